@@ -1,0 +1,1 @@
+"""Handlers, one module for each kind of object; each is reached by an entry point."""

@@ -1,0 +1,1 @@
+"""The engine: knows requests, objects and lanes, and no backend."""
