@@ -1,0 +1,224 @@
+"""What accounts of all directories have in common: their fields, marks, and merging claims. Pure.
+
+Promises: one set of fields whatever a directory calls them; a name or number that no backend
+should see is refused here; an account that is not ours is told from one that is.
+Leaves out: attributes and classes of a certain directory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from provisioner.contract import (
+    Claim,
+    Conflict,
+    InvalidRequest,
+    Json,
+    Key,
+    KnownAfter,
+    Refused,
+    Scalar,
+    State,
+    Want,
+)
+
+NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\Z")
+"""Names of users and groups that every backend takes (`useradd`, without its trailing `$`)."""
+
+_MARK = re.compile(r"[\w.-]+:[\w.@+-]+/(?:account|group)/[\w.@+-]+\Z")
+
+IDENTITY = ("uid", "gid", "sid")
+"""Fields about which claims may not differ."""
+
+FIELDS = (
+    "uid", "gid", "sid", "mail", "full_name", "given_name", "surname", "home", "shell",
+)  # fmt: skip
+
+OUTPUTS = ("name", "sid", "uid", "gid", "mail", "home", "shell", "dn")
+
+
+class AccountParams(BaseModel):
+    """What a step says about an account."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, str_strip_whitespace=True
+    )
+
+    name: str = Field(description="login name", examples=["jdoe"])
+    full_name: str | None = Field(None, max_length=200, description="as shown to people")
+    given_name: str | None = Field(None, max_length=64, description="first name")
+    surname: str | None = Field(None, max_length=64, description="family name")
+    mail: str | KnownAfter | None = Field(
+        None, validation_alias=AliasChoices("mail", "email"), description="mail address",
+        examples=["j.doe@campus.test"],
+    )  # fmt: skip
+    uid: int | KnownAfter | None = Field(
+        None, description="user number; without one it is taken from the handler's `ids`"
+    )
+    gid: int | KnownAfter | None = Field(
+        None, description="number of the primary group; without one the handler's `gid` decides"
+    )
+    home: str | KnownAfter | None = Field(
+        None, max_length=255, description="home directory; the handler's `home` otherwise",
+        examples=["/home/jdoe"],
+    )  # fmt: skip
+    shell: str | KnownAfter | None = Field(
+        None, max_length=255, description="login shell; the handler's `shell` otherwise",
+        examples=["/bin/bash"],
+    )  # fmt: skip
+    attributes: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="further attributes, of those that the handler's `attributes` allows",
+        examples=[{"department": "Physics"}],
+    )
+    adopt: bool = Field(False, description="take over an account that was not made here")
+
+
+def read_params(model: type[BaseModel], params: Mapping[str, object]) -> Any:
+    """Check parameters against their model; raises InvalidRequest naming the first wrong field."""
+    given = {name: value for name, value in params.items() if value is not None}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidRequest(
+            f"{first['msg']} ({len(error.errors())} wrong in all)"
+            if len(error.errors()) > 1
+            else first["msg"],
+            field=".".join(str(part) for part in first["loc"] if isinstance(part, (str, int))),
+        ) from None
+
+
+def check_name(field: str, name: str, protected: Collection[str], longest: int = 32) -> str:
+    """Give a name in lower case. Raises InvalidRequest, or Refused for a protected name."""
+    lower = name.lower()
+    if not NAME.match(lower) or len(lower) > longest:
+        raise InvalidRequest(
+            f"{name!r} is no name for a backend",
+            field=field,
+            expected=f"letters, digits, `_`, `.`, `-`; a letter first; at most {longest}",
+        )
+    if lower in {one.lower() for one in protected}:
+        raise Refused(f"{name} is protected", advice="see `protected` in the handler's settings")
+    return lower
+
+
+def check_texts(params: BaseModel) -> None:
+    """Refuse control characters, and paths that are none. Raises InvalidRequest."""
+    for field, value in params.model_dump(exclude={"attributes"}).items():
+        if not isinstance(value, str):
+            continue
+        if not value.isprintable():
+            raise InvalidRequest("a control character", field=field, expected="one line of text")
+        if field in {"home", "shell"} and not re.match(r"/[\w./@+-]*\Z", value):
+            raise InvalidRequest(f"{value!r} is no absolute path", field=field)
+
+
+def check_allowed(given: Mapping[str, str], allowed: Collection[str]) -> None:
+    """Refuse attributes that the settings do not allow. Raises InvalidRequest."""
+    for name, value in given.items():
+        if name not in allowed or not value.isprintable():
+            raise InvalidRequest(
+                f"attribute {name} may not be set so",
+                field=f"attributes.{name}",
+                expected=", ".join(allowed) or "no further attributes",
+            )
+
+
+def merge_account(
+    claims: Sequence[Claim], prior: State | None, fields: Collection[str] = FIELDS
+) -> Want:
+    """Make one want of an account's claims: `wanted` is `open`, `closed` or `withdrawn`.
+
+    A user's own claim wins over one that an allocation makes. Raises Conflict when claims differ
+    in what identifies the account.
+    """
+    live = [claim for claim in claims if not claim.suspended]
+    chosen = sorted(live or claims, key=lambda c: (not c.claimant.startswith("user:"), c.claimant))
+    want: dict[str, Json] = {}
+    for claim in chosen:
+        for field, value in claim.want.items():
+            known = want.setdefault(field, value)
+            if known is None:
+                want[field] = value
+            elif field in IDENTITY and value is not None and value != known:
+                raise Conflict(
+                    f"{claim.claimant} wants {field} {value}, {chosen[0].claimant} wants {known}",
+                    advice="send the request that is wrong again with the right number",
+                )
+    want["adopt"] = any(claim.want.get("adopt") for claim in chosen)
+    want["wanted"] = "open" if live else "closed" if claims else "withdrawn"
+    want["prior"] = dict(prior) if prior is not None else None
+    return want
+
+
+def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, Scalar]:
+    """List the fields that are wanted and are not so; what nobody wants is left as it is."""
+    found: dict[str, Scalar] = {}
+    for field in fields:
+        wanted = want.get(field)
+        if (
+            wanted is not None
+            and wanted != state.get(field)
+            and not isinstance(wanted, (list, dict))
+        ):
+            found[field] = wanted  # type: ignore[assignment]
+    extra, present = want.get("attributes"), state.get("attributes")
+    if isinstance(extra, Mapping) and isinstance(present, Mapping):
+        for name, value in extra.items():
+            if value != present.get(name):
+                found[name] = value  # type: ignore[assignment]
+    return found
+
+
+def in_words(changes: Mapping[str, Scalar], state: State) -> str:
+    """Write changes for a person: `shell /bin/sh -> /bin/bash`."""
+    present = state.get("attributes")
+    extra = present if isinstance(present, Mapping) else {}
+    parts = []
+    for field, value in changes.items():
+        old = state.get(field, extra.get(field))
+        parts.append(f"{field} {value}" if old is None else f"{field} {old} -> {value}")
+    return ", ".join(parts)
+
+
+# Marks.
+
+
+def mark_of(service: str, key: Key) -> str:
+    """Write the mark that says that an entry is ours: `hpc1:ad/account/jdoe`."""
+    return f"{service}:{key}"
+
+
+def find_mark(texts: Collection[str], ours: str) -> str:
+    """Find our mark among values and lines, else another's, else nothing."""
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    marks = [line for line in lines if _MARK.match(line)]
+    return ours if ours in marks else next(iter(marks), "")
+
+
+def without_marks(texts: Collection[str]) -> list[str]:
+    """Leave the marks out of an entry's remarks."""
+    return [text for text in texts if not _MARK.match(text.strip())]
+
+
+def check_ownership(key: Key, ours: str, state: State, adopt: bool, would: str) -> None:
+    """Refuse to change what is not ours. would: the changes in words, empty when there are none.
+
+    Raises Conflict when another's mark is on it, or when it has none, differs, and may not be
+    adopted.
+    """
+    mark = str(state.get("mark") or "")
+    if mark == ours:
+        return
+    if mark:
+        raise Conflict(
+            f"{key}: {state.get('dn')} bears the mark of another: {mark}",
+            advice="two services, or two handlers, claim one entry: let only one of them do so",
+        )
+    if would and not adopt:
+        raise Conflict(f"{key}: {state.get('dn')} was not made here, and differs: {would}")

@@ -1,0 +1,61 @@
+"""What `provisioner doctor` asks a directory: is it there, may we bind, may we write.
+
+Promises: reads only, and never raises. Leaves out: rights that no directory tells of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from handlers._ldap import Directory
+from provisioner.contract import Fault, Finding, Level
+
+_CLASSES = "allowedChildClassesEffective"
+"""What the bound account may make below an entry (MS-ADTS 3.1.1.4.5.22)."""
+
+
+def check_directory(
+    directory: Directory, instance: str, places: Mapping[str, tuple[str, str]]
+) -> list[Finding]:
+    """Check servers, bind, and places. places: setting -> (its DN, class of what is made there)."""
+    try:
+        directory.close()
+        base = directory.settings.base
+        found = directory.search(base, "(objectClass=*)", ["objectClass"], "BASE")
+    except Fault as fault:
+        return [Finding(Level.ERROR, instance, fault.message, fault.advice)]
+    except Exception as error:  # a secret that cannot be read, for one
+        return [Finding(Level.ERROR, instance, f"{type(error).__name__}: {error}")]
+    if not found:
+        return [
+            Finding(
+                Level.ERROR, instance, f"nothing to be seen at {base}", "check base and bind_dn"
+            )
+        ]
+    findings = [Finding(Level.OK, instance, f"bound to {directory.server}, {base} is there")]
+    for setting, (dn, made) in places.items():
+        findings.append(_check_place(directory, instance, setting, dn, made))
+    return findings
+
+
+def _check_place(directory: Directory, instance: str, setting: str, dn: str, made: str) -> Finding:
+    try:
+        entry = directory.read(dn, [_CLASSES])
+    except Fault as fault:
+        return Finding(Level.ERROR, instance, f"{setting}: {fault.message}", fault.advice)
+    if entry is None:
+        return Finding(
+            Level.ERROR,
+            instance,
+            f"{setting}: {dn} is not there",
+            "make it, or correct the setting",
+        )
+    allowed = {name.lower() for name in entry.texts(_CLASSES)}
+    if allowed and made.lower() not in allowed:
+        return Finding(
+            Level.ERROR,
+            instance,
+            f"{setting}: the service may not make a {made} in {dn}",
+            "delegate the right to create it to the service's account",
+        )
+    return Finding(Level.OK, instance, f"{setting}: {dn} is there")

@@ -1,0 +1,160 @@
+"""Numbers for users and groups out of a range: an entry for each number, naming who has it.
+
+Promises: two writers never take one number, because a directory adds an entry only once; a retry
+finds the number that it took before; a number is never used a second time, because its entry
+stays when its user has gone.
+Leaves out: taking entries away, and numbers that come from elsewhere.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Sequence
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from handlers._ldap import Directory
+from handlers._ldap_answers import Exists
+from handlers._ldap_text import child
+from provisioner.contract import InvalidRequest, Permanent
+
+LARGEST = 4_294_967_294
+"""The largest uid that Linux takes (the next one means "no change" to chown)."""
+
+
+class Ids(BaseModel):
+    """The numbers that this handler gives out or lets pass."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    first: int = Field(1000, alias="from", ge=1, le=LARGEST, description="smallest number")
+    last: int = Field(2_000_000_000, alias="to", ge=1, le=LARGEST, description="largest number")
+    container: str | None = Field(
+        None,
+        description="DN below which each number taken has an entry; none: numbers are not given "
+        "out, they come from the request or from Active Directory",
+        examples=["OU=ids,DC=hpc,DC=test"],
+    )
+    object_class: str | None = Field(
+        None, description="class of these entries, with cn and description",
+        examples=["container", "organizationalRole"],
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Ids:
+        if self.first > self.last:
+            raise ValueError("`from` is larger than `to`")
+        return self
+
+    def check(self, field: str, number: object) -> None:
+        """Refuse a number outside the range. Raises InvalidRequest naming the field."""
+        if isinstance(number, int) and not self.first <= number <= self.last:
+            raise InvalidRequest(
+                f"{field} {number} is outside the configured range",
+                field=field,
+                expected=f"{self.first} to {self.last}",
+            )
+
+
+class Numbers:
+    """Gives out the numbers of one range.
+
+    attribute, base: where a number may be in use without having an entry; object_class: of the
+    entries, where the settings name none.
+    """
+
+    def __init__(
+        self, directory: Directory, ids: Ids, attribute: str, base: str, object_class: str
+    ) -> None:
+        self._directory = directory
+        self._ids = ids
+        self._attribute = attribute
+        self._base = base
+        self._class = ids.object_class or object_class
+        self._lock = threading.Lock()
+        self._next = 0
+
+    def take(self, owners: Sequence[str]) -> dict[str, int]:
+        """Take a number for each owner, or find the one taken before and not yet settled.
+
+        owner: who it is for, such as `account/jdoe`. Raises Permanent when the range is used up.
+        """
+        taken = self._taken(owners)
+        missing = [owner for owner in dict.fromkeys(owners) if owner not in taken]
+        if missing:
+            with self._lock:
+                free = self._free(len(missing))
+            claims = list(zip(missing, free, strict=True))
+            self._directory.each(
+                lambda claim: taken.update({claim[0]: self._claim(*claim)}), claims
+            )
+        return taken
+
+    def settle(self, taken: dict[str, int]) -> None:
+        """Mark numbers as in use, so that one who later bears the owner's name gets another."""
+
+        def write(item: tuple[str, int]) -> None:
+            owner, number = item
+            self._directory.modify(
+                self._dn(number), [("replace", "description", [f"{owner} used"])]
+            )
+
+        self._directory.each(write, list(taken.items()))
+
+    def _taken(self, owners: Collection[str]) -> dict[str, int]:
+        found = self._directory.find(
+            "description", owners, ["cn", "description"], base=self._ids.container or ""
+        )
+        numbers: dict[str, int] = {}
+        for entry in found:
+            number, owner = entry.number("cn"), entry.text("description")
+            if number is not None and owner is not None:
+                numbers[owner] = min(number, numbers.get(owner, number))
+        return numbers
+
+    def _claim(self, owner: str, number: int) -> int:
+        """Add the entry that makes a number an owner's; another writer may be first, so go on."""
+        for _ in range(1000):
+            try:
+                self._directory.add(
+                    self._dn(number),
+                    {"objectClass": ["top", self._class], "description": [owner]},
+                )
+            except Exists:
+                with self._lock:
+                    number = self._free(1)[0]
+            else:
+                return number
+        raise Permanent(f"no number for {owner}: a thousand were taken by others meanwhile")
+
+    def _free(self, count: int) -> list[int]:
+        """Find numbers that have no entry and that nobody is seen to use."""
+        if not self._next:
+            self._next = self._first_free()
+        free: list[int] = []
+        while len(free) < count:
+            tried = list(range(self._next, min(self._next + count, self._ids.last + 1)))
+            if not tried:
+                raise Permanent(
+                    f"the range {self._ids.first} to {self._ids.last} is used up",
+                    advice="set a larger `ids: {to: ...}`; numbers are never used again",
+                )
+            found = self._directory.find(
+                self._attribute, map(str, tried), [self._attribute], base=self._base
+            )
+            used = {entry.number(self._attribute) for entry in found}
+            some = [number for number in tried if number not in used][: count - len(free)]
+            free += some
+            self._next = (some or tried)[-1] + 1
+        return free
+
+    def _first_free(self) -> int:
+        entries = self._directory.search(
+            self._ids.container or "", f"(objectClass={self._class})", ["cn"], "LEVEL"
+        )
+        taken = [number for entry in entries if (number := entry.number("cn")) is not None]
+        within = [number for number in taken if self._ids.first <= number <= self._ids.last]
+        return max(within, default=self._ids.first - 1) + 1
+
+    def _dn(self, number: int) -> str:
+        return child("cn", str(number), self._ids.container or "")

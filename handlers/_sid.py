@@ -1,0 +1,35 @@
+"""A security identifier as Windows keeps it (bytes) and as people read it (`S-1-5-21-...`).
+
+Promises: both directions, exact. The layout is MS-DTYP 2.4.2.2. Leaves out: what a SID names.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+
+_TEXT = re.compile(r"S-1-(0|[1-9]\d{0,14})((?:-(?:0|[1-9]\d{0,9})){1,15})\Z")
+
+
+def sid_text(raw: bytes) -> str:
+    """Write a binary SID as text.
+
+    raw: revision, count, six bytes of authority (big-endian), `count` words (little-endian).
+    Raises ValueError when the bytes are no SID.
+    """
+    if len(raw) < 12 or raw[0] != 1 or len(raw) != 8 + 4 * raw[1]:
+        raise ValueError(f"{raw.hex()} is no SID")
+    parts = struct.unpack(f"<{raw[1]}I", raw[8:])
+    return "-".join(("S-1", str(int.from_bytes(raw[2:8], "big")), *map(str, parts)))
+
+
+def sid_bytes(text: str) -> bytes:
+    """Write a SID's text as the directory's bytes. Raises ValueError when the text is no SID."""
+    found = _TEXT.match(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no SID")
+    authority, parts = int(found[1]), [int(part) for part in found[2][1:].split("-")]
+    if authority >= 1 << 48 or any(part >= 1 << 32 for part in parts):
+        raise ValueError(f"{text!r} is no SID: a number is too large")
+    head = bytes((1, len(parts))) + authority.to_bytes(6, "big")
+    return head + struct.pack(f"<{len(parts)}I", *parts)

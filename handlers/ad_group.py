@@ -1,0 +1,383 @@
+"""Groups and their members, in Active Directory, AD LDS or a plain RFC 2307 directory.
+
+Promises: a group is made once, with its number, and never deleted; a member is added or taken
+away by itself, so that members which others keep stay; a list of any length is read in ranges,
+and many changes of one group are one modify.
+Leaves out: nested groups, moving, members of other domains. A suspended membership is taken away
+and comes back with its claim; a suspended or withdrawn group stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from handlers._ldap import Directory, Modification
+from handlers._ldap_account import (
+    check_name,
+    check_ownership,
+    check_texts,
+    differences,
+    find_mark,
+    in_words,
+    mark_of,
+    merge_account,
+    read_params,
+    without_marks,
+)
+from handlers._ldap_answers import Absent, Exists, Unwilling
+from handlers._ldap_check import check_directory
+from handlers._ldap_dialects import GROUPS
+from handlers._ldap_ids import Ids, Numbers
+from handlers._ldap_settings import DirectorySettings, read_settings
+from handlers._ldap_text import Entry, child, chunks, same_dn
+from handlers._sid import sid_text
+from provisioner.contract import (
+    Change,
+    Claim,
+    Conflict,
+    Fault,
+    Finding,
+    Handler,
+    Json,
+    Key,
+    KnownAfter,
+    NotReady,
+    Scalar,
+    Site,
+    State,
+    Want,
+    make_key,
+    split_key,
+)
+
+_MEMBERS = 1000
+"""Members that one modify adds or takes away: AD takes some 5,000 values in a request."""
+
+
+class Settings(DirectorySettings):
+    """Settings of an `ad_group`."""
+
+    profile: Literal["ad", "adlds", "rfc2307"] = Field("ad", description="kind of the directory")
+    container: str = Field(
+        description="DN where groups are made", examples=["OU=groups,DC=campus,DC=test"]
+    )
+    users: str | None = Field(
+        None, description="DN below which members are looked up; `base` otherwise"
+    )
+    ids: Ids = Field(default_factory=Ids, description="group numbers allowed, and given out")
+    protected: tuple[str, ...] = Field(
+        ("root", "wheel", "administrators"), description="groups that are never touched"
+    )
+
+
+class Params(BaseModel):
+    """What a step says about a group, or, with `user`, about one membership."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    group: str = Field(description="name of the group", examples=["cf0003"])
+    user: str | None = Field(None, description="member; without one it is about the group itself")
+    gid: int | KnownAfter | None = Field(
+        None, description="number of the group; without one it is taken from the handler's `ids`"
+    )
+    description: str | None = Field(None, max_length=200, description="what the group is for")
+    adopt: bool = Field(False, description="take over a group that was not made here")
+
+
+def build(site: Site, settings: Mapping[str, object]) -> Handler:
+    """Build the handler; raises ConfigError naming the setting."""
+    return AdGroup(site, read_settings(Settings, site.instance, settings))
+
+
+class AdGroup:
+    """Keys `INSTANCE/group/NAME` and `INSTANCE/member/GROUP/USER`."""
+
+    def __init__(self, site: Site, settings: Settings) -> None:
+        self.lane = settings.lane_name
+        self._site = site
+        self._settings = settings
+        self._dialect = GROUPS[settings.profile]
+        self._directory = Directory(settings, site.secret)
+        self._numbers = Numbers(
+            self._directory, settings.ids, "gidNumber", settings.base, self._dialect.ids
+        )
+
+    # Pure.
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        """Speak of a group or of one member. Raises InvalidRequest or Refused."""
+        given: Params = read_params(Params, params)
+        group = check_name("group", given.group, self._settings.protected)
+        if given.user is not None:
+            user = check_name("user", given.user, ())
+            key = make_key(self._site.instance, "member", group, user)
+            return {key: {"group": group, "user": user}}
+        self._settings.ids.check("gid", given.gid)
+        check_texts(given)
+        want: dict[str, Any] = {**given.model_dump(exclude_none=True), "group": group}
+        return {make_key(self._site.instance, "group", group): want}
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        """Merge claims; a member stays while one live claim wants them."""
+        _, kind, *names = split_key(key)
+        if kind == "member":
+            live = any(not claim.suspended for claim in claims)
+            return {"group": names[0], "user": names[1], "member": live}
+        return merge_account(claims, prior)
+
+    def prior(self, key: Key, state: State) -> State | None:
+        """Save nothing: a membership comes back by its claim."""
+        return None
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        """List what to write; raises NotReady or Conflict."""
+        if split_key(key)[1] == "member":
+            return self._membership(key, want, state)
+        if want["wanted"] != "open":
+            return []
+        if not state["present"]:
+            return [self._creation(key, want)]
+        ours = mark_of(self._site.service, key)
+        changes = list(self._repairs(key, want, state))
+        words = "; ".join(change.text for change in changes)
+        check_ownership(key, ours, state, bool(want.get("adopt")), words)
+        if state["mark"] != ours:
+            data: dict[str, Json] = {"dn": state["dn"], "mark": ours, "note": state["note"]}
+            changes.insert(0, Change(key, "adopt", "adopt: mark as ours", 0, "set", data))
+        return changes
+
+    def _creation(self, key: Key, want: Want) -> Change:
+        data: dict[str, Json] = {
+            "name": want["group"],
+            "gid": want.get("gid"),
+            "description": want.get("description"),
+            "take": want.get("gid") is None and self._gives_numbers,
+        }
+        return Change(key, "create", f"create group {want['group']}", 0, "create", data)
+
+    def _repairs(self, key: Key, want: Want, state: State) -> Iterable[Change]:
+        fields = differences(want, state, ("gid", "description"))
+        text = in_words(fields, state)
+        if "gid" in fields:
+            data: dict[str, Json] = {"dn": state["dn"], "set": {"gidNumber": fields["gid"]}}
+            yield Change(key, "set", in_words({"gid": fields.pop("gid")}, state), 0, "set", data)
+        if fields:
+            text = in_words(fields, state)
+            data = {"dn": state["dn"], "old": state["description"], "new": fields["description"]}
+            yield Change(key, "describe", text, 0, "set", data)
+        if state["gid"] is None and want.get("gid") is None and self._gives_numbers:
+            data = {"dn": state["dn"], "take": True}
+            yield Change(key, "number", "give a gid of the range", 0, "number", data)
+
+    @property
+    def _gives_numbers(self) -> bool:
+        return self._settings.ids.container is not None
+
+    def _membership(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        group, user, wanted = want["group"], want["user"], bool(want["member"])
+        if state["present"] == wanted:
+            return []
+        if state["group_dn"] is None:
+            raise NotReady(f"{key}: there is no group {group} yet", advice=_GROUP)
+        if state["value"] is None:
+            raise NotReady(f"{key}: there is no user {user} yet", advice=_USER)
+        verb = "add-member" if wanted else "remove-member"
+        text = f"add {user} to {group}" if wanted else f"remove {user} from {group}"
+        data = {"dn": state["group_dn"], "value": state["value"]}
+        return [Change(key, verb, text, 1, f"{verb}:{group}", data)]
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        """Name a group's number, DN and SID."""
+        return {name: state.get(name) for name in ("name", "gid", "dn", "sid")}  # type: ignore[misc]
+
+    # Reading.
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        """Read groups by name, each once however many of its members are asked for."""
+        asked = {key: split_key(key) for key in keys}
+        members = {key: parts[2:] for key, parts in asked.items() if parts[1] == "member"}
+        groups = self._groups({parts[2] for parts in asked.values()})
+        present = self._present({group for group, _ in members.values()}, groups)
+        values = self._values({user for _, user in members.values()})
+        states: dict[Key, State | Fault] = {
+            key: self._state(key, groups[parts[2]]) if parts[2] in groups else {"present": False}
+            for key, parts in asked.items()
+            if parts[1] == "group"
+        }
+        for key, (group, user) in members.items():
+            value = values.get(user)
+            states[key] = {
+                "present": value is not None and same_dn(value) in present.get(group, ()),
+                "group_dn": groups[group].dn if group in groups else None,
+                "value": value,
+            }
+        return states
+
+    def _groups(self, names: Collection[str]) -> dict[str, Entry]:
+        found = self._directory.find(
+            self._dialect.name, names, self._asked(), within=self._dialect.found
+        )
+        return {self._name(entry): entry for entry in found}
+
+    def _present(self, names: Collection[str], groups: Mapping[str, Entry]) -> dict[str, set[str]]:
+        return {
+            name: {same_dn(one) for one in self._members(groups[name].dn)}
+            for name in names
+            if name in groups
+        }
+
+    def _members(self, dn: str) -> list[str]:
+        """Read all members of a group, range by range."""
+        attribute, found, start = self._dialect.member, list[str](), 0
+        while True:
+            ranged = self._dialect.ranged or start
+            asked = f"{attribute};range={start}-*" if ranged else attribute
+            entry = self._directory.read(dn, [asked])
+            some, following = entry.ranged(attribute) if entry else ((), None)
+            found += some
+            if following is None:
+                return found
+            start = following
+
+    def _values(self, users: Collection[str]) -> dict[str, str]:
+        """Find what stands for a user in a group: a DN, or the name itself."""
+        if self._dialect.names:
+            return {user: user for user in users}
+        found = self._directory.find(
+            self._dialect.user,
+            users,
+            [self._dialect.user],
+            base=self._settings.users or self._settings.base,
+            within="(|(objectClass=user)(objectClass=userProxy)(objectClass=userProxyFull))",
+        )
+        return {(entry.text(self._dialect.user) or "").lower(): entry.dn for entry in found}
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        """List the groups of our container, and their members."""
+        found = self._directory.search(self._settings.container, self._dialect.found, self._asked())
+        for entry in found:
+            key = "/".join((self._site.instance, "group", self._name(entry)))
+            yield key, self._state(key, entry)
+
+    def check(self) -> Sequence[Finding]:
+        """Check servers, bind and the right to make groups."""
+        places = {"container": (self._settings.container, self._dialect.classes[-1])}
+        if self._settings.ids.container:
+            made = self._settings.ids.object_class or self._dialect.ids
+            places["ids.container"] = (self._settings.ids.container, made)
+        return check_directory(self._directory, self._site.instance, places)
+
+    def _asked(self) -> list[str]:
+        return [self._dialect.name, "gidNumber", "objectSid", "description", "info"]
+
+    def _name(self, entry: Entry) -> str:
+        return (entry.text(self._dialect.name) or "").lower()
+
+    def _state(self, key: Key, entry: Entry) -> State:
+        sid = entry.raw("objectSid")
+        notes = entry.texts(self._dialect.note)
+        return {
+            "present": True,
+            "name": self._name(entry),
+            "dn": entry.dn,
+            "gid": entry.number("gidNumber"),
+            "sid": sid_text(sid) if sid else None,
+            "description": next(iter(without_marks(entry.texts("description"))), None),
+            "mark": find_mark(notes, mark_of(self._site.service, key)),
+            "note": entry.text("info"),
+        }
+
+    # Writing.
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write changes of one group; each may be written again."""
+        if changes[0].verb in {"add-member", "remove-member"}:
+            self._change_members(changes)
+            return
+        taken = self._numbers.take([_owner(c) for c in changes if c.data.get("take")])
+        writes = {"create": self._create, "set": self._set, "describe": self._describe}
+        writes |= {"adopt": self._adopt, "number": self._number}
+        self._directory.each(lambda change: writes[change.verb](change, taken), changes)
+        self._numbers.settle(taken)
+
+    def _create(self, change: Change, taken: Mapping[str, int]) -> None:
+        name, mark = str(change.data["name"]), mark_of(self._site.service, change.key)
+        dn = child("cn", name, self._settings.container)
+        texts: Any = change.data["description"]
+        notes: dict[str, list[str]] = {"description": [texts] if texts else []}
+        notes.setdefault(self._dialect.note, []).append(mark)
+        number: Any = taken.get(_owner(change), change.data["gid"])
+        attributes: dict[str, Any] = {
+            "objectClass": list(self._dialect.classes),
+            self._dialect.name: name,
+            **self._dialect.fixed,
+            **{attribute: values for attribute, values in notes.items() if values},
+            **({} if number is None else {"gidNumber": number}),
+        }
+        try:
+            self._directory.add(dn, attributes)
+        except Exists:
+            if not self._groups([name]):
+                raise Conflict(
+                    f"{change.key}: {dn} is there, or its name is in use, and it is no group",
+                    advice="choose another name for the group, or rename what has it",
+                ) from None
+
+    def _set(self, change: Change, _: Mapping[str, int]) -> None:
+        wanted: Any = change.data["set"]
+        self._directory.modify(
+            str(change.data["dn"]), [("replace", name, [value]) for name, value in wanted.items()]
+        )
+
+    def _describe(self, change: Change, _: Mapping[str, int]) -> None:
+        """Change the description by itself: where marks stand beside it, they stay."""
+        old, new = change.data["old"], str(change.data["new"])
+        changes: list[Modification] = [("delete", "description", [str(old)])] if old else []
+        self._directory.modify(str(change.data["dn"]), [*changes, ("add", "description", [new])])
+
+    def _adopt(self, change: Change, _: Mapping[str, int]) -> None:
+        mark, dn = str(change.data["mark"]), str(change.data["dn"])
+        if self._dialect.note == "description":
+            self._directory.modify(dn, [("add", "description", [mark])])
+            return
+        note = "\r\n".join(filter(None, [str(change.data["note"] or ""), mark]))
+        self._directory.modify(dn, [("replace", "info", [note])])
+
+    def _number(self, change: Change, taken: Mapping[str, int]) -> None:
+        number = taken[_owner(change)]
+        self._directory.modify(str(change.data["dn"]), [("replace", "gidNumber", [number])])
+
+    def _change_members(self, changes: Sequence[Change]) -> None:
+        """Add or take away many members of one group by few modifies.
+
+        A modify is all or nothing, and is refused when one member is there already (68) or is none
+        (53): then what is there is read, and only the rest is written.
+        """
+        adds = changes[0].verb == "add-member"
+        dn = str(changes[0].data["dn"])
+        for some in chunks([str(change.data["value"]) for change in changes], _MEMBERS):
+            try:
+                self._modify_members(dn, adds, some)
+            except (Exists, Absent, Unwilling):
+                present = {same_dn(one) for one in self._members(dn)}
+                rest = [value for value in some if (same_dn(value) in present) is not adds]
+                if len(rest) == len(some):
+                    raise
+                if rest:
+                    self._modify_members(dn, adds, rest)
+
+    def _modify_members(self, dn: str, adds: bool, values: Sequence[str]) -> None:
+        change: Modification = ("add" if adds else "delete", self._dialect.member, values)
+        self._directory.modify(dn, [change])
+
+
+_GROUP = "it is made by the step that provisions the group; check that the route has one"
+_USER = "it is made by the step that provisions the account; check the route, and `users`"
+
+
+def _owner(change: Change) -> str:
+    """Name the group in the entry of its number: `group/cf0003`."""
+    return "/".join(split_key(change.key)[1:])
