@@ -1,0 +1,227 @@
+"""A request's file: opened so that nobody can be writing to it, checked, and read once.
+
+Promises: what is judged is the open file, not its name; no link is followed, no FIFO waited for,
+and no byte read of what cannot be a request. Leaves out: where files lie and how they move
+(`spool`), and what they say (`request`).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import pwd
+import signal
+import stat
+import time
+from dataclasses import dataclass
+
+from provisioner import ulid as ulids
+
+log = logging.getLogger(__name__)
+
+LIMIT = 64 * 1024
+"""Largest request, in bytes."""
+
+RESULT = ".result.yaml"
+"""What the name of a result ends in."""
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_LONGEST = 255 - ulids.LENGTH - len("-") - len(RESULT)
+_KNOWN_FOR = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A request's file, taken and read; from here on only `body` counts.
+
+    name: as `label` gives it; uid, writer: the owner of the open file; alone: a read lease proved
+    that nobody had it open for writing, False where the file system has no leases or the service
+    may not take one.
+    """
+
+    ulid: str
+    name: str
+    uid: int
+    writer: str
+    body: bytes
+    sha256: str
+    device: int
+    inode: int
+    mtime_ns: int
+    size: int
+    alone: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that was taken into `active` and cannot be a request.
+
+    reason: for its writer, with what to do; quarantine: an honest writer does not make such files.
+    """
+
+    ulid: str
+    name: str
+    uid: int
+    writer: str
+    reason: str
+    quarantine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open file. file: its descriptor; alone: as in Claimed, while the descriptor is open."""
+
+    file: int
+    alone: bool
+
+
+class StillWritten(Exception):
+    """Somebody has the file open for writing."""
+
+
+def open_unwritten(directory: int, name: str) -> Opened | None:
+    """Open a file for reading, with a lease that keeps writers out until it is closed.
+
+    None: it is of a kind that cannot be opened (a link, a socket), or the service may not read it.
+    Raises StillWritten, FileNotFoundError, and OSError when descriptors or the disk fail.
+    """
+    try:
+        file = os.open(name, _READ, dir_fd=directory)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM, errno.ENODEV}:
+            return None
+        raise
+    try:
+        # Whoever opens a leased file for writing has a signal sent to the holder, and that is
+        # SIGIO, which ends a process that does not handle it, unless another is named.
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        if error.errno == errno.EAGAIN:
+            os.close(file)
+            raise StillWritten(name) from None
+        # EINVAL: no regular file, or no leases here; EACCES: another's file and no CAP_LEASE.
+        return Opened(file, alone=False)
+    return Opened(file, alone=True)
+
+
+def read(opened: Opened, ulid: str, name: str) -> Claimed | Rejected | None:
+    """Check and read an open file; None: it changed meanwhile.
+
+    Raises OSError when the disk fails.
+    """
+    before = os.fstat(opened.file)
+    reason = _objection(before)
+    if reason is not None:
+        return _rejected(ulid, name, before, *reason)
+    body = os.read(opened.file, LIMIT + 1)
+    after = os.fstat(opened.file)
+    if _version(after) != _version(before) or len(body) != after.st_size:
+        return None
+    return Claimed(
+        ulid=ulid,
+        name=label(name),
+        uid=after.st_uid,
+        writer=user_name(after.st_uid),
+        body=body,
+        sha256=hashlib.sha256(body).hexdigest(),
+        device=after.st_dev,
+        inode=after.st_ino,
+        mtime_ns=after.st_mtime_ns,
+        size=after.st_size,
+        alone=opened.alone,
+    )
+
+
+def reject_unopened(ulid: str, name: str, found: os.stat_result) -> Rejected:
+    """Say why a file that could not be opened cannot be a request."""
+    reason = _objection(found)
+    if reason is None:
+        reason = ("the service may not read it: chmod u+r, or let its owner move it in", False)
+    return _rejected(ulid, name, found, *reason)
+
+
+def label(name: str) -> str:
+    """Make a file's name fit for a log, a result and a file name behind a ULID.
+
+    What cannot be printed is escaped as `\\x0a`; what is too long is cut before its ending. Does
+    nothing to a name that it made.
+    """
+    if not name.isprintable():
+        name = "".join(c if c.isprintable() else _escaped(c) for c in name)
+    if len(name) * 4 <= _LONGEST or len(name.encode()) <= _LONGEST:
+        return name
+    stem, dot, ending = name.rpartition(".")
+    if not stem or len(ending) > 8:
+        stem, dot, ending = name, "", ""
+    room = _LONGEST - len((dot + ending).encode()) - 1
+    return stem.encode()[:room].decode("utf-8", "ignore") + "~" + dot + ending
+
+
+_users: dict[int, tuple[float, str]] = {}
+
+
+def user_name(uid: int) -> str:
+    """Name the user of a uid, `uid-1234` where nobody knows it; asked again after five minutes."""
+    now = time.monotonic()
+    known = _users.get(uid)
+    if known is not None and known[0] > now:
+        return known[1]
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"uid-{uid}"
+    _users[uid] = (now + _KNOWN_FOR, name)
+    return name
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode gives it
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _objection(found: os.stat_result) -> tuple[str, bool] | None:
+    """Say why a file cannot be a request, and whether it is to be set aside; None: it can."""
+    if not stat.S_ISREG(found.st_mode):
+        return f"it is {_kind(found.st_mode)}: put a regular file into staging", True
+    if found.st_nlink != 1:
+        return f"it has {found.st_nlink} links: copy the file, do not link it", True
+    if found.st_mode & (stat.S_ISUID | stat.S_ISGID):
+        return "it is setuid or setgid: chmod u-s,g-s", True
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        mode = stat.S_IMODE(found.st_mode)
+        return f"others may write to it (mode {mode:04o}): chmod go-w before moving it in", False
+    if found.st_size > LIMIT:
+        return f"it has {found.st_size} bytes, more than {LIMIT}: split the request", False
+    return None
+
+
+def _rejected(
+    ulid: str, name: str, found: os.stat_result, reason: str, quarantine: bool
+) -> Rejected:
+    name, writer = label(name), user_name(found.st_uid)
+    log.warning("%s from %s (%s): %s", name, writer, ulid, reason)
+    return Rejected(ulid, name, found.st_uid, writer, reason, quarantine)
+
+
+def _version(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_size, found.st_mtime_ns, found.st_nlink, found.st_mode, found.st_uid)
+
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
+
+
+def _kind(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "no regular file")
