@@ -70,11 +70,14 @@ class Result:
 
 def render(result: Result) -> str:
     """Write a result as YAML under a comment that says what happened and what to do next."""
-    comment = "".join(
-        f"# {line}\n"
+    lines = [
+        line
         for sentence in _sentences(result)
         for line in textwrap.wrap(_clean(sentence), _WIDTH, break_on_hyphens=False)
-    )
+    ]
+    if result.retry:
+        lines.append(f"    {_clean(result.retry)}")  # never wrapped, to be copied
+    comment = "".join(f"# {line}\n" for line in lines)
     return comment + dump(_document(result))
 
 
@@ -95,12 +98,17 @@ def _sentences(result: Result) -> list[str]:
     for step in result.steps:
         if step.error is not None:
             lines.append(_error_line(step))
-    if result.retry:
-        mend = "Mend the request and put it into staging again, or" if result.problems else "Then"
-        lines.append(f"{mend} try again: {result.retry}")
+    if result.retry and result.problems:
+        lines.append("Mend it and put it into staging again; to try the same file again:")
+    elif result.retry:
+        lines.append("When that is mended, try again:" if _errors(result) else "To try again:")
     elif result.outcome == "done":
         lines.append("Nothing needs to be done.")
     return lines
+
+
+def _errors(result: Result) -> bool:
+    return any(step.error is not None for step in result.steps)
 
 
 def _counted(steps: Sequence[StepResult]) -> str:

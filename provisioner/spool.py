@@ -310,7 +310,10 @@ class Spool:
             self._sweep.postpone(name, _BUSY)
         except OSError as error:
             self._pass_over(name, error)
-        self.return_to_staging(ulid, "active", name)
+        try:
+            self.return_to_staging(ulid, "active", name)
+        except OSError as error:
+            log.error("%s stays in active as %s until the next start: %s", label(name), ulid, error)
         return None
 
     def _pass_over(self, name: str, error: OSError) -> None:

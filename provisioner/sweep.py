@@ -43,8 +43,8 @@ class Sweep:
 
     def names(self, limit: int) -> list[str]:
         """Give the next names, at most `limit`; none when all were given and nothing is new."""
-        if not self._backlog and self._ready():
-            self._backlog = self._list()
+        if not self._backlog:
+            self._backlog = self._swept()
         portion = self._backlog[-limit:]
         del self._backlog[-limit:]
         portion.reverse()
@@ -69,18 +69,19 @@ class Sweep:
             return None
         return max(0.0, min(when for when, _ in self._later.values()) - time.monotonic())
 
-    def _ready(self) -> bool:
-        """Take up a staging directory that was replaced; False when there is none to trust."""
+    def _swept(self) -> list[str]:
+        """List staging, or note why it cannot be."""
         try:
             self._renew()
+            found, trouble = self._list(), ""
         except ConfigError as error:
-            trouble = f"{error.message}: {error.advice}"
-            if trouble != self.trouble:
-                log.error("nothing is taken from staging: %s", trouble)
-            self.trouble = trouble
-            return False
-        self.trouble = ""
-        return True
+            found, trouble = [], f"{error.message}: {error.advice}"
+        except OSError as error:  # out of descriptors, or the disk failed
+            found, trouble = [], f"{self._staging}: {error.strerror}"
+        if trouble and trouble != self.trouble:
+            log.error("nothing is taken from staging: %s", trouble)
+        self.trouble = trouble
+        return found
 
     def _renew(self) -> None:
         held = os.fstat(self._directory)

@@ -88,11 +88,17 @@ def comment(text: str) -> str:
         (FAILED, "1 of 2 steps done"),
         (FAILED, "Step storage (fs1) stopped on fs1/fileset/cf0003: mmcrfileset: no space."),
         (FAILED, "What to do: free inodes on fs1."),
-        (FAILED, "Then try again: provisioner retry 01M83R3DXD32FV2KR2BYP24BAC"),
+        (
+            FAILED,
+            "When that is mended, try again:     provisioner retry 01M83R3DXD32FV2KR2BYP24BAC",
+        ),
         (REFUSED, "Refused: nothing was done. a.yaml, asked for by coldfront."),
         (REFUSED, "Line 3, allocation.usrs: unknown key; expected: one of id, users; did you mean"),
-        (REFUSED, "did you mean users? no action Mend the request"),
-        (REFUSED, "put it into staging again"),
+        (REFUSED, "did you mean users? no action Mend it"),
+        (
+            REFUSED,
+            "put it into staging again; to try the same file again:     provisioner retry 01M8",
+        ),
         (replace(DONE, outcome="superseded"), "Superseded: a newer request took its place"),
     ],
 )

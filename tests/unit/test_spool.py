@@ -1,8 +1,11 @@
 """The spool: what is taken, what is refused, what is left alone, and what may be done again."""
 
+import contextlib
+import errno
 import fcntl
 import itertools
 import os
+import random
 import socket
 import stat
 import subprocess
@@ -299,6 +302,54 @@ def test_a_file_that_cannot_be_moved_is_passed_over_and_holds_up_nobody(
     assert spool.waiting(10) == ["b.yaml"]
 
 
+def _torment(staging: Path, seed: int, rounds: int) -> None:
+    """Write in two halves, exchange names, plant links and FIFOs, reopen for writing."""
+    chance = random.Random(seed)
+    names = [staging / f"{number}.yaml" for number in range(6)]
+    for round_number in range(rounds):
+        name, other = chance.sample(names, 2)
+        with contextlib.suppress(OSError):
+            match chance.randrange(6):
+                case 0:
+                    os.mkfifo(name, 0o600)
+                case 1:
+                    name.symlink_to(other)
+                case 2:
+                    name.hardlink_to(other)
+                case 3:
+                    name.rename(other)
+                case _:
+                    scratch = staging / f".{seed}-{round_number}"
+                    file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                    os.write(file, BODY[:10])
+                    scratch.rename(name)
+                    os.write(file, BODY[10:])
+                    os.close(file)
+
+
+def test_under_torment_no_part_of_a_file_is_taken_and_nothing_is_waited_for(
+    spool: Spool,
+) -> None:
+    tormentors = [
+        threading.Thread(target=_torment, args=(spool.staging, seed, 1500)) for seed in range(2)
+    ]
+    for thread in tormentors:
+        thread.start()
+    found: list[Claimed | Rejected | None] = []
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        running = any(thread.is_alive() for thread in tormentors)
+        found += [spool.claim(name) for name in spool.waiting(10)]
+        if not running and not spool.waiting(10) and spool.due_in() is None:
+            break
+    for thread in tormentors:
+        thread.join()
+    taken = [one for one in found if one is not None]
+    assert {one.body for one in taken if isinstance(one, Claimed)} == {BODY}
+    assert sorted(one.ulid for one in taken) == spool.listed("active")
+    assert spool.waiting(10) == []
+
+
 # Names.
 
 
@@ -380,6 +431,41 @@ def test_a_staging_directory_that_became_unsafe_gives_nothing(spool: Spool) -> N
     assert "chmod +t" in spool.trouble
     spool.staging.chmod(0o700)
     assert spool.waiting(10) == ["a.yaml"]
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOSPC, errno.EIO, errno.EXDEV])
+@pytest.mark.parametrize("call", ["rename_new", "open_unwritten", "read"])
+def test_a_claim_that_fails_leaves_the_file_for_later(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    put(spool)
+
+    def fail(*arguments: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(f"provisioner.spool.{call}", fail)
+    assert spool.claim("a.yaml") is None
+    monkeypatch.undo()
+    assert entries(spool, "staging") == ["a.yaml"]
+    assert entries(spool, "active") == []
+    assert spool.waiting(10) == []
+    assert spool.due_in() is not None
+
+
+def test_a_sweep_that_fails_says_so_and_goes_on_later(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(spool)
+
+    def fail(*arguments: object, **named: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "open", fail)
+    assert spool.waiting(10) == []
+    assert "Too many open files" in spool.trouble
+    monkeypatch.undo()
+    assert spool.waiting(10) == ["a.yaml"]
+    assert spool.trouble == ""
 
 
 # Moves that may be done again.
