@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import pwd
+import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST = 160
+_PLAIN = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9_.@+-]{0,159}\Z")
 _AT_CWD = -100  # from fcntl.h: names are paths
 _NO_ACL = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM}
 
@@ -41,24 +43,23 @@ def path(receipts: Path, writer: str, name: str) -> Path:
     return receipts / safe(writer) / f"{safe(name)}.yaml"
 
 
-def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -> Path:
+def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -> None:
     """Write a receipt, in place of an earlier one.
 
     receipts: a directory that only the service may write to; name: the request's id or ULID.
     Raises OSError when it cannot be written.
     """
-    target = path(receipts, writer, name)
+    home, entry = receipts / safe(writer), f"{safe(name)}.yaml"
     body = dump(receipt).encode("utf-8", "backslashreplace")
     try:
-        directory = os.open(target.parent, _DIRECTORY)
+        directory = os.open(home, _DIRECTORY)
     except FileNotFoundError:
-        _admit(target.parent, writer)
-        directory = os.open(target.parent, _DIRECTORY)
+        _admit(home, writer)
+        directory = os.open(home, _DIRECTORY)
     try:
-        _replace(directory, target.name, body)
+        _replace(directory, entry, body)
     finally:
         os.close(directory)
-    return target
 
 
 def safe(text: str) -> str:
@@ -67,6 +68,8 @@ def safe(text: str) -> str:
     All but letters, digits and `_-.@+~` is written as `%0A`, and so is a dot or dash in front;
     what is long is cut, with a hash of the whole.
     """
+    if _PLAIN.match(text):
+        return text
     name = quote(text, safe="@+", errors="surrogatepass")
     if not name or name[0] in ".-~":
         name = f"%{ord(text[0]):02X}{name[1:]}" if text else "%"

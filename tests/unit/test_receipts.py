@@ -8,15 +8,21 @@ import pytest
 import yaml
 
 from provisioner import receipts
+from provisioner.contract import Json
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
 
+def write(root: Path, writer: str, name: str, receipt: dict[str, Json] | None = None) -> Path:
+    """Write a receipt and say where it is."""
+    receipts.write(root, writer, name, receipt or {})
+    return receipts.path(root, writer, name)
+
+
 def test_a_receipt_is_written_and_rewritten(tmp_path: Path) -> None:
-    path = receipts.write(tmp_path, ME, "coldfront-8231", {"state": "accepted"})
-    assert path == receipts.path(tmp_path, ME, "coldfront-8231")
+    path = write(tmp_path, ME, "coldfront-8231", {"state": "accepted"})
     assert path == tmp_path / ME / "coldfront-8231.yaml"
-    receipts.write(tmp_path, ME, "coldfront-8231", {"state": "done"})
+    write(tmp_path, ME, "coldfront-8231", {"state": "done"})
     assert yaml.safe_load(path.read_text()) == {"state": "done"}
     assert [entry.name for entry in path.parent.iterdir()] == ["coldfront-8231.yaml"]
 
@@ -39,24 +45,24 @@ def test_a_receipt_is_written_and_rewritten(tmp_path: Path) -> None:
 )
 def test_hostile_ids_stay_in_their_directory(tmp_path: Path, name: str, file: str) -> None:
     assert receipts.safe(name) == file
-    path = receipts.write(tmp_path, ME, name, {"state": "done"})
+    path = write(tmp_path, ME, name, {"state": "done"})
     assert path == tmp_path / ME / f"{file}.yaml"
     assert path.is_file()
 
 
 def test_long_ids_are_cut_and_stay_different(tmp_path: Path) -> None:
     names = ["x" * 60_000 + end for end in "ab"]
-    paths = {receipts.write(tmp_path, ME, name, {}) for name in names}
+    paths = {write(tmp_path, ME, name, {}) for name in names}
     assert len(paths) == 2
     assert all(len(path.name) < 255 for path in paths)
 
 
 def test_a_link_under_the_name_is_replaced_and_not_followed(tmp_path: Path) -> None:
-    path = receipts.write(tmp_path, ME, "a", {})
+    path = write(tmp_path, ME, "a", {})
     path.unlink()
     (tmp_path / "victim").write_text("precious")
     path.symlink_to(tmp_path / "victim")
-    receipts.write(tmp_path, ME, "a", {"state": "done"})
+    write(tmp_path, ME, "a", {"state": "done"})
     assert (tmp_path / "victim").read_text() == "precious"
     assert not path.is_symlink()
 
@@ -65,11 +71,11 @@ def test_a_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / ME).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="Not a directory"):
-        receipts.write(tmp_path, ME, "a", {})
+        write(tmp_path, ME, "a", {})
 
 
 def test_an_unknown_writer_gets_a_receipt_that_nobody_else_reads(tmp_path: Path) -> None:
-    path = receipts.write(tmp_path, "no-such-user", "a", {})
+    path = write(tmp_path, "no-such-user", "a", {})
     assert path.parent.stat().st_mode & 0o077 == 0
 
 
@@ -104,7 +110,7 @@ def reachable(tmp_path: Path) -> Path:
 def test_its_writer_reads_a_receipt_and_no_other_user_does(reachable: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        path = receipts.write(reachable, "uid-54321", "a", {"state": "accepted"})
+        path = write(reachable, "uid-54321", "a", {"state": "accepted"})
     finally:
         os.umask(before)
     assert _readable_by(path, 54321)
@@ -121,7 +127,7 @@ def test_without_acls_the_writers_group_is_let_in(
 
     monkeypatch.setattr(os, "setxattr", unsupported)
     daemon = pwd.getpwnam("daemon")
-    path = receipts.write(reachable, "daemon", "a", {})
+    path = write(reachable, "daemon", "a", {})
     assert daemon.pw_uid == daemon.pw_gid
     assert _readable_by(path, daemon.pw_uid)
     assert not _readable_by(path, 54322)
