@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import logging
 import os
 import pwd
 import signal
@@ -19,8 +18,6 @@ import time
 from dataclasses import dataclass
 
 from provisioner import ulid as ulids
-
-log = logging.getLogger(__name__)
 
 LIMIT = 64 * 1024
 """Largest request, in bytes."""
@@ -204,9 +201,8 @@ def _objection(found: os.stat_result) -> tuple[str, bool] | None:
 def _rejected(
     ulid: str, name: str, found: os.stat_result, reason: str, quarantine: bool
 ) -> Rejected:
-    name, writer = label(name), user_name(found.st_uid)
-    log.warning("%s from %s (%s): %s", name, writer, ulid, reason)
-    return Rejected(ulid, name, found.st_uid, writer, reason, quarantine)
+    writer = user_name(found.st_uid)
+    return Rejected(ulid, label(name), found.st_uid, writer, reason, quarantine)
 
 
 def _version(found: os.stat_result) -> tuple[int, ...]:
