@@ -1,0 +1,266 @@
+"""The mm commands of IBM Storage Scale (GPFS), and chown, chmod and stat beside them.
+
+Promises: argv lists behind a configurable prefix, `-Y` output read by the names in its header, and
+every ending of a command turned into a fault of the contract. Exit codes are not believed where
+the state of the daemon can be asked for.
+Leaves out: what a fileset should be (`_mm_plan`), and anything that unlinks or deletes.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from provisioner.contract import (
+    Completed,
+    ConfigError,
+    Permanent,
+    Run,
+    Transient,
+    Unavailable,
+    Unknown,
+)
+
+Record = Mapping[str, str]
+"""One line of `-Y` output: values by the names of the header, decoded."""
+
+PATHS_A_CALL = 500
+"""Paths in one call of chown, chmod or stat: well below the kernel's limit on arguments."""
+
+# 6027-2144 `The lockName lock for file system fileSystem is busy.` and 6027-1262 `Unable to obtain
+# the GPFS configuration file lock.`: nothing that could be asked shows a lock, so words decide.
+_BUSY = re.compile(r"\block\b.*\bis busy\b|Unable to obtain the .* lock", re.IGNORECASE)
+
+_NOT_RUN = {126, 127}
+"""What sudo, env and shells return when a program cannot be run."""
+
+
+def parse_y(text: str, section: str = "") -> list[Record]:
+    """Read `-Y` output: `cmd:section:HEADER:...:name:...:` and lines of values under each header.
+
+    section: only records of this section (`fileset` of mmlsquota); empty: all. Lines that are
+    neither are skipped (`*** Report for FILESET quotas on fs1`); values beyond the header, too;
+    values that a short line lacks are empty.
+    """
+    headers: dict[tuple[str, str], list[str]] = {}
+    records: list[Record] = []
+    for line in text.splitlines():
+        fields = line.split(":")
+        if len(fields) < 7 or " " in fields[0]:
+            continue
+        origin = (fields[0], fields[1])
+        if fields[2] == "HEADER":
+            headers[origin] = fields[6:]
+        elif origin in headers and (not section or fields[1] == section):
+            values = [unquote(value) for value in fields[6:]]
+            names = headers[origin]
+            values += [""] * (len(names) - len(values))
+            records.append({n: v for n, v in zip(names, values, strict=False) if n})
+    return records
+
+
+def number(text: str) -> int:
+    """Read a number of `-Y` output; `-` and nothing are 0."""
+    return int(text) if re.fullmatch(r"-?\d+", text) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What holds for a whole file system. block_kib: block size in KiB; enforced: kinds of quota
+    that are; nfs4: whether NFSv4 ACLs are kept."""
+
+    mount: str
+    block_kib: int
+    enforced: tuple[str, ...]
+    nfs4: bool
+    values: Record = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A path as stat sees it. mode: permission bits; directory: it is one, and no link."""
+
+    uid: int
+    gid: int
+    mode: int
+    directory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mm:
+    """The commands for one file system.
+
+    run: runs a program; filesystem: the device's name; prefix: words before every command;
+    mm_path, tools: directories of the mm commands, and of chown, chmod and stat; timeout: seconds
+    for one command.
+    """
+
+    run: Run
+    filesystem: str
+    prefix: tuple[str, ...] = ()
+    mm_path: str = "/usr/lpp/mmfs/bin"
+    tools: str = "/usr/bin"
+    timeout: float = 300.0
+
+    # Reading.
+
+    def facts(self) -> Facts:
+        """Read what holds for the file system (`mmlsfs`)."""
+        records = parse_y(self.read("mmlsfs", self.filesystem, "-Y"))
+        values = {record["fieldName"]: record["data"] for record in records}
+        sizes = [number(r["data"]) for r in records if r["fieldName"] == "blockSize"]
+        return Facts(
+            mount=values.get("defaultMountPoint", ""),
+            block_kib=max([*sizes, 1024]) // 1024,
+            enforced=tuple(re.split(r"[;,\s]+", values.get("quotasEnforced", ""))),
+            nfs4=values.get("ACLSemantics", "nfs4") != "posix",
+            values=values,
+        )
+
+    def filesets(self) -> list[Record]:
+        """List all filesets but deleted ones (`mmlsfileset -L`).
+
+        Raises Unavailable when the list lacks the fileset `root`, which every file system has:
+        whoever is not root gets an empty list, at some sites with exit code 0.
+        """
+        found = parse_y(self.read("mmlsfileset", self.filesystem, "-L", "-Y"))
+        records = [r for r in found if r.get("status") in {"Linked", "Unlinked"}]
+        if not any(r["filesetName"] == "root" for r in records):
+            raise Unavailable(
+                f"mmlsfileset {self.filesystem}: the list lacks the fileset root, so it is no list",
+                advice="run the mm commands as root: see the setting `prefix`",
+            )
+        return records
+
+    def quotas(self) -> dict[str, Record]:
+        """Read the quotas of all filesets (`mmrepquota -j`), by the fileset's name."""
+        records = parse_y(self.read("mmrepquota", "-j", "-Y", self.filesystem))
+        return {r["name"]: r for r in records if r.get("quotaType") == "FILESET"}
+
+    def stat(self, paths: Sequence[str]) -> dict[str, Entry]:
+        """Look at paths without following a last link; what is not there is left out."""
+        found: dict[str, Entry] = {}
+        for chunk in _chunks(paths):
+            # NUL ends each record: no name can hold one.
+            done = self._call(self._tool("stat", "--printf", r"%u %g %f %n\0", "--", *chunk))
+            if done.timed_out or (done.returncode and not _said_about(done, chunk)):
+                raise self._away(done)
+            for record in done.stdout.split("\0"):
+                if record:
+                    uid, gid, raw, path = record.split(" ", 3)
+                    bits = int(raw, 16)
+                    found[path] = Entry(int(uid), int(gid), bits & 0o7777, bits >> 12 == 0o4)
+        return found
+
+    def acl(self, path: str) -> str:
+        """Read the NFSv4 ACL of a path (`mmgetacl`)."""
+        return self.read("mmgetacl", "-k", "nfs4", path)
+
+    def daemon(self) -> str:
+        """Say in which state the daemon on this node is: `active`, `down`, or why nobody knows."""
+        try:
+            done = self._call(self._mm("mmgetstate", "-Y"))
+        except Unavailable as fault:
+            return fault.message
+        states = {record.get("state", "") for record in parse_y(done.stdout)}
+        return " ".join(sorted(states)) or f"unknown ({_words(done)})"
+
+    def config(self) -> Record:
+        """Read the cluster's configuration (`mmlsconfig`)."""
+        records = parse_y(self.read("mmlsconfig", "-Y"))
+        return {record["configParameter"]: record["value"] for record in records}
+
+    def read(self, command: str, *args: str) -> str:
+        """Run a command that reads; raises Unavailable when it does not succeed."""
+        done = self._call(self._mm(command, *args))
+        if done.returncode or done.timed_out:
+            raise self._away(done)
+        return done.stdout
+
+    # Writing.
+
+    def write(self, command: str, *args: str, stdin: str = "") -> None:
+        """Run an mm command that writes.
+
+        Raises Unknown when it got no answer, Unavailable when the daemon is not active, Transient
+        when a lock is held, Permanent when the command failed otherwise.
+        """
+        self._written(self._call(self._mm(command, *args), stdin=stdin))
+
+    def change(self, tool: str, *args: str, paths: Sequence[str]) -> None:
+        """Run chown or chmod on paths; raises as `write` does."""
+        for chunk in _chunks(paths):
+            self._written(self._call(self._tool(tool, *args, "--", *chunk)))
+
+    def _written(self, done: Completed) -> None:
+        if done.timed_out or (done.returncode == 255 and self._remote):
+            raise Unknown(f"no answer from {shlex.join(done.argv)}", advice="it is looked at again")
+        if not done.returncode:
+            return
+        if done.returncode in _NOT_RUN or (state := self.daemon()) != "active":
+            raise self._away(
+                done, "" if done.returncode in _NOT_RUN else f"; the daemon is {state}"
+            )
+        said = f"{shlex.join(done.argv)}: exit code {done.returncode}: {_words(done)}"
+        if _BUSY.search(done.stderr):
+            raise Transient(said)
+        raise Permanent(said)
+
+    # Running.
+
+    @property
+    def _remote(self) -> bool:
+        return any(PurePosixPath(word).name == "ssh" for word in self.prefix)
+
+    def _mm(self, command: str, *args: str) -> list[str]:
+        return self._argv(f"{self.mm_path}/{command}", args)
+
+    def _tool(self, tool: str, *args: str) -> list[str]:
+        return self._argv(f"{self.tools}/{tool}", args)
+
+    def _argv(self, program: str, args: Sequence[str]) -> list[str]:
+        words = [program, *args]
+        # ssh joins its words and gives them to a shell at the other end.
+        return [*self.prefix, *([shlex.quote(w) for w in words] if self._remote else words)]
+
+    def _call(self, argv: Sequence[str], stdin: str = "") -> Completed:
+        try:
+            return self.run(argv, stdin=stdin, timeout=self.timeout)
+        except ConfigError as fault:
+            raise Unavailable(
+                fault.message, advice="see the settings `prefix`, `mm_path` and `tools`"
+            ) from fault
+
+    def _away(self, done: Completed, more: str = "") -> Unavailable:
+        ending = "timed out" if done.timed_out else f"exit code {done.returncode}"
+        return Unavailable(f"{shlex.join(done.argv)}: {ending}: {_words(done)}{more}")
+
+
+def mount_of(facts: Facts, configured: Path | None) -> str:
+    """Give the mount point: the configured one, else that of mmlsfs. Raises Unavailable."""
+    mount = str(configured) if configured else facts.mount
+    if not mount.startswith("/"):
+        raise Unavailable(
+            f"mmlsfs tells no mount point: {mount!r}", advice="set `mount` in the configuration"
+        )
+    return mount.rstrip("/")
+
+
+def _words(done: Completed) -> str:
+    """Give what a command said, on one line, no longer than a person reads."""
+    said = " ".join((done.stderr.strip() or done.stdout.strip()).split())
+    return said[:600] or "it said nothing"
+
+
+def _said_about(done: Completed, paths: Sequence[str]) -> bool:
+    """Say whether stat ran at all: it found a path, or said of one that it is not there."""
+    return bool(done.stdout) or any(path in done.stderr for path in paths)
+
+
+def _chunks(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(paths), PATHS_A_CALL):
+        yield paths[start : start + PATHS_A_CALL]

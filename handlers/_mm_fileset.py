@@ -1,0 +1,158 @@
+"""What a fileset should be, and what it was found to be.
+
+Promises: both as values that turn into the plain JSON of the contract; one want of many claims;
+what to save before a suspension. Pure.
+Leaves out: the changes between them (`_mm_plan`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from handlers import _nfs4
+from provisioner.contract import Claim, Conflict, Json, State, Want
+
+CLOSED_MODE = 0o700
+"""Mode of a closed fileset's root, which then belongs to root: an owner could open it again."""
+
+_OPEN_BITS = 0o7077
+"""Bits that a closed fileset's root has none of; those of its owner, root, say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A fileset as it should be; None leaves a property as it is.
+
+    path: below the mount point; parent: owner of a dependent fileset's inode space; quota: KiB;
+    mode: octal text; acl: mmputacl's text; closed: kept, nobody may enter; withdrawn: nobody
+    claims it any more.
+    """
+
+    name: str
+    path: str = ""
+    kind: str = "independent"
+    parent: str = "root"
+    quota: int | None = None
+    files: int | None = None
+    inode_limit: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    mode: str | None = None
+    acl: str | None = None
+    adopt: bool = False
+    closed: bool = False
+    withdrawn: bool = False
+
+    @classmethod
+    def of(cls, want: Want) -> Wanted:
+        """Read a want."""
+        return cls(**cast(Any, want))
+
+    def json(self) -> dict[str, Json]:
+        """Write a want."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A fileset as it was read, with what holds for its file system.
+
+    Quotas in KiB; space: name of the fileset that owns its inode space; acl: None where the file
+    system keeps no NFSv4 ACLs; path: absolute, '' while it is not linked.
+    """
+
+    present: bool
+    filesystem: str
+    mount: str
+    block_kib: int = 1
+    enforced: bool = True
+    name: str = ""
+    id: int = -1
+    comment: str = ""
+    independent: bool = True
+    space: str = ""
+    max_inodes: int = 0
+    alloc_inodes: int = 0
+    block_soft: int = 0
+    block_hard: int = 0
+    files_soft: int = 0
+    files_hard: int = 0
+    linked: bool = False
+    path: str = ""
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0
+    acl: str | None = None
+
+    @classmethod
+    def of(cls, state: State) -> Found:
+        """Read a state."""
+        return cls(**cast(Any, state))
+
+    def json(self) -> dict[str, Json]:
+        """Write a state."""
+        return asdict(self)
+
+    @property
+    def shut(self) -> bool:
+        """Say whether nobody but root may enter."""
+        return (self.uid, self.gid) == (0, 0) and self.mode_shut and self.acl_shut
+
+    @property
+    def mode_shut(self) -> bool:
+        """Say whether the mode lets in nobody but the owner."""
+        return not self.mode & _OPEN_BITS
+
+    @property
+    def acl_shut(self) -> bool:
+        """Say whether the ACL lets in nobody but the owner."""
+        return self.acl is None or _nfs4.closed(self.acl)
+
+
+# Many claims, one want.
+
+
+def merge(claims: Sequence[Claim], prior: State | None, name: str) -> Wanted:
+    """Make one want of claims: limits are the largest, everything else must agree.
+
+    prior: fills what no live claim speaks of: owner, mode, ACL. Raises Conflict naming what two
+    claims want differently.
+    """
+    live = [claim for claim in claims if not claim.suspended]
+    adopt = any(bool(claim.want.get("adopt")) for claim in live or claims)
+    if not live:
+        return Wanted(name, adopt=adopt, closed=True, withdrawn=not claims)
+    merged: dict[str, Json] = {"name": name, "adopt": adopt}
+    for field in ("path", "kind", "parent", "uid", "gid", "mode", "acl"):
+        merged[field] = _agreed(field, live)
+    for field in ("quota", "files", "inode_limit"):
+        asked = [n for claim in live if isinstance(n := claim.want.get(field), int)]
+        merged[field] = max(asked, default=None)
+    for field in ("uid", "gid", "mode", "acl"):
+        if merged[field] is None and prior is not None:
+            merged[field] = prior.get(field)
+    return Wanted.of(merged)
+
+
+def _agreed(field: str, claims: Sequence[Claim]) -> Json:
+    said = {claim.claimant: claim.want.get(field) for claim in claims}
+    known = {who: value for who, value in said.items() if value is not None}
+    if len({str(value) for value in known.values()}) > 1:
+        texts = ", ".join(f"{who} wants {value!r}" for who, value in sorted(known.items()))
+        raise Conflict(
+            f"claims on one fileset contradict each other in {field}: {texts}",
+            advice="make the requests say the same, or give them filesets of their own",
+        )
+    return next(iter(known.values()), None)
+
+
+def prior(found: Found) -> dict[str, Json] | None:
+    """Say what to save of an open fileset before it is closed."""
+    if not found.present or not found.linked or found.shut:
+        return None
+    saved: dict[str, Json] = {"uid": found.uid, "gid": found.gid, "mode": f"{found.mode:04o}"}
+    if found.acl is not None and not _nfs4.trivial(found.acl):
+        saved["acl"] = _nfs4.write(_nfs4.parse(found.acl))
+    return saved

@@ -1,0 +1,275 @@
+"""What a fileset should be, what it was found to be, and the changes between them.
+
+Promises: pure functions; each property of a fileset is compared by itself, so that what stopped
+half way is taken up there. The order is create, quota, inode limit, link, owner, mode, ACL: nobody
+can write to a fileset before its quota holds.
+Leaves out: deleting, unlinking and moving, which nothing here ever does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from handlers import _nfs4
+from handlers._mm_fileset import CLOSED_MODE, Found, Wanted
+from handlers._mm_units import INODE_STEP, fits, size_text
+from provisioner.contract import Change, Conflict, Json, Key, Permanent
+
+_CREATE, _CREATE_DEPENDENT, _QUOTA, _INODES, _LINK = 0, 1, 2, 3, 10
+_CHOWN, _CHMOD, _ACL = 100, 101, 102
+
+_MARK = re.compile(r"[A-Za-z0-9_.@+-]+:[^\s/]+/fileset/\S+\Z")
+
+
+# Whose it is.
+
+
+def ours(found: Found, mark: str) -> bool:
+    """Say whether a fileset's comment begins with our mark."""
+    return found.comment.split(" ", 1)[0] == mark
+
+
+def _anothers(found: Found, mark: str) -> bool:
+    first = found.comment.split(" ", 1)[0]
+    return first != mark and bool(_MARK.match(first))
+
+
+# The plan.
+
+
+def plan(key: Key, mark: str, wanted: Wanted, found: Found) -> list[Change]:
+    """List the changes from found to wanted.
+
+    Raises Conflict where the fileset is not ours and differs, or is of another kind or elsewhere;
+    Permanent where a quota would not be enforced.
+    """
+    if wanted.closed and not found.present:
+        return []
+    if wanted.withdrawn and not ours(found, mark):
+        return []
+    if _anothers(found, mark):
+        raise Conflict(f"{key}: the fileset bears another's mark: {found.comment!r}")
+    if not wanted.closed:
+        _check(wanted, found)
+    if not found.present:
+        created = _created(wanted, found)
+        return [_create(key, mark, wanted), *_properties(key, wanted, created)]
+    changes = _properties(key, wanted, found)
+    if ours(found, mark):
+        return changes
+    if changes and not wanted.adopt:
+        texts = "; ".join(change.text for change in changes)
+        raise Conflict(
+            f"{key}: the fileset is there, its comment is {found.comment!r} and not {mark!r}, and "
+            f"it differs: {texts}"
+        )
+    return [_mark(key, mark, wanted, found), *changes]
+
+
+def _check(wanted: Wanted, found: Found) -> None:
+    """Refuse what no command could make so."""
+    if (wanted.quota or wanted.files) and not found.enforced:
+        raise Permanent(
+            f"{found.filesystem} does not enforce fileset quotas, so a quota would not hold",
+            advice=f"run `mmchfs {found.filesystem} -Q yes`, then `mmcheckquota`; then try again",
+        )
+    if not found.present:
+        return
+    if found.independent != (wanted.kind == "independent"):
+        is_kind = "independent" if found.independent else "dependent"
+        raise Conflict(
+            f"fileset {wanted.name} is {is_kind}, wanted is {wanted.kind}",
+            advice="a fileset's kind cannot be changed: ask for the kind it has, or another name",
+        )
+    if wanted.kind == "dependent" and found.space != wanted.parent:
+        raise Conflict(
+            f"fileset {wanted.name} lies in the inode space of {found.space}, "
+            f"wanted is {wanted.parent}",
+            advice="this cannot be changed: ask for the parent it has, or another name",
+        )
+    if found.linked and found.path != junction(wanted, found):
+        raise Conflict(
+            f"fileset {wanted.name} is linked at {found.path}, wanted is {junction(wanted, found)}",
+            advice="move the junction by hand, or ask for the path where it is",
+        )
+
+
+def _created(wanted: Wanted, absent: Found) -> Found:
+    """Say what a fileset is right after its creation: unlimited, not linked, closed once linked."""
+    return Found(
+        present=True,
+        filesystem=absent.filesystem,
+        mount=absent.mount,
+        block_kib=absent.block_kib,
+        name=wanted.name,
+        independent=wanted.kind == "independent",
+        max_inodes=wanted.inode_limit or 0,
+        mode=CLOSED_MODE,
+        acl=_nfs4.CLOSED if wanted.acl else None,
+    )
+
+
+def _properties(key: Key, wanted: Wanted, found: Found) -> list[Change]:
+    if wanted.closed:
+        return _close(key, found)
+    parts = (_quota, _inodes, _link, _owner, _mode_and_acl)
+    return [change for part in parts for change in part(key, wanted, found)]
+
+
+def junction(wanted: Wanted, found: Found) -> str:
+    """Give the absolute path a fileset should be linked at."""
+    return f"{found.mount}/{wanted.path}"
+
+
+def _create(key: Key, mark: str, wanted: Wanted) -> Change:
+    own = wanted.kind == "independent"
+    limit = f", {wanted.inode_limit} inodes" if own and wanted.inode_limit else ""
+    where = "" if own or wanted.parent == "root" else f" in {wanted.parent}"
+    return Change(
+        key,
+        "create",
+        f"create {wanted.kind} fileset {wanted.name}{where}{limit}",
+        _CREATE if own else _CREATE_DEPENDENT,
+        f"create:{wanted.name}",
+        {
+            "name": wanted.name,
+            "mark": mark,
+            "parent": None if own else wanted.parent,
+            "inode_limit": wanted.inode_limit if own else None,
+        },
+    )
+
+
+def _mark(key: Key, mark: str, wanted: Wanted, found: Found) -> Change:
+    comment = f"{mark} {found.comment}".strip()[:255]
+    data = {"name": wanted.name, "mark": mark, "comment": comment}
+    return Change(key, "mark", f"comment {comment!r}", _CREATE, f"mark:{wanted.name}", data)
+
+
+def quota_holds(found: Found, quota: int | None, files: int | None) -> bool:
+    """Say whether soft and hard limits are as wanted; GPFS rounds up to the block size."""
+    blocks = (found.block_soft, found.block_hard)
+    inodes = (found.files_soft, found.files_hard)
+    return all(quota is None or fits(n, quota, found.block_kib) for n in blocks) and all(
+        files is None or fits(n, files, INODE_STEP) for n in inodes
+    )
+
+
+def _quota(key: Key, wanted: Wanted, found: Found) -> list[Change]:
+    if quota_holds(found, wanted.quota, wanted.files):
+        return []
+    texts = []
+    if wanted.quota is not None and not quota_holds(found, wanted.quota, None):
+        texts.append(f"quota {_limit(found.block_hard)} -> {size_text(wanted.quota)}")
+    if wanted.files is not None and not quota_holds(found, None, wanted.files):
+        texts.append(f"files {found.files_hard or 'unlimited'} -> {wanted.files}")
+    data: Mapping[str, Json] = {"name": wanted.name, "quota": wanted.quota, "files": wanted.files}
+    return [Change(key, "set-quota", ", ".join(texts), _QUOTA, f"quota:{wanted.name}", data)]
+
+
+def _limit(in_kib: int) -> str:
+    return size_text(in_kib) if in_kib else "unlimited"
+
+
+def inodes_hold(found: Found, limit: int) -> bool:
+    """Say whether an inode limit is as wanted; it cannot be lower than what is allocated."""
+    return fits(found.max_inodes, max(limit, found.alloc_inodes), INODE_STEP)
+
+
+def _inodes(key: Key, wanted: Wanted, found: Found) -> list[Change]:
+    limit = wanted.inode_limit
+    if limit is None or not found.independent or inodes_hold(found, limit):
+        return []
+    limit = max(limit, found.alloc_inodes)
+    text = f"inode limit {found.max_inodes} -> {limit}"
+    data: Mapping[str, Json] = {"name": wanted.name, "inode_limit": limit}
+    return [Change(key, "set-inode-limit", text, _INODES, f"inodes:{wanted.name}", data)]
+
+
+def _link(key: Key, wanted: Wanted, found: Found) -> list[Change]:
+    if found.linked:
+        return []
+    path = junction(wanted, found)
+    # A junction may lie in a fileset of the same batch: the upper ones first.
+    phase = _LINK + min(path.count("/"), _CHOWN - _LINK - 1)
+    data = {"name": wanted.name, "path": path}
+    return [Change(key, "link", f"link at {path}", phase, f"link:{wanted.name}", data)]
+
+
+def _owner(key: Key, wanted: Wanted, found: Found) -> list[Change]:
+    uid = found.uid if wanted.uid is None else wanted.uid
+    gid = found.gid if wanted.gid is None else wanted.gid
+    if (uid, gid) == (found.uid, found.gid):
+        return []
+    path = found.path or junction(wanted, found)
+    return [_chown(key, path, found, uid, gid)]
+
+
+def _mode_and_acl(key: Key, wanted: Wanted, found: Found) -> list[Change]:
+    """Compare mode and ACL together.
+
+    An ACL rules the permission bits that stat shows, so beside a wanted ACL only the set-id and
+    sticky bits count; and a chmod may replace the ACL, so the ACL follows every chmod.
+    """
+    path = found.path or junction(wanted, found)
+    changes = []
+    if wanted.mode is not None:
+        mode, counts = int(wanted.mode, 8), 0o7000 if wanted.acl else 0o7777
+        if mode & counts != found.mode & counts:
+            changes.append(_chmod(key, path, found, mode))
+    if wanted.acl is None:
+        return changes
+    if found.acl is None and found.linked:
+        raise Permanent(
+            f"{found.filesystem} keeps no NFSv4 ACLs, so the wanted ACL cannot be set",
+            advice=f"run `mmchfs {found.filesystem} -k nfs4`, or ask for no ACL",
+        )
+    if changes or found.acl is None or not _nfs4.same(wanted.acl, found.acl):
+        changes.append(_put_acl(key, path, wanted.acl, "set the NFSv4 ACL"))
+    return changes
+
+
+def _close(key: Key, found: Found) -> list[Change]:
+    if not found.linked or found.shut:
+        return []
+    changes = []
+    if (found.uid, found.gid) != (0, 0):
+        changes.append(_chown(key, found.path, found, 0, 0))
+    if not found.mode_shut:
+        changes.append(_chmod(key, found.path, found, CLOSED_MODE))
+    if not found.acl_shut:
+        changes.append(_put_acl(key, found.path, _nfs4.CLOSED, "close by the NFSv4 ACL"))
+    return changes
+
+
+def _chown(key: Key, path: str, found: Found, uid: int, gid: int) -> Change:
+    text = f"owner {found.uid}:{found.gid} -> {uid}:{gid}"
+    data: Mapping[str, Json] = {"path": path, "uid": uid, "gid": gid}
+    return Change(key, "chown", text, _CHOWN, f"chown:{uid}:{gid}", data)
+
+
+def _chmod(key: Key, path: str, found: Found, mode: int) -> Change:
+    text = f"mode {found.mode:04o} -> {mode:04o}"
+    return Change(key, "chmod", text, _CHMOD, f"chmod:{mode:o}", {"path": path, "mode": mode})
+
+
+def _put_acl(key: Key, path: str, acl: str, text: str) -> Change:
+    text_for_gpfs = _nfs4.write(_nfs4.parse(acl))
+    return Change(key, "set-acl", text, _ACL, f"acl:{path}", {"path": path, "acl": text_for_gpfs})
+
+
+# What a failed write may have done all the same.
+
+SETTLED: Mapping[str, Callable[[Found, Mapping[str, Any]], bool]] = {
+    "create": lambda found, data: found.present and ours(found, data["mark"]),
+    "mark": lambda found, data: found.present and ours(found, data["mark"]),
+    "set-quota": lambda found, data: quota_holds(found, data["quota"], data["files"]),
+    "set-inode-limit": lambda found, data: inodes_hold(found, data["inode_limit"]),
+    "link": lambda found, data: found.linked and found.path == data["path"],
+    "chown": lambda found, data: (found.uid, found.gid) == (data["uid"], data["gid"]),
+    "chmod": lambda found, data: found.mode == data["mode"],
+    "set-acl": lambda found, data: found.acl is not None and _nfs4.same(found.acl, data["acl"]),
+}
+"""For each verb, whether a fileset as read shows that the change has happened."""

@@ -1,0 +1,134 @@
+"""NFSv4 ACLs in the text of mmgetacl and mmputacl.
+
+Promises: parse and write that text, expand a short form in which templates are written, and say
+whether two ACLs mean the same. Pure.
+Leaves out: POSIX ACLs, and what an ACL lets a person do.
+
+An entry is `{special|user|group}:WHO:rwxc:{allow|deny}[:FLAG...]`, followed by its permissions
+as `(X)NAME` and `(-)NAME`. A template may leave the latter away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+FLAGS = ("FileInherit", "DirInherit", "InheritOnly", "NoPropagateInherit", "Inherited")
+
+_ENTRY = re.compile(
+    r"(special|user|group):([^:\n]+):([r-][w-][x-][c-]):(allow|deny)((?::[A-Za-z]+)*)\Z"
+)
+_PERMISSION = re.compile(r"\(([X-])\)([A-Z_]+(?:/[A-Z]+)?)")
+
+# Two lines of names as mmgetacl prints them.
+_ROWS = (
+    ("READ/LIST", "WRITE/CREATE", "APPEND/MKDIR", "SYNCHRONIZE", "READ_ACL", "READ_ATTR",
+     "READ_NAMED"),
+    ("DELETE", "DELETE_CHILD", "CHOWN", "EXEC/SEARCH", "WRITE_ACL", "WRITE_ATTR", "WRITE_NAMED"),
+)  # fmt: skip
+_WIDTHS = ((9, 12, 12, 11, 9, 10, 10), (9, 12, 12, 11, 9, 10, 11))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry. letters: such as `rwx-`; permissions: those given, None where left away."""
+
+    kind: str
+    who: str
+    letters: str
+    verdict: str
+    flags: frozenset[str] = frozenset()
+    permissions: frozenset[str] | None = None
+
+    def means(self, other: Entry) -> bool:
+        """Say whether two entries are the same; permissions count where both spell them."""
+        mine, theirs = self.permissions, other.permissions
+        heads_agree = replace(self, permissions=None) == replace(other, permissions=None)
+        return heads_agree and (mine is None or theirs is None or mine == theirs)
+
+
+CLOSED = "special:owner@:rwxc:allow\n"
+"""Nobody but the owner, who is root while a fileset is closed."""
+
+
+def parse(text: str) -> tuple[Entry, ...]:
+    """Read an ACL; lines beginning with `#` are skipped.
+
+    Raises ValueError naming the line that is no part of an ACL.
+    """
+    entries: list[Entry] = []
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        if match := _ENTRY.match(line):
+            kind, who, letters, verdict, tail = match.groups()
+            flags = frozenset(tail.split(":")) - {""}
+            if unknown := flags.difference(FLAGS):
+                raise ValueError(f"line {number}: unknown flag {min(unknown)!r}; one of {FLAGS}")
+            entries.append(Entry(kind, who, letters, verdict, flags))
+        elif entries and (found := _PERMISSION.findall(line)):
+            last = entries[-1]
+            granted = (last.permissions or frozenset()) | {n for sign, n in found if sign == "X"}
+            entries[-1] = replace(last, permissions=granted)
+        else:
+            raise ValueError(f"line {number}: {line!r} is no entry of an NFSv4 ACL")
+    return tuple(entries)
+
+
+def write(entries: Sequence[Entry]) -> str:
+    """Write an ACL for mmputacl, every permission spelled out."""
+    return "#NFSv4 ACL\n" + "\n".join(_block(entry) for entry in entries)
+
+
+def same(one: str, other: str) -> bool:
+    """Say whether two texts are the same ACL; the order of entries counts."""
+    left, right = parse(one), parse(other)
+    return len(left) == len(right) and all(a.means(b) for a, b in zip(left, right, strict=True))
+
+
+def closed(text: str) -> bool:
+    """Say whether an ACL lets nobody but the owner in."""
+    return not any(
+        entry.verdict == "allow" and entry.who != "owner@" and entry.letters != "----"
+        for entry in parse(text)
+    )
+
+
+def trivial(text: str) -> bool:
+    """Say whether an ACL says no more than a mode does, so that chmod alone restores it."""
+    return all(
+        entry.kind == "special" and entry.verdict == "allow" and not entry.flags
+        for entry in parse(text)
+    )
+
+
+def expand(letters: str) -> frozenset[str]:
+    """Give the permissions that letters such as `rwx-` stand for, as mmgetacl shows them."""
+    names = {"SYNCHRONIZE", "READ_ACL", "READ_ATTR", "READ_NAMED"}
+    if "r" in letters:
+        names |= {"READ/LIST"}
+    if "w" in letters:
+        names |= {"WRITE/CREATE", "APPEND/MKDIR", "WRITE_ATTR", "WRITE_NAMED"}
+    if "x" in letters:
+        names |= {"EXEC/SEARCH"}
+    if "w" in letters and "x" in letters:
+        names |= {"DELETE_CHILD"}
+    if "c" in letters:
+        names |= {"CHOWN", "WRITE_ACL"}
+    return frozenset(names)
+
+
+def _block(entry: Entry) -> str:
+    granted = expand(entry.letters) if entry.permissions is None else entry.permissions
+    head = ":".join((entry.kind, entry.who, entry.letters, entry.verdict))
+    head += "".join(f":{flag}" for flag in FLAGS if flag in entry.flags)
+    lines = [head]
+    for names, widths in zip(_ROWS, _WIDTHS, strict=True):
+        cells = (
+            f"({'X' if name in granted else '-'}){name}".ljust(width + 3)
+            for name, width in zip(names, widths, strict=True)
+        )
+        lines.append((" " + " ".join(cells)).rstrip())
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,405 @@
+"""GPFS filesets: created, limited, linked, owned and closed by the mm commands.
+
+Promises: keys `INSTANCE/fileset/NAME`; quota, inode limit, junction, owner, mode and NFSv4 ACL are
+each observed by themselves; only a fileset whose comment begins with our mark
+(`SERVICE:INSTANCE/fileset/NAME`) is changed, unless it may be adopted. A suspended fileset, or one
+that nobody claims, belongs to root alone and keeps its data, quota and junction.
+Leaves out: deleting, unlinking, moving and renaming filesets, AFM, snapshots, quotas of users and
+groups. The directories above a junction must exist and belong to admins: mm commands, chown and
+chmod go by path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from handlers import _mm_fileset, _mm_plan, _nfs4
+from handlers._mm import Entry, Facts, Mm, Record, mount_of, number
+from handlers._mm_check import check_filesystem
+from handlers._mm_fileset import Found, Wanted
+from handlers._mm_settings import Params, Settings, texts, validated
+from handlers._mm_units import kib
+from provisioner.contract import (
+    Change,
+    Claim,
+    ConfigError,
+    Conflict,
+    Fault,
+    Finding,
+    Handler,
+    InvalidRequest,
+    Key,
+    KnownAfter,
+    Level,
+    NotReady,
+    Permanent,
+    Scalar,
+    Site,
+    State,
+    Transient,
+    Unavailable,
+    Want,
+    make_key,
+    split_key,
+)
+
+READERS = 4
+"""ACLs read side by side: mmgetacl takes one path."""
+
+_ACL_VALUES = ("fileset", "path", "uid", "gid", "group")
+"""What an ACL template may use."""
+
+
+class FilesetHandler:
+    """The filesets of one file system; see `provisioner.contract.Handler`."""
+
+    def __init__(self, site: Site, settings: Settings) -> None:
+        self._site = site
+        self._settings = settings
+        self.lane = f"gpfs:{settings.cluster}"
+        self._mm = Mm(
+            run=site.run,
+            filesystem=settings.filesystem,
+            prefix=settings.prefix,
+            mm_path=str(settings.mm_path),
+            tools=str(settings.tools),
+            timeout=settings.timeout,
+        )
+
+    # What is wanted.
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        """Say what one fileset should be; raises InvalidRequest naming the parameter."""
+        given = validated(params)
+        for field in ("uid", "gid"):
+            self._check_id(field, getattr(given, field))
+        chosen = self._settings
+        kind, parent = given.kind or chosen.kind, given.parent or chosen.parent
+        if kind == "independent" and given.parent not in {None, "root"}:
+            raise InvalidRequest(
+                "an independent fileset has an inode space of its own, and no parent",
+                field="parent",
+                expected="no parent, or kind: dependent",
+            )
+        parent = parent if kind == "dependent" else "root"
+        quota = given.quota or chosen.quota
+        files = given.files or chosen.files
+        inodes = (given.inode_limit or files) if kind == "independent" else None
+        if kind == "dependent" and given.inode_limit is not None:
+            raise InvalidRequest(
+                "a dependent fileset has no inode limit of its own",
+                field="inode_limit",
+                expected="files, or kind: independent",
+            )
+        want: dict[str, Any] = {
+            "name": given.fileset,
+            "path": self._path(given, kind, parent),
+            "kind": kind,
+            "parent": parent,
+            "quota": kib(quota) if isinstance(quota, int) else quota,
+            "files": files,
+            "inode_limit": inodes,
+            "uid": given.uid,
+            "gid": given.gid,
+            "mode": given.mode or chosen.mode,
+            "acl": self._acl(given),
+            "adopt": given.adopt,
+        }
+        return {self._key(given.fileset): want}
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        """Make one want: limits are the largest; raises Conflict where claims contradict."""
+        return _mm_fileset.merge(claims, prior, split_key(key)[-1]).json()
+
+    def prior(self, key: Key, state: State) -> State | None:
+        """Save owner, mode and ACL of a fileset that is open."""
+        return _mm_fileset.prior(Found.of(state))
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        """List the changes; raises Conflict for a fileset that is not ours, of another kind, or
+        linked elsewhere, and Permanent where quotas or ACLs cannot hold."""
+        return _mm_plan.plan(key, self._mark(key), Wanted.of(want), Found.of(state))
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        """Name `path` and `fileset`."""
+        found = Found.of(state)
+        return {"path": found.path, "fileset": found.name}
+
+    # What is there.
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        """Read filesets: one listing, one quota report, one stat for all, and an ACL for each."""
+        names = {key: split_key(key)[-1] for key in keys}
+        absent, found = self._read(set(names.values()))
+        seen = {key: found.get(name, absent) for key, name in names.items()}
+        return {k: f if isinstance(f, Fault) else f.json() for k, f in seen.items()}
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        """List all filesets but `root`, and but names that can be no key."""
+        _, found = self._read(None)
+        for name, fileset in sorted(found.items()):
+            if isinstance(fileset, Found):
+                try:
+                    key = self._key(name)
+                except InvalidRequest:
+                    continue
+                yield key, fileset.json()
+
+    def _read(self, names: Collection[str] | None) -> tuple[Found, dict[str, Found | Fault]]:
+        facts = self._mm.facts()
+        absent = Found(
+            present=False,
+            filesystem=self._settings.filesystem,
+            mount=mount_of(facts, self._settings.mount),
+            block_kib=facts.block_kib,
+            enforced="fileset" in facts.enforced,
+        )
+        records = self._mm.filesets()
+        spaces = {r["inodeSpace"]: r["filesetName"] for r in records if _owns_space(r)}
+        asked = [
+            r
+            for r in records
+            if r["filesetName"] != "root" and (names is None or r["filesetName"] in names)
+        ]
+        if not asked:
+            return absent, {}
+        quotas = self._quotas(absent.enforced)
+        found = [_found(r, quotas.get(r["filesetName"], {}), spaces, absent) for r in asked]
+        entries = self._mm.stat([f.path for f in found if f.linked])
+        with ThreadPoolExecutor(READERS) as readers:
+            whole = readers.map(lambda f: self._with_root(f, entries.get(f.path), facts), found)
+            return absent, dict(zip((f.name for f in found), whole, strict=True))
+
+    def _quotas(self, enforced: bool) -> Mapping[str, Record]:
+        try:
+            return self._mm.quotas()
+        except Unavailable:
+            # mmrepquota fails where no quota is enforced; plan says so where one is wanted.
+            if enforced:
+                raise
+            return {}
+
+    def _with_root(self, found: Found, entry: Entry | None, facts: Facts) -> Found | Fault:
+        """Add what stat and mmgetacl say of a fileset's root directory."""
+        if not found.linked:
+            return found
+        if entry is None:
+            return Unavailable(
+                f"fileset {found.name} is linked at {found.path}, where nothing is: "
+                f"is {found.filesystem} mounted?",
+                advice=f"mount it: `mmmount {found.filesystem}`",
+            )
+        if not entry.directory:
+            return Conflict(
+                f"fileset {found.name} is linked at {found.path}, which is no directory",
+                advice="look at who made it; nothing was changed",
+            )
+        whole = replace(found, uid=entry.uid, gid=entry.gid, mode=entry.mode)
+        if not facts.nfs4:
+            return whole
+        try:
+            acl = self._mm.acl(found.path)
+            _nfs4.parse(acl)
+        except Unavailable as fault:
+            return fault
+        except ValueError as error:
+            return Permanent(f"mmgetacl of {found.path} cannot be read: {error}")
+        return replace(whole, acl=acl)
+
+    # What is written.
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write changes of one group.
+
+        A command that failed is believed only where the change is not to be seen afterwards.
+        """
+        try:
+            self._write(changes)
+        except (Permanent, Transient) as fault:
+            if all(self._settled(change) for change in changes):
+                return
+            self._blame(changes[0], fault)
+            raise
+
+    def _write(self, changes: Sequence[Change]) -> None:
+        first: Mapping[str, Any] = changes[0].data
+        paths = [str(change.data["path"]) for change in changes if "path" in change.data]
+        device = self._settings.filesystem
+        match changes[0].verb:
+            case "create":
+                space = _inode_space(first["parent"], first["inode_limit"])
+                self._mm.write("mmcrfileset", device, first["name"], "-t", first["mark"], *space)
+            case "mark":
+                self._mm.write("mmchfileset", device, first["name"], "-t", first["comment"])
+            case "set-quota":
+                limits = _limits(first["quota"], first["files"])
+                self._mm.write("mmsetquota", f"{device}:{first['name']}", *limits)
+            case "set-inode-limit":
+                limit = str(first["inode_limit"])
+                self._mm.write("mmchfileset", device, first["name"], "--inode-limit", limit)
+            case "link":
+                self._mm.write("mmlinkfileset", device, first["name"], "-J", first["path"])
+            case "chown":
+                self._mm.change("chown", "-h", f"{first['uid']}:{first['gid']}", paths=paths)
+            case "chmod":
+                # Five digits: GNU chmod keeps a directory's set-id bits when given four.
+                self._mm.change("chmod", f"{first['mode']:05o}", paths=paths)
+            case "set-acl":
+                self._mm.write("mmputacl", first["path"], stdin=first["acl"])
+            case verb:
+                raise Permanent(f"{changes[0].key}: {verb!r} is no change of a fileset")
+
+    def _settled(self, change: Change) -> bool:
+        found = self.observe([change.key])[change.key]
+        return not isinstance(found, Fault) and _mm_plan.SETTLED[change.verb](
+            Found.of(found), change.data
+        )
+
+    def _blame(self, change: Change, fault: Fault) -> None:
+        """Raise NotReady where what failed waits for something that is not there yet."""
+        parent = change.data.get("parent")
+        if change.verb == "create" and isinstance(parent, str):
+            if parent not in {record["filesetName"] for record in self._mm.filesets()}:
+                raise NotReady(
+                    f"{change.key}: its parent, the fileset {parent}, is not there yet: "
+                    f"{fault.message}",
+                    advice=f"ask for {parent} first",
+                ) from fault
+        elif change.verb == "link":
+            above = str(PurePosixPath(str(change.data["path"])).parent)
+            if above not in self._mm.stat([above]):
+                raise NotReady(
+                    f"{change.key}: {above} is not there yet: {fault.message}",
+                    advice=f"make the directory {above}, or link the fileset above it",
+                ) from fault
+
+    # Doctor.
+
+    def check(self) -> Sequence[Finding]:
+        """Check commands, daemon, file system, quotas, mount point and ACL templates."""
+        acl = self._settings.acl
+        findings = check_filesystem(
+            self._mm, self._settings, self._site.instance, self._mark(self._key("x"))[:-1]
+        )
+        if acl is None:
+            return findings
+        try:
+            self._render_acl(acl, dict.fromkeys(_ACL_VALUES, "check"))
+        except Fault as fault:
+            return [*findings, Finding(Level.ERROR, self._site.instance, fault.message)]
+        return findings
+
+    # Parts of a want.
+
+    def _key(self, name: str) -> Key:
+        return make_key(self._site.instance, "fileset", name)
+
+    def _mark(self, key: Key) -> str:
+        return f"{self._site.service}:{key}"
+
+    def _check_id(self, field: str, value: int | KnownAfter | None) -> None:
+        low, high = self._settings.min_id, self._settings.max_id
+        if isinstance(value, int) and not low <= value <= high:
+            raise InvalidRequest(
+                f"{field} {value} may not own a fileset", field=field, expected=f"{low} to {high}"
+            )
+
+    def _path(self, given: Params, kind: str, parent: str) -> str:
+        values = {"fileset": given.fileset, "kind": kind, "parent": parent}
+        path = given.path or self._site.render(self._settings.path, values)
+        mount = self._settings.mount
+        if mount is not None and PurePosixPath(path).is_relative_to(mount):
+            path = str(PurePosixPath(path).relative_to(mount))
+        parts = path.split("/")
+        if not all(re.fullmatch(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,254}", p) for p in parts) or (
+            {".", ".."} & set(parts)
+        ):
+            raise InvalidRequest(
+                f"{path!r} is no path below the mount point",
+                field="path",
+                expected="names of letters, digits and _ . @ + -, parted by single slashes",
+            )
+        return path
+
+    def _acl(self, given: Params) -> str | KnownAfter | None:
+        name = given.acl or self._settings.acl
+        if name is None:
+            return None
+        values = {f: getattr(given, f) for f in _ACL_VALUES}
+        for value in values.values():
+            if isinstance(value, KnownAfter):
+                self._site.template(f"acl/{name}.j2")
+                return value
+        return self._render_acl(name, values)
+
+    def _render_acl(self, name: str, values: Mapping[str, object]) -> str:
+        try:
+            template = self._site.template(f"acl/{name}.j2").read_text(encoding="utf-8")
+            return _nfs4.write(_nfs4.parse(self._site.render(template, values)))
+        except (OSError, ValueError) as error:
+            raise InvalidRequest(
+                f"the ACL template acl/{name}.j2 cannot be used: {error}",
+                field="acl",
+                expected="a template of an NFSv4 ACL, as templates/acl/project.j2",
+            ) from error
+
+
+def build(site: Site, settings: Mapping[str, object]) -> Handler:
+    """Build the handler of one file system; raises ConfigError naming the setting."""
+    try:
+        chosen = Settings.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError(f"{site.instance}: {texts(error)}") from error
+    for name in ("mount", "mm_path", "tools"):
+        path: Path | None = getattr(chosen, name)
+        if path is not None and (not path.is_absolute() or ".." in path.parts):
+            raise ConfigError(f"{site.instance}: {name}: {path} is no absolute path")
+    return FilesetHandler(site, chosen)
+
+
+def _owns_space(record: Record) -> bool:
+    return record.get("isInodeSpaceOwner") == "1"
+
+
+def _found(record: Record, quota: Record, spaces: Mapping[str, str], file_system: Found) -> Found:
+    """Make one fileset of its lines in the listing and in the quota report."""
+    limit = {name: number(value) for name, value in quota.items()}.get
+    linked = record["status"] == "Linked"
+    return replace(
+        file_system,
+        present=True,
+        name=record["filesetName"],
+        id=number(record["id"]),
+        comment=record.get("comment", ""),
+        independent=_owns_space(record),
+        space=spaces.get(record.get("inodeSpace", ""), ""),
+        max_inodes=number(record.get("maxInodes", "")),
+        alloc_inodes=number(record.get("allocInodes", "")),
+        block_soft=limit("blockQuota", 0),
+        block_hard=limit("blockLimit", 0),
+        files_soft=limit("filesQuota", 0),
+        files_hard=limit("filesLimit", 0),
+        linked=linked,
+        path=record["path"] if linked else "",
+        # Unknown until it is linked; a new one's root directory belongs to root with mode 0700.
+        mode=_mm_fileset.CLOSED_MODE,
+    )
+
+
+def _inode_space(parent: str | None, limit: int | None) -> tuple[str, ...]:
+    if parent is not None:
+        return () if parent == "root" else ("--inode-space", parent)
+    return ("--inode-space", "new", *(("--inode-limit", str(limit)) if limit else ()))
+
+
+def _limits(quota: int | None, files: int | None) -> tuple[str, ...]:
+    """Write soft and hard limits as one and the same; space in KiB, as GPFS keeps it."""
+    block = ("--block", f"{quota}K:{quota}K") if quota is not None else ()
+    return (*block, *(("--files", f"{files}:{files}") if files is not None else ()))

@@ -1,0 +1,354 @@
+"""The fileset handler over the emulated mm commands, run as the engine runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gpfs_site import Crash, FileSystem, Ledger
+
+from provisioner.contract import (
+    Conflict,
+    Level,
+    NotReady,
+    Permanent,
+    Transient,
+    Unavailable,
+    Unknown,
+)
+
+FULL: dict[str, Any] = {
+    "fileset": "cf3",
+    "quota": "5TiB",
+    "files": 20000,
+    "uid": 2001,
+    "gid": 3001,
+    "acl": "project",
+    "group": "cf3",
+}
+MARK = "hpc1:fs1/fileset/cf3"
+
+
+@pytest.fixture
+def fs(tmp_path: Path) -> FileSystem:
+    return FileSystem(tmp_path / "gpfs")
+
+
+@pytest.fixture
+def ledger(fs: FileSystem) -> Ledger:
+    return Ledger(fs.handler())
+
+
+def test_a_fileset_comes_to_be_and_a_second_run_changes_nothing(
+    fs: FileSystem, ledger: Ledger
+) -> None:
+    key = ledger.provision(**FULL)
+    state = ledger.converged()
+    assert fs.written() == [
+        "mmcrfileset", "mmsetquota", "mmlinkfileset", "chown", "chmod", "mmputacl",
+    ]  # fmt: skip
+    assert (state["uid"], state["gid"], state["mode"]) == (2001, 3001, 0o2770)
+    assert state["comment"] == MARK
+    assert state["block_hard"] == state["block_soft"] == 5 << 30
+    assert state["max_inodes"] == 20480
+    assert "group:cf3:rwx-" in state["acl"]
+    assert ledger.handler.outputs(state) == {"path": str(fs.mount / "cf3"), "fileset": "cf3"}
+    (fs.mount / "cf3" / "a file").write_text("data")
+    ledger.converged(key)
+    assert fs.written() == []
+
+
+def test_planning_writes_nothing(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(**FULL)
+    state = ledger.handler.observe([key])[key]
+    assert not isinstance(state, Exception)
+    want = ledger.handler.merge(key, tuple(ledger.claims[key].values()), None)
+    assert ledger.handler.plan(key, want, state)
+    assert fs.written() == []
+
+
+def test_a_batch_is_read_by_one_question_for_all(fs: FileSystem, ledger: Ledger) -> None:
+    for name in ("a", "b", "c"):
+        ledger.provision(fileset=name, quota="1GiB")
+    ledger.converged()
+    fs.calls.clear()
+    ledger.handler.observe(list(ledger.claims))
+    asked = sorted(call[0] for call in fs.calls)
+    assert asked == ["mmgetacl"] * 3 + ["mmlsfileset", "mmlsfs", "mmrepquota", "stat"]
+
+
+@pytest.mark.parametrize("writes", [1, 2, 3, 4, 5, 6])
+def test_a_crash_after_any_write_converges(fs: FileSystem, ledger: Ledger, writes: int) -> None:
+    ledger.provision(**FULL)
+    fs.crash_after = writes
+    with pytest.raises(Crash):
+        ledger.run()
+    state = ledger.converged()
+    assert (state["uid"], state["mode"], state["linked"]) == (2001, 0o2770, True)
+    assert len(fs.written()) == 6
+
+
+@pytest.mark.parametrize("writes", [1, 2, 3])
+def test_a_crash_while_closing_keeps_what_was_saved(
+    fs: FileSystem, ledger: Ledger, writes: int
+) -> None:
+    key = ledger.provision(**FULL)
+    before = ledger.converged()
+    ledger.suspend(key)
+    fs.crash_after = writes
+    with pytest.raises(Crash):
+        ledger.run()
+    assert ledger.converged()["uid"] == 0
+    ledger.suspend(key, False)
+    assert ledger.converged() == before
+
+
+def test_suspending_closes_and_resuming_restores(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(fileset="cf3", quota="1TiB")
+    ledger.converged()
+    path = fs.mount / "cf3"
+    (path / "data").write_text("kept")
+    # What an admin set by hand, and no claim speaks of, comes back, too.
+    fs.mm("chown", "-h", "2001:3001", "--", str(path))
+    before = ledger.converged()
+    ledger.suspend(key)
+    closed = ledger.converged()
+    assert (closed["uid"], closed["gid"], closed["mode"]) == (0, 0, 0o700)
+    assert closed["block_hard"] == 1 << 30
+    ledger.converged()
+    ledger.suspend(key, False)
+    assert ledger.converged() == before
+    assert (path / "data").read_text() == "kept"
+
+
+def test_a_wanted_acl_comes_back_after_a_suspension(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(fileset="cf3", acl="project")
+    before = ledger.converged()
+    ledger.suspend(key)
+    assert "group@" not in ledger.converged()["acl"]
+    ledger.suspend(key, False)
+    assert ledger.converged()["acl"] == before["acl"]
+
+
+def test_what_nobody_claims_is_closed_and_kept(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(**FULL)
+    ledger.converged()
+    ledger.claims[key] = {}
+    state = ledger.converged()
+    assert (state["uid"], state["mode"], state["linked"]) == (0, 0o700, True)
+    assert not any("unlink" in call[0] or "del" in call[0] for call in fs.calls)
+
+
+def test_a_suspended_fileset_that_never_was_is_not_made(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(**FULL)
+    ledger.suspend(key)
+    assert ledger.converged()["present"] is False
+    assert fs.written() == []
+
+
+def test_limits_change_and_are_rounded_up(fs: FileSystem, ledger: Ledger) -> None:
+    ledger.provision(fileset="cf3", quota="1000001", files=1000)
+    assert ledger.converged()["block_hard"] == 4096
+    fs.written()
+    ledger.provision(fileset="cf3", quota="10MiB", files=90000)
+    state = ledger.converged()
+    assert (state["block_hard"], state["files_hard"], state["max_inodes"]) == (12288, 90000, 90112)
+    assert fs.written() == ["mmsetquota", "mmchfileset"]
+
+
+def test_two_allocations_share_a_fileset(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision("allocation:1", fileset="cf3", quota="1TiB")
+    ledger.provision("allocation:2", fileset="cf3", quota="3TiB")
+    assert ledger.converged()["block_hard"] == 3 << 30
+    del ledger.claims[key]["allocation:2"]
+    assert ledger.converged()["block_hard"] == 1 << 30
+
+
+def test_a_dependent_fileset_in_the_batch_of_its_parent(fs: FileSystem, ledger: Ledger) -> None:
+    low = ledger.provision(fileset="aa", kind="dependent", parent="zz", quota="1GiB")
+    ledger.provision(fileset="zz", quota="1TiB")
+    ledger.converged()
+    state = ledger.converged(low)
+    assert (state["independent"], state["space"]) == (False, "zz")
+    assert state["path"] == str(fs.mount / "zz" / "aa")
+
+
+def test_a_parent_that_is_not_there_yet_is_waited_for(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(fileset="aa", kind="dependent", parent="zz")
+    assert isinstance(ledger.run()[key].fault, NotReady)
+    ledger.provision(fileset="zz")
+    ledger.converged()
+
+
+def test_a_directory_above_the_junction_is_waited_for(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(fileset="cf3", path="projects/cf3", quota="1GiB")
+    fault = ledger.run()[key].fault
+    assert isinstance(fault, NotReady)
+    assert str(fs.mount / "projects") in fault.advice
+    (fs.mount / "projects").mkdir()
+    assert ledger.converged()["linked"] is True
+
+
+# Whose it is.
+
+
+def test_a_fileset_of_others_is_left_alone(fs: FileSystem, ledger: Ledger) -> None:
+    fs.mm("mmcrfileset", "fs1", "cf3", "-t", "Jane's", "--inode-space", "new")
+    key = ledger.provision(**FULL)
+    assert isinstance(ledger.run()[key].fault, Conflict)
+    assert fs.written() == []
+
+
+def test_it_is_taken_over_when_asked_to(fs: FileSystem, ledger: Ledger) -> None:
+    fs.mm("mmcrfileset", "fs1", "cf3", "-t", "Jane's", "--inode-space", "new")
+    ledger.provision(**FULL, adopt=True)
+    assert ledger.converged()["comment"] == f"{MARK} Jane's"
+
+
+def test_one_that_fits_is_marked(fs: FileSystem, ledger: Ledger) -> None:
+    fs.mm("mmcrfileset", "fs1", "cf3", "--inode-space", "new")
+    fs.mm("mmlinkfileset", "fs1", "cf3", "-J", str(fs.mount / "cf3"))
+    ledger.provision(fileset="cf3", mode="0700")
+    assert ledger.converged()["comment"] == MARK
+    assert fs.written() == ["mmchfileset"]
+
+
+def test_an_unlinked_fileset_is_linked_again_with_its_data(fs: FileSystem, ledger: Ledger) -> None:
+    ledger.provision(**FULL)
+    ledger.converged()
+    (fs.mount / "cf3" / "data").write_text("kept")
+    fs.mm("mmunlinkfileset", "fs1", "cf3")
+    fs.written()
+    ledger.converged()
+    assert fs.written()[0] == "mmlinkfileset"
+    assert (fs.mount / "cf3" / "data").read_text() == "kept"
+
+
+def test_a_junction_that_became_a_link_is_not_followed(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(**FULL)
+    ledger.converged()
+    fs.written()
+    (fs.mount / "cf3").rename(fs.mount / "moved")
+    (fs.mount / "cf3").symlink_to("/etc")
+    ledger.provision(fileset="cf3", mode="0777")
+    assert isinstance(ledger.run()[key].fault, Conflict)
+    assert fs.written() == []
+
+
+# Trouble.
+
+
+def test_a_poison_item_fails_alone(fs: FileSystem, ledger: Ledger) -> None:
+    keys = [ledger.provision(fileset=n, uid=2001, gid=3001) for n in ("a", "b", "c")]
+    (fs.mount / "b").mkdir()
+    outcomes = ledger.run()
+    assert [isinstance(outcomes[k].fault, Permanent) for k in keys] == [False, True, False]
+    assert outcomes[keys[0]].fault is outcomes[keys[2]].fault is None
+
+
+def test_owner_and_mode_of_many_are_one_call_each(fs: FileSystem, ledger: Ledger) -> None:
+    for name in ("a", "b", "c"):
+        ledger.provision(fileset=name, uid=2001, gid=3001)
+    ledger.converged()
+    written = fs.written()
+    assert (written.count("chown"), written.count("chmod")) == (1, 1)
+
+
+def test_a_daemon_that_is_down_is_unavailable(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(**FULL)
+    fs.faults(daemon="down")
+    fault = ledger.run()[key].fault
+    assert isinstance(fault, Unavailable)
+    assert "GPFS is down on this node" in fault.message
+    fs.faults()
+    ledger.converged()
+
+
+def test_a_file_system_that_is_not_mounted_is_unavailable(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(**FULL)
+    ledger.converged()
+    fs.faults(mounted=False)
+    assert isinstance(ledger.run()[key].fault, Unavailable)
+
+
+def test_an_empty_list_for_who_is_not_root_creates_nothing(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(**FULL)
+    fs.faults(nonroot=True)
+    assert isinstance(ledger.run()[key].fault, Unavailable)
+    assert fs.written() == []
+
+
+def test_a_quota_that_would_not_hold_is_refused(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(**FULL)
+    fs.faults(quotas="off")
+    fault = ledger.run()[key].fault
+    assert isinstance(fault, Permanent)
+    assert "-Q yes" in fault.advice
+    assert fs.written() == []
+
+
+def test_a_command_that_fails_after_it_worked_is_not_believed(
+    fs: FileSystem, ledger: Ledger
+) -> None:
+    ledger.provision(**FULL)
+    fs.faults(lost={"mmcrfileset": "odd", "mmsetquota": "odd", "mmlinkfileset": "odd"})
+    ledger.converged()
+
+
+def test_a_write_without_an_answer_is_unknown_and_settles(fs: FileSystem) -> None:
+    ledger = Ledger(fs.handler(timeout=1))
+    key = ledger.provision(**FULL)
+    fs.faults(slow={"mmcrfileset": 3})
+    assert isinstance(ledger.run()[key].fault, Unknown)
+    fs.faults()
+    assert ledger.converged()["linked"] is True
+    assert fs.written().count("mmcrfileset") == 1
+
+
+def test_a_lock_is_waited_for(fs: FileSystem, ledger: Ledger) -> None:
+    key = ledger.provision(**FULL)
+    fs.faults(refuse={"mmlinkfileset": "The fileset lock for file system fs1 is busy."})
+    assert isinstance(ledger.run()[key].fault, Transient)
+
+
+# What there is.
+
+
+def test_the_inventory_lists_all_but_root(fs: FileSystem, ledger: Ledger) -> None:
+    ledger.provision(**FULL)
+    ledger.converged()
+    fs.mm("mmcrfileset", "fs1", "other", "-t", "Jane's")
+    fs.mm("mmcrfileset", "fs1", "odd,name")
+    found = dict(ledger.handler.inventory())
+    assert sorted(found) == ["fs1/fileset/cf3", "fs1/fileset/other"]
+    assert found["fs1/fileset/other"]["linked"] is False
+
+
+def test_the_doctor_finds_all_well(fs: FileSystem, ledger: Ledger) -> None:
+    findings = ledger.handler.check()
+    assert {finding.level for finding in findings} == {Level.OK}
+    assert len(findings) >= 5
+
+
+@pytest.mark.parametrize(
+    ("switches", "words"),
+    [
+        ({"daemon": "down"}, "daemon is down"),
+        ({"quotas": "off"}, "enforces no quotas"),
+        ({"mounted": False}, "not mounted"),
+        ({"nonroot": True}, "not permitted"),
+        ({"acl": "posix"}, "NFSv4"),
+    ],
+)
+def test_the_doctor_names_what_is_wrong(
+    fs: FileSystem, switches: dict[str, Any], words: str
+) -> None:
+    fs.faults(**switches)
+    errors = [f for f in fs.handler(acl="project").check() if f.level is Level.ERROR]
+    assert any(words in f"{f.message} {f.advice}" for f in errors), errors
+
+
+def test_the_doctor_names_commands_that_are_not_there(fs: FileSystem) -> None:
+    findings = fs.handler(mm_path="/nonexistent").check()
+    assert findings[0].level is Level.ERROR

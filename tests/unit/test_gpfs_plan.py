@@ -1,0 +1,201 @@
+"""Fileset plans as tables: what is wanted, what was found, what is done about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from handlers import _nfs4
+from handlers._mm_fileset import Found, Wanted, merge, prior
+from handlers._mm_plan import plan
+from provisioner.contract import Claim, Conflict, Fault, Permanent
+
+KEY = "fs1/fileset/cf3"
+MARK = "hpc1:fs1/fileset/cf3"
+TIB = 1 << 30
+ACL = "special:owner@:rwxc:allow\nspecial:group@:rwx-:allow:FileInherit:DirInherit\n"
+OPEN_ACL = "special:owner@:rwxc:allow\nspecial:group@:rwx-:allow\nspecial:everyone@:----:allow\n"
+
+ABSENT = Found(present=False, filesystem="fs1", mount="/gpfs/fs1", block_kib=4096)
+WANTED = Wanted(
+    "cf3", "p/cf3", quota=TIB, files=5000, inode_limit=5000, uid=2001, gid=3001, mode="2770"
+)
+GOOD = replace(
+    ABSENT,
+    present=True,
+    name="cf3",
+    id=7,
+    comment=MARK,
+    independent=True,
+    space="cf3",
+    max_inodes=5120,
+    alloc_inodes=1024,
+    block_soft=TIB,
+    block_hard=TIB,
+    files_soft=5000,
+    files_hard=5000,
+    linked=True,
+    path="/gpfs/fs1/p/cf3",
+    uid=2001,
+    gid=3001,
+    mode=0o2770,
+    acl=OPEN_ACL,
+)
+CREATED = replace(
+    GOOD, block_soft=0, block_hard=0, files_soft=0, files_hard=0, linked=False, path="", uid=0,
+    gid=0, mode=0, acl=None,
+)  # fmt: skip
+LINKED = replace(GOOD, uid=0, gid=0, mode=0o700, acl=_nfs4.CLOSED)
+SHUT = replace(GOOD, uid=0, gid=0, mode=0o700, acl=_nfs4.CLOSED)
+WITH_ACL = replace(WANTED, acl=ACL)
+DEPENDENT = replace(WANTED, kind="dependent", parent="cf0", inode_limit=None)
+CLOSED = Wanted("cf3", closed=True)
+WITHDRAWN = Wanted("cf3", closed=True, withdrawn=True)
+
+PLANS: list[tuple[str, Wanted, Found, str]] = [
+    ("nothing there", WANTED, ABSENT, "create set-quota link chown chmod"),
+    ("nothing there, with an ACL", WITH_ACL, ABSENT, "create set-quota link chown chmod set-acl"),
+    ("all is so", WANTED, GOOD, ""),
+    ("stopped after create", WANTED, CREATED, "set-quota link chown chmod"),
+    ("stopped after link", WANTED, LINKED, "chown chmod"),
+    ("stopped after chown", WANTED, replace(LINKED, uid=2001, gid=3001), "chmod"),
+    ("quota rounded up to a block", replace(WANTED, quota=TIB - 5), GOOD, ""),
+    ("quota grows", replace(WANTED, quota=2 * TIB), GOOD, "set-quota"),
+    ("quota shrinks", replace(WANTED, quota=TIB // 2), GOOD, "set-quota"),
+    ("only the soft limit differs", WANTED, replace(GOOD, block_soft=1), "set-quota"),
+    ("no quota wanted", replace(WANTED, quota=None, files=None), GOOD, ""),
+    ("files differ", WANTED, replace(GOOD, files_hard=10), "set-quota"),
+    ("inode limit grows", replace(WANTED, inode_limit=9000), GOOD, "set-inode-limit"),
+    ("inode limit as rounded", replace(WANTED, inode_limit=5120), GOOD, ""),
+    ("inode limit below allocated", WANTED, replace(GOOD, alloc_inodes=5120), ""),
+    ("owner left as it is", replace(WANTED, uid=None), replace(GOOD, uid=5), ""),
+    ("only the group", replace(WANTED, uid=None), replace(GOOD, gid=5), "chown"),
+    ("ACL wanted", WITH_ACL, GOOD, "set-acl"),
+    ("ACL is so", WITH_ACL, replace(GOOD, acl=ACL), ""),
+    ("ACL rules the mode", WITH_ACL, replace(GOOD, acl=ACL, mode=0o2700), ""),
+    ("set-id bits count beside an ACL", WITH_ACL, replace(GOOD, acl=ACL, mode=0o770),
+     "chmod set-acl"),
+    ("dependent", DEPENDENT, ABSENT, "create set-quota link chown chmod"),
+    ("dependent is so", DEPENDENT, replace(GOOD, independent=False, space="cf0"), ""),
+    ("adopted since it fits", WANTED, replace(GOOD, comment=""), "mark"),
+    ("adopted by request", replace(WANTED, adopt=True), replace(LINKED, comment="old"),
+     "mark chown chmod"),
+    ("closed", CLOSED, GOOD, "chown chmod set-acl"),
+    ("closed already", CLOSED, SHUT, ""),
+    ("closed where there are no NFSv4 ACLs", CLOSED, replace(GOOD, acl=None), "chown chmod"),
+    ("closed but for the ACL", CLOSED, replace(SHUT, acl=ACL), "set-acl"),
+    ("closed, not there", CLOSED, ABSENT, ""),
+    ("closed, not linked", CLOSED, CREATED, ""),
+    ("closed, linked elsewhere", CLOSED, replace(GOOD, path="/gpfs/fs1/x"), "chown chmod set-acl"),
+    ("nobody claims it", WITHDRAWN, GOOD, "chown chmod set-acl"),
+    ("nobody claims it, not ours", WITHDRAWN, replace(GOOD, comment="x"), ""),
+    ("nobody claims it, not there", WITHDRAWN, ABSENT, ""),
+    ("opened again", WANTED, SHUT, "chown chmod"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "wanted", "found", "verbs"), PLANS, ids=[p[0] for p in PLANS])
+def test_plan(name: str, wanted: Wanted, found: Found, verbs: str) -> None:
+    changes = plan(KEY, MARK, wanted, found)
+    assert " ".join(change.verb for change in changes) == verbs
+    phases = [change.phase for change in changes]
+    assert phases == sorted(phases)
+
+
+REFUSALS: list[tuple[str, Wanted, Found, type[Fault], str]] = [
+    ("not ours", WANTED, replace(LINKED, comment="mine"), Conflict, "comment is 'mine'"),
+    ("another's", WANTED, replace(GOOD, comment="hpc2:fs1/fileset/cf3"), Conflict, "another"),
+    ("another's, adopt", replace(WANTED, adopt=True),
+     replace(GOOD, comment="hpc2:fs1/fileset/cf3"), Conflict, "another"),
+    ("our mark as a beginning", WANTED, replace(LINKED, comment=MARK + "0"), Conflict, "another"),
+    ("not ours, to be closed", CLOSED, replace(GOOD, comment=""), Conflict, "differs"),
+    ("kind", DEPENDENT, GOOD, Conflict, "is independent"),
+    ("parent", DEPENDENT, replace(GOOD, independent=False, space="root"), Conflict, "root"),
+    ("elsewhere", WANTED, replace(GOOD, path="/gpfs/fs1/moved"), Conflict, "linked at"),
+    ("quota not enforced", WANTED, replace(ABSENT, enforced=False), Permanent, "enforce"),
+    ("no NFSv4 ACLs", WITH_ACL, replace(GOOD, acl=None), Permanent, "NFSv4"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "found", "fault", "words"), REFUSALS, ids=[r[0] for r in REFUSALS]
+)
+def test_refusal(name: str, wanted: Wanted, found: Found, fault: type[Fault], words: str) -> None:
+    with pytest.raises(fault, match=words):
+        plan(KEY, MARK, wanted, found)
+
+
+def test_our_mark_before_an_older_comment_is_ours() -> None:
+    assert plan(KEY, MARK, WANTED, replace(GOOD, comment=f"{MARK} Jane's data")) == []
+
+
+def test_adoption_keeps_the_older_comment() -> None:
+    (change,) = plan(KEY, MARK, WANTED, replace(GOOD, comment="Jane's data"))
+    assert change.data["comment"] == f"{MARK} Jane's data"
+
+
+def test_texts_are_for_persons() -> None:
+    texts = [c.text for c in plan(KEY, MARK, WANTED, ABSENT)]
+    assert texts == [
+        "create independent fileset cf3, 5000 inodes",
+        "quota unlimited -> 1 TiB, files unlimited -> 5000",
+        "link at /gpfs/fs1/p/cf3",
+        "owner 0:0 -> 2001:3001",
+        "mode 0700 -> 2770",
+    ]
+
+
+def test_upper_filesets_are_created_and_linked_first() -> None:
+    upper = plan("fs1/fileset/cf0", "m", replace(WANTED, name="cf0", path="p"), ABSENT)
+    lower = plan(KEY, MARK, replace(DEPENDENT, path="p/cf3"), ABSENT)
+    both = sorted([*lower, *upper], key=lambda change: change.phase)
+    order = [(c.verb, c.data["name"]) for c in both if c.verb in {"create", "link"}]
+    assert order == [("create", "cf0"), ("create", "cf3"), ("link", "cf0"), ("link", "cf3")]
+
+
+# Merging.
+
+
+def claim(claimant: str, suspended: bool = False, **want: object) -> Claim:
+    return Claim(claimant, {**WANTED.json(), **want}, suspended)  # type: ignore[dict-item]
+
+
+def test_limits_are_the_largest() -> None:
+    merged = merge([claim("a", quota=5, files=9), claim("b", quota=7, files=2)], None, "cf3")
+    assert (merged.quota, merged.files) == (7, 9)
+
+
+def test_what_contradicts_is_named() -> None:
+    with pytest.raises(Conflict, match="gid: a wants 1, b wants 2"):
+        merge([claim("a", gid=1), claim("b", gid=2)], None, "cf3")
+
+
+def test_a_live_claim_keeps_it_open_and_alone_counts() -> None:
+    merged = merge([claim("a", suspended=True, quota=99), claim("b", quota=7)], None, "cf3")
+    assert (merged.closed, merged.quota) == (False, 7)
+
+
+@pytest.mark.parametrize(
+    ("claims", "withdrawn"), [([], True), ([claim("a", suspended=True)], False)]
+)
+def test_closed(claims: list[Claim], withdrawn: bool) -> None:
+    merged = merge(claims, None, "cf3")
+    assert (merged.closed, merged.withdrawn) == (True, withdrawn)
+
+
+def test_what_was_saved_fills_what_no_claim_speaks_of() -> None:
+    saved = prior(replace(GOOD, acl=ACL, uid=77))
+    merged = merge([claim("a", uid=None, acl=None)], saved, "cf3")
+    assert (merged.uid, merged.gid) == (77, 3001)
+    assert merged.acl is not None
+    assert _nfs4.same(merged.acl, ACL)
+
+
+@pytest.mark.parametrize("found", [ABSENT, CREATED, SHUT])
+def test_nothing_is_saved_of_what_is_not_open(found: Found) -> None:
+    assert prior(found) is None
+
+
+def test_an_acl_that_says_what_the_mode_says_is_not_saved() -> None:
+    assert prior(GOOD) == {"uid": 2001, "gid": 3001, "mode": "2770"}

@@ -1,0 +1,91 @@
+"""NFSv4 ACLs: the text of mmgetacl, its short form in templates, and what counts as the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from handlers import _nfs4
+
+# WashU RIS, mmgetacl of a directory.
+REAL = """\
+#NFSv4 ACL
+#owner:root
+#group:root
+special:owner@:rwxc:allow:DirInherit
+ (X)READ/LIST (X)WRITE/CREATE (X)APPEND/MKDIR (X)SYNCHRONIZE (X)READ_ACL  (X)READ_ATTR  (X)READ_NAMED
+ (-)DELETE    (X)DELETE_CHILD (X)CHOWN        (X)EXEC/SEARCH (X)WRITE_ACL (X)WRITE_ATTR (X)WRITE_NAMED
+
+special:owner@:rw-c:allow:FileInherit
+ (X)READ/LIST (X)WRITE/CREATE (X)APPEND/MKDIR (X)SYNCHRONIZE (X)READ_ACL  (X)READ_ATTR  (X)READ_NAMED
+ (-)DELETE    (-)DELETE_CHILD (X)CHOWN        (-)EXEC/SEARCH (X)WRITE_ACL (X)WRITE_ATTR (X)WRITE_NAMED
+
+group:storage-joe.user:rwx-:allow:DirInherit
+ (X)READ/LIST (X)WRITE/CREATE (X)APPEND/MKDIR (X)SYNCHRONIZE (X)READ_ACL  (X)READ_ATTR  (X)READ_NAMED
+ (-)DELETE    (X)DELETE_CHILD (-)CHOWN        (X)EXEC/SEARCH (-)WRITE_ACL (X)WRITE_ATTR (X)WRITE_NAMED
+
+group:storage-joe.user-first_project-ro:r-x-:allow:DirInherit
+ (X)READ/LIST (-)WRITE/CREATE (-)APPEND/MKDIR (X)SYNCHRONIZE (X)READ_ACL  (X)READ_ATTR  (X)READ_NAMED
+ (-)DELETE    (-)DELETE_CHILD (-)CHOWN        (X)EXEC/SEARCH (-)WRITE_ACL (-)WRITE_ATTR (-)WRITE_NAMED
+"""  # noqa: E501
+
+SHORT = """\
+special:owner@:rwxc:allow:DirInherit
+special:owner@:rw-c:allow:FileInherit
+group:storage-joe.user:rwx-:allow:DirInherit
+group:storage-joe.user-first_project-ro:r-x-:allow:DirInherit
+"""
+
+
+def test_the_short_form_expands_to_what_mmgetacl_prints() -> None:
+    printed = "\n".join(
+        line for line in REAL.splitlines() if line[:7] not in {"#owner:", "#group:"}
+    )
+    assert _nfs4.write(_nfs4.parse(SHORT)).strip() == printed.strip()
+
+
+def test_what_was_read_is_written_back_unchanged() -> None:
+    assert _nfs4.parse(_nfs4.write(_nfs4.parse(REAL))) == _nfs4.parse(REAL)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (SHORT, REAL, True),
+        ("user:a:r---:allow\nuser:b:r---:deny", "user:b:r---:deny\nuser:a:r---:allow", False),
+        (
+            "user:a:r---:allow:FileInherit:DirInherit",
+            "user:a:r---:allow:DirInherit:FileInherit",
+            True,
+        ),
+        ("user:a:r---:allow", "user:a:r---:allow:Inherited", False),
+        ("user:a:r---:allow", "user:a:rw--:allow", False),
+        ("user:a:r---:allow\n (X)READ/LIST", "user:a:r---:allow\n (X)READ/LIST (X)DELETE", False),
+        ("user:a:r---:allow", "", False),
+        ("#group:domain users\nuser:a:r---:allow", "user:a:r---:allow", True),
+    ],
+)
+def test_sameness(one: str, other: str, same: bool) -> None:
+    assert _nfs4.same(one, other) is same
+
+
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        (_nfs4.CLOSED, True),
+        ("special:owner@:rwxc:allow\nspecial:group@:----:allow", True),
+        ("special:owner@:rwxc:allow\nspecial:everyone@:r-x-:deny", True),
+        ("special:owner@:rwxc:allow\nspecial:group@:--x-:allow", False),
+        ("group:p1:rwx-:allow", False),
+    ],
+)
+def test_closed(text: str, closed: bool) -> None:
+    assert _nfs4.closed(text) is closed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["user:a:r---", "user:a:rwx:allow", "x:a:r---:allow", "user:a:r---:allow:Odd", "(X)DELETE"],
+)
+def test_what_is_no_acl_is_named_with_its_line(text: str) -> None:
+    with pytest.raises(ValueError, match="line 1"):
+        _nfs4.parse(text)
