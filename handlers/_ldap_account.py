@@ -26,8 +26,8 @@ from provisioner.contract import (
     Want,
 )
 
-NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\Z")
-"""Names of users and groups that every backend takes (`useradd`, without its trailing `$`)."""
+NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}(?<!\.)\Z")
+"""Names of users and groups that every backend takes; AD refuses one that ends with a dot."""
 
 _MARK = re.compile(r"[\w.-]+:[\w.@+-]+/(?:account|group)/[\w.@+-]+\Z")
 
@@ -44,9 +44,7 @@ OUTPUTS = ("name", "sid", "uid", "gid", "mail", "home", "shell", "dn")
 class AccountParams(BaseModel):
     """What a step says about an account."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, str_strip_whitespace=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     name: str = Field(description="login name", examples=["jdoe"])
     full_name: str | None = Field(None, max_length=200, description="as shown to people")
@@ -79,8 +77,11 @@ class AccountParams(BaseModel):
 
 
 def read_params(model: type[BaseModel], params: Mapping[str, object]) -> Any:
-    """Check parameters against their model; raises InvalidRequest naming the first wrong field."""
-    given = {name: value for name, value in params.items() if value is not None}
+    """Check parameters against their model; what is empty counts as not given.
+
+    Raises InvalidRequest naming the first wrong field.
+    """
+    given = {name: value for name, value in params.items() if value is not None and value != ""}
     try:
         return model.model_validate(given)
     except ValidationError as error:

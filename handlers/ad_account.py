@@ -124,7 +124,10 @@ def build(site: Site, settings: Mapping[str, object]) -> Handler:
 
 
 class AdAccount:
-    """Keys `INSTANCE/account/NAME`."""
+    """Keys `INSTANCE/account/NAME`.
+
+    in_one_add: an add may carry the password; off once a server was found to want three steps.
+    """
 
     def __init__(self, site: Site, settings: Settings) -> None:
         self.lane = settings.lane_name
@@ -134,7 +137,7 @@ class AdAccount:
         self._numbers = Numbers(
             self._directory, settings.ids, "uidNumber", settings.base, "container"
         )
-        self._in_one_add = True
+        self.in_one_add = True
 
     # Pure.
 
@@ -335,7 +338,7 @@ class AdAccount:
         mark = mark_of(self._site.service, change.key)
         attributes = self._new(change, taken.get(_owner(change)))
         try:
-            if self._in_one_add:
+            if self.in_one_add:
                 try:
                     enabled: dict[str, Any] = {
                         "userAccountControl": _NORMAL, "unicodePwd": _password(), "info": mark
@@ -349,7 +352,7 @@ class AdAccount:
             }  # fmt: skip
             self._directory.add(dn, {**attributes, **disabled})
             self._enable(dn, mark)
-            self._in_one_add = False
+            self.in_one_add = False
         except Exists:
             self._explain(change.key, name, dn)
 

@@ -76,7 +76,7 @@ class Settings(DirectorySettings):
 class Params(BaseModel):
     """What a step says about a group, or, with `user`, about one membership."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     group: str = Field(description="name of the group", examples=["cf0003"])
     user: str | None = Field(None, description="member; without one it is about the group itself")
@@ -224,12 +224,12 @@ class AdGroup:
 
     def _present(self, names: Collection[str], groups: Mapping[str, Entry]) -> dict[str, set[str]]:
         return {
-            name: {same_dn(one) for one in self._members(groups[name].dn)}
+            name: {same_dn(one) for one in self.members(groups[name].dn)}
             for name in names
             if name in groups
         }
 
-    def _members(self, dn: str) -> list[str]:
+    def members(self, dn: str) -> list[str]:
         """Read all members of a group, range by range."""
         attribute, found, start = self._dialect.member, list[str](), 0
         while True:
@@ -362,7 +362,7 @@ class AdGroup:
             try:
                 self._modify_members(dn, adds, some)
             except (Exists, Absent, Unwilling):
-                present = {same_dn(one) for one in self._members(dn)}
+                present = {same_dn(one) for one in self.members(dn)}
                 rest = [value for value in some if (same_dn(value) in present) is not adds]
                 if len(rest) == len(some):
                     raise

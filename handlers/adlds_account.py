@@ -342,7 +342,8 @@ class AdldsAccount:
         self._directory.each(
             lambda change: writes.get(change.verb, self._set)(change, taken), changes
         )
-        self._numbers.settle(taken)
+        # One that names the SID is bound to the person already.
+        self._numbers.settle({who: n for who, n in taken.items() if "/S-1-" not in who})
 
     def _set(self, change: Change, _: Mapping[str, int]) -> None:
         wanted: Any = change.data["set"]
@@ -386,11 +387,11 @@ class AdldsAccount:
             "objectClass": list(self._dialect.classes), self._dialect.name: name, **extra
         }  # fmt: skip
         attributes |= {self._dialect.attributes[field]: value for field, value in fields.items()}
+        if "surname" in self._dialect.attributes:
+            # RFC 4519 wants a family name of every person; AD LDS does not mind one.
+            attributes.setdefault("sn", name)
         if self._settings.profile == "rfc2307":
-            attributes |= {
-                "cn": fields.get("full_name") or name,
-                "sn": fields.get("surname") or name,
-            }
+            attributes["cn"] = fields.get("full_name") or name
         if self._dialect.has_flag:
             # AD LDS leaves a user without a password disabled, and will not enable it.
             attributes["userPassword"] = secrets.token_urlsafe(30) + "aA1-"
