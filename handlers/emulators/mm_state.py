@@ -90,9 +90,7 @@ def round_up(number: int, step: int) -> int:
 
 
 def _fileset(
-def _fileset(
     name: str, number: int, inode: int, space: int, owner: bool, comment: str
-) -> dict[str, Any]:
 ) -> dict[str, Any]:
     return {
         "name": name,
