@@ -154,7 +154,7 @@ class Params(BaseModel):
     acl: Template | None = Field(
         None, description="NFSv4 ACL from templates/acl/NAME.j2", examples=["project"]
     )
-    kind: Kind | None = Field(None, description="independent or dependent")
+    kind: Kind | None = Field(None, description="independent or dependent", examples=["dependent"])
     parent: ParentName | None = Field(
         None,
         description="fileset that owns the inode space of a dependent one",

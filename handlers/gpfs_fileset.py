@@ -50,6 +50,8 @@ from provisioner.contract import (
     split_key,
 )
 
+__all__ = ["FilesetHandler", "Params", "Settings", "build"]
+
 READERS = 4
 """ACLs read side by side: mmgetacl takes one path."""
 

@@ -25,9 +25,9 @@ class Crash(BaseException):
 class FileSystem:
     """One emulated file system. calls: what was run; crash_after: writes until the service dies."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, real_ownership: bool = False) -> None:
         self.directory = directory
-        self.bin = mm.install(directory)
+        self.bin = mm.install(directory, real_ownership=real_ownership)
         self.mount = directory / "fs1"
         self.calls: list[tuple[str, ...]] = []
         self.crash_after: int | None = None

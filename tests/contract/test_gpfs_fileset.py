@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -310,6 +313,39 @@ def test_a_lock_is_waited_for(fs: FileSystem, ledger: Ledger) -> None:
     key = ledger.provision(**FULL)
     fs.faults(refuse={"mmlinkfileset": "The fileset lock for file system fs1 is busy."})
     assert isinstance(ledger.run()[key].fault, Transient)
+
+
+# Owned for real, as in the lab.
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="real ownership needs root")
+def test_members_of_the_group_may_write_until_it_is_suspended() -> None:
+    with TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        fs = FileSystem(Path(directory) / "gpfs", real_ownership=True)
+        ledger = Ledger(fs.handler())
+        key = ledger.provision(**FULL)
+        ledger.converged()
+        path = fs.mount / "cf3"
+        assert _may_write(path, uid=2002, gid=3001)
+        assert not _may_write(path, uid=2002, gid=3002)
+        ledger.suspend(key)
+        ledger.converged()
+        assert not _may_write(path, uid=2002, gid=3001)
+        ledger.suspend(key, False)
+        ledger.converged()
+        assert _may_write(path, uid=2002, gid=3001)
+        assert [file.name for file in path.iterdir()] == ["2002"]
+
+
+def _may_write(path: Path, uid: int, gid: int) -> bool:
+    """Say whether a process of a user and group can make a file in a directory."""
+    done = subprocess.run(
+        ["/usr/bin/touch", str(path / str(uid))],
+        user=uid, group=gid, extra_groups=[], capture_output=True, check=False,
+    )  # fmt: skip
+    return done.returncode == 0
 
 
 # What there is.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handlers.gpfs_fileset import FilesetHandler, build
+from handlers.gpfs_fileset import FilesetHandler, Params, Settings, build
 from provisioner.contract import ConfigError, InvalidRequest, KnownAfter, Site
 from provisioner.rendering import render_text
 
@@ -153,3 +153,10 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any]) -> None:
 def test_file_systems_of_one_cluster_share_a_lane() -> None:
     assert handler().lane == handler(filesystem="fs2").lane == "gpfs:local"
     assert handler(cluster="b").lane == "gpfs:b"
+
+
+@pytest.mark.parametrize("model", [Settings, Params])
+def test_every_field_says_what_it_is(model: type[Settings] | type[Params]) -> None:
+    for name, field in model.model_fields.items():
+        assert field.description, name
+        assert field.examples or field.default is not None, name
