@@ -29,6 +29,8 @@ from provisioner.contract import (
 NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}(?<!\.)\Z")
 """Names of users and groups that every backend takes; AD refuses one that ends with a dot."""
 
+_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.@+-]+)+\Z")
+
 _MARK = re.compile(r"[\w.-]+:[\w.@+-]+/(?:account|group)/[\w.@+-]+\Z")
 
 IDENTITY = ("uid", "gid", "sid")
@@ -115,8 +117,8 @@ def check_texts(params: BaseModel) -> None:
             continue
         if not value.isprintable():
             raise InvalidRequest("a control character", field=field, expected="one line of text")
-        if field in {"home", "shell"} and not re.match(r"/[\w./@+-]*\Z", value):
-            raise InvalidRequest(f"{value!r} is no absolute path", field=field)
+        if field in {"home", "shell"} and not _PATH.match(value):
+            raise InvalidRequest(f"{value!r} is no absolute path", field=field, expected="/home/x")
 
 
 def check_allowed(given: Mapping[str, str], allowed: Collection[str]) -> None:

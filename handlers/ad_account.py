@@ -45,6 +45,7 @@ from provisioner.contract import (
     Json,
     Key,
     NotReady,
+    Permanent,
     Scalar,
     Site,
     State,
@@ -207,6 +208,13 @@ class AdAccount:
                 f"{in_words({name: state[name] for name in wrong}, want)}",  # type: ignore[misc]
                 advice="leave the numbers out of the request, or have them mended in the directory",
             )
+        for field, allowed in (("uid", self._settings.ids), ("gid", self._settings.gids)):
+            number = state[field]
+            if isinstance(number, int) and not allowed.first <= number <= allowed.last:
+                raise Permanent(
+                    f"{key}: Active Directory says {field} {number}, which is not allowed here",
+                    advice="have it mended in the directory, or widen `ids` or `gids`",
+                )
         return []
 
     def _creation(self, key: Key, want: Want) -> Change:

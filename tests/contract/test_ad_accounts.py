@@ -21,7 +21,7 @@ from provisioner.contract import (
     Unavailable,
 )
 from provisioner.converge import Item, Outcome, converge
-from tests.contract.ad_backends import Backend, backends, make
+from tests.contract.ad_backends import Backend, backends, emulated, make
 
 
 @pytest.fixture(params=backends("ad"))
@@ -192,12 +192,33 @@ def test_a_number_that_the_campus_does_not_say_is_a_conflict(ad: Backend) -> Non
 
 @pytest.mark.parametrize(
     "name",
-    ["", "*", "a*", "a)(cn=*", "a,ou=b", "-a", "1a", "a b", "a\n", "jürgen", "a" * 21, "../x"],
+    [
+        "",
+        "*",
+        "a*",
+        "a)(cn=*",
+        "a,ou=b",
+        "-a",
+        "1a",
+        "a b",
+        "a\n",
+        "a.",
+        "jürgen",
+        "a" * 21,
+        "../x",
+    ],
 )
 def test_a_hostile_name_is_refused(ad: Backend, name: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
         managed(ad).claims({"name": name})
     assert raised.value.field == "name"
+
+
+@pytest.mark.parametrize("path", ["home", "/home/../etc", "/home/a b", "/home/j:x", "/", "/é"])
+def test_a_hostile_home_is_refused(tmp_path: Path, path: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        managed(emulated(tmp_path, "ad")).claims({"name": "jdoe", "home": path})
+    assert raised.value.field == "home"
 
 
 @pytest.mark.parametrize("name", ["Administrator", "krbtgt", "root"])

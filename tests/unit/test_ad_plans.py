@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from handlers import ad_account, ad_group, adlds_account
-from provisioner.contract import Claim, Conflict, Handler, NotReady, Site
+from provisioner.contract import Claim, Conflict, Handler, NotReady, Permanent, Site
 
 BASE = "DC=campus,DC=test"
 SID = "S-1-5-21-1-2-3-1104"
@@ -89,11 +89,13 @@ def test_a_managed_account(
         ({}, "live", ABSENT, NotReady),
         ({}, "suspended", ABSENT, []),
         ({}, "none", ABSENT, []),
-        ({}, "live", FOREIGN, []),
+        ({}, "live", {**FOREIGN, "uid": 4711}, []),
         ({"uid": 10_000}, "live", OPEN, []),
         ({"uid": 10_001}, "live", OPEN, Conflict),
         ({}, "suspended", OPEN, []),
         ({"shell": "/bin/zsh"}, "live", OPEN, []),
+        ({}, "live", {**OPEN, "uid": 0}, Permanent),
+        ({}, "live", {**OPEN, "gid": 0}, Permanent),
     ],
 )
 def test_an_account_that_is_looked_up(
