@@ -22,7 +22,7 @@ Key = str
 """`INSTANCE/KIND/NAME[/NAME...]`, for example `slurm-a/assoc/cf3/jdoe`; made by `make_key`."""
 
 Want = Mapping[str, Json]
-"""What an object should be. Plain JSON, so that the ledger can keep it and a command can read it."""
+"""What an object should be: plain JSON, so that the ledger keeps it and a command can read it."""
 
 State = Mapping[str, Json]
 """What an object was observed to be. Always has `present: bool`."""

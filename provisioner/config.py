@@ -1,0 +1,222 @@
+"""The configuration: which handlers, resources and routes a site has.
+
+Promises: one schema with a description of every option; all errors of a file at once, with lines.
+Leaves out: whether the backends are there (`doctor`), and building anything (`wiring`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from provisioner.contract import ConfigError
+from provisioner.documents import Document, InvalidDocument, parse
+from provisioner.request import problems_of
+
+SIZE = 1024 * 1024
+"""Most bytes of a configuration."""
+
+DEFAULT_PATH = Path("/etc/provisioner/provisioner.yaml")
+DEFAULT_ROUTES = Path(__file__).with_name("default_routes.yaml")
+
+RouteAction = Literal[
+    "user.provision", "project.provision", "allocation.provision", "membership.add"
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class StepConfig(_Part):
+    """One step of a route."""
+
+    name: str = Field(
+        description="name, for `needs`, `steps.NAME.output` and results",
+        pattern=r"^[a-z][a-z0-9_]{0,31}$",
+        examples=["home"],
+    )
+    handler: str = Field(
+        description="an instance's name, or a kind: then the resource's instance of that kind, "
+        "else the only one that no resource names",
+        examples=["home_directory"],
+    )
+    needs: tuple[str, ...] = Field((), description="steps that have to be done first")
+    each: Literal["user"] | None = Field(
+        None, description="`user`: once for each user of the request, bound to `user`"
+    )
+    when: str | None = Field(
+        None, description="an expression; the step is left out where it is false"
+    )
+    optional: bool = Field(False, description="left out where no instance serves it")
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="the handler's parameters"
+    )
+
+
+class HandlerConfig(BaseModel):
+    """One instance of a handler; all but `use` are the handler's own settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: str = Field(description="the kind of handler, as `provisioner handlers` lists them")
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Return the handler's own settings."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class ResourceConfig(_Part):
+    """What a request's `resource` may name."""
+
+    handlers: tuple[str, ...] = Field(description="instances that serve it", examples=[["slurm-a"]])
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="free values for expressions: `{{ resource.NAME }}`"
+    )
+
+
+class LaneConfig(_Part):
+    """How long a lane goes on with what does not converge, and how much it takes at once."""
+
+    first: float = Field(2.0, gt=0, description="seconds until the first next try; doubles")
+    most: float = Field(900.0, gt=0, description="most seconds between tries")
+    tries: int = Field(8, ge=1, description="how often a backend may say no")
+    days: float = Field(7.0, gt=0, description="how long an object may be not ready")
+    batch: int = Field(1000, ge=1, le=10000, description="objects taken at once")
+
+
+class HostConfig(_Part):
+    """A host that is emulated, for a sandbox without root."""
+
+    emulated: Path = Field(description="directory that keeps what only root could do")
+
+
+class Config(_Part):
+    """The whole configuration. Paths may be relative to the file."""
+
+    service: str = Field(
+        description="this provisioner's name; it is in every mark left in a backend",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$",
+        examples=["hpc1"],
+    )
+    spool: Path = Field(description="where requests are dropped, and lie when they are over")
+    journal: Path = Field(description="the database, on a local disk")
+    templates: tuple[Path, ...] = Field((), description="searched before the shipped templates")
+    secrets: dict[str, Path] = Field(
+        default_factory=dict,
+        description="name -> file with one line; a systemd credential of that name comes first",
+    )
+    staging_group: str | None = Field(None, description="group that may drop requests")
+    host: Literal["real"] | HostConfig = Field("real", description="where homes are made")
+    site: dict[str, Any] = Field(
+        default_factory=dict, description="free values for expressions: `{{ site.NAME }}`"
+    )
+    handlers: dict[str, HandlerConfig] = Field(
+        default_factory=dict, description="instances; the name begins the keys of their objects"
+    )
+    resources: dict[str, ResourceConfig] = Field(
+        default_factory=dict, description="what a request's `resource` may name"
+    )
+    lanes: dict[str, LaneConfig] = Field(
+        default_factory=dict, description="by lane, as `provisioner queue` lists them"
+    )
+    routes: dict[RouteAction, tuple[StepConfig, ...]] = Field(
+        default_factory=dict, description="instead of the shipped route of the action"
+    )
+
+    @property
+    def host_kind(self) -> tuple[str, str]:
+        """Return the kind of host and its argument."""
+        if isinstance(self.host, HostConfig):
+            return "emulated", str(self.host.emulated)
+        return "real", ""
+
+    def secret(self, name: str) -> str:
+        """Read a secret: a systemd credential of that name, or the configured file.
+
+        Raises ConfigError naming the secret, never what is in it.
+        """
+        places = [self.secrets[name]] if name in self.secrets else []
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        if credentials and "/" not in name:
+            places.insert(0, Path(credentials, name))
+        for place in places:
+            try:
+                return place.read_text().strip()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise ConfigError(f"secret {name}: {place}: {error.strerror}") from None
+        raise ConfigError(
+            f"secret {name} is not there",
+            advice=f"name its file under `secrets` in the configuration: {name}: /PATH",
+        )
+
+
+def find() -> Path:
+    """Return the configuration's path: $PROVISIONER_CONFIG, or the default."""
+    return Path(os.environ.get("PROVISIONER_CONFIG") or DEFAULT_PATH)
+
+
+def load(path: Path) -> Config:
+    """Load a configuration.
+
+    Raises ConfigError with every problem, each with its line.
+    """
+    document = _read(path)
+    try:
+        config = Config.model_validate(_untexted(document.value))
+    except ValidationError as error:
+        problems = "\n".join(f"  {p}" for p in problems_of(error, document, Config))
+        raise ConfigError(f"{path} is not right:\n{problems}") from None
+    return _absolute(config, path.resolve().parent)
+
+
+def _read(path: Path) -> Document:
+    try:
+        return parse(path.read_bytes(), size=SIZE)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no configuration {path}",
+            advice="`provisioner config example` prints one; --config FILE names another",
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except InvalidDocument as error:
+        raise ConfigError(f"{path} is not right:\n{error.message}") from None
+
+
+def _untexted(value: Any) -> Any:
+    """Leave out keys without a value: an option that is named and empty has its default."""
+    if isinstance(value, dict):
+        return {key: _untexted(inner) for key, inner in value.items() if inner is not None}
+    return value
+
+
+def _absolute(config: Config, base: Path) -> Config:
+    host = config.host
+    if isinstance(host, HostConfig):
+        host = HostConfig(emulated=base / host.emulated)
+    return config.model_copy(
+        update={
+            "spool": base / config.spool,
+            "journal": base / config.journal,
+            "templates": tuple(base / path for path in config.templates),
+            "secrets": {name: base / path for name, path in config.secrets.items()},
+            "host": host,
+        }
+    )
+
+
+def default_routes() -> Mapping[str, tuple[StepConfig, ...]]:
+    """Load the shipped routes."""
+    document = _read(DEFAULT_ROUTES)
+    return {
+        action: tuple(StepConfig.model_validate(step) for step in route)
+        for action, route in document.value.items()
+    }

@@ -1,0 +1,243 @@
+"""Convergence: observe, plan, apply, observe again, until a second plan is empty.
+
+Promises: the one path by which anything is written to a backend. What was read back decides, not
+what a call returned; a group of changes that fails is halved until the poison item stands alone.
+Leaves out: when and what to converge (`lanes`), and the ledger.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from provisioner.contract import (
+    Change,
+    Claim,
+    Fault,
+    Handler,
+    Key,
+    Permanent,
+    State,
+    Transient,
+    Unavailable,
+    Unknown,
+    Want,
+)
+from provisioner.retrying import reads
+
+ROUNDS = 3
+"""How often an object is planned again after its changes: a new object may show what it lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One due object: its claims, and what was saved before it was closed."""
+
+    key: Key
+    claims: tuple[Claim, ...]
+    prior: State | None = None
+    generation: int = 0
+    attempts: int = 0
+    waiting_since: float | None = None
+
+    @property
+    def closing(self) -> bool:
+        """Say whether every claim is suspended."""
+        return bool(self.claims) and all(claim.suspended for claim in self.claims)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an item. fault None: it has converged. changed: what was written, in words."""
+
+    item: Item
+    state: State | None
+    changed: tuple[str, ...] = ()
+    fault: Fault | None = None
+
+
+SavePrior = Callable[[Mapping[Key, State]], None]
+"""Makes what was saved of objects durable; called before the first write that closes them."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """One item on its way."""
+
+    item: Item
+    want: Want | None = None
+    state: State | None = None
+    changes: Sequence[Change] = ()
+    written: list[str] = field(default_factory=list)
+    blame: Fault | None = None
+    fault: Fault | None = None
+    over: bool = False
+
+
+def converge(handler: Handler, items: Iterable[Item], save_prior: SavePrior) -> list[Outcome]:
+    """Bring items to what their claims want, as far as the backend lets.
+
+    Never raises for what one object does wrong; an Unavailable backend leaves Unavailable as the
+    fault of every item that is not over.
+    """
+    work = {item.key: _Work(item) for item in items}
+    try:
+        _observe(handler, work.values())
+        _save_priors(handler, work.values(), save_prior)
+        for _ in range(ROUNDS):
+            changing = _planned(handler, work.values())
+            if not changing:
+                break
+            _apply(handler, changing)
+            _observe(handler, changing)
+        else:
+            for one in _planned(handler, work.values()):
+                texts = "; ".join(change.text for change in one.changes)
+                _end(one, Transient(f"{one.item.key}: written, but not read back: {texts}"))
+    except (Unavailable, Unknown) as fault:
+        for one in work.values():
+            if not one.over:
+                _end(one, fault)
+    return [Outcome(w.item, w.state, tuple(w.written), w.fault) for w in work.values()]
+
+
+def dry_run(
+    handler: Handler, items: Iterable[Item]
+) -> list[tuple[Item, Sequence[Change], Outcome]]:
+    """Take the path of `converge` up to the first write."""
+    work = {item.key: _Work(item) for item in items}
+    try:
+        _observe(handler, work.values())
+        for one in work.values():
+            _plan(handler, one)
+    except (Unavailable, Unknown) as fault:
+        for one in work.values():
+            _end(one, fault)
+    return [(w.item, w.changes, Outcome(w.item, w.state, (), w.fault)) for w in work.values()]
+
+
+def _end(one: _Work, fault: Fault | None) -> None:
+    one.fault = fault
+    one.over = True
+
+
+def _observe(handler: Handler, work: Iterable[_Work]) -> None:
+    pending = {one.item.key: one for one in work if not one.over}
+    if not pending:
+        return
+    try:
+        seen = reads(lambda: handler.observe(list(pending)))
+    except (Unavailable, Unknown):
+        raise
+    except Fault as fault:
+        seen = dict.fromkeys(pending, fault)
+    except Exception:
+        seen = dict.fromkeys(pending, _unexpected("observe", handler))
+    for key, one in pending.items():
+        found = seen.get(key)
+        if found is None:
+            _end(one, Permanent(f"{key}: the handler did not say what it observed"))
+        elif isinstance(found, Fault):
+            _end(one, found)
+        else:
+            one.state = found
+
+
+def _save_priors(handler: Handler, work: Iterable[_Work], save_prior: SavePrior) -> None:
+    saved: dict[Key, State] = {}
+    for one in work:
+        if one.over or one.state is None or one.item.prior is not None or not one.item.closing:
+            continue
+        prior = handler.prior(one.item.key, one.state)
+        if prior is not None:
+            saved[one.item.key] = prior
+            item = one.item
+            one.item = Item(
+                item.key, item.claims, prior, item.generation, item.attempts, item.waiting_since
+            )
+    if saved:
+        save_prior(saved)
+
+
+def _plan(handler: Handler, one: _Work) -> None:
+    if one.over or one.state is None:
+        return
+    item = one.item
+    try:
+        if one.want is None:
+            one.want = handler.merge(item.key, item.claims, item.prior)
+        one.changes = handler.plan(item.key, one.want, one.state)
+    except Fault as fault:
+        _end(one, fault)
+    except Exception:
+        _end(one, _unexpected("plan", handler))
+    else:
+        if not one.changes:
+            _end(one, None)
+
+
+def _order(change: Change) -> tuple[int, str]:
+    return change.phase, change.group
+
+
+def _planned(handler: Handler, work: Iterable[_Work]) -> list[_Work]:
+    """Plan what is not over; return what has changes, but for those whose write failed for good."""
+    changing = []
+    for one in work:
+        _plan(handler, one)
+        if one.over:
+            continue
+        if one.blame is not None:
+            _end(one, one.blame)
+        else:
+            changing.append(one)
+    return changing
+
+
+def _apply(handler: Handler, work: Sequence[_Work]) -> None:
+    """Apply all changes in order; a key whose change failed gets no later one.
+
+    A write that raised may still have happened: the fault is only blamed on the item, and what is
+    read back decides.
+    """
+    owner = {one.item.key: one for one in work}
+    changes = sorted((change for one in work for change in one.changes), key=_order)
+    for _, group in groupby(changes, key=_order):
+        live = [change for change in group if owner[change.key].blame is None]
+        for part, fault in _apply_group(handler, live):
+            for change in part:
+                if fault is None:
+                    owner[change.key].written.append(change.text)
+                else:
+                    owner[change.key].blame = fault
+
+
+def _apply_group(
+    handler: Handler, changes: Sequence[Change]
+) -> Iterable[tuple[Sequence[Change], Fault | None]]:
+    """Apply changes in as few calls as succeed; a fault comes with the one change it belongs to."""
+    if not changes:
+        return
+    try:
+        handler.apply(changes)
+    except (Unavailable, Unknown):
+        raise
+    except Exception as error:
+        if len({change.key for change in changes}) == 1:
+            fault = error if isinstance(error, Fault) else _unexpected("apply", handler)
+            yield changes, fault
+            return
+        middle = len(changes) // 2
+        yield from _apply_group(handler, changes[:middle])
+        yield from _apply_group(handler, changes[middle:])
+    else:
+        yield changes, None
+
+
+def _unexpected(what: str, handler: Handler) -> Permanent:
+    return Permanent(
+        f"{type(handler).__name__}.{what} failed unexpectedly:\n{traceback.format_exc()}",
+        advice="this is a fault of the handler: report it with the traceback",
+    )

@@ -1,0 +1,274 @@
+"""Documents: safe YAML in, with the line of every key; plain YAML out.
+
+Promises: a hostile text is refused with all that is known about why, without recursion, in bounded
+time and memory; every leaf stays the text that was written. Leaves out: what keys mean (`request`,
+`config`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import yaml
+
+from provisioner.contract import InvalidRequest
+
+SIZE = 64 * 1024
+"""Most bytes of a request."""
+
+DEPTH = 32
+"""Most levels: PyYAML's C loader crashes on nested brackets when it composes recursively."""
+
+EVENTS = 10_000
+"""Most events of a document."""
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where, what, what was expected, and the nearest valid name."""
+
+    line: int | None
+    key: str
+    message: str
+    expected: str = ""
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line is not None else ""
+        key = f"{self.key}: " if self.key else ""
+        expected = f"; expected {self.expected}" if self.expected else ""
+        nearest = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        return f"{where}{key}{self.message}{expected}{nearest}"
+
+
+class InvalidDocument(InvalidRequest):
+    """A document with everything that is wrong with it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A mapping with text leaves; lines: 1-based line of each key and item, by path."""
+
+    value: dict[str, Any]
+    lines: Mapping[Path, int]
+
+
+def parse(data: bytes, *, size: int = SIZE) -> Document:
+    """Parse one YAML or JSON document whose top is a mapping.
+
+    size: most bytes. Raises InvalidDocument for what is no such document, or a dangerous one.
+    """
+    return _build(_text(data, size))
+
+
+def _text(data: bytes, size: int) -> str:
+    if len(data) > size:
+        raise _refuse(None, f"the file has more than {size} bytes", f"at most {size}")
+    if not data.strip():
+        raise _refuse(1, "the file is empty", "a request, beginning with `provisioner: 1`")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data:
+        raise _refuse(1, "the file is binary, or not UTF-8", "UTF-8 text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _refuse(line, "the file is not UTF-8", "UTF-8 text") from None
+
+
+def _refuse(line: int | None, message: str, expected: str = "", key: str = "") -> InvalidDocument:
+    return InvalidDocument([Problem(line, key, message, expected)])
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list that is being read; key: the one whose value comes next."""
+
+    value: dict[str, Any] | list[Any]
+    path: Path
+    key: str | None = None
+
+
+_PLAIN_NULL = {"", "~", "null", "Null", "NULL"}
+
+
+def _build(text: str) -> Document:
+    loader = yaml.CSafeLoader(text)
+    try:
+        return _Builder().build(loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else None
+        why = getattr(error, "problem", None) or str(error)
+        raise _refuse(line, f"this is no YAML: {why}", "a mapping of keys and values") from None
+    finally:
+        loader.dispose()
+
+
+class _Builder:
+    """Makes a tree of events, one at a time."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Path, int] = {}
+        self.problems: list[Problem] = []
+        self.stack: list[_Open] = []
+        self.root: dict[str, Any] | None = None
+
+    def build(self, loader: Any) -> Document:
+        """Read events until the stream ends."""
+        documents = 0
+        for count in range(EVENTS + 1):
+            event = loader.get_event()
+            if isinstance(event, yaml.StreamEndEvent):
+                break
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise _refuse(event.start_mark.line + 1, "a second document begins", "one")
+            elif isinstance(event, yaml.AliasEvent):
+                raise _refuse(event.start_mark.line + 1, f"alias *{event.anchor}", "no aliases")
+            elif isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent):
+                self._node(event)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                self.stack.pop()
+            if count == EVENTS:
+                raise _refuse(None, f"more than {EVENTS} keys and values", f"at most {EVENTS}")
+        if self.root is None:
+            raise _refuse(1, "there is no document", "a mapping of keys and values")
+        if self.problems:
+            raise InvalidDocument(self.problems)
+        return Document(self.root, self.lines)
+
+    def _node(self, event: Any) -> None:
+        line = event.start_mark.line + 1
+        if event.tag is not None and event.tag != "!":
+            raise _refuse(line, f"tag {event.tag}", "no tags: every value is text")
+        if isinstance(event, yaml.ScalarEvent):
+            self._scalar(event, line)
+            return
+        value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
+        if len(self.stack) >= DEPTH:
+            raise _refuse(line, f"more than {DEPTH} levels", f"at most {DEPTH}")
+        path = self._put(value, line)
+        self.stack.append(_Open(value, path))
+
+    def _scalar(self, event: Any, line: int) -> None:
+        top = self.stack[-1] if self.stack else None
+        if top is not None and isinstance(top.value, dict) and top.key is None:
+            key = event.value
+            if key in top.value:
+                dotted = ".".join(map(str, (*top.path, key)))
+                first = self.lines[(*top.path, key)]
+                why = f"the key stands here and in line {first}"
+                self.problems.append(Problem(line, dotted, why, "each key once"))
+            else:
+                self.lines[(*top.path, key)] = line
+            top.key = key
+            return
+        plain = event.style is None or event.style == ""
+        absent = plain and event.implicit[0] and event.value in _PLAIN_NULL
+        self._put(None if absent else event.value, line)
+
+    def _put(self, value: Any, line: int) -> Path:
+        """Put a value where it belongs; return its path."""
+        if not self.stack:
+            if not isinstance(value, dict):
+                raise _refuse(line, "the document is no mapping", "`key: value` lines")
+            self.root = value
+            return ()
+        top = self.stack[-1]
+        if isinstance(top.value, list):
+            path = (*top.path, len(top.value))
+            top.value.append(value)
+            self.lines[path] = line
+            return path
+        if top.key is None:
+            raise _refuse(line, "a key that is a mapping or a list", "text as key")
+        path = (*top.path, top.key)
+        top.value.setdefault(top.key, value)
+        top.key = None
+        return path
+
+
+# Writing.
+
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_/.+@-]*(?: [A-Za-z0-9_/.+@(-][A-Za-z0-9_/.+@()-]*)*\Z")
+_RESERVED = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
+
+
+def dump(value: object) -> str:
+    """Write plain data as block-style YAML, which any YAML 1.1 loader reads back as it was.
+
+    value: mappings with text keys, sequences, text, numbers, booleans, None, aware datetimes (as
+    text). Raises TypeError for anything else.
+    """
+    lines: list[str] = []
+    _emit(value, "", lines, "")
+    return "\n".join(lines) + "\n"
+
+
+def _emit(value: object, indent: str, lines: list[str], lead: str) -> None:
+    """Write a value; lead: what stands before it in its first line (`key:` or `-`)."""
+    if isinstance(value, Mapping) and value:
+        first = lead
+        if lead and not lead.endswith("-"):
+            lines.append(lead)
+            first = ""
+        for key, inner in value.items():
+            head = f"{first} " if first else indent
+            _emit_entry(inner, indent, lines, f"{head}{_scalar(str(key))}:")
+            first = ""
+    elif isinstance(value, list | tuple) and value:
+        if lead:
+            lines.append(lead)
+        for inner in value:
+            _emit(inner, indent + "  ", lines, f"{indent}-")
+    else:
+        text = _scalar(value)
+        lines.append(f"{lead} {text}" if lead else f"{indent}{text}")
+
+
+def _emit_entry(value: object, indent: str, lines: list[str], lead: str) -> None:
+    _emit(value, indent + "  ", lines, lead)
+
+
+def _scalar(value: object) -> str:
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, str):
+        if _PLAIN.match(value) and value.lower() not in _RESERVED:
+            return value
+        return json.dumps(value, ensure_ascii=True).replace("\x7f", "\\x7f")
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if math.isfinite(value):
+            text = repr(value)
+            mantissa, exponent, power = text.partition("e")
+            if exponent:
+                point = mantissa if "." in mantissa else mantissa + ".0"
+                return f"{point}e{power if power[0] in '+-' else '+' + power}"
+            return text
+        return ".nan" if math.isnan(value) else (".inf" if value > 0 else "-.inf")
+    if isinstance(value, datetime):
+        return json.dumps(value.isoformat())
+    if isinstance(value, Mapping):
+        return "{}"
+    if isinstance(value, list | tuple):
+        return "[]"
+    raise TypeError(f"{type(value).__name__} is no plain data")

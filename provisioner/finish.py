@@ -1,0 +1,188 @@
+"""What follows a commit: results, receipts, and files moved to where their request stands.
+
+Promises: everything here can be done again from the journal, so a crash before it loses nothing;
+`redo` does so at the start. Leaves out: deciding any outcome (`intake`, `steps`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from provisioner import journal, receipts, results
+from provisioner.spool import Rejected, Spool
+
+log = logging.getLogger(__name__)
+
+PLACE = {
+    "accepted": "active",
+    "deferred": "deferred",
+    "scheduled": "deferred",
+    "held": "held",
+    "done": "done",
+    "superseded": "done",
+    "failed": "failed",
+    "refused": "failed",
+    "cancelled": "failed",
+}
+"""Where the file of a request in each state lies."""
+
+_MOVING = ("active", "deferred", "held")
+
+
+class Finisher:
+    """Puts files, results and receipts where the journal says they belong."""
+
+    def __init__(self, spool: Spool, book: journal.Journal, *, write_results: bool = True) -> None:
+        self._spool = spool
+        self._journal = book
+        self._write_results = write_results
+        self._turn = threading.Lock()
+
+    def settle(self, ids: Collection[str]) -> None:
+        """Bring the files of requests to where their states say, with result and receipt."""
+        if not ids:
+            return
+        # What is written last must have been read last: two threads finish requests.
+        with self._turn:
+            self._settle(ids)
+
+    def announce(self, ids: Collection[str]) -> None:
+        """Write the receipts of requests that were accepted."""
+        if not ids or not self._write_results:
+            return
+        with self._turn:
+            with self._journal.reading() as conn:
+                records = journal.load(conn, ids)
+            for record in records.values():
+                self._write_receipt(record)
+
+    def _settle(self, ids: Collection[str]) -> None:
+        with self._journal.reading() as conn:
+            records = journal.load(conn, ids)
+            ended = [who for who, record in records.items() if record.state in journal.ENDED]
+            found = journal.steps_of(conn, ended) if self._write_results else {}
+        for who, record in records.items():
+            try:
+                self._settle_one(record, found.get(who, ()))
+            except OSError as error:
+                log.error("%s: its file could not be put in place: %s", who, error)
+
+    def _settle_one(self, record: journal.Record, listed: Sequence[journal.StepRecord]) -> None:
+        place = PLACE[record.state]
+        if record.state in journal.ENDED and self._write_results:
+            text = results.render(result_of(record, listed))
+            self._spool.write_result(place, record.id, record.name, text)
+        for source in _MOVING:
+            if source != place and self._spool.move(record.id, source, place, record.name):
+                break
+        if self._write_results:
+            self._write_receipt(record)
+
+    def _write_receipt(self, record: journal.Record) -> None:
+        name = record.writer_id or record.id
+        receipts.write(self._spool.receipts, record.writer, name, receipt_of(record))
+
+    def reopen(self, ids: Collection[str]) -> None:
+        """Take files of ended requests up again, and their results away."""
+        with self._journal.reading() as conn:
+            records = journal.load(conn, ids)
+        for record in records.values():
+            self._spool.move(record.id, "failed", "active", record.name)
+            self._spool.discard_result("failed", record.id, record.name)
+
+    def resubmit(self, ulid: str) -> None:
+        """Put a refused file through staging again."""
+        with self._journal.reading() as conn:
+            record = journal.load(conn, [ulid])[ulid]
+        if self._spool.return_to_staging(ulid, "failed", record.name):
+            self._spool.discard_result("failed", ulid, record.name)
+
+    def reject(self, rejected: Rejected) -> None:
+        """Set aside a file that was not even read, with the reason beside it."""
+        place = "quarantine" if rejected.quarantine else "failed"
+        now = time.time()
+        problem = {"line": None, "key": "", "message": rejected.reason}
+        row = {
+            "id": rejected.ulid,
+            "name": rejected.name,
+            "writer": rejected.writer,
+            "uid": rejected.uid,
+            "action": "",
+            "subject": "",
+            "digest": "",
+            "body": b"",
+            "state": "refused",
+            "accepted": now,
+            "ended": now,
+            "problems": [problem],
+        }
+        with self._journal.transaction() as conn:
+            journal.insert_requests(conn, [row])
+            journal.note(conn, [(rejected.ulid, "refused", rejected.reason)], now)
+            record = journal.load(conn, [rejected.ulid])[rejected.ulid]
+        log.warning("%s of %s: %s", rejected.name, rejected.writer, rejected.reason)
+        text = results.render(result_of(record, ()))
+        self._spool.write_result(place, record.id, record.name, text)
+        self._spool.move(record.id, "active", place, record.name)
+        self._write_receipt(record)
+
+    def redo(self) -> int:
+        """Redo the moves that a crash may have lost; return how many files were looked at."""
+        ids = {who for place in _MOVING for who in self._spool.listed(place)}
+        with self._journal.reading() as conn:
+            known = journal.load(conn, ids)
+        self.settle(list(known))
+        for who in ids - set(known):
+            self._spool.return_to_staging(who)
+        return len(ids)
+
+
+def result_of(record: journal.Record, listed: Sequence[journal.StepRecord]) -> results.Result:
+    """Make a request's result from what the journal has of it."""
+    again = record.state in ("failed", "refused", "cancelled") and bool(record.body)
+    return results.Result(
+        id=record.id,
+        name=record.name,
+        action=record.action,
+        subject=record.subject,
+        writer=record.writer,
+        outcome=record.state,
+        accepted=record.accepted,
+        ended=record.ended or record.accepted,
+        steps=tuple(_step_of(step) for step in listed),
+        problems=tuple(record.problems or ()),
+        retry=f"provisioner retry {record.id}" if again else "",
+    )
+
+
+def _step_of(step: journal.StepRecord) -> results.StepResult:
+    failed = next((part.error for part in step.objects if part.error), None)
+    return results.StepResult(
+        name=step.name,
+        handler=step.instance,
+        state=step.state,
+        changed=tuple(f"{p.key}: {text}" for p in step.objects for text in p.changed),
+        already=tuple(p.key for p in step.objects if p.state == "done" and not p.changed),
+        read_back={p.key: p.read_back for p in step.objects if p.read_back is not None},
+        started=step.started,
+        ended=step.ended,
+        error=step.error or failed,
+    )
+
+
+def receipt_of(record: journal.Record) -> Mapping[str, Any]:
+    """Say in a few lines how a request stands, for its writer."""
+    return {
+        "id": record.id,
+        "request": record.name,
+        "action": record.action,
+        "subject": record.subject,
+        "state": record.state,
+        "accepted": results.moment(record.accepted),
+        "ended": results.moment(record.ended) if record.ended else None,
+        "problems": record.problems or [],
+    }

@@ -1,0 +1,370 @@
+"""The intake: from a name in staging to an accepted request, or to a refusal with its reasons.
+
+Promises: a request is parsed, routed and checked whole before anything of it is written; accepting
+a batch is one commit of bytes, steps, claims and due objects. Leaves out: what lanes then do, and
+the moving of files that have their outcome (`finish`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from provisioner import journal, ledger, steps
+from provisioner.contract import Fault, InvalidRequest
+from provisioner.documents import InvalidDocument, Problem
+from provisioner.request import Request, parse_request
+from provisioner.routing import Router, Step
+from provisioner.spool import Claimed
+from provisioner.verbs import VERBS, Asked, Effect
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A claimed file, read and judged by itself. request None: it says nothing we understand."""
+
+    claimed: Claimed
+    request: Request | None
+    planned: tuple[Step, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(slots=True)
+class Admitted:
+    """What a batch came to, for what is done after the commit."""
+
+    accepted: list[str] = field(default_factory=list)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
+
+
+def judge(claimed: Claimed, router: Router) -> Candidate:
+    """Parse and route what a file says, touching nothing."""
+    try:
+        request = parse_request(claimed.body)
+    except InvalidDocument as error:
+        return Candidate(claimed, None, (), error.problems)
+    if request.action in VERBS:
+        return Candidate(claimed, request, (), ())
+    try:
+        return Candidate(claimed, request, router.route(request), ())
+    except InvalidDocument as error:
+        return Candidate(claimed, request, (), error.problems)
+    except Fault as error:
+        return Candidate(claimed, request, (), (problem_of(error),))
+    except Exception as error:
+        log.exception("%s: routing failed unexpectedly", claimed.name)
+        why = f"routing failed unexpectedly: {error!r}; the service's log has the traceback"
+        return Candidate(claimed, request, (), (Problem(None, "", why),))
+
+
+def problem_of(fault: Fault) -> Problem:
+    """Put a fault into the words of a refusal."""
+    if isinstance(fault, InvalidRequest):
+        return Problem(fault.line, fault.field, fault.message, fault.expected, fault.nearest)
+    return Problem(None, "", fault.message, fault.advice)
+
+
+class Intake:
+    """Accepts batches of candidates into journal and ledger."""
+
+    def __init__(
+        self,
+        book: journal.Journal,
+        router: Router,
+        lanes: Mapping[str, str],
+        progress: steps.Progress,
+        remember: Callable[[str, Request], None],
+    ) -> None:
+        """lanes: lane of each instance; remember: keeps a parsed request for its later steps."""
+        self._journal = book
+        self._router = router
+        self._lanes = lanes
+        self._progress = progress
+        self._remember = remember
+
+    def admit(self, claimed: Sequence[Claimed]) -> Admitted:
+        """Judge files and accept or refuse all of them in one commit."""
+        candidates = [judge(one, self._router) for one in claimed]
+        admitted = Admitted()
+        now = time.time()
+        with self._journal.transaction() as conn:
+            for wave in _waves(candidates):
+                self._admit_wave(conn, wave, admitted, now)
+        return admitted
+
+    def readmit(self, ids: Iterable[str]) -> Admitted:
+        """Accept requests that were recorded and waited: scheduled or released ones."""
+        admitted = Admitted()
+        now = time.time()
+        with self._journal.transaction() as conn:
+            for record in journal.load(conn, list(ids)).values():
+                candidate = judge(_claimed_of(record), self._router)
+                journal.set_state(conn, [record.id], journal.OPEN, "accepted")
+                if candidate.problems or candidate.request is None:
+                    admitted.outcomes[record.id] = "failed"
+                    journal.set_problems(conn, record.id, _plain(candidate.problems))
+                    journal.end_requests(conn, {record.id: "failed"}, now)
+                else:
+                    self._accept(conn, [candidate], admitted, now)
+        return admitted
+
+    def due_later(self) -> list[str]:
+        """List scheduled requests whose `not_before` has come."""
+        with self._journal.reading() as conn:
+            waiting = journal.in_states(conn, ["scheduled"])
+        now = time.time()
+        return [record.id for record in waiting if (record.not_before or 0) <= now]
+
+    def _admit_wave(
+        self, conn: Connection, wave: Sequence[Candidate], admitted: Admitted, now: float
+    ) -> None:
+        rows, accepted = [], []
+        history = _history(conn, wave)
+        for candidate in wave:
+            state, problems = _verdict(candidate, history, now)
+            if state == "accepted":
+                accepted.append(candidate)
+                admitted.accepted.append(candidate.claimed.ulid)
+            elif state != "scheduled":
+                admitted.outcomes[candidate.claimed.ulid] = state
+            rows.append(_row(candidate, state, problems, now))
+        journal.insert_requests(conn, rows)
+        journal.note(conn, [(row["id"], row["state"], row["name"]) for row in rows], now)
+        self._accept(conn, accepted, admitted, now)
+
+    def _accept(
+        self, conn: Connection, wave: Sequence[Candidate], admitted: Admitted, now: float
+    ) -> None:
+        """Write claims, steps and due objects of a wave; run verbs."""
+        provisions = [c for c in wave if c.request is not None and c.request.action not in VERBS]
+        verbs = [c for c in wave if c.request is not None and c.request.action in VERBS]
+        step_rows: list[dict[str, Any]] = []
+        object_rows: list[dict[str, Any]] = []
+        gone = self._claim(conn, provisions, now) if provisions else {}
+        for candidate in provisions:
+            ulid = candidate.claimed.ulid
+            some_steps, some_objects = steps.rows_of(ulid, candidate.planned)
+            step_rows += some_steps
+            object_rows += some_objects
+            if ulid in gone:
+                assert candidate.request is not None
+                more = steps.rows_of_keys(
+                    ulid, candidate.request.subject, gone[ulid], "withdraw from ", len(some_steps)
+                )
+                step_rows += more[0]
+                object_rows += more[1]
+            if any(steps.waits(step) for step in candidate.planned):
+                assert candidate.request is not None
+                self._remember(ulid, candidate.request)
+        empty = [c.claimed.ulid for c in provisions if not any(s.claims for s in c.planned)]
+        for candidate in verbs:
+            keys = self._run_verb(conn, candidate, admitted, now)
+            if keys is None:
+                continue
+            assert candidate.request is not None
+            ulid = candidate.claimed.ulid
+            some_steps, some_objects = steps.rows_of_keys(ulid, candidate.request.subject, keys)
+            step_rows += some_steps
+            object_rows += some_objects
+            if not keys:
+                empty.append(ulid)
+        journal.insert_steps(conn, [{**row, "started": now} for row in step_rows])
+        journal.insert_step_objects(conn, object_rows)
+        steps.stamp(conn, [c.claimed.ulid for c in wave])
+        # Steps without objects, and requests without steps, are over as soon as they begin.
+        hollow = [c.claimed.ulid for c in provisions if any(not s.claims for s in c.planned)]
+        steps.close_hollow(conn, hollow, now)
+        wanting = sorted({*empty, *hollow, *(i for e in admitted.effects for i in e.advance)})
+        admitted.outcomes.update(steps.advance(conn, wanting, self._progress, now))
+
+    def _claim(
+        self, conn: Connection, wave: Sequence[Candidate], now: float
+    ) -> dict[str, dict[str, str]]:
+        """Replace the claims of each subject by those of its newest request.
+
+        Return, for each request that leaves something out that was claimed before, those objects
+        with their instances.
+        """
+        subjects = {c.request.subject for c in wave if c.request is not None}
+        before = ledger.claimed(conn, subjects)
+        entries: list[ledger.Entry] = []
+        owner: dict[str, tuple[str, str]] = {}
+        gone: dict[str, dict[str, str]] = {}
+        for candidate in wave:
+            assert candidate.request is not None
+            held = before[candidate.request.subject]
+            for step in candidate.planned:
+                ready = not steps.waits(step)
+                for claim in step.claims:
+                    want = claim.want if ready else None
+                    entries.append(ledger.Entry(claim.key, claim.claimant, step.instance, want))
+                    owner[claim.claimant] = (candidate.claimed.ulid, candidate.claimed.writer)
+                    held.discard((claim.key, claim.claimant))
+            if held:
+                keys = ledger.withdraw(conn, held, now)
+                gone[candidate.claimed.ulid] = ledger.instances_of(conn, keys)
+        ledger.claim(conn, entries, self._lanes, owner, now)
+        return gone
+
+    def _run_verb(
+        self, conn: Connection, candidate: Candidate, admitted: Admitted, now: float
+    ) -> Mapping[str, str] | None:
+        """Run a verb; None: it was refused, and its outcome is written."""
+        assert candidate.request is not None
+        claimed, request = candidate.claimed, candidate.request
+        asked = Asked(claimed.ulid, claimed.writer, request, now, frozenset(self._lanes.values()))
+        try:
+            effect = VERBS[request.action](conn, asked)
+        except Fault as fault:
+            journal.set_problems(conn, claimed.ulid, _plain((problem_of(fault),)))
+            journal.end_requests(conn, {claimed.ulid: "failed"}, now)
+            admitted.outcomes[claimed.ulid] = "failed"
+            return None
+        if effect.notes:
+            notes = tuple(Problem(None, "", text) for text in effect.notes)
+            journal.set_problems(conn, claimed.ulid, _plain(notes))
+        admitted.effects.append(effect)
+        admitted.outcomes.update(effect.ended)
+        return effect.keys
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What was accepted before under the ids and orders of a wave."""
+
+    known: Mapping[tuple[str, str], journal.Known]
+    orders: Mapping[tuple[str, str], int]
+
+
+def _history(conn: Connection, wave: Sequence[Candidate]) -> _History:
+    read = [(c.claimed.writer, c.request) for c in wave if c.request is not None]
+    ids = [(writer, request.id) for writer, request in read if request.id is not None]
+    keys = [(writer, request.order.key) for writer, request in read if request.order is not None]
+    return _History(journal.earlier(conn, ids), journal.highest_orders(conn, keys))
+
+
+def _verdict(
+    candidate: Candidate, history: _History, now: float
+) -> tuple[str, tuple[Problem, ...]]:
+    """Say what becomes of a candidate: its state, and why."""
+    request, claimed = candidate.request, candidate.claimed
+    if request is None:
+        return "refused", candidate.problems
+    known = history.known.get((claimed.writer, request.id or ""))
+    if known is not None and known.state in (*journal.OPEN, "done"):
+        if known.digest != claimed.sha256:
+            why = f"id {request.id!r} is {known.id}, {known.state}, with other content"
+            return "refused", (Problem(None, "id", why, "a new id for a new request"),)
+        why = f"the same request as {known.id}, which is {known.state}"
+        return "done", (Problem(None, "id", why),)
+    if candidate.problems:
+        return "refused", candidate.problems
+    if request.expires is not None and request.expires.timestamp() <= now:
+        return "refused", (Problem(None, "expires", f"expired at {request.expires}"),)
+    if request.order is not None:
+        highest = history.orders.get((claimed.writer, request.order.key))
+        if highest is not None and request.order.number < highest:
+            why = f"order {request.order.number} comes after {highest}, which was accepted"
+            return "superseded", (Problem(None, "order.number", why),)
+    if request.not_before is not None and request.not_before.timestamp() > now:
+        return "scheduled", ()
+    return "accepted", ()
+
+
+def _waves(candidates: Sequence[Candidate]) -> Iterable[list[Candidate]]:
+    """Cut a batch where a request has to see what an earlier one of the batch wrote."""
+    wave: list[Candidate] = []
+    written: set[str] = set()
+    for candidate in candidates:
+        reads, writes = _touches(candidate)
+        verb = candidate.request is not None and candidate.request.action in VERBS
+        if wave and (verb or not written.isdisjoint(reads)):
+            yield wave
+            wave, written = [], set()
+        wave.append(candidate)
+        written |= writes
+        if verb:
+            yield wave
+            wave, written = [], set()
+    if wave:
+        yield wave
+
+
+def _touches(candidate: Candidate) -> tuple[set[str], set[str]]:
+    """Name what a request's acceptance reads and what it writes, of what others may write."""
+    request = candidate.request
+    if request is None:
+        return set(), set()
+    root, slash, _ = request.subject.partition("/")
+    if slash:
+        reads, writes = {request.subject, root}, {request.subject, root + "/"}
+    else:
+        reads, writes = {root, root + "/"}, {root}
+    own = set()
+    if request.id is not None:
+        own.add(f"id {candidate.claimed.writer} {request.id}")
+    if request.order is not None:
+        own.add(f"order {candidate.claimed.writer} {request.order.key}")
+    return reads | own, writes | own
+
+
+def _row(
+    candidate: Candidate, state: str, problems: tuple[Problem, ...], now: float
+) -> dict[str, Any]:
+    claimed, request = candidate.claimed, candidate.request
+    order = request.order if request else None
+    return {
+        "id": claimed.ulid,
+        "name": claimed.name,
+        "writer": claimed.writer,
+        "uid": claimed.uid,
+        "writer_id": request.id if request else None,
+        "order_key": order.key if order else None,
+        "order_number": order.number if order else None,
+        "action": request.action if request else "",
+        "subject": request.subject if request else "",
+        "digest": claimed.sha256,
+        "body": claimed.body,
+        "state": state,
+        "not_before": request.not_before.timestamp() if request and request.not_before else None,
+        "accepted": now,
+        "ended": None if state in journal.OPEN else now,
+        "problems": _plain(problems),
+    }
+
+
+def _plain(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:
+    return [
+        {
+            "line": problem.line,
+            "key": problem.key,
+            "message": problem.message,
+            "expected": problem.expected,
+            "nearest": problem.nearest,
+        }
+        for problem in problems
+    ] or None
+
+
+def _claimed_of(record: journal.Record) -> Claimed:
+    """Make the claim of a recorded request anew: only the journal's bytes count."""
+    return Claimed(
+        ulid=record.id,
+        name=record.name,
+        uid=record.uid,
+        writer=record.writer,
+        body=record.body,
+        sha256=record.digest,
+        device=0,
+        inode=0,
+        mtime_ns=0,
+        size=len(record.body),
+    )

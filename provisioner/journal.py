@@ -1,0 +1,409 @@
+"""The journal: requests, their steps, and what happened to them, in one database.
+
+Promises: what a transaction wrote is on disk when it returns (SQLite: write-ahead log,
+synchronous=FULL), or not at all. Leaves out: claims and objects (`ledger`), and deciding which
+step is due (`steps`).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    bindparam,
+    case,
+    create_engine,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.pool import StaticPool
+
+from provisioner.contract import ConfigError
+from provisioner.tables import events, lanes, metadata, objects, requests, step_objects, steps
+
+OPEN = ("accepted", "deferred", "held", "scheduled")
+"""States of a request that has no outcome yet."""
+
+_CHUNK = 500
+"""Names in one IN list: below every database's limit on parameters."""
+
+ENDED = ("done", "failed", "refused", "cancelled", "superseded")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A request as the journal knows it. Times in seconds since the epoch."""
+
+    id: str
+    name: str
+    writer: str
+    uid: int
+    writer_id: str | None
+    order_key: str | None
+    order_number: int | None
+    action: str
+    subject: str
+    digest: str
+    body: bytes
+    state: str
+    not_before: float | None
+    accepted: float
+    ended: float | None
+    problems: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step and its objects as the journal knows them."""
+
+    request: str
+    name: str
+    instance: str
+    needs: tuple[str, ...]
+    routed: bool
+    state: str
+    started: float | None
+    ended: float | None
+    error: dict[str, str] | None
+    objects: tuple[ObjectRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """One object's part in a step."""
+
+    key: str
+    item: str
+    state: str
+    changed: tuple[str, ...]
+    error: dict[str, str] | None
+    read_back: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a request that comes again is compared with."""
+
+    id: str
+    state: str
+    digest: str
+
+
+def chunks(values: Collection[str]) -> Iterator[list[str]]:
+    """Cut values into lists that fit an IN list of any database."""
+    ordered = list(values)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]
+
+
+class Journal:
+    """One open database.
+
+    A service has one writer at a time: `transaction` takes turns. Command-line readers open the
+    same file by themselves.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = threading.RLock()
+
+    @classmethod
+    def open(cls, path: Path) -> Journal:
+        """Open the journal, making its tables where there are none.
+
+        Raises ConfigError where the directory is missing or the database cannot be opened.
+        """
+        if not path.parent.is_dir():
+            raise ConfigError(
+                f"the journal's directory {path.parent} is missing", advice="run `provisioner init`"
+            )
+        engine = create_engine(
+            f"sqlite:///{path}",
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False, "timeout": 30},
+            json_serializer=_compact,
+        )
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+        try:
+            metadata.create_all(engine)
+        except Exception as error:
+            raise ConfigError(
+                f"the journal {path} cannot be opened: {error}",
+                advice="see its owner and mode; a damaged one must be restored from a copy",
+            ) from error
+        return cls(engine)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give a connection; what was written on it is durable after the block."""
+        with self._turn, self._engine.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection that sees one state of the database and holds up no writer."""
+        with self._turn, self._engine.connect() as bare:
+            conn = bare.execution_options(reading=True)
+            with conn.begin():
+                yield conn
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._engine.dispose()
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _prepare(connection: Any, _: object) -> None:
+    # SQLAlchemy's documentation, "Serializable isolation / Savepoints / Transactional DDL":
+    # the driver must leave BEGIN to us.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA busy_timeout=30000")
+
+
+def _begin(conn: Connection) -> None:
+    # A writer that begins as a reader can be refused when it first writes.
+    reading = conn.get_execution_options().get("reading", False)
+    conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def insert_requests(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+    """Add requests."""
+    if records:
+        conn.execute(insert(requests), list(records))
+
+
+def insert_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add steps."""
+    if rows:
+        conn.execute(insert(steps), list(rows))
+
+
+def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add objects of steps."""
+    if rows:
+        conn.execute(insert(step_objects), list(rows))
+
+
+def end_requests(conn: Connection, outcomes: Mapping[str, str], now: float) -> None:
+    """Write the outcome of requests: id -> one of ENDED."""
+    if outcomes:
+        conn.execute(
+            update(requests)
+            .where(requests.c.id == bindparam("b_id"))
+            .values(state=bindparam("b_state"), ended=now),
+            [{"b_id": who, "b_state": state} for who, state in outcomes.items()],
+        )
+        note(conn, [(who, state, "") for who, state in outcomes.items()], now)
+
+
+def set_state(conn: Connection, ids: Collection[str], old: Collection[str], new: str) -> list[str]:
+    """Move requests from some states to another; return those that moved."""
+    moved = list(
+        conn.scalars(
+            select(requests.c.id).where(
+                requests.c.id.in_(list(ids)), requests.c.state.in_(list(old))
+            )
+        )
+    )
+    if moved:
+        conn.execute(update(requests).where(requests.c.id.in_(moved)).values(state=new, ended=None))
+    return moved
+
+
+def set_problems(
+    conn: Connection, request: str, problems: Sequence[Mapping[str, Any]] | None
+) -> None:
+    """Keep what a request's writer should know."""
+    conn.execute(update(requests).where(requests.c.id == request).values(problems=problems))
+
+
+def note(conn: Connection, rows: Sequence[tuple[str | None, str, str]], now: float) -> None:
+    """Add events: (request, kind, text)."""
+    if rows:
+        conn.execute(
+            insert(events),
+            [{"at": now, "request": who, "kind": kind, "text": text} for who, kind, text in rows],
+        )
+
+
+def events_of(conn: Connection, request: str) -> list[tuple[float, str, str]]:
+    """List a request's events: (time, kind, text)."""
+    rows = conn.execute(
+        select(events.c.at, events.c.kind, events.c.text)
+        .where(events.c.request == request)
+        .order_by(events.c.seq)
+    )
+    return [(row.at, row.kind, row.text) for row in rows]
+
+
+def find(conn: Connection, name: str) -> list[Record]:
+    """Find requests by id, by the beginning of one, or by their writer's own id; newest last."""
+    matches = (requests.c.id == name) | (requests.c.writer_id == name)
+    if len(name) >= 4:
+        matches |= requests.c.id.startswith(name.upper(), autoescape=True)
+    rows = conn.execute(select(requests).where(matches).order_by(requests.c.id)).all()
+    return [Record(*row) for row in rows]
+
+
+def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
+    """Load requests by id."""
+    rows = conn.execute(select(requests).where(requests.c.id.in_(list(ids))))
+    return {row.id: Record(*row) for row in rows}
+
+
+def in_states(conn: Connection, states: Collection[str], limit: int = 1000) -> list[Record]:
+    """List requests in some states, oldest first."""
+    rows = conn.execute(
+        select(requests)
+        .where(requests.c.state.in_(list(states)))
+        .order_by(requests.c.id)
+        .limit(limit)
+    )
+    return [Record(*row) for row in rows]
+
+
+def counts(conn: Connection) -> dict[str, int]:
+    """Count requests by state."""
+    rows = conn.execute(select(requests.c.state, func.count()).group_by(requests.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
+    """Return the newest request that each (writer, writer's id) names."""
+    wanted = set(names)
+    found: dict[tuple[str, str], Known] = {}
+    columns = (
+        requests.c.id,
+        requests.c.state,
+        requests.c.digest,
+        requests.c.writer,
+        requests.c.writer_id,
+    )
+    for part in chunks({writer_id for _, writer_id in wanted}):
+        rows = conn.execute(
+            select(*columns).where(requests.c.writer_id.in_(part)).order_by(requests.c.id)
+        )
+        for who, state, digest, writer, writer_id in rows:
+            if (writer, writer_id) in wanted:
+                found[writer, writer_id] = Known(who, state, digest)
+    return found
+
+
+def highest_orders(
+    conn: Connection, names: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """Return the highest order number accepted under each (writer, key)."""
+    wanted = set(names)
+    found: dict[tuple[str, str], int] = {}
+    for part in chunks({key for _, key in wanted}):
+        rows = conn.execute(
+            select(requests.c.writer, requests.c.order_key, func.max(requests.c.order_number))
+            .where(requests.c.order_key.in_(part), requests.c.state != "refused")
+            .group_by(requests.c.writer, requests.c.order_key)
+        )
+        found.update({(writer, key): number for writer, key, number in rows})
+    return {name: number for name, number in found.items() if name in wanted}
+
+
+def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+    """Load the steps of requests, with their objects, in the route's order."""
+    parts: dict[tuple[str, str], list[ObjectRecord]] = {}
+    for row in conn.execute(
+        select(step_objects)
+        .where(step_objects.c.request.in_(list(ids)))
+        .order_by(step_objects.c.key)
+    ):
+        parts.setdefault((row.request, row.step), []).append(
+            ObjectRecord(row.key, row.item, row.state, tuple(row.changed), row.error, row.read_back)
+        )
+    found: dict[str, list[StepRecord]] = {who: [] for who in ids}
+    for row in conn.execute(
+        select(steps).where(steps.c.request.in_(list(ids))).order_by(steps.c.ordinal)
+    ):
+        found[row.request].append(
+            StepRecord(
+                row.request,
+                row.name,
+                row.instance,
+                tuple(row.needs),
+                row.routed,
+                row.state,
+                row.started,
+                row.ended,
+                row.error,
+                tuple(parts.get((row.request, row.name), ())),
+            )
+        )
+    return found
+
+
+def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Say what open requests wait for: key, state, error and when it is due, for each object."""
+    rows = conn.execute(
+        select(
+            step_objects.c.request,
+            step_objects.c.step,
+            step_objects.c.key,
+            objects.c.due,
+            objects.c.attempts,
+            objects.c.error,
+            objects.c.lane,
+        )
+        .join(objects, objects.c.key == step_objects.c.key)
+        .where(step_objects.c.request.in_(list(ids)), step_objects.c.state == "due")
+    )
+    found: dict[str, list[dict[str, Any]]] = {who: [] for who in ids}
+    for row in rows:
+        found[row.request].append(
+            {
+                "step": row.step,
+                "object": row.key,
+                "lane": row.lane,
+                "due": row.due,
+                "attempts": row.attempts,
+                "error": row.error,
+            }
+        )
+    return found
+
+
+def lane_rows(conn: Connection) -> dict[str, dict[str, Any]]:
+    """Return what is recorded of lanes: who paused them, and their breakers."""
+    return {row.name: dict(row._mapping) for row in conn.execute(select(lanes))}
+
+
+def due_counts(conn: Connection, now: float) -> dict[str, tuple[int, int]]:
+    """Count each lane's objects: (due now, due later)."""
+    rows = conn.execute(
+        select(
+            objects.c.lane,
+            func.sum(case((objects.c.due <= now, 1), else_=0)),
+            func.sum(case((objects.c.due > now, 1), else_=0)),
+        )
+        .where(objects.c.due.is_not(None))
+        .group_by(objects.c.lane)
+    )
+    return {lane: (int(ready or 0), int(later or 0)) for lane, ready, later in rows}
+
+
+def set_lane(conn: Connection, name: str, **values: object) -> None:
+    """Record something of a lane (`paused_by`, `breaker_until`, `breaker_reason`)."""
+    if conn.execute(update(lanes).where(lanes.c.name == name).values(**values)).rowcount == 0:
+        conn.execute(insert(lanes), {"name": name, **values})

@@ -1,0 +1,232 @@
+"""Lanes: the queue in front of one backend, and its one drain.
+
+Promises: one writer to a backend; due objects are taken in batches and an object alone waits for no
+company; what is not ready or away is due again later, with growing, jittered delays, and a backend
+that is away uses up nobody's tries. Leaves out: how an object is made so (`converge`), and what
+becomes of a request's file (`finish` is given).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from provisioner import journal, ledger, steps
+from provisioner.contract import (
+    Fault,
+    Handler,
+    Key,
+    NotReady,
+    Permanent,
+    State,
+    Transient,
+    Unavailable,
+    Unknown,
+)
+from provisioner.converge import Outcome, converge
+
+log = logging.getLogger(__name__)
+
+LATER = (NotReady, Transient, Unavailable, Unknown)
+"""Faults that leave an object due; every other ends its step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a lane goes on with what does not converge.
+
+    first, most: seconds until an object is due again, doubling from one to the other; tries: how
+    often the backend may say no; days: how long an object may be not ready; batch: objects a drain.
+    """
+
+    first: float = 2.0
+    most: float = 900.0
+    tries: int = 8
+    days: float = 7.0
+    batch: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What one drain did. outcomes: requests that are over; later: requests that now wait."""
+
+    taken: int
+    outcomes: Mapping[str, str]
+    later: Sequence[str]
+
+
+Finish = Callable[[Drained], None]
+"""Told after the commit: writes results, moves files, wakes other lanes."""
+
+
+class Lane:
+    """One backend's queue: `drain` takes a batch, `run` drains until `stop`."""
+
+    def __init__(
+        self,
+        name: str,
+        handlers: Mapping[str, Handler],
+        book: journal.Journal,
+        progress: steps.Progress,
+        finish: Finish,
+        patience: Patience,
+    ) -> None:
+        self.name = name
+        self.paused = False
+        self._handlers = handlers
+        self._journal = book
+        self._progress = progress
+        self._finish = finish
+        self._patience = patience
+        self._woken = threading.Event()
+        self._stopping = False
+        self._open_until = 0.0
+        self._openings = 0
+
+    def wake(self) -> None:
+        """Say that there may be something due."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End `run` after the drain that is under way."""
+        self._stopping = True
+        self._woken.set()
+
+    def run(self) -> None:
+        """Drain until stopped; an error of the engine's own is logged, and the lane goes on."""
+        while not self._stopping:
+            self._woken.clear()
+            try:
+                if self.drain():
+                    continue
+                pause = self.rest()
+            except Exception:
+                log.exception("lane %s: the drain failed; trying again in 10 s", self.name)
+                pause = 10.0
+            self._woken.wait(pause)
+
+    def rest(self) -> float | None:
+        """Return the seconds until something is due; None: nothing is."""
+        now = time.time()
+        if self.paused:
+            return None
+        with self._journal.reading() as conn:
+            due = ledger.next_due(conn, self.name)
+        if due is None:
+            return None
+        return max(0.0, due - now, self._open_until - now)
+
+    def drain(self) -> int:
+        """Take what is due and converge it; return how many objects were taken."""
+        now = time.time()
+        if self.paused or now < self._open_until:
+            return 0
+        with self._journal.reading() as conn:
+            batch = ledger.due(conn, self.name, now, self._patience.batch)
+        if not batch:
+            return 0
+        outcomes = [Outcome(due.item, None) for due in batch if due.unbound]
+        for instance, handler in self._handlers.items():
+            items = [due.item for due in batch if due.instance == instance and not due.unbound]
+            if items:
+                outcomes += converge(handler, items, self._save_priors)
+        self._breaker([outcome.fault for outcome in outcomes])
+        self._finish(self._record(outcomes))
+        return len(batch)
+
+    def _save_priors(self, priors: Mapping[Key, State]) -> None:
+        with self._journal.transaction() as conn:
+            ledger.save_priors(conn, priors)
+
+    def _record(self, outcomes: Sequence[Outcome]) -> Drained:
+        now = time.time()
+        readings, verdicts = {}, {}
+        for outcome in outcomes:
+            reading = self._reading(outcome, now)
+            readings[outcome.item.key] = reading
+            verdicts[outcome.item.key] = steps.Verdict(
+                outcome.item.generation,
+                "done" if reading.converged else "failed" if reading.due is None else "due",
+                outcome.changed,
+                reading.error,
+                outcome.state if reading.converged else None,
+            )
+        with self._journal.transaction() as conn:
+            ledger.record(conn, list(readings.values()), now)
+            ended, later = steps.settle(conn, verdicts, self._progress, now)
+        return Drained(len(outcomes), ended, later)
+
+    def _reading(self, outcome: Outcome, now: float) -> ledger.Reading:
+        item, fault = outcome.item, outcome.fault
+        if fault is None:
+            opened = item.prior is not None and bool(item.claims) and not item.closing
+            return ledger.Reading(
+                item.key, item.generation, True, outcome.state, None, 0, None, None, opened
+            )
+        attempts = item.attempts + isinstance(fault, Transient | Unknown)
+        since = item.waiting_since or now
+        last = self._last_word(fault, attempts, since, now)
+        due = now + self._delay(fault, attempts, since, now) if last is None else None
+        return ledger.Reading(
+            item.key,
+            item.generation,
+            False,
+            outcome.state,
+            due,
+            attempts,
+            since,
+            steps.describe(last or fault, item.key),
+            False,
+        )
+
+    def _last_word(self, fault: Fault, attempts: int, since: float, now: float) -> Fault | None:
+        """Return the fault that ends the object's tries, or None while there is patience."""
+        if not isinstance(fault, LATER):
+            return fault
+        if isinstance(fault, Transient | Unknown) and attempts >= self._patience.tries:
+            return Permanent(f"{fault.message} (tried {attempts} times)", advice=fault.advice)
+        if isinstance(fault, NotReady) and now - since > self._patience.days * 86400:
+            waited = f"(waited {self._patience.days:g} days)"
+            return Permanent(f"{fault.message} {waited}", advice=fault.advice)
+        return None
+
+    def _delay(self, fault: Fault, attempts: int, since: float, now: float) -> float:
+        first, most = self._patience.first, self._patience.most
+        if isinstance(fault, Unavailable):
+            # The breaker says when: the object is simply due when it closes.
+            return 0.0
+        if isinstance(fault, NotReady):
+            delay = max(first, (now - since) / 2)
+        else:
+            delay = first * 2 ** max(0, attempts - 1)
+        return min(most, delay) * random.uniform(0.8, 1.2)
+
+    def _breaker(self, faults: Sequence[Fault | None]) -> None:
+        """Open while the backend is away; close at the first drain that it answers."""
+        away = next((fault for fault in faults if isinstance(fault, Unavailable)), None)
+        if away is None:
+            if self._openings:
+                self._openings = 0
+                self._note_breaker(None, None)
+            return
+        self._openings += 1
+        delay = min(self._patience.most, self._patience.first * 2 ** (self._openings - 1))
+        self._open_until = time.time() + delay * random.uniform(0.8, 1.2)
+        log.warning("lane %s: backend away, next try in %.0f s: %s", self.name, delay, away.message)
+        self._note_breaker(self._open_until, away.message)
+
+    def _note_breaker(self, until: float | None, reason: str | None) -> None:
+        with self._journal.transaction() as conn:
+            journal.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
+
+
+def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:
+    """Group instances by the lane that writes for them."""
+    found: dict[str, dict[str, Handler]] = {}
+    for instance, handler in handlers.items():
+        found.setdefault(handler.lane, {})[instance] = handler
+    return found

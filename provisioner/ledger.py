@@ -1,0 +1,451 @@
+"""The ledger: claims, suspensions, and the objects that are due.
+
+Promises: what is wanted of every object, and what was last read of it, changed only inside the
+caller's transaction. Leaves out: requests and their steps (`journal`), and any backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from provisioner.contract import Claim, Key, State, Want
+from provisioner.converge import Item
+from provisioner.journal import chunks
+from provisioner.tables import claims, objects, suspensions
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One claim as it is written: want None keeps what was wanted until the step is due."""
+
+    key: Key
+    claimant: str
+    instance: str
+    want: Want | None
+
+
+def _nest(subject: str) -> Any:
+    """Match the claims of a subject and all that lies in it."""
+    return or_(
+        claims.c.claimant == subject,
+        and_(claims.c.claimant > subject + "/", claims.c.claimant < subject + "0"),
+    )
+
+
+def claim(
+    conn: Connection,
+    entries: Sequence[Entry],
+    lanes: Mapping[str, str],
+    owner: Mapping[str, tuple[str, str]],
+    now: float,
+) -> None:
+    """Write claims; those with a want count at once, and their objects are due.
+
+    lanes: lane of each instance; owner: request and source of each claimant.
+    """
+    if not entries:
+        return
+    statement = insert(claims)
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["key", "claimant"],
+            set_={
+                "want": func.coalesce(statement.excluded.want, claims.c.want),
+                "request": statement.excluded.request,
+                "source": statement.excluded.source,
+            },
+        ),
+        [
+            {
+                "key": entry.key,
+                "claimant": entry.claimant,
+                "root": entry.claimant.partition("/")[0],
+                "leaf": entry.claimant.rpartition("/")[2],
+                "want": entry.want,
+                "request": owner[entry.claimant][0],
+                "source": owner[entry.claimant][1],
+            }
+            for entry in entries
+        ],
+    )
+    ready = [entry for entry in entries if entry.want is not None]
+    later = [entry for entry in entries if entry.want is None]
+    blank = insert(objects)
+    if ready:
+        conn.execute(
+            blank.on_conflict_do_update(
+                index_elements=["key"],
+                set_={
+                    "generation": objects.c.generation + 1,
+                    "due": now,
+                    "attempts": 0,
+                    "waiting_since": None,
+                    "error": None,
+                },
+            ),
+            [_object(entry, lanes, 1, now) for entry in ready],
+        )
+    if later:
+        conn.execute(
+            blank.on_conflict_do_nothing(), [_object(entry, lanes, 0, None) for entry in later]
+        )
+
+
+def _object(
+    entry: Entry, lanes: Mapping[str, str], generation: int, due: float | None
+) -> dict[str, Any]:
+    return {
+        "key": entry.key,
+        "instance": entry.instance,
+        "lane": lanes[entry.instance],
+        "generation": generation,
+        "converged": 0,
+        "attempts": 0,
+        "due": due,
+    }
+
+
+def bind(conn: Connection, entries: Sequence[Entry], request: str) -> None:
+    """Let claims count with their wants, where no newer request has claimed since."""
+    statement = (
+        update(claims)
+        .where(
+            claims.c.key == bindparam("b_key"),
+            claims.c.claimant == bindparam("b_claimant"),
+            claims.c.request == request,
+        )
+        .values(want=bindparam("b_want"))
+    )
+    rows = [
+        {"b_key": e.key, "b_claimant": e.claimant, "b_want": e.want}
+        for e in entries
+        if e.want is not None
+    ]
+    if rows:
+        conn.execute(statement, rows)
+
+
+def claimed(conn: Connection, subjects: Collection[str]) -> dict[str, set[tuple[Key, str]]]:
+    """Return, for each subject, the (key, claimant) pairs of its claims and of its nest."""
+    whole = [subject for subject in subjects if "/" not in subject]
+    leaves = [subject for subject in subjects if "/" in subject]
+    found: dict[str, set[tuple[Key, str]]] = {subject: set() for subject in subjects}
+    columns = select(claims.c.key, claims.c.claimant)
+    for part in chunks(whole):
+        for key, claimant in conn.execute(columns.where(claims.c.root.in_(part))):
+            found[claimant.partition("/")[0]].add((key, claimant))
+    for part in chunks(leaves):
+        for key, claimant in conn.execute(columns.where(claims.c.claimant.in_(part))):
+            found[claimant].add((key, claimant))
+    return found
+
+
+def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) -> list[Key]:
+    """Take claims back; their objects are due. Return the keys."""
+    if not gone:
+        return []
+    conn.execute(
+        delete(claims).where(
+            claims.c.key == bindparam("b_key"), claims.c.claimant == bindparam("b_claimant")
+        ),
+        [{"b_key": key, "b_claimant": who} for key, who in gone],
+    )
+    keys = sorted({key for key, _ in gone})
+    touch(conn, keys, now)
+    return keys
+
+
+def withdraw_unmade(conn: Connection, request: str) -> None:
+    """Take back a cancelled request's claims on objects that have not converged since."""
+    waiting = select(objects.c.key).where(
+        or_(objects.c.converged < objects.c.generation, objects.c.generation == 0)
+    )
+    keys = list(
+        conn.scalars(
+            select(claims.c.key).where(claims.c.request == request, claims.c.key.in_(waiting))
+        )
+    )
+    for part in chunks(keys):
+        conn.execute(delete(claims).where(claims.c.request == request, claims.c.key.in_(part)))
+        orphaned = ~select(claims.c.key).where(claims.c.key == objects.c.key).exists()
+        conn.execute(update(objects).where(objects.c.key.in_(part), orphaned).values(due=None))
+
+
+def touch(conn: Connection, keys: Collection[Key], now: float) -> None:
+    """Make objects due: what is wanted of them has changed, or is to be looked at again."""
+    for part in chunks(keys):
+        conn.execute(
+            update(objects)
+            .where(objects.c.key.in_(part))
+            .values(
+                generation=objects.c.generation + 1,
+                due=now,
+                attempts=0,
+                waiting_since=None,
+                error=None,
+            )
+        )
+
+
+def generations(conn: Connection, keys: Collection[Key]) -> dict[Key, int]:
+    """Return the generation of each object."""
+    found: dict[Key, int] = {}
+    for part in chunks(keys):
+        rows = conn.execute(
+            select(objects.c.key, objects.c.generation).where(objects.c.key.in_(part))
+        )
+        found.update({row.key: row.generation for row in rows})
+    return found
+
+
+def suspend(
+    conn: Connection, subject: str, source: str, cause: str, request: str, now: float
+) -> None:
+    """Record a reason for taking access away."""
+    conn.execute(
+        insert(suspensions).on_conflict_do_nothing(),
+        {"subject": subject, "source": source, "cause": cause, "request": request, "since": now},
+    )
+
+
+def resume(conn: Connection, subject: str, source: str, cause: str) -> bool:
+    """Take one reason back; False where there was none."""
+    result = conn.execute(
+        delete(suspensions).where(
+            suspensions.c.subject == subject,
+            suspensions.c.source == source,
+            suspensions.c.cause == cause,
+        )
+    )
+    return result.rowcount > 0
+
+
+def reasons(conn: Connection, subject: str) -> list[str]:
+    """List the suspensions of a subject, as `SOURCE: CAUSE`."""
+    rows = conn.execute(
+        select(suspensions.c.source, suspensions.c.cause).where(suspensions.c.subject == subject)
+    )
+    return [f"{source}: {cause}" for source, cause in rows]
+
+
+def keys_of(conn: Connection, subject: str) -> list[Key]:
+    """List the objects that a subject claims, wherever it stands in the claimant."""
+    rows = conn.scalars(
+        select(claims.c.key)
+        .where(or_(claims.c.root == subject, claims.c.leaf == subject, _nest(subject)))
+        .distinct()
+    )
+    return sorted(rows)
+
+
+def all_keys(conn: Connection) -> list[Key]:
+    """List every object of the ledger."""
+    return sorted(conn.scalars(select(objects.c.key)))
+
+
+def instances_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
+    """Return the handler's instance of each object."""
+    found: dict[Key, str] = {}
+    for part in chunks(keys):
+        rows = conn.execute(
+            select(objects.c.key, objects.c.instance).where(objects.c.key.in_(part))
+        )
+        found.update({row.key: row.instance for row in rows})
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An object that is due. unbound: it is claimed, but by no step that has become due yet."""
+
+    instance: str
+    item: Item
+    unbound: bool
+
+
+def due(conn: Connection, lane: str, now: float, limit: int) -> list[Due]:
+    """Take the objects of a lane that are due, longest due first."""
+    rows = conn.execute(
+        select(
+            objects.c.key,
+            objects.c.instance,
+            objects.c.generation,
+            objects.c.prior,
+            objects.c.attempts,
+            objects.c.waiting_since,
+        )
+        .where(objects.c.lane == lane, objects.c.due <= now)
+        .order_by(objects.c.due)
+        .limit(limit)
+    ).all()
+    held = claims_of(conn, [row.key for row in rows])
+    return [
+        Due(
+            row.instance,
+            Item(
+                row.key,
+                held.get(row.key, ()),
+                row.prior,
+                row.generation,
+                row.attempts,
+                row.waiting_since,
+            ),
+            unbound=held.get(row.key) == (),
+        )
+        for row in rows
+    ]
+
+
+def next_due(conn: Connection, lane: str) -> float | None:
+    """Return when the lane's next object is due."""
+    return conn.scalar(
+        select(objects.c.due)
+        .where(objects.c.lane == lane, objects.c.due.is_not(None))
+        .order_by(objects.c.due)
+        .limit(1)
+    )
+
+
+def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:
+    """Return the claims on objects that count, each with whether it is suspended.
+
+    An object that is claimed only by steps that are not due yet has an empty tuple; one that
+    nobody claims is not in the answer.
+    """
+    rows: list[Any] = []
+    for part in chunks(keys):
+        rows += conn.execute(
+            select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.source).where(
+                claims.c.key.in_(part)
+            )
+        ).all()
+    closed = _suspended(conn, {name for row in rows for name in parts(row.claimant)})
+    found: dict[Key, list[Claim]] = {}
+    for row in rows:
+        counted = found.setdefault(row.key, [])
+        if row.want is not None:
+            suspended = bool(closed) and not closed.isdisjoint(parts(row.claimant))
+            counted.append(Claim(row.claimant, row.want, suspended, row.source))
+    return {key: tuple(sorted(value, key=lambda c: c.claimant)) for key, value in found.items()}
+
+
+def parts(claimant: str) -> tuple[str, ...]:
+    """Name the subjects whose suspension closes a claimant's claims."""
+    root, slash, leaf = claimant.partition("/")
+    return (root, leaf, claimant) if slash else (claimant,)
+
+
+def _suspended(conn: Connection, subjects: Collection[str]) -> set[str]:
+    found: set[str] = set()
+    if conn.scalar(select(suspensions.c.subject).limit(1)) is None:
+        return found
+    for part in chunks(subjects):
+        found.update(
+            conn.scalars(select(suspensions.c.subject).where(suspensions.c.subject.in_(part)))
+        )
+    return found
+
+
+def save_priors(conn: Connection, priors: Mapping[Key, State]) -> None:
+    """Keep what a suspension will have to give back."""
+    statement = (
+        update(objects)
+        .where(objects.c.key == bindparam("b_key"))
+        .values(prior=bindparam("b_prior"))
+    )
+    conn.execute(statement, [{"b_key": key, "b_prior": prior} for key, prior in priors.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a drain learnt of one object.
+
+    converged: it is as wanted at `generation`; due: when to look again, None: not by itself.
+    """
+
+    key: Key
+    generation: int
+    converged: bool
+    state: State | None
+    due: float | None
+    attempts: int
+    waiting_since: float | None
+    error: Mapping[str, str] | None
+    drop_prior: bool
+
+
+def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
+    """Write what a drain learnt; an object whose wants moved meanwhile stays due."""
+    moved = objects.c.generation != bindparam("b_generation")
+    statement = (
+        update(objects)
+        .where(objects.c.key == bindparam("b_key"))
+        .values(
+            converged=case(
+                (bindparam("b_ok"), bindparam("b_generation")), else_=objects.c.converged
+            ),
+            due=case((moved, objects.c.due), else_=bindparam("b_due")),
+            attempts=bindparam("b_attempts"),
+            waiting_since=bindparam("b_since"),
+            error=bindparam("b_error"),
+            state=bindparam("b_state"),
+            observed=now,
+            prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
+        )
+    )
+    conn.execute(
+        statement,
+        [
+            {
+                "b_key": r.key,
+                "b_generation": r.generation,
+                "b_ok": r.converged,
+                "b_due": r.due,
+                "b_attempts": r.attempts,
+                "b_since": r.waiting_since,
+                "b_error": r.error,
+                "b_state": r.state,
+                "b_drop": r.drop_prior,
+            }
+            for r in readings
+        ],
+    )
+
+
+def states(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
+    """Return the states as last read."""
+    found: dict[Key, State] = {}
+    for part in chunks(keys):
+        rows = conn.execute(select(objects.c.key, objects.c.state).where(objects.c.key.in_(part)))
+        found.update({key: state for key, state in rows if state is not None})
+    return found
+
+
+def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:
+    """Make objects due now with all their tries, while what is wanted of them stays."""
+    for part in chunks(keys):
+        conn.execute(
+            update(objects)
+            .where(objects.c.key.in_(part))
+            .values(due=now, attempts=0, waiting_since=None)
+        )
+
+
+def suspended_parts(conn: Connection, claimants: Collection[str]) -> set[str]:
+    """Return the claimants that a suspension closes."""
+    closed = _suspended(conn, {name for claimant in claimants for name in parts(claimant)})
+    return {claimant for claimant in claimants if not closed.isdisjoint(parts(claimant))}
+
+
+def priors(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
+    """Return what was saved of objects before they were closed."""
+    found: dict[Key, State] = {}
+    for part in chunks(keys):
+        rows = conn.execute(select(objects.c.key, objects.c.prior).where(objects.c.key.in_(part)))
+        found.update({key: prior for key, prior in rows if prior is not None})
+    return found

@@ -1,0 +1,233 @@
+"""The dry run and the state of things: what a request would change, what every backend says.
+
+Promises: the path of the real thing up to the first write. Leaves out: writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from provisioner import ledger
+from provisioner.contract import Change, Claim, Key, Scalar, State
+from provisioner.converge import Item, Outcome, dry_run
+from provisioner.request import Request
+from provisioner.routing import Step
+from provisioner.steps import describe
+from provisioner.verbs import VERBS
+from provisioner.wiring import System
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedObject:
+    """What would be changed of one object. known_after: steps that have to be done first."""
+
+    key: Key
+    changes: tuple[str, ...]
+    already: bool
+    known_after: tuple[str, ...] = ()
+    error: Mapping[str, str] | None = None
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step of a plan."""
+
+    name: str
+    instance: str
+    needs: tuple[str, ...]
+    objects: tuple[PlannedObject, ...]
+
+
+def plan(system: System, request: Request) -> list[PlannedStep]:
+    """Say what a request would do now, step by step.
+
+    Raises InvalidRequest as accepting it would.
+    """
+    if request.action in VERBS:
+        return _plan_verb(system, request)
+    planned = system.router.route(request)
+    with system.journal.reading() as conn:
+        before = ledger.claimed(conn, [request.subject])[request.subject]
+        outputs: dict[tuple[str, str], dict[str, Scalar]] = {}
+        settled: set[str] = set()
+        found = []
+        for step in planned:
+            bound = step
+            if step.late and all(need in settled for need in step.needs):
+                bound = system.router.bind(request, step.name, outputs)
+            done = _plan_step(conn, system, bound)
+            found.append(done)
+            if all(one.already for one in done.objects):
+                settled.add(step.name)
+                for claim, one in zip(bound.claims, done.objects, strict=True):
+                    if one.state is not None:
+                        given = outputs.setdefault((step.name, claim.item), {})
+                        given.update(system.outputs_of(step.instance, one.state))
+        kept = {(claim.key, claim.claimant) for step in planned for claim in step.claims}
+        found += _plan_withdrawn(conn, system, before - kept)
+    return found
+
+
+def _plan_step(conn: Connection, system: System, step: Step) -> PlannedStep:
+    held = ledger.claims_of(conn, [claim.key for claim in step.claims])
+    suspended = ledger.suspended_parts(conn, [claim.claimant for claim in step.claims])
+    items: list[Item] = []
+    late: dict[Key, tuple[str, ...]] = {}
+    for claim in step.claims:
+        if claim.want is None:
+            late[claim.key] = tuple(sorted(step.late))
+            continue
+        others = tuple(c for c in held.get(claim.key, ()) if c.claimant != claim.claimant)
+        mine = Claim(claim.claimant, claim.want, claim.claimant in suspended)
+        items.append(Item(claim.key, (*others, mine)))
+    results = {
+        item.key: (changes, outcome)
+        for item, changes, outcome in _dry(system, step.instance, items)
+    }
+    objects = [
+        PlannedObject(claim.key, (), False, late[claim.key])
+        if claim.key in late
+        else _planned(claim.key, *results[claim.key])
+        for claim in step.claims
+    ]
+    return PlannedStep(step.name, step.instance, step.needs, tuple(objects))
+
+
+def _plan_withdrawn(
+    conn: Connection, system: System, gone: set[tuple[Key, str]]
+) -> list[PlannedStep]:
+    keys = sorted({key for key, _ in gone})
+    held = ledger.claims_of(conn, keys)
+    by_instance: dict[str, list[Item]] = {}
+    for key, instance in ledger.instances_of(conn, keys).items():
+        left = tuple(c for c in held.get(key, ()) if (key, c.claimant) not in gone)
+        by_instance.setdefault(instance, []).append(Item(key, left))
+    return [
+        PlannedStep(
+            f"withdraw from {instance}",
+            instance,
+            (),
+            tuple(
+                _planned(i.key, changes, outcome)
+                for i, changes, outcome in _dry(system, instance, items)
+            ),
+        )
+        for instance, items in sorted(by_instance.items())
+    ]
+
+
+def _plan_verb(system: System, request: Request) -> list[PlannedStep]:
+    """Plan a verb that changes what is wanted; those that steer the queue change no object."""
+    subject = request.subject
+    with system.journal.reading() as conn:
+        if request.action in ("project.archive", "membership.remove"):
+            return _plan_withdrawn(conn, system, ledger.claimed(conn, [subject])[subject])
+        if request.action == "reconcile":
+            keys = ledger.all_keys(conn)
+        elif request.action.endswith((".suspend", ".resume")):
+            keys = ledger.keys_of(conn, subject)
+        else:
+            return []
+        held = ledger.claims_of(conn, keys)
+        priors = ledger.priors(conn, keys)
+        suspending = request.action.endswith(".suspend")
+        lifting = request.action.endswith(".resume") and len(ledger.reasons(conn, subject)) <= 1
+        by_instance: dict[str, list[Item]] = {}
+        for key, instance in ledger.instances_of(conn, keys).items():
+            claims = tuple(
+                _as_if(claim, subject, suspending, lifting) for claim in held.get(key, ())
+            )
+            by_instance.setdefault(instance, []).append(Item(key, claims, priors.get(key)))
+    return [
+        PlannedStep(
+            instance,
+            instance,
+            (),
+            tuple(
+                _planned(i.key, changes, outcome)
+                for i, changes, outcome in _dry(system, instance, items)
+            ),
+        )
+        for instance, items in sorted(by_instance.items())
+    ]
+
+
+def _as_if(claim: Claim, subject: str, suspending: bool, lifting: bool) -> Claim:
+    """Return a claim as it would be after a suspension or a resume of the subject."""
+    if subject not in ledger.parts(claim.claimant):
+        return claim
+    suspended = True if suspending else claim.suspended and not lifting
+    return Claim(claim.claimant, claim.want, suspended, claim.source)
+
+
+def _dry(
+    system: System, instance: str, items: Sequence[Item]
+) -> list[tuple[Item, Sequence[Change], Outcome]]:
+    return dry_run(system.handlers[instance], items) if items else []
+
+
+def _planned(key: Key, changes: Sequence[Change], outcome: Outcome) -> PlannedObject:
+    error = describe(outcome.fault, key) if outcome.fault is not None else None
+    texts = tuple(change.text for change in changes) if error is None else ()
+    return PlannedObject(key, texts, error is None and not texts, (), error, outcome.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a backend says of one object now, beside what is wanted."""
+
+    key: Key
+    instance: str
+    claims: tuple[Claim, ...]
+    state: State | None
+    missing: tuple[str, ...]
+    error: Mapping[str, str] | None
+
+
+def standing(system: System, subject: str) -> list[Standing]:
+    """Ask every backend for what a subject claims, side by side."""
+    with system.journal.reading() as conn:
+        keys = ledger.keys_of(conn, subject)
+        held = ledger.claims_of(conn, keys)
+        priors = ledger.priors(conn, keys)
+        instances = ledger.instances_of(conn, keys)
+    found: list[Standing] = []
+    for instance in sorted(set(instances.values())):
+        items = [
+            Item(key, held.get(key, ()), priors.get(key))
+            for key in keys
+            if instances[key] == instance
+        ]
+        for item, changes, outcome in _dry(system, instance, items):
+            one = _planned(item.key, changes, outcome)
+            found.append(
+                Standing(item.key, instance, item.claims, outcome.state, one.changes, one.error)
+            )
+    return found
+
+
+def plain(steps: Sequence[PlannedStep]) -> list[dict[str, Any]]:
+    """Make a plan plain data, for `--json`."""
+    return [
+        {
+            "step": step.name,
+            "handler": step.instance,
+            "needs": list(step.needs),
+            "objects": [
+                {
+                    "object": one.key,
+                    "changes": list(one.changes),
+                    "already": one.already,
+                    "known_after": list(one.known_after),
+                    "error": dict(one.error) if one.error else None,
+                }
+                for one in step.objects
+            ],
+        }
+        for step in steps
+    ]

@@ -1,0 +1,333 @@
+"""Routing: from a request to the steps that make it true, and from steps to claims.
+
+Promises: a request is routed whole or refused with every reason; parameters that an earlier step
+gives are left open (`KnownAfter`), all others are checked by the handler. Leaves out: writing
+anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from provisioner.config import Config, StepConfig, default_routes
+from provisioner.contract import (
+    ConfigError,
+    Fault,
+    Handler,
+    InvalidRequest,
+    Json,
+    Key,
+    KnownAfter,
+    Scalar,
+    Want,
+)
+from provisioner.documents import InvalidDocument, Problem
+from provisioner.rendering import Compiled, Pending, compile_value, references
+from provisioner.request import Request
+
+Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
+"""What steps gave, by (step, item)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepClaim:
+    """One claim of a step. want None: it is known only after another step."""
+
+    claimant: str
+    key: Key
+    want: Want | None
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of one request. late: the steps that some of its parameters come from."""
+
+    name: str
+    instance: str
+    needs: tuple[str, ...]
+    claims: tuple[StepClaim, ...]
+    late: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A step with the parameters that its handler is given, for `plan` and for tests."""
+
+    name: str
+    instance: str
+    needs: tuple[str, ...]
+    parameters: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+class _Given(dict[str, Any]):
+    """Outputs of a step: what a handler did not give is None."""
+
+    def __missing__(self, name: str) -> None:
+        return None
+
+
+_LEFT_OUT: Mapping[str, Any] = {"output": _Given()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A step of a route, compiled."""
+
+    config: StepConfig
+    when: Compiled | None
+    parameters: Mapping[str, Compiled]
+    used: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A step that a request takes, with the instance that serves it."""
+
+    template: _Template
+    instance: str
+    needs: tuple[str, ...]
+
+
+class Router:
+    """Routes requests by the configuration.
+
+    Raises ConfigError at construction for routes that cannot work.
+    """
+
+    def __init__(
+        self, config: Config, handlers: Mapping[str, Handler], kinds: Mapping[str, str]
+    ) -> None:
+        """kinds: the kind of handler of each instance."""
+        self._config = config
+        self._handlers = handlers
+        self._kinds = kinds
+        self._bound = {name for r in config.resources.values() for name in r.handlers}
+        _check_resources(config, handlers)
+        shipped = default_routes()
+        self._routes = {
+            action: self._compile(action, config.routes.get(action) or shipped[action])  # type: ignore[call-overload]
+            for action in shipped
+        }
+
+    def route(self, request: Request) -> tuple[Step, ...]:
+        """Return the steps of a request, each after those that it needs.
+
+        Raises InvalidDocument with every reason why it cannot be routed.
+        """
+        problems: list[Problem] = []
+        steps = []
+        chosen = self._chosen(request)
+        values = self._base(request)
+        for one in chosen:
+            try:
+                steps.append(self._step(request, one, values, {}))
+            except Fault as fault:
+                problems.append(_problem(one, fault))
+        if problems:
+            raise InvalidDocument(problems)
+        return tuple(steps)
+
+    def bind(self, request: Request, step: str, outputs: Outputs) -> Step:
+        """Render one step anew with what earlier steps gave.
+
+        Raises InvalidRequest when the values do not suit the handler, or the configuration has
+        no such step any more.
+        """
+        chosen = self._chosen(request)
+        for one in chosen:
+            if one.template.config.name == step:
+                return self._step(request, one, self._base(request), outputs)
+        raise InvalidRequest(
+            f"step {step} is no longer in the route of {request.action}",
+            advice="the configuration changed meanwhile: send the request again",
+        )
+
+    def explain(self, request: Request) -> tuple[Explained, ...]:
+        """Return the parameters of each step, with KnownAfter for what is not known yet."""
+        chosen = self._chosen(request)
+        values = self._base(request)
+        return tuple(
+            Explained(
+                one.template.config.name,
+                one.instance,
+                one.needs,
+                tuple(self._parameters(request, one, values, {})),
+            )
+            for one in chosen
+        )
+
+    # Choosing.
+
+    def _chosen(self, request: Request) -> list[_Chosen]:
+        self._check_resource(request)
+        route = self._routes.get(request.action, ())
+        found: dict[str, _Chosen] = {}
+        base: dict[str, Any] = self._base(request)
+        for template in route:
+            instance = self._instance(template.config, request)
+            if instance is None:
+                continue
+            if template.when is not None and not template.when({**base, "steps": {}}):
+                continue
+            wanted = dict.fromkeys((*template.config.needs, *sorted(template.used)))
+            needs = tuple(name for name in wanted if name in found)
+            found[template.config.name] = _Chosen(template, instance, needs)
+        return list(found.values())
+
+    def _check_resource(self, request: Request) -> None:
+        resources = self._config.resources
+        if request.resource is None or request.resource in resources:
+            return
+        nearest = get_close_matches(request.resource, resources, 1, 0.4)
+        raise InvalidRequest(
+            f"there is no resource {request.resource!r}",
+            field="resource",
+            expected=f"one of {', '.join(sorted(resources))}"
+            if resources
+            else "none is configured",
+            nearest=nearest[0] if nearest else "",
+        )
+
+    def _instance(self, step: StepConfig, request: Request) -> str | None:
+        """Return the instance that serves a step, or None where it is left out."""
+        if step.handler in self._handlers and step.handler not in set(self._kinds.values()):
+            return step.handler
+        resource = self._config.resources.get(request.resource or "")
+        own = [n for n in (resource.handlers if resource else ()) if self._serves(n, step.handler)]
+        free = [n for n in self._handlers if n not in self._bound and self._serves(n, step.handler)]
+        found = own or free
+        if len(found) == 1:
+            return found[0]
+        if not found and step.optional:
+            return None
+        if not found:
+            raise InvalidRequest(
+                f"step {step.name}: no {step.handler} serves {request.resource or 'this site'}",
+                field="resource",
+                advice="name one under `resources` in the configuration",
+            )
+        raise InvalidRequest(
+            f"step {step.name}: {', '.join(found)} could serve it",
+            field="resource",
+            advice="name one of them as the step's `handler`, or under one resource each",
+        )
+
+    def _serves(self, instance: str, handler: str) -> bool:
+        return handler in (instance, self._kinds.get(instance))
+
+    # Rendering.
+
+    def _base(self, request: Request) -> dict[str, Any]:
+        resource = self._config.resources.get(request.resource or "")
+        return {
+            **request.values,
+            "resource": {"name": request.resource, **(resource.settings if resource else {})},
+            "site": self._config.site,
+        }
+
+    def _items(self, request: Request, one: _Chosen) -> Sequence[str]:
+        return request.users if one.template.config.each else ("",)
+
+    def _parameters(
+        self, request: Request, one: _Chosen, base: Mapping[str, Any], outputs: Outputs
+    ) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        used = one.template.used
+        for item in self._items(request, one):
+            values = dict(base)
+            if item:
+                values["user"] = item
+            if used:
+                values["steps"] = {name: self._output(name, item, one, outputs) for name in used}
+            yield item, {key: each(values) for key, each in one.template.parameters.items()}
+
+    def _output(self, name: str, item: str, one: _Chosen, outputs: Outputs) -> Mapping[str, Any]:
+        if name not in one.needs:
+            return _LEFT_OUT
+        given = outputs.get((name, item), outputs.get((name, "")))
+        return {"output": Pending(name) if given is None else _Given(given)}
+
+    def _step(
+        self, request: Request, one: _Chosen, base: Mapping[str, Any], outputs: Outputs
+    ) -> Step:
+        handler = self._handlers[one.instance]
+        late: set[str] = set()
+        claims: list[StepClaim] = []
+        for item, parameters in self._parameters(request, one, base, outputs):
+            waits = {step for value in parameters.values() for step in _late(value)}
+            given = {key: value for key, value in parameters.items() if value is not None}
+            if request.adopt:
+                given.setdefault("adopt", True)
+            late |= waits
+            whole = f"{request.subject}/user:{item}"
+            claimant = (
+                whole if item and not request.subject.endswith(f"user:{item}") else request.subject
+            )
+            for key, want in handler.claims(given).items():
+                claims.append(StepClaim(claimant, key, None if waits else want, item))
+        return Step(
+            one.template.config.name, one.instance, one.needs, tuple(claims), frozenset(late)
+        )
+
+    # Compiling.
+
+    def _compile(self, action: str, route: Sequence[StepConfig]) -> tuple[_Template, ...]:
+        names: list[str] = []
+        compiled = []
+        for step in route:
+            where = f"routes.{action}: step {step.name}"
+            if step.name in names:
+                raise ConfigError(f"{where} stands twice")
+            known = {*self._handlers, *self._kinds.values()}
+            if step.handler not in known and not step.optional:
+                nearest = get_close_matches(step.handler, known, 1)
+                hint = f"did you mean {nearest[0]!r}?" if nearest else ""
+                raise ConfigError(f"{where}: there is no handler {step.handler!r}", advice=hint)
+            used = references(step.with_) | references(step.when or "")
+            for need in (*step.needs, *used):
+                if need not in names:
+                    raise ConfigError(
+                        f"{where} needs {need!r}, which is no step before it",
+                        advice="put it after the steps that it needs",
+                    )
+            names.append(step.name)
+            when = compile_value(_expression(step.when)) if step.when else None
+            parameters = {key: compile_value(value) for key, value in step.with_.items()}
+            compiled.append(_Template(step, when, parameters, used))
+        return tuple(compiled)
+
+
+def _expression(text: str) -> str:
+    return text if "{{" in text else "{{ " + text + " }}"
+
+
+def _late(value: Json | KnownAfter | object) -> Iterable[str]:
+    if isinstance(value, KnownAfter):
+        yield value.step
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _late(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _late(inner)
+
+
+def _check_resources(config: Config, handlers: Mapping[str, Handler]) -> None:
+    for name, resource in config.resources.items():
+        for instance in resource.handlers:
+            if instance not in handlers:
+                nearest = get_close_matches(instance, handlers, 1)
+                hint = f"did you mean {nearest[0]!r}?" if nearest else ""
+                raise ConfigError(
+                    f"resources.{name}: there is no handler {instance!r}", advice=hint
+                )
+
+
+def _problem(one: _Chosen, fault: Fault) -> Problem:
+    where = f"step {one.template.config.name} ({one.instance}): {fault.message}"
+    if isinstance(fault, InvalidRequest):
+        return Problem(fault.line, fault.field, where, fault.expected, fault.nearest)
+    return Problem(None, "", where, fault.advice)

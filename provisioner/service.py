@@ -1,0 +1,188 @@
+"""The service: one intake, a thread for each lane, and the sweep that alone would be enough.
+
+Promises: what lies in staging is taken, what is due is drained, and what a crash interrupted is
+taken up at the start; one service at a time serves a spool. Leaves out: how any of it is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from provisioner import journal
+from provisioner.contract import ConfigError
+from provisioner.finish import Finisher
+from provisioner.intake import Admitted, Intake
+from provisioner.lanes import Drained, Lane, Patience, lanes_of
+from provisioner.spool import Claimed, Rejected, Spool
+from provisioner.watch import Watcher
+from provisioner.wiring import System
+
+log = logging.getLogger(__name__)
+
+BATCH = 256
+"""Files accepted in one commit; one that waits alone is taken alone."""
+
+SWEEP = 2.0
+"""Seconds between sweeps of staging when no event comes."""
+
+
+class Service:
+    """Everything that runs while requests are served."""
+
+    def __init__(self, system: System, spool: Spool, *, write_results: bool = True) -> None:
+        self._system = system
+        self._spool = spool
+        self._journal = system.journal
+        self._finisher = Finisher(spool, self._journal, write_results=write_results)
+        self.intake = Intake(
+            self._journal, system.router, system.lanes, system.progress, system.remember
+        )
+        settings = system.config.lanes
+        self.lanes = {
+            name: Lane(
+                name,
+                handlers,
+                self._journal,
+                system.progress,
+                self._drained,
+                Patience(**settings[name].model_dump()) if name in settings else Patience(),
+            )
+            for name, handlers in lanes_of(system.handlers).items()
+        }
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+
+    def wake(self) -> None:
+        """Say that there may be something in staging."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End `run` when what is under way is over."""
+        self._stopping.set()
+        self._woken.set()
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        self._recover()
+        threads = self._start_lanes()
+        watcher = Watcher(self._spool.staging, self.wake)
+        watcher.start()
+        try:
+            while not self._stopping.is_set():
+                self._woken.clear()
+                if self._take_or_complain():
+                    continue
+                self._woken.wait(min(SWEEP, self._spool.due_in() or SWEEP))
+                watcher.healthy()
+        finally:
+            watcher.stop()
+            self._stop_lanes(threads)
+
+    def drain(self, patience: float) -> bool:
+        """Serve until nothing is open but what is held, scheduled, or not moving.
+
+        patience: seconds without any request ending after which the rest is left for later.
+        Return whether nothing was left.
+        """
+        self._recover()
+        threads = self._start_lanes()
+        try:
+            left, since = -1, time.monotonic()
+            while not self._stopping.is_set():
+                taken = self.take()
+                with self._journal.reading() as conn:
+                    count = journal.counts(conn)
+                now_left = count.get("accepted", 0) + count.get("deferred", 0)
+                if now_left == 0 and not taken and self._spool.due_in() is None:
+                    return True
+                if now_left != left or taken:
+                    left, since = now_left, time.monotonic()
+                if time.monotonic() - since > patience:
+                    return False
+                self._woken.wait(0.05)
+                self._woken.clear()
+            return False
+        finally:
+            self._stop_lanes(threads)
+
+    def _take_or_complain(self) -> int:
+        """Take what is there; a staging directory that cannot be read is no end of the service."""
+        try:
+            return self.take()
+        except (ConfigError, OSError) as error:
+            advice = f": {error.advice}" if isinstance(error, ConfigError) else ""
+            log.error("staging cannot be served: %s%s", error, advice)
+            self._stopping.wait(SWEEP)
+            return 0
+
+    def take(self) -> int:
+        """Sweep staging once and accept what is there; return how many names were seen."""
+        scheduled = self.intake.due_later()
+        if scheduled:
+            self._admitted(self.intake.readmit(scheduled))
+        names = self._spool.waiting(BATCH)
+        claimed: list[Claimed] = []
+        for name in names:
+            found = self._spool.claim(name)
+            if isinstance(found, Rejected):
+                self._finisher.reject(found)
+            elif found is not None:
+                claimed.append(found)
+        if claimed:
+            self._admitted(self.intake.admit(claimed))
+        return len(names)
+
+    def _admitted(self, admitted: Admitted) -> None:
+        for lane in self.lanes.values():
+            lane.wake()
+        touched = set(admitted.outcomes)
+        readmitted: list[str] = []
+        for effect in admitted.effects:
+            self._finisher.reopen(effect.reopened)
+            touched.update(effect.reopened, effect.held, effect.readmitted)
+            readmitted += effect.readmitted
+            for ulid in effect.resubmitted:
+                self._finisher.resubmit(ulid)
+            for name, paused in effect.lanes.items():
+                self.lanes[name].paused = paused
+                self.lanes[name].wake()
+        self._finisher.settle(touched)
+        self._finisher.announce([who for who in admitted.accepted if who not in touched])
+        if readmitted:
+            self._admitted(self.intake.readmit(readmitted))
+
+    def _drained(self, drained: Drained) -> None:
+        for lane in self.lanes.values():
+            lane.wake()
+        if drained.later:
+            with self._journal.transaction() as conn:
+                journal.set_state(conn, drained.later, ["accepted"], "deferred")
+        self._finisher.settle({*drained.outcomes, *drained.later})
+        if drained.outcomes:
+            self._woken.set()
+
+    def _recover(self) -> None:
+        self._finisher.redo()
+        with self._journal.reading() as conn:
+            rows = journal.lane_rows(conn)
+        for name, row in rows.items():
+            if name in self.lanes:
+                self.lanes[name].paused = row["paused_by"] is not None
+
+    def _start_lanes(self) -> Sequence[threading.Thread]:
+        threads = [
+            threading.Thread(target=lane.run, name=f"lane {name}")
+            for name, lane in self.lanes.items()
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _stop_lanes(self, threads: Sequence[threading.Thread]) -> None:
+        for lane in self.lanes.values():
+            lane.stop()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,43 @@
+"""Sizes: `5TiB`, `500 GB` and plain bytes, to and from numbers of bytes."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"": 1, "B": 1}
+for _power, _letter in enumerate("KMGTPE", 1):
+    _UNITS[f"{_letter}iB"] = 1024**_power
+    _UNITS[f"{_letter}B"] = 1000**_power
+
+_SIZE = re.compile(r"\s*(\d+)(?:\.(\d+))?\s*([A-Za-z]*)\s*\Z")
+
+EXPECTED = "a size such as 5TiB, 500 GB, or a number of bytes"
+
+
+def parse_size(text: str | int) -> int:
+    """Return the bytes that a size says; `TB` is 1000-based, `TiB` 1024-based (IEC 80000-13).
+
+    Raises ValueError for anything else, and for a fraction of a byte.
+    """
+    if isinstance(text, int):
+        return text
+    match = _SIZE.match(text)
+    units = {unit.lower(): factor for unit, factor in _UNITS.items()}
+    if match is None or match[3].lower() not in units:
+        raise ValueError(f"{text!r} is no size; expected {EXPECTED}")
+    factor = units[match[3].lower()]
+    whole, fraction = match[1], match[2] or ""
+    scaled = int(whole + fraction) * factor
+    if scaled % 10 ** len(fraction):
+        raise ValueError(f"{text!r} is no whole number of bytes")
+    return int(scaled // 10 ** len(fraction))
+
+
+def format_size(size: int) -> str:
+    """Write bytes in the largest 1024-based unit that leaves at most two digits of fraction."""
+    for power in range(6, 0, -1):
+        factor = 1024**power
+        if size >= factor and (size * 100) % factor == 0:
+            number = f"{size / factor:.2f}".rstrip("0").rstrip(".")
+            return f"{number} {'KMGTPE'[power - 1]}iB"
+    return f"{size} B"

@@ -1,0 +1,439 @@
+"""Steps: which of a request are due, over or left out, and when the request has its outcome.
+
+Promises: a step becomes due when all it needs is done, with parameters bound to what was read back
+of the objects before it; all inside the caller's transaction. Leaves out: files and lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from provisioner import journal, ledger
+from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State
+from provisioner.routing import Step
+from provisioner.tables import objects, step_objects, steps
+
+Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
+"""What later steps may use, by (step, item)."""
+
+Bind = Callable[[journal.Record, str, Outputs], Step]
+"""Render a step of a request anew with outputs of earlier ones."""
+
+OutputsOf = Callable[[str, State], Mapping[str, Scalar]]
+"""Ask the instance's handler for the outputs of a state."""
+
+OVER = ("done", "failed", "skipped", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How steps find what they are bound with."""
+
+    bind: Bind
+    outputs_of: OutputsOf
+
+
+def describe(fault: Fault, key: Key = "") -> dict[str, str]:
+    """Put a fault into words that the journal and the results keep."""
+    words = {"type": type(fault).__name__, "message": fault.message, "advice": fault.advice}
+    if key:
+        words["object"] = key
+    if isinstance(fault, InvalidRequest) and fault.field:
+        words["field"] = fault.field
+    return words
+
+
+def rows_of(
+    request: str, planned: Sequence[Step]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Make the rows of a routed request's steps and of their objects.
+
+    A step with no needs is due from the start; every other waits.
+    """
+    step_rows, object_rows = [], []
+    for ordinal, step in enumerate(planned):
+        state = "waiting" if waits(step) else "due"
+        step_rows.append(
+            _step_row(request, step.name, ordinal, step.instance, step.needs, True, state)
+        )
+        for claim in step.claims:
+            object_rows.append(
+                _object_row(request, step.name, claim.key, claim.item, claim.claimant, state)
+            )
+    return step_rows, object_rows
+
+
+def waits(step: Step) -> bool:
+    """Say whether a step has to wait for another."""
+    return bool(step.needs or step.late)
+
+
+def rows_of_keys(
+    request: str, subject: str, keys: Mapping[Key, str], prefix: str = "", first: int = 0
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Make the rows of steps that no route gives: one for each instance of some objects.
+
+    keys: object -> instance; prefix: goes before the instance in the step's name; first: the
+    ordinal of the first one.
+    """
+    instances = sorted(set(keys.values()))
+    step_rows = [
+        _step_row(request, prefix + instance, ordinal, instance, (), False, "due")
+        for ordinal, instance in enumerate(instances, first)
+    ]
+    object_rows = [
+        _object_row(request, prefix + instance, key, "", subject, "due")
+        for key, instance in keys.items()
+    ]
+    return step_rows, object_rows
+
+
+def _step_row(
+    request: str,
+    name: str,
+    ordinal: int,
+    instance: str,
+    needs: Sequence[str],
+    routed: bool,
+    state: str,
+) -> dict[str, Any]:
+    return {
+        "request": request,
+        "name": name,
+        "ordinal": ordinal,
+        "instance": instance,
+        "needs": list(needs),
+        "routed": routed,
+        "state": state,
+    }
+
+
+def _object_row(
+    request: str, step: str, key: Key, item: str, claimant: str, state: str
+) -> dict[str, Any]:
+    return {
+        "request": request,
+        "step": step,
+        "key": key,
+        "item": item,
+        "claimant": claimant,
+        "state": state,
+        "changed": [],
+    }
+
+
+def stamp(conn: Connection, ids: Collection[str]) -> None:
+    """Tell due objects of steps which generation of the object they wait for."""
+    current = (
+        select(objects.c.generation).where(objects.c.key == step_objects.c.key).scalar_subquery()
+    )
+    for part in journal.chunks(ids):
+        conn.execute(
+            update(step_objects)
+            .where(
+                step_objects.c.request.in_(part),
+                step_objects.c.state == "due",
+                step_objects.c.generation.is_(None),
+            )
+            .values(generation=current)
+        )
+
+
+def advance(
+    conn: Connection, ids: Collection[str], progress: Progress, now: float
+) -> dict[str, str]:
+    """Make steps due whose needs are met; return the outcome of requests that are over.
+
+    The outcomes are written. Requests that are held are left as they are.
+    """
+    records = journal.load(conn, ids)
+    found = journal.steps_of(conn, ids)
+    outcomes: dict[str, str] = {}
+    for who, listed in found.items():
+        record = records[who]
+        if record.state not in ("accepted", "deferred"):
+            continue
+        states = {step.name: step.state for step in listed}
+        moved = True
+        while moved:
+            moved = False
+            for step in listed:
+                if states[step.name] == "waiting" and all(states[n] in OVER for n in step.needs):
+                    states[step.name] = _begin(conn, record, step, listed, states, progress, now)
+                    moved = True
+        if all(state in OVER for state in states.values()):
+            done = all(state == "done" for state in states.values())
+            outcomes[who] = "done" if done else "failed"
+    journal.end_requests(conn, outcomes, now)
+    return outcomes
+
+
+def _begin(
+    conn: Connection,
+    record: journal.Record,
+    step: journal.StepRecord,
+    listed: Sequence[journal.StepRecord],
+    states: Mapping[str, str],
+    progress: Progress,
+    now: float,
+) -> str:
+    """Make one step due, or say why it cannot be; return its new state."""
+    missing = [need for need in step.needs if states[need] != "done"]
+    if missing:
+        why = {
+            "type": "Skipped",
+            "message": f"needs {', '.join(missing)}, which did not get done",
+            "advice": "mend that step; `provisioner retry` does this one too",
+        }
+        return _set(conn, record.id, step.name, "skipped", now, error=why)
+    try:
+        bound = progress.bind(record, step.name, _outputs(conn, step, listed, progress.outputs_of))
+        unknown = sorted(bound.late)
+        if unknown or any(claim.want is None for claim in bound.claims):
+            raise InvalidRequest(
+                f"step {step.name} takes what the steps it needs did not give: "
+                f"{', '.join(unknown) or 'an unknown value'}",
+                advice="look at the step's `with` in the configuration's routes",
+            )
+    except Fault as fault:
+        return _set(conn, record.id, step.name, "failed", now, error=describe(fault))
+    entries = [ledger.Entry(c.key, c.claimant, bound.instance, c.want) for c in bound.claims]
+    ledger.bind(conn, entries, record.id)
+    keys = {entry.key for entry in entries}
+    ledger.touch(conn, keys, now)
+    _set(conn, record.id, step.name, "due" if keys else "done", now)
+    conn.execute(
+        update(step_objects)
+        .where(step_objects.c.request == record.id, step_objects.c.step == step.name)
+        .values(state="due", generation=None)
+    )
+    stamp(conn, [record.id])
+    return "due" if keys else "done"
+
+
+def _outputs(
+    conn: Connection,
+    step: journal.StepRecord,
+    listed: Sequence[journal.StepRecord],
+    outputs_of: OutputsOf,
+) -> dict[tuple[str, str], dict[str, Scalar]]:
+    """Collect what the steps before gave, from the objects' states as last read."""
+    before = [other for other in listed if other.state == "done" or other.name in step.needs]
+    read = ledger.states(conn, {part.key for other in before for part in other.objects})
+    found: dict[tuple[str, str], dict[str, Scalar]] = {}
+    for other in before:
+        for part in other.objects:
+            given = found.setdefault((other.name, part.item), {})
+            if part.key in read:
+                given.update(outputs_of(other.instance, read[part.key]))
+    return found
+
+
+def _set(
+    conn: Connection,
+    request: str,
+    name: str,
+    state: str,
+    now: float,
+    *,
+    error: Mapping[str, str] | None = None,
+) -> str:
+    values: dict[str, Any] = {"state": state, "error": error}
+    if state in OVER:
+        values["ended"] = now
+    if state == "due":
+        values["started"] = now
+    conn.execute(
+        update(steps).where(steps.c.request == request, steps.c.name == name).values(**values)
+    )
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a drain says of one object, for the steps that wait for it.
+
+    generation: what it had when it was taken; state: done, failed, or due (later).
+    """
+
+    generation: int
+    state: str
+    changed: Sequence[str]
+    error: Mapping[str, str] | None
+    read_back: State | None
+
+
+def settle(
+    conn: Connection, verdicts: Mapping[Key, Verdict], progress: Progress, now: float
+) -> tuple[dict[str, str], list[str]]:
+    """Write what became of objects into the steps that wait for them.
+
+    Return the outcomes of requests that are over, and the requests that now wait for later.
+    """
+    rows: list[Any] = []
+    for part in journal.chunks(verdicts):
+        rows += conn.execute(
+            select(
+                step_objects.c.request,
+                step_objects.c.step,
+                step_objects.c.key,
+                step_objects.c.item,
+                step_objects.c.generation,
+                step_objects.c.changed,
+            ).where(step_objects.c.key.in_(part), step_objects.c.state == "due")
+        ).all()
+    rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
+    if not rows:
+        return {}, []
+    conn.execute(_UPDATE_OBJECT, [_verdict_row(row, verdicts[row.key]) for row in rows])
+    over = {row.request for row in rows if verdicts[row.key].state != "due"}
+    later = {row.request for row in rows if verdicts[row.key].state == "due"}
+    closed = _close_steps(conn, over, now)
+    return advance(conn, closed, progress, now) if closed else {}, sorted(later)
+
+
+_UPDATE_OBJECT = (
+    update(step_objects)
+    .where(
+        step_objects.c.request == bindparam("b_request"),
+        step_objects.c.step == bindparam("b_step"),
+        step_objects.c.key == bindparam("b_key"),
+        step_objects.c.item == bindparam("b_item"),
+    )
+    .values(
+        state=bindparam("b_state"),
+        changed=bindparam("b_changed"),
+        error=bindparam("b_error"),
+        read_back=bindparam("b_read_back"),
+    )
+)
+
+
+def _verdict_row(row: Any, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "b_request": row.request,
+        "b_step": row.step,
+        "b_key": row.key,
+        "b_item": row.item,
+        "b_state": verdict.state,
+        "b_changed": [*row.changed, *verdict.changed],
+        "b_error": verdict.error,
+        "b_read_back": verdict.read_back,
+    }
+
+
+def _close_steps(conn: Connection, ids: Collection[str], now: float) -> list[str]:
+    """End the due steps all of whose objects are over; return their requests."""
+    rows: list[Any] = []
+    for part in journal.chunks(ids):
+        rows += conn.execute(
+            select(step_objects.c.request, step_objects.c.step, step_objects.c.state, func.count())
+            .join(
+                steps,
+                (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step),
+            )
+            .where(step_objects.c.request.in_(part), steps.c.state == "due")
+            .group_by(step_objects.c.request, step_objects.c.step, step_objects.c.state)
+        ).all()
+    seen: dict[tuple[str, str], set[str]] = {}
+    for request, step, state, _ in rows:
+        seen.setdefault((request, step), set()).add(state)
+    ended = [
+        {
+            "b_request": request,
+            "b_name": step,
+            "b_state": "failed" if "failed" in states else "done",
+        }
+        for (request, step), states in seen.items()
+        if "due" not in states
+    ]
+    if ended:
+        conn.execute(
+            update(steps)
+            .where(steps.c.request == bindparam("b_request"), steps.c.name == bindparam("b_name"))
+            .values(state=bindparam("b_state"), ended=now),
+            ended,
+        )
+    return sorted({row["b_request"] for row in ended})
+
+
+def close_hollow(conn: Connection, ids: Collection[str], now: float) -> None:
+    """End the due steps of requests that speak of no object."""
+    some = (
+        select(step_objects.c.request)
+        .where(step_objects.c.request == steps.c.request, step_objects.c.step == steps.c.name)
+        .exists()
+    )
+    for part in journal.chunks(ids):
+        conn.execute(
+            update(steps)
+            .where(steps.c.request.in_(part), steps.c.state == "due", ~some)
+            .values(state="done", ended=now)
+        )
+
+
+def again(conn: Connection, request: str) -> None:
+    """Let the steps of a request that did not get done wait anew, as if they had not begun."""
+    unfinished = ("failed", "skipped", "cancelled", "due")
+    conn.execute(
+        update(steps)
+        .where(steps.c.request == request, steps.c.state.in_(unfinished))
+        .values(state="waiting", error=None, started=None, ended=None)
+    )
+    waiting = select(steps.c.name).where(steps.c.request == request, steps.c.state == "waiting")
+    conn.execute(
+        update(step_objects)
+        .where(step_objects.c.request == request, step_objects.c.step.in_(waiting))
+        .values(state="waiting", error=None, generation=None)
+    )
+
+
+def stop(conn: Connection, request: str, state: str, now: float) -> None:
+    """Stop the steps of a request that are not over: `cancelled`, or `waiting` for a held one."""
+    running = ("waiting", "due")
+    conn.execute(
+        update(steps)
+        .where(steps.c.request == request, steps.c.state.in_(running))
+        .values(state=state, ended=now if state in OVER else None)
+    )
+    conn.execute(
+        update(step_objects)
+        .where(step_objects.c.request == request, step_objects.c.state.in_(running))
+        .values(state=state)
+    )
+
+
+def begin_unrouted(conn: Connection, request: str, now: float) -> None:
+    """Make the waiting steps due that no route binds."""
+    names = list(
+        conn.scalars(
+            select(steps.c.name).where(
+                steps.c.request == request, steps.c.state == "waiting", ~steps.c.routed
+            )
+        )
+    )
+    if not names:
+        return
+    keys = list(
+        conn.scalars(
+            select(step_objects.c.key).where(
+                step_objects.c.request == request, step_objects.c.step.in_(names)
+            )
+        )
+    )
+    ledger.touch(conn, keys, now)
+    conn.execute(
+        update(steps)
+        .where(steps.c.request == request, steps.c.name.in_(names))
+        .values(state="due", started=now)
+    )
+    conn.execute(
+        update(step_objects)
+        .where(step_objects.c.request == request, step_objects.c.step.in_(names))
+        .values(state="due", generation=None)
+    )
+    stamp(conn, [request])

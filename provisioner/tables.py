@@ -1,0 +1,138 @@
+"""The journal's tables, as SQLAlchemy Core sees them.
+
+Promises: one place for names and types; the same on SQLite and PostgreSQL. Times are seconds since
+the epoch, UTC. Leaves out: any reading or writing (`journal`, `ledger`).
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Text, primary_key=True, doc="ULID given at the claim"),
+    Column("name", Text, nullable=False, doc="the file's name in staging"),
+    Column("writer", Text, nullable=False, doc="owner of the file"),
+    Column("uid", Integer, nullable=False),
+    Column("writer_id", Text, doc="the writer's own `id`"),
+    Column("order_key", Text),
+    Column("order_number", BigInteger),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("digest", Text, nullable=False, doc="SHA-256 of the body"),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("not_before", Float),
+    Column("accepted", Float, nullable=False),
+    Column("ended", Float),
+    Column("problems", JSON, doc="why it was refused, or what else its writer should know"),
+    Index("requests_state", "state"),
+    Index("requests_writer_id", "writer", "writer_id"),
+    Index("requests_order", "writer", "order_key", "order_number"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("request", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("ordinal", Integer, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("needs", JSON, nullable=False),
+    Column("routed", Boolean, nullable=False, doc="bound by the route; else made by the ledger"),
+    Column("state", Text, nullable=False),
+    Column("started", Float),
+    Column("ended", Float),
+    Column("error", JSON),
+)
+
+step_objects = Table(
+    "step_objects",
+    metadata,
+    Column("request", Text, primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("claimant", Text, nullable=False),
+    Column("generation", Integer, doc="the object's when the step became due"),
+    Column("state", Text, nullable=False),
+    Column("changed", JSON, nullable=False),
+    Column("error", JSON),
+    Column("read_back", JSON),
+    Index("step_objects_key", "key", "state"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("claimant", Text, primary_key=True),
+    Column("root", Text, nullable=False, doc="first part of the claimant"),
+    Column("leaf", Text, nullable=False, doc="last part of the claimant"),
+    Column("want", JSON(none_as_null=True), doc="null until the step that claims is due"),
+    Column("request", Text, nullable=False, doc="who claimed last"),
+    Column("source", Text, nullable=False),
+    Index("claims_root", "root"),
+    Index("claims_leaf", "leaf"),
+)
+
+suspensions = Table(
+    "suspensions",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("cause", Text, primary_key=True),
+    Column("request", Text, nullable=False),
+    Column("since", Float, nullable=False),
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("instance", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("generation", Integer, nullable=False, doc="moved by each change of what is wanted"),
+    Column("converged", Integer, nullable=False, doc="the generation that was last read back"),
+    Column("due", Float),
+    Column("attempts", Integer, nullable=False),
+    Column("waiting_since", Float),
+    Column("error", JSON(none_as_null=True)),
+    Column("state", JSON(none_as_null=True), doc="as last read"),
+    Column("observed", Float),
+    Column("prior", JSON(none_as_null=True), doc="saved before a suspension closed it"),
+    Index("objects_due", "lane", "due"),
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("paused_by", Text),
+    Column("breaker_until", Float),
+    Column("breaker_reason", Text),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("request", Text),
+    Column("kind", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("events_request", "request"),
+)

@@ -1,0 +1,214 @@
+"""What actions without a route do: they change claims, suspensions, requests or lanes.
+
+Promises: each verb acts inside the caller's transaction, so that it is done with the request's
+acceptance or not at all. Leaves out: provisioning (`intake` writes those claims) and files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from provisioner import journal, ledger, steps
+from provisioner.contract import InvalidRequest, Key, Refused
+from provisioner.request import Request
+
+
+@dataclass(slots=True)
+class Effect:
+    """What is left to do for a verb.
+
+    keys: objects that the request waits for, with their instances; notes: what its writer should
+    know; advance: other requests whose steps may go on; ended: others that have their outcome;
+    reopened: others whose files go back to `active/`; lanes: names to pause (True) or not.
+    """
+
+    keys: Mapping[Key, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    advance: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    ended: dict[str, str] = field(default_factory=dict)
+    reopened: list[str] = field(default_factory=list)
+    resubmitted: list[str] = field(default_factory=list)
+    readmitted: list[str] = field(default_factory=list)
+    lanes: dict[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for what, when. id: the asking request's own."""
+
+    id: str
+    writer: str
+    request: Request
+    now: float
+    lanes: frozenset[str]
+
+
+def _suspend(conn: Connection, asked: Asked) -> Effect:
+    subject = asked.request.subject
+    ledger.suspend(conn, subject, asked.writer, _cause(asked), asked.id, asked.now)
+    return _touched(conn, asked, ledger.keys_of(conn, subject))
+
+
+def _resume(conn: Connection, asked: Asked) -> Effect:
+    subject = asked.request.subject
+    cause = _cause(asked)
+    lifted = ledger.resume(conn, subject, asked.writer, cause)
+    effect = _touched(conn, asked, ledger.keys_of(conn, subject) if lifted else [])
+    if not lifted:
+        effect.notes.append(f"{asked.writer} had not suspended {subject} for {cause!r}")
+    left = ledger.reasons(conn, subject)
+    if left:
+        effect.notes.append(f"{subject} stays suspended by {', '.join(left)}")
+    return effect
+
+
+def _withdraw(conn: Connection, asked: Asked) -> Effect:
+    subject = asked.request.subject
+    gone = ledger.claimed(conn, [subject])[subject]
+    keys = ledger.withdraw(conn, gone, asked.now)
+    effect = Effect(keys=ledger.instances_of(conn, keys))
+    if not keys:
+        effect.notes.append(f"nothing was claimed for {subject}")
+    return effect
+
+
+def _reconcile(conn: Connection, asked: Asked) -> Effect:
+    if asked.request.values.get("manifest"):
+        raise Refused(
+            "a reconcile with a manifest is not served yet",
+            advice="send a reconcile without one: it checks every object of the ledger",
+        )
+    return _touched(conn, asked, ledger.all_keys(conn))
+
+
+def _adopt(conn: Connection, asked: Asked) -> Effect:
+    raise Refused(
+        "adopting a whole backend is not served yet",
+        advice="send the provision request with `adopt: true`: it takes over what it names",
+    )
+
+
+def _touched(conn: Connection, asked: Asked, keys: list[Key]) -> Effect:
+    ledger.touch(conn, keys, asked.now)
+    effect = Effect(keys=ledger.instances_of(conn, keys))
+    if not keys:
+        effect.notes.append(f"nothing is claimed for {asked.request.subject}")
+    return effect
+
+
+def _cause(asked: Asked) -> str:
+    return str(asked.request.values.get("cause") or "request")
+
+
+def _retry(conn: Connection, asked: Asked) -> Effect:
+    target = _target(conn, asked)
+    effect = Effect()
+    if target.state == "refused":
+        effect.resubmitted.append(target.id)
+        effect.notes.append(f"{target.id} was refused: its file goes through staging again")
+        return effect
+    if target.state in ("failed", "cancelled"):
+        journal.set_state(conn, [target.id], [target.state], "accepted")
+        steps.again(conn, target.id)
+        steps.begin_unrouted(conn, target.id, asked.now)
+        effect.reopened.append(target.id)
+        effect.advance.append(target.id)
+        return effect
+    if target.state in ("accepted", "deferred"):
+        waiting = journal.waiting_for(conn, [target.id])[target.id]
+        keys = [str(row["object"]) for row in waiting]
+        ledger.hasten(conn, keys, asked.now)
+        effect.notes.append(f"{len(keys)} objects of {target.id} are due now")
+        return effect
+    raise InvalidRequest(
+        f"{target.id} is {target.state}: there is nothing to try again", expected="a failed request"
+    )
+
+
+def _hold(conn: Connection, asked: Asked) -> Effect:
+    target = _target(conn, asked)
+    if not journal.set_state(conn, [target.id], ["accepted", "deferred", "scheduled"], "held"):
+        raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
+    steps.stop(conn, target.id, "waiting", asked.now)
+    return Effect(held=[target.id])
+
+
+def _release(conn: Connection, asked: Asked) -> Effect:
+    target = _target(conn, asked)
+    if not journal.set_state(conn, [target.id], ["held"], "accepted"):
+        raise InvalidRequest(f"{target.id} is {target.state}", expected="a held request")
+    if not journal.steps_of(conn, [target.id])[target.id]:
+        return Effect(readmitted=[target.id])
+    steps.begin_unrouted(conn, target.id, asked.now)
+    return Effect(advance=[target.id], reopened=[target.id])
+
+
+def _cancel(conn: Connection, asked: Asked) -> Effect:
+    target = _target(conn, asked)
+    if target.state not in journal.OPEN:
+        raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
+    steps.stop(conn, target.id, "cancelled", asked.now)
+    ledger.withdraw_unmade(conn, target.id)
+    journal.end_requests(conn, {target.id: "cancelled"}, asked.now)
+    return Effect(ended={target.id: "cancelled"})
+
+
+def _target(conn: Connection, asked: Asked) -> journal.Record:
+    name = asked.request.subject.partition(":")[2]
+    found = journal.find(conn, name)
+    if not found:
+        raise InvalidRequest(
+            f"there is no request {name!r}",
+            field="request",
+            expected="an id as `provisioner queue` prints it",
+        )
+    exact = [record for record in found if record.id == name]
+    own = exact or [record for record in found if record.writer_id == name]
+    chosen = own or found
+    if len(chosen) > 1 and not own:
+        raise InvalidRequest(f"{name!r} begins {len(chosen)} ids", field="request")
+    return chosen[-1]
+
+
+def _pause(conn: Connection, asked: Asked) -> Effect:
+    lane = _lane(asked)
+    journal.set_lane(conn, lane, paused_by=asked.writer)
+    return Effect(lanes={lane: True})
+
+
+def _unpause(conn: Connection, asked: Asked) -> Effect:
+    lane = _lane(asked)
+    journal.set_lane(conn, lane, paused_by=None)
+    return Effect(lanes={lane: False})
+
+
+def _lane(asked: Asked) -> str:
+    name = asked.request.subject.partition(":")[2]
+    if name not in asked.lanes:
+        raise InvalidRequest(
+            f"there is no lane {name!r}", field="lane", expected=", ".join(sorted(asked.lanes))
+        )
+    return name
+
+
+VERBS: Mapping[str, Callable[[Connection, Asked], Effect]] = {
+    "user.suspend": _suspend,
+    "user.resume": _resume,
+    "allocation.suspend": _suspend,
+    "allocation.resume": _resume,
+    "project.archive": _withdraw,
+    "membership.remove": _withdraw,
+    "reconcile": _reconcile,
+    "adopt": _adopt,
+    "request.retry": _retry,
+    "request.hold": _hold,
+    "request.release": _release,
+    "request.cancel": _cancel,
+    "lane.pause": _pause,
+    "lane.unpause": _unpause,
+}
+"""Every action that needs no route. Those not here are provisions."""

@@ -1,0 +1,128 @@
+"""Who gets what: a configuration becomes handlers, a router, a journal and a spool.
+
+Promises: handlers are found by entry points only, and only those that the configuration names are
+loaded. Leaves out: running anything.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import cast
+
+from provisioner import journal, process, rendering, steps
+from provisioner.config import Config
+from provisioner.contract import Build, ConfigError, Handler, Host, Scalar, Site, State
+from provisioner.request import Request, parse_request
+from provisioner.routing import Router, Step
+
+HANDLERS = "provisioner.handlers"
+HOSTS = "provisioner.hosts"
+SHIPPED_TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+
+_REMEMBERED = 4096
+"""Parsed requests kept for their later steps; one that is forgotten is parsed again."""
+
+
+@dataclass
+class System:
+    """Everything built from one configuration."""
+
+    config: Config
+    handlers: Mapping[str, Handler]
+    kinds: Mapping[str, str]
+    router: Router
+    _requests: OrderedDict[str, Request] = field(default_factory=OrderedDict)
+
+    @cached_property
+    def journal(self) -> journal.Journal:
+        """Open the journal at the first use."""
+        return journal.Journal.open(self.config.journal)
+
+    @property
+    def lanes(self) -> dict[str, str]:
+        """Return the lane of each instance."""
+        return {instance: handler.lane for instance, handler in self.handlers.items()}
+
+    @property
+    def progress(self) -> steps.Progress:
+        """Say how later steps are bound."""
+        return steps.Progress(self._bind, self.outputs_of)
+
+    def remember(self, ulid: str, request: Request) -> None:
+        """Keep a parsed request at hand for its later steps."""
+        self._requests[ulid] = request
+        if len(self._requests) > _REMEMBERED:
+            self._requests.popitem(last=False)
+
+    def outputs_of(self, instance: str, state: State) -> Mapping[str, Scalar]:
+        """Ask an instance's handler for the outputs of a state."""
+        handler = self.handlers.get(instance)
+        return handler.outputs(state) if handler is not None and state.get("present") else {}
+
+    def _bind(self, record: journal.Record, step: str, outputs: steps.Outputs) -> Step:
+        request = self._requests.get(record.id) or parse_request(record.body)
+        return self.router.bind(request, step, outputs)
+
+
+def build(config: Config) -> System:
+    """Build handlers and router.
+
+    Raises ConfigError naming the handler and the setting.
+    """
+    kinds = {name: instance.use for name, instance in config.handlers.items()}
+    host = _host(config)
+    handlers: dict[str, Handler] = {}
+    for name, instance in config.handlers.items():
+        site = Site(
+            instance=name,
+            service=config.service,
+            run=process.run,
+            host=host,
+            render=rendering.render_text,
+            template=_template(config),
+            secret=config.secret,
+        )
+        try:
+            handlers[name] = handler_factory(instance.use)(site, instance.settings)
+        except ConfigError as error:
+            raise ConfigError(f"handlers.{name}: {error.message}", advice=error.advice) from error
+    return System(config, handlers, kinds, Router(config, handlers, kinds))
+
+
+def handler_factory(kind: str) -> Build:
+    """Load the factory of one kind of handler."""
+    return cast(Build, _load(HANDLERS, kind))
+
+
+def _host(config: Config) -> Host:
+    kind, argument = config.host_kind
+    factory = cast(Callable[[str], Host], _load(HOSTS, kind))
+    return factory(argument)
+
+
+def _load(group: str, name: str) -> object:
+    found = entry_points(group=group, name=name)
+    for point in found:
+        return point.load()
+    known = sorted({point.name for point in entry_points(group=group)})
+    raise ConfigError(
+        f"there is no {group.rpartition('.')[2].rstrip('s')} {name!r}",
+        advice=f"installed: {', '.join(known)}",
+    )
+
+
+def _template(config: Config) -> Callable[[str], Path]:
+    def find(name: str) -> Path:
+        for root in (*config.templates, SHIPPED_TEMPLATES):
+            path = root / name
+            if path.exists():
+                return path
+        places = ", ".join(map(str, (*config.templates, SHIPPED_TEMPLATES)))
+        raise ConfigError(f"there is no template {name!r}", advice=f"searched: {places}")
+
+    return find
