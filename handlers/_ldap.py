@@ -176,6 +176,18 @@ class Directory:
         """Name the server that this batch talks to; empty before the first question."""
         return self._server
 
+    def probe(self) -> dict[str, Unavailable | None]:
+        """Connect to each server and bind; gives what is wrong with it, if anything."""
+        found: dict[str, Unavailable | None] = {}
+        for url in self.settings.servers:
+            try:
+                _close(connect(self.settings, url, self._secret))
+            except Unavailable as fault:
+                found[url] = fault
+            else:
+                found[url] = None
+        return found
+
     def close(self) -> None:
         """Close what is idle, and choose a server anew at the next question."""
         with self._lock:
@@ -185,17 +197,25 @@ class Directory:
     def _connection(self) -> Iterator[Any]:
         with self._lock:
             connection = self._reuse() or self._open()
-        server = self._server
+            server = self._server
         try:
             yield connection
-        finally:
-            with self._lock:
-                # A fault that the server answered with says nothing against the connection, but
-                # one that went to a server which another thread found away is of no more use.
-                if self._server == server and not connection.closed:
-                    self._idle.append((time.monotonic(), connection))
-                else:
-                    _close(connection)
+        except Fault:
+            # What the server answered says nothing against the connection.
+            self._keep(server, connection)
+            raise
+        except BaseException:
+            _close(connection)
+            raise
+        self._keep(server, connection)
+
+    def _keep(self, server: str, connection: Any) -> None:
+        with self._lock:
+            # One to a server that another thread has found away is of no more use.
+            if self._server == server and not connection.closed:
+                self._idle.append((time.monotonic(), connection))
+            else:
+                _close(connection)
 
     def _reuse(self) -> Any:
         now = time.monotonic()
@@ -250,27 +270,10 @@ def connect(settings: DirectorySettings, url: str, secret: Callable[[str], str])
         except OSError as error:
             raise fault_of_read(f"{url}: connect", error) from error
     try:
-        tls = None
-        if settings.tls != "none":
-            names = [settings.server_name] if settings.server_name else None
-            tls = ldap3.Tls(
-                validate=ssl.CERT_REQUIRED,
-                ca_certs_file=str(settings.ca_file) if settings.ca_file else None,
-                valid_names=names,
-            )
-        server = ldap3.Server(url, get_info=ldap3.NONE, connect_timeout=settings.timeout, tls=tls)
-        connection = ldap3.Connection(
-            server,
-            user=settings.bind_dn or None,
-            password=secret(settings.password) if settings.password else None,
-            # On ldap:// a plain auto_bind would send the password before start_tls.
-            auto_bind=ldap3.AUTO_BIND_NONE,
-            receive_timeout=settings.timeout,
-            auto_range=False,
-            auto_referrals=False,
-            return_empty_attributes=False,
-            check_names=False,
-        )
+        connection = _prepare(settings, url, secret)
+    except FAILURES as error:
+        raise fault_of_read(f"{url}: connect", error) from error
+    try:
         connection.open(read_server_info=False)
         if settings.tls == "starttls" and not connection.start_tls(read_server_info=False):
             raise Unavailable(
@@ -280,9 +283,35 @@ def connect(settings: DirectorySettings, url: str, secret: Callable[[str], str])
         if not connection.bind(read_server_info=False):
             fault = fault_of(f"{url}: bind as {settings.bind_dn!r}", connection.result)
             raise Unavailable(fault.message if fault else url, advice=fault.advice if fault else "")
+    except Unavailable:
+        _close(connection)
+        raise
     except FAILURES as error:
+        _close(connection)
         raise fault_of_read(f"{url}: connect", error) from error
     return connection
+
+
+def _prepare(settings: DirectorySettings, url: str, secret: Callable[[str], str]) -> Any:
+    tls = None
+    if settings.tls != "none":
+        tls = ldap3.Tls(
+            validate=ssl.CERT_REQUIRED,
+            ca_certs_file=str(settings.ca_file) if settings.ca_file else None,
+            valid_names=[settings.server_name] if settings.server_name else None,
+        )
+    return ldap3.Connection(
+        ldap3.Server(url, get_info=ldap3.NONE, connect_timeout=settings.timeout, tls=tls),
+        user=settings.bind_dn or None,
+        password=secret(settings.password) if settings.password else None,
+        # On ldap:// a plain auto_bind would send the password before start_tls.
+        auto_bind=ldap3.AUTO_BIND_NONE,
+        receive_timeout=settings.timeout,
+        auto_range=False,
+        auto_referrals=False,
+        return_empty_attributes=False,
+        check_names=False,
+    )
 
 
 def filter_entries(response: Iterable[Mapping[str, Any]] | None) -> Iterator[Mapping[str, Any]]:
@@ -319,7 +348,9 @@ def _is_alive(connection: Any) -> bool:
     if connection.socket is None:  # emulated
         return True
     # A server that closes an idle connection says so, or ends it: there is something to read.
-    return not select.select([connection.socket], [], [], 0)[0]
+    waiting = select.poll()
+    waiting.register(connection.socket, select.POLLIN)
+    return not waiting.poll(0)
 
 
 def _at(connection: Any, what: str) -> str:

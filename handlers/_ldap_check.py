@@ -18,24 +18,29 @@ def check_directory(
     directory: Directory, instance: str, places: Mapping[str, tuple[str, str]]
 ) -> list[Finding]:
     """Check servers, bind, and places. places: setting -> (its DN, class of what is made there)."""
+    base = directory.settings.base
     try:
-        directory.close()
-        base = directory.settings.base
+        servers = directory.probe()
+        findings = [_server(instance, url, fault) for url, fault in servers.items()]
+        if all(servers.values()):
+            return findings
         found = directory.search(base, "(objectClass=*)", ["objectClass"], "BASE")
     except Fault as fault:
         return [Finding(Level.ERROR, instance, fault.message, fault.advice)]
     except Exception as error:  # a secret that cannot be read, for one
         return [Finding(Level.ERROR, instance, f"{type(error).__name__}: {error}")]
     if not found:
-        return [
-            Finding(
-                Level.ERROR, instance, f"nothing to be seen at {base}", "check base and bind_dn"
-            )
-        ]
-    findings = [Finding(Level.OK, instance, f"bound to {directory.server}, {base} is there")]
+        advice = "check base and bind_dn"
+        return [*findings, Finding(Level.ERROR, instance, f"nothing to be seen at {base}", advice)]
     for setting, (dn, made) in places.items():
         findings.append(_check_place(directory, instance, setting, dn, made))
     return findings
+
+
+def _server(instance: str, url: str, fault: Fault | None) -> Finding:
+    if fault is None:
+        return Finding(Level.OK, instance, f"bound to {url}")
+    return Finding(Level.ERROR, instance, fault.message, fault.advice)
 
 
 def _check_place(directory: Directory, instance: str, setting: str, dn: str, made: str) -> Finding:
