@@ -8,8 +8,10 @@ Leaves out: taking entries away, and numbers that come from elsewhere.
 
 from __future__ import annotations
 
+import secrets
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -56,6 +58,19 @@ class Ids(BaseModel):
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Numbers by owner. found: those that an earlier try took; batch: names the rest together."""
+
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    found: Mapping[str, int] = field(default_factory=dict)
+    batch: str = ""
+
+    def get(self, owner: str) -> int | None:
+        """Give the number taken for an owner."""
+        return self.numbers.get(owner)
+
+
 class Numbers:
     """Gives out the numbers of one range.
 
@@ -74,51 +89,62 @@ class Numbers:
         self._lock = threading.Lock()
         self._next = 0
 
-    def take(self, owners: Sequence[str]) -> dict[str, int]:
+    def take(self, owners: Sequence[str]) -> Taken:
         """Take a number for each owner, or find the one taken before and not yet settled.
 
         owner: who it is for, such as `account/jdoe`. Raises Permanent when the range is used up.
         """
-        taken = self._taken(owners)
-        missing = [owner for owner in dict.fromkeys(owners) if owner not in taken]
-        if missing:
-            with self._lock:
-                free = self._free(len(missing))
-            claims = list(zip(missing, free, strict=True))
-            self._directory.each(
-                lambda claim: taken.update({claim[0]: self._claim(*claim)}), claims
-            )
-        return taken
+        found = self._found(owners)
+        missing = [owner for owner in dict.fromkeys(owners) if owner not in found]
+        if not missing:
+            return Taken(found, found)
+        with self._lock:
+            free = self._free(len(missing))
+        batch, fresh = f"batch-{secrets.token_hex(8)}", dict[str, int]()
 
-    def settle(self, taken: dict[str, int]) -> None:
-        """Mark numbers as in use, so that one who later bears the owner's name gets another."""
+        def write(claim: tuple[str, int]) -> None:
+            fresh[claim[0]] = self._claim(*claim, batch)
+
+        self._directory.each(write, list(zip(missing, free, strict=True)))
+        return Taken({**found, **fresh}, found, batch)
+
+    def settle(self, taken: Taken) -> None:
+        """Say that the numbers are in use, so that the next bearer of a name gets another.
+
+        A batch is settled as a whole by an entry of its name, so that a thousand accounts cost one
+        write; what an earlier try took is settled one by one.
+        """
 
         def write(item: tuple[str, int]) -> None:
             owner, number = item
             self._directory.modify(
-                self._dn(number), [("replace", "description", [f"{owner} used"])]
+                self._dn(str(number)), [("replace", "description", [f"{owner} used"])]
             )
 
-        self._directory.each(write, list(taken.items()))
+        self._directory.each(write, list(taken.found.items()))
+        if taken.batch:
+            self._directory.add(self._dn(taken.batch), {"objectClass": ["top", self._class]})
 
-    def _taken(self, owners: Collection[str]) -> dict[str, int]:
-        found = self._directory.find(
-            "description", owners, ["cn", "description"], base=self._ids.container or ""
-        )
-        numbers: dict[str, int] = {}
-        for entry in found:
-            number, owner = entry.number("cn"), entry.text("description")
-            if number is not None and owner is not None:
-                numbers[owner] = min(number, numbers.get(owner, number))
+    def _found(self, owners: Collection[str]) -> dict[str, int]:
+        below = self._ids.container or ""
+        entries = self._directory.find("description", owners, ["cn", "description"], base=below)
+        batches = {text for e in entries for text in e.texts("description") if _is_batch(text)}
+        settled = {e.text("cn") for e in self._directory.find("cn", batches, ["cn"], base=below)}
+        asked, numbers = set(owners), dict[str, int]()
+        for entry in entries:
+            number, texts = entry.number("cn"), set(entry.texts("description"))
+            if number is not None and not texts & settled:
+                for owner in texts & asked:
+                    numbers[owner] = min(number, numbers.get(owner, number))
         return numbers
 
-    def _claim(self, owner: str, number: int) -> int:
+    def _claim(self, owner: str, number: int, batch: str) -> int:
         """Add the entry that makes a number an owner's; another writer may be first, so go on."""
         for _ in range(1000):
             try:
                 self._directory.add(
-                    self._dn(number),
-                    {"objectClass": ["top", self._class], "description": [owner]},
+                    self._dn(str(number)),
+                    {"objectClass": ["top", self._class], "description": [owner, batch]},
                 )
             except Exists:
                 with self._lock:
@@ -156,5 +182,9 @@ class Numbers:
         within = [number for number in taken if self._ids.first <= number <= self._ids.last]
         return max(within, default=self._ids.first - 1) + 1
 
-    def _dn(self, number: int) -> str:
-        return child("cn", str(number), self._ids.container or "")
+    def _dn(self, name: str) -> str:
+        return child("cn", name, self._ids.container or "")
+
+
+def _is_batch(text: str) -> bool:
+    return text.startswith("batch-")

@@ -31,7 +31,7 @@ from handlers._ldap_account import (
 )
 from handlers._ldap_answers import Exists, Unwilling
 from handlers._ldap_check import check_directory
-from handlers._ldap_ids import Ids, Numbers
+from handlers._ldap_ids import Ids, Numbers, Taken
 from handlers._ldap_settings import DirectorySettings, read_settings
 from handlers._ldap_text import Entry, child, same_dn
 from handlers._sid import sid_text
@@ -327,20 +327,20 @@ class AdAccount:
         )
         self._numbers.settle(taken)
 
-    def _set(self, change: Change, _: Mapping[str, int]) -> None:
+    def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
         self._directory.modify(
             str(change.data["dn"]), [("replace", name, [value]) for name, value in wanted.items()]
         )
 
-    def _number(self, change: Change, taken: Mapping[str, int]) -> None:
-        number = taken[_owner(change)]
+    def _number(self, change: Change, taken: Taken) -> None:
+        number = taken.numbers[_owner(change)]
         changes: list[Modification] = [("replace", "uidNumber", [number])]
         if change.data["gid"] is None and self._settings.gid == "uid":
             changes.append(("replace", "gidNumber", [number]))
         self._directory.modify(str(change.data["dn"]), changes)
 
-    def _create(self, change: Change, taken: Mapping[str, int]) -> None:
+    def _create(self, change: Change, taken: Taken) -> None:
         name = str(change.data["name"])
         dn = child("CN", name, self._settings.container or "")
         mark = mark_of(self._site.service, change.key)
@@ -390,7 +390,7 @@ class AdAccount:
             advice="rename what has the name, or choose another one",
         )
 
-    def _finish(self, change: Change, _: Mapping[str, int]) -> None:
+    def _finish(self, change: Change, _: Taken) -> None:
         self._enable(str(change.data["dn"]), str(change.data["mark"]))
 
     def _enable(self, dn: str, mark: str) -> None:

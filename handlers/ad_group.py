@@ -30,7 +30,7 @@ from handlers._ldap_account import (
 from handlers._ldap_answers import Absent, Exists, Unwilling
 from handlers._ldap_check import check_directory
 from handlers._ldap_dialects import GROUPS
-from handlers._ldap_ids import Ids, Numbers
+from handlers._ldap_ids import Ids, Numbers, Taken
 from handlers._ldap_settings import DirectorySettings, read_settings
 from handlers._ldap_text import Entry, child, chunks, same_dn
 from handlers._sid import sid_text
@@ -303,13 +303,13 @@ class AdGroup:
         self._directory.each(lambda change: writes[change.verb](change, taken), changes)
         self._numbers.settle(taken)
 
-    def _create(self, change: Change, taken: Mapping[str, int]) -> None:
+    def _create(self, change: Change, taken: Taken) -> None:
         name, mark = str(change.data["name"]), mark_of(self._site.service, change.key)
         dn = child("cn", name, self._settings.container)
         texts: Any = change.data["description"]
         notes: dict[str, list[str]] = {"description": [texts] if texts else []}
         notes.setdefault(self._dialect.note, []).append(mark)
-        number: Any = taken.get(_owner(change), change.data["gid"])
+        number: Any = taken.numbers.get(_owner(change), change.data["gid"])
         attributes: dict[str, Any] = {
             "objectClass": list(self._dialect.classes),
             self._dialect.name: name,
@@ -326,19 +326,19 @@ class AdGroup:
                     advice="choose another name for the group, or rename what has it",
                 ) from None
 
-    def _set(self, change: Change, _: Mapping[str, int]) -> None:
+    def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
         self._directory.modify(
             str(change.data["dn"]), [("replace", name, [value]) for name, value in wanted.items()]
         )
 
-    def _describe(self, change: Change, _: Mapping[str, int]) -> None:
+    def _describe(self, change: Change, _: Taken) -> None:
         """Change the description by itself: where marks stand beside it, they stay."""
         old, new = change.data["old"], str(change.data["new"])
         changes: list[Modification] = [("delete", "description", [str(old)])] if old else []
         self._directory.modify(str(change.data["dn"]), [*changes, ("add", "description", [new])])
 
-    def _adopt(self, change: Change, _: Mapping[str, int]) -> None:
+    def _adopt(self, change: Change, _: Taken) -> None:
         mark, dn = str(change.data["mark"]), str(change.data["dn"])
         if self._dialect.note == "description":
             self._directory.modify(dn, [("add", "description", [mark])])
@@ -346,8 +346,8 @@ class AdGroup:
         note = "\r\n".join(filter(None, [str(change.data["note"] or ""), mark]))
         self._directory.modify(dn, [("replace", "info", [note])])
 
-    def _number(self, change: Change, taken: Mapping[str, int]) -> None:
-        number = taken[_owner(change)]
+    def _number(self, change: Change, taken: Taken) -> None:
+        number = taken.numbers[_owner(change)]
         self._directory.modify(str(change.data["dn"]), [("replace", "gidNumber", [number])])
 
     def _change_members(self, changes: Sequence[Change]) -> None:

@@ -38,7 +38,7 @@ from handlers._ldap_account import (
 from handlers._ldap_answers import Exists
 from handlers._ldap_check import check_directory
 from handlers._ldap_dialects import ACCOUNTS, FLAG, PERSON, AccountDialect
-from handlers._ldap_ids import Ids, Numbers
+from handlers._ldap_ids import Ids, Numbers, Taken
 from handlers._ldap_settings import DirectorySettings, read_settings
 from handlers._ldap_text import Entry, child
 from handlers._sid import sid_bytes, sid_text
@@ -342,27 +342,28 @@ class AdldsAccount:
         self._directory.each(
             lambda change: writes.get(change.verb, self._set)(change, taken), changes
         )
-        # One that names the SID is bound to the person already.
-        self._numbers.settle({who: n for who, n in taken.items() if "/S-1-" not in who})
+        if any("/S-1-" not in owner for owner in taken.numbers):
+            # One that names the SID is bound to the person already.
+            self._numbers.settle(taken)
 
-    def _set(self, change: Change, _: Mapping[str, int]) -> None:
+    def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
         self._directory.modify(
             str(change.data["dn"]), [("replace", name, [value]) for name, value in wanted.items()]
         )
 
-    def _note(self, change: Change, _: Mapping[str, int]) -> None:
+    def _note(self, change: Change, _: Taken) -> None:
         notes: Any = change.data["notes"]
         self._directory.modify(str(change.data["dn"]), [("add", "description", notes)])
 
-    def _number(self, change: Change, taken: Mapping[str, int]) -> None:
-        number = taken[_owner(change)]
+    def _number(self, change: Change, taken: Taken) -> None:
+        number = taken.numbers[_owner(change)]
         changes: list[Modification] = [("replace", "uidNumber", [number])]
         if change.data["gid"] is None and self._settings.gid == "uid":
             changes.append(("replace", "gidNumber", [number]))
         self._directory.modify(str(change.data["dn"]), changes)
 
-    def _create(self, change: Change, taken: Mapping[str, int]) -> None:
+    def _create(self, change: Change, taken: Taken) -> None:
         dn = child(self._dialect.name, str(change.data["name"]), self._settings.container)
         try:
             self._directory.add(dn, self._new(change, taken.get(_owner(change))))

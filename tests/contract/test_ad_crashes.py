@@ -68,7 +68,7 @@ def numbers(done: list[Outcome], field: str) -> list[Any]:
     return [outcome.state[field] for outcome in done if outcome.state]
 
 
-@pytest.mark.parametrize("dead", range(6))
+@pytest.mark.parametrize("dead", range(5))
 def test_accounts_made_in_one_add(ad: Backend, dead: int) -> None:
     def handler() -> Handler:
         own = {"mode": "manage", "domain": "campus.test", "ids": ad.ids()}

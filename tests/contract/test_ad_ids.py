@@ -26,7 +26,7 @@ def numbers_of(directory: Backend, last: int = 60_000) -> Numbers:
 def test_four_writers_never_take_one_number(directory: Backend) -> None:
     def writer(number: int) -> list[int]:
         owners = [f"account/w{number}u{n}" for n in range(15)]
-        return list(numbers_of(directory).take(owners).values())
+        return list(numbers_of(directory).take(owners).numbers.values())
 
     with ThreadPoolExecutor(4) as pool:
         taken = [number for some in pool.map(writer, range(4)) for number in some]
@@ -34,8 +34,8 @@ def test_four_writers_never_take_one_number(directory: Backend) -> None:
 
 
 def test_a_retry_finds_its_own(directory: Backend) -> None:
-    first = numbers_of(directory).take(["account/jdoe", "account/asmith"])
-    again = numbers_of(directory).take(["account/jdoe", "account/new"])
+    first = numbers_of(directory).take(["account/jdoe", "account/asmith"]).numbers
+    again = numbers_of(directory).take(["account/jdoe", "account/new"]).numbers
     assert again["account/jdoe"] == first["account/jdoe"]
     assert again["account/new"] not in first.values()
 
@@ -44,13 +44,22 @@ def test_a_settled_number_is_not_given_to_the_next_of_its_name(directory: Backen
     numbers = numbers_of(directory)
     first = numbers.take(["account/jdoe"])
     numbers.settle(first)
-    assert numbers.take(["account/jdoe"]) != first
+    assert numbers.take(["account/jdoe"]).numbers != first.numbers
+
+
+def test_a_retry_settles_only_its_own(directory: Backend) -> None:
+    numbers = numbers_of(directory)
+    first = numbers.take(["account/a", "account/b"]).numbers
+    numbers.settle(numbers.take(["account/a"]))
+    again = numbers.take(["account/a", "account/b"]).numbers
+    assert again["account/b"] == first["account/b"]
+    assert again["account/a"] not in first.values()
 
 
 def test_a_number_in_use_without_an_entry_is_left_alone(directory: Backend) -> None:
     directory.user(directory.name("old"), uidNumber=10_000, gidNumber=100)
     directory.user(directory.name("older"), uidNumber=10_002, gidNumber=100)
-    taken = numbers_of(directory).take(["account/a", "account/b"])
+    taken = numbers_of(directory).take(["account/a", "account/b"]).numbers
     assert sorted(taken.values()) == [10_001, 10_003]
 
 
