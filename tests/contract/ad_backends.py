@@ -94,7 +94,7 @@ def emulated(path: Path, kind: Kind, base: str = "DC=campus,DC=test") -> Backend
 def real(kind: Kind) -> Backend:
     """Make containers in the lab's directory; fails where the lab is named and away."""
     lab = Path(os.environ["PROVISIONER_LAB"])
-    found = json.loads((lab / "lab.json").read_text())["ad" if kind == "ad" else "adlds"]
+    found = json.loads((lab / "lab.json").read_text())[kind]
     names = ("servers", "tls", "ca_file", "server_name", "bind_dn")
     connection = {name: found[name] for name in names if found.get(name)}
     connection["password"] = "directory"

@@ -34,7 +34,7 @@ def active(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     yield from make(request.param, tmp_path)
 
 
-@pytest.fixture(params=backends("adlds"))
+@pytest.fixture(params=backends("rfc2307"))
 def plain(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     yield from make(request.param, tmp_path)
 

@@ -21,6 +21,14 @@ KINDS = ["user", "userProxy", "userProxyFull", "rfc2307"]
 
 @pytest.fixture(params=backends("adlds"))
 def lds(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """Give AD LDS, or a plain directory to a test of that kind of account."""
+    place, kind = request.param
+    is_plain = request.node.callspec.params.get("kind") == "rfc2307"
+    yield from make((place, "rfc2307" if is_plain else kind), tmp_path)
+
+
+@pytest.fixture(params=backends("rfc2307"))
+def plain(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     yield from make(request.param, tmp_path)
 
 
@@ -110,16 +118,16 @@ def test_the_next_bearer_of_a_name_gets_another_number(lds: Backend) -> None:
     assert state_of(bring(handler, {"name": "jdoe", "sid": OTHER})[0])["uid"] == 10_001
 
 
-def test_the_next_bearer_of_a_name_without_sid_gets_another_number(lds: Backend) -> None:
-    handler = handler_of(lds, "rfc2307")
+def test_the_next_bearer_of_a_name_without_sid_gets_another_number(plain: Backend) -> None:
+    handler = handler_of(plain, "rfc2307")
     dn = str(state_of(bring(handler, {"name": "jdoe"})[0])["dn"])
-    with lds.directory()._connection() as connection:
+    with plain.directory()._connection() as connection:
         connection.delete(dn)
     assert state_of(bring(handler, {"name": "jdoe"})[0])["uid"] == 10_001
 
 
-def test_a_sid_that_was_missing_is_bound(lds: Backend) -> None:
-    handler = handler_of(lds, "rfc2307")
+def test_a_sid_that_was_missing_is_bound(plain: Backend) -> None:
+    handler = handler_of(plain, "rfc2307")
     bring(handler, {"name": "jdoe"})
     assert state_of(bring(handler, {"name": "jdoe", "sid": SID})[0])["sid"] == SID
 
