@@ -1,0 +1,172 @@
+"""Bringing a lab up, taking it down, and running a command in it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import fcntl
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from deploy.lab import accounting, directories, inside, report
+from deploy.lab.place import Lab, LabError, check_directory, choose, known
+
+DAEMONS = (
+    "samba", "slapd-adlds", "slapd-plain", "nslcd",
+    "munge", "mariadb", "slurmdbd", "slurmctld", "slurmd",
+)  # fmt: skip
+
+PROGRAMS = (
+    "samba", "samba-tool", "slapd", "slapadd", "ldapsearch", "nslcd", "munged", "mariadbd",
+    "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sacctmgr", "openssl", "nsenter",
+    "unshare", "setpriv", "setsid",
+)  # fmt: skip
+
+
+def up(directory: Path) -> None:
+    """Bring the lab up, or say that it is up. Raises LabError; nothing is then left running."""
+    if os.geteuid() != 0:
+        raise LabError("the lab needs root: its daemons serve many users, on ports below 1024")
+    os.environ["PATH"] = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin:/sbin"
+    away = [program for program in PROGRAMS if shutil.which(program) is None]
+    if away:
+        raise LabError(f"not installed: {', '.join(away)}; run deploy/lab/install")
+    check_directory(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o755)
+    with _alone(directory):
+        if inside.holder(directory) is not None:
+            _confirm(directory)
+            return
+        began = time.monotonic()
+        with choose(directory) as lab:
+            try:
+                _start(lab, began)
+            except BaseException:
+                inside.end(directory)
+                raise
+
+
+def down(directory: Path) -> None:
+    """Take the lab down; what it keeps under its directory stays, for the next time."""
+    lab = known(directory)
+    with _alone(directory):
+        lab.path("lab.json").unlink(missing_ok=True)
+        if inside.holder(directory) is None:
+            print(f"lab: {directory} is down")
+            return
+        accounting.end_jobs(lab)
+        # slurmctld tells slurmdbd what it has not told yet, slurmdbd MariaDB.
+        for wave in (("slurmctld", "slurmd"), ("slurmdbd",), None):
+            inside.stop(directory, wave)
+        inside.end(directory)
+        shutil.rmtree(lab.path("run"))
+        print(f"lab: {directory} is down now")
+
+
+def enter(directory: Path, command: list[str]) -> None:
+    """Become a command that runs in the lab's namespaces, in the current directory."""
+    first = inside.holder(directory)
+    if first is None:
+        raise LabError(f"{directory}: the lab is down")
+    # nsenter waits for the command outside; when it is ended, the command must be told.
+    told = ["setpriv", "--pdeathsig", "TERM", "env", f"--chdir={Path.cwd()}", "--"]
+    words = [*inside.entering(first), *told, *command]
+    os.execvp(words[0], words)
+
+
+def main(verb: Callable[[Path], None]) -> None:
+    """Run `up DIR` or `down DIR`."""
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit(f"usage: {Path(sys.argv[0]).name} DIR")
+    try:
+        verb(Path(sys.argv[1]).resolve())
+    except LabError as error:
+        sys.exit(f"lab: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"lab: {Path(error.cmd[0]).name} failed:\n{error.output}")
+
+
+def main_enter() -> None:
+    """Run `enter DIR COMMAND...`."""
+    if len(sys.argv) < 3 or sys.argv[1].startswith("-"):
+        sys.exit("usage: enter DIR COMMAND...")
+    try:
+        enter(Path(sys.argv[1]).resolve(), sys.argv[2:])
+    except LabError as error:
+        sys.exit(f"lab: {error}")
+
+
+def _start(lab: Lab, began: float) -> None:
+    """Start everything, side by side where nothing has to wait."""
+    shutil.rmtree(lab.path("run"), ignore_errors=True)
+    for name in ("etc", "data", "log", "run", "run/sessions", "tls", "home", "gpfs"):
+        lab.path(name).mkdir(exist_ok=True)
+    lab.path("secrets").mkdir(mode=0o700, exist_ok=True)
+    directories.make_secrets(lab)
+    directories.cover_etc(lab)
+    accounting.configure(lab)
+    inside.hold(lab.directory)
+
+    def timed(what: str, step: Callable[[], None]) -> None:
+        begin = time.monotonic()
+        step()
+        print(f"lab: {what:<12} answers after {time.monotonic() - begin:4.1f} s", flush=True)
+
+    def domain() -> None:
+        timed("samba", lambda: directories.start_samba(lab))
+        timed("nslcd", lambda: directories.start_nslcd(lab))
+
+    def others() -> None:
+        for server in (directories.adlds(lab), directories.plain(lab)):
+            start = functools.partial(directories.start_slapd, lab, server)
+            timed(f"slapd-{server.name}", start)
+        report.start_gpfs(lab)
+
+    def database() -> None:
+        timed("munge", lambda: accounting.start_munge(lab))
+        timed("mariadb", lambda: accounting.start_mariadb(lab))
+
+    # Slurm's daemons resolve every user of their database when they start, so names come first.
+    directories.certify(lab)
+    _side_by_side(domain, others, database)
+    timed("slurmdbd", lambda: accounting.start_slurmdbd(lab))
+    _side_by_side(
+        lambda: timed("slurmctld", lambda: accounting.start_slurmctld(lab)),
+        lambda: timed("slurmd", lambda: accounting.start_slurmd(lab)),
+    )
+    seconds = time.monotonic() - began
+    report.write(lab, seconds)
+    print(f"lab: {lab.directory} is up on {lab.address} after {seconds:.1f} s")
+    print(f"lab: see {lab.path('lab.json')} and {lab.path('provisioner.yaml')}")
+
+
+def _confirm(directory: Path) -> None:
+    running = set(inside.processes(directory).values())
+    dead = [name for name in DAEMONS if name not in running]
+    if dead:
+        raise LabError(f"{directory} is up without {', '.join(dead)}; take it down, then up again")
+    if not (directory / "lab.json").exists():
+        raise LabError(f"{directory} was left half up; take it down, then up again")
+    print(f"lab: {directory} is up already on {known(directory).address}")
+
+
+def _side_by_side(*steps: Callable[[], None]) -> None:
+    """Take steps at the same time, and raise what the first of them raised."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for task in [pool.submit(step) for step in steps]:
+            task.result()
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Let one `up` or `down` at a time work on a lab."""
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,234 @@
+"""The lab's directories: certificates, Samba as AD's domain controller, two slapds, nslcd.
+
+Promises: each serves LDAPS with a certificate of the lab's own authority; what is there already
+is kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.lab import inside
+from deploy.lab.place import HOST, LOOPBACK, Lab
+from deploy.lab.write import begin, fill, finish, run
+
+DOMAIN = "campus.test"
+DC = f"dc1.{DOMAIN}"
+AD_BASE = "DC=campus,DC=test"
+
+
+@dataclass(frozen=True)
+class Server:
+    """How to reach a directory."""
+
+    name: str
+    address: str
+    base: str
+    bind_dn: str
+    server_name: str
+
+    def report(self, lab: Lab) -> Mapping[str, object]:
+        """Say it in the words of a directory handler's settings."""
+        return {
+            "servers": [f"ldaps://{self.address}:636"],
+            "tls": "ldaps",
+            "ca_file": str(lab.path("tls", "ca.pem")),
+            "server_name": self.server_name,
+            "bind_dn": self.bind_dn,
+            "password_file": str(lab.secret(self.name)),
+            "base": self.base,
+            "people": f"OU=People,{self.base}",
+            "groups": f"OU=Groups,{self.base}",
+            "ids": f"OU=Ids,{self.base}",
+        }
+
+
+def ad(lab: Lab) -> Server:
+    """Describe Samba."""
+    return Server("ad", lab.address, AD_BASE, f"CN=Administrator,CN=Users,{AD_BASE}", DC)
+
+
+def adlds(lab: Lab) -> Server:
+    """Describe the stand-in for AD LDS."""
+    base = "DC=hpc,DC=test"
+    admin = f"CN=provisioner,OU=Services,{base}"
+    return Server("adlds", lab.adlds_address, base, admin, "lds.hpc.test")
+
+
+def plain(lab: Lab) -> Server:
+    """Describe the RFC 2307 directory."""
+    base = "DC=plain,DC=test"
+    admin = f"CN=provisioner,OU=Services,{base}"
+    return Server("plain", lab.plain_address, base, admin, "ldap.plain.test")
+
+
+def certify(lab: Lab) -> None:
+    """Make the lab's authority, kept once made, and one certificate for all its servers."""
+    tls = lab.path("tls")
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-sha256"]
+    if not (tls / "ca.pem").exists():
+        run("openssl", "req", "-x509", *key, "-days", "3650", "-subj", "/CN=lab authority",
+            "-keyout", str(tls / "ca.key"), "-out", str(tls / "ca.pem"))  # fmt: skip
+    names = [ad(lab).server_name, adlds(lab).server_name, plain(lab).server_name]
+    # Not every client compares an address with the addresses in a certificate: so names, too.
+    alternatives = [f"DNS:{name}" for name in (*names, *lab.addresses)]
+    alternatives += [f"IP:{address}" for address in lab.addresses]
+    extensions = tls / "server.ext"
+    extensions.write_text(f"subjectAltName={','.join(alternatives)}\nbasicConstraints=CA:FALSE\n")
+    run("openssl", "req", *key, "-subj", f"/CN={DC}",
+        "-keyout", str(tls / "server.key"), "-out", str(tls / "server.csr"))  # fmt: skip
+    run("openssl", "x509", "-req", "-in", str(tls / "server.csr"), "-days", "3650", "-sha256",
+        "-CA", str(tls / "ca.pem"), "-CAkey", str(tls / "ca.key"), "-CAcreateserial",
+        "-extfile", str(extensions), "-out", str(tls / "server.pem"))  # fmt: skip
+    # Samba refuses a key that anybody but its owner may read.
+    for file in tls.glob("*.key"):
+        file.chmod(0o600)
+
+
+def start_samba(lab: Lab) -> None:
+    """Make the domain if there is none, and start its controller."""
+    data, run_dir = lab.path("data", "samba"), lab.path("run", "samba")
+    here = [
+        f"--option=interfaces={lab.address}/8",
+        "--option=bind interfaces only=yes",
+        f"--option=pid directory={run_dir}",
+        f"--option=ncalrpc dir={run_dir}/ncalrpc",
+        f"--option=log file={lab.path('log', 'samba.log')}",
+    ]
+    new = begin(data)
+    run_dir.mkdir(exist_ok=True)
+    if new:
+        run("samba-tool", "domain", "provision", f"--targetdir={data}", f"--realm={DOMAIN.upper()}",
+            "--domain=CAMPUS", f"--adminpass={lab.secret('ad').read_text()}", "--server-role=dc",
+            "--dns-backend=NONE", "--use-rfc2307", "--host-name=dc1", f"--host-ip={lab.address}",
+            *here)  # fmt: skip
+    tls = lab.path("tls")
+    inside.start(lab.directory, "samba", [
+        "samba", f"--configfile={data}/etc/smb.conf", "--foreground", "--no-process-group", *here,
+        "--option=server services=ldap",
+        f"--option=tls keyfile={tls}/server.key",
+        f"--option=tls certfile={tls}/server.pem",
+        f"--option=tls cafile={tls}/ca.pem",
+    ])  # fmt: skip
+    _wait(lab, ad(lab), "samba")
+    if new:
+        quoted = f'"{lab.secret("nslcd").read_text()}"'.encode("utf-16-le")
+        values = {"base": AD_BASE, "nslcd_password": base64.b64encode(quoted).decode()}
+        ldif = lab.path("etc", "ad.ldif")
+        fill("ad.ldif", ldif, values)
+        _ldap(lab, ad(lab), "ldapadd", "-f", str(ldif))
+        ldif.unlink()
+        finish(data)
+
+
+def start_slapd(lab: Lab, server: Server) -> None:
+    """Make a directory if there is none, and start it. server: `adlds` or `plain`."""
+    daemon = f"slapd-{server.name}"
+    data, conf = lab.path("data", daemon), lab.path("etc", f"{daemon}.conf")
+    new = begin(data)
+    fill("slapd.conf", conf, {**_slapd(server), **vars(server), **lab_paths(lab), "data": data})
+    if new:
+        ldif = lab.path("etc", f"{daemon}.ldif")
+        dc = server.base.partition(",")[0].partition("=")[2]
+        password = lab.secret(server.name).read_text()
+        fill("directory.ldif", ldif, {**vars(server), "dc": dc, "password": password})
+        run("slapadd", "-q", "-f", str(conf), "-l", str(ldif))
+        ldif.unlink()
+        finish(data)
+    urls = f"ldap://{server.address}/ ldaps://{server.address}/"
+    # -d 0 keeps it in the foreground.
+    inside.start(lab.directory, daemon, ["slapd", "-d", "0", "-f", str(conf), "-h", urls])
+    _wait(lab, server, daemon)
+
+
+def start_nslcd(lab: Lab) -> None:
+    """Start what answers the name service inside; AD must answer."""
+    lab.path("run", "nslcd").mkdir(exist_ok=True)
+    inside.start(lab.directory, "nslcd", ["nslcd", "--nofork"])
+    first = inside.holder(lab.directory)
+    assert first is not None
+    asked = [*inside.entering(first), "getent", "group", "hpcusers"]
+
+    def resolves() -> bool:
+        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+    inside.answers(lab.directory, "nslcd", resolves)
+
+
+def cover_etc(lab: Lab) -> None:
+    """Write the files that the lab's processes see in place of the machine's."""
+    etc = lab.path("root", "etc")
+    etc.mkdir(parents=True, exist_ok=True)
+    fill("nsswitch.conf", etc / "nsswitch.conf", {})
+    nslcd = {
+        "server_name": DC,
+        "base": AD_BASE,
+        "bind_dn": f"CN=nslcd,OU=Services,{AD_BASE}",
+        "password": lab.secret("nslcd").read_text(),
+    }
+    fill("nslcd.conf", etc / "nslcd.conf", {**nslcd, **lab_paths(lab)}, mode=0o600)
+    names = {server.address: server.server_name for server in (ad(lab), adlds(lab), plain(lab))}
+    names[LOOPBACK] = HOST
+    lines = "".join(f"{address} {name}\n" for address, name in names.items())
+    (etc / "hosts").write_text(Path("/etc/hosts").read_text() + lines)
+
+
+def make_secrets(lab: Lab) -> None:
+    """Invent the passwords that are not there yet."""
+    for name in ("ad", "adlds", "plain", "nslcd", "slurmdbd"):
+        if not lab.secret(name).exists():
+            # Samba asks for three kinds of characters.
+            lab.secret(name).touch(mode=0o600)
+            lab.secret(name).write_text(f"Aa1-{secrets.token_urlsafe(18)}")
+
+
+def lab_paths(lab: Lab) -> Mapping[str, object]:
+    """Name the directories that templates refer to."""
+    return {name: lab.path(name) for name in ("run", "tls", "log")} | {"state": lab.path("data")}
+
+
+def _slapd(server: Server) -> Mapping[str, object]:
+    schema, ours = Path("/etc/ldap/schema"), Path(__file__).with_name("files")
+    if server.name == "plain":
+        files = [schema / f"{name}.schema" for name in ("core", "cosine", "inetorgperson", "nis")]
+        return _includes(files) | {"indexes": "index memberUid eq", "overlays": ""}
+    overlays = (
+        "# As AD LDS: memberOf follows member, and a member that is gone leaves its groups.\n"
+        "overlay memberof\nmemberof-group-oc group\nmemberof-member-ad member\n"
+        "overlay refint\nrefint_attributes member"
+    )
+    files = [schema / "core.schema", schema / "cosine.schema", ours / "adlds.schema"]
+    indexes = "index objectSid,sAMAccountName eq"
+    return _includes(files) | {"indexes": indexes, "overlays": overlays}
+
+
+def _includes(files: list[Path]) -> dict[str, object]:
+    return {"schemas": "\n".join(f"include {file}" for file in files)}
+
+
+def _wait(lab: Lab, server: Server, daemon: str) -> None:
+    def reads() -> bool:
+        return inside.listens(lab.directory, server.address, 636) and _asked(lab, server)
+
+    inside.answers(lab.directory, daemon, reads)
+
+
+def _asked(lab: Lab, server: Server) -> bool:
+    try:
+        _ldap(lab, server, "ldapsearch", "-LLL", "-b", server.base, "-s", "base", "dn")
+    except subprocess.CalledProcessError:
+        return False
+    return True
+
+
+def _ldap(lab: Lab, server: Server, program: str, *arguments: str) -> None:
+    """Run a client; the password goes by a file, and the certificate is checked."""
+    environment = {**os.environ, "LDAPTLS_CACERT": str(lab.path("tls", "ca.pem"))}
+    run(program, "-x", "-H", f"ldaps://{server.address}/", "-D", server.bind_dn,
+        "-y", str(lab.secret(server.name)), *arguments, environment=environment)  # fmt: skip
