@@ -262,6 +262,17 @@ def find(conn: Connection, name: str) -> list[Record]:
     return [Record(*row) for row in rows]
 
 
+def newest(conn: Connection, digest: str, since: float) -> Record | None:
+    """Return the newest request with these bytes that was accepted since a time."""
+    row = conn.execute(
+        select(requests)
+        .where(requests.c.digest == digest, requests.c.accepted >= since)
+        .order_by(requests.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else Record(*row)
+
+
 def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
     """Load requests by id."""
     rows = conn.execute(select(requests).where(requests.c.id.in_(list(ids))))

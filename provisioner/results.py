@@ -78,7 +78,7 @@ def render(result: Result) -> str:
     if result.retry:
         lines.append(f"    {_clean(result.retry)}")  # never wrapped, to be copied
     comment = "".join(f"# {line}\n" for line in lines)
-    return comment + dump(_document(result))
+    return comment + dump(plain(result))
 
 
 def moment(seconds: float) -> str:
@@ -144,7 +144,7 @@ def _error_line(step: StepResult) -> str:
     return f"{text}. What to do: {error['advice']}." if error.get("advice") else f"{text}."
 
 
-def _document(result: Result) -> dict[str, Json]:
+def plain(result: Result) -> dict[str, Json]:
     document: dict[str, Json] = {
         "id": result.id,
         "request": _clean(result.name),

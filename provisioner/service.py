@@ -93,8 +93,7 @@ class Service:
             left, since = -1, time.monotonic()
             while not self._stopping.is_set():
                 taken = self.take()
-                with self._journal.reading() as conn:
-                    count = journal.counts(conn)
+                count = self.counts()
                 now_left = count.get("accepted", 0) + count.get("deferred", 0)
                 if now_left == 0 and not taken and self._spool.due_in() is None:
                     return True
@@ -117,6 +116,11 @@ class Service:
             log.error("staging cannot be served: %s%s", error, advice)
             self._stopping.wait(SWEEP)
             return 0
+
+    def counts(self) -> dict[str, int]:
+        """Count requests by state."""
+        with self._journal.reading() as conn:
+            return journal.counts(conn)
 
     def take(self) -> int:
         """Sweep staging once and accept what is there; return how many names were seen."""

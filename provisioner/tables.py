@@ -41,6 +41,7 @@ requests = Table(
     Column("problems", JSON, doc="why it was refused, or what else its writer should know"),
     Index("requests_state", "state"),
     Index("requests_writer_id", "writer", "writer_id"),
+    Index("requests_digest", "digest"),
     Index("requests_order", "writer", "order_key", "order_number"),
 )
 

@@ -1,0 +1,74 @@
+"""The program `provisioner`: finds the configuration, runs a verb, ends with a documented code.
+
+Promises: a fault is told in its own words with what to do next, never as a traceback. Leaves out:
+what the verbs do (the modules beside it).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from provisioner.cli import control, reading, serving, submitting
+from provisioner.cli.exits import Exit
+from provisioner.contract import ConfigError, Fault, InvalidRequest, Unavailable
+
+app = typer.Typer(
+    name="provisioner",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Makes requests true: homes, AD and AD LDS accounts, GPFS filesets, Slurm accounts.",
+    epilog="Exit codes: 0 ok, 1 a request failed or a check found an error, 2 usage, 3 the request "
+    "is not right, 4 the configuration is not right, 5 a backend or the service did not answer.",
+)
+for module in (serving, submitting, reading, control):
+    module.register(app)
+
+
+@app.callback()
+def _options(
+    config: str = typer.Option(
+        "", "--config", metavar="FILE", help="the configuration; before or after the verb"
+    ),
+) -> None:
+    """Take the options that every verb has."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program."""
+    arguments = _take_config(list(sys.argv[1:] if argv is None else argv))
+    try:
+        app(arguments, standalone_mode=True)
+    except ConfigError as error:
+        _end(error, Exit.CONFIG)
+    except InvalidRequest as error:
+        _end(error, Exit.INVALID)
+    except Unavailable as error:
+        _end(error, Exit.AWAY)
+    except Fault as error:
+        _end(error, Exit.FAILED)
+
+
+def _take_config(arguments: list[str]) -> list[str]:
+    """Take `--config FILE` out, wherever it stands, into the environment."""
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--config":
+            os.environ["PROVISIONER_CONFIG"] = next(words, "")
+        elif word.startswith("--config="):
+            os.environ["PROVISIONER_CONFIG"] = word.removeprefix("--config=")
+        else:
+            rest.append(word)
+    return rest
+
+
+def _end(error: Fault, code: Exit) -> None:
+    print(f"provisioner: {error.message}", file=sys.stderr)
+    if error.advice:
+        print(f"  what to do: {error.advice}", file=sys.stderr)
+    sys.exit(code)
