@@ -69,8 +69,9 @@ def start_mariadb(lab: Lab) -> None:
     data, run_dir = lab.path("data", "mariadb"), lab.path("run", "mariadb")
     run_dir.mkdir(exist_ok=True, mode=0o700)
     if begin(data):
-        run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root",
-            "--auth-root-authentication-method=socket", "--skip-test-db")  # fmt: skip
+        place = ("--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db")
+        run(*inside.entering(lab.directory), "mariadb-install-db", *place,
+            "--auth-root-authentication-method=socket")  # fmt: skip
         finish(data)
     socket = run_dir / "socket"
     inside.start(lab.directory, "mariadb", [

@@ -8,6 +8,7 @@ import fcntl
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from deploy.lab import accounting, directories, inside, report
 from deploy.lab.place import Lab, LabError, check_directory, choose, known
 
 DAEMONS = (
-    "samba", "slapd-adlds", "slapd-plain", "nslcd",
+    "samba", "slapd-adlds", "slapd-rfc2307", "nslcd",
     "munge", "mariadb", "slurmdbd", "slurmctld", "slurmd",
 )  # fmt: skip
 
@@ -72,12 +73,9 @@ def down(directory: Path) -> None:
 
 def enter(directory: Path, command: list[str]) -> None:
     """Become a command that runs in the lab's namespaces, in the current directory."""
-    first = inside.holder(directory)
-    if first is None:
-        raise LabError(f"{directory}: the lab is down")
     # nsenter waits for the command outside; when it is ended, the command must be told.
     told = ["setpriv", "--pdeathsig", "TERM", "env", f"--chdir={Path.cwd()}", "--"]
-    words = [*inside.entering(first), *told, *command]
+    words = [*inside.entering(directory), *told, *command]
     os.execvp(words[0], words)
 
 
@@ -85,8 +83,12 @@ def main(verb: Callable[[Path], None]) -> None:
     """Run `up DIR` or `down DIR`."""
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(f"usage: {Path(sys.argv[0]).name} DIR")
+    # Ended from outside, clean up as for an interrupt.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         verb(Path(sys.argv[1]).resolve())
+    except KeyboardInterrupt:
+        sys.exit("lab: interrupted")
     except LabError as error:
         sys.exit(f"lab: {error}")
     except subprocess.CalledProcessError as error:
@@ -117,14 +119,14 @@ def _start(lab: Lab, began: float) -> None:
     def timed(what: str, step: Callable[[], None]) -> None:
         begin = time.monotonic()
         step()
-        print(f"lab: {what:<12} answers after {time.monotonic() - begin:4.1f} s", flush=True)
+        print(f"lab: {what:<13} answers after {time.monotonic() - begin:4.1f} s", flush=True)
 
     def domain() -> None:
         timed("samba", lambda: directories.start_samba(lab))
         timed("nslcd", lambda: directories.start_nslcd(lab))
 
     def others() -> None:
-        for server in (directories.adlds(lab), directories.plain(lab)):
+        for server in (directories.adlds(lab), directories.rfc2307(lab)):
             start = functools.partial(directories.start_slapd, lab, server)
             timed(f"slapd-{server.name}", start)
         report.start_gpfs(lab)
@@ -135,9 +137,10 @@ def _start(lab: Lab, began: float) -> None:
 
     # Slurm's daemons resolve every user of their database when they start, so names come first.
     directories.certify(lab)
-    _side_by_side(domain, others, database)
+    _side_by_side(lab, domain, others, database)
     timed("slurmdbd", lambda: accounting.start_slurmdbd(lab))
     _side_by_side(
+        lab,
         lambda: timed("slurmctld", lambda: accounting.start_slurmctld(lab)),
         lambda: timed("slurmd", lambda: accounting.start_slurmd(lab)),
     )
@@ -157,11 +160,16 @@ def _confirm(directory: Path) -> None:
     print(f"lab: {directory} is up already on {known(directory).address}")
 
 
-def _side_by_side(*steps: Callable[[], None]) -> None:
-    """Take steps at the same time, and raise what the first of them raised."""
+def _side_by_side(lab: Lab, *steps: Callable[[], None]) -> None:
+    """Take steps at the same time; when one fails the lab ends, and so do the others."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        for task in [pool.submit(step) for step in steps]:
-            task.result()
+        tasks = [pool.submit(step) for step in steps]
+        try:
+            for task in concurrent.futures.as_completed(tasks):
+                task.result()
+        except BaseException:
+            inside.end(lab.directory)
+            raise
 
 
 @contextlib.contextmanager

@@ -61,11 +61,11 @@ def adlds(lab: Lab) -> Server:
     return Server("adlds", lab.adlds_address, base, admin, "lds.hpc.test")
 
 
-def plain(lab: Lab) -> Server:
+def rfc2307(lab: Lab) -> Server:
     """Describe the RFC 2307 directory."""
-    base = "DC=plain,DC=test"
+    base = "DC=rfc2307,DC=test"
     admin = f"CN=provisioner,OU=Services,{base}"
-    return Server("plain", lab.plain_address, base, admin, "ldap.plain.test")
+    return Server("rfc2307", lab.rfc2307_address, base, admin, "ldap.rfc2307.test")
 
 
 def certify(lab: Lab) -> None:
@@ -75,12 +75,11 @@ def certify(lab: Lab) -> None:
     if not (tls / "ca.pem").exists():
         run("openssl", "req", "-x509", *key, "-days", "3650", "-subj", "/CN=lab authority",
             "-keyout", str(tls / "ca.key"), "-out", str(tls / "ca.pem"))  # fmt: skip
-    names = [ad(lab).server_name, adlds(lab).server_name, plain(lab).server_name]
-    # Not every client compares an address with the addresses in a certificate: so names, too.
-    alternatives = [f"DNS:{name}" for name in (*names, *lab.addresses)]
-    alternatives += [f"IP:{address}" for address in lab.addresses]
+    names = [ad(lab).server_name, adlds(lab).server_name, rfc2307(lab).server_name]
+    # No addresses: a client that comes by address must be made to ask for the right name.
+    alternatives = ",".join(f"DNS:{name}" for name in names)
     extensions = tls / "server.ext"
-    extensions.write_text(f"subjectAltName={','.join(alternatives)}\nbasicConstraints=CA:FALSE\n")
+    extensions.write_text(f"subjectAltName={alternatives}\nbasicConstraints=CA:FALSE\n")
     run("openssl", "req", *key, "-subj", f"/CN={DC}",
         "-keyout", str(tls / "server.key"), "-out", str(tls / "server.csr"))  # fmt: skip
     run("openssl", "x509", "-req", "-in", str(tls / "server.csr"), "-days", "3650", "-sha256",
@@ -104,10 +103,7 @@ def start_samba(lab: Lab) -> None:
     new = begin(data)
     run_dir.mkdir(exist_ok=True)
     if new:
-        run("samba-tool", "domain", "provision", f"--targetdir={data}", f"--realm={DOMAIN.upper()}",
-            "--domain=CAMPUS", f"--adminpass={lab.secret('ad').read_text()}", "--server-role=dc",
-            "--dns-backend=NONE", "--use-rfc2307", "--host-name=dc1", f"--host-ip={lab.address}",
-            *here)  # fmt: skip
+        _provision(lab, data, here)
     tls = lab.path("tls")
     inside.start(lab.directory, "samba", [
         "samba", f"--configfile={data}/etc/smb.conf", "--foreground", "--no-process-group", *here,
@@ -127,8 +123,17 @@ def start_samba(lab: Lab) -> None:
         finish(data)
 
 
+def _provision(lab: Lab, data: Path, options: list[str]) -> None:
+    domain = (f"--realm={DOMAIN.upper()}", "--domain=CAMPUS", "--server-role=dc", "--use-rfc2307")
+    host = ("--host-name=dc1", f"--host-ip={lab.address}", "--dns-backend=NONE")
+    # samba-tool takes it no other way; it opens this lab's domain and nothing else.
+    password = f"--adminpass={lab.secret('ad').read_text()}"
+    words = ("samba-tool", "domain", "provision", f"--targetdir={data}", *domain, *host, password)
+    run(*inside.entering(lab.directory), *words, *options)
+
+
 def start_slapd(lab: Lab, server: Server) -> None:
-    """Make a directory if there is none, and start it. server: `adlds` or `plain`."""
+    """Make a directory if there is none, and start it. server: `adlds` or `rfc2307`."""
     daemon = f"slapd-{server.name}"
     data, conf = lab.path("data", daemon), lab.path("etc", f"{daemon}.conf")
     new = begin(data)
@@ -138,7 +143,7 @@ def start_slapd(lab: Lab, server: Server) -> None:
         dc = server.base.partition(",")[0].partition("=")[2]
         password = lab.secret(server.name).read_text()
         fill("directory.ldif", ldif, {**vars(server), "dc": dc, "password": password})
-        run("slapadd", "-q", "-f", str(conf), "-l", str(ldif))
+        run(*inside.entering(lab.directory), "slapadd", "-q", "-f", str(conf), "-l", str(ldif))
         ldif.unlink()
         finish(data)
     urls = f"ldap://{server.address}/ ldaps://{server.address}/"
@@ -151,9 +156,7 @@ def start_nslcd(lab: Lab) -> None:
     """Start what answers the name service inside; AD must answer."""
     lab.path("run", "nslcd").mkdir(exist_ok=True)
     inside.start(lab.directory, "nslcd", ["nslcd", "--nofork"])
-    first = inside.holder(lab.directory)
-    assert first is not None
-    asked = [*inside.entering(first), "getent", "group", "hpcusers"]
+    asked = [*inside.entering(lab.directory), "getent", "group", "hpcusers"]
 
     def resolves() -> bool:
         return subprocess.run(asked, capture_output=True, check=False).returncode == 0
@@ -173,7 +176,7 @@ def cover_etc(lab: Lab) -> None:
         "password": lab.secret("nslcd").read_text(),
     }
     fill("nslcd.conf", etc / "nslcd.conf", {**nslcd, **lab_paths(lab)}, mode=0o600)
-    names = {server.address: server.server_name for server in (ad(lab), adlds(lab), plain(lab))}
+    names = {server.address: server.server_name for server in (ad(lab), adlds(lab), rfc2307(lab))}
     names[LOOPBACK] = HOST
     lines = "".join(f"{address} {name}\n" for address, name in names.items())
     (etc / "hosts").write_text(Path("/etc/hosts").read_text() + lines)
@@ -181,7 +184,7 @@ def cover_etc(lab: Lab) -> None:
 
 def make_secrets(lab: Lab) -> None:
     """Invent the passwords that are not there yet."""
-    for name in ("ad", "adlds", "plain", "nslcd", "slurmdbd"):
+    for name in ("ad", "adlds", "rfc2307", "nslcd", "slurmdbd"):
         if not lab.secret(name).exists():
             # Samba asks for three kinds of characters.
             lab.secret(name).touch(mode=0o600)
@@ -195,7 +198,7 @@ def lab_paths(lab: Lab) -> Mapping[str, object]:
 
 def _slapd(server: Server) -> Mapping[str, object]:
     schema, ours = Path("/etc/ldap/schema"), Path(__file__).with_name("files")
-    if server.name == "plain":
+    if server.name == "rfc2307":
         files = [schema / f"{name}.schema" for name in ("core", "cosine", "inetorgperson", "nis")]
         return _includes(files) | {"indexes": "index memberUid eq", "overlays": ""}
     overlays = (
@@ -228,7 +231,9 @@ def _asked(lab: Lab, server: Server) -> bool:
 
 
 def _ldap(lab: Lab, server: Server, program: str, *arguments: str) -> None:
-    """Run a client; the password goes by a file, and the certificate is checked."""
+    """Run a client inside, where names resolve; the password goes by a file."""
     environment = {**os.environ, "LDAPTLS_CACERT": str(lab.path("tls", "ca.pem"))}
-    run(program, "-x", "-H", f"ldaps://{server.address}/", "-D", server.bind_dn,
-        "-y", str(lab.secret(server.name)), *arguments, environment=environment)  # fmt: skip
+    reach = ("-H", f"ldaps://{server.server_name}/", "-D", server.bind_dn)
+    password = ("-y", str(lab.secret(server.name)))
+    words = (*inside.entering(lab.directory), program, "-x", *reach, *password, *arguments)
+    run(*words, environment=environment)

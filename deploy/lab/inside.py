@@ -54,21 +54,21 @@ def hold(directory: Path) -> int:
     return found
 
 
-def entering(pid: int) -> list[str]:
-    """Write the words that, put before a command, run it inside."""
+def entering(directory: Path) -> list[str]:
+    """Write the words that, put before a command, run it inside. Raises LabError: it is down."""
+    pid = holder(directory)
+    if pid is None:
+        raise LabError(f"{directory}: the lab is down")
     return ["nsenter", f"--target={pid}", "--mount", "--pid", "--uts", "--"]
 
 
 def start(directory: Path, name: str, command: Sequence[str]) -> None:
     """Start a daemon inside, in a session of its own; its output goes to log/NAME.out."""
-    pid = holder(directory)
-    if pid is None:
-        raise LabError(f"{directory}: the lab is down")
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
     session = _sessions(directory) / name
     with (directory / "log" / f"{name}.out").open("ab") as out:
         subprocess.run(
-            [*entering(pid), "setsid", "--fork", "sh", "-c", _LAUNCH, str(session), *command],
+            [*entering(directory), "setsid", "--fork", "sh", "-c", _LAUNCH, str(session), *command],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, check=True,
         )  # fmt: skip
     until(lambda: session.exists() and session.read_text().endswith("\n"), name, 10)

@@ -62,14 +62,14 @@ class Lab:
         return _address(self.number, 2)
 
     @property
-    def plain_address(self) -> str:
+    def rfc2307_address(self) -> str:
         """Give the address of the RFC 2307 directory."""
         return _address(self.number, 3)
 
     @property
     def addresses(self) -> tuple[str, str, str]:
         """List all of them."""
-        return self.address, self.adlds_address, self.plain_address
+        return self.address, self.adlds_address, self.rfc2307_address
 
     def path(self, *parts: str) -> Path:
         """Name something below the lab's directory."""

@@ -24,7 +24,13 @@ def start_gpfs(lab: Lab) -> None:
 
 def write(lab: Lab, seconds: float) -> None:
     """Write provisioner.yaml and then lab.json, whose presence says that the lab is up."""
-    values = {"directory": lab.directory, "address": lab.address}
+    values: dict[str, object] = {
+        "directory": lab.directory,
+        "cluster": accounting.CLUSTER,
+        "filesystem": FILESYSTEM,
+    }
+    for server in (directories.ad(lab), directories.adlds(lab)):
+        values |= {f"{server.name}_{key}": value for key, value in vars(server).items()}
     fill("provisioner.yaml", lab.path("provisioner.yaml"), values)
     new = lab.path("lab.json.new")
     new.write_text(json.dumps(_report(lab, seconds), indent=2) + "\n")
@@ -41,7 +47,7 @@ def _report(lab: Lab, seconds: float) -> dict[str, object]:
         "config": str(lab.path("provisioner.yaml")),
         "ad": ad,
         "adlds": directories.adlds(lab).report(lab),
-        "plain": directories.plain(lab).report(lab),
+        "rfc2307": directories.rfc2307(lab).report(lab),
         "group": {"name": "hpcusers", "gid": 10000},
         "slurm": {
             "conf": str(accounting.conf(lab)),
