@@ -257,7 +257,7 @@ class Envelope(Part):
 
 
 class _OfUser(Envelope):
-    user: UserRef
+    user: UserRef | User
 
     def subject(self) -> str:
         return f"user:{self.user.name}"
@@ -284,6 +284,7 @@ class UserSuspension(_Suspension, _OfUser):
     """Take a person's access away, or give it back."""
 
     action: Literal["user.suspend", "user.resume"]
+    user: UserRef
 
 
 class _OfProject(Envelope):

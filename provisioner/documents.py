@@ -129,15 +129,16 @@ class _Builder:
         """Read events until the stream ends."""
         documents = 0
         for count in range(EVENTS + 1):
-            event = loader.get_event()
+            event: Any = loader.get_event()
+            line = event.start_mark.line + 1
             if isinstance(event, yaml.StreamEndEvent):
                 break
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise _refuse(event.start_mark.line + 1, "a second document begins", "one")
+                    raise _refuse(line, "a second document begins", "one")
             elif isinstance(event, yaml.AliasEvent):
-                raise _refuse(event.start_mark.line + 1, f"alias *{event.anchor}", "no aliases")
+                raise _refuse(line, f"alias *{event.anchor}", "no aliases")
             elif isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent):
                 self._node(event)
             elif isinstance(event, yaml.CollectionEndEvent):

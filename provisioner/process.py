@@ -6,6 +6,7 @@ output and environment are what was given and no more. Leaves out: what exit cod
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -62,10 +63,8 @@ def run(
 def _end(process: subprocess.Popen[str]) -> tuple[str, str]:
     """End the program's group; return what it printed."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        except ProcessLookupError:
-            pass
         try:
             return process.communicate(timeout=_GRACE)
         except subprocess.TimeoutExpired:

@@ -50,7 +50,7 @@ class Pending(Mapping[str, Any]):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Attributes are looked up as keys: values are plain data, and methods of theirs no business."""
+    """Looks attributes up as keys: values are plain data, and their methods no business."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, Mapping):
@@ -171,10 +171,11 @@ def _references(text: str) -> frozenset[str]:
     except TemplateError as error:
         raise ConfigError(f"{text!r} is no template: {error}") from None
     found = set()
-    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        if isinstance(node.node, nodes.Name) and node.node.name == "steps":
-            if isinstance(node, nodes.Getattr):
-                found.add(node.attr)
-            elif isinstance(node.arg, nodes.Const):
-                found.add(str(node.arg.value))
+    for attribute in tree.find_all(nodes.Getattr):
+        if isinstance(attribute.node, nodes.Name) and attribute.node.name == "steps":
+            found.add(attribute.attr)
+    for item in tree.find_all(nodes.Getitem):
+        if isinstance(item.node, nodes.Name) and item.node.name == "steps":
+            if isinstance(item.arg, nodes.Const):
+                found.add(str(item.arg.value))
     return frozenset(found)

@@ -210,4 +210,4 @@ def json_schema() -> dict[str, Any]:
     schema = TypeAdapter(union).json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "provisioner request"
-    return cast(dict[str, Any], schema)
+    return schema

@@ -14,9 +14,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
 
-from provisioner import journal, process, rendering, steps
+from provisioner import process, rendering, steps
 from provisioner.config import Config
 from provisioner.contract import Build, ConfigError, Handler, Host, Scalar, Site, State
+from provisioner.journal import Journal, Record
 from provisioner.request import Request, parse_request
 from provisioner.routing import Router, Step
 
@@ -39,9 +40,9 @@ class System:
     _requests: OrderedDict[str, Request] = field(default_factory=OrderedDict)
 
     @cached_property
-    def journal(self) -> journal.Journal:
+    def journal(self) -> Journal:
         """Open the journal at the first use."""
-        return journal.Journal.open(self.config.journal)
+        return Journal.open(self.config.journal)
 
     @property
     def lanes(self) -> dict[str, str]:
@@ -64,7 +65,7 @@ class System:
         handler = self.handlers.get(instance)
         return handler.outputs(state) if handler is not None and state.get("present") else {}
 
-    def _bind(self, record: journal.Record, step: str, outputs: steps.Outputs) -> Step:
+    def _bind(self, record: Record, step: str, outputs: steps.Outputs) -> Step:
         request = self._requests.get(record.id) or parse_request(record.body)
         return self.router.bind(request, step, outputs)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from provisioner.cli import site
@@ -22,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("unpause", help="Let a paused lane go on.")(_of_lane("unpause"))
 
 
-def _of_request(verb: str) -> object:
+def _of_request(verb: str) -> Callable[..., None]:
     def command(
         name: str = typer.Argument(..., metavar="ID", help="as `provisioner queue` prints it"),
         reason: str = typer.Option("", help="why, for those who look later"),
@@ -32,7 +34,7 @@ def _of_request(verb: str) -> object:
     return command
 
 
-def _of_lane(verb: str) -> object:
+def _of_lane(verb: str) -> Callable[..., None]:
     def command(
         name: str = typer.Argument(..., metavar="LANE", help="as `provisioner queue` prints it"),
         reason: str = typer.Option("", help="why, for those who look later"),

@@ -1,0 +1,150 @@
+"""sacctmgr, scontrol and squeue: their argument lists, and what they print.
+
+Promises: list calls in chunks, always with `cluster=`; a call that ran out of time is Unknown where
+it writes. Leaves out: what should be there (`slurm`). Source: sacctmgr(1), scontrol(1), squeue(1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from handlers._slurm_specs import COLUMNS
+from provisioner.contract import Completed, Run, Transient, Unavailable, Unknown
+
+FAILED_UID = 4294967294
+"""The uid that slurmctld keeps of a user whom it could not look up."""
+
+FILTER = 200
+"""Names up to which a question is put for them alone; beyond, for the whole cluster."""
+
+_ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS.values())
+_USER = re.compile(r"^\s*UserName=(\S+?)\((\d+)\)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """One row of `show assoc`; an account's own has no user."""
+
+    account: str
+    user: str
+    parent: str
+    limits: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The three programs, as argument lists, and where their configuration is."""
+
+    run: Run
+    cluster: str
+    sacctmgr: Sequence[str] = ("sacctmgr",)
+    scontrol: Sequence[str] = ("scontrol",)
+    squeue: Sequence[str] = ("squeue",)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 120.0
+
+    def associations(self, accounts: Collection[str]) -> list[Association]:
+        """Read the associations of accounts, or of the whole cluster when they are many."""
+        where = [f"cluster={self.cluster}"]
+        if 0 < len(accounts) <= FILTER:
+            where.append(f"account={','.join(sorted(accounts))}")
+        return [self._association(row) for row in self._show("assoc", where, _ASSOC) if not row[2]]
+
+    def associations_of(self, users: Collection[str]) -> list[tuple[str, Association]]:
+        """Read all associations of users, on every cluster."""
+        where = [f"user={','.join(sorted(users))}"]
+        rows = self._show("assoc", where, ("Cluster", *_ASSOC))
+        return [(row[0], self._association(row[1:])) for row in rows]
+
+    @staticmethod
+    def _association(row: Sequence[str]) -> Association:
+        account, user, _, parent, *limits = row
+        return Association(account, user, parent, dict(zip(COLUMNS, limits, strict=False)))
+
+    def default_accounts(self, users: Collection[str]) -> dict[str, str]:
+        """Read users' default accounts on the cluster."""
+        where = ["withassoc", "where", f"cluster={self.cluster}"]
+        if 0 < len(users) <= FILTER:
+            where.append(f"name={','.join(sorted(users))}")
+        rows = self._show("user", where, ("User", "DefaultAccount"))
+        return {user: account for user, account, *_ in rows if account}
+
+    def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Read accounts' descriptions and organizations."""
+        where = ["where", f"name={','.join(sorted(names))}"] if 0 < len(names) <= FILTER else []
+        rows = self._show("account", where, ("Account", "Description", "Organization"))
+        return {name: (description, organization) for name, description, organization, *_ in rows}
+
+    def clusters(self) -> list[str]:
+        """List the clusters of the slurmdbd."""
+        return [row[0] for row in self._show("cluster", [], ("Cluster",))]
+
+    def failed_uids(self, users: Collection[str]) -> set[str]:
+        """Name the users whom slurmctld holds with a failed uid lookup."""
+        if not users or not self.scontrol:
+            return set()
+        some = [f"users={','.join(sorted(users))}"] if len(users) <= FILTER else []
+        argv = [*self.scontrol, "show", "assoc_mgr", *some, "flags=users"]
+        done = self.run(argv, timeout=self.timeout, env=self.environment)
+        if done.returncode != 0 or done.timed_out:
+            raise Unavailable(f"slurmctld of {self.cluster}: {_words(done)}")
+        found = {name for name, uid in _USER.findall(done.stdout) if int(uid) == FAILED_UID}
+        return found & set(users)
+
+    def running(self, account: str, users: Collection[str]) -> bool:
+        """Say whether users have jobs in an account."""
+        if not self.squeue:
+            return False
+        some = [f"--users={','.join(sorted(users))}"] if len(users) <= FILTER else []
+        argv = [*self.squeue, "--noheader", f"--account={account}", *some, "--format=%i"]
+        done = self.run(argv, timeout=self.timeout, env=self.environment)
+        if done.returncode != 0 or done.timed_out:
+            raise Unavailable(f"squeue on {self.cluster}: {_words(done)}")
+        return bool(done.stdout.strip())
+
+    def reconfigure(self) -> None:
+        """Let slurmctld look up all users again."""
+        done = self.run([*self.scontrol, "reconfigure"], timeout=self.timeout, env=self.environment)
+        self._judge(done)
+
+    def write(self, words: Iterable[str]) -> None:
+        """Run one immediate sacctmgr command.
+
+        Raises Unknown when it ran out of time, Transient when it said no; neither is proof.
+        """
+        argv = [*self.sacctmgr, "-i", *words]
+        self._judge(self.run(argv, timeout=self.timeout, env=self.environment))
+
+    def _judge(self, done: Completed) -> None:
+        if done.timed_out:
+            raise Unknown(f"{_shown(done)} gave no answer within {self.timeout:g} s")
+        if done.returncode != 0:
+            raise Transient(
+                f"{_shown(done)} ended with {done.returncode}: {_words(done)}",
+                advice="run the command by hand as the service's user",
+            )
+
+    def _show(self, what: str, where: Sequence[str], columns: Sequence[str]) -> list[list[str]]:
+        argv = [*self.sacctmgr, "-nP", "show", what, *where, f"format={','.join(columns)}"]
+        done = self.run(argv, timeout=self.timeout, env=self.environment)
+        if done.timed_out or done.returncode != 0:
+            raise Unavailable(
+                f"{_shown(done)}: {_words(done)}",
+                advice="is slurmdbd up, and may the service's user reach it?",
+            )
+        rows = [line.split("|") for line in done.stdout.splitlines() if "|" in line or line.strip()]
+        return [row + [""] * (len(columns) - len(row)) for row in rows]
+
+
+def _shown(done: Completed) -> str:
+    text = " ".join(done.argv)
+    return text if len(text) < 160 else text[:150] + " ..."
+
+
+def _words(done: Completed) -> str:
+    if done.timed_out:
+        return "no answer in time"
+    text = " ".join((done.stderr.strip() or done.stdout.strip()).split())
+    return text[:500] or f"exit code {done.returncode}"

@@ -1,0 +1,494 @@
+"""Slurm accounts, users and associations, by sacctmgr in list calls.
+
+Promises: one writer to a slurmdbd (all its clusters share a lane), every write read back; what a
+claim does not speak of is left alone; nothing that has other people's data in it is removed. A
+user whom slurmctld holds with a failed uid lookup is healed. Leaves out: partitions' own
+associations, QOS definitions, clusters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from handlers._sacctmgr import Association, Tools
+from handlers._slurm_specs import Limits, parse_specs, same
+from provisioner.contract import (
+    Change,
+    Claim,
+    ConfigError,
+    Conflict,
+    Fault,
+    Finding,
+    InvalidRequest,
+    Key,
+    Level,
+    NotReady,
+    Permanent,
+    Scalar,
+    Site,
+    State,
+    Want,
+    make_key,
+    split_key,
+)
+
+_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\Z")
+_ACCOUNT = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,63}\Z")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f\"']*\Z")
+
+USER_LOCK: Limits = {"MaxJobs": "0", "MaxSubmitJobs": "0"}
+"""What closes an association. Without MaxJobs, jobs that are queued would still start."""
+
+ACCOUNT_LOCK: Limits = {"GrpJobs": "0", "GrpSubmitJobs": "0"}
+"""What closes an account."""
+
+
+def _account(value: str) -> str:
+    value = value.lower()
+    if not _ACCOUNT.match(value):
+        raise ValueError(f"{value!r} is no account: a-z 0-9 _ . -, at most 64")
+    return value
+
+
+def _user(value: str) -> str:
+    if not _NAME.match(value):
+        raise ValueError(f"{value!r} is no user: a-z or _, then a-z 0-9 _ . -, at most 32")
+    return value
+
+
+def _text(value: str) -> str:
+    # sacctmgr takes quotes off; an apostrophe would end the text.
+    value = value.replace('"', " ").replace("'", " ")
+    if not _TEXT.match(value):
+        raise ValueError("has a control character")
+    return value
+
+
+Account = Annotated[str, AfterValidator(_account)]
+User = Annotated[str, AfterValidator(_user)]
+Text = Annotated[str, AfterValidator(_text), Field(max_length=200)]
+
+
+class Settings(BaseModel):
+    """Settings of one cluster."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cluster: str = Field(description="its name in Slurm", examples=["a"], pattern=r"^[a-z0-9_-]+$")
+    lane: str = Field("slurm", description="lane; clusters of one slurmdbd must share it")
+    sacctmgr: tuple[str, ...] = Field(("sacctmgr",), description="program, with any prefix")
+    scontrol: tuple[str, ...] = Field(
+        ("scontrol",), description="program, to find failed uid lookups; none: they are not sought"
+    )
+    squeue: tuple[str, ...] = Field(("squeue",), description="program, to see running jobs")
+    slurm_conf: str | None = Field(None, description="SLURM_CONF of the three")
+    timeout: float = Field(120.0, gt=0, description="seconds for one call")
+    parent: Account = Field("root", description="parent of accounts that name none")
+    protected: tuple[str, ...] = Field(
+        ("root",), description="users and accounts that are never touched"
+    )
+
+
+class Params(BaseModel):
+    """An account; or, with a user, that user's association."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account: Account = Field(description="the account", examples=["cf0003"])
+    user: User | None = Field(None, description="the user who is in it")
+    parent: Account | None = Field(None, description="parent account")
+    description: Text | None = Field(None, description="the account's description")
+    organization: Text | None = Field(None, description="the account's organization")
+    qos: tuple[str, ...] = Field((), description="QOS that may be used")
+    fairshare: int | None = Field(None, ge=0, description="shares")
+    specs: str | None = Field(None, description="limits", examples=["GrpTRES=cpu=64:MaxJobs=10"])
+    default: bool = Field(False, description="make it the user's default account")
+    adopt: bool = Field(False, description="take over an account that differs")
+
+
+class Slurm:
+    """The handler of one cluster."""
+
+    def __init__(self, site: Site, settings: Settings) -> None:
+        self.lane = settings.lane
+        self._instance = site.instance
+        self._settings = settings
+        environment = {"SLURM_CONF": settings.slurm_conf} if settings.slurm_conf else {}
+        self._tools = Tools(
+            site.run,
+            settings.cluster,
+            settings.sacctmgr,
+            settings.scontrol,
+            settings.squeue,
+            environment,
+            settings.timeout,
+        )
+
+    # Wants.
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        try:
+            asked = Params.model_validate(params)
+        except ValidationError as error:
+            raise _invalid(error) from None
+        for name in (asked.account, asked.user):
+            if name in self._settings.protected:
+                raise InvalidRequest(f"{name} is protected", field="account")
+        limits = dict(parse_specs(asked.specs)) if asked.specs else {}
+        if asked.fairshare is not None:
+            limits["Fairshare"] = str(asked.fairshare)
+        if asked.qos:
+            limits |= parse_specs(f"QOS={','.join(asked.qos)}", "qos")
+        want: dict[str, Any] = {"present": True, "account": asked.account, "limits": limits}
+        if asked.user is not None:
+            key = make_key(self._instance, "assoc", asked.account, asked.user)
+            return {key: {**want, "user": asked.user, "default": asked.default}}
+        key = make_key(self._instance, "account", asked.account)
+        want |= {
+            "parent": asked.parent or self._settings.parent,
+            "description": asked.description,
+            "organization": asked.organization,
+            "adopt": asked.adopt,
+        }
+        return {key: want}
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        _, kind, *names = split_key(key)
+        live = [claim for claim in claims if not claim.suspended]
+        lock = USER_LOCK if kind == "assoc" else ACCOUNT_LOCK
+        base: dict[str, Any] = {"present": bool(claims) or kind == "account", "account": names[0]}
+        if kind == "assoc":
+            base["user"] = names[1]
+        merged: dict[str, Any] = {}
+        limits: Limits = {}
+        for claim in live or claims:
+            merged |= {name: value for name, value in claim.want.items() if value is not None}
+            limits |= cast(Limits, claim.want.get("limits") or {})
+        if any(claim.want.get("default") for claim in live):
+            merged["default"] = True
+        if not live:
+            return {**merged, **base, "closed": True, "limits": dict(lock)}
+        # A lock that nobody wants any more goes, to what was before where that is known.
+        before = cast(Limits, (prior or {}).get("limits") or {})
+        opened = {name: before.get(name) or "-1" for name in lock if name not in limits}
+        return {**merged, **base, "closed": False, "limits": limits, "unlocked": opened}
+
+    def prior(self, key: Key, state: State) -> State | None:
+        if not state["present"]:
+            return None
+        lock = ACCOUNT_LOCK if split_key(key)[1] == "account" else USER_LOCK
+        seen = cast(Limits, state["limits"])
+        if all(seen.get(name) == "0" for name in lock):
+            return None
+        return {"limits": {name: seen.get(name) or "-1" for name in lock}}
+
+    # States.
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        parts = {key: split_key(key) for key in keys}
+        accounts = {names[2] for names in parts.values()}
+        users = {names[3] for names in parts.values() if names[1] == "assoc"}
+        rows = self._tools.associations(accounts)
+        by_name = {(row.account, row.user): row for row in rows}
+        described = (
+            self._tools.accounts({n[2] for n in parts.values() if n[1] == "account"})
+            if any(names[1] == "account" for names in parts.values())
+            else {}
+        )
+        defaults = self._tools.default_accounts(users) if users else {}
+        present = {user for _, user in by_name if user in users}
+        failed = self._tools.failed_uids(present)
+        found: dict[Key, State | Fault] = {}
+        for key, (_, kind, account, *rest) in parts.items():
+            user = rest[0] if rest else ""
+            row = by_name.get((account, user))
+            if kind == "account":
+                found[key] = _account_state(account, row, described.get(account))
+            else:
+                ready = (account, "") in by_name
+                found[key] = _user_state(account, user, row, defaults.get(user, ""), ready, failed)
+        return found
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        if split_key(key)[1] == "account":
+            return self._plan_account(key, want, state)
+        return self._plan_user(key, want, state)
+
+    def _plan_account(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        account = str(want["account"])
+        limits = cast(Limits, want["limits"])
+        if not state["present"]:
+            if want.get("closed"):
+                return ()
+            attributes = _attributes(want, {**limits})
+            phase = 0 if want.get("parent") == self._settings.parent else 1
+            group = "add-account " + " ".join(attributes)
+            data = {"name": account, "attributes": attributes}
+            return [Change(key, "add-account", f"add account {account}", phase, group, data)]
+        changes = []
+        sets = []
+        if not want.get("closed"):
+            sets = [
+                f"{name}={want[name]}"
+                for name in ("description", "organization", "parent")
+                if want.get(name) and str(want[name]).lower() != str(state[name]).lower()
+            ]
+            if any(s.startswith("parent=") for s in sets) and not want.get("adopt"):
+                self._check_parent(key, want, state)
+        sets += _differing(want, cast(Limits, state["limits"]))
+        if sets:
+            data = {"name": account, "attributes": sets}
+            text = f"account {account}: {', '.join(sets)}"
+            group = "modify-account " + " ".join(sets)
+            changes.append(Change(key, "modify-account", text, 30, group, data))
+        return changes
+
+    def _check_parent(self, key: Key, want: Want, state: State) -> None:
+        """Refuse to move an account that was not made for this project."""
+        described = str(want.get("description") or "").lower()
+        if state["description"] and described and described != str(state["description"]).lower():
+            raise Conflict(
+                f"{key}: the account is there below {state['parent']!r} as "
+                f"{state['description']!r}, wanted below {want['parent']!r} as {described!r}"
+            )
+
+    def _plan_user(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        account, user = str(want["account"]), str(want["user"])
+        data: dict[str, Any] = {"account": account, "name": user}
+        if not want["present"]:
+            return self._plan_removal(key, state, data) if state["present"] else ()
+        if not state["present"]:
+            if want.get("closed"):
+                return ()
+            if not state["account_present"]:
+                raise NotReady(
+                    f"{key}: account {account} is not there",
+                    advice="provision the allocation that makes it",
+                )
+            attributes = _limits(cast(Limits, want["limits"]))
+            group = f"add-user {account} " + " ".join(attributes)
+            data["attributes"] = attributes
+            text = f"add user {user} to account {account}"
+            return [Change(key, "add-user", text, 20, group, data)]
+        changes = []
+        seen = cast(Limits, state["limits"])
+        if state["uid_failed"]:
+            kept = [f"{name}={value}" for name, value in seen.items() if value]
+            text = f"heal {user}: slurmctld holds a failed uid lookup"
+            data["attributes"] = kept
+            changes.append(Change(key, "heal", text, 25, f"heal {user}", data))
+        sets = _differing(want, seen)
+        if sets:
+            group = f"modify-user {account} " + " ".join(sets)
+            text = f"{user} in {account}: {', '.join(sets)}"
+            both = {**data, "attributes": sets}
+            changes.append(Change(key, "modify-user", text, 30, group, both))
+        if want.get("default") and state["default_account"] != account and not want.get("closed"):
+            changes.append(_default(key, user, account))
+        return changes
+
+    def _plan_removal(self, key: Key, state: State, data: Mapping[str, Any]) -> Sequence[Change]:
+        """Lock first, so that nothing new starts; another default before; then remove."""
+        account, user = str(data["account"]), str(data["name"])
+        changes = []
+        seen = cast(Limits, state["limits"])
+        if not all(seen.get(name) == "0" for name in USER_LOCK):
+            sets = _limits(USER_LOCK)
+            group = f"modify-user {account} " + " ".join(sets)
+            both = {**data, "attributes": sets}
+            changes.append(Change(key, "modify-user", f"lock {user} in {account}", 30, group, both))
+        text = f"remove user {user} from account {account}"
+        changes.append(Change(key, "remove-user", text, 50, f"remove-user {account}", data))
+        return changes
+
+    # Writes.
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        verb = changes[0].verb
+        names = [str(change.data["name"]) for change in changes]
+        first = changes[0].data
+        account = str(first.get("account", ""))
+        attributes = [str(one) for one in cast(Sequence[str], first.get("attributes", ()))]
+        cluster = f"cluster={self._settings.cluster}"
+        joined = ",".join(names)
+        write = self._tools.write
+        if verb == "add-account":
+            write(["add", "account", joined, cluster, *attributes])
+        elif verb == "modify-account":
+            write(["modify", "account", "where", f"name={joined}", cluster, "set", *attributes])
+        elif verb == "add-user":
+            write(["add", "user", joined, cluster, f"account={account}", *attributes])
+        elif verb == "modify-user":
+            where = ["where", f"name={joined}", cluster, f"account={account}"]
+            write(["modify", "user", *where, "set", *attributes])
+        elif verb == "default":
+            where = ["where", f"name={joined}", cluster]
+            write(["modify", "user", *where, "set", f"defaultaccount={account}"])
+        elif verb == "remove-user":
+            self._remove(account, names)
+        elif verb == "heal":
+            self._heal(names[0], account, attributes)
+        else:
+            raise Permanent(f"slurm has no change {verb!r}")
+
+    def _remove(self, account: str, names: Sequence[str]) -> None:
+        cluster = f"cluster={self._settings.cluster}"
+        if self._tools.running(account, names):
+            raise NotReady(
+                f"{', '.join(names[:3])} still has jobs in {account}: locked, to be removed later"
+            )
+        defaults = self._tools.default_accounts(names)
+        others: dict[str, str] = {}
+        for where, row in self._tools.associations_of(names):
+            if where == self._settings.cluster and row.user and row.account != account:
+                others.setdefault(row.user, row.account)
+        for user in names:
+            if defaults.get(user) == account and user in others:
+                where_user = ["where", f"name={user}", cluster]
+                chosen = f"defaultaccount={others[user]}"
+                self._tools.write(["modify", "user", *where_user, "set", chosen])
+        self._tools.write(
+            ["delete", "user", "where", f"name={','.join(names)}", cluster, f"account={account}"]
+        )
+
+    def _heal(self, user: str, account: str, attributes: Sequence[str]) -> None:
+        """Let slurmctld look a user up again, keeping every association.
+
+        A user with this association alone is deleted and added, which is cheap and loses nothing
+        that is not written here; one with several is left as it is, and slurmctld reads all again.
+        """
+        own = self._tools.associations_of([user])
+        if len(own) == 1:
+            cluster = f"cluster={self._settings.cluster}"
+            self._tools.write(["delete", "user", "where", f"name={user}"])
+            self._tools.write(["add", "user", user, cluster, f"account={account}", *attributes])
+        else:
+            self._tools.reconfigure()
+
+    # The rest.
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        rows = self._tools.associations(())
+        described = self._tools.accounts(())
+        defaults = self._tools.default_accounts(())
+        for row in rows:
+            if row.account in self._settings.protected or row.user in self._settings.protected:
+                continue
+            if row.user:
+                key = make_key(self._instance, "assoc", row.account, row.user)
+                default = defaults.get(row.user, "")
+                yield key, _user_state(row.account, row.user, row, default, True, set())
+            else:
+                key = make_key(self._instance, "account", row.account)
+                yield key, _account_state(row.account, row, described.get(row.account))
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        user = state.get("user")
+        return {"account": str(state["account"]), "user": str(user) if user else None}
+
+    def check(self) -> Sequence[Finding]:
+        cluster = self._settings.cluster
+        try:
+            known = self._tools.clusters()
+        except Fault as fault:
+            return [Finding(Level.ERROR, "slurmdbd", fault.message, fault.advice)]
+        if cluster not in known:
+            advice = f"sacctmgr -i add cluster {cluster}; or mend `cluster` in the configuration"
+            found = f"knows {', '.join(known) or 'no cluster'}, not {cluster}"
+            return [Finding(Level.ERROR, "slurmdbd", found, advice)]
+        findings = [Finding(Level.OK, "slurmdbd", f"answers, and knows cluster {cluster}")]
+        try:
+            self._tools.failed_uids(["root"])
+            findings.append(Finding(Level.OK, "slurmctld", "answers"))
+        except Fault as fault:
+            findings.append(Finding(Level.WARNING, "slurmctld", fault.message, fault.advice))
+        return findings
+
+
+def _account_state(
+    account: str, row: Association | None, described: tuple[str, str] | None
+) -> State:
+    if row is None:
+        return {"present": False, "account": account}
+    description, organization = described or ("", "")
+    return {
+        "present": True,
+        "account": account,
+        "parent": row.parent,
+        "description": description,
+        "organization": organization,
+        "limits": dict(row.limits),
+    }
+
+
+def _user_state(
+    account: str,
+    user: str,
+    row: Association | None,
+    default: str,
+    account_present: bool,
+    failed: Collection[str],
+) -> State:
+    state: dict[str, Any] = {
+        "present": row is not None,
+        "account": account,
+        "user": user,
+        "account_present": account_present,
+        "default_account": default,
+    }
+    if row is not None:
+        state |= {"limits": dict(row.limits), "uid_failed": user in failed}
+    return state
+
+
+def _default(key: Key, user: str, account: str) -> Change:
+    data = {"account": account, "name": user}
+    text = f"default account of {user}: {account}"
+    return Change(key, "default", text, 40, f"default {account}", data)
+
+
+def _limits(limits: Limits) -> list[str]:
+    return [f"{name}={value}" for name, value in sorted(limits.items())]
+
+
+def _attributes(want: Want, limits: Limits) -> list[str]:
+    named = [
+        f"{name}={want[name]}"
+        for name in ("parent", "description", "organization")
+        if want.get(name)
+    ]
+    return named + _limits(limits)
+
+
+def _differing(want: Want, seen: Limits) -> list[str]:
+    """List the limits that have to be set."""
+    limits = dict(cast(Limits, want["limits"]))
+    unlocked = cast(Limits, want.get("unlocked") or {})
+    if unlocked and all(seen.get(name) == "0" for name in unlocked):
+        limits |= unlocked
+    return _limits(
+        {
+            name: value
+            for name, value in limits.items()
+            if not same(name, value, seen.get(name.rstrip("+"), ""))
+        }
+    )
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(map(str, first["loc"]))
+    return InvalidRequest(f"{field}: {first['msg'].removeprefix('Value error, ')}", field=field)
+
+
+def build(site: Site, settings: Mapping[str, object]) -> Slurm:
+    """Build the handler of one cluster; raises ConfigError naming the setting."""
+    try:
+        return Slurm(site, Settings.model_validate(settings))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

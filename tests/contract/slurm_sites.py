@@ -1,0 +1,55 @@
+"""Slurm, emulated and real: what the contract suite of the `slurm` handler runs over."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.emulators import sacctmgr as emulator
+from handlers.slurm import Slurm, build
+from provisioner import process, rendering
+from provisioner.contract import Site
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One cluster that a handler can be built for. state: the emulator's file, or None."""
+
+    settings: Mapping[str, object]
+    state: Path | None = None
+
+    def handler(self) -> Slurm:
+        """Build a handler anew, as after a restart."""
+        return build(_site(), self.settings)
+
+
+def _site() -> Site:
+    return Site(
+        instance="slurm-a",
+        service="test",
+        run=process.run,
+        host=None,  # type: ignore[arg-type]
+        render=rendering.render_text,
+        template=Path,
+        secret=str,
+    )
+
+
+def emulated(directory: Path) -> Cluster:
+    """Make an emulated slurmdbd with clusters a and b."""
+    programs = emulator.install(directory)
+    tools = {name: [str(programs / name)] for name in emulator.PROGRAMS}
+    return Cluster({"cluster": "a", **tools}, directory / "slurmdbd.json")
+
+
+def real() -> Cluster:
+    """Give the lab's cluster."""
+    lab = json.loads(Path(os.environ["PROVISIONER_LAB"], "lab.json").read_text())
+    slurm = lab["slurm"]
+    # The suite's users resolve nowhere, so what slurmctld holds of them is not asked.
+    return Cluster(
+        {"cluster": slurm["cluster"], "slurm_conf": slurm["conf"], "timeout": 60, "scontrol": []}
+    )

@@ -1,0 +1,366 @@
+"""What holds of Slurm, emulated and real: one suite over both."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from handlers.slurm import Slurm
+from provisioner.contract import Change, Claim, InvalidRequest, Key, NotReady, State
+from provisioner.converge import Item, Outcome, converge
+from tests.contract import slurm_sites
+from tests.contract.slurm_sites import Cluster
+
+
+@pytest.fixture(
+    params=[
+        "emulated",
+        pytest.param(
+            "real",
+            marks=[
+                pytest.mark.lab,
+                pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
+            ],
+        ),
+    ]
+)
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
+    """Give a cluster with no account of ours."""
+    return slurm_sites.emulated(tmp_path) if request.param == "emulated" else slurm_sites.real()
+
+
+@pytest.fixture
+def name() -> str:
+    """Give a name that nobody had before."""
+    return "t" + uuid.uuid4().hex[:10]
+
+
+class Ledger:
+    """The claims of a test, and what was saved of objects."""
+
+    def __init__(self) -> None:
+        self.claims: dict[Key, tuple[Claim, ...]] = {}
+        self.priors: dict[Key, State] = {}
+
+    def save(self, priors: Mapping[Key, State]) -> None:
+        self.priors.update(priors)
+
+    def run(self, handler: Slurm) -> dict[Key, Outcome]:
+        items = [Item(key, claims, self.priors.get(key)) for key, claims in self.claims.items()]
+        return {one.item.key: one for one in converge(handler, items, self.save)}
+
+    def want(self, handler: Slurm, claimant: str, *params: Mapping[str, object]) -> None:
+        for some in params:
+            for key, want in handler.claims(some).items():
+                others = [c for c in self.claims.get(key, ()) if c.claimant != claimant]
+                self.claims[key] = (*others, Claim(claimant, want))
+
+    def suspend(self, suspended: bool) -> None:
+        self.claims = {
+            key: tuple(Claim(c.claimant, c.want, suspended) for c in claims)
+            for key, claims in self.claims.items()
+        }
+
+
+def faults(outcomes: Mapping[Key, Outcome]) -> dict[Key, str]:
+    return {key: str(one.fault) for key, one in outcomes.items() if one.fault is not None}
+
+
+def changes(outcomes: Mapping[Key, Outcome]) -> list[str]:
+    return [text for one in outcomes.values() for text in one.changed]
+
+
+def account(name: str, **more: object) -> Mapping[str, object]:
+    return {"account": name, "description": f"Project {name}", **more}
+
+
+def test_an_account_with_its_users_is_made_and_a_second_run_writes_nothing(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    users = [{"account": name, "user": f"{name}{n}"} for n in range(5)]
+    ledger.want(
+        handler, "allocation:1", account(name, specs="GrpTRES=cpu=64,mem=1G:MaxWall=1-00:00:00")
+    )
+    assert faults(ledger.run(handler)) == {}
+    ledger.want(handler, "allocation:1", *users)
+    assert faults(ledger.run(handler)) == {}
+    again = ledger.run(cluster.handler())
+    assert (faults(again), changes(again)) == ({}, [])
+
+
+def test_an_account_and_its_users_may_come_in_one_batch(cluster: Cluster, name: str) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account(name))
+    assert faults(ledger.run(handler)) == {}
+    ledger.want(handler, "allocation:1", {"account": name, "user": name})
+    assert faults(ledger.run(handler)) == {}
+
+
+def test_a_user_without_the_account_is_not_ready(cluster: Cluster, name: str) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", {"account": name, "user": name})
+    outcome = ledger.run(handler)[f"slurm-a/assoc/{name}/{name}"]
+    assert isinstance(outcome.fault, NotReady)
+
+
+def test_limits_are_changed_and_what_nobody_speaks_of_is_left(cluster: Cluster, name: str) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account(name, specs="GrpJobs=10:MaxJobs=5"))
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", account(name, specs="GrpJobs=20"))
+    outcome = ledger.run(handler)[f"slurm-a/account/{name}"]
+    assert outcome.fault is None and outcome.state is not None
+    limits = outcome.state["limits"]
+    assert isinstance(limits, Mapping)
+    assert (limits["GrpJobs"], limits["MaxJobs"]) == ("20", "5")
+
+
+def test_suspending_locks_and_resuming_gives_back_what_was(cluster: Cluster, name: str) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account(name))
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {"account": name, "user": name, "specs": "MaxWall=60"})
+    ledger.run(handler)
+    handler._tools.write(
+        ["modify", "user", "where", f"name={name}", f"cluster={cluster.settings['cluster']}"]
+        + ["set", "MaxJobs=7"]
+    )
+    ledger.suspend(True)
+    closed = ledger.run(handler)
+    assert faults(closed) == {}
+    assert limits_of(closed, f"slurm-a/assoc/{name}/{name}", "MaxJobs", "MaxSubmitJobs") == [
+        "0",
+        "0",
+    ]
+    assert limits_of(closed, f"slurm-a/account/{name}", "GrpJobs", "GrpSubmitJobs") == ["0", "0"]
+    assert changes(ledger.run(handler)) == []
+    ledger.suspend(False)
+    opened = ledger.run(handler)
+    assert faults(opened) == {}
+    assert limits_of(opened, f"slurm-a/assoc/{name}/{name}", "MaxJobs", "MaxSubmitJobs") == [
+        "7",
+        "",
+    ]
+    assert limits_of(opened, f"slurm-a/account/{name}", "GrpJobs", "GrpSubmitJobs") == ["", ""]
+
+
+def limits_of(outcomes: Mapping[Key, Outcome], key: Key, *names: str) -> list[str]:
+    state = outcomes[key].state
+    assert state is not None and isinstance(state["limits"], Mapping)
+    return [str(state["limits"][name]) if state["limits"].get(name) else "" for name in names]
+
+
+def test_who_leaves_one_account_keeps_the_other_and_its_default(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    first, second = name + "a", name + "b"
+    ledger.want(handler, "allocation:1", account(first), account(second))
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {"account": first, "user": name})
+    ledger.run(handler)
+    ledger.want(handler, "allocation:2", {"account": second, "user": name})
+    ledger.run(handler)
+    ledger.claims[f"slurm-a/assoc/{first}/{name}"] = ()
+    outcomes = ledger.run(handler)
+    assert faults(outcomes) == {}
+    left, kept = (outcomes[f"slurm-a/assoc/{a}/{name}"].state for a in (first, second))
+    assert left is not None and kept is not None
+    assert (left["present"], kept["present"]) == (False, True)
+    after = ledger.run(handler)[f"slurm-a/assoc/{second}/{name}"].state
+    assert after is not None and after["default_account"] == second
+
+
+def test_a_default_account_moves_when_asked(cluster: Cluster, name: str) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    first, second = name + "a", name + "b"
+    ledger.want(handler, "allocation:1", account(first), account(second))
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {"account": first, "user": name})
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {"account": second, "user": name, "default": True})
+    assert faults(ledger.run(handler)) == {}
+    assert handler._tools.default_accounts([name]) == {name: second}
+
+
+def test_a_withdrawn_account_is_locked_and_kept(cluster: Cluster, name: str) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account(name))
+    ledger.run(handler)
+    ledger.claims[f"slurm-a/account/{name}"] = ()
+    outcomes = ledger.run(handler)
+    assert faults(outcomes) == {}
+    assert limits_of(outcomes, f"slurm-a/account/{name}", "GrpJobs") == ["0"]
+
+
+def test_a_thousand_users_are_a_handful_of_calls(
+    cluster: Cluster, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account(name))
+    ledger.run(handler)
+    ledger.claims = {}
+    number = 1000 if cluster.state else 100
+    users = [{"account": name, "user": f"{name}{n}"} for n in range(number)]
+    ledger.want(handler, "allocation:1", *users)
+    calls: list[Sequence[Change]] = []
+    apply = Slurm.apply
+
+    def counted(self: Slurm, some: Sequence[Change]) -> None:
+        calls.append(some)
+        apply(self, some)
+
+    monkeypatch.setattr(Slurm, "apply", counted)
+    outcomes = ledger.run(handler)
+    assert faults(outcomes) == {}
+    assert [len(some) for some in calls] == [number]
+
+
+def test_a_crash_after_any_write_converges_when_run_again(
+    cluster: Cluster, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for survives in range(3):
+        which = f"{name}{survives}"
+        handler, ledger = cluster.handler(), Ledger()
+        ledger.want(handler, "allocation:1", account(which + "a"), account(which + "b"))
+        ledger.run(handler)
+        ledger.want(handler, "allocation:1", {"account": which + "a", "user": which})
+        ledger.run(handler)
+        more = {"account": which + "b", "user": which, "default": True, "specs": "MaxJobs=3"}
+        ledger.want(handler, "allocation:1", more)
+        ledger.claims[f"slurm-a/assoc/{which}a/{which}"] = ()
+        left = [survives]
+        write = type(handler._tools).write
+
+        def dying(tools: object, words: Sequence[str], left: list[int] = left) -> None:
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            write(tools, words)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(handler._tools), "write", dying)
+            with pytest.raises(KeyboardInterrupt):
+                ledger.run(handler)
+        after = cluster.handler()
+        assert faults(ledger.run(after)) == {}
+        assert changes(ledger.run(after)) == []
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"account": "root"},
+        {"account": "a b"},
+        {"account": "x,y"},
+        {"account": "-x"},
+        {"account": ""},
+        {"account": "cf3", "user": "root"},
+        {"account": "cf3", "user": "Jdoe"},
+        {"account": "cf3", "user": "a=b"},
+        {"account": "cf3", "user": "../x"},
+        {"account": "cf3", "user": "x\n"},
+        {"account": "cf3", "user": "u", "specs": "AdminLevel=Administrator"},
+        {"account": "cf3", "user": "u", "specs": "MaxJobs=1 AdminLevel=Administrator"},
+        {"account": "cf3", "description": "a\nb"},
+    ],
+)
+def test_hostile_names_are_refused_before_slurm_sees_them(
+    tmp_path: Path, params: Mapping[str, object]
+) -> None:
+    with pytest.raises(InvalidRequest):
+        slurm_sites.emulated(tmp_path).handler().claims(params)
+
+
+def test_a_failed_uid_lookup_is_found_and_healed_with_nothing_lost(tmp_path: Path) -> None:
+    cluster = slurm_sites.emulated(tmp_path)
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account("cf1"), account("cf2"))
+    ledger.run(handler)
+    users: list[Mapping[str, object]] = [
+        {"account": "cf1", "user": "one", "specs": "MaxJobs=3"},
+        {"account": "cf1", "user": "two"},
+        {"account": "cf2", "user": "two", "specs": "MaxJobs=4"},
+    ]
+    ledger.want(handler, "allocation:1", *users)
+    ledger.run(handler)
+    assert cluster.state is not None
+    state = json.loads(cluster.state.read_text())
+    before = sorted(map(str, state["assocs"]))
+    state["failed"] = ["one", "two"]
+    cluster.state.write_text(json.dumps(state))
+    outcomes = ledger.run(handler)
+    assert faults(outcomes) == {}
+    assert any("heal one" in text for text in changes(outcomes))
+    after = json.loads(cluster.state.read_text())
+    assert after["failed"] == []
+    assert sorted(map(str, after["assocs"])) == before
+
+
+def test_who_has_running_jobs_is_locked_now_and_removed_later(tmp_path: Path) -> None:
+    cluster = slurm_sites.emulated(tmp_path)
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account("cf1"))
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {"account": "cf1", "user": "u1"})
+    ledger.run(handler)
+    assert cluster.state is not None
+    state = json.loads(cluster.state.read_text())
+    cluster.state.write_text(json.dumps({**state, "jobs": [{"account": "cf1", "user": "u1"}]}))
+    key = "slurm-a/assoc/cf1/u1"
+    ledger.claims[key] = ()
+    waiting = ledger.run(handler)
+    assert isinstance(waiting[key].fault, NotReady)
+    assert limits_of(waiting, key, "MaxJobs", "MaxSubmitJobs") == ["0", "0"]
+    state = json.loads(cluster.state.read_text())
+    cluster.state.write_text(json.dumps({**state, "jobs": []}))
+    gone = ledger.run(handler)[key]
+    assert gone.fault is None and gone.state is not None and gone.state["present"] is False
+
+
+def test_one_whom_slurm_refuses_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from handlers._sacctmgr import Tools
+    from provisioner.contract import Transient
+
+    handler, ledger = slurm_sites.emulated(tmp_path).handler(), Ledger()
+    ledger.want(handler, "allocation:1", account("cf1"))
+    ledger.run(handler)
+    ledger.want(
+        handler, "allocation:1", *({"account": "cf1", "user": f"u{n}"} for n in range(1000))
+    )
+    write, calls = Tools.write, []
+
+    def poisoned(tools: Tools, words: Sequence[str]) -> None:
+        calls.append(words)
+        if any("u500" in word.split(",") for word in words):
+            raise Transient("u500 is refused")
+        write(tools, words)
+
+    monkeypatch.setattr(Tools, "write", poisoned)
+    outcomes = ledger.run(handler)
+    assert list(faults(outcomes)) == ["slurm-a/assoc/cf1/u500"]
+    assert len(calls) < 25
+
+
+def test_everything_there_is_listed(cluster: Cluster, name: str) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account(name))
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {"account": name, "user": name})
+    ledger.run(handler)
+    keys = dict(handler.inventory())
+    assert {f"slurm-a/account/{name}", f"slurm-a/assoc/{name}/{name}"} <= set(keys)
+
+
+def test_doctor_names_a_cluster_that_is_not_known(cluster: Cluster) -> None:
+    assert {finding.level.value for finding in cluster.handler().check()} <= {"ok", "warning"}
+    wrong = Cluster({**cluster.settings, "cluster": "nowhere"})
+    assert any("nowhere" in finding.message for finding in wrong.handler().check())
