@@ -68,8 +68,10 @@ def start_mariadb(lab: Lab) -> None:
     """Make a database server if there is none, start it, and make room for slurmdbd."""
     data, run_dir = lab.path("data", "mariadb"), lab.path("run", "mariadb")
     run_dir.mkdir(exist_ok=True, mode=0o700)
+    # It names temporary files by its process id, which another lab's may have, too.
+    temporary = f"--tmpdir={run_dir}"
     if begin(data):
-        place = ("--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db")
+        place = ("--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db", temporary)
         run(*inside.entering(lab.directory), "mariadb-install-db", *place,
             "--auth-root-authentication-method=socket")  # fmt: skip
         finish(data)
@@ -77,7 +79,7 @@ def start_mariadb(lab: Lab) -> None:
     inside.start(lab.directory, "mariadb", [
         "mariadbd", "--no-defaults", "--user=root", f"--datadir={data}", f"--socket={socket}",
         f"--bind-address={LOOPBACK}", f"--port={lab.ports['mariadb']}",
-        f"--pid-file={run_dir / 'pid'}", "--skip-name-resolve",
+        f"--pid-file={run_dir / 'pid'}", "--skip-name-resolve", temporary,
         # What slurmdbd asks for; it complains in its log about less.
         "--innodb-buffer-pool-size=256M", "--innodb-lock-wait-timeout=900",
     ])  # fmt: skip

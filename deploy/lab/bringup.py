@@ -39,6 +39,7 @@ def up(directory: Path) -> None:
     if away:
         raise LabError(f"not installed: {', '.join(away)}; run deploy/lab/install")
     check_directory(directory)
+    os.umask(0o022)  # Users of the lab pass through its directories.
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o755)
     with _alone(directory):
@@ -108,7 +109,7 @@ def main_enter() -> None:
 def _start(lab: Lab, began: float) -> None:
     """Start everything, side by side where nothing has to wait."""
     shutil.rmtree(lab.path("run"), ignore_errors=True)
-    for name in ("etc", "data", "log", "run", "run/sessions", "tls", "home", "gpfs"):
+    for name in ("etc", "data", "log", "run", "run/sessions", "run/tmp", "tls", "home", "gpfs"):
         lab.path(name).mkdir(exist_ok=True)
     lab.path("secrets").mkdir(mode=0o700, exist_ok=True)
     directories.make_secrets(lab)

@@ -64,7 +64,9 @@ def entering(directory: Path) -> list[str]:
 
 def start(directory: Path, name: str, command: Sequence[str]) -> None:
     """Start a daemon inside, in a session of its own; its output goes to log/NAME.out."""
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+    # Process ids inside are no longer unique on the machine, so names made of them are kept apart.
+    temporary = str(directory / "run" / "tmp")
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TMPDIR": temporary}
     session = _sessions(directory) / name
     with (directory / "log" / f"{name}.out").open("ab") as out:
         subprocess.run(

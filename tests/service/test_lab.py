@@ -1,0 +1,96 @@
+"""The lab keeps to itself: two stand side by side, and taking one down leaves nothing of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+
+from deploy.lab import inside
+
+LAB = Path(__file__).resolve().parents[2] / "deploy" / "lab"
+MACHINE = [Path("/etc/nsswitch.conf"), Path("/etc/hosts"), Path("/proc/sys/kernel/hostname")]
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.root,
+    pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="PROVISIONER_LAB names no lab"),
+]
+
+
+def lab(verb: str, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run up, down or enter."""
+    return subprocess.run(
+        [LAB / verb, directory, *words], check=False, text=True, capture_output=True, timeout=180
+    )
+
+
+def report(directory: Path) -> dict[str, Any]:
+    """Read what a lab says of itself."""
+    found: dict[str, Any] = json.loads((directory / "lab.json").read_text())
+    return found
+
+
+def listeners() -> str:
+    """List who listens on this machine."""
+    return subprocess.run(["ss", "-Hltn"], check=True, text=True, capture_output=True).stdout
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[Path, Path]]:
+    """Bring two labs up at the same time; jobs' users must pass, so not below pytest's own."""
+    top = Path(mkdtemp(prefix="lab-", dir="/var/tmp"))
+    top.chmod(0o755)
+    pair = top / "a", top / "b"
+    try:
+        with ThreadPoolExecutor() as pool:
+            for done in pool.map(lambda one: lab("up", one), pair):
+                assert done.returncode == 0, done.stderr
+        yield pair
+    finally:
+        for one in pair:
+            lab("down", one)
+        shutil.rmtree(top)
+
+
+def test_two_labs_share_nothing_and_one_ends_alone(two: tuple[Path, Path]) -> None:
+    gone, kept = two
+    first, second = report(gone), report(kept)
+    assert first["address"] != second["address"]
+    assert not set(first["slurm"]["ports"].values()) & set(second["slurm"]["ports"].values())
+    members = set(inside.processes(gone))
+    network = first["address"].rpartition(".")[0]
+    assert members
+    assert f"{network}." in listeners()
+
+    assert lab("down", gone).returncode == 0
+
+    assert f"{network}." not in listeners()
+    assert not [port for port in first["slurm"]["ports"].values() if f":{port} " in listeners()]
+    assert not [pid for pid in members if Path(f"/proc/{pid}").exists()]
+    assert lab("enter", kept, "getent", "group", "hpcusers").returncode == 0
+    environment = {**os.environ, "SLURM_CONF": second["slurm"]["conf"]}
+    nodes = subprocess.run(
+        ["sinfo", "-h", "-o", "%T"], check=True, text=True, capture_output=True, env=environment
+    )
+    assert nodes.stdout.strip() == "idle"
+    assert "is up already" in lab("up", kept).stdout
+
+
+def test_the_machine_stays_as_it_was(two: tuple[Path, Path]) -> None:
+    there = [file.read_text() for file in MACHINE]
+    one = two[0]
+    assert lab("enter", one, "getent", "group", "hpcusers").returncode == 0
+    assert lab("enter", one, "hostname").stdout.strip() == report(one)["slurm"]["node"]
+    outside = subprocess.run(["getent", "group", "hpcusers"], check=False, capture_output=True)
+    assert outside.returncode == 2
+    assert [file.read_text() for file in MACHINE] == there
+    assert "ldap" not in there[0]
