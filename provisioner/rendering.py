@@ -170,12 +170,12 @@ def _references(text: str) -> frozenset[str]:
         tree = _ENVIRONMENT.parse(text)
     except TemplateError as error:
         raise ConfigError(f"{text!r} is no template: {error}") from None
-    found = set()
-    for attribute in tree.find_all(nodes.Getattr):
-        if isinstance(attribute.node, nodes.Name) and attribute.node.name == "steps":
-            found.add(attribute.attr)
-    for item in tree.find_all(nodes.Getitem):
-        if isinstance(item.node, nodes.Name) and item.node.name == "steps":
-            if isinstance(item.arg, nodes.Const):
-                found.add(str(item.arg.value))
-    return frozenset(found)
+    reached = [(node.node, node.attr) for node in tree.find_all(nodes.Getattr)]
+    reached += [
+        (node.node, str(node.arg.value))
+        for node in tree.find_all(nodes.Getitem)
+        if isinstance(node.arg, nodes.Const)
+    ]
+    return frozenset(
+        name for base, name in reached if isinstance(base, nodes.Name) and base.name == "steps"
+    )

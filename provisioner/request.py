@@ -83,12 +83,13 @@ def _model(document: Document) -> type[Envelope]:
                 nearest[0] if nearest else "",
             )
         )
-    else:
-        if not problems:
-            return ACTIONS[action]
-        # What is wrong with the rest is worth knowing too.
+        action = nearest[0] if nearest else None
+    elif not problems:
+        return ACTIONS[action]
+    if isinstance(action, str):
+        # What is wrong with the rest is worth knowing too, by the action that was probably meant.
         try:
-            ACTIONS[action].model_validate({**document.value, "provisioner": "1"})
+            ACTIONS[action].model_validate({**document.value, "provisioner": "1", "action": action})
         except ValidationError as error:
             problems += problems_of(error, document, ACTIONS[action])
     raise InvalidDocument(problems)

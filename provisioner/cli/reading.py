@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -150,10 +151,21 @@ def _print_standing(found: list[Any]) -> None:
     for one in found:
         by = ", ".join(c.claimant + (" (suspended)" if c.suspended else "") for c in one.claims)
         state = one.state or {}
-        said = " ".join(f"{k}={v}" for k, v in state.items() if v not in (None, "", [], {}))
+        said = "\n".join(_told(state))
         missing = one.error["message"] if one.error else "; ".join(one.missing)
         table.add_row(one.key, by or "nobody", said, missing or "nothing", end_section=True)
     Console(markup=False, highlight=False).print(table)
+
+
+def _told(state: Mapping[str, Any], lead: str = "") -> list[str]:
+    """Write a state a line a value, leaving out what is empty."""
+    lines: list[str] = []
+    for name, value in state.items():
+        if isinstance(value, dict):
+            lines += _told(value, f"{lead}{name}.")
+        elif value not in (None, "", []):
+            lines.append(f"{lead}{name}: {value}")
+    return lines
 
 
 def handlers(as_json: bool = JSON) -> None:

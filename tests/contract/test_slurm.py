@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -128,8 +128,10 @@ def test_suspending_locks_and_resuming_gives_back_what_was(cluster: Cluster, nam
     ledger.want(handler, "allocation:1", {"account": name, "user": name, "specs": "MaxWall=60"})
     ledger.run(handler)
     handler._tools.write(
-        ["modify", "user", "where", f"name={name}", f"cluster={cluster.settings['cluster']}"]
-        + ["set", "MaxJobs=7"]
+        [
+            *["modify", "user", "where", f"name={name}", f"cluster={cluster.settings['cluster']}"],
+            *["set", "MaxJobs=7"],
+        ]
     )
     ledger.suspend(True)
     closed = ledger.run(handler)
@@ -238,11 +240,16 @@ def test_a_crash_after_any_write_converges_when_run_again(
         left = [survives]
         write = type(handler._tools).write
 
-        def dying(tools: object, words: Sequence[str], left: list[int] = left) -> None:
+        def dying(
+            tools: object,
+            words: Sequence[str],
+            left: list[int] = left,
+            write: Callable[..., None] = write,
+        ) -> None:
             if left[0] == 0:
                 raise KeyboardInterrupt
             left[0] -= 1
-            write(tools, words)  # type: ignore[arg-type]
+            write(tools, words)
 
         with monkeypatch.context() as patch:
             patch.setattr(type(handler._tools), "write", dying)

@@ -1,0 +1,189 @@
+"""A site's own program as a handler, in any language.
+
+Promises: the program is run as `PROGRAM observe|plan|apply` with one JSON document on its standard
+input and one on its standard output; what it prints is checked before it is believed. Leaves out:
+what it does. The protocol is in docs/command-handler.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from handlers import _params
+from provisioner import contract
+from provisioner.contract import (
+    Change,
+    Claim,
+    Fault,
+    Finding,
+    InvalidRequest,
+    Key,
+    KnownAfter,
+    Level,
+    NotReady,
+    Permanent,
+    Scalar,
+    Site,
+    State,
+    Transient,
+    Unavailable,
+    Unknown,
+    Want,
+    make_key,
+)
+
+_FAULTS: Mapping[str, type[Fault]] = {
+    fault.__name__: fault
+    for fault in (contract.Conflict, Permanent, Transient, NotReady, Unavailable, Unknown)
+}
+_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,63}\Z")
+
+
+class Settings(BaseModel):
+    """The program."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    program: tuple[str, ...] = Field(
+        description="program and arguments", examples=[["/usr/local/sbin/our-wiki"]], min_length=1
+    )
+    timeout: float = Field(60.0, gt=0, description="seconds for one call")
+    lane: str | None = Field(None, description="lane; else one for the program")
+
+
+class Params(BaseModel):
+    """Whatever the program wants to know of one object."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(description="the object's name", pattern=_NAME.pattern.replace(r"\Z", "$"))
+    kind: str = Field("object", description="the kind of object", pattern=r"^[a-z][a-z0-9_]{0,31}$")
+
+
+class Command:
+    """The handler of one program."""
+
+    def __init__(self, site: Site, settings: Settings) -> None:
+        self.lane = settings.lane or f"command:{site.instance}"
+        self._site = site
+        self._settings = settings
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        asked = _params.params(Params, params)
+        given = {name: value for name, value in params.items() if name != "kind"}
+        for field, value in given.items():
+            if not _plain(value):
+                raise InvalidRequest(f"{field} is no plain value", field=field)
+        want = {"present": True, **cast(Mapping[str, Any], given)}
+        return {make_key(self._site.instance, asked.kind, asked.name): want}
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        live = [claim for claim in claims if not claim.suspended]
+        merged: dict[str, Any] = {}
+        for claim in live or claims:
+            merged |= claim.want
+        return {**merged, "present": bool(claims), "suspended": bool(claims) and not live}
+
+    def prior(self, key: Key, state: State) -> State | None:
+        return None
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        answer = self._call("observe", {"keys": sorted(keys)})
+        states = _mapping(answer, "states")
+        found: dict[Key, State | Fault] = {}
+        for key in keys:
+            state = states.get(key)
+            if not isinstance(state, Mapping) or not isinstance(state.get("present"), bool):
+                found[key] = Permanent(f"{key}: the program named no state with `present`")
+            else:
+                found[key] = state
+        return found
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        answer = self._call("plan", {"key": key, "want": want, "state": state})
+        listed = answer.get("changes")
+        if not isinstance(listed, list):
+            raise Permanent(f"{key}: the program's plan has no list `changes`")
+        return [self._change(key, one) for one in listed]
+
+    def _change(self, key: Key, one: object) -> Change:
+        if not isinstance(one, Mapping) or not isinstance(one.get("verb"), str):
+            raise Permanent(f"{key}: the program planned {one!r}, which has no `verb`")
+        text = str(one.get("text") or one["verb"])
+        phase = one.get("phase", 0)
+        if not isinstance(phase, int):
+            raise Permanent(f"{key}: the program's phase {phase!r} is no number")
+        data = cast(Mapping[str, Any], one.get("data") or {})
+        return Change(key, one["verb"], text, phase, str(one.get("group") or key), data)
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        listed = [
+            {"key": one.key, "verb": one.verb, "text": one.text, "data": dict(one.data)}
+            for one in changes
+        ]
+        self._call("apply", {"changes": listed})
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        return ()
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        plain = (str, int, float, bool, type(None))
+        return {name: value for name, value in state.items() if isinstance(value, plain)}
+
+    def check(self) -> Sequence[Finding]:
+        name = self._settings.program[0]
+        try:
+            self._call("observe", {"keys": []})
+        except Fault as fault:
+            return [Finding(Level.ERROR, name, fault.message, "run it by hand, see the protocol")]
+        return [Finding(Level.OK, name, "answers")]
+
+    def _call(self, verb: str, question: Mapping[str, object]) -> Mapping[str, Any]:
+        """Run the program; raises the fault that it named, or one that its end speaks for."""
+        argv = [*self._settings.program, verb]
+        text = json.dumps({"instance": self._site.instance, **question}, default=str)
+        done = self._site.run(argv, stdin=text, timeout=self._settings.timeout)
+        shown = " ".join(argv)
+        if done.timed_out:
+            raised = Unknown if verb == "apply" else Unavailable
+            raise raised(f"{shown} gave no answer within {self._settings.timeout:g} s")
+        try:
+            answer = json.loads(done.stdout or "{}")
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise Permanent(f"{shown} printed no JSON mapping: {done.stdout[:200]!r}")
+        error = answer.get("error")
+        if isinstance(error, Mapping):
+            raised_type = _FAULTS.get(str(error.get("type")), Permanent)
+            message = f"{shown}: {error.get('message') or 'an error without a message'}"
+            raise raised_type(message, advice=str(error.get("advice") or ""))
+        if done.returncode != 0:
+            words = done.stderr.strip()[:500]
+            raise Transient(f"{shown} ended with {done.returncode}: {words}")
+        return answer
+
+
+def _mapping(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = answer.get(name)
+    if not isinstance(found, Mapping):
+        raise Permanent(f"the program's answer has no mapping `{name}`")
+    return found
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _plain(inner) for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return all(_plain(inner) for inner in value)
+    return value is None or isinstance(value, str | int | float | bool | KnownAfter)
+
+
+def build(site: Site, settings: Mapping[str, object]) -> Command:
+    """Build the handler of one program; raises ConfigError naming the setting."""
+    return Command(site, _params.settings(Settings, settings))

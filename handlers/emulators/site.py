@@ -1,0 +1,115 @@
+"""A sandbox: a whole site below one directory, for a laptop, without root.
+
+Promises: spool, configuration and emulated backends; the handlers run the same code there as
+anywhere. Leaves out: running the service, and any effect on the machine outside the directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from handlers.emulators import directory as directories
+from handlers.emulators import getent, mm, sacctmgr
+from provisioner.contract import ConfigError
+from provisioner.journal import Journal
+from provisioner.spool import Spool
+
+_CONFIG = """\
+# A sandbox: emulated backends, nothing outside this directory is touched.
+service: sandbox
+spool: spool
+journal: journal/journal.db
+host: {{emulated: host}}
+site: {{domain: campus.test}}
+
+handlers:
+  ad:
+    use: ad_account
+    mode: manage
+    servers: ["emulated://{base}/ad.json"]
+    base: DC=campus,DC=test
+    container: OU=people,DC=campus,DC=test
+    domain: campus.test
+    ids: {{from: 20000, to: 29999, container: "OU=ids,DC=campus,DC=test"}}
+    gid: uid
+    home: "{base}/home/{{{{ name }}}}"
+  groups:
+    use: ad_group
+    servers: ["emulated://{base}/ad.json"]
+    base: DC=campus,DC=test
+    container: OU=groups,DC=campus,DC=test
+    ids: {{from: 30000, to: 39999, container: "OU=ids,DC=campus,DC=test"}}
+  lds:
+    use: adlds_account
+    object_class: userProxy
+    servers: ["emulated://{base}/lds.json"]
+    base: DC=hpc,DC=test
+    container: OU=people,DC=hpc,DC=test
+    home: "{base}/home/{{{{ name }}}}"
+  names:
+    use: nss_gate
+    passwd: ["{base}/bin/getent", passwd]
+    group: ["{base}/bin/getent", group]
+  homes:
+    use: home_directory
+    root: {base}/home
+  fs1:
+    use: gpfs_fileset
+    filesystem: fs1
+    mm_path: {base}/gpfs/bin
+    tools: {base}/gpfs/bin
+  slurm-a:
+    use: slurm
+    cluster: a
+    sacctmgr: ["{base}/slurm/bin/sacctmgr"]
+    scontrol: ["{base}/slurm/bin/scontrol"]
+    squeue: ["{base}/slurm/bin/squeue"]
+  slurm-b:
+    use: slurm
+    cluster: b
+    sacctmgr: ["{base}/slurm/bin/sacctmgr"]
+    scontrol: ["{base}/slurm/bin/scontrol"]
+    squeue: ["{base}/slurm/bin/squeue"]
+
+resources:
+  cluster-a: {{handlers: [slurm-a]}}
+  cluster-b: {{handlers: [slurm-b]}}
+  hpc-storage: {{handlers: [fs1]}}
+"""
+
+_DONE = """\
+A sandbox is in {base}:
+  provisioner.yaml   the configuration
+  spool/staging      where requests are dropped
+  home, gpfs/fs1     what they become; the emulated directories and Slurm are files beside
+
+Go on:
+  export PROVISIONER_CONFIG={base}/provisioner.yaml
+  provisioner submit FILE        drop a request
+  provisioner run --drain        serve what is there
+  provisioner queue              what is still open
+  provisioner status user:NAME   what every backend says"""
+
+
+def make(directory: Path) -> str:
+    """Make a sandbox in a directory that is empty or not there; return what to do next.
+
+    Raises ConfigError where something is there already.
+    """
+    base = directory.absolute()
+    if base.exists() and any(base.iterdir()):
+        raise ConfigError(f"{base} is not empty", advice="name a new directory")
+    if set(str(base)) & set(" \t\n\"'{}"):
+        raise ConfigError(f"{base} has blanks or quotes", advice="name a plainer directory")
+    for name in ("", "home", "journal"):
+        (base / name).mkdir(parents=True, exist_ok=True, mode=0o755)
+    Spool.create(base / "spool").close()
+    mm.install(base / "gpfs", filesystem="fs1")
+    sacctmgr.install(base / "slurm", clusters=("a", "b"))
+    directories.create(base / "ad.json", "ad", "DC=campus,DC=test")
+    directories.create(base / "lds.json", "adlds", "DC=hpc,DC=test")
+    getent.install(base / "bin", base / "ad.json")
+    config = base / "provisioner.yaml"
+    config.write_text(_CONFIG.format(base=base))
+    Journal.open(base / "journal" / "journal.db").close()
+    return _DONE.format(base=base)

@@ -1,0 +1,225 @@
+"""Home directories: made whole, owned, closed and opened; never removed.
+
+Promises: a new home appears with its skeleton or not at all; one that is there keeps every file,
+and is not taken from another owner. Leaves out: how it is done on the host (`provisioner.host`),
+quotas, and automounters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from handlers import _params
+from handlers._params import LateId, Mode, Name
+from provisioner.contract import (
+    Change,
+    Claim,
+    Conflict,
+    Fault,
+    Finding,
+    InvalidRequest,
+    Key,
+    KnownAfter,
+    Level,
+    Permanent,
+    Scalar,
+    Site,
+    State,
+    Want,
+    make_key,
+    split_key,
+)
+
+
+class Settings(BaseModel):
+    """Where homes are, and what they are like."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    root: Path = Field(description="directory of the homes, owned by root", examples=["/home"])
+    path: str = Field("{{ name }}", description="path below the root, from `name` alone")
+    mode: Mode = Field("0700", description="permission bits of a home")
+    closed_mode: Mode = Field("0000", description="permission bits while it is suspended")
+    skeleton: str | None = Field("home", description="directory of templates that a new home gets")
+    acl: str = Field("", description="POSIX ACL, numeric", examples=["g:4711:r-x"])
+    min_id: int = Field(1000, description="lowest uid and gid that may own a home")
+    max_id: int = Field(4294967293, description="highest uid and gid")
+    lane: str | None = Field(None, description="lane; else one for the root")
+
+
+class Params(BaseModel):
+    """One home."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name = Field(description="whose home")
+    uid: LateId = Field(description="owner")
+    gid: LateId = Field(description="group")
+    mode: Mode | None = Field(None, description="permission bits, where not the site's")
+    adopt: bool = Field(False, description="take over a directory that another owns")
+
+
+class HomeDirectory:
+    """The handler of one root."""
+
+    def __init__(self, site: Site, settings: Settings) -> None:
+        self.lane = settings.lane or f"homes:{settings.root}"
+        self._site = site
+        self._settings = settings
+        self._skeleton = site.template(settings.skeleton) if settings.skeleton else None
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        asked = _params.params(Params, params)
+        for field, number in (("uid", asked.uid), ("gid", asked.gid)):
+            low, high = self._settings.min_id, self._settings.max_id
+            if not isinstance(number, KnownAfter) and not low <= number <= high:
+                raise InvalidRequest(
+                    f"{field} {number} may not own a home", field=field, expected=f"{low} to {high}"
+                )
+        want = {
+            "present": True,
+            "uid": cast(Any, asked.uid),
+            "gid": cast(Any, asked.gid),
+            "mode": asked.mode,
+            "adopt": asked.adopt,
+        }
+        return {make_key(self._site.instance, "home", asked.name): want}
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        live = [claim for claim in claims if not claim.suspended]
+        merged: dict[str, Any] = {}
+        for claim in live or claims:
+            for name, value in claim.want.items():
+                if name in ("uid", "gid") and merged.get(name, value) != value:
+                    raise Conflict(f"{key}: two claims want {name} {merged[name]} and {value}")
+                if value is not None:
+                    merged[name] = value
+        closed = not live
+        before = (prior or {}).get("mode")
+        mode = merged.get("mode") or before or self._settings.mode
+        return {
+            **merged,
+            "present": bool(claims),
+            "closed": closed,
+            "mode": self._settings.closed_mode if closed else mode,
+            "acl": None if closed else self._settings.acl,
+        }
+
+    def prior(self, key: Key, state: State) -> State | None:
+        return {"mode": state["mode"]} if state["present"] else None
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        found: dict[Key, State | Fault] = {}
+        for key in keys:
+            path = self._path(key)
+            try:
+                seen = self._site.host.observe(self._settings.root, path)
+            except Fault as fault:
+                found[key] = fault
+                continue
+            found[key] = {
+                "present": seen.present,
+                "path": str(self._settings.root / path),
+                "kind": seen.kind,
+                "uid": seen.uid,
+                "gid": seen.gid,
+                "mode": f"{seen.mode:04o}",
+                "acl": seen.acl,
+            }
+        return found
+
+    def _path(self, key: Key) -> str:
+        return self._site.render(self._settings.path, {"name": split_key(key)[2]})
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        if not state["present"]:
+            return () if want["closed"] else [self._make(key, want, state)]
+        if state["kind"] != "directory":
+            raise Conflict(
+                f"{key}: {state['path']} is a {state['kind']}", advice="look who put it there"
+            )
+        changes = []
+        if not want["closed"] and (state["uid"], state["gid"]) != (want["uid"], want["gid"]):
+            if state["uid"] != want["uid"] and not want.get("adopt"):
+                raise Conflict(
+                    f"{key}: {state['path']} belongs to {state['uid']}, wanted for {want['uid']}"
+                )
+            text = f"owner {state['uid']}:{state['gid']} -> {want['uid']}:{want['gid']}"
+            data = {"uid": want["uid"], "gid": want["gid"]}
+            changes.append(Change(key, "set-owner", text, 2, key, data))
+        if _octal(want["mode"]) != _octal(state["mode"]):
+            text = f"mode {state['mode']} -> {want['mode']}"
+            changes.append(Change(key, "set-mode", text, 4, key, {"mode": want["mode"]}))
+        if want["acl"] is not None and _entries(want["acl"]) != _entries(state["acl"]):
+            text = f"ACL {state['acl'] or 'none'} -> {want['acl'] or 'none'}"
+            changes.append(Change(key, "set-acl", text, 3, key, {"acl": want["acl"]}))
+        return changes
+
+    def _make(self, key: Key, want: Want, state: State) -> Change:
+        data = {name: want[name] for name in ("uid", "gid", "mode")}
+        text = f"make {state['path']} for {want['uid']}:{want['gid']}, mode {want['mode']}"
+        return Change(key, "make", text, 1, key, data)
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        host, root = self._site.host, self._settings.root
+        for change in changes:
+            path, data = self._path(change.key), cast(Mapping[str, Any], change.data)
+            try:
+                if change.verb == "make":
+                    owner = {"uid": int(data["uid"]), "gid": int(data["gid"])}
+                    mode = _octal(data["mode"])
+                    host.make(root, path, **owner, mode=mode, skeleton=self._skeleton)
+                elif change.verb == "set-owner":
+                    host.set_owner(root, path, uid=int(data["uid"]), gid=int(data["gid"]))
+                elif change.verb == "set-mode":
+                    host.set_mode(root, path, mode=_octal(data["mode"]))
+                else:
+                    host.set_acl(root, path, acl=str(data["acl"]))
+            except OSError as error:
+                raise Permanent(f"{change.key}: {change.text}: {error.strerror}") from None
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        keys = []
+        for name in self._site.host.children(self._settings.root):
+            try:
+                key = make_key(self._site.instance, "home", name)
+            except InvalidRequest:
+                continue
+            if self._path(key) == name:
+                keys.append(key)
+        for key, state in self.observe(keys).items():
+            if not isinstance(state, Fault):
+                yield key, state
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        return {"path": str(state["path"])}
+
+    def check(self) -> Sequence[Finding]:
+        root = self._settings.root
+        try:
+            found = root.stat()
+            self._site.host.children(root)
+        except (OSError, Fault) as error:
+            advice = f"mkdir {root}, owned by root, mode 0755"
+            return [Finding(Level.ERROR, "homes", f"{root}: {error}", advice)]
+        if found.st_mode & 0o022:
+            advice = f"chmod go-w {root}"
+            return [Finding(Level.ERROR, "homes", f"{root}: others may write to it", advice)]
+        return [Finding(Level.OK, "homes", f"{root} is there")]
+
+
+def _octal(value: object) -> int:
+    return int(str(value), 8)
+
+
+def _entries(acl: object) -> set[str]:
+    return {entry.strip() for entry in str(acl or "").split(",") if entry.strip()}
+
+
+def build(site: Site, settings: Mapping[str, object]) -> HomeDirectory:
+    """Build the handler of one root; raises ConfigError naming the setting."""
+    return HomeDirectory(site, _params.settings(Settings, settings))
