@@ -87,6 +87,11 @@ class Lane:
         self._open_until = 0.0
         self._openings = 0
 
+    @property
+    def away(self) -> bool:
+        """Say whether the backend did not answer the last drain."""
+        return self._openings > 0
+
     def wake(self) -> None:
         """Say that there may be something due."""
         self._woken.set()

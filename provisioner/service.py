@@ -66,7 +66,7 @@ class Service:
 
     def run(self) -> None:
         """Serve until stopped."""
-        self._recover()
+        self.recover()
         threads = self._start_lanes()
         watcher = Watcher(self._spool.staging, self.wake)
         watcher.start()
@@ -87,7 +87,7 @@ class Service:
         patience: seconds without any request ending after which the rest is left for later.
         Return whether nothing was left.
         """
-        self._recover()
+        self.recover()
         threads = self._start_lanes()
         try:
             left, since = -1, time.monotonic()
@@ -168,7 +168,8 @@ class Service:
         if drained.outcomes:
             self._woken.set()
 
-    def _recover(self) -> None:
+    def recover(self) -> None:
+        """Take up what a crash interrupted: files follow the journal, paused lanes stay so."""
         self._finisher.redo()
         with self._journal.reading() as conn:
             rows = journal.lane_rows(conn)

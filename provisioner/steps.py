@@ -393,18 +393,26 @@ def again(conn: Connection, request: str) -> None:
 
 
 def stop(conn: Connection, request: str, state: str, now: float) -> None:
-    """Stop the steps of a request that are not over: `cancelled`, or `waiting` for a held one."""
+    """Stop the steps of a request that are not over: `cancelled`, or `waiting` for a held one.
+
+    Objects that no other request waits for are no longer due.
+    """
     running = ("waiting", "due")
+    mine = (step_objects.c.request == request) & step_objects.c.state.in_(running)
+    keys = list(conn.scalars(select(step_objects.c.key).where(mine).distinct()))
     conn.execute(
         update(steps)
         .where(steps.c.request == request, steps.c.state.in_(running))
         .values(state=state, ended=now if state in OVER else None)
     )
-    conn.execute(
-        update(step_objects)
-        .where(step_objects.c.request == request, step_objects.c.state.in_(running))
-        .values(state=state)
+    conn.execute(update(step_objects).where(mine).values(state=state))
+    awaited = (
+        select(step_objects.c.key)
+        .where(step_objects.c.key == objects.c.key, step_objects.c.state == "due")
+        .exists()
     )
+    for part in journal.chunks(keys):
+        conn.execute(update(objects).where(objects.c.key.in_(part), ~awaited).values(due=None))
 
 
 def begin_unrouted(conn: Connection, request: str, now: float) -> None:

@@ -108,7 +108,7 @@ def wire(lds: Backend) -> Wire:
 
 
 def through(lds: Backend, wire: Wire) -> Directory:
-    return connected(lds, servers=[f"ldap://127.0.0.1:{wire.port}"], tls="none", timeout=1)
+    return connected(lds, servers=[f"ldaps://127.0.0.1:{wire.port}"], timeout=1)
 
 
 def test_a_write_without_an_answer_is_unknown_and_may_have_happened(

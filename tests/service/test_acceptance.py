@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -47,7 +48,9 @@ class Site:
     def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a program inside the lab's namespaces."""
         enter = [str(ROOT / "deploy/lab/enter"), str(self.lab)]
-        done = subprocess.run([*enter, *argv], capture_output=True, text=True, timeout=180)
+        done = subprocess.run(
+            [*enter, *argv], capture_output=True, text=True, timeout=180, check=False
+        )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
@@ -76,7 +79,7 @@ class Site:
 
     def job(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Submit a job in the allocation's account that writes who it is."""
-        out = self.directory / "job.out"
+        out = self.directory / "out/job.out"
         out.unlink(missing_ok=True)
         conf = f"SLURM_CONF={self.lab}/etc/slurm.conf"
         batch = [
@@ -99,15 +102,16 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site() -> Iterator[Site]:
     """Give a site and a name that exists nowhere."""
-    directory = tmp_path_factory.mktemp("acceptance")
-    for parent in (directory, *directory.parents[:2]):
-        parent.chmod(parent.stat().st_mode | 0o011)
-    # Where the job writes; everything else of the directory stays the service's.
-    (directory / "out").mkdir(mode=0o1777)
-    name = "u" + uuid.uuid4().hex[:8]
-    yield Site(Path(os.environ["PROVISIONER_LAB"]), directory, name)
+    # Not below pytest's own directory, which nobody else may pass: the job writes here.
+    with tempfile.TemporaryDirectory(prefix="provisioner-") as made:
+        directory = Path(made)
+        directory.chmod(0o711)
+        (directory / "out").mkdir()
+        (directory / "out").chmod(0o1777)
+        name = "u" + uuid.uuid4().hex[:8]
+        yield Site(Path(os.environ["PROVISIONER_LAB"]), directory, name)
 
 
 def allocation(site: Site, verb: str = "provision") -> str:
@@ -139,7 +143,7 @@ def test_a_person_who_exists_nowhere_gets_everything_and_runs_a_job(site: Site) 
     site.as_user("touch", f"{fileset}/result")
 
     site.job()
-    out = site.directory / "job.out"
+    out = site.directory / "out/job.out"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (out.exists() and out.read_text()):
         time.sleep(0.2)
