@@ -262,11 +262,26 @@ def find(conn: Connection, name: str) -> list[Record]:
     return [Record(*row) for row in rows]
 
 
-def newest(conn: Connection, digest: str, since: float) -> Record | None:
-    """Return the newest request with these bytes that was accepted since a time."""
+def events_after(conn: Connection, seq: int) -> list[tuple[int, str, str, str]]:
+    """List what happened to requests after an event: (number, request, kind, text)."""
+    rows = conn.execute(
+        select(events.c.seq, events.c.request, events.c.kind, events.c.text)
+        .where(events.c.seq > seq, events.c.request.is_not(None))
+        .order_by(events.c.seq)
+    )
+    return [(row.seq, row.request, row.kind, row.text) for row in rows]
+
+
+def last_event(conn: Connection) -> int:
+    """Return the number of the last event; 0 where there is none."""
+    return int(conn.scalar(select(func.max(events.c.seq))) or 0)
+
+
+def newest(conn: Connection, name: str, since: str) -> Record | None:
+    """Return the newest request whose file bore a name; since: the beginning of a ULID."""
     row = conn.execute(
         select(requests)
-        .where(requests.c.digest == digest, requests.c.accepted >= since)
+        .where(requests.c.name == name, requests.c.id >= since)
         .order_by(requests.c.id.desc())
         .limit(1)
     ).first()

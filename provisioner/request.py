@@ -131,7 +131,8 @@ def _problem(detail: Any, document: Document, model: type[BaseModel]) -> Problem
         options = [part.strip(" '") for part in str(detail["ctx"]["expected"]).split(",")]
         close = get_close_matches(str(value), options, 1, 0.4)
         nearest_value = close[0] if close else ""
-    shown = f"{value!r}: " if isinstance(value, str) and len(value) < 80 else ""
+    named = not isinstance(value, str) or len(value) >= 80 or message.startswith(repr(value))
+    shown = "" if named else f"{value!r}: "
     return Problem(line, key, shown + message, _expected(model, path), nearest_value)
 
 

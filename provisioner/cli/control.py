@@ -6,30 +6,42 @@ from collections.abc import Callable
 
 import typer
 
-from provisioner.cli import site
-from provisioner.documents import dump
-from provisioner.drop import drop
+from provisioner.cli import submitting
+
+_OF_REQUESTS = {
+    "retry": "Try a request that failed once more; one that waits is tried at once.",
+    "cancel": "Stop a request; what it already made stays.",
+    "hold": "Keep a request from going on.",
+    "release": "Let a held request go on.",
+}
+_OF_LANES = {
+    "pause": "Stop a lane after the batch that is under way.",
+    "unpause": "Let a paused lane go on.",
+}
+
+_REASON = typer.Option("", help="why, for those who look later")
+_WAIT = typer.Option(False, "--wait", help="wait until the service has done it")
+_TIMEOUT = typer.Option(60.0, help="with --wait: seconds")
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    for verb, text in (
-        ("retry", "Try a request that failed once more; one that waits is tried at once."),
-        ("cancel", "Stop a request; what it already made stays."),
-        ("hold", "Keep a request from going on."),
-        ("release", "Let a held request go on."),
-    ):
+    for verb, text in _OF_REQUESTS.items():
         app.command(verb, help=text)(_of_request(verb))
-    app.command("pause", help="Stop a lane after the batch that is under way.")(_of_lane("pause"))
-    app.command("unpause", help="Let a paused lane go on.")(_of_lane("unpause"))
+    for verb, text in _OF_LANES.items():
+        app.command(verb, help=text)(_of_lane(verb))
 
 
 def _of_request(verb: str) -> Callable[..., None]:
     def command(
-        name: str = typer.Argument(..., metavar="ID", help="as `provisioner queue` prints it"),
-        reason: str = typer.Option("", help="why, for those who look later"),
+        name: str = typer.Argument(
+            ..., metavar="ID", help="its id, the beginning of one, or its writer's own"
+        ),
+        reason: str = _REASON,
+        wait: bool = _WAIT,
+        timeout: float = _TIMEOUT,
     ) -> None:
-        _drop(f"request.{verb}", "request", name, reason)
+        _drop(f"request.{verb}", {"request": name}, reason, timeout if wait else None)
 
     return command
 
@@ -37,17 +49,20 @@ def _of_request(verb: str) -> Callable[..., None]:
 def _of_lane(verb: str) -> Callable[..., None]:
     def command(
         name: str = typer.Argument(..., metavar="LANE", help="as `provisioner queue` prints it"),
-        reason: str = typer.Option("", help="why, for those who look later"),
+        reason: str = _REASON,
+        wait: bool = _WAIT,
+        timeout: float = _TIMEOUT,
     ) -> None:
-        _drop(f"lane.{verb}", "lane", name, reason)
+        _drop(f"lane.{verb}", {"lane": name}, reason, timeout if wait else None)
 
     return command
 
 
-def _drop(action: str, key: str, name: str, reason: str) -> None:
-    request = {"provisioner": 1, "action": action, key: name}
+def _drop(action: str, target: dict[str, str], reason: str, timeout: float | None) -> None:
+    from provisioner.documents import dump
+
+    request: dict[str, str | int] = {"provisioner": 1, "action": action, **target}
     if reason:
         request["reason"] = reason
-    staging = site.config().spool / "staging"
     verb = action.partition(".")[2]
-    print(f"dropped as {drop(staging, f'{verb}.yaml', dump(request).encode())}")
+    submitting.send(f"{verb}.yaml", dump(request).encode(), timeout)

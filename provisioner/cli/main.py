@@ -40,9 +40,8 @@ def _options(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
-    arguments = _take_config(list(sys.argv[1:] if argv is None else argv))
     try:
-        app(arguments, standalone_mode=True)
+        app(_take_config(list(sys.argv[1:] if argv is None else argv)), standalone_mode=True)
     except ConfigError as error:
         _end(error, Exit.CONFIG)
     except InvalidRequest as error:
@@ -51,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         _end(error, Exit.AWAY)
     except Fault as error:
         _end(error, Exit.FAILED)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _end(Fault(f"{error.filename or 'the system'}: {error.strerror}"), Exit.FAILED)
 
 
 def _take_config(arguments: list[str]) -> list[str]:
@@ -59,11 +62,17 @@ def _take_config(arguments: list[str]) -> list[str]:
     words = iter(arguments)
     for word in words:
         if word == "--config":
-            os.environ["PROVISIONER_CONFIG"] = next(words, "")
+            file = next(words, "")
+            if not file:
+                print("provisioner: --config needs a FILE", file=sys.stderr)
+                sys.exit(Exit.USAGE)
+            os.environ["PROVISIONER_CONFIG"] = file
         elif word.startswith("--config="):
             os.environ["PROVISIONER_CONFIG"] = word.removeprefix("--config=")
         else:
             rest.append(word)
+        if word == "--":
+            rest += words
     return rest
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import typer
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
-from provisioner.contract import InvalidRequest
+from provisioner.contract import ConfigError, InvalidRequest
 
 JSON = typer.Option(False, "--json", help="for programs")
 config_app = typer.Typer(no_args_is_help=True, help="Check the configuration, or print one.")
@@ -51,8 +50,16 @@ def queue(as_json: bool = JSON) -> None:
                     for name in sorted({*due, *lanes})
                 },
                 "requests": [
-                    {"id": r.id, "state": r.state, "action": r.action, "subject": r.subject}
-                    | {"waiting_for": waiting[r.id]}
+                    {
+                        "id": r.id,
+                        "file": r.name,
+                        "writer": r.writer,
+                        "state": r.state,
+                        "action": r.action,
+                        "subject": r.subject,
+                        "accepted": r.accepted,
+                        "waiting_for": waiting[r.id],
+                    }
                     for r in records
                 ],
             }
@@ -110,62 +117,22 @@ def show(name: str = typer.Argument(..., metavar="ID"), as_json: bool = JSON) ->
     print(results.render(result), end="")
 
 
-def status(subject: str = typer.Argument(..., metavar="user:NAME"), as_json: bool = JSON) -> None:
-    """Ask every backend what it has of a subject, side by side with what is wanted."""
-    from provisioner import planning
+def status(
+    subject: str = typer.Argument(
+        ..., metavar="SUBJECT", help="user:NAME, project:CODE or allocation:ID"
+    ),
+    as_json: bool = JSON,
+) -> None:
+    """Ask every backend what it has of a subject, side by side, with what is missing."""
+    from provisioner.cli import standing
 
-    found = planning.standing(site.system(), subject)
+    found = standing.of(site.system(), subject)
     if as_json:
-        site.print_json(
-            [
-                {
-                    "object": one.key,
-                    "handler": one.instance,
-                    "claims": [
-                        {"by": c.claimant, "suspended": c.suspended, "want": c.want}
-                        for c in one.claims
-                    ],
-                    "state": one.state,
-                    "missing": list(one.missing),
-                    "error": one.error,
-                }
-                for one in found
-            ]
-        )
-    elif not found:
-        print(f"nothing is claimed for {subject}")
+        site.print_json([standing.plain(one) for one in found])
     else:
-        _print_standing(found)
+        standing.show(subject, found)
     if any(one.error or one.missing for one in found):
         raise typer.Exit(Exit.FAILED)
-
-
-def _print_standing(found: list[Any]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE)
-    for column in ("object", "wanted by", "the backend says", "missing"):
-        table.add_column(column, overflow="fold")
-    for one in found:
-        by = ", ".join(c.claimant + (" (suspended)" if c.suspended else "") for c in one.claims)
-        state = one.state or {}
-        said = "\n".join(_told(state))
-        missing = one.error["message"] if one.error else "; ".join(one.missing)
-        table.add_row(one.key, by or "nobody", said, missing or "nothing", end_section=True)
-    Console(markup=False, highlight=False).print(table)
-
-
-def _told(state: Mapping[str, Any], lead: str = "") -> list[str]:
-    """Write a state a line a value, leaving out what is empty."""
-    lines: list[str] = []
-    for name, value in state.items():
-        if isinstance(value, dict):
-            lines += _told(value, f"{lead}{name}.")
-        elif value not in (None, "", []):
-            lines.append(f"{lead}{name}: {value}")
-    return lines
 
 
 def handlers(as_json: bool = JSON) -> None:
@@ -196,12 +163,19 @@ def schema() -> None:
 
 
 @config_app.command("check")
-def config_check() -> None:
+def config_check(as_json: bool = JSON) -> None:
     """Check the configuration: format, handlers' settings, resources and routes."""
-    from provisioner import config as configuration
-
-    site.system()
-    print(f"{configuration.find()} is right")
+    try:
+        site.system()
+    except ConfigError as error:
+        if not as_json:
+            raise
+        site.print_json({"right": False, "problem": error.message, "advice": error.advice})
+        raise typer.Exit(Exit.CONFIG) from None
+    if as_json:
+        site.print_json({"right": True})
+    else:
+        print(f"{site.path()} is right")
 
 
 @config_app.command("example")

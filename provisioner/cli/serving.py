@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import signal
-from importlib.metadata import entry_points
+import sys
 from pathlib import Path
 
 import typer
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
-from provisioner.contract import ConfigError, Fault, Finding, Level
+from provisioner.contract import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -42,13 +42,10 @@ def run(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="say more"),
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
+    from provisioner.cli.progress import following
     from provisioner.service import Service
 
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
-    logging.getLogger("watchdog").setLevel(logging.WARNING)
+    _log_to_stderr(logging.DEBUG if verbose else logging.WARNING if drain else logging.INFO)
     system = site.system()
     spool = site.spool(system.config)
     spool.lock()
@@ -58,7 +55,8 @@ def run(
     if not drain:
         service.run()
         return
-    empty = service.drain(patience)
+    with following(system.config.journal):
+        empty = service.drain(patience)
     counts = service.counts()
     print("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "nothing")
     if not empty:
@@ -66,8 +64,17 @@ def run(
     raise typer.Exit(Exit.OK if empty else Exit.AWAY)
 
 
+def _log_to_stderr(level: int) -> None:
+    # The supervisor of a service writes the time itself.
+    by_hand = sys.stderr.isatty()
+    logging.basicConfig(level=level, format=f"{'%(asctime)s ' * by_hand}%(levelname)s %(message)s")
+    logging.getLogger("watchdog").setLevel(logging.WARNING)
+
+
 def sandbox(directory: Path = typer.Argument(..., help="a new directory")) -> None:
     """Make a whole site below a directory, with emulated backends, without root."""
+    from importlib.metadata import entry_points
+
     for point in entry_points(group="provisioner.sandbox"):
         print(point.load()(directory))
         return
@@ -76,60 +83,6 @@ def sandbox(directory: Path = typer.Argument(..., help="a new directory")) -> No
 
 def doctor(as_json: bool = typer.Option(False, "--json", help="for programs")) -> None:
     """Check every backend, directory, permission and secret."""
-    findings = _findings()
-    if as_json:
-        site.print_json([vars_of(finding) for finding in findings])
-    else:
-        for finding in findings:
-            print(f"{finding.level.value:8}{finding.subject}: {finding.message}")
-            if finding.advice and finding.level is not Level.OK:
-                print(f"        what to do: {finding.advice}")
-    if any(finding.level is Level.ERROR for finding in findings):
-        raise typer.Exit(Exit.FAILED)
+    from provisioner.cli import doctor as checks
 
-
-def vars_of(finding: Finding) -> dict[str, str]:
-    """Make a finding plain data."""
-    return {
-        "level": finding.level.value,
-        "subject": finding.subject,
-        "message": finding.message,
-        "advice": finding.advice,
-    }
-
-
-def _findings() -> list[Finding]:
-    from provisioner.journal import Journal
-    from provisioner.wiring import build
-
-    settings = site.config()
-    found = []
-    try:
-        site.spool(settings).close()
-        found.append(Finding(Level.OK, "spool", str(settings.spool)))
-    except Fault as fault:
-        found.append(Finding(Level.ERROR, "spool", fault.message, fault.advice))
-    try:
-        Journal.open(settings.journal).close()
-        found.append(Finding(Level.OK, "journal", str(settings.journal)))
-    except Fault as fault:
-        found.append(Finding(Level.ERROR, "journal", fault.message, fault.advice))
-    for name, path in settings.secrets.items():
-        found.append(_secret(name, path))
-    for name, handler in build(settings).handlers.items():
-        for one in handler.check():
-            subject = one.subject if one.subject.startswith(name) else f"{name}: {one.subject}"
-            found.append(Finding(one.level, subject, one.message, one.advice))
-    return found
-
-
-def _secret(name: str, path: Path) -> Finding:
-    subject = f"secret {name}"
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        advice = f"put the secret into {path}, mode 0600"
-        return Finding(Level.ERROR, subject, f"{path}: {error.strerror}", advice)
-    if mode & 0o077:
-        return Finding(Level.ERROR, subject, f"{path} is open to others", f"chmod 600 {path}")
-    return Finding(Level.OK, subject, str(path))
+    checks.run(as_json=as_json)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
-from provisioner.contract import Unavailable
-from provisioner.documents import InvalidDocument
-from provisioner.request import parse_request
+
+if TYPE_CHECKING:
+    from provisioner.documents import Problem
+    from provisioner.planning import PlannedObject
+
+_FILE = typer.Argument(..., help="the request; - for standard input")
+_JSON = typer.Option(False, "--json", help="for programs")
 
 
 def register(app: typer.Typer) -> None:
@@ -32,59 +36,37 @@ def _read(path: Path) -> bytes:
 
 
 def submit(
-    file: Path = typer.Argument(..., help="the request; - for standard input"),
+    file: Path = _FILE,
     wait: bool = typer.Option(False, "--wait", help="wait for the outcome, and show the steps"),
     timeout: float = typer.Option(600.0, help="with --wait: seconds"),
 ) -> None:
     """Put a request into staging, whole and on disk."""
-    from provisioner.drop import drop
-
-    settings = site.config()
     body = _read(file)
     name = file.name if file.suffix in (".yaml", ".yml", ".json") else "request.yaml"
-    dropped = drop(settings.spool / "staging", name, body)
+    send(name.lstrip(".") or "request.yaml", body, timeout if wait else None)
+
+
+def send(name: str, body: bytes, timeout: float | None) -> None:
+    """Drop a request; follow it to its outcome for `timeout` seconds, or not at all where None."""
+    from provisioner import ulid
+    from provisioner.drop import drop
+
+    since = ulid.new()[:10]  # to the millisecond
+    staging = site.staging()
+    dropped = drop(staging, name, body)
     print(f"dropped as {dropped}")
-    if wait:
-        raise typer.Exit(_wait(settings, body, time.time(), timeout))
+    if timeout is not None:
+        from provisioner.cli.progress import wait_for
+
+        raise typer.Exit(wait_for(staging / dropped, since, timeout))
 
 
-def _wait(settings: Any, body: bytes, since: float, timeout: float) -> Exit:
-    """Follow a request through the journal until it has its outcome."""
-    import hashlib
-
-    from provisioner import journal
-
-    digest = hashlib.sha256(body).hexdigest()
-    book = journal.Journal.open(settings.journal)
-    shown: dict[str, str] = {}
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        with book.reading() as conn:
-            record = journal.newest(conn, digest, since - 1)
-            listed = journal.steps_of(conn, [record.id])[record.id] if record else []
-        for step in listed:
-            if shown.get(step.name) != step.state:
-                shown[step.name] = step.state
-                print(f"  {step.name:20} {step.state}")
-        if record is not None and record.state in journal.ENDED:
-            print(f"{record.id} {record.state}")
-            for problem in record.problems or ():
-                print(f"  {problem['message']}")
-            return Exit.OK if record.state in ("done", "superseded") else Exit.FAILED
-        time.sleep(0.1)
-    raise Unavailable(
-        f"no outcome within {timeout:g} s", advice="is `provisioner run` running? see the queue"
-    )
-
-
-def check(
-    file: Path = typer.Argument(..., help="the request; - for standard input"),
-    as_json: bool = typer.Option(False, "--json", help="for programs"),
-) -> None:
+def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
     """Check a request without sending it: format, route and every handler's parameters."""
     problems = _problems(_read(file))
     if as_json:
-        site.print_json([{"line": p.line, "key": p.key, "problem": str(p)} for p in problems])
+        keys = ("line", "key", "message", "expected", "nearest")
+        site.print_json([{key: getattr(p, key) for key in keys} for p in problems])
     else:
         for problem in problems:
             print(problem)
@@ -94,9 +76,11 @@ def check(
         raise typer.Exit(Exit.INVALID)
 
 
-def _problems(body: bytes) -> tuple[Any, ...]:
-    from provisioner.contract import Fault
+def _problems(body: bytes) -> tuple[Problem, ...]:
+    from provisioner.contract import ConfigError, Fault
+    from provisioner.documents import InvalidDocument
     from provisioner.intake import problem_of
+    from provisioner.request import parse_request
     from provisioner.verbs import VERBS
 
     try:
@@ -105,34 +89,46 @@ def _problems(body: bytes) -> tuple[Any, ...]:
             site.system().router.route(request)
     except InvalidDocument as error:
         return error.problems
+    except ConfigError:
+        raise
     except Fault as error:
         return (problem_of(error),)
     return ()
 
 
-def plan(
-    file: Path = typer.Argument(..., help="the request; - for standard input"),
-    as_json: bool = typer.Option(False, "--json", help="for programs"),
-) -> None:
+def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
     """Say what a request would change now, step by step; writes nothing."""
     from provisioner import planning
+    from provisioner.request import parse_request
 
     request = parse_request(_read(file))
     found = planning.plan(site.system(), request)
     if as_json:
         site.print_json(planning.plain(found))
-        return
-    print(f"{request.action} {request.subject}")
-    for step in found:
-        print(f"  {step.name} ({step.instance})")
-        for one in step.objects:
-            for line in _lines(one):
-                print(f"    {one.key}: {line}")
+    else:
+        print(f"{request.action} {request.subject}")
+        for step in found:
+            print(f"  {step.name} ({step.instance})")
+            for one in step.objects:
+                for line in _lines(one):
+                    print(f"    {one.key}: {line}")
+    errors = {one.error["type"] for step in found for one in step.objects if one.error}
+    if errors - {"NotReady", "Unavailable"}:
+        raise typer.Exit(Exit.FAILED)
+    if "Unavailable" in errors:
+        raise typer.Exit(Exit.AWAY)
 
 
-def _lines(one: Any) -> list[str]:
+def _lines(one: PlannedObject) -> list[str]:
     if one.known_after:
         return [f"known after {', '.join(one.known_after)}"]
     if one.error:
-        return [f"{one.error['type']}: {one.error['message']}"]
+        return _told(one.error)
     return list(one.changes) or ["already so"]
+
+
+def _told(error: Mapping[str, str]) -> list[str]:
+    if error["type"] == "NotReady":
+        return [f"will wait: {error['message']}"]
+    lines = [f"{error['type']}: {error['message']}"]
+    return [*lines, f"what to do: {error['advice']}"] if error.get("advice") else lines

@@ -1,0 +1,242 @@
+"""Requests as they go on, told line by line while somebody watches.
+
+Promises: every step is told once when it is over, every request once when it has its outcome; on a
+terminal in colour above a bar, elsewhere as plain lines. Only the journal is read, so what is
+told is durable. Leaves out: what the service logs.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provisioner.cli import site
+from provisioner.cli.exits import Exit
+from provisioner.contract import ConfigError, Unavailable
+
+if TYPE_CHECKING:
+    from provisioner.journal import Journal, Record, StepRecord
+
+Say = Callable[[str, str], None]
+"""Tell one line: (line, state), the state gives its colour."""
+
+POLL = 0.1
+"""Seconds between two looks into the journal."""
+
+FOLLOWED = 50
+"""Requests whose steps are told; of a crowd only the outcomes are."""
+
+_COLOURS = {"done": "green", "failed": "red", "refused": "red", "cancelled": "yellow"}
+_EXITS = {"done": Exit.OK, "superseded": Exit.OK, "refused": Exit.INVALID}
+_OVER = ("done", "failed", "skipped", "cancelled")
+
+
+class Follower:
+    """Tells what happened since it was made, each time it is asked to look."""
+
+    def __init__(self, journal: Journal, say: Say) -> None:
+        """journal: opened for this follower alone; say: told each line."""
+        self._journal = journal
+        self._say = say
+        self._told: set[tuple[str, str]] = set()
+        self._names: dict[str, str] = {}
+        self.ended = 0
+        with journal.reading() as conn:
+            from provisioner.journal import OPEN, in_states, last_event
+
+            self._seq = last_event(conn)
+            self._open = {record.id for record in in_states(conn, OPEN)}
+
+    @property
+    def seen(self) -> int:
+        """Count the requests that were open, ended or new while this looked."""
+        return len(self._open) + self.ended
+
+    def look(self) -> None:
+        """Tell what is new."""
+        from provisioner import journal
+
+        with self._journal.reading() as conn:
+            events = journal.events_after(conn, self._seq)
+            self._seq = events[-1][0] if events else self._seq
+            ended = {who: kind for _, who, kind, _ in events if kind in journal.ENDED}
+            self._open |= {who for _, who, _, _ in events}
+            followed = sorted(self._open)[:FOLLOWED]
+            steps = journal.steps_of(conn, followed)
+            records = journal.load(conn, {*followed, *ended} - self._names.keys())
+        self._names |= {record.id: record.name for record in records.values()}
+        for who in followed:
+            for step in steps[who]:
+                if step.state in _OVER and (who, step.name) not in self._told:
+                    self._told.add((who, step.name))
+                    self._say(f"{self._names[who]:24} {told(step)}", step.state)
+        for who, state in ended.items():
+            self._say(f"{self._names[who]:24} {state}", state)
+        self.ended += len(ended)
+        self._open -= ended.keys()
+
+
+def told(step: StepRecord) -> str:
+    """Say in a line what became of a step."""
+    changes = [text for part in step.objects for text in part.changed]
+    error = step.error or next((part.error for part in step.objects if part.error), None)
+    if error is not None:
+        return f"{step.name}: {step.state}: {error['message']}"
+    if step.state != "done":
+        return f"{step.name}: {step.state}"
+    if not changes:
+        return f"{step.name}: already so"
+    more = f", and {len(changes) - 1} more" if len(changes) > 1 else ""
+    return f"{step.name}: {changes[0]}{more}"
+
+
+@contextmanager
+def following(path: Path) -> Iterator[None]:
+    """Tell on standard output what happens in a journal while the block runs."""
+    from provisioner.journal import Journal
+
+    book = Journal.open(path)
+    over = threading.Event()
+    with _screen() as (say, advance):
+        follower = Follower(book, say)
+
+        def watch() -> None:
+            while not over.wait(POLL):
+                follower.look()
+                advance(follower.ended, follower.seen)
+
+        thread = threading.Thread(target=watch, name="progress")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            follower.look()
+            book.close()
+
+
+@contextmanager
+def _screen() -> Iterator[tuple[Say, Callable[[int, int], None]]]:
+    """Give what tells a line, and what moves a bar: on a terminal; elsewhere there is no bar."""
+    if not sys.stdout.isatty():
+        yield lambda line, _: print(line, flush=True), lambda done, of: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+    from rich.text import Text
+
+    columns = (BarColumn(), MofNCompleteColumn(), "requests", TimeElapsedColumn())
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def say(line: str, state: str) -> None:
+            progress.console.print(Text(line, _COLOURS.get(state, "")))
+
+        yield say, lambda done, of: progress.update(task, completed=done, total=of or None)
+
+
+def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
+    """Tell a dropped request's steps until it has its outcome, and return what that means.
+
+    dropped: the file in staging; since: the beginning of a ULID made before; timeout: seconds.
+    Raises Unavailable when the outcome does not come in time.
+    """
+    from provisioner.journal import Journal
+
+    settings = site.config()
+    try:
+        book = Journal.open(settings.journal)
+    except (ConfigError, PermissionError):
+        return _wait_for_receipt(settings.spool, dropped, since, timeout)
+    try:
+        return _wait_for_record(book, dropped, since, timeout)
+    finally:
+        book.close()
+
+
+def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -> Exit:
+    from provisioner import journal
+    from provisioner.requestfile import label
+
+    shown: set[str] = set()
+    with _screen() as (say, _):
+        for _ in _until(dropped, timeout):
+            with book.reading() as conn:
+                record = journal.newest(conn, label(dropped.name), since)
+                steps = journal.steps_of(conn, [record.id])[record.id] if record else []
+            for step in steps:
+                if step.state in _OVER and step.name not in shown:
+                    shown.add(step.name)
+                    say(f"  {told(step)}", step.state)
+            if record is not None and record.state in journal.ENDED:
+                return _outcome(record, say)
+    raise _late(dropped, timeout)
+
+
+def _outcome(record: Record, say: Say) -> Exit:
+    for problem in record.problems or ():
+        from provisioner.documents import Problem
+
+        say(f"  {Problem(**{'line': None, 'key': '', **problem})}", record.state)
+    say(f"{record.state}: provisioner show {record.id}", record.state)
+    return _EXITS.get(record.state, Exit.FAILED)
+
+
+def _wait_for_receipt(spool: Path, dropped: Path, since: str, timeout: float) -> Exit:
+    """Wait as one who may not read the journal: by the receipts that are for them."""
+    from provisioner.documents import parse
+    from provisioner.journal import ENDED
+    from provisioner.requestfile import label
+
+    found = spool / "receipts" / _me()
+    for _ in _until(dropped, timeout):
+        for file in found.glob("*.yaml") if found.is_dir() else ():
+            receipt = parse(file.read_bytes()).value
+            if receipt["id"] < since or receipt["request"] != label(dropped.name):
+                continue
+            if receipt["state"] in ENDED:
+                for problem in receipt["problems"] or ():
+                    print(f"  {problem['message']}")
+                print(f"{receipt['state']}: {file}")
+                return _EXITS.get(receipt["state"], Exit.FAILED)
+    raise _late(dropped, timeout)
+
+
+def _me() -> str:
+    import os
+    import pwd
+
+    from provisioner.receipts import safe
+
+    return safe(pwd.getpwuid(os.geteuid()).pw_name)
+
+
+def _until(dropped: Path, timeout: float) -> Iterator[None]:
+    """Give a turn every `POLL` seconds; say so when nobody takes the file."""
+    began = time.monotonic()
+    warned = False
+    while time.monotonic() - began < timeout:
+        yield
+        time.sleep(POLL)
+        if not warned and time.monotonic() - began > 3 and _lies(dropped):
+            warned = True
+            print("nobody has taken it yet: is `provisioner run` running?", file=sys.stderr)
+
+
+def _lies(dropped: Path) -> bool:
+    try:
+        return dropped.exists()
+    except PermissionError:
+        return False
+
+
+def _late(dropped: Path, timeout: float) -> Unavailable:
+    return Unavailable(
+        f"no outcome of {dropped.name} within {timeout:g} s",
+        advice="is `provisioner run` running? `provisioner queue` says what is waited for",
+    )

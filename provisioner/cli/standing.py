@@ -1,0 +1,193 @@
+"""What every backend says of one subject: `provisioner status`.
+
+Promises: what several backends say of the same thing stands in one line, so that a difference is
+seen; a person whom nobody claims is looked for all the same. Leaves out: mending anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from provisioner import planning
+from provisioner.contract import Claim, Fault, InvalidRequest, Json, Key, Scalar, State
+from provisioner.request import parse_request
+from provisioner.wiring import System
+
+_HIDDEN = ("present", "mark", "note", "dn", "control")
+"""Facts that say nothing to a person; `--json` has them."""
+
+_WIDTH = 140
+"""Columns where there is no terminal to say how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One object: who wants it, what its backend says, what is missing."""
+
+    key: Key
+    instance: str
+    claims: tuple[Claim, ...]
+    state: State | None
+    outputs: Mapping[str, Scalar]
+    missing: tuple[str, ...]
+    error: Mapping[str, str] | None
+
+
+def of(system: System, subject: str) -> list[Found]:
+    """Ask every backend for a subject's objects.
+
+    Raises InvalidRequest for what is no subject.
+    """
+    kind, _, name = subject.partition(":")
+    if kind not in ("user", "project", "allocation") or not name:
+        raise InvalidRequest(
+            f"{subject!r} is no subject", expected="user:NAME, project:CODE or allocation:ID"
+        )
+    standing = planning.standing(system, subject)
+    if not standing and kind == "user":
+        return _unclaimed(system, name)
+    return [
+        Found(
+            one.key,
+            one.instance,
+            one.claims,
+            one.state,
+            _outputs(system, one.instance, one.state),
+            one.missing,
+            one.error,
+        )
+        for one in standing
+    ]
+
+
+def _unclaimed(system: System, name: str) -> list[Found]:
+    """Look for a person whom nobody claims where `user.provision` would make them."""
+    body = {"provisioner": "1", "action": "user.provision", "user": {"name": name}}
+    from provisioner.documents import dump
+
+    request = parse_request(dump(body).encode())
+    return [
+        Found(
+            one.key,
+            step.instance,
+            (),
+            one.state,
+            _outputs(system, step.instance, one.state),
+            (),
+            None if one.error is None or one.error["type"] == "NotReady" else one.error,
+        )
+        for step in planning.plan(system, request)
+        for one in step.objects
+    ]
+
+
+def _outputs(system: System, instance: str, state: State | None) -> Mapping[str, Scalar]:
+    try:
+        return system.outputs_of(instance, state) if state is not None else {}
+    except (Fault, KeyError):  # a state that is there in part has no outputs yet
+        return {}
+
+
+def plain(one: Found) -> dict[str, Any]:
+    """Make it plain data, for `--json`."""
+    return {
+        "object": one.key,
+        "handler": one.instance,
+        "claims": [
+            {"by": c.claimant, "suspended": c.suspended, "want": c.want} for c in one.claims
+        ],
+        "state": one.state,
+        "missing": list(one.missing),
+        "error": one.error,
+    }
+
+
+def show(subject: str, found: Sequence[Found]) -> None:
+    """Print two tables: facts side by side, and object by object."""
+    if not found:
+        print(f"nothing is claimed for {subject}")
+        return
+    if not any(one.claims for one in found):
+        print(f"nothing is claimed for {subject}; what the backends say all the same:")
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH)
+    shared = shared_facts(found)
+    if shared:
+        console.print(_side_by_side(shared))
+    console.print(_one_by_one(found, {fact for fact, _ in shared}))
+
+
+def shared_facts(found: Sequence[Found]) -> list[tuple[str, Mapping[Key, str]]]:
+    """List the facts that more than one object of the subject's own has: (fact, key -> value)."""
+    facts: dict[str, dict[Key, str]] = {}
+    for one in found:
+        if len(one.key.split("/")) > 3:  # a membership: its names are others'
+            continue
+        for fact, value in one.outputs.items():
+            if value not in (None, "") and fact not in _HIDDEN:
+                facts.setdefault("uid" if fact == "id" else fact, {})[one.key] = str(value)
+    return [(fact, values) for fact, values in facts.items() if len(values) > 1]
+
+
+def _side_by_side(shared: Sequence[tuple[str, Mapping[Key, str]]]) -> Table:
+    keys = list(dict.fromkeys(key for _, values in shared for key in values))
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column("")
+    for key in keys:
+        table.add_column(key.partition("/")[0], overflow="fold")
+    table.add_column("")
+    for fact, values in shared:
+        differs = "" if len(set(values.values())) == 1 else "differ"
+        table.add_row(fact, *(values.get(key, "-") for key in keys), differs)
+    return table
+
+
+def _one_by_one(found: Sequence[Found], shown: set[str]) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for column in ("object", "wanted by", "the backend says", "missing"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        claims = (c.claimant + (" (suspended)" if c.suspended else "") for c in one.claims)
+        table.add_row(one.key, "\n".join(claims) or "nobody", says(one.state, shown), _missing(one))
+    return table
+
+
+def says(state: State | None, shown: set[str]) -> str:
+    """Put a state into a few words, without what is shown elsewhere."""
+    if state is None:
+        return "not asked: known after another step"
+    if not state.get("present"):
+        return "not there"
+    hidden = {*_HIDDEN, *shown, *(("id",) if "uid" in shown else ())}
+    facts = [f"{name} {_text(value)}" for name, value in _flat(state) if name not in hidden]
+    return ", ".join(facts) or "there"
+
+
+def _flat(state: Mapping[str, Json]) -> list[tuple[str, Json]]:
+    """List facts without empty ones; those of a mapping by their own names."""
+    facts: list[tuple[str, Json]] = []
+    for name, value in state.items():
+        if isinstance(value, Mapping):
+            facts += _flat(value)
+        elif value not in (None, "", [], False):
+            facts.append((name, value))
+    return facts
+
+
+def _text(value: Json) -> str:
+    if value is True:
+        return "yes"
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _missing(one: Found) -> str:
+    if one.error is not None:
+        return one.error["message"]
+    return "; ".join(one.missing) or ("nothing" if one.claims else "")
