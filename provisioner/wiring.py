@@ -6,6 +6,7 @@ loaded. Leaves out: running anything.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,11 @@ from provisioner.routing import Router, Step
 
 HANDLERS = "provisioner.handlers"
 HOSTS = "provisioner.hosts"
-SHIPPED_TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+_PLACES = (Path(__file__).resolve().parent.parent, Path(sys.prefix, "share/provisioner"))
+SHIPPED_TEMPLATES = next(
+    (p / "templates" for p in _PLACES if (p / "templates").is_dir()), _PLACES[0]
+)
+"""A checkout's own, or where an installation puts them."""
 
 _REMEMBERED = 4096
 """Parsed requests kept for their later steps; one that is forgotten is parsed again."""

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from gpfs_site import Crash, FileSystem, Ledger
 
 from provisioner.contract import (
     Conflict,
@@ -20,6 +19,7 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
+from tests.contract.gpfs_site import Crash, FileSystem, Ledger
 
 FULL: dict[str, Any] = {
     "fileset": "cf3",

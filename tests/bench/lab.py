@@ -1,0 +1,231 @@
+"""The two figures of the lab: one new user beside a straight script, a thousand into Slurm.
+
+Run inside the lab, as root: deploy/lab/enter DIR python -m tests.bench.lab DIR. Both sides of each
+comparison run in this one process, in turn, and read back what they wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from provisioner import config as configuration
+from provisioner.contract import Claim, Fault, Handler
+from provisioner.converge import Item, converge
+from provisioner.drop import drop
+from provisioner.service import Service
+from provisioner.spool import Spool
+from provisioner.wiring import System, build
+
+ROUTES = """\
+user.provision:
+  - name: account
+    handler: ad
+    with:
+      name: "{{ user.name }}"
+      surname: "{{ user.surname }}"
+      uid: "{{ user.uid }}"
+      gid: "{{ user.gid }}"
+  - name: lds
+    handler: lds
+    with:
+      name: "{{ user.name }}"
+      sid: "{{ steps.account.output.sid }}"
+      uid: "{{ steps.account.output.uid }}"
+      gid: "{{ steps.account.output.gid }}"
+  - name: home
+    handler: homes
+    with:
+      name: "{{ user.name }}"
+      uid: "{{ steps.account.output.uid }}"
+      gid: "{{ steps.account.output.gid }}"
+  - {name: resolves, handler: names, needs: [account], with: {user: "{{ user.name }}"}}
+  - name: association
+    handler: slurm-lab
+    needs: [resolves]
+    with: {account: bench, user: "{{ user.name }}"}
+"""
+
+
+def system_in(lab: Path, root: Path) -> tuple[System, Spool]:
+    """Build a service of its own on the lab's backends."""
+    config = yaml.safe_load((lab / "provisioner.yaml").read_text())
+    config |= {
+        "service": "bench",
+        "spool": str(root / "spool"),
+        "journal": str(root / "journal.db"),
+        "routes": yaml.safe_load(ROUTES),
+        "lanes": {"nss": {"first": 0.05}},
+    }
+    path = root / "provisioner.yaml"
+    path.write_text(yaml.safe_dump(config))
+    Spool.create(root / "spool").close()
+    return build(configuration.load(path)), Spool.open(root / "spool")
+
+
+def make(handler: Handler, params: Mapping[str, object]) -> Mapping[str, Any]:
+    """Make what parameters want with a handler's own calls; return its outputs."""
+    wants = handler.claims(params)
+    items = [Item(key, (Claim("bench", want),)) for key, want in wants.items()]
+    outcome = converge(handler, items, lambda _: None)[0]
+    if outcome.fault is not None:
+        raise outcome.fault
+    assert outcome.state is not None
+    return handler.outputs(outcome.state)
+
+
+def straight(system: System, name: str, uid: int) -> float:
+    """Make a user by a straight script: the same calls one after the other, and their read-back."""
+    began = time.perf_counter()
+    handlers = system.handlers
+    who = {"name": name, "surname": name, "uid": uid, "gid": 10000}
+    account = make(handlers["ad"], who)
+    ids = {"uid": account["uid"], "gid": account["gid"]}
+    make(handlers["lds"], {"name": name, "sid": account["sid"], **ids})
+    make(handlers["homes"], {"name": name, **ids})
+    while True:
+        try:
+            make(handlers["names"], {"user": name})
+            break
+        except Fault:
+            time.sleep(0.05)
+    make(handlers["slurm-lab"], {"account": "bench", "user": name})
+    return time.perf_counter() - began
+
+
+def served(service: Service, spool: Spool, name: str, uid: int) -> float:
+    """Make a user by a request; return seconds from the drop to the file in done/."""
+    request = (
+        f"provisioner: 1\naction: user.provision\n"
+        f"user: {{name: {name}, surname: {name}, uid: {uid}, gid: 10000}}\n"
+    )
+    began = time.perf_counter()
+    drop(spool.staging, f"{name}.yaml", request.encode())
+    while time.perf_counter() - began < 60:
+        if list((spool.root / "done").glob(f"*-{name}.yaml")):
+            return time.perf_counter() - began
+        if list((spool.root / "failed").glob(f"*-{name}.yaml.result.yaml")):
+            raise SystemExit(next((spool.root / "failed").glob("*.result.yaml")).read_text())
+        time.sleep(0.002)
+    raise SystemExit(f"{name} was not done within 60 s")
+
+
+def one_user(lab: Path, pairs: int) -> None:
+    """Print how much longer a request takes than a straight script."""
+    with tempfile.TemporaryDirectory(prefix="provisioner-bench-") as where:
+        system, spool = system_in(lab, Path(where))
+        make(system.handlers["slurm-lab"], {"account": "bench", "description": "bench"})
+        service = Service(system, spool)
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        time.sleep(0.5)
+        ratios, ours, theirs = [], [], []
+        stem = "b" + uuid.uuid4().hex[:6]
+        for n in range(pairs + 1):
+            script = straight(system, f"{stem}s{n}", 60000 + 2 * n)
+            request = served(service, spool, f"{stem}r{n}", 60001 + 2 * n)
+            if n:
+                # The first pair warms connections and caches up.
+                ratios.append(request / script)
+                ours.append(request)
+                theirs.append(script)
+        service.stop()
+        thread.join()
+    print(
+        f"one new user, all backends:   {statistics.median(ours):.2f} s by request, "
+        f"{statistics.median(theirs):.2f} s by straight script, ratio "
+        f"{statistics.median(ratios):.2f}   (aim 1.2)"
+    )
+
+
+def thousand(lab: Path, number: int, singles: int) -> None:
+    """Print users a second into one Slurm account, beside one call a user."""
+    slurm = json.loads((lab / "lab.json").read_text())["slurm"]
+    environment = {"SLURM_CONF": slurm["conf"], "PATH": "/usr/bin:/bin"}
+    stem = "m" + uuid.uuid4().hex[:6]
+    with tempfile.TemporaryDirectory(prefix="provisioner-bench-") as where:
+        root = Path(where)
+        config = {
+            "service": "bench",
+            "spool": str(root / "spool"),
+            "journal": str(root / "journal.db"),
+            # The users resolve nowhere: what slurmctld holds of them is not asked.
+            "handlers": {
+                "slurm": {
+                    "use": "slurm",
+                    "cluster": slurm["cluster"],
+                    "slurm_conf": slurm["conf"],
+                    "scontrol": [],
+                }
+            },
+            "resources": {"lab": {"handlers": ["slurm"]}},
+        }
+        (root / "provisioner.yaml").write_text(yaml.safe_dump(config))
+        Spool.create(root / "spool").close()
+        system, spool = (
+            build(configuration.load(root / "provisioner.yaml")),
+            Spool.open(root / "spool"),
+        )
+        make(system.handlers["slurm"], {"account": stem, "description": "bench"})
+        sacctmgr = ["sacctmgr", "-i"]
+        began = time.perf_counter()
+        for n in range(singles):
+            argv = ["add", "user", f"{stem}s{n}", f"account={stem}", f"cluster={slurm['cluster']}"]
+            subprocess.run([*sacctmgr, *argv], env=environment, check=True, capture_output=True)
+        single = singles / (time.perf_counter() - began)
+        for n in range(number):
+            path = spool.staging / f"r{n}.yaml"
+            path.write_text(
+                f"provisioner: 1\naction: membership.add\nmembership:\n  user: {stem}u{n}\n"
+                f"  allocation: {{id: 1, resource: lab, project: {{code: {stem}}}}}\n"
+            )
+            path.chmod(0o600)
+        service = Service(system, spool)
+        began = time.perf_counter()
+        service.drain(120)
+        rate = number / (time.perf_counter() - began)
+        argv = ["sacctmgr", "-nP", "show", "assoc", f"account={stem}", "format=user"]
+        listed = subprocess.run(argv, env=environment, check=True, capture_output=True, text=True)
+        present = sum(f"{stem}u" in line for line in listed.stdout.splitlines())
+        done = len(list((root / "spool/done").glob("*-r*.yaml")))
+        names = ",".join(line for line in listed.stdout.split() if line.startswith(stem))
+        forget = [*sacctmgr, "delete", "user", "where", f"name={names}"]
+        subprocess.run(forget, env=environment, check=False, capture_output=True)
+    print(
+        f"{number} users into Slurm:       {rate:.0f} users/s by request, {single:.2f} by one call "
+        f"a user, {rate / single:.0f} times   (aim 200 and 100 times); "
+        f"{present} present, {done} files in done/"
+    )
+    if present != number:
+        raise SystemExit("not all were read back")
+
+
+def main() -> None:
+    """Print both figures beside their aims."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("lab", type=Path)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--users", type=int, default=1000)
+    parser.add_argument("--singles", type=int, default=10)
+    options = parser.parse_args()
+    if shutil.which("sacctmgr") is None:
+        sys.exit("sacctmgr is not there: deploy/lab/install")
+    one_user(options.lab, options.pairs)
+    thousand(options.lab, options.users, options.singles)
+
+
+if __name__ == "__main__":
+    main()
