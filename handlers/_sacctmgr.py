@@ -58,6 +58,11 @@ class Tools:
         rows = self._show("assoc", where, ("Cluster", *_ASSOC))
         return [(row[0], self._association(row[1:])) for row in rows]
 
+    def own_limits(self, user: str) -> dict[str, str]:
+        """Read what is set at a user's one association itself, without what it inherits."""
+        rows = self._show("assoc", ["wopi", f"user={user}"], _ASSOC)
+        return dict(self._association(rows[0]).limits) if rows else {}
+
     @staticmethod
     def _association(row: Sequence[str]) -> Association:
         account, user, _, parent, *limits = row

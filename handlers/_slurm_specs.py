@@ -100,6 +100,21 @@ def same(key: str, want: str, seen: str) -> bool:
     return want.lower() == seen.lower()
 
 
+def kept(own: Limits, seen: Limits) -> list[str]:
+    """Write what makes an association anew as it was, as arguments of `sacctmgr add`.
+
+    own: what is set at it; seen: with what it inherits. QOS of its own beside inherited ones were
+    added (`QOS+=`); a fair share of 1 is what every association has.
+    """
+    arguments = []
+    for name, value in sorted(own.items()):
+        if not value or (name == "Fairshare" and value == "1"):
+            continue
+        added = name == "QOS" and _names(value) != _names(seen.get(name, ""))
+        arguments.append(f"{name}{'+' if added else ''}={value}")
+    return arguments
+
+
 def _cleared(value: str) -> bool:
     return value in ("", "-1")
 

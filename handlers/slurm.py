@@ -15,7 +15,7 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from handlers._sacctmgr import Association, Tools
-from handlers._slurm_specs import Limits, parse_specs, same
+from handlers._slurm_specs import Limits, kept, parse_specs, same
 from provisioner.contract import (
     Change,
     Claim,
@@ -277,9 +277,7 @@ class Slurm:
         changes = []
         seen = cast(Limits, state["limits"])
         if state["uid_failed"]:
-            kept = [f"{name}={value}" for name, value in seen.items() if value]
             text = f"heal {user}: slurmctld holds a failed uid lookup"
-            data["attributes"] = kept
             changes.append(Change(key, "heal", text, 25, f"heal {user}", data))
         sets = _differing(want, seen)
         if sets:
@@ -331,7 +329,7 @@ class Slurm:
         elif verb == "remove-user":
             self._remove(account, names)
         elif verb == "heal":
-            self._heal(names[0], account, attributes)
+            self._heal(names[0], account)
         else:
             raise Permanent(f"slurm has no change {verb!r}")
 
@@ -355,17 +353,18 @@ class Slurm:
             ["delete", "user", "where", f"name={','.join(names)}", cluster, f"account={account}"]
         )
 
-    def _heal(self, user: str, account: str, attributes: Sequence[str]) -> None:
+    def _heal(self, user: str, account: str) -> None:
         """Let slurmctld look a user up again, keeping every association.
 
-        A user with this association alone is deleted and added, which is cheap and loses nothing
-        that is not written here; one with several is left as it is, and slurmctld reads all again.
+        A user with this association alone is deleted and added as it was, which is cheap; one with
+        several is left as it is, and slurmctld reads all again.
         """
         own = self._tools.associations_of([user])
         if len(own) == 1:
+            limits = kept(self._tools.own_limits(user), dict(own[0][1].limits))
             cluster = f"cluster={self._settings.cluster}"
             self._tools.write(["delete", "user", "where", f"name={user}"])
-            self._tools.write(["add", "user", user, cluster, f"account={account}", *attributes])
+            self._tools.write(["add", "user", user, cluster, f"account={account}", *limits])
         else:
             self._tools.reconfigure()
 

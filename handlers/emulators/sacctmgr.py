@@ -164,8 +164,10 @@ def _show_assoc(state: dict[str, Any], words: list[str]) -> None:
             "user": assoc["user"],
             "parentname": assoc["parent"],
             "fairshare": "1",
-            "qos": "normal",
         }
+        # `wopi`: without parent information; here the only thing inherited is the cluster's QOS.
+        if "wopi" not in words:
+            row["qos"] = "normal"
         row |= {name.lower(): value for name, value in assoc["limits"].items()}
         rows.append(row)
     _print(rows, options)

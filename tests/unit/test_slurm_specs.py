@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlers._slurm_specs import parse_specs, same
+from handlers._slurm_specs import kept, parse_specs, same
 from provisioner.contract import InvalidRequest
 
 
@@ -64,3 +64,19 @@ def test_values_are_compared_as_slurm_means_them(
     key: str, want: str, seen: str, alike: bool
 ) -> None:
     assert same(key, want, seen) is alike
+
+
+@pytest.mark.parametrize(
+    ("own", "seen", "expected"),
+    [
+        ({"MaxJobs": "3"}, {"MaxJobs": "3", "QOS": "normal"}, ["MaxJobs=3"]),
+        ({"Fairshare": "1", "QOS": ""}, {"Fairshare": "1", "QOS": "normal"}, []),
+        ({"Fairshare": "7"}, {"Fairshare": "7"}, ["Fairshare=7"]),
+        ({"QOS": "qb"}, {"QOS": "qb"}, ["QOS=qb"]),
+        ({"QOS": "qa,qb"}, {"QOS": "normal,qa,qb"}, ["QOS+=qa,qb"]),
+    ],
+)
+def test_an_association_is_made_anew_with_what_was_set_at_it(
+    own: dict[str, str], seen: dict[str, str], expected: list[str]
+) -> None:
+    assert kept(own, seen) == expected
