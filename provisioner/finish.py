@@ -7,7 +7,6 @@ Promises: everything here can be done again from the journal, so a crash before 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -32,35 +31,25 @@ PLACE = {
 
 _MOVING = ("active", "deferred", "held")
 
+_REOPENED = ("failed", *_MOVING)
+"""Where the file of an open request may still lie: it failed, and is tried again."""
+
 
 class Finisher:
-    """Puts files, results and receipts where the journal says they belong."""
+    """Puts files, results and receipts where the journal says they belong.
+
+    `settle`, `announce` and `resubmit` are for one thread.
+    """
 
     def __init__(self, spool: Spool, book: journal.Journal, *, write_results: bool = True) -> None:
         self._spool = spool
         self._journal = book
         self._write_results = write_results
-        self._turn = threading.Lock()
 
     def settle(self, ids: Collection[str]) -> None:
         """Bring the files of requests to where their states say, with result and receipt."""
         if not ids:
             return
-        # What is written last must have been read last: two threads finish requests.
-        with self._turn:
-            self._settle(ids)
-
-    def announce(self, ids: Collection[str]) -> None:
-        """Write the receipts of requests that were accepted."""
-        if not ids or not self._write_results:
-            return
-        with self._turn:
-            with self._journal.reading() as conn:
-                records = journal.load(conn, ids)
-            for record in records.values():
-                self._write_receipt(record)
-
-    def _settle(self, ids: Collection[str]) -> None:
         with self._journal.reading() as conn:
             records = journal.load(conn, ids)
             ended = [who for who, record in records.items() if record.state in journal.ENDED]
@@ -71,13 +60,25 @@ class Finisher:
             except OSError as error:
                 log.error("%s: its file could not be put in place: %s", who, error)
 
+    def announce(self, ids: Collection[str]) -> None:
+        """Write the receipts of requests that were accepted."""
+        if not ids or not self._write_results:
+            return
+        with self._journal.reading() as conn:
+            records = journal.load(conn, ids)
+        for record in records.values():
+            self._write_receipt(record)
+
     def _settle_one(self, record: journal.Record, listed: Sequence[journal.StepRecord]) -> None:
         place = PLACE[record.state]
-        if record.state in journal.ENDED and self._write_results:
+        ended = record.state in journal.ENDED
+        if ended and self._write_results:
             text = results.render(result_of(record, listed))
             self._spool.write_result(place, record.id, record.name, text)
-        for source in _MOVING:
+        for source in _MOVING if ended else _REOPENED:
             if source != place and self._spool.move(record.id, source, place, record.name):
+                if source == "failed":
+                    self._spool.discard_result("failed", record.id, record.name)
                 break
         if self._write_results:
             self._write_receipt(record)
@@ -85,14 +86,6 @@ class Finisher:
     def _write_receipt(self, record: journal.Record) -> None:
         name = record.writer_id or record.id
         receipts.write(self._spool.receipts, record.writer, name, receipt_of(record))
-
-    def reopen(self, ids: Collection[str]) -> None:
-        """Take files of ended requests up again, and their results away."""
-        with self._journal.reading() as conn:
-            records = journal.load(conn, ids)
-        for record in records.values():
-            self._spool.move(record.id, "failed", "active", record.name)
-            self._spool.discard_result("failed", record.id, record.name)
 
     def resubmit(self, ulid: str) -> None:
         """Put a refused file through staging again."""
@@ -135,7 +128,8 @@ class Finisher:
         ids = {who for place in _MOVING for who in self._spool.listed(place)}
         with self._journal.reading() as conn:
             known = journal.load(conn, ids)
-        self.settle(list(known))
+            retried = {record.id for record in journal.in_states(conn, journal.OPEN)}
+        self.settle([*known, *(retried - known.keys())])
         for who in ids - set(known):
             self._spool.return_to_staging(who)
         return len(ids)

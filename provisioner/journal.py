@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     Connection,
     Engine,
     bindparam,
@@ -183,33 +184,60 @@ def _begin(conn: Connection) -> None:
     conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
+_IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
+"""A list in an IN clause, at most _CHUNK long where it may be longer."""
+
+_INSERT_REQUESTS = insert(requests)
+_INSERT_STEPS = insert(steps)
+_INSERT_OBJECTS = insert(step_objects)
+_INSERT_EVENTS = insert(events)
+_END = (
+    update(requests)
+    .where(requests.c.id == bindparam("b_id"))
+    .values(state=bindparam("b_state"), ended=bindparam("b_now"))
+)
+_LOAD = select(requests).where(requests.c.id.in_(_IDS))
+_EARLIER = (
+    select(
+        requests.c.id,
+        requests.c.state,
+        requests.c.digest,
+        requests.c.writer,
+        requests.c.writer_id,
+    )
+    .where(requests.c.writer_id.in_(_IDS))
+    .order_by(requests.c.id)
+)
+_STEPS_OF = select(steps).where(steps.c.request.in_(_IDS)).order_by(steps.c.ordinal)
+_OBJECTS_OF = (
+    select(step_objects).where(step_objects.c.request.in_(_IDS)).order_by(step_objects.c.key)
+)
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+
+
 def insert_requests(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
     """Add requests."""
     if records:
-        conn.execute(insert(requests), list(records))
+        conn.execute(_INSERT_REQUESTS, list(records))
 
 
 def insert_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add steps."""
     if rows:
-        conn.execute(insert(steps), list(rows))
+        conn.execute(_INSERT_STEPS, list(rows))
 
 
 def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add objects of steps."""
     if rows:
-        conn.execute(insert(step_objects), list(rows))
+        conn.execute(_INSERT_OBJECTS, list(rows))
 
 
 def end_requests(conn: Connection, outcomes: Mapping[str, str], now: float) -> None:
     """Write the outcome of requests: id -> one of ENDED."""
     if outcomes:
-        conn.execute(
-            update(requests)
-            .where(requests.c.id == bindparam("b_id"))
-            .values(state=bindparam("b_state"), ended=now),
-            [{"b_id": who, "b_state": state} for who, state in outcomes.items()],
-        )
+        rows = [{"b_id": who, "b_state": is_, "b_now": now} for who, is_ in outcomes.items()]
+        conn.execute(_END, rows)
         note(conn, [(who, state, "") for who, state in outcomes.items()], now)
 
 
@@ -238,7 +266,7 @@ def note(conn: Connection, rows: Sequence[tuple[str | None, str, str]], now: flo
     """Add events: (request, kind, text)."""
     if rows:
         conn.execute(
-            insert(events),
+            _INSERT_EVENTS,
             [{"at": now, "request": who, "kind": kind, "text": text} for who, kind, text in rows],
         )
 
@@ -290,8 +318,10 @@ def newest(conn: Connection, name: str, since: str) -> Record | None:
 
 def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
     """Load requests by id."""
-    rows = conn.execute(select(requests).where(requests.c.id.in_(list(ids))))
-    return {row.id: Record(*row) for row in rows}
+    found: dict[str, Record] = {}
+    for part in chunks(ids):
+        found.update({row.id: Record(*row) for row in conn.execute(_LOAD, {"b_ids": part})})
+    return found
 
 
 def in_states(conn: Connection, states: Collection[str], limit: int = 1000) -> list[Record]:
@@ -315,18 +345,8 @@ def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[
     """Return the newest request that each (writer, writer's id) names."""
     wanted = set(names)
     found: dict[tuple[str, str], Known] = {}
-    columns = (
-        requests.c.id,
-        requests.c.state,
-        requests.c.digest,
-        requests.c.writer,
-        requests.c.writer_id,
-    )
     for part in chunks({writer_id for _, writer_id in wanted}):
-        rows = conn.execute(
-            select(*columns).where(requests.c.writer_id.in_(part)).order_by(requests.c.id)
-        )
-        for who, state, digest, writer, writer_id in rows:
+        for who, state, digest, writer, writer_id in conn.execute(_EARLIER, {"b_ids": part}):
             if (writer, writer_id) in wanted:
                 found[writer, writer_id] = Known(who, state, digest)
     return found
@@ -351,32 +371,29 @@ def highest_orders(
 def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
     """Load the steps of requests, with their objects, in the route's order."""
     parts: dict[tuple[str, str], list[ObjectRecord]] = {}
-    for row in conn.execute(
-        select(step_objects)
-        .where(step_objects.c.request.in_(list(ids)))
-        .order_by(step_objects.c.key)
-    ):
-        parts.setdefault((row.request, row.step), []).append(
-            ObjectRecord(row.key, row.item, row.state, tuple(row.changed), row.error, row.read_back)
-        )
     found: dict[str, list[StepRecord]] = {who: [] for who in ids}
-    for row in conn.execute(
-        select(steps).where(steps.c.request.in_(list(ids))).order_by(steps.c.ordinal)
-    ):
-        found[row.request].append(
-            StepRecord(
-                row.request,
-                row.name,
-                row.instance,
-                tuple(row.needs),
-                row.routed,
-                row.state,
-                row.started,
-                row.ended,
-                row.error,
-                tuple(parts.get((row.request, row.name), ())),
+    for some in chunks(ids):
+        for row in conn.execute(_OBJECTS_OF, {"b_ids": some}):
+            parts.setdefault((row.request, row.step), []).append(
+                ObjectRecord(
+                    row.key, row.item, row.state, tuple(row.changed), row.error, row.read_back
+                )
             )
-        )
+        for row in conn.execute(_STEPS_OF, {"b_ids": some}):
+            found[row.request].append(
+                StepRecord(
+                    row.request,
+                    row.name,
+                    row.instance,
+                    tuple(row.needs),
+                    row.routed,
+                    row.state,
+                    row.started,
+                    row.ended,
+                    row.error,
+                    tuple(parts.get((row.request, row.name), ())),
+                )
+            )
     return found
 
 

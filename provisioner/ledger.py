@@ -10,7 +10,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 
 from provisioner.contract import Claim, Key, State, Want
@@ -37,6 +48,73 @@ def _nest(subject: str) -> Any:
     )
 
 
+_IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
+_WRITE = insert(claims)
+_CLAIM = _WRITE.on_conflict_do_update(
+    index_elements=["key", "claimant"],
+    set_={
+        "want": func.coalesce(_WRITE.excluded.want, claims.c.want),
+        "request": _WRITE.excluded.request,
+        "source": _WRITE.excluded.source,
+    },
+)
+_BLANK = insert(objects)
+_MAKE_KNOWN = _BLANK.on_conflict_do_nothing()
+_MAKE_DUE = _BLANK.on_conflict_do_update(
+    index_elements=["key"],
+    set_={
+        "generation": objects.c.generation + 1,
+        "due": _BLANK.excluded.due,
+        "attempts": 0,
+        "waiting_since": None,
+        "error": None,
+    },
+)
+_PAIRS = select(claims.c.key, claims.c.claimant)
+_OF_ROOTS = _PAIRS.where(claims.c.root.in_(_IDS))
+_OF_CLAIMANTS = _PAIRS.where(claims.c.claimant.in_(_IDS))
+_DUE = (
+    select(
+        objects.c.key,
+        objects.c.instance,
+        objects.c.generation,
+        objects.c.prior,
+        objects.c.attempts,
+        objects.c.waiting_since,
+    )
+    .where(objects.c.lane == bindparam("b_lane"), objects.c.due <= bindparam("b_now"))
+    .order_by(objects.c.due)
+    .limit(bindparam("b_limit"))
+)
+_CLAIMS_OF = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.source).where(
+    claims.c.key.in_(_IDS)
+)
+_ANY_SUSPENSION = select(suspensions.c.subject).limit(1)
+_NEXT_DUE = (
+    select(objects.c.due)
+    .where(objects.c.lane == bindparam("b_lane"), objects.c.due.is_not(None))
+    .order_by(objects.c.due)
+    .limit(1)
+)
+_MOVED = objects.c.generation != bindparam("b_generation")
+_RECORD = (
+    update(objects)
+    .where(objects.c.key == bindparam("b_key"))
+    .values(
+        converged=case((bindparam("b_ok"), bindparam("b_generation")), else_=objects.c.converged),
+        due=case((_MOVED, objects.c.due), else_=bindparam("b_due")),
+        attempts=bindparam("b_attempts"),
+        waiting_since=bindparam("b_since"),
+        error=bindparam("b_error"),
+        state=bindparam("b_state"),
+        observed=bindparam("b_now"),
+        prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
+    )
+)
+_STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(_IDS))
+# Built once: building a statement costs more than SQLite takes for it.
+
+
 def claim(
     conn: Connection,
     entries: Sequence[Entry],
@@ -50,16 +128,8 @@ def claim(
     """
     if not entries:
         return
-    statement = insert(claims)
     conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["key", "claimant"],
-            set_={
-                "want": func.coalesce(statement.excluded.want, claims.c.want),
-                "request": statement.excluded.request,
-                "source": statement.excluded.source,
-            },
-        ),
+        _CLAIM,
         [
             {
                 "key": entry.key,
@@ -75,25 +145,10 @@ def claim(
     )
     ready = [entry for entry in entries if entry.want is not None]
     later = [entry for entry in entries if entry.want is None]
-    blank = insert(objects)
     if ready:
-        conn.execute(
-            blank.on_conflict_do_update(
-                index_elements=["key"],
-                set_={
-                    "generation": objects.c.generation + 1,
-                    "due": now,
-                    "attempts": 0,
-                    "waiting_since": None,
-                    "error": None,
-                },
-            ),
-            [_object(entry, lanes, 1, now) for entry in ready],
-        )
+        conn.execute(_MAKE_DUE, [_object(entry, lanes, 1, now) for entry in ready])
     if later:
-        conn.execute(
-            blank.on_conflict_do_nothing(), [_object(entry, lanes, 0, None) for entry in later]
-        )
+        conn.execute(_MAKE_KNOWN, [_object(entry, lanes, 0, None) for entry in later])
 
 
 def _object(
@@ -135,12 +190,11 @@ def claimed(conn: Connection, subjects: Collection[str]) -> dict[str, set[tuple[
     whole = [subject for subject in subjects if "/" not in subject]
     leaves = [subject for subject in subjects if "/" in subject]
     found: dict[str, set[tuple[Key, str]]] = {subject: set() for subject in subjects}
-    columns = select(claims.c.key, claims.c.claimant)
     for part in chunks(whole):
-        for key, claimant in conn.execute(columns.where(claims.c.root.in_(part))):
+        for key, claimant in conn.execute(_OF_ROOTS, {"b_ids": part}):
             found[claimant.partition("/")[0]].add((key, claimant))
     for part in chunks(leaves):
-        for key, claimant in conn.execute(columns.where(claims.c.claimant.in_(part))):
+        for key, claimant in conn.execute(_OF_CLAIMANTS, {"b_ids": part}):
             found[claimant].add((key, claimant))
     return found
 
@@ -270,19 +324,7 @@ class Due:
 
 def due(conn: Connection, lane: str, now: float, limit: int) -> list[Due]:
     """Take the objects of a lane that are due, longest due first."""
-    rows = conn.execute(
-        select(
-            objects.c.key,
-            objects.c.instance,
-            objects.c.generation,
-            objects.c.prior,
-            objects.c.attempts,
-            objects.c.waiting_since,
-        )
-        .where(objects.c.lane == lane, objects.c.due <= now)
-        .order_by(objects.c.due)
-        .limit(limit)
-    ).all()
+    rows = conn.execute(_DUE, {"b_lane": lane, "b_now": now, "b_limit": limit}).all()
     held = claims_of(conn, [row.key for row in rows])
     return [
         Due(
@@ -303,12 +345,7 @@ def due(conn: Connection, lane: str, now: float, limit: int) -> list[Due]:
 
 def next_due(conn: Connection, lane: str) -> float | None:
     """Return when the lane's next object is due."""
-    return conn.scalar(
-        select(objects.c.due)
-        .where(objects.c.lane == lane, objects.c.due.is_not(None))
-        .order_by(objects.c.due)
-        .limit(1)
-    )
+    return conn.scalar(_NEXT_DUE, {"b_lane": lane})
 
 
 def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:
@@ -319,11 +356,7 @@ def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim,
     """
     rows: list[Any] = []
     for part in chunks(keys):
-        rows += conn.execute(
-            select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.source).where(
-                claims.c.key.in_(part)
-            )
-        ).all()
+        rows += conn.execute(_CLAIMS_OF, {"b_ids": part}).all()
     closed = _suspended(conn, {name for row in rows for name in parts(row.claimant)})
     found: dict[Key, list[Claim]] = {}
     for row in rows:
@@ -342,7 +375,7 @@ def parts(claimant: str) -> tuple[str, ...]:
 
 def _suspended(conn: Connection, subjects: Collection[str]) -> set[str]:
     found: set[str] = set()
-    if conn.scalar(select(suspensions.c.subject).limit(1)) is None:
+    if conn.scalar(_ANY_SUSPENSION) is None:
         return found
     for part in chunks(subjects):
         found.update(
@@ -381,25 +414,8 @@ class Reading:
 
 def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
     """Write what a drain learnt; an object whose wants moved meanwhile stays due."""
-    moved = objects.c.generation != bindparam("b_generation")
-    statement = (
-        update(objects)
-        .where(objects.c.key == bindparam("b_key"))
-        .values(
-            converged=case(
-                (bindparam("b_ok"), bindparam("b_generation")), else_=objects.c.converged
-            ),
-            due=case((moved, objects.c.due), else_=bindparam("b_due")),
-            attempts=bindparam("b_attempts"),
-            waiting_since=bindparam("b_since"),
-            error=bindparam("b_error"),
-            state=bindparam("b_state"),
-            observed=now,
-            prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
-        )
-    )
     conn.execute(
-        statement,
+        _RECORD,
         [
             {
                 "b_key": r.key,
@@ -411,6 +427,7 @@ def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
                 "b_error": r.error,
                 "b_state": r.state,
                 "b_drop": r.drop_prior,
+                "b_now": now,
             }
             for r in readings
         ],
@@ -421,7 +438,7 @@ def states(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
     """Return the states as last read."""
     found: dict[Key, State] = {}
     for part in chunks(keys):
-        rows = conn.execute(select(objects.c.key, objects.c.state).where(objects.c.key.in_(part)))
+        rows = conn.execute(_STATES, {"b_ids": part})
         found.update({key: state for key, state in rows if state is not None})
     return found
 

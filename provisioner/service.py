@@ -7,11 +7,13 @@ taken up at the start; one service at a time serves a spool. Leaves out: how any
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Sequence
 
 from provisioner import journal
+from provisioner.clerk import Clerk
 from provisioner.contract import ConfigError
 from provisioner.finish import Finisher
 from provisioner.intake import Admitted, Intake
@@ -29,6 +31,10 @@ SWEEP = 2.0
 """Seconds between sweeps of staging when no event comes."""
 
 
+SWITCH = 0.001
+"""Seconds that a busy thread may keep the interpreter, so that an arriving file need not wait."""
+
+
 class Service:
     """Everything that runs while requests are served."""
 
@@ -37,6 +43,7 @@ class Service:
         self._spool = spool
         self._journal = system.journal
         self._finisher = Finisher(spool, self._journal, write_results=write_results)
+        self.clerk = Clerk(self._finisher, self.wake)
         self.intake = Intake(
             self._journal, system.router, system.lanes, system.progress, system.remember
         )
@@ -54,6 +61,7 @@ class Service:
         }
         self._woken = threading.Event()
         self._stopping = threading.Event()
+        sys.setswitchinterval(SWITCH)
 
     def wake(self) -> None:
         """Say that there may be something in staging."""
@@ -68,6 +76,7 @@ class Service:
         """Serve until stopped."""
         self.recover()
         threads = self._start_lanes()
+        self.clerk.start()
         watcher = Watcher(self._spool.staging, self.wake)
         watcher.start()
         try:
@@ -80,6 +89,7 @@ class Service:
         finally:
             watcher.stop()
             self._stop_lanes(threads)
+            self.clerk.stop()
 
     def drain(self, patience: float) -> bool:
         """Serve until nothing is open but what is held, scheduled, or not moving.
@@ -89,13 +99,15 @@ class Service:
         """
         self.recover()
         threads = self._start_lanes()
+        self.clerk.start()
         try:
             left, since = -1, time.monotonic()
             while not self._stopping.is_set():
                 taken = self.take()
                 count = self.counts()
                 now_left = count.get("accepted", 0) + count.get("deferred", 0)
-                if now_left == 0 and not taken and self._spool.due_in() is None:
+                idle = not taken and not self.clerk.busy and self._spool.due_in() is None
+                if now_left == 0 and idle:
                     return True
                 if now_left != left or taken:
                     left, since = now_left, time.monotonic()
@@ -106,6 +118,7 @@ class Service:
             return False
         finally:
             self._stop_lanes(threads)
+            self.clerk.stop()
 
     def _take_or_complain(self) -> int:
         """Take what is there; a staging directory that cannot be read is no end of the service."""
@@ -145,26 +158,26 @@ class Service:
         touched = set(admitted.outcomes)
         readmitted: list[str] = []
         for effect in admitted.effects:
-            self._finisher.reopen(effect.reopened)
             touched.update(effect.reopened, effect.held, effect.readmitted)
             readmitted += effect.readmitted
             for ulid in effect.resubmitted:
-                self._finisher.resubmit(ulid)
+                self.clerk.resubmit(ulid)
             for name, paused in effect.lanes.items():
                 self.lanes[name].paused = paused
                 self.lanes[name].wake()
-        self._finisher.settle(touched)
-        self._finisher.announce([who for who in admitted.accepted if who not in touched])
+        self.clerk.settle(touched)
+        self.clerk.announce([who for who in admitted.accepted if who not in touched])
         if readmitted:
             self._admitted(self.intake.readmit(readmitted))
 
     def _drained(self, drained: Drained) -> None:
         for lane in self.lanes.values():
             lane.wake()
+        deferred: list[str] = []
         if drained.later:
             with self._journal.transaction() as conn:
-                journal.set_state(conn, drained.later, ["accepted"], "deferred")
-        self._finisher.settle({*drained.outcomes, *drained.later})
+                deferred = journal.set_state(conn, drained.later, ["accepted"], "deferred")
+        self.clerk.settle({*drained.outcomes, *deferred})
         if drained.outcomes:
             self._woken.set()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
 from provisioner import journal, ledger
 from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State
@@ -128,19 +128,46 @@ def _object_row(
 
 def stamp(conn: Connection, ids: Collection[str]) -> None:
     """Tell due objects of steps which generation of the object they wait for."""
-    current = (
-        select(objects.c.generation).where(objects.c.key == step_objects.c.key).scalar_subquery()
-    )
     for part in journal.chunks(ids):
-        conn.execute(
-            update(step_objects)
-            .where(
-                step_objects.c.request.in_(part),
-                step_objects.c.state == "due",
-                step_objects.c.generation.is_(None),
-            )
-            .values(generation=current)
-        )
+        conn.execute(_STAMP, {"b_ids": part})
+
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+_IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
+_GENERATION = (
+    select(objects.c.generation).where(objects.c.key == step_objects.c.key).scalar_subquery()
+)
+_STAMP = (
+    update(step_objects)
+    .where(
+        step_objects.c.request.in_(_IDS),
+        step_objects.c.state == "due",
+        step_objects.c.generation.is_(None),
+    )
+    .values(generation=_GENERATION)
+)
+_AWAITING = select(
+    step_objects.c.request,
+    step_objects.c.step,
+    step_objects.c.key,
+    step_objects.c.item,
+    step_objects.c.generation,
+    step_objects.c.changed,
+).where(step_objects.c.key.in_(_IDS), step_objects.c.state == "due")
+_OF_DUE_STEPS = (
+    select(step_objects.c.request, step_objects.c.step, step_objects.c.state)
+    .distinct()
+    .join(
+        steps,
+        (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step),
+    )
+    .where(step_objects.c.request.in_(_IDS), steps.c.state == "due")
+)
+_CLOSE = (
+    update(steps)
+    .where(steps.c.request == bindparam("b_request"), steps.c.name == bindparam("b_name"))
+    .values(state=bindparam("b_state"), ended=bindparam("b_now"))
+)
 
 
 def advance(
@@ -150,6 +177,8 @@ def advance(
 
     The outcomes are written. Requests that are held are left as they are.
     """
+    if not ids:
+        return {}
     records = journal.load(conn, ids)
     found = journal.steps_of(conn, ids)
     outcomes: dict[str, str] = {}
@@ -276,16 +305,7 @@ def settle(
     """
     rows: list[Any] = []
     for part in journal.chunks(verdicts):
-        rows += conn.execute(
-            select(
-                step_objects.c.request,
-                step_objects.c.step,
-                step_objects.c.key,
-                step_objects.c.item,
-                step_objects.c.generation,
-                step_objects.c.changed,
-            ).where(step_objects.c.key.in_(part), step_objects.c.state == "due")
-        ).all()
+        rows += conn.execute(_AWAITING, {"b_ids": part}).all()
     rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
     if not rows:
         return {}, []
@@ -330,35 +350,23 @@ def _close_steps(conn: Connection, ids: Collection[str], now: float) -> list[str
     """End the due steps all of whose objects are over; return their requests."""
     rows: list[Any] = []
     for part in journal.chunks(ids):
-        rows += conn.execute(
-            select(step_objects.c.request, step_objects.c.step, step_objects.c.state, func.count())
-            .join(
-                steps,
-                (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step),
-            )
-            .where(step_objects.c.request.in_(part), steps.c.state == "due")
-            .group_by(step_objects.c.request, step_objects.c.step, step_objects.c.state)
-        ).all()
+        rows += conn.execute(_OF_DUE_STEPS, {"b_ids": part}).all()
     seen: dict[tuple[str, str], set[str]] = {}
-    for request, step, state, _ in rows:
+    for request, step, state in rows:
         seen.setdefault((request, step), set()).add(state)
     ended = [
         {
             "b_request": request,
             "b_name": step,
             "b_state": "failed" if "failed" in states else "done",
+            "b_now": now,
         }
         for (request, step), states in seen.items()
         if "due" not in states
     ]
     if ended:
-        conn.execute(
-            update(steps)
-            .where(steps.c.request == bindparam("b_request"), steps.c.name == bindparam("b_name"))
-            .values(state=bindparam("b_state"), ended=now),
-            ended,
-        )
-    return sorted({row["b_request"] for row in ended})
+        conn.execute(_CLOSE, ended)
+    return sorted({request for (request, _), states in seen.items() if "due" not in states})
 
 
 def close_hollow(conn: Connection, ids: Collection[str], now: float) -> None:

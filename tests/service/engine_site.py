@@ -196,8 +196,12 @@ class Site:
     def drop(self, text: str, name: str = "r.yaml") -> None:
         """Drop a request and let the intake take it."""
         drop(self.spool.staging, name, text.encode())
+        self.take()
+
+    def take(self) -> None:
+        """Let the intake take what lies in staging, and the clerk put files in their places."""
         while self.service.take():
-            pass
+            self.service.clerk.catch_up()
 
     def drain(self, *lanes: str, rounds: int = 40) -> None:
         """Drain lanes until nothing is due soon."""
@@ -208,8 +212,9 @@ class Site:
                 rests = [lane.rest() for lane in here if not lane.away]
                 soon = [rest for rest in rests if rest is not None and rest < 0.1]
                 if not soon:
-                    return
+                    break
                 time.sleep(max(soon))
+        self.service.clerk.catch_up()
 
     def request(self, text: str, name: str = "r.yaml") -> None:
         """Drop a request and drain."""

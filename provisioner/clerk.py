@@ -1,0 +1,130 @@
+"""The clerk: one thread that keeps files, results and receipts in step with the journal.
+
+Promises: whoever commits never waits for a file; files are moved in the order of the journal's
+states, as one thread reads and writes them; a request that ends soon after it was accepted gets
+one receipt. What is still to be done when the process dies is done at the next start. Leaves out:
+what is written and where (`finish`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Collection
+
+from provisioner.finish import Finisher
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 0.1
+"""Seconds until an accepted request that has no outcome yet gets a receipt that says so."""
+
+_PORTION = 256
+_AFTER_TROUBLE = 1.0
+
+
+class Clerk:
+    """Told by any thread what has changed; works in its own."""
+
+    def __init__(self, finisher: Finisher, returned: Callable[[], None]) -> None:
+        """returned: told when a file has gone back to staging."""
+        self._finisher = finisher
+        self._returned = returned
+        self._turn = threading.Condition()
+        self._changed: dict[str, None] = {}
+        self._accepted: dict[str, float] = {}
+        self._refused: list[str] = []
+        self._working = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="clerk")
+
+    @property
+    def busy(self) -> bool:
+        """Say whether a file is still to be put in its place."""
+        with self._turn:
+            return self._working or bool(self._changed or self._refused)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End when everything is done that was asked for."""
+        with self._turn:
+            self._stopping = True
+            self._turn.notify()
+        self._thread.join()
+
+    def settle(self, ids: Collection[str]) -> None:
+        """Ask for the files of requests to be where their states say."""
+        if ids:
+            with self._turn:
+                for who in ids:
+                    self._accepted.pop(who, None)
+                    self._changed[who] = None
+                self._turn.notify()
+
+    def announce(self, ids: Collection[str]) -> None:
+        """Ask for receipts of requests that were accepted."""
+        if ids:
+            when = time.monotonic() + _PATIENCE
+            with self._turn:
+                self._accepted.update(dict.fromkeys(ids, when))
+                self._turn.notify()
+
+    def resubmit(self, ulid: str) -> None:
+        """Ask for a refused file to be put through staging again."""
+        with self._turn:
+            self._refused.append(ulid)
+            self._turn.notify()
+
+    def catch_up(self) -> None:
+        """Do all that was asked for, in the caller's thread, where no other runs."""
+        while self._work(math.inf):
+            pass
+
+    def _run(self) -> None:
+        while True:
+            with self._turn:
+                while not (self._stopping or self.busy or self._ripe()):
+                    self._turn.wait(_PATIENCE if self._accepted else None)
+                stopping = self._stopping
+            try:
+                if not self._work(math.inf if stopping else time.monotonic()) and stopping:
+                    return
+            except Exception:
+                log.exception("files could not be put in place; the next start does it again")
+                if stopping:
+                    return
+                time.sleep(_AFTER_TROUBLE)
+
+    def _ripe(self) -> bool:
+        return bool(self._accepted) and next(iter(self._accepted.values())) <= time.monotonic()
+
+    def _work(self, until: float) -> bool:
+        """Do a portion of what was asked for; False where there is nothing.
+
+        until: acceptances that are to be announced by then, monotonic.
+        """
+        with self._turn:
+            changed = list(self._changed)[:_PORTION]
+            accepted = [who for who, when in self._accepted.items() if when <= until][:_PORTION]
+            refused = self._refused[:_PORTION]
+            for done in changed:
+                del self._changed[done]
+            for done in accepted:
+                del self._accepted[done]
+            del self._refused[:_PORTION]
+            self._working = bool(changed or accepted or refused)
+        try:
+            self._finisher.settle(changed)
+            self._finisher.announce(accepted)
+            for ulid in refused:
+                self._finisher.resubmit(ulid)
+                self._returned()
+        finally:
+            with self._turn:
+                worked, self._working = self._working, False
+        return worked
