@@ -1,71 +1,113 @@
-"""An example configuration, made from the descriptions of every option."""
+"""An example configuration, made from the descriptions of every option.
+
+Promises: it loads as it stands, and so does every part of it whose `#` is taken away. Leaves out:
+what the options are for together (docs/configuration.md).
+"""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from provisioner.config import Config, LaneConfig, ResourceConfig, StepConfig
 from provisioner.documents import dump
 from provisioner.wiring import HANDLERS
 
+_WIDTH = 98
+
+_HEAD = """\
+# Every option of provisioner.yaml, with its default where it has one, else an example. Take the
+# `# ` away from what you need; `provisioner config check` says whether it is right.
+"""
+
 
 def example() -> str:
     """Return a commented configuration with every option and every handler's settings."""
-    lines = ["# Every option of provisioner.yaml, with its default where it has one."]
+    parts = {
+        "handlers": [
+            line
+            for kind, settings in handler_settings().items()
+            for line in _named(f"{kind}-a", [f"use: {kind}", *_options(settings)])
+        ],
+        "resources": _named("cluster-a", _options(ResourceConfig)),
+        "lanes": _named("slurm", _options(LaneConfig)),
+        "routes": _named("user.provision", _item(_options(StepConfig))),
+    }
+    lines: list[str] = []
     for name, field in Config.model_fields.items():
-        lines += ["", *_comment(field.description, "")]
-        if name == "handlers":
-            lines.append("handlers:")
-            lines += _handlers()
-        elif name == "resources":
-            lines += ["resources:", "  # cluster-a:", *_options(ResourceConfig, "  #   ")]
-        elif name == "lanes":
-            lines += ["lanes:", "  # slurm:", *_options(LaneConfig, "  #   ")]
-        elif name == "routes":
-            lines += ["routes:", "  # user.provision:", *_options(StepConfig, "  #     ")]
+        if name in parts:
+            hidden = (f"  # {line}" for line in parts[name])
+            lines += ["", *_comment(field), f"{name}:", *hidden]
         else:
-            lines.append(_option(name, field))
-    return "\n".join(lines) + "\n"
+            lines += ["", *_option(name, field, _default(field))]
+    return _HEAD + "\n".join(lines) + "\n"
 
 
-def _handlers() -> list[str]:
-    lines = []
-    for point in sorted(entry_points(group=HANDLERS), key=lambda p: p.name):
+def handler_settings() -> Mapping[str, type[BaseModel]]:
+    """Find the model of the settings of every installed kind of handler that has one."""
+    found = {}
+    for point in sorted(entry_points(group=HANDLERS), key=lambda point: point.name):
         settings = getattr(__import__(point.module, fromlist=["Settings"]), "Settings", None)
-        lines += [f"  # my-{point.name}:", f"  #   use: {point.name}"]
         if isinstance(settings, type) and issubclass(settings, BaseModel):
-            lines += _options(settings, "  #   ")
-    return lines
+            found[point.name] = settings
+    return found
 
 
-def _options(model: type[BaseModel], indent: str) -> list[str]:
-    lines = []
+def _named(name: str, lines: list[str]) -> list[str]:
+    return [f"{name}:", *(f"  {line}" for line in lines)]
+
+
+def _item(lines: list[str]) -> list[str]:
+    """Make options the one item of a list."""
+    return ["-", *(f"  {line}" for line in lines)]
+
+
+def _options(model: type[BaseModel], values: BaseModel | None = None) -> list[str]:
+    """Write every option of a model; values: what stands where an option has no example."""
+    lines: list[str] = []
     for name, field in model.model_fields.items():
-        lines += _comment(field.description, indent)
-        lines.append(indent + _option(field.alias or name, field))
+        value = _default(field) if values is None else getattr(values, name)
+        lines += _option(field.alias or name, field, value)
     return lines
 
 
-def _comment(description: str | None, indent: str) -> list[str]:
-    mark = indent if indent.lstrip().startswith("#") else indent + "# "
-    return [f"{mark}{'# ' if mark is indent else ''}{description}"] if description else []
-
-
-def _option(name: str, field: Any) -> str:
-    if field.examples:
-        value = field.examples[0]
-    elif field.default is not PydanticUndefined:
-        value = field.default
-    elif field.default_factory is not None:
-        value = field.default_factory()
+def _option(name: str, field: FieldInfo, default: Any) -> Iterator[str]:
+    shown = (
+        field.examples[0]
+        if field.examples and default in (None, (), "", PydanticUndefined)
+        else default
+    )
+    differs = default is not PydanticUndefined and shown is not default
+    yield from _comment(field, f"default: {_inline(default)}" if differs else "")
+    if isinstance(shown, BaseModel):
+        yield from _named(name, _options(type(shown), shown))
     else:
-        return f"{name}: ..."
-    if isinstance(value, str | int | float | bool | None):
-        return f"{name}: {dump(value).strip()}"
+        yield f"{name}: {_inline(shown)}"
+
+
+def _comment(field: FieldInfo, more: str = "") -> list[str]:
+    text = "; ".join(part for part in (field.description or "", more) if part)
+    return [f"# {line}" for line in textwrap.wrap(text, _WIDTH - 12, break_on_hyphens=False)]
+
+
+def _default(field: FieldInfo) -> Any:
+    if field.default_factory is not None:
+        return field.get_default(call_default_factory=True, validated_data={})
+    return field.default
+
+
+def _inline(value: Any) -> str:
+    """Write a value in one line."""
+    if value is PydanticUndefined:
+        return "..."
     if isinstance(value, list | tuple):
-        return f"{name}: [{', '.join(dump(v).strip() for v in value)}]"
-    return f"{name}: {{}}"
+        return f"[{', '.join(map(_inline, value))}]"
+    if isinstance(value, str | int | float | bool | None):
+        return dump(value).strip()
+    return "{}" if isinstance(value, Mapping) else dump(str(value)).strip()

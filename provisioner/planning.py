@@ -5,8 +5,8 @@ Promises: the path of the real thing up to the first write. Leaves out: writing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -43,13 +43,14 @@ class PlannedStep:
     objects: tuple[PlannedObject, ...]
 
 
-def plan(system: System, request: Request) -> list[PlannedStep]:
+def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep]:
     """Say what a request would do now, step by step.
 
-    Raises InvalidRequest as accepting it would.
+    writer: who would ask, as what one has suspended no other resumes. Raises InvalidRequest as
+    accepting it would.
     """
     if request.action in VERBS:
-        return _plan_verb(system, request)
+        return _plan_verb(system, request, writer)
     planned = system.router.route(request)
     with system.journal.reading() as conn:
         before = ledger.claimed(conn, [request.subject])[request.subject]
@@ -60,7 +61,8 @@ def plan(system: System, request: Request) -> list[PlannedStep]:
             bound = step
             if step.late and all(need in settled for need in step.needs):
                 bound = system.router.bind(request, step.name, outputs)
-            done = _plan_step(conn, system, bound)
+            unsettled = tuple(need for need in step.needs if need not in settled)
+            done = _after(unsettled, _plan_step(conn, system, bound))
             found.append(done)
             if all(one.already for one in done.objects):
                 settled.add(step.name)
@@ -73,8 +75,20 @@ def plan(system: System, request: Request) -> list[PlannedStep]:
     return found
 
 
+def _after(unsettled: tuple[str, ...], step: PlannedStep) -> PlannedStep:
+    """Call known after others what is not ready before they are done: it is their work."""
+    objects = tuple(
+        replace(one, known_after=unsettled, error=None)
+        if unsettled and one.error is not None and one.error["type"] == "NotReady"
+        else one
+        for one in step.objects
+    )
+    return replace(step, objects=objects)
+
+
 def _plan_step(conn: Connection, system: System, step: Step) -> PlannedStep:
     held = ledger.claims_of(conn, [claim.key for claim in step.claims])
+    priors = ledger.priors(conn, [claim.key for claim in step.claims])
     suspended = ledger.suspended_parts(conn, [claim.claimant for claim in step.claims])
     items: list[Item] = []
     late: dict[Key, tuple[str, ...]] = {}
@@ -84,7 +98,7 @@ def _plan_step(conn: Connection, system: System, step: Step) -> PlannedStep:
             continue
         others = tuple(c for c in held.get(claim.key, ()) if c.claimant != claim.claimant)
         mine = Claim(claim.claimant, claim.want, claim.claimant in suspended)
-        items.append(Item(claim.key, (*others, mine)))
+        items.append(Item(claim.key, (*others, mine), priors.get(claim.key)))
     results = {
         item.key: (changes, outcome)
         for item, changes, outcome in _dry(system, step.instance, items)
@@ -103,10 +117,11 @@ def _plan_withdrawn(
 ) -> list[PlannedStep]:
     keys = sorted({key for key, _ in gone})
     held = ledger.claims_of(conn, keys)
+    priors = ledger.priors(conn, keys)
     by_instance: dict[str, list[Item]] = {}
     for key, instance in ledger.instances_of(conn, keys).items():
         left = tuple(c for c in held.get(key, ()) if (key, c.claimant) not in gone)
-        by_instance.setdefault(instance, []).append(Item(key, left))
+        by_instance.setdefault(instance, []).append(Item(key, left, priors.get(key)))
     return [
         PlannedStep(
             f"withdraw from {instance}",
@@ -121,7 +136,7 @@ def _plan_withdrawn(
     ]
 
 
-def _plan_verb(system: System, request: Request) -> list[PlannedStep]:
+def _plan_verb(system: System, request: Request, writer: str) -> list[PlannedStep]:
     """Plan a verb that changes what is wanted; those that steer the queue change no object."""
     subject = request.subject
     with system.journal.reading() as conn:
@@ -135,13 +150,10 @@ def _plan_verb(system: System, request: Request) -> list[PlannedStep]:
             return []
         held = ledger.claims_of(conn, keys)
         priors = ledger.priors(conn, keys)
-        suspending = request.action.endswith(".suspend")
-        lifting = request.action.endswith(".resume") and len(ledger.reasons(conn, subject)) <= 1
+        closed = _closed_after(conn, request, writer)
         by_instance: dict[str, list[Item]] = {}
         for key, instance in ledger.instances_of(conn, keys).items():
-            claims = tuple(
-                _as_if(claim, subject, suspending, lifting) for claim in held.get(key, ())
-            )
+            claims = tuple(replace(c, suspended=closed(c)) for c in held.get(key, ()))
             by_instance.setdefault(instance, []).append(Item(key, claims, priors.get(key)))
     return [
         PlannedStep(
@@ -157,12 +169,24 @@ def _plan_verb(system: System, request: Request) -> list[PlannedStep]:
     ]
 
 
-def _as_if(claim: Claim, subject: str, suspending: bool, lifting: bool) -> Claim:
-    """Return a claim as it would be after a suspension or a resume of the subject."""
-    if subject not in ledger.parts(claim.claimant):
-        return claim
-    suspended = True if suspending else claim.suspended and not lifting
-    return Claim(claim.claimant, claim.want, suspended, claim.source)
+def _closed_after(conn: Connection, request: Request, writer: str) -> Callable[[Claim], bool]:
+    """Say which claims would be suspended after a suspension or a resume."""
+    subject = request.subject
+    cause = request.values.get("cause") or "request"
+    left = set(ledger.reasons(conn, subject)) - {f"{writer}: {cause}"}
+    suspending = request.action.endswith(".suspend")
+    lifting = request.action.endswith(".resume") and not left
+
+    def closed(claim: Claim) -> bool:
+        parts = ledger.parts(claim.claimant)
+        if subject not in parts:
+            return claim.suspended
+        if suspending:
+            return True
+        others = set(parts) - {subject, claim.claimant}
+        return bool(ledger.suspended_parts(conn, others)) if lifting else claim.suspended
+
+    return closed
 
 
 def _dry(

@@ -21,7 +21,7 @@ _OF_LANES = {
 
 _REASON = typer.Option("", help="why, for those who look later")
 _WAIT = typer.Option(False, "--wait", help="wait until the service has done it")
-_TIMEOUT = typer.Option(60.0, help="with --wait: seconds")
+_TIMEOUT = typer.Option(60.0, min=0, help="with --wait: seconds")
 
 
 def register(app: typer.Typer) -> None:
@@ -60,9 +60,12 @@ def _of_lane(verb: str) -> Callable[..., None]:
 
 def _drop(action: str, target: dict[str, str], reason: str, timeout: float | None) -> None:
     from provisioner.documents import dump
+    from provisioner.request import parse_request
 
     request: dict[str, str | int] = {"provisioner": 1, "action": action, **target}
     if reason:
         request["reason"] = reason
+    body = dump(request).encode()
+    parse_request(body)  # what cannot be right is said at once
     verb = action.partition(".")[2]
-    submitting.send(f"{verb}.yaml", dump(request).encode(), timeout)
+    submitting.send(f"{verb}.yaml", body, timeout)

@@ -5,8 +5,11 @@ Promises: one thing that is wrong hides no other. Leaves out: mending.
 
 from __future__ import annotations
 
+import os
+import shlex
 import stat
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +18,11 @@ import typer
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.config import Config
-from provisioner.contract import Fault, Finding, Level
-from provisioner.journal import Journal, lane_rows
+from provisioner.contract import ConfigError, Fault, Finding, Handler, Level
+from provisioner.journal import lane_rows
+from provisioner.requestfile import RESULT, user_name
+from provisioner.safety import check_chain, check_directory
+from provisioner.spool import PLACES, RECEIPTS, STAGING, Spool
 from provisioner.wiring import build
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -26,13 +32,18 @@ _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 def run(*, as_json: bool) -> None:
     """Print all findings; ends with an error's exit code where one is an error."""
-    found = list(findings(site.config()))
+    code = Exit.FAILED
+    try:
+        found = list(findings(site.config()))
+    except ConfigError as error:
+        found = [Finding(Level.ERROR, "configuration", error.message, error.advice)]
+        code = Exit.CONFIG
     if as_json:
         site.print_json([_plain(finding) for finding in found])
     else:
         _show(found)
     if any(finding.level is Level.ERROR for finding in found):
-        raise typer.Exit(Exit.FAILED)
+        raise typer.Exit(code)
 
 
 def findings(config: Config) -> Iterator[Finding]:
@@ -47,41 +58,87 @@ def findings(config: Config) -> Iterator[Finding]:
 
 def _configuration(path: Path) -> Finding:
     if path.stat().st_mode & _OTHERS_WRITE:
-        advice = f"chmod go-w {path}"
+        advice = f"chmod go-w {shlex.quote(str(path))}"
         return Finding(Level.ERROR, "configuration", f"{path} is writable by others", advice)
     return Finding(Level.OK, "configuration", str(path))
 
 
 def _spool(config: Config) -> Iterator[Finding]:
+    root = config.spool
     try:
-        site.spool(config).close()
+        owner = root.stat().st_uid
+    except OSError as error:
+        yield Finding(Level.ERROR, "spool", f"{root}: {error.strerror}", "provisioner init")
+        return
+    if owner != os.geteuid():
+        # Every other check would speak of this user, who is not the one that serves.
+        yield Finding(
+            Level.ERROR,
+            "spool",
+            f"{root} belongs to {user_name(owner)}, you are {user_name(os.geteuid())}",
+            f"sudo -u {user_name(owner)} provisioner doctor, as what counts is what they may do",
+        )
+        return
+    wrong = list(_directories(root))
+    yield from wrong
+    if wrong:
+        return
+    try:
+        Spool.open(root).close()
     except Fault as fault:
         yield Finding(Level.ERROR, "spool", fault.message, fault.advice)
         return
-    yield Finding(Level.OK, "spool", str(config.spool))
-    aside = sorted((config.spool / "quarantine").iterdir())
+    yield Finding(Level.OK, "spool", str(root))
+    yield _serving(root)
+    aside = sorted(p for p in (root / "quarantine").iterdir() if not p.name.endswith(RESULT))
     if aside:
         yield Finding(
             Level.WARNING,
             "quarantine",
-            f"{len(aside)} files that nobody may have put there, the first: {aside[0].name}",
+            f"{len(aside)} files that no honest writer makes, the first: {aside[0].name}",
             "read the result beside each, then remove both",
         )
 
 
+def _directories(root: Path) -> Iterator[Finding]:
+    """Check each directory by itself: `Spool.open` stops at the first."""
+    try:
+        check_chain(root)
+    except Fault as fault:
+        yield Finding(Level.ERROR, "spool", fault.message, fault.advice)
+    for place in ("", RECEIPTS, *PLACES):
+        path = root / place
+        try:
+            check_directory(path, path.lstat(), door=place == STAGING)
+        except OSError as error:
+            yield Finding(Level.ERROR, "spool", f"{path}: {error.strerror}", "provisioner init")
+        except Fault as fault:
+            yield Finding(Level.ERROR, "spool", fault.message, fault.advice)
+
+
+def _serving(root: Path) -> Finding:
+    pid = site.served_by(root)
+    if pid is None:
+        said = "nobody on this host serves the spool"
+        advice = "systemctl start provisioner, or `provisioner run`"
+        return Finding(Level.WARNING, "service", said, advice)
+    return Finding(Level.OK, "service", f"process {pid} serves the spool")
+
+
 def _journal(config: Config) -> Iterator[Finding]:
     try:
-        if config.journal.exists() and config.journal.stat().st_mode & stat.S_IWOTH:
-            advice = f"chmod 600 {config.journal}"
-            yield Finding(Level.ERROR, "journal", f"{config.journal} is open to others", advice)
-        book = Journal.open(config.journal)
+        book = site.journal(config)
     except Fault as fault:
         yield Finding(Level.ERROR, "journal", fault.message, fault.advice)
         return
     with book.reading() as conn:
         lanes = lane_rows(conn)
     book.close()
-    yield Finding(Level.OK, "journal", str(config.journal))
+    if config.journal.stat().st_mode & _OTHERS_WRITE:
+        advice = f"chmod go-w {shlex.quote(str(config.journal))}"
+        yield Finding(Level.ERROR, "journal", f"{config.journal} is writable by others", advice)
+    else:
+        yield Finding(Level.OK, "journal", str(config.journal))
     for name, row in sorted(lanes.items()):
         if row["paused_by"]:
             advice = f"provisioner unpause {name}"
@@ -95,27 +152,49 @@ def _journal(config: Config) -> Iterator[Finding]:
 
 
 def _secret(name: str, path: Path) -> Finding:
-    subject = f"secret {name}"
+    subject, quoted = f"secret {name}", shlex.quote(str(path))
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and Path(credentials, name).exists():
+        return Finding(Level.OK, subject, "a credential of the service manager")
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
     except OSError as error:
-        advice = f"put the secret into {path}, mode 0600"
+        advice = f"install -m 0600 /dev/null {quoted}, then put the secret into it, in one line"
         return Finding(Level.ERROR, subject, f"{path}: {error.strerror}", advice)
-    if mode & _OTHERS:
-        return Finding(Level.ERROR, subject, f"{path} is open to others", f"chmod 600 {path}")
+    if found.st_mode & _OTHERS:
+        return Finding(Level.ERROR, subject, f"{path} is open to others", f"chmod 600 {quoted}")
+    if not found.st_size:
+        return Finding(Level.ERROR, subject, f"{path} is empty", "put the secret into it")
     return Finding(Level.OK, subject, str(path))
 
 
 def _handlers(config: Config) -> Iterator[Finding]:
+    """Build and check each handler by itself, then all that names them together."""
+    for name, instance in config.handlers.items():
+        alone = {"handlers": {name: instance}, "resources": {}, "routes": {}}
+        try:
+            handler = build(config.model_copy(update=alone)).handlers[name]
+        except Fault as fault:
+            yield Finding(Level.ERROR, name, fault.message, fault.advice)
+            continue
+        yield from _checked(name, handler)
     try:
-        system = build(config)
+        build(config)
     except Fault as fault:
-        yield Finding(Level.ERROR, "handlers", fault.message, fault.advice)
+        if not fault.message.startswith("handlers."):  # these are told already
+            yield Finding(Level.ERROR, "configuration", fault.message, fault.advice)
+
+
+def _checked(name: str, handler: Handler) -> Iterator[Finding]:
+    try:
+        found = list(handler.check())
+    except Exception as error:  # another's handler may break its promise, and hides no other
+        yield Finding(Level.ERROR, name, f"its check failed: {error!r}", "tell who wrote it")
         return
-    for name, handler in system.handlers.items():
-        for one in handler.check():
-            subject = one.subject if one.subject.startswith(name) else f"{name}: {one.subject}"
-            yield Finding(one.level, subject, one.message, one.advice)
+    for one in found:
+        own = one.subject == name or one.subject.startswith(f"{name}:")
+        subject = one.subject if own else f"{name}: {one.subject}"
+        yield Finding(one.level, subject, one.message, one.advice)
 
 
 def _plain(finding: Finding) -> dict[str, str]:
@@ -134,9 +213,14 @@ def _show(found: list[Finding]) -> None:
     console = Console(soft_wrap=True)
     for one in found:
         level = (f"{one.level.value:8}", _COLOURS[one.level])
-        console.print(Text.assemble(level, f"{one.subject}: {one.message}"))
+        told = site.printable(f"{one.subject}: {one.message}").replace("\n", "\n        ")
+        console.print(Text.assemble(level, told))
         if one.advice and one.level is not Level.OK:
-            console.print(Text(f"        what to do: {one.advice}"))
-    errors = sum(one.level is Level.ERROR for one in found)
-    warnings = sum(one.level is Level.WARNING for one in found)
-    console.print(Text(f"{errors} errors, {warnings} warnings, {len(found)} findings"))
+            console.print(Text(site.printable(f"        what to do: {one.advice}")))
+    counts = Counter(one.level for one in found)
+    errors, warnings = _many(counts[Level.ERROR], "error"), _many(counts[Level.WARNING], "warning")
+    console.print(Text(f"{errors}, {warnings}, {counts[Level.OK]} ok"))
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

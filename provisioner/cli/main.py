@@ -6,18 +6,36 @@ what the verbs do (the modules beside it).
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from provisioner.cli import control, reading, serving, submitting
+from provisioner.cli import control, reading, serving, site, submitting
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Fault, InvalidRequest, Unavailable
 
+
+class _Verbs(TyperGroup):
+    """All verbs. That a reader has seen enough (`| head`) is no error of any."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 app = typer.Typer(
     name="provisioner",
+    cls=_Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,7 +50,11 @@ for module in (serving, submitting, reading, control):
 @app.callback()
 def _options(
     config: str = typer.Option(
-        "", "--config", metavar="FILE", help="the configuration; before or after the verb"
+        "",
+        "--config",
+        metavar="FILE",
+        help="the configuration, before or after the verb; else $PROVISIONER_CONFIG, "
+        f"else {site.DEFAULT}",
     ),
 ) -> None:
     """Take the options that every verb has."""
@@ -40,6 +62,9 @@ def _options(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer characters than names
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(_take_config(list(sys.argv[1:] if argv is None else argv)), standalone_mode=True)
     except ConfigError as error:
@@ -50,8 +75,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         _end(error, Exit.AWAY)
     except Fault as error:
         _end(error, Exit.FAILED)
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _end(Fault(f"{error.filename or 'the system'}: {error.strerror}"), Exit.FAILED)
 
@@ -61,14 +84,13 @@ def _take_config(arguments: list[str]) -> list[str]:
     rest: list[str] = []
     words = iter(arguments)
     for word in words:
-        if word == "--config":
-            file = next(words, "")
+        option, equals, file = word.partition("=")
+        if option == "--config":
+            file = file if equals else next(words, "")
             if not file:
                 print("provisioner: --config needs a FILE", file=sys.stderr)
                 sys.exit(Exit.USAGE)
             os.environ["PROVISIONER_CONFIG"] = file
-        elif word.startswith("--config="):
-            os.environ["PROVISIONER_CONFIG"] = word.removeprefix("--config=")
         else:
             rest.append(word)
         if word == "--":
@@ -77,7 +99,15 @@ def _take_config(arguments: list[str]) -> list[str]:
 
 
 def _end(error: Fault, code: Exit) -> None:
-    print(f"provisioner: {error.message}", file=sys.stderr)
+    text = error.message
+    if isinstance(error, InvalidRequest):
+        text += f"; expected {error.expected}" if error.expected else ""
+        text += f"; did you mean {error.nearest!r}?" if error.nearest else ""
     if error.advice:
-        print(f"  what to do: {error.advice}", file=sys.stderr)
+        text += f"\nwhat to do: {error.advice}"
+    first, *more = text.splitlines()
+    site.say(
+        "\n".join([f"provisioner: {first}", *(f"  {line.strip()}" for line in more)]),
+        file=sys.stderr,
+    )
     sys.exit(code)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
@@ -31,7 +31,13 @@ POLL = 0.1
 FOLLOWED = 50
 """Requests whose steps are told; of a crowd only the outcomes are."""
 
-_COLOURS = {"done": "green", "failed": "red", "refused": "red", "cancelled": "yellow"}
+_COLOURS = {
+    "done": "green",
+    "failed": "red",
+    "refused": "red",
+    "cancelled": "yellow",
+    "deferred": "yellow",
+}
 _EXITS = {"done": Exit.OK, "superseded": Exit.OK, "refused": Exit.INVALID}
 _OVER = ("done", "failed", "skipped", "cancelled")
 
@@ -43,14 +49,18 @@ class Follower:
         """journal: opened for this follower alone; say: told each line."""
         self._journal = journal
         self._say = say
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str]]
         self._names: dict[str, str] = {}
         self.ended = 0
         with journal.reading() as conn:
-            from provisioner.journal import OPEN, in_states, last_event
+            from provisioner.journal import OPEN, in_states, last_event, steps_of
 
             self._seq = last_event(conn)
             self._open = {record.id for record in in_states(conn, OPEN)}
+            before = steps_of(conn, sorted(self._open)[:FOLLOWED])
+        self._told = {
+            (who, step.name) for who in before for step in before[who] if step.state in _OVER
+        }
 
     @property
     def seen(self) -> int:
@@ -86,7 +96,8 @@ def told(step: StepRecord) -> str:
     changes = [text for part in step.objects for text in part.changed]
     error = step.error or next((part.error for part in step.objects if part.error), None)
     if error is not None:
-        return f"{step.name}: {step.state}: {error['message']}"
+        advice = f" (what to do: {error['advice']})" if error.get("advice") else ""
+        return f"{step.name}: {step.state}: {error['message']}{advice}"
     if step.state != "done":
         return f"{step.name}: {step.state}"
     if not changes:
@@ -106,9 +117,10 @@ def following(path: Path) -> Iterator[None]:
         follower = Follower(book, say)
 
         def watch() -> None:
-            while not over.wait(POLL):
-                follower.look()
-                advance(follower.ended, follower.seen)
+            with suppress(BrokenPipeError):  # `| head` has seen enough
+                while not over.wait(POLL):
+                    follower.look()
+                    advance(follower.ended, follower.seen)
 
         thread = threading.Thread(target=watch, name="progress")
         thread.start()
@@ -125,7 +137,7 @@ def following(path: Path) -> Iterator[None]:
 def _screen() -> Iterator[tuple[Say, Callable[[int, int], None]]]:
     """Give what tells a line, and what moves a bar: on a terminal; elsewhere there is no bar."""
     if not sys.stdout.isatty():
-        yield lambda line, _: print(line, flush=True), lambda done, of: None
+        yield lambda line, _: site.say(line, file=sys.stdout), lambda done, of: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
     from rich.text import Text
@@ -135,7 +147,7 @@ def _screen() -> Iterator[tuple[Say, Callable[[int, int], None]]]:
         task = progress.add_task("", total=None)
 
         def say(line: str, state: str) -> None:
-            progress.console.print(Text(line, _COLOURS.get(state, "")))
+            progress.console.print(Text(site.printable(line), _COLOURS.get(state, "")))
 
         yield say, lambda done, of: progress.update(task, completed=done, total=of or None)
 
@@ -146,12 +158,10 @@ def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
     dropped: the file in staging; since: the beginning of a ULID made before; timeout: seconds.
     Raises Unavailable when the outcome does not come in time.
     """
-    from provisioner.journal import Journal
-
     settings = site.config()
     try:
-        book = Journal.open(settings.journal)
-    except (ConfigError, PermissionError):
+        book = site.journal(settings)
+    except ConfigError:
         return _wait_for_receipt(settings.spool, dropped, since, timeout)
     try:
         return _wait_for_record(book, dropped, since, timeout)
@@ -164,15 +174,25 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
     from provisioner.requestfile import label
 
     shown: set[str] = set()
+
+    def once(line: str, state: str) -> None:
+        if line not in shown:
+            shown.add(line)
+            say(f"  {line}", state)
+
     with _screen() as (say, _):
         for _ in _until(dropped, timeout):
             with book.reading() as conn:
                 record = journal.newest(conn, label(dropped.name), since)
-                steps = journal.steps_of(conn, [record.id])[record.id] if record else []
+                who = record.id if record else ""
+                steps = journal.steps_of(conn, [who])[who]
+                waiting = journal.waiting_for(conn, [who])[who]
             for step in steps:
-                if step.state in _OVER and step.name not in shown:
-                    shown.add(step.name)
-                    say(f"  {told(step)}", step.state)
+                if step.state in _OVER:
+                    once(told(step), step.state)
+            for one in waiting:
+                if one["error"]:
+                    once(f"{one['step']}: waits: {one['error']['message']}", "deferred")
             if record is not None and record.state in journal.ENDED:
                 return _outcome(record, say)
     raise _late(dropped, timeout)
@@ -180,11 +200,17 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
 
 def _outcome(record: Record, say: Say) -> Exit:
     for problem in record.problems or ():
-        from provisioner.documents import Problem
-
-        say(f"  {Problem(**{'line': None, 'key': '', **problem})}", record.state)
-    say(f"{record.state}: provisioner show {record.id}", record.state)
+        say(f"  {_problem(problem)}", record.state)
+    say(f"{record.state}; more: provisioner show {record.id}", record.state)
     return _EXITS.get(record.state, Exit.FAILED)
+
+
+def _problem(plain: Mapping[str, Any]) -> str:
+    """Put a problem as the journal and the receipts keep it into a line."""
+    from provisioner.documents import Problem
+
+    fields = {name: plain[name] for name in ("expected", "nearest") if plain.get(name)}
+    return str(Problem(plain.get("line"), plain.get("key") or "", plain["message"], **fields))
 
 
 def _wait_for_receipt(spool: Path, dropped: Path, since: str, timeout: float) -> Exit:
@@ -201,8 +227,8 @@ def _wait_for_receipt(spool: Path, dropped: Path, since: str, timeout: float) ->
                 continue
             if receipt["state"] in ENDED:
                 for problem in receipt["problems"] or ():
-                    print(f"  {problem['message']}")
-                print(f"{receipt['state']}: {file}")
+                    site.say(f"  {_problem(problem)}")
+                site.say(f"{receipt['state']}; more: {file}")
                 return _EXITS.get(receipt["state"], Exit.FAILED)
     raise _late(dropped, timeout)
 

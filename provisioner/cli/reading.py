@@ -1,9 +1,13 @@
-"""Verbs that only read: queue, show, status, handlers, config, schema."""
+"""Verbs that only read: queue, show, status, handlers, config, schema.
+
+Promises: nothing is written, and nothing is made that is not there.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,8 +15,14 @@ from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, InvalidRequest
 
+if TYPE_CHECKING:
+    from provisioner.journal import Journal, Record
+
 JSON = typer.Option(False, "--json", help="for programs")
 config_app = typer.Typer(no_args_is_help=True, help="Check the configuration, or print one.")
+
+_WAITS = 5
+"""Objects of one request that `queue` names; `show` names all."""
 
 
 def register(app: typer.Typer) -> None:
@@ -25,96 +35,218 @@ def register(app: typer.Typer) -> None:
     app.add_typer(config_app, name="config")
 
 
-def queue(as_json: bool = JSON) -> None:
+def queue(
+    limit: int = typer.Option(100, min=1, max=1000, help="most requests to list, oldest first"),
+    ended: int = typer.Option(0, min=0, max=1000, help="list this many of the newest outcomes too"),
+    as_json: bool = JSON,
+) -> None:
     """List lanes, and requests that have no outcome yet, with what they wait for."""
     from provisioner import journal
 
     settings = site.config()
     now = time.time()
-    with journal.Journal.open(settings.journal).reading() as conn:
+    book = site.journal(settings)
+    over = _newest_outcomes(book, ended)
+    with book.reading() as conn:
         counts = journal.counts(conn)
-        records = journal.in_states(conn, journal.OPEN)
+        records = journal.in_states(conn, journal.OPEN, limit)
         waiting = journal.waiting_for(conn, [record.id for record in records])
         due = journal.due_counts(conn, now)
-        lanes = journal.lane_rows(conn)
+        rows = journal.lane_rows(conn)
+    lanes = {
+        name: {
+            "paused_by": None,
+            "breaker_until": None,
+            "breaker_reason": None,
+            **rows.get(name, {}),
+            "due": due.get(name, (0, 0))[0],
+            "later": due.get(name, (0, 0))[1],
+        }
+        for name in sorted({*due, *rows, *_configured_lanes()})
+    }
+    serving = site.served_by(settings.spool)
     if as_json:
         site.print_json(
             {
+                "served_by": serving,
                 "counts": counts,
-                "lanes": {
-                    name: {
-                        **lanes.get(name, {}),
-                        "due": due.get(name, (0, 0))[0],
-                        "later": due.get(name, (0, 0))[1],
-                    }
-                    for name in sorted({*due, *lanes})
-                },
-                "requests": [
-                    {
-                        "id": r.id,
-                        "file": r.name,
-                        "writer": r.writer,
-                        "state": r.state,
-                        "action": r.action,
-                        "subject": r.subject,
-                        "accepted": r.accepted,
-                        "waiting_for": waiting[r.id],
-                    }
-                    for r in records
-                ],
+                "lanes": lanes,
+                "requests": [{**_plain(r), "waiting_for": waiting[r.id]} for r in records],
+                "ended": [_plain(record) for record in over],
             }
         )
         return
-    print("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")
-    for name in sorted({*due, *lanes}):
-        ready, later = due.get(name, (0, 0))
-        print(f"lane {name}: {ready} due, {later} later{_lane_state(lanes.get(name, {}), now)}")
+    site.say("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")
+    for name, row in lanes.items():
+        site.say(f"lane {name}: {row['due']} due, {row['later']} later{_lane_state(row, now)}")
     for record in records:
-        print(f"{record.id}  {record.state:9} {record.action} {record.subject}")
-        for one in waiting[record.id][:5]:
-            why = one["error"]["message"] if one["error"] else "its turn"
-            print(f"    {one['object']}: {why}{_when(one['due'], now)}")
+        site.say(_line(record, now))
+        for text in _waits(record, waiting[record.id], lanes, now)[:_WAITS]:
+            site.say(f"    {text}")
+    unlisted = sum(counts.get(state, 0) for state in journal.OPEN) - len(records)
+    if unlisted > 0:
+        site.say(f"and {unlisted} more: --limit")
+    for record in over:
+        site.say(_line(record, now))
+    if records and serving is None:
+        site.say("nobody on this host serves them: `provisioner run`, or start the service")
 
 
-def _lane_state(row: dict[str, Any], now: float) -> str:
-    paused = f", paused by {row['paused_by']}" if row.get("paused_by") else ""
-    until = row.get("breaker_until")
-    if until:
-        wait = max(0, int(until - now))
-        return f"{paused}, backend away: next try in {wait} s: {row['breaker_reason']}"
-    return paused
+def _configured_lanes() -> list[str]:
+    """List the lanes of the configuration; none where its handlers cannot be built."""
+    try:
+        return list(site.system().lanes.values())
+    except ConfigError:
+        return []
 
 
-def _when(due: float | None, now: float) -> str:
-    return f" (again in {max(0, int(due - now))} s)" if due is not None else ""
+def _newest_outcomes(book: Journal, count: int) -> list[Record]:
+    """Find the requests that ended last, newest last, among the last events."""
+    from provisioner import journal
+
+    if not count:
+        return []
+    with book.reading() as conn:
+        since = journal.last_event(conn) - 10 * count
+        ended = [
+            who for _, who, kind, _ in journal.events_after(conn, since) if kind in journal.ENDED
+        ]
+        found = journal.load(conn, ended)
+    over = [record for record in found.values() if record.state in journal.ENDED]
+    return sorted(over, key=lambda record: record.ended or 0)[-count:]
 
 
-def show(name: str = typer.Argument(..., metavar="ID"), as_json: bool = JSON) -> None:
+def _plain(record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "file": record.name,
+        "writer": record.writer,
+        "state": record.state,
+        "action": record.action,
+        "subject": record.subject,
+        "accepted": record.accepted,
+        "ended": record.ended,
+    }
+
+
+def _line(record: Record, now: float) -> str:
+    what = f"{record.action} {record.subject}".strip() or "unreadable"
+    age = _span(now - (record.ended or record.accepted))
+    return f"{record.id}  {record.state:9} {what}  ({record.name} of {record.writer}, {age} ago)"
+
+
+def _waits(
+    record: Record,
+    waiting: Sequence[Mapping[str, Any]],
+    lanes: Mapping[str, Mapping[str, Any]],
+    now: float,
+) -> list[str]:
+    """Say what an open request waits for, a line each."""
+    if record.state == "held":
+        return [f"until it is released: provisioner release {record.id}"]
+    if record.state == "scheduled":
+        left = _span((record.not_before or now) - now)
+        return [f"until its not_before, in {left}"]
+    lines = []
+    for one in waiting:
+        lane = lanes.get(one["lane"], {})
+        why = one["error"]["message"] if one["error"] else "its turn"
+        why = why.removeprefix(f"{one['object']}: ")
+        if lane.get("paused_by"):
+            when = f" (lane {one['lane']} is paused: provisioner unpause {one['lane']})"
+        elif one["error"] and one["due"] is not None:
+            # An object of a backend that is away is due when the lane asks again.
+            at = max(one["due"], lane.get("breaker_until") or 0)
+            when = f" (again in {_span(at - now)})"
+        else:
+            when = ""
+        lines.append(f"{one['object']}: {why}{when}")
+    return lines
+
+
+def _lane_state(row: Mapping[str, Any], now: float) -> str:
+    said = f", paused by {row['paused_by']}" if row["paused_by"] else ""
+    if row["breaker_until"]:
+        wait = _span(row["breaker_until"] - now)
+        said += f", backend away, next try in {wait}: {row['breaker_reason']}"
+    return said
+
+
+def _span(seconds: float) -> str:
+    """Write a time for a person, in the largest unit that has two of it."""
+    whole = max(0, round(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= 2 * size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def show(
+    name: str = typer.Argument(
+        ..., metavar="ID", help="its id, the beginning of one, its writer's own, or its file's name"
+    ),
+    as_json: bool = JSON,
+) -> None:
     """Show one request: its file, its steps and its outcome."""
     from provisioner import finish, journal, results
+    from provisioner.documents import dump
 
-    with journal.Journal.open(site.config().journal).reading() as conn:
-        found = journal.find(conn, name)
-        if not found:
-            raise InvalidRequest(f"there is no request {name!r}", advice="see `provisioner queue`")
-        record = found[-1]
+    book = site.journal(site.config())
+    record = _find(book, name)
+    with book.reading() as conn:
         listed = journal.steps_of(conn, [record.id])[record.id]
         events = journal.events_of(conn, record.id)
+        waiting = journal.waiting_for(conn, [record.id])[record.id]
+        lanes = journal.lane_rows(conn)
     result = finish.result_of(record, listed)
+    plain = results.plain(result)
+    body = record.body.decode("utf-8", "backslashreplace")
+    if record.state in journal.OPEN:
+        del plain["ended"]
     if as_json:
         site.print_json(
             {
                 "id": record.id,
                 "state": record.state,
-                "body": record.body.decode("utf-8", "backslashreplace"),
-                "result": results.plain(result),
-                "events": [{"at": results.moment(at), "kind": k} for at, k, _ in events],
+                "body": body,
+                "result": plain,
+                "waiting_for": waiting if record.state in journal.OPEN else [],
+                "events": [
+                    {"at": results.moment(at), "kind": kind, "text": text}
+                    for at, kind, text in events
+                ],
             }
         )
         return
-    print(record.body.decode("utf-8", "backslashreplace").rstrip())
-    print("---")
-    print(results.render(result), end="")
+    site.say(body.rstrip() or "# the file was not read")
+    site.say("---")
+    comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
+    if record.state in journal.OPEN:
+        waits = _waits(record, waiting, lanes, time.time())
+        comment += [f"# Waits: {text}" for text in waits]
+    site.say("\n".join(comment))
+    site.say(dump(plain).rstrip())
+
+
+def _find(book: Journal, name: str) -> Record:
+    """Find the one request that a name names, the newest where a writer used it again."""
+    from provisioner import journal
+
+    with book.reading() as conn:
+        found = journal.find(conn, name)
+        by_file = journal.newest(conn, name, "")
+    own = [record for record in found if name in (record.id, record.writer_id)]
+    if not own and len(found) > 1:
+        ids = ", ".join(record.id for record in found[-10:])
+        raise InvalidRequest(f"{name!r} begins {len(found)} ids", expected=f"one of {ids}")
+    record = own[-1] if own else found[0] if found else by_file
+    if record is None:
+        raise InvalidRequest(
+            f"there is no request {name!r}",
+            advice="`provisioner queue --ended 20` lists the newest; one that nobody has taken "
+            "yet still lies in staging",
+        )
+    return record
 
 
 def status(
@@ -126,13 +258,16 @@ def status(
     """Ask every backend what it has of a subject, side by side, with what is missing."""
     from provisioner.cli import standing
 
-    found = standing.of(site.system(), subject)
+    found = standing.of(site.reading(), subject)
     if as_json:
         site.print_json([standing.plain(one) for one in found])
     else:
         standing.show(subject, found)
-    if any(one.error or one.missing for one in found):
+    wrong = [one for one in found if one.error or one.missing]
+    if any(one.error is None or one.error["type"] != "Unavailable" for one in wrong):
         raise typer.Exit(Exit.FAILED)
+    if wrong:
+        raise typer.Exit(Exit.AWAY)
 
 
 def handlers(as_json: bool = JSON) -> None:
@@ -150,9 +285,9 @@ def handlers(as_json: bool = JSON) -> None:
     if as_json:
         site.print_json({"kinds": kinds, "instances": rows})
         return
-    print(f"kinds: {', '.join(kinds)}")
+    site.say(f"kinds: {', '.join(kinds)}")
     for row in rows:
-        print(f"{row['instance']:16} {row['kind']:16} lane {row['lane']}")
+        site.say(f"{row['instance']:16} {row['kind']:16} lane {row['lane']}")
 
 
 def schema() -> None:
@@ -173,9 +308,9 @@ def config_check(as_json: bool = JSON) -> None:
         site.print_json({"right": False, "problem": error.message, "advice": error.advice})
         raise typer.Exit(Exit.CONFIG) from None
     if as_json:
-        site.print_json({"right": True})
+        site.print_json({"right": True, "problem": "", "advice": ""})
     else:
-        print(f"{site.path()} is right")
+        site.say(f"{site.path()} is right")
 
 
 @config_app.command("example")

@@ -31,23 +31,24 @@ def init() -> None:
     Spool.create(settings.spool, settings.staging_group).close()
     settings.journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     Journal.open(settings.journal).close()
-    print(f"spool   {settings.spool}\njournal {settings.journal}")
+    site.say(f"spool   {settings.spool}\njournal {settings.journal}")
 
 
 def run(
     drain: bool = typer.Option(False, "--drain", help="serve what is there, then end"),
     patience: float = typer.Option(
-        60.0, help="with --drain: seconds without progress after which the rest is left"
+        60.0, min=0, help="with --drain: seconds without progress after which the rest is left"
     ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="say more"),
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
     from provisioner.cli.progress import following
     from provisioner.service import Service
+    from provisioner.spool import Spool
 
     _log_to_stderr(logging.DEBUG if verbose else logging.WARNING if drain else logging.INFO)
     system = site.system()
-    spool = site.spool(system.config)
+    spool = Spool.open(system.config.spool)
     spool.lock()
     service = Service(system, spool)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -58,9 +59,9 @@ def run(
     with following(system.config.journal):
         empty = service.drain(patience)
     counts = service.counts()
-    print("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "nothing")
+    site.say("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")
     if not empty:
-        print("some requests still wait: `provisioner queue` says for what")
+        site.say("some requests still wait: `provisioner queue` says for what")
     raise typer.Exit(Exit.OK if empty else Exit.AWAY)
 
 
@@ -71,12 +72,12 @@ def _log_to_stderr(level: int) -> None:
     logging.getLogger("watchdog").setLevel(logging.WARNING)
 
 
-def sandbox(directory: Path = typer.Argument(..., help="a new directory")) -> None:
+def sandbox(directory: Path = typer.Argument(..., metavar="DIR", help="a new directory")) -> None:
     """Make a whole site below a directory, with emulated backends, without root."""
     from importlib.metadata import entry_points
 
     for point in entry_points(group="provisioner.sandbox"):
-        print(point.load()(directory))
+        site.say(point.load()(directory))
         return
     raise ConfigError("no sandbox is installed", advice="install the package with its handlers")
 

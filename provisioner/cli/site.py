@@ -1,6 +1,8 @@
 """The configured site, as the verbs need it.
 
-Promises: what a verb does not need is not loaded, so that those who only drop a file start fast.
+Promises: what a verb does not need is not loaded, so that those who only drop a file start fast;
+what is printed moves no terminal's cursor, whatever a request's writer put into a name. Leaves out:
+what the verbs do.
 """
 
 from __future__ import annotations
@@ -9,13 +11,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from provisioner.contract import ConfigError
+from provisioner.requestfile import label
 
 if TYPE_CHECKING:
     from provisioner.config import Config
-    from provisioner.spool import Spool
+    from provisioner.journal import Journal
     from provisioner.wiring import System
 
 DEFAULT = Path("/etc/provisioner/provisioner.yaml")
@@ -57,17 +60,64 @@ def config() -> Config:
 
 
 def system() -> System:
-    """Build handlers, router and journal."""
+    """Build handlers and router."""
     from provisioner.wiring import build
 
     return build(config())
 
 
-def spool(settings: Config) -> Spool:
-    """Open the spool."""
-    from provisioner.spool import Spool
+def reading() -> System:
+    """Build handlers and router for a verb that reads the journal."""
+    from provisioner.wiring import build
 
-    return Spool.open(settings.spool)
+    settings = config()
+    _check_journal(settings)
+    return build(settings)
+
+
+def journal(settings: Config) -> Journal:
+    """Open the journal that is there: one made here would not belong to the service's user."""
+    from provisioner.journal import Journal
+
+    _check_journal(settings)
+    return Journal.open(settings.journal)
+
+
+def _check_journal(settings: Config) -> None:
+    try:
+        settings.journal.stat()
+    except FileNotFoundError:
+        advice = "provisioner init"
+        raise ConfigError(f"the journal {settings.journal} is not there", advice=advice) from None
+    except PermissionError as error:
+        advice = "only the service's user reads the journal: sudo provisioner ..."
+        raise ConfigError(f"{settings.journal}: {error.strerror}", advice=advice) from None
+
+
+def served_by(spool: Path) -> int | None:
+    """Return the process of this host that serves a spool; None: there is none."""
+    try:
+        inode = (spool / "lock").stat().st_ino
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+    except OSError:
+        return None
+    for line in locks.splitlines():
+        _, kind, _, _, pid, place, *_ = line.replace("-> ", "").split()
+        if kind == "FLOCK" and place.endswith(f":{inode}"):
+            return int(pid)
+    return None
+
+
+def printable(text: str) -> str:
+    """Escape all that cannot be printed but line ends: a name may hold a terminal's commands."""
+    if text.isprintable():
+        return text
+    return "".join(c if c == "\n" else label(c) for c in text)
+
+
+def say(text: str, *, file: TextIO | None = None) -> None:
+    """Print for a person."""
+    print(printable(text), file=file, flush=file is not None)
 
 
 def print_json(value: Any) -> None:

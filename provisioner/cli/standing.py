@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from provisioner import planning
+from provisioner.cli import site
 from provisioner.contract import Claim, Fault, InvalidRequest, Json, Key, Scalar, State
 from provisioner.request import parse_request
 from provisioner.wiring import System
 
-_HIDDEN = ("present", "mark", "note", "dn", "control")
+_HIDDEN = ("present", "mark", "note", "dn", "control", "group_dn", "account_present")
 """Facts that say nothing to a person; `--json` has them."""
 
 _WIDTH = 140
@@ -111,24 +112,29 @@ def plain(one: Found) -> dict[str, Any]:
 def show(subject: str, found: Sequence[Found]) -> None:
     """Print two tables: facts side by side, and object by object."""
     if not found:
-        print(f"nothing is claimed for {subject}")
+        site.say(f"nothing is claimed for {subject}")
+        if subject.startswith("project:"):
+            site.say("its allocations have claims of their own: provisioner status allocation:ID")
         return
     if not any(one.claims for one in found):
-        print(f"nothing is claimed for {subject}; what the backends say all the same:")
+        site.say(f"nothing is claimed for {subject}; what the backends say all the same:")
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH)
-    shared = shared_facts(found)
+    shared = shared_facts(subject, found)
     if shared:
         console.print(_side_by_side(shared))
     console.print(_one_by_one(found, {fact for fact, _ in shared}))
 
 
-def shared_facts(found: Sequence[Found]) -> list[tuple[str, Mapping[Key, str]]]:
-    """List the facts that more than one object of the subject's own has: (fact, key -> value)."""
+def shared_facts(subject: str, found: Sequence[Found]) -> list[tuple[str, Mapping[Key, str]]]:
+    """List the facts that more than one object of the subject's own has: (fact, key -> value).
+
+    Its own are those that it claims itself; what an allocation's users have is each one's own.
+    """
     facts: dict[str, dict[Key, str]] = {}
     for one in found:
-        if len(one.key.split("/")) > 3:  # a membership: its names are others'
+        if one.claims and subject not in (claim.claimant for claim in one.claims):
             continue
         for fact, value in one.outputs.items():
             if value not in (None, "") and fact not in _HIDDEN:
@@ -145,7 +151,8 @@ def _side_by_side(shared: Sequence[tuple[str, Mapping[Key, str]]]) -> Table:
     table.add_column("")
     for fact, values in shared:
         differs = "" if len(set(values.values())) == 1 else "differ"
-        table.add_row(fact, *(values.get(key, "-") for key in keys), differs)
+        cells = (site.printable(values.get(key, "-")) for key in keys)
+        table.add_row(fact, *cells, differs)
     return table
 
 
@@ -153,16 +160,19 @@ def _one_by_one(found: Sequence[Found], shown: set[str]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for column in ("object", "wanted by", "the backend says", "missing"):
         table.add_column(column, overflow="fold")
+    unclaimed = "a step that waits" if any(one.claims for one in found) else "nobody"
     for one in found:
         claims = (c.claimant + (" (suspended)" if c.suspended else "") for c in one.claims)
-        table.add_row(one.key, "\n".join(claims) or "nobody", says(one.state, shown), _missing(one))
+        cells = (one.key, "\n".join(claims) or unclaimed, _says(one, shown), _missing(one))
+        table.add_row(*map(site.printable, cells))
     return table
 
 
-def says(state: State | None, shown: set[str]) -> str:
+def _says(one: Found, shown: set[str]) -> str:
     """Put a state into a few words, without what is shown elsewhere."""
+    state = one.state
     if state is None:
-        return "not asked: known after another step"
+        return "no answer" if one.error else "not asked: known after another step"
     if not state.get("present"):
         return "not there"
     hidden = {*_HIDDEN, *shown, *(("id",) if "uid" in shown else ())}
@@ -189,5 +199,7 @@ def _text(value: Json) -> str:
 
 def _missing(one: Found) -> str:
     if one.error is not None:
-        return one.error["message"]
+        message = one.error["message"].removeprefix(f"{one.key}: ")
+        advice = one.error.get("advice")
+        return f"{message} (what to do: {advice})" if advice else message
     return "; ".join(one.missing) or ("nothing" if one.claims else "")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,19 @@ import typer
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
+from provisioner.contract import ConfigError, InvalidRequest
+from provisioner.requestfile import LIMIT, label, user_name
 
 if TYPE_CHECKING:
     from provisioner.documents import Problem
-    from provisioner.planning import PlannedObject
+    from provisioner.planning import PlannedObject, PlannedStep
+    from provisioner.request import Request
 
-_FILE = typer.Argument(..., help="the request; - for standard input")
+_FILE = typer.Argument(..., metavar="FILE", help="the request; - for standard input")
 _JSON = typer.Option(False, "--json", help="for programs")
+_ENDINGS = (".yaml", ".yml", ".json")
+_LONGEST = 200
+"""Bytes of a file's name that staging takes."""
 
 
 def register(app: typer.Typer) -> None:
@@ -28,22 +35,34 @@ def register(app: typer.Typer) -> None:
 
 
 def _read(path: Path) -> bytes:
+    """Read a request, and no more of an endless file than shows that it is none."""
     try:
-        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        if str(path) == "-":
+            return sys.stdin.buffer.read(LIMIT + 1)
+        with path.open("rb") as file:
+            return file.read(LIMIT + 1)
     except OSError as error:
-        print(f"provisioner: {path}: {error.strerror}", file=sys.stderr)
+        site.say(f"provisioner: {path}: {error.strerror}", file=sys.stderr)
         raise typer.Exit(Exit.USAGE) from None
 
 
 def submit(
     file: Path = _FILE,
     wait: bool = typer.Option(False, "--wait", help="wait for the outcome, and show the steps"),
-    timeout: float = typer.Option(600.0, help="with --wait: seconds"),
+    timeout: float = typer.Option(600.0, min=0, help="with --wait: seconds"),
 ) -> None:
     """Put a request into staging, whole and on disk."""
     body = _read(file)
-    name = file.name if file.suffix in (".yaml", ".yml", ".json") else "request.yaml"
-    send(name.lstrip(".") or "request.yaml", body, timeout if wait else None)
+    if len(body) > LIMIT:
+        raise InvalidRequest(f"{file} has more than {LIMIT} bytes", advice="split the request")
+    send(_name(file), body, timeout if wait else None)
+
+
+def _name(file: Path) -> str:
+    """Name the file in staging as it is here, where staging takes such names."""
+    name = file.name.lstrip(".")
+    fits = name.endswith(_ENDINGS) and name not in ("yaml", "yml", "json")
+    return name if fits and len(os.fsencode(name)) <= _LONGEST else "request.yaml"
 
 
 def send(name: str, body: bytes, timeout: float | None) -> None:
@@ -53,12 +72,28 @@ def send(name: str, body: bytes, timeout: float | None) -> None:
 
     since = ulid.new()[:10]  # to the millisecond
     staging = site.staging()
+    try:
+        staging.stat()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{staging} is not there",
+            advice=f"`provisioner init` makes the spool; is {site.path()} the right configuration?",
+        ) from None
+    except OSError:  # `drop` says what it means for who writes
+        pass
     dropped = drop(staging, name, body)
-    print(f"dropped as {dropped}")
-    if timeout is not None:
-        from provisioner.cli.progress import wait_for
+    site.say(f"dropped as {dropped}")
+    if timeout is None:
+        if site.served_by(staging.parent) is None:
+            site.say("nobody on this host serves it now: `provisioner run`", file=sys.stderr)
+        return
+    from provisioner.cli.progress import wait_for
 
+    try:
         raise typer.Exit(wait_for(staging / dropped, since, timeout))
+    except KeyboardInterrupt:
+        site.say(f"{dropped} goes on: `provisioner show {label(dropped)}`", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
@@ -69,15 +104,15 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
         site.print_json([{key: getattr(p, key) for key in keys} for p in problems])
     else:
         for problem in problems:
-            print(problem)
+            site.say(str(problem))
         if not problems:
-            print("this request is right")
+            site.say("this request is right")
     if problems:
         raise typer.Exit(Exit.INVALID)
 
 
 def _problems(body: bytes) -> tuple[Problem, ...]:
-    from provisioner.contract import ConfigError, Fault
+    from provisioner.contract import Fault
     from provisioner.documents import InvalidDocument
     from provisioner.intake import problem_of
     from provisioner.request import parse_request
@@ -102,16 +137,11 @@ def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
     from provisioner.request import parse_request
 
     request = parse_request(_read(file))
-    found = planning.plan(site.system(), request)
+    found = planning.plan(site.reading(), request, user_name(os.geteuid()))
     if as_json:
         site.print_json(planning.plain(found))
     else:
-        print(f"{request.action} {request.subject}")
-        for step in found:
-            print(f"  {step.name} ({step.instance})")
-            for one in step.objects:
-                for line in _lines(one):
-                    print(f"    {one.key}: {line}")
+        _show(request, found)
     errors = {one.error["type"] for step in found for one in step.objects if one.error}
     if errors - {"NotReady", "Unavailable"}:
         raise typer.Exit(Exit.FAILED)
@@ -119,16 +149,29 @@ def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
         raise typer.Exit(Exit.AWAY)
 
 
+def _show(request: Request, found: Sequence[PlannedStep]) -> None:
+    site.say(f"{request.action} {request.subject}")
+    for step in found:
+        name = step.name if step.name == step.instance else f"{step.name} ({step.instance})"
+        site.say(f"  {name}")
+        for one in step.objects:
+            for line in _lines(one):
+                site.say(f"    {one.key}: {line}")
+    if not any(step.objects for step in found):
+        site.say("  changes no object")
+
+
 def _lines(one: PlannedObject) -> list[str]:
     if one.known_after:
         return [f"known after {', '.join(one.known_after)}"]
     if one.error:
-        return _told(one.error)
+        return _told(one.key, one.error)
     return list(one.changes) or ["already so"]
 
 
-def _told(error: Mapping[str, str]) -> list[str]:
+def _told(key: str, error: Mapping[str, str]) -> list[str]:
+    message = error["message"].removeprefix(f"{key}: ")
     if error["type"] == "NotReady":
-        return [f"will wait: {error['message']}"]
-    lines = [f"{error['type']}: {error['message']}"]
+        return [f"will wait: {message}"]
+    lines = [f"{error['type']}: {message}"]
     return [*lines, f"what to do: {error['advice']}"] if error.get("advice") else lines
