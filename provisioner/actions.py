@@ -60,7 +60,7 @@ Code = Annotated[
         description="a short name", examples=["CF0003"], json_schema_extra={"pattern": f"^{_CODE}$"}
     ),
 ]
-Line = Annotated[str, AfterValidator(_one_line), Field(max_length=500)]
+Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 Id = Annotated[int, Field(ge=1, le=4294967293)]
 Size = Annotated[
     int,
@@ -220,8 +220,8 @@ class Manifest(Part):
 class Envelope(Part):
     """What every request may say."""
 
-    provisioner: Literal["1"] = Field(
-        description="the format's version", json_schema_extra={"enum": [1, "1"]}
+    provisioner: Annotated[Literal["1"], WithJsonSchema({"enum": [1, "1"]})] = Field(
+        description="the format's version"
     )
     action: str
     id: Annotated[Line, Field(min_length=1, max_length=128)] | None = Field(

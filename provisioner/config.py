@@ -104,8 +104,13 @@ class Config(_Part):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$",
         examples=["hpc1"],
     )
-    spool: Path = Field(description="where requests are dropped, and lie when they are over")
-    journal: Path = Field(description="the database, on a local disk")
+    spool: Path = Field(
+        description="where requests are dropped, and lie when they are over",
+        examples=["/var/spool/provisioner"],
+    )
+    journal: Path = Field(
+        description="the database, on a local disk", examples=["/var/lib/provisioner/journal.db"]
+    )
     templates: tuple[Path, ...] = Field((), description="searched before the shipped templates")
     secrets: dict[str, Path] = Field(
         default_factory=dict,
@@ -147,11 +152,17 @@ class Config(_Part):
             places.insert(0, Path(credentials, name))
         for place in places:
             try:
-                return place.read_text().strip()
+                value = place.read_text(encoding="utf-8").strip()
             except FileNotFoundError:
                 continue
+            except UnicodeDecodeError:
+                raise ConfigError(f"secret {name}: {place} is not UTF-8 text") from None
             except OSError as error:
                 raise ConfigError(f"secret {name}: {place}: {error.strerror}") from None
+            if not value:
+                # Many a directory takes a bind with an empty password for an anonymous one.
+                raise ConfigError(f"secret {name}: {place} is empty")
+            return value
         raise ConfigError(
             f"secret {name} is not there",
             advice=f"name its file under `secrets` in the configuration: {name}: /PATH",
@@ -195,6 +206,8 @@ def _untexted(value: Any) -> Any:
     """Leave out keys without a value: an option that is named and empty has its default."""
     if isinstance(value, dict):
         return {key: _untexted(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_untexted(inner) for inner in value]
     return value
 
 

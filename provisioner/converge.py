@@ -150,7 +150,14 @@ def _save_priors(handler: Handler, work: Iterable[_Work], save_prior: SavePrior)
     for one in work:
         if one.over or one.state is None or one.item.prior is not None or not one.item.closing:
             continue
-        prior = handler.prior(one.item.key, one.state)
+        try:
+            prior = handler.prior(one.item.key, one.state)
+        except Fault as fault:
+            _end(one, fault)
+            continue
+        except Exception:
+            _end(one, _unexpected("prior", handler))
+            continue
         if prior is not None:
             saved[one.item.key] = prior
             item = one.item

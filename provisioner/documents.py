@@ -104,9 +104,13 @@ _PLAIN_NULL = {"", "~", "null", "Null", "NULL"}
 
 
 def _build(text: str) -> Document:
-    loader = yaml.CSafeLoader(text)
+    loader = yaml.CSafeLoader(_joined(text))
     try:
         return _Builder().build(loader)
+    except yaml.reader.ReaderError as error:
+        at = text.encode().count(b"\n", 0, error.position) + 1
+        what = f"this is no YAML: {error.reason}: #x{error.character:04x}"
+        raise _refuse(at, what, "UTF-8 text") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else None
@@ -114,6 +118,27 @@ def _build(text: str) -> Document:
         raise _refuse(line, f"this is no YAML: {why}", "a mapping of keys and values") from None
     finally:
         loader.dispose()
+
+
+_PAIR = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+)
+
+
+def _joined(text: str) -> str:
+    """Write as one escape what JSON writes as two: the characters that UTF-16 has as pairs."""
+    if "\\u" not in text or not text.lstrip().startswith("{"):
+        return text
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+    def join(found: re.Match[str]) -> str:
+        high, low = int(found[2], 16), int(found[3], 16)
+        return f"{found[1]}\\U{0x10000 + (high - 0xD800) * 0x400 + low - 0xDC00:08x}"
+
+    return _PAIR.sub(join, text)
 
 
 class _Builder:
@@ -205,6 +230,7 @@ class _Builder:
 # Writing.
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_/.+@-]*(?: [A-Za-z0-9_/.+@(-][A-Za-z0-9_/.+@()-]*)*\Z")
+_NOT_ASCII = re.compile(r"[^ -~]")
 _RESERVED = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
@@ -212,7 +238,8 @@ def dump(value: object) -> str:
     """Write plain data as block-style YAML, which any YAML 1.1 loader reads back as it was.
 
     value: mappings with text keys, sequences, text, numbers, booleans, None, aware datetimes (as
-    text). Raises TypeError for anything else.
+    text). Half of a surrogate pair, which YAML cannot hold, becomes the text of its escape. Raises
+    TypeError for anything else.
     """
     lines: list[str] = []
     _emit(value, "", lines, "")
@@ -244,6 +271,15 @@ def _emit_entry(value: object, indent: str, lines: list[str], lead: str) -> None
     _emit(value, indent + "  ", lines, lead)
 
 
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xD800 <= code <= 0xDFFF:
+        return f"\\\\u{code:04x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
 def _scalar(value: object) -> str:
     if value is None:
         return "null"
@@ -254,7 +290,7 @@ def _scalar(value: object) -> str:
     if isinstance(value, str):
         if _PLAIN.match(value) and value.lower() not in _RESERVED:
             return value
-        return json.dumps(value, ensure_ascii=True).replace("\x7f", "\\x7f")
+        return _NOT_ASCII.sub(_escaped, json.dumps(value, ensure_ascii=False))
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):

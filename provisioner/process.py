@@ -57,19 +57,24 @@ def run(
         return Completed(tuple(argv), process.returncode, stdout, stderr)
     except subprocess.TimeoutExpired:
         stdout, stderr = _end(process)
-        return Completed(tuple(argv), process.returncode, stdout, stderr, timed_out=True)
+        code = process.returncode if process.returncode is not None else -signal.SIGKILL
+        return Completed(tuple(argv), code, stdout, stderr, timed_out=True)
 
 
 def _end(process: subprocess.Popen[str]) -> tuple[str, str]:
     """End the program's group; return what it printed."""
+    printed = None
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
+        # Also where the leader is over: others of its group may ignore being asked.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
-        try:
-            return process.communicate(timeout=_GRACE)
-        except subprocess.TimeoutExpired:
-            continue
+        if printed is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                printed = process.communicate(timeout=_GRACE)
+    if printed is not None:
+        return printed
     # Somebody outside the group still holds the pipes: what it says is no longer waited for.
+    process.poll()
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()

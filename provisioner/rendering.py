@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 
 from provisioner.contract import ConfigError, InvalidRequest, KnownAfter
 
@@ -22,6 +22,7 @@ Compiled = Callable[[Values], Any]
 
 _WHOLE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*\Z", re.DOTALL)
 _DOTTED = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\s*\Z")
+_CONSTANTS = {"true", "false", "none", "True", "False", "None"}
 _MISSING = object()
 
 
@@ -69,7 +70,7 @@ def _first(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-_ENVIRONMENT.globals = {"first": _first, "range": range}
+_ENVIRONMENT.globals = {"first": _first, "range": safe_range}
 
 
 def compile_value(template: object) -> Compiled:
@@ -92,7 +93,7 @@ def _compile_text(text: str) -> Compiled:
     if "{{" not in text and "{%" not in text:
         return lambda values: text
     whole = _WHOLE.match(text)
-    if whole is not None and _DOTTED.match(whole[1]):
+    if whole is not None and _DOTTED.match(whole[1]) and whole[1].strip() not in _CONSTANTS:
         return _dotted(whole[1].strip(), text)
     try:
         if whole is not None:
@@ -119,7 +120,7 @@ def _dotted(name: str, text: str) -> Compiled:
             return KnownAfter(late.step)
         except (KeyError, TypeError, IndexError):
             raise InvalidRequest(f"{text}: there is no {part!r}", expected="a value") from None
-        return current
+        return KnownAfter(current.step) if isinstance(current, Pending) else current
 
     return follow
 
@@ -127,15 +128,15 @@ def _dotted(name: str, text: str) -> Compiled:
 def _evaluate(render: Callable[[], Any], text: str) -> Any:
     try:
         result = render()
+        if isinstance(result, Undefined):
+            str(result)  # raises, and says what is missing
     except _Late as late:
         return KnownAfter(late.step)
     except UndefinedError as error:
         raise InvalidRequest(f"{text}: {error}", expected="a value") from None
     except Exception as error:
         raise InvalidRequest(f"{text}: {type(error).__name__}: {error}") from None
-    if isinstance(result, Undefined):
-        raise InvalidRequest(f"{text}: there is no such value", expected="a value")
-    return result
+    return KnownAfter(result.step) if isinstance(result, Pending) else result
 
 
 @lru_cache(maxsize=512)

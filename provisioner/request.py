@@ -7,11 +7,12 @@ Leaves out: who may ask (`policy`), and what the site makes of it (`routing`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, cast
+from typing import Any, cast, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -105,7 +106,7 @@ def problems_of(
 
 
 def _problem(detail: Any, document: Document, model: type[BaseModel]) -> Problem:
-    path = _known_path(cast(Path, detail["loc"]), document)
+    path = _known_path(detail, document)
     key = ".".join(map(str, path))
     line = next(
         (document.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in document.lines), 1
@@ -125,22 +126,25 @@ def _problem(detail: Any, document: Document, model: type[BaseModel]) -> Problem
         return Problem(line, key, "missing", _expected(model, path))
     message = str(detail["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    message, _, said = message.partition("; expected ")
     value = detail.get("input")
     nearest_value = ""
     if kind in ("literal_error", "enum"):
-        options = [part.strip(" '") for part in str(detail["ctx"]["expected"]).split(",")]
+        options = re.findall(r"'([^']*)'", str(detail["ctx"]["expected"]))
         close = get_close_matches(str(value), options, 1, 0.4)
         nearest_value = close[0] if close else ""
     named = not isinstance(value, str) or len(value) >= 80 or message.startswith(repr(value))
     shown = "" if named else f"{value!r}: "
-    return Problem(line, key, shown + message, _expected(model, path), nearest_value)
+    return Problem(line, key, shown + message, said or _expected(model, path), nearest_value)
 
 
-def _known_path(loc: Path, document: Document) -> Path:
+def _known_path(detail: Any, document: Document) -> Path:
     """Leave out of pydantic's location what is no key of the document (union members)."""
+    loc = cast(Path, detail["loc"])
+    last = len(loc) - 1 if detail["type"] == "missing" else None
     path: Path = ()
-    for part in loc:
-        if (*path, part) in document.lines or part is loc[-1]:
+    for number, part in enumerate(loc):
+        if (*path, part) in document.lines or number == last:
             path = (*path, part)
     return path
 
@@ -149,15 +153,25 @@ def _field(model: type[BaseModel], path: Path) -> Any:
     """Follow a path through nested models to the field it names."""
     current: Any = model
     field: Any = None
+    free = False  # the next part is one of many of a kind, named by whoever writes the file
     for part in path:
         if isinstance(part, int):
             continue
-        fields = getattr(current, "model_fields", {})
-        if part not in fields:
+        if free:
+            free = False
+            continue
+        field = _named(current).get(part)
+        if field is None:
             return None
-        field = fields[part]
         current = _nested(field.annotation)
+        free = get_origin(field.annotation) is dict
     return field
+
+
+def _named(model: Any) -> dict[str, Any]:
+    """Return the fields of a model by the names they have in a file."""
+    fields = getattr(model, "model_fields", {})
+    return {field.alias or name: field for name, field in fields.items()}
 
 
 def _nested(annotation: Any) -> Any:
@@ -172,10 +186,9 @@ def _nested(annotation: Any) -> Any:
 
 def _fields(model: type[BaseModel], path: Path) -> set[str]:
     if not path:
-        return set(model.model_fields)
+        return set(_named(model))
     field = _field(model, path)
-    nested = _nested(field.annotation) if field is not None else None
-    return set(nested.model_fields) if nested is not None else set()
+    return set(_named(_nested(field.annotation))) if field is not None else set()
 
 
 def _expected(model: type[BaseModel], path: Path) -> str:
@@ -212,4 +225,26 @@ def json_schema() -> dict[str, Any]:
     schema = TypeAdapter(union).json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "provisioner request"
+    _widen(schema)
     return schema
+
+
+_WRITTEN: Mapping[str, Mapping[str, Any]] = {
+    "string": {"type": ["string", "number", "boolean"]},
+    "integer": {"type": ["integer", "string"], "pattern": "^[0-9]+$"},
+    "boolean": {"type": ["boolean", "string"], "pattern": "^(true|false|yes|no|on|off)$"},
+}
+"""What an editor may take for a value of a type: to it `id: 42` is a number, to us text."""
+
+
+def _widen(schema: Any) -> None:
+    """Let every type admit all that an editor may take a right value for."""
+    if isinstance(schema, dict):
+        kind = schema.get("type")
+        if isinstance(kind, str) and "const" not in schema and "enum" not in schema:
+            schema.update(_WRITTEN.get(kind, {}))
+        for inner in schema.values():
+            _widen(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _widen(inner)

@@ -70,6 +70,8 @@ class _Given(dict[str, Any]):
         return None
 
 
+_FALSE = {"", "false", "no", "off", "0"}
+
 _LEFT_OUT: Mapping[str, Any] = {"output": _Given()}
 
 
@@ -171,7 +173,7 @@ class Router:
             instance = self._instance(template.config, request)
             if instance is None:
                 continue
-            if template.when is not None and not template.when({**base, "steps": {}}):
+            if template.when is not None and not _is_true(template.when(base)):
                 continue
             wanted = dict.fromkeys((*template.config.needs, *sorted(template.used)))
             needs = tuple(name for name in wanted if name in found)
@@ -286,7 +288,13 @@ class Router:
                 nearest = get_close_matches(step.handler, known, 1)
                 hint = f"did you mean {nearest[0]!r}?" if nearest else ""
                 raise ConfigError(f"{where}: there is no handler {step.handler!r}", advice=hint)
-            used = references(step.with_) | references(step.when or "")
+            when = _expression(step.when) if step.when else None
+            if references(when):
+                raise ConfigError(
+                    f"{where}: `when` uses the output of a step",
+                    advice="what a request takes is decided before any step: use its own values",
+                )
+            used = references(step.with_)
             for need in (*step.needs, *used):
                 if need not in names:
                     raise ConfigError(
@@ -294,14 +302,20 @@ class Router:
                         advice="put it after the steps that it needs",
                     )
             names.append(step.name)
-            when = compile_value(_expression(step.when)) if step.when else None
             parameters = {key: compile_value(value) for key, value in step.with_.items()}
-            compiled.append(_Template(step, when, parameters, used))
+            compiled.append(
+                _Template(step, compile_value(when) if when else None, parameters, used)
+            )
         return tuple(compiled)
 
 
 def _expression(text: str) -> str:
     return text if "{{" in text else "{{ " + text + " }}"
+
+
+def _is_true(value: object) -> bool:
+    """Take what `when` yields; a value of the configuration is text, `false` too."""
+    return value.strip().lower() not in _FALSE if isinstance(value, str) else bool(value)
 
 
 def _late(value: Json | KnownAfter | object) -> Iterable[str]:

@@ -9,7 +9,7 @@ for _power, _letter in enumerate("KMGTPE", 1):
     _UNITS[f"{_letter}iB"] = 1024**_power
     _UNITS[f"{_letter}B"] = 1000**_power
 
-_SIZE = re.compile(r"\s*(\d+)(?:\.(\d+))?\s*([A-Za-z]*)\s*\Z")
+_SIZE = re.compile(r"\s*(\d+)(?:\.(\d+))?\s*([A-Za-z]*)\s*\Z", re.ASCII)
 
 EXPECTED = "a size such as 5TiB, 500 GB, or a number of bytes"
 
@@ -38,6 +38,7 @@ def format_size(size: int) -> str:
     for power in range(6, 0, -1):
         factor = 1024**power
         if size >= factor and (size * 100) % factor == 0:
-            number = f"{size / factor:.2f}".rstrip("0").rstrip(".")
+            whole, hundredths = divmod(size * 100 // factor, 100)
+            number = f"{whole}.{hundredths:02d}".rstrip("0").rstrip(".")
             return f"{number} {'KMGTPE'[power - 1]}iB"
     return f"{size} B"
