@@ -141,7 +141,7 @@ class Journal:
             metadata.create_all(engine)
         except Exception as error:
             raise ConfigError(
-                f"the journal {path} cannot be opened: {error}",
+                f"the journal {path} cannot be opened: {getattr(error, 'orig', None) or error}",
                 advice="see its owner and mode; a damaged one must be restored from a copy",
             ) from error
         return cls(engine)

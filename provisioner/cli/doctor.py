@@ -18,7 +18,7 @@ import typer
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.config import Config
-from provisioner.contract import ConfigError, Fault, Finding, Handler, Level
+from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.journal import lane_rows
 from provisioner.requestfile import RESULT, user_name
 from provisioner.safety import check_chain, check_directory
@@ -28,6 +28,7 @@ from provisioner.wiring import build
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
+_AWAY = "is it up, and can this host reach it? What waits for it goes on by itself when it is back"
 
 
 def run(*, as_json: bool) -> None:
@@ -76,7 +77,7 @@ def _spool(config: Config) -> Iterator[Finding]:
             Level.ERROR,
             "spool",
             f"{root} belongs to {user_name(owner)}, you are {user_name(os.geteuid())}",
-            f"sudo -u {user_name(owner)} provisioner doctor, as what counts is what they may do",
+            f"sudo -u {user_name(owner)} provisioner doctor: what counts is what they may do",
         )
         return
     wrong = list(_directories(root))
@@ -175,7 +176,9 @@ def _handlers(config: Config) -> Iterator[Finding]:
         try:
             handler = build(config.model_copy(update=alone)).handlers[name]
         except Fault as fault:
-            yield Finding(Level.ERROR, name, fault.message, fault.advice)
+            message = fault.message.removeprefix(f"handlers.{name}: ")
+            advice = fault.advice or f"mend `handlers.{name}` in the configuration"
+            yield Finding(Level.ERROR, name, message, advice)
             continue
         yield from _checked(name, handler)
     try:
@@ -194,7 +197,9 @@ def _checked(name: str, handler: Handler) -> Iterator[Finding]:
     for one in found:
         own = one.subject == name or one.subject.startswith(f"{name}:")
         subject = one.subject if own else f"{name}: {one.subject}"
-        yield Finding(one.level, subject, one.message, one.advice)
+        # What a request is told when a backend is away sends its reader here.
+        advice = _AWAY if one.advice == Unavailable.advice else one.advice
+        yield Finding(one.level, subject, one.message, advice)
 
 
 def _plain(finding: Finding) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import typer
@@ -48,16 +49,16 @@ def run(
 
     _log_to_stderr(logging.DEBUG if verbose else logging.WARNING if drain else logging.INFO)
     system = site.system()
-    spool = Spool.open(system.config.spool)
-    spool.lock()
-    service = Service(system, spool)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: service.stop())
-    if not drain:
-        service.run()
-        return
-    with following(system.config.journal):
-        empty = service.drain(patience)
+    with closing(Spool.open(system.config.spool)) as spool:
+        spool.lock()
+        service = Service(system, spool)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: service.stop())
+        if not drain:
+            service.run()
+            return
+        with following(system.config.journal):
+            empty = service.drain(patience)
     counts = service.counts()
     site.say("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")
     if not empty:

@@ -1,0 +1,166 @@
+"""A sandbox and the command line before it, as an operator has them.
+
+Promises: a verb runs in this process as it does in a shell: its words, its exit code, and nothing
+left of it afterwards. `Desk.shell` is the real program, where signals and pipes matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.cli import site
+from provisioner.cli.main import main
+
+SAMPLES = Path(__file__).parents[2] / "templates/requests"
+PROGRAM = (sys.executable, "-c", "from provisioner.cli.main import main; main()")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a verb said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Return what it printed for programs."""
+        return json.loads(self.out)
+
+
+class Desk:
+    """One sandbox, with `provisioner` at hand."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "provisioner.yaml"
+        self.spool = root / "spool"
+        made = call("sandbox", str(root))
+        assert made.code == 0, made.err
+
+    def __call__(self, *words: str, stdin: bytes = b"", code: int | None = 0) -> Done:
+        """Run a verb on this sandbox; code: the exit code that is expected, None: any."""
+        done = call(*words, config=str(self.config), stdin=stdin)
+        assert code is None or done.code == code, f"{done.code}: {done.out}{done.err}"
+        return done
+
+    def file(self, name: str, text: str) -> str:
+        """Write a file beside the sandbox; return its path."""
+        path = self.root / name
+        path.write_text(text)
+        return str(path)
+
+    def serve(self, *requests: str) -> str:
+        """Submit requests, given as files or as their text, and drain; return the last one's id."""
+        for text in requests:
+            if "\n" in text:
+                self("submit", "-", stdin=text.encode())
+            else:
+                self("submit", text)
+        self("run", "--drain", "--patience", "2", code=None)
+        [newest] = self("queue", "--ended", "1", "--json").json["ended"]
+        return str(newest["id"])
+
+    def show(self, name: str) -> Any:
+        """Return what `show --json` says."""
+        return self("show", name, "--json").json
+
+    def break_off(self, name: str) -> Path:
+        """Take a part of the sandbox away; return where it is now."""
+        return (self.root / name).rename(self.root / f"{name}.away")
+
+    def set(self, old: str, new: str) -> None:
+        """Change the configuration."""
+        text = self.config.read_text()
+        assert old in text
+        self.config.write_text(text.replace(old, new))
+
+    def shell(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the real program."""
+        return subprocess.run(
+            [*PROGRAM, *words], env=self._env(), capture_output=True, text=True, check=False
+        )
+
+    @contextlib.contextmanager
+    def service(self) -> Iterator[subprocess.Popen[str]]:
+        """Have the service run in a process of its own meanwhile; it has to end well."""
+        process = subprocess.Popen(
+            [*PROGRAM, "run"], env=self._env(), stderr=subprocess.PIPE, text=True
+        )
+        try:
+            while site.served_by(self.spool) != process.pid:
+                assert process.poll() is None, process.communicate()[1]
+                time.sleep(0.02)
+            yield process
+        finally:
+            process.terminate()
+            said = process.communicate(timeout=60)[1]
+        assert process.returncode == 0, said
+
+    def _env(self) -> dict[str, str]:
+        return {**os.environ, "PROVISIONER_CONFIG": str(self.config)}
+
+
+def call(*words: str, config: str = "", stdin: bytes = b"") -> Done:
+    """Run a verb in this process; config: what $PROVISIONER_CONFIG says."""
+    out, err = io.StringIO(), io.StringIO()
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROVISIONER_CONFIG", config)
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main(words)
+                code: object = 0
+            except SystemExit as end:
+                code = end.code
+            finally:
+                for number, handler in kept.items():
+                    signal.signal(number, handler)
+    assert isinstance(code, int | None)
+    return Done(int(code or 0), out.getvalue(), err.getvalue())
+
+
+def sample(name: str) -> str:
+    """Return the path of a sample request."""
+    return str(SAMPLES / name)
+
+
+def clean(text: str) -> bool:
+    """Say whether a text leaves a terminal as it is."""
+    return all(character.isprintable() or character == "\n" for character in text)
+
+
+def user(name: str) -> str:
+    """Write a request for a person."""
+    return f"provisioner: 1\naction: user.provision\nuser: {{name: {name}}}\n"
+
+
+def of_user(verb: str, name: str) -> str:
+    """Write a request that suspends or resumes a person."""
+    return f"provisioner: 1\naction: user.{verb}\nuser: {{name: {name}}}\n"
+
+
+SERVED = ("user-jdoe.yaml", "user-asmith.json", "storage.yaml", "compute.yaml", "membership.yaml")
+"""The samples in an order in which each finds what it needs."""
+
+
+def served(root: Path) -> Desk:
+    """Make a sandbox in which every sample was served, the wrong one too."""
+    desk = Desk(root)
+    desk.serve(*map(sample, (*SERVED, "wrong-quota.yaml")))
+    return desk

@@ -1,0 +1,231 @@
+"""`doctor` finds what is wrong, and says how to mend it; one thing that is wrong hides no other."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service.cli_site import Desk, clean
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "site")
+
+
+def findings(desk: Desk, *levels: str) -> list[dict[str, Any]]:
+    """Return what doctor finds, but for what is well."""
+    found = desk("doctor", "--json", code=None).json
+    return [one for one in found if one["level"] in (levels or ("error", "warning"))]
+
+
+def mend(desk: Desk, advice: str) -> None:
+    """Do what the advice says."""
+    words = shlex.split(advice)
+    if words[0] == "provisioner":
+        desk(*words[1:])
+    else:
+        subprocess.run(words, check=True)
+
+
+Break = Callable[[Desk], object]
+
+SPOOL: dict[str, tuple[Break, str]] = {
+    "no spool": (lambda d: d.break_off("spool"), "provisioner init"),
+    "a directory of it is missing": (
+        lambda d: (d.spool / "held").rmdir(),
+        "provisioner init",
+    ),
+    "others may write to a directory": (
+        lambda d: (d.spool / "active").chmod(0o777),
+        "chmod go-w {spool}/active",
+    ),
+    "others may write to receipts": (
+        lambda d: (d.spool / "receipts").chmod(0o733),
+        "chmod go-w {spool}/receipts",
+    ),
+    "staging is not sticky": (
+        lambda d: (d.spool / "staging").chmod(0o733),
+        "chmod +t {spool}/staging",
+    ),
+    "others may replace the spool": (lambda d: d.root.chmod(0o777), "chmod go-w {root}"),
+    "no journal": (lambda d: (d.root / "journal/journal.db").unlink(), "provisioner init"),
+    "no directory of the journal": (lambda d: d.break_off("journal"), "provisioner init"),
+    "others may write to the journal": (
+        lambda d: (d.root / "journal/journal.db").chmod(0o666),
+        "chmod go-w {root}/journal/journal.db",
+    ),
+    "others may write to the configuration": (
+        lambda d: d.config.chmod(0o664),
+        "chmod go-w {root}/provisioner.yaml",
+    ),
+}
+
+
+@pytest.mark.parametrize(("harm", "advice"), SPOOL.values(), ids=SPOOL.keys())
+def test_what_is_wrong_here_is_found_and_its_advice_mends_it(
+    desk: Desk, harm: Break, advice: str
+) -> None:
+    harm(desk)
+    [error] = findings(desk, "error")
+    assert error["advice"] == advice.format(spool=desk.spool, root=desk.root)
+    mend(desk, error["advice"])
+    assert findings(desk, "error") == []
+
+
+def secret(desk: Desk) -> Path:
+    """Configure a secret; return its file."""
+    with desk.config.open("a") as config:
+        config.write("secrets: {ad-password: secrets/ad}\n")
+    (desk.root / "secrets").mkdir()
+    return desk.root / "secrets/ad"
+
+
+def written(path: Path, text: str, mode: int) -> None:
+    path.write_text(text)
+    path.chmod(mode)
+
+
+SECRETS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda file: None, "install -m 0600 /dev/null {file}, then put the secret into it"),
+    "open to others": (lambda file: written(file, "x\n", 0o644), "chmod 600 {file}"),
+    "empty": (lambda file: written(file, "", 0o600), "put the secret into it"),
+}
+
+
+@pytest.mark.parametrize(("harm", "advice"), SECRETS.values(), ids=SECRETS.keys())
+def test_a_secret_that_cannot_serve_is_found(
+    desk: Desk, harm: Callable[[Path], object], advice: str
+) -> None:
+    file = secret(desk)
+    harm(file)
+    [error] = findings(desk, "error")
+    assert error["subject"] == "secret ad-password"
+    assert advice.format(file=file) in error["advice"]
+    written(file, "x\n", 0o600)
+    assert findings(desk, "error") == []
+
+
+def test_a_credential_of_the_service_manager_stands_for_a_secret_s_file(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret(desk)
+    (tmp_path / "ad-password").write_text("x\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert findings(desk, "error") == []
+
+
+def refuse(desk: Desk) -> None:
+    """Let slurmdbd be down, as sacctmgr tells it, with a terminal's command in its words."""
+    program = desk.root / "slurm/bin/sacctmgr"
+    program.write_text("#!/bin/sh\nprintf 'error: \\033[31mConnection refused' >&2\nexit 1\n")
+
+
+def no_server(desk: Desk) -> None:
+    desk.set(f'["emulated://{desk.root}/lds.json"]', '["ldap://127.0.0.1:1"]\n    tls: none')
+
+
+AWAY: dict[str, tuple[Break, str, str]] = {
+    "no server of a directory": (no_server, "lds", "is it up, and can this host reach it?"),
+    "no container": (
+        lambda d: d.set("OU=people,DC=hpc", "OU=peeple,DC=hpc"),
+        "lds",
+        "make it, or correct the setting",
+    ),
+    "slurmdbd is down": (refuse, "slurm-a", "is slurmdbd up"),
+    "no Slurm commands": (
+        lambda d: d.break_off("slurm"),
+        "slurm-a",
+        "install it, or give its path",
+    ),
+    "no such cluster": (
+        lambda d: d.set("cluster: a", "cluster: z"),
+        "slurm-a",
+        "sacctmgr -i add cluster z",
+    ),
+    "no mm commands": (lambda d: d.break_off("gpfs"), "fs1", "`prefix` and `mm_path`"),
+    "no root of homes": (lambda d: d.break_off("home"), "homes", "mkdir "),
+    "no getent": (lambda d: d.break_off("bin"), "names", "see `passwd` in the settings"),
+}
+
+
+@pytest.mark.parametrize(("harm", "handler", "advice"), AWAY.values(), ids=AWAY.keys())
+def test_a_backend_that_is_away_is_found_and_hides_no_other(
+    desk: Desk, harm: Break, handler: str, advice: str
+) -> None:
+    well = {one["subject"].partition(":")[0] for one in desk("doctor", "--json").json}
+    harm(desk)
+    errors = findings(desk, "error")
+    mine = [one for one in errors if one["subject"].partition(":")[0] == handler]
+    assert mine and all(advice in one["advice"] for one in mine), errors
+    found = desk("doctor", "--json", code=1).json
+    assert {one["subject"].partition(":")[0] for one in found} == well
+
+
+def test_settings_that_are_wrong_hide_no_other_handler(desk: Desk) -> None:
+    desk.set("cluster: a", "clster: a")
+    desk.set("filesystem: fs1", "fs: fs1")
+    subjects = [one["subject"] for one in findings(desk, "error")]
+    assert subjects == ["fs1", "slurm-a"]
+    assert "lds" in {one["subject"] for one in findings(desk, "ok")}
+
+
+def test_a_route_that_cannot_work_is_found(desk: Desk) -> None:
+    desk.set("[slurm-a]", "[slrm-a]")
+    [error] = findings(desk, "error")
+    assert error["subject"] == "configuration"
+    assert error["advice"] == "did you mean 'slurm-a'?"
+
+
+@pytest.mark.parametrize("text", ["", "service: [\n", "servce: x\n"], ids=["none", "yaml", "key"])
+def test_a_configuration_that_does_not_load_is_the_one_finding(desk: Desk, text: str) -> None:
+    desk.config.write_text(text)
+    done = desk("doctor", "--json", code=4)
+    assert [one["subject"] for one in done.json] == ["configuration"]
+    assert "error" in desk("doctor", code=4).out
+
+
+def test_it_says_whether_anybody_serves(desk: Desk) -> None:
+    [warning] = findings(desk)
+    assert (warning["subject"], warning["level"]) == ("service", "warning")
+    with desk.service() as process:
+        [found] = [one for one in desk("doctor", "--json").json if one["subject"] == "service"]
+    assert found["level"] == "ok"
+    assert str(process.pid) in found["message"]
+
+
+def test_a_lane_that_is_paused_is_told_with_what_lets_it_go_on(desk: Desk) -> None:
+    desk("pause", "slurm")
+    desk("run", "--drain")
+    [warning] = [one for one in findings(desk) if one["subject"] == "lane slurm"]
+    assert warning["advice"] == "provisioner unpause slurm"
+
+
+def test_a_file_set_aside_is_told(desk: Desk, tmp_path: Path) -> None:
+    (desk.spool / "staging/link.yaml").symlink_to(tmp_path / "elsewhere")
+    desk("run", "--drain")
+    [warning] = [one for one in findings(desk) if one["subject"] == "quarantine"]
+    assert "link.yaml" in warning["message"]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a directory away")
+def test_a_spool_of_another_user_is_not_judged_by_who_asks(desk: Desk) -> None:
+    """Its advice would be to give the service's directories away."""
+    os.chown(desk.spool, 65534, 65534)
+    [error] = findings(desk, "error")
+    assert error["advice"].startswith("sudo -u nobody provisioner doctor")
+
+
+def test_it_ends_with_what_it_counted(desk: Desk) -> None:
+    refuse(desk)
+    done = desk("doctor", code=1)
+    assert done.out.splitlines()[-1].startswith("2 errors, 1 warning, ")
+    assert "what to do: is slurmdbd up" in done.out
+    assert clean(done.out) and "\\x1b[31m" in done.out
