@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -17,9 +18,9 @@ def python(code: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", code, *arguments]
 
 
-def over(pid: int) -> bool:
+def over(pid: int, tries: int = 500) -> bool:
     """Say whether a process is over: reaped, or waiting for it. A kill takes a moment to arrive."""
-    for _ in range(500):
+    for _ in range(tries):
         try:
             status = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
@@ -86,25 +87,13 @@ def test_a_signal_shows_in_the_code() -> None:
     assert run(["sh", "-c", "kill -9 $$"]).returncode == -signal.SIGKILL
 
 
-SLEEPER = "import time; time.sleep(600)"
-STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
-PARENT = """
-import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], **eval(sys.argv[2]))
-print("said before", child.pid, flush=True)
-time.sleep(600)
-"""
-QUIET = "dict(stdout=-3, stderr=-3)"
-"""A child that holds none of its parent's pipes."""
+STUBBORN = 'trap "" TERM; exec sleep 600'
 
 
-@pytest.mark.parametrize(
-    ("child", "pipes"),
-    [(SLEEPER, "{}"), (STUBBORN, "{}"), (SLEEPER, QUIET), (STUBBORN, QUIET)],
-    ids=["sleeping", "stubborn", "sleeping, quiet", "stubborn, quiet"],
-)
+@pytest.mark.parametrize("pipes", ["", ">/dev/null 2>&1"], ids=["holding pipes", "quiet"])
+@pytest.mark.parametrize("child", ["exec sleep 600", STUBBORN], ids=["sleeping", "stubborn"])
 def test_a_timeout_ends_the_whole_group_and_keeps_what_was_printed(child: str, pipes: str) -> None:
-    done = run(python(PARENT, child, pipes), timeout=1.0)
+    done = run(["sh", "-c", f"({child}) {pipes} & echo said before $!; wait"], timeout=1.0)
     text, _, pid = done.stdout.strip().rpartition(" ")
     assert (done.timed_out, text) == (True, "said before")
     assert done.returncode < 0
@@ -112,14 +101,17 @@ def test_a_timeout_ends_the_whole_group_and_keeps_what_was_printed(child: str, p
 
 
 def test_a_program_that_ignores_being_asked_is_ended() -> None:
-    code = f"import os; print(os.getpid(), flush=True); {STUBBORN}"
-    done = run(python(code), timeout=1.0)
+    done = run(["sh", "-c", f"echo $$; {STUBBORN}"], timeout=1.0)
     assert (done.timed_out, done.returncode) == (True, -signal.SIGKILL)
     assert over(int(done.stdout))
 
 
-def test_who_left_the_group_and_holds_the_pipes_is_not_waited_for() -> None:
-    done = run(python(PARENT, SLEEPER, "dict(start_new_session=True)"), timeout=1.0)
+def test_who_left_the_group_and_holds_the_pipes_is_not_waited_for(tmp_path: Path) -> None:
+    kept = tmp_path / "pid"
+    done = run(["sh", "-c", f"setsid sh -c 'echo $$ > {kept}; exec sleep 600' & wait"], timeout=1.0)
+    left = int(kept.read_text())
+    assert not over(left, tries=1)
+    os.kill(left, signal.SIGKILL)
     assert done.timed_out
     assert done.returncode < 0
 

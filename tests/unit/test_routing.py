@@ -114,6 +114,13 @@ def test_the_resource_picks_the_instance(site: Site, resource: str, instance: st
     assert [name for _, name, _ in found] == [instance, "free", instance]
 
 
+def test_the_resources_own_instance_comes_before_one_that_serves_anybody(site: Site) -> None:
+    text = "handlers: {a: {use: slurm}, free: {use: slurm}}\n"
+    router = site.router(text + "resources: {one: {handlers: [a]}, two: {handlers: []}}")
+    assert {name for _, name, _ in steps(router, allocation("one"))} == {"a"}
+    assert {name for _, name, _ in steps(router, allocation("two"))} == {"free"}
+
+
 def test_several_instances_that_could_serve_are_named_with_what_to_write(site: Site) -> None:
     with pytest.raises(InvalidRequest) as raised:
         site.router(CLUSTERS).route(allocation("both"))
