@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer characters than names
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(_take_config(list(sys.argv[1:] if argv is None else argv)), standalone_mode=True)
+        words = _take_config(list(sys.argv[1:] if argv is None else argv))
+        app(words, prog_name="provisioner", standalone_mode=True)
     except ConfigError as error:
         _end(error, Exit.CONFIG)
     except InvalidRequest as error:

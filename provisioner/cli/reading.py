@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 JSON = typer.Option(False, "--json", help="for programs")
 config_app = typer.Typer(no_args_is_help=True, help="Check the configuration, or print one.")
 
+_LANE = ("paused_by", "breaker_until", "breaker_reason")
+
 _WAITS = 5
 """Objects of one request that `queue` names; `show` names all."""
 
@@ -55,12 +57,9 @@ def queue(
         rows = journal.lane_rows(conn)
     lanes = {
         name: {
-            "paused_by": None,
-            "breaker_until": None,
-            "breaker_reason": None,
-            **rows.get(name, {}),
             "due": due.get(name, (0, 0))[0],
             "later": due.get(name, (0, 0))[1],
+            **{fact: rows.get(name, {}).get(fact) for fact in _LANE},
         }
         for name in sorted({*due, *rows, *_configured_lanes()})
     }
@@ -70,8 +69,14 @@ def queue(
             {
                 "served_by": serving,
                 "counts": counts,
-                "lanes": lanes,
-                "requests": [{**_plain(r), "waiting_for": waiting[r.id]} for r in records],
+                "lanes": {
+                    name: {**row, "breaker_until": _moment(row["breaker_until"])}
+                    for name, row in lanes.items()
+                },
+                "requests": [
+                    {**_plain(record), "waiting_for": _plain_waits(waiting[record.id])}
+                    for record in records
+                ],
                 "ended": [_plain(record) for record in over],
             }
         )
@@ -124,9 +129,19 @@ def _plain(record: Record) -> dict[str, Any]:
         "state": record.state,
         "action": record.action,
         "subject": record.subject,
-        "accepted": record.accepted,
-        "ended": record.ended,
+        "accepted": _moment(record.accepted),
+        "ended": _moment(record.ended),
     }
+
+
+def _plain_waits(waiting: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**one, "due": _moment(one["due"])} for one in waiting]
+
+
+def _moment(seconds: float | None) -> str | None:
+    from provisioner.results import moment
+
+    return None if seconds is None else moment(seconds)
 
 
 def _line(record: Record, now: float) -> str:
@@ -210,10 +225,9 @@ def show(
                 "state": record.state,
                 "body": body,
                 "result": plain,
-                "waiting_for": waiting if record.state in journal.OPEN else [],
+                "waiting_for": _plain_waits(waiting) if record.state in journal.OPEN else [],
                 "events": [
-                    {"at": results.moment(at), "kind": kind, "text": text}
-                    for at, kind, text in events
+                    {"at": _moment(at), "kind": kind, "text": text} for at, kind, text in events
                 ],
             }
         )

@@ -1,0 +1,361 @@
+"""Verbs that only read say what is so: to a person in words, to a program as docs/cli.md says."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from provisioner.config import load
+from tests.service.cli_site import SERVED, Desk, clean, of_user, sample, served, user
+
+DOCUMENT = Path(__file__).parents[2] / "docs/cli.md"
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Have a site that served the samples, and in which one request waits, is held, or is later."""
+    desk = served(tmp_path_factory.mktemp("reading") / "site")
+    desk.serve("provisioner: 1\naction: request.retry\nrequest: nosuch\n")
+    desk("pause", "slurm")
+    desk("submit", desk.file("waits.yaml", Path(sample("compute.yaml")).read_text()))
+    desk("submit", desk.file("held.yaml", user("held")))
+    desk("submit", desk.file("late.yaml", "not_before: 2126-01-01T00:00:00Z\n" + user("late")))
+    desk("pause", "directory-hpc.test")
+    desk("run", "--drain", "--patience", "0.5", code=5)
+    desk("hold", desk.show("held.yaml")["id"])
+    desk("run", "--drain", "--patience", "0.5", code=5)
+    return desk
+
+
+# JSON.
+
+OPAQUE = {"state", "want", "read_back", "counts"}
+"""Keys below which the names are the site's, or a backend's."""
+
+
+def paths(value: Any, at: str = "") -> set[str]:
+    """List the keys of plain data, with those of all items of a list together."""
+    found: set[str] = set()
+    if isinstance(value, list):
+        for one in value:
+            found |= paths(one, at)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            name = "*" if at == ".lanes" else key
+            found.add(f"{at}.{name}")
+            found |= set() if key in OPAQUE else paths(inner, f"{at}.{name}")
+    return found
+
+
+def documented(verb: str) -> set[str]:
+    """Return the keys that the example of a verb in docs/cli.md has."""
+    [section] = re.findall(
+        rf"^### `provisioner {verb}[ `].*?(?=^##)", DOCUMENT.read_text() + "##", re.M | re.S
+    )
+    [example] = re.findall(r"^```json\n(.*?)^```", section, re.M | re.S)
+    return paths(json.loads(example))
+
+
+SEEN = {
+    "queue": (["queue", "--ended", "9"],),
+    "show": (["show", "user-jdoe.yaml"], ["show", "wrong-quota.yaml"], ["show", "waits.yaml"]),
+    "status": (["status", "user:jdoe"], ["status", "allocation:42"], ["status", "user:nobody1"]),
+    "handlers": (["handlers"],),
+    "config check": (["config", "check"],),
+    "check": (["check", sample("wrong-quota.yaml")], ["check", sample("compute.yaml")]),
+    "plan": (["plan", sample("compute.yaml")],),
+    "doctor": (["doctor"],),
+}
+RARE = r".*\.(error|problems|waiting_for|changed|already|retry|ended)(\..*)?"
+"""Keys that are there, or not null, only where something was so."""
+
+
+@pytest.mark.parametrize("verb", SEEN)
+def test_what_a_verb_prints_for_programs_has_the_documented_keys(desk: Desk, verb: str) -> None:
+    found = set()
+    for words in SEEN[verb]:
+        found |= paths(desk(*words, "--json", code=None).json)
+    always = {path for path in documented(verb) if not re.fullmatch(RARE, path)}
+    assert found <= documented(verb)
+    assert always <= found
+
+
+def test_every_verb_with_json_is_among_them() -> None:
+    marked = re.findall(r"^### `provisioner ([^`]*?)(?: [A-Z\[][^`]*)?\[?--json", text(), re.M)
+    assert set(map(str.strip, marked)) == set(SEEN)
+
+
+def text() -> str:
+    return DOCUMENT.read_text()
+
+
+# queue.
+
+
+def test_the_queue_says_for_what_each_request_waits(desk: Desk) -> None:
+    said = desk("queue").out
+    waits, held, late = (desk.show(f"{name}.yaml")["id"] for name in ("waits", "held", "late"))
+    assert "lane slurm: 2 due, 0 later, paused by " in said
+    assert f"{waits}  accepted  allocation.provision allocation:42  (waits.yaml of " in said
+    assert "slurm-a/account/cf0003: its turn (lane slurm is paused: provisioner unpause" in said
+    assert f"{held}  held " in said
+    assert f"    until it is released: provisioner release {held}\n" in said
+    assert f"{late}  scheduled " in said
+    assert re.search(r"    until its not_before, in \d+ d\n", said)
+    assert "nobody on this host serves them: `provisioner run`" in said
+
+
+def test_the_queue_lists_every_lane_that_can_be_paused(desk: Desk) -> None:
+    lanes = {row["lane"] for row in desk("handlers", "--json").json["instances"]}
+    assert set(desk("queue", "--json").json["lanes"]) == lanes
+
+
+def test_the_queue_is_told_even_where_the_handlers_cannot_be_built(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    desk("submit", sample("user-jdoe.yaml"))
+    desk("run", "--drain")
+    desk.set("cluster: a", "clster: a")
+    assert desk("queue").out.startswith("done: 1")
+
+
+def test_the_queue_lists_no_more_than_it_is_told_to(desk: Desk) -> None:
+    assert "and 2 more: --limit\n" in desk("queue", "--limit", "1").out
+    assert len(desk("queue", "--limit", "2", "--json").json["requests"]) == 2
+
+
+def test_the_queue_lists_the_newest_outcomes(desk: Desk) -> None:
+    ended = desk("queue", "--ended", "20", "--json").json["ended"]
+    assert {one["file"] for one in ended} >= {*SERVED, "wrong-quota.yaml"}
+    assert [one["ended"] for one in ended] == sorted(one["ended"] for one in ended)
+    two = desk("queue", "--ended", "2", "--json").json["ended"]
+    assert two == ended[-2:]
+
+
+def test_an_object_whose_backend_is_away_is_tried_again_when_the_lane_is(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    program = desk.root / "slurm/bin/sacctmgr"
+    program.write_text("#!/bin/sh\nprintf 'error: \\033[5mConnection refused' >&2\nexit 1\n")
+    desk.serve(sample("user-jdoe.yaml"))
+    desk("submit", sample("compute.yaml"))
+    desk("run", "--drain", "--patience", "0.5", code=5)
+    said = desk("queue").out
+    assert re.search(r"lane slurm: .*, backend away, next try in \d+ s: .*refused", said)
+    assert re.search(r"slurm-a/account/cf0003: .*refused \(again in \d+ s\)", said)
+    assert clean(said) and clean(desk("show", "compute.yaml").out)
+
+
+# show.
+
+
+def test_a_request_is_found_by_all_its_names(desk: Desk) -> None:
+    desk.serve("id: portal-7\n" + user("named"))
+    found = desk.show("portal-7")["id"]
+    assert desk.show(found)["id"] == desk.show(found.lower()[:26])["id"] == found
+    assert desk.show("user-jdoe.yaml")["result"]["subject"] == "user:jdoe"
+
+
+def test_of_several_requests_of_a_file_s_name_the_newest_is_shown(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    first = desk.serve(sample("user-jdoe.yaml"))
+    second = desk.serve(sample("user-jdoe.yaml"))
+    assert desk.show("user-jdoe.yaml")["id"] == second != first
+
+
+def test_the_beginning_of_several_ids_is_answered_with_the_ids(desk: Desk) -> None:
+    beginning = desk.show("waits.yaml")["id"][:4]
+    done = desk("show", beginning, code=3)
+    assert desk.show("waits.yaml")["id"] in done.err
+
+
+def test_who_shows_what_is_not_there_learns_where_to_look(desk: Desk) -> None:
+    done = desk("show", "nosuch", code=3)
+    assert "there is no request 'nosuch'" in done.err
+    assert "provisioner queue --ended" in done.err
+
+
+def test_an_open_request_says_for_what_it_waits_and_names_no_end(desk: Desk) -> None:
+    said = desk("show", "waits.yaml").out
+    assert "# Accepted. allocation.provision of allocation:42" in said
+    assert "# Waits: slurm-a/account/cf0003: its turn (lane slurm is paused" in said
+    shown = desk.show("waits.yaml")
+    assert "ended" not in shown["result"]
+    assert {one["lane"] for one in shown["waiting_for"]} == {"slurm"}
+
+
+def test_what_show_prints_is_the_file_and_its_result(desk: Desk) -> None:
+    file, _, result = desk("show", "user-jdoe.yaml").out.partition("---\n")
+    assert file == Path(sample("user-jdoe.yaml")).read_text()
+    assert yaml.safe_load(result) == yaml.safe_load(beside(desk, "user-jdoe.yaml"))
+    assert result.startswith("# Done. user.provision of user:jdoe")
+
+
+def beside(desk: Desk, name: str) -> str:
+    [path] = (desk.spool / "done").glob(f"*-{name}.result.yaml")
+    return path.read_text()
+
+
+def test_a_file_that_was_not_read_is_shown_with_its_reason(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    (desk.spool / "staging/large.yaml").write_bytes(b"#" * 100_000)
+    desk("run", "--drain")
+    said = desk("show", "large.yaml").out
+    assert said.startswith("# the file was not read\n---\n# Refused: nothing was done. large.yaml")
+
+
+# status.
+
+
+def test_what_all_backends_say_of_a_person_stands_side_by_side(desk: Desk) -> None:
+    said = desk("status", "user:jdoe").out
+    [heads, _, *rows] = [line for line in said.splitlines() if line.strip()]
+    assert heads.split() == ["ad", "lds", "names"]
+    uid = next(row.split() for row in rows if row.split()[0] == "uid")
+    assert len(set(uid[1:])) == 1
+    assert "differ" not in said
+
+
+def test_what_differs_between_backends_is_marked(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    desk.serve(sample("user-jdoe.yaml"))
+    directory = desk.root / "lds.json"
+    directory.write_text(directory.read_text().replace("/bin/bash", "/bin/zsh"))
+    done = desk("status", "user:jdoe", code=1)
+    assert re.search(r"shell +/bin/bash +/bin/zsh +/bin/bash +differ", done.out)
+    assert "/bin/zsh -> /bin/bash" in done.out
+
+
+def test_two_users_of_an_allocation_are_not_held_against_each_other(desk: Desk) -> None:
+    assert "differ" not in desk("status", "allocation:41").out
+
+
+def test_a_person_whom_nobody_claims_is_looked_for_all_the_same(desk: Desk) -> None:
+    done = desk("status", "user:nobody1")
+    assert done.out.startswith("nothing is claimed for user:nobody1; what the backends say")
+    assert re.search(r"ad/account/nobody1 +nobody +not there", done.out)
+
+
+def test_a_project_s_allocations_are_pointed_to(desk: Desk) -> None:
+    assert "provisioner status allocation:ID" in desk("status", "project:CF0003").out
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("jdoe", "user:NAME, project:CODE or allocation:ID"),
+        ("user:", "user:NAME, project:CODE or allocation:ID"),
+        ("host:x", "user:NAME, project:CODE or allocation:ID"),
+        ("user:../x", "a user name"),
+        ("user:\x1b[31m", "a user name"),
+    ],
+)
+def test_what_is_no_subject_is_refused(desk: Desk, subject: str, expected: str) -> None:
+    done = desk("status", subject, code=3)
+    assert expected in done.err
+    assert clean(done.err)
+
+
+def test_drift_is_missing_and_ends_with_1(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    desk.serve(sample("user-jdoe.yaml"))
+    desk.break_off("home/jdoe")
+    [home] = [
+        one
+        for one in desk("status", "user:jdoe", "--json", code=1).json
+        if one["object"] == "homes/home/jdoe"
+    ]
+    [missing] = home["missing"]
+    assert missing.startswith(f"make {desk.root}/home/jdoe for ")
+
+
+def test_a_backend_that_is_away_is_no_answer_and_ends_with_5(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    desk.serve(sample("user-jdoe.yaml"), sample("compute.yaml"))
+    program = desk.root / "slurm/bin/sacctmgr"
+    program.write_text("#!/bin/sh\necho 'error: Connection refused' >&2\nexit 1\n")
+    done = desk("status", "allocation:42", code=5)
+    assert re.search(r"slurm-a/account/cf0003 +allocation:42 +no answer ", done.out)
+
+
+def test_a_suspended_claim_is_marked(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    desk.serve(sample("user-jdoe.yaml"), of_user("suspend", "jdoe"))
+    assert "user:jdoe (suspended)" in desk("status", "user:jdoe").out
+
+
+# handlers, schema, config.
+
+
+def test_handlers_are_listed_with_their_lanes(desk: Desk) -> None:
+    said = desk("handlers").out
+    assert "kinds: ad_account, ad_group, adlds_account, command, gpfs_fileset, " in said
+    assert re.search(r"^slurm-a +slurm +lane slurm$", said, re.M)
+
+
+def test_the_schema_takes_the_samples_and_refuses_the_wrong_one(desk: Desk) -> None:
+    schema = desk("schema").json
+    check = jsonschema.Draft202012Validator(schema)
+    check.check_schema(schema)
+    for name in SERVED:
+        assert check.is_valid(yaml.safe_load(Path(sample(name)).read_text())), name
+    assert not check.is_valid(yaml.safe_load(Path(sample("wrong-quota.yaml")).read_text()))
+
+
+def test_a_configuration_that_is_right_is_said_to_be(desk: Desk) -> None:
+    assert desk("config", "check").out == f"{desk.config} is right\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("service: sandbox", "service: a b", "line 2: service: 'a b'"),
+        ("spool: spool", "spol: spool", "did you mean 'spool'?"),
+        ("use: slurm", "use: slrm", "there is no handler 'slrm'"),
+        ("cluster: a", "clster: a", "handlers.slurm-a: "),
+        ("[slurm-a]", "[slrm-a]", "did you mean 'slurm-a'?"),
+    ],
+)
+def test_a_configuration_that_is_wrong_is_told_how(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    desk = Desk(tmp_path / "site")
+    desk.set(old, new)
+    assert said in desk("config", "check", code=4).err
+    plain = desk("config", "check", "--json", code=4).json
+    assert plain["right"] is False
+    assert said in plain["problem"] + plain["advice"]
+
+
+def test_the_example_of_a_configuration_loads_with_and_without_its_comments(desk: Desk) -> None:
+    example = desk("config", "example").out
+    path = Path(desk.file("example.yaml", example))
+    assert load(path).handlers == {}
+    path.write_text(re.sub(r"^  # ", "  ", example, flags=re.M))
+    assert set(load(path).handlers) == {
+        f"{kind}-a" for kind in desk("handlers", "--json").json["kinds"]
+    }
+    assert desk("--config", str(path), "config", "check").code == 0
+
+
+@pytest.mark.parametrize("verb", ["queue", "show x", "status user:x", "plan -"])
+def test_no_reading_verb_makes_a_journal(tmp_path: Path, verb: str) -> None:
+    desk = Desk(tmp_path / "site")
+    journal = desk.root / "journal/journal.db"
+    journal.unlink()
+    done = desk(*verb.split(), stdin=user("x").encode(), code=4)
+    assert "what to do: provisioner init" in done.err
+    assert not journal.exists()
+
+
+def test_times_are_told_to_programs_in_one_way(desk: Desk) -> None:
+    [waits] = [r for r in desk("queue", "--json").json["requests"] if r["file"] == "waits.yaml"]
+    moments = [waits["accepted"], waits["waiting_for"][0]["due"]]
+    moments.append(desk.show("waits.yaml")["result"]["accepted"])
+    for moment in moments:
+        assert time.strptime(moment[:19], "%Y-%m-%dT%H:%M:%S") and moment.endswith("Z")
