@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from handlers._params import wrong
 from provisioner.contract import (
     Claim,
     Conflict,
@@ -43,6 +44,9 @@ FIELDS = (
 OUTPUTS = ("name", "sid", "uid", "gid", "mail", "home", "shell", "dn")
 
 
+PathText = Annotated[str, Field(max_length=255)]
+
+
 class AccountParams(BaseModel):
     """What a step says about an account."""
 
@@ -62,12 +66,12 @@ class AccountParams(BaseModel):
     gid: int | KnownAfter | None = Field(
         None, description="number of the primary group; without one the handler's `gid` decides"
     )
-    home: str | KnownAfter | None = Field(
-        None, max_length=255, description="home directory; the handler's `home` otherwise",
+    home: PathText | KnownAfter | None = Field(
+        None, description="home directory; the handler's `home` otherwise",
         examples=["/home/jdoe"],
     )  # fmt: skip
-    shell: str | KnownAfter | None = Field(
-        None, max_length=255, description="login shell; the handler's `shell` otherwise",
+    shell: PathText | KnownAfter | None = Field(
+        None, description="login shell; the handler's `shell` otherwise",
         examples=["/bin/bash"],
     )  # fmt: skip
     attributes: Mapping[str, str] = Field(
@@ -87,13 +91,9 @@ def read_params(model: type[BaseModel], params: Mapping[str, object]) -> Any:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidRequest(
-            f"{first['msg']} ({len(error.errors())} wrong in all)"
-            if len(error.errors()) > 1
-            else first["msg"],
-            field=".".join(str(part) for part in first["loc"] if isinstance(part, (str, int))),
-        ) from None
+        (field, message), *others = wrong(error)
+        more = f" ({len(others) + 1} wrong in all)" if others else ""
+        raise InvalidRequest(f"{message}{more}", field=field) from None
 
 
 def check_name(field: str, name: str, protected: Collection[str], longest: int = 32) -> str:

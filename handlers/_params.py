@@ -17,7 +17,7 @@ def params(model: type[Model], values: Mapping[str, object]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        field, message = _first(error)
+        field, message = wrong(error)[0]
         raise InvalidRequest(f"{field}: {message}", field=field) from None
 
 
@@ -26,18 +26,28 @@ def settings(model: type[Model], values: Mapping[str, object]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        field, message = _first(error)
+        field, message = wrong(error)[0]
         raise ConfigError(f"{field}: {message}") from None
 
 
-def _first(error: ValidationError) -> tuple[str, str]:
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"] if not str(part).startswith("is-instance"))
-    return field, first["msg"].removeprefix("Value error, ")
+def wrong(error: ValidationError) -> list[tuple[str, str]]:
+    """List fields and what is wrong with them.
+
+    A value that may also come later is tried as both: that it is no KnownAfter is left out.
+    """
+    found = error.errors(include_url=False)
+    late = {one["loc"][:-1] for one in found if one["type"] == "is_instance_of"}
+    said: dict[str, str] = {}
+    for one in found:
+        if one["type"] == "is_instance_of":
+            continue
+        loc = one["loc"][:-1] if one["loc"][:-1] in late else one["loc"]
+        said.setdefault(".".join(map(str, loc)), one["msg"].removeprefix("Value error, "))
+    return list(said.items())
 
 
 def _octal(value: str) -> str:
-    if not value or len(value) > 5 or set(value) - set("01234567"):
+    if not value or set(value) - set("01234567") or int(value, 8) > 0o7777:
         raise ValueError("is no mode, such as 0700")
     return value
 

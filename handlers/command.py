@@ -8,7 +8,6 @@ what it does. The protocol is in docs/command-handler.md.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -41,7 +40,6 @@ _FAULTS: Mapping[str, type[Fault]] = {
     fault.__name__: fault
     for fault in (contract.Conflict, Permanent, Transient, NotReady, Unavailable, Unknown)
 }
-_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,63}\Z")
 
 
 class Settings(BaseModel):
@@ -61,7 +59,7 @@ class Params(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: str = Field(description="the object's name", pattern=_NAME.pattern.replace(r"\Z", "$"))
+    name: str = Field(description="the object's name", pattern=r"^[a-z_][a-z0-9_.-]{0,63}$")
     kind: str = Field("object", description="the kind of object", pattern=r"^[a-z][a-z0-9_]{0,31}$")
 
 
@@ -85,7 +83,7 @@ class Command:
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         live = [claim for claim in claims if not claim.suspended]
         merged: dict[str, Any] = {}
-        for claim in live or claims:
+        for claim in sorted(live or claims, key=lambda claim: claim.claimant):
             merged |= claim.want
         return {**merged, "present": bool(claims), "suspended": bool(claims) and not live}
 

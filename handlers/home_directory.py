@@ -92,7 +92,7 @@ class HomeDirectory:
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         live = [claim for claim in claims if not claim.suspended]
         merged: dict[str, Any] = {}
-        for claim in live or claims:
+        for claim in sorted(live or claims, key=lambda claim: claim.claimant):
             for name, value in claim.want.items():
                 if name in ("uid", "gid") and merged.get(name, value) != value:
                     raise Conflict(f"{key}: two claims want {name} {merged[name]} and {value}")

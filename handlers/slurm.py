@@ -165,7 +165,7 @@ class Slurm:
             base["user"] = names[1]
         merged: dict[str, Any] = {}
         limits: Limits = {}
-        for claim in live or claims:
+        for claim in sorted(live or claims, key=lambda claim: claim.claimant):
             merged |= {name: value for name, value in claim.want.items() if value is not None}
             limits |= cast(Limits, claim.want.get("limits") or {})
         if any(claim.want.get("default") for claim in live):

@@ -1,0 +1,173 @@
+"""Handlers keep the contract: homes, sites' programs, gates and filesets."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from handlers import (
+    command,
+    gpfs_fileset,
+    home_directory,
+    nss_gate,
+)
+from handlers.emulators import getent, mm
+from handlers.emulators.host import EmulatedHost
+from provisioner.contract import Handler, Host
+from provisioner.host import RealHost
+from provisioner.process import run
+from provisioner.testing import HandlerContract, site
+from tests.contract.ad_backends import emulated
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+
+
+class TestHomesOfAnEmulatedHost(HandlerContract):
+    params = {"name": "jdoe", "uid": 20001, "gid": 20001, "mode": "0700"}
+    other_params = {"name": "jdoe", "uid": 20001, "gid": 20002, "mode": "0750"}
+    more_params = [{"name": name, "uid": 20003, "gid": 20003} for name in ("asmith", "a.b-c")]
+    bad_params = [
+        ("uid", {"name": "jdoe", "uid": 0, "gid": 20001}),
+        ("gid", {"name": "jdoe", "uid": 20001, "gid": 0}),
+        ("uid", {"name": "jdoe", "uid": "root", "gid": 20001}),
+        ("mode", {**params, "mode": "0888"}),
+        ("mode", {**params, "mode": "70000"}),
+        ("name", {**params, "name": ""}),
+        ("nmae", {**params, "nmae": "jdoe"}),
+    ]
+    late = ["uid", "gid"]
+    varying = ["path"]
+
+    def prepare(self, directory: Path) -> None:
+        self.root = directory / "home"
+        self.root.mkdir(mode=0o755)
+        self.host = self.make_host(directory)
+
+    def make_host(self, directory: Path) -> Host:
+        return EmulatedHost(directory / "host")
+
+    def handler(self) -> Handler:
+        return self.below(self.root)
+
+    def away(self) -> Handler:
+        return self.below(self.root / "nowhere")
+
+    def below(self, root: Path) -> Handler:
+        built = site(self.instance, host=self.host, templates=TEMPLATES)
+        return home_directory.build(built, {"root": str(root), "acl": "g:4711:r-x"})
+
+    def disturb(self) -> None:
+        self.host.set_mode(self.root, "jdoe", mode=0o755)
+
+
+class TestHomesOfThisHost(TestHomesOfAnEmulatedHost):
+    def make_host(self, directory: Path) -> Host:
+        return RealHost()
+
+
+class TestASitesOwnProgram(HandlerContract):
+    params = {"name": "jdoe", "kind": "page", "title": "J. Doe", "owner": "jdoe"}
+    other_params = {**params, "title": "Dr. J. Doe"}
+    more_params = [{"name": name, "kind": "page", "title": name} for name in ("asmith", "a.b-c")]
+    bad_params = [
+        ("name", {**params, "name": ""}),
+        ("kind", {**params, "kind": ""}),
+        ("title", {**params, "title": {1, 2}}),
+    ]
+    names = ["name", "kind"]
+    late = ["title", "owner"]
+    lists = False
+    varying = ["path"]
+
+    def prepare(self, directory: Path) -> None:
+        self.base = directory
+
+    def handler(self) -> Handler:
+        return self.over(self.base)
+
+    def away(self) -> Handler:
+        return self.over(self.base / "nowhere")
+
+    def over(self, base: Path) -> Handler:
+        program = [sys.executable, "-IS", str(TEMPLATES / "command/sample.py"), str(base)]
+        return command.build(site(self.instance), {"program": program})
+
+    def disturb(self) -> None:
+        (self.base / "page-jdoe.json").unlink()
+
+
+class TestAGate(HandlerContract):
+    params = {"user": "jdoe"}
+    other_params = {"user": "jdoe", "uid": 10_000}
+    more_params = [{"user": "asmith", "uid": 10_001}, {"group": "cf3", "gid": 20_000}]
+    absent_params = {"user": "nobody-here"}
+    bad_params = [
+        ("user", {}),
+        ("user", {"user": "jdoe", "group": "cf3"}),
+        ("uid", {"user": "jdoe", "uid": "ten"}),
+        ("name", {"name": "jdoe"}),
+    ]
+    names = ["user"]
+    late = ["uid"]
+    reads_only = True
+    lists = False
+
+    def prepare(self, directory: Path) -> None:
+        self.ad = emulated(directory, "ad")
+        self.ad.user("jdoe", uidNumber=10_000, gidNumber=100)
+        self.ad.user("asmith", uidNumber=10_001, gidNumber=100)
+        group: dict[str, Any] = {"objectClass": ["top", "group"], "sAMAccountName": "cf3"}
+        self.ad.directory().add(f"CN=cf3,OU=groups,{self.ad.base}", {**group, "gidNumber": 20_000})
+        self.program = str(getent.install(directory / "bin", directory / "ad.json"))
+
+    def handler(self) -> Handler:
+        return self.asking(self.program)
+
+    def away(self) -> Handler:
+        return self.asking("/nowhere/getent")
+
+    def asking(self, program: str) -> Handler:
+        asked = {name: [program, name] for name in ("passwd", "group")}
+        return nss_gate.build(site(self.instance), asked)
+
+    def disturb(self) -> None:
+        self.ad.directory().modify(
+            f"cn=jdoe,OU=people,{self.ad.base}", [("replace", "uidNumber", [])]
+        )
+
+
+class TestFilesets(HandlerContract):
+    params = {"fileset": "cf3", "quota": "5TiB", "files": 20000, "uid": 2001, "gid": 3001}
+    other_params = {**params, "quota": "6TiB", "gid": 3002}
+    more_params = [{"fileset": name, "quota": "1GiB", "acl": "project"} for name in ("a", "b.c")]
+    bad_params = [
+        ("fileset", {**params, "fileset": "root"}),
+        ("uid", {**params, "uid": 0}),
+        ("quota", {**params, "quota": "many"}),
+        ("quota", {**params, "quota": 0}),
+        ("path", {**params, "path": "../x"}),
+        ("parent", {**params, "parent": "b"}),
+        ("qouta", {**params, "qouta": "5TiB"}),
+    ]
+    names = ["fileset"]
+    late = ["uid", "gid", "group", "quota", "files"]
+    varying = ["path", "mount"]
+
+    def prepare(self, directory: Path) -> None:
+        self.bin = mm.install(directory)
+        self.mount = directory / "fs1"
+
+    def handler(self) -> Handler:
+        return self.by(self.bin)
+
+    def away(self) -> Handler:
+        return self.by(self.bin / "nowhere")
+
+    def by(self, commands: Path) -> Handler:
+        built = site(self.instance, templates=TEMPLATES)
+        paths = {"mm_path": str(commands), "tools": str(commands)}
+        return gpfs_fileset.build(built, {"filesystem": "fs1", "acl": "project", **paths})
+
+    def disturb(self) -> None:
+        assert not run([str(self.bin / "mmsetquota"), "fs1:cf3", "--block", "1G:1G"]).returncode

@@ -1,0 +1,119 @@
+"""The handler of Slurm keeps the contract, over the emulated slurmdbd and over the lab's."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+
+from handlers import slurm
+from provisioner.contract import Handler
+from provisioner.testing import HandlerContract, site
+from tests.contract import slurm_sites
+from tests.contract.slurm_sites import Cluster
+
+
+class _OfSlurm(HandlerContract):
+    """On a cluster of its own, or on the lab's under names that nobody had before."""
+
+    names = ["account"]
+
+    def prepare(self, directory: Path) -> None:
+        self.cluster = self.make_cluster(directory)
+        self.name = self.make_name()
+        self.speak()
+
+    def make_cluster(self, directory: Path) -> Cluster:
+        return slurm_sites.emulated(directory)
+
+    def make_name(self) -> str:
+        return "cf3"
+
+    def speak(self) -> None:
+        """Set the parameters, and make what they need."""
+        raise NotImplementedError
+
+    def handler(self) -> Handler:
+        return slurm.build(site(self.instance), self.cluster.settings)
+
+    def away(self) -> Handler:
+        gone = {"sacctmgr": ["/nowhere/sacctmgr"]}
+        return slurm.build(site(self.instance), {**self.cluster.settings, **gone})
+
+    def write(self, *words: str) -> None:
+        """Run sacctmgr as an admin would."""
+        self.cluster.handler()._tools.write(list(words))
+
+
+class TestAccounts(_OfSlurm):
+    def speak(self) -> None:
+        one = {"account": self.name, "description": "Protein folding", "organization": "physics"}
+        self.params = {**one, "specs": "GrpTRES=cpu=64:MaxJobs=10", "fairshare": 5}
+        self.other_params = {**self.params, "specs": "GrpTRES=cpu=96:MaxJobs=10"}
+        self.more_params = [{**one, "account": f"{self.name}-{n}"} for n in "ab"]
+        self.bad_params = [
+            ("account", {}),
+            ("account", {**one, "account": "root"}),
+            ("specs", {**one, "specs": "AdminLevel=Administrator"}),
+            ("fairshare", {**one, "fairshare": -1}),
+            ("description", {**one, "description": "a\nb"}),
+        ]
+
+    def disturb(self) -> None:
+        where = ["where", f"name={self.name}", f"cluster={self.cluster.settings['cluster']}"]
+        self.write("modify", "account", *where, "set", "MaxJobs=11")
+
+
+class TestAssociations(_OfSlurm):
+    names = ["account", "user"]
+
+    def speak(self) -> None:
+        self.where = f"cluster={self.cluster.settings['cluster']}"
+        self.write("add", "account", self.name, self.where)
+        one = {"account": self.name, "user": self.name}
+        self.params = {**one, "specs": "MaxJobs=10", "fairshare": 5, "default": True}
+        self.other_params = {**self.params, "specs": "MaxJobs=20"}
+        self.more_params = [{**one, "user": f"{self.name}-{n}"} for n in "ab"]
+        self.bad_params = [("user", {**one, "user": ""}), ("specs", {**one, "specs": "MaxJobs"})]
+
+    def disturb(self) -> None:
+        where = ["where", f"name={self.name}", f"account={self.name}", self.where]
+        self.write("modify", "user", *where, "set", "MaxJobs=11")
+
+
+class _InTheLab(_OfSlurm):
+    """Under names that nobody had before; what was made is taken out after the last test."""
+
+    pytestmark = [
+        pytest.mark.lab,
+        pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
+    ]
+    varying = ["account", "user", "default_account"]
+    prefix: str
+    made: int
+
+    @classmethod
+    def setup_class(cls) -> None:
+        cls.prefix = "t" + uuid.uuid4().hex[:10]
+        cls.made = 0
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        slurm_sites.real().forget(cls.prefix)
+
+    def make_cluster(self, directory: Path) -> Cluster:
+        return slurm_sites.real()
+
+    def make_name(self) -> str:
+        type(self).made += 1
+        return f"{self.prefix}n{self.made}"
+
+
+class TestAccountsInTheLab(_InTheLab, TestAccounts):
+    pass
+
+
+class TestAssociationsInTheLab(_InTheLab, TestAssociations):
+    pass
