@@ -101,6 +101,12 @@ class HandlerContract:
         """Change by hand something that `params` speak of, after they were made so."""
         raise NotImplementedError
 
+    def rearrange(self) -> None:
+        """Change by hand what no parameter speaks of and a suspension has to give back.
+
+        Called after `params` were made so; does nothing where there is no such thing.
+        """
+
     @pytest.fixture(autouse=True)
     def _prepared(self, tmp_path: Path) -> None:
         self._directory = tmp_path
@@ -319,6 +325,7 @@ class HandlerContract:
 
     def test_what_is_resumed_is_as_it_was(self) -> None:
         handler, ledger = self._made()
+        self.rearrange()
         before = self._states(ledger)
         ledger.suspend()
         _converged(ledger.run(handler))
@@ -333,6 +340,7 @@ class HandlerContract:
         for survived in range(100):
             self._fresh(f"closing-{survived}")
             handler, ledger = self._made()
+            self.rearrange()
             before = self._states(ledger)
             ledger.suspend()
             killed = self._killed(ledger, survived)

@@ -78,6 +78,10 @@ class TestAssociations(_OfSlurm):
         self.more_params = [{**one, "user": f"{self.name}-{n}"} for n in "ab"]
         self.bad_params = [("user", {**one, "user": ""}), ("specs", {**one, "specs": "MaxJobs"})]
 
+    def rearrange(self) -> None:
+        where = ["where", f"name={self.name}", f"account={self.name}", self.where]
+        self.write("modify", "user", *where, "set", "MaxSubmitJobs=7")
+
     def disturb(self) -> None:
         where = ["where", f"name={self.name}", f"account={self.name}", self.where]
         self.write("modify", "user", *where, "set", "MaxJobs=11")
