@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 BATCH = 256
 """Files accepted in one commit; one that waits alone is taken alone."""
 
+COMPANY = 1.0
+"""Seconds for which lanes are not woken while a backlog is accepted, so that they take it whole;
+one that came alone wakes them at once."""
+
 SWEEP = 2.0
 """Seconds between sweeps of staging when no event comes."""
 
@@ -61,6 +65,7 @@ class Service:
         }
         self._woken = threading.Event()
         self._stopping = threading.Event()
+        self._company_until = 0.0
         sys.setswitchinterval(SWITCH)
 
     def wake(self) -> None:
@@ -141,6 +146,17 @@ class Service:
         if scheduled:
             self._admitted(self.intake.readmit(scheduled))
         names = self._spool.waiting(BATCH)
+        now, more = time.monotonic(), False
+        self._company_until = self._company_until or now + COMPANY
+        try:
+            self._claim_and_admit(names)
+            more = len(names) == BATCH and now < self._company_until
+        finally:
+            if not more:
+                self._wake_lanes()
+        return len(names)
+
+    def _claim_and_admit(self, names: Sequence[str]) -> None:
         claimed: list[Claimed] = []
         for name in names:
             found = self._spool.claim(name)
@@ -150,11 +166,13 @@ class Service:
                 claimed.append(found)
         if claimed:
             self._admitted(self.intake.admit(claimed))
-        return len(names)
 
-    def _admitted(self, admitted: Admitted) -> None:
+    def _wake_lanes(self) -> None:
+        self._company_until = 0.0
         for lane in self.lanes.values():
             lane.wake()
+
+    def _admitted(self, admitted: Admitted) -> None:
         touched = set(admitted.outcomes)
         readmitted: list[str] = []
         for effect in admitted.effects:
@@ -167,12 +185,13 @@ class Service:
                 self.lanes[name].wake()
         self.clerk.settle(touched)
         self.clerk.announce([who for who in admitted.accepted if who not in touched])
+        if admitted.effects:
+            self._wake_lanes()
         if readmitted:
             self._admitted(self.intake.readmit(readmitted))
 
     def _drained(self, drained: Drained) -> None:
-        for lane in self.lanes.values():
-            lane.wake()
+        self._wake_lanes()
         deferred: list[str] = []
         if drained.later:
             with self._journal.transaction() as conn:
