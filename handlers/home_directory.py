@@ -7,11 +7,13 @@ quotas, and automounters.
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from handlers import _params
 from handlers._params import LateId, Mode, Name
@@ -29,10 +31,25 @@ from provisioner.contract import (
     Scalar,
     Site,
     State,
+    Transient,
     Want,
     make_key,
     split_key,
 )
+
+_AGAIN = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS, errno.EBUSY}
+_BITS = (("r", 4), ("w", 2), ("x", 1))
+_ENTRY = re.compile(r"(d:)?[ug]:[0-9]{1,10}:[r-][w-][x-]\Z")
+
+
+def _acl(value: str) -> str:
+    for entry in _entries(value):
+        if not _ENTRY.match(entry):
+            raise ValueError(f"{entry!r} is no entry such as u:1234:rwx, g:55:r-x or d:g:55:r-x")
+    return value
+
+
+Acl = Annotated[str, AfterValidator(_acl)]
 
 
 class Settings(BaseModel):
@@ -45,7 +62,7 @@ class Settings(BaseModel):
     mode: Mode = Field("0700", description="permission bits of a home")
     closed_mode: Mode = Field("0000", description="permission bits while it is suspended")
     skeleton: str | None = Field("home", description="directory of templates that a new home gets")
-    acl: str = Field("", description="POSIX ACL, numeric", examples=["g:4711:r-x"])
+    acl: Acl = Field("", description="POSIX ACL, numeric", examples=["g:4711:r-x,d:g:4711:r-x"])
     min_id: int = Field(1000, description="lowest uid and gid that may own a home")
     max_id: int = Field(4294967293, description="highest uid and gid")
     lane: str | None = Field(None, description="lane; else one for the root")
@@ -106,11 +123,15 @@ class HomeDirectory:
             "present": bool(claims),
             "closed": closed,
             "mode": self._settings.closed_mode if closed else mode,
-            "acl": None if closed else self._settings.acl,
+            "acl": None if closed else _whole(self._settings.acl, mode),
         }
 
     def prior(self, key: Key, state: State) -> State | None:
-        return {"mode": state["mode"]} if state["present"] else None
+        if not state["present"] or _octal(state["mode"]) == _octal(self._settings.closed_mode):
+            return None
+        own = [entry[-3:] for entry in _entries(state["acl"]) if entry.startswith("g::")]
+        mode = _octal(state["mode"])
+        return {"mode": f"{mode & ~0o070 | _value(own[0]) << 3 if own else mode:04o}"}
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         found: dict[Key, State | Fault] = {}
@@ -120,6 +141,9 @@ class HomeDirectory:
                 seen = self._site.host.observe(self._settings.root, path)
             except Fault as fault:
                 found[key] = fault
+                continue
+            except OSError as error:
+                found[key] = _failed(f"{key}: {self._settings.root / path}", error)
                 continue
             found[key] = {
                 "present": seen.present,
@@ -151,9 +175,11 @@ class HomeDirectory:
             text = f"owner {state['uid']}:{state['gid']} -> {want['uid']}:{want['gid']}"
             data = {"uid": want["uid"], "gid": want["gid"]}
             changes.append(Change(key, "set-owner", text, 2, key, data))
-        if _octal(want["mode"]) != _octal(state["mode"]):
-            text = f"mode {state['mode']} -> {want['mode']}"
-            changes.append(Change(key, "set-mode", text, 4, key, {"mode": want["mode"]}))
+        # With an ACL, the group's permission bits are its mask, and a chmod sets that.
+        mode = f"{_octal(want['mode']) | _mask(want['acl']) << 3:04o}"
+        if _octal(mode) != _octal(state["mode"]):
+            text = f"mode {state['mode']} -> {mode}"
+            changes.append(Change(key, "set-mode", text, 4, key, {"mode": mode}))
         if want["acl"] is not None and _entries(want["acl"]) != _entries(state["acl"]):
             text = f"ACL {state['acl'] or 'none'} -> {want['acl'] or 'none'}"
             changes.append(Change(key, "set-acl", text, 3, key, {"acl": want["acl"]}))
@@ -180,7 +206,7 @@ class HomeDirectory:
                 else:
                     host.set_acl(root, path, acl=str(data["acl"]))
             except OSError as error:
-                raise Permanent(f"{change.key}: {change.text}: {error.strerror}") from None
+                raise _failed(f"{change.key}: {change.text}", error) from None
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         keys = []
@@ -212,12 +238,45 @@ class HomeDirectory:
         return [Finding(Level.OK, "homes", f"{root} is there")]
 
 
+def _failed(what: str, error: OSError) -> Fault:
+    """Judge what the kernel said: a full or ailing file system may be well again later."""
+    kind = Transient if error.errno in _AGAIN else Permanent
+    return kind(f"{what}: {error.strerror}")
+
+
 def _octal(value: object) -> int:
     return int(str(value), 8)
 
 
 def _entries(acl: object) -> set[str]:
     return {entry.strip() for entry in str(acl or "").split(",") if entry.strip()}
+
+
+def _whole(acl: str, mode: object) -> str:
+    """Add to an ACL what it says of the owning group and of others: that is the mode's."""
+    entries = sorted(_entries(acl))
+    group, other = _letters(_octal(mode) >> 3), _letters(_octal(mode))
+    if any(not entry.startswith("d:") for entry in entries):
+        entries.append(f"g::{group}")
+    if any(entry.startswith("d:") for entry in entries):
+        entries += [f"d:g::{group}", f"d:o::{other}"]
+    return ",".join(entries)
+
+
+def _letters(bits: int) -> str:
+    return "".join(letter if bits & bit else "-" for letter, bit in _BITS)
+
+
+def _mask(acl: object) -> int:
+    """Give the bits that any entry of an ACL gives, but for a default ACL's."""
+    bits = 0
+    for entry in _entries(acl):
+        bits |= 0 if entry.startswith("d:") else _value(entry[-3:])
+    return bits
+
+
+def _value(letters: str) -> int:
+    return sum(bit for letter, bit in _BITS if letter in letters)
 
 
 def build(site: Site, settings: Mapping[str, object]) -> HomeDirectory:

@@ -251,7 +251,8 @@ class Host(Protocol):
     """What is done to directories on a host, as a few fixed verbs; see `provisioner.host`.
 
     Every verb works by directory file descriptors from `root` down and follows no link. `path` is
-    relative to `root`. Each raises Permanent or Conflict naming the path, and what to do.
+    relative to `root`. Each raises Permanent or Conflict naming the path, and what to do;
+    Unavailable where the root is not there.
     """
 
     def observe(self, root: Path, path: str) -> DirectoryState: ...

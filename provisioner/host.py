@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from provisioner.contract import Conflict, DirectoryState, Permanent
+from provisioner.contract import Conflict, DirectoryState, Permanent, Unavailable
 from provisioner.rename import rename_new
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -46,7 +46,7 @@ class RealHost:
                 found = os.stat(name, dir_fd=directory, follow_symlinks=False)
                 if not stat.S_ISDIR(found.st_mode):
                     return DirectoryState(True, found.st_uid, found.st_gid, kind=_kind(found))
-                opened = os.open(name, _OPEN, dir_fd=directory)
+                opened = _enter(directory, name, root, path)
         except FileNotFoundError:
             return DirectoryState(False)
         try:
@@ -65,6 +65,7 @@ class RealHost:
         hidden = f".{name}.provisioner-new"
         with _walk(root, parent) as directory:
             with suppress(FileNotFoundError):
+                os.close(_enter(directory, hidden, root, path))
                 _remove(directory, hidden)
             os.mkdir(hidden, 0o700, dir_fd=directory)
             made = os.open(hidden, _OPEN, dir_fd=directory)
@@ -94,7 +95,11 @@ class RealHost:
             self._chmod(opened, mode)
 
     def set_acl(self, root: Path, path: str, *, acl: str) -> None:
-        """Set a directory's POSIX ACL: `u:1234:rwx,g:55:r-x,d:u:1234:rwx`; '' takes it off."""
+        """Set a directory's POSIX ACL: `u:1234:rwx,g:55:r-x,d:u:1234:rwx`; '' takes it off.
+
+        `g::r-x` is the owning group's own entry, `o::` that of others; what is left out is taken
+        from the mode. The mask lets through what any entry gives.
+        """
         with _directory(root, path) as opened:
             mode = os.fstat(opened).st_mode
             for name, prefix in ((_ACCESS, ""), (_DEFAULT, "d:")):
@@ -180,7 +185,8 @@ def _walk(root: Path, path: str) -> Iterator[int]:
     try:
         current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise Permanent(f"{root}: {error.strerror}", advice=f"mkdir {root}") from None
+        advice = f"mount or make {root}"
+        raise Unavailable(f"{root}: {error.strerror}", advice=advice) from None
     try:
         for part in [part for part in path.split("/") if part]:
             inner = _enter(current, part, root, path)
@@ -246,24 +252,27 @@ def _bits(text: str) -> int:
 
 def _encode(acl: str, prefix: str, mode: int) -> bytes:
     """Encode the entries of an ACL that begin with a prefix ('' or `d:`)."""
+    base = {"u": mode >> 6 & 7, "g": mode >> 3 & 7, "o": mode & 7}
     entries: list[tuple[int, int, int]] = []
     for part in [part.strip() for part in acl.split(",") if part.strip()]:
         default = part.startswith("d:")
         if default != (prefix == "d:"):
             continue
         kind, number, bits = part.removeprefix("d:").split(":")
-        entries.append((_TAGS[kind], _bits(bits), int(number)))
+        if number:
+            entries.append((_TAGS[kind], _bits(bits), int(number)))
+        else:
+            base[kind] = _bits(bits)
     if not entries:
         return b""
-    mask = 0
+    mask = base["g"]
     for entry in entries:
         mask |= entry[1]
-    group = mode >> 3 & 7
     entries += [
-        (_OWNER, mode >> 6 & 7, _NO_ID),
-        (_GROUP_OWNER, group, _NO_ID),
-        (_MASK, mask | group, _NO_ID),
-        (_OTHER, mode & 7, _NO_ID),
+        (_OWNER, base["u"], _NO_ID),
+        (_GROUP_OWNER, base["g"], _NO_ID),
+        (_MASK, mask, _NO_ID),
+        (_OTHER, base["o"], _NO_ID),
     ]
     entries.sort(key=lambda entry: (entry[0], entry[2]))
     packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
@@ -271,7 +280,10 @@ def _encode(acl: str, prefix: str, mode: int) -> bytes:
 
 
 def _decode(opened: int) -> str:
-    """Write the named entries of a directory's ACLs, in the order of their numbers."""
+    """Write the entries of a directory's ACLs, in the order of their numbers.
+
+    Those of the owner, and of others but for a default ACL, are the mode's.
+    """
     found = []
     for name, prefix in ((_ACCESS, ""), (_DEFAULT, "d:")):
         try:
@@ -279,9 +291,9 @@ def _decode(opened: int) -> str:
         except OSError:
             continue
         for tag, bits, number in struct.iter_unpack("<HHI", encoded[4:]):
+            letters = "".join(c if bits & b else "-" for c, b in zip("rwx", (4, 2, 1), strict=True))
             if tag in (_USER, _GROUP):
-                letters = "".join(
-                    c if bits & b else "-" for c, b in zip("rwx", (4, 2, 1), strict=True)
-                )
                 found.append(f"{prefix}{'u' if tag == _USER else 'g'}:{number}:{letters}")
+            elif tag == _GROUP_OWNER or (tag == _OTHER and prefix):
+                found.append(f"{prefix}{'g' if tag == _GROUP_OWNER else 'o'}::{letters}")
     return ",".join(found)

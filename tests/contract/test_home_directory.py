@@ -1,0 +1,380 @@
+"""Homes on a real host, run as the engine runs them; nothing of anybody's is ever lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from handlers.home_directory import HomeDirectory, build
+from provisioner.contract import (
+    ConfigError,
+    Conflict,
+    Fault,
+    InvalidRequest,
+    Key,
+    Level,
+    Permanent,
+    Transient,
+    Unavailable,
+)
+from provisioner.converge import Outcome
+from provisioner.host import RealHost
+from provisioner.testing import Ledger, site
+from tests.unit.acls import getfacl
+
+pytestmark = pytest.mark.root
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+JDOE = {"name": "jdoe", "uid": 20001, "gid": 20002}
+KEY = "homes/home/jdoe"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "home"
+    root.mkdir(mode=0o755)
+    return root
+
+
+def homes(root: Path, **settings: object) -> HomeDirectory:
+    made = site("homes", host=RealHost(), templates=TEMPLATES)
+    return build(made, {"root": str(root), **settings})
+
+
+def bring(handler: HomeDirectory, *params: Mapping[str, object]) -> Ledger:
+    """Make homes; none may fail."""
+    ledger = Ledger().claim(handler, *params)
+    assert faults(ledger.run(handler)) == {}
+    return ledger
+
+
+def faults(outcomes: Mapping[Key, Outcome]) -> dict[Key, str]:
+    return {key: str(one.fault) for key, one in outcomes.items() if one.fault is not None}
+
+
+def fault_of(handler: HomeDirectory, **params: object) -> Fault | None:
+    """Try to make jdoe's home, and say what became of it."""
+    return Ledger().claim(handler, {**JDOE, **params}).run(handler)[KEY].fault
+
+
+def seen(path: Path) -> tuple[int, int, int]:
+    found = path.lstat()
+    return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
+
+
+def as_user(uid: int, gid: int, look: Path) -> bool:
+    """Say whether somebody else may list a directory."""
+    argv = ["ls", "-A", str(look)]
+    done = subprocess.run(
+        argv, user=uid, group=gid, extra_groups=[], capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """Give a root that others may pass through to; pytest's own directories are shut."""
+    with TemporaryDirectory(dir="/var/tmp") as top:
+        Path(top).chmod(0o755)
+        yield Path(top)
+
+
+# Making and keeping.
+
+
+def test_a_new_home_has_the_skeleton_and_belongs_to_its_owner(root: Path) -> None:
+    bring(homes(root), JDOE)
+    assert seen(root / "jdoe") == (20001, 20002, 0o700)
+    names = {path.name for path in (TEMPLATES / "home").iterdir()}
+    assert {path.name for path in (root / "jdoe").iterdir()} == names
+    assert {seen(path)[:2] for path in (root / "jdoe").iterdir()} == {(20001, 20002)}
+
+
+def test_a_home_without_a_skeleton_is_empty(root: Path) -> None:
+    bring(homes(root, skeleton=None), JDOE)
+    assert list((root / "jdoe").iterdir()) == []
+
+
+def test_a_home_that_is_there_keeps_every_file_and_gets_no_skeleton(root: Path) -> None:
+    home = root / "jdoe"
+    home.mkdir(mode=0o755)
+    (home / "thesis").write_text("years of work")
+    os.chown(home, 20001, 100)
+    bring(homes(root), JDOE)
+    assert seen(home) == (20001, 20002, 0o700)
+    assert [path.name for path in home.iterdir()] == ["thesis"]
+    assert seen(home / "thesis")[:2] == (0, 0)
+
+
+def test_anothers_home_is_a_conflict_and_stays(root: Path) -> None:
+    home = root / "jdoe"
+    home.mkdir(mode=0o755)
+    os.chown(home, 20009, 20009)
+    assert isinstance(fault_of(homes(root)), Conflict)
+    assert seen(home) == (20009, 20009, 0o755)
+
+
+def test_anothers_home_is_taken_over_when_told_so(root: Path) -> None:
+    (root / "jdoe").mkdir(mode=0o755)
+    assert fault_of(homes(root), adopt=True) is None
+    assert seen(root / "jdoe") == (20001, 20002, 0o700)
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+def test_a_home_that_is_a_link_is_a_conflict_and_leads_nowhere(root: Path, adopt: bool) -> None:
+    target = root.parent / "target"
+    target.mkdir(mode=0o755)
+    (root / "jdoe").symlink_to(target)
+    fault = fault_of(homes(root), adopt=adopt)
+    assert isinstance(fault, Conflict)
+    assert "is a link" in fault.message
+    assert seen(target) == (0, 0, 0o755)
+
+
+def test_a_home_that_is_a_file_is_a_conflict_and_stays(root: Path) -> None:
+    (root / "jdoe").write_text("mine")
+    assert isinstance(fault_of(homes(root)), Conflict)
+    assert (root / "jdoe").read_text() == "mine"
+
+
+def test_two_claims_that_want_different_owners_are_a_conflict(root: Path) -> None:
+    handler = homes(root)
+    one, other = ({**JDOE, "uid": uid} for uid in (20001, 20003))
+    claims = Ledger().claim(handler, one).claims[KEY] + Ledger().claim(handler, other).claims[KEY]
+    assert isinstance(Ledger({KEY: claims}).run(handler)[KEY].fault, Conflict)
+    assert list(root.iterdir()) == []
+
+
+def test_a_poison_item_fails_alone(root: Path) -> None:
+    (root / "bad").write_text("")
+    handler = homes(root)
+    names = ["a", "b", "bad", "c"]
+    outcomes = Ledger().claim(handler, *({**JDOE, "name": name} for name in names)).run(handler)
+    assert list(faults(outcomes)) == ["homes/home/bad"]
+
+
+# Paths.
+
+
+def test_homes_may_lie_in_directories_below_the_root(root: Path) -> None:
+    (root / "j").mkdir()
+    bring(homes(root, path="{{ name[0] }}/{{ name }}"), JDOE)
+    assert seen(root / "j" / "jdoe") == (20001, 20002, 0o700)
+
+
+def test_a_directory_above_that_is_not_there_is_named(root: Path) -> None:
+    fault = fault_of(homes(root, path="{{ name[0] }}/{{ name }}"))
+    assert isinstance(fault, Permanent)
+    assert f"{root}/j/jdoe" in fault.message
+
+
+def test_a_link_on_the_way_is_a_conflict(root: Path) -> None:
+    target = root.parent / "target"
+    target.mkdir()
+    (root / "j").symlink_to(target)
+    assert isinstance(fault_of(homes(root, path="{{ name[0] }}/{{ name }}")), Conflict)
+    assert list(target.iterdir()) == []
+
+
+# Closing and opening.
+
+
+def test_suspending_closes_and_resuming_restores(passable: Path) -> None:
+    home, handler = passable / "jdoe", homes(passable)
+    ledger = bring(handler, JDOE)
+    (home / "thesis").write_text("years of work")
+    assert as_user(20001, 20002, home)
+    ledger.suspend()
+    assert faults(ledger.run(handler)) == {}
+    assert seen(home) == (20001, 20002, 0o000)
+    assert not as_user(20001, 20002, home)
+    ledger.suspend(False)
+    assert faults(ledger.run(handler)) == {}
+    assert seen(home) == (20001, 20002, 0o700)
+    assert (home / "thesis").read_text() == "years of work"
+
+
+def test_the_mode_that_a_home_had_comes_back(root: Path) -> None:
+    handler = homes(root)
+    ledger = bring(handler, JDOE)
+    (root / "jdoe").chmod(0o711)
+    for suspended, mode in ((True, 0o000), (False, 0o711)):
+        ledger.suspend(suspended)
+        assert faults(ledger.run(handler)) == {}
+        assert seen(root / "jdoe")[2] == mode
+
+
+def test_what_nobody_claims_is_closed_and_kept(root: Path) -> None:
+    handler = homes(root)
+    ledger = bring(handler, JDOE)
+    (root / "jdoe" / "thesis").write_text("years of work")
+    ledger.withdraw()
+    assert faults(ledger.run(handler)) == {}
+    assert seen(root / "jdoe") == (20001, 20002, 0o000)
+    assert (root / "jdoe" / "thesis").read_text() == "years of work"
+
+
+def test_a_home_that_was_withdrawn_and_then_suspended_opens_again(root: Path) -> None:
+    handler = homes(root)
+    ledger = bring(handler, JDOE)
+    ledger.withdraw()
+    ledger.run(handler)
+    ledger.claim(handler, JDOE).suspend()
+    assert faults(ledger.run(handler)) == {}
+    ledger.suspend(False)
+    assert faults(ledger.run(handler)) == {}
+    assert seen(root / "jdoe")[2] == 0o700
+
+
+def test_a_site_may_close_by_another_mode(root: Path) -> None:
+    handler = homes(root, closed_mode="0500")
+    ledger = bring(handler, JDOE)
+    ledger.suspend()
+    ledger.run(handler)
+    assert seen(root / "jdoe")[2] == 0o500
+
+
+# ACLs.
+
+
+def test_an_acl_lets_in_whom_it_names_and_nobody_else(passable: Path) -> None:
+    bring(homes(passable, acl="g:4711:r-x,d:g:4711:r-x"), JDOE)
+    home = passable / "jdoe"
+    assert as_user(20001, 20002, home)
+    assert as_user(20009, 4711, home)
+    assert not as_user(20009, 20002, home)
+    assert not as_user(20009, 4712, home)
+    assert {"group::---", "mask::r-x", "default:group:4711:r-x"} <= getfacl(home)
+
+
+def test_an_acl_on_a_home_that_was_wide_open_gives_the_owning_group_nothing(root: Path) -> None:
+    home = root / "jdoe"
+    home.mkdir(mode=0o755)
+    os.chown(home, 20001, 20002)
+    bring(homes(root, acl="g:4711:r-x"), JDOE)
+    assert getfacl(home) == {"user::rwx", "group::---", "group:4711:r-x", "mask::r-x", "other::---"}
+
+
+def test_another_acl_takes_the_place_of_the_old_one(root: Path) -> None:
+    bring(homes(root, acl="g:4711:r-x,d:g:4711:rwx"), JDOE)
+    bring(homes(root, acl="u:20009:rwx"), JDOE)
+    assert getfacl(root / "jdoe") == {
+        "user::rwx", "user:20009:rwx", "group::---", "mask::rwx", "other::---",
+    }  # fmt: skip
+
+
+def test_an_acl_is_taken_off_with_all_that_it_gave(root: Path) -> None:
+    bring(homes(root, acl="g:4711:r-x,d:g:4711:rwx"), JDOE)
+    bring(homes(root), JDOE)
+    assert getfacl(root / "jdoe") == {"user::rwx", "group::---", "other::---"}
+
+
+def test_a_suspension_closes_to_those_of_the_acl_and_a_resume_lets_them_in(passable: Path) -> None:
+    home, handler = passable / "jdoe", homes(passable, acl="g:4711:r-x")
+    ledger = bring(handler, JDOE)
+    before = getfacl(home)
+    ledger.suspend()
+    assert faults(ledger.run(handler)) == {}
+    assert not as_user(20009, 4711, home)
+    ledger.suspend(False)
+    assert faults(ledger.run(handler)) == {}
+    assert getfacl(home) == before
+    assert as_user(20009, 4711, home)
+
+
+@pytest.mark.parametrize("acl", ["group:cf3:r-x", "g:cf3:r-x", "g:4711:rx", "x:1:r--", "g:1"])
+def test_an_acl_that_is_none_is_refused_when_the_handler_is_built(root: Path, acl: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        homes(root, acl=acl)
+    assert "acl" in raised.value.message
+
+
+# What may be wrong.
+
+
+@pytest.mark.parametrize("field", ["uid", "gid"])
+@pytest.mark.parametrize("number", [0, -1, 999, 4294967295])
+def test_an_id_outside_the_range_is_refused(root: Path, field: str, number: int) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        homes(root).claims({**JDOE, field: number})
+    assert raised.value.field == field
+
+
+def test_a_wrong_id_is_answered_in_words_for_a_person(root: Path) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        homes(root).claims({**JDOE, "uid": "root"})
+    assert "integer" in raised.value.message
+
+
+def test_a_root_that_is_not_mounted_is_unavailable(tmp_path: Path) -> None:
+    assert isinstance(fault_of(homes(tmp_path / "nowhere")), Unavailable)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.ENOSPC, Transient), (errno.EIO, Transient), (errno.EPERM, Permanent)],
+)
+def test_a_full_disk_may_be_well_later_and_a_missing_right_may_not(
+    root: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Fault]
+) -> None:
+    def failing(*_: object, **__: object) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "mkdir", failing)
+        fault = fault_of(homes(root))
+    assert type(fault) is kind
+    assert os.strerror(number) in str(fault)
+
+
+def test_a_file_system_that_cannot_be_read_is_one_objects_own_fault(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> Any:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    handler = homes(root)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", failing)
+        assert isinstance(handler.observe([KEY])[KEY], Transient)
+
+
+# The rest.
+
+
+def test_the_inventory_lists_homes_and_nothing_hidden_or_strange(root: Path) -> None:
+    handler = homes(root)
+    bring(handler, JDOE)
+    (root / ".asmith.provisioner-new").mkdir()
+    (root / "lost+found").mkdir()
+    (root / "Not a name").mkdir()
+    (root / "file").touch()
+    assert sorted(key for key, _ in handler.inventory()) == [KEY, "homes/home/lost+found"]
+
+
+def test_the_path_is_what_later_steps_may_use(root: Path) -> None:
+    handler = homes(root)
+    bring(handler, JDOE)
+    ((_, state),) = handler.inventory()
+    assert handler.outputs(state) == {"path": f"{root}/jdoe"}
+
+
+@pytest.mark.parametrize(("mode", "level"), [(0o755, Level.OK), (0o777, Level.ERROR)])
+def test_the_doctor_minds_a_root_that_others_may_write_to(
+    root: Path, mode: int, level: Level
+) -> None:
+    root.chmod(mode)
+    assert [finding.level for finding in homes(root).check()] == [level]
+
+
+def test_a_skeleton_that_is_not_there_is_found_when_the_handler_is_built(root: Path) -> None:
+    with pytest.raises(ConfigError):
+        homes(root, skeleton="nowhere")
