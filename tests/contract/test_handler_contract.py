@@ -19,6 +19,7 @@ from provisioner.host import RealHost
 from provisioner.process import run
 from provisioner.testing import HandlerContract, site
 from tests.contract.ad_backends import emulated
+from tests.unit.acls import AS_ROOT
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 
@@ -62,6 +63,8 @@ class TestHomesOfAnEmulatedHost(HandlerContract):
 
 
 class TestHomesOfThisHost(TestHomesOfAnEmulatedHost):
+    pytestmark = AS_ROOT
+
     def make_host(self, directory: Path) -> Host:
         return RealHost()
 

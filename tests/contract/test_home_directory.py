@@ -28,9 +28,9 @@ from provisioner.contract import (
 from provisioner.converge import Outcome
 from provisioner.host import RealHost
 from provisioner.testing import Ledger, site
-from tests.unit.acls import getfacl
+from tests.unit.acls import AS_ROOT, getfacl
 
-pytestmark = pytest.mark.root
+pytestmark = AS_ROOT
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 JDOE = {"name": "jdoe", "uid": 20001, "gid": 20002}

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
+
+import pytest
+
+AS_ROOT = [
+    pytest.mark.root,
+    pytest.mark.skipif(
+        os.geteuid() != 0 or shutil.which("getfacl") is None, reason="needs root and getfacl"
+    ),
+]
+"""For tests that give directories to others; where the lab is installed, none is left out."""
 
 
 def getfacl(path: Path) -> set[str]:

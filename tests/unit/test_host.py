@@ -11,9 +11,9 @@ import pytest
 
 from provisioner.contract import Conflict, Permanent, Unavailable
 from provisioner.host import RealHost
-from tests.unit.acls import getfacl
+from tests.unit.acls import AS_ROOT, getfacl
 
-pytestmark = pytest.mark.root
+pytestmark = AS_ROOT
 
 OWNER = {"uid": 20001, "gid": 20002}
 

@@ -1,0 +1,218 @@
+"""A gate is ready once a name resolves with the right number, and writes nothing ever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from handlers.emulators import getent
+from handlers.nss_gate import NssGate, build
+from provisioner.contract import (
+    Change,
+    ConfigError,
+    Conflict,
+    Fault,
+    InvalidRequest,
+    Level,
+    NotReady,
+    Permanent,
+    Unavailable,
+)
+from provisioner.fakes import Params
+from provisioner.process import run
+from provisioner.testing import Ledger, site
+from tests.contract.ad_backends import Backend, emulated
+
+ROOT = {"user": "root", "uid": 0}
+
+
+@pytest.fixture
+def ad(tmp_path: Path) -> Backend:
+    return emulated(tmp_path, "ad")
+
+
+@pytest.fixture
+def gate(ad: Backend, tmp_path: Path) -> NssGate:
+    """Give a gate that asks the directory for names, and writes down whom it flushed."""
+    program = str(getent.install(tmp_path / "bin", tmp_path / "ad.json"))
+    flush = script(tmp_path / "flush", f'echo "$@" >> {tmp_path}/flushed')
+    return gate_of(passwd=[program, "passwd"], group=[program, "group"], flush=[flush, "-u"])
+
+
+def gate_of(**settings: object) -> NssGate:
+    return build(site("names", run=run), settings)
+
+
+def script(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def fault_of(gate: NssGate, *params: Params) -> Fault | None:
+    """Ask for one name; say what is in the way."""
+    (outcome,) = Ledger().claim(gate, *params).run(gate).values()
+    assert outcome.changed == ()
+    return outcome.fault
+
+
+def account(ad: Backend, name: str, uid: int) -> None:
+    more = {"unixHomeDirectory": f"/home/{name}", "loginShell": "/bin/bash"}
+    ad.user(name, uidNumber=uid, gidNumber=100, **more)
+
+
+def group(ad: Backend, name: str, gid: int) -> None:
+    classes = {"objectClass": ["top", "group"], "sAMAccountName": name}
+    ad.directory().add(f"CN={name},OU=groups,{ad.base}", {**classes, "gidNumber": gid})
+
+
+def test_a_gate_opens_once_the_user_resolves(ad: Backend, gate: NssGate) -> None:
+    fault = fault_of(gate, {"user": "jdoe"})
+    assert isinstance(fault, NotReady)
+    assert "nsswitch" in fault.advice
+    account(ad, "jdoe", 20001)
+    assert fault_of(gate, {"user": "jdoe"}) is None
+
+
+def test_a_gate_opens_once_the_group_resolves(ad: Backend, gate: NssGate) -> None:
+    assert isinstance(fault_of(gate, {"group": "cf3"}), NotReady)
+    group(ad, "cf3", 30003)
+    assert fault_of(gate, {"group": "cf3", "gid": 30003}) is None
+
+
+@pytest.mark.parametrize("params", [{"user": "jdoe", "uid": 20002}, {"group": "cf3", "gid": 1}])
+def test_another_number_behind_the_name_is_a_conflict(
+    ad: Backend, gate: NssGate, params: Params
+) -> None:
+    account(ad, "jdoe", 20001)
+    group(ad, "cf3", 30003)
+    assert isinstance(fault_of(gate, params), Conflict)
+
+
+def test_a_user_is_no_group_and_a_group_no_user(ad: Backend, gate: NssGate) -> None:
+    account(ad, "jdoe", 20001)
+    group(ad, "cf3", 30003)
+    assert isinstance(fault_of(gate, {"group": "jdoe"}), NotReady)
+    assert isinstance(fault_of(gate, {"user": "cf3"}), NotReady)
+
+
+def test_two_claims_that_expect_different_numbers_are_a_conflict(
+    ad: Backend, gate: NssGate
+) -> None:
+    account(ad, "jdoe", 20001)
+    key = "names/user/jdoe"
+    claims = tuple(
+        claim
+        for uid in (20001, 20002)
+        for claim in Ledger().claim(gate, {"user": "jdoe", "uid": uid}).claims[key]
+    )
+    assert isinstance(Ledger({key: claims}).run(gate)[key].fault, Conflict)
+
+
+def test_nobody_waits_at_a_gate_that_nobody_claims_or_all_of_whom_are_suspended(
+    gate: NssGate,
+) -> None:
+    ledger = Ledger().claim(gate, {"user": "jdoe", "uid": 20001})
+    ledger.suspend()
+    assert [one.fault for one in ledger.run(gate).values()] == [None]
+    ledger.withdraw()
+    assert [one.fault for one in ledger.run(gate).values()] == [None]
+
+
+def test_many_names_are_one_question_for_users_and_one_for_groups(
+    ad: Backend, tmp_path: Path
+) -> None:
+    program = getent.install(tmp_path / "bin", tmp_path / "ad.json")
+    counted = script(tmp_path / "counted", f'echo x >> {tmp_path}/calls; exec {program} "$@"')
+    gate = gate_of(passwd=[counted, "passwd"], group=[counted, "group"])
+    for number in range(20):
+        account(ad, f"u{number}", 20000 + number)
+    users: list[Params] = [{"user": f"u{number}"} for number in range(21)]
+    outcomes = Ledger().claim(gate, *users, {"group": "cf3"}).run(gate)
+    waiting = {key for key, one in outcomes.items() if one.fault is not None}
+    assert waiting == {"names/user/u20", "names/group/cf3"}
+    assert (tmp_path / "calls").read_text().split() == ["x", "x"]
+
+
+def test_a_cache_is_flushed_for_who_was_not_found_and_for_nobody_else(
+    ad: Backend, gate: NssGate, tmp_path: Path
+) -> None:
+    account(ad, "jdoe", 20001)
+    Ledger().claim(gate, {"user": "jdoe"}, {"user": "asmith"}).run(gate)
+    assert (tmp_path / "flushed").read_text() == "-u asmith\n"
+
+
+def test_what_the_account_says_may_be_used_by_later_steps(ad: Backend, gate: NssGate) -> None:
+    account(ad, "jdoe", 20001)
+    (outcome,) = Ledger().claim(gate, {"user": "jdoe"}).run(gate).values()
+    assert outcome.state is not None
+    assert gate.outputs(outcome.state) == {
+        "name": "jdoe", "id": 20001, "gid": 100, "home": "/home/jdoe", "shell": "/bin/bash",
+    }  # fmt: skip
+
+
+def test_this_hosts_own_names_resolve_by_getent() -> None:
+    gate = gate_of()
+    assert fault_of(gate, ROOT) is None
+    assert isinstance(fault_of(gate, {"user": "nobody-of-that-name"}), NotReady)
+    assert [finding.level for finding in gate.check()] == [Level.OK]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "jdoe", "jdoe:x", "jdoe:x:", "jdoe:x:many:100::/home/jdoe:/bin/sh", "asmith:x:7:7:::"],
+)
+def test_a_line_that_is_none_is_no_answer(tmp_path: Path, line: str) -> None:
+    gate = gate_of(passwd=[script(tmp_path / "odd", f"echo '{line}'")])
+    assert isinstance(fault_of(gate, {"user": "jdoe"}), NotReady)
+
+
+@pytest.mark.parametrize("text", ["exit 1", "exit 3", "echo jdoe:x:1:1:::; exit 1", "kill -9 $$"])
+def test_a_program_that_fails_is_away_and_says_nothing_of_any_name(
+    tmp_path: Path, text: str
+) -> None:
+    gate = gate_of(passwd=[script(tmp_path / "broken", f"echo sssd is down >&2; {text}")])
+    fault = fault_of(gate, {"user": "jdoe"})
+    assert isinstance(fault, Unavailable)
+    assert "sssd is down" in fault.message
+    assert [finding.level for finding in gate.check()] == [Level.ERROR]
+
+
+def test_a_program_that_hangs_is_away(tmp_path: Path) -> None:
+    gate = gate_of(passwd=[script(tmp_path / "slow", "exec sleep 60")], timeout=0.05)
+    fault = fault_of(gate, {"user": "jdoe"})
+    assert isinstance(fault, Unavailable)
+    assert "no answer in time" in fault.message
+
+
+def test_a_gate_refuses_to_write(gate: NssGate) -> None:
+    changes: Sequence[Change] = [Change("names/user/jdoe", "make", "make jdoe")]
+    with pytest.raises(Permanent):
+        gate.apply(changes)
+
+
+@pytest.mark.parametrize(
+    ("field", "params"),
+    [
+        ("user", {}),
+        ("user", {"user": "jdoe", "group": "cf3"}),
+        ("user", {"user": "-jdoe"}),
+        ("user", {"user": "jdoe asmith"}),
+        ("user", {"user": "20001"}),
+        ("group", {"group": "cf3:x"}),
+        ("uid", {"user": "jdoe", "uid": "many"}),
+        ("name", {"name": "jdoe"}),
+    ],
+)
+def test_what_is_no_name_is_refused(gate: NssGate, field: str, params: Params) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        gate.claims(params)
+    assert raised.value.field == field
+
+
+def test_a_setting_that_is_none_is_named() -> None:
+    with pytest.raises(ConfigError) as raised:
+        gate_of(password=["getent"])
+    assert "password" in raised.value.message
