@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -248,14 +249,17 @@ def dump(value: object) -> str:
 
 def _emit(value: object, indent: str, lines: list[str], lead: str) -> None:
     """Write a value; lead: what stands before it in its first line (`key:` or `-`)."""
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, str):
+        text = _string(value)
+        lines.append(f"{lead} {text}" if lead else f"{indent}{text}")
+    elif isinstance(value, Mapping) and value:
         first = lead
         if lead and not lead.endswith("-"):
             lines.append(lead)
             first = ""
         for key, inner in value.items():
             head = f"{first} " if first else indent
-            _emit_entry(inner, indent, lines, f"{head}{_scalar(str(key))}:")
+            _emit_entry(inner, indent, lines, f"{head}{_string(str(key))}:")
             first = ""
     elif isinstance(value, list | tuple) and value:
         if lead:
@@ -280,6 +284,13 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+@lru_cache(maxsize=4096)
+def _string(value: str) -> str:
+    if _PLAIN.match(value) and value.lower() not in _RESERVED:
+        return value
+    return _NOT_ASCII.sub(_escaped, json.dumps(value, ensure_ascii=False))
+
+
 def _scalar(value: object) -> str:
     if value is None:
         return "null"
@@ -287,10 +298,6 @@ def _scalar(value: object) -> str:
         return "true"
     if value is False:
         return "false"
-    if isinstance(value, str):
-        if _PLAIN.match(value) and value.lower() not in _RESERVED:
-            return value
-        return _NOT_ASCII.sub(_escaped, json.dumps(value, ensure_ascii=False))
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):

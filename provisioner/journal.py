@@ -36,6 +36,8 @@ from provisioner.tables import events, lanes, metadata, objects, requests, step_
 OPEN = ("accepted", "deferred", "held", "scheduled")
 """States of a request that has no outcome yet."""
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
 _CHUNK = 500
 """Names in one IN list: below every database's limit on parameters."""
 
@@ -163,10 +165,6 @@ class Journal:
     def close(self) -> None:
         """Give the database back."""
         self._engine.dispose()
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
 
 
 def _prepare(connection: Any, _: object) -> None:

@@ -70,15 +70,17 @@ class Result:
 
 def render(result: Result) -> str:
     """Write a result as YAML under a comment that says what happened and what to do next."""
-    lines = [
-        line
-        for sentence in _sentences(result)
-        for line in textwrap.wrap(_clean(sentence), _WIDTH, break_on_hyphens=False)
-    ]
+    lines = [line for sentence in _sentences(result) for line in _wrapped(_clean(sentence))]
     if result.retry:
         lines.append(f"    {_clean(result.retry)}")  # never wrapped, to be copied
     comment = "".join(f"# {line}\n" for line in lines)
     return comment + dump(plain(result))
+
+
+def _wrapped(text: str) -> list[str]:
+    if len(text) <= _WIDTH and "\n" not in text:
+        return [text]
+    return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
 
 
 def moment(seconds: float) -> str:
