@@ -17,7 +17,6 @@ from urllib.parse import unquote
 
 from provisioner.contract import (
     Completed,
-    ConfigError,
     Permanent,
     Run,
     Transient,
@@ -161,11 +160,11 @@ class Mm:
         return self.read("mmgetacl", "-k", "nfs4", path)
 
     def daemon(self) -> str:
-        """Say in which state the daemon on this node is: `active`, `down`, or why nobody knows."""
-        try:
-            done = self._call(self._mm("mmgetstate", "-Y"))
-        except Unavailable as fault:
-            return fault.message
+        """Say in which state the daemon on this node is: `active`, `down`, or why nobody knows.
+
+        Raises Unavailable when that cannot even be asked.
+        """
+        done = self._call(self._mm("mmgetstate", "-Y"))
         states = {record.get("state", "") for record in parse_y(done.stdout)}
         return " ".join(sorted(states)) or f"unknown ({_words(done)})"
 
@@ -230,9 +229,11 @@ class Mm:
     def _call(self, argv: Sequence[str], stdin: str = "") -> Completed:
         try:
             return self.run(argv, stdin=stdin, timeout=self.timeout)
-        except ConfigError as fault:
+        except Unavailable as fault:
             raise Unavailable(
-                fault.message, advice="see the settings `prefix`, `mm_path` and `tools`"
+                fault.message,
+                advice="install it, or mount what it lies on; see the settings `prefix`, "
+                "`mm_path` and `tools`",
             ) from fault
 
     def _away(self, done: Completed, more: str = "") -> Unavailable:

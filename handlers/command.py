@@ -138,7 +138,8 @@ class Command:
         try:
             self._call("observe", {"keys": []})
         except Fault as fault:
-            return [Finding(Level.ERROR, name, fault.message, "run it by hand, see the protocol")]
+            advice = "see `program` in the settings; run it by hand, see the protocol"
+            return [Finding(Level.ERROR, name, fault.message, advice)]
         return [Finding(Level.OK, name, "answers")]
 
     def _call(self, verb: str, question: Mapping[str, object]) -> Mapping[str, Any]:

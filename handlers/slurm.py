@@ -404,7 +404,8 @@ class Slurm:
             self._tools.failed_uids(["root"])
             findings.append(Finding(Level.OK, "slurmctld", "answers"))
         except Fault as fault:
-            findings.append(Finding(Level.WARNING, "slurmctld", fault.message, fault.advice))
+            # Users wait for it: who is held with a failed lookup is found before each write.
+            findings.append(Finding(Level.ERROR, "slurmctld", fault.message, fault.advice))
         return findings
 
 

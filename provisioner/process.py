@@ -1,23 +1,35 @@
 """Programs: run one and wait, for a bounded time, without a shell.
 
 Promises: a program that takes too long is ended with everything in its process group; its input,
-output and environment are what was given and no more. Leaves out: what exit codes mean.
+output and environment are what was given and no more; what it prints takes bounded memory. Leaves
+out: what exit codes mean.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import select
+import selectors
+import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
+from typing import IO, cast
 
-from provisioner.contract import Completed, ConfigError
+from provisioner.contract import Completed, Permanent, Unavailable
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+OUTPUT = 32 << 20
+"""Most bytes of each stream that are kept: more than the listing of any one backend takes."""
+
 _GRACE = 2.0
 """Seconds between asking a program's group to end and ending it."""
+
+_CHUNK = 1 << 16
 
 
 def run(
@@ -30,52 +42,128 @@ def run(
     """Run a program to its end.
 
     argv: program and arguments, never a shell's text; timeout: seconds, after which its process
-    group is ended and `timed_out` is set; env: added to PATH and LANG=C. Raises ConfigError where
-    there is no such program. What the program itself started under another user (sudo, ssh) may
-    outlive it: limits belong to the program that does the work.
+    group is ended and `timed_out` is set; env: added to PATH and LANG=C. What the program itself
+    started under another user (sudo, ssh) may outlive it: limits belong to the program that does
+    the work.
+
+    Raises Unavailable where the program cannot be run: what it lies on may be away for now. Raises
+    Permanent where it ended and had printed more than OUTPUT: a part of a list is no list.
     """
+    deadline = time.monotonic() + timeout
+    process = _start(argv, env)
+    pipes = _Pipes(process, stdin.encode("utf-8", "backslashreplace"))
     try:
-        process = subprocess.Popen(
+        timed_out = not (pipes.drain(deadline) and _over(process, deadline))
+        if timed_out:
+            _end(process, pipes)
+    finally:
+        pipes.close()
+    if pipes.overfull and not timed_out:
+        raise Permanent(
+            f"{shlex.join(argv)[:200]} printed more than {OUTPUT >> 20} MiB",
+            advice="run it by hand as the service's user, and see what it prints",
+        )
+    code = process.returncode if process.returncode is not None else -signal.SIGKILL
+    return Completed(tuple(argv), code, pipes.text("stdout"), pipes.text("stderr"), timed_out)
+
+
+def _start(argv: Sequence[str], env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={"PATH": PATH, "LANG": "C", "LC_ALL": "C", **(env or {})},
-            text=True,
-            encoding="utf-8",
-            errors="backslashreplace",
+            bufsize=0,
             start_new_session=True,
             close_fds=True,
         )
     except OSError as error:
-        raise ConfigError(
-            f"{argv[0]} cannot be run: {error.strerror}",
-            advice="install it, or give its path in the handler's settings",
+        said = f"{argv[0]} cannot be run: {error.strerror}"
+        if error.errno == errno.E2BIG:
+            raise Permanent(said, advice="the request names too much at once") from None
+        raise Unavailable(
+            said,
+            advice="install it, mount what it lies on, or give its path in the handler's settings",
         ) from None
-    try:
-        stdout, stderr = process.communicate(stdin, timeout)
-        return Completed(tuple(argv), process.returncode, stdout, stderr)
-    except subprocess.TimeoutExpired:
-        stdout, stderr = _end(process)
-        code = process.returncode if process.returncode is not None else -signal.SIGKILL
-        return Completed(tuple(argv), code, stdout, stderr, timed_out=True)
 
 
-def _end(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """End the program's group; return what it printed."""
-    printed = None
+def _over(process: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Wait for a program that has closed its pipes; False: it was not over by then."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(max(0.0, deadline - time.monotonic()))
+    return process.returncode is not None
+
+
+def _end(process: subprocess.Popen[bytes], pipes: _Pipes) -> None:
+    """End the program's group, and take what it still prints.
+
+    Somebody outside the group may hold the pipes: that one is not waited for.
+    """
     for number in (signal.SIGTERM, signal.SIGKILL):
         # Also where the leader is over: others of its group may ignore being asked.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
-        if printed is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                printed = process.communicate(timeout=_GRACE)
-    if printed is not None:
-        return printed
-    # Somebody outside the group still holds the pipes: what it says is no longer waited for.
+        until = time.monotonic() + _GRACE
+        if pipes.drain(until):
+            _over(process, until)
     process.poll()
-    for pipe in (process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
-    return "", ""
+
+
+class _Pipes:
+    """A program's three pipes. overfull: more came than is kept."""
+
+    def __init__(self, process: subprocess.Popen[bytes], given: bytes) -> None:
+        assert process.stdin and process.stdout and process.stderr
+        self.overfull = False
+        self._given = memoryview(given)
+        self._kept = {"stdout": bytearray(), "stderr": bytearray()}
+        self._selector = selectors.PollSelector()
+        os.set_blocking(process.stdin.fileno(), False)
+        self._selector.register(process.stdin, selectors.EVENT_WRITE, "stdin")
+        self._selector.register(process.stdout, selectors.EVENT_READ, "stdout")
+        self._selector.register(process.stderr, selectors.EVENT_READ, "stderr")
+
+    def text(self, name: str) -> str:
+        """Return what was kept of a stream."""
+        return self._kept[name].decode("utf-8", "backslashreplace")
+
+    def drain(self, deadline: float) -> bool:
+        """Give and take until all pipes are closed at the other end; False: not by the deadline."""
+        while self._selector.get_map():
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                return False
+            for key, _ in self._selector.select(rest):
+                done = self._give(key.fd) if key.data == "stdin" else self._take(key.fd, key.data)
+                if done:
+                    self._close(key)
+        return True
+
+    def close(self) -> None:
+        """Close what is still open."""
+        for key in list(self._selector.get_map().values()):
+            self._close(key)
+        self._selector.close()
+
+    def _close(self, key: selectors.SelectorKey) -> None:
+        self._selector.unregister(key.fileobj)
+        cast(IO[bytes], key.fileobj).close()
+
+    def _give(self, pipe: int) -> bool:
+        """Write a part of the input; True: there is no more, or nobody reads it."""
+        try:
+            self._given = self._given[os.write(pipe, self._given[: select.PIPE_BUF]) :]
+        except BrokenPipeError:
+            return True
+        return not self._given
+
+    def _take(self, pipe: int, name: str) -> bool:
+        """Read a part of the output, keeping what there is room for; True: there is no more."""
+        part = os.read(pipe, _CHUNK)
+        kept = self._kept[name]
+        room = OUTPUT - len(kept)
+        kept += part[:room]
+        self.overfull = self.overfull or len(part) > room
+        return not part

@@ -15,7 +15,6 @@ import pytest
 from handlers.command import Command, build
 from provisioner.contract import (
     Change,
-    ConfigError,
     Conflict,
     Fault,
     InvalidRequest,
@@ -322,7 +321,7 @@ def test_no_answer_in_time_leaves_a_write_open_and_a_question_unanswered(
 
 def test_a_program_that_is_not_there_is_found_by_the_doctor(tmp_path: Path) -> None:
     handler = command(tmp_path / "nowhere")
-    with pytest.raises(ConfigError):
+    with pytest.raises(Unavailable, match="nowhere cannot be run"):
         handler.observe([KEY])
     (finding,) = handler.check()
     assert finding.level is Level.ERROR

@@ -386,5 +386,7 @@ def test_the_doctor_names_what_is_wrong(
 
 
 def test_the_doctor_names_commands_that_are_not_there(fs: FileSystem) -> None:
-    findings = fs.handler(mm_path="/nonexistent").check()
-    assert findings[0].level is Level.ERROR
+    (finding,) = fs.handler(mm_path="/nonexistent").check()
+    assert finding.level is Level.ERROR
+    assert finding.message == ("/nonexistent/mmgetstate cannot be run: No such file or directory")
+    assert "`prefix`, `mm_path`" in finding.advice

@@ -187,6 +187,15 @@ def test_a_program_that_hangs_is_away(tmp_path: Path) -> None:
     assert "no answer in time" in fault.message
 
 
+def test_a_program_that_is_not_there_is_away_and_told_by_the_doctor(tmp_path: Path) -> None:
+    gate = gate_of(passwd=[str(tmp_path / "nowhere"), "passwd"])
+    fault = fault_of(gate, {"user": "jdoe"})
+    assert isinstance(fault, Unavailable)
+    [finding] = gate.check()
+    assert (finding.level, finding.message) == (Level.ERROR, fault.message)
+    assert "nowhere cannot be run: No such file" in finding.message
+
+
 def test_a_gate_refuses_to_write(gate: NssGate) -> None:
     changes: Sequence[Change] = [Change("names/user/jdoe", "make", "make jdoe")]
     with pytest.raises(Permanent):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from handlers.slurm import Slurm
-from provisioner.contract import Change, Claim, InvalidRequest, Key, NotReady, State
+from provisioner.contract import Change, Claim, InvalidRequest, Key, Level, NotReady, State
 from provisioner.converge import Item, Outcome, converge
 from tests.contract import slurm_sites
 from tests.contract.slurm_sites import Cluster
@@ -370,6 +370,20 @@ def test_everything_there_is_listed(cluster: Cluster, name: str) -> None:
 
 
 def test_doctor_names_a_cluster_that_is_not_known(cluster: Cluster) -> None:
-    assert {finding.level.value for finding in cluster.handler().check()} <= {"ok", "warning"}
+    assert {finding.level.value for finding in cluster.handler().check()} == {"ok"}
     wrong = Cluster({**cluster.settings, "cluster": "nowhere"})
     assert any("nowhere" in finding.message for finding in wrong.handler().check())
+
+
+@pytest.mark.parametrize(
+    ("program", "subject"), [("sacctmgr", "slurmdbd"), ("scontrol", "slurmctld")]
+)
+def test_doctor_names_a_program_that_cannot_be_run(
+    tmp_path: Path, program: str, subject: str
+) -> None:
+    cluster = slurm_sites.emulated(tmp_path)
+    wrong = Cluster({**cluster.settings, program: [str(tmp_path / "nowhere")]})
+    [error] = [one for one in wrong.handler().check() if one.level is Level.ERROR]
+    assert error.subject == subject
+    assert f"{tmp_path}/nowhere cannot be run: No such file" in error.message
+    assert "install it, mount what it lies on" in error.advice

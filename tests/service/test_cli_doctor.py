@@ -142,14 +142,14 @@ AWAY: dict[str, tuple[Break, str, str]] = {
     "no Slurm commands": (
         lambda d: d.break_off("slurm"),
         "slurm-a",
-        "install it, or give its path",
+        "mount what it lies on, or give its path",
     ),
     "no such cluster": (
         lambda d: d.set("cluster: a", "cluster: z"),
         "slurm-a",
         "sacctmgr -i add cluster z",
     ),
-    "no mm commands": (lambda d: d.break_off("gpfs"), "fs1", "`prefix` and `mm_path`"),
+    "no mm commands": (lambda d: d.break_off("gpfs"), "fs1", "`prefix`, `mm_path`"),
     "no root of homes": (lambda d: d.break_off("home"), "homes", "mkdir "),
     "no getent": (lambda d: d.break_off("bin"), "names", "see `passwd` in the settings"),
 }

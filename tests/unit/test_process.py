@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from provisioner.contract import ConfigError
-from provisioner.process import PATH, run
+from provisioner.contract import Permanent, Unavailable
+from provisioner.process import OUTPUT, PATH, run
 
 
 def python(code: str, *arguments: str) -> list[str]:
@@ -69,18 +70,80 @@ def test_output_that_is_no_utf_8_is_escaped() -> None:
     assert run(["printf", r"a\377\303\251"]).stdout == "a\\xffé"
 
 
-def test_a_program_that_is_not_there_is_named_with_what_to_do() -> None:
-    with pytest.raises(
-        ConfigError, match="/nowhere/sacctmgr cannot be run: No such file"
-    ) as raised:
-        run(["/nowhere/sacctmgr", "show"])
-    assert "install it" in raised.value.advice
+BEYOND = "import sys; [sys.{stream}.write('x' * 2**20) for _ in range({mib})]"
 
 
-def test_a_file_that_is_no_program_is_named(tmp_path: Path) -> None:
-    (tmp_path / "text").write_text("text")
-    with pytest.raises(ConfigError, match="cannot be run: Permission denied"):
-        run([str(tmp_path / "text")])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_prints_too_much_is_named_and_no_part_of_it_is_believed(stream: str) -> None:
+    code = BEYOND.format(stream=stream, mib=(OUTPUT >> 20) + 1)
+    with pytest.raises(Permanent, match="printed more than 32 MiB") as raised:
+        run(python(code))
+    assert raised.value.message.startswith(sys.executable)
+    assert "by hand" in raised.value.advice
+
+
+def test_what_just_fits_is_returned() -> None:
+    done = run(python(BEYOND.format(stream="stdout", mib=OUTPUT >> 20)))
+    assert len(done.stdout) == OUTPUT
+
+
+def test_what_prints_without_end_is_ended_in_time_and_takes_bounded_memory() -> None:
+    done = run(["yes"], timeout=1.0)
+    assert done.timed_out
+    assert len(done.stdout) <= OUTPUT
+
+
+def test_what_the_program_reads_late_still_arrives() -> None:
+    done = run(["sh", "-c", "sleep 0.2; cat"], stdin="é" * 200_000)
+    assert done.stdout == "é" * 200_000
+
+
+def test_a_program_that_closes_its_pipes_is_waited_for() -> None:
+    assert run(["sh", "-c", "exec <&- >&- 2>&-; sleep 0.2; exit 3"]).returncode == 3
+    assert run(["sh", "-c", "exec <&- >&- 2>&-; sleep 600"], timeout=0.3).timed_out
+
+
+def test_nothing_stays_open() -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    run(["true"], stdin="given")
+    run(["sh", "-c", "sleep 600 & sleep 600"], timeout=0.1)
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
+def no_such_file(path: Path) -> Path:
+    return path / "sacctmgr"
+
+
+def no_directory(path: Path) -> Path:
+    (path / "bin").write_text("")
+    return path / "bin/sacctmgr"
+
+
+def no_program(path: Path) -> Path:
+    (path / "text").write_text("text")
+    return path / "text"
+
+
+CANNOT: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "no such file": (no_such_file, "No such file or directory"),
+    "its directory is none": (no_directory, "Not a directory"),
+    "it is not executable": (no_program, "Permission denied"),
+}
+
+
+@pytest.mark.parametrize(("place", "says"), CANNOT.values(), ids=CANNOT.keys())
+def test_a_program_that_cannot_be_run_is_away_until_somebody_mends_it(
+    place: Callable[[Path], Path], says: str, tmp_path: Path
+) -> None:
+    program = place(tmp_path)
+    with pytest.raises(Unavailable, match=f"{program} cannot be run: {says}") as raised:
+        run([str(program), "show"])
+    assert "install it, mount what it lies on" in raised.value.advice
+
+
+def test_arguments_that_no_program_takes_are_refused_for_good() -> None:
+    with pytest.raises(Permanent, match="true cannot be run: Argument list too long"):
+        run(["true", "x" * (1 << 20)])
 
 
 def test_a_signal_shows_in_the_code() -> None:
