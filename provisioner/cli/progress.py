@@ -69,15 +69,16 @@ class Follower:
 
     def look(self) -> None:
         """Tell what is new."""
+        from provisioner import journal
 
         with self._journal.reading() as conn:
-            events = records.events_after(conn, self._seq)
+            events = journal.events_after(conn, self._seq)
             self._seq = events[-1][0] if events else self._seq
-            ended = {who: kind for _, who, kind, _ in events if kind in records.ENDED}
+            ended = {who: kind for _, who, kind, _ in events if kind in journal.ENDED}
             self._open |= {who for _, who, _, _ in events}
             followed = sorted(self._open)[:FOLLOWED]
-            steps = records.steps_of(conn, followed)
-            records = records.load(conn, {*followed, *ended} - self._names.keys())
+            steps = journal.steps_of(conn, followed)
+            records = journal.load(conn, {*followed, *ended} - self._names.keys())
         self._names |= {record.id: record.name for record in records.values()}
         for who in followed:
             for step in steps[who]:
@@ -169,6 +170,7 @@ def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
 
 
 def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -> Exit:
+    from provisioner import journal
     from provisioner.requestfile import label
 
     shown: set[str] = set()
@@ -181,17 +183,17 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
     with _screen() as (say, _):
         for _ in _until(dropped, timeout):
             with book.reading() as conn:
-                record = records.newest(conn, label(dropped.name), since)
+                record = journal.newest(conn, label(dropped.name), since)
                 who = record.id if record else ""
-                steps = records.steps_of(conn, [who])[who]
-                waiting = records.waiting_for(conn, [who])[who]
+                steps = journal.steps_of(conn, [who])[who]
+                waiting = journal.waiting_for(conn, [who])[who]
             for step in steps:
                 if step.state in _OVER:
                     once(told(step), step.state)
             for one in waiting:
                 if one["error"]:
                     once(f"{one['step']}: waits: {one['error']['message']}", "deferred")
-            if record is not None and record.state in records.ENDED:
+            if record is not None and record.state in journal.ENDED:
                 return _outcome(record, say)
     raise _late(dropped, timeout)
 

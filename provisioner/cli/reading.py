@@ -43,17 +43,18 @@ def queue(
     as_json: bool = JSON,
 ) -> None:
     """List lanes, and requests that have no outcome yet, with what they wait for."""
+    from provisioner import journal
 
     settings = site.config()
     now = time.time()
     book = site.journal(settings)
     over = _newest_outcomes(book, ended)
     with book.reading() as conn:
-        counts = records.counts(conn)
-        records = records.in_states(conn, records.OPEN, limit)
-        waiting = records.waiting_for(conn, [record.id for record in records])
-        due = records.due_counts(conn, now)
-        rows = records.lane_rows(conn)
+        counts = journal.counts(conn)
+        records = journal.in_states(conn, journal.OPEN, limit)
+        waiting = journal.waiting_for(conn, [record.id for record in records])
+        due = journal.due_counts(conn, now)
+        rows = journal.lane_rows(conn)
     lanes = {
         name: {
             "due": due.get(name, (0, 0))[0],
@@ -87,7 +88,7 @@ def queue(
         site.say(_line(record, now))
         for text in _waits(record, waiting[record.id], lanes, now)[:_WAITS]:
             site.say(f"    {text}")
-    unlisted = sum(counts.get(state, 0) for state in records.OPEN) - len(records)
+    unlisted = sum(counts.get(state, 0) for state in journal.OPEN) - len(records)
     if unlisted > 0:
         site.say(f"and {unlisted} more: --limit")
     for record in over:
@@ -106,16 +107,17 @@ def _configured_lanes() -> list[str]:
 
 def _newest_outcomes(book: Journal, count: int) -> list[Record]:
     """Find the requests that ended last, newest last, among the last events."""
+    from provisioner import journal
 
     if not count:
         return []
     with book.reading() as conn:
-        since = records.last_event(conn) - 10 * count
+        since = journal.last_event(conn) - 10 * count
         ended = [
-            who for _, who, kind, _ in records.events_after(conn, since) if kind in records.ENDED
+            who for _, who, kind, _ in journal.events_after(conn, since) if kind in journal.ENDED
         ]
-        found = records.load(conn, ended)
-    over = [record for record in found.values() if record.state in records.ENDED]
+        found = journal.load(conn, ended)
+    over = [record for record in found.values() if record.state in journal.ENDED]
     return sorted(over, key=lambda record: record.ended or 0)[-count:]
 
 
@@ -201,20 +203,20 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Show one request: its file, its steps and its outcome."""
-    from provisioner import finish, results
+    from provisioner import finish, journal, results
     from provisioner.documents import dump
 
     book = site.journal(site.config())
     record = _find(book, name)
     with book.reading() as conn:
-        listed = records.steps_of(conn, [record.id])[record.id]
-        events = records.events_of(conn, record.id)
-        waiting = records.waiting_for(conn, [record.id])[record.id]
-        lanes = records.lane_rows(conn)
+        listed = journal.steps_of(conn, [record.id])[record.id]
+        events = journal.events_of(conn, record.id)
+        waiting = journal.waiting_for(conn, [record.id])[record.id]
+        lanes = journal.lane_rows(conn)
     result = finish.result_of(record, listed)
     plain = results.plain(result)
     body = record.body.decode("utf-8", "backslashreplace")
-    if record.state in records.OPEN:
+    if record.state in journal.OPEN:
         del plain["ended"]
     if as_json:
         site.print_json(
@@ -223,7 +225,7 @@ def show(
                 "state": record.state,
                 "body": body,
                 "result": plain,
-                "waiting_for": _plain_waits(waiting) if record.state in records.OPEN else [],
+                "waiting_for": _plain_waits(waiting) if record.state in journal.OPEN else [],
                 "events": [
                     {"at": _moment(at), "kind": kind, "text": text} for at, kind, text in events
                 ],
@@ -233,7 +235,7 @@ def show(
     site.say(body.rstrip() or "# the file was not read")
     site.say("---")
     comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
-    if record.state in records.OPEN:
+    if record.state in journal.OPEN:
         waits = _waits(record, waiting, lanes, time.time())
         comment += [f"# Waits: {text}" for text in waits]
     site.say("\n".join(comment))
@@ -242,10 +244,11 @@ def show(
 
 def _find(book: Journal, name: str) -> Record:
     """Find the one request that a name names, the newest where a writer used it again."""
+    from provisioner import journal
 
     with book.reading() as conn:
-        found = records.find(conn, name)
-        by_file = records.newest(conn, name, "")
+        found = journal.find(conn, name)
+        by_file = journal.newest(conn, name, "")
     own = [record for record in found if name in (record.id, record.writer_id)]
     if not own and len(found) > 1:
         ids = ", ".join(record.id for record in found[-10:])
