@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from provisioner import journal, receipts, results
+from provisioner import journal, receipts, records, results
 from provisioner.spool import Rejected, Spool
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,10 @@ class Finisher:
         if not ids:
             return
         with self._journal.reading() as conn:
-            records = journal.load(conn, ids)
-            ended = [who for who, record in records.items() if record.state in journal.ENDED]
-            found = journal.steps_of(conn, ended) if self._write_results else {}
-        for who, record in records.items():
+            loaded = records.load(conn, ids)
+            ended = [who for who, record in loaded.items() if record.state in records.ENDED]
+            found = records.steps_of(conn, ended) if self._write_results else {}
+        for who, record in loaded.items():
             try:
                 self._settle_one(record, found.get(who, ()))
             except OSError as error:
@@ -65,13 +65,13 @@ class Finisher:
         if not ids or not self._write_results:
             return
         with self._journal.reading() as conn:
-            records = journal.load(conn, ids)
-        for record in records.values():
+            loaded = records.load(conn, ids)
+        for record in loaded.values():
             self._write_receipt(record)
 
-    def _settle_one(self, record: journal.Record, listed: Sequence[journal.StepRecord]) -> None:
+    def _settle_one(self, record: records.Record, listed: Sequence[records.StepRecord]) -> None:
         place = PLACE[record.state]
-        ended = record.state in journal.ENDED
+        ended = record.state in records.ENDED
         if ended and self._write_results:
             text = results.render(result_of(record, listed))
             self._spool.write_result(place, record.id, record.name, text)
@@ -83,14 +83,14 @@ class Finisher:
         if self._write_results:
             self._write_receipt(record)
 
-    def _write_receipt(self, record: journal.Record) -> None:
+    def _write_receipt(self, record: records.Record) -> None:
         name = record.writer_id or record.id
         receipts.write(self._spool.receipts, record.writer, name, receipt_of(record))
 
     def resubmit(self, ulid: str) -> None:
         """Put a refused file through staging again."""
         with self._journal.reading() as conn:
-            record = journal.load(conn, [ulid])[ulid]
+            record = records.load(conn, [ulid])[ulid]
         if self._spool.return_to_staging(ulid, "failed", record.name):
             self._spool.discard_result("failed", ulid, record.name)
 
@@ -114,9 +114,9 @@ class Finisher:
             "problems": [problem],
         }
         with self._journal.transaction() as conn:
-            journal.insert_requests(conn, [row])
-            journal.note(conn, [(rejected.ulid, "refused", rejected.reason)], now)
-            record = journal.load(conn, [rejected.ulid])[rejected.ulid]
+            records.insert_requests(conn, [row])
+            records.note(conn, [(rejected.ulid, "refused", rejected.reason)], now)
+            record = records.load(conn, [rejected.ulid])[rejected.ulid]
         log.warning("%s of %s: %s", rejected.name, rejected.writer, rejected.reason)
         text = results.render(result_of(record, ()))
         self._spool.write_result(place, record.id, record.name, text)
@@ -127,15 +127,15 @@ class Finisher:
         """Redo the moves that a crash may have lost; return how many files were looked at."""
         ids = {who for place in _MOVING for who in self._spool.listed(place)}
         with self._journal.reading() as conn:
-            known = journal.load(conn, ids)
-            retried = {record.id for record in journal.in_states(conn, journal.OPEN)}
+            known = records.load(conn, ids)
+            retried = {record.id for record in records.in_states(conn, records.OPEN)}
         self.settle([*known, *(retried - known.keys())])
         for who in ids - set(known):
             self._spool.return_to_staging(who)
         return len(ids)
 
 
-def result_of(record: journal.Record, listed: Sequence[journal.StepRecord]) -> results.Result:
+def result_of(record: records.Record, listed: Sequence[records.StepRecord]) -> results.Result:
     """Make a request's result from what the journal has of it."""
     again = record.state in ("failed", "refused", "cancelled") and bool(record.body)
     return results.Result(
@@ -153,7 +153,7 @@ def result_of(record: journal.Record, listed: Sequence[journal.StepRecord]) -> r
     )
 
 
-def _step_of(step: journal.StepRecord) -> results.StepResult:
+def _step_of(step: records.StepRecord) -> results.StepResult:
     failed = next((part.error for part in step.objects if part.error), None)
     return results.StepResult(
         name=step.name,
@@ -168,7 +168,7 @@ def _step_of(step: journal.StepRecord) -> results.StepResult:
     )
 
 
-def receipt_of(record: journal.Record) -> Mapping[str, Any]:
+def receipt_of(record: records.Record) -> Mapping[str, Any]:
     """Say in a few lines how a request stands, for its writer."""
     return {
         "id": record.id,

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import journal, ledger, steps
+from provisioner import agenda, journal, ledger, records, steps
 from provisioner.contract import Fault, InvalidRequest
 from provisioner.documents import InvalidDocument, Problem
 from provisioner.request import Request, parse_request
@@ -105,13 +105,13 @@ class Intake:
         admitted = Admitted()
         now = time.time()
         with self._journal.transaction() as conn:
-            for record in journal.load(conn, list(ids)).values():
+            for record in records.load(conn, list(ids)).values():
                 candidate = judge(_claimed_of(record), self._router)
-                journal.set_state(conn, [record.id], journal.OPEN, "accepted")
+                records.set_state(conn, [record.id], records.OPEN, "accepted")
                 if candidate.problems or candidate.request is None:
                     admitted.outcomes[record.id] = "failed"
-                    journal.set_problems(conn, record.id, _plain(candidate.problems))
-                    journal.end_requests(conn, {record.id: "failed"}, now)
+                    records.set_problems(conn, record.id, _plain(candidate.problems))
+                    records.end_requests(conn, {record.id: "failed"}, now)
                 else:
                     self._accept(conn, [candidate], admitted, now)
         return admitted
@@ -119,7 +119,7 @@ class Intake:
     def due_later(self) -> list[str]:
         """List scheduled requests whose `not_before` has come."""
         with self._journal.reading() as conn:
-            waiting = journal.in_states(conn, ["scheduled"])
+            waiting = records.in_states(conn, ["scheduled"])
         now = time.time()
         return [record.id for record in waiting if (record.not_before or 0) <= now]
 
@@ -136,8 +136,8 @@ class Intake:
             elif state != "scheduled":
                 admitted.outcomes[candidate.claimed.ulid] = state
             rows.append(_row(candidate, state, problems, now))
-        journal.insert_requests(conn, rows)
-        journal.note(conn, [(row["id"], row["state"], row["name"]) for row in rows], now)
+        records.insert_requests(conn, rows)
+        records.note(conn, [(row["id"], row["state"], row["name"]) for row in rows], now)
         self._accept(conn, accepted, admitted, now)
 
     def _accept(
@@ -176,8 +176,8 @@ class Intake:
             object_rows += some_objects
             if not keys:
                 empty.append(ulid)
-        journal.insert_steps(conn, [{**row, "started": now} for row in step_rows])
-        journal.insert_step_objects(conn, object_rows)
+        records.insert_steps(conn, [{**row, "started": now} for row in step_rows])
+        records.insert_step_objects(conn, object_rows)
         steps.stamp(conn, [c.claimed.ulid for c in wave])
         # Steps without objects, and requests without steps, are over as soon as they begin.
         hollow = [c.claimed.ulid for c in provisions if any(not s.claims for s in c.planned)]
@@ -210,7 +210,7 @@ class Intake:
                     held.discard((claim.key, claim.claimant))
             if held:
                 keys = ledger.withdraw(conn, held, now)
-                gone[candidate.claimed.ulid] = ledger.instances_of(conn, keys)
+                gone[candidate.claimed.ulid] = agenda.instances_of(conn, keys)
         ledger.claim(conn, entries, self._lanes, owner, now)
         return gone
 
@@ -224,13 +224,13 @@ class Intake:
         try:
             effect = VERBS[request.action](conn, asked)
         except Fault as fault:
-            journal.set_problems(conn, claimed.ulid, _plain((problem_of(fault),)))
-            journal.end_requests(conn, {claimed.ulid: "failed"}, now)
+            records.set_problems(conn, claimed.ulid, _plain((problem_of(fault),)))
+            records.end_requests(conn, {claimed.ulid: "failed"}, now)
             admitted.outcomes[claimed.ulid] = "failed"
             return None
         if effect.notes:
             notes = tuple(Problem(None, "", text) for text in effect.notes)
-            journal.set_problems(conn, claimed.ulid, _plain(notes))
+            records.set_problems(conn, claimed.ulid, _plain(notes))
         admitted.effects.append(effect)
         admitted.outcomes.update(effect.ended)
         return effect.keys
@@ -240,7 +240,7 @@ class Intake:
 class _History:
     """What was accepted before under the ids and orders of a wave."""
 
-    known: Mapping[tuple[str, str], journal.Known]
+    known: Mapping[tuple[str, str], records.Known]
     orders: Mapping[tuple[str, str], int]
 
 
@@ -248,7 +248,7 @@ def _history(conn: Connection, wave: Sequence[Candidate]) -> _History:
     read = [(c.claimed.writer, c.request) for c in wave if c.request is not None]
     ids = [(writer, request.id) for writer, request in read if request.id is not None]
     keys = [(writer, request.order.key) for writer, request in read if request.order is not None]
-    return _History(journal.earlier(conn, ids), journal.highest_orders(conn, keys))
+    return _History(records.earlier(conn, ids), records.highest_orders(conn, keys))
 
 
 def _verdict(
@@ -259,7 +259,7 @@ def _verdict(
     if request is None:
         return "refused", candidate.problems
     known = history.known.get((claimed.writer, request.id or ""))
-    if known is not None and known.state in (*journal.OPEN, "done"):
+    if known is not None and known.state in (*records.OPEN, "done"):
         if known.digest != claimed.sha256:
             why = f"id {request.id!r} is {known.id}, {known.state}, with other content"
             return "refused", (Problem(None, "id", why, "a new id for a new request"),)
@@ -336,7 +336,7 @@ def _row(
         "state": state,
         "not_before": request.not_before.timestamp() if request and request.not_before else None,
         "accepted": now,
-        "ended": None if state in journal.OPEN else now,
+        "ended": None if state in records.OPEN else now,
         "problems": _plain(problems),
     }
 
@@ -354,7 +354,7 @@ def _plain(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:
     ] or None
 
 
-def _claimed_of(record: journal.Record) -> Claimed:
+def _claimed_of(record: records.Record) -> Claimed:
     """Make the claim of a recorded request anew: only the journal's bytes count."""
     return Claimed(
         ulid=record.id,

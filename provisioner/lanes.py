@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from provisioner import journal, ledger, steps
+from provisioner import agenda, journal, ledger, records, steps
 from provisioner.contract import (
     Fault,
     Handler,
@@ -120,7 +120,7 @@ class Lane:
         if self.paused:
             return None
         with self._journal.reading() as conn:
-            due = ledger.next_due(conn, self.name)
+            due = agenda.next_due(conn, self.name)
         if due is None:
             return None
         return max(0.0, due - now, self._open_until - now)
@@ -145,7 +145,7 @@ class Lane:
 
     def _save_priors(self, priors: Mapping[Key, State]) -> None:
         with self._journal.transaction() as conn:
-            ledger.save_priors(conn, priors)
+            agenda.save_priors(conn, priors)
 
     def _record(self, outcomes: Sequence[Outcome]) -> Drained:
         now = time.time()
@@ -161,22 +161,22 @@ class Lane:
                 outcome.state if reading.converged else None,
             )
         with self._journal.transaction() as conn:
-            ledger.record(conn, list(readings.values()), now)
+            agenda.record(conn, list(readings.values()), now)
             ended, later = steps.settle(conn, verdicts, self._progress, now)
         return Drained(len(outcomes), ended, later)
 
-    def _reading(self, outcome: Outcome, now: float) -> ledger.Reading:
+    def _reading(self, outcome: Outcome, now: float) -> agenda.Reading:
         item, fault = outcome.item, outcome.fault
         if fault is None:
             opened = item.prior is not None and bool(item.claims) and not item.closing
-            return ledger.Reading(
+            return agenda.Reading(
                 item.key, item.generation, True, outcome.state, None, 0, None, None, opened
             )
         attempts = item.attempts + isinstance(fault, Transient | Unknown)
         since = item.waiting_since or now
         last = self._last_word(fault, attempts, since, now)
         due = now + self._delay(fault, attempts, since, now) if last is None else None
-        return ledger.Reading(
+        return agenda.Reading(
             item.key,
             item.generation,
             False,
@@ -226,7 +226,7 @@ class Lane:
 
     def _note_breaker(self, until: float | None, reason: str | None) -> None:
         with self._journal.transaction() as conn:
-            journal.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
+            records.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
 
 
 def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:

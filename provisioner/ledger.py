@@ -1,7 +1,8 @@
-"""The ledger: claims, suspensions, and the objects that are due.
+"""The ledger: who wants what of which object, and what is suspended.
 
-Promises: what is wanted of every object, and what was last read of it, changed only inside the
-caller's transaction. Leaves out: requests and their steps (`journal`), and any backend.
+Promises: claims and suspensions change only inside the caller's transaction, and objects whose
+claims moved are due. Leaves out: requests and their steps (`records`), when objects are due
+(`agenda`), and any backend.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     Connection,
     and_,
     bindparam,
-    case,
     delete,
     func,
     or_,
@@ -24,10 +23,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
-from provisioner.contract import Claim, Key, State, Want
+from provisioner import agenda
+from provisioner.contract import Claim, Key, Want
 from provisioner.converge import Item
-from provisioner.journal import chunks
-from provisioner.tables import claims, objects, suspensions
+from provisioner.tables import IDS, chunks, claims, objects, suspensions
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,9 @@ def _nest(subject: str) -> Any:
     )
 
 
-_IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
 _WRITE = insert(claims)
+
+
 _CLAIM = _WRITE.on_conflict_do_update(
     index_elements=["key", "claimant"],
     set_={
@@ -58,21 +60,17 @@ _CLAIM = _WRITE.on_conflict_do_update(
         "source": _WRITE.excluded.source,
     },
 )
-_BLANK = insert(objects)
-_MAKE_KNOWN = _BLANK.on_conflict_do_nothing()
-_MAKE_DUE = _BLANK.on_conflict_do_update(
-    index_elements=["key"],
-    set_={
-        "generation": objects.c.generation + 1,
-        "due": _BLANK.excluded.due,
-        "attempts": 0,
-        "waiting_since": None,
-        "error": None,
-    },
-)
+
+
 _PAIRS = select(claims.c.key, claims.c.claimant)
-_OF_ROOTS = _PAIRS.where(claims.c.root.in_(_IDS))
-_OF_CLAIMANTS = _PAIRS.where(claims.c.claimant.in_(_IDS))
+
+
+_OF_ROOTS = _PAIRS.where(claims.c.root.in_(IDS))
+
+
+_OF_CLAIMANTS = _PAIRS.where(claims.c.claimant.in_(IDS))
+
+
 _DUE = (
     select(
         objects.c.key,
@@ -86,33 +84,14 @@ _DUE = (
     .order_by(objects.c.due)
     .limit(bindparam("b_limit"))
 )
+
+
 _CLAIMS_OF = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.source).where(
-    claims.c.key.in_(_IDS)
+    claims.c.key.in_(IDS)
 )
+
+
 _ANY_SUSPENSION = select(suspensions.c.subject).limit(1)
-_NEXT_DUE = (
-    select(objects.c.due)
-    .where(objects.c.lane == bindparam("b_lane"), objects.c.due.is_not(None))
-    .order_by(objects.c.due)
-    .limit(1)
-)
-_MOVED = objects.c.generation != bindparam("b_generation")
-_RECORD = (
-    update(objects)
-    .where(objects.c.key == bindparam("b_key"))
-    .values(
-        converged=case((bindparam("b_ok"), bindparam("b_generation")), else_=objects.c.converged),
-        due=case((_MOVED, objects.c.due), else_=bindparam("b_due")),
-        attempts=bindparam("b_attempts"),
-        waiting_since=bindparam("b_since"),
-        error=bindparam("b_error"),
-        state=bindparam("b_state"),
-        observed=bindparam("b_now"),
-        prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
-    )
-)
-_STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(_IDS))
-# Built once: building a statement costs more than SQLite takes for it.
 
 
 def claim(
@@ -143,26 +122,10 @@ def claim(
             for entry in entries
         ],
     )
-    ready = [entry for entry in entries if entry.want is not None]
-    later = [entry for entry in entries if entry.want is None]
-    if ready:
-        conn.execute(_MAKE_DUE, [_object(entry, lanes, 1, now) for entry in ready])
-    if later:
-        conn.execute(_MAKE_KNOWN, [_object(entry, lanes, 0, None) for entry in later])
-
-
-def _object(
-    entry: Entry, lanes: Mapping[str, str], generation: int, due: float | None
-) -> dict[str, Any]:
-    return {
-        "key": entry.key,
-        "instance": entry.instance,
-        "lane": lanes[entry.instance],
-        "generation": generation,
-        "converged": 0,
-        "attempts": 0,
-        "due": due,
-    }
+    ready = {e.key: (e.instance, lanes[e.instance]) for e in entries if e.want is not None}
+    later = {e.key: (e.instance, lanes[e.instance]) for e in entries if e.want is None}
+    agenda.add(conn, ready, now)
+    agenda.add(conn, later, None)
 
 
 def bind(conn: Connection, entries: Sequence[Entry], request: str) -> None:
@@ -210,7 +173,7 @@ def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) ->
         [{"b_key": key, "b_claimant": who} for key, who in gone],
     )
     keys = sorted({key for key, _ in gone})
-    touch(conn, keys, now)
+    agenda.touch(conn, keys, now)
     return keys
 
 
@@ -228,33 +191,6 @@ def withdraw_unmade(conn: Connection, request: str) -> None:
         conn.execute(delete(claims).where(claims.c.request == request, claims.c.key.in_(part)))
         orphaned = ~select(claims.c.key).where(claims.c.key == objects.c.key).exists()
         conn.execute(update(objects).where(objects.c.key.in_(part), orphaned).values(due=None))
-
-
-def touch(conn: Connection, keys: Collection[Key], now: float) -> None:
-    """Make objects due: what is wanted of them has changed, or is to be looked at again."""
-    for part in chunks(keys):
-        conn.execute(
-            update(objects)
-            .where(objects.c.key.in_(part))
-            .values(
-                generation=objects.c.generation + 1,
-                due=now,
-                attempts=0,
-                waiting_since=None,
-                error=None,
-            )
-        )
-
-
-def generations(conn: Connection, keys: Collection[Key]) -> dict[Key, int]:
-    """Return the generation of each object."""
-    found: dict[Key, int] = {}
-    for part in chunks(keys):
-        rows = conn.execute(
-            select(objects.c.key, objects.c.generation).where(objects.c.key.in_(part))
-        )
-        found.update({row.key: row.generation for row in rows})
-    return found
 
 
 def suspend(
@@ -297,22 +233,6 @@ def keys_of(conn: Connection, subject: str) -> list[Key]:
     return sorted(rows)
 
 
-def all_keys(conn: Connection) -> list[Key]:
-    """List every object of the ledger."""
-    return sorted(conn.scalars(select(objects.c.key)))
-
-
-def instances_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
-    """Return the handler's instance of each object."""
-    found: dict[Key, str] = {}
-    for part in chunks(keys):
-        rows = conn.execute(
-            select(objects.c.key, objects.c.instance).where(objects.c.key.in_(part))
-        )
-        found.update({row.key: row.instance for row in rows})
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class Due:
     """An object that is due. unbound: it is claimed, but by no step that has become due yet."""
@@ -341,11 +261,6 @@ def due(conn: Connection, lane: str, now: float, limit: int) -> list[Due]:
         )
         for row in rows
     ]
-
-
-def next_due(conn: Connection, lane: str) -> float | None:
-    """Return when the lane's next object is due."""
-    return conn.scalar(_NEXT_DUE, {"b_lane": lane})
 
 
 def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:
@@ -384,85 +299,7 @@ def _suspended(conn: Connection, subjects: Collection[str]) -> set[str]:
     return found
 
 
-def save_priors(conn: Connection, priors: Mapping[Key, State]) -> None:
-    """Keep what a suspension will have to give back."""
-    statement = (
-        update(objects)
-        .where(objects.c.key == bindparam("b_key"))
-        .values(prior=bindparam("b_prior"))
-    )
-    conn.execute(statement, [{"b_key": key, "b_prior": prior} for key, prior in priors.items()])
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a drain learnt of one object.
-
-    converged: it is as wanted at `generation`; due: when to look again, None: not by itself.
-    """
-
-    key: Key
-    generation: int
-    converged: bool
-    state: State | None
-    due: float | None
-    attempts: int
-    waiting_since: float | None
-    error: Mapping[str, str] | None
-    drop_prior: bool
-
-
-def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
-    """Write what a drain learnt; an object whose wants moved meanwhile stays due."""
-    conn.execute(
-        _RECORD,
-        [
-            {
-                "b_key": r.key,
-                "b_generation": r.generation,
-                "b_ok": r.converged,
-                "b_due": r.due,
-                "b_attempts": r.attempts,
-                "b_since": r.waiting_since,
-                "b_error": r.error,
-                "b_state": r.state,
-                "b_drop": r.drop_prior,
-                "b_now": now,
-            }
-            for r in readings
-        ],
-    )
-
-
-def states(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
-    """Return the states as last read."""
-    found: dict[Key, State] = {}
-    for part in chunks(keys):
-        rows = conn.execute(_STATES, {"b_ids": part})
-        found.update({key: state for key, state in rows if state is not None})
-    return found
-
-
-def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:
-    """Make objects due now with all their tries, while what is wanted of them stays."""
-    for part in chunks(keys):
-        conn.execute(
-            update(objects)
-            .where(objects.c.key.in_(part))
-            .values(due=now, attempts=0, waiting_since=None)
-        )
-
-
 def suspended_parts(conn: Connection, claimants: Collection[str]) -> set[str]:
     """Return the claimants that a suspension closes."""
     closed = _suspended(conn, {name for claimant in claimants for name in parts(claimant)})
     return {claimant for claimant in claimants if not closed.isdisjoint(parts(claimant))}
-
-
-def priors(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
-    """Return what was saved of objects before they were closed."""
-    found: dict[Key, State] = {}
-    for part in chunks(keys):
-        rows = conn.execute(select(objects.c.key, objects.c.prior).where(objects.c.key.in_(part)))
-        found.update({key: prior for key, prior in rows if prior is not None})
-    return found

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import ledger
+from provisioner import agenda, ledger
 from provisioner.contract import Change, Claim, Key, Scalar, State
 from provisioner.converge import Item, Outcome, dry_run
 from provisioner.request import Request
@@ -88,7 +88,7 @@ def _after(unsettled: tuple[str, ...], step: PlannedStep) -> PlannedStep:
 
 def _plan_step(conn: Connection, system: System, step: Step) -> PlannedStep:
     held = ledger.claims_of(conn, [claim.key for claim in step.claims])
-    priors = ledger.priors(conn, [claim.key for claim in step.claims])
+    priors = agenda.priors(conn, [claim.key for claim in step.claims])
     suspended = ledger.suspended_parts(conn, [claim.claimant for claim in step.claims])
     items: list[Item] = []
     late: dict[Key, tuple[str, ...]] = {}
@@ -117,9 +117,9 @@ def _plan_withdrawn(
 ) -> list[PlannedStep]:
     keys = sorted({key for key, _ in gone})
     held = ledger.claims_of(conn, keys)
-    priors = ledger.priors(conn, keys)
+    priors = agenda.priors(conn, keys)
     by_instance: dict[str, list[Item]] = {}
-    for key, instance in ledger.instances_of(conn, keys).items():
+    for key, instance in agenda.instances_of(conn, keys).items():
         left = tuple(c for c in held.get(key, ()) if (key, c.claimant) not in gone)
         by_instance.setdefault(instance, []).append(Item(key, left, priors.get(key)))
     return [
@@ -143,16 +143,16 @@ def _plan_verb(system: System, request: Request, writer: str) -> list[PlannedSte
         if request.action in ("project.archive", "membership.remove"):
             return _plan_withdrawn(conn, system, ledger.claimed(conn, [subject])[subject])
         if request.action == "reconcile":
-            keys = ledger.all_keys(conn)
+            keys = agenda.all_keys(conn)
         elif request.action.endswith((".suspend", ".resume")):
             keys = ledger.keys_of(conn, subject)
         else:
             return []
         held = ledger.claims_of(conn, keys)
-        priors = ledger.priors(conn, keys)
+        priors = agenda.priors(conn, keys)
         closed = _closed_after(conn, request, writer)
         by_instance: dict[str, list[Item]] = {}
-        for key, instance in ledger.instances_of(conn, keys).items():
+        for key, instance in agenda.instances_of(conn, keys).items():
             claims = tuple(replace(c, suspended=closed(c)) for c in held.get(key, ()))
             by_instance.setdefault(instance, []).append(Item(key, claims, priors.get(key)))
     return [
@@ -218,8 +218,8 @@ def standing(system: System, subject: str) -> list[Standing]:
     with system.journal.reading() as conn:
         keys = ledger.keys_of(conn, subject)
         held = ledger.claims_of(conn, keys)
-        priors = ledger.priors(conn, keys)
-        instances = ledger.instances_of(conn, keys)
+        priors = agenda.priors(conn, keys)
+        instances = agenda.instances_of(conn, keys)
     found: list[Standing] = []
     for instance in sorted(set(instances.values())):
         items = [

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from provisioner import journal
+from provisioner import records
 from provisioner.clerk import Clerk
 from provisioner.contract import ConfigError
 from provisioner.finish import Finisher
@@ -138,7 +138,7 @@ class Service:
     def counts(self) -> dict[str, int]:
         """Count requests by state."""
         with self._journal.reading() as conn:
-            return journal.counts(conn)
+            return records.counts(conn)
 
     def take(self) -> int:
         """Sweep staging once and accept what is there; return how many names were seen."""
@@ -195,7 +195,7 @@ class Service:
         deferred: list[str] = []
         if drained.later:
             with self._journal.transaction() as conn:
-                deferred = journal.set_state(conn, drained.later, ["accepted"], "deferred")
+                deferred = records.set_state(conn, drained.later, ["accepted"], "deferred")
         self.clerk.settle({*drained.outcomes, *deferred})
         if drained.outcomes:
             self._woken.set()
@@ -204,7 +204,7 @@ class Service:
         """Take up what a crash interrupted: files follow the journal, paused lanes stay so."""
         self._finisher.redo()
         with self._journal.reading() as conn:
-            rows = journal.lane_rows(conn)
+            rows = records.lane_rows(conn)
         for name, row in rows.items():
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None

@@ -12,15 +12,15 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
-from provisioner import journal, ledger
+from provisioner import agenda, ledger, records
 from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State
 from provisioner.routing import Step
-from provisioner.tables import objects, step_objects, steps
+from provisioner.tables import chunks, objects, step_objects, steps
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 """What later steps may use, by (step, item)."""
 
-Bind = Callable[[journal.Record, str, Outputs], Step]
+Bind = Callable[[records.Record, str, Outputs], Step]
 """Render a step of a request anew with outputs of earlier ones."""
 
 OutputsOf = Callable[[str, State], Mapping[str, Scalar]]
@@ -128,7 +128,7 @@ def _object_row(
 
 def stamp(conn: Connection, ids: Collection[str]) -> None:
     """Tell due objects of steps which generation of the object they wait for."""
-    for part in journal.chunks(ids):
+    for part in chunks(ids):
         conn.execute(_STAMP, {"b_ids": part})
 
 
@@ -179,11 +179,11 @@ def advance(
     """
     if not ids:
         return {}
-    records = journal.load(conn, ids)
-    found = journal.steps_of(conn, ids)
+    loaded = records.load(conn, ids)
+    found = records.steps_of(conn, ids)
     outcomes: dict[str, str] = {}
     for who, listed in found.items():
-        record = records[who]
+        record = loaded[who]
         if record.state not in ("accepted", "deferred"):
             continue
         states = {step.name: step.state for step in listed}
@@ -197,15 +197,15 @@ def advance(
         if all(state in OVER for state in states.values()):
             done = all(state == "done" for state in states.values())
             outcomes[who] = "done" if done else "failed"
-    journal.end_requests(conn, outcomes, now)
+    records.end_requests(conn, outcomes, now)
     return outcomes
 
 
 def _begin(
     conn: Connection,
-    record: journal.Record,
-    step: journal.StepRecord,
-    listed: Sequence[journal.StepRecord],
+    record: records.Record,
+    step: records.StepRecord,
+    listed: Sequence[records.StepRecord],
     states: Mapping[str, str],
     progress: Progress,
     now: float,
@@ -233,7 +233,7 @@ def _begin(
     entries = [ledger.Entry(c.key, c.claimant, bound.instance, c.want) for c in bound.claims]
     ledger.bind(conn, entries, record.id)
     keys = {entry.key for entry in entries}
-    ledger.touch(conn, keys, now)
+    agenda.touch(conn, keys, now)
     _set(conn, record.id, step.name, "due" if keys else "done", now)
     conn.execute(
         update(step_objects)
@@ -246,13 +246,13 @@ def _begin(
 
 def _outputs(
     conn: Connection,
-    step: journal.StepRecord,
-    listed: Sequence[journal.StepRecord],
+    step: records.StepRecord,
+    listed: Sequence[records.StepRecord],
     outputs_of: OutputsOf,
 ) -> dict[tuple[str, str], dict[str, Scalar]]:
     """Collect what the steps before gave, from the objects' states as last read."""
     before = [other for other in listed if other.state == "done" or other.name in step.needs]
-    read = ledger.states(conn, {part.key for other in before for part in other.objects})
+    read = agenda.states(conn, {part.key for other in before for part in other.objects})
     found: dict[tuple[str, str], dict[str, Scalar]] = {}
     for other in before:
         for part in other.objects:
@@ -304,7 +304,7 @@ def settle(
     Return the outcomes of requests that are over, and the requests that now wait for later.
     """
     rows: list[Any] = []
-    for part in journal.chunks(verdicts):
+    for part in chunks(verdicts):
         rows += conn.execute(_AWAITING, {"b_ids": part}).all()
     rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
     if not rows:
@@ -349,7 +349,7 @@ def _verdict_row(row: Any, verdict: Verdict) -> dict[str, Any]:
 def _close_steps(conn: Connection, ids: Collection[str], now: float) -> list[str]:
     """End the due steps all of whose objects are over; return their requests."""
     rows: list[Any] = []
-    for part in journal.chunks(ids):
+    for part in chunks(ids):
         rows += conn.execute(_OF_DUE_STEPS, {"b_ids": part}).all()
     seen: dict[tuple[str, str], set[str]] = {}
     for request, step, state in rows:
@@ -376,7 +376,7 @@ def close_hollow(conn: Connection, ids: Collection[str], now: float) -> None:
         .where(step_objects.c.request == steps.c.request, step_objects.c.step == steps.c.name)
         .exists()
     )
-    for part in journal.chunks(ids):
+    for part in chunks(ids):
         conn.execute(
             update(steps)
             .where(steps.c.request.in_(part), steps.c.state == "due", ~some)
@@ -419,7 +419,7 @@ def stop(conn: Connection, request: str, state: str, now: float) -> None:
         .where(step_objects.c.key == objects.c.key, step_objects.c.state == "due")
         .exists()
     )
-    for part in journal.chunks(keys):
+    for part in chunks(keys):
         conn.execute(update(objects).where(objects.c.key.in_(part), ~awaited).values(due=None))
 
 
@@ -441,7 +441,7 @@ def begin_unrouted(conn: Connection, request: str, now: float) -> None:
             )
         )
     )
-    ledger.touch(conn, keys, now)
+    agenda.touch(conn, keys, now)
     conn.execute(
         update(steps)
         .where(steps.c.request == request, steps.c.name.in_(names))

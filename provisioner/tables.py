@@ -4,9 +4,15 @@ Promises: one place for names and types; the same on SQLite and PostgreSQL. Time
 the epoch, UTC. Leaves out: any reading or writing (`journal`, `ledger`).
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
+    BindParameter,
     Boolean,
     Column,
     Float,
@@ -16,9 +22,24 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    bindparam,
 )
 
 metadata = MetaData()
+
+_CHUNK = 500
+"""Names in one IN list: below every database's limit on parameters."""
+
+IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
+"""The names of an IN list, as `chunks` cuts them."""
+
+
+def chunks(values: Collection[str]) -> Iterator[list[str]]:
+    """Cut values into lists that fit an IN list of any database."""
+    ordered = list(values)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]
+
 
 requests = Table(
     "requests",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from provisioner import journal, ledger, steps
+from provisioner import agenda, ledger, records, steps
 from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.request import Request
 
@@ -70,7 +70,7 @@ def _withdraw(conn: Connection, asked: Asked) -> Effect:
     subject = asked.request.subject
     gone = ledger.claimed(conn, [subject])[subject]
     keys = ledger.withdraw(conn, gone, asked.now)
-    effect = Effect(keys=ledger.instances_of(conn, keys))
+    effect = Effect(keys=agenda.instances_of(conn, keys))
     if not keys:
         effect.notes.append(f"nothing was claimed for {subject}")
     return effect
@@ -82,7 +82,7 @@ def _reconcile(conn: Connection, asked: Asked) -> Effect:
             "a reconcile with a manifest is not served yet",
             advice="send a reconcile without one: it checks every object of the ledger",
         )
-    return _touched(conn, asked, ledger.all_keys(conn))
+    return _touched(conn, asked, agenda.all_keys(conn))
 
 
 def _adopt(conn: Connection, asked: Asked) -> Effect:
@@ -93,8 +93,8 @@ def _adopt(conn: Connection, asked: Asked) -> Effect:
 
 
 def _touched(conn: Connection, asked: Asked, keys: list[Key]) -> Effect:
-    ledger.touch(conn, keys, asked.now)
-    effect = Effect(keys=ledger.instances_of(conn, keys))
+    agenda.touch(conn, keys, asked.now)
+    effect = Effect(keys=agenda.instances_of(conn, keys))
     if not keys:
         effect.notes.append(f"nothing is claimed for {asked.request.subject}")
     return effect
@@ -112,16 +112,16 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
         effect.notes.append(f"{target.id} was refused: its file goes through staging again")
         return effect
     if target.state in ("failed", "cancelled"):
-        journal.set_state(conn, [target.id], [target.state], "accepted")
+        records.set_state(conn, [target.id], [target.state], "accepted")
         steps.again(conn, target.id)
         steps.begin_unrouted(conn, target.id, asked.now)
         effect.reopened.append(target.id)
         effect.advance.append(target.id)
         return effect
     if target.state in ("accepted", "deferred"):
-        waiting = journal.waiting_for(conn, [target.id])[target.id]
+        waiting = records.waiting_for(conn, [target.id])[target.id]
         keys = [str(row["object"]) for row in waiting]
-        ledger.hasten(conn, keys, asked.now)
+        agenda.hasten(conn, keys, asked.now)
         effect.notes.append(f"{len(keys)} objects of {target.id} are due now")
         return effect
     raise InvalidRequest(
@@ -131,7 +131,7 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
 
 def _hold(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
-    if not journal.set_state(conn, [target.id], ["accepted", "deferred", "scheduled"], "held"):
+    if not records.set_state(conn, [target.id], ["accepted", "deferred", "scheduled"], "held"):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     steps.stop(conn, target.id, "waiting", asked.now)
     return Effect(held=[target.id])
@@ -139,9 +139,9 @@ def _hold(conn: Connection, asked: Asked) -> Effect:
 
 def _release(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
-    if not journal.set_state(conn, [target.id], ["held"], "accepted"):
+    if not records.set_state(conn, [target.id], ["held"], "accepted"):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a held request")
-    if not journal.steps_of(conn, [target.id])[target.id]:
+    if not records.steps_of(conn, [target.id])[target.id]:
         return Effect(readmitted=[target.id])
     steps.begin_unrouted(conn, target.id, asked.now)
     return Effect(advance=[target.id], reopened=[target.id])
@@ -149,17 +149,17 @@ def _release(conn: Connection, asked: Asked) -> Effect:
 
 def _cancel(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
-    if target.state not in journal.OPEN:
+    if target.state not in records.OPEN:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     steps.stop(conn, target.id, "cancelled", asked.now)
     ledger.withdraw_unmade(conn, target.id)
-    journal.end_requests(conn, {target.id: "cancelled"}, asked.now)
+    records.end_requests(conn, {target.id: "cancelled"}, asked.now)
     return Effect(ended={target.id: "cancelled"})
 
 
-def _target(conn: Connection, asked: Asked) -> journal.Record:
+def _target(conn: Connection, asked: Asked) -> records.Record:
     name = asked.request.subject.partition(":")[2]
-    found = journal.find(conn, name)
+    found = records.find(conn, name)
     if not found:
         raise InvalidRequest(
             f"there is no request {name!r}",
@@ -176,13 +176,13 @@ def _target(conn: Connection, asked: Asked) -> journal.Record:
 
 def _pause(conn: Connection, asked: Asked) -> Effect:
     lane = _lane(asked)
-    journal.set_lane(conn, lane, paused_by=asked.writer)
+    records.set_lane(conn, lane, paused_by=asked.writer)
     return Effect(lanes={lane: True})
 
 
 def _unpause(conn: Connection, asked: Asked) -> Effect:
     lane = _lane(asked)
-    journal.set_lane(conn, lane, paused_by=None)
+    records.set_lane(conn, lane, paused_by=None)
     return Effect(lanes={lane: False})
 
 

@@ -18,7 +18,8 @@ from typing import cast
 from provisioner import process, rendering, steps
 from provisioner.config import Config
 from provisioner.contract import Build, ConfigError, Handler, Host, Scalar, Site, State
-from provisioner.journal import Journal, Record
+from provisioner.journal import Journal
+from provisioner.records import Record
 from provisioner.request import Request, parse_request
 from provisioner.routing import Router, Step
 

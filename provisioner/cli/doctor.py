@@ -19,7 +19,7 @@ from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.config import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
-from provisioner.journal import lane_rows
+from provisioner.records import lane_rows
 from provisioner.requestfile import RESULT, user_name
 from provisioner.safety import check_chain, check_directory
 from provisioner.spool import PLACES, RECEIPTS, STAGING, Spool

@@ -20,7 +20,8 @@ from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Unavailable
 
 if TYPE_CHECKING:
-    from provisioner.journal import Journal, Record, StepRecord
+    from provisioner.journal import Journal
+    from provisioner.records import Record, StepRecord
 
 Say = Callable[[str, str], None]
 """Tell one line: (line, state), the state gives its colour."""
@@ -53,7 +54,7 @@ class Follower:
         self._names: dict[str, str] = {}
         self.ended = 0
         with journal.reading() as conn:
-            from provisioner.journal import OPEN, in_states, last_event, steps_of
+            from provisioner.records import OPEN, in_states, last_event, steps_of
 
             self._seq = last_event(conn)
             self._open = {record.id for record in in_states(conn, OPEN)}
@@ -69,17 +70,18 @@ class Follower:
 
     def look(self) -> None:
         """Tell what is new."""
-        from provisioner import journal
+
+        from provisioner import records
 
         with self._journal.reading() as conn:
-            events = journal.events_after(conn, self._seq)
+            events = records.events_after(conn, self._seq)
             self._seq = events[-1][0] if events else self._seq
-            ended = {who: kind for _, who, kind, _ in events if kind in journal.ENDED}
+            ended = {who: kind for _, who, kind, _ in events if kind in records.ENDED}
             self._open |= {who for _, who, _, _ in events}
             followed = sorted(self._open)[:FOLLOWED]
-            steps = journal.steps_of(conn, followed)
-            records = journal.load(conn, {*followed, *ended} - self._names.keys())
-        self._names |= {record.id: record.name for record in records.values()}
+            steps = records.steps_of(conn, followed)
+            loaded = records.load(conn, {*followed, *ended} - self._names.keys())
+        self._names |= {record.id: record.name for record in loaded.values()}
         for who in followed:
             for step in steps[who]:
                 if step.state in _OVER and (who, step.name) not in self._told:
@@ -170,7 +172,7 @@ def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
 
 
 def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -> Exit:
-    from provisioner import journal
+    from provisioner import records
     from provisioner.requestfile import label
 
     shown: set[str] = set()
@@ -183,17 +185,17 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
     with _screen() as (say, _):
         for _ in _until(dropped, timeout):
             with book.reading() as conn:
-                record = journal.newest(conn, label(dropped.name), since)
+                record = records.newest(conn, label(dropped.name), since)
                 who = record.id if record else ""
-                steps = journal.steps_of(conn, [who])[who]
-                waiting = journal.waiting_for(conn, [who])[who]
+                steps = records.steps_of(conn, [who])[who]
+                waiting = records.waiting_for(conn, [who])[who]
             for step in steps:
                 if step.state in _OVER:
                     once(told(step), step.state)
             for one in waiting:
                 if one["error"]:
                     once(f"{one['step']}: waits: {one['error']['message']}", "deferred")
-            if record is not None and record.state in journal.ENDED:
+            if record is not None and record.state in records.ENDED:
                 return _outcome(record, say)
     raise _late(dropped, timeout)
 
@@ -216,7 +218,7 @@ def _problem(plain: Mapping[str, Any]) -> str:
 def _wait_for_receipt(spool: Path, dropped: Path, since: str, timeout: float) -> Exit:
     """Wait as one who may not read the journal: by the receipts that are for them."""
     from provisioner.documents import parse
-    from provisioner.journal import ENDED
+    from provisioner.records import ENDED
     from provisioner.requestfile import label
 
     found = spool / "receipts" / _me()

@@ -16,7 +16,8 @@ from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
-    from provisioner.journal import Journal, Record
+    from provisioner.journal import Journal
+    from provisioner.records import Record
 
 JSON = typer.Option(False, "--json", help="for programs")
 config_app = typer.Typer(no_args_is_help=True, help="Check the configuration, or print one.")
@@ -43,18 +44,19 @@ def queue(
     as_json: bool = JSON,
 ) -> None:
     """List lanes, and requests that have no outcome yet, with what they wait for."""
-    from provisioner import journal
+
+    from provisioner import records
 
     settings = site.config()
     now = time.time()
     book = site.journal(settings)
     over = _newest_outcomes(book, ended)
     with book.reading() as conn:
-        counts = journal.counts(conn)
-        records = journal.in_states(conn, journal.OPEN, limit)
-        waiting = journal.waiting_for(conn, [record.id for record in records])
-        due = journal.due_counts(conn, now)
-        rows = journal.lane_rows(conn)
+        counts = records.counts(conn)
+        loaded = records.in_states(conn, records.OPEN, limit)
+        waiting = records.waiting_for(conn, [record.id for record in loaded])
+        due = records.due_counts(conn, now)
+        rows = records.lane_rows(conn)
     lanes = {
         name: {
             "due": due.get(name, (0, 0))[0],
@@ -75,7 +77,7 @@ def queue(
                 },
                 "requests": [
                     {**_plain(record), "waiting_for": _plain_waits(waiting[record.id])}
-                    for record in records
+                    for record in loaded
                 ],
                 "ended": [_plain(record) for record in over],
             }
@@ -84,16 +86,16 @@ def queue(
     site.say("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")
     for name, row in lanes.items():
         site.say(f"lane {name}: {row['due']} due, {row['later']} later{_lane_state(row, now)}")
-    for record in records:
+    for record in loaded:
         site.say(_line(record, now))
         for text in _waits(record, waiting[record.id], lanes, now)[:_WAITS]:
             site.say(f"    {text}")
-    unlisted = sum(counts.get(state, 0) for state in journal.OPEN) - len(records)
+    unlisted = sum(counts.get(state, 0) for state in records.OPEN) - len(loaded)
     if unlisted > 0:
         site.say(f"and {unlisted} more: --limit")
     for record in over:
         site.say(_line(record, now))
-    if records and serving is None:
+    if loaded and serving is None:
         site.say("nobody on this host serves them: `provisioner run`, or start the service")
 
 
@@ -107,17 +109,18 @@ def _configured_lanes() -> list[str]:
 
 def _newest_outcomes(book: Journal, count: int) -> list[Record]:
     """Find the requests that ended last, newest last, among the last events."""
-    from provisioner import journal
+
+    from provisioner import records
 
     if not count:
         return []
     with book.reading() as conn:
-        since = journal.last_event(conn) - 10 * count
+        since = records.last_event(conn) - 10 * count
         ended = [
-            who for _, who, kind, _ in journal.events_after(conn, since) if kind in journal.ENDED
+            who for _, who, kind, _ in records.events_after(conn, since) if kind in records.ENDED
         ]
-        found = journal.load(conn, ended)
-    over = [record for record in found.values() if record.state in journal.ENDED]
+        found = records.load(conn, ended)
+    over = [record for record in found.values() if record.state in records.ENDED]
     return sorted(over, key=lambda record: record.ended or 0)[-count:]
 
 
@@ -203,20 +206,20 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Show one request: its file, its steps and its outcome."""
-    from provisioner import finish, journal, results
+    from provisioner import finish, records, results
     from provisioner.documents import dump
 
     book = site.journal(site.config())
     record = _find(book, name)
     with book.reading() as conn:
-        listed = journal.steps_of(conn, [record.id])[record.id]
-        events = journal.events_of(conn, record.id)
-        waiting = journal.waiting_for(conn, [record.id])[record.id]
-        lanes = journal.lane_rows(conn)
+        listed = records.steps_of(conn, [record.id])[record.id]
+        events = records.events_of(conn, record.id)
+        waiting = records.waiting_for(conn, [record.id])[record.id]
+        lanes = records.lane_rows(conn)
     result = finish.result_of(record, listed)
     plain = results.plain(result)
     body = record.body.decode("utf-8", "backslashreplace")
-    if record.state in journal.OPEN:
+    if record.state in records.OPEN:
         del plain["ended"]
     if as_json:
         site.print_json(
@@ -225,7 +228,7 @@ def show(
                 "state": record.state,
                 "body": body,
                 "result": plain,
-                "waiting_for": _plain_waits(waiting) if record.state in journal.OPEN else [],
+                "waiting_for": _plain_waits(waiting) if record.state in records.OPEN else [],
                 "events": [
                     {"at": _moment(at), "kind": kind, "text": text} for at, kind, text in events
                 ],
@@ -235,7 +238,7 @@ def show(
     site.say(body.rstrip() or "# the file was not read")
     site.say("---")
     comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
-    if record.state in journal.OPEN:
+    if record.state in records.OPEN:
         waits = _waits(record, waiting, lanes, time.time())
         comment += [f"# Waits: {text}" for text in waits]
     site.say("\n".join(comment))
@@ -244,11 +247,12 @@ def show(
 
 def _find(book: Journal, name: str) -> Record:
     """Find the one request that a name names, the newest where a writer used it again."""
-    from provisioner import journal
+
+    from provisioner import records
 
     with book.reading() as conn:
-        found = journal.find(conn, name)
-        by_file = journal.newest(conn, name, "")
+        found = records.find(conn, name)
+        by_file = records.newest(conn, name, "")
     own = [record for record in found if name in (record.id, record.writer_id)]
     if not own and len(found) > 1:
         ids = ", ".join(record.id for record in found[-10:])

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from provisioner import config as configuration
-from provisioner import journal
+from provisioner import records
 from provisioner.contract import (
     Change,
     Claim,
@@ -237,10 +237,10 @@ class Site:
         found = sorted((self.config.spool / place).glob("*.result.yaml"))
         return [yaml.safe_load(path.read_text()) for path in found]
 
-    def open(self) -> list[journal.Record]:
+    def open(self) -> list[records.Record]:
         """List requests without an outcome."""
         with self.system.journal.reading() as conn:
-            return journal.in_states(conn, journal.OPEN)
+            return records.in_states(conn, records.OPEN)
 
     def limit(self, key: Key, backend: str = "first") -> Any:
         """Return what a backend has as an object's limit; None: it has no such object."""

@@ -26,7 +26,7 @@ from provisioner.contract import Json
 from provisioner.documents import InvalidDocument
 from provisioner.examples import example, handler_settings
 from provisioner.finish import PLACE, receipt_of
-from provisioner.journal import Record
+from provisioner.records import Record
 from provisioner.request import parse_request
 from provisioner.wiring import build
 

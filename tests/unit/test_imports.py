@@ -13,7 +13,18 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     {"contract", "ulid", "rename", "sizes"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"},
-    {"converge", "actions", "host", "drop", "results", "receipts", "sweep", "journal"},
+    {
+        "converge",
+        "actions",
+        "host",
+        "drop",
+        "results",
+        "receipts",
+        "sweep",
+        "journal",
+        "records",
+        "agenda",
+    },
     {"ledger", "request", "spool", "fakes"},
     {"config", "finish", "testing"},
     {"clerk"},
@@ -45,7 +56,17 @@ HOMES = {
     # Statements, and those who work inside a transaction that they are given.
     "sqlalchemy": {
         f"provisioner/{name}.py"
-        for name in ("tables", "journal", "ledger", "steps", "verbs", "intake", "planning")
+        for name in (
+            "tables",
+            "journal",
+            "records",
+            "agenda",
+            "ledger",
+            "steps",
+            "verbs",
+            "intake",
+            "planning",
+        )
     },
     "typer": {
         f"provisioner/cli/{name}.py"

@@ -1,0 +1,219 @@
+"""The agenda: when each object is due, and what was last read of it.
+
+Promises: everything is read and written inside the caller's transaction. Leaves out: who wants
+what of an object (`ledger`), and any backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    case,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert
+
+from provisioner.contract import Key, State
+from provisioner.tables import IDS, chunks, objects
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+
+
+_BLANK = insert(objects)
+
+
+_MAKE_KNOWN = _BLANK.on_conflict_do_nothing()
+
+
+_MAKE_DUE = _BLANK.on_conflict_do_update(
+    index_elements=["key"],
+    set_={
+        "generation": objects.c.generation + 1,
+        "due": _BLANK.excluded.due,
+        "attempts": 0,
+        "waiting_since": None,
+        "error": None,
+    },
+)
+
+
+_NEXT_DUE = (
+    select(objects.c.due)
+    .where(objects.c.lane == bindparam("b_lane"), objects.c.due.is_not(None))
+    .order_by(objects.c.due)
+    .limit(1)
+)
+
+
+_MOVED = objects.c.generation != bindparam("b_generation")
+
+
+_RECORD = (
+    update(objects)
+    .where(objects.c.key == bindparam("b_key"))
+    .values(
+        converged=case((bindparam("b_ok"), bindparam("b_generation")), else_=objects.c.converged),
+        due=case((_MOVED, objects.c.due), else_=bindparam("b_due")),
+        attempts=bindparam("b_attempts"),
+        waiting_since=bindparam("b_since"),
+        error=bindparam("b_error"),
+        state=bindparam("b_state"),
+        observed=bindparam("b_now"),
+        prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
+    )
+)
+
+
+_STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(IDS))
+
+
+def touch(conn: Connection, keys: Collection[Key], now: float) -> None:
+    """Make objects due: what is wanted of them has changed, or is to be looked at again."""
+    for part in chunks(keys):
+        conn.execute(
+            update(objects)
+            .where(objects.c.key.in_(part))
+            .values(
+                generation=objects.c.generation + 1,
+                due=now,
+                attempts=0,
+                waiting_since=None,
+                error=None,
+            )
+        )
+
+
+def generations(conn: Connection, keys: Collection[Key]) -> dict[Key, int]:
+    """Return the generation of each object."""
+    found: dict[Key, int] = {}
+    for part in chunks(keys):
+        rows = conn.execute(
+            select(objects.c.key, objects.c.generation).where(objects.c.key.in_(part))
+        )
+        found.update({row.key: row.generation for row in rows})
+    return found
+
+
+def all_keys(conn: Connection) -> list[Key]:
+    """List every object of the ledger."""
+    return sorted(conn.scalars(select(objects.c.key)))
+
+
+def instances_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
+    """Return the handler's instance of each object."""
+    found: dict[Key, str] = {}
+    for part in chunks(keys):
+        rows = conn.execute(
+            select(objects.c.key, objects.c.instance).where(objects.c.key.in_(part))
+        )
+        found.update({row.key: row.instance for row in rows})
+    return found
+
+
+def next_due(conn: Connection, lane: str) -> float | None:
+    """Return when the lane's next object is due."""
+    return conn.scalar(_NEXT_DUE, {"b_lane": lane})
+
+
+def save_priors(conn: Connection, priors: Mapping[Key, State]) -> None:
+    """Keep what a suspension will have to give back."""
+    statement = (
+        update(objects)
+        .where(objects.c.key == bindparam("b_key"))
+        .values(prior=bindparam("b_prior"))
+    )
+    conn.execute(statement, [{"b_key": key, "b_prior": prior} for key, prior in priors.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a drain learnt of one object.
+
+    converged: it is as wanted at `generation`; due: when to look again, None: not by itself.
+    """
+
+    key: Key
+    generation: int
+    converged: bool
+    state: State | None
+    due: float | None
+    attempts: int
+    waiting_since: float | None
+    error: Mapping[str, str] | None
+    drop_prior: bool
+
+
+def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
+    """Write what a drain learnt; an object whose wants moved meanwhile stays due."""
+    conn.execute(
+        _RECORD,
+        [
+            {
+                "b_key": r.key,
+                "b_generation": r.generation,
+                "b_ok": r.converged,
+                "b_due": r.due,
+                "b_attempts": r.attempts,
+                "b_since": r.waiting_since,
+                "b_error": r.error,
+                "b_state": r.state,
+                "b_drop": r.drop_prior,
+                "b_now": now,
+            }
+            for r in readings
+        ],
+    )
+
+
+def states(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
+    """Return the states as last read."""
+    found: dict[Key, State] = {}
+    for part in chunks(keys):
+        rows = conn.execute(_STATES, {"b_ids": part})
+        found.update({key: state for key, state in rows if state is not None})
+    return found
+
+
+def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:
+    """Make objects due now with all their tries, while what is wanted of them stays."""
+    for part in chunks(keys):
+        conn.execute(
+            update(objects)
+            .where(objects.c.key.in_(part))
+            .values(due=now, attempts=0, waiting_since=None)
+        )
+
+
+def priors(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
+    """Return what was saved of objects before they were closed."""
+    found: dict[Key, State] = {}
+    for part in chunks(keys):
+        rows = conn.execute(select(objects.c.key, objects.c.prior).where(objects.c.key.in_(part)))
+        found.update({key: prior for key, prior in rows if prior is not None})
+    return found
+
+
+def add(conn: Connection, keys: Mapping[Key, tuple[str, str]], due: float | None) -> None:
+    """Make objects known; with a time they are due then, and anew where they were known.
+
+    keys: object -> (instance, lane).
+    """
+    rows = [
+        {
+            "key": key,
+            "instance": instance,
+            "lane": lane,
+            "generation": 0 if due is None else 1,
+            "converged": 0,
+            "attempts": 0,
+            "due": due,
+        }
+        for key, (instance, lane) in keys.items()
+    ]
+    if rows:
+        conn.execute(_MAKE_KNOWN if due is None else _MAKE_DUE, rows)

@@ -1,0 +1,371 @@
+"""Records: requests, their steps, what happened to them, and what is known of lanes.
+
+Promises: everything is read and written inside the caller's transaction. Leaves out: claims
+(`ledger`), objects (`agenda`), and deciding which step is due (`steps`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from provisioner.tables import IDS, chunks, events, lanes, objects, requests, step_objects, steps
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+
+
+OPEN = ("accepted", "deferred", "held", "scheduled")
+"""States of a request that has no outcome yet."""
+
+
+ENDED = ("done", "failed", "refused", "cancelled", "superseded")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A request as the journal knows it. Times in seconds since the epoch."""
+
+    id: str
+    name: str
+    writer: str
+    uid: int
+    writer_id: str | None
+    order_key: str | None
+    order_number: int | None
+    action: str
+    subject: str
+    digest: str
+    body: bytes
+    state: str
+    not_before: float | None
+    accepted: float
+    ended: float | None
+    problems: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step and its objects as the journal knows them."""
+
+    request: str
+    name: str
+    instance: str
+    needs: tuple[str, ...]
+    routed: bool
+    state: str
+    started: float | None
+    ended: float | None
+    error: dict[str, str] | None
+    objects: tuple[ObjectRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """One object's part in a step."""
+
+    key: str
+    item: str
+    state: str
+    changed: tuple[str, ...]
+    error: dict[str, str] | None
+    read_back: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a request that comes again is compared with."""
+
+    id: str
+    state: str
+    digest: str
+
+
+_INSERT_REQUESTS = insert(requests)
+
+
+_INSERT_STEPS = insert(steps)
+
+
+_INSERT_OBJECTS = insert(step_objects)
+
+
+_INSERT_EVENTS = insert(events)
+
+
+_END = (
+    update(requests)
+    .where(requests.c.id == bindparam("b_id"))
+    .values(state=bindparam("b_state"), ended=bindparam("b_now"))
+)
+
+
+_LOAD = select(requests).where(requests.c.id.in_(IDS))
+
+
+_EARLIER = (
+    select(
+        requests.c.id,
+        requests.c.state,
+        requests.c.digest,
+        requests.c.writer,
+        requests.c.writer_id,
+    )
+    .where(requests.c.writer_id.in_(IDS))
+    .order_by(requests.c.id)
+)
+
+
+_STEPS_OF = select(steps).where(steps.c.request.in_(IDS)).order_by(steps.c.ordinal)
+
+
+_OBJECTS_OF = (
+    select(step_objects).where(step_objects.c.request.in_(IDS)).order_by(step_objects.c.key)
+)
+
+
+def insert_requests(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+    """Add requests."""
+    if records:
+        conn.execute(_INSERT_REQUESTS, list(records))
+
+
+def insert_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add steps."""
+    if rows:
+        conn.execute(_INSERT_STEPS, list(rows))
+
+
+def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add objects of steps."""
+    if rows:
+        conn.execute(_INSERT_OBJECTS, list(rows))
+
+
+def end_requests(conn: Connection, outcomes: Mapping[str, str], now: float) -> None:
+    """Write the outcome of requests: id -> one of ENDED."""
+    if outcomes:
+        rows = [{"b_id": who, "b_state": is_, "b_now": now} for who, is_ in outcomes.items()]
+        conn.execute(_END, rows)
+        note(conn, [(who, state, "") for who, state in outcomes.items()], now)
+
+
+def set_state(conn: Connection, ids: Collection[str], old: Collection[str], new: str) -> list[str]:
+    """Move requests from some states to another; return those that moved."""
+    moved = list(
+        conn.scalars(
+            select(requests.c.id).where(
+                requests.c.id.in_(list(ids)), requests.c.state.in_(list(old))
+            )
+        )
+    )
+    if moved:
+        conn.execute(update(requests).where(requests.c.id.in_(moved)).values(state=new, ended=None))
+    return moved
+
+
+def set_problems(
+    conn: Connection, request: str, problems: Sequence[Mapping[str, Any]] | None
+) -> None:
+    """Keep what a request's writer should know."""
+    conn.execute(update(requests).where(requests.c.id == request).values(problems=problems))
+
+
+def note(conn: Connection, rows: Sequence[tuple[str | None, str, str]], now: float) -> None:
+    """Add events: (request, kind, text)."""
+    if rows:
+        conn.execute(
+            _INSERT_EVENTS,
+            [{"at": now, "request": who, "kind": kind, "text": text} for who, kind, text in rows],
+        )
+
+
+def events_of(conn: Connection, request: str) -> list[tuple[float, str, str]]:
+    """List a request's events: (time, kind, text)."""
+    rows = conn.execute(
+        select(events.c.at, events.c.kind, events.c.text)
+        .where(events.c.request == request)
+        .order_by(events.c.seq)
+    )
+    return [(row.at, row.kind, row.text) for row in rows]
+
+
+def find(conn: Connection, name: str) -> list[Record]:
+    """Find requests by id, by the beginning of one, or by their writer's own id; newest last."""
+    matches = (requests.c.id == name) | (requests.c.writer_id == name)
+    if len(name) >= 4:
+        matches |= requests.c.id.startswith(name.upper(), autoescape=True)
+    rows = conn.execute(select(requests).where(matches).order_by(requests.c.id)).all()
+    return [Record(*row) for row in rows]
+
+
+def events_after(conn: Connection, seq: int) -> list[tuple[int, str, str, str]]:
+    """List what happened to requests after an event: (number, request, kind, text)."""
+    rows = conn.execute(
+        select(events.c.seq, events.c.request, events.c.kind, events.c.text)
+        .where(events.c.seq > seq, events.c.request.is_not(None))
+        .order_by(events.c.seq)
+    )
+    return [(row.seq, row.request, row.kind, row.text) for row in rows]
+
+
+def last_event(conn: Connection) -> int:
+    """Return the number of the last event; 0 where there is none."""
+    return int(conn.scalar(select(func.max(events.c.seq))) or 0)
+
+
+def newest(conn: Connection, name: str, since: str) -> Record | None:
+    """Return the newest request whose file bore a name; since: the beginning of a ULID."""
+    row = conn.execute(
+        select(requests)
+        .where(requests.c.name == name, requests.c.id >= since)
+        .order_by(requests.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else Record(*row)
+
+
+def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
+    """Load requests by id."""
+    found: dict[str, Record] = {}
+    for part in chunks(ids):
+        found.update({row.id: Record(*row) for row in conn.execute(_LOAD, {"b_ids": part})})
+    return found
+
+
+def in_states(conn: Connection, states: Collection[str], limit: int = 1000) -> list[Record]:
+    """List requests in some states, oldest first."""
+    rows = conn.execute(
+        select(requests)
+        .where(requests.c.state.in_(list(states)))
+        .order_by(requests.c.id)
+        .limit(limit)
+    )
+    return [Record(*row) for row in rows]
+
+
+def counts(conn: Connection) -> dict[str, int]:
+    """Count requests by state."""
+    rows = conn.execute(select(requests.c.state, func.count()).group_by(requests.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
+    """Return the newest request that each (writer, writer's id) names."""
+    wanted = set(names)
+    found: dict[tuple[str, str], Known] = {}
+    for part in chunks({writer_id for _, writer_id in wanted}):
+        for who, state, digest, writer, writer_id in conn.execute(_EARLIER, {"b_ids": part}):
+            if (writer, writer_id) in wanted:
+                found[writer, writer_id] = Known(who, state, digest)
+    return found
+
+
+def highest_orders(
+    conn: Connection, names: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """Return the highest order number accepted under each (writer, key)."""
+    wanted = set(names)
+    found: dict[tuple[str, str], int] = {}
+    for part in chunks({key for _, key in wanted}):
+        rows = conn.execute(
+            select(requests.c.writer, requests.c.order_key, func.max(requests.c.order_number))
+            .where(requests.c.order_key.in_(part), requests.c.state != "refused")
+            .group_by(requests.c.writer, requests.c.order_key)
+        )
+        found.update({(writer, key): number for writer, key, number in rows})
+    return {name: number for name, number in found.items() if name in wanted}
+
+
+def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+    """Load the steps of requests, with their objects, in the route's order."""
+    parts: dict[tuple[str, str], list[ObjectRecord]] = {}
+    found: dict[str, list[StepRecord]] = {who: [] for who in ids}
+    for some in chunks(ids):
+        for row in conn.execute(_OBJECTS_OF, {"b_ids": some}):
+            parts.setdefault((row.request, row.step), []).append(
+                ObjectRecord(
+                    row.key, row.item, row.state, tuple(row.changed), row.error, row.read_back
+                )
+            )
+        for row in conn.execute(_STEPS_OF, {"b_ids": some}):
+            found[row.request].append(
+                StepRecord(
+                    row.request,
+                    row.name,
+                    row.instance,
+                    tuple(row.needs),
+                    row.routed,
+                    row.state,
+                    row.started,
+                    row.ended,
+                    row.error,
+                    tuple(parts.get((row.request, row.name), ())),
+                )
+            )
+    return found
+
+
+def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Say what open requests wait for: key, state, error and when it is due, for each object."""
+    rows = conn.execute(
+        select(
+            step_objects.c.request,
+            step_objects.c.step,
+            step_objects.c.key,
+            objects.c.due,
+            objects.c.attempts,
+            objects.c.error,
+            objects.c.lane,
+        )
+        .join(objects, objects.c.key == step_objects.c.key)
+        .where(step_objects.c.request.in_(list(ids)), step_objects.c.state == "due")
+    )
+    found: dict[str, list[dict[str, Any]]] = {who: [] for who in ids}
+    for row in rows:
+        found[row.request].append(
+            {
+                "step": row.step,
+                "object": row.key,
+                "lane": row.lane,
+                "due": row.due,
+                "attempts": row.attempts,
+                "error": row.error,
+            }
+        )
+    return found
+
+
+def lane_rows(conn: Connection) -> dict[str, dict[str, Any]]:
+    """Return what is recorded of lanes: who paused them, and their breakers."""
+    return {row.name: dict(row._mapping) for row in conn.execute(select(lanes))}
+
+
+def due_counts(conn: Connection, now: float) -> dict[str, tuple[int, int]]:
+    """Count each lane's objects: (due now, due later)."""
+    rows = conn.execute(
+        select(
+            objects.c.lane,
+            func.sum(case((objects.c.due <= now, 1), else_=0)),
+            func.sum(case((objects.c.due > now, 1), else_=0)),
+        )
+        .where(objects.c.due.is_not(None))
+        .group_by(objects.c.lane)
+    )
+    return {lane: (int(ready or 0), int(later or 0)) for lane, ready, later in rows}
+
+
+def set_lane(conn: Connection, name: str, **values: object) -> None:
+    """Record something of a lane (`paused_by`, `breaker_until`, `breaker_reason`)."""
+    if conn.execute(update(lanes).where(lanes.c.name == name).values(**values)).rowcount == 0:
+        conn.execute(insert(lanes), {"name": name, **values})
