@@ -1,7 +1,8 @@
 """Templates: Jinja2 expressions of the configuration over the values of a request.
 
 Promises: only what the configuration says is evaluated, in Jinja2's sandbox, never what a request
-contains; a whole `{{ expression }}` keeps its type. Leaves out: which values there are (`routing`).
+contains; a whole `{{ expression }}` keeps its type, and nothing passes for a part of a text.
+Leaves out: which values there are (`routing`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ Compiled = Callable[[Values], Any]
 _WHOLE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*\Z", re.DOTALL)
 _DOTTED = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\s*\Z")
 _CONSTANTS = {"true", "false", "none", "True", "False", "None"}
+_EXPRESSION = re.compile(r"\{\{[-+]?(.*?)[-+]?\}\}", re.DOTALL)
 _MISSING = object()
+_LONGEST = 300
+"""Characters of a template that a message shows."""
 
 
 class _Late(Exception):
@@ -32,6 +36,10 @@ class _Late(Exception):
     def __init__(self, step: str) -> None:
         super().__init__(step)
         self.step = step
+
+
+class _Absent(Exception):
+    """An expression within a text has no value."""
 
 
 class Pending(Mapping[str, Any]):
@@ -62,7 +70,16 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
 
-_ENVIRONMENT = _Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+def _given(value: Any) -> Any:
+    """Let no absent value into a text: `/home/None` is nobody's home."""
+    if value is None:
+        raise _Absent
+    return value
+
+
+_ENVIRONMENT = _Environment(
+    undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=_given
+)
 
 
 def _first(*values: Any) -> Any:
@@ -98,11 +115,11 @@ def _compile_text(text: str) -> Compiled:
     try:
         if whole is not None:
             expression = _ENVIRONMENT.compile_expression(whole[1], undefined_to_none=False)
-            return lambda values: _evaluate(lambda: expression(**values), text)
+            return lambda values: _evaluate(lambda: expression(**values), text, values)
         template = _ENVIRONMENT.from_string(text)
     except TemplateError as error:
         raise ConfigError(f"{text!r} is no template: {error}") from None
-    return lambda values: _evaluate(lambda: template.render(values), text)
+    return lambda values: _evaluate(lambda: template.render(values), text, values)
 
 
 def _dotted(name: str, text: str) -> Compiled:
@@ -125,18 +142,40 @@ def _dotted(name: str, text: str) -> Compiled:
     return follow
 
 
-def _evaluate(render: Callable[[], Any], text: str) -> Any:
+def _evaluate(render: Callable[[], Any], text: str, values: Values) -> Any:
     try:
         result = render()
         if isinstance(result, Undefined):
             str(result)  # raises, and says what is missing
     except _Late as late:
         return KnownAfter(late.step)
+    except _Absent:
+        raise _nothing(text, values) from None
     except UndefinedError as error:
-        raise InvalidRequest(f"{text}: {error}", expected="a value") from None
+        raise InvalidRequest(f"{_shown(text)}: {error}", expected="a value") from None
     except Exception as error:
-        raise InvalidRequest(f"{text}: {type(error).__name__}: {error}") from None
+        raise InvalidRequest(f"{_shown(text)}: {type(error).__name__}: {error}") from None
     return KnownAfter(result.step) if isinstance(result, Pending) else result
+
+
+def _nothing(text: str, values: Values) -> InvalidRequest:
+    """Name the expressions of a text that have no value; those within a loop cannot be told."""
+    absent = []
+    for found in _EXPRESSION.finditer(text):
+        try:
+            expression = _ENVIRONMENT.compile_expression(found[1], undefined_to_none=False)
+            if expression(**values) is None:
+                absent.append(found[1].strip())
+        except Exception:  # it is not this one
+            continue
+    return InvalidRequest(
+        f"{_shown(text)}: {', '.join(absent) or 'an expression'} has no value",
+        expected="a value, as it is a part of a text",
+    )
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 @lru_cache(maxsize=512)
@@ -149,11 +188,17 @@ def render_text(template: str, values: Values) -> str:
 
     Raises ConfigError for a template that is none, InvalidRequest for a value that is missing.
     """
-    return str(_cached(template)(values))
+    found = _cached(template)(values)
+    if found is None:
+        raise _nothing(template, values)
+    return str(found)
 
 
 def references(template: object) -> frozenset[str]:
-    """Name the steps whose outputs a parameter uses (`steps.NAME...`, `steps['NAME']`)."""
+    """Name the steps whose outputs a parameter uses: `steps.NAME.output`, `steps['NAME'].output`.
+
+    Raises ConfigError where `steps` is used in any other way.
+    """
     if isinstance(template, str):
         return _references(template)
     parts: Sequence[object] = ()
@@ -171,12 +216,20 @@ def _references(text: str) -> frozenset[str]:
         tree = _ENVIRONMENT.parse(text)
     except TemplateError as error:
         raise ConfigError(f"{text!r} is no template: {error}") from None
-    reached = [(node.node, node.attr) for node in tree.find_all(nodes.Getattr)]
-    reached += [
-        (node.node, str(node.arg.value))
+    lookups: list[tuple[nodes.Node, nodes.Node, str]] = [
+        (node, node.node, node.attr) for node in tree.find_all(nodes.Getattr)
+    ]
+    lookups += [
+        (node, node.node, str(node.arg.value))
         for node in tree.find_all(nodes.Getitem)
         if isinstance(node.arg, nodes.Const)
     ]
-    return frozenset(
-        name for base, name in reached if isinstance(base, nodes.Name) and base.name == "steps"
-    )
+    asked = {id(base) for _, base, name in lookups if name == "output"}
+    used = {id(base): name for node, base, name in lookups if id(node) in asked}
+    mentioned = [name for name in tree.find_all(nodes.Name) if name.name == "steps"]
+    if any(id(name) not in used for name in mentioned):
+        raise ConfigError(
+            f"{text!r} uses `steps` for something else than what a step gave",
+            advice="write `steps.NAME.output.WHAT`",
+        )
+    return frozenset(used[id(name)] for name in mentioned)

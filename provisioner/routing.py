@@ -288,25 +288,32 @@ class Router:
                 nearest = get_close_matches(step.handler, known, 1)
                 hint = f"did you mean {nearest[0]!r}?" if nearest else ""
                 raise ConfigError(f"{where}: there is no handler {step.handler!r}", advice=hint)
-            when = _expression(step.when) if step.when else None
-            if references(when):
-                raise ConfigError(
-                    f"{where}: `when` uses the output of a step",
-                    advice="what a request takes is decided before any step: use its own values",
-                )
-            used = references(step.with_)
-            for need in (*step.needs, *used):
+            template = _template(step, where)
+            for need in (*step.needs, *template.used):
                 if need not in names:
                     raise ConfigError(
                         f"{where} needs {need!r}, which is no step before it",
                         advice="put it after the steps that it needs",
                     )
             names.append(step.name)
-            parameters = {key: compile_value(value) for key, value in step.with_.items()}
-            compiled.append(
-                _Template(step, compile_value(when) if when else None, parameters, used)
-            )
+            compiled.append(template)
         return tuple(compiled)
+
+
+def _template(step: StepConfig, where: str) -> _Template:
+    """Compile one step's expressions; where: says in a complaint which step it is."""
+    when = _expression(step.when) if step.when else None
+    try:
+        if references(when):
+            raise ConfigError(
+                "`when` uses the output of a step",
+                advice="what a request takes is decided before any step: use its own values",
+            )
+        used = references(step.with_)
+        parameters = {key: compile_value(value) for key, value in step.with_.items()}
+        return _Template(step, compile_value(when) if when else None, parameters, used)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}", advice=error.advice) from None
 
 
 def _expression(text: str) -> str:

@@ -82,6 +82,40 @@ def test_what_a_request_contains_is_never_evaluated(template: str, content: str)
     assert found == (f"of {content}" if template.startswith("of") else content)
 
 
+# What is absent.
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [
+        ("/home/{{ user.gid }}", "user.gid"),
+        ("{{ user.name }}:{{ user.gid }}", "user.gid"),
+        ("{{ user.gid }}{{ first(user.gid) }}", "user.gid, first(user.gid)"),
+        ("{{ none }}.", "none"),
+        ("{%- if true -%} {{- user.gid -}} {%- endif -%}", "user.gid"),
+        ("{% for g in [none] %}{{ g }}{% endfor %}", "an expression"),
+    ],
+)
+def test_an_absent_value_is_no_part_of_a_text(template: str, named: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        render(template)
+    assert raised.value.message == f"{template}: {named} has no value"
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("/home/{{ user.gid or user.name }}", "/home/jdoe"),
+        ("/home/{{ first(user.gid, user.name) }}", "/home/jdoe"),
+        ("a{% if user.gid %}{{ user.gid }}{% endif %}", "a"),
+        ("a{{ user.gid or '' }}", "a"),
+        ("a{{ flag }}", "aFalse"),
+    ],
+)
+def test_a_text_may_do_without_an_absent_value(template: str, text: str) -> None:
+    assert render(template) == text
+
+
 # What is known only later.
 
 
@@ -128,6 +162,26 @@ def test_a_branch_that_is_not_taken_is_not_waited_for() -> None:
 )
 def test_the_steps_that_a_parameter_uses_are_found(template: object, steps: set[str]) -> None:
     assert references(template) == steps
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ steps }}",
+        "{{ steps.a }}",
+        "{{ steps['a'] }}",
+        "{{ steps.a.outputs.uid }}",
+        "{{ steps.a.uid }}",
+        "{{ steps[user.name].output.uid }}",
+        "{{ steps.a.output.uid or steps.b }}",
+        "of {{ steps.a }}",
+    ],
+)
+def test_a_step_is_good_for_its_output_alone(template: str) -> None:
+    with pytest.raises(ConfigError, match="uses `steps` for something else") as raised:
+        references(template)
+    assert template in raised.value.message
+    assert raised.value.advice == "write `steps.NAME.output.WHAT`"
 
 
 # What goes wrong.
@@ -230,6 +284,18 @@ def test_the_sandbox_holds(attack: str) -> None:
 def test_a_text_is_rendered_to_text_and_keeps_its_last_line_end() -> None:
     assert render_text("uid {{ user.uid }}\n", VALUES) == "uid 2001\n"
     assert render_text("{{ user.uid }}", VALUES) == "2001"
+
+
+@pytest.mark.parametrize("template", ["{{ user.gid }}", "gid {{ user.gid }}\n"])
+def test_a_text_of_nothing_is_none(template: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"user\.gid has no value"):
+        render_text(template, VALUES)
+
+
+def test_a_long_template_is_not_repeated_whole() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        render_text("{{ user.gid }}" + "x" * 1000, VALUES)
+    assert len(raised.value.message) < 400
 
 
 def test_nothing_is_escaped_for_html() -> None:

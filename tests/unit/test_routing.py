@@ -250,7 +250,15 @@ def test_a_route_that_cannot_work_is_refused_at_the_start(
 def test_an_expression_that_is_none_is_refused_at_the_start(site: Site) -> None:
     route = '[{name: a, handler: x, with: {p: "{{ user. }}"}}]'
     text = f"handlers: {{x: {{use: one}}}}\nroutes: {{user.provision: {route}}}"
-    assert "is no template" in site.refused(text).message
+    refused = site.refused(text)
+    assert refused.message.startswith("routes.user.provision: step a: '{{ user. }}' is no template")
+
+
+def test_a_step_that_is_used_for_more_than_its_output_is_refused_at_the_start(site: Site) -> None:
+    route = '[{name: a, handler: x}, {name: b, handler: x, with: {p: "{{ steps.a }}"}}]'
+    refused = site.refused(f"handlers: {{x: {{use: one}}}}\nroutes: {{user.provision: {route}}}")
+    assert refused.message.startswith("routes.user.provision: step b: '{{ steps.a }}' uses `steps`")
+    assert refused.advice == "write `steps.NAME.output.WHAT`"
 
 
 def test_a_resource_that_names_no_handler_gets_the_nearest(site: Site) -> None:

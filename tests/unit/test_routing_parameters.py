@@ -53,6 +53,20 @@ def test_what_is_absent_is_not_given_to_the_handler(site: Site) -> None:
     assert router.route(user())[0].claims[0].want == {}
 
 
+def test_what_is_absent_within_a_text_is_named_with_its_step(site: Site) -> None:
+    router = routed(site, second='{item: other, home: "/home/{{ user.gid }}"}')
+    with pytest.raises(InvalidRequest) as raised:
+        router.route(user())
+    assert "step second (y): /home/{{ user.gid }}: user.gid has no value" in raised.value.message
+
+
+def test_what_a_step_did_not_give_is_no_part_of_a_text(site: Site) -> None:
+    router = routed(site, second='{item: other, home: "/home/{{ steps.first.output.gid }}"}')
+    assert router.route(user())[1].late == {"first"}
+    with pytest.raises(InvalidRequest, match=r"steps\.first\.output\.gid has no value"):
+        router.bind(user(), "second", {("first", ""): {"uid": 7}})
+
+
 def test_a_request_that_adopts_says_so_to_every_handler(site: Site) -> None:
     found = routed(site).route(user(head="adopt: true\n"))
     assert [step.claims[0].want for step in found] == [{"adopt": True}, {"adopt": True}]
