@@ -31,6 +31,9 @@ COMPANY = 1.0
 """Seconds for which lanes are not woken while a backlog is accepted, so that they take it whole;
 one that came alone wakes them at once."""
 
+LATER = 0.5
+"""Seconds between looks for scheduled requests whose time has come."""
+
 SWEEP = 2.0
 """Seconds between sweeps of staging when no event comes."""
 
@@ -66,6 +69,7 @@ class Service:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._company_until = 0.0
+        self._look_later = 0.0
         sys.setswitchinterval(SWITCH)
 
     def wake(self) -> None:
@@ -142,11 +146,13 @@ class Service:
 
     def take(self) -> int:
         """Sweep staging once and accept what is there; return how many names were seen."""
-        scheduled = self.intake.due_later()
-        if scheduled:
-            self._admitted(self.intake.readmit(scheduled))
-        names = self._spool.waiting(BATCH)
         now, more = time.monotonic(), False
+        if now >= self._look_later:
+            self._look_later = now + LATER
+            scheduled = self.intake.due_later()
+            if scheduled:
+                self._admitted(self.intake.readmit(scheduled))
+        names = self._spool.waiting(BATCH)
         self._company_until = self._company_until or now + COMPANY
         try:
             self._claim_and_admit(names)
