@@ -14,13 +14,20 @@ from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from handlers._sacctmgr import Association, Tools
-from handlers._slurm_specs import Limits, kept, parse_specs, same
+from handlers._sacctmgr import Tools
+from handlers._slurm_plan import (
+    ACCOUNT_LOCK,
+    USER_LOCK,
+    account_state,
+    plan_account,
+    plan_user,
+    user_state,
+)
+from handlers._slurm_specs import Limits, kept, parse_specs
 from provisioner.contract import (
     Change,
     Claim,
     ConfigError,
-    Conflict,
     Fault,
     Finding,
     InvalidRequest,
@@ -38,13 +45,10 @@ from provisioner.contract import (
 
 _NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\Z")
 _ACCOUNT = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,63}\Z")
+CHUNK = 1000
+"""Names in one list call: at 33 bytes a name far below the kernel's 128 KiB for one argument."""
+
 _TEXT = re.compile(r"[^\x00-\x1f\x7f\"']*\Z")
-
-USER_LOCK: Limits = {"MaxJobs": "0", "MaxSubmitJobs": "0"}
-"""What closes an association. Without MaxJobs, jobs that are queued would still start."""
-
-ACCOUNT_LOCK: Limits = {"GrpJobs": "0", "GrpSubmitJobs": "0"}
-"""What closes an account."""
 
 
 def _account(value: str) -> str:
@@ -207,105 +211,24 @@ class Slurm:
             user = rest[0] if rest else ""
             row = by_name.get((account, user))
             if kind == "account":
-                found[key] = _account_state(account, row, described.get(account))
+                found[key] = account_state(account, row, described.get(account))
             else:
                 ready = (account, "") in by_name
-                found[key] = _user_state(account, user, row, defaults.get(user, ""), ready, failed)
+                found[key] = user_state(account, user, row, defaults.get(user, ""), ready, failed)
         return found
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         if split_key(key)[1] == "account":
-            return self._plan_account(key, want, state)
-        return self._plan_user(key, want, state)
-
-    def _plan_account(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        account = str(want["account"])
-        limits = cast(Limits, want["limits"])
-        if not state["present"]:
-            if want.get("closed"):
-                return ()
-            attributes = _attributes(want, {**limits})
-            phase = 0 if want.get("parent") == self._settings.parent else 1
-            group = "add-account " + " ".join(attributes)
-            data = {"name": account, "attributes": attributes}
-            return [Change(key, "add-account", f"add account {account}", phase, group, data)]
-        changes = []
-        sets = []
-        if not want.get("closed"):
-            sets = [
-                f"{name}={want[name]}"
-                for name in ("description", "organization", "parent")
-                if want.get(name) and str(want[name]).lower() != str(state[name]).lower()
-            ]
-            if any(s.startswith("parent=") for s in sets) and not want.get("adopt"):
-                self._check_parent(key, want, state)
-        sets += _differing(want, cast(Limits, state["limits"]))
-        if sets:
-            data = {"name": account, "attributes": sets}
-            text = f"account {account}: {', '.join(sets)}"
-            group = "modify-account " + " ".join(sets)
-            changes.append(Change(key, "modify-account", text, 30, group, data))
-        return changes
-
-    def _check_parent(self, key: Key, want: Want, state: State) -> None:
-        """Refuse to move an account that was not made for this project."""
-        described = str(want.get("description") or "").lower()
-        if state["description"] and described and described != str(state["description"]).lower():
-            raise Conflict(
-                f"{key}: the account is there below {state['parent']!r} as "
-                f"{state['description']!r}, wanted below {want['parent']!r} as {described!r}"
-            )
-
-    def _plan_user(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        account, user = str(want["account"]), str(want["user"])
-        data: dict[str, Any] = {"account": account, "name": user}
-        if not want["present"]:
-            return self._plan_removal(key, state, data) if state["present"] else ()
-        if not state["present"]:
-            if want.get("closed"):
-                return ()
-            if not state["account_present"]:
-                raise NotReady(
-                    f"{key}: account {account} is not there",
-                    advice="provision the allocation that makes it",
-                )
-            attributes = _limits(cast(Limits, want["limits"]))
-            group = f"add-user {account} " + " ".join(attributes)
-            data["attributes"] = attributes
-            text = f"add user {user} to account {account}"
-            return [Change(key, "add-user", text, 20, group, data)]
-        changes = []
-        seen = cast(Limits, state["limits"])
-        if state["uid_failed"]:
-            text = f"heal {user}: slurmctld holds a failed uid lookup"
-            changes.append(Change(key, "heal", text, 25, f"heal {user}", data))
-        sets = _differing(want, seen)
-        if sets:
-            group = f"modify-user {account} " + " ".join(sets)
-            text = f"{user} in {account}: {', '.join(sets)}"
-            both = {**data, "attributes": sets}
-            changes.append(Change(key, "modify-user", text, 30, group, both))
-        if want.get("default") and state["default_account"] != account and not want.get("closed"):
-            changes.append(_default(key, user, account))
-        return changes
-
-    def _plan_removal(self, key: Key, state: State, data: Mapping[str, Any]) -> Sequence[Change]:
-        """Lock first, so that nothing new starts; another default before; then remove."""
-        account, user = str(data["account"]), str(data["name"])
-        changes = []
-        seen = cast(Limits, state["limits"])
-        if not all(seen.get(name) == "0" for name in USER_LOCK):
-            sets = _limits(USER_LOCK)
-            group = f"modify-user {account} " + " ".join(sets)
-            both = {**data, "attributes": sets}
-            changes.append(Change(key, "modify-user", f"lock {user} in {account}", 30, group, both))
-        text = f"remove user {user} from account {account}"
-        changes.append(Change(key, "remove-user", text, 50, f"remove-user {account}", data))
-        return changes
+            return plan_account(key, want, state, self._settings.parent)
+        return plan_user(key, want, state)
 
     # Writes.
 
     def apply(self, changes: Sequence[Change]) -> None:
+        for start in range(0, len(changes), CHUNK):
+            self._apply(changes[start : start + CHUNK])
+
+    def _apply(self, changes: Sequence[Change]) -> None:
         verb = changes[0].verb
         names = [str(change.data["name"]) for change in changes]
         first = changes[0].data
@@ -380,10 +303,10 @@ class Slurm:
             if row.user:
                 key = make_key(self._instance, "assoc", row.account, row.user)
                 default = defaults.get(row.user, "")
-                yield key, _user_state(row.account, row.user, row, default, True, set())
+                yield key, user_state(row.account, row.user, row, default, True, set())
             else:
                 key = make_key(self._instance, "account", row.account)
-                yield key, _account_state(row.account, row, described.get(row.account))
+                yield key, account_state(row.account, row, described.get(row.account))
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         user = state.get("user")
@@ -407,76 +330,6 @@ class Slurm:
             # Users wait for it: who is held with a failed lookup is found before each write.
             findings.append(Finding(Level.ERROR, "slurmctld", fault.message, fault.advice))
         return findings
-
-
-def _account_state(
-    account: str, row: Association | None, described: tuple[str, str] | None
-) -> State:
-    if row is None:
-        return {"present": False, "account": account}
-    description, organization = described or ("", "")
-    return {
-        "present": True,
-        "account": account,
-        "parent": row.parent,
-        "description": description,
-        "organization": organization,
-        "limits": dict(row.limits),
-    }
-
-
-def _user_state(
-    account: str,
-    user: str,
-    row: Association | None,
-    default: str,
-    account_present: bool,
-    failed: Collection[str],
-) -> State:
-    state: dict[str, Any] = {
-        "present": row is not None,
-        "account": account,
-        "user": user,
-        "account_present": account_present,
-        "default_account": default,
-    }
-    if row is not None:
-        state |= {"limits": dict(row.limits), "uid_failed": user in failed}
-    return state
-
-
-def _default(key: Key, user: str, account: str) -> Change:
-    data = {"account": account, "name": user}
-    text = f"default account of {user}: {account}"
-    return Change(key, "default", text, 40, f"default {account}", data)
-
-
-def _limits(limits: Limits) -> list[str]:
-    return [f"{name}={value}" for name, value in sorted(limits.items())]
-
-
-def _attributes(want: Want, limits: Limits) -> list[str]:
-    named = [
-        f"{name}={want[name]}"
-        for name in ("parent", "description", "organization")
-        if want.get(name)
-    ]
-    return named + _limits(limits)
-
-
-def _differing(want: Want, seen: Limits) -> list[str]:
-    """List the limits that have to be set."""
-    limits = dict(cast(Limits, want["limits"]))
-    unlocked = cast(Limits, want.get("unlocked") or {})
-    if unlocked and all(seen.get(name) == "0" for name in unlocked):
-        limits |= unlocked
-    return _limits(
-        {
-            name: value
-            for name, value in limits.items()
-            if not same(name, value, seen.get(name.rstrip("+"), ""))
-        }
-    )
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:

@@ -387,3 +387,15 @@ def test_doctor_names_a_program_that_cannot_be_run(
     assert error.subject == subject
     assert f"{tmp_path}/nowhere cannot be run: No such file" in error.message
     assert "install it, mount what it lies on" in error.advice
+
+
+def test_a_list_that_is_too_long_for_one_argument_is_cut(tmp_path: Path) -> None:
+    cluster = slurm_sites.emulated(tmp_path)
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account("cf1"))
+    ledger.run(handler)
+    users: list[Mapping[str, object]] = [
+        {"account": "cf1", "user": f"{'u' * 25}{number:05}"} for number in range(5000)
+    ]
+    ledger.want(handler, "allocation:1", *users)
+    assert faults(ledger.run(handler)) == {}

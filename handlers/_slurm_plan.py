@@ -1,0 +1,183 @@
+"""Plans for Slurm: how accounts and associations are, and the changes to what is wanted.
+
+Promises: pure. Accounts are made before users, limits are set after, and who leaves is locked
+before they are removed. Leaves out: the calls (`_sacctmgr`), and who wants what (`slurm`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+from handlers._sacctmgr import Association
+from handlers._slurm_specs import Limits, same
+from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
+
+USER_LOCK: Limits = {"MaxJobs": "0", "MaxSubmitJobs": "0"}
+"""What closes an association. Without MaxJobs, jobs that are queued would still start."""
+
+ACCOUNT_LOCK: Limits = {"GrpJobs": "0", "GrpSubmitJobs": "0"}
+"""What closes an account."""
+
+
+def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Change]:
+    """List the changes that make an account as wanted; root: parent of those that name none."""
+    account = str(want["account"])
+    limits = cast(Limits, want["limits"])
+    if not state["present"]:
+        if want.get("closed"):
+            return ()
+        attributes = _attributes(want, {**limits})
+        phase = 0 if want.get("parent") == root else 1
+        group = "add-account " + " ".join(attributes)
+        data = {"name": account, "attributes": attributes}
+        return [Change(key, "add-account", f"add account {account}", phase, group, data)]
+    changes = []
+    sets = []
+    if not want.get("closed"):
+        sets = [
+            f"{name}={want[name]}"
+            for name in ("description", "organization", "parent")
+            if want.get(name) and str(want[name]).lower() != str(state[name]).lower()
+        ]
+        if any(s.startswith("parent=") for s in sets) and not want.get("adopt"):
+            _check_parent(key, want, state)
+    sets += _differing(want, cast(Limits, state["limits"]))
+    if sets:
+        data = {"name": account, "attributes": sets}
+        text = f"account {account}: {', '.join(sets)}"
+        group = "modify-account " + " ".join(sets)
+        changes.append(Change(key, "modify-account", text, 30, group, data))
+    return changes
+
+
+def _check_parent(key: Key, want: Want, state: State) -> None:
+    """Refuse to move an account that was not made for this project."""
+    described = str(want.get("description") or "").lower()
+    if state["description"] and described and described != str(state["description"]).lower():
+        raise Conflict(
+            f"{key}: the account is there below {state['parent']!r} as "
+            f"{state['description']!r}, wanted below {want['parent']!r} as {described!r}"
+        )
+
+
+def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
+    """List the changes that make a user's association as wanted."""
+    account, user = str(want["account"]), str(want["user"])
+    data: dict[str, Any] = {"account": account, "name": user}
+    if not want["present"]:
+        return _plan_removal(key, state, data) if state["present"] else ()
+    if not state["present"]:
+        if want.get("closed"):
+            return ()
+        if not state["account_present"]:
+            raise NotReady(
+                f"{key}: account {account} is not there",
+                advice="provision the allocation that makes it",
+            )
+        attributes = _limits(cast(Limits, want["limits"]))
+        group = f"add-user {account} " + " ".join(attributes)
+        data["attributes"] = attributes
+        text = f"add user {user} to account {account}"
+        return [Change(key, "add-user", text, 20, group, data)]
+    changes = []
+    seen = cast(Limits, state["limits"])
+    if state["uid_failed"]:
+        text = f"heal {user}: slurmctld holds a failed uid lookup"
+        changes.append(Change(key, "heal", text, 25, f"heal {user}", data))
+    sets = _differing(want, seen)
+    if sets:
+        group = f"modify-user {account} " + " ".join(sets)
+        text = f"{user} in {account}: {', '.join(sets)}"
+        both = {**data, "attributes": sets}
+        changes.append(Change(key, "modify-user", text, 30, group, both))
+    if want.get("default") and state["default_account"] != account and not want.get("closed"):
+        changes.append(_default(key, user, account))
+    return changes
+
+
+def _plan_removal(key: Key, state: State, data: Mapping[str, Any]) -> Sequence[Change]:
+    """Lock first, so that nothing new starts; another default before; then remove."""
+    account, user = str(data["account"]), str(data["name"])
+    changes = []
+    seen = cast(Limits, state["limits"])
+    if not all(seen.get(name) == "0" for name in USER_LOCK):
+        sets = _limits(USER_LOCK)
+        group = f"modify-user {account} " + " ".join(sets)
+        both = {**data, "attributes": sets}
+        changes.append(Change(key, "modify-user", f"lock {user} in {account}", 30, group, both))
+    text = f"remove user {user} from account {account}"
+    changes.append(Change(key, "remove-user", text, 50, f"remove-user {account}", data))
+    return changes
+
+
+def account_state(
+    account: str, row: Association | None, described: tuple[str, str] | None
+) -> State:
+    """Say how an account is, from its row of `show assoc` and its description."""
+    if row is None:
+        return {"present": False, "account": account}
+    description, organization = described or ("", "")
+    return {
+        "present": True,
+        "account": account,
+        "parent": row.parent,
+        "description": description,
+        "organization": organization,
+        "limits": dict(row.limits),
+    }
+
+
+def user_state(
+    account: str,
+    user: str,
+    row: Association | None,
+    default: str,
+    account_present: bool,
+    failed: Collection[str],
+) -> State:
+    """Say how a user's association is, from its row of `show assoc`."""
+    state: dict[str, Any] = {
+        "present": row is not None,
+        "account": account,
+        "user": user,
+        "account_present": account_present,
+        "default_account": default,
+    }
+    if row is not None:
+        state |= {"limits": dict(row.limits), "uid_failed": user in failed}
+    return state
+
+
+def _default(key: Key, user: str, account: str) -> Change:
+    data = {"account": account, "name": user}
+    text = f"default account of {user}: {account}"
+    return Change(key, "default", text, 40, f"default {account}", data)
+
+
+def _limits(limits: Limits) -> list[str]:
+    return [f"{name}={value}" for name, value in sorted(limits.items())]
+
+
+def _attributes(want: Want, limits: Limits) -> list[str]:
+    named = [
+        f"{name}={want[name]}"
+        for name in ("parent", "description", "organization")
+        if want.get(name)
+    ]
+    return named + _limits(limits)
+
+
+def _differing(want: Want, seen: Limits) -> list[str]:
+    """List the limits that have to be set."""
+    limits = dict(cast(Limits, want["limits"]))
+    unlocked = cast(Limits, want.get("unlocked") or {})
+    if unlocked and all(seen.get(name) == "0" for name in unlocked):
+        limits |= unlocked
+    return _limits(
+        {
+            name: value
+            for name, value in limits.items()
+            if not same(name, value, seen.get(name.rstrip("+"), ""))
+        }
+    )
