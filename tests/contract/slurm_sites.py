@@ -23,7 +23,7 @@ class Cluster:
 
     def handler(self) -> Slurm:
         """Build a handler anew, as after a restart."""
-        return build(_site(), self.settings)
+        return build(site(), self.settings)
 
     def forget(self, name: str) -> None:
         """Take out of a real slurmdbd what a test made: users who resolve nowhere slow it down."""
@@ -39,7 +39,8 @@ class Cluster:
             tools.write(["delete", "account", "where", f"name={','.join(accounts)}"])
 
 
-def _site() -> Site:
+def site() -> Site:
+    """Give what a handler is built with."""
     return Site(
         instance="slurm-a",
         service="test",
