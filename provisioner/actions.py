@@ -8,6 +8,7 @@ files (`request`).
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -36,13 +37,34 @@ def _matches(pattern: str, what: str) -> Any:
 
 
 def _one_line(value: str) -> str:
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+    if any(unicodedata.category(character) == "Cc" for character in value):
         raise ValueError("has a control character")
+    return value
+
+
+def _lines(value: str) -> str:
+    _one_line(value.replace("\n", "").replace("\t", ""))
+    return value
+
+
+def _digits(value: object) -> object:
+    """Refuse what Python takes for a number and people do not: `1_0`, `1.0`, ` 1`."""
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+", value):
+        raise ValueError("not a whole number")
+    return value
+
+
+def _dated(value: object) -> object:
+    """Refuse a bare number, which would be seconds since 1970."""
+    if isinstance(value, str) and not re.match(r"[0-9]{4}-", value):
+        raise ValueError("not a time")
     return value
 
 
 _USER = r"[a-z_][a-z0-9_.-]{0,31}"
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+_MAIL = r'[^@\s<>()\[\]\\,;:"]{1,64}@[A-Za-z0-9.-]{1,255}'
+_PATH = r"(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+"
 
 UserName = Annotated[
     str,
@@ -61,7 +83,10 @@ Code = Annotated[
     ),
 ]
 Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
-Id = Annotated[int, Field(ge=1, le=4294967293)]
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_lines)]
+Id = Annotated[int, Field(ge=1, le=4294967293), BeforeValidator(_digits)]
+Count = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_digits)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_dated)]
 Size = Annotated[
     int,
     BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value),
@@ -70,13 +95,17 @@ Size = Annotated[
 ]
 Mail = Annotated[
     str,
-    _matches(r"[^@\s<>()\[\]\\,;:\"]{1,64}@[A-Za-z0-9.-]{1,255}", "a mail address"),
-    Field(examples=["jdoe@example.org"]),
+    _matches(_MAIL, "a mail address"),
+    Field(examples=["jdoe@example.org"], json_schema_extra={"pattern": f"^{_MAIL}$"}),
 ]
 AbsolutePath = Annotated[
     str,
-    _matches(r"(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+", "an absolute path of plain names"),
-    Field(max_length=1000, examples=["/gpfs/projects/cf0003"]),
+    _matches(_PATH, "an absolute path of plain names"),
+    Field(
+        max_length=1000,
+        examples=["/gpfs/projects/cf0003"],
+        json_schema_extra={"pattern": f"^{_PATH}$"},
+    ),
 ]
 Free = dict[
     Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], Line | list[Line] | None
@@ -93,7 +122,7 @@ class OrderPart(Part):
     """The writer's own order of its requests."""
 
     key: Line = Field(description="what is ordered", examples=["allocation-42"])
-    number: int = Field(description="a lower one than accepted is superseded", ge=0, lt=2**63)
+    number: Count = Field(description="a lower one than accepted is superseded")
 
 
 class User(Part):
@@ -138,7 +167,7 @@ class Quota(Part):
     """Limits of a fileset."""
 
     space: Size | None = Field(None, description="space", examples=["5TiB"])
-    files: int | None = Field(None, description="number of files", ge=0, lt=2**63)
+    files: Count | None = Field(None, description="number of files")
 
 
 class SlurmPart(Part):
@@ -149,7 +178,7 @@ class SlurmPart(Part):
     description: Line | None = Field(None, description="the account's description")
     organization: Line | None = Field(None, description="the account's organization")
     qos: tuple[Code, ...] = Field((), description="QOS that may be used")
-    fairshare: int | None = Field(None, description="shares", ge=0)
+    fairshare: Count | None = Field(None, description="shares")
     specs: Line | None = Field(
         None, description="specs of the account", examples=["GrpTRES=cpu=64"]
     )
@@ -213,7 +242,7 @@ class Manifest(Part):
     """A companion file (JSON Lines) with all that should be."""
 
     file: Code = Field(description="its name in staging")
-    size: int = Field(description="its bytes", ge=0)
+    size: Count = Field(description="its bytes")
     sha256: str = Field(description="its SHA-256", pattern=r"^[0-9a-f]{64}$")
 
 
@@ -228,13 +257,13 @@ class Envelope(Part):
         None, description="the writer's own number for this request", examples=["coldfront-1-8231"]
     )
     order: OrderPart | None = Field(None, description="the writer's own order")
-    reason: Annotated[str, Field(max_length=2000)] | None = Field(None, description="free text")
-    expires: AwareDatetime | None = Field(
+    reason: Text | None = Field(None, description="free text")
+    expires: Moment | None = Field(
         None,
         description="refused after this time, with its zone",
         examples=["2026-12-24T00:00:00Z"],
     )
-    not_before: AwareDatetime | None = Field(
+    not_before: Moment | None = Field(
         None, description="waits until this time, with its zone", examples=["2026-12-24T00:00:00Z"]
     )
     adopt: bool = Field(False, description="take over what is there and differs")
@@ -246,6 +275,10 @@ class Envelope(Part):
     def resource_name(self) -> str | None:
         """Name the resource, where the request speaks of one."""
         return None
+
+    def resource_key(self) -> str:
+        """Name the key that says so."""
+        return ""
 
     def user_names(self) -> tuple[str, ...]:
         """List the users that `each: user` goes through."""
@@ -322,6 +355,9 @@ class _OfAllocation(Envelope):
     def resource_name(self) -> str | None:
         return self.allocation.resource
 
+    def resource_key(self) -> str:
+        return "allocation.resource"
+
     def expressions(self) -> Mapping[str, Any]:
         allocation = self.allocation.model_dump()
         cause = getattr(self, "cause", None)
@@ -352,6 +388,9 @@ class _OfMembership(Envelope):
 
     def resource_name(self) -> str | None:
         return self.membership.allocation.resource
+
+    def resource_key(self) -> str:
+        return "membership.allocation.resource"
 
     def user_names(self) -> tuple[str, ...]:
         return (self.membership.user,)
@@ -384,7 +423,7 @@ class Reconcile(Envelope):
     """Compare everything with every backend, and mend what differs."""
 
     action: Literal["reconcile"]
-    as_of: AwareDatetime | None = Field(None, description="objects claimed later are left alone")
+    as_of: Moment | None = Field(None, description="objects claimed later are left alone")
     manifest: Manifest | None = Field(None, description="all that should be, in a companion file")
 
     def subject(self) -> str:

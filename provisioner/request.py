@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, cast, get_origin
@@ -32,7 +32,7 @@ class Order:
 class Request:
     """One request. values: what expressions in routes may use, typed, with None for what is absent.
 
-    users: those that `each: user` goes through.
+    users: those that `each: user` goes through; resource_at: key and line that name the resource.
     """
 
     action: str
@@ -46,6 +46,7 @@ class Request:
     adopt: bool = False
     resource: str | None = None
     users: tuple[str, ...] = ()
+    resource_at: tuple[str, int | None] = field(default=("", None), compare=False)
 
 
 def parse_request(data: bytes) -> Request:
@@ -59,7 +60,7 @@ def parse_request(data: bytes) -> Request:
         body = model.model_validate(document.value)
     except ValidationError as error:
         raise InvalidDocument(problems_of(error, document, model)) from None
-    return _request(body)
+    return _request(body, document)
 
 
 def _model(document: Document) -> type[Envelope]:
@@ -200,8 +201,8 @@ def _expected(model: type[BaseModel], path: Path) -> str:
     return f"{description}, such as {example}" if example is not None else description
 
 
-def _request(body: Envelope) -> Request:
-    values = body.expressions()
+def _request(body: Envelope, document: Document) -> Request:
+    values, resource_key = body.expressions(), body.resource_key()
     return Request(
         action=body.action,
         subject=body.subject(),
@@ -214,6 +215,7 @@ def _request(body: Envelope) -> Request:
         adopt=body.adopt,
         resource=body.resource_name(),
         users=body.user_names(),
+        resource_at=(resource_key, document.lines.get(tuple(resource_key.split(".")))),
     )
 
 
@@ -230,7 +232,6 @@ def json_schema() -> dict[str, Any]:
 
 
 _WRITTEN: Mapping[str, Mapping[str, Any]] = {
-    "string": {"type": ["string", "number", "boolean"]},
     "integer": {"type": ["integer", "string"], "pattern": "^[0-9]+$"},
     "boolean": {"type": ["boolean", "string"], "pattern": "^(true|false|yes|no|on|off)$"},
 }
@@ -238,13 +239,29 @@ _WRITTEN: Mapping[str, Mapping[str, Any]] = {
 
 
 def _widen(schema: Any) -> None:
-    """Let every type admit all that an editor may take a right value for."""
+    """Let every type admit all that an editor may take a right value for, and no more."""
     if isinstance(schema, dict):
         kind = schema.get("type")
-        if isinstance(kind, str) and "const" not in schema and "enum" not in schema:
+        if kind == "string" and "const" not in schema and "enum" not in schema:
+            schema.update(_text(schema))
+        elif isinstance(kind, str):
             schema.update(_WRITTEN.get(kind, {}))
+        if "patternProperties" in schema:
+            schema["additionalProperties"] = False
         for inner in schema.values():
             _widen(inner)
     elif isinstance(schema, list):
         for inner in schema:
             _widen(inner)
+
+
+def _text(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what an editor may take a text for: `017` is a number to it, and a code to us."""
+    if "format" in schema:
+        return {}
+    pattern = schema.get("pattern", "")
+    types = ["string"]
+    number = any(re.search(pattern, "1" * length) for length in (1, 64))
+    types += ["number"] if number else []
+    types += ["boolean"] if re.search(pattern, "true") else []
+    return {"type": types, **({} if not number or re.search(pattern, "-1") else {"minimum": 0})}

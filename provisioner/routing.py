@@ -187,7 +187,8 @@ class Router:
         nearest = get_close_matches(request.resource, resources, 1, 0.4)
         raise InvalidRequest(
             f"there is no resource {request.resource!r}",
-            field="resource",
+            field=request.resource_at[0],
+            line=request.resource_at[1],
             expected=f"one of {', '.join(sorted(resources))}"
             if resources
             else "none is configured",
@@ -209,12 +210,14 @@ class Router:
         if not found:
             raise InvalidRequest(
                 f"step {step.name}: no {step.handler} serves {request.resource or 'this site'}",
-                field="resource",
+                field=request.resource_at[0],
+                line=request.resource_at[1],
                 advice="name one under `resources` in the configuration",
             )
         raise InvalidRequest(
             f"step {step.name}: {', '.join(found)} could serve it",
-            field="resource",
+            field=request.resource_at[0],
+            line=request.resource_at[1],
             advice="name one of them as the step's `handler`, or under one resource each",
         )
 

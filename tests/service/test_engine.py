@@ -223,7 +223,13 @@ def test_a_wrong_file_is_refused_with_every_reason_and_stops_nobody(site: Site) 
 def test_an_unknown_resource_is_named_with_the_nearest(site: Site) -> None:
     site.request(allocation(1).replace("resource: one", "resource: onne"))
     problem = site.results("failed")[0]["problems"][0]
-    assert (problem["key"], problem["nearest"]) == ("resource", "one")
+    assert (problem["key"], problem["nearest"]) == ("allocation.resource", "one")
+    assert (
+        "resource: onne"
+        in allocation(1)
+        .replace("resource: one", "resource: onne")
+        .splitlines()[problem["line"] - 1]
+    )
 
 
 def test_a_name_that_the_handler_refuses_reaches_no_backend(site: Site) -> None:

@@ -206,8 +206,8 @@ def test_the_wrong_sample_shows_its_three_mistakes() -> None:
         ),
         (
             "provisioner: 1\naction: user.provision\nuser: {name: a, uid: zero}",
-            "line 3: user.uid: 'zero': input should be a valid integer, unable to parse string as "
-            "an integer; expected numeric user id, where the site gives it",
+            "line 3: user.uid: 'zero': not a whole number; expected numeric user id, where the "
+            "site gives it",
         ),
         (
             "provisioner: 1\naction: user.provision\nuser: {name: a, shell: bash}",
@@ -328,6 +328,23 @@ def test_the_schema_takes_every_action(action: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        "project: {code: 017}",
+        "project: {code: 1.5}",
+        "project: {code: no}",
+        "project: {code: c, title: -5}",
+        "project: {code: c, title: yes, pi: no}",
+        "project: {code: c, attributes: {a: -1.5, b: [no, 1]}}",
+    ],
+)
+def test_the_schema_takes_what_only_an_editor_takes_for_a_number_or_a_boolean(body: str) -> None:
+    text = f"provisioner: 1\naction: project.provision\n{body}"
+    assert parse_request(text.encode())
+    assert refusals(yaml.safe_load(text)) == 0
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "provisioner: 2\naction: user.suspend\nuser: {name: a}",
@@ -337,6 +354,17 @@ def test_the_schema_takes_every_action(action: str) -> None:
         "provisioner: 1\naction: user.suspend\nuser: {name: a}\ncaus: b",
         "provisioner: 1\naction: user.provision\nuser: {name: a, uid: many}",
         "provisioner: 1\naction: user.provision\nuser: {name: a, uid: 0}",
+        "provisioner: 1\naction: user.provision\nuser: {name: a, uid: '1_0'}",
+        "provisioner: 1\naction: user.provision\nuser: {name: 017}",
+        "provisioner: 1\naction: user.provision\nuser: {name: a, email: 5}",
+        "provisioner: 1\naction: user.provision\nuser: {name: a, email: a}",
+        "provisioner: 1\naction: user.provision\nuser: {name: a, shell: 5}",
+        "provisioner: 1\naction: user.provision\nuser: {name: a, shell: yes}",
+        "provisioner: 1\naction: user.provision\nuser: {name: a, home: jdoe}",
+        "provisioner: 1\naction: user.provision\nuser: {name: a, attributes: {b c: d}}",
+        "provisioner: 1\naction: user.provision\nuser: {name: a}\nexpires: 5",
+        "provisioner: 1\naction: project.provision\nproject: {code: -5}",
+        "provisioner: 1\naction: project.provision\nproject: {code: c, users: [5]}",
         "provisioner: 1\naction: user.provision\nuser: {name: a}\nadopt: perhaps",
     ],
 )

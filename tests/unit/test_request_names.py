@@ -98,7 +98,12 @@ def test_a_path_that_is_not_plain_is_refused(key: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", ["0", "-1", "4294967294", "4294967295", "1.5", "0x10", "root", "''"]
+    "number",
+    [
+        *("0", "-1", "4294967294", "4294967295", "1.5", "0x10", "root", "''"),
+        *("1_0", "10.0", "+10", "' 10'", "1e1", '"\\u0661\\u0660"', "9" * 5000),
+    ],
+    ids=lambda number: number[:12],
 )
 @pytest.mark.parametrize("key", ["uid", "gid"])
 def test_an_id_that_is_root_nobody_or_no_number_is_refused(key: str, number: str) -> None:
@@ -111,7 +116,7 @@ def test_what_is_no_mail_address_is_refused(mail: str) -> None:
     assert wrong("user.provision", body) == [(3, "user.email")]
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a\0", "\x1b[2J", "\x7f", "x" * 501], ids=ascii)
+@pytest.mark.parametrize("text", ["a\nb", "a\0", "\x1b[2J", "\x7f", "\x9b2J", "x" * 501], ids=ascii)
 @pytest.mark.parametrize(
     ("body", "key"),
     [
@@ -122,3 +127,42 @@ def test_what_is_no_mail_address_is_refused(mail: str) -> None:
 )
 def test_a_line_of_free_text_is_one_line(body: str, key: str, text: str) -> None:
     assert [found for _, found in wrong("user.provision", body % quoted(text))] == [key]
+
+
+@pytest.mark.parametrize("number", ["1_0", "1.0", " 1", "-1"])
+@pytest.mark.parametrize(
+    ("action", "body", "key"),
+    [
+        ("user.suspend", 'user: {name: a}\norder: {key: a, number: "%s"}', "order.number"),
+        (
+            "allocation.provision",
+            'allocation: {id: 1, resource: a, project: {code: c}, quota: {files: "%s"}}',
+            "allocation.quota.files",
+        ),
+        (
+            "allocation.suspend",
+            'allocation: {id: 1, slurm: {fairshare: "%s"}}',
+            "allocation.slurm.fairshare",
+        ),
+        (
+            "reconcile",
+            f'manifest: {{file: a, size: "%s", sha256: "{"0" * 64}"}}',
+            "manifest.size",
+        ),
+    ],
+)
+def test_a_number_is_written_in_digits(action: str, body: str, key: str, number: str) -> None:
+    assert [found for _, found in wrong(action, body % number)] == [key]
+
+
+@pytest.mark.parametrize(
+    "text", ["a\0", "a\r", "\x1b[2J", "\x7f", "\x9b2J", "\x85", "x" * 2001], ids=ascii
+)
+def test_a_reason_moves_no_cursor(text: str) -> None:
+    body = f'user: {{name: a}}\nreason: "{quoted(text)}"'
+    assert wrong("user.suspend", body) == [(4, "reason")]
+
+
+def test_a_reason_may_have_lines() -> None:
+    text = "provisioner: 1\naction: user.suspend\nuser: {name: a}\nreason: |\n  one\n  \ttwo\n"
+    assert parse_request(text.encode()).reason == "one\n\ttwo\n"

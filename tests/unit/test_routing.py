@@ -169,6 +169,14 @@ def test_a_resource_that_is_unknown_gets_the_nearest(
         router.route(allocation(resource))
     assert raised.value.nearest == nearest
     assert raised.value.expected == "one of cluster-a, storage"
+    assert (raised.value.field, raised.value.line) == ("allocation.resource", 3)
+
+
+def test_a_resource_that_is_unknown_is_told_where_it_stands(site: Site) -> None:
+    router = site.router("resources: {b: {handlers: []}}")
+    with pytest.raises(InvalidRequest) as raised:
+        router.route(MEMBERSHIP)
+    assert (raised.value.field, raised.value.line) == ("membership.allocation.resource", 3)
 
 
 # What cannot be routed.
