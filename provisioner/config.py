@@ -20,6 +20,8 @@ from provisioner.request import problems_of
 SIZE = 1024 * 1024
 """Most bytes of a configuration."""
 
+_EXPECTED = "a configuration, as `provisioner config example` prints one"
+
 DEFAULT_PATH = Path("/etc/provisioner/provisioner.yaml")
 DEFAULT_ROUTES = Path(__file__).with_name("default_routes.yaml")
 
@@ -190,7 +192,7 @@ def load(path: Path) -> Config:
 
 def _read(path: Path) -> Document:
     try:
-        return parse(path.read_bytes(), size=SIZE)
+        return parse(path.read_bytes(), size=SIZE, expected=_EXPECTED)
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration {path}",

@@ -66,19 +66,25 @@ class Document:
     lines: Mapping[Path, int]
 
 
-def parse(data: bytes, *, size: int = SIZE) -> Document:
+def parse(
+    data: bytes, *, size: int = SIZE, expected: str = "a mapping of keys and values"
+) -> Document:
     """Parse one YAML or JSON document whose top is a mapping.
 
-    size: most bytes. Raises InvalidDocument for what is no such document, or a dangerous one.
+    size: most bytes; expected: what whoever wrote nothing is told to write. Raises InvalidDocument
+    for what is no such document, or a dangerous one.
     """
-    return _build(_text(data, size))
+    document = _build(_text(data, size, expected))
+    if document is None:
+        raise _refuse(1, "there is no document", expected)
+    return document
 
 
-def _text(data: bytes, size: int) -> str:
+def _text(data: bytes, size: int, expected: str) -> str:
     if len(data) > size:
         raise _refuse(None, f"the file has more than {size} bytes", f"at most {size}")
     if not data.strip():
-        raise _refuse(1, "the file is empty", "a request, beginning with `provisioner: 1`")
+        raise _refuse(1, "the file is empty", expected)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data:
         raise _refuse(1, "the file is binary, or not UTF-8", "UTF-8 text")
     try:
@@ -104,7 +110,7 @@ class _Open:
 _PLAIN_NULL = {"", "~", "null", "Null", "NULL"}
 
 
-def _build(text: str) -> Document:
+def _build(text: str) -> Document | None:
     loader = yaml.CSafeLoader(_joined(text))
     try:
         return _Builder().build(loader)
@@ -151,8 +157,8 @@ class _Builder:
         self.stack: list[_Open] = []
         self.root: dict[str, Any] | None = None
 
-    def build(self, loader: Any) -> Document:
-        """Read events until the stream ends."""
+    def build(self, loader: Any) -> Document | None:
+        """Read events until the stream ends; None: there was no document."""
         documents = 0
         for count in range(EVENTS + 1):
             event: Any = loader.get_event()
@@ -171,11 +177,9 @@ class _Builder:
                 self.stack.pop()
             if count == EVENTS:
                 raise _refuse(None, f"more than {EVENTS} keys and values", f"at most {EVENTS}")
-        if self.root is None:
-            raise _refuse(1, "there is no document", "a mapping of keys and values")
         if self.problems:
             raise InvalidDocument(self.problems)
-        return Document(self.root, self.lines)
+        return None if self.root is None else Document(self.root, self.lines)
 
     def _node(self, event: Any) -> None:
         line = event.start_mark.line + 1

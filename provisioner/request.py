@@ -54,7 +54,7 @@ def parse_request(data: bytes) -> Request:
 
     Raises InvalidDocument with every problem.
     """
-    document = parse(data)
+    document = parse(data, expected="a request, beginning with `provisioner: 1`")
     model = _model(document)
     try:
         body = model.model_validate(document.value)

@@ -166,7 +166,8 @@ def test_a_problem_says_what_was_expected(file: Path, text: str, problem: str) -
     ("text", "says"),
     [
         ("a: [", "line 2: this is no YAML"),
-        ("", "line 1: the file is empty"),
+        ("", "line 1: the file is empty; expected a configuration, as `provisioner config"),
+        ("# later", "line 1: there is no document; expected a configuration"),
         ("service: a\nservice: b", "line 2: service: the key stands here and in line 1"),
         ("service: &a b\nspool: *a", "line 2: alias *a"),
     ],

@@ -166,6 +166,12 @@ def test_the_size_is_the_callers() -> None:
     assert parse(b"a: " + b"x" * SIZE, size=SIZE + 3).value["a"][0] == "x"
 
 
+@pytest.mark.parametrize("data", [b"", b" \n", b"# later\n"])
+def test_whoever_wrote_nothing_is_told_what_is_read_here(data: bytes) -> None:
+    with pytest.raises(InvalidDocument, match="expected a shopping list"):
+        parse(data, expected="a shopping list")
+
+
 def test_every_duplicate_key_is_named_with_both_lines() -> None:
     found = problems(b"a: 1\nb: {c: 1, 'c': 2}\n\"a\": 2\nd:\n  - e: 1\n    e: 2\n")
     assert [(problem.line, problem.key) for problem in found] == [

@@ -284,6 +284,12 @@ def test_a_document_that_is_none_is_told_before_what_it_says() -> None:
     assert [p.message for p in problems("a: *b")] == ["alias *b"]
 
 
+@pytest.mark.parametrize("text", ["", "# later"])
+def test_a_request_of_nothing_is_told_how_one_begins(text: str) -> None:
+    [problem] = problems(text)
+    assert problem.expected == "a request, beginning with `provisioner: 1`"
+
+
 # The schema.
 
 SCHEMA = json_schema()
