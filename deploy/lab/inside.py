@@ -68,6 +68,7 @@ def start(directory: Path, name: str, command: Sequence[str]) -> None:
     temporary = str(directory / "run" / "tmp")
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TMPDIR": temporary}
     session = _sessions(directory) / name
+    session.unlink(missing_ok=True)
     with (directory / "log" / f"{name}.out").open("ab") as out:
         subprocess.run(
             [*entering(directory), "setsid", "--fork", "sh", "-c", _LAUNCH, str(session), *command],
