@@ -21,7 +21,7 @@ from provisioner.documents import InvalidDocument, Problem
 from provisioner.request import Request, parse_request
 from provisioner.routing import Router, Step
 from provisioner.spool import Claimed
-from provisioner.verbs import VERBS, Asked, Effect
+from provisioner.verbs import VERBS, Asked, Effect, check_served
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +51,10 @@ def judge(claimed: Claimed, router: Router) -> Candidate:
         request = parse_request(claimed.body)
     except InvalidDocument as error:
         return Candidate(claimed, None, (), error.problems)
-    if request.action in VERBS:
-        return Candidate(claimed, request, (), ())
     try:
-        return Candidate(claimed, request, router.route(request), ())
+        check_served(request)
+        planned = () if request.action in VERBS else router.route(request)
+        return Candidate(claimed, request, planned, ())
     except InvalidDocument as error:
         return Candidate(claimed, request, (), error.problems)
     except Fault as error:

@@ -17,7 +17,7 @@ from provisioner.converge import Item, Outcome, dry_run
 from provisioner.request import Request
 from provisioner.routing import Step
 from provisioner.steps import describe
-from provisioner.verbs import VERBS
+from provisioner.verbs import VERBS, check_served
 from provisioner.wiring import System
 
 
@@ -46,9 +46,10 @@ class PlannedStep:
 def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep]:
     """Say what a request would do now, step by step.
 
-    writer: who would ask, as what one has suspended no other resumes. Raises InvalidRequest as
-    accepting it would.
+    writer: who would ask, as what one has suspended no other resumes. Raises InvalidRequest or
+    Refused as accepting it would.
     """
+    check_served(request)
     if request.action in VERBS:
         return _plan_verb(system, request, writer)
     planned = system.router.route(request)

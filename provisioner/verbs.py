@@ -47,6 +47,20 @@ class Asked:
     lanes: frozenset[str]
 
 
+def check_served(request: Request) -> None:
+    """Raise Refused for what the format has, and nothing does yet."""
+    if request.action == "adopt":
+        raise Refused(
+            "adopting a whole backend is not served yet",
+            advice="send the provision request with `adopt: true`: it takes over what it names",
+        )
+    if request.action == "reconcile" and request.values.get("manifest"):
+        raise Refused(
+            "a reconcile with a manifest is not served yet",
+            advice="send a reconcile without one: it checks every object of the ledger",
+        )
+
+
 def _suspend(conn: Connection, asked: Asked) -> Effect:
     subject = asked.request.subject
     ledger.suspend(conn, subject, asked.writer, _cause(asked), asked.id, asked.now)
@@ -77,19 +91,12 @@ def _withdraw(conn: Connection, asked: Asked) -> Effect:
 
 
 def _reconcile(conn: Connection, asked: Asked) -> Effect:
-    if asked.request.values.get("manifest"):
-        raise Refused(
-            "a reconcile with a manifest is not served yet",
-            advice="send a reconcile without one: it checks every object of the ledger",
-        )
     return _touched(conn, asked, agenda.all_keys(conn))
 
 
 def _adopt(conn: Connection, asked: Asked) -> Effect:
-    raise Refused(
-        "adopting a whole backend is not served yet",
-        advice="send the provision request with `adopt: true`: it takes over what it names",
-    )
+    check_served(asked.request)
+    return Effect()
 
 
 def _touched(conn: Connection, asked: Asked, keys: list[Key]) -> Effect:

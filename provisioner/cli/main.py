@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from provisioner.cli import control, reading, serving, site, submitting
 from provisioner.cli.exits import Exit
-from provisioner.contract import ConfigError, Fault, InvalidRequest, Unavailable
+from provisioner.contract import ConfigError, Fault, InvalidRequest, Refused, Unavailable
 
 
 class _Verbs(TyperGroup):
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         app(words, prog_name="provisioner", standalone_mode=True)
     except ConfigError as error:
         _end(error, Exit.CONFIG)
-    except InvalidRequest as error:
+    except (InvalidRequest, Refused) as error:
         _end(error, Exit.INVALID)
     except Unavailable as error:
         _end(error, Exit.AWAY)

@@ -116,10 +116,11 @@ def _problems(body: bytes) -> tuple[Problem, ...]:
     from provisioner.documents import InvalidDocument
     from provisioner.intake import problem_of
     from provisioner.request import parse_request
-    from provisioner.verbs import VERBS
+    from provisioner.verbs import VERBS, check_served
 
     try:
         request = parse_request(body)
+        check_served(request)
         if request.action not in VERBS:
             site.system().router.route(request)
     except InvalidDocument as error:

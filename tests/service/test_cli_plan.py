@@ -114,6 +114,28 @@ def test_a_wrong_sample_is_refused_by_plan_check_and_run_in_the_same_words(desk:
     assert plan.out == ""
 
 
+NOT_YET = {
+    "adopting a whole backend": "provisioner: 1\naction: adopt\n",
+    "a reconcile with a manifest": (
+        "provisioner: 1\naction: reconcile\n"
+        f"manifest: {{file: all.jsonl, size: 1, sha256: {'0' * 64}}}\n"
+    ),
+}
+
+
+@pytest.mark.parametrize(("what", "text"), NOT_YET.items(), ids=NOT_YET.keys())
+def test_what_is_not_served_yet_is_refused_by_plan_check_and_run_in_the_same_words(
+    desk: Desk, what: str, text: str
+) -> None:
+    plan = desk("plan", "-", stdin=text.encode(), code=3)
+    [checked] = desk("check", "-", "--json", stdin=text.encode(), code=3).json
+    shown = desk.show(desk.serve(text))
+    [refused] = shown["result"]["problems"]
+    assert shown["state"] == "refused"
+    assert checked["message"] == refused["message"] == f"{what} is not served yet"
+    assert checked["message"] in plan.err and checked["expected"] in plan.err
+
+
 def test_plan_and_check_write_nothing(tmp_path: Path) -> None:
     desk = served(tmp_path / "site")
     before = everything(desk)
