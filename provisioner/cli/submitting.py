@@ -84,7 +84,8 @@ def send(name: str, body: bytes, timeout: float | None) -> None:
     dropped = drop(staging, name, body)
     site.say(f"dropped as {dropped}")
     if timeout is None:
-        if site.served_by(staging.parent) is None:
+        # For who sits there: a portal's log has no use for it.
+        if sys.stderr.isatty() and site.served_by(staging.parent) is None:
             site.say("nobody on this host serves it now: `provisioner run`", file=sys.stderr)
         return
     from provisioner.cli.progress import wait_for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -49,9 +50,27 @@ def test_submit_reads_no_more_of_the_configuration_than_where_the_spool_is(desk:
     assert desk("submit", sample("user-jdoe.yaml")).out.startswith("dropped as ")
 
 
-def test_who_submits_learns_that_nobody_serves(desk: Desk, live: Desk) -> None:
-    assert "nobody on this host serves it" in desk("submit", sample("user-jdoe.yaml")).err
-    assert live("submit", "-", stdin=user("served").encode()).err == ""
+def test_who_submits_on_a_terminal_learns_that_nobody_serves(desk: Desk, live: Desk) -> None:
+    words = ("submit", desk.file("served.yaml", user("served")))
+    assert "nobody on this host serves it now: `provisioner run`" in on_a_terminal(desk, *words)
+    assert on_a_terminal(live, *words) == ""
+
+
+def test_a_program_that_submits_is_told_nothing_but_the_name(desk: Desk) -> None:
+    done = desk("submit", sample("user-jdoe.yaml"))
+    assert (done.out, done.err) == ("dropped as user-jdoe.yaml\n", "")
+
+
+def on_a_terminal(desk: Desk, *words: str) -> str:
+    """Run the real program; return what it said on a terminal as its standard error."""
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "PROVISIONER_CONFIG": str(desk.config)}
+    subprocess.run([*PROGRAM, *words], env=env, stderr=theirs, check=True)
+    os.write(theirs, b".")  # so that there is something to read
+    said = os.read(ours, 4096).decode()
+    os.close(ours)
+    os.close(theirs)
+    return said.removesuffix(".")
 
 
 @pytest.mark.parametrize(
