@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, ledger
+from provisioner import agenda, ledger, records
 from provisioner.contract import Change, Claim, Key, Scalar, State
 from provisioner.converge import Item, Outcome, dry_run
-from provisioner.request import Request
+from provisioner.documents import InvalidDocument
+from provisioner.request import Request, parse_request
 from provisioner.routing import Step
 from provisioner.steps import describe
 from provisioner.verbs import VERBS, check_served
@@ -214,10 +215,28 @@ class Standing:
     error: Mapping[str, str] | None
 
 
-def standing(system: System, subject: str) -> list[Standing]:
-    """Ask every backend for what a subject claims, side by side."""
+def allocations_of(system: System, code: str) -> list[str]:
+    """Name the allocations of a project, by the newest request that said whose each is."""
     with system.journal.reading() as conn:
-        keys = ledger.keys_of(conn, subject)
+        said = records.newest_of(conn, ("allocation.provision", "membership.add"))
+    newest = {record.subject.partition("/")[0]: record for record in said}
+    return sorted(name for name, record in newest.items() if _project_of(record, code) == code)
+
+
+def _project_of(record: records.Record, code: str) -> str | None:
+    """Return the code of a request's project; code: what a body that is worth parsing has."""
+    if code.encode() not in record.body:
+        return None
+    try:
+        return str(parse_request(record.body).values["project"]["code"])
+    except InvalidDocument:  # the format was another one then
+        return None
+
+
+def standing(system: System, subjects: Sequence[str]) -> list[Standing]:
+    """Ask every backend for what subjects claim, side by side."""
+    with system.journal.reading() as conn:
+        keys = sorted({key for subject in subjects for key in ledger.keys_of(conn, subject)})
         held = ledger.claims_of(conn, keys)
         priors = agenda.priors(conn, keys)
         instances = agenda.instances_of(conn, keys)

@@ -235,6 +235,23 @@ def newest(conn: Connection, name: str, since: str) -> Record | None:
     return None if row is None else Record(*row)
 
 
+def newest_of(conn: Connection, actions: Collection[str]) -> list[Record]:
+    """List the newest request of each subject that was accepted with one of some actions.
+
+    Oldest first.
+    """
+    ids = (
+        select(func.max(requests.c.id))
+        .where(
+            requests.c.action.in_(list(actions)),
+            requests.c.state.not_in(["refused", "superseded", "scheduled"]),
+        )
+        .group_by(requests.c.subject)
+    )
+    rows = conn.execute(select(requests).where(requests.c.id.in_(ids)).order_by(requests.c.id))
+    return [Record(*row) for row in rows]
+
+
 def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
     """Load requests by id."""
     found: dict[str, Record] = {}

@@ -1,7 +1,8 @@
 """What every backend says of one subject: `provisioner status`.
 
 Promises: what several backends say of the same thing stands in one line, so that a difference is
-seen; a person whom nobody claims is looked for all the same. Leaves out: mending anything.
+seen; a project's allocations are shown with it; a person whom nobody claims is looked for all the
+same. Leaves out: mending anything.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Found:
 
 
 def of(system: System, subject: str) -> list[Found]:
-    """Ask every backend for a subject's objects.
+    """Ask every backend for a subject's objects; for a project's, its allocations' too.
 
     Raises InvalidRequest for what is no subject.
     """
@@ -50,7 +51,8 @@ def of(system: System, subject: str) -> list[Found]:
         raise InvalidRequest(
             f"{subject!r} is no subject", expected="user:NAME, project:CODE or allocation:ID"
         )
-    standing = planning.standing(system, subject)
+    also = planning.allocations_of(system, name) if kind == "project" else []
+    standing = planning.standing(system, [subject, *also])
     if not standing and kind == "user":
         return _unclaimed(system, name)
     return [
@@ -112,9 +114,8 @@ def plain(one: Found) -> dict[str, Any]:
 def show(subject: str, found: Sequence[Found]) -> None:
     """Print two tables: facts side by side, and object by object."""
     if not found:
-        site.say(f"nothing is claimed for {subject}")
-        if subject.startswith("project:"):
-            site.say("its allocations have claims of their own: provisioner status allocation:ID")
+        more = ", nor for an allocation of it" if subject.startswith("project:") else ""
+        site.say(f"nothing is claimed for {subject}{more}")
         return
     if not any(one.claims for one in found):
         site.say(f"nothing is claimed for {subject}; what the backends say all the same:")

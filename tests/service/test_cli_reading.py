@@ -241,8 +241,29 @@ def test_a_person_whom_nobody_claims_is_looked_for_all_the_same(desk: Desk) -> N
     assert re.search(r"ad/account/nobody1 +nobody +not there", done.out)
 
 
-def test_a_project_s_allocations_are_pointed_to(desk: Desk) -> None:
-    assert "provisioner status allocation:ID" in desk("status", "project:CF0003").out
+def test_a_project_is_shown_with_all_its_allocations(desk: Desk) -> None:
+    found = desk("status", "project:CF0003", "--json", code=None).json
+    wanted_by = {
+        one["object"]: {claim["by"].partition("/")[0] for claim in one["claims"]} for one in found
+    }
+    assert wanted_by["fs1/fileset/cf0003"] == {"allocation:41"}
+    assert wanted_by["slurm-a/account/cf0003"] == {"allocation:42"}
+    assert wanted_by["groups/group/cf0003"] == {"allocation:41", "allocation:42"}
+    assert len(wanted_by) == len(found)
+    said = desk("status", "project:CF0003", code=None).out
+    assert all(key in said for key in wanted_by)
+
+
+def test_an_allocation_is_of_the_project_that_its_newest_request_names(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    text = Path(sample("storage.yaml")).read_text()
+    desk.serve(sample("user-jdoe.yaml"), sample("user-asmith.json"), text)
+    refused = text.replace("hpc-storage", "nowhere")
+    desk.serve(text.replace("CF0003", "CF0004"), refused)
+    assert "fs1/fileset/cf0004" in desk("status", "project:CF0004", code=None).out
+    none = "nothing is claimed for project:{}, nor for an allocation of it\n"
+    assert desk("status", "project:CF0003").out == none.format("CF0003")
+    assert desk("status", "project:CF").out == none.format("CF")
 
 
 @pytest.mark.parametrize(
