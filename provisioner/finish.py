@@ -124,7 +124,10 @@ class Finisher:
         self._write_receipt(record)
 
     def redo(self) -> int:
-        """Redo the moves that a crash may have lost; return how many files were looked at."""
+        """Redo the moves that a crash may have lost, and remove what it left half written.
+
+        Return how many files were looked at.
+        """
         ids = {who for place in _MOVING for who in self._spool.listed(place)}
         with self._journal.reading() as conn:
             known = records.load(conn, ids)
@@ -132,6 +135,7 @@ class Finisher:
         self.settle([*known, *(retried - known.keys())])
         for who in ids - set(known):
             self._spool.return_to_staging(who)
+        self._spool.remove_leftovers()
         return len(ids)
 
 

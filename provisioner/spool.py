@@ -22,6 +22,7 @@ import shlex
 import stat
 from pathlib import Path
 
+from provisioner import leftovers
 from provisioner import ulid as ulids
 from provisioner.contract import ConfigError
 from provisioner.rename import rename_new
@@ -263,7 +264,7 @@ class Spool:
         Not flushed: the journal can make it again.
         """
         directory = self._directories[place]
-        temporary, entry = f".{ulid}.result", result_entry(ulid, name)
+        temporary, entry = f".{ulid}{leftovers.RESULT}", result_entry(ulid, name)
         try:
             file = os.open(temporary, _CREATE, 0o640, dir_fd=directory)
         except FileExistsError:
@@ -284,6 +285,16 @@ class Spool:
             os.unlink(result_entry(ulid, name), dir_fd=self._directories[place])
         except FileNotFoundError:
             return
+
+    def remove_leftovers(self) -> int:
+        """Remove what writers, results and receipts left half written when somebody died.
+
+        Only what nobody has written to for a minute. Returns how many there were.
+        """
+        removed = leftovers.remove(self._directories[STAGING], leftovers.DROPPED)
+        for place in (*OPEN, *CLOSED):
+            removed += leftovers.remove(self._directories[place], leftovers.RESULT)
+        return removed + leftovers.remove_receipts(self._directories[RECEIPTS])
 
     # Private.
 

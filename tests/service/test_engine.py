@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -302,6 +303,14 @@ def test_a_move_that_a_crash_lost_is_made_again(site: Site) -> None:
     assert site.spool.move(ulid, "done", "active", "r.yaml")
     site.start()
     assert site.states()["done"] == ["r.yaml"]
+
+
+def test_what_a_crash_left_half_written_is_gone_after_the_next_start(site: Site) -> None:
+    left = site.config.spool / "done/.01JGT0V9Q3M4R5S6T7V8W9X0Y1.result"
+    left.write_text("half a")
+    os.utime(left, (0, 0))
+    site.start()
+    assert not left.exists()
 
 
 def test_a_receipt_tells_its_writer_how_the_request_stands(site: Site) -> None:

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     {"contract", "ulid", "rename", "sizes"},
-    {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"},
+    {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
+    | {"leftovers"},
     {
         "converge",
         "actions",
