@@ -40,19 +40,23 @@ def check_chain(path: Path) -> None:
             )
 
 
-def check_directory(path: Path, found: os.stat_result, *, door: bool) -> None:
+def check_directory(
+    path: Path, found: os.stat_result, *, door: bool, owner: int | None = None
+) -> None:
     """Check one directory of the spool from its stat result.
 
     door: others may write to it (staging), and then it must be sticky; any other may be written by
-    nobody but its owner. Raises ConfigError.
+    nobody but its owner; owner: uid of the service, where that is another process. Raises
+    ConfigError.
     """
+    owner = os.geteuid() if owner is None else owner
     quoted = shlex.quote(str(path))
     if not stat.S_ISDIR(found.st_mode):
         raise ConfigError(f"{path} is no directory", advice=f"rm {quoted}; provisioner init")
-    if found.st_uid != os.geteuid():
+    if found.st_uid != owner:
         raise ConfigError(
-            f"{path} belongs to uid {found.st_uid}, the service runs as uid {os.geteuid()}",
-            advice=f"chown {os.geteuid()} {quoted}",
+            f"{path} belongs to uid {found.st_uid}, the service runs as uid {owner}",
+            advice=f"chown {owner} {quoted}",
         )
     open_to_others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if not open_to_others:
@@ -63,6 +67,16 @@ def check_directory(path: Path, found: os.stat_result, *, door: bool) -> None:
         raise ConfigError(
             f"{path} is writable by others and not sticky: they could remove each other's files",
             advice=f"chmod +t {quoted}",
+        )
+
+
+def check_same_device(staging: Path, found: os.stat_result, active: os.stat_result) -> None:
+    """Check that files can be renamed from staging into `active`. Raises ConfigError."""
+    if found.st_dev != active.st_dev:
+        raise ConfigError(
+            f"{staging} is on another file system than active/ beside it, so that no file can be "
+            "renamed from one into the other",
+            advice=f"umount {shlex.quote(str(staging))}, or mount the whole spool there",
         )
 
 

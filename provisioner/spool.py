@@ -37,7 +37,7 @@ from provisioner.requestfile import (
     read,
     reject_unopened,
 )
-from provisioner.safety import check_chain, check_directory
+from provisioner.safety import check_chain, check_directory, check_same_device
 from provisioner.sweep import Sweep
 
 __all__ = ["Claimed", "Rejected", "Spool", "label", "result_entry"]
@@ -410,11 +410,9 @@ def _open_place(path: Path, *, door: bool) -> int:
 def _open_door(staging: Path, active: int) -> int:
     """Open staging, from which files must be renamed into `active`."""
     descriptor = _open_place(staging, door=True)
-    if os.fstat(descriptor).st_dev == os.fstat(active).st_dev:
-        return descriptor
-    os.close(descriptor)
-    raise ConfigError(
-        f"{staging} is on another file system than active/ beside it, so that no file can be "
-        "renamed from one into the other",
-        advice=f"umount {shlex.quote(str(staging))}, or mount the whole spool there",
-    )
+    try:
+        check_same_device(staging, os.fstat(descriptor), os.fstat(active))
+    except ConfigError:
+        os.close(descriptor)
+        raise
+    return descriptor

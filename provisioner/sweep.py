@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from provisioner.contract import ConfigError
-from provisioner.safety import check_directory
+from provisioner.safety import check_directory, check_same_device
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,25 @@ ENDINGS = (".yaml", ".yml", ".json")
 _LISTING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SORTED_BY_TIME = 1000
 _LONGEST_DELAY = 0.25
+
+
+def check_staging(spool: Path) -> None:
+    """Check staging as the sweep does, in another process than the service's.
+
+    Raises ConfigError saying why nothing is taken from it.
+    """
+    staging, active = spool / "staging", spool / "active"
+    found = _look(staging)
+    check_directory(staging, found, door=True, owner=spool.stat().st_uid)
+    if active.is_dir():
+        check_same_device(staging, found, active.stat())
+
+
+def _look(staging: Path) -> os.stat_result:
+    try:
+        return staging.lstat()
+    except OSError as error:
+        raise ConfigError(f"{staging}: {error.strerror}", advice="provisioner init") from None
 
 
 class Sweep:
@@ -85,12 +104,7 @@ class Sweep:
 
     def _renew(self) -> None:
         held = os.fstat(self._directory)
-        try:
-            found = self._staging.lstat()
-        except OSError as error:
-            raise ConfigError(
-                f"{self._staging}: {error.strerror}", advice="provisioner init"
-            ) from None
+        found = _look(self._staging)
         if (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino):
             check_directory(self._staging, found, door=True)
             return

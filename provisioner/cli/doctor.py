@@ -22,7 +22,8 @@ from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Un
 from provisioner.records import lane_rows
 from provisioner.requestfile import RESULT, user_name
 from provisioner.safety import check_chain, check_directory
-from provisioner.spool import PLACES, RECEIPTS, STAGING, Spool
+from provisioner.spool import CLOSED, OPEN, RECEIPTS, STAGING, Spool
+from provisioner.sweep import check_staging
 from provisioner.wiring import build
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -107,10 +108,15 @@ def _directories(root: Path) -> Iterator[Finding]:
         check_chain(root)
     except Fault as fault:
         yield Finding(Level.ERROR, "spool", fault.message, fault.advice)
-    for place in ("", RECEIPTS, *PLACES):
+    try:
+        check_staging(root)
+    except Fault as fault:
+        said = f"nothing is taken from it: {fault.message}"
+        yield Finding(Level.ERROR, STAGING, said, fault.advice)
+    for place in ("", RECEIPTS, *OPEN, *CLOSED):
         path = root / place
         try:
-            check_directory(path, path.lstat(), door=place == STAGING)
+            check_directory(path, path.lstat(), door=False)
         except OSError as error:
             yield Finding(Level.ERROR, "spool", f"{path}: {error.strerror}", "provisioner init")
         except Fault as fault:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -66,10 +67,12 @@ def queue(
         for name in sorted({*due, *rows, *_configured_lanes()})
     }
     serving = site.served_by(settings.spool)
+    trouble = _trouble(settings.spool)
     if as_json:
         site.print_json(
             {
                 "served_by": serving,
+                "trouble": trouble,
                 "counts": counts,
                 "lanes": {
                     name: {**row, "breaker_until": _moment(row["breaker_until"])}
@@ -95,8 +98,23 @@ def queue(
         site.say(f"and {unlisted} more: --limit")
     for record in over:
         site.say(_line(record, now))
+    if trouble:
+        site.say(f"nothing is taken from staging: {trouble}")
     if loaded and serving is None:
         site.say("nobody on this host serves them: `provisioner run`, or start the service")
+
+
+def _trouble(spool: Path) -> str:
+    """Say why nothing is taken from staging; '' when all is well."""
+    from provisioner.sweep import check_staging
+
+    try:
+        check_staging(spool)
+    except ConfigError as error:
+        return f"{error.message}: {error.advice}"
+    except OSError as error:
+        return f"{spool}: {error.strerror}: provisioner doctor"
+    return ""
 
 
 def _configured_lanes() -> list[str]:

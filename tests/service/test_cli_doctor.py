@@ -54,6 +54,7 @@ SPOOL: dict[str, tuple[Break, str]] = {
         lambda d: (d.spool / "staging").chmod(0o733),
         "chmod +t {spool}/staging",
     ),
+    "no staging": (lambda d: (d.spool / "staging").rmdir(), "provisioner init"),
     "others may replace the spool": (lambda d: d.root.chmod(0o777), "chmod go-w {root}"),
     "no journal": (lambda d: (d.root / "journal/journal.db").unlink(), "provisioner init"),
     "no directory of the journal": (lambda d: d.break_off("journal"), "provisioner init"),
@@ -77,6 +78,24 @@ def test_what_is_wrong_here_is_found_and_its_advice_mends_it(
     assert error["advice"] == advice.format(spool=desk.spool, root=desk.root)
     mend(desk, error["advice"])
     assert findings(desk, "error") == []
+
+
+STAGING: dict[str, tuple[Break, str]] = {
+    "gone": (lambda d: (d.spool / "staging").rmdir(), "No such file or directory"),
+    "not sticky": (lambda d: (d.spool / "staging").chmod(0o733), "not sticky"),
+}
+
+
+@pytest.mark.parametrize(("harm", "why"), STAGING.values(), ids=STAGING.keys())
+def test_it_says_why_nothing_is_taken_from_staging_of_a_service_that_runs(
+    desk: Desk, harm: Break, why: str
+) -> None:
+    with desk.service():
+        harm(desk)
+        [error] = findings(desk, "error")
+    assert error["subject"] == "staging"
+    assert error["message"].startswith(f"nothing is taken from it: {desk.spool}/staging")
+    assert why in error["message"]
 
 
 def secret(desk: Desk) -> Path:

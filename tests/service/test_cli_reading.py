@@ -117,6 +117,19 @@ def test_the_queue_lists_every_lane_that_can_be_paused(desk: Desk) -> None:
     assert set(desk("queue", "--json").json["lanes"]) == lanes
 
 
+def test_the_queue_says_why_nothing_is_taken_from_staging(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    assert desk("queue", "--json").json["trouble"] == ""
+    staging = desk.spool / "staging"
+    staging.chmod(0o733)
+    trouble = desk("queue", "--json").json["trouble"]
+    assert trouble.startswith(f"{staging} is writable by others and not sticky")
+    assert trouble.endswith(f": chmod +t {staging}")
+    assert f"nothing is taken from staging: {trouble}\n" in desk("queue").out
+    staging.chmod(0o1733)
+    assert "staging" not in desk("queue").out
+
+
 def test_the_queue_is_told_even_where_the_handlers_cannot_be_built(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "site")
     desk("submit", sample("user-jdoe.yaml"))
