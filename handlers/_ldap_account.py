@@ -178,6 +178,19 @@ def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, 
     return found
 
 
+def switch(want: Want) -> tuple[str, str]:
+    """Give verb and text of what enables or disables an account.
+
+    What is wanted rules: an account that was disabled by hand is enabled as long as a claim keeps
+    it open, and the text says so, for whoever had a reason to disable it.
+    """
+    if want["wanted"] != "open":
+        return "disable", "disable the account"
+    if want.get("prior") is not None:
+        return "enable", "enable the account"
+    return "enable", "enable the account: it was disabled by hand; to keep it closed, suspend it"
+
+
 def in_words(changes: Mapping[str, Scalar], state: State) -> str:
     """Write changes for a person: `shell /bin/sh -> /bin/bash`."""
     present = state.get("attributes")

@@ -2,8 +2,9 @@
 
 Promises: `lookup` writes nothing, and is not ready until the account is there; `manage` makes an
 enabled account in one add where the server takes that, and changes only what is asked for and is
-ours. Suspending sets ACCOUNTDISABLE and nothing else. A first password is random and thrown away.
-Leaves out: groups (`ad_group`), handing out passwords (a site's hook), deleting, moving.
+ours. Suspending sets ACCOUNTDISABLE and nothing else; an account that a claim keeps open is
+enabled, whoever disabled it. A first password is random and thrown away. Leaves out: groups
+(`ad_group`), handing out passwords (a site's hook), deleting, moving.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from handlers._ldap_account import (
     mark_of,
     merge_account,
     read_params,
+    switch,
 )
 from handlers._ldap_answers import Exists, Unwilling
 from handlers._ldap_check import check_directory
@@ -169,10 +171,10 @@ class AdAccount:
         return want
 
     def prior(self, key: Key, state: State) -> State | None:
-        """Save whether the account was enabled; looking up closes nothing."""
-        if self._settings.mode == "lookup" or not state["present"]:
+        """Save that it was enabled, so that the plan knows who disabled it."""
+        if self._settings.mode == "lookup" or not state["present"] or not state["enabled"]:
             return None
-        return {"enabled": state["enabled"]}
+        return {"enabled": True}
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """List what to write; raises NotReady or Conflict."""
@@ -243,15 +245,12 @@ class AdAccount:
                 data = {"dn": dn, "mark": ours}
                 yield Change(key, "finish", "set first password, enable", 1, "finish", data)
                 return
-        saved = want.get("prior")
-        before = saved.get("enabled", True) if isinstance(saved, Mapping) else True
-        enabled = wanted == "open" and bool(before)
-        if state["enabled"] != enabled and not state["unfinished"]:
+        if state["enabled"] != (wanted == "open") and not state["unfinished"]:
             control = int(str(state["control"]))
-            number = control & ~_DISABLED if enabled else control | _DISABLED
-            verb = "enable" if enabled else "disable"
+            number = control & ~_DISABLED if wanted == "open" else control | _DISABLED
+            verb, text = switch(want)
             data = {"dn": dn, "set": {"userAccountControl": str(number)}}
-            yield Change(key, verb, f"{verb} the account", 2, "set", data)
+            yield Change(key, verb, text, 2, "set", data)
 
     def _takes(self, uid: object) -> bool:
         return uid is None and self._settings.ids.container is not None

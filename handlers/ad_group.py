@@ -41,6 +41,7 @@ from provisioner.contract import (
     Fault,
     Finding,
     Handler,
+    InvalidRequest,
     Json,
     Key,
     KnownAfter,
@@ -52,6 +53,8 @@ from provisioner.contract import (
     make_key,
     split_key,
 )
+
+_USERS = "(|(objectClass=user)(objectClass=userProxy)(objectClass=userProxyFull))"
 
 _MEMBERS = 1000
 """Members that one modify adds or takes away: AD takes some 5,000 values in a request."""
@@ -229,9 +232,9 @@ class AdGroup:
             if name in groups
         }
 
-    def members(self, dn: str) -> list[str]:
-        """Read all members of a group, range by range."""
-        attribute, found, start = self._dialect.member, list[str](), 0
+    def members(self, dn: str, start: int = 0) -> list[str]:
+        """Read all members of a group, range by range, from one on."""
+        attribute, found = self._dialect.member, list[str]()
         while True:
             ranged = self._dialect.ranged or start
             asked = f"{attribute};range={start}-*" if ranged else attribute
@@ -251,16 +254,46 @@ class AdGroup:
             users,
             [self._dialect.user],
             base=self._settings.users or self._settings.base,
-            within="(|(objectClass=user)(objectClass=userProxy)(objectClass=userProxyFull))",
+            within=_USERS,
         )
         return {(entry.text(self._dialect.user) or "").lower(): entry.dn for entry in found}
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List the groups of our container, and their members."""
-        found = self._directory.search(self._settings.container, self._dialect.found, self._asked())
+        """List the groups of our container, and those of their members that are users.
+
+        What has a name that no request could bear is left out.
+        """
+        asked = [*self._asked(), self._dialect.member]
+        found = self._directory.search(self._settings.container, self._dialect.found, asked)
+        users = {} if self._dialect.names else self._users()
         for entry in found:
-            key = "/".join((self._site.instance, "group", self._name(entry)))
+            group = self._name(entry)
+            if (key := self._key("group", group)) is None:
+                continue
             yield key, self._state(key, entry)
+            for value in self._all_members(entry):
+                user, dn = users.get(same_dn(value), (value.lower(), value.lower()))
+                if (key := self._key("member", group, user)) is not None:
+                    yield key, {"present": True, "group_dn": entry.dn, "value": dn}
+
+    def _users(self) -> dict[str, tuple[str, str]]:
+        """Read the names and DNs of all users, by DN in one spelling."""
+        below = self._settings.users or self._settings.base
+        found = self._directory.search(below, _USERS, [self._dialect.user])
+        named = {e.dn: (e.text(self._dialect.user) or "").lower() for e in found}
+        return {same_dn(dn): (name, dn) for dn, name in named.items()}
+
+    def _all_members(self, entry: Entry) -> list[str]:
+        """Give a group's members: those that came with it, and the ranges that did not."""
+        some, following = entry.ranged(self._dialect.member)
+        rest = [] if following is None else self.members(entry.dn, following)
+        return [*some, *rest]
+
+    def _key(self, *parts: str) -> Key | None:
+        try:
+            return make_key(self._site.instance, *parts)
+        except InvalidRequest:
+            return None
 
     def check(self) -> Sequence[Finding]:
         """Check servers, bind and the right to make groups."""

@@ -2,9 +2,9 @@
 
 Promises: an account bears the SID of the person's account in Active Directory and is never given
 to another SID; its POSIX attributes follow what the route hands on from there. Numbers come from
-Active Directory, or from a range, never twice. Suspending closes, and changes nothing else.
-Leaves out: groups (`ad_group`), passwords (a `userProxy` has
-none, a `user` a random one that is thrown away), deleting.
+Active Directory, or from a range, never twice. Suspending closes, and changes nothing else; an
+account that a claim keeps open is enabled, whoever disabled it. Leaves out: groups (`ad_group`),
+passwords (a `userProxy` has none, a `user` a random one that is thrown away), deleting.
 
 How an account is closed: a `user` of AD LDS by `msDS-UserAccountDisabled`; a `userProxy` and an
 RFC 2307 account by the login shell, because a proxy's schema has no such flag and its bind is AD's
@@ -34,6 +34,7 @@ from handlers._ldap_account import (
     mark_of,
     merge_account,
     read_params,
+    switch,
 )
 from handlers._ldap_answers import Exists
 from handlers._ldap_check import check_directory
@@ -174,10 +175,10 @@ class AdldsAccount:
         return want
 
     def prior(self, key: Key, state: State) -> State | None:
-        """Save whether the account was open, and its shell."""
-        if not state["present"]:
+        """Save the shell of an open account."""
+        if not state["present"] or not state["enabled"]:
             return None
-        return {"enabled": state["enabled"], "shell": state["shell"] if state["enabled"] else None}
+        return {"shell": state["shell"]}
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """List what to write; raises Conflict."""
@@ -230,10 +231,8 @@ class AdldsAccount:
         return Change(key, "create", f"create account {want['name']}", 0, "create", data)
 
     def _repairs(self, key: Key, want: Want, state: State) -> Iterable[Change]:
-        dn, saved = state["dn"], want.get("prior")
-        before = saved.get("enabled", True) if isinstance(saved, Mapping) else True
-        is_open = want["wanted"] == "open" and bool(before)
-        if want["wanted"] == "open":
+        dn, is_open = state["dn"], want["wanted"] == "open"
+        if is_open:
             fields = differences(want, state, self._dialect.attributes)
             if not self._dialect.has_flag and state["enabled"] != is_open:
                 fields.pop("shell", None)
@@ -249,9 +248,9 @@ class AdldsAccount:
                 }  # fmt: skip
                 yield Change(key, "number", "give a uid of the range", 0, "number", data)
         if state["enabled"] != is_open:
-            verb = "enable" if is_open else "disable"
+            verb, text = switch(want)
             data = {"dn": dn, "set": self._switch(is_open, want)}
-            yield Change(key, verb, f"{verb} the account", 2, "set", data)
+            yield Change(key, verb, text, 2, "set", data)
 
     def _switch(self, is_open: bool, want: Want) -> dict[str, Json]:
         if self._dialect.has_flag:

@@ -1,8 +1,9 @@
 """Home directories: made whole, owned, closed and opened; never removed.
 
 Promises: a new home appears with its skeleton or not at all; one that is there keeps every file,
-and is not taken from another owner. Leaves out: how it is done on the host (`provisioner.host`),
-quotas, and automounters.
+and is not taken from another owner. A closed home belongs to root, so that its user cannot open it
+again, and opens only to whom it belonged. Leaves out: how it is done on the host
+(`provisioner.host`), quotas, and automounters.
 """
 
 from __future__ import annotations
@@ -49,6 +50,12 @@ def _acl(value: str) -> str:
     return value
 
 
+def _shut(value: str) -> str:
+    if _octal(value) & ~0o700:
+        raise ValueError(f"{value} lets others in than root, such as 0000 and 0700 do not")
+    return value
+
+
 Acl = Annotated[str, AfterValidator(_acl)]
 
 
@@ -58,9 +65,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     root: Path = Field(description="directory of the homes, owned by root", examples=["/home"])
-    path: str = Field("{{ name }}", description="path below the root, from `name` alone")
+    mounted: bool = Field(
+        False, description="the root must be a mount point; while it is none, all homes wait"
+    )
+    path: str = Field(
+        "{{ name }}",
+        description="path below the root, from `name` alone; directories above a home are made "
+        "where they are missing, owned by root, mode 0755",
+        examples=["{{ name[0] }}/{{ name }}"],
+    )
     mode: Mode = Field("0700", description="permission bits of a home")
-    closed_mode: Mode = Field("0000", description="permission bits while it is suspended")
+    closed_mode: Annotated[Mode, AfterValidator(_shut)] = Field(
+        "0000",
+        description="permission bits while it is closed, and belongs to root; none for group and "
+        "others",
+    )
     skeleton: str | None = Field("home", description="directory of templates that a new home gets")
     acl: Acl = Field("", description="POSIX ACL, numeric", examples=["g:4711:r-x,d:g:4711:r-x"])
     min_id: int = Field(1000, description="lowest uid and gid that may own a home")
@@ -115,30 +134,35 @@ class HomeDirectory:
                     raise Conflict(f"{key}: two claims want {name} {merged[name]} and {value}")
                 if value is not None:
                     merged[name] = value
-        closed = not live
-        before = (prior or {}).get("mode")
-        mode = merged.get("mode") or before or self._settings.mode
+        closed, before = not live, prior or {}
+        # Of another person's home that had the name, nothing comes back.
+        own = before.get("mode") if before.get("uid") == merged.get("uid") else None
+        mode = merged.get("mode") or own or self._settings.mode
         return {
             **merged,
             "present": bool(claims),
             "closed": closed,
+            "belonged": before.get("uid"),
             "mode": self._settings.closed_mode if closed else mode,
             "acl": None if closed else _whole(self._settings.acl, mode),
         }
 
     def prior(self, key: Key, state: State) -> State | None:
-        if not state["present"] or _octal(state["mode"]) == _octal(self._settings.closed_mode):
+        if not state["present"] or state["uid"] == 0:
             return None
         own = [entry[-3:] for entry in _entries(state["acl"]) if entry.startswith("g::")]
         mode = _octal(state["mode"])
-        return {"mode": f"{mode & ~0o070 | _value(own[0]) << 3 if own else mode:04o}"}
+        mode = mode & ~0o070 | _value(own[0]) << 3 if own else mode
+        return {"uid": state["uid"], "mode": f"{mode:04o}"}
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         found: dict[Key, State | Fault] = {}
         for key in keys:
             path = self._path(key)
             try:
-                seen = self._site.host.observe(self._settings.root, path)
+                seen = self._site.host.observe(
+                    self._settings.root, path, mounted=self._settings.mounted
+                )
             except Fault as fault:
                 found[key] = fault
                 continue
@@ -166,15 +190,21 @@ class HomeDirectory:
             raise Conflict(
                 f"{key}: {state['path']} is a {state['kind']}", advice="look who put it there"
             )
+        # Root's is what is closed, or half way there: it belongs to whom it was taken from.
+        belongs = state["uid"] or want["belonged"] or 0
+        if not want["present"] and cast(int, belongs) < self._settings.min_id:
+            return ()
+        if want["present"] and belongs != want["uid"] and not want.get("adopt"):
+            raise Conflict(f"{key}: {state['path']} belongs to {belongs}, wanted for {want['uid']}")
         changes = []
-        if not want["closed"] and (state["uid"], state["gid"]) != (want["uid"], want["gid"]):
-            if state["uid"] != want["uid"] and not want.get("adopt"):
-                raise Conflict(
-                    f"{key}: {state['path']} belongs to {state['uid']}, wanted for {want['uid']}"
-                )
-            text = f"owner {state['uid']}:{state['gid']} -> {want['uid']}:{want['gid']}"
-            data = {"uid": want["uid"], "gid": want["gid"]}
-            changes.append(Change(key, "set-owner", text, 2, key, data))
+        # The owner comes before the mode. Closing, nobody but root can then open it again; opening,
+        # it lets in nobody until it is its user's. The group stays: root's would be let in by the
+        # mode that is still there.
+        closed = want["closed"]
+        uid, gid = (0, state["gid"]) if closed else (want["uid"], want["gid"])
+        if (state["uid"], state["gid"]) != (uid, gid):
+            text = f"owner {state['uid']}:{state['gid']} -> {uid}:{gid}"
+            changes.append(Change(key, "set-owner", text, 2, key, {"uid": uid, "gid": gid}))
         # With an ACL, the group's permission bits are its mask, and a chmod sets that.
         mode = f"{_octal(want['mode']) | _mask(want['acl']) << 3:04o}"
         if _octal(mode) != _octal(state["mode"]):
@@ -196,9 +226,15 @@ class HomeDirectory:
             path, data = self._path(change.key), cast(Mapping[str, Any], change.data)
             try:
                 if change.verb == "make":
-                    owner = {"uid": int(data["uid"]), "gid": int(data["gid"])}
-                    mode = _octal(data["mode"])
-                    host.make(root, path, **owner, mode=mode, skeleton=self._skeleton)
+                    host.make(
+                        root,
+                        path,
+                        uid=int(data["uid"]),
+                        gid=int(data["gid"]),
+                        mode=_octal(data["mode"]),
+                        skeleton=self._skeleton,
+                        mounted=self._settings.mounted,
+                    )
                 elif change.verb == "set-owner":
                     host.set_owner(root, path, uid=int(data["uid"]), gid=int(data["gid"]))
                 elif change.verb == "set-mode":
@@ -210,7 +246,8 @@ class HomeDirectory:
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         keys = []
-        for name in self._site.host.children(self._settings.root):
+        root, mounted = self._settings.root, self._settings.mounted
+        for name in self._site.host.children(root, mounted=mounted):
             try:
                 key = make_key(self._site.instance, "home", name)
             except InvalidRequest:
@@ -228,8 +265,10 @@ class HomeDirectory:
         root = self._settings.root
         try:
             found = root.stat()
-            self._site.host.children(root)
-        except (OSError, Fault) as error:
+            self._site.host.children(root, mounted=self._settings.mounted)
+        except Fault as fault:
+            return [Finding(Level.ERROR, "homes", fault.message, fault.advice)]
+        except OSError as error:
             advice = f"mkdir {root}, owned by root, mode 0755"
             return [Finding(Level.ERROR, "homes", f"{root}: {error}", advice)]
         if found.st_mode & 0o022:

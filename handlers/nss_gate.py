@@ -33,6 +33,9 @@ from provisioner.contract import (
     split_key,
 )
 
+_LARGEST = 2**32 - 2
+"""Largest id; one more stands for none (chown(2))."""
+
 
 class Settings(BaseModel):
     """How names are asked for."""
@@ -58,8 +61,8 @@ class Params(BaseModel):
 
     user: Name | None = Field(None, description="a user's name")
     group: Name | None = Field(None, description="or a group's")
-    uid: LateId | None = Field(None, description="the id that the user must have")
-    gid: LateId | None = Field(None, description="the id that the group must have")
+    uid: LateId | None = Field(None, description="the id that the user must have; beside `user`")
+    gid: LateId | None = Field(None, description="the id that the group must have; beside `group`")
 
 
 class NssGate:
@@ -75,7 +78,17 @@ class NssGate:
         if (asked.user is None) == (asked.group is None):
             raise InvalidRequest("either a user or a group", field="user")
         kind, name = ("user", asked.user) if asked.user else ("group", asked.group)
-        number = asked.uid if asked.user else asked.gid
+        own, other = ("uid", "gid") if asked.user else ("gid", "uid")
+        numbers = {"uid": asked.uid, "gid": asked.gid}
+        if numbers[other] is not None:
+            raise InvalidRequest(
+                f"{other} says nothing of a {kind}",
+                field=other,
+                expected="uid beside user, gid beside group",
+            )
+        number = numbers[own]
+        if isinstance(number, int) and not 0 <= number <= _LARGEST:
+            raise InvalidRequest(f"{number} is no id", field=own, expected=f"0 to {_LARGEST}")
         want = {"present": True, "id": cast(Any, number)}
         return {make_key(self._site.instance, kind, str(name)): want}
 

@@ -252,17 +252,25 @@ class Host(Protocol):
 
     Every verb works by directory file descriptors from `root` down and follows no link. `path` is
     relative to `root`. Each raises Permanent or Conflict naming the path, and what to do;
-    Unavailable where the root is not there.
+    Unavailable where the root is not there or, with `mounted`, is no mount point.
     """
 
-    def observe(self, root: Path, path: str) -> DirectoryState: ...
+    def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState: ...
     def make(
-        self, root: Path, path: str, *, uid: int, gid: int, mode: int, skeleton: Path | None
+        self,
+        root: Path,
+        path: str,
+        *,
+        uid: int,
+        gid: int,
+        mode: int,
+        skeleton: Path | None,
+        mounted: bool = False,
     ) -> None: ...
     def set_owner(self, root: Path, path: str, *, uid: int, gid: int) -> None: ...
     def set_mode(self, root: Path, path: str, *, mode: int) -> None: ...
     def set_acl(self, root: Path, path: str, *, acl: str) -> None: ...
-    def children(self, root: Path) -> Sequence[str]: ...
+    def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,12 +315,16 @@ class Handler(Protocol):
         """Make one want of all claims on an object.
 
         No claims: it should not be there, or be left, closed. All suspended: kept, closed.
-        prior: what `prior` saved before the object was closed, to be restored when it opens.
+        prior: what `prior` saved before the object was closed, to be restored when it opens; kept
+        until an open object has been read back, so it may be of another person's that had the name.
         """
         ...
 
     def prior(self, key: Key, state: State) -> State | None:
-        """Say what must be saved of an open object before a suspension closes it; None: nothing."""
+        """Say what must be saved of an open object before it is closed; None: nothing.
+
+        Asked when no claim keeps it open, be all suspended or none left, and nothing is saved yet.
+        """
         ...
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from provisioner.contract import (
@@ -43,9 +43,9 @@ class Item:
     waiting_since: float | None = None
 
     @property
-    def closing(self) -> bool:
-        """Say whether every claim is suspended."""
-        return bool(self.claims) and all(claim.suspended for claim in self.claims)
+    def open(self) -> bool:
+        """Say whether a claim that is not suspended keeps it open."""
+        return any(not claim.suspended for claim in self.claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Outcome:
 
 
 SavePrior = Callable[[Mapping[Key, State]], None]
-"""Makes what was saved of objects durable; called before the first write that closes them."""
+"""Makes durable what objects were; called before the first write that closes or removes them."""
 
 
 @dataclass(slots=True)
@@ -85,11 +85,16 @@ def converge(handler: Handler, items: Iterable[Item], save_prior: SavePrior) -> 
     work = {item.key: _Work(item) for item in items}
     try:
         _observe(handler, work.values())
-        _save_priors(handler, work.values(), save_prior)
+        remembered = _remember(handler, work.values())
         for _ in range(ROUNDS):
             changing = _planned(handler, work.values())
             if not changing:
                 break
+            # Only what is going to be closed is saved: an object that is left as it is may yet
+            # become another one, and what it was now would be given to that.
+            keys = [one.item.key for one in changing if one.item.key in remembered]
+            if keys:
+                save_prior({key: remembered.pop(key) for key in keys})
             _apply(handler, changing)
             _observe(handler, changing)
         else:
@@ -110,6 +115,7 @@ def dry_run(
     work = {item.key: _Work(item) for item in items}
     try:
         _observe(handler, work.values())
+        _remember(handler, work.values())
         for one in work.values():
             _plan(handler, one)
     except (Unavailable, Unknown) as fault:
@@ -145,10 +151,11 @@ def _observe(handler: Handler, work: Iterable[_Work]) -> None:
             one.state = found
 
 
-def _save_priors(handler: Handler, work: Iterable[_Work], save_prior: SavePrior) -> None:
-    saved: dict[Key, State] = {}
+def _remember(handler: Handler, work: Iterable[_Work]) -> dict[Key, State]:
+    """Ask what has to be given back of objects that no claim keeps open, where it is not known."""
+    found: dict[Key, State] = {}
     for one in work:
-        if one.over or one.state is None or one.item.prior is not None or not one.item.closing:
+        if one.over or one.state is None or one.item.prior is not None or one.item.open:
             continue
         try:
             prior = handler.prior(one.item.key, one.state)
@@ -159,13 +166,9 @@ def _save_priors(handler: Handler, work: Iterable[_Work], save_prior: SavePrior)
             _end(one, _unexpected("prior", handler))
             continue
         if prior is not None:
-            saved[one.item.key] = prior
-            item = one.item
-            one.item = Item(
-                item.key, item.claims, prior, item.generation, item.attempts, item.waiting_since
-            )
-    if saved:
-        save_prior(saved)
+            found[one.item.key] = prior
+            one.item = replace(one.item, prior=prior)
+    return found
 
 
 def _plan(handler: Handler, one: _Work) -> None:

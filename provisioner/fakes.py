@@ -39,17 +39,28 @@ HOSTILE = (
 
 
 class FakeHost:
-    """A host whose directories are only remembered. directories: what there is, by path."""
+    """A host whose directories are only remembered, and where all is mounted.
+
+    directories: what there is, by path.
+    """
 
     def __init__(self) -> None:
         self.directories: dict[Path, DirectoryState] = {}
 
-    def observe(self, root: Path, path: str) -> DirectoryState:
+    def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState:
         """Say what is at a path."""
         return self.directories.get(root / path, DirectoryState(False))
 
     def make(
-        self, root: Path, path: str, *, uid: int, gid: int, mode: int, skeleton: Path | None
+        self,
+        root: Path,
+        path: str,
+        *,
+        uid: int,
+        gid: int,
+        mode: int,
+        skeleton: Path | None,
+        mounted: bool = False,
     ) -> None:
         """Remember a new directory; one that is there is a Conflict."""
         if root / path in self.directories:
@@ -68,7 +79,7 @@ class FakeHost:
         """Remember another ACL."""
         self._change(root / path, acl=acl)
 
-    def children(self, root: Path) -> Sequence[str]:
+    def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]:
         """List what is remembered right below the root."""
         return sorted(path.name for path in self.directories if path.parent == root)
 
@@ -151,7 +162,7 @@ class Ledger:
         """Converge everything; what was saved is dropped once an open object has converged."""
         outcomes = {one.item.key: one for one in converge(handler, self.items, self._save)}
         for key, outcome in outcomes.items():
-            if outcome.fault is None and not outcome.item.closing:
+            if outcome.fault is None and outcome.item.open:
                 self.priors.pop(key, None)
         return outcomes
 

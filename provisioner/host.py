@@ -1,8 +1,9 @@
 """What is done to directories on a host: a few fixed verbs, by directory file descriptors.
 
 Promises: every component below `root` is opened without following a link, so a path that a hostile
-user has prepared leads nowhere else; a new directory appears whole or not at all; nothing is ever
-removed but a hidden directory that an interrupted `make` left. Leaves out: deciding (`handlers`).
+user has prepared leads nowhere else; a new directory appears whole or not at all, and what is
+missing above it belongs to root; nothing is ever removed but a hidden directory that an interrupted
+`make` left. Leaves out: deciding (`handlers`).
 Source of the ACL's binary form: linux/posix_acl_xattr.h.
 """
 
@@ -35,14 +36,14 @@ def build(argument: str) -> RealHost:
 class RealHost:
     """This host."""
 
-    def observe(self, root: Path, path: str) -> DirectoryState:
+    def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState:
         """Look at what is at a path, following no link.
 
         Raises Conflict where a component on the way is a link or no directory.
         """
         parent, name = _split(path)
         try:
-            with _walk(root, parent) as directory:
+            with _walk(root, parent, mounted) as directory:
                 found = os.stat(name, dir_fd=directory, follow_symlinks=False)
                 if not stat.S_ISDIR(found.st_mode):
                     return DirectoryState(True, found.st_uid, found.st_gid, kind=_kind(found))
@@ -55,15 +56,27 @@ class RealHost:
             os.close(opened)
 
     def make(
-        self, root: Path, path: str, *, uid: int, gid: int, mode: int, skeleton: Path | None
+        self,
+        root: Path,
+        path: str,
+        *,
+        uid: int,
+        gid: int,
+        mode: int,
+        skeleton: Path | None,
+        mounted: bool = False,
     ) -> None:
         """Make a directory with a copy of the skeleton, whole or not at all.
 
         One that is there keeps every file: that is a Conflict, which a new look settles.
+        Directories above it that are missing are root's, mode 0755.
         """
         parent, name = _split(path)
+        if parent and not self.observe(root, parent, mounted=mounted).present:
+            with suppress(Conflict):  # what came to be meanwhile is looked at on the way
+                self.make(root, parent, uid=0, gid=0, mode=0o755, skeleton=None, mounted=mounted)
         hidden = f".{name}.provisioner-new"
-        with _walk(root, parent) as directory:
+        with _walk(root, parent, mounted) as directory:
             with suppress(FileNotFoundError):
                 os.close(_enter(directory, hidden, root, path))
                 _remove(directory, hidden)
@@ -113,9 +126,9 @@ class RealHost:
                     if encoded or error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
                         raise Permanent(f"{root / path}: ACL: {error.strerror}") from None
 
-    def children(self, root: Path) -> Sequence[str]:
+    def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]:
         """List the directories in the root, but hidden ones."""
-        with _walk(root, "") as directory, os.scandir(directory) as entries:
+        with _walk(root, "", mounted) as directory, os.scandir(directory) as entries:
             return sorted(
                 entry.name
                 for entry in entries
@@ -180,14 +193,23 @@ def _split(path: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _walk(root: Path, path: str) -> Iterator[int]:
-    """Open a directory below the root, a component at a time, following no link."""
+def _walk(root: Path, path: str, mounted: bool = False) -> Iterator[int]:
+    """Open a directory below the root, a component at a time, following no link.
+
+    mounted: raise Unavailable where the root that was opened is no mount point.
+    """
     try:
         current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         advice = f"mount or make {root}"
         raise Unavailable(f"{root}: {error.strerror}", advice=advice) from None
     try:
+        if mounted and not _is_mount(current):
+            raise Unavailable(
+                f"{root} is no mount point: its file system is not mounted",
+                advice=f"mount {root}, and work goes on by itself; where it is to be an ordinary "
+                "directory, take `mounted: true` out of the handler's settings",
+            )
         for part in [part for part in path.split("/") if part]:
             inner = _enter(current, part, root, path)
             os.close(current)
@@ -195,6 +217,21 @@ def _walk(root: Path, path: str) -> Iterator[int]:
         yield current
     finally:
         os.close(current)
+
+
+def _is_mount(opened: int) -> bool:
+    """Say whether an open directory is where a file system is mounted, be it by a bind mount."""
+    above = os.open("..", _OPEN, dir_fd=opened)
+    try:
+        return _mount(opened) != _mount(above)
+    finally:
+        os.close(above)
+
+
+def _mount(opened: int) -> str:
+    """Give the kernel's number of the mount that an open directory lies in."""
+    lines = Path(f"/proc/self/fdinfo/{opened}").read_text().splitlines()
+    return next(line for line in lines if line.startswith("mnt_id:"))
 
 
 def _enter(directory: int, name: str, root: Path, path: str) -> int:

@@ -168,7 +168,7 @@ class Lane:
     def _reading(self, outcome: Outcome, now: float) -> agenda.Reading:
         item, fault = outcome.item, outcome.fault
         if fault is None:
-            opened = item.prior is not None and bool(item.claims) and not item.closing
+            opened = item.prior is not None and item.open
             return agenda.Reading(
                 item.key, item.generation, True, outcome.state, None, 0, None, None, opened
             )

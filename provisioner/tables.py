@@ -135,7 +135,7 @@ objects = Table(
     Column("error", JSON(none_as_null=True)),
     Column("state", JSON(none_as_null=True), doc="as last read"),
     Column("observed", Float),
-    Column("prior", JSON(none_as_null=True), doc="saved before a suspension closed it"),
+    Column("prior", JSON(none_as_null=True), doc="saved before it was closed, to be given back"),
     Index("objects_due", "lane", "due"),
 )
 

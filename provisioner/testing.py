@@ -71,6 +71,9 @@ class HandlerContract:
     reads_only: bool = False
     """Whether the handler only looks: then `prepare` must make what the parameters speak of."""
 
+    removes: bool = False
+    """Whether what nobody claims is taken out, where others leave it, closed."""
+
     lists: bool = True
     """Whether `inventory` finds the objects."""
 
@@ -102,7 +105,7 @@ class HandlerContract:
         raise NotImplementedError
 
     def rearrange(self) -> None:
-        """Change by hand what no parameter speaks of and a suspension has to give back.
+        """Change by hand what no parameter speaks of and has to be given back when it opens again.
 
         Called after `params` were made so; does nothing where there is no such thing.
         """
@@ -360,14 +363,41 @@ class HandlerContract:
             ledger.claims
         )
 
-    def test_what_nobody_claims_any_more_can_be_claimed_again(self) -> None:
+    def test_what_nobody_claims_is_left_or_taken_out_as_the_handler_says(self) -> None:
         handler, ledger = self._made()
-        before = self._states(ledger)
+        ledger.withdraw()
+        left = _converged(ledger.run(handler)).values()
+        assert {state["present"] for state in left} == {not self.removes}
+        _converged(ledger.run(watched(self.handler(), _never)))
+
+    def test_what_is_withdrawn_and_claimed_again_is_as_it_was(self) -> None:
+        handler, ledger, before = self._lived_in()
         ledger.withdraw()
         _converged(ledger.run(handler))
-        _converged(ledger.run(watched(self.handler(), _never)))
-        _converged(ledger.claim(handler, self.params).run(handler))
+        _converged(ledger.claim(handler, self.params).run(self.handler()))
         assert self._states(ledger) == before
+
+    def test_what_is_withdrawn_and_claimed_again_while_suspended_opens_as_it_was(self) -> None:
+        handler, ledger, before = self._lived_in()
+        ledger.withdraw()
+        _converged(ledger.run(handler))
+        ledger.claim(handler, self.params).suspend()
+        _converged(ledger.run(handler))
+        ledger.suspend(False)
+        _converged(ledger.run(self.handler()))
+        assert self._states(ledger) == before
+
+    def test_killed_while_withdrawing_it_can_still_be_claimed_as_it_was(self) -> None:
+        for survived in range(100):
+            self._fresh(f"withdrawing-{survived}")
+            handler, ledger, before = self._lived_in()
+            ledger.withdraw()
+            killed = self._killed(ledger, survived)
+            _converged(ledger.claim(handler, self.params).run(handler))
+            assert self._states(ledger) == before
+            if not killed:
+                return
+        raise AssertionError("withdrawing writes a hundred times")
 
     # The rest.
 
@@ -426,6 +456,13 @@ class HandlerContract:
         ledger = Ledger().claim(handler, self.params)
         _converged(ledger.run(handler))
         return handler, ledger
+
+    def _lived_in(self) -> tuple[Handler, Ledger, dict[Key, State]]:
+        """Make what `params` speak of, and change what has to come back when it is not removed."""
+        handler, ledger = self._made()
+        if not self.removes:
+            self.rearrange()
+        return handler, ledger, self._states(ledger)
 
     def _states(self, ledger: Ledger) -> dict[Key, State]:
         seen = self.handler().observe(list(ledger.claims))

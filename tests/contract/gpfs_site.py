@@ -102,7 +102,7 @@ class Ledger:
         items = [Item(k, tuple(self.claims[k].values()), self.priors.get(k)) for k in chosen]
         outcomes = {o.item.key: o for o in converge(self.handler, items, self.priors.update)}
         for key, outcome in outcomes.items():
-            if outcome.fault is None and not outcome.item.closing:
+            if outcome.fault is None and outcome.item.open:
                 self.priors.pop(key, None)
         return outcomes
 

@@ -98,14 +98,6 @@ def test_suspending_sets_one_bit_and_resuming_takes_it_back(ad: Backend) -> None
     assert state_of(bring(handler, {"name": name}, prior=before))["control"] == never_expires
 
 
-def test_an_account_that_was_closed_before_stays_closed(ad: Backend) -> None:
-    handler, name = managed(ad), ad.name("jdoe")
-    bring(handler, {"name": name})
-    resumed = bring(handler, {"name": name}, suspended=True, prior={"enabled": False})
-    resumed = bring(handler, {"name": name}, prior={"enabled": False})
-    assert state_of(resumed)["enabled"] is False
-
-
 def test_an_account_left_without_password_is_finished(ad: Backend) -> None:
     name = ad.name("jdoe")
     handler = managed(ad)

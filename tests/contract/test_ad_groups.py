@@ -197,10 +197,39 @@ def test_a_hostile_or_protected_name_is_refused(directory: Backend) -> None:
         handler.claims({"group": "wheel"})
 
 
+def test_the_inventory_lists_groups_and_members_as_they_are_observed(
+    directory: Backend, members: list[dict[str, Any]]
+) -> None:
+    handler, empty = handler_of(directory), directory.name("empty")
+    bring(handler, *members[:2], {"group": empty})
+    listed = dict(handler.inventory())
+    keys = [key for one in [*members[:2], {"group": empty}] for key in handler.claims(one)]
+    assert set(listed) == {*keys, f"g/group/{members[0]['group']}"}
+    assert handler.observe(list(listed)) == listed
+
+
+def test_the_inventory_leaves_out_what_no_request_could_name(directory: Backend) -> None:
+    handler, group = handler_of(directory), directory.name("cf3")
+    dn = str(state_of(bring(handler, {"group": group})[0])["dn"])
+    nested = str(state_of(bring(handler, {"group": directory.name("inner")})[0])["dn"])
+    strange = directory.user(directory.name("j doe"))
+    directory.directory().modify(dn, [("add", "member", [nested, strange])])
+    named = {"sAMAccountName": directory.name("a b")} if directory.kind == "ad" else {}
+    directory.directory().add(
+        f"CN={directory.name('a b')},OU=groups,{directory.base}",
+        {"objectClass": ["top", "group"], **named},
+    )
+    keys = {f"g/group/{group}", f"g/group/{directory.name('inner')}"}
+    assert {key for key, _ in handler.inventory()} == keys
+
+
 def test_a_plain_directory_keeps_names_as_members(plain: Backend) -> None:
     handler = handler_of(plain, "rfc2307")
     assert state_of(bring(handler, {"group": "p1", "description": "d"})[0])["gid"] == 10_000
     assert state_of(bring(handler, {"group": "p1", "user": "jdoe"})[0])["present"] is True
+    listed = dict(handler.inventory())
+    assert set(listed) == {"g/group/p1", "g/member/p1/jdoe"}
+    assert handler.observe(list(listed)) == listed
     gone = bring(handler, {"group": "p1", "user": "jdoe"}, suspended=True)
     assert state_of(gone[0])["present"] is False
 
@@ -219,6 +248,7 @@ def test_a_group_of_three_thousand_is_read_in_ranges(active: Backend) -> None:
     assert done[0].changed == (f"add {user} to {group}",)
     assert isinstance(handler, ad_group.AdGroup)
     assert len(handler.members(dn)) == 3001
+    assert f"g/member/{group}/{user}" in dict(handler.inventory())
     first = plain.read(dn, ["member;range=0-1499"])
     assert first is not None
     assert first.ranged("member")[1] == 1500

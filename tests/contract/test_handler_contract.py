@@ -25,7 +25,7 @@ TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
 class TestHomesOfAnEmulatedHost(HandlerContract):
-    params = {"name": "jdoe", "uid": 20001, "gid": 20001, "mode": "0700"}
+    params = {"name": "jdoe", "uid": 20001, "gid": 20001}
     other_params = {"name": "jdoe", "uid": 20001, "gid": 20002, "mode": "0750"}
     more_params = [{"name": name, "uid": 20003, "gid": 20003} for name in ("asmith", "a.b-c")]
     bad_params = [
@@ -57,6 +57,9 @@ class TestHomesOfAnEmulatedHost(HandlerContract):
     def below(self, root: Path) -> Handler:
         built = site(self.instance, host=self.host, templates=TEMPLATES)
         return home_directory.build(built, {"root": str(root), "acl": "g:4711:r-x"})
+
+    def rearrange(self) -> None:
+        self.host.set_mode(self.root, "jdoe", mode=0o2750)
 
     def disturb(self) -> None:
         self.host.set_mode(self.root, "jdoe", mode=0o755)
@@ -100,7 +103,7 @@ class TestASitesOwnProgram(HandlerContract):
         (self.base / "page-jdoe.json").unlink()
 
 
-class TestAGate(HandlerContract):
+class TestAGateOfUsers(HandlerContract):
     params = {"user": "jdoe"}
     other_params = {"user": "jdoe", "uid": 10_000}
     more_params = [{"user": "asmith", "uid": 10_001}, {"group": "cf3", "gid": 20_000}]
@@ -109,6 +112,7 @@ class TestAGate(HandlerContract):
         ("user", {}),
         ("user", {"user": "jdoe", "group": "cf3"}),
         ("uid", {"user": "jdoe", "uid": "ten"}),
+        ("gid", {"user": "jdoe", "gid": 100}),
         ("name", {"name": "jdoe"}),
     ]
     names = ["user"]
@@ -140,8 +144,27 @@ class TestAGate(HandlerContract):
         )
 
 
+class TestAGateOfGroups(TestAGateOfUsers):
+    params = {"group": "cf3"}
+    other_params = {"group": "cf3", "gid": 20_000}
+    more_params = [{"user": "asmith", "uid": 10_001}, {"user": "jdoe"}]
+    absent_params = {"group": "nobody-here"}
+    bad_params = [
+        ("user", {"user": "jdoe", "group": "cf3"}),
+        ("gid", {"group": "cf3", "gid": "ten"}),
+        ("uid", {"group": "cf3", "uid": 10_000}),
+    ]
+    names = ["group"]
+    late = ["gid"]
+
+    def disturb(self) -> None:
+        self.ad.directory().modify(
+            f"CN=cf3,OU=groups,{self.ad.base}", [("replace", "gidNumber", [])]
+        )
+
+
 class TestFilesets(HandlerContract):
-    params = {"fileset": "cf3", "quota": "5TiB", "files": 20000, "uid": 2001, "gid": 3001}
+    params = {"fileset": "cf3", "quota": "5TiB", "files": 20000, "gid": 3001}
     other_params = {**params, "quota": "6TiB", "gid": 3002}
     more_params = [{"fileset": name, "quota": "1GiB", "acl": "project"} for name in ("a", "b.c")]
     bad_params = [
@@ -171,6 +194,10 @@ class TestFilesets(HandlerContract):
         built = site(self.instance, templates=TEMPLATES)
         paths = {"mm_path": str(commands), "tools": str(commands)}
         return gpfs_fileset.build(built, {"filesystem": "fs1", "acl": "project", **paths})
+
+    def rearrange(self) -> None:
+        chown = [str(self.bin / "chown"), "-h", "2001:3001", str(self.mount / "cf3")]
+        assert not run(chown).returncode
 
     def disturb(self) -> None:
         assert not run([str(self.bin / "mmsetquota"), "fs1:cf3", "--block", "1G:1G"]).returncode

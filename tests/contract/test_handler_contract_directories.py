@@ -111,7 +111,7 @@ class TestProxiesInAdLds(_OfADirectory):
     late = ["sid", "uid", "gid", "home", "shell"]
 
     def speak(self, name: str, named: Any) -> None:
-        self.params = {"name": name, "sid": SID, "home": f"/home/{name}", "shell": "/bin/bash"}
+        self.params = {"name": name, "sid": SID, "home": f"/home/{name}"}
         self.other_params = {**self.params, "shell": "/bin/zsh"}
         self.more_params = [
             {"name": named(one), "sid": f"{SID}{number}"}
@@ -128,6 +128,9 @@ class TestProxiesInAdLds(_OfADirectory):
     def over(self, backend: Backend) -> Handler:
         settings = backend.settings(ids=backend.ids())
         return adlds_account.build(backend.site(self.instance), settings)
+
+    def rearrange(self) -> None:
+        self.set_by_hand("loginShell", "/bin/zsh")
 
     def disturb(self) -> None:
         self.set_by_hand("loginShell", "/bin/sh")
@@ -177,7 +180,7 @@ class TestMembers(TestGroups):
 
     names = ["group", "user"]
     late = []
-    lists = False
+    removes = True
     varying = ["group_dn", "value"]
 
     def speak(self, name: str, named: Any) -> None:

@@ -68,6 +68,7 @@ class TestAccounts(_OfSlurm):
 
 class TestAssociations(_OfSlurm):
     names = ["account", "user"]
+    removes = True
 
     def speak(self) -> None:
         self.where = f"cluster={self.cluster.settings['cluster']}"

@@ -6,7 +6,8 @@ import errno
 import os
 import stat
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 
 from handlers.home_directory import HomeDirectory, build
 from provisioner.contract import (
+    Change,
+    Claim,
     ConfigError,
     Conflict,
     Fault,
@@ -22,10 +25,12 @@ from provisioner.contract import (
     Key,
     Level,
     Permanent,
+    State,
     Transient,
     Unavailable,
 )
 from provisioner.converge import Outcome
+from provisioner.fakes import Interrupted, watched
 from provisioner.host import RealHost
 from provisioner.testing import Ledger, site
 from tests.unit.acls import AS_ROOT, getfacl
@@ -35,6 +40,7 @@ pytestmark = AS_ROOT
 TEMPLATES = Path(__file__).parents[2] / "templates"
 JDOE = {"name": "jdoe", "uid": 20001, "gid": 20002}
 KEY = "homes/home/jdoe"
+ABSENT: State = {"present": False, "path": "/home/jdoe"}
 
 
 @pytest.fixture
@@ -65,18 +71,39 @@ def fault_of(handler: HomeDirectory, **params: object) -> Fault | None:
     return Ledger().claim(handler, {**JDOE, **params}).run(handler)[KEY].fault
 
 
+def claims(handler: HomeDirectory) -> Sequence[Claim]:
+    return Ledger().claim(handler, JDOE).claims[KEY]
+
+
 def seen(path: Path) -> tuple[int, int, int]:
     found = path.lstat()
     return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
 
 
-def as_user(uid: int, gid: int, look: Path) -> bool:
-    """Say whether somebody else may list a directory."""
-    argv = ["ls", "-A", str(look)]
+def by_user(uid: int, gid: int, *argv: str) -> bool:
+    """Say whether somebody else may do something."""
     done = subprocess.run(
         argv, user=uid, group=gid, extra_groups=[], capture_output=True, check=False
     )
     return done.returncode == 0
+
+
+def as_user(uid: int, gid: int, look: Path) -> bool:
+    """Say whether somebody else may list a directory."""
+    return by_user(uid, gid, "ls", "-A", str(look))
+
+
+def killed_after(writes: int, ledger: Ledger, handler: HomeDirectory) -> None:
+    """Converge, and be killed before the write after some; to the end where there are fewer."""
+    left = [writes]
+
+    def count(_: Sequence[Change]) -> None:
+        if not left[0]:
+            raise Interrupted
+        left[0] -= 1
+
+    with suppress(Interrupted):
+        ledger.run(watched(handler, count))
 
 
 @pytest.fixture
@@ -170,10 +197,16 @@ def test_homes_may_lie_in_directories_below_the_root(root: Path) -> None:
     assert seen(root / "j" / "jdoe") == (20001, 20002, 0o700)
 
 
-def test_a_directory_above_that_is_not_there_is_named(root: Path) -> None:
-    fault = fault_of(homes(root, path="{{ name[0] }}/{{ name }}"))
-    assert isinstance(fault, Permanent)
-    assert f"{root}/j/jdoe" in fault.message
+def test_directories_above_that_are_missing_are_made_and_belong_to_root(root: Path) -> None:
+    people = [{**JDOE, "name": name} for name in ("jdoe", "john", "asmith")]
+    previous = os.umask(0o077)
+    try:
+        bring(homes(root, path="people/{{ name[0] }}/{{ name }}"), *people)
+    finally:
+        os.umask(previous)
+    above = [root / "people", root / "people" / "a", root / "people" / "j"]
+    assert {seen(path) for path in above} == {(0, 0, 0o755)}
+    assert sorted(path.name for path in root.glob("people/?/*")) == ["asmith", "jdoe", "john"]
 
 
 def test_a_link_on_the_way_is_a_conflict(root: Path) -> None:
@@ -194,7 +227,7 @@ def test_suspending_closes_and_resuming_restores(passable: Path) -> None:
     assert as_user(20001, 20002, home)
     ledger.suspend()
     assert faults(ledger.run(handler)) == {}
-    assert seen(home) == (20001, 20002, 0o000)
+    assert seen(home) == (0, 20002, 0o000)
     assert not as_user(20001, 20002, home)
     ledger.suspend(False)
     assert faults(ledger.run(handler)) == {}
@@ -218,8 +251,37 @@ def test_what_nobody_claims_is_closed_and_kept(root: Path) -> None:
     (root / "jdoe" / "thesis").write_text("years of work")
     ledger.withdraw()
     assert faults(ledger.run(handler)) == {}
-    assert seen(root / "jdoe") == (20001, 20002, 0o000)
+    assert seen(root / "jdoe") == (0, 20002, 0o000)
     assert (root / "jdoe" / "thesis").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_once_closing_has_begun_the_user_cannot_open_it_again(passable: Path, writes: int) -> None:
+    home, handler = passable / "jdoe", homes(passable)
+    ledger = bring(handler, JDOE)
+    ledger.suspend()
+    killed_after(writes, ledger, handler)
+    assert by_user(20001, 20002, "chmod", "0777", str(home)) is (writes == 0)
+    assert faults(ledger.run(handler)) == {}
+    assert seen(home) == (0, 20002, 0o000)
+
+
+@pytest.mark.parametrize("writes", range(4))
+@pytest.mark.parametrize("change", ["closing", "opening"])
+def test_at_no_moment_somebody_else_may_enter(passable: Path, change: str, writes: int) -> None:
+    home, handler = passable / "jdoe", homes(passable, mode="0750", acl="g:4711:r-x")
+    ledger = bring(handler, JDOE)
+    ledger.suspend()
+    if change == "opening":
+        assert faults(ledger.run(handler)) == {}
+        ledger.suspend(False)
+    killed_after(writes, ledger, handler)
+    strangers = {"a user": 20009, "of another group": 4712, "of root's group": 0}
+    assert [who for who, gid in strangers.items() if as_user(20009, gid, home)] == []
+    assert faults(ledger.run(handler)) == {}
+    friends = {"the user": (20001, 20002), "of the group": (20009, 20002), "ACL": (20009, 4711)}
+    let_in = [who for who, (uid, gid) in friends.items() if as_user(uid, gid, home)]
+    assert let_in == (list(friends) if change == "opening" else [])
 
 
 def test_a_home_that_was_withdrawn_and_then_suspended_opens_again(root: Path) -> None:
@@ -231,7 +293,50 @@ def test_a_home_that_was_withdrawn_and_then_suspended_opens_again(root: Path) ->
     assert faults(ledger.run(handler)) == {}
     ledger.suspend(False)
     assert faults(ledger.run(handler)) == {}
-    assert seen(root / "jdoe")[2] == 0o700
+    assert seen(root / "jdoe") == (20001, 20002, 0o700)
+
+
+def test_a_closed_home_opens_to_nobody_but_whom_it_belonged_to(root: Path) -> None:
+    handler = homes(root)
+    ledger = bring(handler, JDOE)
+    ledger.withdraw()
+    ledger.run(handler)
+    (outcome,) = ledger.claim(handler, {**JDOE, "uid": 20009}).run(handler).values()
+    assert isinstance(outcome.fault, Conflict)
+    assert "belongs to 20001" in outcome.fault.message
+    assert seen(root / "jdoe") == (0, 20002, 0o000)
+
+
+def test_another_persons_new_home_gets_nothing_of_the_old_one(root: Path) -> None:
+    handler = homes(root)
+    ledger = bring(handler, JDOE)
+    (root / "jdoe").chmod(0o777)
+    ledger.withdraw()
+    ledger.run(handler)
+    (root / "jdoe").rename(root / "archived")
+    ledger.claim(handler, {**JDOE, "uid": 20009})
+    assert faults(ledger.run(handler)) == {}
+    assert seen(root / "jdoe") == (20009, 20002, 0o700)
+
+
+@pytest.mark.parametrize("uid", [0, 20009])
+def test_a_suspension_closes_no_directory_of_others(root: Path, uid: int) -> None:
+    (root / "jdoe").mkdir(mode=0o755)
+    os.chown(root / "jdoe", uid, 100)
+    handler = homes(root)
+    ledger = Ledger().claim(handler, JDOE)
+    ledger.suspend()
+    assert isinstance(ledger.run(handler)[KEY].fault, Conflict)
+    assert seen(root / "jdoe") == (uid, 100, 0o755)
+
+
+def test_what_is_of_the_system_is_left_when_nobody_claims_it(root: Path) -> None:
+    (root / "jdoe").mkdir(mode=0o755)
+    handler = homes(root)
+    ledger = Ledger().claim(handler, JDOE)
+    ledger.withdraw()
+    assert faults(ledger.run(handler)) == {}
+    assert seen(root / "jdoe") == (0, 0, 0o755)
 
 
 def test_a_site_may_close_by_another_mode(root: Path) -> None:
@@ -239,7 +344,16 @@ def test_a_site_may_close_by_another_mode(root: Path) -> None:
     ledger = bring(handler, JDOE)
     ledger.suspend()
     ledger.run(handler)
-    assert seen(root / "jdoe")[2] == 0o500
+    assert seen(root / "jdoe") == (0, 20002, 0o500)
+
+
+@pytest.mark.parametrize("mode", ["0050", "0005", "0711", "1700"])
+def test_a_mode_that_closes_nothing_is_refused_when_the_handler_is_built(
+    root: Path, mode: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        homes(root, closed_mode=mode)
+    assert "closed_mode" in raised.value.message
 
 
 # ACLs.
@@ -316,6 +430,27 @@ def test_a_wrong_id_is_answered_in_words_for_a_person(root: Path) -> None:
 
 def test_a_root_that_is_not_mounted_is_unavailable(tmp_path: Path) -> None:
     assert isinstance(fault_of(homes(tmp_path / "nowhere")), Unavailable)
+
+
+def test_nothing_is_made_below_a_root_that_has_to_be_mounted_and_is_not(root: Path) -> None:
+    handler = homes(root, mounted=True, path="{{ name[0] }}/{{ name }}")
+    fault = fault_of(handler)
+    assert isinstance(fault, Unavailable)
+    assert str(root) in fault.message and f"mount {root}" in fault.advice
+    with pytest.raises(Unavailable):
+        handler.apply(handler.plan(KEY, handler.merge(KEY, claims(handler), None), ABSENT))
+    assert list(root.iterdir()) == []
+
+
+def test_the_doctor_minds_a_root_that_has_to_be_mounted_and_is_not(root: Path) -> None:
+    (finding,) = homes(root, mounted=True).check()
+    assert (finding.level, finding.advice.startswith(f"mount {root}")) == (Level.ERROR, True)
+
+
+def test_a_root_that_is_mounted_is_looked_into() -> None:
+    mounted = homes(Path("/proc"), mounted=True)
+    assert not isinstance(mounted.observe([KEY])[KEY], Fault)
+    assert [finding.level for finding in mounted.check()] == [Level.OK]
 
 
 @pytest.mark.parametrize(

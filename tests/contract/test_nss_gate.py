@@ -15,6 +15,7 @@ from provisioner.contract import (
     Conflict,
     Fault,
     InvalidRequest,
+    KnownAfter,
     Level,
     NotReady,
     Permanent,
@@ -89,6 +90,33 @@ def test_another_number_behind_the_name_is_a_conflict(
     account(ad, "jdoe", 20001)
     group(ad, "cf3", 30003)
     assert isinstance(fault_of(gate, params), Conflict)
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"user": "jdoe", "gid": 30003}, "gid"),
+        ({"user": "jdoe", "uid": 20001, "gid": 100}, "gid"),
+        ({"group": "cf3", "uid": 20001}, "uid"),
+        ({"group": "cf3", "uid": 20001, "gid": 30003}, "uid"),
+        ({"group": "cf3", "uid": KnownAfter("account")}, "uid"),
+        ({"user": "jdoe", "uid": -1}, "uid"),
+        ({"group": "cf3", "gid": 2**32 - 1}, "gid"),
+    ],
+)
+def test_a_number_that_says_nothing_of_the_name_is_refused(
+    gate: NssGate, params: Params, field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        gate.claims(params)
+    assert raised.value.field == field
+
+
+def test_a_groups_number_may_come_from_an_earlier_step(gate: NssGate) -> None:
+    late = KnownAfter("group")
+    assert gate.claims({"group": "cf3", "gid": late}) == {
+        "names/group/cf3": {"present": True, "id": late}
+    }
 
 
 def test_a_user_is_no_group_and_a_group_no_user(ad: Backend, gate: NssGate) -> None:

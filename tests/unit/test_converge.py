@@ -63,7 +63,8 @@ def test_what_is_as_wanted_is_read_once_and_not_again_with_the_rest() -> None:
 
 def test_an_object_without_claims_goes() -> None:
     shelf = Shelf({"a": jar()})
-    assert run(shelf, Item("a", ()))["a"].changed == ("remove a",)
+    [outcome] = converge(shelf, [Item("a", ())], Saved(shelf))
+    assert outcome.changed == ("remove a",)
     assert shelf.rows == {}
 
 
@@ -82,7 +83,8 @@ def test_nothing_due_asks_nothing() -> None:
 
 def test_phases_come_in_order_and_each_group_in_one_call() -> None:
     shelf = Shelf({"old": jar(), "open": jar(closed=True)})
-    run(shelf, Item("old", ()), item("a"), item("open"), item("b", "tea"), item("c"))
+    items = [Item("old", ()), item("a"), item("open"), item("b", "tea"), item("c")]
+    converge(shelf, items, Saved(shelf))
     assert shelf.calls == [
         ("make", ["a", "b", "c"]),
         ("label", ["a", "c"]),
@@ -242,7 +244,7 @@ def test_a_handler_that_cannot_look_fails_every_object_and_not_the_service() -> 
     assert faults(outcomes) == {"a": "Permanent", "b": "Permanent"}
 
 
-# What is saved before a suspension closes something.
+# What is saved before something is closed.
 
 
 class Saved(dict[Key, State]):
@@ -266,16 +268,30 @@ def test_what_a_closed_object_was_is_saved_before_the_first_write() -> None:
     assert shelf.rows["a"] == jar(closed=True)
 
 
+def test_what_an_object_was_that_nobody_claims_any_more_is_saved_too() -> None:
+    shelf = Shelf({"a": jar()})
+    saved = Saved(shelf)
+    converge(shelf, [Item("a", ())], saved)
+    assert (saved, saved.calls_before) == ({"a": {"label": "jam"}}, [0])
+
+
+def test_nothing_is_saved_of_what_could_not_be_closed() -> None:
+    shelf = Shelf({"a": jar()})
+    shelf.no_plan["a"] = Conflict("somebody else's")
+    assert faults(run(shelf, item("a", suspended=True))) == {"a": "Conflict"}
+
+
 @pytest.mark.parametrize(
     ("one", "rows"),
     [
         (item("a"), {"a": jar("tea")}),
         (item("a", suspended=True), {}),
-        (Item("a", ()), {"a": jar()}),
+        (item("a", suspended=True), {"a": jar(closed=True)}),
+        (Item("a", ()), {}),
         (Item("a", item("a", suspended=True).claims, {"label": "jam"}), {"a": jar(closed=True)}),
         (Item("a", (*item("a").claims, *item("a", suspended=True).claims)), {"a": jar()}),
     ],
-    ids=["open", "absent", "without claims", "saved before", "open to another"],
+    ids=["open", "absent", "closed already", "gone already", "saved before", "open to another"],
 )
 def test_nothing_is_saved_of_what_is_not_closed_now(one: Item, rows: Rows) -> None:
     assert run(Shelf(rows), one)["a"].fault is None

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
@@ -15,7 +16,15 @@ from tests.unit.acls import AS_ROOT, getfacl
 
 pytestmark = AS_ROOT
 
-OWNER = {"uid": 20001, "gid": 20002}
+
+class Owner(TypedDict):
+    """To whom a directory is given."""
+
+    uid: int
+    gid: int
+
+
+OWNER: Owner = {"uid": 20001, "gid": 20002}
 
 
 @pytest.fixture
@@ -254,6 +263,50 @@ def test_a_home_appears_whole_or_not_at_all(
     host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
     assert [path.name for path in root.iterdir()] == ["jdoe"]
     assert len(list((root / "jdoe").rglob("*"))) == len(list(skeleton.rglob("*")))
+
+
+@pytest.mark.parametrize("calls", range(3))
+def test_a_directory_above_that_is_missing_is_roots_and_appears_whole_too(
+    host: RealHost, root: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        dies_after(calls, patched)
+        host.make(root, "people/j/jdoe", **OWNER, mode=0o700, skeleton=None)
+    host.make(root, "people/j/jdoe", **OWNER, mode=0o700, skeleton=None)
+    seen = {str(p.relative_to(root)): (*owner_of(p), mode_of(p)) for p in root.rglob("*")}
+    assert seen == {
+        "people": (0, 0, 0o755), "people/j": (0, 0, 0o755), "people/j/jdoe": (20001, 20002, 0o700),
+    }  # fmt: skip
+
+
+def test_directories_above_that_are_there_stay_as_they_are(host: RealHost, root: Path) -> None:
+    (root / "j").mkdir(mode=0o711)
+    os.chown(root / "j", 20005, 20006)
+    host.make(root, "j/jdoe", **OWNER, mode=0o700, skeleton=None)
+    assert (*owner_of(root / "j"), mode_of(root / "j")) == (20005, 20006, 0o711)
+
+
+MOUNTED: dict[str, Callable[[RealHost, Path], object]] = {
+    "observe": lambda host, root: host.observe(root, "jdoe", mounted=True),
+    "make": lambda host, root: host.make(
+        root, "j/jdoe", **OWNER, mode=0o700, skeleton=None, mounted=True
+    ),
+    "children": lambda host, root: host.children(root, mounted=True),
+}
+
+
+@pytest.mark.parametrize("verb", MOUNTED)
+def test_a_root_that_has_to_be_mounted_and_is_not_is_away(
+    host: RealHost, root: Path, verb: str
+) -> None:
+    with pytest.raises(Unavailable) as raised:
+        MOUNTED[verb](host, root)
+    assert raised.value.advice.startswith(f"mount {root}")
+    assert list(root.iterdir()) == []
+
+
+def test_a_mount_point_is_one(host: RealHost) -> None:
+    assert host.children(Path("/proc"), mounted=True)
 
 
 def test_a_directory_that_is_there_keeps_every_file(host: RealHost, root: Path) -> None:
