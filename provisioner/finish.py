@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from provisioner import journal, receipts, records, results
+from provisioner import audit, journal, receipts, records, results
 from provisioner.spool import Rejected, Spool
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Finisher:
         }
         with self._journal.transaction() as conn:
             records.insert_requests(conn, [row])
-            records.note(conn, [(rejected.ulid, "refused", rejected.reason)], now)
+            audit.append(conn, [audit.asked(row, rejected.reason)], now)
             record = records.load(conn, [rejected.ulid])[rejected.ulid]
         log.warning("%s of %s: %s", rejected.name, rejected.writer, rejected.reason)
         text = results.render(result_of(record, ()))

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, journal, ledger, records, steps
+from provisioner import agenda, audit, journal, ledger, records, steps
 from provisioner.contract import Fault, InvalidRequest
 from provisioner.documents import InvalidDocument, Problem
 from provisioner.request import Request, parse_request
@@ -111,7 +111,8 @@ class Intake:
                 if candidate.problems or candidate.request is None:
                     admitted.outcomes[record.id] = "failed"
                     records.set_problems(conn, record.id, _plain(candidate.problems))
-                    records.end_requests(conn, {record.id: "failed"}, now)
+                    why = "; ".join(problem.message for problem in candidate.problems)
+                    records.end_requests(conn, {record.id: "failed"}, now, text=why)
                 else:
                     self._accept(conn, [candidate], admitted, now)
         return admitted
@@ -137,7 +138,7 @@ class Intake:
                 admitted.outcomes[candidate.claimed.ulid] = state
             rows.append(_row(candidate, state, problems, now))
         records.insert_requests(conn, rows)
-        records.note(conn, [(row["id"], row["state"], row["name"]) for row in rows], now)
+        audit.append(conn, [_told(*pair) for pair in zip(wave, rows, strict=True)], now)
         self._accept(conn, accepted, admitted, now)
 
     def _accept(
@@ -178,6 +179,7 @@ class Intake:
                 empty.append(ulid)
         records.insert_steps(conn, [{**row, "started": now} for row in step_rows])
         records.insert_step_objects(conn, object_rows)
+        audit.append(conn, steps.started(step_rows), now)
         steps.stamp(conn, [c.claimed.ulid for c in wave])
         # Steps without objects, and requests without steps, are over as soon as they begin.
         hollow = [c.claimed.ulid for c in provisions if any(not s.claims for s in c.planned)]
@@ -225,7 +227,7 @@ class Intake:
             effect = VERBS[request.action](conn, asked)
         except Fault as fault:
             records.set_problems(conn, claimed.ulid, _plain((problem_of(fault),)))
-            records.end_requests(conn, {claimed.ulid: "failed"}, now)
+            records.end_requests(conn, {claimed.ulid: "failed"}, now, text=fault.message)
             admitted.outcomes[claimed.ulid] = "failed"
             return None
         if effect.notes:
@@ -339,6 +341,12 @@ def _row(
         "ended": None if state in records.OPEN else now,
         "problems": _plain(problems),
     }
+
+
+def _told(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
+    """Tell that a request came, and what became of it."""
+    reason = candidate.request.reason if candidate.request else None
+    return audit.asked(row, row["name"], reason)
 
 
 def _plain(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 
+from provisioner import audit
 from provisioner.tables import IDS, chunks, events, lanes, objects, requests, step_objects, steps
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
@@ -100,9 +101,6 @@ _INSERT_STEPS = insert(steps)
 _INSERT_OBJECTS = insert(step_objects)
 
 
-_INSERT_EVENTS = insert(events)
-
-
 _END = (
     update(requests)
     .where(requests.c.id == bindparam("b_id"))
@@ -152,12 +150,20 @@ def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> 
         conn.execute(_INSERT_OBJECTS, list(rows))
 
 
-def end_requests(conn: Connection, outcomes: Mapping[str, str], now: float) -> None:
-    """Write the outcome of requests: id -> one of ENDED."""
+def end_requests(
+    conn: Connection,
+    outcomes: Mapping[str, str],
+    now: float,
+    *,
+    text: str = "",
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the outcome of requests: id -> one of ENDED. text, facts: for its event."""
     if outcomes:
         rows = [{"b_id": who, "b_state": is_, "b_now": now} for who, is_ in outcomes.items()]
         conn.execute(_END, rows)
-        note(conn, [(who, state, "") for who, state in outcomes.items()], now)
+        told = [audit.Event(who, state, text, None, facts) for who, state in outcomes.items()]
+        audit.append(conn, told, now)
 
 
 def set_state(conn: Connection, ids: Collection[str], old: Collection[str], new: str) -> list[str]:
@@ -183,11 +189,7 @@ def set_problems(
 
 def note(conn: Connection, rows: Sequence[tuple[str | None, str, str]], now: float) -> None:
     """Add events: (request, kind, text)."""
-    if rows:
-        conn.execute(
-            _INSERT_EVENTS,
-            [{"at": now, "request": who, "kind": kind, "text": text} for who, kind, text in rows],
-        )
+    audit.append(conn, [audit.Event(*row) for row in rows], now)
 
 
 def events_of(conn: Connection, request: str) -> list[tuple[float, str, str]]:

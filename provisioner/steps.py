@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
-from provisioner import agenda, ledger, records
+from provisioner import agenda, audit, ledger, records
 from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State
 from provisioner.routing import Step
 from provisioner.tables import chunks, objects, step_objects, steps
@@ -65,6 +65,15 @@ def rows_of(
                 _object_row(request, step.name, claim.key, claim.item, claim.claimant, state)
             )
     return step_rows, object_rows
+
+
+def started(step_rows: Sequence[Mapping[str, Any]]) -> list[audit.Event]:
+    """Tell which steps of each request are due from the start."""
+    names: dict[str, list[str]] = {}
+    for row in step_rows:
+        if row["state"] == "due":
+            names.setdefault(row["request"], []).append(row["name"])
+    return [audit.Event(request, "started", ", ".join(some)) for request, some in names.items()]
 
 
 def waits(step: Step) -> bool:
@@ -151,6 +160,7 @@ _AWAITING = select(
     step_objects.c.step,
     step_objects.c.key,
     step_objects.c.item,
+    step_objects.c.claimant,
     step_objects.c.generation,
     step_objects.c.changed,
 ).where(step_objects.c.key.in_(_IDS), step_objects.c.state == "due")
@@ -279,6 +289,12 @@ def _set(
     conn.execute(
         update(steps).where(steps.c.request == request, steps.c.name == name).values(**values)
     )
+    if state == "due":
+        told = audit.Event(request, "started", name)
+    else:
+        why = f": {error['message']}" if error else ""
+        told = audit.Event(request, "step", f"{name}: {state}{why}")
+    audit.append(conn, [told], now)
     return state
 
 
@@ -310,6 +326,11 @@ def settle(
     if not rows:
         return {}, []
     conn.execute(_UPDATE_OBJECT, [_verdict_row(row, verdicts[row.key]) for row in rows])
+    audit.append(
+        conn,
+        [_told(row, verdicts[row.key]) for row in rows if verdicts[row.key].state != "due"],
+        now,
+    )
     over = {row.request for row in rows if verdicts[row.key].state != "due"}
     later = {row.request for row in rows if verdicts[row.key].state == "due"}
     closed = _close_steps(conn, over, now)
@@ -344,6 +365,21 @@ def _verdict_row(row: Any, verdict: Verdict) -> dict[str, Any]:
         "b_error": verdict.error,
         "b_read_back": verdict.read_back,
     }
+
+
+def _told(row: Any, verdict: Verdict) -> audit.Event:
+    """Tell what was done to an object for a request, and what was read back."""
+    facts: dict[str, Any] = {
+        "step": row.step,
+        "object": row.key,
+        "state": verdict.state,
+        "changed": [*row.changed, *verdict.changed],
+    }
+    if verdict.read_back is not None:
+        facts["read_back"] = verdict.read_back
+    if verdict.error is not None:
+        facts["error"] = verdict.error
+    return audit.Event(row.request, audit.OBJECT, row.key, row.claimant, facts)
 
 
 def _close_steps(conn: Connection, ids: Collection[str], now: float) -> list[str]:

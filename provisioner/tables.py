@@ -156,5 +156,9 @@ events = Table(
     Column("request", Text),
     Column("kind", Text, nullable=False),
     Column("text", Text, nullable=False),
+    Column("subject", Text, doc="whom it is about: a subject or a claimant"),
+    Column("facts", Text, doc="JSON as it was hashed"),
+    Column("previous", Text, nullable=False, doc="the hash of the event before"),
+    Column("hash", Text, nullable=False, doc="SHA-256 over all other columns: `audit.seal`"),
     Index("events_request", "request"),
 )

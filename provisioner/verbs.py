@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, ledger, records, steps
+from provisioner import agenda, audit, ledger, records, steps
 from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.request import Request
 
@@ -120,6 +120,7 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
         return effect
     if target.state in ("failed", "cancelled"):
         records.set_state(conn, [target.id], [target.state], "accepted")
+        _tell(conn, asked, target, "retried")
         steps.again(conn, target.id)
         steps.begin_unrouted(conn, target.id, asked.now)
         effect.reopened.append(target.id)
@@ -129,6 +130,7 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
         waiting = records.waiting_for(conn, [target.id])[target.id]
         keys = [str(row["object"]) for row in waiting]
         agenda.hasten(conn, keys, asked.now)
+        _tell(conn, asked, target, "hastened")
         effect.notes.append(f"{len(keys)} objects of {target.id} are due now")
         return effect
     raise InvalidRequest(
@@ -141,6 +143,7 @@ def _hold(conn: Connection, asked: Asked) -> Effect:
     if not records.set_state(conn, [target.id], ["accepted", "deferred", "scheduled"], "held"):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     steps.stop(conn, target.id, "waiting", asked.now)
+    _tell(conn, asked, target, "held")
     return Effect(held=[target.id])
 
 
@@ -148,6 +151,7 @@ def _release(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
     if not records.set_state(conn, [target.id], ["held"], "accepted"):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a held request")
+    _tell(conn, asked, target, "released")
     if not records.steps_of(conn, [target.id])[target.id]:
         return Effect(readmitted=[target.id])
     steps.begin_unrouted(conn, target.id, asked.now)
@@ -160,8 +164,25 @@ def _cancel(conn: Connection, asked: Asked) -> Effect:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     steps.stop(conn, target.id, "cancelled", asked.now)
     ledger.withdraw_unmade(conn, target.id)
-    records.end_requests(conn, {target.id: "cancelled"}, asked.now)
+    told = _by(asked, target, "cancelled")
+    records.end_requests(
+        conn, {target.id: "cancelled"}, asked.now, text=told.text, facts=told.facts
+    )
     return Effect(ended={target.id: "cancelled"})
+
+
+def _tell(conn: Connection, asked: Asked, target: records.Record, kind: str) -> None:
+    """Tell in the target's events who did what with it."""
+    audit.append(conn, [_by(asked, target, kind)], asked.now)
+
+
+def _by(asked: Asked, target: records.Record, kind: str) -> audit.Event:
+    facts = {"by": asked.writer, "through": asked.id}
+    text = f"by {asked.writer}"
+    if asked.request.reason:
+        facts["reason"] = asked.request.reason
+        text += f": {asked.request.reason}"
+    return audit.Event(target.id, kind, text, None, facts)
 
 
 def _target(conn: Connection, asked: Asked) -> records.Record:

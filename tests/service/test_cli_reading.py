@@ -36,7 +36,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 # JSON.
 
-OPAQUE = {"state", "want", "read_back", "counts"}
+OPAQUE = {"facts", "state", "want", "read_back", "counts"}
 """Keys below which the names are the site's, or a backend's."""
 
 
@@ -72,6 +72,8 @@ SEEN = {
     "check": (["check", sample("wrong-quota.yaml")], ["check", sample("compute.yaml")]),
     "plan": (["plan", sample("compute.yaml")],),
     "doctor": (["doctor"],),
+    "audit verify": (["audit", "verify"],),
+    "audit show": (["audit", "show"],),
 }
 RARE = r".*\.(error|problems|waiting_for|changed|already|retry|ended)(\..*)?"
 """Keys that are there, or not null, only where something was so."""

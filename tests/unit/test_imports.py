@@ -14,6 +14,7 @@ LAYERS = (
     {"contract", "ulid", "rename", "sizes"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"leftovers"},
+    {"audit"},
     {
         "converge",
         "actions",
@@ -36,7 +37,7 @@ LAYERS = (
     {"service"},
     {"cli.exits", "cli.site"},
     {"cli.progress", "cli.standing", "cli.doctor"},
-    {"cli.submitting", "cli.reading", "cli.serving"},
+    {"cli.submitting", "cli.reading", "cli.serving", "cli.auditing"},
     {"cli.control"},
     {"cli.main"},
 )
@@ -59,6 +60,7 @@ HOMES = {
         f"provisioner/{name}.py"
         for name in (
             "tables",
+            "audit",
             "journal",
             "records",
             "agenda",
@@ -71,7 +73,7 @@ HOMES = {
     },
     "typer": {
         f"provisioner/cli/{name}.py"
-        for name in ("main", "serving", "submitting", "reading", "control", "doctor")
+        for name in ("main", "serving", "submitting", "reading", "auditing", "control", "doctor")
     },
     "rich": {f"provisioner/cli/{name}.py" for name in ("progress", "standing", "doctor")},
 }

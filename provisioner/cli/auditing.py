@@ -1,0 +1,173 @@
+"""Verbs that read the audit trail: audit verify, audit show.
+
+Promises: nothing is written; what is shown comes from the chain of events alone, and an event that
+does not say what was written is marked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from provisioner.cli import site
+from provisioner.cli.exits import Exit
+from provisioner.contract import InvalidRequest
+
+if TYPE_CHECKING:
+    from provisioner.audit import Entry
+    from provisioner.journal import Journal
+
+JSON = typer.Option(False, "--json", help="for programs")
+
+audit_app = typer.Typer(no_args_is_help=True, help="Read the audit trail, and check it.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(audit_app, name="audit")
+
+
+@audit_app.command()
+def verify(
+    head: str = typer.Option(
+        "", metavar="SEQ:HASH", help="a head of the chain, as the log has it: it has to be there"
+    ),
+    as_json: bool = JSON,
+) -> None:
+    """Check that no event was altered, removed, put in between or moved."""
+    from provisioner import audit
+
+    pinned = audit.Head.parse(head) if head else None
+    book = site.journal(site.config())
+    with book.reading() as conn:
+        found = audit.verify(conn, pinned)
+    if as_json:
+        site.print_json(
+            {
+                "right": not found.problem,
+                "problem": found.problem,
+                "event": found.event,
+                "events": found.events,
+                "pruned": found.start.seq,
+                "head": str(found.head),
+            }
+        )
+    elif found.problem:
+        site.say(f"WRONG: {found.problem}")
+        site.say(f"{found.events} events before it fit" if found.event else "the events fit")
+    else:
+        site.say(f"{found.events} events fit; the head is {found.head}")
+        if found.start.seq:
+            site.say(f"those up to {found.start.seq} were pruned, as a checkpoint says")
+        if pinned is None:
+            site.say("what was cut off at the end shows with --head, from the log")
+    if found.problem:
+        raise typer.Exit(Exit.FAILED)
+
+
+@audit_app.command()
+def show(
+    name: str = typer.Argument(
+        "", metavar="ID", help="a request: its id, the beginning of one, or its writer's own"
+    ),
+    subject: str = typer.Option(
+        "", metavar="SUBJECT", help="user:NAME, project:CODE, allocation:ID, lane:NAME"
+    ),
+    since: str = typer.Option("", metavar="TIME", help="2026-11-24 or 2026-11-24T10:00:00Z; UTC"),
+    until: str = typer.Option("", metavar="TIME", help="before this time"),
+    as_json: bool = JSON,
+) -> None:
+    """Tell who asked for what, when, what was done and what was read back."""
+    from provisioner import audit
+
+    if subject and not all(subject.partition(":")):
+        raise InvalidRequest(f"{subject!r} is no subject", expected="user:NAME, allocation:ID ...")
+    start, end = _seconds(since), _seconds(until)
+    book = site.journal(site.config())
+    ids = _ids(book, name) if name else None
+    altered = 0
+    with book.reading() as conn:
+        told = audit.trail(conn, ids=ids, subject=subject, since=start, until=end)
+        if as_json:
+            listed = list(told)
+            altered = sum(not entry.sound for entry in listed)
+            site.print_json([_plain(entry) for entry in listed])
+        else:
+            for entry in told:
+                altered += not entry.sound
+                for line in _lines(entry):
+                    site.say(line)
+    if altered:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _seconds(text: str) -> float | None:
+    """Read a time; what names no zone is UTC."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequest(
+            f"{text!r} is no time", expected="2026-11-24 or 2026-11-24T10:00:00Z"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _ids(book: Journal, name: str) -> list[str]:
+    """Find the requests that a name names; the trail may tell of one whose row was pruned."""
+    from provisioner import records
+
+    with book.reading() as conn:
+        found = records.find(conn, name)
+    return [record.id for record in found] or [name.upper()]
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    from provisioner.results import moment
+
+    return {
+        "event": entry.seq,
+        "at": moment(entry.at),
+        "request": entry.request,
+        "kind": entry.kind,
+        "text": entry.text,
+        "subject": entry.subject,
+        "facts": entry.facts,
+        "sound": entry.sound,
+    }
+
+
+def _lines(entry: Entry) -> list[str]:
+    """Write an event for a person: what happened, and below it what was done and read back."""
+    from provisioner.results import moment
+
+    facts = entry.facts
+    mark = "" if entry.sound else "ALTERED "
+    head = f"{moment(entry.at)}  {entry.request or '-':26}  {mark}{entry.kind:9}"
+    if "asked_by" in facts:
+        what = f"{facts['action']} {entry.subject}".strip() or "unreadable"
+        lines = [f"{head} {what}, asked by {facts['asked_by']} (uid {facts['uid']})"]
+        lines.append(f"    in {facts['file']}, sha256 {facts['sha256'] or 'not read'}")
+        lines += [f"    {name}: {facts[name]}" for name in ("id", "reason") if name in facts]
+        lines += [f"    {text}" for text in facts.get("problems", ())]
+        return lines
+    if "step" in facts:
+        lines = [f"{head} {facts['object']} {facts['state']}, for {entry.subject}"]
+        lines += [f"    {text}" for text in facts["changed"] or ("nothing was changed",)]
+        lines += _answers(facts)
+        return lines
+    return [f"{head} {entry.text}".rstrip()]
+
+
+def _answers(facts: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if "read_back" in facts:
+        lines.append(f"    read back: {json.dumps(facts['read_back'], ensure_ascii=False)}")
+    if "error" in facts:
+        lines.append(f"    {facts['error']['type']}: {facts['error']['message']}")
+    return lines
