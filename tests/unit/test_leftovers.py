@@ -14,6 +14,7 @@ from provisioner.drop import drop
 from provisioner.spool import Claimed, Spool
 
 STALE = 61.0
+ULID = "01JGT0V9Q3M4R5S6T7V8W9X0Y1"
 
 
 @pytest.fixture
@@ -32,12 +33,12 @@ def left(path: Path, *, age: float = STALE) -> Path:
 
 
 LEFT = {
-    "a request that was being dropped": f"staging/.{ulid.new()}.tmp",
-    "a result in done": f"done/.{ulid.new()}.result",
-    "a result in failed": f"failed/.{ulid.new()}.result",
-    "a result in quarantine": f"quarantine/.{ulid.new()}.result",
-    "a result in active": f"active/.{ulid.new()}.result",
-    "a receipt": f"receipts/jdoe/.{ulid.new()}",
+    "a request that was being dropped": f"staging/.{ULID}.tmp",
+    "a result in done": f"done/.{ULID}.result",
+    "a result in failed": f"failed/.{ULID}.result",
+    "a result in quarantine": f"quarantine/.{ULID}.result",
+    "a result in active": f"active/.{ULID}.result",
+    "a receipt": f"receipts/jdoe/.{ULID}",
 }
 
 
@@ -63,15 +64,15 @@ def test_a_writers_directory_that_was_being_made_is_removed(spool: Spool) -> Non
         "staging/a.yaml",
         "staging/.hidden.yaml",
         "staging/.upload.tmp",
-        f"staging/{ulid.new()}.tmp",
-        f"staging/.{ulid.new()}.yaml",
-        f"staging/.{ulid.new()}.result",
-        f"active/{ulid.new()}",
-        f"done/{ulid.new()}-a.yaml",
-        f"done/{ulid.new()}-a.yaml.result.yaml",
-        f"done/.{ulid.new()[:-1]}.result",
-        f"receipts/jdoe/{ulid.new()}.yaml",
-        f"receipts/jdoe/.{ulid.new()}.yaml",
+        f"staging/{ULID}.tmp",
+        f"staging/.{ULID}.yaml",
+        f"staging/.{ULID}.result",
+        f"active/{ULID}",
+        f"done/{ULID}-a.yaml",
+        f"done/{ULID}-a.yaml.result.yaml",
+        f"done/.{ULID[:-1]}.result",
+        f"receipts/jdoe/{ULID}.yaml",
+        f"receipts/jdoe/.{ULID}.yaml",
     ],
 )
 def test_what_has_another_name_stays(spool: Spool, name: str) -> None:
