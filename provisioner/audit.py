@@ -82,6 +82,7 @@ def seal(
 
 
 _HEAD = select(events.c.seq, events.c.hash, events.c.at).order_by(events.c.seq.desc()).limit(1)
+_START = select(events.c.seq, events.c.previous).order_by(events.c.seq).limit(1)
 _INSERT = insert(events)
 _ALL = select(events).order_by(events.c.seq)
 
@@ -90,6 +91,12 @@ def head(conn: Connection) -> Head:
     """Return the last event; number 0 where there is none."""
     row = conn.execute(_HEAD).first()
     return Head(0, GENESIS) if row is None else Head(*row)
+
+
+def start(conn: Connection) -> Head:
+    """Return the event before the first that is there: what pruning left as the beginning."""
+    row = conn.execute(_START).first()
+    return Head(0, GENESIS) if row is None else Head(row.seq - 1, row.previous)
 
 
 def append(conn: Connection, added: Sequence[Event], now: float) -> None:

@@ -92,6 +92,24 @@ class LaneConfig(_Part):
     batch: int = Field(1000, ge=1, le=10000, description="objects taken at once")
 
 
+class RetentionConfig(_Part):
+    """How long what is over is kept. `failed/` is never emptied by itself."""
+
+    done_days: float = Field(90.0, gt=0, description="days that files and results stay in `done/`")
+    done_count: int = Field(
+        100000, ge=1, description="most requests in `done/`; the oldest go before their time"
+    )
+    journal_days: float = Field(
+        400.0, gt=0, description="days that the journal keeps requests after their outcome"
+    )
+    journal_floor: int = Field(
+        1000, ge=1, description="newest outcomes that the journal keeps however old they are"
+    )
+    events_days: float = Field(
+        800.0, gt=0, description="days that the audit trail is kept; a checkpoint says what went"
+    )
+
+
 class HostConfig(_Part):
     """A host that is emulated, for a sandbox without root."""
 
@@ -131,6 +149,9 @@ class Config(_Part):
     )
     lanes: dict[str, LaneConfig] = Field(
         default_factory=dict, description="by lane, as `provisioner queue` lists them"
+    )
+    retention: RetentionConfig = Field(
+        default_factory=RetentionConfig, description="how long what is over is kept"
     )
     routes: dict[RouteAction, tuple[StepConfig, ...]] = Field(
         default_factory=dict, description="instead of the shipped route of the action"

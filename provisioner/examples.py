@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from provisioner.config import Config, LaneConfig, ResourceConfig, StepConfig
+from provisioner.config import Config, LaneConfig, ResourceConfig, RetentionConfig, StepConfig
 from provisioner.documents import dump
 from provisioner.wiring import HANDLERS
 
@@ -37,6 +37,7 @@ def example() -> str:
         ],
         "resources": _named("cluster-a", _options(ResourceConfig)),
         "lanes": _named("slurm", _options(LaneConfig)),
+        "retention": _options(RetentionConfig),
         "routes": _named("user.provision", _item(_options(StepConfig))),
     }
     lines: list[str] = []

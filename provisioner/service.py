@@ -18,6 +18,7 @@ from provisioner.contract import ConfigError
 from provisioner.finish import Finisher
 from provisioner.intake import Admitted, Intake
 from provisioner.lanes import Drained, Lane, Patience, lanes_of
+from provisioner.retention import Keeper
 from provisioner.spool import Claimed, Rejected, Spool
 from provisioner.watch import Watcher
 from provisioner.wiring import System
@@ -51,6 +52,7 @@ class Service:
         self._journal = system.journal
         self._finisher = Finisher(spool, self._journal, write_results=write_results)
         self.clerk = Clerk(self._finisher, self.wake)
+        self.keeper = Keeper(spool, self._journal, system.config.retention)
         self.intake = Intake(
             self._journal, system.router, system.lanes, system.progress, system.remember
         )
@@ -86,6 +88,7 @@ class Service:
         self.recover()
         threads = self._start_lanes()
         self.clerk.start()
+        self.keeper.start()
         watcher = Watcher(self._spool.staging, self.wake)
         watcher.start()
         try:
@@ -99,6 +102,7 @@ class Service:
             watcher.stop()
             self._stop_lanes(threads)
             self.clerk.stop()
+            self.keeper.stop()
 
     def drain(self, patience: float) -> bool:
         """Serve until nothing is open but what is held, scheduled, or not moving.
@@ -109,6 +113,7 @@ class Service:
         self.recover()
         threads = self._start_lanes()
         self.clerk.start()
+        self.keeper.pin()
         try:
             left, since = -1, time.monotonic()
             while not self._stopping.is_set():
@@ -128,6 +133,8 @@ class Service:
         finally:
             self._stop_lanes(threads)
             self.clerk.stop()
+            self.keeper.prune()
+            self.keeper.pin()
 
     def _take_or_complain(self) -> int:
         """Take what is there; a staging directory that cannot be read is no end of the service."""

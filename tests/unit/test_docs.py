@@ -21,7 +21,7 @@ from provisioner import results
 from provisioner.actions import ACTIONS
 from provisioner.cli.exits import Exit
 from provisioner.cli.main import app
-from provisioner.config import Config, LaneConfig, ResourceConfig, StepConfig, load
+from provisioner.config import Config, LaneConfig, ResourceConfig, RetentionConfig, StepConfig, load
 from provisioner.contract import Json
 from provisioner.documents import InvalidDocument
 from provisioner.examples import example, handler_settings
@@ -197,6 +197,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "All options": Config,
     "Resources": ResourceConfig,
     "Lanes": LaneConfig,
+    "Retention": RetentionConfig,
     "Routes": StepConfig,
     **{f"`{kind}`": model for kind, model in handler_settings().items()},
 }

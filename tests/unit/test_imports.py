@@ -29,7 +29,7 @@ LAYERS = (
     },
     {"ledger", "request", "spool", "fakes"},
     {"config", "finish", "testing"},
-    {"clerk"},
+    {"clerk", "retention"},
     {"routing"},
     {"steps"},
     {"verbs", "lanes", "wiring"},
@@ -61,6 +61,7 @@ HOMES = {
         for name in (
             "tables",
             "audit",
+            "retention",
             "journal",
             "records",
             "agenda",

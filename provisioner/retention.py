@@ -1,0 +1,219 @@
+"""Retention: what is old enough goes, a little at a time, and the chain's head goes to the log.
+
+Promises: nothing goes whose request has no outcome; nothing in `failed/` goes by itself, and no
+row of a request whose file still lies there; the highest number of an `order` is never forgotten.
+The journal is held for one small portion at a time, so the intake never waits for long. Leaves
+out: receipts, and giving room in the database back to the file system.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, and_, bindparam, delete, select
+
+from provisioner import audit, journal
+from provisioner import ulid as ulids
+from provisioner.config import RetentionConfig
+from provisioner.records import ENDED
+from provisioner.results import moment
+from provisioner.spool import Spool
+from provisioner.tables import requests, step_objects, steps
+
+log = logging.getLogger(__name__)
+
+EVERY = 3600.0
+"""Seconds between heads in the log, and between looks for what is old."""
+
+FIRST = 60.0
+"""Seconds until the first look: a service that starts has other things to do."""
+
+PAUSE = 0.05
+"""Seconds between portions."""
+
+_FILES = 256
+_REQUESTS = 25
+_EVENTS = 500
+_DAY = 86400.0
+_DONE = "done"
+_NEEDED = ("active", "deferred", "held", "failed", "quarantine")
+"""Where a file may lie that still needs its request's row."""
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Keeper:
+    """Works in a thread of its own between `start` and `stop`."""
+
+    def __init__(self, spool: Spool, book: journal.Journal, limits: RetentionConfig) -> None:
+        self._spool = spool
+        self._journal = book
+        self._limits = limits
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention")
+
+    def start(self) -> None:
+        """Begin to work."""
+        self.pin()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the portion that is under way."""
+        self._stopping.set()
+        self._thread.join()
+        self.pin()
+
+    def pin(self) -> None:
+        """Log the head of the chain of events, for `provisioner audit verify --head`."""
+        try:
+            with self._journal.reading() as conn:
+                head = audit.head(conn)
+        except Exception:
+            log.exception("the head of the audit trail could not be read")
+        else:
+            log.info("audit head %s %s", head, moment(head.at))
+
+    def prune(self, now: float | None = None) -> None:
+        """Remove all that is old enough; what cannot be removed is tried again the next time."""
+        try:
+            for _ in self.portions(time.time() if now is None else now):
+                if self._stopping.wait(PAUSE):
+                    return
+        except Exception:
+            log.exception("what is old could not be removed; trying again in an hour")
+
+    def portions(self, now: float) -> Iterator[int]:
+        """Remove all that is old enough, portion by portion; give how much each was."""
+        yield from self._prune_files(now)
+        yield from self._prune_requests(now)
+        yield from self._prune_events(now)
+
+    def _run(self) -> None:
+        wait = FIRST
+        pinned = time.monotonic()
+        while not self._stopping.wait(wait):
+            if time.monotonic() - pinned >= EVERY:
+                pinned = time.monotonic()
+                self.pin()
+            self.prune()
+            wait = max(0.0, pinned + EVERY - time.monotonic())
+
+    def _prune_files(self, now: float) -> Iterator[int]:
+        directory = os.open(self._spool.root / _DONE, _DIRECTORY)
+        try:
+            before = now - self._limits.done_days * _DAY
+            old = _outdated(directory, before, self._limits.done_count)
+            for start in range(0, len(old), _FILES):
+                portion = old[start : start + _FILES]
+                for entry in portion:
+                    os.unlink(entry, dir_fd=directory)
+                yield len(portion)
+        finally:
+            os.close(directory)
+
+    def _prune_requests(self, now: float) -> Iterator[int]:
+        before = now - self._limits.journal_days * _DAY
+        needed: set[str] | None = None
+        after = ""
+        while True:
+            with self._journal.reading() as conn:
+                old = _ended(conn, before, self._limits.journal_floor, after)
+            if not old:
+                return
+            if needed is None:
+                needed = {who for place in _NEEDED for who in self._spool.listed(place)}
+            with self._journal.transaction() as conn:
+                gone = _forget(conn, [who for who in old if who not in needed])
+            after = old[-1]
+            yield gone
+
+    def _prune_events(self, now: float) -> Iterator[int]:
+        before = now - self._limits.events_days * _DAY
+        while True:
+            with self._journal.transaction() as conn:
+                gone = audit.prune(conn, before, _EVENTS, now)
+            if gone == 0:
+                return
+            with self._journal.reading() as conn:
+                log.info("audit checkpoint %s", audit.start(conn))
+            yield gone
+
+
+def _outdated(directory: int, before: float, keep: int) -> list[str]:
+    """List the entries of a directory that came there before a time, and those beyond a number.
+
+    An entry's id says when its file was taken from staging, so only old ones are looked at. Their
+    status changed last when they were moved there, which no writer can set.
+    """
+    entries: dict[str, list[str]] = {}
+    for entry in os.listdir(directory):
+        who = entry[: ulids.LENGTH]
+        if ulids.is_ulid(who):
+            entries.setdefault(who, []).append(entry)
+    ordered = sorted(entries)
+    beyond = ordered[: max(0, len(ordered) - keep)]
+    found = [entry for who in beyond for entry in entries[who]]
+    for who in ordered[len(beyond) :]:
+        if ulids.timestamp(who).timestamp() >= before:
+            break
+        if all(_changed(directory, entry) < before for entry in entries[who]):
+            found += entries[who]
+    return found
+
+
+def _changed(directory: int, entry: str) -> float:
+    return os.stat(entry, dir_fd=directory, follow_symlinks=False).st_ctime
+
+
+_newer = requests.alias()
+_IS_HIGHEST = and_(
+    requests.c.order_key.is_not(None),
+    requests.c.state != "refused",
+    ~select(_newer.c.id)
+    .where(
+        _newer.c.writer == requests.c.writer,
+        _newer.c.order_key == requests.c.order_key,
+        _newer.c.order_number > requests.c.order_number,
+        _newer.c.state != "refused",
+    )
+    .exists(),
+)
+"""Who comes later with a lower number is superseded: this row is what that is known by."""
+
+_OLD = (
+    select(requests.c.id)
+    .where(
+        requests.c.state.in_(ENDED),
+        requests.c.ended < bindparam("b_before"),
+        requests.c.id < bindparam("b_floor"),
+        requests.c.id > bindparam("b_after"),
+        ~_IS_HIGHEST,
+    )
+    .order_by(requests.c.id)
+    .limit(_REQUESTS)
+)
+_NEWEST = select(requests.c.id).where(requests.c.state.in_(ENDED)).order_by(requests.c.id.desc())
+
+
+def _ended(conn: Connection, before: float, floor: int, after: str) -> list[str]:
+    """List some requests that ended before a time, but the newest; after: where to go on."""
+    kept = conn.scalar(_NEWEST.limit(1).offset(floor - 1))
+    if kept is None:
+        return []
+    values = {"b_before": before, "b_floor": kept, "b_after": after}
+    return list(conn.scalars(_OLD, values))
+
+
+def _forget(conn: Connection, ids: list[str]) -> int:
+    """Remove the rows of requests, but of those that are tried again since; return how many."""
+    over = select(requests.c.id).where(requests.c.id.in_(ids), requests.c.state.in_(ENDED))
+    gone = list(conn.scalars(over))
+    if gone:
+        conn.execute(delete(step_objects).where(step_objects.c.request.in_(gone)))
+        conn.execute(delete(steps).where(steps.c.request.in_(gone)))
+        conn.execute(delete(requests).where(requests.c.id.in_(gone)))
+    return len(gone)

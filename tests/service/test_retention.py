@@ -1,0 +1,278 @@
+"""Retention: what is over goes in its time, a little at a time; what somebody needs stays."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from provisioner import audit, records, retention
+from provisioner.audit import Head, Verified
+from provisioner.config import RetentionConfig
+from provisioner.retention import Keeper
+from tests.service.engine_site import Site, allocation, control, user
+
+DAY = 86400.0
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def prune(site: Site, *, days: float, **limits: float) -> int:
+    """Prune as on a later day; return how many files, rows and events went."""
+    return sum(keeper(site, **limits).portions(time.time() + days * DAY))
+
+
+def keeper(site: Site, **limits: float) -> Keeper:
+    """Make a keeper that keeps everything but what the limits say."""
+    forever = {"done_days": 1e4, "journal_days": 1e4, "events_days": 1e4, "journal_floor": 1}
+    settings = RetentionConfig.model_validate({**forever, **limits})
+    return Keeper(site.spool, site.system.journal, settings)
+
+
+def verified(site: Site, pinned: Head | None = None) -> Verified:
+    with site.system.journal.reading() as conn:
+        return audit.verify(conn, pinned)
+
+
+def known(site: Site) -> list[str]:
+    """List the files of the requests that the journal knows."""
+    with site.system.journal.reading() as conn:
+        found = records.in_states(conn, (*records.OPEN, *records.ENDED))
+    return [record.name for record in found]
+
+
+def serve(site: Site, *names: str) -> None:
+    for name in names:
+        site.request(user(name), f"{name}.yaml")
+
+
+# Files.
+
+
+def test_done_files_go_with_their_results_when_they_are_old(site: Site) -> None:
+    serve(site, "a", "b")
+    assert prune(site, days=29, done_days=30) == 0
+    assert prune(site, days=31, done_days=30) == 4
+    assert list((site.config.spool / "done").iterdir()) == []
+
+
+def test_the_age_of_a_file_counts_from_its_outcome(site: Site) -> None:
+    serve(site, "a")
+    done = site.config.spool / "done"
+    for path in done.iterdir():  # as if it had been taken from staging long ago
+        path.rename(done / ("0" * 10 + path.name[10:]))
+    assert prune(site, days=0, done_days=1) == 0
+    assert prune(site, days=2, done_days=1) == 2
+
+
+def test_the_oldest_done_files_go_where_there_are_too_many(site: Site) -> None:
+    serve(site, "a", "b", "c")
+    assert prune(site, days=0, done_count=2) == 2
+    assert site.states()["done"] == ["b.yaml", "c.yaml"]
+
+
+def test_what_an_operator_put_into_done_stays(site: Site) -> None:
+    note = site.config.spool / "done" / "README"
+    note.write_text("mine")
+    prune(site, days=1000, done_days=1, done_count=1)
+    assert note.exists()
+
+
+def test_what_failed_is_never_removed(site: Site) -> None:
+    site.first.poison.add("a")
+    serve(site, "a")
+    prune(site, days=9999, done_days=1, done_count=1, journal_days=1, events_days=1)
+    assert site.states()["failed"] == ["a.yaml"]
+    assert len(site.results("failed")) == 1
+
+
+# Rows.
+
+
+def test_the_rows_of_ended_requests_go_but_the_newest(site: Site) -> None:
+    serve(site, "a", "b", "c")
+    assert prune(site, days=29, journal_days=30) == 0
+    assert prune(site, days=31, journal_days=30, journal_floor=3) == 0
+    assert prune(site, days=31, journal_days=30, journal_floor=2) == 1
+    assert known(site) == ["b.yaml", "c.yaml"]
+    with site.system.journal.reading() as conn:
+        tables = ("requests", "steps", "step_objects")
+        count = [conn.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() for name in tables]
+    assert count == [2, 4, 4]
+
+
+def test_a_request_without_an_outcome_stays(site: Site) -> None:
+    site.drop(user("waits"), "waits.yaml")
+    site.request(control("request.hold", site.open()[0].id), "hold.yaml")
+    site.request("not_before: 2126-01-01T00:00:00Z\n" + user("later"), "later.yaml")
+    serve(site, "a", "b")
+    prune(site, days=1000, journal_days=1)
+    assert known(site) == ["waits.yaml", "later.yaml", "b.yaml"]
+
+
+def test_a_request_whose_file_failed_stays_until_somebody_took_the_file_away(site: Site) -> None:
+    site.first.poison.add("a")
+    serve(site, "a", "b", "c")
+    prune(site, days=1000, journal_days=1)
+    assert known(site) == ["a.yaml", "c.yaml"]
+    for path in (site.config.spool / "failed").iterdir():
+        path.unlink()
+    prune(site, days=1000, journal_days=1)
+    assert known(site) == ["c.yaml"]
+
+
+def test_the_highest_number_of_an_order_is_not_forgotten(site: Site) -> None:
+    for number in (7, 8):
+        head = f"order: {{key: allocation-1, number: {number}}}\n"
+        site.request(allocation(1, head=head), f"r{number}.yaml")
+    serve(site, "last")
+    prune(site, days=1000, journal_days=1)
+    assert known(site) == ["r8.yaml", "last.yaml"]
+    site.request(
+        allocation(1, files=1, head="order: {key: allocation-1, number: 7}\n"), "late.yaml"
+    )
+    assert site.results("done")[-1]["outcome"] == "superseded"
+
+
+def test_claims_and_suspensions_outlive_the_requests_that_made_them(site: Site) -> None:
+    site.request(user("jdoe", uid=7))
+    site.request(user("jdoe", "suspend"))
+    serve(site, "last")
+    prune(site, days=1000, journal_days=1)
+    assert known(site) == ["last.yaml"]
+    assert site.limit("first/account/jdoe") == "0"
+    site.request(user("jdoe", "resume"))
+    assert site.limit("first/account/jdoe") == "7"
+
+
+def test_a_request_that_is_tried_again_meanwhile_stays(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.first.poison.add("a")
+    serve(site, "a", "b")
+    with site.system.journal.reading() as conn:
+        [failed] = records.in_states(conn, ["failed"])
+    listed = site.spool.listed
+
+    def retried(place: str) -> list[str]:
+        """Between the look at the journal and the removal, an operator tries it again."""
+        if place == "failed":
+            site.drop(control("request.retry", failed.id), "retry.yaml")
+        return [] if place == "failed" else listed(place)
+
+    monkeypatch.setattr(site.spool, "listed", retried)
+    prune(site, days=1000, journal_days=1)
+    assert "a.yaml" in known(site)
+
+
+# Events.
+
+
+def test_events_go_and_what_is_left_still_fits(site: Site) -> None:
+    serve(site, "a", "b")
+    before = verified(site)
+    assert prune(site, days=29, events_days=30) == 0
+    assert prune(site, days=31, events_days=30) == before.events
+    serve(site, "c")
+    after = verified(site, before.head)
+    assert (after.problem, after.start.seq) == ("", before.events)
+
+
+def test_rows_and_events_of_different_ages_fit_together(site: Site) -> None:
+    serve(site, "a", "b", "c")
+    prune(site, days=31, journal_days=30)
+    assert verified(site).problem == ""
+    prune(site, days=61, events_days=60)
+    assert verified(site).problem == ""
+
+
+# A little at a time.
+
+
+def test_requests_are_taken_between_any_two_portions(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size in ("_FILES", "_EVENTS"):
+        monkeypatch.setattr(retention, size, 1)
+    serve(site, "a", "b")
+    ahead = keeper(site, done_days=1, events_days=1, journal_days=1)
+    taken = 0
+    for _ in ahead.portions(time.time() + 2 * DAY):
+        if taken < 12:
+            serve(site, f"new{taken}")
+            taken += 1
+    assert taken == 12
+    assert verified(site).problem == ""
+    assert {f"new{n}.yaml" for n in range(12)} <= set(site.states()["done"])
+
+
+def test_a_stopping_service_waits_for_one_portion_at_most(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_FILES", 1)
+    serve(site, "a", "b")
+    stopping = keeper(site, done_days=1)
+    stopping.start()
+    stopping.stop()
+    stopping.prune(time.time() + 2 * DAY)
+    assert len(list((site.config.spool / "done").iterdir())) == 3
+
+
+def test_what_cannot_be_removed_ends_nothing(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    (site.config.spool / "done").rename(site.config.spool / "gone")
+    keeper(site).prune()
+    assert "could not be removed" in caplog.text
+
+
+# The pinned head.
+
+PINNED = re.compile(r"^audit head (\d+:[0-9a-f]{64}) \d{4}-\d\d-\d\dT", re.M)
+
+
+def test_the_head_is_logged_at_start_and_stop_and_verifies(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "provisioner.retention")
+    serve(site, "a")
+    thread = threading.Thread(target=site.service.run)
+    thread.start()
+    while not PINNED.search(caplog_text(caplog)):
+        time.sleep(0.01)
+    site.service.stop()
+    thread.join()
+    heads = PINNED.findall(caplog_text(caplog))
+    assert len(heads) == 2
+    assert [verified(site, Head.parse(head)).problem for head in heads] == ["", ""]
+
+
+def test_the_head_is_logged_again_and_again(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "provisioner.retention")
+    monkeypatch.setattr(retention, "EVERY", 0.01)
+    monkeypatch.setattr(retention, "FIRST", 0.01)
+    running = keeper(site)
+    running.start()
+    while len(PINNED.findall(caplog_text(caplog))) < 4:
+        time.sleep(0.01)
+    running.stop()
+
+
+def test_a_checkpoint_is_logged_too(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "provisioner.retention")
+    serve(site, "a")
+    head = verified(site).head
+    prune(site, days=2, events_days=1)
+    assert f"audit checkpoint {head}" in caplog_text(caplog)
+
+
+def caplog_text(caplog: pytest.LogCaptureFixture) -> str:
+    """Return the messages alone, as the log has them after its own prefix."""
+    return "\n".join(record.getMessage() for record in caplog.records)
