@@ -7,11 +7,12 @@ Leaves out: whether the backends are there (`doctor`), and building anything (`w
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from provisioner.contract import ConfigError
 from provisioner.documents import Document, InvalidDocument, parse
@@ -110,10 +111,40 @@ class RetentionConfig(_Part):
     )
 
 
-class HostConfig(_Part):
-    """A host that is emulated, for a sandbox without root."""
+class AgentConfig(_Part):
+    """Where `provisioner-agent` answers: one of these."""
 
-    emulated: Path = Field(description="directory that keeps what only root could do")
+    agent: tuple[str, ...] | None = Field(
+        None,
+        description="command that starts it",
+        examples=[["ssh", "root@fileserver", "provisioner-agent"]],
+    )
+    socket: Path | None = Field(
+        None, description="socket that starts it", examples=["/run/provisioner/agent.sock"]
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError(f"is exactly one of: {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Return the socket's path, or the command as a shell would read it."""
+        return shlex.join(self.agent) if self.agent else str(self.socket)
+
+    def below(self, base: Path) -> Self:
+        """Return it with paths that begin at a directory."""
+        named = {name: getattr(self, name) for name in type(self).model_fields}
+        paths = {name: base / path for name, path in named.items() if isinstance(path, Path)}
+        return self.model_copy(update=paths)
+
+
+class HostConfig(AgentConfig):
+    """A host that is not this one as it is: an agent's, or an emulated one."""
+
+    emulated: Path | None = Field(None, description="directory that keeps what only root could do")
 
 
 class Config(_Part):
@@ -138,6 +169,10 @@ class Config(_Part):
     )
     staging_group: str | None = Field(None, description="group that may drop requests")
     host: Literal["real"] | HostConfig = Field("real", description="where homes are made")
+    agents: dict[str, AgentConfig] = Field(
+        default_factory=dict,
+        description="more agents, to run tools: `agent:NAME` as first word of a program",
+    )
     site: dict[str, Any] = Field(
         default_factory=dict, description="free values for expressions: `{{ site.NAME }}`"
     )
@@ -161,8 +196,17 @@ class Config(_Part):
     def host_kind(self) -> tuple[str, str]:
         """Return the kind of host and its argument."""
         if isinstance(self.host, HostConfig):
+            if self.host.emulated is None:
+                return "agent", self.host.address
             return "emulated", str(self.host.emulated)
         return "real", ""
+
+    @property
+    def agent_addresses(self) -> dict[str, str]:
+        """Return the agents' addresses by the word that stands for each before a program."""
+        found = {f"agent:{name}": agent.address for name, agent in self.agents.items()}
+        kind, address = self.host_kind
+        return {**found, "agent": address} if kind == "agent" else found
 
     def secret(self, name: str) -> str:
         """Read a secret: a systemd credential of that name, or the configured file.
@@ -235,9 +279,7 @@ def _untexted(value: Any) -> Any:
 
 
 def _absolute(config: Config, base: Path) -> Config:
-    host = config.host
-    if isinstance(host, HostConfig):
-        host = HostConfig(emulated=base / host.emulated)
+    host = config.host if config.host == "real" else config.host.below(base)
     return config.model_copy(
         update={
             "spool": base / config.spool,
@@ -245,6 +287,7 @@ def _absolute(config: Config, base: Path) -> Config:
             "templates": tuple(base / path for path in config.templates),
             "secrets": {name: base / path for name, path in config.secrets.items()},
             "host": host,
+            "agents": {name: agent.below(base) for name, agent in config.agents.items()},
         }
     )
 

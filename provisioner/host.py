@@ -100,11 +100,13 @@ class RealHost:
     def set_owner(self, root: Path, path: str, *, uid: int, gid: int) -> None:
         """Give a directory to an owner and a group."""
         with _directory(root, path) as opened:
+            self._permit(opened)
             self._own(opened, uid, gid)
 
     def set_mode(self, root: Path, path: str, *, mode: int) -> None:
         """Set a directory's permission bits."""
         with _directory(root, path) as opened:
+            self._permit(opened)
             self._chmod(opened, mode)
 
     def set_acl(self, root: Path, path: str, *, acl: str) -> None:
@@ -114,6 +116,7 @@ class RealHost:
         from the mode. The mask lets through what any entry gives.
         """
         with _directory(root, path) as opened:
+            self._permit(opened)
             mode = os.fstat(opened).st_mode
             for name, prefix in ((_ACCESS, ""), (_DEFAULT, "d:")):
                 encoded = _encode(acl, prefix, mode)
@@ -135,7 +138,10 @@ class RealHost:
                 if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
             )
 
-    # What an emulated host does otherwise.
+    # What an emulated host and the agent do otherwise.
+
+    def _permit(self, opened: int) -> None:
+        """Raise Permanent where an open directory may not be changed."""
 
     def _state(self, opened: int) -> DirectoryState:
         found = os.fstat(opened)
@@ -201,7 +207,7 @@ def _walk(root: Path, path: str, mounted: bool = False) -> Iterator[int]:
     try:
         current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        advice = f"mount or make {root}"
+        advice = f"mount it, or mkdir {root}, owned by root, mode 0755"
         raise Unavailable(f"{root}: {error.strerror}", advice=advice) from None
     try:
         if mounted and not _is_mount(current):

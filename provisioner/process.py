@@ -56,6 +56,9 @@ def run(
         timed_out = not (pipes.drain(deadline) and _over(process, deadline))
         if timed_out:
             _end(process, pipes)
+    except BaseException:  # whoever waits is told to stop
+        _end(process, pipes)
+        raise
     finally:
         pipes.close()
     if pipes.overfull and not timed_out:

@@ -26,7 +26,7 @@ def check_chain(path: Path) -> None:
         found = parent.stat()
         if found.st_uid not in {0, os.geteuid()}:
             raise ConfigError(
-                f"{parent} belongs to uid {found.st_uid}, who could replace the spool below it",
+                f"{parent} belongs to uid {found.st_uid}, who could replace what is below it",
                 advice=f"chown root {shlex.quote(str(parent))}",
             )
         if found.st_mode & stat.S_ISVTX:
@@ -35,7 +35,7 @@ def check_chain(path: Path) -> None:
             found.st_mode & stat.S_IWGRP and not _private_group(found.st_uid, found.st_gid)
         ):
             raise ConfigError(
-                f"{parent} is writable by others, who could replace the spool below it",
+                f"{parent} is writable by others, who could replace what is below it",
                 advice=f"chmod go-w {shlex.quote(str(parent))}",
             )
 

@@ -15,7 +15,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
 
-from provisioner import process, rendering, steps
+from provisioner import rendering, steps
+from provisioner.agenthost import Agent, runner
 from provisioner.config import Config
 from provisioner.contract import Build, ConfigError, Handler, Host, Scalar, Site, State
 from provisioner.journal import Journal
@@ -83,12 +84,13 @@ def build(config: Config) -> System:
     """
     kinds = {name: instance.use for name, instance in config.handlers.items()}
     host = _host(config)
+    run = runner({word: Agent(address) for word, address in config.agent_addresses.items()})
     handlers: dict[str, Handler] = {}
     for name, instance in config.handlers.items():
         site = Site(
             instance=name,
             service=config.service,
-            run=process.run,
+            run=run,
             host=host,
             render=rendering.render_text,
             template=_template(config),

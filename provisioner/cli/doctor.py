@@ -15,6 +15,7 @@ from pathlib import Path
 
 import typer
 
+from provisioner.agenthost import Agent
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.config import Config
@@ -55,6 +56,8 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _journal(config)
     for name, path in config.secrets.items():
         yield _secret(name, path)
+    for word, address in config.agent_addresses.items():
+        yield _agent(word, address)
     yield from _handlers(config)
 
 
@@ -173,6 +176,18 @@ def _secret(name: str, path: Path) -> Finding:
     if not found.st_size:
         return Finding(Level.ERROR, subject, f"{path} is empty", "put the secret into it")
     return Finding(Level.OK, subject, str(path))
+
+
+def _agent(word: str, address: str) -> Finding:
+    agent = Agent(address)
+    try:
+        told = agent.ask("hello")
+    except Fault as fault:
+        return Finding(Level.ERROR, word, fault.message, fault.advice)
+    finally:
+        agent.close()
+    known = ", ".join([*told["roots"], *told["tools"]]) or "nothing: see its configuration"
+    return Finding(Level.OK, word, f"{address}, as uid {told['uid']}, for {known}")
 
 
 def _handlers(config: Config) -> Iterator[Finding]:

@@ -14,10 +14,12 @@ from handlers import (
 )
 from handlers.emulators import getent, mm
 from handlers.emulators.host import EmulatedHost
-from provisioner.contract import Handler, Host
+from provisioner.agenthost import Agent, AgentHost, runner
+from provisioner.contract import Handler, Host, Run
 from provisioner.host import RealHost
 from provisioner.process import run
 from provisioner.testing import HandlerContract, site
+from tests.contract import agent_sites
 from tests.contract.ad_backends import emulated
 from tests.unit.acls import AS_ROOT
 
@@ -70,6 +72,25 @@ class TestHomesOfThisHost(TestHomesOfAnEmulatedHost):
 
     def make_host(self, directory: Path) -> Host:
         return RealHost()
+
+
+class TestHomesByAnAgent(TestHomesOfThisHost):
+    """With the configuration that is shipped."""
+
+    def make_host(self, directory: Path) -> Host:
+        places = {
+            '"/home"': f'"{self.root}"',
+            "/opt/provisioner/share/provisioner/templates": TEMPLATES,
+        }
+        return AgentHost(agent_sites.shipped(directory, places))
+
+    def below(self, root: Path) -> Handler:
+        if root != self.root:  # nobody answers
+            return home_directory.build(
+                site(self.instance, host=AgentHost(Agent("/nowhere/agent.sock"))),
+                {"root": str(root), "skeleton": None},
+            )
+        return super().below(root)
 
 
 class TestASitesOwnProgram(HandlerContract):
@@ -190,9 +211,9 @@ class TestFilesets(HandlerContract):
     def away(self) -> Handler:
         return self.by(self.bin / "nowhere")
 
-    def by(self, commands: Path) -> Handler:
-        built = site(self.instance, templates=TEMPLATES)
-        paths = {"mm_path": str(commands), "tools": str(commands)}
+    def by(self, commands: Path, run: Run = run, **settings: object) -> Handler:
+        built = site(self.instance, templates=TEMPLATES, run=run)
+        paths = {"mm_path": str(commands), "tools": str(commands), **settings}
         return gpfs_fileset.build(built, {"filesystem": "fs1", "acl": "project", **paths})
 
     def rearrange(self) -> None:
@@ -201,3 +222,21 @@ class TestFilesets(HandlerContract):
 
     def disturb(self) -> None:
         assert not run([str(self.bin / "mmsetquota"), "fs1:cf3", "--block", "1G:1G"]).returncode
+
+
+class TestFilesetsByAnAgent(TestFilesets):
+    """With the configuration that is shipped: it shows every command, and no more is needed."""
+
+    pytestmark = AS_ROOT
+
+    def prepare(self, directory: Path) -> None:
+        super().prepare(directory)
+        places = {"/usr/lpp/mmfs/bin": self.bin, "/gpfs/fs1": self.mount}
+        tools = {f"/usr/bin/{name}": self.bin / name for name in ("chown", "chmod", "stat")}
+        self.run = runner({"agent": agent_sites.shipped(directory, {**places, **tools})})
+
+    def handler(self) -> Handler:
+        return self.by(self.bin, self.run, prefix=["agent"])
+
+    def away(self) -> Handler:
+        return self.by(self.bin, self.run, prefix=["agent:nowhere"])

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from handlers import slurm
+from handlers.emulators import sacctmgr as emulator
+from provisioner.agenthost import runner
 from provisioner.contract import Handler
 from provisioner.testing import HandlerContract, site
-from tests.contract import slurm_sites
+from tests.contract import agent_sites, slurm_sites
 from tests.contract.slurm_sites import Cluster
+from tests.unit.acls import AS_ROOT
 
 
 class _OfSlurm(HandlerContract):
@@ -86,6 +89,34 @@ class TestAssociations(_OfSlurm):
     def disturb(self) -> None:
         where = ["where", f"name={self.name}", f"account={self.name}", self.where]
         self.write("modify", "user", *where, "set", "MaxJobs=11")
+
+
+class _ByAnAgent(_OfSlurm):
+    """With the agent's configuration that is shipped."""
+
+    pytestmark = AS_ROOT
+
+    def prepare(self, directory: Path) -> None:
+        super().prepare(directory)
+        programs = {name: str(Path(directory, "bin", name)) for name in emulator.PROGRAMS}
+        places = {f"/usr/bin/{name}": path for name, path in programs.items()}
+        self.run = runner({"agent": agent_sites.shipped(directory, places)})
+        self.words = {name: ["agent", name] for name in programs}
+
+    def handler(self) -> Handler:
+        return slurm.build(site(self.instance, run=self.run), {"cluster": "a", **self.words})
+
+    def away(self) -> Handler:
+        gone = {**self.words, "sacctmgr": ["agent:nowhere", "sacctmgr"]}
+        return slurm.build(site(self.instance, run=self.run), {"cluster": "a", **gone})
+
+
+class TestAccountsByAnAgent(_ByAnAgent, TestAccounts):
+    pass
+
+
+class TestAssociationsByAnAgent(_ByAnAgent, TestAssociations):
+    pass
 
 
 class _InTheLab(_OfSlurm):

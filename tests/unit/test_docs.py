@@ -6,7 +6,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,12 +17,20 @@ from pydantic import BaseModel
 
 from handlers._ldap_ids import Ids
 from handlers._ldap_settings import DirectorySettings
-from provisioner import results
+from provisioner import agent, agentrules, results
 from provisioner.actions import ACTIONS
 from provisioner.cli.exits import Exit
 from provisioner.cli.main import app
-from provisioner.config import Config, LaneConfig, ResourceConfig, RetentionConfig, StepConfig, load
-from provisioner.contract import Json
+from provisioner.config import (
+    AgentConfig,
+    Config,
+    LaneConfig,
+    ResourceConfig,
+    RetentionConfig,
+    StepConfig,
+    load,
+)
+from provisioner.contract import DirectoryState, Json
 from provisioner.documents import InvalidDocument
 from provisioner.examples import example, handler_settings
 from provisioner.finish import PLACE, receipt_of
@@ -195,6 +203,7 @@ def test_the_shipped_example_and_the_printed_one_load(tmp_path: Path) -> None:
 
 MODELS: dict[str, type[BaseModel]] = {
     "All options": Config,
+    "Agents": AgentConfig,
     "Resources": ResourceConfig,
     "Lanes": LaneConfig,
     "Retention": RetentionConfig,
@@ -274,3 +283,24 @@ def test_a_verb_has_a_heading_and_every_option_of_it_is_named_there(
 def test_every_exit_code_is_explained() -> None:
     rows = re.findall(r"^\| (\d+) \| \S", section(read("cli.md"), "Exit codes"), re.M)
     assert {int(code) for code in rows} == {130, *(code.value for code in Exit)}
+
+
+# The agent.
+
+
+def test_every_verb_and_every_option_of_the_agent_is_named() -> None:
+    text = read("agent.md")
+    for verb, taken in agent._FIELDS.items():
+        row = ", ".join(f"`{name}`" for name in taken)
+        assert f"| `{verb}` | {row} |" in text
+    options = {row.rpartition(".")[2] for row in re.findall(r"^\| `([\w.\"/]+)` \|", text, re.M)}
+    assert {name for names in agentrules._NAMES.values() for name in names} <= {
+        *options, "roots", "tools",
+    }  # fmt: skip
+
+
+def test_an_answer_of_the_agent_is_as_the_document_shows_it(tmp_path: Path) -> None:
+    [shown] = [block for block in BLOCKS if block.language == "json" and "observe" in block.text]
+    asked, told = map(json.loads, shown.text.splitlines())
+    assert set(asked) == {"verb", *agent._FIELDS["observe"]}
+    assert set(told["value"]) == {field.name for field in fields(DirectoryState)}

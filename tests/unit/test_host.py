@@ -1,17 +1,21 @@
-"""What is done on a real host: whole or not at all, and never through a link that somebody laid."""
+"""What is done on a real host: whole or not at all, and never through a link that somebody laid.
+
+All of it holds on this host, and as well where an agent does it.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypedDict
 
 import pytest
 
-from provisioner.contract import Conflict, Permanent, Unavailable
+from provisioner.contract import Conflict, Host, Permanent, Unavailable
 from provisioner.host import RealHost
+from tests.unit import agents
 from tests.unit.acls import AS_ROOT, getfacl
 
 pytestmark = AS_ROOT
@@ -27,9 +31,19 @@ class Owner(TypedDict):
 OWNER: Owner = {"uid": 20001, "gid": 20002}
 
 
-@pytest.fixture
-def host() -> RealHost:
-    return RealHost()
+@pytest.fixture(params=["this host", "an agent"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    if request.param == "this host":
+        yield RealHost()
+        return
+    roots = [tmp_path / "home", tmp_path / "nowhere", Path("/proc")]
+    skeletons = {"skeleton": tmp_path / "skeleton"}
+    rules = agents.write_rules(
+        tmp_path / "agent" / "agent.toml", roots=roots, root=agents.ANY, skeletons=skeletons
+    )
+    host = agents.host(rules)
+    yield host
+    host.agent.close()
 
 
 @pytest.fixture
@@ -65,7 +79,7 @@ def owner_of(path: Path) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
-VERBS: dict[str, Callable[[RealHost, Path, str], object]] = {
+VERBS: dict[str, Callable[[Host, Path, str], object]] = {
     "observe": lambda host, root, path: host.observe(root, path),
     "make": lambda host, root, path: host.make(
         root, path, uid=20001, gid=20002, mode=0o700, skeleton=None
@@ -83,7 +97,7 @@ WRITES = [verb for verb in VERBS if verb not in {"observe", "make"}]
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_a_link_at_any_component_on_the_way_is_a_conflict(
-    host: RealHost, root: Path, outside: Path, verb: str, depth: int
+    host: Host, root: Path, outside: Path, verb: str, depth: int
 ) -> None:
     parts = ["a", "b", "c"]
     (root / "/".join(parts[:depth])).mkdir(parents=True, exist_ok=True)
@@ -98,7 +112,7 @@ def test_a_link_at_any_component_on_the_way_is_a_conflict(
 @pytest.mark.parametrize("verb", WRITES)
 @pytest.mark.parametrize("target", ["outside/jdoe", "outside/secret", "nowhere"])
 def test_a_home_that_is_a_link_is_never_followed(
-    host: RealHost, root: Path, outside: Path, verb: str, target: str
+    host: Host, root: Path, outside: Path, verb: str, target: str
 ) -> None:
     (root / "jdoe").symlink_to(root.parent / target)
     before = look(outside)
@@ -108,7 +122,7 @@ def test_a_home_that_is_a_link_is_never_followed(
 
 
 def test_a_link_where_a_home_should_come_to_be_stays_and_nothing_is_made(
-    host: RealHost, root: Path, outside: Path
+    host: Host, root: Path, outside: Path
 ) -> None:
     (root / "jdoe").symlink_to(root.parent / "nowhere")
     with pytest.raises(Conflict):
@@ -128,7 +142,7 @@ def test_a_link_where_a_home_should_come_to_be_stays_and_nothing_is_made(
     ],
 )
 def test_what_is_no_directory_is_seen_as_what_it_is(
-    host: RealHost, root: Path, outside: Path, kind: str, prepare: Callable[[Path], None]
+    host: Host, root: Path, outside: Path, kind: str, prepare: Callable[[Path], None]
 ) -> None:
     prepare(root / "jdoe")
     seen = host.observe(root, "jdoe")
@@ -137,7 +151,7 @@ def test_what_is_no_directory_is_seen_as_what_it_is(
 
 @pytest.mark.parametrize("verb", [*WRITES, "make"])
 def test_a_file_where_a_home_should_be_is_a_conflict_and_stays(
-    host: RealHost, root: Path, outside: Path, verb: str
+    host: Host, root: Path, outside: Path, verb: str
 ) -> None:
     os.link(outside / "secret", root / "jdoe")
     before = look(outside)
@@ -153,7 +167,7 @@ def test_a_file_where_a_home_should_be_is_a_conflict_and_stays(
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("path", ["", "/", "..", "../outside", "a/../../outside", "/etc", "./jdoe"])
 def test_a_path_that_leads_out_of_the_root_is_refused(
-    host: RealHost, root: Path, outside: Path, verb: str, path: str
+    host: Host, root: Path, outside: Path, verb: str, path: str
 ) -> None:
     before = look(outside)
     with pytest.raises(Permanent):
@@ -162,7 +176,7 @@ def test_a_path_that_leads_out_of_the_root_is_refused(
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_root_that_is_not_there_is_named(host: RealHost, tmp_path: Path, verb: str) -> None:
+def test_a_root_that_is_not_there_is_named(host: Host, tmp_path: Path, verb: str) -> None:
     with pytest.raises(Unavailable) as raised:
         VERBS[verb](host, tmp_path / "nowhere", "jdoe")
     assert str(tmp_path / "nowhere") in raised.value.advice
@@ -171,7 +185,7 @@ def test_a_root_that_is_not_there_is_named(host: RealHost, tmp_path: Path, verb:
 # Making.
 
 
-def test_a_new_home_has_owner_group_and_mode(host: RealHost, root: Path) -> None:
+def test_a_new_home_has_owner_group_and_mode(host: Host, root: Path) -> None:
     host.make(root, "jdoe", uid=20001, gid=20002, mode=0o2750, skeleton=None)
     seen = host.observe(root, "jdoe")
     assert (seen.present, seen.uid, seen.gid, seen.mode) == (True, 20001, 20002, 0o2750)
@@ -199,7 +213,7 @@ def skeleton(tmp_path: Path) -> Path:
 
 
 def test_a_skeleton_is_copied_with_its_modes_and_belongs_to_the_owner(
-    host: RealHost, root: Path, skeleton: Path
+    host: Host, root: Path, skeleton: Path
 ) -> None:
     host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
     home = root / "jdoe"
@@ -213,15 +227,13 @@ def test_a_skeleton_is_copied_with_its_modes_and_belongs_to_the_owner(
     assert (home / "unreadable").read_text() == "unreadable" * 10_000
 
 
-def test_no_file_of_a_skeleton_keeps_a_set_id_bit(
-    host: RealHost, root: Path, skeleton: Path
-) -> None:
+def test_no_file_of_a_skeleton_keeps_a_set_id_bit(host: Host, root: Path, skeleton: Path) -> None:
     host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
     assert mode_of(root / "jdoe" / "suid") == 0o755
 
 
 def test_links_of_a_skeleton_are_copied_as_links_and_hard_links_as_files(
-    host: RealHost, root: Path, skeleton: Path
+    host: Host, root: Path, skeleton: Path
 ) -> None:
     before = Path("/etc/passwd").stat()
     host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
@@ -253,8 +265,9 @@ def dies_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("calls", range(9))
 def test_a_home_appears_whole_or_not_at_all(
-    host: RealHost, root: Path, skeleton: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+    root: Path, skeleton: Path, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
+    host = RealHost()
     with monkeypatch.context() as patched, pytest.raises(Killed):
         dies_after(calls, patched)
         host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
@@ -267,8 +280,9 @@ def test_a_home_appears_whole_or_not_at_all(
 
 @pytest.mark.parametrize("calls", range(3))
 def test_a_directory_above_that_is_missing_is_roots_and_appears_whole_too(
-    host: RealHost, root: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+    root: Path, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
+    host = RealHost()
     with monkeypatch.context() as patched, pytest.raises(Killed):
         dies_after(calls, patched)
         host.make(root, "people/j/jdoe", **OWNER, mode=0o700, skeleton=None)
@@ -279,14 +293,14 @@ def test_a_directory_above_that_is_missing_is_roots_and_appears_whole_too(
     }  # fmt: skip
 
 
-def test_directories_above_that_are_there_stay_as_they_are(host: RealHost, root: Path) -> None:
+def test_directories_above_that_are_there_stay_as_they_are(host: Host, root: Path) -> None:
     (root / "j").mkdir(mode=0o711)
     os.chown(root / "j", 20005, 20006)
     host.make(root, "j/jdoe", **OWNER, mode=0o700, skeleton=None)
     assert (*owner_of(root / "j"), mode_of(root / "j")) == (20005, 20006, 0o711)
 
 
-MOUNTED: dict[str, Callable[[RealHost, Path], object]] = {
+MOUNTED: dict[str, Callable[[Host, Path], object]] = {
     "observe": lambda host, root: host.observe(root, "jdoe", mounted=True),
     "make": lambda host, root: host.make(
         root, "j/jdoe", **OWNER, mode=0o700, skeleton=None, mounted=True
@@ -297,7 +311,7 @@ MOUNTED: dict[str, Callable[[RealHost, Path], object]] = {
 
 @pytest.mark.parametrize("verb", MOUNTED)
 def test_a_root_that_has_to_be_mounted_and_is_not_is_away(
-    host: RealHost, root: Path, verb: str
+    host: Host, root: Path, verb: str
 ) -> None:
     with pytest.raises(Unavailable) as raised:
         MOUNTED[verb](host, root)
@@ -305,11 +319,11 @@ def test_a_root_that_has_to_be_mounted_and_is_not_is_away(
     assert list(root.iterdir()) == []
 
 
-def test_a_mount_point_is_one(host: RealHost) -> None:
+def test_a_mount_point_is_one(host: Host) -> None:
     assert host.children(Path("/proc"), mounted=True)
 
 
-def test_a_directory_that_is_there_keeps_every_file(host: RealHost, root: Path) -> None:
+def test_a_directory_that_is_there_keeps_every_file(host: Host, root: Path) -> None:
     (root / "jdoe").mkdir(mode=0o711)
     (root / "jdoe" / "thesis").write_text("years of work")
     before = look(root / "jdoe")
@@ -320,7 +334,7 @@ def test_a_directory_that_is_there_keeps_every_file(host: RealHost, root: Path) 
 
 
 def test_what_an_interrupted_make_left_is_mended(
-    host: RealHost, root: Path, skeleton: Path, outside: Path
+    host: Host, root: Path, skeleton: Path, outside: Path
 ) -> None:
     left = root / ".jdoe.provisioner-new"
     (left / "sub" / "deeper").mkdir(parents=True)
@@ -336,7 +350,7 @@ def test_what_an_interrupted_make_left_is_mended(
 
 
 def test_a_link_in_the_place_of_the_hidden_directory_is_not_followed(
-    host: RealHost, root: Path, outside: Path
+    host: Host, root: Path, outside: Path
 ) -> None:
     (root / ".jdoe.provisioner-new").symlink_to(outside)
     before = look(outside)
@@ -349,7 +363,7 @@ def test_a_link_in_the_place_of_the_hidden_directory_is_not_followed(
 # Changing.
 
 
-def test_an_owner_is_set_on_the_directory_and_on_nothing_in_it(host: RealHost, root: Path) -> None:
+def test_an_owner_is_set_on_the_directory_and_on_nothing_in_it(host: Host, root: Path) -> None:
     (root / "jdoe").mkdir()
     (root / "jdoe" / "file").touch()
     host.set_owner(root, "jdoe", **OWNER)
@@ -357,13 +371,13 @@ def test_an_owner_is_set_on_the_directory_and_on_nothing_in_it(host: RealHost, r
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o700, 0o2770, 0o1777])
-def test_a_mode_is_set_whatever_the_umask(host: RealHost, root: Path, mode: int) -> None:
+def test_a_mode_is_set_whatever_the_umask(host: Host, root: Path, mode: int) -> None:
     (root / "jdoe").mkdir()
     host.set_mode(root, "jdoe", mode=mode)
     assert host.observe(root, "jdoe").mode == mode_of(root / "jdoe") == mode
 
 
-def test_an_acl_is_what_getfacl_says(host: RealHost, root: Path) -> None:
+def test_an_acl_is_what_getfacl_says(host: Host, root: Path) -> None:
     (root / "jdoe").mkdir(mode=0o700)
     host.set_acl(root, "jdoe", acl="g:4711:r-x,u:1234:rwx,d:u:1234:r-x")
     assert getfacl(root / "jdoe") == {
@@ -376,7 +390,7 @@ def test_an_acl_is_what_getfacl_says(host: RealHost, root: Path) -> None:
     }  # fmt: skip
 
 
-def test_what_was_observed_of_an_acl_can_be_set_again(host: RealHost, root: Path) -> None:
+def test_what_was_observed_of_an_acl_can_be_set_again(host: Host, root: Path) -> None:
     for name in ("jdoe", "asmith"):
         (root / name).mkdir()
     host.set_acl(root, "jdoe", acl="g:4711:r-x,g::--x,d:g:55:rwx,d:o::r--")
@@ -384,14 +398,14 @@ def test_what_was_observed_of_an_acl_can_be_set_again(host: RealHost, root: Path
     assert getfacl(root / "asmith") == getfacl(root / "jdoe")
 
 
-def test_another_acl_gives_the_owning_group_nothing_more(host: RealHost, root: Path) -> None:
+def test_another_acl_gives_the_owning_group_nothing_more(host: Host, root: Path) -> None:
     (root / "jdoe").mkdir(mode=0o700)
     host.set_acl(root, "jdoe", acl="g:4711:rwx,g::---")
     host.set_acl(root, "jdoe", acl="g:4712:rwx,g::---")
     assert "group::---" in getfacl(root / "jdoe")
 
 
-def test_an_acl_is_taken_off_and_taking_off_none_is_nothing(host: RealHost, root: Path) -> None:
+def test_an_acl_is_taken_off_and_taking_off_none_is_nothing(host: Host, root: Path) -> None:
     (root / "jdoe").mkdir(mode=0o700)
     host.set_acl(root, "jdoe", acl="g:4711:r-x,d:g:4711:r-x")
     for _ in range(2):
@@ -402,7 +416,7 @@ def test_an_acl_is_taken_off_and_taking_off_none_is_nothing(host: RealHost, root
 # Listing.
 
 
-def test_children_are_the_directories_that_are_not_hidden(host: RealHost, root: Path) -> None:
+def test_children_are_the_directories_that_are_not_hidden(host: Host, root: Path) -> None:
     for name in ("jdoe", "asmith", ".hidden", ".jdoe.provisioner-new"):
         (root / name).mkdir()
     (root / "file").touch()
