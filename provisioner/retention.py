@@ -119,9 +119,13 @@ class Keeper:
         before = now - self._limits.journal_days * _DAY
         needed: set[str] | None = None
         after = ""
+        with self._journal.reading() as conn:
+            floor = conn.scalar(_NEWEST, {"b_floor": self._limits.journal_floor - 1}) or ""
+        # Who was taken from staging later cannot have ended before.
+        bounds = {"b_before": before, "b_end": min(floor, ulids.first(before))}
         while True:
             with self._journal.reading() as conn:
-                old = _ended(conn, before, self._limits.journal_floor, after)
+                old = list(conn.scalars(_OLD, {**bounds, "b_after": after}))
             if not old:
                 return
             if needed is None:
@@ -184,28 +188,27 @@ _IS_HIGHEST = and_(
 )
 """Who comes later with a lower number is superseded: this row is what that is known by."""
 
+# An expression, lest SQLite took the index of states and sorted half the journal for each portion.
+_OVER = (requests.c.state + "").in_(ENDED)
 _OLD = (
     select(requests.c.id)
     .where(
-        requests.c.state.in_(ENDED),
+        _OVER,
         requests.c.ended < bindparam("b_before"),
-        requests.c.id < bindparam("b_floor"),
         requests.c.id > bindparam("b_after"),
+        requests.c.id < bindparam("b_end"),
         ~_IS_HIGHEST,
     )
     .order_by(requests.c.id)
     .limit(_REQUESTS)
 )
-_NEWEST = select(requests.c.id).where(requests.c.state.in_(ENDED)).order_by(requests.c.id.desc())
-
-
-def _ended(conn: Connection, before: float, floor: int, after: str) -> list[str]:
-    """List some requests that ended before a time, but the newest; after: where to go on."""
-    kept = conn.scalar(_NEWEST.limit(1).offset(floor - 1))
-    if kept is None:
-        return []
-    values = {"b_before": before, "b_floor": kept, "b_after": after}
-    return list(conn.scalars(_OLD, values))
+_NEWEST = (
+    select(requests.c.id)
+    .where(_OVER)
+    .order_by(requests.c.id.desc())
+    .limit(1)
+    .offset(bindparam("b_floor"))
+)
 
 
 def _forget(conn: Connection, ids: list[str]) -> int:

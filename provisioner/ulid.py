@@ -53,6 +53,12 @@ def new() -> str:
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
 
 
+def first(at: float) -> str:
+    """Return the least identifier that can be made at a time, in seconds since the epoch."""
+    number = max(0, int(at * 1000)) << _RANDOM_BITS
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+
+
 def is_ulid(text: str) -> bool:
     """Tell whether a text is an identifier as `new` writes it, capitals only."""
     return _FORM.match(text) is not None

@@ -77,3 +77,11 @@ def test_knows_its_own_form(text: str, verdict: bool) -> None:
     if not verdict:
         with pytest.raises(ValueError, match="no ULID"):
             ulid.timestamp(text)
+
+
+def test_the_first_of_a_time_stands_before_all_that_are_made_then() -> None:
+    made = ulid.new()
+    at = ulid.timestamp(made).timestamp()
+    assert ulid.first(at) <= made < ulid.first(at + 0.002)
+    assert ulid.is_ulid(ulid.first(at))
+    assert ulid.first(-1.0) == "0" * ulid.LENGTH
