@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 LAB ?= /var/tmp/provisioner-lab
+INPUTS ?= 1000000
+MINUTES ?= 10
+SEED ?= 1
 
-.PHONY: help venv demo test check bench lab-up lab-down clean
+.PHONY: help venv demo test fuzz soak fault check bench lab-up lab-down clean
 
 help:  ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +22,16 @@ demo: venv  ## make a sandbox, serve the sample requests, show what became of th
 
 test: venv  ## run all tests; needs root: installs Debian packages and starts a lab
 	@deploy/test $(BIN)
+
+fault: venv  ## kill the service at every point, fail every kind of call; fuzz; about 20 minutes
+	PROVISIONER_FAULT=whole $(BIN)/python -m pytest -q -s tests/fault
+	$(MAKE) fuzz
+
+fuzz: venv  ## a million inputs (INPUTS=, SEED=) for the request parser
+	@$(BIN)/python -m tests.fault.fuzz $(INPUTS) $(SEED)
+
+soak: venv  ## ten minutes (MINUTES=, SEED=) of requests under random kills
+	@$(BIN)/python -m tests.fault.soak $(MINUTES) $(SEED)
 
 check: venv  ## lint and types
 	$(BIN)/ruff check .

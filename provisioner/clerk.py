@@ -37,6 +37,7 @@ class Clerk:
         self._accepted: dict[str, float] = {}
         self._refused: list[str] = []
         self._working = False
+        self._trouble = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="clerk")
 
@@ -82,7 +83,7 @@ class Clerk:
 
     def catch_up(self) -> None:
         """Do all that was asked for, in the caller's thread, where no other runs."""
-        while self._work(math.inf):
+        while self._work(math.inf) and not self._trouble:
             pass
 
     def _run(self) -> None:
@@ -91,13 +92,10 @@ class Clerk:
                 while not (self._stopping or self.busy or self._ripe()):
                     self._turn.wait(_PATIENCE if self._accepted else None)
                 stopping = self._stopping
-            try:
-                if not self._work(math.inf if stopping else time.monotonic()) and stopping:
-                    return
-            except Exception:
-                log.exception("files could not be put in place; the next start does it again")
-                if stopping:
-                    return
+            worked = self._work(math.inf if stopping else time.monotonic())
+            if stopping and (self._trouble or not worked):
+                return
+            if self._trouble:
                 time.sleep(_AFTER_TROUBLE)
 
     def _ripe(self) -> bool:
@@ -117,14 +115,23 @@ class Clerk:
             for done in accepted:
                 del self._accepted[done]
             del self._refused[:_PORTION]
-            self._working = bool(changed or accepted or refused)
+            self._working = worked = bool(changed or accepted or refused)
+            self._trouble = False
+        left = changed
         try:
-            self._finisher.settle(changed)
+            left = self._finisher.settle(changed)
             self._finisher.announce(accepted)
-            for ulid in refused:
-                self._finisher.resubmit(ulid)
+            while refused:
+                self._finisher.resubmit(refused[0])
+                del refused[0]
                 self._returned()
-        finally:
-            with self._turn:
-                worked, self._working = self._working, False
+        except Exception:
+            log.exception("files could not be put in place; trying again, or at the next start")
+            left = [*left, *accepted]
+        with self._turn:
+            self._working = False
+            self._trouble = bool(left or refused)
+            # What changed meanwhile comes in its turn; this is done again from the journal.
+            self._changed.update(dict.fromkeys(left))
+            self._refused[:0] = refused
         return worked

@@ -31,8 +31,8 @@ PLACE = {
 
 _MOVING = ("active", "deferred", "held")
 
-_REOPENED = ("failed", *_MOVING)
-"""Where the file of an open request may still lie: it failed, and is tried again."""
+_PORTION = 256
+"""Requests whose records are in memory at once."""
 
 
 class Finisher:
@@ -46,10 +46,14 @@ class Finisher:
         self._journal = book
         self._write_results = write_results
 
-    def settle(self, ids: Collection[str]) -> None:
-        """Bring the files of requests to where their states say, with result and receipt."""
+    def settle(self, ids: Collection[str]) -> list[str]:
+        """Bring the files of requests to where their states say, with result and receipt.
+
+        Return those that the disk did not let be brought there.
+        """
+        failed: list[str] = []
         if not ids:
-            return
+            return failed
         with self._journal.reading() as conn:
             loaded = records.load(conn, ids)
             ended = [who for who, record in loaded.items() if record.state in records.ENDED]
@@ -59,6 +63,8 @@ class Finisher:
                 self._settle_one(record, found.get(who, ()))
             except OSError as error:
                 log.error("%s: its file could not be put in place: %s", who, error)
+                failed.append(who)
+        return failed
 
     def announce(self, ids: Collection[str]) -> None:
         """Write the receipts of requests that were accepted."""
@@ -70,18 +76,21 @@ class Finisher:
             self._write_receipt(record)
 
     def _settle_one(self, record: records.Record, listed: Sequence[records.StepRecord]) -> None:
-        place = PLACE[record.state]
+        place = _place_of(record)
         ended = record.state in records.ENDED
-        if ended and self._write_results:
+        # The move comes last: a file that is where it belongs says that all the rest is done.
+        if (ended and self._write_results) or not record.digest:
             text = results.render(result_of(record, listed))
             self._spool.write_result(place, record.id, record.name, text)
-        for source in _MOVING if ended else _REOPENED:
-            if source != place and self._spool.move(record.id, source, place, record.name):
-                if source == "failed":
-                    self._spool.discard_result("failed", record.id, record.name)
-                break
-        if self._write_results:
+        if self._write_results or not record.digest:
             self._write_receipt(record)
+        for source in _MOVING:
+            if source != place and self._spool.move(record.id, source, place, record.name):
+                return
+        if place not in ("failed", "quarantine"):
+            # It failed, and was tried again; it may be over by now.
+            self._spool.discard_result("failed", record.id, record.name)
+            self._spool.move(record.id, "failed", place, record.name)
 
     def _write_receipt(self, record: records.Record) -> None:
         name = record.writer_id or record.id
@@ -91,14 +100,15 @@ class Finisher:
         """Put a refused file through staging again."""
         with self._journal.reading() as conn:
             record = records.load(conn, [ulid])[ulid]
-        if self._spool.return_to_staging(ulid, "failed", record.name):
-            self._spool.discard_result("failed", ulid, record.name)
+        self._spool.discard_result("failed", ulid, record.name)
+        self._spool.return_to_staging(ulid, "failed", record.name)
 
     def reject(self, rejected: Rejected) -> None:
-        """Set aside a file that was not even read, with the reason beside it."""
-        place = "quarantine" if rejected.quarantine else "failed"
+        """Record that a file was not even read, and why; `settle` sets it aside."""
         now = time.time()
-        problem = {"line": None, "key": "", "message": rejected.reason}
+        problem: dict[str, Any] = {"line": None, "key": "", "message": rejected.reason}
+        if rejected.quarantine:
+            problem["place"] = "quarantine"
         row = {
             "id": rejected.ulid,
             "name": rejected.name,
@@ -116,12 +126,7 @@ class Finisher:
         with self._journal.transaction() as conn:
             records.insert_requests(conn, [row])
             audit.append(conn, [audit.asked(row, rejected.reason)], now)
-            record = records.load(conn, [rejected.ulid])[rejected.ulid]
         log.warning("%s of %s: %s", rejected.name, rejected.writer, rejected.reason)
-        text = results.render(result_of(record, ()))
-        self._spool.write_result(place, record.id, record.name, text)
-        self._spool.move(record.id, "active", place, record.name)
-        self._write_receipt(record)
 
     def redo(self) -> int:
         """Redo the moves that a crash may have lost, and remove what it left half written.
@@ -129,14 +134,30 @@ class Finisher:
         Return how many files were looked at.
         """
         ids = {who for place in _MOVING for who in self._spool.listed(place)}
+        failed = self._spool.listed("failed")
         with self._journal.reading() as conn:
-            known = records.load(conn, ids)
-            retried = {record.id for record in records.in_states(conn, records.OPEN)}
-        self.settle([*known, *(retried - known.keys())])
-        for who in ids - set(known):
+            known = records.states_of(conn, ids)
+            astray = {
+                who
+                for who, state in records.states_of(conn, failed).items()
+                if PLACE[state] != "failed"
+            }
+            resubmitted = records.noted(conn, failed, "resubmitted")
+        moving = [*known, *(astray - known.keys())]
+        for start in range(0, len(moving), _PORTION):
+            self.settle(moving[start : start + _PORTION])
+        for who in sorted(ids - known.keys()):
             self._spool.return_to_staging(who)
+        for who in resubmitted:
+            self.resubmit(who)
         self._spool.remove_leftovers()
         return len(ids)
+
+
+def _place_of(record: records.Record) -> str:
+    """Say where the file of a request belongs; one that was never read may be set aside."""
+    aside = not record.digest and any("place" in problem for problem in record.problems or ())
+    return "quarantine" if aside else PLACE[record.state]
 
 
 def result_of(record: records.Record, listed: Sequence[records.StepRecord]) -> results.Result:

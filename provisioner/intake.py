@@ -41,6 +41,7 @@ class Admitted:
     """What a batch came to, for what is done after the commit."""
 
     accepted: list[str] = field(default_factory=list)
+    scheduled: list[str] = field(default_factory=list)
     outcomes: dict[str, str] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
 
@@ -120,9 +121,7 @@ class Intake:
     def due_later(self) -> list[str]:
         """List scheduled requests whose `not_before` has come."""
         with self._journal.reading() as conn:
-            waiting = records.in_states(conn, ["scheduled"])
-        now = time.time()
-        return [record.id for record in waiting if (record.not_before or 0) <= now]
+            return records.scheduled_until(conn, time.time())
 
     def _admit_wave(
         self, conn: Connection, wave: Sequence[Candidate], admitted: Admitted, now: float
@@ -134,7 +133,9 @@ class Intake:
             if state == "accepted":
                 accepted.append(candidate)
                 admitted.accepted.append(candidate.claimed.ulid)
-            elif state != "scheduled":
+            elif state == "scheduled":
+                admitted.scheduled.append(candidate.claimed.ulid)
+            else:
                 admitted.outcomes[candidate.claimed.ulid] = state
             rows.append(_row(candidate, state, problems, now))
         records.insert_requests(conn, rows)

@@ -262,6 +262,47 @@ def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
     return found
 
 
+def states_of(conn: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Return the states of those requests that are known."""
+    found: dict[str, str] = {}
+    for part in chunks(ids):
+        rows = conn.execute(
+            select(requests.c.id, requests.c.state).where(requests.c.id.in_(IDS)), {"b_ids": part}
+        )
+        found.update({row[0]: row[1] for row in rows})
+    return found
+
+
+def noted(conn: Connection, ids: Collection[str], kind: str) -> list[str]:
+    """Return those requests that have an event of a kind, oldest first."""
+    statement = select(events.c.request).where(events.c.request.in_(IDS), events.c.kind == kind)
+    found = {who for part in chunks(ids) for who in conn.scalars(statement, {"b_ids": part})}
+    return sorted(found)
+
+
+def stranded(conn: Connection) -> list[str]:
+    """List accepted requests without any step, oldest first: released, but not routed yet."""
+    routed = select(steps.c.request).where(steps.c.request == requests.c.id).exists()
+    return list(
+        conn.scalars(
+            select(requests.c.id)
+            .where(requests.c.state == "accepted", ~routed)
+            .order_by(requests.c.id)
+        )
+    )
+
+
+def scheduled_until(conn: Connection, now: float) -> list[str]:
+    """List scheduled requests whose `not_before` has come, oldest first."""
+    return list(
+        conn.scalars(
+            select(requests.c.id)
+            .where(requests.c.state == "scheduled", requests.c.not_before <= now)
+            .order_by(requests.c.id)
+        )
+    )
+
+
 def in_states(conn: Connection, states: Collection[str], limit: int = 1000) -> list[Record]:
     """List requests in some states, oldest first."""
     rows = conn.execute(

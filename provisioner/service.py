@@ -170,15 +170,14 @@ class Service:
         return len(names)
 
     def _claim_and_admit(self, names: Sequence[str]) -> None:
-        claimed: list[Claimed] = []
-        for name in names:
-            found = self._spool.claim(name)
-            if isinstance(found, Rejected):
-                self._finisher.reject(found)
-            elif found is not None:
-                claimed.append(found)
+        taken = [self._spool.claim(name) for name in names]
+        claimed = [found for found in taken if isinstance(found, Claimed)]
         if claimed:
             self._admitted(self.intake.admit(claimed))
+        rejected = [found for found in taken if isinstance(found, Rejected)]
+        for found in rejected:
+            self._finisher.reject(found)
+        self.clerk.settle([found.ulid for found in rejected])
 
     def _wake_lanes(self) -> None:
         self._company_until = 0.0
@@ -186,7 +185,7 @@ class Service:
             lane.wake()
 
     def _admitted(self, admitted: Admitted) -> None:
-        touched = set(admitted.outcomes)
+        touched = {*admitted.outcomes, *admitted.scheduled}
         readmitted: list[str] = []
         for effect in admitted.effects:
             touched.update(effect.reopened, effect.held, effect.readmitted)
@@ -218,9 +217,12 @@ class Service:
         self._finisher.redo()
         with self._journal.reading() as conn:
             rows = records.lane_rows(conn)
+            stranded = records.stranded(conn)
         for name, row in rows.items():
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None
+        if stranded:
+            self._admitted(self.intake.readmit(stranded))
 
     def _start_lanes(self) -> Sequence[threading.Thread]:
         threads = [

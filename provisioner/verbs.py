@@ -116,6 +116,8 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
     effect = Effect()
     if target.state == "refused":
         effect.resubmitted.append(target.id)
+        # What a crash would keep from being done after the commit is done at the next start.
+        _tell(conn, asked, target, "resubmitted")
         effect.notes.append(f"{target.id} was refused: its file goes through staging again")
         return effect
     if target.state in ("failed", "cancelled"):

@@ -12,6 +12,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from provisioner.contract import DirectoryState
 from provisioner.host import RealHost
@@ -34,24 +35,27 @@ class EmulatedHost(RealHost):
         return f"{found.st_dev}:{found.st_ino}"
 
     def _note(self, opened: int, **values: int) -> None:
-        with open(self._file, "a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            known = json.loads(file.read() or "{}")
+        with open(self._file.with_suffix(".lock"), "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            known = self._known()
             known.setdefault(self._key(opened), {}).update(values)
-            file.seek(0)
-            file.truncate()
-            json.dump(known, file)
+            # A whole file or the one before: a kill must not make every home nobody's.
+            fresh = self._file.with_suffix(".new")
+            fresh.write_text(json.dumps(known))
+            fresh.replace(self._file)
+
+    def _known(self) -> dict[str, dict[str, int]]:
+        try:
+            known: dict[str, dict[str, int]] = json.loads(self._file.read_text())
+        except FileNotFoundError:
+            return {}
+        return known
 
     def _state(self, opened: int) -> DirectoryState:
         state = super()._state(opened)
-        try:
-            with open(self._file) as file:
-                fcntl.flock(file, fcntl.LOCK_SH)
-                known = json.loads(file.read() or "{}")
-        except FileNotFoundError:
-            return state
-        return replace(state, **known.get(self._key(opened), {}))
+        # The side file has numbers only, whatever else a state has.
+        owner: dict[str, Any] = dict(self._known().get(self._key(opened), {}))
+        return replace(state, **owner)
 
     def _own(self, opened: int, uid: int, gid: int) -> None:
         self._note(opened, uid=uid, gid=gid)

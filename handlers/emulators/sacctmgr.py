@@ -80,16 +80,17 @@ def _empty(clusters: Sequence[str]) -> dict[str, Any]:
 @contextmanager
 def _state(path: str) -> Iterator[dict[str, Any]]:
     """Read the state under a lock, and write it back when it was changed."""
-    with open(path, "r+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        text = file.read()
+    with open(f"{path}.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        text = Path(path).read_text()
         state = json.loads(text)
         yield state
         after = json.dumps(state)
         if after != text:
-            file.seek(0)
-            file.truncate()
-            file.write(after)
+            # All or nothing, as a database does it: a caller's death must not empty it.
+            fresh = Path(f"{path}.new")
+            fresh.write_text(after)
+            fresh.replace(path)
 
 
 class _Refused(Exception):

@@ -1,0 +1,179 @@
+"""Nothing lost: what has to be true of a site after any crash, read from disk and journal alone.
+
+Promises: every file that was dropped is one request with one outcome, its file lies in one place,
+with a result and a receipt that say the same; nothing is due any more. It does not ask the engine:
+the tables are read by their names, and the directories as they are.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+PLACES = {
+    "accepted": "active",
+    "deferred": "deferred",
+    "scheduled": "deferred",
+    "held": "held",
+    "done": "done",
+    "superseded": "done",
+    "failed": "failed",
+    "refused": "failed",
+    "cancelled": "failed",
+}
+ENDED = ("done", "failed", "refused", "cancelled", "superseded")
+RESULT = ".result.yaml"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request as the journal has it."""
+
+    id: str
+    name: str
+    writer: str
+    writer_id: str | None
+    state: str
+    digest: str
+
+
+def rows(root: Path) -> list[Row]:
+    """Read all requests, oldest first."""
+    columns = "id, name, writer, writer_id, state, digest"
+    with closing(_open(root)) as journal:
+        found = journal.execute(f"select {columns} from requests order by id").fetchall()
+    return [Row(*row) for row in found]
+
+
+def files(root: Path) -> dict[str, list[str]]:
+    """List the entries of each place."""
+    spool = root / "spool"
+    places = ("staging", *dict.fromkeys(PLACES.values()), "quarantine")
+    return {place: sorted(path.name for path in (spool / place).iterdir()) for place in places}
+
+
+def violations(
+    root: Path, ids: Iterable[str], *, ended: bool = True, receipts: bool = True
+) -> list[str]:
+    """Say what is not as it has to be.
+
+    ids: `id` of each request that a writer was told is in; ended: everything ought to be over;
+    receipts: and every writer told.
+    """
+    found = rows(root)
+    entries = files(root)
+    return [
+        *_of_writers(found, ids),
+        *_of_places(found, entries),
+        *_of_results(root, found, entries),
+        *(_of_receipts(root, found) if receipts else ()),
+        *(_of_ends(root, found) if ended else ()),
+    ]
+
+
+def _of_writers(found: list[Row], ids: Iterable[str]) -> Iterable[str]:
+    """Each file that is in is one request."""
+    times = Counter(row.writer_id for row in found)
+    for one in ids:
+        if times[one] != 1:
+            yield f"{one}: is {times[one]} requests, not one"
+
+
+def _of_places(found: list[Row], entries: Mapping[str, list[str]]) -> Iterable[str]:
+    """Each request's file is in the one place of its state, and no other file is anywhere."""
+    where: dict[str, list[str]] = {}
+    for place, names in entries.items():
+        for name in names:
+            if name.startswith("."):  # half written: removed when it is a minute old
+                continue
+            if place == "staging":
+                yield f"staging/{name}: was not taken"
+            elif not name.endswith(RESULT):
+                where.setdefault(name[:26], []).append(place)
+    for row in found:
+        places = where.pop(row.id, [])
+        wanted = [PLACES[row.state]]
+        if row.state == "refused" and not row.digest:
+            wanted = places if places in (["failed"], ["quarantine"]) else wanted
+        # A refused file that was tried again went back through staging, as another request.
+        if row.state == "refused" and row.digest and not places:
+            continue
+        if places != wanted:
+            yield f"{row.id} ({row.writer_id}) is {row.state}, and its file is in {places}"
+    for ulid, places in where.items():
+        yield f"{ulid} in {places} is no request"
+
+
+def _of_results(root: Path, found: list[Row], entries: Mapping[str, list[str]]) -> Iterable[str]:
+    """A request that is over has one result, which says its outcome; an open one has none."""
+    results = {
+        name[:26]: (place, name)
+        for place, names in entries.items()
+        for name in names
+        if name.endswith(RESULT)
+    }
+    count = sum(name.endswith(RESULT) for names in entries.values() for name in names)
+    if count != len(results):
+        yield f"{count} results of {len(results)} requests"
+    present = {name[:26] for place in entries for name in entries[place] if place != "staging"}
+    for row in found:
+        place, name = results.get(row.id, ("", ""))
+        if row.state not in ENDED:
+            if name:
+                yield f"{row.id} ({row.writer_id}) is {row.state}, and has a result in {place}"
+        elif row.id in present:
+            said = yaml.safe_load((root / "spool" / place / name).read_text()) if name else {}
+            if said.get("outcome") != row.state:
+                yield f"{row.id} ({row.writer_id}) is {row.state}; its result: {said or 'none'}"
+
+
+def _of_receipts(root: Path, found: list[Row]) -> Iterable[str]:
+    """The writer can read how the newest request of each id stands."""
+    newest = {row.writer_id or row.id: row for row in found}
+    for name, row in newest.items():
+        path = root / "spool/receipts" / row.writer / f"{name}.yaml"
+        said = yaml.safe_load(path.read_text()) if path.exists() else {}
+        if said.get("state") != row.state:
+            yield f"{row.id} ({name}) is {row.state}; its receipt says {said.get('state')}"
+
+
+def _of_ends(root: Path, found: list[Row]) -> Iterable[str]:
+    """Everything has its outcome, once more than it was tried again, and nothing is due."""
+    for row in found:
+        if row.state not in ENDED:
+            yield f"{row.id} ({row.writer_id}) is {row.state}"
+    with closing(_open(root)) as journal:
+        [[due]] = journal.execute("select count(*) from objects where due is not null")
+        [[open_steps]] = journal.execute(
+            "select count(*) from step_objects where state in ('due', 'waiting')"
+            " and request in (select id from requests where state = 'done')"
+        )
+    if due:
+        yield f"{due} objects are due"
+    if open_steps:
+        yield f"{open_steps} objects of requests that are done are not"
+
+
+def outcomes(root: Path) -> Counter[str]:
+    """Count the outcomes that the journal's events tell of each request."""
+    marks = ",".join("?" * len(ENDED))
+    with closing(_open(root)) as journal:
+        return Counter(
+            dict(
+                journal.execute(
+                    "select request, count(*) from events where request is not null"
+                    f" and kind in ({marks}) group by request",
+                    ENDED,
+                )
+            )
+        )
+
+
+def _open(root: Path) -> sqlite3.Connection:
+    return sqlite3.connect(root / "journal/journal.db", timeout=30)

@@ -1,0 +1,227 @@
+"""Failpoints: the service, killed where it may hurt, without a line in the product for it.
+
+Promises: every commit, every rename, removal and write of a file of the engine's, every call of a
+handler and every round of the clerk is a point, named by the function that makes it; a new one is a
+point by itself. `Nursery.serve` runs the real command line in a process of its own, forked from one
+that has everything imported, and kills it with SIGKILL at the hit it is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a service ended. code: as `subprocess` gives it; hits: how often each point came."""
+
+    code: int
+    hits: Mapping[str, int]
+    log: str
+
+    @property
+    def killed(self) -> bool:
+        """Say whether it died at the point."""
+        return self.code == -signal.SIGKILL
+
+
+class Nursery:
+    """A process that has the engine imported, and forks services from itself."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.fault.points"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+    def start(
+        self, root: Path, *words: str, point: str = "", hit: int = 1, stopped: bool = False
+    ) -> int:
+        """Start a verb on the sandbox in `root`; return its process, to be given to `end`.
+
+        point, hit: where it kills itself, '' being nowhere; stopped: it waits for a SIGCONT.
+        """
+        asked = {"root": str(root), "words": words, "point": point, "hit": hit}
+        return int(self._ask({**asked, "stopped": stopped}))
+
+    def end(self, root: Path, process: int) -> Ended:
+        """Wait until a verb has ended."""
+        code = int(self._ask({"wait": process}))
+        file = root / f"hits.{process}"
+        hits = json.loads(file.read_text()) if file.exists() else {}
+        return Ended(code, hits, (root / f"log.{process}").read_text())
+
+    def run(self, root: Path, *words: str, point: str = "", hit: int = 1) -> Ended:
+        """Run a verb until it ends."""
+        return self.end(root, self.start(root, *words, point=point, hit=hit))
+
+    def _ask(self, asked: Mapping[str, object]) -> str:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+
+class Points:
+    """Counts the hits of each point, and dies at the one that is armed."""
+
+    def __init__(self, point: str = "", hit: int = 1) -> None:
+        self.hits: Counter[str] = Counter()
+        self._armed, self._hit = point, hit
+        self._turn = threading.Lock()
+
+    def arm(self, point: str, hit: int) -> None:
+        """Die at the given hit of a point."""
+        self._armed, self._hit = point, hit
+
+    def __call__(self, name: str) -> None:
+        """Say that the point is reached."""
+        with self._turn:
+            self.hits[name] += 1
+            if name == self._armed and self.hits[name] == self._hit:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
+        """Make points of before and after a function; without a name: where the engine calls it."""
+
+        @functools.wraps(function)
+        def called(*arguments: Any, **named: Any) -> Any:
+            place = name or _place(sys._getframe(1), function.__name__)
+            if not place:
+                return function(*arguments, **named)
+            self(f"before {place}")
+            given = function(*arguments, **named)
+            self(f"after {place}")
+            return given
+
+        return called
+
+
+def _place(frame: FrameType, what: str) -> str:
+    """Name the function of the engine's that calls; '': somebody else does."""
+    module = frame.f_globals.get("__name__", "")
+    if not module.startswith("provisioner.") or module == "provisioner.drop":
+        return ""
+    return f"{what} in {frame.f_code.co_qualname}"
+
+
+def install(points: Points) -> None:
+    """Put the points in. To be called before anything else of the engine is imported."""
+    from provisioner import rename, requestfile
+
+    for name in ("rename", "unlink", "write"):
+        setattr(os, name, points.around(getattr(os, name)))
+    vars(rename)["rename_new"] = points.around(rename.rename_new)
+    for name in ("open_unwritten", "read"):
+        vars(requestfile)[name] = points.around(getattr(requestfile, name), name)
+
+    from provisioner import journal, lanes, service
+    from provisioner.finish import Finisher
+
+    for name in ("settle", "announce", "resubmit", "reject", "redo"):
+        setattr(Finisher, name, points.around(getattr(Finisher, name), f"Finisher.{name}"))
+
+    transaction = journal.Journal.transaction
+
+    def committing(book: journal.Journal) -> Any:
+        place = sys._getframe(1).f_code.co_qualname
+
+        @contextlib.contextmanager
+        def whole() -> Iterator[Any]:
+            with transaction(book) as conn:
+                yield conn
+                points(f"before commit in {place}")
+            points(f"after commit in {place}")
+
+        return whole()
+
+    setattr(journal.Journal, "transaction", committing)  # noqa: B010 - mypy knows it as a method
+
+    def with_points(handlers: Mapping[str, Any]) -> Any:
+        for handler in handlers.values():
+            kind = type(handler).__name__
+            for call in ("observe", "apply"):
+                setattr(handler, call, points.around(getattr(handler, call), f"{kind}.{call}"))
+        return lanes.lanes_of(handlers)
+
+    vars(service)["lanes_of"] = with_points
+
+
+def _child(asked: Mapping[str, Any], points: Points) -> None:
+    from provisioner.cli.main import main
+
+    root = Path(asked["root"])
+    with contextlib.suppress(ChildProcessError):
+        os.setpgid(0, 0)
+    log = os.open(root / f"log.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for number in (1, 2):
+        os.dup2(log, number)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.environ["PROVISIONER_CONFIG"] = str(root / "provisioner.yaml")
+    points.arm(asked["point"], asked["hit"])
+    if asked["stopped"]:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    try:
+        main(asked["words"])
+        code: object = 0
+    except SystemExit as end:
+        code = end.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    (root / f"hits.{os.getpid()}").write_text(json.dumps(points.hits))
+    os._exit(code if isinstance(code, int) else 1 if code else 0)
+
+
+def _nursery() -> None:
+    """Serve `Nursery`."""
+    points = Points()
+    install(points)
+    import provisioner.cli.control
+    import provisioner.cli.progress
+    import provisioner.service
+    import provisioner.wiring  # noqa: F401 - all that a service will want
+
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "wait" in asked:
+            _, status = os.waitpid(asked["wait"], 0)
+            print(os.waitstatus_to_exitcode(status), flush=True)
+            continue
+        child = os.fork()
+        if child == 0:
+            try:
+                _child(asked, points)
+            except BaseException:
+                import traceback
+
+                traceback.print_exc()
+            finally:
+                os._exit(70)
+        print(child, flush=True)
+
+
+if __name__ == "__main__":
+    _nursery()

@@ -1,0 +1,209 @@
+"""A day at a site in two acts, in which every part of the protocol has its turn.
+
+Before the first act carol has all she needs. Then Slurm is away and fay's home is in the way: there
+are requests that are done, refused, set aside, put off, held, scheduled, cancelled and failed. In
+the second act all of that is mended, released, resumed and tried again, and everything ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from provisioner.drop import drop
+from tests.fault import invariant
+from tests.fault.points import Nursery
+
+PATIENCE = {"first": "0.5", "second": "20"}
+"""Seconds for which each act goes on when nothing moves."""
+
+LANES = """
+lanes:
+  slurm: {first: 0.05, most: 0.1}
+  nss: {first: 0.05, most: 0.2}
+"""
+_LEFT_OUT = ("  groups:", "  fs1:", "  slurm-b:", "  cluster-b:", "  hpc-storage:")
+
+
+def user(name: str, verb: str = "provision", head: str = "") -> str:
+    """Write a request for a person; its id names both."""
+    return f"provisioner: 1\naction: user.{verb}\nid: {verb}-{name}\n{head}user: {{name: {name}}}\n"
+
+
+def compute(number: int, users: str, identity: str) -> str:
+    """Write a request for compute time."""
+    return (
+        f"provisioner: 1\naction: allocation.provision\nid: {identity}\nallocation:\n"
+        f"  id: {number}\n  resource: cluster-a\n  project: {{code: cf{number}, pi: alice}}\n"
+        f"  users: [{users}]\n"
+    )
+
+
+def control(verb: str, target: str, name: str = "") -> str:
+    """Write an operator's request about another one or about a lane."""
+    kind = verb.partition(".")[0]
+    identity = name or f"{verb.replace('.', '-')}-{target}"
+    return f"provisioner: 1\naction: {verb}\nid: {identity}\n{kind}: {target}\n"
+
+
+WRONG = "provisioner: 1\naction: user.provison\nid: wrong\nuser: {name: ann}\n"
+
+FIRST = {
+    "alice.yaml": user("alice"),
+    "bob.yaml": user("bob"),
+    "fay.yaml": user("fay"),
+    "compute.yaml": compute(7, "alice, bob", "compute"),
+    "gone.yaml": user("carol", "suspend"),
+    "wrong.yaml": WRONG,
+    "dave.yaml": user("dave"),
+    "hold-dave.yaml": control("request.hold", "provision-dave"),
+    "erin.yaml": user("erin", head="not_before: 2099-01-01T00:00:00Z\n"),
+    "hold-erin.yaml": control("request.hold", "provision-erin"),
+    "greg.yaml": user("greg", head="not_before: 2099-01-01T00:00:00Z\n"),
+    "pause.yaml": control("lane.pause", "nss", "pause"),
+    "unpause.yaml": control("lane.unpause", "nss", "unpause"),
+}
+"""What is dropped in the first act, in this order."""
+
+SECOND = {
+    "release-dave.yaml": control("request.release", "provision-dave"),
+    "release-erin.yaml": control("request.release", "provision-erin"),
+    "cancel-greg.yaml": control("request.cancel", "provision-greg"),
+    "retry-fay.yaml": control("request.retry", "provision-fay"),
+    "back.yaml": user("carol", "resume"),
+    "less.yaml": compute(7, "alice", "compute-less"),
+}
+"""What is dropped in the second act, beside the retry of the refused file."""
+
+IDS = {
+    *("provision-alice", "provision-bob", "provision-fay", "compute", "suspend-carol"),
+    *("provision-dave", "request-hold-provision-dave", "provision-erin", "provision-greg"),
+    *("request-hold-provision-erin", "pause", "unpause"),
+}
+LATER_IDS = {
+    *("request-release-provision-dave", "request-release-provision-erin"),
+    *("request-cancel-provision-greg", "request-retry-provision-fay", "resume-carol"),
+    *("compute-less", "retry-wrong"),
+}
+
+STATES = {
+    **dict.fromkeys(IDS | LATER_IDS, "done"),
+    "provision-greg": "cancelled",
+    "wrong": "refused",
+}
+"""How each request ends."""
+
+
+class Stage:
+    """The site of the scenario, set back to the beginning of an act as often as one likes."""
+
+    def __init__(self, top: Path, nursery: Nursery) -> None:
+        self.root = top / "site"
+        self.nursery = nursery
+        self._top = top
+        code = "import sys; from provisioner.cli.main import main; main(sys.argv[1:])"
+        words = (sys.executable, "-c", code, "sandbox", str(self.root))
+        subprocess.run(words, check=True, capture_output=True)
+        config = self.root / "provisioner.yaml"
+        config.write_text(_lean(config.read_text()) + LANES)
+        before = {"carol.yaml": user("carol"), "before.yaml": compute(3, "carol", "before")}
+        self.drop(before)
+        self.play("second")
+        self.keep("start")
+        self.set_first()
+        self.keep("first")
+
+    def play(self, act: str) -> Mapping[str, int]:
+        """Play an act without a fault; return how often each point came."""
+        ended = self.nursery.run(self.root, "run", "--drain", "--patience", PATIENCE[act])
+        assert ended.code in (0, 5), ended.log
+        return ended.hits
+
+    def finish(self, act: str) -> None:
+        """Play an act, and what follows."""
+        self.play(act)
+        if act == "first":
+            self.set_second()
+            self.play("second")
+
+    def unsettled(self, name: str) -> list[str]:
+        """Have every object looked at again; return what still had to be changed."""
+        self.drop({f"{name}.yaml": f"provisioner: 1\naction: reconcile\nid: {name}\n"})
+        self.play("second")
+        [row] = [row for row in invariant.rows(self.root) if row.writer_id == name]
+        [result] = (self.root / "spool").glob(f"*/{row.id}-*.result.yaml")
+        steps = yaml.safe_load(result.read_text())["steps"]
+        failed = [f"mend {step['error']}" for step in steps if step.get("error")]
+        return [*failed, *(text for step in steps for text in step.get("changed", ()))]
+
+    def drop(self, texts: dict[str, str], *, aged: bool = True) -> None:
+        """Drop requests, and be told that they are in; aged: in this order, whatever the clock."""
+        for number, (name, text) in enumerate(texts.items()):
+            drop(self.root / "spool/staging", name, text.encode())
+            if aged:
+                os.utime(self.root / "spool/staging" / name, (1_700_000_000 + number,) * 2)
+
+    def set_first(self) -> None:
+        """Set the first act: Slurm is away, a file is where fay's home should be."""
+        (self.root / "slurm/bin/sacctmgr").rename(self.root / "slurm/bin/away")
+        (self.root / "home/fay").write_text("in the way")
+        self.drop(FIRST)
+        staging = self.root / "spool/staging"
+        os.mkfifo(staging / "pipe.yaml", 0o600)
+        (staging / "open.yaml").write_text(user("oscar"))
+        (staging / "open.yaml").chmod(0o666)
+
+    def set_second(self) -> None:
+        """Set the second act: everything is mended."""
+        (self.root / "slurm/bin/away").rename(self.root / "slurm/bin/sacctmgr")
+        (self.root / "home/fay").unlink()
+        [refused] = [
+            path.name[:26]
+            for path in (self.root / "spool/failed").iterdir()
+            # By what it says: a file that a kill found between claim and acceptance lost its name.
+            if path.is_file() and path.read_text() == WRONG
+        ]
+        self.drop({**SECOND, "retry.yaml": control("request.retry", refused, "retry-wrong")})
+
+    def keep(self, name: str) -> None:
+        """Keep the site as it is under a name."""
+        _copy(self.root, self._top / name)
+
+    def set_back(self, name: str) -> None:
+        """Make the site what was kept."""
+        shutil.rmtree(self.root)
+        _copy(self._top / name, self.root)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a site, FIFOs and all; the emulated host knows owners by inode."""
+    subprocess.run(["cp", "-a", source, target], check=True)
+    owners = target / "host/owners.json"
+    paths = {_inode(path): path.relative_to(source) for path in source.rglob("*")}
+    known = json.loads(owners.read_text()) if owners.exists() else {}
+    moved = {_inode(target / paths[key]): owner for key, owner in known.items() if key in paths}
+    owners.write_text(json.dumps(moved))
+
+
+def _inode(path: Path) -> str:
+    found = path.lstat()
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+def _lean(text: str) -> str:
+    """Leave out of the sandbox's configuration what the scenario has no part for."""
+    kept: list[str] = []
+    leaving = False
+    for line in text.splitlines(keepends=True):
+        if not line.startswith("   "):
+            leaving = line.startswith(_LEFT_OUT)
+        if not leaving:
+            kept.append(line)
+    return "".join(kept)

@@ -1,0 +1,173 @@
+"""A soak: `python -m tests.fault.soak [MINUTES] [SEED]`, which is `make soak`.
+
+A stream of requests, some superseding others, goes to the service of a sandbox, while the service
+and the programs of its backends are killed at random and a backend is taken away now and then. At
+the end everything is left in peace, and each request that a writer was told is in must have exactly
+one outcome, with every object as it is wanted.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import yaml
+
+from tests.fault import invariant
+from tests.fault.points import Nursery
+from tests.fault.scenario import Stage, compute, user
+
+PEOPLE = 12
+PROJECTS = 4
+
+
+class Soak:
+    """One soak. kills: of the service; shot: programs of backends; away: times one was away."""
+
+    def __init__(self, stage: Stage, seed: int) -> None:
+        self.stage = stage
+        self.chance = random.Random(seed)
+        self.dropped: list[str] = []
+        self.kills = self.shot = self.away = 0
+        self._orders: Counter[str] = Counter()
+        self._service = self._start()
+
+    def _start(self) -> int:
+        return self.stage.nursery.start(self.stage.root, "run")
+
+    def request(self) -> None:
+        """Drop one request, as a portal or an operator would."""
+        chance = self.chance
+        identity = f"soak-{len(self.dropped)}"
+        person = f"p{chance.randrange(PEOPLE)}"
+        number = 100 + chance.randrange(PROJECTS)
+        match chance.randrange(8):
+            case 0:
+                text = user(person, "suspend")
+            case 1:
+                text = user(person, "resume")
+            case 2 | 3 | 4:
+                members = ", ".join(f"p{n}" for n in range(PEOPLE) if chance.random() < 0.4)
+                # Now and then an old one comes late.
+                self._orders[str(number)] += chance.choice((1, 1, 1, 0))
+                late = self._orders[str(number)] - (chance.random() < 0.2)
+                order = f"order: {{key: cf{number}, number: {max(0, late)}}}\n"
+                text = compute(number, members or "p0", "ID").replace(
+                    "id: ID\n", f"id: ID\n{order}"
+                )
+            case _:
+                text = user(person)
+        lines = [f"id: {identity}" if one.startswith("id: ") else one for one in text.splitlines()]
+        self.stage.drop({f"{identity}.yaml": "\n".join(lines) + "\n"}, aged=False)
+        self.dropped.append(identity)
+
+    def kill_service(self) -> None:
+        """Kill the service, with what it runs or without, and start the next one."""
+        os.kill(self._service, signal.SIGKILL)
+        self.stage.nursery.end(self.stage.root, self._service)
+        self.kills += 1
+        self._service = self._start()
+
+    def shoot(self) -> None:
+        """Kill what the service is running just now: a call of a backend's program."""
+        try:
+            tasks = Path(f"/proc/{self._service}/task")
+            children = [
+                int(child)
+                for task in tasks.iterdir()
+                for child in (task / "children").read_text().split()
+            ]
+        except OSError:  # it ended
+            return
+        for child in children:
+            try:
+                os.kill(child, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            self.shot += 1
+
+    def take_away(self) -> None:
+        """Have Slurm away for a moment."""
+        program = self.stage.root / "slurm/bin/sacctmgr"
+        program.rename(program.with_name("away"))
+        time.sleep(self.chance.uniform(0.1, 1))
+        program.with_name("away").rename(program)
+        self.away += 1
+
+    def end(self) -> list[str]:
+        """Leave everything in peace; return what is amiss."""
+        os.kill(self._service, signal.SIGTERM)
+        self.stage.nursery.end(self.stage.root, self._service)
+        self.stage.play("second")
+        # What a kill of a backend's program made fail is mended; after that nothing may be left.
+        self.stage.unsettled("mend")
+        again = [f"reconcile still had to: {text}" for text in self.stage.unsettled("again")]
+        return invariant.violations(self.stage.root, self.dropped) + again
+
+
+def reasons(root: Path) -> Counter[str]:
+    """Count why requests failed, the names in it aside."""
+    found: Counter[str] = Counter()
+    for result in (root / "spool/failed").glob("*.result.yaml"):
+        for step in yaml.safe_load(result.read_text()).get("steps", ()):
+            message = str(step.get("error", {}).get("message", ""))
+            if message and not message.startswith("needs "):
+                found[re.sub(r"\b(p|cf)\d+\b", r"\1N", message)[:300]] += 1
+    return found
+
+
+def soak(minutes: float, seed: int) -> int:
+    """Soak, print what it came to, say by the exit code whether anything was lost."""
+    nursery = Nursery()
+    with tempfile.TemporaryDirectory(prefix="provisioner-soak.") as top:
+        stage = Stage(Path(top), nursery)
+        stage.set_back("start")
+        running = Soak(stage, seed)
+        until = time.monotonic() + minutes * 60
+        while time.monotonic() < until:
+            running.request()
+            time.sleep(running.chance.expovariate(20))
+            fate = running.chance.random()
+            if fate < 0.02:
+                running.kill_service()
+            elif fate < 0.12:
+                running.shoot()
+            elif fate < 0.13:
+                running.take_away()
+        amiss = running.end()
+        rows = [row for row in invariant.rows(stage.root) if row.writer_id in set(running.dropped)]
+        times = Counter(row.writer_id for row in rows)
+        outcomes = invariant.outcomes(stage.root)
+        states = Counter(row.state for row in rows)
+        lost = [one for one in running.dropped if not times[one]]
+        lost += [row.id for row in rows if row.state not in invariant.ENDED]
+        twice = [row.id for row in rows if times[row.writer_id] > 1 or outcomes[row.id] > 1]
+        why = reasons(stage.root)
+    nursery.close()
+    print(
+        f"service killed: {running.kills}  programs killed: {running.shot}  "
+        f"backend away: {running.away}\n"
+        f"accepted: {len(rows)}  done: {states['done'] + states['superseded']}  "
+        f"failed: {states['failed']}  lost: {len(lost)}  with two outcomes: {len(twice)}"
+    )
+    for reason, number in why.most_common(5):
+        print(f"failed {number} times: {reason}")
+    for text in amiss:
+        print(text)
+    return 1 if lost or twice or amiss else 0
+
+
+if __name__ == "__main__":
+    sys.exit(
+        soak(
+            float(sys.argv[1]) if len(sys.argv) > 1 else 10,
+            int(sys.argv[2]) if len(sys.argv) > 2 else 1,
+        )
+    )
