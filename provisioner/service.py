@@ -18,6 +18,7 @@ from provisioner.contract import ConfigError
 from provisioner.finish import Finisher
 from provisioner.intake import Admitted, Intake
 from provisioner.lanes import Drained, Lane, Patience, lanes_of
+from provisioner.notify import Notifier
 from provisioner.retention import Keeper
 from provisioner.spool import Claimed, Rejected, Spool
 from provisioner.watch import Watcher
@@ -83,22 +84,27 @@ class Service:
         self._stopping.set()
         self._woken.set()
 
-    def run(self) -> None:
-        """Serve until stopped."""
+    def run(self, notifier: Notifier | None = None) -> None:
+        """Serve until stopped; notifier: who is told so."""
+        notifier = notifier or Notifier({})
         self.recover()
         threads = self._start_lanes()
         self.clerk.start()
         self.keeper.start()
         watcher = Watcher(self._spool.staging, self.wake)
         watcher.start()
+        notifier.ready()
         try:
             while not self._stopping.is_set():
+                if all(thread.is_alive() for thread in threads):
+                    notifier.alive()
                 self._woken.clear()
                 if self._take_or_complain():
                     continue
                 self._woken.wait(min(SWEEP, self._spool.due_in() or SWEEP))
                 watcher.healthy()
         finally:
+            notifier.stopping()
             watcher.stop()
             self._stop_lanes(threads)
             self.clerk.stop()

@@ -44,6 +44,7 @@ def run(
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
     from provisioner.cli.progress import following
+    from provisioner.notify import Notifier
     from provisioner.service import Service
     from provisioner.spool import Spool
 
@@ -55,7 +56,7 @@ def run(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())
         if not drain:
-            service.run()
+            service.run(Notifier())
             return
         with following(system.config.journal):
             empty = service.drain(patience)

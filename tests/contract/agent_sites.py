@@ -16,7 +16,7 @@ def shipped(directory: Path, places: Mapping[str, object]) -> Agent:
     text = EXAMPLE.read_text()
     for old, new in {
         'allow = ["provisioner"]': "",
-        "/var/log/provisioner-agent.log": directory / "agent.log",
+        "/var/log/provisioner-agent/agent.log": directory / "agent.log",
         **places,
     }.items():
         assert old in text, old

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LAYERS = (
-    {"contract", "ulid", "rename", "sizes"},
+    {"contract", "ulid", "rename", "sizes", "notify"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"leftovers"},
     {"audit"},

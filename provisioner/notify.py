@@ -1,0 +1,52 @@
+"""Tells systemd that the service is ready, alive, or about to end (sd_notify(3)).
+
+Promises: where nobody listens nothing happens, and nothing here ever fails the service. `alive` is
+said at most as often as the watchdog needs. Leaves out: judging who is alive (`service`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+_SHARE = 3
+"""How often `alive` is said in the time that the watchdog waits."""
+
+
+class Notifier:
+    """The service manager, if there is one."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        # `@` stands for the NUL of an abstract name.
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        microseconds = environment.get("WATCHDOG_USEC", "")
+        mine = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        watched = mine and microseconds.isdigit()
+        self._every = int(microseconds) / 1e6 / _SHARE if watched else None
+        self._next = 0.0
+
+    def ready(self) -> None:
+        """Say that requests are served from now on."""
+        self._say("READY=1")
+
+    def alive(self) -> None:
+        """Say that all that serves is alive; if this is not said for a while, systemd restarts."""
+        now = time.monotonic()
+        if self._every is not None and now >= self._next:
+            self._next = now + self._every
+            self._say("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """Say that what is under way is finished, and nothing more begun."""
+        self._say("STOPPING=1")
+
+    def _say(self, text: str) -> None:
+        if not self._address:
+            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
+            way.settimeout(1.0)
+            way.sendto(text.encode(), self._address)

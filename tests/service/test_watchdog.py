@@ -1,0 +1,58 @@
+"""The watchdog hears that the service is alive as long as every lane is, and no longer."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+from provisioner.drop import drop
+from provisioner.notify import Notifier
+from tests.service.engine_site import Site, allocation
+
+
+def heard(manager: socket.socket) -> list[str]:
+    """Take what was said since this was last asked."""
+    found = []
+    while True:
+        try:
+            found.append(manager.recv(100).decode())
+        except BlockingIOError:
+            return found
+
+
+def test_a_lane_that_is_over_silences_the_service(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        told = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "1"}
+        thread = threading.Thread(target=site.service.run, args=(Notifier(told),))
+        thread.start()
+        try:
+            said: list[str] = []
+            while "WATCHDOG=1" not in said:
+                said += heard(manager)
+            assert said[0] == "READY=1"
+            lane = next(iter(site.service.lanes.values()))
+            lane.stop()
+            while any(one.name == f"lane {lane.name}" for one in threading.enumerate()):
+                time.sleep(0.01)
+            # What was said before that is taken away; the intake goes on, and is silent.
+            pass_through(site, "before.yaml", 1)
+            heard(manager)
+            pass_through(site, "after.yaml", 2)
+            assert heard(manager) == []
+        finally:
+            site.service.stop()
+            thread.join()
+        assert heard(manager) == ["STOPPING=1"]
+    assert list(site.spool.staging.iterdir()) == []
+
+
+def pass_through(site: Site, name: str, number: int) -> None:
+    """Drop a request, and wait until the intake has taken it."""
+    drop(site.spool.staging, name, allocation(number).encode())
+    while (site.spool.staging / name).exists():
+        time.sleep(0.01)
