@@ -1,30 +1,71 @@
 """The journal: one database for requests, claims and objects, and its transactions.
 
 Promises: what a transaction wrote is on disk when it returns (SQLite: write-ahead log,
-synchronous=FULL), or not at all. Leaves out: what is written (`records`, `ledger`, `agenda`).
+synchronous=FULL), or not at all; where a redo log is kept, it is there as well, before. A file that
+is no journal, is damaged or of another version is never written to. After an error of the disk
+nothing more is written: what is on it can be known only by reading it anew (`JournalBroken`).
+Leaves out: what is written (`records`, `ledger`, `agenda`).
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    create_engine,
-    event,
-)
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from provisioner.contract import ConfigError
+from provisioner import marks, migrations, ulid
+from provisioner.contract import ConfigError, Fault
 from provisioner.tables import metadata
 
+REBUILD = "`provisioner journal rebuild` makes a new one from the newest copy and the redo log"
+
 _compact = json.JSONEncoder(separators=(",", ":")).encode
+_WRITES = ("INSERT", "UPDATE", "DELETE")
+
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
+_BROKEN = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,
+}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+class JournalFull(Fault):
+    """There is no room for a transaction, of which nothing was written."""
+
+
+class JournalBroken(Fault):
+    """The disk failed: the service has to end, and to read at its next start what is there."""
+
+
+Statement = tuple[str, Any]
+"""SQL that was run, and its values: a row, or a list of rows."""
+
+
+class Log(Protocol):
+    """What keeps a transaction beside the database."""
+
+    def append(self, number: int, did: Sequence[Statement]) -> None:
+        """Make a transaction's statements durable. Raises OSError, and then has none of them."""
+
+
+class Room(Protocol):
+    """What sees to it that outcomes find room when new work does not."""
+
+    def ease(self) -> None:
+        """Give room for what has to be written, if there is little."""
 
 
 class Journal:
@@ -34,15 +75,23 @@ class Journal:
     same file by themselves.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, path: Path) -> None:
+        """Use `open` instead."""
+        self.path = path
         self._engine = engine
         self._turn = threading.RLock()
+        self._log: Log | None = None
+        self._room: Room | None = None
+        self._did: list[Statement] | None = None
+        self._position = 0
+        self._broken: JournalBroken | None = None
+        self._tell: Callable[[], None] = lambda: None
 
     @classmethod
     def open(cls, path: Path) -> Journal:
-        """Open the journal, making its tables where there are none.
+        """Open the journal, making it where there is none.
 
-        Raises ConfigError where the directory is missing or the database cannot be opened.
+        Raises ConfigError where the directory is missing, or the file is no journal of today's.
         """
         if not path.parent.is_dir():
             raise ConfigError(
@@ -57,31 +106,200 @@ class Journal:
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
         try:
-            metadata.create_all(engine)
-        except Exception as error:
-            raise ConfigError(
-                f"the journal {path} cannot be opened: {getattr(error, 'orig', None) or error}",
-                advice="see its owner and mode; a damaged one must be restored from a copy",
-            ) from error
-        return cls(engine)
+            version = _version_at(path)
+            if version == 0:
+                _create(engine)
+            elif version > migrations.VERSION:
+                raise migrations.newer(path, version, migrations.VERSION)
+            elif version < migrations.VERSION:
+                raise ConfigError(
+                    f"the journal {path} has the former version {version}",
+                    advice="start the service: it brings the journal to the version of today",
+                )
+            else:
+                _check_columns(engine)
+        except ConfigError as error:
+            engine.dispose()
+            if str(path) in error.message:
+                raise
+            raise ConfigError(f"the journal {path}: {error.message}", advice=error.advice) from None
+        except (DBAPIError, sqlite3.Error) as error:
+            engine.dispose()
+            raise _unusable(path, error) from error
+        return cls(engine, path)
+
+    def check(self) -> None:
+        """Read every page of the database. Raises ConfigError where it is damaged."""
+        try:
+            with self.reading() as conn:
+                found = conn.exec_driver_sql("PRAGMA quick_check(1)").scalars().all()
+        except DBAPIError as error:
+            raise _unusable(self.path, error) from error
+        except JournalBroken as error:
+            raise ConfigError(error.message, advice=error.advice) from error
+        if found != ["ok"]:
+            said = "; ".join(" ".join(str(line).split()) for line in found)
+            raise ConfigError(f"the journal {self.path} is damaged: {said}", advice=REBUILD)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Give a connection; what was written on it is durable after the block."""
-        with self._turn, self._engine.begin() as conn:
-            yield conn
+        """Give a connection; what was written on it is durable after the block.
+
+        Raises JournalFull where there is no room, JournalBroken where the disk failed.
+        """
+        with self._turn, self._guarded():
+            if self._room is not None:
+                self._room.ease()
+            try:
+                with self._engine.begin() as conn:
+                    self._did = [] if self._log is not None else None
+                    yield conn
+                    number = self._keep(conn)
+            finally:
+                self._did = None
+            self._position = number
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection that sees one state of the database and holds up no writer."""
-        with self._turn, self._engine.connect() as bare:
+        with self._turn, self._guarded(), self._engine.connect() as bare:
             conn = bare.execution_options(reading=True)
             with conn.begin():
                 yield conn
 
+    @property
+    def identity(self) -> str:
+        """The journal's own id, which all copies of it have."""
+        with self.reading() as conn:
+            return marks.get(conn, marks.JOURNAL) or ""
+
+    @property
+    def position(self) -> int:
+        """How many transactions the redo log has seen."""
+        with self.reading() as conn:
+            return int(marks.get(conn, marks.POSITION) or 0)
+
+    def record_into(self, log: Log, room: Room | None = None) -> None:
+        """Keep every transaction from now on in a log, too."""
+        self._position = self.position
+        if self._log is None:
+            event.listen(self._engine, "before_cursor_execute", self._capture)
+        self._log, self._room = log, room
+
+    def when_broken(self, tell: Callable[[], None]) -> None:
+        """Have somebody told when the disk fails."""
+        self._tell = tell
+
+    def raise_broken(self) -> None:
+        """Raise JournalBroken where the disk has failed."""
+        if self._broken is not None:
+            raise self._broken
+
     def close(self) -> None:
         """Give the database back."""
         self._engine.dispose()
+
+    # Private.
+
+    def _capture(
+        self, _: object, __: object, sql: str, values: Any, ___: object, ____: bool
+    ) -> None:
+        if self._did is not None and sql.lstrip()[:6].upper() in _WRITES:
+            self._did.append((sql, values))
+
+    def _keep(self, conn: Connection) -> int:
+        """Write a transaction to the redo log, just before its commit; return its number.
+
+        A commit that then fails leaves a number in the log that the next transaction takes again:
+        who reads the log takes the later one.
+        """
+        did, self._did = self._did, None
+        if not did or self._log is None:
+            return self._position
+        number = self._position + 1
+        conn.exec_driver_sql("UPDATE marks SET value = ? WHERE name = 'position'", (str(number),))
+        try:
+            self._log.append(number, did)
+        except OSError as error:
+            raise self._fault_of(error, "the redo log") from error
+        return number
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        self.raise_broken()
+        try:
+            yield
+        except DBAPIError as error:
+            code = getattr(error.orig, "sqlite_errorcode", 0)
+            if code in _FULL:
+                raise _full(self.path, error.orig) from error
+            if code & 0xFF in _BROKEN:
+                raise self._break(f"the journal {self.path}: {error.orig}") from error
+            raise
+
+    def _fault_of(self, error: OSError, what: str) -> Fault:
+        if error.errno in _NO_ROOM:
+            return _full(error.filename or what, error.strerror)
+        return self._break(f"{what} {error.filename or ''}: {error.strerror}")
+
+    def _break(self, said: str) -> JournalBroken:
+        self._broken = JournalBroken(
+            f"{said}: nothing more is written",
+            advice="look at the disk and at the kernel's log (dmesg), then start the service "
+            f"again; where it says that the journal is damaged, {REBUILD}",
+        )
+        self._tell()
+        return self._broken
+
+
+def _full(what: object, said: object) -> JournalFull:
+    return JournalFull(f"{what}: {said}", advice="make room on that disk; what waits goes on then")
+
+
+def _unusable(path: Path, error: Exception) -> ConfigError:
+    """Say why a file cannot be used as the journal, and what to do."""
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return ConfigError(f"the journal {path} is damaged: {cause}", advice=REBUILD)
+    if code == sqlite3.SQLITE_READONLY:
+        said, advice = f"the journal {path} is read-only", "see the mount (findmnt -T), and dmesg"
+        return ConfigError(said, advice=advice)
+    return ConfigError(
+        f"the journal {path} cannot be opened: {cause}",
+        advice="see its owner and mode, and whether the disk is full or read-only",
+    )
+
+
+def _version_at(path: Path) -> int:
+    """Return the version of a file, which is not written to; 0 for none and for an empty one."""
+    if not path.exists() or not path.stat().st_size:
+        return 0
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        return migrations.version_of(db)
+
+
+def _create(engine: Engine) -> None:
+    with engine.begin() as conn:
+        metadata.create_all(conn)
+        if marks.get(conn, marks.JOURNAL) is None:  # else another has just made it
+            marks.put(conn, marks.JOURNAL, ulid.new())
+            marks.put(conn, marks.POSITION, "0")
+            conn.exec_driver_sql(f"PRAGMA user_version={migrations.VERSION}")
+
+
+def _check_columns(engine: Engine) -> None:
+    with engine.connect() as bare:
+        conn = bare.execution_options(reading=True)
+        for table in metadata.sorted_tables:
+            there = {row[1] for row in conn.exec_driver_sql(f"PRAGMA table_info({table.name})")}
+            missing = [column.name for column in table.columns if column.name not in there]
+            if missing:
+                raise ConfigError(
+                    f"its table {table.name} has no {', '.join(missing)}: it is not a journal of "
+                    "this program",
+                    advice="look at `journal` in the configuration: is it the right file?",
+                )
 
 
 def _prepare(connection: Any, _: object) -> None:

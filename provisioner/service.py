@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from provisioner import records
+from provisioner import records, start
 from provisioner.clerk import Clerk
 from provisioner.contract import ConfigError
 from provisioner.finish import Finisher
@@ -220,6 +220,7 @@ class Service:
 
     def recover(self) -> None:
         """Take up what a crash interrupted: files follow the journal, paused lanes stay so."""
+        start.claim(self._spool, self._journal)
         self._finisher.redo()
         with self._journal.reading() as conn:
             rows = records.lane_rows(conn)

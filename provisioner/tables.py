@@ -162,3 +162,10 @@ events = Table(
     Column("hash", Text, nullable=False, doc="SHA-256 over all other columns: `audit.seal`"),
     Index("events_request", "request"),
 )
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", Text, primary_key=True, doc="`marks` has the names"),
+    Column("value", Text, nullable=False),
+)

@@ -25,13 +25,16 @@ def register(app: typer.Typer) -> None:
 
 def init() -> None:
     """Make the spool and the journal, with their owners and modes."""
+    from provisioner import start
     from provisioner.journal import Journal
     from provisioner.spool import Spool
 
     settings = site.config()
     Spool.create(settings.spool, settings.staging_group).close()
     settings.journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    Journal.open(settings.journal).close()
+    start.check_there(settings.spool, settings.journal)
+    if not settings.journal.exists():  # one of a former version is migrated by `run`
+        Journal.open(settings.journal).close()
     site.say(f"spool   {settings.spool}\njournal {settings.journal}")
 
 
@@ -43,6 +46,7 @@ def run(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="say more"),
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
+    from provisioner import start
     from provisioner.cli.progress import following
     from provisioner.notify import Notifier
     from provisioner.service import Service
@@ -52,6 +56,7 @@ def run(
     system = site.system()
     with closing(Spool.open(system.config.spool)) as spool:
         spool.lock()
+        start.make_ready(system.config.spool, system.config.journal)
         service = Service(system, spool)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())

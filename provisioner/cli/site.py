@@ -84,7 +84,10 @@ def journal(settings: Config) -> Journal:
 
 
 def _check_journal(settings: Config) -> None:
+    from provisioner import start
+
     try:
+        start.check_there(settings.spool, settings.journal)
         settings.journal.stat()
     except FileNotFoundError:
         advice = "provisioner init"

@@ -15,6 +15,7 @@ LAYERS = (
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"leftovers"},
     {"audit"},
+    {"migrations", "marks"},
     {
         "converge",
         "actions",
@@ -31,7 +32,7 @@ LAYERS = (
     },
     {"ledger", "request", "spool", "fakes", "agent"},
     {"config", "finish", "testing"},
-    {"clerk", "retention"},
+    {"clerk", "retention", "start"},
     {"routing"},
     {"steps"},
     {"verbs", "lanes", "wiring"},
@@ -64,6 +65,7 @@ HOMES = {
             "tables",
             "audit",
             "retention",
+            "marks",
             "journal",
             "records",
             "agenda",

@@ -1,0 +1,37 @@
+"""Marks: the few facts about the journal as a whole.
+
+Promises: everything is read and written inside the caller's transaction. Leaves out: what follows
+from a mark.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from provisioner.tables import marks
+
+JOURNAL = "journal"
+"""The journal's own id, which its copies share and its spool names."""
+
+POSITION = "position"
+"""How many transactions the redo log had when this one was written."""
+
+OBSERVING = "observing"
+"""Set in a rebuilt journal until an operator has released it: why nothing is written."""
+
+
+def get(conn: Connection, name: str) -> str | None:
+    """Return a mark; None where it is not set."""
+    return conn.scalar(select(marks.c.value).where(marks.c.name == name))
+
+
+def put(conn: Connection, name: str, value: str) -> None:
+    """Set a mark."""
+    row = {"name": name, "value": value}
+    conn.execute(insert(marks).on_conflict_do_update(index_elements=["name"], set_=row), row)
+
+
+def remove(conn: Connection, name: str) -> bool:
+    """Remove a mark; False where it was not set."""
+    return conn.execute(delete(marks).where(marks.c.name == name)).rowcount > 0

@@ -1,0 +1,92 @@
+"""What has to be so before a journal is served: it is there, whole, and this spool's own.
+
+Promises: a service never goes on with an empty journal in place of one that was lost, nor with
+another spool's, nor with a damaged one; what is refused is told with the command that mends it.
+The spool names its journal in the file `journal`. Leaves out: mending (`rebuild`).
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from pathlib import Path
+
+from provisioner import migrations, records
+from provisioner.contract import ConfigError
+from provisioner.journal import REBUILD, Journal
+from provisioner.spool import Spool
+
+log = logging.getLogger(__name__)
+
+NAMED = "journal"
+"""The file of a spool that holds its journal's id."""
+
+_KEPT = ("deferred", "held", "done", "failed")
+"""Where files lie that some journal has known."""
+
+
+def check_there(spool: Path, path: Path) -> None:
+    """Raise ConfigError where a spool was served with a journal, and none is there now."""
+    if (spool / NAMED).exists() and not (path.exists() and path.stat().st_size):
+        raise ConfigError(
+            f"the journal {path} is not there, and {spool} was served with one: it is lost, or "
+            "its disk is not mounted",
+            advice=f"findmnt -T {path.parent}; if it is lost, {REBUILD}",
+        )
+
+
+def make_ready(spool: Path, path: Path) -> None:
+    """Check and migrate the journal, for the one service that will have it open.
+
+    Raises ConfigError.
+    """
+    check_there(spool, path)
+    if path.exists() and path.stat().st_size:
+        try:
+            kept = migrations.migrate(path)
+        except sqlite3.Error:
+            kept = None  # `open` says what is wrong
+        except ConfigError as error:
+            raise ConfigError(f"the journal {path}: {error.message}", advice=error.advice) from None
+        if kept is not None:
+            log.info("the journal has a new version; as it was it is kept in %s", kept)
+    book = Journal.open(path)
+    try:
+        book.check()
+    finally:
+        book.close()
+
+
+def claim(spool: Spool, book: Journal) -> None:
+    """Hold a journal against the spool, or name it there when it is the first.
+
+    Raises ConfigError where the spool has another one.
+    """
+    named, identity = spool.root / NAMED, book.identity
+    try:
+        known = named.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        with book.reading() as conn:
+            empty = not records.counts(conn)
+        if empty and any(spool.listed(place) for place in _KEPT):
+            raise ConfigError(
+                f"the journal {book.path} is new, and {spool.root} holds requests of another",
+                advice=f"put that one back; if it is lost, {REBUILD}",
+            ) from None
+        name(spool.root, identity)
+        return
+    if known != identity:
+        raise ConfigError(
+            f"the journal {book.path} is not the one that {spool.root} was served with",
+            advice=f"put that one back; if it is lost, {REBUILD}",
+        )
+
+
+def name(spool: Path, identity: str) -> None:
+    """Say durably which journal a spool has."""
+    made = spool / f".{NAMED}"
+    made.write_text(f"{identity}\n", encoding="ascii")
+    made.chmod(0o600)
+    migrations.flush(made)
+    made.replace(spool / NAMED)
+    migrations.flush(spool)
