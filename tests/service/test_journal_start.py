@@ -54,11 +54,13 @@ def foreign(path: Path) -> None:
 def without_a_column(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("ALTER TABLE lanes DROP COLUMN breaker_reason")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA user_version={migrations.VERSION + 1}")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def emptied(path: Path) -> None:
