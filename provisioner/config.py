@@ -9,11 +9,20 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from provisioner.actions import ACTIONS, Count, Size
 from provisioner.contract import ConfigError
 from provisioner.documents import Document, InvalidDocument, parse
 from provisioner.request import problems_of
@@ -147,6 +156,73 @@ class HostConfig(AgentConfig):
     emulated: Path | None = Field(None, description="directory that keeps what only root could do")
 
 
+def _known_actions(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in patterns:
+        if not any(fnmatchcase(action, pattern) for action in ACTIONS):
+            raise ValueError(f"{pattern!r} is no action, and no pattern of any")
+    return patterns
+
+
+class RuleConfig(_Part):
+    """Who may ask for what. A rule fits a request when every line of it does."""
+
+    who: tuple[str, ...] = Field(
+        description="users, `@GROUP`, or `*` for everybody", examples=[["coldfront", "@hpc-staff"]]
+    )
+    actions: Annotated[tuple[str, ...], AfterValidator(_known_actions)] = Field(
+        description="actions; `*` stands for any part of a name",
+        examples=[["allocation.*", "membership.*"]],
+    )
+    resources: tuple[str, ...] = Field(
+        (),
+        description="the request has to be about these alone; empty: about any, or none",
+        examples=[["hpc-storage"]],
+    )
+    space: Size | None = Field(None, description="largest `quota.space`", examples=["50TiB"])
+    files: Count | None = Field(None, description="largest `quota.files`", examples=[20000000])
+    new_users: Count | None = Field(
+        None, description="most users an hour that were not known, by one submitter", examples=[50]
+    )
+    adopt: bool = Field(False, description="may say `adopt: true`")
+    others: bool = Field(False, description="`request.*`: of other submitters' requests, too")
+    review: bool = Field(False, description="held until an operator releases it")
+
+
+class ProtectedConfig(_Part):
+    """What nobody may touch through requests, beside root and system names."""
+
+    users: tuple[str, ...] = Field((), description="users; `*` stands for any part of a name")
+    groups: tuple[str, ...] = Field((), description="groups, likewise")
+    accounts: tuple[str, ...] = Field(
+        (), description="Slurm accounts, filesets and all else that has a name, likewise"
+    )
+
+
+class MassConfig(_Part):
+    """How many users one request may shut out before a second person has to look."""
+
+    share: float = Field(20.0, ge=0, le=100, description="percent of the known users")
+    users: int = Field(10, ge=0, description="never held up to this many users")
+
+
+class PolicyConfig(_Part):
+    """Who may ask for what, and what a second person has to see first."""
+
+    rules: tuple[RuleConfig, ...] | None = Field(
+        None,
+        description="the first that fits decides; none: refused. Without any, members of "
+        "`staging_group` may ask for everything but others' requests and lanes",
+    )
+    protected: ProtectedConfig = Field(
+        default_factory=ProtectedConfig,
+        description="names that nobody may touch, beside root and system names",
+    )
+    mass: MassConfig = Field(
+        default_factory=MassConfig,
+        description="a request that shuts out more users at once is held",
+    )
+
+
 class Config(_Part):
     """The whole configuration. Paths may be relative to the file."""
 
@@ -168,6 +244,9 @@ class Config(_Part):
         description="name -> file with one line; a systemd credential of that name comes first",
     )
     staging_group: str | None = Field(None, description="group that may drop requests")
+    policy: PolicyConfig = Field(
+        default_factory=PolicyConfig, description="who may ask for what; root may do everything"
+    )
     host: Literal["real"] | HostConfig = Field("real", description="where homes are made")
     agents: dict[str, AgentConfig] = Field(
         default_factory=dict,

@@ -15,7 +15,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from provisioner.config import Config, LaneConfig, ResourceConfig, RetentionConfig, StepConfig
+from provisioner.config import (
+    Config,
+    LaneConfig,
+    PolicyConfig,
+    ResourceConfig,
+    RetentionConfig,
+    RuleConfig,
+    StepConfig,
+)
 from provisioner.documents import dump
 from provisioner.wiring import HANDLERS
 
@@ -30,6 +38,7 @@ _HEAD = """\
 def example() -> str:
     """Return a commented configuration with every option and every handler's settings."""
     parts = {
+        "policy": _policy(),
         "handlers": [
             line
             for kind, settings in handler_settings().items()
@@ -48,6 +57,17 @@ def example() -> str:
         else:
             lines += ["", *_option(name, field, _default(field))]
     return _HEAD + "\n".join(lines) + "\n"
+
+
+def _policy() -> list[str]:
+    """Write the options of policy, with those of one rule."""
+    lines: list[str] = []
+    for name, field in PolicyConfig.model_fields.items():
+        if name == "rules":
+            lines += [*_comment(field), *_named(name, _item(_options(RuleConfig)))]
+        else:
+            lines += _option(name, field, _default(field))
+    return lines
 
 
 def handler_settings() -> Mapping[str, type[BaseModel]]:

@@ -15,15 +15,19 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, journal, ledger, records, steps
+from provisioner import agenda, audit, journal, ledger, policy, records, steps
 from provisioner.contract import Fault, InvalidRequest
 from provisioner.documents import InvalidDocument, Problem
 from provisioner.request import Request, parse_request
+from provisioner.review import NEW_USER, Case, Review, Ruling
 from provisioner.routing import Router, Step
 from provisioner.spool import Claimed
 from provisioner.verbs import VERBS, Asked, Effect, check_served
 
 log = logging.getLogger(__name__)
+
+ALARM = "alarm"
+"""The kind of event that says that policy refused; the log's line begins with `ALARM policy:`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Admitted:
 
     accepted: list[str] = field(default_factory=list)
     scheduled: list[str] = field(default_factory=list)
+    readmitted: list[str] = field(default_factory=list)
     outcomes: dict[str, str] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
 
@@ -83,8 +88,10 @@ class Intake:
         lanes: Mapping[str, str],
         progress: steps.Progress,
         remember: Callable[[str, Request], None],
+        review: Review,
     ) -> None:
         """lanes: lane of each instance; remember: keeps a parsed request for its later steps."""
+        self._review = review
         self._journal = book
         self._router = router
         self._lanes = lanes
@@ -102,21 +109,30 @@ class Intake:
         return admitted
 
     def readmit(self, ids: Iterable[str]) -> Admitted:
-        """Accept requests that were recorded and waited: scheduled or released ones."""
+        """Judge and accept anew requests that were recorded and waited for their time."""
         admitted = Admitted()
-        now = time.time()
         with self._journal.transaction() as conn:
-            for record in records.load(conn, list(ids)).values():
-                candidate = judge(_claimed_of(record), self._router)
-                records.set_state(conn, [record.id], records.OPEN, "accepted")
-                if candidate.problems or candidate.request is None:
-                    admitted.outcomes[record.id] = "failed"
-                    records.set_problems(conn, record.id, _plain(candidate.problems))
-                    why = "; ".join(problem.message for problem in candidate.problems)
-                    records.end_requests(conn, {record.id: "failed"}, now, text=why)
-                else:
-                    self._accept(conn, [candidate], admitted, now)
+            self._readmit(conn, ids, admitted, time.time())
         return admitted
+
+    def _readmit(
+        self, conn: Connection, ids: Iterable[str], admitted: Admitted, now: float
+    ) -> None:
+        for record in records.load(conn, list(ids)).values():
+            candidate = judge(_claimed_of(record), self._router)
+            ruling = self._rule(conn, [candidate], now, record.approved_by is not None)
+            history = _history(conn, [candidate], besides=record.id)
+            state, problems = _verdict(candidate, history, ruling.get(record.id), now)
+            admitted.readmitted.append(record.id)
+            records.set_state(conn, [record.id], _AGAIN, state)
+            records.set_problems(conn, record.id, _plain(problems))
+            if state == "accepted":
+                self._accept(conn, [candidate], admitted, now)
+            elif state not in records.OPEN:
+                admitted.outcomes[record.id] = state
+                why = "; ".join(problem.message for problem in problems)
+                records.end_requests(conn, {record.id: state}, now, text=why)
+            self._tell(conn, [(candidate, state)], ruling, now)
 
     def due_later(self) -> list[str]:
         """List scheduled requests whose `not_before` has come."""
@@ -128,8 +144,10 @@ class Intake:
     ) -> None:
         rows, accepted = [], []
         history = _history(conn, wave)
+        rulings = self._rule(conn, wave, now)
         for candidate in wave:
-            state, problems = _verdict(candidate, history, now)
+            ruling = rulings.get(candidate.claimed.ulid)
+            state, problems = _verdict(candidate, history, ruling, now)
             if state == "accepted":
                 accepted.append(candidate)
                 admitted.accepted.append(candidate.claimed.ulid)
@@ -140,7 +158,46 @@ class Intake:
             rows.append(_row(candidate, state, problems, now))
         records.insert_requests(conn, rows)
         audit.append(conn, [_told(*pair) for pair in zip(wave, rows, strict=True)], now)
+        states = [(c, row["state"]) for c, row in zip(wave, rows, strict=True)]
+        self._tell(conn, states, rulings, now)
         self._accept(conn, accepted, admitted, now)
+
+    def _rule(
+        self, conn: Connection, wave: Sequence[Candidate], now: float, approved: bool = False
+    ) -> dict[str, Ruling]:
+        """Ask policy about the requests that are right by themselves."""
+        cases = [
+            Case(c.claimed.ulid, c.claimed.uid, c.claimed.writer, c.request, c.planned, approved)
+            for c in wave
+            if c.request is not None and not c.problems
+        ]
+        return self._review.judge(conn, cases, now)
+
+    def _tell(
+        self,
+        conn: Connection,
+        wave: Sequence[tuple[Candidate, str]],
+        rulings: Mapping[str, Ruling],
+        now: float,
+    ) -> None:
+        """Record what policy did: holds, new users that count, and refusals with an alarm."""
+        told: list[audit.Event] = []
+        for candidate, state in wave:
+            claimed = candidate.claimed
+            ruling = rulings.get(claimed.ulid)
+            if ruling is None:
+                continue
+            answer = ruling.answer
+            if state == "held":
+                records.set_hold(conn, claimed.ulid, held_by=records.POLICY)
+                text = f"by {records.POLICY}: {answer.why}"
+                told.append(audit.Event(claimed.ulid, "held", text))
+            elif state == "accepted":
+                told += [audit.Event(claimed.ulid, NEW_USER, n, f"user:{n}") for n in ruling.fresh]
+            elif state == "refused" and answer.verdict == policy.REFUSE:
+                told.append(audit.Event(claimed.ulid, ALARM, answer.why))
+                log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, answer.why)
+        audit.append(conn, told, now)
 
     def _accept(
         self, conn: Connection, wave: Sequence[Candidate], admitted: Admitted, now: float
@@ -236,6 +293,7 @@ class Intake:
             records.set_problems(conn, claimed.ulid, _plain(notes))
         admitted.effects.append(effect)
         admitted.outcomes.update(effect.ended)
+        self._readmit(conn, effect.readmitted, admitted, now)
         return effect.keys
 
 
@@ -247,15 +305,22 @@ class _History:
     orders: Mapping[tuple[str, str], int]
 
 
-def _history(conn: Connection, wave: Sequence[Candidate]) -> _History:
+_AGAIN = (*records.OPEN, "failed", "cancelled")
+"""States from which a request is judged anew."""
+
+
+def _history(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> _History:
+    """Look up what was accepted before; besides: a request that does not count, being judged."""
     read = [(c.claimed.writer, c.request) for c in wave if c.request is not None]
     ids = [(writer, request.id) for writer, request in read if request.id is not None]
     keys = [(writer, request.order.key) for writer, request in read if request.order is not None]
-    return _History(records.earlier(conn, ids), records.highest_orders(conn, keys))
+    known = records.earlier(conn, ids)
+    others = {name: one for name, one in known.items() if one.id != besides}
+    return _History(others, records.highest_orders(conn, keys))
 
 
 def _verdict(
-    candidate: Candidate, history: _History, now: float
+    candidate: Candidate, history: _History, ruling: Ruling | None, now: float
 ) -> tuple[str, tuple[Problem, ...]]:
     """Say what becomes of a candidate: its state, and why."""
     request, claimed = candidate.request, candidate.claimed
@@ -270,6 +335,9 @@ def _verdict(
         return "done", (Problem(None, "id", why),)
     if candidate.problems:
         return "refused", candidate.problems
+    answer = ruling.answer if ruling is not None else policy.ALLOWED
+    if answer.verdict == policy.REFUSE:
+        return "refused", (Problem(None, "", answer.why, answer.advice),)
     if request.expires is not None and request.expires.timestamp() <= now:
         return "refused", (Problem(None, "expires", f"expired at {request.expires}"),)
     if request.order is not None:
@@ -277,6 +345,8 @@ def _verdict(
         if highest is not None and request.order.number < highest:
             why = f"order {request.order.number} comes after {highest}, which was accepted"
             return "superseded", (Problem(None, "order.number", why),)
+    if answer.verdict == policy.REVIEW:
+        return "held", (Problem(None, "", answer.why, answer.advice),)
     if request.not_before is not None and request.not_before.timestamp() > now:
         return "scheduled", ()
     return "accepted", ()

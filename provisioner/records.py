@@ -30,6 +30,10 @@ OPEN = ("accepted", "deferred", "held", "scheduled")
 """States of a request that has no outcome yet."""
 
 
+POLICY = "the policy"
+"""Holds what a second person has to see; no user has a name with a space."""
+
+
 ENDED = ("done", "failed", "refused", "cancelled", "superseded")
 
 
@@ -53,6 +57,8 @@ class Record:
     accepted: float
     ended: float | None
     problems: list[dict[str, Any]] | None
+    held_by: str | None = None
+    approved_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +193,11 @@ def set_problems(
     conn.execute(update(requests).where(requests.c.id == request).values(problems=problems))
 
 
+def set_hold(conn: Connection, request: str, **values: str | None) -> None:
+    """Keep who holds a request (`held_by`), or released what policy held (`approved_by`)."""
+    conn.execute(update(requests).where(requests.c.id == request).values(**values))
+
+
 def note(conn: Connection, rows: Sequence[tuple[str | None, str, str]], now: float) -> None:
     """Add events: (request, kind, text)."""
     audit.append(conn, [audit.Event(*row) for row in rows], now)
@@ -200,6 +211,19 @@ def events_of(conn: Connection, request: str) -> list[tuple[float, str, str]]:
         .order_by(events.c.seq)
     )
     return [(row.at, row.kind, row.text) for row in rows]
+
+
+def why_held(conn: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Say of held requests who or what held them last, and why."""
+    found: dict[str, str] = {}
+    for part in chunks(ids):
+        rows = conn.execute(
+            select(events.c.request, events.c.text)
+            .where(events.c.request.in_(part), events.c.kind == "held")
+            .order_by(events.c.seq)
+        )
+        found.update({row.request: row.text for row in rows})
+    return found
 
 
 def find(conn: Connection, name: str) -> list[Record]:
@@ -278,18 +302,6 @@ def noted(conn: Connection, ids: Collection[str], kind: str) -> list[str]:
     statement = select(events.c.request).where(events.c.request.in_(IDS), events.c.kind == kind)
     found = {who for part in chunks(ids) for who in conn.scalars(statement, {"b_ids": part})}
     return sorted(found)
-
-
-def stranded(conn: Connection) -> list[str]:
-    """List accepted requests without any step, oldest first: released, but not routed yet."""
-    routed = select(steps.c.request).where(steps.c.request == requests.c.id).exists()
-    return list(
-        conn.scalars(
-            select(requests.c.id)
-            .where(requests.c.state == "accepted", ~routed)
-            .order_by(requests.c.id)
-        )
-    )
 
 
 def scheduled_until(conn: Connection, now: float) -> list[str]:

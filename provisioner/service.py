@@ -20,6 +20,7 @@ from provisioner.intake import Admitted, Intake
 from provisioner.lanes import Drained, Lane, Patience, lanes_of
 from provisioner.notify import Notifier
 from provisioner.retention import Keeper
+from provisioner.review import Review
 from provisioner.spool import Claimed, Rejected, Spool
 from provisioner.watch import Watcher
 from provisioner.wiring import System
@@ -55,7 +56,12 @@ class Service:
         self.clerk = Clerk(self._finisher, self.wake)
         self.keeper = Keeper(spool, self._journal, system.config.retention)
         self.intake = Intake(
-            self._journal, system.router, system.lanes, system.progress, system.remember
+            self._journal,
+            system.router,
+            system.lanes,
+            system.progress,
+            system.remember,
+            Review(system.policy),
         )
         settings = system.config.lanes
         self.lanes = {
@@ -191,11 +197,9 @@ class Service:
             lane.wake()
 
     def _admitted(self, admitted: Admitted) -> None:
-        touched = {*admitted.outcomes, *admitted.scheduled}
-        readmitted: list[str] = []
+        touched = {*admitted.outcomes, *admitted.scheduled, *admitted.readmitted}
         for effect in admitted.effects:
-            touched.update(effect.reopened, effect.held, effect.readmitted)
-            readmitted += effect.readmitted
+            touched.update(effect.reopened, effect.held)
             for ulid in effect.resubmitted:
                 self.clerk.resubmit(ulid)
             for name, paused in effect.lanes.items():
@@ -205,8 +209,6 @@ class Service:
         self.clerk.announce([who for who in admitted.accepted if who not in touched])
         if admitted.effects:
             self._wake_lanes()
-        if readmitted:
-            self._admitted(self.intake.readmit(readmitted))
 
     def _drained(self, drained: Drained) -> None:
         self._wake_lanes()
@@ -224,12 +226,9 @@ class Service:
         self._finisher.redo()
         with self._journal.reading() as conn:
             rows = records.lane_rows(conn)
-            stranded = records.stranded(conn)
         for name, row in rows.items():
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None
-        if stranded:
-            self._admitted(self.intake.readmit(stranded))
 
     def _start_lanes(self) -> Sequence[threading.Thread]:
         threads = [

@@ -60,6 +60,8 @@ requests = Table(
     Column("accepted", Float, nullable=False),
     Column("ended", Float),
     Column("problems", JSON, doc="why it was refused, or what else its writer should know"),
+    Column("held_by", Text, doc="who holds it; `records.POLICY`: policy does"),
+    Column("approved_by", Text, doc="who released what policy held"),
     Index("requests_state", "state"),
     Index("requests_writer_id", "writer", "writer_id"),
     Index("requests_digest", "digest"),

@@ -22,7 +22,8 @@ class Effect:
 
     keys: objects that the request waits for, with their instances; notes: what its writer should
     know; advance: other requests whose steps may go on; ended: others that have their outcome;
-    reopened: others whose files go back to `active/`; lanes: names to pause (True) or not.
+    reopened: others whose files go back to `active/`; readmitted: others that are to be judged and
+    accepted anew; lanes: names to pause (True) or not.
     """
 
     keys: Mapping[Key, str] = field(default_factory=dict)
@@ -112,7 +113,7 @@ def _cause(asked: Asked) -> str:
 
 
 def _retry(conn: Connection, asked: Asked) -> Effect:
-    target = _target(conn, asked)
+    target = target_of(conn, asked.request)
     effect = Effect()
     if target.state == "refused":
         effect.resubmitted.append(target.id)
@@ -120,6 +121,9 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
         _tell(conn, asked, target, "resubmitted")
         effect.notes.append(f"{target.id} was refused: its file goes through staging again")
         return effect
+    if target.state in ("failed", "cancelled") and not _begun(conn, target):
+        _tell(conn, asked, target, "retried")
+        return Effect(readmitted=[target.id])
     if target.state in ("failed", "cancelled"):
         records.set_state(conn, [target.id], [target.state], "accepted")
         _tell(conn, asked, target, "retried")
@@ -141,27 +145,31 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
 
 
 def _hold(conn: Connection, asked: Asked) -> Effect:
-    target = _target(conn, asked)
+    target = target_of(conn, asked.request)
     if not records.set_state(conn, [target.id], ["accepted", "deferred", "scheduled"], "held"):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
+    records.set_hold(conn, target.id, held_by=asked.writer)
     steps.stop(conn, target.id, "waiting", asked.now)
     _tell(conn, asked, target, "held")
     return Effect(held=[target.id])
 
 
 def _release(conn: Connection, asked: Asked) -> Effect:
-    target = _target(conn, asked)
+    target = target_of(conn, asked.request)
     if not records.set_state(conn, [target.id], ["held"], "accepted"):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a held request")
+    records.set_hold(conn, target.id, held_by=None)
+    if target.held_by == records.POLICY:
+        records.set_hold(conn, target.id, approved_by=asked.writer)
     _tell(conn, asked, target, "released")
-    if not records.steps_of(conn, [target.id])[target.id]:
+    if not _begun(conn, target):
         return Effect(readmitted=[target.id])
     steps.begin_unrouted(conn, target.id, asked.now)
     return Effect(advance=[target.id], reopened=[target.id])
 
 
 def _cancel(conn: Connection, asked: Asked) -> Effect:
-    target = _target(conn, asked)
+    target = target_of(conn, asked.request)
     if target.state not in records.OPEN:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     steps.stop(conn, target.id, "cancelled", asked.now)
@@ -187,8 +195,17 @@ def _by(asked: Asked, target: records.Record, kind: str) -> audit.Event:
     return audit.Event(target.id, kind, text, None, facts)
 
 
-def _target(conn: Connection, asked: Asked) -> records.Record:
-    name = asked.request.subject.partition(":")[2]
+def _begun(conn: Connection, target: records.Record) -> bool:
+    """Say whether a request was ever accepted: what waited for its time, or was held, was not."""
+    return bool(records.steps_of(conn, [target.id])[target.id])
+
+
+def target_of(conn: Connection, request: Request) -> records.Record:
+    """Find the request that another one steers.
+
+    Raises InvalidRequest when there is none, or more than one.
+    """
+    name = request.subject.partition(":")[2]
     found = records.find(conn, name)
     if not found:
         raise InvalidRequest(

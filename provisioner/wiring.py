@@ -6,6 +6,7 @@ loaded. Leaves out: running anything.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from provisioner.agenthost import Agent, runner
 from provisioner.config import Config
 from provisioner.contract import Build, ConfigError, Handler, Host, Scalar, Site, State
 from provisioner.journal import Journal
+from provisioner.policy import Policy
 from provisioner.records import Record
 from provisioner.request import Request, parse_request
 from provisioner.routing import Router, Step
@@ -51,6 +53,11 @@ class System:
         """Open the journal at the first use."""
         return Journal.open(self.config.journal)
 
+    @cached_property
+    def policy(self) -> Policy:
+        """Return who may ask for what here."""
+        return policy_of(self.config)
+
     @property
     def lanes(self) -> dict[str, str]:
         """Return the lane of each instance."""
@@ -75,6 +82,15 @@ class System:
     def _bind(self, record: Record, step: str, outputs: steps.Outputs) -> Step:
         request = self._requests.get(record.id) or parse_request(record.body)
         return self.router.bind(request, step, outputs)
+
+
+def policy_of(config: Config) -> Policy:
+    """Make the policy of a site; whose the spool is, serves it."""
+    try:
+        service_uid = config.spool.stat().st_uid
+    except OSError:
+        service_uid = os.geteuid()
+    return Policy(config.policy, config.staging_group, service_uid)
 
 
 def build(config: Config) -> System:

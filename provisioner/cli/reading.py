@@ -17,6 +17,7 @@ from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
+    from provisioner.config import Config
     from provisioner.journal import Journal
     from provisioner.records import Record
 
@@ -58,6 +59,7 @@ def queue(
         waiting = records.waiting_for(conn, [record.id for record in loaded])
         due = records.due_counts(conn, now)
         rows = records.lane_rows(conn)
+    held = _holds(settings, book, loaded)
     lanes = {
         name: {
             "due": due.get(name, (0, 0))[0],
@@ -79,7 +81,11 @@ def queue(
                     for name, row in lanes.items()
                 },
                 "requests": [
-                    {**_plain(record), "waiting_for": _plain_waits(waiting[record.id])}
+                    {
+                        **_plain(record),
+                        "waiting_for": _plain_waits(waiting[record.id]),
+                        "held": held.get(record.id),
+                    }
                     for record in loaded
                 ],
                 "ended": [_plain(record) for record in over],
@@ -91,7 +97,8 @@ def queue(
         site.say(f"lane {name}: {row['due']} due, {row['later']} later{_lane_state(row, now)}")
     for record in loaded:
         site.say(_line(record, now))
-        for text in _waits(record, waiting[record.id], lanes, now)[:_WAITS]:
+        hold = held.get(record.id)
+        for text in _waits(record, waiting[record.id], lanes, hold, now)[:_WAITS]:
             site.say(f"    {text}")
     unlisted = sum(counts.get(state, 0) for state in records.OPEN) - len(loaded)
     if unlisted > 0:
@@ -115,6 +122,28 @@ def _trouble(spool: Path) -> str:
     except OSError as error:
         return f"{spool}: {error.strerror}: provisioner doctor"
     return ""
+
+
+def _holds(settings: Config, book: Journal, loaded: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """Say of requests that are held why, and who may release them.
+
+    second: it has to be somebody else than who sent it.
+    """
+    from provisioner import records
+    from provisioner.wiring import policy_of
+
+    held = [record for record in loaded if record.state == "held"]
+    with book.reading() as conn:
+        why = records.why_held(conn, [record.id for record in held])
+    release = list(policy_of(settings).releasers) if held else []
+    return {
+        record.id: {
+            "why": why.get(record.id, ""),
+            "release": release,
+            "second": record.held_by != record.writer,
+        }
+        for record in held
+    }
 
 
 def _configured_lanes() -> list[str]:
@@ -175,11 +204,18 @@ def _waits(
     record: Record,
     waiting: Sequence[Mapping[str, Any]],
     lanes: Mapping[str, Mapping[str, Any]],
+    hold: Mapping[str, Any] | None,
     now: float,
 ) -> list[str]:
     """Say what an open request waits for, a line each."""
-    if record.state == "held":
-        return [f"until it is released: provisioner release {record.id}"]
+    if hold is not None:
+        by = ", ".join(hold["release"])
+        but = f", but not {record.writer}, whose it is" if hold["second"] else ""
+        return [
+            f"held {hold['why']}",
+            f"until it is released: provisioner release {record.id}",
+            f"who may: {by}{but}",
+        ]
     if record.state == "scheduled":
         left = _span((record.not_before or now) - now)
         return [f"until its not_before, in {left}"]
@@ -227,13 +263,15 @@ def show(
     from provisioner import finish, records, results
     from provisioner.documents import dump
 
-    book = site.journal(site.config())
+    settings = site.config()
+    book = site.journal(settings)
     record = _find(book, name)
     with book.reading() as conn:
         listed = records.steps_of(conn, [record.id])[record.id]
         events = records.events_of(conn, record.id)
         waiting = records.waiting_for(conn, [record.id])[record.id]
         lanes = records.lane_rows(conn)
+    hold = _holds(settings, book, [record]).get(record.id)
     result = finish.result_of(record, listed)
     plain = results.plain(result)
     body = record.body.decode("utf-8", "backslashreplace")
@@ -247,6 +285,7 @@ def show(
                 "body": body,
                 "result": plain,
                 "waiting_for": _plain_waits(waiting) if record.state in records.OPEN else [],
+                "held": hold,
                 "events": [
                     {"at": _moment(at), "kind": kind, "text": text} for at, kind, text in events
                 ],
@@ -257,7 +296,7 @@ def show(
     site.say("---")
     comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
     if record.state in records.OPEN:
-        waits = _waits(record, waiting, lanes, time.time())
+        waits = _waits(record, waiting, lanes, hold, time.time())
         comment += [f"# Waits: {text}" for text in waits]
     site.say("\n".join(comment))
     site.say(dump(plain).rstrip())

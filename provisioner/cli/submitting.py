@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from provisioner.documents import Problem
     from provisioner.planning import PlannedObject, PlannedStep
     from provisioner.request import Request
+    from provisioner.routing import Step
 
 _FILE = typer.Argument(..., metavar="FILE", help="the request; - for standard input")
 _JSON = typer.Option(False, "--json", help="for programs")
@@ -98,8 +100,8 @@ def send(name: str, body: bytes, timeout: float | None) -> None:
 
 
 def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
-    """Check a request without sending it: format, route and every handler's parameters."""
-    problems = _problems(_read(file))
+    """Check a request without sending it: format, route, parameters, and whether you may."""
+    problems, notes = _judged(_read(file))
     if as_json:
         keys = ("line", "key", "message", "expected", "nearest")
         site.print_json([{key: getattr(p, key) for key in keys} for p in problems])
@@ -108,11 +110,14 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
             site.say(str(problem))
         if not problems:
             site.say("this request is right")
+    for note in notes:
+        site.say(note, file=sys.stderr if as_json else None)
     if problems:
         raise typer.Exit(Exit.INVALID)
 
 
-def _problems(body: bytes) -> tuple[Problem, ...]:
+def _judged(body: bytes) -> tuple[tuple[Problem, ...], list[str]]:
+    """Judge a request as the service would if who runs this sent it: (problems, notes)."""
     from provisioner.contract import Fault
     from provisioner.documents import InvalidDocument
     from provisioner.intake import problem_of
@@ -122,15 +127,42 @@ def _problems(body: bytes) -> tuple[Problem, ...]:
     try:
         request = parse_request(body)
         check_served(request)
-        if request.action not in VERBS:
-            site.system().router.route(request)
+        planned = () if request.action in VERBS else site.system().router.route(request)
     except InvalidDocument as error:
-        return error.problems
+        return error.problems, []
     except ConfigError:
         raise
     except Fault as error:
-        return (problem_of(error),)
-    return ()
+        return (problem_of(error),), []
+    return _by_policy(request, planned)
+
+
+def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem, ...], list[str]]:
+    from provisioner import policy, submitters
+    from provisioner.documents import Problem
+    from provisioner.review import Case, Review
+    from provisioner.wiring import policy_of
+
+    settings = site.config()
+    rules = policy_of(settings)
+    me = submitters.find(os.geteuid())
+    notes = []
+    try:
+        book = site.journal(settings)
+    except ConfigError:
+        notes.append("what policy asks the journal (new users, whose request) was not looked at")
+        keys = (claim.key for step in planned for claim in step.claims)
+        answer = rules.decide(me, policy.question(request, keys))
+    else:
+        with book.reading() as conn:
+            case = Case("", me.uid, me.name, request, planned)
+            answer = Review(rules).judge(conn, [case], time.time())[""].answer
+        book.close()
+    if answer.verdict == policy.REFUSE:
+        return (Problem(None, "", answer.why, answer.advice),), []
+    if answer.verdict == policy.REVIEW:
+        notes.insert(0, f"it would be held: {answer.why}; it waits for {answer.advice}")
+    return (), notes
 
 
 def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:

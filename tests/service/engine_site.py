@@ -165,10 +165,11 @@ routes:
 class Site:
     """A site whose service can be killed and started anew; the backends live on."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, more: str = "") -> None:
+        """more: what else the configuration says."""
         self.root = root
         self.first, self.second = Backend(), Backend()
-        (root / "provisioner.yaml").write_text(CONFIG)
+        (root / "provisioner.yaml").write_text(CONFIG + more)
         self.config = configuration.load(root / "provisioner.yaml")
         Spool.create(self.config.spool).close()
         self.start()

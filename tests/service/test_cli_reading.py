@@ -75,7 +75,7 @@ SEEN = {
     "audit verify": (["audit", "verify"],),
     "audit show": (["audit", "show"],),
 }
-RARE = r".*\.(error|problems|waiting_for|changed|already|retry|ended)(\..*)?"
+RARE = r".*\.(error|problems|waiting_for|changed|already|retry|ended|held)(\..*)?"
 """Keys that are there, or not null, only where something was so."""
 
 

@@ -1,0 +1,166 @@
+"""Review: what policy has to know of the journal to judge a request, and its answer.
+
+Promises: everything is read inside the caller's transaction, so that the answer counts for what
+was accepted before, and only what a site's policy looks at is looked up. Leaves out: the rules
+(`policy`), and what becomes of an answer (`intake`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, func, select
+
+from provisioner import ledger, policy, records, submitters, ulid, verbs
+from provisioner.contract import InvalidRequest
+from provisioner.request import Request, parse_request
+from provisioner.routing import Step
+from provisioner.submitters import Submitter
+from provisioner.tables import chunks, claims, events, requests
+
+HOUR = 3600.0
+
+NEW_USER = "new-user"
+"""The kind of event by which new users are counted; its text is the user."""
+
+_SHUTTING = (
+    *("allocation.provision", "project.provision", "allocation.suspend", "project.archive"),
+    *("user.suspend", "membership.remove"),
+)
+"""Actions that can take users' access away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request that is to be judged. approved: a second person has released it."""
+
+    id: str
+    uid: int
+    writer: str
+    request: Request
+    planned: Sequence[Step]
+    approved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """Policy's answer. fresh: users whom nobody knew, where they count."""
+
+    answer: policy.Answer
+    fresh: tuple[str, ...] = ()
+
+
+class Review:
+    """Judges requests by one site's policy."""
+
+    def __init__(self, rules: policy.Policy) -> None:
+        self._rules = rules
+
+    def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
+        """Judge the requests of a wave: none of them depends on what another writes."""
+        losing = {c.request.subject for c in cases if c.request.action in _SHUTTING}
+        before = ledger.claimed(conn, losing) if losing else {}
+        brought: dict[int, dict[str, None]] = {}
+        found = {}
+        for case in cases:
+            asked = policy.question(
+                case.request, (claim.key for step in case.planned for claim in step.claims)
+            )
+            hit = _shut_out(case.request, {who for _, who in before.get(case.request.subject, ())})
+            asked = replace(asked, approved=case.approved, hit=len(hit))
+            if len(hit) > self._rules.harmless:
+                asked = replace(asked, known=_known_users(conn))
+            if case.request.action.startswith("request."):
+                asked = replace(asked, target=_target(conn, case.request))
+            who = Submitter(case.uid, case.writer)
+            if not self._rules.trusts(who.uid):
+                who = submitters.find(who.uid)
+                asked = self._ask_more(conn, case, asked, brought, now)
+            answer = self._rules.decide(who, asked)
+            if asked.fresh and answer.verdict == policy.ALLOW:
+                brought.setdefault(who.uid, {}).update(dict.fromkeys(asked.fresh))
+            found[case.id] = Ruling(answer, asked.fresh)
+        return found
+
+    def _ask_more(
+        self,
+        conn: Connection,
+        case: Case,
+        asked: policy.Question,
+        brought: dict[int, dict[str, None]],
+        now: float,
+    ) -> policy.Question:
+        """Add what only some rules look at, and costs a look into the journal."""
+        if self._rules.knows_resources:
+            more = _resources(conn, case.request)
+            asked = replace(asked, resources=asked.resources | more)
+        if self._rules.counts_new_users and case.request.action not in verbs.VERBS:
+            uid = case.uid
+            if uid not in brought:
+                brought[uid] = dict.fromkeys(_brought(conn, uid, now - HOUR))
+            already = brought[uid]
+            fresh = tuple(
+                name for name in _unknown(conn, case.request.users) if name not in already
+            )
+            asked = replace(asked, fresh=fresh, recent=len(already))
+        return asked
+
+
+def _shut_out(request: Request, claimants: set[str]) -> set[str]:
+    """Name the users who would lose what the claimants of the subject have for them."""
+    if request.action == "user.suspend":
+        return {request.subject} if claimants else set()
+    users = {who.rpartition("/")[2] for who in claimants if "/user:" in who}
+    if request.action.endswith(".provision"):
+        users -= {f"user:{name}" for name in request.users}
+    return users
+
+
+def _known_users(conn: Connection) -> int:
+    """Count the users whom any claim is for."""
+    statement = select(func.count(claims.c.leaf.distinct())).where(
+        claims.c.leaf >= "user:", claims.c.leaf < "user;"
+    )
+    return int(conn.scalar(statement) or 0)
+
+
+def _unknown(conn: Connection, users: Sequence[str]) -> list[str]:
+    """List the users whom no claim is for."""
+    known: set[str] = set()
+    for part in chunks([f"user:{name}" for name in users]):
+        known.update(conn.scalars(select(claims.c.leaf).where(claims.c.leaf.in_(part)).distinct()))
+    return [name for name in dict.fromkeys(users) if f"user:{name}" not in known]
+
+
+def _brought(conn: Connection, uid: int, since: float) -> list[str]:
+    """List the new users that a submitter's requests brought since a time."""
+    statement = (
+        select(events.c.text)
+        .join(requests, requests.c.id == events.c.request)
+        .where(
+            events.c.request >= ulid.first(since),
+            events.c.kind == NEW_USER,
+            requests.c.uid == uid,
+        )
+    )
+    return list(conn.scalars(statement))
+
+
+def _resources(conn: Connection, request: Request) -> frozenset[str]:
+    """Name the resources that a subject's claims are on, whatever a request says they are."""
+    root = request.subject.partition("/")[0]
+    if not root.startswith("allocation:"):
+        return frozenset()
+    owners = list(conn.scalars(select(claims.c.request).where(claims.c.root == root).distinct()))
+    found = (parse_request(record.body).resource for record in records.load(conn, owners).values())
+    return frozenset(name for name in found if name is not None)
+
+
+def _target(conn: Connection, request: Request) -> policy.Target | None:
+    """Find the request that is steered; None: there is none, and the verb says so."""
+    try:
+        record = verbs.target_of(conn, request)
+    except InvalidRequest:
+        return None
+    return policy.Target(record.id, record.uid, record.writer, record.held_by)

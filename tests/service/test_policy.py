@@ -1,0 +1,358 @@
+"""Policy and review through the engine: files of several owners, from staging to their outcome."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from provisioner import records
+from provisioner.config import load
+from provisioner.intake import Intake
+from provisioner.records import Record
+from tests.service.engine_site import Site, allocation, control, membership, user
+
+PORTAL, OPERATOR, SECOND, STRANGER = 4711, 4712, 4713, 4714
+"""Uids that nobody has here: the service calls them `uid-4711`."""
+
+POLICY = """\
+policy:
+  protected: {users: [boss]}
+  rules:
+  - {who: [uid-4711], actions: [allocation.*, user.provision, membership.*], resources: [one],
+     files: 10, new_users: 3}
+  - {who: [uid-4711], actions: [allocation.*], resources: [one], files: 100, review: true}
+  - {who: [uid-4711], actions: [user.suspend, lane.pause], review: true}
+  - {who: [uid-4711], actions: [user.*, request.cancel, request.retry, request.hold]}
+  - {who: [uid-4712, uid-4713], actions: ["*"], others: true}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a running site with rules for a portal and two operators."""
+    return Site(tmp_path, POLICY)
+
+
+def put(site: Site, uid: int, text: str, name: str = "r.yaml") -> None:
+    """Let a user move a file of theirs into staging, without the service taking it."""
+    path = site.root / name
+    path.write_text(text)
+    path.chmod(0o600)
+    os.chown(path, uid, -1)
+    path.rename(site.spool.staging / name)
+
+
+def send(site: Site, uid: int, text: str, name: str = "r.yaml") -> Record:
+    """Let a user send a request; return it when all that can be done is done."""
+    put(site, uid, text, name)
+    site.take()
+    site.drain()
+    with site.system.journal.reading() as conn:
+        found = records.newest(conn, name, "")
+    assert found is not None
+    return found
+
+
+def now(site: Site, record: Record) -> Record:
+    """Return a request as it is now."""
+    with site.system.journal.reading() as conn:
+        return records.load(conn, [record.id])[record.id]
+
+
+def told(site: Site, record: Record, *kinds: str) -> list[tuple[str, str]]:
+    """List a request's events of some kinds."""
+    with site.system.journal.reading() as conn:
+        return [(k, text) for _, k, text in records.events_of(conn, record.id) if k in kinds]
+
+
+def why(record: Record) -> str:
+    """Return what a request's writer is told."""
+    return "; ".join(one["message"] for one in record.problems or ())
+
+
+def elsewhere(number: int) -> str:
+    """Write a request for an allocation on the other resource."""
+    return allocation(number, "ann").replace("resource: one", "resource: two")
+
+
+# Refusing.
+
+
+@pytest.mark.parametrize(
+    ("uid", "text", "reason"),
+    [
+        (STRANGER, allocation(1), "uid-4714 may not ask for anything here"),
+        (PORTAL, control("lane.unpause", "first"), "uid-4711 may not ask for lane.unpause"),
+        (
+            PORTAL,
+            elsewhere(1),
+            "may not ask for allocation.provision on two",
+        ),
+        (PORTAL, allocation(1, files=101), "a quota of 101 files is more than 10"),
+        (PORTAL, user("boss"), "boss is protected"),
+        (OPERATOR, user("boss"), "boss is protected"),
+        (0, user("root"), "root is protected"),
+        (0, user("root", "suspend"), "root is protected"),
+        (0, allocation(1, "ann, daemon"), "daemon is protected"),
+        (PORTAL, allocation(1, head="adopt: true\n"), "may not say `adopt: true`"),
+    ],
+)
+def test_what_no_rule_allows_is_refused_with_its_reason_an_alarm_and_an_event(
+    site: Site, caplog: pytest.LogCaptureFixture, uid: int, text: str, reason: str
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        refused = send(site, uid, text)
+    assert refused.state == "refused"
+    assert reason in why(refused)
+    assert [text for kind, text in told(site, refused, "alarm")] == [why(refused)]
+    assert any(line.startswith("ALARM policy: r.yaml of ") for line in caplog.messages)
+    [result] = site.results("failed")
+    assert result["problems"][0]["expected"]
+    assert site.first.rows == site.second.rows == {}
+
+
+def test_the_owner_of_the_file_asks_whatever_the_file_says(site: Site) -> None:
+    text = allocation(1, head="reason: from root\nid: root-1\n")
+    assert send(site, STRANGER, text).state == "refused"
+    assert send(site, PORTAL, text).state == "done"
+
+
+def test_groups_of_the_owner_count(tmp_path: Path) -> None:
+    rules = "policy: {rules: [{who: ['@nogroup'], actions: ['*']}]}\n"
+    site = Site(tmp_path, rules)
+    assert send(site, 65534, user("ann")).state == "done"
+    assert send(site, STRANGER, user("ann"), "other.yaml").state == "refused"
+
+
+def test_an_allocation_on_a_resource_is_not_taken_to_another_one_or_left_unnamed(
+    site: Site,
+) -> None:
+    send(site, 0, elsewhere(7), "theirs.yaml")
+    taken = send(site, PORTAL, allocation(7, "eve"))
+    assert (taken.state, why(taken)) == (
+        "refused",
+        "uid-4711 may not ask for allocation.provision on two",
+    )
+    suspend = "provisioner: 1\naction: allocation.suspend\nallocation: {id: 7}\n"
+    assert send(site, PORTAL, suspend, "s.yaml").state == "refused"
+    send(site, PORTAL, allocation(8, "ann"), "own.yaml")
+    assert send(site, PORTAL, suspend.replace("7", "8"), "t.yaml").state == "done"
+
+
+def test_new_users_are_counted_by_the_hour_and_only_once(site: Site) -> None:
+    assert send(site, PORTAL, allocation(1, "ann, bob")).state == "done"
+    assert send(site, PORTAL, allocation(2, "ann, bob, eve")).state == "done"
+    site.start()  # the count is the journal's
+    more = send(site, PORTAL, membership(1, "dan", "add"))
+    assert (more.state, why(more)) == ("refused", "4 new users within the hour are more than 3")
+    assert send(site, PORTAL, membership(1, "eve", "add")).state == "done"
+
+
+def test_new_users_of_one_batch_are_counted_together(site: Site) -> None:
+    for number in range(5):
+        put(site, PORTAL, membership(1, f"u{number}", "add"), f"{number}.yaml")
+    site.take()
+    site.drain()
+    assert site.states() == {"done": ["0.yaml", "1.yaml", "2.yaml"], "failed": ["3.yaml", "4.yaml"]}
+
+
+def test_what_was_refused_is_judged_anew_when_it_comes_again(site: Site) -> None:
+    refused = send(site, PORTAL, allocation(1, files=101))
+    send(site, OPERATOR, control("request.retry", refused.id), "retry.yaml")
+    site.take()
+    site.drain()
+    assert site.states()["done"] == ["retry.yaml"]
+    assert site.states()["failed"] == ["r.yaml"]
+
+
+# Steering.
+
+
+def test_one_steers_ones_own_requests_and_an_operator_all(site: Site) -> None:
+    site.first.away = True
+    waiting = send(site, PORTAL, allocation(1, "ann"))
+    theirs = send(site, 0, allocation(2, "bob"), "theirs.yaml")
+    hold = control("request.hold", theirs.id)
+    refused = send(site, PORTAL, hold, "hold.yaml")
+    assert "is root's: uid-4711 may steer their own only" in why(refused)
+    assert send(site, OPERATOR, hold, "hold.yaml").state == "done"
+    assert send(site, PORTAL, control("request.cancel", waiting.id), "c.yaml").state == "done"
+    assert now(site, waiting).state == "cancelled"
+    assert now(site, theirs).state == "held"
+
+
+# Review.
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (allocation(1, "ann", files=50), "a quota of 50 files is more than 10"),
+        (user("ann", "suspend"), "user.suspend by uid-4711 is to be reviewed"),
+        (control("lane.pause", "first"), "lane.pause by uid-4711 is to be reviewed"),
+    ],
+    ids=["size", "action", "verb"],
+)
+def test_what_is_to_be_reviewed_waits_until_an_operator_releases_it(
+    site: Site, text: str, reason: str
+) -> None:
+    held = send(site, PORTAL, text)
+    assert (held.state, held.held_by) == ("held", records.POLICY)
+    assert reason in why(held)
+    assert (site.config.spool / "held" / held.id).is_file()
+    assert site.first.rows == {} and not site.service.lanes["first"].paused
+    release = control("request.release", held.id) + "reason: ticket 9\n"
+    assert send(site, OPERATOR, release, "release.yaml").state == "done"
+    done = now(site, held)
+    assert (done.state, done.approved_by) == ("done", "uid-4712")
+    kinds = told(site, held, "held", "released")
+    assert ("released", "by uid-4712: ticket 9") in kinds
+    assert any(reason in text for kind, text in kinds if kind == "held")
+
+
+def test_what_is_to_be_reviewed_may_be_cancelled_and_comes_back_to_be_reviewed(
+    site: Site,
+) -> None:
+    held = send(site, PORTAL, allocation(1, "ann", files=50))
+    cancel = control("request.cancel", held.id) + "reason: too large\n"
+    send(site, OPERATOR, cancel, "cancel.yaml")
+    assert now(site, held).state == "cancelled"
+    assert told(site, held, "cancelled") == [("cancelled", "by uid-4712: too large")]
+    send(site, PORTAL, control("request.retry", held.id), "retry.yaml")
+    assert (now(site, held).state, site.first.rows) == ("held", {})
+
+
+@pytest.mark.parametrize("uid", [PORTAL, OPERATOR, 0])
+def test_nobody_releases_their_own(tmp_path: Path, uid: int) -> None:
+    site = Site(tmp_path, "policy: {mass: {users: 1}, rules: [{who: ['*'], actions: ['*']}]}\n")
+    send(site, 0, allocation(1, "ann, bob"))
+    held = send(site, uid, allocation(1, ""), "all.yaml")
+    assert (held.state, held.held_by) == ("held", records.POLICY)
+    refused = send(site, uid, control("request.release", held.id), "release.yaml")
+    assert (refused.state, now(site, held).state) == ("refused", "held")
+    assert "nobody releases their own" in why(refused)
+
+
+def test_who_held_their_own_request_releases_it(site: Site) -> None:
+    site.first.away = True
+    waiting = send(site, OPERATOR, allocation(1, "ann"))
+    send(site, OPERATOR, control("request.hold", waiting.id), "hold.yaml")
+    assert now(site, waiting).held_by == "uid-4712"
+    send(site, OPERATOR, control("request.release", waiting.id), "release.yaml")
+    site.back(site.first)
+    assert now(site, waiting).state == "done"
+
+
+def test_what_another_held_is_not_released_by_its_writer(site: Site) -> None:
+    site.first.away = True
+    waiting = send(site, OPERATOR, allocation(1, "ann"))
+    send(site, SECOND, control("request.hold", waiting.id), "hold.yaml")
+    refused = send(site, OPERATOR, control("request.release", waiting.id), "release.yaml")
+    assert (refused.state, now(site, waiting).state) == ("refused", "held")
+
+
+def test_a_release_finds_that_a_newer_request_was_accepted_meanwhile(site: Site) -> None:
+    def head(number: int) -> str:
+        return f"order: {{key: a, number: {number}}}\n"
+
+    held = send(site, PORTAL, allocation(1, "ann", files=50, head=head(1)))
+    send(site, PORTAL, allocation(1, "bob", files=9, head=head(2)), "newer.yaml")
+    send(site, OPERATOR, control("request.release", held.id), "release.yaml")
+    assert now(site, held).state == "superseded"
+    assert set(site.first.rows) == {"first/account/cf", "first/member/cf/bob"}
+
+
+def test_a_release_finds_that_the_request_has_expired(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = "expires: 2126-01-01T00:00:00Z\n"
+    held = send(site, PORTAL, allocation(1, "ann", files=50, head=head))
+    put(site, OPERATOR, control("request.release", held.id), "release.yaml")
+    monkeypatch.setattr("provisioner.intake.time.time", lambda: 4.95e9)  # in 2126
+    site.take()
+    assert (now(site, held).state, now(site, held).ended) == ("refused", 4.95e9)
+
+
+def test_a_release_of_what_policy_no_longer_allows_refuses_it(site: Site) -> None:
+    held = send(site, PORTAL, allocation(1, "ann", files=50))
+    path = site.root / "provisioner.yaml"
+    path.write_text(path.read_text().replace("files: 100,", "files: 40,"))
+    site.config = load(path)
+    site.start()
+    send(site, OPERATOR, control("request.release", held.id), "release.yaml")
+    assert (now(site, held).state, site.first.rows) == ("refused", {})
+
+
+def test_what_was_released_before_its_time_is_not_held_again_when_that_comes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = "not_before: 2126-01-01T00:00:00Z\n"
+    held = send(site, PORTAL, allocation(1, "ann", files=50, head=head))
+    assert held.state == "held"
+    send(site, OPERATOR, control("request.release", held.id), "release.yaml")
+    assert now(site, held).state == "scheduled"
+    monkeypatch.setattr("provisioner.intake.time.time", lambda: 4.95e9)
+    site.service.intake.readmit(site.service.intake.due_later())
+    monkeypatch.undo()
+    assert now(site, held).state == "accepted"
+
+
+# Crowds.
+
+
+def people(count: int) -> str:
+    return ", ".join(f"u{number}" for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        (allocation(1, verb="suspend"), "held"),
+        (allocation(1, people(4)), "held"),
+        (allocation(1, people(5)), "done"),
+        (allocation(2, verb="suspend"), "done"),
+        (user("u1", "suspend"), "done"),
+        (membership(1, "u1", "remove"), "done"),
+    ],
+    ids=["suspend all", "drop 11", "drop 10", "suspend few", "suspend one", "remove one"],
+)
+def test_who_would_shut_out_a_crowd_has_to_find_a_second_person(
+    tmp_path: Path, text: str, state: str
+) -> None:
+    site = Site(tmp_path, POLICY)
+    send(site, 0, allocation(1, people(15)))
+    send(site, 0, allocation(2, "v0, v1"), "few.yaml")
+    found = send(site, 0, text, "shut.yaml")
+    assert found.state == state
+    if state == "held":
+        assert "of the 17 known users at once, more than 20 %" in why(found)
+        assert "first/member/cf/u9" in site.first.rows
+        send(site, OPERATOR, control("request.release", found.id), "release.yaml")
+        assert now(site, found).state == "done"
+
+
+# Crashes.
+
+
+def test_a_release_is_done_with_its_acceptance_or_not_at_all(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = send(site, PORTAL, allocation(1, "ann", files=50))
+    with monkeypatch.context() as patch:
+
+        def dies(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(Intake, "_claim", dies)
+        put(site, OPERATOR, control("request.release", held.id), "release.yaml")
+        with pytest.raises(KeyboardInterrupt):
+            site.take()
+    assert now(site, held).state == "held"
+    site.start()
+    site.take()
+    site.drain()
+    assert now(site, held).state == "done"
+    assert "first/member/cf/ann" in site.first.rows

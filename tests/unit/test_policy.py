@@ -1,0 +1,303 @@
+"""Who may ask for what, by table: rules in order, limits, protected names, and crowds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.config import Config, PolicyConfig, load
+from provisioner.contract import ConfigError
+from provisioner.policy import Policy, Question, Target, question
+from provisioner.request import parse_request
+from provisioner.submitters import Submitter
+
+ROOT = Submitter(0, "root")
+SERVICE = Submitter(990, "provisioner")
+PORTAL = Submitter(991, "coldfront", frozenset({"portals"}))
+ANN = Submitter(2001, "ann", frozenset({"ann", "hpc-staff"}))
+EVE = Submitter(2002, "eve", frozenset({"eve"}))
+
+TIB = 2**40
+
+
+def policy(group: str | None = None, **config: Any) -> Policy:
+    return Policy(PolicyConfig.model_validate(config), group, SERVICE.uid)
+
+
+def own(who: Submitter, held_by: str | None = None) -> Target:
+    return Target("01J", who.uid, who.name, held_by)
+
+
+# Without rules.
+
+
+@pytest.mark.parametrize(
+    ("who", "asked", "verdict"),
+    [
+        (ROOT, Question("allocation.provision"), "allow"),
+        (ROOT, Question("lane.pause"), "allow"),
+        (ROOT, Question("request.cancel", target=own(EVE)), "allow"),
+        (SERVICE, Question("request.release", target=own(EVE)), "allow"),
+        (ANN, Question("user.provision", adopt=True), "allow"),
+        (ANN, Question("allocation.suspend"), "allow"),
+        (ANN, Question("reconcile"), "allow"),
+        (ANN, Question("request.cancel", target=own(ANN)), "allow"),
+        (ANN, Question("request.cancel", target=own(EVE)), "refuse"),
+        (ANN, Question("request.release", target=own(EVE)), "refuse"),
+        (ANN, Question("lane.pause"), "refuse"),
+        (EVE, Question("user.provision"), "refuse"),
+    ],
+    ids=lambda value: getattr(value, "action", None) or getattr(value, "name", None),
+)
+def test_without_rules_the_staging_group_asks_for_all_but_what_steers_others(
+    who: Submitter, asked: Question, verdict: str
+) -> None:
+    assert policy("hpc-staff").decide(who, asked).verdict == verdict
+
+
+def test_without_rules_and_without_a_staging_group_only_root_and_the_service_ask() -> None:
+    asked = Question("user.provision")
+    found = {who.name: policy().decide(who, asked).verdict for who in (ROOT, SERVICE, ANN, EVE)}
+    assert found == {"root": "allow", "provisioner": "allow", "ann": "refuse", "eve": "refuse"}
+
+
+def test_without_a_rule_for_anybody_only_root_and_the_service_ask() -> None:
+    rules = policy("hpc-staff", rules=[])
+    assert rules.decide(ANN, Question("user.provision")).verdict == "refuse"
+    assert rules.decide(SERVICE, Question("user.provision")).verdict == "allow"
+
+
+# Rules: one line each, and the question that it does or does not fit.
+
+STORE = frozenset({"store"})
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked", "verdict"),
+    [
+        # who
+        ({"who": ["ann"]}, {}, "allow"),
+        ({"who": ["@hpc-staff"]}, {}, "allow"),
+        ({"who": ["*"]}, {}, "allow"),
+        ({"who": ["hpc-staff"]}, {}, "refuse"),
+        ({"who": ["@ann2", "eve"]}, {}, "refuse"),
+        ({"who": []}, {}, "refuse"),
+        # actions
+        ({"actions": ["*"]}, {}, "allow"),
+        ({"actions": ["*.provision"]}, {}, "allow"),
+        ({"actions": ["allocation.provision"]}, {}, "allow"),
+        ({"actions": ["user.*", "allocation.suspend"]}, {}, "refuse"),
+        # resources
+        ({"resources": ["store"]}, {"resources": STORE}, "allow"),
+        ({"resources": ["store", "fast"]}, {"resources": STORE}, "allow"),
+        ({"resources": ["fast"]}, {"resources": STORE}, "refuse"),
+        ({"resources": ["fast"]}, {"resources": frozenset()}, "refuse"),
+        ({"resources": ["store"]}, {"resources": frozenset({"store", "fast"})}, "refuse"),
+        # sizes
+        ({"space": "5TiB"}, {"space": 5 * TIB}, "allow"),
+        ({"space": "5TiB"}, {"space": 5 * TIB + 1}, "refuse"),
+        ({"space": "5TiB"}, {"space": None}, "allow"),
+        ({"files": "10"}, {"files": 10}, "allow"),
+        ({"files": "10"}, {"files": 11}, "refuse"),
+        # new users
+        ({"new_users": "3"}, {"fresh": ("a", "b"), "recent": 1}, "allow"),
+        ({"new_users": "3"}, {"fresh": ("a", "b"), "recent": 2}, "refuse"),
+        ({"new_users": "3"}, {"fresh": (), "recent": 9}, "allow"),
+        # flags
+        ({}, {"adopt": True}, "refuse"),
+        ({"adopt": "true"}, {"adopt": True}, "allow"),
+        ({}, {"action": "request.retry", "target": own(ANN)}, "allow"),
+        ({}, {"action": "request.retry", "target": own(EVE)}, "refuse"),
+        ({"others": "true"}, {"action": "request.retry", "target": own(EVE)}, "allow"),
+        ({"review": "true"}, {}, "review"),
+        ({"review": "true"}, {"approved": True}, "allow"),
+        ({"who": ["eve"]}, {"approved": True}, "refuse"),
+    ],
+    ids=str,
+)
+def test_a_rule_fits_when_all_of_it_does(
+    rule: dict[str, Any], asked: dict[str, Any], verdict: str
+) -> None:
+    rules = policy(rules=[{"who": ["ann"], "actions": ["*"], **rule}])
+    given = Question(**{"action": "allocation.provision", **asked})
+    assert rules.decide(ANN, given).verdict == verdict
+
+
+SIZES = policy(
+    rules=[
+        {"who": ["coldfront"], "actions": ["allocation.*"], "space": "5TiB"},
+        {"who": ["coldfront"], "actions": ["allocation.*"], "space": "50TiB", "review": "yes"},
+        {"who": ["@hpc-staff"], "actions": ["*"], "others": "yes", "adopt": "yes"},
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("space", "verdict", "why"),
+    [
+        (5, "allow", ""),
+        (6, "review", "a quota of 6 TiB is more than 5 TiB"),
+        (51, "refuse", "a quota of 51 TiB is more than 5 TiB"),
+    ],
+)
+def test_the_first_rule_that_fits_decides(space: int, verdict: str, why: str) -> None:
+    answer = SIZES.decide(PORTAL, Question("allocation.provision", space=space * TIB))
+    assert answer.verdict == verdict
+    assert why in answer.why
+
+
+def test_a_refusal_says_why_and_what_to_do() -> None:
+    answer = SIZES.decide(PORTAL, Question("user.provision"))
+    assert answer.why == "coldfront may not ask for user.provision; they may for allocation.*"
+    assert answer.advice == "ask root or @hpc-staff to send it, or to change policy.rules"
+    assert SIZES.decide(EVE, Question("reconcile")).why == "eve may not ask for anything here"
+
+
+def test_a_review_says_who_may_release_it() -> None:
+    answer = SIZES.decide(PORTAL, Question("allocation.provision", space=6 * TIB))
+    assert answer.advice == "a release by one of root, @hpc-staff, but not coldfront"
+
+
+# Releasing.
+
+
+@pytest.mark.parametrize(
+    ("who", "target", "verdict"),
+    [
+        (ANN, own(PORTAL, "the policy"), "allow"),
+        (ROOT, own(PORTAL, "the policy"), "allow"),
+        (ANN, own(ANN, "the policy"), "refuse"),
+        (ROOT, own(ROOT, "the policy"), "refuse"),
+        (ANN, own(ANN, "root"), "refuse"),
+        (ANN, own(ANN, "ann"), "allow"),
+        (PORTAL, own(EVE, "the policy"), "refuse"),
+    ],
+    ids=str,
+)
+def test_nobody_releases_their_own_but_what_they_held_themselves(
+    who: Submitter, target: Target, verdict: str
+) -> None:
+    assert SIZES.decide(who, Question("request.release", target=target)).verdict == verdict
+
+
+# Protected names.
+
+PROTECTED = policy(protected={"users": ["boss", "svc-*"], "groups": ["board"], "accounts": ["vip"]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "verdict"),
+    [
+        ("user", "root", "refuse"),
+        ("user", "sshd", "refuse"),
+        ("user", "systemd-network", "refuse"),
+        ("user", "boss", "refuse"),
+        ("user", "svc-backup", "refuse"),
+        ("user", "board", "allow"),
+        ("user", "rooty", "allow"),
+        ("group", "sudo", "refuse"),
+        ("group", "Administrators", "refuse"),
+        ("group", "Board", "refuse"),
+        ("group", "vip", "allow"),
+        ("account", "root", "refuse"),
+        ("account", "vip", "refuse"),
+        ("account", "boss", "allow"),
+        ("object", "vip", "refuse"),
+        ("object", "board", "refuse"),
+        ("object", "boss", "refuse"),
+        ("object", "cf0003", "allow"),
+    ],
+)
+def test_protected_names_are_touched_by_nobody_root_included(
+    kind: str, name: str, verdict: str
+) -> None:
+    asked = Question("user.provision", names={kind: (name,)})
+    assert PROTECTED.decide(ROOT, asked).verdict == verdict
+    assert PROTECTED.decide(ROOT, replace(asked, approved=True)).verdict == verdict
+
+
+HEAD = "provisioner: 1\naction: "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user.provision\nuser: {name: boss}\n",
+        "user.suspend\nuser: {name: boss}\n",
+        "user.provision\nuser: {name: ann, groups: [board]}\n",
+        "project.provision\nproject: {code: BOARD}\n",
+        "project.provision\nproject: {code: cf1, users: [ann, boss]}\n",
+        "project.archive\nproject: {code: vip}\n",
+        "allocation.provision\nallocation: {id: 1, resource: r, project: {code: cf1}, "
+        "slurm: {account: vip}}\n",
+        "allocation.provision\nallocation: {id: 1, resource: r, project: {code: cf1}, "
+        "users: [svc-x]}\n",
+        "membership.add\nmembership: {user: boss, allocation: {id: 1, resource: r, "
+        "project: {code: cf1}}}\n",
+        "membership.remove\nmembership: {user: boss, allocation: {id: 1}}\n",
+    ],
+)
+def test_a_protected_name_is_found_wherever_a_request_says_it(text: str) -> None:
+    assert PROTECTED.decide(ROOT, question(parse_request((HEAD + text).encode()))).verdict == (
+        "refuse"
+    )
+
+
+def test_a_protected_name_is_found_in_what_a_route_makes_of_a_request() -> None:
+    request = parse_request((HEAD + "user.provision\nuser: {name: ann}\n").encode())
+    assert PROTECTED.decide(ROOT, question(request, ["ad/account/ann"])).verdict == "allow"
+    asked = question(request, ["slurm-a/assoc/vip/ann"])
+    assert PROTECTED.decide(ROOT, asked).why.startswith("vip is protected")
+
+
+# Crowds.
+
+
+@pytest.mark.parametrize(
+    ("mass", "hit", "known", "verdict"),
+    [
+        ({}, 10, 10, "allow"),
+        ({}, 11, 11, "review"),
+        ({}, 11, 55, "allow"),
+        ({}, 11, 54, "review"),
+        ({"users": "100"}, 100, 100, "allow"),
+        ({"share": "50"}, 50, 100, "allow"),
+        ({"share": "50"}, 51, 100, "review"),
+        ({"share": "100"}, 100, 100, "allow"),
+        ({"share": "0", "users": "0"}, 1, 1000, "review"),
+    ],
+    ids=str,
+)
+def test_a_crowd_is_not_shut_out_before_a_second_person_has_looked(
+    mass: dict[str, str], hit: int, known: int, verdict: str
+) -> None:
+    asked = Question("allocation.suspend", hit=hit, known=known)
+    rules = policy(mass=mass)
+    assert rules.decide(ROOT, asked).verdict == verdict
+    assert rules.decide(ROOT, replace(asked, approved=True)).verdict == "allow"
+
+
+# The configuration.
+
+HEADER = "service: test\nspool: spool\njournal: journal.db\n"
+
+
+def loaded(tmp_path: Path, text: str) -> Config:
+    path = tmp_path / "provisioner.yaml"
+    path.write_text(HEADER + text)
+    return load(path)
+
+
+def test_an_action_that_nothing_matches_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"line 6: .*'alocation.\*' is no action"):
+        loaded(tmp_path, "policy:\n  rules:\n  - {who: [ann], actions: ['alocation.*']}\n")
+
+
+def test_sizes_and_numbers_of_rules_are_written_as_in_requests(tmp_path: Path) -> None:
+    text = "policy:\n  rules:\n  - {who: [ann], actions: ['*'], space: 5TiB, files: 2000000}\n"
+    rules = loaded(tmp_path, text).policy.rules
+    assert rules is not None
+    assert (rules[0].space, rules[0].files) == (5 * TIB, 2000000)
