@@ -270,8 +270,11 @@ class HomeDirectory:
         except OSError as error:
             advice = f"mkdir {root}, owned by root, mode 0755"
             return [Finding(Level.ERROR, "homes", f"{root}: {error}", advice)]
-        # Where an agent on another host makes them, there may be nothing here.
-        if root.exists() and root.stat().st_mode & 0o022:
+        try:
+            mode = root.stat().st_mode
+        except OSError:  # it may be out of sight, or on an agent's host alone
+            mode = 0
+        if mode & 0o022:
             advice = f"chmod go-w {root}"
             return [Finding(Level.ERROR, "homes", f"{root}: others may write to it", advice)]
         return [Finding(Level.OK, "homes", f"{root} is there")]
