@@ -7,9 +7,10 @@ what to do. Leaves out: finding out what a question has to know (`submitters`, `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from typing import Literal
 
 from provisioner.config import PolicyConfig, RuleConfig
@@ -128,11 +129,13 @@ class Policy:
             rules = (RuleConfig(who=who, actions=_STAGING_GROUP, adopt=True),)
         self._rules = rules
         given = config.protected
-        self._protected = {
+        listed = {
             "user": (*SYSTEM_USERS, *given.users),
             "group": (*SYSTEM_GROUPS, *given.groups),
             "account": (*SYSTEM_ACCOUNTS, *given.accounts),
         }
+        listed["object"] = tuple(name for names in listed.values() for name in names)
+        self._protected = {kind: _Names(names) for kind, names in listed.items()}
         self.counts_new_users = any(rule.new_users is not None for rule in rules)
         self.knows_resources = any(rule.resources for rule in rules)
 
@@ -182,15 +185,14 @@ class Policy:
 
     def _untouchable(self, asked: Question) -> Answer | None:
         for kind, names in (asked.names or {}).items():
+            protected = self._protected[kind]
             for name in names:
-                for listed in self._protected if kind == "object" else (kind,):
-                    if _matches(name.casefold(), self._protected[listed]):
-                        return Answer(
-                            REFUSE,
-                            f"{name} is protected: no request touches it, whoever sends it",
-                            "see policy.protected in the configuration; system names stay "
-                            "protected",
-                        )
+                if name.casefold() in protected:
+                    return Answer(
+                        REFUSE,
+                        f"{name} is protected: no request touches it, whoever sends it",
+                        "see policy.protected in the configuration; system names stay protected",
+                    )
         return None
 
     def _by_rules(self, who: Submitter, asked: Question) -> Answer:
@@ -264,6 +266,22 @@ def _names_in(request: Request, keys: Iterable[Key]) -> Mapping[str, tuple[str, 
     }
 
 
+class _Names:
+    """Names and patterns of names. Every name of every request is held against some hundred."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        folded = {name.casefold() for name in names}
+        patterns = {name for name in folded if not _WILD.isdisjoint(name)}
+        self._plain = folded - patterns
+        self._patterns = re.compile("|".join(map(translate, sorted(patterns))) or r"(?!)")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._plain or self._patterns.match(name) is not None
+
+
+_WILD = frozenset("*?[")
+
+
 def _names(listed: Sequence[str], who: Submitter) -> bool:
     return any(
         name == "*" or (name[1:] in who.groups if name.startswith("@") else name == who.name)
@@ -272,7 +290,7 @@ def _names(listed: Sequence[str], who: Submitter) -> bool:
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern.casefold()) for pattern in patterns)
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _misfit(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
@@ -290,7 +308,7 @@ def _misfit(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
         return f"a quota of {asked.files} files is more than {rule.files}"
     total = asked.recent + len(asked.fresh)
     if rule.new_users is not None and asked.fresh and total > rule.new_users:
-        return f"{total} new users within the hour are more than {rule.new_users}"
+        return f"new users within the hour: {total}, of at most {rule.new_users}"
     if asked.adopt and not rule.adopt:
         return f"{who.name} may not say `adopt: true`"
     if asked.target is not None and asked.target.uid != who.uid and not rule.others:

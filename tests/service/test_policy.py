@@ -147,7 +147,7 @@ def test_new_users_are_counted_by_the_hour_and_only_once(site: Site) -> None:
     assert send(site, PORTAL, allocation(2, "ann, bob, eve")).state == "done"
     site.start()  # the count is the journal's
     more = send(site, PORTAL, membership(1, "dan", "add"))
-    assert (more.state, why(more)) == ("refused", "4 new users within the hour are more than 3")
+    assert (more.state, why(more)) == ("refused", "new users within the hour: 4, of at most 3")
     assert send(site, PORTAL, membership(1, "eve", "add")).state == "done"
 
 

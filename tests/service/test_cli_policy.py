@@ -1,0 +1,133 @@
+"""Policy as the command line tells it: to who checks a request, and to who looks at a held one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.service.cli_site import Desk, Done, of_user, user
+
+NOBODY = 65534
+
+POLICY = """\
+policy:
+  rules:
+  - {who: ["@nogroup"], actions: [user.provision], new_users: 0, review: false}
+  - {who: [nobody], actions: [user.*], review: true}
+  - {who: [daemon], actions: ["*"], others: true}
+"""
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Desk]:
+    """Have a sandbox that others than root can look at, where nobody's request is held."""
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o755)
+        desk = Desk(Path(root, "site"))
+        desk.root.chmod(0o755)
+        desk.config.write_text(desk.config.read_text() + POLICY)
+        desk.config.chmod(0o644)
+        desk.spool.joinpath("staging").chmod(0o1733)
+        path = desk.root / "mine.yaml"
+        path.write_text(of_user("suspend", "ann"))
+        path.chmod(0o600)
+        os.chown(path, NOBODY, -1)
+        path.rename(desk.spool / "staging/mine.yaml")
+        desk("run", "--drain")
+        desk("submit", "-", stdin=user("roots").encode())
+        yield desk
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be another user for a while, as far as files are concerned."""
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def check(desk: Desk, text: str, *words: str, code: int = 0) -> Done:
+    with as_nobody():
+        return desk("check", "-", *words, stdin=text.encode(), code=code)
+
+
+# check.
+
+
+def test_who_may_send_a_request_is_told_so(desk: Desk) -> None:
+    desk.set("new_users: 0", "new_users: 1")
+    assert check(desk, user("ann")).out.startswith("this request is right\n")
+    desk.set("new_users: 1", "new_users: 0")
+
+
+def test_who_may_not_is_told_why_and_what_to_do(desk: Desk) -> None:
+    lane = "provisioner: 1\naction: lane.pause\nlane: slurm\n"
+    said = check(desk, lane, code=3).out
+    assert "nobody may not ask for lane.pause; they may for user.provision, user.*" in said
+    assert "expected ask root or daemon to send it" in said
+    [problem] = check(desk, lane, "--json", code=3).json
+    assert problem["message"].startswith("nobody may not ask for lane.pause")
+
+
+def test_who_would_be_held_is_told_for_whom_it_waits(desk: Desk) -> None:
+    held = "it would be held: user.suspend by nobody is to be reviewed; it waits for a release by"
+    assert f"{held} one of root, daemon, but not nobody" in check(desk, of_user("suspend", "x")).out
+    told = check(desk, of_user("suspend", "x"), "--json")
+    assert told.json == []
+    assert held in told.err
+
+
+def test_who_may_not_read_the_journal_is_told_what_was_not_looked_at(desk: Desk) -> None:
+    (desk.root / "journal").chmod(0o700)
+    assert "was not looked at" in check(desk, user("ann")).out
+    assert desk("check", "-", stdin=user("ann").encode()).out == "this request is right\n"
+
+
+def test_a_protected_name_is_told_to_root_too(desk: Desk) -> None:
+    assert "root is protected" in desk("check", "-", stdin=user("root").encode(), code=3).out
+
+
+# queue and show.
+
+
+def test_the_queue_and_show_say_why_a_request_is_held_and_who_may_release_it(desk: Desk) -> None:
+    [row] = [one for one in desk("queue", "--json").json["requests"] if one["state"] == "held"]
+    assert row["held"] == {
+        "why": "by the policy: user.suspend by nobody is to be reviewed",
+        "release": ["root", "daemon"],
+        "second": True,
+    }
+    assert desk.show(row["id"])["held"] == row["held"]
+    lines = (
+        "held by the policy: user.suspend by nobody is to be reviewed",
+        f"until it is released: provisioner release {row['id']}",
+        "who may: root, daemon, but not nobody, whose it is",
+    )
+    assert "".join(f"    {line}\n" for line in lines) in desk("queue").out
+    assert "".join(f"# Waits: {line}\n" for line in lines) in desk("show", row["id"]).out
+
+
+def test_a_receipt_tells_its_writer_that_and_why_it_is_held(desk: Desk) -> None:
+    [receipt] = (desk.spool / "receipts/nobody").iterdir()
+    assert "state: held" in receipt.read_text()
+    assert "is to be reviewed" in receipt.read_text()
+
+
+# A release from the command line.
+
+
+def test_a_release_is_told_in_the_trail_with_who_when_and_why(desk: Desk) -> None:
+    [held] = [one for one in desk("queue", "--json").json["requests"] if one["state"] == "held"]
+    desk("release", held["id"], "--reason", "seen")
+    desk("run", "--drain")
+    shown = desk.show(held["id"])
+    assert (shown["state"], shown["held"]) == ("done", None)
+    assert ("released", "by root: seen") in [(e["kind"], e["text"]) for e in shown["events"]]
+    assert desk("audit", "verify").code == 0
