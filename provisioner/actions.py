@@ -430,7 +430,7 @@ class Reconcile(Envelope):
         return "site:"
 
     def expressions(self) -> Mapping[str, Any]:
-        return {"manifest": self.manifest}
+        return {"manifest": self.manifest, "as_of": self.as_of}
 
 
 class Adopt(Envelope):

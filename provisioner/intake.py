@@ -16,28 +16,20 @@ from typing import Any
 from sqlalchemy import Connection
 
 from provisioner import agenda, audit, journal, ledger, policy, records, steps
-from provisioner.contract import Fault, InvalidRequest
-from provisioner.documents import InvalidDocument, Problem
-from provisioner.request import Request, parse_request
+from provisioner.candidates import Candidate, judge, plain_problems, problem_of
+from provisioner.contract import Fault
+from provisioner.documents import Problem
+from provisioner.reconcile import Reconciler
+from provisioner.request import Request
 from provisioner.review import NEW_USER, Case, Review, Ruling
-from provisioner.routing import Router, Step
+from provisioner.routing import Router
 from provisioner.spool import Claimed
-from provisioner.verbs import VERBS, Asked, Effect, check_served
+from provisioner.verbs import VERBS, Asked, Effect
 
 log = logging.getLogger(__name__)
 
 ALARM = "alarm"
 """The kind of event that says that policy refused; the log's line begins with `ALARM policy:`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A claimed file, read and judged by itself. request None: it says nothing we understand."""
-
-    claimed: Claimed
-    request: Request | None
-    planned: tuple[Step, ...]
-    problems: tuple[Problem, ...]
 
 
 @dataclass(slots=True)
@@ -49,33 +41,7 @@ class Admitted:
     readmitted: list[str] = field(default_factory=list)
     outcomes: dict[str, str] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
-
-
-def judge(claimed: Claimed, router: Router) -> Candidate:
-    """Parse and route what a file says, touching nothing."""
-    try:
-        request = parse_request(claimed.body)
-    except InvalidDocument as error:
-        return Candidate(claimed, None, (), error.problems)
-    try:
-        check_served(request)
-        planned = () if request.action in VERBS else router.route(request)
-        return Candidate(claimed, request, planned, ())
-    except InvalidDocument as error:
-        return Candidate(claimed, request, (), error.problems)
-    except Fault as error:
-        return Candidate(claimed, request, (), (problem_of(error),))
-    except Exception as error:
-        log.exception("%s: routing failed unexpectedly", claimed.name)
-        why = f"routing failed unexpectedly: {error!r}; the service's log has the traceback"
-        return Candidate(claimed, request, (), (Problem(None, "", why),))
-
-
-def problem_of(fault: Fault) -> Problem:
-    """Put a fault into the words of a refusal."""
-    if isinstance(fault, InvalidRequest):
-        return Problem(fault.line, fault.field, fault.message, fault.expected, fault.nearest)
-    return Problem(None, "", fault.message, fault.advice)
+    companions: list[Claimed] = field(default_factory=list)
 
 
 class Intake:
@@ -89,8 +55,12 @@ class Intake:
         progress: steps.Progress,
         remember: Callable[[str, Request], None],
         review: Review,
+        companion: Callable[[str, int], Claimed],
     ) -> None:
-        """lanes: lane of each instance; remember: keeps a parsed request for its later steps."""
+        """lanes: lane of each instance; remember: keeps a parsed request for its later steps;
+        companion: reads a file that a request names (`Spool.companion`).
+        """
+        self._reconciler = Reconciler(router, review, companion)
         self._review = review
         self._journal = book
         self._router = router
@@ -100,12 +70,13 @@ class Intake:
 
     def admit(self, claimed: Sequence[Claimed]) -> Admitted:
         """Judge files and accept or refuse all of them in one commit."""
-        candidates = [judge(one, self._router) for one in claimed]
+        candidates = [self._reconciler.complete(judge(one, self._router)) for one in claimed]
         admitted = Admitted()
         now = time.time()
         with self._journal.transaction() as conn:
             for wave in _waves(candidates):
                 self._admit_wave(conn, wave, admitted, now)
+        admitted.companions += [c.companion for c in candidates if c.companion is not None]
         return admitted
 
     def readmit(self, ids: Iterable[str]) -> Admitted:
@@ -119,13 +90,14 @@ class Intake:
         self, conn: Connection, ids: Iterable[str], admitted: Admitted, now: float
     ) -> None:
         for record in records.load(conn, list(ids)).values():
-            candidate = judge(_claimed_of(record), self._router)
+            kept = records.companion(conn, record.id)
+            candidate = self._reconciler.complete(judge(_claimed_of(record), self._router), kept)
             ruling = self._rule(conn, [candidate], now, record.approved_by is not None)
             history = _history(conn, [candidate], besides=record.id)
             state, problems = _verdict(candidate, history, ruling.get(record.id), now)
             admitted.readmitted.append(record.id)
             records.set_state(conn, [record.id], _AGAIN, state)
-            records.set_problems(conn, record.id, _plain(problems))
+            records.set_problems(conn, record.id, plain_problems(problems))
             if state == "accepted":
                 self._accept(conn, [candidate], admitted, now)
             elif state not in records.OPEN:
@@ -156,6 +128,8 @@ class Intake:
             else:
                 admitted.outcomes[candidate.claimed.ulid] = state
             rows.append(_row(candidate, state, problems, now))
+            if candidate.manifest is not None and state in records.OPEN:
+                records.keep_companion(conn, candidate.claimed.ulid, candidate.manifest)
         records.insert_requests(conn, rows)
         audit.append(conn, [_told(*pair) for pair in zip(wave, rows, strict=True)], now)
         states = [(c, row["state"]) for c, row in zip(wave, rows, strict=True)]
@@ -282,15 +256,24 @@ class Intake:
         claimed, request = candidate.claimed, candidate.request
         asked = Asked(claimed.ulid, claimed.writer, request, now, frozenset(self._lanes.values()))
         try:
-            effect = VERBS[request.action](conn, asked)
+            if candidate.manifest is None:
+                effect = VERBS[request.action](conn, asked)
+            else:
+                found = self._reconciler.compare(conn, candidate, now)
+                for wave in _waves(found.asked):
+                    self._admit_wave(conn, wave, admitted, now)
+                effect = found.effect
         except Fault as fault:
-            records.set_problems(conn, claimed.ulid, _plain((problem_of(fault),)))
+            records.set_problems(conn, claimed.ulid, plain_problems((problem_of(fault),)))
             records.end_requests(conn, {claimed.ulid: "failed"}, now, text=fault.message)
             admitted.outcomes[claimed.ulid] = "failed"
             return None
+        if claimed.ulid in effect.held:
+            admitted.effects.append(effect)
+            return None
         if effect.notes:
             notes = tuple(Problem(None, "", text) for text in effect.notes)
-            records.set_problems(conn, claimed.ulid, _plain(notes))
+            records.set_problems(conn, claimed.ulid, plain_problems(notes))
         admitted.effects.append(effect)
         admitted.outcomes.update(effect.ended)
         self._readmit(conn, effect.readmitted, admitted, now)
@@ -410,7 +393,7 @@ def _row(
         "not_before": request.not_before.timestamp() if request and request.not_before else None,
         "accepted": now,
         "ended": None if state in records.OPEN else now,
-        "problems": _plain(problems),
+        "problems": plain_problems(problems),
     }
 
 
@@ -418,19 +401,6 @@ def _told(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
     """Tell that a request came, and what became of it."""
     reason = candidate.request.reason if candidate.request else None
     return audit.asked(row, row["name"], reason)
-
-
-def _plain(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:
-    return [
-        {
-            "line": problem.line,
-            "key": problem.key,
-            "message": problem.message,
-            "expected": problem.expected,
-            "nearest": problem.nearest,
-        }
-        for problem in problems
-    ] or None
 
 
 def _claimed_of(record: records.Record) -> Claimed:

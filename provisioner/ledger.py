@@ -234,6 +234,34 @@ def keys_of(conn: Connection, subject: str) -> list[Key]:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """One claim as it is. request: who claimed last; source: that request's writer."""
+
+    key: Key
+    claimant: str
+    want: Want | None
+    request: str
+    source: str
+
+
+def everything(conn: Connection) -> list[Held]:
+    """List every claim."""
+    columns = (claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source)
+    return [Held(*row) for row in conn.execute(select(*columns))]
+
+
+def suspended_by(conn: Connection, source: str, cause: str) -> set[str]:
+    """Name the subjects that a writer suspended for a cause."""
+    return set(
+        conn.scalars(
+            select(suspensions.c.subject).where(
+                suspensions.c.source == source, suspensions.c.cause == cause
+            )
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """An object that is due. unbound: it is claimed, but by no step that has become due yet."""
 

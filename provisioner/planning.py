@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from provisioner import agenda, ledger, records
-from provisioner.contract import Change, Claim, Key, Scalar, State
+from provisioner.contract import Change, Claim, Key, Refused, Scalar, State
 from provisioner.converge import Item, Outcome, dry_run
 from provisioner.documents import InvalidDocument
 from provisioner.request import Request, parse_request
@@ -51,6 +51,11 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
     Refused as accepting it would.
     """
     check_served(request)
+    if request.values.get("manifest"):
+        raise Refused(
+            "plan does not read manifests",
+            advice="send it: what takes much from many is held, and says what it would do",
+        )
     if request.action in VERBS:
         return _plan_verb(system, request, writer)
     planned = system.router.route(request)

@@ -166,7 +166,7 @@ class Policy:
                 return answer
         answer = ALLOWED if self.trusts(who.uid) else self._by_rules(who, asked)
         if answer.verdict == ALLOW:
-            answer = self._crowd(asked) or answer
+            answer = self.crowd(asked.hit, asked.known) or answer
         if answer.verdict == REVIEW and asked.approved:
             return ALLOWED
         return answer
@@ -220,12 +220,13 @@ class Policy:
             return Answer(REFUSE, why, self._refusal_advice())
         return Answer(REFUSE, f"{who.name} may not ask for anything here", self._refusal_advice())
 
-    def _crowd(self, asked: Question) -> Answer | None:
-        if asked.hit <= self._mass.users or asked.hit * 100 <= self._mass.share * asked.known:
+    def crowd(self, hit: int, known: int) -> Answer | None:
+        """Say what is to be reviewed about shutting so many of the known users out at once."""
+        if hit <= self._mass.users or hit * 100 <= self._mass.share * known:
             return None
         return Answer(
             REVIEW,
-            f"it would shut out {asked.hit} of the {asked.known} known users at once, "
+            f"it would shut out {hit} of the {known} known users at once, "
             f"more than {self._mass.share:g} %",
             self._release_advice(None),
         )

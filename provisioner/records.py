@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     bindparam,
     case,
+    delete,
     func,
     insert,
     select,
@@ -21,7 +22,17 @@ from sqlalchemy import (
 )
 
 from provisioner import audit
-from provisioner.tables import IDS, chunks, events, lanes, objects, requests, step_objects, steps
+from provisioner.tables import (
+    IDS,
+    chunks,
+    companions,
+    events,
+    lanes,
+    objects,
+    requests,
+    step_objects,
+    steps,
+)
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
 
@@ -191,6 +202,22 @@ def set_problems(
 ) -> None:
     """Keep what a request's writer should know."""
     conn.execute(update(requests).where(requests.c.id == request).values(problems=problems))
+
+
+def keep_companion(conn: Connection, request: str, body: bytes) -> None:
+    """Keep the manifest of a request that waits."""
+    drop_companion(conn, request)
+    conn.execute(insert(companions), {"request": request, "body": body})
+
+
+def companion(conn: Connection, request: str) -> bytes | None:
+    """Return the manifest that was kept of a request."""
+    return conn.scalar(select(companions.c.body).where(companions.c.request == request))
+
+
+def drop_companion(conn: Connection, request: str) -> None:
+    """Forget a manifest."""
+    conn.execute(delete(companions).where(companions.c.request == request))
 
 
 def set_hold(conn: Connection, request: str, **values: str | None) -> None:

@@ -105,16 +105,16 @@ def open_unwritten(directory: int, name: str) -> Opened | None:
     return Opened(file, alone=True)
 
 
-def read(opened: Opened, ulid: str, name: str) -> Claimed | Rejected | None:
-    """Check and read an open file; None: it changed meanwhile.
+def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Claimed | Rejected | None:
+    """Check and read an open file of at most `limit` bytes; None: it changed meanwhile.
 
     Raises OSError when the disk fails.
     """
     before = os.fstat(opened.file)
-    reason = _objection(before)
+    reason = _objection(before, limit)
     if reason is not None:
         return _rejected(ulid, name, before, *reason)
-    body = os.read(opened.file, LIMIT + 1)
+    body = os.read(opened.file, limit + 1)
     after = os.fstat(opened.file)
     if _version(after) != _version(before) or len(body) != after.st_size:
         return None
@@ -182,7 +182,7 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def _objection(found: os.stat_result) -> tuple[str, bool] | None:
+def _objection(found: os.stat_result, limit: int = LIMIT) -> tuple[str, bool] | None:
     """Say why a file cannot be a request, and whether it is to be set aside; None: it can."""
     if not stat.S_ISREG(found.st_mode):
         return f"it is {_kind(found.st_mode)}: put a regular file into staging", True
@@ -193,8 +193,8 @@ def _objection(found: os.stat_result) -> tuple[str, bool] | None:
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         mode = stat.S_IMODE(found.st_mode)
         return f"others may write to it (mode {mode:04o}): chmod go-w before moving it in", False
-    if found.st_size > LIMIT:
-        return f"it has {found.st_size} bytes, more than {LIMIT}: split the request", False
+    if found.st_size > limit:
+        return f"it has {found.st_size} bytes, more than {limit}: split the request", False
     return None
 
 

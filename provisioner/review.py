@@ -83,6 +83,12 @@ class Review:
             found[case.id] = Ruling(answer, asked.fresh)
         return found
 
+    def crowd(self, conn: Connection, losing: int) -> policy.Answer | None:
+        """Say what is to be reviewed about so many losing something; None: nothing."""
+        if losing <= self._rules.harmless:
+            return None
+        return self._rules.crowd(losing, _known_users(conn))
+
     def _ask_more(
         self,
         conn: Connection,

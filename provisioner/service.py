@@ -62,6 +62,7 @@ class Service:
             system.progress,
             system.remember,
             Review(system.policy),
+            spool.companion,
         )
         settings = system.config.lanes
         self.lanes = {
@@ -205,6 +206,8 @@ class Service:
             for name, paused in effect.lanes.items():
                 self.lanes[name].paused = paused
                 self.lanes[name].wake()
+        for companion in admitted.companions:
+            self._spool.discard_companion(companion)
         self.clerk.settle(touched)
         self.clerk.announce([who for who in admitted.accepted if who not in touched])
         if admitted.effects:

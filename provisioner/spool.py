@@ -24,7 +24,7 @@ from pathlib import Path
 
 from provisioner import leftovers
 from provisioner import ulid as ulids
-from provisioner.contract import ConfigError
+from provisioner.contract import ConfigError, InvalidRequest
 from provisioner.rename import rename_new
 from provisioner.requestfile import (
     RESULT,
@@ -193,6 +193,39 @@ class Spool:
         finally:
             if opened is not None:
                 os.close(opened.file)
+
+    def companion(self, name: str, limit: int) -> Claimed:
+        """Read a file that a request names, where it lies in staging; it stays there.
+
+        limit: most bytes. Raises InvalidRequest saying why it cannot be had.
+        """
+        try:
+            if "/" in name:
+                raise FileNotFoundError(name)
+            opened = open_unwritten(self._directories[STAGING], name)
+            if opened is None:
+                raise InvalidRequest(f"{label(name)} is no file that the service may read")
+            try:
+                found = read(opened, ulids.new(), name, limit)
+            finally:
+                os.close(opened.file)
+        except FileNotFoundError:
+            raise InvalidRequest(f"{label(name)} is not in staging") from None
+        except (StillWritten, OSError) as error:
+            raise InvalidRequest(f"{label(name)} cannot be read: {error}") from None
+        if found is None or isinstance(found, Rejected):
+            why = "changed while it was read" if found is None else found.reason
+            raise InvalidRequest(f"{label(name)}: {why}")
+        return found
+
+    def discard_companion(self, found: Claimed) -> None:
+        """Remove a companion file that was read, unless its name is another file's by now."""
+        try:
+            there = os.stat(found.name, dir_fd=self._directories[STAGING], follow_symlinks=False)
+            if (there.st_dev, there.st_ino) == (found.device, found.inode):
+                os.unlink(found.name, dir_fd=self._directories[STAGING])
+        except FileNotFoundError:
+            return
 
     # Moving files.
 

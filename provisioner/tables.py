@@ -68,6 +68,13 @@ requests = Table(
     Index("requests_order", "writer", "order_key", "order_number"),
 )
 
+companions = Table(
+    "companions",
+    metadata,
+    Column("request", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False, doc="the manifest, until it has been compared"),
+)
+
 steps = Table(
     "steps",
     metadata,

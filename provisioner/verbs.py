@@ -55,11 +55,6 @@ def check_served(request: Request) -> None:
             "adopting a whole backend is not served yet",
             advice="send the provision request with `adopt: true`: it takes over what it names",
         )
-    if request.action == "reconcile" and request.values.get("manifest"):
-        raise Refused(
-            "a reconcile with a manifest is not served yet",
-            advice="send a reconcile without one: it checks every object of the ledger",
-        )
 
 
 def _suspend(conn: Connection, asked: Asked) -> Effect:

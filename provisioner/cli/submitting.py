@@ -118,9 +118,9 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
 
 def _judged(body: bytes) -> tuple[tuple[Problem, ...], list[str]]:
     """Judge a request as the service would if who runs this sent it: (problems, notes)."""
+    from provisioner.candidates import problem_of
     from provisioner.contract import Fault
     from provisioner.documents import InvalidDocument
-    from provisioner.intake import problem_of
     from provisioner.request import parse_request
     from provisioner.verbs import VERBS, check_served
 

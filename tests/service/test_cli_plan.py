@@ -116,10 +116,6 @@ def test_a_wrong_sample_is_refused_by_plan_check_and_run_in_the_same_words(desk:
 
 NOT_YET = {
     "adopting a whole backend": "provisioner: 1\naction: adopt\n",
-    "a reconcile with a manifest": (
-        "provisioner: 1\naction: reconcile\n"
-        f"manifest: {{file: all.jsonl, size: 1, sha256: {'0' * 64}}}\n"
-    ),
 }
 
 

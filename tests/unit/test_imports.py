@@ -36,7 +36,8 @@ LAYERS = (
     {"routing"},
     {"steps"},
     {"verbs", "lanes", "wiring"},
-    {"review", "planning", "examples"},
+    {"review", "planning", "examples", "candidates", "manifest"},
+    {"reconcile"},
     {"intake"},
     {"service"},
     {"cli.exits", "cli.site"},
@@ -74,6 +75,7 @@ HOMES = {
             "steps",
             "verbs",
             "review",
+            "reconcile",
             "intake",
             "planning",
         )

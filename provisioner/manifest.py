@@ -1,0 +1,164 @@
+"""The manifest: everything that a writer wants, compared with what that writer has claimed.
+
+Promises: what the manifest lists and the ledger lacks or has otherwise is asked for anew; what the
+ledger has of the same writer and the manifest leaves out is suspended, never deleted; what was
+claimed after the manifest's time, or by another writer, is left alone. Only kinds of subjects that
+the manifest lists at all are missed in it. Leaves out: reading the file (`spool`), and accepting
+what follows from the comparison (`intake`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from provisioner.contract import InvalidRequest, Key, Want
+from provisioner.ledger import Held
+from provisioner.routing import Step
+
+LIMIT = 64 * 1024 * 1024
+"""Most bytes of a manifest."""
+
+ENDING = ".jsonl"
+"""How its name ends, so that it is not taken for a request."""
+
+CAUSE = "reconcile"
+"""The cause of a suspension for being left out of a manifest."""
+
+_LISTED = ("user.provision", "project.provision", "allocation.provision")
+_LEFT_OUT = {
+    "user": ("user.suspend", "user", "name"),
+    "allocation": ("allocation.suspend", "allocation", "id"),
+    "project": ("project.archive", "project", "code"),
+}
+_BACK = {
+    "user": ("user.resume", "user", "name"),
+    "allocation": ("allocation.resume", "allocation", "id"),
+}
+
+
+def requests_in(body: bytes) -> list[bytes]:
+    """Make the text of a request from each line of a manifest.
+
+    Raises InvalidRequest naming the line: it is no JSON mapping, or asks for something else than
+    a provision.
+    """
+    found = []
+    for number, line in enumerate(body.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            document = json.loads(line)
+        except ValueError as error:
+            raise InvalidRequest(f"line {number} of the manifest: {error}") from None
+        if not isinstance(document, dict) or document.get("action") not in _LISTED:
+            raise InvalidRequest(
+                f"line {number} of the manifest is no provision",
+                expected=f"a JSON mapping with `action`, one of {', '.join(_LISTED)}",
+            )
+        found.append(_request({"action": document.pop("action"), **document}))
+    return found
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What a manifest and the ledger differ in.
+
+    ask: subjects that are to be asked for as listed; suspend, resume: texts of requests; losing:
+    how many users or subjects would lose something; same: subjects that are as listed; newer,
+    others: subjects that were claimed later, or by another writer.
+    """
+
+    ask: list[str] = field(default_factory=list)
+    suspend: list[bytes] = field(default_factory=list)
+    resume: list[bytes] = field(default_factory=list)
+    losing: int = 0
+    same: list[str] = field(default_factory=list)
+    newer: int = 0
+    others: int = 0
+
+    def told(self) -> str:
+        """Say it in a line."""
+        return (
+            f"{len(self.ask)} asked for anew, {len(self.suspend)} suspended, {len(self.resume)} "
+            f"resumed, {len(self.same)} as listed, {self.newer} claimed later and {self.others} "
+            "of other writers left alone"
+        )
+
+
+def compare(
+    listed: Mapping[str, Sequence[Step]],
+    held: Sequence[Held],
+    suspended: Collection[str],
+    source: str,
+    after: str | None,
+) -> Comparison:
+    """Compare what a manifest lists with the ledger.
+
+    listed: the steps of each subject; held: all claims; suspended: subjects that the same writer
+    suspended for being left out; after: the least id of a request that is newer than the manifest.
+    """
+    found = Comparison()
+    by_subject: dict[str, list[Held]] = {}
+    for one in held:
+        by_subject.setdefault(one.claimant.partition("/")[0], []).append(one)
+    for subject, planned in listed.items():
+        mine = by_subject.get(subject, [])
+        if _is_newer(mine, after):
+            found.newer += 1
+        elif any(one.source != source for one in mine):
+            found.others += 1
+        else:
+            if subject in suspended:
+                found.resume.append(_about(_BACK, subject))
+            wanted = {
+                (claim.key, claim.claimant): claim.want for step in planned for claim in step.claims
+            }
+            if _differs(wanted, mine):
+                found.ask.append(subject)
+                found.losing += len({one.claimant for one in mine} - {who for _, who in wanted})
+            else:
+                found.same.append(subject)
+    kinds = {subject.partition(":")[0] for subject in listed}
+    for subject, mine in by_subject.items():
+        kind = subject.partition(":")[0]
+        if subject in listed or kind not in kinds or kind not in _LEFT_OUT or subject in suspended:
+            continue
+        if _is_newer(mine, after):
+            found.newer += 1
+        elif any(one.source != source for one in mine):
+            found.others += 1
+        else:
+            found.suspend.append(_about(_LEFT_OUT, subject))
+            found.losing += len({one.claimant for one in mine})
+    return found
+
+
+def _is_newer(claims: Sequence[Held], after: str | None) -> bool:
+    return after is not None and any(one.request >= after for one in claims)
+
+
+def _differs(wanted: Mapping[tuple[Key, str], Want | None], claims: Sequence[Held]) -> bool:
+    """Say whether claims are others than wanted; a want that is known later is not compared."""
+    if {(one.key, one.claimant) for one in claims} != wanted.keys():
+        return True
+    for one in claims:
+        want = wanted[one.key, one.claimant]
+        # As the ledger keeps it: JSON has lists and no tuples.
+        if want is not None and json.loads(json.dumps(want)) != one.want:
+            return True
+    return False
+
+
+def _about(actions: Mapping[str, tuple[str, str, str]], subject: str) -> bytes:
+    kind, _, name = subject.partition(":")
+    action, part, key = actions[kind]
+    document: dict[str, object] = {"action": action, part: {key: name}}
+    if kind != "project":
+        document["cause"] = CAUSE
+    return _request(document)
+
+
+def _request(document: Mapping[str, object]) -> bytes:
+    return json.dumps({"provisioner": 1, **document}).encode()

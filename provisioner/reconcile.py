@@ -1,0 +1,150 @@
+"""Reconciling with a manifest: reading it, and turning what differs into requests of its writer.
+
+Promises: the companion file is the request's writer's, is what the request says, and is read
+once; every line is judged before anything is written. Leaves out: what differs (`manifest`), and
+accepting what follows (`intake`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from provisioner import agenda, audit, ledger, manifest, policy, records
+from provisioner import ulid as ulids
+from provisioner.candidates import Candidate, judge, plain_problems, problem_of
+from provisioner.contract import Fault, InvalidRequest
+from provisioner.documents import Problem
+from provisioner.review import Review
+from provisioner.routing import Router
+from provisioner.spool import Claimed
+from provisioner.verbs import Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What a comparison came to. asked: requests that follow from it."""
+
+    asked: tuple[Candidate, ...]
+    effect: Effect
+
+
+class Reconciler:
+    """Compares manifests with the ledger, for one site."""
+
+    def __init__(
+        self, router: Router, review: Review, companion: Callable[[str, int], Claimed]
+    ) -> None:
+        """companion: reads a file that a request names (`Spool.companion`)."""
+        self._router = router
+        self._review = review
+        self._companion = companion
+
+    def complete(self, candidate: Candidate, kept: bytes | None = None) -> Candidate:
+        """Add what a request's companion file lists; kept: its bytes, if they were read before."""
+        request = candidate.request
+        if request is None or candidate.problems or not request.values.get("manifest"):
+            return candidate
+        named = request.values["manifest"]
+        try:
+            if kept is None:
+                found = self._read_manifest(candidate.claimed, named)
+                candidate = replace(candidate, companion=found)
+            body = found.body if kept is None else kept
+            listed = tuple(
+                judge(_child(candidate.claimed, f"{named.file}-{number}", text), self._router)
+                for number, text in enumerate(manifest.requests_in(body), 1)
+            )
+        except Fault as fault:
+            return replace(candidate, problems=(problem_of(fault),))
+        return replace(candidate, manifest=body, listed=listed, problems=_of_lines(listed))
+
+    def _read_manifest(self, claimed: Claimed, named: Any) -> Claimed:
+        if not named.file.endswith(manifest.ENDING):
+            raise InvalidRequest(f"{named.file!r} is no manifest", expected="*.jsonl")
+        found = self._companion(named.file, manifest.LIMIT)
+        if found.uid != claimed.uid:
+            raise InvalidRequest(
+                f"{named.file} is {found.writer}'s, the request {claimed.writer}'s"
+            )
+        if (found.size, found.sha256) != (named.size, named.sha256):
+            raise InvalidRequest(
+                f"{named.file} is not what the request says: it has {found.size} bytes and "
+                f"SHA-256 {found.sha256}",
+                advice="write the manifest whole, before the request",
+            )
+        return found
+
+    def compare(self, conn: Connection, candidate: Candidate, now: float) -> Reconciled:
+        """Say what a manifest and the ledger differ in, and make all else due.
+
+        Where it takes too much from too many at once, nothing is done but to hold the request,
+        until a second person has released it.
+        """
+        claimed = candidate.claimed
+        assert candidate.request is not None
+        as_of = candidate.request.values["as_of"]
+        listed = {c.request.subject: c for c in candidate.listed if c.request is not None}
+        found = manifest.compare(
+            {subject: one.planned for subject, one in listed.items()},
+            ledger.everything(conn),
+            ledger.suspended_by(conn, claimed.writer, manifest.CAUSE),
+            claimed.writer,
+            ulids.first(as_of.timestamp()) if as_of is not None else None,
+        )
+        crowd = self._review.crowd(conn, found.losing)
+        record = records.load(conn, [claimed.ulid])[claimed.ulid]
+        if crowd is not None and record.approved_by is None:
+            return Reconciled((), _hold_back(conn, claimed.ulid, crowd, found, now))
+        records.drop_companion(conn, claimed.ulid)
+        texts = [*found.resume, *found.suspend]
+        asked = [
+            judge(_child(claimed, f"{claimed.name}-{number}", text), self._router)
+            for number, text in enumerate(texts, 1)
+        ]
+        same = {c.key for s in found.same for step in listed[s].planned for c in step.claims}
+        agenda.touch(conn, same, now)
+        effect = Effect(keys=agenda.instances_of(conn, same), notes=[found.told()])
+        return Reconciled((*asked, *(listed[subject] for subject in found.ask)), effect)
+
+
+def _hold_back(
+    conn: Connection, who: str, why: policy.Answer, found: manifest.Comparison, now: float
+) -> Effect:
+    records.set_state(conn, [who], ["accepted"], "held")
+    records.set_hold(conn, who, held_by=records.POLICY)
+    told = Problem(None, "manifest", f"{why.why}: {found.told()}", why.advice)
+    records.set_problems(conn, who, plain_problems((told,)))
+    text = f"by {records.POLICY}: {why.why}"
+    audit.append(conn, [audit.Event(who, "held", text)], now)
+    return Effect(held=[who])
+
+
+def _child(claimed: Claimed, name: str, text: bytes) -> Claimed:
+    """Make what follows from a request a request of its own, of the same writer."""
+    digest = hashlib.sha256(text).hexdigest()
+    return replace(
+        claimed, ulid=ulids.new(), name=f"{name}.json", body=text, sha256=digest, size=len(text)
+    )
+
+
+_TOLD_LINES = 20
+
+
+def _of_lines(listed: Sequence[Candidate]) -> tuple[Problem, ...]:
+    """Collect what is wrong with the lines of a manifest, some of it where it is much."""
+    found = []
+    seen: set[str] = set()
+    for number, one in enumerate(listed, 1):
+        found += [
+            replace(p, line=None, key=f"manifest entry {number}: {p.key}") for p in one.problems
+        ]
+        subject = one.request.subject if one.request is not None else ""
+        if subject and subject in seen:
+            found.append(Problem(None, f"manifest entry {number}", f"{subject} stands twice"))
+        seen.add(subject)
+    return tuple(found[:_TOLD_LINES])

@@ -1,0 +1,218 @@
+"""A reconcile with a manifest: what differs is asked for, what is left out is suspended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner import records
+from provisioner.records import Record
+from tests.service.engine_site import Site, allocation, control, user
+
+PORTAL = 4711
+POLICY = """\
+policy:
+  mass: {users: 3, share: 20}
+  rules:
+  - {who: [uid-4711], actions: ["*"], others: true}
+"""
+Line = dict[str, Any]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a running site with a portal."""
+    return Site(tmp_path, POLICY)
+
+
+def entry(number: int, *users: str, files: int = 5, code: str = "cf") -> Line:
+    """Write an allocation as a manifest lists it."""
+    body = {
+        "id": number,
+        "resource": "one",
+        "project": {"code": f"{code}{number}"},
+        "users": list(users),
+        "quota": {"files": files},
+    }
+    return {"action": "allocation.provision", "allocation": body}
+
+
+def put(site: Site, name: str, data: bytes, uid: int = PORTAL) -> None:
+    """Let a writer move a file into staging."""
+    path = site.root / name
+    path.write_bytes(data)
+    path.chmod(0o600)
+    os.chown(path, uid, -1)
+    path.rename(site.spool.staging / name)
+
+
+def ask(site: Site, line: Line, uid: int = PORTAL) -> None:
+    """Let a writer send one request by itself."""
+    put(site, "one.json", json.dumps({"provisioner": 1, **line}).encode(), uid)
+    site.take()
+    site.drain()
+
+
+def reconcile(
+    site: Site, *lines: Line, as_of: datetime | None = None, uid: int = PORTAL, **wrong: Any
+) -> Record:
+    """Send a manifest and the request that names it; return that one at its end."""
+    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    put(site, "all.jsonl", data, wrong.get("owner", uid))
+    named = {
+        "file": "all.jsonl",
+        "size": len(data),
+        "sha256": hashlib.sha256(wrong.get("text", data)).hexdigest(),
+    }
+    request: Line = {"provisioner": 1, "action": "reconcile", "manifest": named}
+    if as_of is not None:
+        request["as_of"] = as_of.isoformat()
+    put(site, "reconcile.json", json.dumps(request).encode(), uid)
+    site.take()
+    site.drain()
+    return newest(site, "reconcile.json")
+
+
+def newest(site: Site, name: str) -> Record:
+    """Return the newest request of a name."""
+    with site.system.journal.reading() as conn:
+        found = records.newest(conn, name, "")
+    assert found is not None
+    return found
+
+
+def told(record: Record) -> str:
+    """Return what its writer is told."""
+    return " ".join(problem["message"] for problem in record.problems or ())
+
+
+def members(site: Site) -> set[str]:
+    """Name the users of accounts that are open, as `account/user`."""
+    found = {key.removeprefix("first/member/") for key in site.first.rows if "/member/" in key}
+    return {who for who in found if site.limit(f"first/account/{who.split('/')[0]}") != "0"}
+
+
+def test_what_is_listed_and_not_known_is_made(site: Site) -> None:
+    assert reconcile(site, entry(1, "ann"), entry(2, "bob")).state == "done"
+    assert members(site) == {"cf1/ann", "cf2/bob"}
+
+
+def test_what_is_as_listed_is_not_asked_for_again(site: Site) -> None:
+    reconcile(site, entry(1, "ann"))
+    calls = len(site.first.calls)
+    again = reconcile(site, entry(1, "ann"))
+    assert "0 asked for anew" in told(again)
+    assert "1 as listed" in told(again)
+    assert len(site.first.calls) == calls
+
+
+def test_what_somebody_changed_in_the_backend_is_mended(site: Site) -> None:
+    reconcile(site, entry(1, "ann"))
+    site.first.rows["first/account/cf1"]["limit"] = "77"
+    reconcile(site, entry(1, "ann"))
+    assert site.limit("first/account/cf1") == "5"
+
+
+def test_what_differs_is_asked_for_anew(site: Site) -> None:
+    ask(site, entry(1, "ann", "bob", files=5))
+    assert "1 asked for anew" in told(reconcile(site, entry(1, "ann", files=9)))
+    assert site.limit("first/account/cf1") == "9"
+    assert members(site) == {"cf1/ann"}
+
+
+def test_what_is_left_out_is_suspended_and_comes_back_when_listed_again(site: Site) -> None:
+    reconcile(site, entry(1, "ann"), entry(2, "bob"))
+    assert "1 suspended" in told(reconcile(site, entry(1, "ann")))
+    assert members(site) == {"cf1/ann"}
+    assert "first/member/cf2/bob" in site.first.rows
+    assert "1 resumed" in told(reconcile(site, entry(1, "ann"), entry(2, "bob")))
+    assert members(site) == {"cf1/ann", "cf2/bob"}
+
+
+def test_what_was_left_out_before_is_suspended_once(site: Site) -> None:
+    reconcile(site, entry(1, "ann"), entry(2, "bob"))
+    reconcile(site, entry(1, "ann"))
+    assert "0 suspended" in told(reconcile(site, entry(1, "ann")))
+
+
+def test_what_another_writer_asked_for_is_left_alone(site: Site) -> None:
+    ask(site, entry(7, "eve"), uid=0)
+    found = reconcile(site, entry(1, "ann"))
+    assert "1 of other writers left alone" in told(found)
+    assert members(site) == {"cf1/ann", "cf7/eve"}
+
+
+def test_what_was_claimed_after_the_manifest_is_left_alone(site: Site) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    ask(site, entry(2, "bob"))
+    found = reconcile(site, entry(1, "ann"), as_of=before)
+    assert "1 claimed later" in told(found)
+    assert members(site) == {"cf1/ann", "cf2/bob"}
+
+
+def test_a_kind_that_is_not_listed_is_not_missed(site: Site) -> None:
+    put(site, "user.yaml", user("ann").encode())
+    site.take()
+    site.drain()
+    assert "0 suspended" in told(reconcile(site, entry(1, "ann")))
+
+
+def test_an_empty_manifest_suspends_nothing(site: Site) -> None:
+    reconcile(site, entry(1, "ann"))
+    assert "0 suspended" in told(reconcile(site))
+    assert members(site) == {"cf1/ann"}
+
+
+def test_too_many_at_once_are_one_held_request_until_somebody_releases_it(site: Site) -> None:
+    reconcile(site, *(entry(n, f"u{n}") for n in range(1, 10)))
+    held = reconcile(site, entry(1, "u1"))
+    assert held.state == "held"
+    assert "would shut out" in told(held)
+    assert len(members(site)) == 9
+    site.start()
+    site.request(control("request.release", held.id))
+    assert newest(site, "reconcile.json").state == "done"
+    assert members(site) == {"cf1/u1"}
+
+
+def test_the_manifest_is_gone_from_staging_when_it_was_taken(site: Site) -> None:
+    reconcile(site, entry(1, "ann"))
+    assert not (site.spool.staging / "all.jsonl").exists()
+
+
+WRONG: dict[str, tuple[tuple[Line, ...], Line, str]] = {
+    "another text": ((entry(1),), {"text": b"other"}, "is not what the request says"),
+    "another owner": ((entry(1),), {"owner": 0}, "is root's"),
+    "a suspension": (({"action": "user.suspend", "user": {"name": "a"}},), {}, "no provision"),
+    "a wrong line": ((entry(1, "Ann!"),), {}, "not a user name"),
+    "a subject twice": ((entry(1), entry(1)), {}, "stands twice"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_manifest_is_refused_whole(site: Site, what: str) -> None:
+    lines, wrong, why = WRONG[what]
+    found = reconcile(site, entry(3, "ann"), *lines, **wrong)
+    assert found.state == "refused"
+    assert why in told(found)
+    assert members(site) == set()
+
+
+def test_a_manifest_that_is_not_there_is_told(site: Site) -> None:
+    named = {"file": "none.jsonl", "size": 1, "sha256": "0" * 64}
+    request = {"provisioner": 1, "action": "reconcile", "manifest": named}
+    put(site, "reconcile.json", json.dumps(request).encode())
+    site.take()
+    assert "not in staging" in told(newest(site, "reconcile.json"))
+
+
+def test_a_single_request_still_counts_beside_a_manifest(site: Site) -> None:
+    reconcile(site, entry(1, "ann"))
+    site.request(allocation(4, "eve"))
+    assert "first/member/cf/eve" in site.first.rows
