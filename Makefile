@@ -50,4 +50,4 @@ lab-down:  ## stop the lab in LAB=DIR, and remove it
 	rm -rf $(LAB)
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-coldfront build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -121,7 +121,15 @@ def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-ENGINE = [path for path in sources("provisioner") if path.name != "__init__.py"]
+PLUGIN = sources("provisioner/coldfront")
+"""A program of its own, in ColdFront's process: the service knows nothing of it."""
+
+ENGINE = [
+    path for path in sources("provisioner") if path.name != "__init__.py" and path not in PLUGIN
+]
+
+PURE = {"mapping"}
+"""Modules of the plugin that know neither Django nor ColdFront."""
 
 
 def test_every_module_of_the_engine_has_its_layer() -> None:
@@ -170,3 +178,26 @@ def test_a_library_is_imported_at_its_home_only(library: str) -> None:
         if any(name.split(".")[0] == library for name in imports(path))
     }
     assert found == HOMES[library]
+
+
+@pytest.mark.parametrize("path", sources("provisioner", "handlers"), ids=relative)
+def test_only_the_plugin_knows_coldfront(path: Path) -> None:
+    names = set(imports(path))
+    knows = {n for n in names if n.split(".")[0] in {"django", "coldfront"}}
+    assert path in PLUGIN or not knows
+    assert path in PLUGIN or not {n for n in names if n.startswith("provisioner.coldfront")}
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_the_plugins_pure_modules_know_neither_django_nor_coldfront(name: str) -> None:
+    names = set(imports(ROOT / "provisioner" / "coldfront" / f"{name}.py"))
+    assert {n for n in names if n.split(".")[0] in {"django", "coldfront"}} == set()
+    others = {n.split(".")[2] for n in names if n.startswith("provisioner.coldfront.")}
+    assert others <= PURE
+
+
+@pytest.mark.parametrize("path", PLUGIN, ids=relative)
+def test_the_plugin_takes_of_the_engine_what_any_writer_needs(path: Path) -> None:
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("provisioner.")}
+    assert used <= {"coldfront", "actions", "contract", "documents", "drop", "receipts",
+                    "requestfile", "sizes"}  # fmt: skip

@@ -1,0 +1,371 @@
+"""What ColdFront says, as requests: pure functions over plain values.
+
+Promises: what is returned as a document is right by the format; what cannot become one says what
+has to be filled in, and where. The same facts give the same document. Leaves out: reading ColdFront
+(`snapshots`), and when a request is written (`outbox`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from provisioner.actions import ACTIONS, Code, Mail, UserName
+
+ENTITLED = ("Active", "Renewal Requested")
+"""Statuses of an allocation in which its users have access, as in ColdFront's own Slurm plugin."""
+
+CAUSE = "coldfront"
+"""The one cause of suspensions from here: an allocation is entitled or it is not."""
+
+RESOURCE = "provisioner_resource"
+CLUSTER = "slurm_cluster"
+ACCOUNT = "slurm_account_name"
+PARENT = "slurm_parent"
+SPECS = "slurm_specs"
+USER_SPECS = "slurm_user_specs"
+SPACE = "Storage Quota (GB)"
+FILES = "Storage Quota (files)"
+FILESET = "fileset_name"
+PATH = "fileset_path"
+KIND = "fileset_kind"
+GID = "project_gid"
+
+Attributes = Mapping[str, tuple[str, ...]]
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a centre chooses.
+
+    attributes: further allocation attributes, by the names they get in a request.
+    """
+
+    instance: str = "coldfront"
+    project_code: str = "cf{pk}"
+    quota_unit: str = "GB"
+    attributes: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "freeipa_group": "freeipa_group",
+            "Storage_Group_Name": "storage_group",
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user of ColdFront."""
+
+    name: str
+    first: str = ""
+    last: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project. users: the active ones; same_code: other projects that have its code."""
+
+    pk: int
+    code: str = ""
+    title: str = ""
+    pi: str = ""
+    status: str = "Active"
+    users: tuple[str, ...] = ()
+    gid: str = ""
+    same_code: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource, with the one that it is a part of."""
+
+    name: str
+    kind: str
+    attributes: Attributes = field(default_factory=dict)
+    parent: Resource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """An allocation with its parent resource. users: the entitled ones."""
+
+    pk: int
+    status: str
+    project: Project
+    resource: Resource | None
+    attributes: Attributes = field(default_factory=dict)
+    users: tuple[Person, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request should say; without a document, why there is none.
+
+    problems: what somebody has to fill in; beside a document, what was left out of it.
+    """
+
+    document: Document | None
+    problems: tuple[str, ...] = ()
+
+
+def key_of(kind: str, of: object) -> str:
+    """Name the writer's order of what is said about one thing."""
+    return f"{kind}-{of}"
+
+
+# Allocations.
+
+
+def resource_name(resource: Resource | None) -> str | None:
+    """Say under which name the service knows a resource; None: it says nothing, and is left alone.
+
+    A partition without a word of its own is what its cluster is.
+    """
+    while resource is not None:
+        for attribute in (RESOURCE, CLUSTER):
+            if said := _given(resource.attributes, attribute):
+                return said[0]
+        resource = resource.parent
+    return None
+
+
+def entitled(allocation: Allocation) -> bool:
+    """Say whether the users of an allocation have access."""
+    return allocation.status in ENTITLED and allocation.project.status != "Archived"
+
+
+def provision(allocation: Allocation, options: Options) -> Wanted | None:
+    """Say the whole of what an allocation should be; None: its resource is not provisioned."""
+    resource = allocation.resource
+    name = resource_name(resource)
+    if resource is None or name is None:
+        return None
+    seen = _Seen(allocation)
+    project, unknown = _project(allocation.project, options)
+    users, strange = _names(person.name for person in allocation.users)
+    body: Document = {
+        "id": str(allocation.pk),
+        "resource": name,
+        "project": project,
+        "users": users,
+        "attributes": {
+            said: values[0] if len(values) == 1 else list(values)
+            for attribute, said in sorted(options.attributes.items())
+            if (values := _given(allocation.attributes, attribute))
+        },
+    }
+    if _of_cluster(resource):
+        body["slurm"] = _slurm(allocation, resource, seen)
+    if resource.kind == "Storage" or _given(allocation.attributes, SPACE):
+        body["quota"] = {
+            "space": seen.one(SPACE, needed=resource.kind == "Storage", unit=options.quota_unit),
+            "files": seen.one(FILES),
+        }
+    body["storage"] = {
+        "fileset": seen.one(FILESET),
+        "path": seen.one(PATH),
+        "kind": seen.one(KIND),
+    }
+    wanted = _checked({"action": "allocation.provision", "allocation": _filled(body)}, strange)
+    missing = (*unknown, *seen.problems)
+    return Wanted(None, (*missing, *wanted.problems)) if missing else wanted
+
+
+def suspend(pk: int, status: str) -> Document:
+    """Take the access of an allocation's users away."""
+    reason = f"the allocation is {status} in ColdFront"
+    return _access("allocation.suspend", pk, reason)
+
+
+def resume(pk: int) -> Document:
+    """Give the access of an allocation's users back."""
+    return _access("allocation.resume", pk, "the allocation is active in ColdFront again")
+
+
+def _access(action: str, pk: int, reason: str) -> Document:
+    return {"action": action, "reason": reason, "allocation": {"id": str(pk)}, "cause": CAUSE}
+
+
+def _of_cluster(resource: Resource) -> bool:
+    return bool(
+        _given(resource.attributes, CLUSTER)
+        or (resource.parent is not None and _of_cluster(resource.parent))
+    )
+
+
+def _slurm(allocation: Allocation, resource: Resource, seen: _Seen) -> Document:
+    """Say what Slurm should know, as ColdFront's Slurm plugin would, but never of account root.
+
+    A partition's `slurm_specs` are the account's; a cluster's are the cluster's own, and left out.
+    """
+    partition = resource.attributes.get(SPECS, ()) if resource.kind == "Cluster Partition" else ()
+    return {
+        "account": seen.one(ACCOUNT, needed=True),
+        "parent": seen.one(PARENT),
+        "specs": _specs(allocation.attributes.get(SPECS, ()), partition),
+        "user_specs": _specs(
+            allocation.attributes.get(USER_SPECS, ()), resource.attributes.get(USER_SPECS, ())
+        ),
+    }
+
+
+def _specs(*lists: Sequence[str]) -> str | None:
+    """Join specs, each once, in the order in which they stand."""
+    items = (item.strip() for values in lists for value in values for item in value.split(":"))
+    return ":".join(dict.fromkeys(item for item in items if item)) or None
+
+
+class _Seen:
+    """Reads an allocation's attributes, and keeps what is wrong with them."""
+
+    def __init__(self, allocation: Allocation) -> None:
+        self._attributes = allocation.attributes
+        self.problems: list[str] = []
+
+    def one(self, attribute: str, *, needed: bool = False, unit: str = "") -> str | None:
+        values = tuple(dict.fromkeys(_given(self._attributes, attribute)))
+        if len(values) > 1:
+            self.problems.append(
+                f"the allocation attribute {attribute!r} stands there {len(values)} times"
+                f" ({', '.join(values)}): leave one"
+            )
+        if not values:
+            if needed:
+                self.problems.append(f"fill in the allocation attribute {attribute!r}")
+            return None
+        return f"{values[0]} {unit}" if unit else values[0]
+
+
+# Projects and people.
+
+
+def project_code(project: Project, options: Options) -> str:
+    """Name a project: by its code, or else by its number, as titles are not unique."""
+    return project.code or options.project_code.format(pk=project.pk)
+
+
+def provision_project(project: Project, options: Options) -> Wanted:
+    """Say the whole of what a project's group should be, or that nothing is left of it."""
+    said, problems = _project(project, options)
+    if project.status == "Archived":
+        wanted = _checked({"action": "project.archive", "project": {"code": said["code"]}})
+    else:
+        users, strange = _names((project.pi, *project.users))
+        body = {**said, "users": users}
+        wanted = _checked({"action": "project.provision", "project": _filled(body)}, strange)
+    return Wanted(None, (*problems, *wanted.problems)) if problems else wanted
+
+
+def provision_user(person: Person) -> Wanted:
+    """Say who a user is. Without a name that every backend takes there is no document."""
+    full = f"{person.first} {person.last}".strip()
+    body = {
+        "name": person.name,
+        "full_name": _line(full),
+        "given_name": _line(person.first),
+        "surname": _line(person.last),
+        "email": person.email if _is(_MAIL, person.email) else None,
+    }
+    _, strange = _names([person.name])
+    if strange:
+        return Wanted(None, strange)
+    return _checked({"action": "user.provision", "user": _filled(body)})
+
+
+def _project(project: Project, options: Options) -> tuple[Document, tuple[str, ...]]:
+    code = project_code(project, options)
+    problems: tuple[str, ...] = ()
+    if project.same_code:
+        others = ", ".join(map(str, project.same_code))
+        problems = (f"project {project.pk} has the code {code!r}, and so has project {others}:"
+                    " give each its own",)  # fmt: skip
+    pi = project.pi if _is(_USER, project.pi) else None
+    body = {"code": code, "title": _line(project.title), "pi": pi, "gid": project.gid or None}
+    return _filled(body), problems
+
+
+# What all documents have in common.
+
+_USER: TypeAdapter[str] = TypeAdapter(UserName)
+_MAIL: TypeAdapter[str] = TypeAdapter(Mail)
+_CODE: TypeAdapter[str] = TypeAdapter(Code)
+
+_FILLED_IN: Mapping[str, str] = {
+    "allocation.resource": f"the resource's attribute {RESOURCE!r} or {CLUSTER!r}",
+    "allocation.project.code": "the project's code",
+    "allocation.project.gid": f"the project attribute {GID!r}",
+    "project.code": "the project's code",
+    "project.gid": f"the project attribute {GID!r}",
+    "allocation.slurm.account": f"the allocation attribute {ACCOUNT!r}",
+    "allocation.slurm.parent": f"the allocation attribute {PARENT!r}",
+    "allocation.slurm.specs": f"the allocation attribute {SPECS!r}",
+    "allocation.slurm.user_specs": f"the allocation attribute {USER_SPECS!r}",
+    "allocation.quota.space": f"the allocation attribute {SPACE!r}",
+    "allocation.quota.files": f"the allocation attribute {FILES!r}",
+    "allocation.storage.fileset": f"the allocation attribute {FILESET!r}",
+    "allocation.storage.path": f"the allocation attribute {PATH!r}",
+    "allocation.storage.kind": f"the allocation attribute {KIND!r}",
+}
+"""Where the value of a key of a request is filled in."""
+
+
+def _is(kind: TypeAdapter[str], value: str) -> bool:
+    try:
+        kind.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _names(names: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Sort out the names that no backend takes; what is left is sorted, and each there once."""
+    unique = sorted(dict.fromkeys(name for name in names if name))
+    bad = [name for name in unique if not _is(_USER, name)]
+    problems = tuple(
+        f"the user {name!r} is left out: a user's name begins with a lower-case letter or _ and has"
+        " at most 32 of a-z 0-9 _ . -; rename the user in ColdFront"
+        for name in bad
+    )
+    return [name for name in unique if name not in bad], problems
+
+
+def _given(attributes: Attributes, name: str) -> tuple[str, ...]:
+    return tuple(value.strip() for value in attributes.get(name, ()) if value.strip())
+
+
+def _line(text: str) -> str | None:
+    """Make one line of a text that a person typed."""
+    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()[:500] or None
+
+
+def _filled(body: Mapping[str, Any]) -> Document:
+    """Leave out what is not given."""
+    found = {}
+    for name, value in body.items():
+        inner = _filled(value) if isinstance(value, Mapping) else value
+        if inner is not None and (inner != {} or name == "users"):
+            found[name] = inner
+    return found
+
+
+def _checked(document: Document, notes: Sequence[str] = ()) -> Wanted:
+    """Hold a document against the format."""
+    try:
+        ACTIONS[document["action"]].model_validate({"provisioner": "1", **document})
+    except ValidationError as error:
+        problems = [_problem(detail) for detail in error.errors(include_url=False)]
+        return Wanted(None, (*dict.fromkeys(problems), *notes))
+    return Wanted(document, tuple(notes))
+
+
+def _problem(detail: Any) -> str:
+    key = ".".join(part for part in detail["loc"] if isinstance(part, str))
+    where = _FILLED_IN.get(key, key)
+    said = str(detail["msg"]).removeprefix("Value error, ")
+    return f"mend {where}: {detail.get('input')!r} is refused: {said}"

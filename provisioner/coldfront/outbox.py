@@ -1,0 +1,233 @@
+"""The outbox: what ColdFront says now, as a row, and the row as a file in staging.
+
+Promises: a row has its number before ColdFront is read for it, so that of two snapshots of one
+thing the higher number is the newer; what staging does not take stays a row, and is written later.
+What was said last is not said again. Leaves out: who calls when (`signals`, the commands).
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db.models import Case, Max, When
+from django.utils import timezone
+
+from provisioner.coldfront import mapping, options, snapshots
+from provisioner.coldfront.models import INCOMPLETE, MENDABLE, NEW, WRITTEN, Request
+from provisioner.contract import ConfigError
+from provisioner.drop import drop
+from provisioner.requestfile import LIMIT
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 500
+_EVENTS = 500
+
+
+# What is said.
+
+
+def allocation(pk: int, event: str, *, with_user: int | None = None) -> None:
+    """Say what an allocation and its users should be now.
+
+    with_user: the key of an allocation user who has just been let in (ColdFront tells before it
+    saves).
+    """
+    row = _reserve(event, mapping.key_of("allocation", pk), allocation=pk)
+    found = list(snapshots.allocations([pk], with_user=(pk, with_user) if with_user else None))
+    if not found:
+        _withdraw(row, pk, "deleted")
+        return
+    [facts] = found
+    row.project = facts.project.pk
+    wanted = mapping.provision(facts, options.mapping())
+    if wanted is None or not mapping.entitled(facts):
+        status = facts.status if wanted is not None else "on a resource that is not provisioned"
+        _withdraw(row, pk, status)
+        return
+    if wanted.document is not None:
+        people(facts.users, event)
+    _say(row, wanted, f"allocation:{pk}")
+    if wanted.document is not None:
+        _readmit(pk, facts.project.pk, event)
+
+
+def project(pk: int, event: str) -> None:
+    """Say what a project and its members should be now, and its allocations if it is archived."""
+    row = _reserve(event, mapping.key_of("project", pk), project=pk)
+    found = list(snapshots.projects([pk]))
+    if not found:
+        row.delete()
+        return
+    [facts] = found
+    wanted = mapping.provision_project(facts, options.mapping())
+    if facts.status == "Archived" and not _asked(row.key, "project.provision"):
+        row.delete()
+    else:
+        _say(row, wanted, f"project:{mapping.project_code(facts, options.mapping())}")
+    if facts.status == "Archived":
+        for one in _asked_allocations(pk):
+            allocation(one, event)
+
+
+def people(persons: Iterable[mapping.Person], event: str) -> None:
+    """Say who users are: those of whom it was not said yet, or not so."""
+    unique = {person.name: person for person in persons}
+    keys = {name: mapping.key_of("user", name) for name in unique}
+    latest = last(keys.values())
+    for name, person in unique.items():
+        wanted = mapping.provision_user(person)
+        if not _news(wanted, latest.get(keys[name])):
+            continue
+        _say(_reserve(event, keys[name], user=name), wanted, f"user:{name}")
+
+
+def last(keys: Iterable[str]) -> dict[str, Request]:
+    """Find what was said last under each key."""
+    found: dict[str, Request] = {}
+    ordered = sorted(set(keys))
+    for start in range(0, len(ordered), _CHUNK):
+        some = Request.objects.filter(key__in=ordered[start : start + _CHUNK]).exclude(digest="")
+        newest = some.order_by().values("key").annotate(newest=Max("number"))
+        numbers = [one["newest"] for one in newest]
+        found |= {row.key: row for row in Request.objects.filter(number__in=numbers)}
+    return found
+
+
+def _reserve(event: str, key: str, **about: Any) -> Request:
+    """Take the next number."""
+    row: Request = Request.objects.create(event=event, key=key, **about)
+    return row
+
+
+def _say(row: Request, wanted: mapping.Wanted, subject: str) -> None:
+    """Make a row say what is wanted; where that was said last, the row goes."""
+    before = last([row.key]).get(row.key)
+    if not _news(wanted, before):
+        row.delete()
+        if before is not None and row.event not in before.event:
+            before.event = f"{before.event}, {row.event}"[:_EVENTS]
+            before.save(update_fields=["event"])
+        return
+    row.subject = subject
+    row.problems = list(wanted.problems)
+    row.digest = _digest(wanted)
+    if wanted.document is None:
+        row.state = INCOMPLETE
+    else:
+        row.action = wanted.document["action"]
+        row.body = _body(row, wanted.document)
+        if len(row.body.encode()) > LIMIT:
+            row.state, row.body = INCOMPLETE, ""
+            row.problems = [*row.problems, f"it has more than {LIMIT} bytes: too many users"]
+    row.save()
+
+
+def _news(wanted: mapping.Wanted, before: Request | None) -> bool:
+    """Say whether it is worth a row: it differs from what was said last, or that went wrong."""
+    return before is None or before.digest != _digest(wanted) or before.state in MENDABLE
+
+
+def _digest(wanted: mapping.Wanted) -> str:
+    said = json.dumps([wanted.document, wanted.problems], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def request_id(number: int) -> str:
+    """Name a request to the service."""
+    return f"{options.mapping().instance}-{number}"
+
+
+def _body(row: Request, document: Mapping[str, Any]) -> str:
+    head = {
+        "provisioner": 1,
+        "action": document["action"],
+        "id": request_id(row.number),
+        "order": {"key": row.key, "number": row.number},
+        "reason": f"{row.event} in ColdFront",
+    }
+    return json.dumps({**head, **document}, ensure_ascii=False)
+
+
+# Access: under an order of its own, as it and what should be there do not replace each other.
+
+
+def _access(pk: int) -> str:
+    return mapping.key_of("allocation", f"{pk}-access")
+
+
+def _withdraw(row: Request, pk: int, status: str) -> None:
+    """Take an allocation's access away, where it was ever asked for."""
+    if not _asked(mapping.key_of("allocation", pk), "allocation.provision"):
+        row.delete()
+        return
+    row.key = _access(pk)
+    _say(row, mapping.Wanted(mapping.suspend(pk, status)), f"allocation:{pk}")
+
+
+def _readmit(pk: int, of: int, event: str) -> None:
+    """Give an allocation's access back, where it was taken away."""
+    before = last([_access(pk)]).get(_access(pk))
+    if before is not None and before.action == "allocation.suspend":
+        row = _reserve(event, _access(pk), allocation=pk, project=of)
+        _say(row, mapping.Wanted(mapping.resume(pk)), f"allocation:{pk}")
+
+
+def _asked(key: str, action: str) -> bool:
+    found: bool = Request.objects.filter(key=key, action=action).exclude(body="").exists()
+    return found
+
+
+def _asked_allocations(project: int) -> Sequence[int]:
+    rows = Request.objects.filter(project=project, action="allocation.provision")
+    return list(rows.order_by("allocation").values_list("allocation", flat=True).distinct())
+
+
+# Rows become files.
+
+
+def flush(limit: int | None = None) -> int:
+    """Write what is not written yet, in order; return how many files that were.
+
+    Raises ConfigError or OSError when staging does not take one; it says so, and the rest stays.
+    """
+    mend()
+    # People first: what is for them waits until they are known.
+    first = Case(When(action="user.provision", then=0), default=1)
+    rows = Request.objects.filter(state=NEW).exclude(body="").order_by(first, "number")
+    count = 0
+    for row in rows[:limit] if limit is not None else rows.iterator():
+        try:
+            drop(options.staging(), f"{request_id(row.number)}.json", row.body.encode())
+        except (ConfigError, OSError) as error:
+            Request.objects.filter(pk=row.pk).update(error=str(error))
+            raise
+        Request.objects.filter(pk=row.pk, state=NEW).update(
+            state=WRITTEN, written=timezone.now(), error=""
+        )
+        count += 1
+    return count
+
+
+def mend() -> None:
+    """Say anew what a killed process had begun to say: rows without a word."""
+    cut = timezone.now() - datetime.timedelta(minutes=1)
+    left = list(Request.objects.filter(state=NEW, body="", created__lt=cut))
+    for row in left:
+        number, event = row.number, row.event
+        about = (row.allocation, row.project, row.key)
+        Request.objects.filter(pk=number).delete()
+        if about[0] is not None:
+            allocation(about[0], event)
+        elif about[1] is not None:
+            project(about[1], event)
+
+
+def waiting() -> Collection[int]:
+    """List the numbers of what is not written yet."""
+    return list(Request.objects.filter(state=NEW).values_list("number", flat=True))

@@ -1,0 +1,109 @@
+"""Listens to ColdFront.
+
+Promises: no handler raises, and none looks at who sent a signal; what is heard is said after the
+commit, whatever becomes of it. Leaves out: changes that ColdFront sends no signal for; some are
+seen as rows are saved, and `provisioner_reconcile` finds them all.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from coldfront.core.allocation import signals as of_allocations
+from coldfront.core.allocation.models import (
+    Allocation,
+    AllocationAttribute,
+    AllocationUser,
+)
+from coldfront.core.project import signals as of_projects
+from coldfront.core.project.models import ProjectUser
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+
+from provisioner.coldfront import options, outbox
+from provisioner.contract import ConfigError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[..., None]
+
+
+def connect() -> None:
+    """Connect every handler, each once however often this is called."""
+    for name in (
+        "allocation_new",
+        "allocation_activate",
+        "allocation_disable",
+        "allocation_attribute_changed",
+        "allocation_change_created",
+        "allocation_change_approved",
+    ):
+        _listen(getattr(of_allocations, name), name, _of_allocation)
+    for name in ("allocation_activate_user", "allocation_remove_user"):
+        _listen(getattr(of_allocations, name), name, _of_allocation_user)
+    for name in ("project_new", "project_update", "project_archive"):
+        _listen(getattr(of_projects, name), name, _of_project)
+    for name in ("project_activate_user", "project_remove_user"):
+        _listen(getattr(of_projects, name), name, _of_project_user)
+    # What the views save without a word: expiry, archiving, an edit by an admin, a declined EULA.
+    for model, handler in ((Allocation, _saved), (AllocationAttribute, _part_saved)):
+        _listen(post_save, f"{model.__name__} saved", handler, model)
+        _listen(post_delete, f"{model.__name__} deleted", handler, model)
+    _listen(post_save, "AllocationUser saved", _part_saved, AllocationUser)
+
+
+def _listen(signal: Any, event: str, handler: Handler, model: Any = None) -> None:
+    @functools.wraps(handler)
+    def hear(sender: object, **told: Any) -> None:
+        try:
+            if not told.get("raw"):
+                handler(event, **told)
+        except Exception:
+            log.exception("provisioner: %s could not be taken; the next reconcile finds it", event)
+
+    signal.connect(hear, sender=model, weak=False, dispatch_uid=f"provisioner.coldfront {event}")
+
+
+def _of_allocation(event: str, allocation_pk: int, **_: Any) -> None:
+    _after_commit(outbox.allocation, allocation_pk, event)
+
+
+def _of_allocation_user(event: str, allocation_user_pk: int, **_: Any) -> None:
+    allocation = AllocationUser.objects.values_list("allocation_id", flat=True).get(
+        pk=allocation_user_pk
+    )
+    let_in = allocation_user_pk if event == "allocation_activate_user" else None
+    _after_commit(outbox.allocation, allocation, event, with_user=let_in)
+
+
+def _of_project(event: str, project_obj: Any, **_: Any) -> None:
+    _after_commit(outbox.project, project_obj.pk, event)
+
+
+def _of_project_user(event: str, project_user_pk: int, **_: Any) -> None:
+    project = ProjectUser.objects.values_list("project_id", flat=True).get(pk=project_user_pk)
+    _after_commit(outbox.project, project, event)
+
+
+def _saved(event: str, instance: Any, **_: Any) -> None:
+    _after_commit(outbox.allocation, instance.pk, event)
+
+
+def _part_saved(event: str, instance: Any, **_: Any) -> None:
+    _after_commit(outbox.allocation, instance.allocation_id, event)
+
+
+def _after_commit(say: Handler, *about: Any, **more: Any) -> None:
+    def run() -> None:
+        try:
+            say(*about, **more)
+            outbox.flush(options.at_once())
+        except (ConfigError, OSError) as error:
+            log.error("provisioner: staging takes nothing, and is tried again later: %s", error)
+        except Exception:
+            log.exception("provisioner: %s could not be said; the next reconcile finds it", about)
+
+    transaction.on_commit(run, robust=True)

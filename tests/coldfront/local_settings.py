@@ -1,0 +1,12 @@
+"""A centre's settings: what docs/coldfront.md says to add, and what makes tests quick."""
+
+from coldfront.config.base import INSTALLED_APPS
+
+INSTALLED_APPS += ["provisioner.coldfront"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+PROVISIONER_STAGING = "/nonexistent/staging"  # until a test names its own

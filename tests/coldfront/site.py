@@ -1,0 +1,150 @@
+"""What tests do with a ColdFront: as people do it, through its own views."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coldfront.core.allocation.models import (
+    Allocation,
+    AllocationAttribute,
+    AllocationAttributeType,
+    AllocationStatusChoice,
+    AllocationUser,
+)
+from coldfront.core.project.models import Project
+from coldfront.core.resource.models import Resource, ResourceAttribute, ResourceAttributeType
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import Client, override_settings
+
+from provisioner.coldfront.models import Request
+from provisioner.request import parse_request
+
+
+@dataclass
+class Site:
+    """A ColdFront with a staging directory."""
+
+    staging: Path
+    receipts: Path
+    _clients: dict[str, Client] = field(default_factory=dict)
+
+    @classmethod
+    @contextlib.contextmanager
+    def at(cls, top: Path) -> Iterator[Site]:
+        site = cls(top / "staging", top / "receipts")
+        site.staging.mkdir()
+        site.receipts.mkdir()
+        settings = {
+            "PROVISIONER_STAGING": str(site.staging),
+            "PROVISIONER_RECEIPTS": str(site.receipts),
+            "PROVISIONER_INSTANCE": "cf",
+        }
+        with override_settings(**settings):
+            yield site
+
+    @contextlib.contextmanager
+    def atomic_requests(self, on: bool) -> Iterator[None]:
+        connections["default"].settings_dict["ATOMIC_REQUESTS"] = on
+        try:
+            yield
+        finally:
+            connections["default"].settings_dict["ATOMIC_REQUESTS"] = False
+
+    # People.
+
+    def client(self, user: str = "admin") -> Client:
+        if user not in self._clients:
+            client = Client()
+            client.force_login(
+                User.objects.get(username=user), "django.contrib.auth.backends.ModelBackend"
+            )
+            self._clients[user] = client
+        return self._clients[user]
+
+    def post(self, path: str, form: dict[str, Any], user: str = "admin") -> Any:
+        """Send a form; a page that broke fails the test."""
+        response = self.client(user).post(path, form)
+        assert response.status_code in (200, 302), response.status_code
+        assert response.status_code == 302, response.content.decode()
+        return response
+
+    def get(self, path: str, user: str = "admin") -> str:
+        response = self.client(user).get(path)
+        assert response.status_code == 200, response.status_code
+        return str(response.content.decode())
+
+    # What is there.
+
+    def project(self, title: str = "Angular momentum in QGP holography") -> Project:
+        found = Project.objects.get(title=title)
+        Project.objects.filter(pk=found.pk).update(force_review=False)
+        return found
+
+    def allocation(self, resource: str) -> Allocation:
+        return Allocation.objects.get(resources__name=resource)
+
+    def says(self, resource: str, **attributes: str) -> None:
+        """Give a resource attributes, as an admin does once."""
+        for name, value in attributes.items():
+            ResourceAttribute.objects.update_or_create(
+                resource=Resource.objects.get(name=resource),
+                resource_attribute_type=ResourceAttributeType.objects.get(name=name),
+                defaults={"value": value},
+            )
+
+    def fill_in(self, allocation: Any, name: str, value: object) -> Any:
+        """Give an allocation an attribute, as staff do."""
+        kind = AllocationAttributeType.objects.get(name=name)
+        made, _ = AllocationAttribute.objects.update_or_create(
+            allocation=allocation, allocation_attribute_type=kind, defaults={"value": str(value)}
+        )
+        return made
+
+    def users(self, allocation: Any) -> dict[str, str]:
+        rows = AllocationUser.objects.filter(allocation=allocation)
+        return dict(rows.values_list("user__username", "status__name"))
+
+    def decide(self, allocation: Any, action: str = "update", status: str = "Active") -> None:
+        """Press a button of an allocation's page, as an admin."""
+        form = {
+            "action": action,
+            "status": AllocationStatusChoice.objects.get(name=status).pk,
+            "start_date": "2026-01-01",
+            "end_date": "2099-01-01",
+            "description": "",
+        }
+        self.post(f"/allocation/{allocation.pk}/", form)
+
+    def quietly(self, allocation: Any, status: str) -> None:
+        """Change an allocation's status so that nobody hears of it."""
+        Allocation.objects.filter(pk=allocation.pk).update(
+            status=AllocationStatusChoice.objects.get(name=status)
+        )
+
+    # What was asked for.
+
+    def rows(self, **about: Any) -> Sequence[Request]:
+        return list(Request.objects.filter(**about))
+
+    def files(self) -> list[dict[str, Any]]:
+        """Read every request in staging, in the writer's order; each is right by the format."""
+        found = []
+        for path in self.staging.glob("*.json"):
+            body = path.read_bytes()
+            parse_request(body)
+            found.append(json.loads(body))
+        return sorted(found, key=lambda document: document["order"]["number"])
+
+    def last(self, action: str) -> dict[str, Any]:
+        return [document for document in self.files() if document["action"] == action][-1]
+
+    def clear(self) -> None:
+        """Forget what was asked for so far, but not that it was asked for."""
+        for path in self.staging.iterdir():
+            path.unlink()
