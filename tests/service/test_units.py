@@ -72,6 +72,8 @@ def test_systemd_finds_nothing_wrong_in_the_units(tmp_path: Path) -> None:
 SERVICE, GROUP = 64990, "games"
 """A uid that nobody has, and a group that every Debian has."""
 
+POLICY = "policy: {rules: [{who: ['*'], actions: [user.provision]}]}"
+
 
 def capabilities() -> list[str]:
     """List what the unit leaves the service."""
@@ -113,8 +115,9 @@ class Site:
         self("sandbox", str(self.root / "box"))
         self.config = self.root / "box/provisioner.yaml"
         text = self.config.read_text()
+        host = f"host: {{socket: {self.socket}}}"
         for old, new in {
-            "host: {emulated: host}": f"host: {{socket: {self.socket}}}\nstaging_group: {GROUP}",
+            "host: {emulated: host}": f"{host}\nstaging_group: {GROUP}\n{POLICY}",
             f"root: {self.root}/box/home": f"root: {self.homes}",
         }.items():
             assert old in text
@@ -203,6 +206,10 @@ class Site:
                 return found
             time.sleep(0.05)
 
+    def said(self, paths: list[str]) -> str:
+        """Give the results of requests."""
+        return "\n".join((self.spool / f"{path}.result.yaml").read_text() for path in paths)
+
 
 def status(pid: int) -> dict[str, str]:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -225,7 +232,8 @@ def test_a_service_without_power_serves_others_files_and_root_makes_the_homes(to
         assert {int(found[f"Cap{kind}"], 16) for kind in ("Eff", "Prm", "Bnd")} == {bits}
         site.drop("gruber.yaml", uid=30001, mode=0o600)
         site.drop("jdoe.yaml", uid=30002, mode=0o400)
-        assert all(path.startswith("done/") for path in site.ended(2))
+        ended = site.ended(2)
+        assert all(path.startswith("done/") for path in ended), site.said(ended)
     assert heard[0] == "READY=1" and heard[-1] == "STOPPING=1"
     assert "WATCHDOG=1" in heard
     for name in ("gruber", "jdoe"):
@@ -234,6 +242,25 @@ def test_a_service_without_power_serves_others_files_and_root_makes_the_homes(to
         assert {path.lstat().st_uid for path in home.iterdir()} == {home.stat().st_uid}
     log = site.rules.with_suffix(".log").read_text()
     assert f'"who": "uid {SERVICE}, process {pid}"' in log
+
+
+@pytest.mark.root
+@needs_root
+def test_a_service_without_power_sets_aside_what_is_no_file_and_leaves_others_directories(
+    top: Path,
+) -> None:
+    site = Site(top)
+    staging = site.spool / "staging"
+    (staging / "link.yaml").symlink_to("/etc/shadow")
+    os.mkfifo(staging / "fifo.yaml")
+    (staging / "directory.yaml").mkdir()
+    for path in staging.iterdir():
+        os.chown(path, 30001, 30001, follow_symlinks=False)
+    with site.service([]):
+        ended = site.ended(2)
+    assert {path.split("/")[0] for path in ended} == {"quarantine"}
+    assert {path.rpartition("-")[2] for path in ended} == {"link.yaml", "fifo.yaml"}
+    assert [path.name for path in staging.iterdir() if path.is_dir()] == ["directory.yaml"]
 
 
 @pytest.mark.root
