@@ -120,6 +120,24 @@ class RetentionConfig(_Part):
     )
 
 
+class BackupConfig(_Part):
+    """Copies of the journal, and the redo log that leads from each to today."""
+
+    directory: Path | None = Field(
+        None,
+        description="where both are kept, on a local disk, best another than the journal's; "
+        "`backup` beside the journal where none is named",
+        examples=["/srv/backup/provisioner"],
+    )
+    every: float = Field(3600.0, gt=0, description="seconds between copies")
+    keep: int = Field(24, ge=1, description="copies that are kept")
+
+    def below(self, base: Path) -> Self:
+        """Take a relative path from a directory."""
+        path = None if self.directory is None else base / self.directory
+        return self.model_copy(update={"directory": path})
+
+
 class AgentConfig(_Part):
     """Where `provisioner-agent` answers: one of these."""
 
@@ -264,12 +282,20 @@ class Config(_Part):
     lanes: dict[str, LaneConfig] = Field(
         default_factory=dict, description="by lane, as `provisioner queue` lists them"
     )
+    backup: BackupConfig = Field(
+        default_factory=BackupConfig, description="copies of the journal, and its redo log"
+    )
     retention: RetentionConfig = Field(
         default_factory=RetentionConfig, description="how long what is over is kept"
     )
     routes: dict[RouteAction, tuple[StepConfig, ...]] = Field(
         default_factory=dict, description="instead of the shipped route of the action"
     )
+
+    @property
+    def backup_directory(self) -> Path:
+        """Return where copies of the journal and its redo log are kept."""
+        return self.backup.directory or self.journal.parent / "backup"
 
     @property
     def host_kind(self) -> tuple[str, str]:
@@ -363,6 +389,7 @@ def _absolute(config: Config, base: Path) -> Config:
         update={
             "spool": base / config.spool,
             "journal": base / config.journal,
+            "backup": config.backup.below(base),
             "templates": tuple(base / path for path in config.templates),
             "secrets": {name: base / path for name, path in config.secrets.items()},
             "host": host,

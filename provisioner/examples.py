@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from provisioner.config import (
+    BackupConfig,
     Config,
     LaneConfig,
     PolicyConfig,
@@ -46,6 +47,7 @@ def example() -> str:
         ],
         "resources": _named("cluster-a", _options(ResourceConfig)),
         "lanes": _named("slurm", _options(LaneConfig)),
+        "backup": _options(BackupConfig),
         "retention": _options(RetentionConfig),
         "routes": _named("user.provision", _item(_options(StepConfig))),
     }

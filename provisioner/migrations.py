@@ -24,8 +24,13 @@ Step = Callable[[sqlite3.Connection], None]
 """Brings a database from one version to the next, inside a transaction."""
 
 
-def _chain_events(db: sqlite3.Connection) -> None:
-    """Version 2: events are a chain, and the journal has marks of its own."""
+def _second(db: sqlite3.Connection) -> None:
+    """Version 2: events are a chain, policy holds requests, and the journal has marks of its own."""
+    db.execute("ALTER TABLE requests ADD COLUMN held_by TEXT")
+    db.execute("ALTER TABLE requests ADD COLUMN approved_by TEXT")
+    db.execute(
+        "CREATE TABLE companions (request TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (request))"
+    )
     db.execute("CREATE TABLE marks (name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name))")
     db.execute("INSERT INTO marks VALUES ('journal', ?), ('position', '0')", [ulid.new()])
     db.execute("ALTER TABLE events RENAME TO old_events")
@@ -61,7 +66,7 @@ def _chain_events(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE old_events")
 
 
-STEPS: tuple[Step, ...] = (_chain_events,)
+STEPS: tuple[Step, ...] = (_second,)
 """From version 1 to 2, from 2 to 3, ... What changes `tables` adds a step here, in plain SQL."""
 
 VERSION = 1 + len(STEPS)
@@ -123,8 +128,13 @@ def newer(path: Path, version: int, known: int) -> ConfigError:
     )
 
 
-def copy(db: sqlite3.Connection, target: Path) -> None:
-    """Copy a database into one new file, whole or not at all, and flush it."""
+def copy(
+    db: sqlite3.Connection, target: Path, check: Callable[[Path], None] = lambda _: None
+) -> None:
+    """Copy a database into one new file, whole or not at all, and flush it.
+
+    check: raises where the copy must not get its name.
+    """
     partial = target.with_name(f".{target.name}.partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -132,6 +142,7 @@ def copy(db: sqlite3.Connection, target: Path) -> None:
         with closing(sqlite3.connect(partial)) as made:
             db.backup(made)
             made.execute("PRAGMA journal_mode=DELETE")
+        check(partial)
         flush(partial)
         partial.rename(target)
     finally:

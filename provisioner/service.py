@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 
 from provisioner import records, start
+from provisioner.backup import Copier
 from provisioner.clerk import Clerk
 from provisioner.contract import ConfigError
 from provisioner.finish import Finisher
@@ -55,6 +56,7 @@ class Service:
         self._finisher = Finisher(spool, self._journal, write_results=write_results)
         self.clerk = Clerk(self._finisher, self.wake)
         self.keeper = Keeper(spool, self._journal, system.config.retention)
+        self.copier = Copier(self._journal, system.config)
         self.intake = Intake(
             self._journal,
             system.router,
@@ -98,6 +100,7 @@ class Service:
         threads = self._start_lanes()
         self.clerk.start()
         self.keeper.start()
+        self.copier.start()
         watcher = Watcher(self._spool.staging, self.wake)
         watcher.start()
         notifier.ready()
@@ -116,6 +119,7 @@ class Service:
             self._stop_lanes(threads)
             self.clerk.stop()
             self.keeper.stop()
+            self.copier.stop()
 
     def drain(self, patience: float) -> bool:
         """Serve until nothing is open but what is held, scheduled, or not moving.
@@ -226,6 +230,7 @@ class Service:
     def recover(self) -> None:
         """Take up what a crash interrupted: files follow the journal, paused lanes stay so."""
         start.claim(self._spool, self._journal)
+        self.copier.open()
         self._finisher.redo()
         with self._journal.reading() as conn:
             rows = records.lane_rows(conn)

@@ -23,6 +23,7 @@ from provisioner.cli.exits import Exit
 from provisioner.cli.main import app
 from provisioner.config import (
     AgentConfig,
+    BackupConfig,
     Config,
     LaneConfig,
     MassConfig,
@@ -214,6 +215,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "Protected names": ProtectedConfig,
     "Crowds": MassConfig,
     "Lanes": LaneConfig,
+    "Backup": BackupConfig,
     "Retention": RetentionConfig,
     "Routes": StepConfig,
     **{f"`{kind}`": model for kind, model in handler_settings().items()},

@@ -15,7 +15,7 @@ LAYERS = (
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"leftovers"},
     {"audit"},
-    {"migrations", "marks"},
+    {"migrations", "marks", "redolog"},
     {
         "converge",
         "actions",
@@ -32,7 +32,7 @@ LAYERS = (
     },
     {"ledger", "request", "spool", "fakes", "agent"},
     {"config", "finish", "testing", "submitters"},
-    {"clerk", "policy", "retention", "start"},
+    {"clerk", "policy", "retention", "start", "backup"},
     {"routing"},
     {"steps"},
     {"verbs", "lanes", "wiring"},
@@ -42,7 +42,7 @@ LAYERS = (
     {"service"},
     {"cli.exits", "cli.site"},
     {"cli.progress", "cli.standing", "cli.doctor"},
-    {"cli.submitting", "cli.reading", "cli.serving", "cli.auditing"},
+    {"cli.submitting", "cli.reading", "cli.serving", "cli.auditing", "cli.recovery"},
     {"cli.control"},
     {"cli.main"},
 )
@@ -82,7 +82,16 @@ HOMES = {
     },
     "typer": {
         f"provisioner/cli/{name}.py"
-        for name in ("main", "serving", "submitting", "reading", "auditing", "control", "doctor")
+        for name in (
+            "main",
+            "serving",
+            "submitting",
+            "reading",
+            "auditing",
+            "recovery",
+            "control",
+            "doctor",
+        )
     },
     "rich": {f"provisioner/cli/{name}.py" for name in ("progress", "standing", "doctor")},
 }

@@ -1,0 +1,162 @@
+"""Copies are whole, whoever writes meanwhile; with the log they make the journal that was."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from provisioner import backup, redolog
+from provisioner.contract import ConfigError
+from tests.service.cli_site import Desk, user
+from tests.service.engine_site import Site, allocation, control
+
+
+def dump(path: Path) -> list[str]:
+    """Return all that a database holds."""
+    with closing(sqlite3.connect(path)) as db:
+        return sorted(line for line in db.iterdump())
+
+
+def replayed(copy: Path, directory: Path) -> list[str]:
+    """Return what a copy holds when the log was done on it again."""
+    identity, position = backup.position_of(copy)
+    with closing(sqlite3.connect(copy)) as db:
+        for one in redolog.read(directory, identity, position):
+            for sql, rows in one.did:
+                db.executemany(sql, rows)
+            db.execute("UPDATE marks SET value = ? WHERE name = 'position'", [str(one.number)])
+        db.commit()
+    return dump(copy)
+
+
+def test_a_copy_and_the_log_give_the_journal_to_the_last_byte(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.request(allocation(1, "ann, bob"), "one.yaml")
+    copy = tmp_path / "copy.db"
+    backup.copy_to(site.config.journal, copy)
+    site.request(allocation(1, "bob"), "less.yaml")
+    site.request(allocation(1, verb="suspend"), "closed.yaml")
+    site.first.away = True
+    site.drop(allocation(2, "eve"), "waits.yaml")
+    site.drop(control("lane.pause", "second"), "pause.yaml")
+    site.drop("action: [nonsense", "wrong.yaml")
+    site.drain()
+    before = dump(copy)
+    assert replayed(copy, site.config.backup_directory) == dump(site.config.journal)
+    assert dump(copy) != before
+
+
+def test_the_log_alone_gives_the_journal_where_it_was_there_from_the_start(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path)
+    copy = tmp_path / "copy.db"
+    backup.copy_to(site.config.journal, copy)
+    assert backup.position_of(copy)[1] == 0
+    site.request(allocation(1, "ann"), "one.yaml")
+    assert replayed(copy, site.config.backup_directory) == dump(site.config.journal)
+
+
+def test_a_copy_made_while_the_service_writes_is_whole(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    over = threading.Event()
+
+    def write() -> None:
+        for number in range(1, 1000):
+            site.request(allocation(number, "ann"), f"{number}.yaml")
+            if over.is_set():
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while site.system.journal.position < 3:
+            time.sleep(0.01)
+        for number in range(5):
+            backup.copy_to(site.config.journal, tmp_path / f"{number}.db")
+    finally:
+        over.set()
+        writer.join()
+    last = dump(site.config.journal)
+    for number in range(5):
+        assert replayed(tmp_path / f"{number}.db", site.config.backup_directory) == last
+
+
+def test_a_damaged_journal_gives_no_copy(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.request(allocation(1, "ann, bob"))
+    site.system.journal.close()
+    body = site.config.journal.read_bytes()
+    site.config.journal.write_bytes(body[:16384] + b"\xa5" * (len(body) - 16384))
+    with pytest.raises(ConfigError, match=r"damaged|malformed"):
+        backup.copy_to(site.config.journal, tmp_path / "copy.db")
+    assert not list(tmp_path.glob("*copy.db*"))
+
+
+def test_old_copies_go_and_with_them_the_log_that_only_they_need(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    directory = site.config.backup_directory
+    oldest = tmp_path / "oldest.db"
+    for number in range(1, 6):
+        site.request(allocation(number, "ann"), f"{number}.yaml")
+        site.service.copier.copy()
+        if number == 1:
+            [first] = backup.copies(directory)
+            os.link(first.path, oldest)
+    begun = {file.after for file in redolog.files(directory)}
+    backup.prune(directory, 2)
+    left = backup.copies(directory)
+    assert len(left) == 2
+    assert {file.after for file in redolog.files(directory)} < begun
+    site.request(allocation(9, "ann"), "9.yaml")
+    want = dump(site.config.journal)
+    for copy in left:
+        assert replayed(copy.path, directory) == want
+    assert replayed(oldest, directory) != want
+
+
+def test_the_service_copies_when_there_is_no_copy_or_an_old_one(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "box")
+    directory = desk.root / "journal/backup"
+    with desk.service():
+        while not backup.copies(directory):
+            time.sleep(0.02)
+    [copy] = backup.copies(directory)
+    desk("run", "--drain")
+    assert backup.copies(directory) == [copy], "the next is not due"
+    os.utime(copy.path, (1, 1))
+    with desk.service():
+        while len(backup.copies(directory)) < 2:
+            time.sleep(0.02)
+
+
+def test_backup_writes_a_file_while_the_service_runs(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "box")
+    target = tmp_path / "mine.db"
+    with desk.service():
+        desk("submit", "-", "--wait", stdin=user("jdoe").encode())
+        said = desk("backup", str(target)).out
+    assert "whole and on disk" in said
+    backup.check(target)
+    assert "is there already" in desk("backup", str(target), code=4).err
+
+
+def test_backup_without_a_file_writes_into_the_configured_directory(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "box")
+    desk.set("journal: ", "backup: {directory: kept, keep: 2}\njournal: ")
+    for name in ("jdoe", "asmith", "eve"):
+        desk.serve(user(name))
+        desk("backup")
+    assert len(backup.copies(desk.root / "kept")) == 2
+
+
+def test_a_backup_directory_that_is_open_to_others_is_refused(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "box")
+    (desk.root / "journal/backup").mkdir(mode=0o755)
+    assert "chmod 700" in desk("run", "--drain", code=4).err
