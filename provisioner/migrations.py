@@ -25,7 +25,7 @@ Step = Callable[[sqlite3.Connection], None]
 
 
 def _second(db: sqlite3.Connection) -> None:
-    """Version 2: events are a chain, policy holds requests, and the journal has marks of its own."""
+    """Version 2: events are a chain, policy holds requests, the journal has marks."""
     db.execute("ALTER TABLE requests ADD COLUMN held_by TEXT")
     db.execute("ALTER TABLE requests ADD COLUMN approved_by TEXT")
     db.execute(
