@@ -57,14 +57,21 @@ class Nursery:
         self._process.communicate()
 
     def start(
-        self, root: Path, *words: str, point: str = "", hit: int = 1, stopped: bool = False
+        self,
+        root: Path,
+        *words: str,
+        point: str = "",
+        hit: int = 1,
+        stopped: bool = False,
+        hints: int = 1,
     ) -> int:
         """Start a verb on the sandbox in `root`; return its process, to be given to `end`.
 
-        point, hit: where it kills itself, '' being nowhere; stopped: it waits for a SIGCONT.
+        point, hit: where it kills itself, '' being nowhere; stopped: it waits for a SIGCONT; hints:
+        how often each event of staging reaches it.
         """
         asked = {"root": str(root), "words": words, "point": point, "hit": hit}
-        return int(self._ask({**asked, "stopped": stopped}))
+        return int(self._ask({**asked, "stopped": stopped, "hints": hints}))
 
     def end(self, root: Path, process: int) -> Ended:
         """Wait until a verb has ended."""
@@ -169,6 +176,19 @@ def install(points: Points) -> None:
     vars(service)["lanes_of"] = with_points
 
 
+def _hint(times: int) -> None:
+    """Have each event of staging reach the service so many times."""
+    from provisioner.watch import Watcher
+
+    hint = Watcher._hint
+
+    def hints(watcher: Watcher) -> None:
+        for _ in range(times):
+            hint(watcher)
+
+    setattr(Watcher, "_hint", hints)  # noqa: B010 - mypy knows it as a method
+
+
 def _child(asked: Mapping[str, Any], points: Points) -> None:
     from provisioner.cli.main import main
 
@@ -182,6 +202,7 @@ def _child(asked: Mapping[str, Any], points: Points) -> None:
     os.dup2(null, 0)
     os.environ["PROVISIONER_CONFIG"] = str(root / "provisioner.yaml")
     points.arm(asked["point"], asked["hit"])
+    _hint(asked["hints"])
     if asked["stopped"]:
         os.kill(os.getpid(), signal.SIGSTOP)
     try:

@@ -12,7 +12,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import yaml
@@ -23,6 +25,9 @@ from tests.fault.points import Nursery
 
 PATIENCE = {"first": "0.5", "second": "20"}
 """Seconds for which each act goes on when nothing moves."""
+
+SOON = timedelta(seconds=12)
+"""How long after the beginning erin's request is for."""
 
 LANES = """
 lanes:
@@ -64,8 +69,6 @@ FIRST = {
     "wrong.yaml": WRONG,
     "dave.yaml": user("dave"),
     "hold-dave.yaml": control("request.hold", "provision-dave"),
-    "erin.yaml": user("erin", head="not_before: 2099-01-01T00:00:00Z\n"),
-    "hold-erin.yaml": control("request.hold", "provision-erin"),
     "greg.yaml": user("greg", head="not_before: 2099-01-01T00:00:00Z\n"),
     "pause.yaml": control("lane.pause", "nss", "pause"),
     "unpause.yaml": control("lane.unpause", "nss", "unpause"),
@@ -74,7 +77,6 @@ FIRST = {
 
 SECOND = {
     "release-dave.yaml": control("request.release", "provision-dave"),
-    "release-erin.yaml": control("request.release", "provision-erin"),
     "cancel-greg.yaml": control("request.cancel", "provision-greg"),
     "retry-fay.yaml": control("request.retry", "provision-fay"),
     "back.yaml": user("carol", "resume"),
@@ -85,10 +87,10 @@ SECOND = {
 IDS = {
     *("provision-alice", "provision-bob", "provision-fay", "compute", "suspend-carol"),
     *("provision-dave", "request-hold-provision-dave", "provision-erin", "provision-greg"),
-    *("request-hold-provision-erin", "pause", "unpause"),
+    *("pause", "unpause"),
 }
 LATER_IDS = {
-    *("request-release-provision-dave", "request-release-provision-erin"),
+    "request-release-provision-dave",
     *("request-cancel-provision-greg", "request-retry-provision-fay", "resume-carol"),
     *("compute-less", "retry-wrong"),
 }
@@ -154,14 +156,17 @@ class Stage:
         """Set the first act: Slurm is away, a file is where fay's home should be."""
         (self.root / "slurm/bin/sacctmgr").rename(self.root / "slurm/bin/away")
         (self.root / "home/fay").write_text("in the way")
-        self.drop(FIRST)
+        self._due = datetime.now(UTC) + SOON
+        head = f"not_before: {self._due.isoformat()}\n"
+        self.drop({**FIRST, "erin.yaml": user("erin", head=head)})
         staging = self.root / "spool/staging"
         os.mkfifo(staging / "pipe.yaml", 0o600)
         (staging / "open.yaml").write_text(user("oscar"))
         (staging / "open.yaml").chmod(0o666)
 
     def set_second(self) -> None:
-        """Set the second act: everything is mended."""
+        """Set the second act: everything is mended, and erin's time has come."""
+        time.sleep(max(0.0, (self._due - datetime.now(UTC)).total_seconds()))
         (self.root / "slurm/bin/away").rename(self.root / "slurm/bin/sacctmgr")
         (self.root / "home/fay").unlink()
         [refused] = [
@@ -172,8 +177,16 @@ class Stage:
         ]
         self.drop({**SECOND, "retry.yaml": control("request.retry", refused, "retry-wrong")})
 
+    def set_second_back(self) -> None:
+        """Play the first act, set the second and keep it."""
+        self.set_back("first")
+        self.play("first")
+        self.set_second()
+        self.keep("second")
+
     def keep(self, name: str) -> None:
         """Keep the site as it is under a name."""
+        shutil.rmtree(self._top / name, ignore_errors=True)
         _copy(self.root, self._top / name)
 
     def set_back(self, name: str) -> None:

@@ -259,6 +259,24 @@ def test_a_writer_that_comes_while_the_file_is_read_does_not_end_the_service(
     assert isinstance(claimed, Claimed)
 
 
+def test_a_file_that_changes_while_it_is_read_is_put_back_and_taken_whole_later(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(spool)
+    real_read = os.read
+
+    def change(file: int, size: int) -> bytes:
+        os.utime(f"/proc/self/fd/{file}", (1, 1))
+        return real_read(file, size)
+
+    monkeypatch.setattr(os, "read", change)
+    assert spool.claim("a.yaml") is None
+    monkeypatch.undo()
+    assert entries(spool, "staging") == ["a.yaml"]
+    assert entries(spool, "active") == []
+    assert take(spool).body == BODY
+
+
 def test_the_lease_ends_with_the_claim(spool: Spool) -> None:
     put(spool)
     claimed = take(spool)
@@ -431,6 +449,30 @@ def test_a_staging_directory_that_became_unsafe_gives_nothing(spool: Spool) -> N
     assert "chmod +t" in spool.trouble
     spool.staging.chmod(0o700)
     assert spool.waiting(10) == ["a.yaml"]
+
+
+@root_only
+def test_a_staging_directory_that_cannot_be_read_gives_nothing_until_it_can(
+    tmp_path: Path,
+) -> None:
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o711)  # whoever serves has to get there
+    made = tmp_path / "spool"
+    made.mkdir()
+    os.chown(made, 65534, 65534)
+    os.seteuid(65534)
+    try:
+        spool = Spool.create(made)
+        put(spool)
+        spool.staging.chmod(0)
+        assert spool.waiting(10) == []
+        assert "Permission denied" in spool.trouble
+        spool.staging.chmod(0o700)
+        assert spool.waiting(10) == ["a.yaml"]
+        assert take(spool).body == BODY
+        spool.close()
+    finally:
+        os.seteuid(0)
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOSPC, errno.EIO, errno.EXDEV])
