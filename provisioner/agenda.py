@@ -170,6 +170,19 @@ def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
     )
 
 
+def never_ours(conn: Connection, keys: Collection[Key]) -> set[Key]:
+    """Name the objects that were in conflict with what was wanted from the first try on."""
+    found: set[Key] = set()
+    for part in chunks(keys):
+        rows = conn.execute(
+            select(objects.c.key, objects.c.error).where(
+                objects.c.key.in_(part), objects.c.converged == 0, objects.c.error.is_not(None)
+            )
+        )
+        found.update(key for key, error in rows if error["type"] == "Conflict")
+    return found
+
+
 def states(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
     """Return the states as last read."""
     found: dict[Key, State] = {}

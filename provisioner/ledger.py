@@ -163,7 +163,10 @@ def claimed(conn: Connection, subjects: Collection[str]) -> dict[str, set[tuple[
 
 
 def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) -> list[Key]:
-    """Take claims back; their objects are due. Return the keys."""
+    """Take claims back; their objects are due. Return the keys.
+
+    What was never made so because it is another's stays as it is: it was claimed, never ours.
+    """
     if not gone:
         return []
     conn.execute(
@@ -172,7 +175,8 @@ def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) ->
         ),
         [{"b_key": key, "b_claimant": who} for key, who in gone],
     )
-    keys = sorted({key for key, _ in gone})
+    named = {key for key, _ in gone}
+    keys = sorted(named - agenda.never_ours(conn, named))
     agenda.touch(conn, keys, now)
     return keys
 

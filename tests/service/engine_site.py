@@ -16,6 +16,7 @@ from provisioner import records
 from provisioner.contract import (
     Change,
     Claim,
+    Conflict,
     Fault,
     Finding,
     InvalidRequest,
@@ -48,6 +49,7 @@ class Backend:
     calls: list[list[Change]] = field(default_factory=list)
     away: bool = False
     missing: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
     poison: set[str] = field(default_factory=set)
     dies_after: int | None = None
 
@@ -95,6 +97,8 @@ class Accounts:
             from provisioner.contract import NotReady
 
             raise NotReady(f"{key} is not ready")
+        if want["present"] and split_key(key)[-1] in self.backend.foreign:
+            raise Conflict(f"{key} is another's")
         if not want["present"]:
             return [Change(key, "remove", f"remove {key}", 2, "remove")] if state["present"] else ()
         if not state["present"] and want["closed"]:

@@ -332,3 +332,13 @@ def test_reconcile_mends_what_somebody_changed_by_hand(site: Site) -> None:
 def test_archiving_takes_back_what_only_the_project_claimed(site: Site) -> None:
     site.request("provisioner: 1\naction: project.archive\nproject: {code: cf}\n")
     assert "nothing was claimed" in site.results("done")[0]["problems"][0]["message"]
+
+
+def test_what_was_another_s_from_the_start_stays_when_the_claim_is_taken_back(site: Site) -> None:
+    site.request(allocation(1))
+    site.first.foreign = {"eve"}
+    site.first.rows["first/member/cf/eve"] = {"present": True, "limit": "7"}
+    site.request(membership(1, "eve", "add"))
+    site.request(membership(1, "eve", "remove"))
+    assert site.first.rows["first/member/cf/eve"] == {"present": True, "limit": "7"}
+    assert site.open() == []
