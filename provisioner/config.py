@@ -217,10 +217,13 @@ class ProtectedConfig(_Part):
 
 
 class MassConfig(_Part):
-    """How many users one request may shut out before a second person has to look."""
+    """How many users may be shut out at once before a second person has to look."""
 
     share: float = Field(20.0, ge=0, le=100, description="percent of the known users")
     users: int = Field(10, ge=0, description="never held up to this many users")
+    minutes: float = Field(
+        10.0, ge=0, description="requests of one submitter count together for so long; not root's"
+    )
 
 
 class PolicyConfig(_Part):

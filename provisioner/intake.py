@@ -112,11 +112,16 @@ class Intake:
             return records.scheduled_until(conn, time.time())
 
     def _admit_wave(
-        self, conn: Connection, wave: Sequence[Candidate], admitted: Admitted, now: float
+        self,
+        conn: Connection,
+        wave: Sequence[Candidate],
+        admitted: Admitted,
+        now: float,
+        approved: bool = False,
     ) -> None:
         rows, accepted = [], []
         history = _history(conn, wave)
-        rulings = self._rule(conn, wave, now)
+        rulings = self._rule(conn, wave, now, approved)
         for candidate in wave:
             ruling = rulings.get(candidate.claimed.ulid)
             state, problems = _verdict(candidate, history, ruling, now)
@@ -260,8 +265,10 @@ class Intake:
                 effect = VERBS[request.action](conn, asked)
             else:
                 found = self._reconciler.compare(conn, candidate, now)
+                # Who released the whole has seen its parts.
+                approved = records.load(conn, [claimed.ulid])[claimed.ulid].approved_by is not None
                 for wave in _waves(found.asked):
-                    self._admit_wave(conn, wave, admitted, now)
+                    self._admit_wave(conn, wave, admitted, now, approved)
                 effect = found.effect
         except Fault as fault:
             records.set_problems(conn, claimed.ulid, plain_problems((problem_of(fault),)))

@@ -87,7 +87,8 @@ class Question:
 
     resources: the one that is named, and those that the subject has already; names: protected ones
     would be among these, by kind; fresh: users that nobody knew; recent: how many of those the
-    submitter brought within the hour; hit: users who would lose access; known: users there are.
+    submitter brought within the hour; hit: users who would lose access, with those who just did;
+    known: users there are.
     """
 
     action: str
@@ -143,6 +144,11 @@ class Policy:
     def harmless(self) -> int:
         """Say how many users may be shut out at once whatever their share."""
         return self._mass.users
+
+    @property
+    def at_once(self) -> float:
+        """Return the seconds for which one submitter's requests count together."""
+        return self._mass.minutes * 60
 
     def trusts(self, uid: int) -> bool:
         """Say whether a user needs no rule: root, and who serves."""

@@ -26,7 +26,7 @@ NEW_USER = "new-user"
 
 _SHUTTING = (
     *("allocation.provision", "project.provision", "allocation.suspend", "project.archive"),
-    *("user.suspend", "membership.remove"),
+    "membership.remove",
 )
 """Actions that can take users' access away."""
 
@@ -56,6 +56,7 @@ class Review:
 
     def __init__(self, rules: policy.Policy) -> None:
         self._rules = rules
+        self._shut_out: dict[int, dict[str, float]] = {}
 
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
         """Judge the requests of a wave: none of them depends on what another writes."""
@@ -67,9 +68,14 @@ class Review:
             asked = policy.question(
                 case.request, (claim.key for step in case.planned for claim in step.claims)
             )
-            hit = _shut_out(case.request, {who for _, who in before.get(case.request.subject, ())})
-            asked = replace(asked, approved=case.approved, hit=len(hit))
-            if len(hit) > self._rules.harmless:
+            if case.request.action == "user.suspend":
+                hit = {case.request.subject} if not _unknown(conn, case.request.users) else set()
+            else:
+                claimants = {who for _, who in before.get(case.request.subject, ())}
+                hit = _shut_out(case.request, claimants)
+            crowd = hit | self._lately(case.uid, now) if hit else hit
+            asked = replace(asked, approved=case.approved, hit=len(crowd))
+            if len(crowd) > self._rules.harmless:
                 asked = replace(asked, known=_known_users(conn))
             if case.request.action.startswith("request."):
                 asked = replace(asked, target=_target(conn, case.request))
@@ -80,6 +86,9 @@ class Review:
             answer = self._rules.decide(who, asked)
             if asked.fresh and answer.verdict == policy.ALLOW:
                 brought.setdefault(who.uid, {}).update(dict.fromkeys(asked.fresh))
+            counts = hit and not case.approved and not self._rules.trusts(case.uid)
+            if counts and answer.verdict == policy.ALLOW:
+                self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
             found[case.id] = Ruling(answer, asked.fresh)
         return found
 
@@ -88,6 +97,17 @@ class Review:
         if losing <= self._rules.harmless:
             return None
         return self._rules.crowd(losing, _known_users(conn))
+
+    def _lately(self, uid: int, now: float) -> set[str]:
+        """Name the users whom a submitter's requests shut out a moment ago.
+
+        A broken export seldom comes as one request. Kept in memory: a guard against mistakes may
+        forget them when the service starts anew.
+        """
+        since = now - self._rules.at_once
+        kept = {who: at for who, at in self._shut_out.get(uid, {}).items() if at > since}
+        self._shut_out[uid] = kept
+        return set(kept)
 
     def _ask_more(
         self,
@@ -115,8 +135,6 @@ class Review:
 
 def _shut_out(request: Request, claimants: set[str]) -> set[str]:
     """Name the users who would lose what the claimants of the subject have for them."""
-    if request.action == "user.suspend":
-        return {request.subject} if claimants else set()
     users = {who.rpartition("/")[2] for who in claimants if "/user:" in who}
     if request.action.endswith(".provision"):
         users -= {f"user:{name}" for name in request.users}

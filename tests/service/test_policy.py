@@ -334,6 +334,54 @@ def test_who_would_shut_out_a_crowd_has_to_find_a_second_person(
         assert now(site, found).state == "done"
 
 
+def remove(site: Site, uid: int, count: int) -> dict[str, str]:
+    """Let a user remove members one by one; return what becomes of each."""
+    for number in range(count):
+        put(site, uid, membership(1, f"u{number}", "remove"), f"{number:02}.yaml")
+    site.take()
+    site.drain()
+    with site.system.journal.reading() as conn:
+        found = [records.newest(conn, f"{number:02}.yaml", "") for number in range(count)]
+    return {record.name: record.state for record in found if record is not None}
+
+
+def test_a_crowd_is_not_shut_out_one_by_one_either(tmp_path: Path) -> None:
+    site = Site(tmp_path, POLICY)
+    send(site, 0, allocation(1, people(15)))
+    states = remove(site, PORTAL, 13)
+    assert list(states.values()) == ["done"] * 10 + ["held"] * 3
+    assert len([key for key in site.first.rows if "/member/" in key]) == 5
+    release = control("request.release", site.open()[0].id)
+    assert send(site, OPERATOR, release, "release.yaml").state == "done"
+    assert len(site.open()) == 2
+
+
+def test_suspensions_one_by_one_are_counted_for_users_that_only_an_allocation_has(
+    tmp_path: Path,
+) -> None:
+    rules = "policy: {rules: [{who: [uid-4711], actions: ['*']}]}\n"
+    site = Site(tmp_path, rules)
+    send(site, 0, allocation(1, people(15)))
+    for number in range(12):
+        put(site, PORTAL, user(f"u{number}", "suspend"), f"{number:02}.yaml")
+        put(site, PORTAL, user(f"nobody-knows-{number}", "suspend"), f"x{number:02}.yaml")
+    site.take()
+    site.drain()
+    assert [record.name for record in site.open()] == ["10.yaml", "11.yaml"]
+
+
+def test_a_crowd_that_leaves_slowly_is_none(tmp_path: Path) -> None:
+    site = Site(tmp_path, POLICY + "  mass: {minutes: 0}\n")
+    send(site, 0, allocation(1, people(15)))
+    assert set(remove(site, PORTAL, 13).values()) == {"done"}
+
+
+def test_what_root_does_one_by_one_is_counted_one_by_one(tmp_path: Path) -> None:
+    site = Site(tmp_path, POLICY)
+    send(site, 0, allocation(1, people(15)))
+    assert set(remove(site, 0, 13).values()) == {"done"}
+
+
 # Crashes.
 
 
