@@ -26,6 +26,22 @@ def drop(staging: Path, name: str, body: bytes) -> str:
     Raises ConfigError when staging is not there or not writable for the caller, ValueError for a
     name that cannot be one, OSError when the disk is full or fails.
     """
+    if not name.endswith((".yaml", ".yml", ".json")):
+        raise ValueError(f"{name!r} does not end in .yaml, .yml or .json")
+    return _into(staging, name, body)
+
+
+def drop_companion(staging: Path, name: str, body: bytes) -> str:
+    """Put a file that a request will name into staging and flush it; return the name it got.
+
+    name: ends in `.jsonl`, so that it is taken for no request. Raises as `drop` does.
+    """
+    if not name.endswith(".jsonl"):
+        raise ValueError(f"{name!r} does not end in .jsonl")
+    return _into(staging, name, body)
+
+
+def _into(staging: Path, name: str, body: bytes) -> str:
     _check_name(name)
     try:
         # A writer may not list staging (mode 1733): to search it is enough.
@@ -43,8 +59,6 @@ def drop(staging: Path, name: str, body: bytes) -> str:
 def _check_name(name: str) -> None:
     if not name or "/" in name or "\0" in name or name.startswith("."):
         raise ValueError(f"{name!r} cannot name a request's file")
-    if not name.endswith((".yaml", ".yml", ".json")):
-        raise ValueError(f"{name!r} does not end in .yaml, .yml or .json")
     if len(os.fsencode(name)) > _LONGEST:
         raise ValueError(f"{name!r} is longer than {_LONGEST} bytes")
 

@@ -31,6 +31,9 @@ PLACE = {
 
 _MOVING = ("active", "deferred", "held")
 
+_TOLD = (*records.ENDED, "deferred")
+"""States in which somebody may want to know of each step."""
+
 _PORTION = 256
 """Requests whose records are in memory at once."""
 
@@ -56,8 +59,8 @@ class Finisher:
             return failed
         with self._journal.reading() as conn:
             loaded = records.load(conn, ids)
-            ended = [who for who, record in loaded.items() if record.state in records.ENDED]
-            found = records.steps_of(conn, ended) if self._write_results else {}
+            told = [who for who, record in loaded.items() if record.state in _TOLD]
+            found = records.steps_of(conn, told) if self._write_results else {}
         for who, record in loaded.items():
             try:
                 self._settle_one(record, found.get(who, ()))
@@ -83,7 +86,7 @@ class Finisher:
             text = results.render(result_of(record, listed))
             self._spool.write_result(place, record.id, record.name, text)
         if self._write_results or not record.digest:
-            self._write_receipt(record)
+            self._write_receipt(record, listed)
         for source in _MOVING:
             if source != place and self._spool.move(record.id, source, place, record.name):
                 return
@@ -92,9 +95,11 @@ class Finisher:
             self._spool.discard_result("failed", record.id, record.name)
             self._spool.move(record.id, "failed", place, record.name)
 
-    def _write_receipt(self, record: records.Record) -> None:
+    def _write_receipt(
+        self, record: records.Record, listed: Sequence[records.StepRecord] = ()
+    ) -> None:
         name = record.writer_id or record.id
-        receipts.write(self._spool.receipts, record.writer, name, receipt_of(record))
+        receipts.write(self._spool.receipts, record.writer, name, receipt_of(record, listed))
 
     def resubmit(self, ulid: str) -> None:
         """Put a refused file through staging again."""
@@ -193,8 +198,13 @@ def _step_of(step: records.StepRecord) -> results.StepResult:
     )
 
 
-def receipt_of(record: records.Record) -> Mapping[str, Any]:
-    """Say in a few lines how a request stands, for its writer."""
+def receipt_of(
+    record: records.Record, listed: Sequence[records.StepRecord] = ()
+) -> Mapping[str, Any]:
+    """Say in a few lines how a request stands, for its writer.
+
+    listed: its steps; of a request that is done there is nothing to say of them.
+    """
     return {
         "id": record.id,
         "request": record.name,
@@ -204,4 +214,29 @@ def receipt_of(record: records.Record) -> Mapping[str, Any]:
         "accepted": results.moment(record.accepted),
         "ended": results.moment(record.ended) if record.ended else None,
         "problems": record.problems or [],
+        "steps": [_told_of(step) for step in listed] if record.state != "done" else [],
+    }
+
+
+def _told_of(step: records.StepRecord) -> Mapping[str, Any]:
+    """Say how a step stands, for each user where it has a part for each."""
+    users: dict[str, str] = {}
+    for part in step.objects:
+        if part.item and users.get(part.item, "done") == "done":
+            users[part.item] = part.state
+    wrong = [("", step.error), *((part.item, part.error) for part in step.objects)]
+    return {
+        "step": step.name,
+        "handler": step.instance,
+        "state": step.state,
+        "users": users,
+        "problems": [
+            {
+                "user": user,
+                "message": error.get("message", ""),
+                "advice": error.get("advice", ""),
+            }
+            for user, error in wrong
+            if error
+        ],
     }

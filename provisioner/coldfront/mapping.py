@@ -19,8 +19,12 @@ from provisioner.actions import ACTIONS, Code, Mail, UserName
 ENTITLED = ("Active", "Renewal Requested")
 """Statuses of an allocation in which its users have access, as in ColdFront's own Slurm plugin."""
 
-CAUSE = "coldfront"
-"""The one cause of suspensions from here: an allocation is entitled or it is not."""
+CAUSE = "reconcile"
+"""The one cause of suspensions from here: an allocation is entitled or it is not.
+
+It is the cause that the service itself uses for what a manifest leaves out, so that an event gives
+back what a manifest took, and the other way round.
+"""
 
 RESOURCE = "provisioner_resource"
 CLUSTER = "slurm_cluster"

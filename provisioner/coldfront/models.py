@@ -10,6 +10,8 @@ from django.db import models
 
 INCOMPLETE = "incomplete"
 NEW = "new"
+LISTED = "listed"
+"""Said by a manifest, and by no request of its own."""
 WRITTEN = "written"
 OPEN = (WRITTEN, "accepted", "deferred", "held", "scheduled")
 """States in which an answer is still to come."""

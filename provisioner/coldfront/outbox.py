@@ -18,7 +18,14 @@ from django.db.models import Case, Max, When
 from django.utils import timezone
 
 from provisioner.coldfront import mapping, options, snapshots
-from provisioner.coldfront.models import INCOMPLETE, MENDABLE, NEW, WRITTEN, Request
+from provisioner.coldfront.models import (
+    INCOMPLETE,
+    LISTED,
+    MENDABLE,
+    NEW,
+    WRITTEN,
+    Request,
+)
 from provisioner.contract import ConfigError
 from provisioner.drop import drop
 from provisioner.requestfile import LIMIT
@@ -89,10 +96,19 @@ def people(persons: Iterable[mapping.Person], event: str) -> None:
 
 def last(keys: Iterable[str]) -> dict[str, Request]:
     """Find what was said last under each key."""
+    return _newest(keys, Request.objects.exclude(digest=""))
+
+
+def last_asked(keys: Iterable[str], action: str) -> dict[str, Request]:
+    """Find what was asked for last under each key, whatever was said of it since."""
+    return _newest(keys, Request.objects.filter(action=action).exclude(body=""))
+
+
+def _newest(keys: Iterable[str], rows: Any) -> dict[str, Request]:
     found: dict[str, Request] = {}
     ordered = sorted(set(keys))
     for start in range(0, len(ordered), _CHUNK):
-        some = Request.objects.filter(key__in=ordered[start : start + _CHUNK]).exclude(digest="")
+        some = rows.filter(key__in=ordered[start : start + _CHUNK])
         newest = some.order_by().values("key").annotate(newest=Max("number"))
         numbers = [one["newest"] for one in newest]
         found |= {row.key: row for row in Request.objects.filter(number__in=numbers)}
@@ -178,6 +194,31 @@ def _readmit(pk: int, of: int, event: str) -> None:
         _say(row, mapping.Wanted(mapping.resume(pk)), f"allocation:{pk}")
 
 
+def note_suspended(allocations: Iterable[int]) -> None:
+    """Note that the service was told in another way to take access away: a manifest."""
+    keys = {_access(pk): pk for pk in allocations}
+    latest = last(keys)
+    Request.objects.bulk_create(
+        Request(
+            event="left out of a manifest",
+            key=key,
+            allocation=pk,
+            action="allocation.suspend",
+            subject=f"allocation:{pk}",
+            digest="manifest",
+            state=LISTED,
+        )
+        for key, pk in keys.items()
+        if (before := latest.get(key)) is None or before.action != "allocation.suspend"
+    )
+
+
+def asked_people() -> set[str]:
+    """Name everybody who was ever asked for."""
+    rows = Request.objects.filter(action="user.provision").exclude(body="")
+    return set(rows.order_by().values_list("user", flat=True).distinct())
+
+
 def _asked(key: str, action: str) -> bool:
     found: bool = Request.objects.filter(key=key, action=action).exclude(body="").exists()
     return found
@@ -207,11 +248,16 @@ def flush(limit: int | None = None) -> int:
         except (ConfigError, OSError) as error:
             Request.objects.filter(pk=row.pk).update(error=str(error))
             raise
-        Request.objects.filter(pk=row.pk, state=NEW).update(
-            state=WRITTEN, written=timezone.now(), error=""
-        )
+        mark_written(row)
         count += 1
     return count
+
+
+def mark_written(row: Request) -> None:
+    """Note that a row is a file."""
+    Request.objects.filter(pk=row.pk, state=NEW).update(
+        state=WRITTEN, written=timezone.now(), error="", body=row.body
+    )
 
 
 def mend() -> None:

@@ -20,6 +20,7 @@ from coldfront.core.allocation.models import (
 )
 from coldfront.core.project.models import Project, ProjectAttribute, ProjectUser
 from coldfront.core.resource.models import Resource, ResourceAttribute
+from django.contrib.auth.models import User
 
 from provisioner.coldfront import mapping, options
 
@@ -156,6 +157,13 @@ def _users(
     return found
 
 
+def people(names: Collection[str]) -> Iterator[mapping.Person]:
+    """Read users by their names; those who are gone or may not log in are left out."""
+    for some in _chunks(names):
+        for row in User.objects.filter(username__in=some, is_active=True).order_by("username"):
+            yield person(row)
+
+
 def person(user: Any) -> mapping.Person:
     """Read a user of ColdFront."""
     return mapping.Person(user.username, user.first_name, user.last_name, user.email)
@@ -228,7 +236,8 @@ class _Resources:
 
     def __init__(self) -> None:
         self._rows: dict[int, Any] | None = None
-        self._values: dict[int, dict[str, tuple[str, ...]]] = {}
+        self._listed: Mapping[int, Sequence[tuple[str, str, bool]]] = {}
+        self._values: dict[int, Mapping[str, tuple[str, ...]]] = {}
 
     def of_allocations(self, keys: Collection[int]) -> Mapping[int, list[Any]]:
         """List each allocation's resources, its parent resource first.
@@ -247,7 +256,11 @@ class _Resources:
         return found
 
     def values(self, pk: int) -> Mapping[str, tuple[str, ...]]:
-        return self._values.get(pk, {})
+        """Give a resource's attributes; ColdFront's expansion complains, so only when asked for."""
+        if pk not in self._values:
+            listed = self._listed.get(pk, ())
+            self._values[pk] = _expanded(listed, [_Holder(_grouped(listed))])
+        return self._values[pk]
 
     def read(self, pk: int, above: Counter[int] | None = None) -> mapping.Resource:
         """Read a resource with those that it is a part of; a circle of parents ends."""
@@ -266,15 +279,13 @@ class _Resources:
         if self._rows is None:
             ordered = Resource.objects.order_by(*ALLOCATION_RESOURCE_ORDERING)
             self._rows = {row.pk: row for row in ordered.select_related("resource_type")}
-            listed = _attributes(
+            self._listed = _attributes(
                 ResourceAttribute, "resource_id", "resource_attribute_type", list(self._rows)
             )
-            for pk, attributes in listed.items():
-                self._values[pk] = _expanded(attributes, [_Holder(_grouped(attributes))])
         return self._rows
 
 
-def _chunks(keys: Collection[int]) -> Iterator[list[int]]:
+def _chunks(keys: Collection[Any]) -> Iterator[list[Any]]:
     ordered = sorted(keys)
     for start in range(0, len(ordered), _CHUNK):
         yield ordered[start : start + _CHUNK]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from provisioner import manifest
 from provisioner.coldfront.mapping import (
     Allocation,
     Document,
@@ -251,5 +252,5 @@ def test_a_person_is_said_as_far_as_known(person: Person, said: Document) -> Non
 
 def test_access_is_taken_and_given_back_under_one_cause() -> None:
     taken, given = asked(Wanted(suspend(42, "Revoked"))), asked(Wanted(resume(42)))
-    assert taken["cause"] == given["cause"]
+    assert taken["cause"] == given["cause"] == manifest.CAUSE
     assert taken["reason"] == "the allocation is Revoked in ColdFront"

@@ -6,7 +6,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,7 +39,7 @@ from provisioner.contract import DirectoryState, Json
 from provisioner.documents import InvalidDocument
 from provisioner.examples import example, handler_settings
 from provisioner.finish import PLACE, receipt_of
-from provisioner.records import Record
+from provisioner.records import ObjectRecord, Record, StepRecord
 from provisioner.request import parse_request
 from provisioner.wiring import build
 
@@ -174,7 +174,13 @@ def test_a_receipt_is_as_the_document_shows_it() -> None:
     record = Record(
         "i", "n", "w", 0, None, None, None, "a", "s", "d", b"", "done", None, 1.0, None, None
     )
-    assert list(shown) == list(receipt_of(record))
+    part = ObjectRecord("k", "asmith", "failed", (), {"message": "m", "advice": "a"}, None)
+    step = StepRecord("i", "s", "h", (), True, "failed", 1.0, 2.0, None, (part,))
+    whole: dict[str, Any] = dict(receipt_of(replace(record, state="failed"), [step]))
+    assert list(shown) == list(whole) == list(receipt_of(record))
+    assert list(shown["steps"][0]) == list(whole["steps"][0])
+    assert list(shown["steps"][0]["problems"][0]) == list(whole["steps"][0]["problems"][0])
+    assert whole["steps"][0]["users"] == {"asmith": "failed"}
 
 
 def test_every_state_and_every_place_is_named() -> None:

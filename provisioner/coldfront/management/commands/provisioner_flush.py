@@ -1,0 +1,22 @@
+"""`provisioner_flush`: what staging did not take earlier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from provisioner.coldfront import outbox
+from provisioner.contract import ConfigError
+
+
+class Command(BaseCommand):
+    help = "Write requests that are not in staging yet."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            count = outbox.flush()
+        except (ConfigError, OSError) as error:
+            left = len(outbox.waiting())
+            raise CommandError(f"{left} requests wait: staging takes nothing: {error}") from None
+        self.stdout.write(f"{count} requests written")
