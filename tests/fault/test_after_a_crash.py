@@ -1,0 +1,129 @@
+"""What a crash or a full disk kept from being done after a commit, case by case.
+
+The kill sweep goes through all of them; here each has its name, and its journal and files at hand.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.service.engine_site import Site, allocation, control
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def crash(site: Site) -> None:
+    """End the service without any of what it had still to do, and start another."""
+    site.spool.close()
+    site.system.journal.close()
+    site.start()
+
+
+def place(site: Site, name: str) -> list[str]:
+    """List the files in a place, results aside."""
+    found = (site.config.spool / name).iterdir()
+    return sorted(path.name for path in found if not path.name.endswith(".result.yaml"))
+
+
+def later(number: int, when: str) -> str:
+    return allocation(number, "ann", head=f"not_before: {when}\n")
+
+
+def test_a_scheduled_request_lies_in_deferred_until_its_time(site: Site) -> None:
+    site.drop(later(1, "2099-01-01T00:00:00Z"))
+    assert [len(place(site, name)) for name in ("active", "deferred")] == [0, 1]
+
+
+def test_a_scheduled_request_comes_in_its_time_behind_a_thousand_later_ones(site: Site) -> None:
+    for number in range(1001):
+        file = site.spool.staging / f"{number}.yaml"
+        file.write_text(later(number + 10, "2099-01-01T00:00:00Z"))
+        file.chmod(0o600)
+    site.take()
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    site.drop(later(1, soon.isoformat()), "soon.yaml")
+    assert site.service.intake.due_later() == []
+    time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()))
+    assert len(site.service.intake.due_later()) == 1
+
+
+def test_a_fifo_goes_to_quarantine_though_its_refusal_was_only_recorded(site: Site) -> None:
+    os.mkfifo(site.spool.staging / "pipe.yaml", 0o600)
+    site.service.take()
+    crash(site)
+    assert [name[27:] for name in place(site, "quarantine")] == ["pipe.yaml"]
+    assert place(site, "active") == place(site, "failed") == []
+
+
+def test_a_refused_file_goes_through_staging_though_its_retry_was_only_accepted(
+    site: Site,
+) -> None:
+    site.request("provisioner: 1\naction: user.provison\n", "wrong.yaml")
+    [refused] = place(site, "failed")
+    site.spool.staging.joinpath("retry.yaml").write_text(control("request.retry", refused[:26]))
+    site.spool.staging.joinpath("retry.yaml").chmod(0o600)
+    site.service.take()
+    crash(site)
+    assert [path.name for path in site.spool.staging.iterdir()] == ["wrong.yaml"]
+    assert place(site, "failed") == []
+    site.take()
+    [again] = place(site, "failed")
+    assert again[:26] != refused[:26] and again.endswith("wrong.yaml")
+
+
+def test_a_request_that_was_tried_again_and_is_done_leaves_failed(site: Site) -> None:
+    site.first.poison.add("cf")
+    site.request(allocation(1), "a.yaml")
+    [failed] = place(site, "failed")
+    site.first.poison.clear()
+    site.spool.staging.joinpath("retry.yaml").write_text(control("request.retry", failed[:26]))
+    site.spool.staging.joinpath("retry.yaml").chmod(0o600)
+    # All is over before the clerk comes to it.
+    site.service.take()
+    for lane in site.service.lanes.values():
+        while lane.drain():
+            pass
+    site.service.clerk.catch_up()
+    assert failed in place(site, "done")
+    assert list((site.config.spool / "failed").iterdir()) == []
+
+
+def test_a_file_that_could_not_be_moved_is_moved_when_the_disk_lets_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", full)
+        site.request(allocation(1), "a.yaml")
+        assert len(place(site, "active")) == 1
+    assert site.service.clerk.busy
+    site.service.clerk.catch_up()
+    assert [name[27:] for name in place(site, "done")] == ["a.yaml"]
+
+
+def test_a_file_that_cannot_be_set_aside_keeps_nobody_from_being_accepted(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(site.spool.staging / "pipe.yaml", 0o600)
+    file = site.spool.staging / "a.yaml"
+    file.write_text(allocation(1))
+    file.chmod(0o600)
+
+    def full(*arguments: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "rename", full)
+    site.service.take()
+    monkeypatch.undo()
+    assert [record.name for record in site.open()] == ["a.yaml"]
