@@ -190,12 +190,18 @@ def _step_of(step: records.StepRecord) -> results.StepResult:
         handler=step.instance,
         state=step.state,
         changed=tuple(f"{p.key}: {text}" for p in step.objects for text in p.changed),
-        already=tuple(p.key for p in step.objects if p.state == "done" and not p.changed),
+        already=tuple(p.key for p in step.objects if p.state == "done" and _was_so(step, p)),
         read_back={p.key: p.read_back for p in step.objects if p.read_back is not None},
         started=step.started,
         ended=step.ended,
         error=step.error or failed,
     )
+
+
+def _was_so(step: records.StepRecord, part: records.ObjectRecord) -> bool:
+    """Say whether an object was as wanted before; one that a suspension kept unmade was not."""
+    unmade = step.routed and part.read_back is not None and not part.read_back.get("present")
+    return not part.changed and not unmade
 
 
 def receipt_of(

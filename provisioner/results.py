@@ -24,7 +24,7 @@ _OPENINGS = {
     "done": "Done.",
     "failed": "Failed.",
     "refused": "Refused: nothing was done.",
-    "superseded": "Superseded: a newer request took its place, nothing was done.",
+    "superseded": "Superseded: a newer request took its place.",
     "cancelled": "Cancelled.",
 }
 
@@ -104,7 +104,7 @@ def _sentences(result: Result) -> list[str]:
         lines.append("Mend it and put it into staging again; to try the same file again:")
     elif result.retry:
         lines.append("When that is mended, try again:" if _errors(result) else "To try again:")
-    elif result.outcome == "done":
+    elif result.outcome == "done" and not result.problems:
         lines.append("Nothing needs to be done.")
     return lines
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
-from provisioner import agenda, audit, ledger, records
-from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State
+from provisioner import agenda, audit, ledger, records, remarks
+from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State, Want
 from provisioner.routing import Step
 from provisioner.tables import chunks, objects, step_objects, steps
 
@@ -207,8 +207,36 @@ def advance(
         if all(state in OVER for state in states.values()):
             done = all(state == "done" for state in states.values())
             outcomes[who] = "done" if done else "failed"
+    _remark(conn, outcomes, loaded, found, progress)
     records.end_requests(conn, outcomes, now)
     return outcomes
+
+
+def _remark(
+    conn: Connection,
+    outcomes: dict[str, str],
+    loaded: Mapping[str, records.Record],
+    found: Mapping[str, Sequence[records.StepRecord]],
+    progress: Progress,
+) -> None:
+    """Note what else is true of requests that are done; those that a newer one replaced are not."""
+
+    def asked(who: str, name: str) -> dict[tuple[Key, str], Want | None]:
+        step = next(step for step in found[who] if step.name == name)
+        try:
+            outputs = _outputs(conn, step, found[who], progress.outputs_of)
+            bound = progress.bind(loaded[who], name, outputs)
+        except Fault:
+            return {}
+        return {(claim.key, claim.claimant): claim.want for claim in bound.claims}
+
+    done = [who for who, outcome in outcomes.items() if outcome == "done"]
+    for who, remark in remarks.remarks(conn, done, asked).items():
+        if remark.newer:
+            outcomes[who] = "superseded"
+        records.set_problems(
+            conn, who, [{"line": None, "key": "", "message": text} for text in remark.notes]
+        )
 
 
 def _begin(
@@ -239,7 +267,8 @@ def _begin(
                 advice="look at the step's `with` in the configuration's routes",
             )
     except Fault as fault:
-        return _set(conn, record.id, step.name, "failed", now, error=describe(fault))
+        why = _suspended(conn, record, step, fault)
+        return _set(conn, record.id, step.name, "failed", now, error=why)
     entries = [ledger.Entry(c.key, c.claimant, bound.instance, c.want) for c in bound.claims]
     ledger.bind(conn, entries, record.id)
     keys = {entry.key for entry in entries}
@@ -254,6 +283,23 @@ def _begin(
     return "due" if keys else "done"
 
 
+def _suspended(
+    conn: Connection, record: records.Record, step: records.StepRecord, fault: Fault
+) -> dict[str, str]:
+    """Say why a step cannot be bound: where a suspension keeps its subject unmade, that is why."""
+    mine = (step_objects.c.request == record.id) & (step_objects.c.step == step.name)
+    claimants = conn.scalars(select(step_objects.c.claimant).where(mine).distinct())
+    subjects = sorted({name for who in claimants for name in ledger.parts(who)})
+    closed = remarks.suspension(conn, subjects)
+    if not closed:
+        return describe(fault)
+    return {
+        "type": "NotReady",
+        "message": f"{closed}: what is not there is not made meanwhile",
+        "advice": f"resume it, then `provisioner retry {record.id}`",
+    }
+
+
 def _outputs(
     conn: Connection,
     step: records.StepRecord,
@@ -266,9 +312,12 @@ def _outputs(
     found: dict[tuple[str, str], dict[str, Scalar]] = {}
     for other in before:
         for part in other.objects:
+            state = read.get(part.key)
+            if state is not None and not state.get("present"):
+                continue  # a suspension kept it from being made: it gives nothing yet
             given = found.setdefault((other.name, part.item), {})
-            if part.key in read:
-                given.update(outputs_of(other.instance, read[part.key]))
+            if state is not None:
+                given.update(outputs_of(other.instance, state))
     return found
 
 

@@ -60,14 +60,17 @@ def check_served(request: Request) -> None:
 def _suspend(conn: Connection, asked: Asked) -> Effect:
     subject = asked.request.subject
     ledger.suspend(conn, subject, asked.writer, _cause(asked), asked.id, asked.now)
-    return _touched(conn, asked, ledger.keys_of(conn, subject))
+    effect = _touched(conn, asked, ledger.keys_of(conn, subject))
+    if not effect.keys:
+        effect.notes.append("the suspension is kept: what is asked for later is not made either")
+    return effect
 
 
 def _resume(conn: Connection, asked: Asked) -> Effect:
     subject = asked.request.subject
     cause = _cause(asked)
     lifted = ledger.resume(conn, subject, asked.writer, cause)
-    effect = _touched(conn, asked, ledger.keys_of(conn, subject) if lifted else [])
+    effect = _touched(conn, asked, ledger.keys_of(conn, subject)) if lifted else Effect()
     if not lifted:
         effect.notes.append(f"{asked.writer} had not suspended {subject} for {cause!r}")
     left = ledger.reasons(conn, subject)

@@ -103,7 +103,9 @@ def told(step: StepRecord) -> str:
     if step.state != "done":
         return f"{step.name}: {step.state}"
     if not changes:
-        return f"{step.name}: already so"
+        made = [p.read_back.get("present") for p in step.objects if p.read_back is not None]
+        unmade = step.routed and made and not any(made)
+        return f"{step.name}: {'not made' if unmade else 'already so'}"
     more = f", and {len(changes) - 1} more" if len(changes) > 1 else ""
     return f"{step.name}: {changes[0]}{more}"
 
