@@ -467,6 +467,15 @@ class OfLane(Envelope):
         return f"lane:{self.lane}"
 
 
+class OfJournal(Envelope):
+    """Let a rebuilt journal, whose drift was seen, be written to the backends again."""
+
+    action: Literal["journal.release"]
+
+    def subject(self) -> str:
+        return "site:"
+
+
 _MODELS: tuple[type[Envelope], ...] = (
     UserProvision,
     UserSuspension,
@@ -480,6 +489,7 @@ _MODELS: tuple[type[Envelope], ...] = (
     Adopt,
     OfRequest,
     OfLane,
+    OfJournal,
 )
 
 ACTIONS: Mapping[str, type[Envelope]] = {

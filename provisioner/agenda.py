@@ -104,6 +104,11 @@ def all_keys(conn: Connection) -> list[Key]:
     return sorted(conn.scalars(select(objects.c.key)))
 
 
+def due_keys(conn: Connection) -> list[Key]:
+    """List the objects that are due now or later."""
+    return sorted(conn.scalars(select(objects.c.key).where(objects.c.due.is_not(None))))
+
+
 def instances_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
     """Return the handler's instance of each object."""
     found: dict[Key, str] = {}

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioner import agenda, journal, ledger, records, steps
 from provisioner.contract import (
@@ -27,7 +27,7 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
-from provisioner.converge import Outcome, converge
+from provisioner.converge import Item, Outcome, converge, dry_run
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,10 @@ class Drained:
     later: Sequence[str]
 
 
+class Withheld(NotReady):
+    """An object that would be written, were the journal not only observed."""
+
+
 Finish = Callable[[Drained], None]
 """Told after the commit: writes results, moves files, wakes other lanes."""
 
@@ -77,6 +81,7 @@ class Lane:
     ) -> None:
         self.name = name
         self.paused = False
+        self.observing = False
         self._handlers = handlers
         self._journal = book
         self._progress = progress
@@ -138,7 +143,11 @@ class Lane:
         for instance, handler in self._handlers.items():
             items = [due.item for due in batch if due.instance == instance and not due.unbound]
             if items:
-                outcomes += converge(handler, items, self._save_priors)
+                outcomes += (
+                    observe(handler, items)
+                    if self.observing
+                    else converge(handler, items, self._save_priors)
+                )
         self._breaker([outcome.fault for outcome in outcomes])
         self._finish(self._record(outcomes))
         return len(batch)
@@ -192,6 +201,8 @@ class Lane:
         """Return the fault that ends the object's tries, or None while there is patience."""
         if not isinstance(fault, LATER):
             return fault
+        if isinstance(fault, Withheld):
+            return None
         if isinstance(fault, Transient | Unknown) and attempts >= self._patience.tries:
             return Permanent(f"{fault.message} (tried {attempts} times)", advice=fault.advice)
         if isinstance(fault, NotReady) and now - since > self._patience.days * 86400:
@@ -227,6 +238,21 @@ class Lane:
     def _note_breaker(self, until: float | None, reason: str | None) -> None:
         with self._journal.transaction() as conn:
             records.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
+
+
+def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
+    """Say what converging would come to, and write nothing: what is as wanted has converged."""
+    outcomes = []
+    for item, changes, outcome in dry_run(handler, items):
+        fault = outcome.fault
+        if fault is None and changes:
+            texts = "; ".join(change.text for change in changes)
+            fault = Withheld(
+                f"{item.key}: not written while the journal is observed: {texts}",
+                advice="provisioner journal drift, then provisioner journal release",
+            )
+        outcomes.append(replace(outcome, fault=fault))
+    return outcomes
 
 
 def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:

@@ -241,7 +241,24 @@ def _project_of(record: records.Record, code: str) -> str | None:
 def standing(system: System, subjects: Sequence[str]) -> list[Standing]:
     """Ask every backend for what subjects claim, side by side."""
     with system.journal.reading() as conn:
-        keys = sorted({key for subject in subjects for key in ledger.keys_of(conn, subject)})
+        keys = {key for subject in subjects for key in ledger.keys_of(conn, subject)}
+    return _standing(system, sorted(keys))
+
+
+def drift(system: System) -> list[Standing]:
+    """Ask every backend for all objects, and return those that are not as wanted.
+
+    An object that is claimed only by steps that are not due yet is left out, as lanes do.
+    """
+    with system.journal.reading() as conn:
+        keys = agenda.all_keys(conn)
+        unbound = {key for key, claims in ledger.claims_of(conn, keys).items() if not claims}
+    found = _standing(system, [key for key in keys if key not in unbound])
+    return [one for one in found if one.missing or one.error is not None]
+
+
+def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
+    with system.journal.reading() as conn:
         held = ledger.claims_of(conn, keys)
         priors = agenda.priors(conn, keys)
         instances = agenda.instances_of(conn, keys)

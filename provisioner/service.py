@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from provisioner import records, start
+from provisioner import marks, records, start
 from provisioner.backup import Copier
 from provisioner.clerk import Clerk
 from provisioner.contract import ConfigError
@@ -207,6 +207,8 @@ class Service:
             touched.update(effect.reopened, effect.held)
             for ulid in effect.resubmitted:
                 self.clerk.resubmit(ulid)
+            if effect.released:
+                self._observe(False)
             for name, paused in effect.lanes.items():
                 self.lanes[name].paused = paused
                 self.lanes[name].wake()
@@ -234,9 +236,15 @@ class Service:
         self._finisher.redo()
         with self._journal.reading() as conn:
             rows = records.lane_rows(conn)
+            self._observe(marks.get(conn, marks.OBSERVING) is not None)
         for name, row in rows.items():
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None
+
+    def _observe(self, observing: bool) -> None:
+        """Have lanes write nothing, or write again."""
+        for lane in self.lanes.values():
+            lane.observing = observing
 
     def _start_lanes(self) -> Sequence[threading.Thread]:
         threads = [

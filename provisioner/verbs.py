@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, ledger, records, steps
+from provisioner import agenda, audit, ledger, marks, records, steps
 from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.request import Request
 
@@ -23,7 +23,8 @@ class Effect:
     keys: objects that the request waits for, with their instances; notes: what its writer should
     know; advance: other requests whose steps may go on; ended: others that have their outcome;
     reopened: others whose files go back to `active/`; readmitted: others that are to be judged and
-    accepted anew; lanes: names to pause (True) or not.
+    accepted anew; lanes: names to pause (True) or not; released: the journal is no longer only
+    observed.
     """
 
     keys: Mapping[Key, str] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class Effect:
     resubmitted: list[str] = field(default_factory=list)
     readmitted: list[str] = field(default_factory=list)
     lanes: dict[str, bool] = field(default_factory=dict)
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,15 @@ def _unpause(conn: Connection, asked: Asked) -> Effect:
     return Effect(lanes={lane: False})
 
 
+def _release_journal(conn: Connection, asked: Asked) -> Effect:
+    if not marks.remove(conn, marks.OBSERVING):
+        return Effect(notes=["the journal was released before, or never rebuilt"])
+    agenda.hasten(conn, agenda.due_keys(conn), asked.now)
+    text = f"by {asked.writer}: what is wanted is written to the backends again"
+    audit.append(conn, [audit.Event(asked.id, "journal released", text)], asked.now)
+    return Effect(released=True)
+
+
 def _lane(asked: Asked) -> str:
     name = asked.request.subject.partition(":")[2]
     if name not in asked.lanes:
@@ -255,5 +266,6 @@ VERBS: Mapping[str, Callable[[Connection, Asked], Effect]] = {
     "request.cancel": _cancel,
     "lane.pause": _pause,
     "lane.unpause": _unpause,
+    "journal.release": _release_journal,
 }
 """Every action that needs no route. Those not here are provisions."""

@@ -41,7 +41,7 @@ def _of_request(verb: str) -> Callable[..., None]:
         wait: bool = _WAIT,
         timeout: float = _TIMEOUT,
     ) -> None:
-        _drop(f"request.{verb}", {"request": name}, reason, timeout if wait else None)
+        drop(f"request.{verb}", {"request": name}, reason, timeout if wait else None)
 
     return command
 
@@ -53,12 +53,13 @@ def _of_lane(verb: str) -> Callable[..., None]:
         wait: bool = _WAIT,
         timeout: float = _TIMEOUT,
     ) -> None:
-        _drop(f"lane.{verb}", {"lane": name}, reason, timeout if wait else None)
+        drop(f"lane.{verb}", {"lane": name}, reason, timeout if wait else None)
 
     return command
 
 
-def _drop(action: str, target: dict[str, str], reason: str, timeout: float | None) -> None:
+def drop(action: str, target: dict[str, str], reason: str, timeout: float | None) -> None:
+    """Drop a control request."""
     from provisioner.documents import dump
     from provisioner.request import parse_request
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import typer
 
+from provisioner import backup, marks, redolog
 from provisioner.agenthost import Agent
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
@@ -26,6 +27,9 @@ from provisioner.safety import check_chain, check_directory
 from provisioner.spool import CLOSED, OPEN, RECEIPTS, STAGING, Spool
 from provisioner.sweep import check_staging
 from provisioner.wiring import build
+
+_OLD = 3
+"""Copies that may be missed before it is worth a word."""
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -143,12 +147,18 @@ def _journal(config: Config) -> Iterator[Finding]:
         return
     with book.reading() as conn:
         lanes = lane_rows(conn)
+        observing = marks.get(conn, marks.OBSERVING)
     book.close()
     if config.journal.stat().st_mode & _OTHERS_WRITE:
         advice = f"chmod go-w {shlex.quote(str(config.journal))}"
         yield Finding(Level.ERROR, "journal", f"{config.journal} is writable by others", advice)
     else:
         yield Finding(Level.OK, "journal", str(config.journal))
+    if observing is not None:
+        said = f"it is only observed, nothing is written to any backend: {observing}"
+        advice = "provisioner journal drift, then provisioner journal release"
+        yield Finding(Level.WARNING, "journal", said, advice)
+    yield _copies(config)
     for name, row in sorted(lanes.items()):
         if row["paused_by"]:
             advice = f"provisioner unpause {name}"
@@ -159,6 +169,26 @@ def _journal(config: Config) -> Iterator[Finding]:
             yield Finding(
                 Level.WARNING, f"lane {name}", said, "it goes on when the backend is back"
             )
+
+
+def _copies(config: Config) -> Finding:
+    try:
+        found = backup.copies(config.backup_directory)
+    except OSError as error:
+        said = f"{config.backup_directory}: {error.strerror}"
+        return Finding(Level.ERROR, "backup", said, "ls -ld it: the service must write there")
+    log = redolog.files(config.backup_directory)
+    if not found and (not log or log[0].after == 0):
+        return Finding(Level.OK, "backup", f"{config.backup_directory}: no copy yet")
+    if not found:
+        said = f"{config.backup_directory} has no copy of the journal, and no log from its start"
+        return Finding(Level.WARNING, "backup", said, "provisioner backup; the service makes them")
+    age = time.time() - found[-1].at
+    said = f"the newest copy of {len(found)} is {age / 3600:.1f} hours old: {found[-1].path}"
+    if age > _OLD * config.backup.every:
+        advice = "provisioner backup; the service's log says why it made none"
+        return Finding(Level.WARNING, "backup", said, advice)
+    return Finding(Level.OK, "backup", said)
 
 
 def _secret(name: str, path: Path) -> Finding:

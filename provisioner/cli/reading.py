@@ -70,11 +70,13 @@ def queue(
     }
     serving = site.served_by(settings.spool)
     trouble = _trouble(settings.spool)
+    observing = _observing(book)
     if as_json:
         site.print_json(
             {
                 "served_by": serving,
                 "trouble": trouble,
+                "observing": observing,
                 "counts": counts,
                 "lanes": {
                     name: {**row, "breaker_until": _moment(row["breaker_until"])}
@@ -105,10 +107,21 @@ def queue(
         site.say(f"and {unlisted} more: --limit")
     for record in over:
         site.say(_line(record, now))
+    if observing:
+        advice = "provisioner journal drift, then provisioner journal release"
+        site.say(f"nothing is written to any backend: {observing}: {advice}")
     if trouble:
         site.say(f"nothing is taken from staging: {trouble}")
     if loaded and serving is None:
         site.say("nobody on this host serves them: `provisioner run`, or start the service")
+
+
+def _observing(book: Journal) -> str:
+    """Say why nothing is written to any backend; '' when it is."""
+    from provisioner import marks
+
+    with book.reading() as conn:
+        return marks.get(conn, marks.OBSERVING) or ""
 
 
 def _trouble(spool: Path) -> str:

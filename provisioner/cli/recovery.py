@@ -1,21 +1,39 @@
-"""Verbs for the journal as a file: backup.
+"""Verbs for the journal as a file: backup, journal rebuild, journal drift, journal release.
 
-Promises: nothing is written to the journal while a service has it open. Leaves out: how copies and
-journals are made (`backup`, `rebuild`).
+Promises: nothing is written to the journal while a service has it open; a rebuilt journal is
+released by somebody who has seen how many objects differ. Leaves out: how copies and journals are
+made (`backup`, `rebuild`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import site
+from provisioner.cli import control, site
+from provisioner.cli.exits import Exit
+from provisioner.contract import InvalidRequest
+
+if TYPE_CHECKING:
+    from provisioner.planning import Standing
+    from provisioner.rebuild import Rebuilt
+
+journal_app = typer.Typer(
+    no_args_is_help=True, help="Rebuild a journal that was lost or damaged, and release it."
+)
+
+_SHOWN = 10
+"""Files that are named one by one."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(backup)
+    app.add_typer(journal_app, name="journal")
 
 
 def backup(
@@ -35,3 +53,104 @@ def backup(
         target = copies.back_up(settings.journal, directory, settings.backup.keep)
     position = copies.position_of(target)[1]
     site.say(f"{target}: whole and on disk, {target.stat().st_size} bytes, position {position}")
+
+
+@journal_app.command()
+def rebuild(
+    copy: str = typer.Option("", metavar="FILE", help="begin with this copy, not the newest"),
+    empty: bool = typer.Option(False, "--empty", help="begin with nothing, where nothing is left"),
+) -> None:
+    """Make a new journal from the newest whole copy and the redo log."""
+    from provisioner import rebuild as rebuilding
+    from provisioner.spool import Spool
+
+    settings = site.config()
+    with closing(Spool.open(settings.spool)) as spool:
+        spool.lock()
+        made = rebuilding.rebuild(settings, spool, copy=Path(copy) if copy else None, empty=empty)
+    _tell(made)
+    site.say(
+        "it is only observed: nothing is written to any backend until it is released\n"
+        "what to do: start the service; `provisioner journal drift`; `provisioner journal release`"
+    )
+
+
+def _tell(made: Rebuilt) -> None:
+    from provisioner.results import moment
+
+    for why in made.damaged:
+        site.say(f"not used: {why}")
+    site.say(f"begun with {made.base or 'an empty journal'}")
+    until = f", the last of {moment(made.until)}" if made.until is not None else ""
+    site.say(f"{made.redone} transactions of the redo log were done again{until}")
+    if made.lost:
+        site.say(f"{made.lost} later ones are behind a gap in the log, and are lost")
+    if made.aside is not None:
+        site.say(f"the journal that was there is kept in {made.aside}")
+    counted = "  ".join(f"{state}: {number}" for state, number in sorted(made.counts.items()))
+    site.say(counted or "it holds no requests")
+    if made.unknown:
+        site.say(
+            f"{len(made.unknown)} requests ended that it does not know; their files can be put "
+            "into staging again:"
+        )
+        for path in made.unknown[:_SHOWN]:
+            site.say(f"    {path}-*")
+
+
+@journal_app.command()
+def drift(as_json: bool = typer.Option(False, "--json", help="for programs")) -> None:
+    """List what would be written to the backends now, and what could not be looked at."""
+    from provisioner import planning
+
+    found = planning.drift(site.reading())
+    if as_json:
+        site.print_json(
+            [
+                {
+                    "object": one.key,
+                    "handler": one.instance,
+                    "missing": list(one.missing),
+                    "error": dict(one.error) if one.error else None,
+                }
+                for one in found
+            ]
+        )
+    else:
+        for one in found:
+            error = f"{one.error['type']}: {one.error['message']}" if one.error else ""
+            site.say(f"{one.key}: {'; '.join(one.missing) or error}")
+        changes = _changed(found)
+        site.say(f"{changes} objects would be changed; {len(found) - changes} have another fault")
+    if found:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _changed(found: Sequence[Standing]) -> int:
+    return sum(1 for one in found if one.missing)
+
+
+@journal_app.command()
+def release(
+    changes: int = typer.Option(
+        ..., "--changes", min=0, help="the number of objects that `journal drift` would change"
+    ),
+    reason: str = typer.Option("", help="why, for those who look later"),
+    wait: bool = typer.Option(False, "--wait", help="wait until the service has done it"),
+    timeout: float = typer.Option(60.0, min=0, help="with --wait: seconds"),
+) -> None:
+    """Let a rebuilt journal be written to the backends again, by who has seen its drift."""
+    from provisioner import marks, planning
+
+    system = site.reading()
+    with system.journal.reading() as conn:
+        observed = marks.get(conn, marks.OBSERVING)
+    if observed is None:
+        raise InvalidRequest("the journal is not only observed: there is nothing to release")
+    found = _changed(planning.drift(system))
+    if found != changes:
+        raise InvalidRequest(
+            f"{found} objects would be changed now, not {changes}",
+            expected="the number that `provisioner journal drift` says",
+        )
+    control.drop("journal.release", {}, reason, timeout if wait else None)

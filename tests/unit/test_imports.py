@@ -33,6 +33,7 @@ LAYERS = (
     {"ledger", "request", "spool", "fakes", "agent"},
     {"config", "finish", "testing", "submitters"},
     {"clerk", "policy", "retention", "start", "backup"},
+    {"rebuild"},
     {"routing", "remarks"},
     {"steps"},
     {"verbs", "lanes", "wiring"},
@@ -42,8 +43,9 @@ LAYERS = (
     {"service"},
     {"cli.exits", "cli.site"},
     {"cli.progress", "cli.standing", "cli.doctor"},
-    {"cli.submitting", "cli.reading", "cli.serving", "cli.auditing", "cli.recovery"},
+    {"cli.submitting", "cli.reading", "cli.serving", "cli.auditing"},
     {"cli.control"},
+    {"cli.recovery"},
     {"cli.main"},
 )
 """Modules of the engine from the lowest up; none imports one of its own layer or above."""
@@ -68,6 +70,7 @@ HOMES = {
             "audit",
             "retention",
             "marks",
+            "rebuild",
             "journal",
             "records",
             "agenda",
