@@ -278,7 +278,7 @@ def test_an_operator_comes_from_a_damaged_journal_to_a_released_one(tmp_path: Pa
     said = desk("journal", "rebuild").out
     assert "transactions of the redo log were done again" in said
     assert "journal.db.damaged-" in said
-    kept = next(journal.parent.glob("journal.db.damaged-*"))
+    kept = min(journal.parent.glob("journal.db.damaged-*"))
     assert kept.read_bytes() == b"\xa5" * 50000
 
     desk("submit", desk.file("eve.yaml", user("eve")))
