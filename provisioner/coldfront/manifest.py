@@ -46,7 +46,7 @@ def read() -> Manifest:
     with transaction.atomic():
         people: dict[str, mapping.Person] = {}
         allocations = list(_allocations(people, problems))
-        projects = list(_projects(problems))
+        projects = list(_projects(people, problems))
         # Who was asked for once stays, in no allocation too: an account is closed by hand.
         people |= {one.name: one for one in snapshots.people(outbox.asked_people() - people.keys())}
     lines = (*_people(people, problems), *projects, *allocations)
@@ -126,13 +126,18 @@ def _people(
             yield wanted.document
 
 
-def _projects(problems: dict[str, tuple[str, ...]]) -> Iterator[Mapping[str, Any]]:
+def _projects(
+    people: dict[str, mapping.Person], problems: dict[str, tuple[str, ...]]
+) -> Iterator[Mapping[str, Any]]:
     chosen = options.mapping()
+    if not chosen.projects:
+        return
     lacking = []
     for facts in snapshots.projects(snapshots.living_projects()):
         wanted = mapping.provision_project(facts, chosen)
         if wanted.problems:
             problems[f"project:{mapping.project_code(facts, chosen)}"] = wanted.problems
+        people |= {person.name: person for person in facts.people}
         if wanted.document is not None:
             yield wanted.document
         else:

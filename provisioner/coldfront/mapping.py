@@ -27,6 +27,8 @@ back what a manifest took, and the other way round.
 """
 
 RESOURCE = "provisioner_resource"
+NONE = "-"
+"""What a resource says that is not to be provisioned, whatever else it says."""
 CLUSTER = "slurm_cluster"
 ACCOUNT = "slurm_account_name"
 PARENT = "slurm_parent"
@@ -47,11 +49,13 @@ Document = dict[str, Any]
 class Options:
     """What a centre chooses.
 
+    projects: whether projects and their members are asked for, beside allocations;
     attributes: further allocation attributes, by the names they get in a request.
     """
 
     instance: str = "coldfront"
     project_code: str = "cf{pk}"
+    projects: bool = True
     quota_unit: str = "GB"
     attributes: Mapping[str, str] = field(
         default_factory=lambda: {
@@ -73,7 +77,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project. users: the active ones; same_code: other projects that have its code."""
+    """A project. users: the active ones; same_code: other projects that have its code.
+
+    people: the users and the PI, as persons.
+    """
 
     pk: int
     code: str = ""
@@ -83,6 +90,7 @@ class Project:
     users: tuple[str, ...] = ()
     gid: str = ""
     same_code: tuple[int, ...] = ()
+    people: tuple[Person, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,7 @@ def resource_name(resource: Resource | None) -> str | None:
     while resource is not None:
         for attribute in (RESOURCE, CLUSTER):
             if said := _given(resource.attributes, attribute):
-                return said[0]
+                return said[0] if said[0] != NONE else None
         resource = resource.parent
     return None
 

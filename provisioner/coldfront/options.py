@@ -21,6 +21,7 @@ def mapping() -> Options:
     return Options(
         instance=_setting("INSTANCE", default.instance),
         project_code=_setting("PROJECT_CODE", default.project_code),
+        projects=_setting("PROJECTS", default.projects),
         quota_unit=_setting("QUOTA_UNIT", default.quota_unit),
         attributes={**default.attributes, **_setting("ATTRIBUTES", {})},
     )

@@ -66,6 +66,10 @@ def allocation(pk: int, event: str, *, with_user: int | None = None) -> None:
 
 def project(pk: int, event: str) -> None:
     """Say what a project and its members should be now, and its allocations if it is archived."""
+    if not options.mapping().projects:
+        for one in _asked_allocations(pk):
+            allocation(one, event)
+        return
     row = _reserve(event, mapping.key_of("project", pk), project=pk)
     found = list(snapshots.projects([pk]))
     if not found:
@@ -76,6 +80,8 @@ def project(pk: int, event: str) -> None:
     if facts.status == "Archived" and not _asked(row.key, "project.provision"):
         row.delete()
     else:
+        if wanted.document is not None and facts.status != "Archived":
+            people(facts.people, event)
         _say(row, wanted, f"project:{mapping.project_code(facts, options.mapping())}")
     if facts.status == "Archived":
         for one in _asked_allocations(pk):

@@ -91,12 +91,12 @@ def living_projects() -> list[int]:
 
 def _projects(rows: Sequence[Any]) -> list[mapping.Project]:
     keys = {row.pk for row in rows}
-    members: dict[int, list[str]] = {}
+    members: dict[int, list[mapping.Person]] = {}
     active = ProjectUser.objects.filter(
         project__in=keys, status__name="Active", user__is_active=True
     ).order_by("user__username")
-    for project, name in active.values_list("project_id", "user__username"):
-        members.setdefault(project, []).append(name)
+    for one in active.select_related("user"):
+        members.setdefault(one.project_id, []).append(person(one.user))
     rows_of_gids = ProjectAttribute.objects.filter(
         project__in=keys, proj_attr_type__name=mapping.GID
     )
@@ -109,7 +109,8 @@ def _projects(rows: Sequence[Any]) -> list[mapping.Project]:
             title=row.title,
             pi=row.pi.username if row.pi.is_active else "",
             status=row.status.name,
-            users=tuple(members.get(row.pk, ())),
+            users=tuple(one.name for one in members.get(row.pk, ())),
+            people=(*([person(row.pi)] if row.pi.is_active else []), *members.get(row.pk, ())),
             gid=gids.get(row.pk, ""),
             same_code=same.get(row.pk, ()),
         )

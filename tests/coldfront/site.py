@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from coldfront.core.allocation.models import (
     AllocationStatusChoice,
     AllocationUser,
 )
-from coldfront.core.project.models import Project
+from coldfront.core.project.models import Project, ProjectUserRoleChoice
 from coldfront.core.resource.models import Resource, ResourceAttribute, ResourceAttributeType
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connections
 from django.test import Client, override_settings
 
+from provisioner import receipts
 from provisioner.coldfront.models import Request
 from provisioner.request import parse_request
 
@@ -109,6 +112,11 @@ class Site:
         rows = AllocationUser.objects.filter(allocation=allocation)
         return dict(rows.values_list("user__username", "status__name"))
 
+    def join(self, project: Any, name: str) -> None:
+        project.add_user(
+            User.objects.get(username=name), ProjectUserRoleChoice.objects.get(name="User")
+        )
+
     def decide(self, allocation: Any, action: str = "update", status: str = "Active") -> None:
         """Press a button of an allocation's page, as an admin."""
         form = {
@@ -142,6 +150,20 @@ class Site:
 
     def last(self, action: str) -> dict[str, Any]:
         return [document for document in self.files() if document["action"] == action][-1]
+
+    def answer(self, row: Request, state: str, *steps: dict[str, Any]) -> None:
+        """Answer as the service does."""
+        receipts.write(
+            self.receipts.parent,
+            self.receipts.name,
+            f"cf-{row.number}",
+            {"id": "i", "state": state, "problems": [], "steps": list(steps)},
+        )
+
+    def sync(self) -> str:
+        said = StringIO()
+        call_command("provisioner_sync", stdout=said, stderr=said)
+        return said.getvalue()
 
     def clear(self) -> None:
         """Forget what was asked for so far, but not that it was asked for."""

@@ -14,6 +14,7 @@ from coldfront.core.allocation.tasks import update_statuses
 from coldfront.core.project.models import Project, ProjectUserRoleChoice
 from coldfront.core.resource.models import Resource
 from django.contrib.auth.models import User
+from django.test import override_settings
 
 from provisioner.coldfront.models import Request
 from tests.coldfront.site import Site
@@ -138,7 +139,6 @@ def test_a_user_who_is_added_comes_in(site: Site, active: Allocation) -> None:
     join(site, site.project(), "jjames")
     pick(site, f"/allocation/{active.pk}/add-users", "userform", "jjames", "cgray")
     assert site.last("allocation.provision")["allocation"]["users"] == ["cgray", "jjames"]
-    assert site.last("user.provision")["user"]["name"] == "jjames"
 
 
 def test_a_user_who_is_removed_goes(site: Site, active: Allocation) -> None:
@@ -349,3 +349,14 @@ def test_an_archived_project_is_archived_and_its_allocations_are_closed(
     asked = {one["action"] for one in site.files()}
     assert asked == {"project.archive", "allocation.suspend"}
     assert "project_archive" in heard(f"project-{project.pk}")
+
+
+def test_who_joins_a_project_is_made_first(site: Site) -> None:
+    site.join(site.project(), "jjames")
+    assert [one["user"]["name"] for one in site.files() if "user" in one] == ["cgray", "jjames"]
+
+
+def test_a_centre_may_ask_for_allocations_alone(site: Site) -> None:
+    with override_settings(PROVISIONER_PROJECTS=False):
+        site.join(site.project(), "jjames")
+    assert site.rows() == []

@@ -107,6 +107,7 @@ def test_a_centre_says_what_a_gb_is() -> None:
         (PARTITION, "a"),
         (dataclasses.replace(CLUSTER, attributes={"slurm_cluster": (" ",)}), None),
         (Resource("x", "Cluster", {"slurm_cluster": ("a",), "provisioner_resource": ("b",)}), "b"),
+        (Resource("x", "Cluster", {"slurm_cluster": ("a",), "provisioner_resource": ("-",)}), None),
         (Resource("Budgetstorage", "Storage"), None),
         (None, None),
     ],

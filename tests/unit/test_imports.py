@@ -141,7 +141,7 @@ ENGINE = [
     path for path in sources("provisioner") if path.name != "__init__.py" and path not in PLUGIN
 ]
 
-PURE = {"mapping"}
+PURE = {"mapping", "answers"}
 """Modules of the plugin that know neither Django nor ColdFront."""
 
 

@@ -1,0 +1,32 @@
+"""`provisioner_sync`: what waits is written, and what was answered is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from provisioner.coldfront import outbox, sync
+from provisioner.contract import ConfigError
+
+
+class Command(BaseCommand):
+    help = "Write what staging did not take yet, and read the service's receipts."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        wrong = []
+        written = 0
+        try:
+            written = outbox.flush()
+        except (ConfigError, OSError) as error:
+            wrong.append(f"{len(outbox.waiting())} requests wait: staging takes nothing: {error}")
+        try:
+            found = sync.sync()
+        except OSError as error:
+            raise CommandError(f"receipts cannot be read: {error}") from None
+        self.stdout.write(
+            f"{written} requests written, {found.answered} answers, {found.stands} changes for "
+            f"users, {found.made_pending} Pending, {found.made_active} Active"
+        )
+        if wrong:
+            raise CommandError("; ".join(wrong))

@@ -1,0 +1,49 @@
+"""`provisioner_uninstall`: ColdFront's database as it was before the app."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coldfront.core.allocation.models import AllocationAttribute, AllocationUserStatusChoice
+from coldfront.core.project.models import ProjectAttribute
+from coldfront.core.resource.models import ResourceAttribute
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from provisioner.coldfront import outbox, sync
+from provisioner.coldfront.models import Made
+
+_VALUES = {
+    "allocation.AllocationAttributeType": (AllocationAttribute, "allocation_attribute_type"),
+    "resource.ResourceAttributeType": (ResourceAttribute, "resource_attribute_type"),
+    "project.ProjectAttributeType": (ProjectAttribute, "proj_attr_type"),
+}
+
+
+class Command(BaseCommand):
+    help = "Remove the app's tables, its attribute types with their values, and its user status."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--yes", action="store_true", help="do it; without, say what would go")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for made in Made.objects.filter(model__in=_VALUES):
+            model, of = _VALUES[made.model]
+            count = model.objects.filter(**{of: made.row}).count()
+            if count:
+                self.stdout.write(f"{count} values of {made.model} {made.row} go")
+        waiting = len(outbox.waiting())
+        if waiting:
+            self.stdout.write(f"{waiting} requests that are not written yet go")
+        if not options["yes"]:
+            raise CommandError("nothing was changed; --yes does it")
+        self.stdout.write(f"{sync.unpend()} users are Active again")
+        statuses = Made.objects.filter(model="allocation.AllocationUserStatusChoice")
+        AllocationUserStatusChoice.objects.filter(
+            pk__in=list(statuses.values_list("row", flat=True))
+        ).delete()
+        Made.objects.exclude(model__in=_VALUES).delete()
+        call_command("migrate", "provisioner_coldfront", "zero", verbosity=0)
+        ContentType.objects.filter(app_label="provisioner_coldfront").delete()
+        self.stdout.write("now take provisioner.coldfront out of INSTALLED_APPS, and restart")
