@@ -26,6 +26,7 @@ from provisioner.config import Config
 from provisioner.contract import ConfigError
 from provisioner.journal import Journal
 from provisioner.redolog import RedoLog
+from provisioner.reserve import Reserve
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,7 @@ class Copier:
         self._directory = config.backup_directory
         self._settings = config.backup
         self._log: RedoLog | None = None
+        self._reserve: Reserve | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="copies")
 
@@ -151,7 +153,13 @@ class Copier:
                 advice="mend it, or name another: `backup.directory` in the configuration",
             ) from error
         self._log = RedoLog(directory, self._journal.identity, migrations.VERSION)
-        self._journal.record_into(self._log)
+        self._reserve = Reserve([self._journal.path.parent, directory])
+        self._reserve.admits()
+        self._journal.record_into(self._log, self._reserve)
+
+    def admits(self) -> bool:
+        """Say whether there is room for new work."""
+        return self._reserve is None or self._reserve.admits()
 
     def start(self) -> None:
         """Begin to copy."""

@@ -73,7 +73,7 @@ class Intake:
         candidates = [self._reconciler.complete(judge(one, self._router)) for one in claimed]
         admitted = Admitted()
         now = time.time()
-        with self._journal.transaction() as conn:
+        with self._journal.transaction(new_work=True) as conn:
             for wave in _waves(candidates):
                 self._admit_wave(conn, wave, admitted, now)
         admitted.companions += [c.companion for c in candidates if c.companion is not None]

@@ -67,6 +67,9 @@ class Room(Protocol):
     def ease(self) -> None:
         """Give room for what has to be written, if there is little."""
 
+    def give_up(self) -> None:
+        """Give all the room that there is."""
+
 
 class Journal:
     """One open database.
@@ -142,14 +145,13 @@ class Journal:
             raise ConfigError(f"the journal {self.path} is damaged: {said}", advice=REBUILD)
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, *, new_work: bool = False) -> Iterator[Connection]:
         """Give a connection; what was written on it is durable after the block.
 
-        Raises JournalFull where there is no room, JournalBroken where the disk failed.
+        new_work: it may wait until there is room, and has no share in the reserve. Raises
+        JournalFull where there is no room, JournalBroken where the disk failed.
         """
-        with self._turn, self._guarded():
-            if self._room is not None:
-                self._room.ease()
+        with self._turn, self._guarded(), self._eased(new_work):
             try:
                 with self._engine.begin() as conn:
                     self._did = [] if self._log is not None else None
@@ -225,12 +227,24 @@ class Journal:
         return number
 
     @contextmanager
+    def _eased(self, new_work: bool) -> Iterator[None]:
+        room = None if new_work else self._room
+        if room is not None:
+            room.ease()
+        try:
+            yield
+        except (JournalFull, DBAPIError) as error:
+            if room is not None and (isinstance(error, JournalFull) or _code(error) in _FULL):
+                room.give_up()  # whoever tries again finds it
+            raise
+
+    @contextmanager
     def _guarded(self) -> Iterator[None]:
         self.raise_broken()
         try:
             yield
         except DBAPIError as error:
-            code = getattr(error.orig, "sqlite_errorcode", 0)
+            code = _code(error)
             if code in _FULL:
                 raise _full(self.path, error.orig) from error
             if code & 0xFF in _BROKEN:
@@ -250,6 +264,10 @@ class Journal:
         )
         self._tell()
         return self._broken
+
+
+def _code(error: DBAPIError) -> int:
+    return int(getattr(error.orig, "sqlite_errorcode", 0))
 
 
 def _full(what: object, said: object) -> JournalFull:

@@ -114,6 +114,9 @@ class Lane:
                 if self.drain():
                     continue
                 pause = self.rest()
+            except journal.JournalFull as error:
+                log.error("lane %s: trying again in 1 s: %s", self.name, error)
+                pause = 1.0
             except Exception:
                 log.exception("lane %s: the drain failed; trying again in 10 s", self.name)
                 pause = 10.0

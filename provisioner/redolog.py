@@ -19,6 +19,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,14 @@ class RedoLog:
                 known = self._known[sql] = len(self._known)
                 new.append(sql)
             done.append((known, rows if isinstance(rows, list) else [rows]))
+        assert self._file is not None
+        before = os.fstat(self._file).st_size
         try:
             self._write({"n": number, "at": time.time(), "new": new, "did": done})
         except OSError:
-            self.rotate()  # what is torn is the end of its file
+            with suppress(OSError):
+                os.ftruncate(self._file, before)  # a full disk needs the room
+            self.rotate()  # else what is torn is the end of its file
             raise
 
     def rotate(self) -> None:

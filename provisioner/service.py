@@ -18,6 +18,7 @@ from provisioner.clerk import Clerk
 from provisioner.contract import ConfigError
 from provisioner.finish import Finisher
 from provisioner.intake import Admitted, Intake
+from provisioner.journal import JournalFull
 from provisioner.lanes import Drained, Lane, Patience, lanes_of
 from provisioner.notify import Notifier
 from provisioner.retention import Keeper
@@ -82,6 +83,7 @@ class Service:
         self._stopping = threading.Event()
         self._company_until = 0.0
         self._look_later = 0.0
+        self._journal.when_broken(self.stop)
         sys.setswitchinterval(SWITCH)
 
     def wake(self) -> None:
@@ -120,6 +122,7 @@ class Service:
             self.clerk.stop()
             self.keeper.stop()
             self.copier.stop()
+        self._journal.raise_broken()
 
     def drain(self, patience: float) -> bool:
         """Serve until nothing is open but what is held, scheduled, or not moving.
@@ -152,13 +155,14 @@ class Service:
             self.clerk.stop()
             self.keeper.prune()
             self.keeper.pin()
+            self._journal.raise_broken()
 
     def _take_or_complain(self) -> int:
         """Take what is there; a staging directory that cannot be read is no end of the service."""
         try:
             return self.take()
-        except (ConfigError, OSError) as error:
-            advice = f": {error.advice}" if isinstance(error, ConfigError) else ""
+        except (ConfigError, JournalFull, OSError) as error:
+            advice = "" if isinstance(error, OSError) else f": {error.advice}"
             log.error("staging cannot be served: %s%s", error, advice)
             self._stopping.wait(SWEEP)
             return 0
@@ -170,6 +174,9 @@ class Service:
 
     def take(self) -> int:
         """Sweep staging once and accept what is there; return how many names were seen."""
+        if not self.copier.admits():
+            self._wake_lanes()
+            return 0
         now, more = time.monotonic(), False
         if now >= self._look_later:
             self._look_later = now + LATER
@@ -189,9 +196,16 @@ class Service:
     def _claim_and_admit(self, names: Sequence[str]) -> None:
         taken = [self._spool.claim(name) for name in names]
         claimed = [found for found in taken if isinstance(found, Claimed)]
-        if claimed:
-            self._admitted(self.intake.admit(claimed))
         rejected = [found for found in taken if isinstance(found, Rejected)]
+        if claimed:
+            try:
+                admitted = self.intake.admit(claimed)
+            except JournalFull:
+                for one in taken:
+                    if one is not None:
+                        self._spool.return_to_staging(one.ulid, "active", one.name)
+                raise
+            self._admitted(admitted)
         for found in rejected:
             self._finisher.reject(found)
         self.clerk.settle([found.ulid for found in rejected])

@@ -15,7 +15,7 @@ LAYERS = (
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"leftovers"},
     {"audit"},
-    {"migrations", "marks", "redolog"},
+    {"migrations", "marks", "redolog", "reserve"},
     {
         "converge",
         "actions",

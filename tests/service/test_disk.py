@@ -1,0 +1,114 @@
+"""A full disk stops new work and no outcome; a failing one ends the service, which then goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioner.journal import JournalFull
+from provisioner.reserve import NAME
+from tests.service.cli_site import PROGRAM, Desk, user
+from tests.service.engine_site import Site, allocation
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 48 MiB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(path)], check=True)
+    path.chmod(0o755)
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def fill(disk: Path, leave: int = 0) -> Path:
+    """Write until nothing is left of a disk but some bytes; return the file that has it."""
+    ballast = disk / "ballast"
+    with ballast.open("ab", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 65536)
+        except OSError:
+            pass
+        if leave:
+            file.truncate(file.tell() - leave)
+    return ballast
+
+
+def waiting(site: Site) -> list[str]:
+    return sorted(path.name for path in site.spool.staging.iterdir())
+
+
+def put(site: Site, name: str, text: str) -> None:
+    path = site.spool.staging / name
+    path.write_text(text)
+    path.chmod(0o600)
+
+
+def test_outcomes_are_recorded_on_a_full_disk_and_new_work_waits_in_staging(disk: Path) -> None:
+    site = Site(disk)
+    site.drop(allocation(1, "ann"), "one.yaml")
+    put(site, "two.yaml", allocation(2, "bob"))
+    ballast = fill(disk)
+    site.take()
+    assert waiting(site) == ["two.yaml"]
+    assert len(site.open()) == 1
+    site.drain()
+    assert site.open() == []
+    assert not (disk / NAME).exists(), "the reserve was given up for it"
+    site.take()
+    assert waiting(site) == ["two.yaml"]
+    ballast.unlink()
+    site.take()
+    site.drain()
+    assert waiting(site) == []
+    assert (disk / NAME).exists()
+    assert site.states()["done"] == ["one.yaml", "two.yaml"]
+
+
+def test_a_batch_that_finds_no_room_goes_back_to_staging_whole(disk: Path) -> None:
+    site = Site(disk)
+    names = [f"{number:03}.yaml" for number in range(200)]
+    for number, name in enumerate(names):
+        put(site, name, "# " + "x" * 50000 + "\n" + allocation(number + 1, "ann"))
+    ballast = fill(disk, leave=5 * 1024 * 1024)
+    with pytest.raises(JournalFull):
+        site.take()
+    assert waiting(site) == names
+    assert site.open() == []
+    assert not list((site.config.spool / "active").iterdir())
+    ballast.unlink()
+    for name in names[50:]:
+        (site.spool.staging / name).unlink()
+    site.take()
+    assert len(site.open()) == 50
+
+
+def under(strace: str, desk: Desk) -> subprocess.CompletedProcess[str]:
+    """Run the service with system calls that fail."""
+    words = ["strace", "-f", "-o", "/dev/null", "-e", strace, *PROGRAM, "run"]
+    env = {**os.environ, "PROVISIONER_CONFIG": str(desk.config)}
+    return subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("error", ["EIO", "EROFS"])
+def test_a_disk_that_fails_at_a_flush_ends_the_service_and_nothing_is_lost(
+    tmp_path: Path, error: str
+) -> None:
+    desk = Desk(tmp_path / "box")
+    desk.serve(user("jdoe"))
+    desk("submit", desk.file("asmith.yaml", user("asmith")))
+    ended = under(f"inject=fsync,fdatasync:error={error}", desk)
+    assert ended.returncode == 1
+    assert "nothing more is written" in ended.stderr
+    assert "start the service again" in ended.stderr
+    assert desk("queue", "--json").json["counts"] == {"done": 1}
+    desk("run", "--drain")
+    assert desk("queue", "--json").json["counts"] == {"done": 2}
