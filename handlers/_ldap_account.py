@@ -178,6 +178,27 @@ def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, 
     return found
 
 
+def keep_numbers(key: Key, want: Want, state: State) -> Want:
+    """Give the want of an object that is there: it keeps the numbers that it has.
+
+    Files and limits hang on a number, and its old one could be given to somebody else. Raises
+    Conflict where a claim names another number; a number of the settings yields.
+    """
+    kept = dict(want)
+    for field in ("uid", "gid"):
+        old = state.get(field)
+        if old is None or want.get(field) in (None, old):
+            continue
+        if field in want.get("defaults", ()):  # type: ignore[operator]
+            kept[field] = old
+            continue
+        raise Conflict(
+            f"{key}: has {field} {old}, the request says {want[field]}",
+            advice=f"a {field} is never changed: leave it out of the request, or say {old}",
+        )
+    return kept
+
+
 def switch(want: Want) -> tuple[str, str]:
     """Give verb and text of what enables or disables an account.
 

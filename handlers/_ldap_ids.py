@@ -2,8 +2,9 @@
 
 Promises: two writers never take one number, because a directory adds an entry only once; a retry
 finds the number that it took before; a number is never used a second time, because its entry
-stays when its user has gone.
-Leaves out: taking entries away, and numbers that come from elsewhere.
+stays when its user has gone; a number that a request names, or that comes from elsewhere, is held
+the same way before it is written, and refused where another bears it or had it.
+Leaves out: taking entries away.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from handlers._ldap import Directory
 from handlers._ldap_answers import Exists
 from handlers._ldap_text import child
-from provisioner.contract import InvalidRequest, Permanent
+from provisioner.contract import Conflict, InvalidRequest, Permanent
+
+_RESERVED = " reserved"
+"""Ends the description of a number that was named, not given out."""
 
 LARGEST = 4_294_967_294
 """The largest uid that Linux takes (the next one means "no change" to chown)."""
@@ -88,6 +92,7 @@ class Numbers:
         self._class = ids.object_class or object_class
         self._lock = threading.Lock()
         self._next = 0
+        self._held: dict[int, str] = {}
 
     def take(self, owners: Sequence[str]) -> Taken:
         """Take a number for each owner, or find the one taken before and not yet settled.
@@ -124,6 +129,42 @@ class Numbers:
         self._directory.each(write, list(taken.found.items()))
         if taken.batch:
             self._directory.add(self._dn(taken.batch), {"objectClass": ["top", self._class]})
+
+    def hold(self, owner: str, number: int, *, name: str, bears: str, within: str = "") -> None:
+        """Make sure that a number that was named is an owner's alone, before it is written.
+
+        name, bears: its name, and the attribute of names; within: which entries bear such numbers.
+        Raises Conflict naming who else bears it, or had it.
+        """
+        asked = self._directory.find(
+            self._attribute, [str(number)], [bears], base=self._base, within=within
+        )
+        others = sorted(e.dn for e in asked if (e.text(bears) or "").lower() != name)
+        if others:
+            raise _another(owner, self._attribute, number, ", ".join(others))
+        if self._ids.container is not None:
+            self._reserve(owner, number)
+            return
+        with self._lock:  # two of one batch are both not there yet
+            first = self._held.setdefault(number, owner)
+        if not _is_same(first, owner):
+            raise _another(owner, self._attribute, number, first)
+
+    def _reserve(self, owner: str, number: int) -> None:
+        dn = self._dn(str(number))
+        note = owner + _RESERVED
+        try:
+            self._directory.add(dn, {"objectClass": ["top", self._class], "description": [note]})
+        except Exists:
+            entry = self._directory.read(dn, ["description"])
+            texts = entry.texts("description") if entry else ()
+            had = {text.split(" ")[0] for text in texts if not _is_batch(text)}
+            same_kind = {one for one in had if one.split("/", 1)[0] == owner.split("/", 1)[0]}
+            strangers = [one for one in sorted(same_kind) if not _is_same(one, owner)]
+            if strangers:
+                raise _another(owner, self._attribute, number, strangers[0]) from None
+            if not same_kind:
+                self._directory.modify(dn, [("add", "description", [note])])
 
     def _found(self, owners: Collection[str]) -> dict[str, int]:
         below = self._ids.container or ""
@@ -176,9 +217,14 @@ class Numbers:
 
     def _first_free(self) -> int:
         entries = self._directory.search(
-            self._ids.container or "", f"(objectClass={self._class})", ["cn"], "LEVEL"
+            self._ids.container or "",
+            f"(objectClass={self._class})",
+            ["cn", "description"],
+            "LEVEL",
         )
-        taken = [number for entry in entries if (number := entry.number("cn")) is not None]
+        # One that was named may lie anywhere: giving out goes on where it was.
+        given = [entry for entry in entries if not _is_named(entry.texts("description"))]
+        taken = [number for entry in given if (number := entry.number("cn")) is not None]
         within = [number for number in taken if self._ids.first <= number <= self._ids.last]
         return max(within, default=self._ids.first - 1) + 1
 
@@ -188,3 +234,20 @@ class Numbers:
 
 def _is_batch(text: str) -> bool:
     return text.startswith("batch-")
+
+
+def _is_named(texts: Sequence[str]) -> bool:
+    return bool(texts) and all(text.endswith(_RESERVED) for text in texts)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Say whether two owners are one; either may have been noted without its SID."""
+    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def _another(owner: str, attribute: str, number: int, other: str) -> Conflict:
+    return Conflict(
+        f"{owner}: {attribute} {number} is {other}'s",
+        advice="send the request again with another number, or with none; a number is never used "
+        "twice, not even when who had it has gone",
+    )

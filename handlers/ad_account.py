@@ -26,6 +26,7 @@ from handlers._ldap_account import (
     differences,
     find_mark,
     in_words,
+    keep_numbers,
     mark_of,
     merge_account,
     read_params,
@@ -167,7 +168,8 @@ class AdAccount:
                 "shell": self._settings.shell,
                 "gid": want.get("uid") if self._settings.gid == "uid" else self._settings.gid,
             }
-            want |= {name: value for name, value in defaults.items() if want.get(name) is None}
+            defaults = {name: one for name, one in defaults.items() if want.get(name) is None}
+            want |= {**defaults, "defaults": list(defaults)}
         return want
 
     def prior(self, key: Key, state: State) -> State | None:
@@ -185,6 +187,8 @@ class AdAccount:
         ours = mark_of(self._site.service, key)
         if want["wanted"] == "withdrawn" and state["mark"] != ours:
             return []
+        if want["wanted"] == "open":
+            want = keep_numbers(key, want, state)
         changes = list(self._repairs(key, want, state, ours))
         words = "; ".join(change.text for change in changes)
         check_ownership(key, ours, state, bool(want.get("adopt")), words)
@@ -326,8 +330,13 @@ class AdAccount:
         )
         self._numbers.settle(taken)
 
+    def _hold(self, change: Change, name: str, number: object) -> None:
+        if isinstance(number, int):
+            self._numbers.hold(_owner(change), number, name=name, bears="sAMAccountName")
+
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
+        self._hold(change, split_key(change.key)[2], wanted.get("uidNumber"))
         self._directory.modify(
             str(change.data["dn"]), [("replace", name, [value]) for name, value in wanted.items()]
         )
@@ -343,6 +352,8 @@ class AdAccount:
         name = str(change.data["name"])
         dn = child("CN", name, self._settings.container or "")
         mark = mark_of(self._site.service, change.key)
+        fields: Any = change.data["fields"]
+        self._hold(change, name, fields.get("uid"))
         attributes = self._new(change, taken.get(_owner(change)))
         try:
             if self.in_one_add:

@@ -22,6 +22,7 @@ from handlers._ldap_account import (
     differences,
     find_mark,
     in_words,
+    keep_numbers,
     mark_of,
     merge_account,
     read_params,
@@ -144,6 +145,7 @@ class AdGroup:
         if not state["present"]:
             return [self._creation(key, want)]
         ours = mark_of(self._site.service, key)
+        want = keep_numbers(key, want, state)
         changes = list(self._repairs(key, want, state))
         words = "; ".join(change.text for change in changes)
         check_ownership(key, ours, state, bool(want.get("adopt")), words)
@@ -342,6 +344,7 @@ class AdGroup:
         texts: Any = change.data["description"]
         notes: dict[str, list[str]] = {"description": [texts] if texts else []}
         notes.setdefault(self._dialect.note, []).append(mark)
+        self._hold(change, change.data["gid"])
         number: Any = taken.numbers.get(_owner(change), change.data["gid"])
         attributes: dict[str, Any] = {
             "objectClass": list(self._dialect.classes),
@@ -359,8 +362,16 @@ class AdGroup:
                     advice="choose another name for the group, or rename what has it",
                 ) from None
 
+    def _hold(self, change: Change, number: object) -> None:
+        """Hold a gid that a request named; a user's primary group is no bearer of it."""
+        if isinstance(number, int):
+            name, bears = split_key(change.key)[2], self._dialect.name
+            within = self._dialect.found
+            self._numbers.hold(_owner(change), number, name=name, bears=bears, within=within)
+
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
+        self._hold(change, wanted.get("gidNumber"))
         self._directory.modify(
             str(change.data["dn"]), [("replace", name, [value]) for name, value in wanted.items()]
         )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,7 @@ from handlers._ldap_account import (
     differences,
     find_mark,
     in_words,
+    keep_numbers,
     mark_of,
     merge_account,
     read_params,
@@ -171,7 +172,8 @@ class AdldsAccount:
                 "shell": saved or self._settings.shell,
                 "gid": want.get("uid") if self._settings.gid == "uid" else self._settings.gid,
             }
-            want |= {name: value for name, value in defaults.items() if want.get(name) is None}
+            defaults = {name: one for name, one in defaults.items() if want.get(name) is None}
+            want |= {**defaults, "defaults": list(defaults)}
         return want
 
     def prior(self, key: Key, state: State) -> State | None:
@@ -188,6 +190,8 @@ class AdldsAccount:
         if want["wanted"] == "withdrawn" and state["mark"] != ours:
             return []
         self._check_person(key, want, state)
+        if want["wanted"] == "open":
+            want = keep_numbers(key, want, state)
         changes = list(self._repairs(key, want, state))
         words = "; ".join(change.text for change in changes)
         check_ownership(key, ours, state, bool(want.get("adopt")), words)
@@ -345,8 +349,13 @@ class AdldsAccount:
             # One that names the SID is bound to the person already.
             self._numbers.settle(taken)
 
+    def _hold(self, change: Change, name: str, number: object) -> None:
+        if isinstance(number, int):
+            self._numbers.hold(_owner(change), number, name=name, bears=self._dialect.name)
+
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
+        self._hold(change, split_key(change.key)[2], wanted.get("uidNumber"))
         self._directory.modify(
             str(change.data["dn"]), [("replace", name, [value]) for name, value in wanted.items()]
         )
@@ -363,7 +372,9 @@ class AdldsAccount:
         self._directory.modify(str(change.data["dn"]), changes)
 
     def _create(self, change: Change, taken: Taken) -> None:
-        dn = child(self._dialect.name, str(change.data["name"]), self._settings.container)
+        name, fields = str(change.data["name"]), cast(Any, change.data["fields"])
+        dn = child(self._dialect.name, name, self._settings.container)
+        self._hold(change, name, fields.get("uid"))
         try:
             self._directory.add(dn, self._new(change, taken.get(_owner(change))))
         except Exists:

@@ -71,10 +71,10 @@ def test_an_account_bears_the_sid_and_numbers_of_active_directory(lds: Backend, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_account_follows_what_active_directory_says(lds: Backend, kind: str) -> None:
     handler = handler_of(lds, kind)
-    bring(handler, {"name": "jdoe", "sid": SID, "uid": 20_000})
-    done = bring(handler, {"name": "jdoe", "sid": SID, "uid": 20_001})
-    assert "uid 20000 -> 20001" in done[0].changed[0]
-    assert state_of(done[0])["uid"] == 20_001
+    bring(handler, {"name": "jdoe", "sid": SID, "home": "/home/a"})
+    done = bring(handler, {"name": "jdoe", "sid": SID, "home": "/home/b"})
+    assert "home /home/a -> /home/b" in done[0].changed[0]
+    assert state_of(done[0])["home"] == "/home/b"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -135,9 +135,9 @@ def test_a_sid_that_was_missing_is_bound(plain: Backend) -> None:
 def test_an_account_of_others_is_not_touched_unless_told_so(lds: Backend) -> None:
     lds.user("jdoe", uidNumber=20_000, gidNumber=100)
     handler = handler_of(lds, "user")
-    assert isinstance(bring(handler, {"name": "jdoe", "uid": 20_001})[0].fault, Conflict)
-    found = state_of(bring(handler, {"name": "jdoe", "uid": 20_001, "adopt": True})[0])
-    assert (found["uid"], found["mark"]) == (20_001, "hpc1:lds/account/jdoe")
+    assert isinstance(bring(handler, {"name": "jdoe", "uid": 20_000})[0].fault, Conflict)
+    found = state_of(bring(handler, {"name": "jdoe", "uid": 20_000, "adopt": True})[0])
+    assert (found["uid"], found["mark"]) == (20_000, "hpc1:lds/account/jdoe")
 
 
 def test_an_entry_of_another_class_is_a_conflict(lds: Backend) -> None:

@@ -158,7 +158,7 @@ class TestGroups(_OfADirectory):
 
     def speak(self, name: str, named: Any) -> None:
         self.params = {"group": name, "description": "Protein folding", "gid": 20_000}
-        self.other_params = {"group": name, "description": "Protein unfolding", "gid": 20_001}
+        self.other_params = {"group": name, "description": "Protein unfolding", "gid": 20_000}
         self.more_params = [{"group": named("cf4")}, {"group": named("cf5"), "gid": 20_005}]
         self.bad_params = [
             ("group", {}),
@@ -172,7 +172,7 @@ class TestGroups(_OfADirectory):
         return ad_group.build(backend.site(self.instance), backend.settings("groups", **own))
 
     def disturb(self) -> None:
-        self.set_by_hand("gidNumber", 20_002)
+        self.set_by_hand("description", "Cooking")
 
 
 class TestMembers(TestGroups):
