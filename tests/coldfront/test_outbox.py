@@ -223,3 +223,7 @@ def test_the_plugin_is_loaded_by_coldfronts_own_command(site: Site) -> None:
         check=True,
     )
     assert "Write the manifest" in done.stdout
+
+
+def test_the_migrations_are_what_the_models_say(site: Site) -> None:
+    call_command("makemigrations", "provisioner_coldfront", "--check", "--dry-run", verbosity=0)
