@@ -96,6 +96,9 @@ class Params(BaseModel):
     uid: LateId = Field(description="owner")
     gid: LateId = Field(description="group")
     mode: Mode | None = Field(None, description="permission bits, where not the site's")
+    home: str | None = Field(
+        None, description="where the request wants it; refused where homes lie elsewhere"
+    )
     adopt: bool = Field(False, description="take over a directory that another owns")
 
 
@@ -123,7 +126,15 @@ class HomeDirectory:
             "mode": asked.mode,
             "adopt": asked.adopt,
         }
-        return {make_key(self._site.instance, "home", asked.name): want}
+        key = make_key(self._site.instance, "home", asked.name)
+        place = str(self._settings.root / self._path(key))
+        if asked.home is not None and asked.home != place:
+            raise InvalidRequest(
+                f"{asked.home!r} is not where the home of {asked.name} is made",
+                field="home",
+                expected=f"{place}, or none; or a route whose home step is given no `home`",
+            )
+        return {key: want}
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         live = [claim for claim in claims if not claim.suspended]

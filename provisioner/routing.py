@@ -264,14 +264,12 @@ class Router:
         for item, parameters in self._parameters(request, one, base, outputs):
             waits = {step for value in parameters.values() for step in _late(value)}
             given = {key: value for key, value in parameters.items() if value is not None}
-            if request.adopt:
-                given.setdefault("adopt", True)
             late |= waits
             whole = f"{request.subject}/user:{item}"
             claimant = (
                 whole if item and not request.subject.endswith(f"user:{item}") else request.subject
             )
-            for key, want in handler.claims(given).items():
+            for key, want in _claims(handler, given, request.adopt).items():
                 claims.append(StepClaim(claimant, key, None if waits else want, item))
         return Step(
             one.template.config.name, one.instance, one.needs, tuple(claims), frozenset(late)
@@ -301,6 +299,18 @@ class Router:
             names.append(step.name)
             compiled.append(template)
         return tuple(compiled)
+
+
+def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[Key, Want]:
+    """Ask a handler for claims; a request that adopts says so to those that can take over."""
+    if not adopt or "adopt" in given:
+        return handler.claims(given)
+    try:
+        return handler.claims({**given, "adopt": True})
+    except InvalidRequest as fault:
+        if fault.field != "adopt":
+            raise
+    return handler.claims(given)
 
 
 def _template(step: StepConfig, where: str) -> _Template:

@@ -513,3 +513,14 @@ def test_the_doctor_minds_a_root_that_others_may_write_to(
 def test_a_skeleton_that_is_not_there_is_found_when_the_handler_is_built(root: Path) -> None:
     with pytest.raises(ConfigError):
         homes(root, skeleton="nowhere")
+
+
+def test_a_home_that_is_wanted_elsewhere_is_refused_with_where_it_is_made(root: Path) -> None:
+    given = {"name": "jdoe", "uid": 2001, "gid": 2001}
+    handler = homes(root)
+    assert handler.claims({**given, "home": str(root / "jdoe")}) == handler.claims(given)
+    for elsewhere in ("/home/staff/jdoe", str(root / "staff/jdoe"), "jdoe"):
+        with pytest.raises(InvalidRequest) as raised:
+            handler.claims({**given, "home": elsewhere})
+        assert raised.value.field == "home"
+        assert str(root / "jdoe") in raised.value.expected

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from provisioner.config import load
 from provisioner.contract import (
     InvalidRequest,
+    Key,
     KnownAfter,
     Want,
 )
 from provisioner.request import Request
-from provisioner.routing import Outputs
-from tests.unit.routing_site import COMPUTE, MEMBERSHIP, Site, allocation, routed, steps, user
+from provisioner.routing import Outputs, Router
+from tests.unit.routing_site import (
+    COMPUTE,
+    MEMBERSHIP,
+    Claimant,
+    Site,
+    allocation,
+    routed,
+    steps,
+    user,
+)
 
 
 @pytest.fixture
@@ -70,6 +82,21 @@ def test_what_a_step_did_not_give_is_no_part_of_a_text(site: Site) -> None:
 def test_a_request_that_adopts_says_so_to_every_handler(site: Site) -> None:
     found = routed(site).route(user(head="adopt: true\n"))
     assert [step.claims[0].want for step in found] == [{"adopt": True}, {"adopt": True}]
+
+
+def test_a_request_that_adopts_does_not_trouble_a_gate_that_takes_nothing_over(site: Site) -> None:
+    class Gate(Claimant):
+        def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+            if "adopt" in params:
+                raise InvalidRequest("adopt: Extra inputs are not permitted", field="adopt")
+            return super().claims(params)
+
+    config = load(site.file) if routed(site) else None
+    assert config is not None
+    handlers = {"x": Claimant("x"), "y": Gate("y")}
+    kinds = {name: section.use for name, section in config.handlers.items()}
+    found = Router(config, handlers, kinds).route(user(head="adopt: true\n"))
+    assert [step.claims[0].want for step in found] == [{"adopt": True}, {}]
 
 
 LATE = '{item: "{{ user.name }}", uid: "{{ steps.first.output.uid }}"}'
