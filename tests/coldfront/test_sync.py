@@ -23,6 +23,7 @@ from django.db import connection
 from django.test import override_settings
 
 from provisioner.coldfront.models import Request, Standing
+from provisioner.requestfile import user_name
 from tests.coldfront.site import Site
 
 HPC = "University HPC"
@@ -185,7 +186,7 @@ def test_from_approval_to_ready_and_back(site: Site, tmp_path: Path) -> None:
     site.quietly(allocation, "New")
     spool = {
         "PROVISIONER_STAGING": str(top / "spool" / "staging"),
-        "PROVISIONER_RECEIPTS": str(top / "spool" / "receipts" / "root"),
+        "PROVISIONER_RECEIPTS": str(top / "spool" / "receipts" / user_name(os.geteuid())),
     }
     with override_settings(**spool):
         site.decide(allocation, "approve")
