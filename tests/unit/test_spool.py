@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -452,27 +453,23 @@ def test_a_staging_directory_that_became_unsafe_gives_nothing(spool: Spool) -> N
 
 
 @root_only
-def test_a_staging_directory_that_cannot_be_read_gives_nothing_until_it_can(
-    tmp_path: Path,
-) -> None:
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o711)  # whoever serves has to get there
-    made = tmp_path / "spool"
-    made.mkdir()
-    os.chown(made, 65534, 65534)
-    os.seteuid(65534)
-    try:
-        spool = Spool.create(made)
-        put(spool)
-        spool.staging.chmod(0)
-        assert spool.waiting(10) == []
-        assert "Permission denied" in spool.trouble
-        spool.staging.chmod(0o700)
-        assert spool.waiting(10) == ["a.yaml"]
-        assert take(spool).body == BODY
-        spool.close()
-    finally:
-        os.seteuid(0)
+def test_a_staging_directory_that_cannot_be_read_gives_nothing_until_it_can() -> None:
+    # Not below pytest's own directories, which nobody else may pass.
+    with TemporaryDirectory(prefix="spool-") as top:
+        os.chown(top, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            spool = Spool.create(Path(top) / "spool")
+            put(spool)
+            spool.staging.chmod(0)
+            assert spool.waiting(10) == []
+            assert "Permission denied" in spool.trouble
+            spool.staging.chmod(0o700)
+            assert spool.waiting(10) == ["a.yaml"]
+            assert take(spool).body == BODY
+            spool.close()
+        finally:
+            os.seteuid(0)
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOSPC, errno.EIO, errno.EXDEV])
