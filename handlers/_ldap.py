@@ -295,6 +295,11 @@ def connect(settings: DirectorySettings, url: str, secret: Callable[[str], str])
 def _prepare(settings: DirectorySettings, url: str, secret: Callable[[str], str]) -> Any:
     tls = None
     if settings.tls != "none":
+        if settings.ca_file is not None and not settings.ca_file.is_file():
+            raise Unavailable(
+                f"ca_file {settings.ca_file} is missing",
+                advice="put the authority's certificate there, or correct `ca_file`",
+            )
         tls = ldap3.Tls(
             validate=ssl.CERT_REQUIRED,
             ca_certs_file=str(settings.ca_file) if settings.ca_file else None,

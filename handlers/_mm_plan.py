@@ -52,6 +52,7 @@ def plan(key: Key, mark: str, wanted: Wanted, found: Found) -> list[Change]:
     if _anothers(found, mark):
         raise Conflict(f"{key}: the fileset bears another's mark: {found.comment!r}")
     if not wanted.closed:
+        _check_place(wanted, found)
         _check(wanted, found)
     if not found.present:
         created = _created(wanted, found)
@@ -118,9 +119,17 @@ def _properties(key: Key, wanted: Wanted, found: Found) -> list[Change]:
     return [change for part in parts for change in part(key, wanted, found)]
 
 
+def _check_place(wanted: Wanted, found: Found) -> None:
+    if not junction(wanted, found).startswith(f"{found.mount}/"):
+        raise Permanent(
+            f"path {wanted.path} is not below the mount point {found.mount}",
+            advice=f"send the request again with a path below {found.mount}",
+        )
+
+
 def junction(wanted: Wanted, found: Found) -> str:
     """Give the absolute path a fileset should be linked at."""
-    return f"{found.mount}/{wanted.path}"
+    return wanted.path if wanted.path.startswith("/") else f"{found.mount}/{wanted.path}"
 
 
 def _create(key: Key, mark: str, wanted: Wanted) -> Change:

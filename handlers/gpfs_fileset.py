@@ -319,7 +319,8 @@ class FilesetHandler:
         mount = self._settings.mount
         if mount is not None and PurePosixPath(path).is_relative_to(mount):
             path = str(PurePosixPath(path).relative_to(mount))
-        parts = path.split("/")
+        # Where the mount point is not known yet, an absolute path is held against it by `plan`.
+        parts = (path.removeprefix("/") if mount is None else path).split("/")
         if not all(re.fullmatch(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,254}", p) for p in parts) or (
             {".", ".."} & set(parts)
         ):

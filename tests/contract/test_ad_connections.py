@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from handlers._ldap import Directory
+from handlers._ldap_check import check_directory
 from handlers._ldap_settings import DirectorySettings
 from provisioner.contract import Fault, Unavailable, Unknown
 from tests.contract.ad_backends import Backend, backends, make
@@ -136,3 +138,11 @@ def test_a_connection_that_the_server_closed_is_made_anew(lds: Backend, wire: Wi
     directory.read(lds.base, ["ou"])
     wire.close()
     assert directory.read(lds.base, ["ou"]) is not None
+
+
+def test_a_missing_ca_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    missing = tmp_path / "ca.pem"
+    given = {"servers": ["ldaps://127.0.0.1:1"], "base": "DC=campus,DC=test", "ca_file": missing}
+    settings = DirectorySettings.model_validate(given)
+    findings = check_directory(Directory(settings, lambda name: name), "ad", {})
+    assert [f.message for f in findings] == [f"ca_file {missing} is missing"]

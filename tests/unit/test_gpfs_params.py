@@ -75,6 +75,12 @@ def test_an_absolute_path_below_the_mount_point() -> None:
     assert want(handler(mount="/gpfs/fs1"), path="/gpfs/fs1/a/b")["path"] == "a/b"
 
 
+def test_an_absolute_path_waits_for_the_mount_point_where_none_is_set() -> None:
+    assert want(handler(), path="/gpfs/fs1/a/b")["path"] == "/gpfs/fs1/a/b"
+    with pytest.raises(InvalidRequest, match="below the mount point"):
+        want(handler(mount="/gpfs/fs1"), path="/etc")
+
+
 def test_what_is_known_later_stays_so() -> None:
     late = KnownAfter("group")
     found = want(gid=late, quota=late, acl="project", group=late)
@@ -94,7 +100,7 @@ def test_the_shipped_acl_template() -> None:
 
 NO_NAMES = ["", "root", "new", "-x", "a b", "a:b", "a/b", "..", "a\n", "a$b", "x" * 256]
 NO_NAMES += ["a%b", "a,b", "(a)", "é", "a;b", "a*", "a`b`", "a\\b"]
-NO_PATHS = ["/", "a//b", "../a", "a/../b", "/etc", "a b", "-a", "a\n", "a/$(b)"]
+NO_PATHS = ["/", "a//b", "../a", "a/../b", "/a/../b", "a b", "-a", "a\n", "a/$(b)"]
 
 
 @pytest.mark.parametrize(

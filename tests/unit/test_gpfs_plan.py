@@ -54,6 +54,7 @@ CLOSED = Wanted("cf3", closed=True)
 WITHDRAWN = Wanted("cf3", closed=True, withdrawn=True)
 
 PLANS: list[tuple[str, Wanted, Found, str]] = [
+    ("all is so, by an absolute path", replace(WANTED, path="/gpfs/fs1/p/cf3"), GOOD, ""),
     ("nothing there", WANTED, ABSENT, "create set-quota link chown chmod"),
     ("nothing there, with an ACL", WITH_ACL, ABSENT, "create set-quota link chown chmod set-acl"),
     ("all is so", WANTED, GOOD, ""),
@@ -105,6 +106,7 @@ def test_plan(name: str, wanted: Wanted, found: Found, verbs: str) -> None:
 
 REFUSALS: list[tuple[str, Wanted, Found, type[Fault], str]] = [
     ("not ours", WANTED, replace(LINKED, comment="mine"), Conflict, "comment is 'mine'"),
+    ("elsewhere", replace(WANTED, path="/etc/cf3"), ABSENT, Permanent, "below the mount point"),
     ("another's", WANTED, replace(GOOD, comment="hpc2:fs1/fileset/cf3"), Conflict, "another"),
     ("another's, adopt", replace(WANTED, adopt=True),
      replace(GOOD, comment="hpc2:fs1/fileset/cf3"), Conflict, "another"),
