@@ -30,6 +30,7 @@ class Candidate:
     planned: tuple[Step, ...]
     problems: tuple[Problem, ...]
     companion: Claimed | None = None
+    signature: Claimed | None = None
     manifest: bytes | None = None
     listed: tuple[Candidate, ...] = ()
 

@@ -226,6 +226,16 @@ class MassConfig(_Part):
     )
 
 
+class SignaturesConfig(_Part):
+    """Who signs requests, for staging where owners can be forged."""
+
+    allowed_signers: Path = Field(
+        description="file of users and their keys, as ssh-keygen(1) has it under ALLOWED SIGNERS",
+        examples=["/etc/provisioner/allowed_signers"],
+    )
+    required: bool = Field(False, description="a request without a signature is refused")
+
+
 class PolicyConfig(_Part):
     """Who may ask for what, and what a second person has to see first."""
 
@@ -242,6 +252,16 @@ class PolicyConfig(_Part):
         default_factory=MassConfig,
         description="a request that shuts out more users at once is held",
     )
+    signatures: SignaturesConfig | None = Field(
+        None, description="who signs requests; none: `NAME.sig` beside a request is not looked at"
+    )
+
+    def below(self, base: Path) -> Self:
+        """Return it with paths that begin at a directory."""
+        if self.signatures is None:
+            return self
+        signers = {"allowed_signers": base / self.signatures.allowed_signers}
+        return self.model_copy(update={"signatures": self.signatures.model_copy(update=signers)})
 
 
 class Config(_Part):
@@ -393,6 +413,7 @@ def _absolute(config: Config, base: Path) -> Config:
             "spool": base / config.spool,
             "journal": base / config.journal,
             "backup": config.backup.below(base),
+            "policy": config.policy.below(base),
             "templates": tuple(base / path for path in config.templates),
             "secrets": {name: base / path for name, path in config.secrets.items()},
             "host": host,

@@ -23,6 +23,7 @@ from provisioner.config import (
     ResourceConfig,
     RetentionConfig,
     RuleConfig,
+    SignaturesConfig,
     StepConfig,
 )
 from provisioner.documents import dump
@@ -67,6 +68,8 @@ def _policy() -> list[str]:
     for name, field in PolicyConfig.model_fields.items():
         if name == "rules":
             lines += [*_comment(field), *_named(name, _item(_options(RuleConfig)))]
+        elif name == "signatures":
+            lines += [*_comment(field), *_named(name, _options(SignaturesConfig))]
         else:
             lines += _option(name, field, _default(field))
     return lines

@@ -23,6 +23,7 @@ from provisioner.reconcile import Reconciler
 from provisioner.request import Request
 from provisioner.review import NEW_USER, Case, Review, Ruling
 from provisioner.routing import Router
+from provisioner.signature import Signatures
 from provisioner.spool import Claimed
 from provisioner.verbs import VERBS, Asked, Effect
 
@@ -56,10 +57,13 @@ class Intake:
         remember: Callable[[str, Request], None],
         review: Review,
         companion: Callable[[str, int], Claimed],
+        signatures: Signatures,
     ) -> None:
         """lanes: lane of each instance; remember: keeps a parsed request for its later steps;
-        companion: reads a file that a request names (`Spool.companion`).
+        companion: reads a file that a request names (`Spool.companion`); signatures: says whose a
+        file is, once: what is judged anew was recorded as theirs.
         """
+        self._signatures = signatures
         self._reconciler = Reconciler(router, review, companion)
         self._review = review
         self._journal = book
@@ -70,13 +74,15 @@ class Intake:
 
     def admit(self, claimed: Sequence[Claimed]) -> Admitted:
         """Judge files and accept or refuse all of them in one commit."""
-        candidates = [self._reconciler.complete(judge(one, self._router)) for one in claimed]
+        judged = [self._signatures.judge(one, self._router) for one in claimed]
+        candidates = [self._reconciler.complete(candidate) for candidate in judged]
         admitted = Admitted()
         now = time.time()
         with self._journal.transaction(new_work=True) as conn:
             for wave in _waves(candidates):
                 self._admit_wave(conn, wave, admitted, now)
-        admitted.companions += [c.companion for c in candidates if c.companion is not None]
+        beside = [one for c in candidates for one in (c.companion, c.signature)]
+        admitted.companions += [one for one in beside if one is not None]
         return admitted
 
     def readmit(self, ids: Iterable[str]) -> Admitted:
@@ -289,10 +295,11 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """What was accepted before under the ids and orders of a wave."""
+    """What was accepted before under the ids and orders of a wave, and signed by the bytes."""
 
     known: Mapping[tuple[str, str], records.Known]
     orders: Mapping[tuple[str, str], int]
+    signed: Mapping[tuple[str, str], records.Known]
 
 
 _AGAIN = (*records.OPEN, "failed", "cancelled")
@@ -306,7 +313,8 @@ def _history(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> 
     keys = [(writer, request.order.key) for writer, request in read if request.order is not None]
     known = records.earlier(conn, ids)
     others = {name: one for name, one in known.items() if one.id != besides}
-    return _History(others, records.highest_orders(conn, keys))
+    bodies = [(c.claimed.writer, c.claimed.sha256) for c in wave if c.claimed.signed]
+    return _History(others, records.highest_orders(conn, keys), records.taken(conn, bodies))
 
 
 def _verdict(
@@ -316,6 +324,13 @@ def _verdict(
     request, claimed = candidate.request, candidate.claimed
     if request is None:
         return "refused", candidate.problems
+    replayed = history.signed.get((claimed.writer, claimed.sha256))
+    if replayed is not None:
+        why = f"the same request as {replayed.id}, which is {replayed.state}"
+        if replayed.state in (*records.OPEN, "done"):
+            return "done", (Problem(None, "", why),)
+        # Whoever can copy a signed request does not bring back what was cancelled.
+        return "refused", (Problem(None, "", why, "a new `expires`, and a new signature"),)
     known = history.known.get((claimed.writer, request.id or ""))
     if known is not None and known.state in (*records.OPEN, "done"):
         if known.digest != claimed.sha256:
@@ -372,6 +387,8 @@ def _touches(candidate: Candidate) -> tuple[set[str], set[str]]:
     else:
         reads, writes = {root, root + "/"}, {root}
     own = set()
+    if candidate.claimed.signed:
+        own.add(f"signed {candidate.claimed.writer} {candidate.claimed.sha256}")
     if request.id is not None:
         own.add(f"id {candidate.claimed.writer} {request.id}")
     if request.order is not None:

@@ -370,6 +370,21 @@ def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[
     return found
 
 
+def taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
+    """Return the first request of each (writer, digest) that was not refused."""
+    wanted = set(bodies)
+    found: dict[tuple[str, str], Known] = {}
+    for part in chunks({digest for _, digest in wanted}):
+        rows = conn.execute(
+            select(requests.c.id, requests.c.state, requests.c.digest, requests.c.writer)
+            .where(requests.c.digest.in_(part), requests.c.state != "refused")
+            .order_by(requests.c.id)
+        )
+        for who, state, digest, writer in rows:
+            found.setdefault((writer, digest), Known(who, state, digest))
+    return {body: one for body, one in found.items() if body in wanted}
+
+
 def highest_orders(
     conn: Connection, names: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:

@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 
 from provisioner import ulid as ulids
+from provisioner.contract import InvalidRequest
 
 LIMIT = 64 * 1024
 """Largest request, in bytes."""
@@ -36,7 +37,7 @@ class Claimed:
 
     name: as `label` gives it; uid, writer: the owner of the open file; alone: a read lease proved
     that nobody had it open for writing, False where the file system has no leases or the service
-    may not take one.
+    may not take one; signed: uid and writer are those of who signed the bytes.
     """
 
     ulid: str
@@ -50,6 +51,7 @@ class Claimed:
     mtime_ns: int
     size: int
     alone: bool = True
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,10 @@ class Opened:
 
     file: int
     alone: bool
+
+
+class NotThere(InvalidRequest):
+    """A file that a request needs does not lie beside it."""
 
 
 class StillWritten(Exception):

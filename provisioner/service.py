@@ -23,6 +23,7 @@ from provisioner.lanes import Drained, Lane, Patience, lanes_of
 from provisioner.notify import Notifier
 from provisioner.retention import Keeper
 from provisioner.review import Review
+from provisioner.signature import Signatures
 from provisioner.spool import Claimed, Rejected, Spool
 from provisioner.watch import Watcher
 from provisioner.wiring import System
@@ -66,6 +67,11 @@ class Service:
             system.remember,
             Review(system.policy),
             spool.companion,
+            Signatures(
+                system.config.policy.signatures,
+                system.config.retention.journal_days,
+                spool.companion,
+            ),
         )
         settings = system.config.lanes
         self.lanes = {

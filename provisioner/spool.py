@@ -29,6 +29,7 @@ from provisioner.rename import rename_new
 from provisioner.requestfile import (
     RESULT,
     Claimed,
+    NotThere,
     Opened,
     Rejected,
     StillWritten,
@@ -197,7 +198,8 @@ class Spool:
     def companion(self, name: str, limit: int) -> Claimed:
         """Read a file that a request names, where it lies in staging; it stays there.
 
-        limit: most bytes. Raises InvalidRequest saying why it cannot be had.
+        limit: most bytes. Raises InvalidRequest saying why it cannot be had, NotThere where there
+        is none.
         """
         try:
             if "/" in name:
@@ -210,7 +212,7 @@ class Spool:
             finally:
                 os.close(opened.file)
         except FileNotFoundError:
-            raise InvalidRequest(f"{label(name)} is not in staging") from None
+            raise NotThere(f"{label(name)} is not in staging") from None
         except (StillWritten, OSError) as error:
             raise InvalidRequest(f"{label(name)} cannot be read: {error}") from None
         if found is None or isinstance(found, Rejected):

@@ -32,6 +32,7 @@ from provisioner.config import (
     ResourceConfig,
     RetentionConfig,
     RuleConfig,
+    SignaturesConfig,
     StepConfig,
     load,
 )
@@ -220,6 +221,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "Rules": RuleConfig,
     "Protected names": ProtectedConfig,
     "Crowds": MassConfig,
+    "Signatures": SignaturesConfig,
     "Lanes": LaneConfig,
     "Backup": BackupConfig,
     "Retention": RetentionConfig,

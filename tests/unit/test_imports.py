@@ -38,7 +38,7 @@ LAYERS = (
     {"steps"},
     {"verbs", "lanes", "wiring"},
     {"review", "planning", "examples", "candidates", "manifest"},
-    {"reconcile"},
+    {"reconcile", "signature"},
     {"intake"},
     {"service"},
     {"cli.exits", "cli.site"},

@@ -1,0 +1,265 @@
+"""Signed requests through the engine, signed and verified by the real ssh-keygen.
+
+The files belong to `uid-4711`, as a forged or a squashed owner would have it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from provisioner import records
+from provisioner.contract import ConfigError
+from provisioner.records import Record
+from provisioner.signature import lasting
+from tests.service.engine_site import Site, allocation, control, user
+
+FORGED = 4711
+EXPIRES = "expires: 2027-01-01T00:00:00Z\n"
+POLICY = """\
+retention: {{journal_days: 40000}}
+policy:
+  signatures: {{allowed_signers: signers, required: {required}}}
+  rules:
+  - {{who: [games], actions: [allocation.*]}}
+  - {{who: [backup], actions: [user.*, request.*], others: true}}
+"""
+SIGNED = allocation(1, "ann", head=EXPIRES)
+
+
+def make_key(root: Path, name: str) -> Path:
+    """Make a key without a passphrase."""
+    key = root / name
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    return key
+
+
+def allow(root: Path, **keys: Path) -> None:
+    """Write the list of allowed signers."""
+    public = {who: key.with_suffix(".pub").read_text() for who, key in keys.items()}
+    path = root / "signers"
+    path.write_text("".join(f"{who} {text}" for who, text in public.items()))
+    path.chmod(0o644)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    """Give the key of the user `games`, who is an allowed signer."""
+    key = make_key(tmp_path, "key")
+    allow(tmp_path, games=key)
+    return key
+
+
+@pytest.fixture
+def site(tmp_path: Path, key: Path) -> Site:
+    """Give a running site that takes signed requests only."""
+    return Site(tmp_path, POLICY.format(required="true"))
+
+
+def put(site: Site, path: Path) -> None:
+    """Move a file into staging, as another's."""
+    path.chmod(0o600)
+    os.chown(path, FORGED, -1)
+    path.rename(site.spool.staging / path.name)
+
+
+def sign(path: Path, key: Path, namespace: str = "provisioner") -> Path:
+    """Sign a file; return the signature beside it."""
+    words = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(key), str(path)]
+    subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
+    return path.with_name(f"{path.name}.sig")
+
+
+def send(
+    site: Site,
+    text: str,
+    key: Path | None = None,
+    *,
+    name: str = "r.yaml",
+    namespace: str = "provisioner",
+    arrives: str | None = None,
+) -> Record:
+    """Send a request with its signature; arrives: what its bytes have become meanwhile."""
+    path = site.root / name
+    path.write_text(text)
+    if key is not None:
+        put(site, sign(path, key, namespace))
+    path.write_text(text if arrives is None else arrives)
+    put(site, path)
+    return take(site, name)
+
+
+def take(site: Site, name: str) -> Record:
+    """Let the service take what there is; return the newest request of a name."""
+    site.take()
+    site.drain()
+    with site.system.journal.reading() as conn:
+        found = records.newest(conn, name, "")
+    assert found is not None
+    return found
+
+
+def why(record: Record) -> str:
+    """Return what a request's writer is told."""
+    return "; ".join(f"{one['message']} ({one['expected']})" for one in record.problems or ())
+
+
+def test_a_signed_request_is_its_signers_whoever_owns_the_file(site: Site, key: Path) -> None:
+    done = send(site, SIGNED, key)
+    assert (done.state, done.writer) == ("done", "games")
+    assert site.first.rows.keys() == {"first/account/cf", "first/member/cf/ann"}
+
+
+def test_the_signature_leaves_staging_with_its_request(site: Site, key: Path) -> None:
+    send(site, SIGNED, key)
+    assert list(site.spool.staging.iterdir()) == []
+
+
+def test_policy_asks_what_the_signer_may(site: Site, key: Path) -> None:
+    text = user("ann").replace("user:", f"{EXPIRES}user:")
+    refused = send(site, text, key)
+    assert refused.state == "refused"
+    assert "games may not ask for user.provision" in why(refused)
+
+
+def test_an_unsigned_request_is_refused_with_what_to_do(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = send(site, SIGNED)
+    assert refused.state == "refused"
+    assert "ssh-keygen -Y sign -n provisioner -f KEY r.yaml" in why(refused)
+    assert any(line.startswith("ALARM signature: r.yaml of uid-4711") for line in caplog.messages)
+    assert site.first.rows == {}
+
+
+def test_nothing_that_an_unsigned_request_says_is_believed(site: Site) -> None:
+    refused = send(site, allocation(1, head=f"id: portal-1\n{EXPIRES}"))
+    assert (refused.writer_id, refused.subject) == (None, "")
+
+
+def test_a_request_that_was_refused_for_its_missing_signature_may_come_again_with_it(
+    site: Site, key: Path
+) -> None:
+    send(site, SIGNED)
+    assert send(site, SIGNED, key).state == "done"
+
+
+@pytest.mark.parametrize("length", range(1, len(SIGNED), 40))
+def test_a_part_of_a_signed_request_is_refused(site: Site, key: Path, length: int) -> None:
+    refused = send(site, SIGNED, key, arrives=SIGNED[:length])
+    assert refused.state == "refused"
+    assert "its signature does not hold" in why(refused)
+
+
+def test_a_signature_for_something_else_is_none(site: Site, key: Path) -> None:
+    assert "does not hold" in why(send(site, SIGNED, key, namespace="git"))
+
+
+def test_a_signature_by_a_key_that_is_not_allowed_is_none(site: Site, tmp_path: Path) -> None:
+    assert "does not hold" in why(send(site, SIGNED, make_key(tmp_path, "other")))
+
+
+def test_a_signature_that_is_none_is_refused(site: Site) -> None:
+    (site.spool.staging / "r.yaml.sig").write_text("-----BEGIN SSH SIGNATURE-----\n")
+    assert "does not hold" in why(send(site, SIGNED))
+
+
+@pytest.mark.parametrize(
+    ("who", "says"),
+    [
+        ("nobody-knows-them", "is no user of this host"),
+        ("games,backup", "stands for games, backup, not for one user"),
+        ("*", "not for one user"),
+    ],
+)
+def test_a_key_stands_for_one_user_of_this_host(site: Site, key: Path, who: str, says: str) -> None:
+    allow(site.root, **{who: key})
+    assert says in why(send(site, SIGNED, key))
+
+
+def test_a_signed_request_says_when_it_ends(site: Site, key: Path) -> None:
+    refused = send(site, allocation(1), key)
+    assert refused.state == "refused"
+    assert "a signed request says when it ends" in why(refused)
+
+
+def test_a_signed_request_that_has_expired_is_refused(site: Site, key: Path) -> None:
+    text = allocation(1, head="expires: 2020-01-01T00:00:00Z\n")
+    assert "expired at 2020" in why(send(site, text, key))
+
+
+@pytest.mark.parametrize(
+    ("expires", "right"),
+    [(None, False), (100.0, True), (100.0 + 86400, True), (101.0 + 86400, False)],
+)
+def test_a_signed_request_ends_while_the_journal_remembers_it(
+    expires: float | None, right: bool
+) -> None:
+    assert (lasting(expires, now=100.0, remembered=1.0) is None) is right
+
+
+def test_a_replay_is_the_same_request_under_whatever_name(site: Site, key: Path) -> None:
+    first = send(site, SIGNED, key)
+    site.first.rows.clear()
+    again = send(site, SIGNED, key, name="again.yaml")
+    assert again.state == "done"
+    assert f"the same request as {first.id}, which is done" in why(again)
+    assert site.first.rows == {}
+
+
+def test_a_replay_that_comes_with_its_original_is_the_same_request(site: Site, key: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        path = site.root / name
+        path.write_text(SIGNED)
+        put(site, sign(path, key))
+        put(site, path)
+    take(site, "a.yaml")
+    with site.system.journal.reading() as conn:
+        told = sorted(why(one) for n in "ab" if (one := records.newest(conn, f"{n}.yaml", "")))
+    assert told[0] == ""
+    assert "the same request as" in told[1]
+
+
+def test_a_replay_does_not_bring_back_what_was_cancelled(site: Site, key: Path) -> None:
+    site.first.away = True
+    first = send(site, SIGNED, key)
+    operator = make_key(site.root, "operator")
+    allow(site.root, games=key, backup=operator)
+    text = control("request.cancel", first.id)
+    text = text.replace("request:", f"{EXPIRES}request:")
+    assert send(site, text, operator, name="cancel.yaml").state == "done"
+    refused = send(site, SIGNED, key, name="again.yaml")
+    assert refused.state == "refused"
+    assert f"the same request as {first.id}, which is cancelled" in why(refused)
+
+
+def test_where_signatures_are_optional_an_unsigned_request_is_its_owners(
+    tmp_path: Path, key: Path
+) -> None:
+    site = Site(tmp_path, POLICY.format(required="false"))
+    refused = send(site, SIGNED)
+    assert "uid-4711 may not ask for anything here" in why(refused)
+    assert send(site, SIGNED, key).state == "done"
+
+
+def test_where_signatures_are_optional_one_that_does_not_hold_is_refused(
+    tmp_path: Path, key: Path
+) -> None:
+    site = Site(tmp_path, POLICY.format(required="false"))
+    assert "does not hold" in why(send(site, SIGNED, key, arrives=SIGNED + "# more\n"))
+
+
+def test_a_list_of_signers_that_others_may_write_to_is_not_served(
+    tmp_path: Path, key: Path
+) -> None:
+    (tmp_path / "signers").chmod(0o666)
+    with pytest.raises(ConfigError, match="others may write"):
+        Site(tmp_path, POLICY.format(required="true"))
+
+
+def test_a_list_of_signers_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        Site(tmp_path, POLICY.format(required="true"))
