@@ -152,12 +152,12 @@ def install(points: Points) -> None:
 
     transaction = journal.Journal.transaction
 
-    def committing(book: journal.Journal) -> Any:
+    def committing(book: journal.Journal, **options: Any) -> Any:
         place = sys._getframe(1).f_code.co_qualname
 
         @contextlib.contextmanager
         def whole() -> Iterator[Any]:
-            with transaction(book) as conn:
+            with transaction(book, **options) as conn:
                 yield conn
                 points(f"before commit in {place}")
             points(f"after commit in {place}")
