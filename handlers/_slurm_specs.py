@@ -44,6 +44,13 @@ _ALIASES = {
 
 _TRES = {"GrpTRES", "GrpTRESMins", "MaxTRES", "MaxTRESMins"}
 _WALL = {"GrpWall", "MaxWall"}
+_NAMED = {"QOS", "DefaultQOS"}
+_RESOURCES = ("cpu", "mem", "node", "energy", "billing", "fs", "vmem", "pages", "gres", "license",
+              "bb", "ic")  # fmt: skip
+"""Kinds of trackable resources (slurm.conf(5), AccountingStorageTRES)."""
+
+_AMOUNT = re.compile(r"(?:-1|\d+(?:[KMGTP]B?)?)\Z", re.IGNORECASE)
+_TIME = re.compile(r"(?:\d+-\d+(?::\d+){0,2}|\d+(?::\d+){0,2})\Z")
 _VALUE = re.compile(r"[A-Za-z0-9_.,/=:-]*\Z")
 _MEGABYTES = {"": 1, "K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2, "P": 1024**3}
 
@@ -73,10 +80,42 @@ def parse_specs(text: str, field: str = "specs") -> Limits:
         value = value.strip().strip("'\"")
         if not _VALUE.match(value):
             raise InvalidRequest(f"{value!r} is no value of {key}", field=field)
+        _check_value(key, value, field)
         if adding and key != "QOS":
             raise InvalidRequest(f"{key} has one value: write {key}=", field=field)
         limits[key + ("+" if adding else "")] = value
     return limits
+
+
+def _check_value(key: str, value: str, field: str) -> None:
+    """Refuse a value that is not of its key's kind. Raises InvalidRequest."""
+    if _cleared(value) or key in _NAMED:
+        return
+    if key in _TRES:
+        _check_tres(key, value, field)
+    elif key in _WALL:
+        if not _TIME.match(value):
+            expected = "minutes, HH:MM:SS, D-HH or D-HH:MM:SS; or -1 for no limit"
+            raise InvalidRequest(f"{key}={value} is no time", field=field, expected=expected)
+    elif not value.isdigit() and not (key == "Fairshare" and value.lower() == "parent"):
+        raise InvalidRequest(
+            f"{key}={value} is no number", field=field, expected="a number; or -1 for no limit"
+        )
+
+
+def _check_tres(key: str, value: str, field: str) -> None:
+    for part in value.split(","):
+        name, _, amount = part.rpartition("=")
+        kind, slash, instance = name.partition("/")
+        known = kind.lower() in _RESOURCES and (bool(instance) or not slash)
+        if not known or not _AMOUNT.match(amount):
+            nearest = get_close_matches(kind.lower(), _RESOURCES, 1)
+            raise InvalidRequest(
+                f"{key}: {part!r} is no resource with an amount",
+                field=field,
+                expected=f"NAME=NUMBER or NAME/TYPE=NUMBER, with a name of {', '.join(_RESOURCES)}",
+                nearest=nearest[0] if nearest and not known else "",
+            )
 
 
 def _split(text: str) -> list[str]:

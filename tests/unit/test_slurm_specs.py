@@ -80,3 +80,32 @@ def test_an_association_is_made_anew_with_what_was_set_at_it(
     own: dict[str, str], seen: dict[str, str], expected: list[str]
 ) -> None:
     assert kept(own, seen) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("MaxJobs=abc", ""),
+        ("MaxJobs=1.5", ""),
+        ("Fairshare=much", ""),
+        ("GrpTRES=gpuu", ""),
+        ("GrpTRES=cpuu=64", "cpu"),
+        ("GrpTRES=cpu=many", ""),
+        ("GrpTRES=cpu=64,gres/=2", "gres"),
+        ("MaxWall=long", ""),
+        ("MaxWall=1-", ""),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(text: str, nearest: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        parse_specs(text)
+    assert (raised.value.field, raised.value.nearest) == ("specs", nearest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["MaxJobs=-1", "MaxJobs=", "Fairshare=parent", "GrpTRES=cpu=64,mem=10G,gres/gpu:a100=-1",
+     "MaxWall=1-12:00:00", "MaxWall=90", "GrpTRESMins=billing=1000", "QOS=debug,long"],
+)  # fmt: skip
+def test_a_value_of_its_kind_is_taken(text: str) -> None:
+    assert len(parse_specs(text)) == 1
