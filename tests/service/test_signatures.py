@@ -18,7 +18,7 @@ from provisioner.signature import lasting
 from tests.service.engine_site import Site, allocation, control, user
 
 FORGED = 4711
-EXPIRES = "expires: 2027-01-01T00:00:00Z\n"
+EXPIRES = "expires: 2126-01-01T00:00:00Z\n"
 POLICY = """\
 retention: {{journal_days: 40000}}
 policy:
