@@ -98,7 +98,9 @@ class Finisher:
     def _write_receipt(
         self, record: records.Record, listed: Sequence[records.StepRecord] = ()
     ) -> None:
-        name = record.writer_id or record.id
+        # What only repeats an own id leaves that one's receipt as it is.
+        repeats = records.repeats(record.problems)
+        name = record.id if repeats else record.writer_id or record.id
         receipts.write(self._spool.receipts, record.writer, name, receipt_of(record, listed))
 
     def resubmit(self, ulid: str) -> None:

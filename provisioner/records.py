@@ -135,6 +135,7 @@ _EARLIER = (
         requests.c.digest,
         requests.c.writer,
         requests.c.writer_id,
+        requests.c.problems,
     )
     .where(requests.c.writer_id.in_(IDS))
     .order_by(requests.c.id)
@@ -254,12 +255,22 @@ def why_held(conn: Connection, ids: Collection[str]) -> dict[str, str]:
 
 
 def find(conn: Connection, name: str) -> list[Record]:
-    """Find requests by id, by the beginning of one, or by their writer's own id; newest last."""
+    """Find requests by id, by the beginning of one, or by their writer's own id; newest last.
+
+    What only repeats an own id, and was answered or refused for it, stands before the request that
+    has it.
+    """
     matches = (requests.c.id == name) | (requests.c.writer_id == name)
     if len(name) >= 4:
         matches |= requests.c.id.startswith(name.upper(), autoescape=True)
     rows = conn.execute(select(requests).where(matches).order_by(requests.c.id)).all()
-    return [Record(*row) for row in rows]
+    found = [Record(*row) for row in rows]
+    return sorted(found, key=lambda record: (not repeats(record.problems), record.id))
+
+
+def repeats(problems: Collection[Mapping[str, Any]] | None) -> bool:
+    """Say whether a request came under an own id that another one had, by what it was told."""
+    return any(one.get("key") == "id" and one.get("line") is None for one in problems or ())
 
 
 def events_after(conn: Connection, seq: int) -> list[tuple[int, str, str, str]]:
@@ -360,12 +371,13 @@ def counts(conn: Connection) -> dict[str, int]:
 
 
 def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
-    """Return the newest request that each (writer, writer's id) names."""
+    """Return the newest request that each (writer, writer's id) names, and no repetition of it."""
     wanted = set(names)
     found: dict[tuple[str, str], Known] = {}
     for part in chunks({writer_id for _, writer_id in wanted}):
-        for who, state, digest, writer, writer_id in conn.execute(_EARLIER, {"b_ids": part}):
-            if (writer, writer_id) in wanted:
+        rows = conn.execute(_EARLIER, {"b_ids": part})
+        for who, state, digest, writer, writer_id, problems in rows:
+            if (writer, writer_id) in wanted and not repeats(problems):
                 found[writer, writer_id] = Known(who, state, digest)
     return found
 

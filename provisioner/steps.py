@@ -300,6 +300,13 @@ def _suspended(
     }
 
 
+def _closed(conn: Connection, request: str, key: Key) -> bool:
+    """Say whether a suspension closes what a request claims of an object."""
+    mine = (step_objects.c.request == request) & (step_objects.c.key == key)
+    claimants = set(conn.scalars(select(step_objects.c.claimant).where(mine)))
+    return bool(ledger.suspended_parts(conn, claimants))
+
+
 def _outputs(
     conn: Connection,
     step: records.StepRecord,
@@ -313,7 +320,8 @@ def _outputs(
     for other in before:
         for part in other.objects:
             state = read.get(part.key)
-            if state is not None and not state.get("present"):
+            absent = state is not None and not state.get("present")
+            if absent and _closed(conn, step.request, part.key):
                 continue  # a suspension kept it from being made: it gives nothing yet
             given = found.setdefault((other.name, part.item), {})
             if state is not None:

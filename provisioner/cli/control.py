@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import typer
 
-from provisioner.cli import submitting
+from provisioner.cli import site, submitting
+from provisioner.cli.exits import Exit
 
 _OF_REQUESTS = {
     "retry": "Try a request that failed once more; one that waits is tried at once.",
@@ -69,4 +70,23 @@ def drop(action: str, target: dict[str, str], reason: str, timeout: float | None
     body = dump(request).encode()
     parse_request(body)  # what cannot be right is said at once
     verb = action.partition(".")[2]
+    if verb == "retry" and timeout is not None:
+        _retry(target["request"], body, timeout)
     submitting.send(f"{verb}.yaml", body, timeout)
+
+
+def _retry(name: str, body: bytes, timeout: float) -> None:
+    """Retry a request that was refused, and follow its file, which gets a new id in staging."""
+    from provisioner import ulid
+    from provisioner.cli.progress import find, wait_for
+
+    target = find(name)
+    if target is None or target.state != "refused":
+        return
+    since = ulid.new()[:10]
+    try:
+        submitting.send("retry.yaml", body, timeout)
+    except typer.Exit as end:
+        if end.exit_code != Exit.OK:
+            raise
+    raise typer.Exit(wait_for(site.staging() / target.name, since, timeout))

@@ -156,6 +156,23 @@ def _screen() -> Iterator[tuple[Say, Callable[[int, int], None]]]:
         yield say, lambda done, of: progress.update(task, completed=done, total=of or None)
 
 
+def find(name: str) -> Record | None:
+    """Find the request that a name stands for; None where there is no one such to be read."""
+    from provisioner import records
+
+    try:
+        book = site.journal(site.config())
+    except ConfigError:
+        return None
+    try:
+        with book.reading() as conn:
+            found = records.find(conn, name)
+    finally:
+        book.close()
+    own = [record for record in found if name in (record.id, record.writer_id)]
+    return own[-1] if own else found[0] if len(found) == 1 else None
+
+
 def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
     """Tell a dropped request's steps until it has its outcome, and return what that means.
 

@@ -346,11 +346,15 @@ def status(
     """Ask every backend what it has of a subject, side by side, with what is missing."""
     from provisioner.cli import standing
 
-    found = standing.of(site.reading(), subject)
+    system = site.reading()
+    found = standing.of(system, subject)
+    closed = standing.suspensions(system, subject, found)
     if as_json:
-        site.print_json([standing.plain(one) for one in found])
+        site.print_json([standing.plain(one, subject, closed) for one in found])
     else:
-        standing.show(subject, found)
+        standing.show(subject, found, closed)
+    if not found and not closed:  # of a person it asks the backends
+        raise typer.Exit(Exit.INVALID)
     wrong = [one for one in found if one.error or one.missing]
     if any(one.error is None or one.error["type"] != "Unavailable" for one in wrong):
         raise typer.Exit(Exit.FAILED)

@@ -8,17 +8,19 @@ same. Leaves out: mending anything.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from provisioner import planning
+from provisioner import ledger, planning
 from provisioner.cli import site
 from provisioner.contract import Claim, Fault, InvalidRequest, Json, Key, Scalar, State
+from provisioner.ledger import Suspension
 from provisioner.request import parse_request
+from provisioner.results import moment
 from provisioner.wiring import System
 
 _HIDDEN = ("present", "mark", "note", "dn", "control", "group_dn", "account_present")
@@ -97,8 +99,17 @@ def _outputs(system: System, instance: str, state: State | None) -> Mapping[str,
         return {}
 
 
-def plain(one: Found) -> dict[str, Any]:
+def suspensions(system: System, subject: str, found: Sequence[Found]) -> list[Suspension]:
+    """List what closes a subject, or a claim on one of its objects."""
+    claimants = {claim.claimant for one in found for claim in one.claims}
+    names = {subject, *(name for who in claimants for name in ledger.parts(who))}
+    with system.journal.reading() as conn:
+        return ledger.suspensions_of(conn, names)
+
+
+def plain(one: Found, subject: str, closed: Sequence[Suspension]) -> dict[str, Any]:
     """Make it plain data, for `--json`."""
+    names = {subject, *(name for claim in one.claims for name in ledger.parts(claim.claimant))}
     return {
         "object": one.key,
         "handler": one.instance,
@@ -108,11 +119,19 @@ def plain(one: Found) -> dict[str, Any]:
         "state": one.state,
         "missing": list(one.missing),
         "error": one.error,
+        "suspensions": [
+            {**asdict(reason), "since": moment(reason.since)}
+            for reason in closed
+            if reason.subject in names
+        ],
     }
 
 
-def show(subject: str, found: Sequence[Found]) -> None:
-    """Print two tables: facts side by side, and object by object."""
+def show(subject: str, found: Sequence[Found], closed: Sequence[Suspension]) -> None:
+    """Print who suspended whom, and two tables: facts side by side, and object by object."""
+    for one in closed:
+        said = f"suspended by {one.source}: {one.cause}, since {moment(one.since)}"
+        site.say(f"{one.subject}: {said} ({one.request})")
     if not found:
         more = ", nor for an allocation of it" if subject.startswith("project:") else ""
         site.say(f"nothing is claimed for {subject}{more}")

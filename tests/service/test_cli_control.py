@@ -263,7 +263,7 @@ def test_what_cannot_be_steered_ends_with_1_and_says_why(
 def test_a_refused_request_goes_through_staging_again(live: Desk) -> None:
     live("submit", "--wait", sample("wrong-quota.yaml"), code=3)
     refused = live.show("wrong-quota.yaml")["id"]
-    live("retry", refused, "--wait")
-    while live.show("wrong-quota.yaml")["id"] == refused:
-        time.sleep(0.02)
-    assert live.show("wrong-quota.yaml")["state"] == "refused"
+    said = live("retry", refused, "--wait", code=3).out
+    again = live.show("wrong-quota.yaml")
+    assert (again["id"] != refused, again["state"]) == (True, "refused")
+    assert f"refused; more: provisioner show {again['id']}" in said

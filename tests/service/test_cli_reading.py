@@ -76,7 +76,7 @@ SEEN = {
     "audit show": (["audit", "show"],),
     "journal drift": (["journal", "drift"],),
 }
-RARE = r".*\.(error|problems|waiting_for|changed|already|retry|ended|held)(\..*)?"
+RARE = r".*\.(error|problems|waiting_for|changed|already|retry|ended|held|suspensions)(\..*)?"
 """Keys that are there, or not null, only where something was so."""
 
 
@@ -278,8 +278,8 @@ def test_an_allocation_is_of_the_project_that_its_newest_request_names(tmp_path:
     desk.serve(text.replace("CF0003", "CF0004"), refused)
     assert "fs1/fileset/cf0004" in desk("status", "project:CF0004", code=None).out
     none = "nothing is claimed for project:{}, nor for an allocation of it\n"
-    assert desk("status", "project:CF0003").out == none.format("CF0003")
-    assert desk("status", "project:CF").out == none.format("CF")
+    assert desk("status", "project:CF0003", code=3).out == none.format("CF0003")
+    assert desk("status", "project:CF", code=3).out == none.format("CF")
 
 
 @pytest.mark.parametrize(
@@ -322,8 +322,17 @@ def test_a_backend_that_is_away_is_no_answer_and_ends_with_5(tmp_path: Path) -> 
 
 def test_a_suspended_claim_is_marked(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "site")
-    desk.serve(sample("user-jdoe.yaml"), of_user("suspend", "jdoe"))
-    assert "user:jdoe (suspended)" in desk("status", "user:jdoe").out
+    request = desk.serve(sample("user-jdoe.yaml"), of_user("suspend", "jdoe"))
+    said = desk("status", "user:jdoe").out
+    assert "user:jdoe (suspended)" in said
+    assert said.startswith("user:jdoe: suspended by root: request, since 20")
+    [one] = desk("status", "user:jdoe", "--json").json[0]["suspensions"]
+    assert (one["subject"], one["source"], one["cause"], one["request"]) == (
+        "user:jdoe",
+        "root",
+        "request",
+        request,
+    )
 
 
 # handlers, schema, config.

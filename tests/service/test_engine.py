@@ -342,3 +342,18 @@ def test_what_was_another_s_from_the_start_stays_when_the_claim_is_taken_back(si
     site.request(membership(1, "eve", "remove"))
     assert site.first.rows["first/member/cf/eve"] == {"present": True, "limit": "7"}
     assert site.open() == []
+
+
+def test_an_own_id_names_the_request_that_has_it_whatever_comes_under_it_later(site: Site) -> None:
+    site.first.away = True
+    head = "id: dup-1\n"
+    site.request(allocation(1, head=head), "good.yaml")
+    for files in (6, 7, 7):
+        site.request(allocation(1, files=files, head=head), "other.yaml")
+    site.request(allocation(1, head=head), "again.yaml")
+    assert site.states() == {"done": ["again.yaml"], "failed": ["other.yaml"] * 3}
+    [receipt] = (site.config.spool / "receipts").glob("*/dup-1.yaml")
+    assert "state: deferred" in receipt.read_text() or "state: accepted" in receipt.read_text()
+    site.request(control("request.cancel", "dup-1"))
+    assert site.open() == []
+    assert "good.yaml" in site.states()["failed"]
