@@ -96,11 +96,12 @@ LATER_IDS = {
 }
 
 STATES = {
-    **dict.fromkeys(IDS | LATER_IDS, "done"),
-    "provision-greg": "cancelled",
-    "wrong": "refused",
+    **dict.fromkeys(IDS | LATER_IDS, ("done",)),
+    "provision-greg": ("cancelled",),
+    "wrong": ("refused",),
+    "compute": ("done", "superseded"),
 }
-"""How each request ends."""
+"""How each request may end: the first for compute time is replaced where it still waits then."""
 
 
 class Stage:
