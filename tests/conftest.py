@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,17 @@ WRITERS = {
     "tests.service.test_acceptance",
 }
 """Modules that write to the lab's slurmdbd: several writers lose writes, or wait for minutes."""
+
+
+OWN_TO_A_PROCESS = re.compile(r"set\(\{|<.* at 0x")
+"""What differs from process to process: the order of a set's text, and an address."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse names by which two processes that share the tests would not know the same test."""
+    for item in items:
+        if OWN_TO_A_PROCESS.search(item.nodeid):
+            raise pytest.UsageError(f"not the same name in every process: {item.nodeid}; give ids=")
 
 
 @pytest.fixture(scope="module", autouse=True)

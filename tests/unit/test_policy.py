@@ -31,6 +31,21 @@ def own(who: Submitter, held_by: str | None = None) -> Target:
     return Target("01J", who.uid, who.name, held_by)
 
 
+def told(value: object) -> str:
+    """Name a case: the same in every process, which a set's own text is not."""
+    match value:
+        case Submitter():
+            return value.name
+        case Target():
+            return f"of {value.writer}, held by {value.held_by}"
+        case frozenset():
+            return "+".join(sorted(value))
+        case dict():
+            return ",".join(f"{key}={told(one)}" for key, one in value.items()) or "-"
+        case _:
+            return str(value)
+
+
 # Without rules.
 
 
@@ -116,7 +131,7 @@ STORE = frozenset({"store"})
         ({"review": "true"}, {"approved": True}, "allow"),
         ({"who": ["eve"]}, {"approved": True}, "refuse"),
     ],
-    ids=str,
+    ids=told,
 )
 def test_a_rule_fits_when_all_of_it_does(
     rule: dict[str, Any], asked: dict[str, Any], verdict: str
@@ -175,7 +190,7 @@ def test_a_review_says_who_may_release_it() -> None:
         (ANN, own(ANN, "ann"), "allow"),
         (PORTAL, own(EVE, "the policy"), "refuse"),
     ],
-    ids=str,
+    ids=told,
 )
 def test_nobody_releases_their_own_but_what_they_held_themselves(
     who: Submitter, target: Target, verdict: str
