@@ -120,6 +120,44 @@ def instances_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
     return found
 
 
+def place(conn: Connection, lanes: Mapping[str, str]) -> None:
+    """Put objects into the lanes that serve their instances now. lanes: lane of each instance."""
+    for instance, lane in lanes.items():
+        conn.execute(
+            update(objects)
+            .where(objects.c.instance == instance, objects.c.lane != lane)
+            .values(lane=lane)
+        )
+
+
+def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
+    """Read of each due object that none of some instances serves: why nothing comes of it."""
+    rows = conn.execute(
+        select(objects).where(
+            objects.c.due.is_not(None), objects.c.instance.not_in(list(instances))
+        )
+    )
+    return [
+        Reading(
+            row.key,
+            row.generation,
+            False,
+            row.state,
+            None,
+            row.attempts,
+            row.waiting_since,
+            {
+                "type": "ConfigError",
+                "message": f"{row.key}: there is no handler {row.instance!r} any more",
+                "advice": "put it back into the configuration, or send the request again without",
+                "object": row.key,
+            },
+            False,
+        )
+        for row in rows
+    ]
+
+
 def next_due(conn: Connection, lane: str) -> float | None:
     """Return when the lane's next object is due."""
     return conn.scalar(_NEXT_DUE, {"b_lane": lane})

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from provisioner import marks, records, start
+from provisioner import agenda, marks, records, start, steps
 from provisioner.backup import Copier
 from provisioner.clerk import Clerk
 from provisioner.contract import ConfigError
@@ -253,6 +253,7 @@ class Service:
         """Take up what a crash interrupted: files follow the journal, paused lanes stay so."""
         start.claim(self._spool, self._journal)
         self.copier.open()
+        self._place()
         self._finisher.redo()
         with self._journal.reading() as conn:
             rows = records.lane_rows(conn)
@@ -260,6 +261,23 @@ class Service:
         for name, row in rows.items():
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None
+
+    def _place(self) -> None:
+        """Have every object served by a lane there is; end what no handler serves any more."""
+        now = time.time()
+        with self._journal.transaction() as conn:
+            agenda.place(conn, self._system.lanes)
+            readings = agenda.stranded(conn, self._system.lanes)
+            if not readings:
+                return
+            agenda.record(conn, readings, now)
+            verdicts = {
+                one.key: steps.Verdict(one.generation, "failed", (), one.error, None)
+                for one in readings
+            }
+            steps.settle(conn, verdicts, self._system.progress, now)
+        for one in readings:
+            log.warning("%s: its handler is not configured any more; given up", one.key)
 
     def _observe(self, observing: bool) -> None:
         """Have lanes write nothing, or write again."""

@@ -1,0 +1,86 @@
+"""What waits when the service starts with another configuration than it was accepted under."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provisioner import config as configuration
+from provisioner import records
+from provisioner.routing import Router
+from provisioner.service import Service
+from provisioner.spool import Spool
+from provisioner.wiring import System
+from tests.service.engine_site import CONFIG, Accounts, Site, allocation, control, user
+
+NONE_FIRST = (
+    CONFIG.replace("first: {use: accounts}, ", "")
+    .replace("[first]", "[second]")
+    .replace("handler: first", "handler: second")
+)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a running site with two empty backends."""
+    return Site(tmp_path)
+
+
+def start(site: Site, text: str, *handlers: Accounts) -> None:
+    """Start the service anew with another configuration and other handlers."""
+    (site.root / "provisioner.yaml").write_text(text)
+    site.config = configuration.load(site.root / "provisioner.yaml")
+    named = {handler._instance: handler for handler in handlers}
+    kinds = dict.fromkeys(named, "accounts")
+    site.system = System(site.config, named, kinds, Router(site.config, named, kinds))
+    site.spool = Spool.open(site.config.spool)
+    site.service = Service(site.system, site.spool)
+    site.service.recover()
+    site.service.clerk.catch_up()
+
+
+def accounts(site: Site, instance: str, lane: str) -> Accounts:
+    """Make a handler that writes in a lane."""
+    handler = Accounts(instance, site.first if instance == "first" else site.second)
+    handler.lane = lane
+    return handler
+
+
+def waits(site: Site, text: str) -> None:
+    """Have a request wait for the first backend, which then answers again."""
+    site.first.away = True
+    site.drop(text)
+    site.service.lanes["first"].drain()
+    site.first.away = False
+
+
+def test_what_is_due_follows_its_handler_into_another_lane(site: Site) -> None:
+    waits(site, allocation(1, "ann"))
+    start(site, CONFIG, accounts(site, "first", "moved"), accounts(site, "second", "second"))
+    site.drain()
+    assert site.open() == []
+    assert sorted(site.first.rows) == ["first/account/cf", "first/member/cf/ann"]
+
+
+@pytest.mark.parametrize("lane", ["first", "second"])
+def test_what_no_handler_serves_any_more_fails_and_says_so(site: Site, lane: str) -> None:
+    waits(site, user("ann", uid=5))
+    start(site, NONE_FIRST, accounts(site, "second", lane))
+    site.drain()
+    assert site.open() == []
+    (result,) = site.results("failed")
+    (early, late) = result["steps"]
+    assert "there is no handler 'first' any more" in early["error"]["message"]
+    assert (early["state"], late["state"]) == ("failed", "skipped")
+    assert [one.rest() for one in site.service.lanes.values()] == [None]
+
+
+def test_what_failed_for_want_of_a_handler_is_done_when_it_is_back(site: Site) -> None:
+    waits(site, user("ann", uid=5))
+    start(site, NONE_FIRST, accounts(site, "second", "second"))
+    start(site, CONFIG, accounts(site, "first", "first"), accounts(site, "second", "second"))
+    with site.system.journal.reading() as conn:
+        (failed,) = records.in_states(conn, ["failed"])
+    site.request(control("request.retry", failed.id), "retry.yaml")
+    assert site.limit("second/account/ann", "second") == "5"
