@@ -266,6 +266,13 @@ def _begin(
                 f"{', '.join(unknown) or 'an unknown value'}",
                 advice="look at the step's `with` in the configuration's routes",
             )
+        others = {claim.key for claim in bound.claims} ^ {part.key for part in step.objects}
+        if others:
+            raise InvalidRequest(
+                f"step {step.name} speaks of other objects than when the request was accepted: "
+                f"{', '.join(sorted(others)[:5])}",
+                advice="the configuration changed meanwhile: send the request again",
+            )
     except Fault as fault:
         why = _suspended(conn, record, step, fault)
         return _set(conn, record.id, step.name, "failed", now, error=why)

@@ -84,3 +84,16 @@ def test_what_failed_for_want_of_a_handler_is_done_when_it_is_back(site: Site) -
         (failed,) = records.in_states(conn, ["failed"])
     site.request(control("request.retry", failed.id), "retry.yaml")
     assert site.limit("second/account/ann", "second") == "5"
+
+
+def test_a_step_that_speaks_of_other_objects_than_were_accepted_fails(site: Site) -> None:
+    waits(site, user("ann", uid=5))
+    early, late = CONFIG.split("name: late")
+    other = early + "name: late" + late.replace("{{ user.name }}", "x{{ user.name }}", 1)
+    start(site, other, accounts(site, "first", "first"), accounts(site, "second", "second"))
+    site.drain()
+    (result,) = site.results("failed")
+    error = result["steps"][1]["error"]
+    assert "second/account/ann, second/account/xann" in error["message"]
+    assert "send the request again" in error["advice"]
+    assert site.second.rows == {}
