@@ -185,7 +185,9 @@ class Lane:
                 item.key, item.generation, True, outcome.state, None, 0, None, None, opened
             )
         attempts = item.attempts + isinstance(fault, Transient | Unknown)
-        since = item.waiting_since or now
+        # A backend that is away uses up nobody's patience: it is counted anew when it is back.
+        away = isinstance(fault, Unavailable)
+        since = now if away else item.waiting_since or now
         last = self._last_word(fault, attempts, since, now)
         due = now + self._delay(fault, attempts, since, now) if last is None else None
         return agenda.Reading(
@@ -195,7 +197,7 @@ class Lane:
             outcome.state,
             due,
             attempts,
-            since,
+            None if away else since,
             steps.describe(last or fault, item.key),
             False,
         )

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from provisioner.tables import objects
 from tests.service.engine_site import Killed, Site, allocation, control, membership, user
 
 
@@ -357,3 +359,28 @@ def test_an_own_id_names_the_request_that_has_it_whatever_comes_under_it_later(s
     site.request(control("request.cancel", "dup-1"))
     assert site.open() == []
     assert "good.yaml" in site.states()["failed"]
+
+
+def a_week_passes(site: Site) -> None:
+    """Let what objects wait for be a week older."""
+    with site.system.journal.transaction() as conn:
+        conn.execute(update(objects).values(waiting_since=objects.c.waiting_since - 8 * 86400))
+
+
+def test_what_is_not_ready_for_a_week_fails(site: Site) -> None:
+    site.first.missing = {"cf"}
+    site.drop(allocation(1))
+    site.service.lanes["first"].drain()
+    a_week_passes(site)
+    site.drain()
+    assert "waited 7 days" in site.results("failed")[0]["steps"][0]["error"]["message"]
+
+
+def test_a_backend_that_was_away_for_a_week_uses_up_no_patience(site: Site) -> None:
+    site.first.away = True
+    site.drop(allocation(1))
+    site.service.lanes["first"].drain()
+    a_week_passes(site)
+    site.first.missing = {"cf"}
+    site.back(site.first)
+    assert [record.state for record in site.open()] == ["deferred"]
