@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -19,7 +21,17 @@ from typing import cast
 from provisioner import rendering, steps
 from provisioner.agenthost import Agent, runner
 from provisioner.config import Config
-from provisioner.contract import Build, ConfigError, Handler, Host, Scalar, Site, State
+from provisioner.contract import (
+    Build,
+    ConfigError,
+    Fault,
+    Handler,
+    Host,
+    Permanent,
+    Scalar,
+    Site,
+    State,
+)
 from provisioner.journal import Journal
 from provisioner.policy import Policy
 from provisioner.records import Record
@@ -75,13 +87,31 @@ class System:
             self._requests.popitem(last=False)
 
     def outputs_of(self, instance: str, state: State) -> Mapping[str, Scalar]:
-        """Ask an instance's handler for the outputs of a state."""
+        """Ask an instance's handler for the outputs of a state. Raises Permanent where it fails."""
         handler = self.handlers.get(instance)
-        return handler.outputs(state) if handler is not None and state.get("present") else {}
+        if handler is None or not state.get("present"):
+            return {}
+        with _expecting_faults(f"the outputs of {instance}"):
+            return handler.outputs(state)
 
     def _bind(self, record: Record, step: str, outputs: steps.Outputs) -> Step:
         request = self._requests.get(record.id) or parse_request(record.body)
-        return self.router.bind(request, step, outputs)
+        with _expecting_faults(f"binding step {step}"):
+            return self.router.bind(request, step, outputs)
+
+
+@contextmanager
+def _expecting_faults(what: str) -> Iterator[None]:
+    """Make a fault of what a handler raises besides: it is one request's, not its lane's."""
+    try:
+        yield
+    except Fault:
+        raise
+    except Exception:
+        raise Permanent(
+            f"{what} failed unexpectedly:\n{traceback.format_exc()}",
+            advice="this is a fault of the handler: report it with the traceback",
+        ) from None
 
 
 def policy_of(config: Config) -> Policy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Never
 
 import pytest
 from sqlalchemy import update
@@ -384,3 +385,21 @@ def test_a_backend_that_was_away_for_a_week_uses_up_no_patience(site: Site) -> N
     site.first.missing = {"cf"}
     site.back(site.first)
     assert [record.state for record in site.open()] == ["deferred"]
+
+
+@pytest.mark.parametrize("method", ["outputs", "claims"])
+def test_a_handler_that_fails_unexpectedly_fails_a_step_and_stops_no_lane(
+    site: Site, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> Never:
+        raise KeyError("what nobody thought of")
+
+    site.drop(user("ann", uid=5))
+    handler = site.system.handlers["first" if method == "outputs" else "second"]
+    monkeypatch.setattr(handler, method, fails)
+    site.drain()
+    monkeypatch.undo()
+    late = site.results("failed")[0]["steps"][1]
+    assert "what nobody thought of" in late["error"]["message"]
+    site.request(user("bob", uid=6))
+    assert site.limit("second/account/bob", "second") == "6"
