@@ -8,6 +8,7 @@ becomes of a request's file (`finish` is given).
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import threading
@@ -152,12 +153,22 @@ class Lane:
                     else converge(handler, items, self._save_priors)
                 )
         self._breaker([outcome.fault for outcome in outcomes])
-        self._finish(self._record(outcomes))
+        self._finish(self._recorded(outcomes))
         return len(batch)
 
     def _save_priors(self, priors: Mapping[Key, State]) -> None:
         with self._journal.transaction() as conn:
             agenda.save_priors(conn, priors)
+
+    def _recorded(self, outcomes: Sequence[Outcome]) -> Drained:
+        """Record what became of objects; a state that is no JSON is its own object's fault."""
+        try:
+            return self._record(outcomes)
+        except Exception:
+            plain = [_plain(outcome) for outcome in outcomes]
+            if plain == outcomes:
+                raise
+            return self._record(plain)
 
     def _record(self, outcomes: Sequence[Outcome]) -> Drained:
         now = time.time()
@@ -243,6 +254,17 @@ class Lane:
     def _note_breaker(self, until: float | None, reason: str | None) -> None:
         with self._journal.transaction() as conn:
             records.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
+
+
+def _plain(outcome: Outcome) -> Outcome:
+    """Make a fault of a state that no journal can keep."""
+    try:
+        json.dumps(outcome.state)
+    except (TypeError, ValueError) as error:
+        why = f"{outcome.item.key}: its state as read is no JSON: {error}"
+        fault = Permanent(why, advice="this is a fault of the handler: report it")
+        return replace(outcome, state=None, fault=fault)
+    return outcome
 
 
 def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:

@@ -403,3 +403,15 @@ def test_a_handler_that_fails_unexpectedly_fails_a_step_and_stops_no_lane(
     assert "what nobody thought of" in late["error"]["message"]
     site.request(user("bob", uid=6))
     assert site.limit("second/account/bob", "second") == "6"
+
+
+def test_a_state_that_is_no_json_fails_its_object_alone(site: Site) -> None:
+    site.first.rows["first/account/ann"] = {"present": True, "limit": "5", "sid": b"\x01"}
+    site.drop(user("ann", uid=5))
+    site.drop(user("bob", uid=5), "bob.yaml")
+    site.drain()
+    assert [site.limit(f"second/account/{name}", "second") for name in ("ann", "bob")] == [
+        None,
+        "5",
+    ]
+    assert "is no JSON" in site.results("failed")[0]["steps"][0]["error"]["message"]
