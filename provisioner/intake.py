@@ -60,8 +60,8 @@ class Intake:
         signatures: Signatures,
     ) -> None:
         """lanes: lane of each instance; remember: keeps a parsed request for its later steps;
-        companion: reads a file that a request names (`Spool.companion`); signatures: says whose a
-        file is, once: what is judged anew was recorded as theirs.
+        companion: reads a file that a request names (`Companions.manifest`); signatures: says whose
+        a file is, once: what is judged anew was recorded as theirs.
         """
         self._signatures = signatures
         self._reconciler = Reconciler(router, review, companion)

@@ -1,18 +1,21 @@
 """Leftovers: files that were being written when their writer died, under the names they had then.
 
 Promises: only names of the form that this program gives to what it is still writing, and only
-where nobody has written for a minute; no link is followed. Leaves out: what has its final name.
+where nobody has written for a minute; signatures whose request was accepted; no link is followed.
+Leaves out: what has its final name.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import stat
 import time
 from collections.abc import Iterator
 
 from provisioner import ulid as ulids
+from provisioner.requestfile import SIGNATURE
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,15 @@ def remove(directory: int, ending: str) -> int:
             continue
         if ulids.is_ulid(name[1 : len(name) - len(ending)]):
             removed += _remove(directory, name, stale)
+    return removed
+
+
+def remove_signatures(active: int) -> int:
+    """Remove signatures from `active`: what was not accepted took its own with it (`spool`)."""
+    removed = 0
+    for name in _names(active):
+        if ulids.is_ulid(name[: ulids.LENGTH]) and name.endswith(SIGNATURE):
+            removed += _remove(active, name, math.inf)
     return removed
 
 

@@ -39,7 +39,7 @@ class Reconciler:
     def __init__(
         self, router: Router, review: Review, companion: Callable[[str, int], Claimed]
     ) -> None:
-        """companion: reads a file that a request names (`Spool.companion`)."""
+        """companion: reads a file that a request names (`Companions.manifest`)."""
         self._router = router
         self._review = review
         self._companion = companion

@@ -26,6 +26,9 @@ LIMIT = 64 * 1024
 RESULT = ".result.yaml"
 """What the name of a result ends in."""
 
+SIGNATURE = ".sig"
+"""What the name of a request's signature ends in, behind the whole name of the request."""
+
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _LONGEST = 255 - ulids.LENGTH - len("-") - len(RESULT)
 _KNOWN_FOR = 300.0
@@ -162,6 +165,11 @@ def label(name: str) -> str:
         stem, dot, ending = name, "", ""
     room = _LONGEST - len((dot + ending).encode()) - 1
     return stem.encode()[:room].decode("utf-8", "ignore") + "~" + dot + ending
+
+
+def entry_of(ulid: str, name: str) -> str:
+    """Name the entry of a request's file wherever it lies after staging."""
+    return f"{ulid}-{label(name)}"
 
 
 _users: dict[int, tuple[float, str]] = {}

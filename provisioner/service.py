@@ -66,11 +66,11 @@ class Service:
             system.progress,
             system.remember,
             Review(system.policy),
-            spool.companion,
+            spool.companions.manifest,
             Signatures(
                 system.config.policy.signatures,
                 system.config.retention.journal_days,
-                spool.companion,
+                spool.companions.signature,
             ),
         )
         settings = system.config.lanes
@@ -233,7 +233,7 @@ class Service:
                 self.lanes[name].paused = paused
                 self.lanes[name].wake()
         for companion in admitted.companions:
-            self._spool.discard_companion(companion)
+            self._spool.companions.discard(companion)
         self.clerk.settle(touched)
         self.clerk.announce([who for who in admitted.accepted if who not in touched])
         if admitted.effects:

@@ -23,7 +23,7 @@ from provisioner.candidates import Candidate, judge, problem_of
 from provisioner.config import SignaturesConfig
 from provisioner.contract import ConfigError, Fault, Refused, Unavailable
 from provisioner.documents import Problem
-from provisioner.requestfile import Claimed, NotThere
+from provisioner.requestfile import SIGNATURE, Claimed, NotThere
 from provisioner.routing import Router
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 NAMESPACE = "provisioner"
 """What a signature has to be for, so that one made for mail or git is worth nothing here."""
 
-ENDING = ".sig"
 LIMIT = 16 * 1024
 """Largest signature, in bytes."""
 
@@ -49,16 +48,16 @@ class Signatures:
         self,
         settings: SignaturesConfig | None,
         remembered: float,
-        companion: Callable[[str, int], Claimed],
+        take: Callable[[Claimed, int], Claimed],
     ) -> None:
-        """remembered: days that the journal keeps a request; companion: `Spool.companion`.
+        """remembered: days that the journal keeps a request; take: `Companions.signature`.
 
         settings None: no signature is looked for. Raises ConfigError when the list of signers
         cannot be read, or others may write to it.
         """
         self._settings = settings
         self._remembered = remembered
-        self._companion = companion
+        self._take = take
         if settings is not None:
             _check(settings.allowed_signers)
 
@@ -68,7 +67,7 @@ class Signatures:
             return judge(claimed, router)
         found: Claimed | None = None
         try:
-            found = self._companion(claimed.name + ENDING, LIMIT)
+            found = self._take(claimed, LIMIT)
             uid, name = user(principals(self._settings.allowed_signers, claimed.body, found.body))
         except NotThere:
             if not self._settings.required:
@@ -92,8 +91,8 @@ class Signatures:
 def unsigned(name: str) -> Refused:
     """Say what to do about a request without a signature."""
     return Refused(
-        f"it is not signed: there was no {name}{ENDING} beside it",
-        advice=f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY {name}, then move {name}{ENDING} into "
+        f"it is not signed: there was no {name}{SIGNATURE} beside it",
+        advice=f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY {name}, then move {name}{SIGNATURE} into "
         f"staging first, and {name} after it",
     )
 
@@ -137,7 +136,7 @@ def principals(allowed: Path, body: bytes, signature: bytes) -> tuple[str, ...]:
         text = body.decode()
     except UnicodeDecodeError:
         raise Refused("it is signed, and not UTF-8", advice="write it in UTF-8") from None
-    with tempfile.NamedTemporaryFile(prefix="provisioner-", suffix=ENDING) as file:
+    with tempfile.NamedTemporaryFile(prefix="provisioner-", suffix=SIGNATURE) as file:
         file.write(signature)
         file.flush()
         key = ("-f", str(allowed), "-s", file.name)

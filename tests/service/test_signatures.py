@@ -15,6 +15,7 @@ from provisioner import records
 from provisioner.contract import ConfigError
 from provisioner.records import Record
 from provisioner.signature import lasting
+from provisioner.spool import Claimed
 from tests.service.engine_site import Site, allocation, control, user
 
 FORGED = 4711
@@ -263,3 +264,39 @@ def test_a_list_of_signers_that_others_may_write_to_is_not_served(
 def test_a_list_of_signers_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         Site(tmp_path, POLICY.format(required="true"))
+
+
+def crash(site: Site) -> None:
+    """End the service as it stands, and start the next one."""
+    site.spool.close()
+    site.system.journal.close()
+    site.start()
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_a_signed_request_that_was_claimed_when_the_service_died_is_its_signers_still(
+    site: Site, key: Path, judged: bool
+) -> None:
+    path = site.root / "r.yaml"
+    path.write_text(SIGNED)
+    put(site, sign(path, key))
+    put(site, path)
+    claimed = site.spool.claim("r.yaml")
+    assert isinstance(claimed, Claimed)
+    if judged:
+        site.spool.companions.signature(claimed, 1 << 14)
+    crash(site)
+    done = take(site, "r.yaml")
+    assert (done.state, done.writer) == ("done", "games")
+
+
+def test_a_signature_whose_request_was_accepted_when_the_service_died_is_gone(
+    site: Site, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(site.spool.companions, "discard", lambda found: None)
+        send(site, SIGNED, key)
+    [left] = (site.config.spool / "active").iterdir()
+    assert left.name.endswith("-r.yaml.sig")
+    crash(site)
+    assert not list((site.config.spool / "active").iterdir())

@@ -12,9 +12,8 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     {"contract", "ulid", "rename", "sizes", "notify"},
-    {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
-    | {"leftovers"},
-    {"audit"},
+    {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"},
+    {"audit", "leftovers", "places", "companions"},
     {"migrations", "marks", "redolog", "reserve"},
     {
         "converge",

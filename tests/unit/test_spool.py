@@ -15,11 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
+from provisioner import rename
 from provisioner import ulid as ulids
-from provisioner.contract import ConfigError
+from provisioner.contract import ConfigError, InvalidRequest
 from provisioner.requestfile import LIMIT, user_name
 from provisioner.spool import Claimed, Rejected, Spool, label
 
@@ -65,7 +67,7 @@ def test_a_claim_takes_the_file_and_says_who_asks(spool: Spool) -> None:
     assert (claimed.device, claimed.inode) == (found.st_dev, found.st_ino)
     assert claimed.mtime_ns == found.st_mtime_ns
     assert entries(spool, "staging") == []
-    assert entries(spool, "active") == [claimed.ulid]
+    assert entries(spool, "active") == [f"{claimed.ulid}-a.yaml"]
 
 
 def test_a_file_that_is_gone_is_nothing(spool: Spool) -> None:
@@ -281,7 +283,7 @@ def test_a_file_that_changes_while_it_is_read_is_put_back_and_taken_whole_later(
 def test_the_lease_ends_with_the_claim(spool: Spool) -> None:
     put(spool)
     claimed = take(spool)
-    file = os.open(spool.root / "active" / claimed.ulid, os.O_RDONLY)
+    file = os.open(spool.root / "active" / f"{claimed.ulid}-a.yaml", os.O_RDONLY)
     assert fcntl.fcntl(file, fcntl.F_GETLEASE) == fcntl.F_UNLCK
     os.close(file)
 
@@ -518,17 +520,15 @@ def test_a_move_done_again_changes_nothing(spool: Spool) -> None:
     assert entries(spool, "done") == [f"{claimed.ulid}-a.yaml"]
 
 
-def test_a_request_goes_from_place_to_place_and_can_be_found(spool: Spool) -> None:
+def test_a_request_goes_from_place_to_place_under_one_name(spool: Spool) -> None:
     put(spool)
     claimed = take(spool)
     way = ("active", "deferred", "held", "active", "failed", "active", "done")
     for source, target in itertools.pairwise(way):
         assert spool.move(claimed.ulid, source, target, claimed.name)
-        found = spool.locate(claimed.ulid, claimed.name)
-        assert found is not None and found[0] == target
-        assert spool.locate(claimed.ulid) == found
+        assert entries(spool, target) == [f"{claimed.ulid}-a.yaml"]
         assert spool.listed(target) == [claimed.ulid]
-    assert spool.locate(ulids.new()) is None
+        assert spool.listed(source) == ([claimed.ulid] if source == target else [])
 
 
 def test_a_finished_request_is_found_by_its_ulid_alone_beside_its_result(spool: Spool) -> None:
@@ -554,11 +554,124 @@ def test_a_file_goes_back_to_staging_under_its_name_or_a_free_one(spool: Spool) 
     assert (spool.staging / "a.yaml").read_bytes() == b"newer"
 
 
-def test_a_file_whose_name_was_lost_in_a_crash_goes_back_under_its_ulid(spool: Spool) -> None:
+@pytest.mark.parametrize(
+    ("name", "back"),
+    [
+        (b"a.yaml", "a.yaml"),
+        (b"a.b.json", "a.b.json"),
+        ("gr\u00fc\u00dfe.yml".encode(), "gr\u00fc\u00dfe.yml"),
+        (b"-rf.yaml", "-rf.yaml"),
+        (b"new\nline.yaml", "new\\x0aline.yaml"),
+        (b"\xff.yaml", "\\xff.yaml"),
+        (b"x" * 250 + b".yaml", "x" * 210 + "~.yaml"),
+        (b"\x01" * 250 + b".yaml", ("\\x01" * 60)[:210] + "~.yaml"),
+    ],
+)
+def test_after_a_crash_a_file_goes_back_by_its_ulid_alone_under_the_name_that_it_is_shown_by(
+    spool: Spool, name: bytes, back: str
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(spool.staging) + b"/" + name))
+    path.write_bytes(BODY)
+    path.chmod(0o600)
+    [waiting] = spool.waiting(1)
+    claimed = take(spool, waiting)
+    assert spool.return_to_staging(claimed.ulid) == back
+    assert spool.waiting(10) == [back]
+    assert take(spool, back).name == claimed.name
+
+
+# Companions.
+
+
+def sign(spool: Spool, text: str, name: str = "a.yaml") -> None:
+    put(spool, f"{name}.sig", text.encode())
+
+
+def test_a_signature_is_taken_with_its_request_and_removed_without_it(spool: Spool) -> None:
     put(spool)
+    sign(spool, "first")
     claimed = take(spool)
-    assert spool.return_to_staging(claimed.ulid) == f"{claimed.ulid}.yaml"
-    assert spool.waiting(10) == [f"{claimed.ulid}.yaml"]
+    found = spool.companions.signature(claimed, LIMIT)
+    assert (found.body, found.name) == (b"first", "a.yaml.sig")
+    assert entries(spool, "staging") == []
+    request = f"{claimed.ulid}-a.yaml"
+    assert entries(spool, "active") == [request, f"{request}.sig"]
+    spool.companions.discard(found)
+    assert entries(spool, "active") == [request]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("name", ["a.yaml", None])
+def test_a_signature_goes_back_with_its_request(
+    spool: Spool, taken: bool, name: str | None
+) -> None:
+    put(spool)
+    sign(spool, "first")
+    claimed = take(spool)
+    if taken:
+        spool.companions.signature(claimed, LIMIT)
+    assert spool.return_to_staging(claimed.ulid, "active", name) == "a.yaml"
+    assert (spool.staging / "a.yaml.sig").read_text() == "first"
+    assert entries(spool, "active") == []
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_signature_that_goes_back_takes_no_other_ones_place(spool: Spool, both: bool) -> None:
+    put(spool)
+    sign(spool, "first")
+    claimed = take(spool)
+    spool.companions.signature(claimed, LIMIT)
+    sign(spool, "second")
+    if both:
+        put(spool)
+    back = f"a-{claimed.ulid}.yaml"
+    assert spool.return_to_staging(claimed.ulid) == back
+    assert (spool.staging / f"{back}.sig").read_text() == "first"
+    assert (spool.staging / "a.yaml.sig").read_text() == "second"
+
+
+def test_a_signature_follows_its_request_to_the_name_that_is_free(spool: Spool) -> None:
+    put(spool)
+    sign(spool, "first")
+    claimed = take(spool)
+    spool.companions.signature(claimed, LIMIT)
+    put(spool, body=b"newer")
+    back = f"a-{claimed.ulid}.yaml"
+    assert spool.return_to_staging(claimed.ulid) == back
+    assert sorted(entries(spool, "staging")) == [f"{back}", f"{back}.sig", "a.yaml"]
+
+
+@pytest.mark.parametrize("make", [_symlink, _fifo, _directory, _socket, _hard_link, _mode(0o602)])
+def test_a_hostile_signature_is_refused_where_it_lies(
+    spool: Spool, make: Callable[[Path], None]
+) -> None:
+    put(spool)
+    make(spool.staging / "a.yaml.sig")
+    claimed = take(spool)
+    with pytest.raises(InvalidRequest):
+        spool.companions.signature(claimed, LIMIT)
+    assert "a.yaml.sig" in entries(spool, "staging")
+    assert entries(spool, "active") == [f"{claimed.ulid}-a.yaml"]
+
+
+def test_a_signature_that_is_exchanged_while_it_is_taken_is_left_to_its_request(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(spool)
+    sign(spool, "first")
+    claimed = take(spool)
+    real = rename.rename_new
+
+    def exchange(*arguments: Any) -> None:
+        if arguments[1] == "a.yaml.sig":
+            put(spool, ".other", b"second").rename(spool.staging / "a.yaml.sig")
+        real(*arguments)
+
+    monkeypatch.setattr("provisioner.companions.rename_new", exchange)
+    with pytest.raises(InvalidRequest, match="changed while it was read"):
+        spool.companions.signature(claimed, LIMIT)
+    monkeypatch.undo()
+    assert (spool.staging / "a.yaml.sig").read_text() == "second"
 
 
 def test_a_result_replaces_an_earlier_one_and_a_crashs_leftover(spool: Spool) -> None:
