@@ -34,6 +34,13 @@ _MOVING = ("active", "deferred", "held")
 _TOLD = (*records.ENDED, "deferred")
 """States in which somebody may want to know of each step."""
 
+_LATELY = 600.0
+"""Seconds before the newest event that may not have been flushed when the power went; Linux keeps
+what was written for half a minute where nobody tells it otherwise."""
+
+_MOST = 200_000
+"""Events that are looked at for that."""
+
 _PORTION = 256
 """Requests whose records are in memory at once."""
 
@@ -83,8 +90,7 @@ class Finisher:
         ended = record.state in records.ENDED
         # The move comes last: a file that is where it belongs says that all the rest is done.
         if (ended and self._write_results) or not record.digest:
-            text = results.render(result_of(record, listed))
-            self._spool.write_result(place, record.id, record.name, text)
+            self._write_result(place, record, listed)
         if self._write_results or not record.digest:
             self._write_receipt(record, listed)
         for source in _MOVING:
@@ -95,12 +101,16 @@ class Finisher:
             self._spool.discard_result("failed", record.id, record.name)
             self._spool.move(record.id, "failed", place, record.name)
 
+    def _write_result(
+        self, place: str, record: records.Record, listed: Sequence[records.StepRecord]
+    ) -> None:
+        text = results.render(result_of(record, listed))
+        self._spool.write_result(place, record.id, record.name, text)
+
     def _write_receipt(
         self, record: records.Record, listed: Sequence[records.StepRecord] = ()
     ) -> None:
-        # What only repeats an own id leaves that one's receipt as it is.
-        repeats = records.repeats(record.problems)
-        name = record.id if repeats else record.writer_id or record.id
+        name = _receipt_name(record)
         receipts.write(self._spool.receipts, record.writer, name, receipt_of(record, listed))
 
     def resubmit(self, ulid: str) -> None:
@@ -136,9 +146,9 @@ class Finisher:
         log.warning("%s of %s: %s", rejected.name, rejected.writer, rejected.reason)
 
     def redo(self) -> int:
-        """Redo the moves that a crash may have lost, and remove what it left half written.
+        """Redo what a crash or a power cut may have undone, and remove what it left half written.
 
-        Return how many files were looked at.
+        To be called before anything is claimed. Return how many files were moving.
         """
         ids = {who for place in _MOVING for who in self._spool.listed(place)}
         failed = self._spool.listed("failed")
@@ -157,8 +167,58 @@ class Finisher:
             self._spool.return_to_staging(who)
         for who in resubmitted:
             self.resubmit(who)
+        self._mend()
         self._spool.remove_leftovers()
         return len(ids)
+
+    def _mend(self) -> None:
+        """Bring back what was not flushed: claims that were undone, results and receipts."""
+        with self._journal.reading() as conn:
+            ids = records.lately(conn, _LATELY, _MOST)
+        newest: dict[tuple[str, str], str] = {}
+        for start in range(0, len(ids), _PORTION):
+            with self._journal.reading() as conn:
+                loaded = records.load(conn, ids[start : start + _PORTION])
+            newest.update({(r.writer, _receipt_name(r)): r.id for r in loaded.values()})
+        tell = set(newest.values())
+        for start in range(0, len(ids), _PORTION):
+            self._mend_some(ids[start : start + _PORTION], tell)
+
+    def _mend_some(self, ids: Collection[str], tell: Collection[str]) -> None:
+        """tell: requests that are the newest of those whose receipt has their name."""
+        with self._journal.reading() as conn:
+            loaded = records.load(conn, ids).values()
+            unsaid = [record for record in loaded if self._lacks_result(record)]
+            untold = [r for r in loaded if r.id in tell and self._lacks_receipt(r)]
+            found = records.steps_of(conn, [record.id for record in (*unsaid, *untold)])
+        for record in unsaid:
+            self._write_result(_place_of(record), record, found[record.id])
+        for record in untold:
+            self._write_receipt(record, found[record.id])
+
+    def _lacks_result(self, record: records.Record) -> bool:
+        """Say whether a file is in its place without its result; take it there from staging."""
+        place = _place_of(record)
+        if not self._spool.lies(place, record.id, record.name):
+            if not record.digest:
+                return False
+            known = record.uid, record.digest, record.accepted
+            if not self._spool.reclaim(place, record.id, record.name, *known):
+                return False
+            log.warning("%s: the power cut had undone its claim", record.id)
+        if record.state not in records.ENDED or not self._write_results:
+            return False
+        return not self._spool.has_result(place, record.id, record.name)
+
+    def _lacks_receipt(self, record: records.Record) -> bool:
+        if not self._write_results:
+            return False
+        return not receipts.is_there(self._spool.receipts, record.writer, _receipt_name(record))
+
+
+def _receipt_name(record: records.Record) -> str:
+    """Name a receipt; what only repeats an own id leaves that one's receipt as it is."""
+    return record.id if records.repeats(record.problems) else record.writer_id or record.id
 
 
 def _place_of(record: records.Record) -> str:

@@ -43,6 +43,14 @@ def path(receipts: Path, writer: str, name: str) -> Path:
     return receipts / safe(writer) / f"{safe(name)}.yaml"
 
 
+def is_there(receipts: Path, writer: str, name: str) -> bool:
+    """Say whether a receipt is there; one that is empty lost what was in it with the power."""
+    try:
+        return path(receipts, writer, name).stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
 def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -> None:
     """Write a receipt, in place of an earlier one.
 

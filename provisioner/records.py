@@ -342,6 +342,22 @@ def noted(conn: Connection, ids: Collection[str], kind: str) -> list[str]:
     return sorted(found)
 
 
+def lately(conn: Connection, seconds: float, most: int) -> list[str]:
+    """List requests of which the events of so many seconds before the newest one tell.
+
+    most: events that are looked at.
+    """
+    newest = select(func.max(events.c.seq)).scalar_subquery()
+    end = select(events.c.at).where(events.c.seq == newest).scalar_subquery()
+    statement = (
+        select(events.c.request)
+        .where(events.c.seq > newest - most, events.c.at >= end - seconds)
+        .where(events.c.request.is_not(None))
+        .distinct()
+    )
+    return sorted(conn.scalars(statement))
+
+
 def scheduled_until(conn: Connection, now: float) -> list[str]:
     """List scheduled requests whose `not_before` has come, oldest first."""
     return list(

@@ -157,6 +157,38 @@ class Spool:
             return False
         return True
 
+    def lies(self, place: str, ulid: str, name: str) -> bool:
+        """Say whether a request's file is in a place."""
+        return self._size(place, entry_of(ulid, name)) is not None
+
+    def reclaim(self, place: str, ulid: str, name: str, uid: int, sha256: str, by: float) -> bool:
+        """Take a request's file again whose claim was undone with the power, straight to a place.
+
+        by: when it had been accepted; what came to staging later is another request. False: there
+        is no such file of this owner with these bytes.
+        """
+        try:
+            opened = open_unwritten(self._directories[STAGING], name)
+        except (FileNotFoundError, StillWritten):
+            return False
+        if opened is None:
+            return False
+        try:
+            found = read(opened, ulid, name)
+            # Nobody sets this time: it is that of the writer's rename, or of a later one.
+            came = os.fstat(opened.file).st_ctime
+            if not isinstance(found, Claimed) or came > by:
+                return False
+            if (found.uid, found.sha256) != (uid, sha256):
+                return False
+            directory = self._directories[place]
+            rename_new(self._directories[STAGING], name, directory, entry_of(ulid, name))
+        except FileNotFoundError:
+            return False
+        finally:
+            os.close(opened.file)
+        return True
+
     def listed(self, place: str) -> list[str]:
         """List the ULIDs of the files in a place, oldest first."""
         found = {entry[: ulids.LENGTH] for entry in places.entries(self._directories[place])}
@@ -208,6 +240,10 @@ class Spool:
             os.close(file)
         os.rename(temporary, entry, src_dir_fd=directory, dst_dir_fd=directory)
         return entry
+
+    def has_result(self, place: str, ulid: str, name: str) -> bool:
+        """Say whether a result is there; one that is empty lost what was in it with the power."""
+        return bool(self._size(place, result_entry(ulid, name)))
 
     def discard_result(self, place: str, ulid: str, name: str) -> None:
         """Remove the result of an earlier try, if there is one."""
@@ -267,6 +303,14 @@ class Spool:
 
     def _open_staging(self) -> int:
         return places.open_staging(self.staging, self._directories["active"])
+
+    def _size(self, place: str, entry: str) -> int | None:
+        """Return the size of what is in a place; None: nothing is."""
+        try:
+            found = os.stat(entry, dir_fd=self._directories[place], follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return found.st_size
 
     def _put_back(self, source: str, entry: str, name: str) -> tuple[str, str] | None:
         """Rename into staging; None: it is not there. Raises FileExistsError."""

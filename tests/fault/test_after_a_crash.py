@@ -8,11 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from provisioner import records
 from tests.service.engine_site import Site, allocation, control
 
 
@@ -127,3 +129,84 @@ def test_a_file_that_cannot_be_set_aside_keeps_nobody_from_being_accepted(
     site.service.take()
     monkeypatch.undo()
     assert [record.name for record in site.open()] == ["a.yaml"]
+
+
+def undo_claim(site: Site, name: str) -> None:
+    """Put a file back into staging as a power cut does: without a trace of the claim."""
+    [entry] = place(site, "done")
+    path = site.config.spool / "done" / entry
+    path.with_name(f"{entry}.result.yaml").unlink()
+    path.rename(site.spool.staging / name)
+
+
+def requests(site: Site) -> list[str]:
+    with site.system.journal.reading() as conn:
+        return sorted(record.name for record in records.in_states(conn, records.ENDED))
+
+
+def test_a_file_whose_claim_a_power_cut_undid_is_no_second_request(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The move that stands for the cut changes the file's status; a real one would not.
+    real = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: real() + 60)
+        site.request(allocation(1, "ann"), "a.yaml")
+    undo_claim(site, "a.yaml")
+    crash(site)
+    site.take()
+    site.drain()
+    assert requests(site) == ["a.yaml"]
+    assert [name[27:] for name in place(site, "done")] == ["a.yaml"]
+    assert [result["outcome"] for result in site.results("done")] == ["done"]
+
+
+@pytest.mark.parametrize("text", [allocation(1, "ann"), allocation(1, "ann, bob")])
+def test_a_file_that_an_admin_put_back_while_nobody_served_is_a_new_request(
+    site: Site, text: str
+) -> None:
+    site.request(allocation(1, "ann"), "a.yaml")
+    [entry] = place(site, "done")
+    (site.config.spool / "done" / entry).write_text(text)
+    undo_claim(site, "a.yaml")
+    crash(site)
+    site.take()
+    site.drain()
+    assert requests(site) == ["a.yaml", "a.yaml"]
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_text("")])
+def test_a_result_or_receipt_that_was_not_flushed_is_written_again(
+    site: Site, harm: Callable[[Path], object]
+) -> None:
+    head = "id: mine\n"
+    site.request(allocation(1, "ann", head=head), "a.yaml")
+    [result] = (site.config.spool / "done").glob("*.result.yaml")
+    [receipt] = (site.config.spool / "receipts").glob("*/mine.yaml")
+    said = result.read_text(), receipt.read_text()
+    harm(result)
+    harm(receipt)
+    crash(site)
+    assert (result.read_text(), receipt.read_text()) == said
+
+
+def test_a_result_that_is_written_again_leaves_the_receipt_of_a_newer_try(site: Site) -> None:
+    site.first.poison.add("cf")
+    site.request(allocation(1, head="id: mine\n"), "a.yaml")
+    site.first.poison.clear()
+    site.request(allocation(1, "ann", head="id: mine\n"), "b.yaml")
+    [result] = (site.config.spool / "failed").glob("*.result.yaml")
+    [receipt] = (site.config.spool / "receipts").glob("*/mine.yaml")
+    said = receipt.read_text()
+    result.write_text("")
+    crash(site)
+    assert "outcome: failed" in result.read_text()
+    assert receipt.read_text() == said and "state: done" in said
+
+
+def test_a_refused_file_that_is_tried_again_leaves_nothing_behind(site: Site) -> None:
+    site.request("provisioner: 1\naction: user.provison\n", "wrong.yaml")
+    [refused] = place(site, "failed")
+    site.request(control("request.retry", refused[:26]), "retry.yaml")
+    crash(site)
+    assert not list((site.config.spool / "failed").glob(f"{refused[:26]}*"))

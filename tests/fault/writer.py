@@ -1,0 +1,63 @@
+"""A writer that logs what it was told is in: `python -m tests.fault.writer ROOT LOG FIRST`.
+
+Promises: a line `drop N` once `drop` has returned, a line `receipt N` once the receipt of a request
+that was written without any flush is there to be read; nothing else is in the log. Every fifth
+request has no `id`. It goes on until it is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from provisioner.drop import drop
+
+PAUSE = 0.004
+
+
+def body(number: int) -> bytes:
+    """Write a request; what becomes of it needs no backend."""
+    identity = f"id: p{number}\n" if named(number) else ""
+    return (
+        f"provisioner: 1\naction: project.provision\n{identity}project: {{code: p{number}}}\n"
+    ).encode()
+
+
+def named(number: int) -> bool:
+    """Say whether a request has an id of its own."""
+    return number % 5 != 0
+
+
+def plain(staging: Path, name: str, text: bytes) -> None:
+    """Move a file in as an admin's `mv` does."""
+    aside = staging / f".{name}.part"
+    file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(file, text)
+    os.close(file)
+    aside.rename(staging / name)
+
+
+def main(root: Path, log: Path, first: int) -> None:
+    """Write requests, numbered from `first`."""
+    receipts = root / "spool/receipts/root"
+    waiting: list[int] = []
+    told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    number = first
+    while True:
+        if number % 3 == 0 and named(number):
+            plain(root / "spool/staging", f"{number}.yaml", body(number))
+            waiting.append(number)
+        else:
+            drop(root / "spool/staging", f"{number}.yaml", body(number))
+            os.write(told, f"drop {number}\n".encode())
+        for one in [one for one in waiting if (receipts / f"p{one}.yaml").exists()]:
+            os.write(told, f"receipt {one}\n".encode())
+            waiting.remove(one)
+        number += 1
+        time.sleep(PAUSE)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
