@@ -64,6 +64,7 @@ def _dated(value: object) -> object:
 _USER = r"[a-z_][a-z0-9_.-]{0,31}"
 _CODE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _MAIL = r'[^@\s<>()\[\]\\,;:"]{1,64}@[A-Za-z0-9.-]{1,255}'
+_PERSON = r"[A-Za-z0-9_.@+-]{1,150}"
 _PATH = r"(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+"
 
 UserName = Annotated[
@@ -80,6 +81,15 @@ Code = Annotated[
     _matches(_CODE, "a code: letters, digits, _ . -, at most 64"),
     Field(
         description="a short name", examples=["CF0003"], json_schema_extra={"pattern": f"^{_CODE}$"}
+    ),
+]
+Person = Annotated[
+    str,
+    _matches(_PERSON, "a person's name: at most 150 of A-Z a-z 0-9 _ . @ + -"),
+    Field(
+        description="a person, as the writer knows them",
+        examples=["jdoe"],
+        json_schema_extra={"pattern": f"^{_PERSON}$"},
     ),
 ]
 Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
@@ -257,6 +267,9 @@ class Envelope(Part):
         None, description="the writer's own number for this request", examples=["coldfront-1-8231"]
     )
     order: OrderPart | None = Field(None, description="the writer's own order")
+    on_behalf_of: Person | None = Field(
+        None, description="the person who asks; counts where policy trusts the writer with it"
+    )
     reason: Text | None = Field(None, description="free text")
     expires: Moment | None = Field(
         None,

@@ -138,6 +138,7 @@ def asked(row: Mapping[str, Any], text: str, reason: str | None = None) -> Event
     }
     more = {
         "id": row.get("writer_id"),
+        "on_behalf_of": row.get("on_behalf_of"),
         "reason": reason,
         "problems": [problem["message"] for problem in row.get("problems") or ()],
     }
@@ -198,6 +199,7 @@ class _Told:
             self.asked[row.request] = (
                 facts.get("file"),
                 facts.get("asked_by"),
+                facts.get("on_behalf_of"),
                 facts.get("uid"),
                 facts.get("action"),
                 row.subject,
@@ -286,7 +288,8 @@ def _contradiction(conn: Connection, told: _Told, *, whole: bool) -> str:
             if whole or row.accepted > told.since:
                 return f"request {row.id} is in the journal, but no event tells who asked for it"
             continue
-        if asked != (row.name, row.writer, row.uid, row.action, row.subject, row.digest):
+        who = (row.writer, row.on_behalf_of, row.uid)
+        if asked != (row.name, *who, row.action, row.subject, row.digest):
             return f"request {row.id} was altered: its event says {asked}"
         if row.digest and hashlib.sha256(row.body).hexdigest() != row.digest:
             return f"request {row.id} was altered: its content is not what was accepted"

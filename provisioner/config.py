@@ -244,6 +244,12 @@ class PolicyConfig(_Part):
         description="the first that fits decides; none: refused. Without any, members of "
         "`staging_group` may ask for everything but others' requests and lanes",
     )
+    portals: tuple[str, ...] = Field(
+        (),
+        description="users, or `@GROUP`, whose programs write for people: whom their requests name "
+        "in `on_behalf_of` is believed to ask",
+        examples=[["coldfront"]],
+    )
     protected: ProtectedConfig = Field(
         default_factory=ProtectedConfig,
         description="names that nobody may touch, beside root and system names",

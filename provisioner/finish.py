@@ -242,6 +242,7 @@ def result_of(record: records.Record, listed: Sequence[records.StepRecord]) -> r
         steps=tuple(_step_of(step) for step in listed),
         problems=tuple(record.problems or ()),
         retry=f"provisioner retry {record.id}" if again else "",
+        on_behalf_of=record.on_behalf_of,
     )
 
 
@@ -271,7 +272,7 @@ def receipt_of(
 ) -> Mapping[str, Any]:
     """Say in a few lines how a request stands, for its writer.
 
-    listed: its steps; of a request that is done there is nothing to say of them.
+    listed: its steps; of a request that is done their names and handlers alone.
     """
     return {
         "id": record.id,
@@ -282,8 +283,12 @@ def receipt_of(
         "accepted": results.moment(record.accepted),
         "ended": results.moment(record.ended) if record.ended else None,
         "problems": record.problems or [],
-        "steps": [_told_of(step) for step in listed] if record.state != "done" else [],
+        "steps": [_named(s) if record.state == "done" else _told_of(s) for s in listed],
     }
+
+
+def _named(step: records.StepRecord) -> dict[str, Any]:
+    return {"step": step.name, "handler": step.instance, "state": step.state}
 
 
 def _told_of(step: records.StepRecord) -> Mapping[str, Any]:
@@ -294,13 +299,13 @@ def _told_of(step: records.StepRecord) -> Mapping[str, Any]:
             users[part.item] = part.state
     wrong = [("", step.error), *((part.item, part.error) for part in step.objects)]
     return {
-        "step": step.name,
-        "handler": step.instance,
-        "state": step.state,
+        **_named(step),
+        "needs": list(step.needs),
         "users": users,
         "problems": [
             {
                 "user": user,
+                "type": error.get("type", ""),
                 "message": error.get("message", ""),
                 "advice": error.get("advice", ""),
             }

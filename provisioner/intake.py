@@ -138,7 +138,8 @@ class Intake:
                 admitted.scheduled.append(candidate.claimed.ulid)
             else:
                 admitted.outcomes[candidate.claimed.ulid] = state
-            rows.append(_row(candidate, state, problems, now))
+            person = ruling.on_behalf_of if ruling is not None else None
+            rows.append(_row(candidate, state, problems, now, person))
             if candidate.manifest is not None and state in records.OPEN:
                 records.keep_companion(conn, candidate.claimed.ulid, candidate.manifest)
         records.insert_requests(conn, rows)
@@ -265,7 +266,11 @@ class Intake:
         """Run a verb; None: it was refused, and its outcome is written."""
         assert candidate.request is not None
         claimed, request = candidate.claimed, candidate.request
-        asked = Asked(claimed.ulid, claimed.writer, request, now, frozenset(self._lanes.values()))
+        lanes = frozenset(self._lanes.values())
+        person = None
+        if request.on_behalf_of is not None:
+            person = records.load(conn, [claimed.ulid])[claimed.ulid].on_behalf_of
+        asked = Asked(claimed.ulid, claimed.writer, request, now, lanes, person)
         try:
             if candidate.manifest is None:
                 effect = VERBS[request.action](conn, asked)
@@ -397,8 +402,13 @@ def _touches(candidate: Candidate) -> tuple[set[str], set[str]]:
 
 
 def _row(
-    candidate: Candidate, state: str, problems: tuple[Problem, ...], now: float
+    candidate: Candidate,
+    state: str,
+    problems: tuple[Problem, ...],
+    now: float,
+    person: str | None,
 ) -> dict[str, Any]:
+    """Make a request's row. person: for whom its writer asks, where that was believed."""
     claimed, request = candidate.claimed, candidate.request
     order = request.order if request else None
     return {
@@ -418,6 +428,7 @@ def _row(
         "accepted": now,
         "ended": None if state in records.OPEN else now,
         "problems": plain_problems(problems),
+        "on_behalf_of": person,
     }
 
 

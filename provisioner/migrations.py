@@ -28,6 +28,7 @@ def _second(db: sqlite3.Connection) -> None:
     """Version 2: events are a chain, policy holds requests, the journal has marks."""
     db.execute("ALTER TABLE requests ADD COLUMN held_by TEXT")
     db.execute("ALTER TABLE requests ADD COLUMN approved_by TEXT")
+    db.execute("ALTER TABLE requests ADD COLUMN on_behalf_of TEXT")
     db.execute(
         "CREATE TABLE companions (request TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (request))"
     )

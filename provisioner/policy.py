@@ -1,7 +1,8 @@
 """Policy: who may ask for what, and what a second person has to see first.
 
 Promises: pure; one answer for one question, the same in the service and in `provisioner check`.
-Who asks is the owner of the request's file. What no rule allows is refused, with the reason and
+Who asks is the owner of the request's file; which person a portal's user writes for is believed
+only from portals that the policy names. What no rule allows is refused, with the reason and
 what to do. Leaves out: finding out what a question has to know (`submitters`, `review`).
 """
 
@@ -73,12 +74,17 @@ _STAGING_GROUP = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The request that a verb steers. uid: its submitter; held_by: None where it is not held."""
+    """The request that a verb steers.
+
+    uid: its submitter; held_by: None where it is not held; on_behalf_of: the person for whom it
+    was asked, where that was believed.
+    """
 
     id: str
     uid: int
     writer: str
     held_by: str | None
+    on_behalf_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ class Question:
     resources: the one that is named, and those that the subject has already; names: protected ones
     would be among these, by kind; fresh: users that nobody knew; recent: how many of those the
     submitter brought within the hour; hit: users who would lose access, with those who just did;
-    known: users there are.
+    known: users there are; on_behalf_of: the person whom the request names, believed or not.
     """
 
     action: str
@@ -103,6 +109,7 @@ class Question:
     known: int = 0
     target: Target | None = None
     approved: bool = False
+    on_behalf_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,7 @@ class Policy:
         """service_uid: the user who serves; like root, who could write the journal itself."""
         self._trusted = {0, service_uid}
         self._mass = config.mass
+        self._portals = config.portals
         rules = config.rules
         if rules is None:
             who = (f"@{staging_group}",) if staging_group else ()
@@ -154,6 +162,10 @@ class Policy:
         """Say whether a user needs no rule: root, and who serves."""
         return uid in self._trusted
 
+    def believed(self, who: Submitter, person: str | None) -> str | None:
+        """Return the person whom a submitter says to write for; None: that counts for nothing."""
+        return person if self.trusts(who.uid) or _names(self._portals, who) else None
+
     @property
     def releasers(self) -> tuple[str, ...]:
         """List who may release what is held, as rules name them."""
@@ -183,9 +195,12 @@ class Policy:
             return None
         if target.held_by == who.name:
             return None
+        person = self.believed(who, asked.on_behalf_of)
+        if person is not None and not _same(person, target.on_behalf_of):
+            return None
         return Answer(
             REFUSE,
-            f"{target.id} is {who.name}'s own, and nobody releases their own",
+            f"{target.id} is {person or who.name}'s own, and nobody releases their own",
             f"ask another of {', '.join(self.releasers)}",
         )
 
@@ -238,8 +253,16 @@ class Policy:
         )
 
     def _release_advice(self, who: Submitter | None) -> str:
-        but = f" but not {who.name}" if who is not None else " but not by who sent it"
-        return f"a release by one of {', '.join(self.releasers)},{but}"
+        but = f"but not {who.name}" if who is not None else "but not by who sent it"
+        if who is not None and self._releases_for_others(who):
+            but = f"or by {who.name} for another person"
+        return f"a release by one of {', '.join(self.releasers)}, {but}"
+
+    def _releases_for_others(self, who: Submitter) -> bool:
+        return _names(self._portals, who) and any(
+            _names(rule.who, who) and _matches("request.release", rule.actions) and not rule.review
+            for rule in self._rules
+        )
 
     def _refusal_advice(self) -> str:
         return f"ask {' or '.join(self.releasers)} to send it, or to change policy.rules"
@@ -255,6 +278,7 @@ def question(request: Request, keys: Iterable[Key] = ()) -> Question:
         files=quota.get("files"),
         adopt=request.adopt,
         names=_names_in(request, keys),
+        on_behalf_of=request.on_behalf_of,
     )
 
 
@@ -287,6 +311,10 @@ class _Names:
 
 
 _WILD = frozenset("*?[")
+
+
+def _same(person: str, other: str | None) -> bool:
+    return other is not None and person.casefold() == other.casefold()
 
 
 def _names(listed: Sequence[str], who: Submitter) -> bool:

@@ -70,6 +70,12 @@ class Record:
     problems: list[dict[str, Any]] | None
     held_by: str | None = None
     approved_by: str | None = None
+    on_behalf_of: str | None = None
+
+    @property
+    def asker(self) -> str:
+        """Name who asks: the writer, and the person for whom it writes."""
+        return asker(self.writer, self.on_behalf_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,11 @@ _STEPS_OF = select(steps).where(steps.c.request.in_(IDS)).order_by(steps.c.ordin
 _OBJECTS_OF = (
     select(step_objects).where(step_objects.c.request.in_(IDS)).order_by(step_objects.c.key)
 )
+
+
+def asker(writer: str, person: str | None) -> str:
+    """Name who asks: a writer, and the person for whom it writes."""
+    return f"{writer} for {person}" if person is not None else writer
 
 
 def insert_requests(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:

@@ -40,6 +40,7 @@ class Request:
     values: Mapping[str, Any]
     id: str | None = None
     order: Order | None = None
+    on_behalf_of: str | None = None
     reason: str | None = None
     expires: datetime | None = None
     not_before: datetime | None = None
@@ -209,6 +210,7 @@ def _request(body: Envelope, document: Document) -> Request:
         values=values,
         id=body.id,
         order=Order(body.order.key, body.order.number) if body.order else None,
+        on_behalf_of=body.on_behalf_of,
         reason=body.reason,
         expires=body.expires,
         not_before=body.not_before,

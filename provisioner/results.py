@@ -66,6 +66,7 @@ class Result:
     steps: tuple[StepResult, ...]
     problems: tuple[Mapping[str, Json], ...]
     retry: str
+    on_behalf_of: str | None = None
 
 
 def render(result: Result) -> str:
@@ -92,7 +93,7 @@ def _sentences(result: Result) -> list[str]:
     """Say what happened and what to do, a line each."""
     what = f"{result.action} of {result.subject}" if result.action else result.name
     opening = _OPENINGS.get(result.outcome, f"{result.outcome.capitalize()}.")
-    lines = [f"{opening} {what}, asked for by {result.writer}."]
+    lines = [f"{opening} {what}, asked for by {_asker(result)}."]
     if result.steps:
         lines.append(_counted(result.steps))
     for problem in result.problems:
@@ -107,6 +108,11 @@ def _sentences(result: Result) -> list[str]:
     elif result.outcome == "done" and not result.problems:
         lines.append("Nothing needs to be done.")
     return lines
+
+
+def _asker(result: Result) -> str:
+    person = f" for {result.on_behalf_of}" if result.on_behalf_of else ""
+    return f"{result.writer}{person}"
 
 
 def _errors(result: Result) -> bool:
@@ -153,6 +159,7 @@ def plain(result: Result) -> dict[str, Json]:
         "action": result.action,
         "subject": result.subject,
         "writer": result.writer,
+        **({"on_behalf_of": result.on_behalf_of} if result.on_behalf_of else {}),
         "outcome": result.outcome,
         "accepted": moment(result.accepted),
         "ended": moment(result.ended),

@@ -45,10 +45,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """Policy's answer. fresh: users whom nobody knew, where they count."""
+    """Policy's answer.
+
+    fresh: users whom nobody knew, where they count; on_behalf_of: the person for whom it is asked,
+    where that is believed.
+    """
 
     answer: policy.Answer
     fresh: tuple[str, ...] = ()
+    on_behalf_of: str | None = None
 
 
 class Review:
@@ -89,7 +94,8 @@ class Review:
             counts = hit and not case.approved and not self._rules.trusts(case.uid)
             if counts and answer.verdict == policy.ALLOW:
                 self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
-            found[case.id] = Ruling(answer, asked.fresh)
+            person = self._rules.believed(who, asked.on_behalf_of)
+            found[case.id] = Ruling(answer, asked.fresh, person)
         return found
 
     def crowd(self, conn: Connection, losing: int) -> policy.Answer | None:
@@ -187,4 +193,4 @@ def _target(conn: Connection, request: Request) -> policy.Target | None:
         record = verbs.target_of(conn, request)
     except InvalidRequest:
         return None
-    return policy.Target(record.id, record.uid, record.writer, record.held_by)
+    return policy.Target(record.id, record.uid, record.writer, record.held_by, record.on_behalf_of)

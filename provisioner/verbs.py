@@ -41,13 +41,22 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks for what, when. id: the asking request's own."""
+    """Who asks for what, when.
+
+    id: the asking request's own; on_behalf_of: the person for whom, where that was believed.
+    """
 
     id: str
     writer: str
     request: Request
     now: float
     lanes: frozenset[str]
+    on_behalf_of: str | None = None
+
+    @property
+    def by(self) -> str:
+        """Name who asks."""
+        return records.asker(self.writer, self.on_behalf_of)
 
 
 def check_served(request: Request) -> None:
@@ -160,7 +169,7 @@ def _release(conn: Connection, asked: Asked) -> Effect:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a held request")
     records.set_hold(conn, target.id, held_by=None)
     if target.held_by == records.POLICY:
-        records.set_hold(conn, target.id, approved_by=asked.writer)
+        records.set_hold(conn, target.id, approved_by=asked.by)
     _tell(conn, asked, target, "released")
     if not _begun(conn, target):
         return Effect(readmitted=[target.id])
@@ -188,7 +197,9 @@ def _tell(conn: Connection, asked: Asked, target: records.Record, kind: str) -> 
 
 def _by(asked: Asked, target: records.Record, kind: str) -> audit.Event:
     facts = {"by": asked.writer, "through": asked.id}
-    text = f"by {asked.writer}"
+    if asked.on_behalf_of is not None:
+        facts["on_behalf_of"] = asked.on_behalf_of
+    text = f"by {asked.by}"
     if asked.request.reason:
         facts["reason"] = asked.request.reason
         text += f": {asked.request.reason}"

@@ -189,6 +189,7 @@ def _plain(record: Record) -> dict[str, Any]:
         "id": record.id,
         "file": record.name,
         "writer": record.writer,
+        "on_behalf_of": record.on_behalf_of,
         "state": record.state,
         "action": record.action,
         "subject": record.subject,
@@ -210,7 +211,7 @@ def _moment(seconds: float | None) -> str | None:
 def _line(record: Record, now: float) -> str:
     what = f"{record.action} {record.subject}".strip() or "unreadable"
     age = _span(now - (record.ended or record.accepted))
-    return f"{record.id}  {record.state:9} {what}  ({record.name} of {record.writer}, {age} ago)"
+    return f"{record.id}  {record.state:9} {what}  ({record.name} of {record.asker}, {age} ago)"
 
 
 def _waits(
