@@ -17,6 +17,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -325,6 +326,33 @@ def newest_of(conn: Connection, actions: Collection[str]) -> list[Record]:
     )
     rows = conn.execute(select(requests).where(requests.c.id.in_(ids)).order_by(requests.c.id))
     return [Record(*row) for row in rows]
+
+
+def newer(conn: Connection, record: Record, actions: Collection[str]) -> str:
+    """Name the newest request accepted after one, for its subject or what lies in or around it.
+
+    actions: those that count. '' where there is none.
+    """
+    root, slash, _ = record.subject.partition("/")
+    within = requests.c.subject.startswith(root + "/", autoescape=True)
+    about = [requests.c.subject == root, requests.c.subject == record.subject if slash else within]
+    return (
+        conn.scalar(
+            select(func.max(requests.c.id)).where(
+                or_(*about),
+                requests.c.id > record.id,
+                requests.c.action.in_(list(actions)),
+                requests.c.state.in_(["accepted", "deferred", "done", "failed"]),
+            )
+        )
+        or ""
+    )
+
+
+def forget_steps(conn: Connection, request: str) -> None:
+    """Drop the steps of a request that is going to be accepted anew."""
+    conn.execute(delete(step_objects).where(step_objects.c.request == request))
+    conn.execute(delete(steps).where(steps.c.request == request))
 
 
 def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:

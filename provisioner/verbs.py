@@ -130,10 +130,12 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
         _tell(conn, asked, target, "resubmitted")
         effect.notes.append(f"{target.id} was refused: its file goes through staging again")
         return effect
-    if target.state in ("failed", "cancelled") and not _begun(conn, target):
+    if target.state == "cancelled" or (target.state == "failed" and not _begun(conn, target)):
+        _undo_nothing(conn, target)
         _tell(conn, asked, target, "retried")
+        records.forget_steps(conn, target.id)
         return Effect(readmitted=[target.id])
-    if target.state in ("failed", "cancelled"):
+    if target.state == "failed":
         records.set_state(conn, [target.id], [target.state], "accepted")
         _tell(conn, asked, target, "retried")
         steps.again(conn, target.id)
@@ -151,6 +153,32 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
     raise InvalidRequest(
         f"{target.id} is {target.state}: there is nothing to try again", expected="a failed request"
     )
+
+
+_SUSPENDING = frozenset({"user.suspend", "user.resume", "allocation.suspend", "allocation.resume"})
+_CLAIMING = frozenset(
+    {
+        *("user.provision", "project.provision", "project.archive", "allocation.provision"),
+        *("membership.add", "membership.remove"),
+    }
+)
+
+
+def _undo_nothing(conn: Connection, target: records.Record) -> None:
+    """Refuse to accept a request anew after which another one said what should be.
+
+    What failed still claims what it claimed, unless a newer one does; what was cancelled claims
+    nothing, and accepting it anew would put it above the newer ones.
+    """
+    for family in (_SUSPENDING, _CLAIMING):
+        newer = records.newer(conn, target, family) if target.action in family else ""
+        if newer:
+            raise InvalidRequest(
+                f"{target.id} is {target.state}, and {newer} was accepted for {target.subject} "
+                "since: to try the old one again would undo it",
+                field="request",
+                expected="the file sent anew, if it is what should be now",
+            )
 
 
 def _hold(conn: Connection, asked: Asked) -> Effect:
