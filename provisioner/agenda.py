@@ -72,10 +72,14 @@ _RECORD = (
 _STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(IDS))
 
 
-def touch(conn: Connection, keys: Collection[Key], now: float) -> None:
-    """Make objects due: what is wanted of them has changed, or is to be looked at again."""
+def touch(conn: Connection, keys: Collection[Key], now: float) -> int:
+    """Make objects due: what is wanted of them has changed, or is to be looked at again.
+
+    Return how many of them there are.
+    """
+    touched = 0
     for part in chunks(keys):
-        conn.execute(
+        touched += conn.execute(
             update(objects)
             .where(objects.c.key.in_(part))
             .values(
@@ -85,7 +89,8 @@ def touch(conn: Connection, keys: Collection[Key], now: float) -> None:
                 waiting_since=None,
                 error=None,
             )
-        )
+        ).rowcount
+    return touched
 
 
 def generations(conn: Connection, keys: Collection[Key]) -> dict[Key, int]:

@@ -270,7 +270,7 @@ class Intake:
         person = None
         if request.on_behalf_of is not None:
             person = records.load(conn, [claimed.ulid])[claimed.ulid].on_behalf_of
-        asked = Asked(claimed.ulid, claimed.writer, request, now, lanes, person)
+        asked = Asked(claimed.ulid, claimed.writer, request, now, lanes, self._progress, person)
         try:
             if candidate.manifest is None:
                 effect = VERBS[request.action](conn, asked)

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.sqlite import insert
 from provisioner import agenda
 from provisioner.contract import Claim, Key, Want
 from provisioner.converge import Item
-from provisioner.tables import IDS, chunks, claims, objects, suspensions
+from provisioner.tables import IDS, chunks, claims, objects, step_objects, suspensions
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
 
@@ -176,25 +176,31 @@ def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) ->
         [{"b_key": key, "b_claimant": who} for key, who in gone],
     )
     named = {key for key, _ in gone}
-    keys = sorted(named - agenda.never_ours(conn, named))
+    strange = agenda.never_ours(conn, named)
+    let_be(conn, strange)
+    keys = sorted(named - strange)
     agenda.touch(conn, keys, now)
     return keys
 
 
-def withdraw_unmade(conn: Connection, request: str) -> None:
-    """Take back a cancelled request's claims on objects that have not converged since."""
-    waiting = select(objects.c.key).where(
-        or_(objects.c.converged < objects.c.generation, objects.c.generation == 0)
-    )
-    keys = list(
-        conn.scalars(
-            select(claims.c.key).where(claims.c.request == request, claims.c.key.in_(waiting))
-        )
+def let_be(conn: Connection, keys: Collection[Key]) -> None:
+    """Have nobody look by itself at objects that nobody claims and no request waits for.
+
+    What is another's, and was never ours, is forgotten: whoever looks at all objects would close
+    it.
+    """
+    claimed = select(claims.c.key).where(claims.c.key == objects.c.key).exists()
+    awaited = (
+        select(step_objects.c.key)
+        .where(step_objects.c.key == objects.c.key, step_objects.c.state == "due")
+        .exists()
     )
     for part in chunks(keys):
-        conn.execute(delete(claims).where(claims.c.request == request, claims.c.key.in_(part)))
-        orphaned = ~select(claims.c.key).where(claims.c.key == objects.c.key).exists()
-        conn.execute(update(objects).where(objects.c.key.in_(part), orphaned).values(due=None))
+        conn.execute(
+            update(objects).where(objects.c.key.in_(part), ~claimed, ~awaited).values(due=None)
+        )
+    for part in chunks(agenda.never_ours(conn, keys)):
+        conn.execute(delete(objects).where(objects.c.key.in_(part), ~claimed, ~awaited))
 
 
 def suspend(
@@ -217,6 +223,11 @@ def resume(conn: Connection, subject: str, source: str, cause: str) -> bool:
         )
     )
     return result.rowcount > 0
+
+
+def lift(conn: Connection, request: str) -> bool:
+    """Take back the reason that a request recorded; False where it recorded none."""
+    return conn.execute(delete(suspensions).where(suspensions.c.request == request)).rowcount > 0
 
 
 def reasons(conn: Connection, subject: str) -> list[str]:

@@ -221,22 +221,33 @@ def _remark(
 ) -> None:
     """Note what else is true of requests that are done; those that a newer one replaced are not."""
 
-    def asked(who: str, name: str) -> dict[tuple[Key, str], Want | None]:
-        step = next(step for step in found[who] if step.name == name)
-        try:
-            outputs = _outputs(conn, step, found[who], progress.outputs_of)
-            bound = progress.bind(loaded[who], name, outputs)
-        except Fault:
-            return {}
-        return {(claim.key, claim.claimant): claim.want for claim in bound.claims}
+    def asks(who: str, name: str) -> Mapping[tuple[Key, str], Want | None]:
+        return asked(conn, loaded[who], found[who], name, progress)
 
     done = [who for who, outcome in outcomes.items() if outcome == "done"]
-    for who, remark in remarks.remarks(conn, done, asked).items():
+    for who, remark in remarks.remarks(conn, done, asks).items():
         if remark.newer:
             outcomes[who] = "superseded"
         records.set_problems(
             conn, who, [{"line": None, "key": "", "message": text} for text in remark.notes]
         )
+
+
+def asked(
+    conn: Connection,
+    record: records.Record,
+    listed: Sequence[records.StepRecord],
+    name: str,
+    progress: Progress,
+) -> Mapping[tuple[Key, str], Want | None]:
+    """Say what one of a request's steps asks for, by (key, claimant); nothing where none knows."""
+    step = next(step for step in listed if step.name == name)
+    try:
+        outputs = _outputs(conn, step, listed, progress.outputs_of)
+        bound = progress.bind(record, name, outputs)
+    except Fault:
+        return {}
+    return {(claim.key, claim.claimant): claim.want for claim in bound.claims}
 
 
 def _begin(
@@ -279,15 +290,27 @@ def _begin(
     entries = [ledger.Entry(c.key, c.claimant, bound.instance, c.want) for c in bound.claims]
     ledger.bind(conn, entries, record.id)
     keys = {entry.key for entry in entries}
-    agenda.touch(conn, keys, now)
-    _set(conn, record.id, step.name, "due" if keys else "done", now)
+    touched = agenda.touch(conn, keys, now)
+    state = _set(conn, record.id, step.name, "due" if touched else "done", now)
     conn.execute(
         update(step_objects)
         .where(step_objects.c.request == record.id, step_objects.c.step == step.name)
         .values(state="due", generation=None)
     )
+    if touched < len(keys):
+        _pass_over(conn, record.id)
     stamp(conn, [record.id])
-    return "due" if keys else "done"
+    return state
+
+
+def _pass_over(conn: Connection, request: str) -> None:
+    """Call the due objects over that were let be (`ledger.let_be`): nobody wants them any more."""
+    there = select(objects.c.key).where(objects.c.key == step_objects.c.key).exists()
+    conn.execute(
+        update(step_objects)
+        .where(step_objects.c.request == request, step_objects.c.state == "due", ~there)
+        .values(state="done")
+    )
 
 
 def _suspended(
@@ -541,7 +564,7 @@ def begin_unrouted(conn: Connection, request: str, now: float) -> None:
             )
         )
     )
-    agenda.touch(conn, keys, now)
+    touched = agenda.touch(conn, set(keys), now)
     conn.execute(
         update(steps)
         .where(steps.c.request == request, steps.c.name.in_(names))
@@ -552,4 +575,7 @@ def begin_unrouted(conn: Connection, request: str, now: float) -> None:
         .where(step_objects.c.request == request, step_objects.c.step.in_(names))
         .values(state="due", generation=None)
     )
+    if touched < len(set(keys)):
+        _pass_over(conn, request)
+        _close_steps(conn, [request], now)
     stamp(conn, [request])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, ledger, marks, records, steps
+from provisioner import agenda, audit, ledger, marks, records, steps, undo
 from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.request import Request
 
@@ -51,6 +51,7 @@ class Asked:
     request: Request
     now: float
     lanes: frozenset[str]
+    progress: steps.Progress
     on_behalf_of: str | None = None
 
     @property
@@ -210,12 +211,12 @@ def _cancel(conn: Connection, asked: Asked) -> Effect:
     if target.state not in records.OPEN:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     steps.stop(conn, target.id, "cancelled", asked.now)
-    ledger.withdraw_unmade(conn, target.id)
+    notes = undo.undo(conn, target, asked.progress, asked.now)
     told = _by(asked, target, "cancelled")
     records.end_requests(
         conn, {target.id: "cancelled"}, asked.now, text=told.text, facts=told.facts
     )
-    return Effect(ended={target.id: "cancelled"})
+    return Effect(ended={target.id: "cancelled"}, notes=notes)
 
 
 def _tell(conn: Connection, asked: Asked, target: records.Record, kind: str) -> None:

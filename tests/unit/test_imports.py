@@ -35,6 +35,7 @@ LAYERS = (
     {"rebuild"},
     {"routing", "remarks"},
     {"steps"},
+    {"undo"},
     {"verbs", "lanes", "wiring"},
     {"review", "planning", "examples", "candidates", "manifest"},
     {"reconcile", "signature"},
