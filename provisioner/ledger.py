@@ -162,6 +162,15 @@ def claimed(conn: Connection, subjects: Collection[str]) -> dict[str, set[tuple[
     return found
 
 
+def pairs(conn: Connection, keys: Collection[Key]) -> set[tuple[Key, str]]:
+    """Return (key, claimant) of each claim on objects, be it one that does not count yet."""
+    found: set[tuple[Key, str]] = set()
+    for part in chunks(keys):
+        for key, claimant in conn.execute(_PAIRS.where(claims.c.key.in_(IDS)), {"b_ids": part}):
+            found.add((key, claimant))
+    return found
+
+
 def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) -> list[Key]:
     """Take claims back; their objects are due. Return the keys.
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from provisioner import agenda, ledger, records
-from provisioner.contract import Change, Claim, Key, Refused, Scalar, State
+from provisioner.contract import Change, Claim, Key, NotReady, Refused, Scalar, State
 from provisioner.converge import Item, Outcome, dry_run
 from provisioner.documents import InvalidDocument
 from provisioner.request import Request, parse_request
@@ -124,10 +124,13 @@ def _plan_withdrawn(
 ) -> list[PlannedStep]:
     keys = sorted({key for key, _ in gone})
     held = ledger.claims_of(conn, keys)
+    still = {key for key, _ in ledger.pairs(conn, keys) - gone}
     priors = agenda.priors(conn, keys)
     by_instance: dict[str, list[Item]] = {}
     for key, instance in agenda.instances_of(conn, keys).items():
         left = tuple(c for c in held.get(key, ()) if (key, c.claimant) not in gone)
+        if not left and key in still:
+            continue  # what is claimed by steps that are not due yet is left as it is till then
         by_instance.setdefault(instance, []).append(Item(key, left, priors.get(key)))
     return [
         PlannedStep(
@@ -156,6 +159,7 @@ def _plan_verb(system: System, request: Request, writer: str) -> list[PlannedSte
         else:
             return []
         held = ledger.claims_of(conn, keys)
+        keys = [key for key in keys if held.get(key) != ()]
         priors = agenda.priors(conn, keys)
         closed = _closed_after(conn, request, writer)
         by_instance: dict[str, list[Item]] = {}
@@ -271,10 +275,19 @@ def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
         ]
         for item, changes, outcome in _dry(system, instance, items):
             one = _planned(item.key, changes, outcome)
+            if held.get(item.key) == ():
+                one = replace(one, changes=(), error=_not_due(item.key))
             found.append(
                 Standing(item.key, instance, item.claims, outcome.state, one.changes, one.error)
             )
     return found
+
+
+def _not_due(key: Key) -> Mapping[str, str]:
+    """Say of an object what is so until the step that claims it is due."""
+    message = f"{key}: claimed by a step that is not due yet"
+    advice = "`provisioner queue` says what its request waits for"
+    return describe(NotReady(message, advice=advice), key)
 
 
 def plain(steps: Sequence[PlannedStep]) -> list[dict[str, Any]]:
