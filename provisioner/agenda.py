@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
+from provisioner import many
 from provisioner.contract import Key, State
 from provisioner.tables import IDS, chunks, objects
 
@@ -198,7 +199,8 @@ class Reading:
 
 def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
     """Write what a drain learnt; an object whose wants moved meanwhile stays due."""
-    conn.execute(
+    many.run(
+        conn,
         _RECORD,
         [
             {
@@ -277,4 +279,4 @@ def add(conn: Connection, keys: Mapping[Key, tuple[str, str]], due: float | None
         for key, (instance, lane) in keys.items()
     ]
     if rows:
-        conn.execute(_MAKE_KNOWN if due is None else _MAKE_DUE, rows)
+        many.run(conn, _MAKE_KNOWN if due is None else _MAKE_DUE, rows)

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select
 
+from provisioner import many
 from provisioner.contract import InvalidRequest
 from provisioner.tables import events, requests
 
@@ -124,7 +125,7 @@ def append(conn: Connection, added: Sequence[Event], now: float) -> None:
             }
         )
         previous = sealed
-    conn.execute(_INSERT, rows)
+    many.run(conn, _INSERT, rows)
 
 
 def asked(row: Mapping[str, Any], text: str, reason: str | None = None) -> Event:

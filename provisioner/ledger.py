@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
-from provisioner import agenda
+from provisioner import agenda, many
 from provisioner.contract import Claim, Key, Want
 from provisioner.converge import Item
 from provisioner.tables import IDS, chunks, claims, objects, step_objects, suspensions
@@ -107,7 +107,8 @@ def claim(
     """
     if not entries:
         return
-    conn.execute(
+    many.run(
+        conn,
         _CLAIM,
         [
             {
@@ -344,13 +345,13 @@ def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim,
     rows: list[Any] = []
     for part in chunks(keys):
         rows += conn.execute(_CLAIMS_OF, {"b_ids": part}).all()
-    closed = _suspended(conn, {name for row in rows for name in parts(row.claimant)})
+    closed = _suspended(conn, {row.claimant for row in rows})
     found: dict[Key, list[Claim]] = {}
-    for row in rows:
-        counted = found.setdefault(row.key, [])
-        if row.want is not None:
-            suspended = bool(closed) and not closed.isdisjoint(parts(row.claimant))
-            counted.append(Claim(row.claimant, row.want, suspended, row.source))
+    for key, claimant, want, source in rows:
+        counted = found.setdefault(key, [])
+        if want is not None:
+            suspended = bool(closed) and not closed.isdisjoint(parts(claimant))
+            counted.append(Claim(claimant, want, suspended, source))
     return {key: tuple(sorted(value, key=lambda c: c.claimant)) for key, value in found.items()}
 
 
@@ -360,11 +361,12 @@ def parts(claimant: str) -> tuple[str, ...]:
     return (root, leaf, claimant) if slash else (claimant,)
 
 
-def _suspended(conn: Connection, subjects: Collection[str]) -> set[str]:
+def _suspended(conn: Connection, claimants: Collection[str]) -> set[str]:
+    """Name the subjects whose suspension closes what some claimants claim."""
     found: set[str] = set()
     if conn.scalar(_ANY_SUSPENSION) is None:
         return found
-    for part in chunks(subjects):
+    for part in chunks({name for claimant in claimants for name in parts(claimant)}):
         found.update(
             conn.scalars(select(suspensions.c.subject).where(suspensions.c.subject.in_(part)))
         )
@@ -373,5 +375,5 @@ def _suspended(conn: Connection, subjects: Collection[str]) -> set[str]:
 
 def suspended_parts(conn: Connection, claimants: Collection[str]) -> set[str]:
     """Return the claimants that a suspension closes."""
-    closed = _suspended(conn, {name for claimant in claimants for name in parts(claimant)})
+    closed = _suspended(conn, claimants)
     return {claimant for claimant in claimants if not closed.isdisjoint(parts(claimant))}

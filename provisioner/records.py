@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from provisioner import audit
+from provisioner import audit, many
 from provisioner.tables import (
     IDS,
     chunks,
@@ -105,6 +105,7 @@ class ObjectRecord:
     changed: tuple[str, ...]
     error: dict[str, str] | None
     read_back: dict[str, Any] | None
+    claimant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,19 @@ _STEPS_OF = select(steps).where(steps.c.request.in_(IDS)).order_by(steps.c.ordin
 
 
 _OBJECTS_OF = (
-    select(step_objects).where(step_objects.c.request.in_(IDS)).order_by(step_objects.c.key)
+    select(
+        step_objects.c.request,
+        step_objects.c.step,
+        step_objects.c.changed,
+        step_objects.c.key,
+        step_objects.c.item,
+        step_objects.c.state,
+        step_objects.c.error,
+        step_objects.c.read_back,
+        step_objects.c.claimant,
+    )
+    .where(step_objects.c.request.in_(IDS))
+    .order_by(step_objects.c.key)
 )
 
 
@@ -165,19 +178,19 @@ def asker(writer: str, person: str | None) -> str:
 def insert_requests(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
     """Add requests."""
     if records:
-        conn.execute(_INSERT_REQUESTS, list(records))
+        many.run(conn, _INSERT_REQUESTS, records)
 
 
 def insert_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add steps."""
     if rows:
-        conn.execute(_INSERT_STEPS, list(rows))
+        many.run(conn, _INSERT_STEPS, rows)
 
 
 def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add objects of steps."""
     if rows:
-        conn.execute(_INSERT_OBJECTS, list(rows))
+        many.run(conn, _INSERT_OBJECTS, rows)
 
 
 def end_requests(
@@ -191,7 +204,7 @@ def end_requests(
     """Write the outcome of requests: id -> one of ENDED. text, facts: for its event."""
     if outcomes:
         rows = [{"b_id": who, "b_state": is_, "b_now": now} for who, is_ in outcomes.items()]
-        conn.execute(_END, rows)
+        many.run(conn, _END, rows)
         told = [audit.Event(who, state, text, None, facts) for who, state in outcomes.items()]
         audit.append(conn, told, now)
 
@@ -359,7 +372,7 @@ def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
     """Load requests by id."""
     found: dict[str, Record] = {}
     for part in chunks(ids):
-        found.update({row.id: Record(*row) for row in conn.execute(_LOAD, {"b_ids": part})})
+        found.update({row[0]: Record(*row) for row in conn.execute(_LOAD, {"b_ids": part}).all()})
     return found
 
 
@@ -473,13 +486,12 @@ def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecor
     parts: dict[tuple[str, str], list[ObjectRecord]] = {}
     found: dict[str, list[StepRecord]] = {who: [] for who in ids}
     for some in chunks(ids):
-        for row in conn.execute(_OBJECTS_OF, {"b_ids": some}):
-            parts.setdefault((row.request, row.step), []).append(
-                ObjectRecord(
-                    row.key, row.item, row.state, tuple(row.changed), row.error, row.read_back
-                )
+        for who, step, changed, *more in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
+            key, item, state, error, read_back, claimant = more
+            parts.setdefault((who, step), []).append(
+                ObjectRecord(key, item, state, tuple(changed), error, read_back, claimant)
             )
-        for row in conn.execute(_STEPS_OF, {"b_ids": some}):
+        for row in conn.execute(_STEPS_OF, {"b_ids": some}).all():
             found[row.request].append(
                 StepRecord(
                     row.request,

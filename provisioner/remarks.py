@@ -8,15 +8,15 @@ that was left as it is, and whose suspension keeps it closed. Leaves out: writin
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection, select
 
 from provisioner import agenda, ledger
 from provisioner.contract import Key, Want
-from provisioner.tables import IDS, chunks, claims, requests, step_objects, steps
+from provisioner.records import ObjectRecord, StepRecord
+from provisioner.tables import IDS, chunks, claims, requests
 
 Asked = Callable[[str, str], Mapping[tuple[Key, str], Want | None]]
 """What a step of a request asks for, by (key, claimant): (request, step) -> wants."""
@@ -24,21 +24,6 @@ Asked = Callable[[str, str], Mapping[tuple[Key, str], Want | None]]
 _MOST = 20
 """Remarks of one kind on one request: an allocation may have thousands of users."""
 
-_OWN = (
-    select(
-        step_objects.c.request,
-        step_objects.c.step,
-        step_objects.c.key,
-        step_objects.c.claimant,
-        step_objects.c.changed,
-    )
-    .join(
-        steps,
-        (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step),
-    )
-    .where(step_objects.c.request.in_(IDS), steps.c.routed)
-    .order_by(steps.c.ordinal, step_objects.c.key)
-)
 _CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request).where(
     claims.c.key.in_(IDS)
 )
@@ -52,27 +37,36 @@ class Remark:
     notes: list[str] = field(default_factory=list)
 
 
-def remarks(conn: Connection, ids: Collection[str], asked: Asked) -> dict[str, Remark]:
+Part = tuple[str, ObjectRecord]
+"""The name of a step, and an object of it."""
+
+
+def remarks(
+    conn: Connection, done: Mapping[str, Sequence[StepRecord]], asked: Asked
+) -> dict[str, Remark]:
     """Say what else is true of requests all of whose steps are done; those with nothing are left
     out.
+
+    done: the steps of each, in the route's order.
     """
-    own: dict[str, list[Any]] = {}
-    for part in chunks(ids):
-        for row in conn.execute(_OWN, {"b_ids": part}):
-            own.setdefault(row.request, []).append(row)
+    own = {
+        who: [(step.name, part) for step in listed if step.routed for part in step.objects]
+        for who, listed in done.items()
+    }
+    every = [part for parts in own.values() for _, part in parts]
     held: dict[Key, dict[str, tuple[Want | None, str]]] = {}
-    for part in chunks({row.key for rows in own.values() for row in rows}):
-        for key, claimant, want, request in conn.execute(_CLAIMS, {"b_ids": part}):
+    for some in chunks({part.key for part in every}):
+        for key, claimant, want, request in conn.execute(_CLAIMS, {"b_ids": some}).all():
             held.setdefault(key, {})[claimant] = (want, request)
-    closed = ledger.suspended_parts(conn, {row.claimant for rows in own.values() for row in rows})
-    found = {who: _of(conn, who, rows, held, closed, asked) for who, rows in own.items()}
+    closed = ledger.suspended_parts(conn, {part.claimant for part in every})
+    found = {who: _of(conn, who, parts, held, closed, asked) for who, parts in own.items()}
     return {who: remark for who, remark in found.items() if remark.newer or remark.notes}
 
 
 def _of(
     conn: Connection,
     who: str,
-    rows: Collection[Any],
+    parts: Collection[Part],
     held: Mapping[Key, Mapping[str, tuple[Want | None, str]]],
     closed: Collection[str],
     asked: Asked,
@@ -80,22 +74,22 @@ def _of(
     remark = Remark()
     replaced: dict[str, list[Key]] = {}
     others: list[str] = []
-    for row in rows:
-        standing = held.get(row.key, {})
-        mine = standing.get(row.claimant)
+    for step, part in parts:
+        standing = held.get(part.key, {})
+        mine = standing.get(part.claimant)
         if mine is None or mine[1] > who:
-            newer = mine[1] if mine else _withdrawn_by(conn, who, row.claimant)
-            if mine is None or _differs(asked(who, row.step), row.key, row.claimant, mine[0]):
-                replaced.setdefault(newer, []).append(row.key)
-        elif not row.changed:
-            root = row.claimant.partition("/")[0]
+            newer = mine[1] if mine else _withdrawn_by(conn, who, part.claimant)
+            if mine is None or _differs(asked(who, step), part.key, part.claimant, mine[0]):
+                replaced.setdefault(newer, []).append(part.key)
+        elif not part.changed and len(standing) > 1:
+            root = part.claimant.partition("/")[0]
             also = [
                 name
                 for name, (want, _) in standing.items()
                 if name.partition("/")[0] != root and want is not None and want != mine[0]
             ]
             if also:
-                others.append(f"{row.key}: also wanted by {_few(sorted(also))}")
+                others.append(f"{part.key}: also wanted by {_few(sorted(also))}")
     for newer, keys in replaced.items():
         if newer:
             remark.newer = max(remark.newer, newer)
@@ -103,7 +97,8 @@ def _of(
         else:
             remark.notes.append(f"nobody wants this any more: {_few(keys)}")
     remark.notes += _shortened(others)
-    remark.notes += _shortened(_kept_closed(conn, [row for row in rows if row.claimant in closed]))
+    shut = [part for _, part in parts if part.claimant in closed]
+    remark.notes += _shortened(_kept_closed(conn, shut))
     return remark
 
 
@@ -130,17 +125,17 @@ def _withdrawn_by(conn: Connection, who: str, claimant: str) -> str:
     return conn.scalar(statement) or ""
 
 
-def _kept_closed(conn: Connection, rows: Collection[Any]) -> list[str]:
+def _kept_closed(conn: Connection, parts: Collection[ObjectRecord]) -> list[str]:
     """Say of suspended subjects who suspended them, and what was not even made."""
-    if not rows:
+    if not parts:
         return []
-    states = agenda.states(conn, {row.key for row in rows})
+    states = agenda.states(conn, {part.key for part in parts})
     missing: dict[str, list[Key]] = {}
-    for row in rows:
-        for subject in ledger.parts(row.claimant):
+    for part in parts:
+        for subject in ledger.parts(part.claimant):
             absent = missing.setdefault(subject, [])
-            if not states.get(row.key, {}).get("present"):
-                absent.append(row.key)
+            if not states.get(part.key, {}).get("present"):
+                absent.append(part.key)
     notes = []
     for subject, absent in missing.items():
         why = suspension(conn, [subject])

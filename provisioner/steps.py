@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
-from provisioner import agenda, audit, ledger, records, remarks
+from provisioner import agenda, audit, ledger, many, records, remarks
 from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State, Want
 from provisioner.routing import Step
 from provisioner.tables import chunks, objects, step_objects, steps
@@ -224,7 +224,7 @@ def _remark(
     def asks(who: str, name: str) -> Mapping[tuple[Key, str], Want | None]:
         return asked(conn, loaded[who], found[who], name, progress)
 
-    done = [who for who, outcome in outcomes.items() if outcome == "done"]
+    done = {who: found[who] for who, outcome in outcomes.items() if outcome == "done"}
     for who, remark in remarks.remarks(conn, done, asks).items():
         if remark.newer:
             outcomes[who] = "superseded"
@@ -412,7 +412,7 @@ def settle(
     rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
     if not rows:
         return {}, []
-    conn.execute(_UPDATE_OBJECT, [_verdict_row(row, verdicts[row.key]) for row in rows])
+    many.run(conn, _UPDATE_OBJECT, [_verdict_row(row, verdicts[row.key]) for row in rows])
     audit.append(
         conn,
         [_told(row, verdicts[row.key]) for row in rows if verdicts[row.key].state != "due"],
@@ -488,7 +488,7 @@ def _close_steps(conn: Connection, ids: Collection[str], now: float) -> list[str
         if "due" not in states
     ]
     if ended:
-        conn.execute(_CLOSE, ended)
+        many.run(conn, _CLOSE, ended)
     return sorted({request for (request, _), states in seen.items() if "due" not in states})
 
 

@@ -59,7 +59,7 @@ requests = Table(
     Column("not_before", Float),
     Column("accepted", Float, nullable=False),
     Column("ended", Float),
-    Column("problems", JSON, doc="why it was refused, or what else its writer should know"),
+    Column("problems", JSON(none_as_null=True), doc="why refused, or what else to know"),
     Column("held_by", Text, doc="who holds it; `records.POLICY`: policy does"),
     Column("approved_by", Text, doc="who released what policy held"),
     Column("on_behalf_of", Text, doc="the person for whom a trusted writer asked"),
@@ -88,7 +88,7 @@ steps = Table(
     Column("state", Text, nullable=False),
     Column("started", Float),
     Column("ended", Float),
-    Column("error", JSON),
+    Column("error", JSON(none_as_null=True)),
 )
 
 step_objects = Table(
@@ -102,8 +102,8 @@ step_objects = Table(
     Column("generation", Integer, doc="the object's when the step became due"),
     Column("state", Text, nullable=False),
     Column("changed", JSON, nullable=False),
-    Column("error", JSON),
-    Column("read_back", JSON),
+    Column("error", JSON(none_as_null=True)),
+    Column("read_back", JSON(none_as_null=True)),
     Index("step_objects_key", "key", "state"),
 )
 

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     {"contract", "ulid", "rename", "sizes", "notify"},
-    {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"},
+    {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
+    | {"many"},
     {"audit", "leftovers", "places", "companions"},
     {"migrations", "marks", "redolog", "reserve"},
     {
@@ -67,6 +68,7 @@ HOMES = {
         f"provisioner/{name}.py"
         for name in (
             "tables",
+            "many",
             "audit",
             "retention",
             "marks",
