@@ -16,13 +16,17 @@ from provisioner.documents import parse
 READY, WAITING, FAILED, CLOSED = "ready", "waiting", "failed", "closed"
 """How somebody stands; closed: their allocation's access is taken away."""
 
+_SAID = ("message", "advice", "type")
 _SIZE = 16 * 1024 * 1024
 _STATE = re.compile(rb"^state: ([a-z]+)$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One step, or one user's part in it."""
+    """One step, or one user's part in it.
+
+    kind: the type of what went wrong; needs: the steps that come first.
+    """
 
     name: str
     handler: str
@@ -30,16 +34,19 @@ class Part:
     user: str = ""
     message: str = ""
     advice: str = ""
+    kind: str = ""
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a request stands. whole: the receipt as it is."""
+    """How a request stands. whole: the receipt as it is; advice: what would be right."""
 
     state: str
     whole: dict[str, Any]
     parts: tuple[Part, ...] = ()
     problems: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +69,25 @@ def read(receipt: bytes) -> Answer | None:
     if not isinstance(state, str):
         return None
     parts = [part for step in _listed(document, "steps") for part in _parts(step)]
-    problems = [str(one.get("message", "")) for one in _listed(document, "problems")]
-    return Answer(state, dict(document), tuple(parts), tuple(problems))
+    wrong = _listed(document, "problems")
+    problems = tuple(str(one.get("message") or "") for one in wrong)
+    advice = tuple(str(one["expected"]) for one in wrong if one.get("expected"))
+    return Answer(state, dict(document), tuple(parts), problems, advice)
 
 
 def _parts(step: dict[str, Any]) -> Iterable[Part]:
     said = {
-        str(one.get("user") or ""): (str(one.get("message") or ""), str(one.get("advice") or ""))
+        str(one.get("user") or ""): tuple(str(one.get(key) or "") for key in _SAID)
         for one in _listed(step, "problems")
     }
+    needs = step.get("needs")
+    first = tuple(map(str, needs)) if isinstance(needs, list) else ()
     name, handler = str(step.get("step")), str(step.get("handler"))
     users = step.get("users")
     states = {"": step.get("state"), **(users if isinstance(users, dict) else {})}
     for user, state in states.items():
-        message, advice = said.get(user, ("", ""))
-        yield Part(name, handler, str(state), user, message, advice)
+        message, advice, kind = said.get(user, ("", "", ""))
+        yield Part(name, handler, str(state), user, message, advice, kind, first)
 
 
 def _listed(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
@@ -88,7 +99,7 @@ def stand(user: str, state: str, parts: Sequence[Part], problems: Sequence[str] 
     """Say how a user stands by one request: its state, and its steps as far as told."""
     if state in ("done", "superseded"):
         return Stand(READY)
-    own = _own(user, parts)
+    own = own_parts(user, parts)
     wrong = next((part for part in own if part.state in ("failed", "cancelled")), None)
     if wrong is not None:
         return Stand(FAILED, f"{wrong.name}: {wrong.message or wrong.state}", wrong.advice)
@@ -100,7 +111,7 @@ def stand(user: str, state: str, parts: Sequence[Part], problems: Sequence[str] 
     return Stand(WAITING, f"{waits.name}: {waits.message or waits.state}" if waits else state)
 
 
-def _own(user: str, parts: Sequence[Part]) -> list[Part]:
+def own_parts(user: str, parts: Sequence[Part]) -> list[Part]:
     """Choose a user's parts: of steps that have one for each their own, of others the step."""
     each = {part.name for part in parts if part.user}
     return [

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from django.apps import AppConfig
+
+OVERRIDES = Path(__file__).with_name("overrides")
+"""Templates that add to ColdFront's own of the same name."""
 
 
 class ProvisionerConfig(AppConfig):
@@ -14,7 +19,16 @@ class ProvisionerConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Listen."""
+        """Listen, and put the pages' additions before ColdFront's templates.
+
+        Done here and not in a centre's settings, so that it is gone when the app is: a line that
+        was left there would break every page.
+        """
+        from django.conf import settings
+
         from provisioner.coldfront import signals
 
         signals.connect()
+        for engine in settings.TEMPLATES:
+            if engine["BACKEND"] == "django.template.backends.django.DjangoTemplates":
+                engine["DIRS"] = [str(OVERRIDES), *engine.get("DIRS", ())]

@@ -279,9 +279,9 @@ def provision_user(person: Person) -> Wanted:
     full = f"{person.first} {person.last}".strip()
     body = {
         "name": person.name,
-        "full_name": _line(full),
-        "given_name": _line(person.first),
-        "surname": _line(person.last),
+        "full_name": one_line(full),
+        "given_name": one_line(person.first),
+        "surname": one_line(person.last),
         "email": person.email if _is(_MAIL, person.email) else None,
     }
     _, strange = _names([person.name])
@@ -298,7 +298,7 @@ def _project(project: Project, options: Options) -> tuple[Document, tuple[str, .
         problems = (f"project {project.pk} has the code {code!r}, and so has project {others}:"
                     " give each its own",)  # fmt: skip
     pi = project.pi if _is(_USER, project.pi) else None
-    body = {"code": code, "title": _line(project.title), "pi": pi, "gid": project.gid or None}
+    body = {"code": code, "title": one_line(project.title), "pi": pi, "gid": project.gid or None}
     return _filled(body), problems
 
 
@@ -351,7 +351,7 @@ def _given(attributes: Attributes, name: str) -> tuple[str, ...]:
     return tuple(value.strip() for value in attributes.get(name, ()) if value.strip())
 
 
-def _line(text: str) -> str | None:
+def one_line(text: str) -> str | None:
     """Make one line of a text that a person typed."""
     return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()[:500] or None
 

@@ -20,7 +20,11 @@ MENDABLE = ("failed", "refused", "cancelled")
 
 
 class Request(models.Model):
-    """A request. number: its place in the order of all of them; the id is INSTANCE-NUMBER."""
+    """A request.
+
+    number: its place in the order of all of them; the id is INSTANCE-NUMBER; by: the person who
+    caused it; of: the request that this one steers.
+    """
 
     number = models.BigAutoField(primary_key=True)
     event = models.CharField(max_length=500)
@@ -35,6 +39,9 @@ class Request(models.Model):
     problems = models.JSONField(default=list)
     state = models.CharField(max_length=20, default=NEW, db_index=True)
     error = models.TextField(blank=True)
+    advice = models.TextField(blank=True, default="")
+    by = models.CharField(max_length=150, blank=True, default="")
+    of = models.BigIntegerField(null=True, db_index=True)
     created = models.DateTimeField(auto_now_add=True)
     written = models.DateTimeField(null=True)
     answered = models.DateTimeField(null=True)
@@ -48,15 +55,21 @@ class Request(models.Model):
 
 
 class Step(models.Model):
-    """One step of a request, as the service answered. user: whose it is, where it is one's own."""
+    """One step of a request, as the service answered.
+
+    user: whose it is, where it is one's own; kind: the type of what went wrong; needs: the steps
+    that come first.
+    """
 
     request = models.ForeignKey(Request, on_delete=models.CASCADE, related_name="steps")
     name = models.CharField(max_length=200)
     user = models.CharField(max_length=150, blank=True, db_index=True)
     handler = models.CharField(max_length=100, blank=True)
     state = models.CharField(max_length=20)
+    kind = models.CharField(max_length=40, blank=True, default="")
     message = models.TextField(blank=True)
     advice = models.TextField(blank=True)
+    needs = models.JSONField(default=list)
 
     class Meta:
         ordering = ["pk"]

@@ -45,6 +45,16 @@ def pending() -> bool:
     return cast(bool, _setting("PENDING", False))
 
 
+def words() -> dict[str, str]:
+    """Read what a centre calls what its steps make, for PIs and users."""
+    return {str(name): str(said) for name, said in dict(_setting("WORDS", {})).items()}
+
+
+def pages() -> bool:
+    """Say whether ColdFront's own pages show how users stand."""
+    return cast(bool, _setting("PAGES", True))
+
+
 def at_once() -> int:
     """Say how many files one event writes at most; the rest is written by the next or the timer."""
     return cast(int, _setting("AT_ONCE", 50))

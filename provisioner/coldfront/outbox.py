@@ -17,7 +17,7 @@ from typing import Any
 from django.db.models import Case, Max, When
 from django.utils import timezone
 
-from provisioner.coldfront import mapping, options, snapshots
+from provisioner.coldfront import actor, mapping, options, snapshots
 from provisioner.coldfront.models import (
     INCOMPLETE,
     LISTED,
@@ -117,13 +117,14 @@ def _newest(keys: Iterable[str], rows: Any) -> dict[str, Request]:
         some = rows.filter(key__in=ordered[start : start + _CHUNK])
         newest = some.order_by().values("key").annotate(newest=Max("number"))
         numbers = [one["newest"] for one in newest]
-        found |= {row.key: row for row in Request.objects.filter(number__in=numbers)}
+        chosen = Request.objects.filter(number__in=numbers).defer("answer")
+        found |= {row.key: row for row in chosen}
     return found
 
 
 def _reserve(event: str, key: str, **about: Any) -> Request:
     """Take the next number."""
-    row: Request = Request.objects.create(event=event, key=key, **about)
+    row: Request = Request.objects.create(event=event, key=key, by=actor.acting(), **about)
     return row
 
 
@@ -172,6 +173,7 @@ def _body(row: Request, document: Mapping[str, Any]) -> str:
         "id": request_id(row.number),
         "order": {"key": row.key, "number": row.number},
         "reason": f"{row.event} in ColdFront",
+        **({"on_behalf_of": row.by} if row.by else {}),
     }
     return json.dumps({**head, **document}, ensure_ascii=False)
 
@@ -249,14 +251,22 @@ def flush(limit: int | None = None) -> int:
     rows = Request.objects.filter(state=NEW).exclude(body="").order_by(first, "number")
     count = 0
     for row in rows[:limit] if limit is not None else rows.iterator():
-        try:
-            drop(options.staging(), f"{request_id(row.number)}.json", row.body.encode())
-        except (ConfigError, OSError) as error:
-            Request.objects.filter(pk=row.pk).update(error=str(error))
-            raise
-        mark_written(row)
+        write(row)
         count += 1
     return count
+
+
+def write(row: Request) -> None:
+    """Make one row a file.
+
+    Raises ConfigError or OSError when staging does not take it; the row says so.
+    """
+    try:
+        drop(options.staging(), f"{request_id(row.number)}.json", row.body.encode())
+    except (ConfigError, OSError) as error:
+        Request.objects.filter(pk=row.pk).update(error=str(error))
+        raise
+    mark_written(row)
 
 
 def mark_written(row: Request) -> None:

@@ -86,6 +86,16 @@ def living_projects() -> list[int]:
     return list(found.order_by("pk").values_list("pk", flat=True))
 
 
+def resource_names(chosen: Collection[int]) -> dict[int, str]:
+    """Name the resource that ColdFront shows as each allocation's parent."""
+    resources = _Resources()
+    found: dict[int, str] = {}
+    for keys in _chunks(chosen):
+        listed = resources.of_allocations(keys)
+        found |= {pk: rows[0].name for pk, rows in listed.items()}
+    return found
+
+
 # Projects.
 
 

@@ -6,9 +6,7 @@ what it was read as. Leaves out: what a receipt means (`answers`).
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from provisioner.coldfront import answers, mapping, options, outbox, snapshots
+from provisioner.coldfront import answers, mapping, options, outbox, snapshots, stands
 from provisioner.coldfront.models import MENDABLE, OPEN, Made, Request, Standing, Step
 from provisioner.receipts import safe
 
@@ -80,8 +78,10 @@ def _read_receipt(directory: Path, row: Request) -> bool:
                 user=part.user,
                 handler=part.handler,
                 state=part.state,
+                kind=part.kind[:40],
                 message=part.message,
                 advice=part.advice,
+                needs=list(part.needs),
             )
             for part in answer.parts
         )
@@ -90,6 +90,7 @@ def _read_receipt(directory: Path, row: Request) -> bool:
             answer=answer.whole,
             answered=timezone.now(),
             error="; ".join(answer.problems),
+            advice="; ".join(answer.advice),
         )
     return True
 
@@ -99,12 +100,13 @@ def _read_receipt(directory: Path, row: Request) -> bool:
 
 def _record_stands() -> int:
     """Bring the standings to what the last requests say; return how many changed."""
-    wanted = _stands()
+    wanted = stands.read(stands.everywhere())
     now, changed = timezone.now(), 0
     known = {(row.allocation, row.user): row for row in Standing.objects.all()}
     fresh: list[Standing] = []
     altered: list[Standing] = []
-    for (allocation, user), (number, stand) in wanted.items():
+    for (allocation, user), found in wanted.items():
+        number, stand = found.number, found.stand
         row = known.get((allocation, user))
         was = (row.state, row.message, row.advice, row.number) if row is not None else None
         if was == (stand.state, stand.message, stand.advice, number):
@@ -125,49 +127,6 @@ def _record_stands() -> int:
     fields = ["state", "message", "advice", "number", "ready"]
     Standing.objects.bulk_update(altered, fields, batch_size=100)
     return changed + len(gone)
-
-
-def _stands() -> Mapping[tuple[int, str], tuple[int, answers.Stand]]:
-    rows = _last("allocation.provision")
-    people = {row.user: row for row in _last("user.provision")}
-    closed = {
-        row.allocation
-        for row in outbox.last(
-            mapping.key_of("allocation", f"{row.allocation}-access") for row in rows
-        ).values()
-        if row.action == "allocation.suspend"
-    }
-    parts = _parts([*rows, *people.values()])
-    found: dict[tuple[int, str], tuple[int, answers.Stand]] = {}
-    for row in rows:
-        for user in json.loads(row.body)["allocation"]["users"]:
-            stands = [
-                answers.stand(user, one.state, parts.get(one.pk, ()), [one.error])
-                for one in (row, people.get(user))
-                if one is not None
-            ]
-            closing = answers.Stand(answers.CLOSED, "the allocation is not active")
-            stand = closing if row.allocation in closed else answers.worst(stands)
-            found[row.allocation, user] = (row.number, stand)
-    return found
-
-
-def _last(action: str) -> list[Request]:
-    keys = Request.objects.filter(action=action).exclude(body="").order_by()
-    return list(outbox.last_asked(keys.values_list("key", flat=True).distinct(), action).values())
-
-
-def _parts(rows: Iterable[Request]) -> Mapping[int, list[answers.Part]]:
-    found: dict[int, list[answers.Part]] = {}
-    numbers = [row.pk for row in rows if row.state != "done"]
-    for start in range(0, len(numbers), 500):
-        for step in Step.objects.filter(request__in=numbers[start : start + 500]):
-            found.setdefault(step.request_id, []).append(
-                answers.Part(
-                    step.name, step.handler, step.state, step.user, step.message, step.advice
-                )
-            )
-    return found
 
 
 # The status that ColdFront shows, where a centre opts in.

@@ -27,6 +27,7 @@ os.environ.update(
     PROJECT_CODE="CF",
     PROJECT_CODE_PADDING="4",
     COLDFRONT_CONFIG=str(Path(__file__).with_name("local_settings.py")),
+    COLDFRONT_URLS=str(Path(__file__).with_name("local_urls.py")),
     COLDFRONT_ENV=os.devnull,
     DJANGO_SETTINGS_MODULE="coldfront.config.settings",
 )

@@ -1,0 +1,198 @@
+"""The staff's list: which requests, and what is said of each.
+
+Promises: the number of queries does not grow with what is shown. Leaves out: who may see it
+(`access`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from coldfront.core.allocation.models import Allocation
+from coldfront.core.project.models import Project
+from django import forms
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from provisioner.coldfront import controls, outbox, words
+from provisioner.coldfront.models import INCOMPLETE, NEW, OPEN, Request, Standing, Step
+
+ATTENTION = "attention"
+PAGE = 50
+_WRONG = ("failed", "refused", "held", INCOMPLETE)
+
+
+class Filter(forms.Form):
+    """What is looked for; without anything: what was said last of each subject."""
+
+    state = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("", "Any"),
+            (ATTENTION, "Needs somebody"),
+            *((name, label) for name, (label, _) in words.GROUPS.items()),
+        ],
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
+    project = forms.CharField(
+        required=False,
+        max_length=255,
+        label="Project (title, code or number)",
+        widget=forms.TextInput(attrs={"class": "form-control"}),
+    )
+    user = forms.CharField(
+        required=False,
+        max_length=150,
+        label="User",
+        widget=forms.TextInput(attrs={"class": "form-control"}),
+    )
+    earlier = forms.BooleanField(
+        required=False,
+        label="Earlier requests, too",
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """What may be asked of a request."""
+
+    verb: str
+    label: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A request as the list shows it. why: what is wrong or waited for; notes: what to fill in."""
+
+    row: Request
+    id: str
+    look: words.Look
+    what: str
+    why: str
+    advice: str
+    notes: tuple[str, ...]
+    buttons: tuple[Button, ...]
+    control: str
+    project: Project | None
+    allocation: int | None
+
+
+def requests(asked: Mapping[str, Any]) -> QuerySet[Request]:
+    """Choose the requests that a filter asks for, the newest first."""
+    rows = _all()
+    if not asked.get("earlier"):
+        rows = rows.filter(newest=True)
+    rows = rows.filter(_in_state(asked.get("state") or ""))
+    if asked.get("project"):
+        rows = rows.filter(project__in=_projects(asked["project"]).values("pk"))
+    if asked.get("user"):
+        in_these = Standing.objects.filter(user__icontains=asked["user"]).values("allocation")
+        rows = rows.filter(Q(user__icontains=asked["user"]) | Q(allocation__in=in_these))
+    return rows.order_by("-number")
+
+
+def one(number: int) -> Request | None:
+    """Find one request."""
+    found: Request | None = _all().filter(pk=number).first()
+    return found
+
+
+def counts() -> Sequence[tuple[str, str, int]]:
+    """Count what was said last of each subject: (name, label, number), where there are any."""
+    rows = _all().filter(newest=True).order_by().values("state").annotate(count=Count("pk"))
+    by_state = {row["state"]: row["count"] for row in rows}
+    found = [
+        (name, label, sum(by_state.get(state, 0) for state in states))
+        for name, (label, states) in words.GROUPS.items()
+    ]
+    return [one for one in found if one[2]]
+
+
+def entries(rows: Sequence[Any]) -> list[Entry]:
+    """Say of requests all that the list shows."""
+    told = Step.objects.in_bulk([row.told for row in rows if row.told])
+    titles = Project.objects.in_bulk({row.project for row in rows if row.project})
+    there = set(
+        Allocation.objects.filter(pk__in={row.allocation for row in rows if row.allocation})
+        .values_list("pk", flat=True)
+    )  # fmt: skip
+    asked = Request.objects.filter(of__in=[row.pk for row in rows]).defer("body", "answer")
+    steered = {one.of: one for one in asked.order_by("number")}
+    return [
+        _entry(
+            row,
+            told.get(row.told),
+            steered.get(row.pk),
+            titles.get(row.project),
+            row.allocation if row.allocation in there else None,
+        )
+        for row in rows
+    ]
+
+
+def _all() -> QuerySet[Any]:
+    newer = Request.objects.filter(key=OuterRef("key"), number__gt=OuterRef("number"))
+    steps = Step.objects.filter(request=OuterRef("pk")).order_by("pk").values("pk")
+    wrong = steps.filter(state__in=("failed", "cancelled"))
+    rows = Request.objects.exclude(digest="", action="").filter(of=None)
+    return rows.defer("body", "answer").annotate(
+        newest=~Exists(newer.exclude(digest="", action="")),
+        told=Coalesce(Subquery(wrong[:1]), Subquery(steps.exclude(message="")[:1])),
+    )
+
+
+def _in_state(name: str) -> Q:
+    if name == ATTENTION:
+        return Q(state__in=_WRONG) | (Q(state=NEW) & ~Q(error=""))
+    if name in words.GROUPS:
+        return Q(state__in=words.GROUPS[name][1])
+    return Q()
+
+
+def _projects(text: str) -> QuerySet[Project]:
+    found = Q(title__icontains=text) | Q(project_code__iexact=text)
+    number = text.removeprefix("#")
+    if number.isascii() and number.isdigit() and len(number) < 10:
+        found |= Q(pk=int(number))
+    return Project.objects.filter(found)
+
+
+def _entry(
+    row: Any, told: Step | None, control: Request | None, project: Any, allocation: int | None
+) -> Entry:
+    look = words.of_request(row.state, row.error)
+    what = why = advice = ""
+    if told is not None and row.state not in ("done", "superseded"):
+        whose = f", {told.user}" if told.user else ""
+        what = f"{told.name} ({told.handler}{whose})" if told.handler else f"{told.name}{whose}"
+        why, advice = told.message or told.state, told.advice
+    elif row.state not in ("done",):
+        why, advice = row.error, row.advice
+    open_control = control is not None and control.state in (NEW, *OPEN)
+    verbs = controls.sensible(row.state, newest=row.newest, asked=open_control)
+    return Entry(
+        row=row,
+        id=outbox.request_id(row.number),
+        look=look,
+        what=what,
+        why=why,
+        advice=advice or look.advice,
+        notes=tuple(map(str, row.problems)),
+        buttons=tuple(Button(verb, *controls.LABELS[verb]) for verb in verbs),
+        control=control_told(control) if control is not None else "",
+        project=project,
+        allocation=allocation,
+    )
+
+
+def control_told(control: Request) -> str:
+    """Say in a line what was asked of a request, by whom, and how that stands."""
+    verb = control.action.partition(".")[2]
+    look = words.of_request(control.state, control.error)
+    because = f": {control.error}" if control.error else ""
+    todo = f". What to do: {control.advice}" if control.advice else ""
+    return f"{verb}, asked by {control.by}: {look.word}{because}{todo}"
