@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coldfront.core.allocation.models import AllocationUser, AllocationUserStatusChoice
+from coldfront.core.allocation.models import (
+    Allocation,
+    AllocationStatusChoice,
+    AllocationUser,
+    AllocationUserStatusChoice,
+)
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -184,10 +189,15 @@ def _take_as_served() -> None:
 
 def _move(row: Any, old: Any, new: Any, number: int) -> int:
     """Change a status where it is still what was read and the allocation still entitled."""
+    entitled = AllocationStatusChoice.objects.filter(name__in=mapping.ENTITLED)
+    kinds = list(entitled.values_list("pk", flat=True))
     with transaction.atomic():
-        found = AllocationUser.objects.filter(
-            pk=row.pk, status=old, allocation__status__name__in=mapping.ENTITLED
-        ).update(status=new)
+        # Of a row that another process has just changed, PostgreSQL looks again at the row's own
+        # columns and at no joined ones: each row is asked for by itself, the allocation's kept.
+        of = Allocation.objects.select_for_update().filter(pk=row.allocation_id, status__in=kinds)
+        if not of:
+            return 0
+        found = AllocationUser.objects.filter(pk=row.pk, status=old).update(status=new)
         if found:
             # For ColdFront's history, which an update leaves out.
             row.refresh_from_db()

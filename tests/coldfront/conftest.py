@@ -1,6 +1,7 @@
-"""A real ColdFront 1.1 on SQLite with its own test data, new for each test.
+"""A real ColdFront 1.1 with its own test data, new for each test.
 
-Its settings are read as a centre's are, from the file that $COLDFRONT_CONFIG names.
+Its settings are read as a centre's are, from the file that $COLDFRONT_CONFIG names. $COLDFRONT_ON
+says where it keeps its data: `sqlite`, or `postgresql`.
 """
 
 from __future__ import annotations
@@ -13,24 +14,16 @@ from pathlib import Path
 
 import pytest
 
-_TOP = Path(tempfile.mkdtemp(prefix="provisioner-coldfront."))
-_DATABASE = _TOP / "coldfront.db"
+from tests.coldfront.databases import Database, Postgresql, Sqlite
+from tests.coldfront.environment import environment
 
-os.environ.update(
-    DB_URL=f"sqlite:///{_DATABASE}",
-    SECRET_KEY="of the tests alone",
-    DEBUG="False",
-    SESSION_COOKIE_SECURE="False",
-    CSRF_COOKIE_SECURE="False",
-    EMAIL_ENABLED="False",
-    ALLOCATION_EULA_ENABLE="True",
-    PROJECT_CODE="CF",
-    PROJECT_CODE_PADDING="4",
-    COLDFRONT_CONFIG=str(Path(__file__).with_name("local_settings.py")),
-    COLDFRONT_URLS=str(Path(__file__).with_name("local_urls.py")),
-    COLDFRONT_ENV=os.devnull,
-    DJANGO_SETTINGS_MODULE="coldfront.config.settings",
-)
+_TOP = Path(tempfile.mkdtemp(prefix="provisioner-coldfront."))
+_TOP.chmod(0o711)
+_ON: Database = {"sqlite": Sqlite(_TOP / "coldfront.db"), "postgresql": Postgresql(_TOP / "pg")}[
+    os.environ.get("COLDFRONT_ON", "sqlite")
+]
+
+os.environ.update(environment(_ON.url))
 
 import django  # noqa: E402
 
@@ -43,18 +36,21 @@ from django.test.utils import setup_test_environment  # noqa: E402
 from provisioner.coldfront.models import Request  # noqa: E402
 from tests.coldfront.site import Site  # noqa: E402
 
+collect_ignore = [] if isinstance(_ON, Postgresql) else ["test_at_the_same_time.py"]
+
 
 @pytest.fixture(scope="session")
-def _template() -> Iterator[Path]:
+def _kept() -> Iterator[Database]:
     """Make the database once."""
     setup_test_environment()
-    call_command("initial_setup", "-f", verbosity=0)
-    call_command("load_test_data", verbosity=0)
-    Request.objects.all().delete()
-    connection.close()
-    template = _TOP / "template.db"
-    shutil.copyfile(_DATABASE, template)
-    yield template
+    with _ON.serving():
+        call_command("initial_setup", "-f", verbosity=0)
+        call_command("load_test_data", verbosity=0)
+        Request.objects.all().delete()
+        connection.close()
+        _ON.keep()
+        yield _ON
+        connection.close()
     shutil.rmtree(_TOP, ignore_errors=True)
 
 
@@ -65,10 +61,10 @@ def atomic_requests(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def site(_template: Path, tmp_path: Path) -> Iterator[Site]:
+def site(_kept: Database, tmp_path: Path) -> Iterator[Site]:
     """Give a ColdFront as it is after `load_test_data`, and a staging directory."""
     connection.close()
-    shutil.copyfile(_template, _DATABASE)
+    _kept.restore()
     with Site.at(tmp_path) as site:
         yield site
     connection.close()

@@ -61,6 +61,7 @@ def heard(key: str) -> str:
 # Allocations.
 
 
+@pytest.mark.database
 def test_an_allocation_that_is_approved_is_asked_for_as_a_whole(
     site: Site, atomic_requests: bool
 ) -> None:
@@ -186,6 +187,7 @@ def test_who_declines_the_eula_goes(site: Site, active: Allocation) -> None:
     assert site.last("allocation.provision")["allocation"]["users"] == ["cgray"]
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("status", ["Revoked", "Denied"])
 def test_access_is_taken_once_and_given_back(
     site: Site, active: Allocation, status: str, atomic_requests: bool
@@ -296,6 +298,7 @@ def test_quota_5_10_5_is_three_requests_in_order(site: Site) -> None:
 # Projects.
 
 
+@pytest.mark.database
 def test_a_new_project_is_asked_for_with_its_pi(site: Site, atomic_requests: bool) -> None:
     form = {"title": "Tides", "description": "Of the sea, in and out", "field_of_science": 149}
     with site.atomic_requests(atomic_requests):

@@ -28,6 +28,8 @@ from tests.coldfront.site import Site
 
 HPC = "University HPC"
 
+pytestmark = pytest.mark.database
+
 Fault = Callable[[Site], AbstractContextManager[None]]
 
 

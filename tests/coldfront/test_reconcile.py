@@ -34,6 +34,8 @@ from tests.coldfront.site import Site
 
 HPC = "University HPC"
 
+pytestmark = pytest.mark.database
+
 
 def run(*options: str) -> str:
     said = StringIO()

@@ -28,6 +28,8 @@ from tests.coldfront.site import Site
 
 HPC = "University HPC"
 
+pytestmark = pytest.mark.database
+
 
 @pytest.fixture
 def active(site: Site) -> Allocation:

@@ -1,0 +1,188 @@
+"""A centre's whole manifest: written by ColdFront, taken in by the service, and compared again.
+
+Run where ColdFront is installed: python -m tests.bench.coldfront [--allocations N] [--people N].
+ColdFront is on SQLite, the service in a sandbox: its backends are emulated, the rest is real. Each
+allocation has four users; three of four allocations are on a cluster, the others on storage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from tests.coldfront.environment import environment
+
+PROVISIONER = Path(sys.executable).with_name("provisioner")
+USERS = 4
+"""Users in an allocation."""
+
+
+@contextmanager
+def timed(what: str, aim: str = "") -> Iterator[list[str]]:
+    """Print how long something took; what it says of itself goes into the list."""
+    said: list[str] = []
+    began = time.perf_counter()
+    yield said
+    took = time.perf_counter() - began
+    print(f"{what + ':':42}{took:8.1f} s   {f'(aim {aim}) ' if aim else ''}{' '.join(said)}",
+          flush=True)  # fmt: skip
+
+
+def fill(allocations: int, people: int) -> None:
+    """Fill a new ColdFront: a project for five allocations, its members their users."""
+    from coldfront.core.allocation.models import (
+        Allocation,
+        AllocationAttribute,
+        AllocationAttributeType,
+        AllocationStatusChoice,
+        AllocationUser,
+        AllocationUserStatusChoice,
+    )
+    from coldfront.core.project.models import Project, ProjectStatusChoice
+    from coldfront.core.resource.models import (
+        Resource,
+        ResourceAttribute,
+        ResourceAttributeType,
+        ResourceType,
+    )
+    from django.contrib.auth.models import User
+
+    def resource(kind: str, attribute: str, value: str) -> Any:
+        made = Resource.objects.create(
+            name=value, resource_type=ResourceType.objects.get(name=kind), is_available=True
+        )
+        of = ResourceAttributeType.objects.get(name=attribute)
+        ResourceAttribute.objects.create(resource=made, resource_attribute_type=of, value=value)
+        return made
+
+    places = {
+        True: resource("Storage", "provisioner_resource", "hpc-storage"),
+        False: resource("Cluster", "slurm_cluster", "cluster-a"),
+    }
+    users = User.objects.bulk_create(
+        [
+            User(username=f"u{n:05}", first_name="Una", last_name=f"Number {n}",
+                 email=f"u{n:05}@example.org")
+            for n in range(people)
+        ]
+    )  # fmt: skip
+    status = ProjectStatusChoice.objects.get(name="Active")
+    projects = Project.objects.bulk_create(
+        Project(title=f"Project {n}", pi=users[n * 5 * USERS % people], status=status)
+        for n in range(-(-allocations // 5))
+    )
+    active = AllocationStatusChoice.objects.get(name="Active")
+    made = Allocation.objects.bulk_create(
+        Allocation(project=projects[n // 5], status=active, justification="of the bench")
+        for n in range(allocations)
+    )
+    through = Allocation.resources.through
+    through.objects.bulk_create(
+        through(allocation=one, resource=places[n % 4 == 0]) for n, one in enumerate(made)
+    )
+    let_in = AllocationUserStatusChoice.objects.get(name="Active")
+    AllocationUser.objects.bulk_create(
+        AllocationUser(allocation=one, user=users[(n * USERS + m) % people], status=let_in)
+        for n, one in enumerate(made)
+        for m in range(USERS)
+    )
+    account = AllocationAttributeType.objects.get(name="slurm_account_name")
+    quota = AllocationAttributeType.objects.get(name="Storage Quota (GB)")
+    AllocationAttribute.objects.bulk_create(
+        AllocationAttribute(
+            allocation=one,
+            allocation_attribute_type=quota if n % 4 == 0 else account,
+            value="500" if n % 4 == 0 else f"acc{n}",
+        )
+        for n, one in enumerate(made)
+    )
+
+
+def write_manifest() -> tuple[int, str]:
+    """Reconcile as the timer does; return the number of queries, and what it said."""
+    from django.core.management import call_command
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    said = StringIO()
+    with CaptureQueriesContext(connection) as captured:
+        call_command("provisioner_reconcile", stdout=said, stderr=said)
+    return len(captured), said.getvalue().strip()
+
+
+def run(site: Path, *words: object) -> None:
+    """Run a verb of the service."""
+    chosen = {**os.environ, "PROVISIONER_CONFIG": str(site / "provisioner.yaml")}
+    subprocess.run([PROVISIONER, *map(str, words)], check=True, env=chosen, capture_output=True)
+
+
+def serve(site: Path, said: str) -> str:
+    """Serve until nothing is left; return what the reconcile came to, which must be done."""
+    run(site, "run", "--drain")
+    [result] = (site / "spool").glob(f"*/*-{said.partition(':')[0]}.json.result.yaml")
+    text = result.read_text()
+    if result.parent.name != "done":
+        raise SystemExit(text[:4000])
+    return re.findall(r"\d+ asked for anew.*", text)[0].strip("\"'")
+
+
+def make_site(site: Path) -> None:
+    """Make a sandbox with room for all the numbers."""
+    run(site, "sandbox", site)
+    config = site / "provisioner.yaml"
+    text = config.read_text()
+    for old, new in (("29999", "299999"), ("30000, to: 39999", "300000, to: 399999")):
+        assert old in text
+        text = text.replace(old, new)
+    config.write_text(text)
+
+
+def main() -> None:
+    """Print the figures beside their aims."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--allocations", type=int, default=5000)
+    parser.add_argument("--people", type=int, default=5000)
+    parser.add_argument("--keep", type=Path, help="a new directory to work in, which is left")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="provisioner-bench.") as made:
+        top = options.keep or Path(made)
+        top.mkdir(exist_ok=True)
+        site = top / "site"
+        make_site(site)
+        os.environ.update(environment(f"sqlite:///{top / 'coldfront.db'}"))
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+        from django.test import override_settings
+
+        with redirect_stdout(StringIO()):
+            call_command("initial_setup", "-f", verbosity=0)
+        fill(options.allocations, options.people)
+        places: Mapping[str, object] = {
+            "PROVISIONER_STAGING": str(site / "spool/staging"),
+            "PROVISIONER_INSTANCE": "bench",
+        }
+        with override_settings(**places):
+            with timed("ColdFront's manifest", "30") as notes:
+                queries, said = write_manifest()
+                notes.append(f"{queries} queries; {said}")
+            with timed("all of it asked for, and made") as notes:
+                notes.append(serve(site, said))
+            _, said = write_manifest()
+            with timed("reconciled without drift", "60") as notes:
+                notes.append(serve(site, said))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Where the tests' ColdFront keeps its data: SQLite, or a PostgreSQL cluster of its own.
+
+Promises: what was there at `keep` is there again after `restore`; everything lies below one
+directory, and PostgreSQL listens on a socket in it alone. Leaves out: what is in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+USER = "postgres"
+"""Whom PostgreSQL runs as where the tests run as root, which it refuses to be."""
+
+
+class Database(Protocol):
+    """A database for one ColdFront. Nobody may be connected while it is kept or restored."""
+
+    url: str
+
+    def serving(self) -> contextlib.AbstractContextManager[None]: ...
+    def keep(self) -> None: ...
+    def restore(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sqlite:
+    """A file."""
+
+    file: Path
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.file}"
+
+    def serving(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def keep(self) -> None:
+        shutil.copyfile(self.file, self._kept)
+
+    def restore(self) -> None:
+        shutil.copyfile(self._kept, self.file)
+
+    @property
+    def _kept(self) -> Path:
+        return self.file.with_name("kept.db")
+
+
+@dataclass(frozen=True, slots=True)
+class Postgresql:
+    """A cluster below a directory, of the newest version that Debian has installed."""
+
+    directory: Path
+
+    @property
+    def url(self) -> str:
+        return f"postgres://{USER}@/{self.directory}/coldfront"
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """Make the cluster and serve it; it ends with this process, however that ends."""
+        self.directory.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            shutil.chown(self.directory, USER)
+        data = self.directory / "data"
+        make = ["initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C"]
+        subprocess.run(self._words(*make, "--no-sync", data), check=True, stdout=subprocess.DEVNULL)
+        server = subprocess.Popen(
+            self._words("postgres", "-D", data, "-k", self.directory, "-c", "listen_addresses=",
+                        "-c", "fsync=off"),
+            stdin=subprocess.DEVNULL, stderr=(self.directory / "log").open("wb"),
+        )  # fmt: skip
+        try:
+            while not (self.directory / ".s.PGSQL.5432").exists() or not self._answers():
+                if server.poll() is not None:
+                    raise RuntimeError((self.directory / "log").read_text())
+                time.sleep(0.05)
+            self._tell("CREATE DATABASE coldfront")
+            yield
+        finally:
+            server.terminate()
+            server.wait()
+
+    def keep(self) -> None:
+        self._tell("CREATE DATABASE kept TEMPLATE coldfront")
+
+    def restore(self) -> None:
+        self._tell(
+            "DROP DATABASE coldfront WITH (FORCE)", "CREATE DATABASE coldfront TEMPLATE kept"
+        )
+
+    def _answers(self) -> bool:
+        return (
+            subprocess.run(self._psql("SELECT 1"), check=False, capture_output=True).returncode == 0
+        )
+
+    def _tell(self, *statements: str) -> None:
+        subprocess.run(self._psql(*statements), check=True, stdout=subprocess.DEVNULL)
+
+    def _psql(self, *statements: str) -> list[str]:
+        each = [f"--command={statement}" for statement in statements]
+        place = [f"--host={self.directory}", f"--username={USER}", "--dbname=template1"]
+        return ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", *place, *each]
+
+    def _words(self, program: str, *words: object) -> list[str]:
+        """Write the words that run one of the server's programs."""
+        [*_, newest] = sorted(
+            Path("/usr/lib/postgresql").glob(f"*/bin/{program}"),
+            key=lambda path: int(path.parts[-3]),
+        )
+        become = ["setpriv", "--pdeathsig=INT"]
+        if os.geteuid() == 0:
+            become += [f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
+        return [*become, "--", str(newest), *map(str, words)]

@@ -1,0 +1,134 @@
+"""What two processes do at the same time: on PostgreSQL, where one waits for the other's rows.
+
+SQLite lets one write at a time, and there is nothing to see.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from coldfront.core.allocation.models import (
+    Allocation,
+    AllocationUser,
+    AllocationUserStatusChoice,
+)
+from django.contrib.auth.models import User
+from django.db import connection, connections, transaction
+from django.test import override_settings
+
+from provisioner.coldfront import outbox
+from provisioner.coldfront.models import Request
+from tests.coldfront.site import Site
+
+HPC = "University HPC"
+
+pytestmark = pytest.mark.database
+
+
+class Another:
+    """A process beside this one: a thread with a connection of its own."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.pid = 0
+        self._failed: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, args=(work,))
+        self._connected = threading.Event()
+        self._thread.start()
+        self._connected.wait()
+
+    def _run(self, work: Callable[[], object]) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                [self.pid] = cursor.fetchone()
+            self._connected.set()
+            work()
+        except BaseException as error:
+            self._failed.append(error)
+        finally:
+            self._connected.set()
+            connections.close_all()
+
+    def blocked(self) -> None:
+        """Wait until it waits for somebody's lock."""
+        while self._thread.is_alive():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT cardinality(pg_blocking_pids(%s))", [self.pid])
+                if cursor.fetchone()[0]:
+                    return
+        raise AssertionError(f"it waited for nobody: {self._failed}")
+
+    def ends(self) -> None:
+        self._thread.join()
+        if self._failed:
+            raise self._failed[0]
+
+
+@pytest.fixture
+def pending(site: Site) -> Iterator[Allocation]:
+    """Give an allocation in which jjames is Pending, and everything is in place for him."""
+    site.says(HPC, slurm_cluster="a")
+    allocation = site.allocation(HPC)
+    site.quietly(allocation, "New")
+    site.decide(allocation, "approve")
+    with override_settings(PROVISIONER_PENDING=True):
+        site.sync()
+        allocation.add_user(User.objects.get(username="jjames"))
+        site.sync()
+        assert site.users(allocation)["jjames"] == "Pending"
+        for row in Request.objects.filter(state="written"):
+            site.answer(row, "done")
+        yield allocation
+
+
+def _removed(site: Site, allocation: Allocation) -> None:
+    AllocationUser.objects.filter(allocation=allocation, user__username="jjames").update(
+        status=AllocationUserStatusChoice.objects.get(name="Removed")
+    )
+
+
+def _expired(site: Site, allocation: Allocation) -> None:
+    site.quietly(allocation, "Expired")
+
+
+@pytest.mark.parametrize(
+    ("decide", "status"), [(_removed, "Removed"), (_expired, "Pending")], ids=["user", "allocation"]
+)
+def test_what_is_decided_while_a_sync_runs_stays(
+    site: Site, pending: Allocation, decide: Callable[[Site, Allocation], None], status: str
+) -> None:
+    with transaction.atomic():
+        decide(site, pending)
+        sync = Another(site.sync)
+        sync.blocked()
+    sync.ends()
+    assert site.users(pending)["jjames"] == status
+
+
+def test_of_two_snapshots_the_higher_number_is_the_newer(site: Site) -> None:
+    """Whoever commits last has read last, or says what the other said."""
+    site.says(HPC, slurm_cluster="a")
+    allocation = site.allocation(HPC)
+    others = [Another(lambda: outbox.allocation(allocation.pk, "a test")) for _ in range(4)]
+    site.fill_in(allocation, "slurm_specs", "Fairshare=7")
+    for other in others:
+        other.ends()
+    outbox.flush()
+    asked = site.last("allocation.provision")
+    assert asked["allocation"]["slurm"]["specs"].startswith("Fairshare=7")
+
+
+def test_two_flushes_at_once_write_every_row_and_nothing_else(site: Site) -> None:
+    site.says(HPC, slurm_cluster="a")
+    site.staging.rmdir()
+    site.decide(site.allocation(HPC), "approve")
+    waiting = {f"cf-{row.number}" for row in site.rows(state="new")}
+    site.staging.mkdir()
+    others = [Another(outbox.flush) for _ in range(3)]
+    for other in others:
+        other.ends()
+    assert {one["id"] for one in site.files()} == waiting != set()
+    assert site.rows(state="new") == []
+    assert all(path.stat().st_size for path in site.staging.iterdir())
