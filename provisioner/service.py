@@ -139,7 +139,7 @@ class Service:
     def drain(self, patience: float) -> bool:
         """Serve until nothing is open but what is held, scheduled, or not moving.
 
-        patience: seconds without any request ending after which the rest is left for later.
+        patience: seconds without anything being told after which the rest is left for later.
         Return whether nothing was left.
         """
         self.recover()
@@ -147,16 +147,17 @@ class Service:
         self.clerk.start()
         self.keeper.pin()
         try:
-            left, since = -1, time.monotonic()
+            told, since = -1, time.monotonic()
             while not self._stopping.is_set():
                 taken = self.take()
-                count = self.counts()
+                with self._journal.reading() as conn:
+                    count, last = records.counts(conn), records.last_event(conn)
                 now_left = count.get("accepted", 0) + count.get("deferred", 0)
                 idle = not taken and not self.clerk.busy and self._spool.due_in() is None
                 if now_left == 0 and idle:
                     return True
-                if now_left != left or taken:
-                    left, since = now_left, time.monotonic()
+                if last != told or taken:
+                    told, since = last, time.monotonic()
                 if time.monotonic() - since > patience:
                     return False
                 self._woken.wait(0.05)

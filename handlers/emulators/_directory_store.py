@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -79,7 +79,7 @@ class Store:
         self.next = 0
         self.names: dict[str, str] = {}
         self.entries: dict[str, Attributes] = {}
-        self._unique: dict[tuple[str, bytes], str] = {}
+        self._held: dict[tuple[str, bytes], set[str]] = {}
         self._file = path.open("r+b", buffering=0)
         self._read = 0
         self.refresh()
@@ -130,13 +130,15 @@ class Store:
             self.names[key], self.entries[key] = dn, entry
             self._index(key, entry, True)
 
+    def holders(self, name: str, value: bytes) -> Collection[str]:
+        """Name the entries that have a value of an attribute."""
+        return self._held.get((name.lower(), folded(name, value)), ())
+
     def _index(self, key: str, entry: Attributes, present: bool) -> None:
-        for name, _ in _UNIQUE:
-            for value in values_of(entry, name):
-                if present:
-                    self._unique[name, folded(name, value)] = key
-                else:
-                    self._unique.pop((name, folded(name, value)), None)
+        for name, values in entry.items():
+            for value in values:
+                held = self._held.setdefault((name.lower(), folded(name, value)), set())
+                (held.add if present else held.discard)(key)
 
     def _append(self, dn: str, entry: Attributes | None) -> None:
         line = _line(dn, entry, self.next)
@@ -161,7 +163,7 @@ class Store:
                 raise Answer(65, f"0000207C: {dn} lacks {required}")
         for name, code in _UNIQUE:
             for value in values_of(entry, name):
-                if (name, folded(name, value)) in self._unique:
+                if self.holders(name, value):
                     raise Answer(code, f"00000524: {name} {value.decode()} is in use")
         if self.kind != "rfc2307" and classes & {"user", "group"}:
             self._identify(entry)

@@ -7,7 +7,7 @@ Leaves out: what `_directory_store` leaves out, and every bind is taken. For san
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -117,10 +117,11 @@ class _StoreStrategy(MockSyncStrategy):
             return [], _result(32, f"0000208D: {base} is not there")
         test = _test(request["filter"])
         names = [str(name) for name in request["attributes"]]
+        candidates = _candidates(request["filter"], self._store)
         found = [
             key
-            for key, entry in self._store.entries.items()
-            if _in_scope(key, base, scope) and test(entry)
+            for key in (self._store.entries if candidates is None else sorted(candidates))
+            if _in_scope(key, base, scope) and test(self._store.entries[key])
         ]
         page = _page(controls)
         if page is None:
@@ -177,6 +178,20 @@ def _test(node: Any) -> Test:
     if kind in {"greaterOrEqual", "lessOrEqual"}:
         return _ordered(*_assertion(content), above=kind == "greaterOrEqual")
     return lambda entry: False
+
+
+def _candidates(node: Any, store: Store) -> Collection[str] | None:
+    """Name entries among which are all that pass a filter, where values say so; None: any may."""
+    kind, content = node.getName(), node.getComponent()
+    if kind == "equalityMatch":
+        return store.holders(*_assertion(content))
+    if kind not in {"and", "or"}:
+        return None
+    parts = [_candidates(part, store) for part in content]
+    some = [part for part in parts if part is not None]
+    if kind == "and":
+        return min(some, key=len, default=None)
+    return set().union(*some) if len(some) == len(parts) else None
 
 
 def _any_equal(assertions: list[tuple[str, bytes]]) -> Test:

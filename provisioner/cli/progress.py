@@ -77,8 +77,10 @@ class Follower:
             events = records.events_after(conn, self._seq)
             self._seq = events[-1][0] if events else self._seq
             ended = {who: kind for _, who, kind, _ in events if kind in records.ENDED}
-            self._open |= {who for _, who, _, _ in events}
-            followed = sorted(self._open)[:FOLLOWED]
+            stirred = {who for _, who, _, _ in events}
+            self._open |= stirred
+            # No step is over without an event: what is as it was is not read again.
+            followed = [who for who in sorted(self._open)[:FOLLOWED] if who in stirred]
             steps = records.steps_of(conn, followed)
             loaded = records.load(conn, {*followed, *ended} - self._names.keys())
         self._names |= {record.id: record.name for record in loaded.values()}

@@ -128,7 +128,7 @@ def run(site: Path, *words: object) -> None:
 
 def serve(site: Path, said: str) -> str:
     """Serve until nothing is left; return what the reconcile came to, which must be done."""
-    run(site, "run", "--drain")
+    run(site, "run", "--drain", "--patience", 600)
     [result] = (site / "spool").glob(f"*/*-{said.partition(':')[0]}.json.result.yaml")
     text = result.read_text()
     if result.parent.name != "done":

@@ -1,5 +1,7 @@
 """A centre's settings: what docs/coldfront.md says to add, and what makes tests quick."""
 
+import os
+
 from coldfront.config.base import INSTALLED_APPS
 
 INSTALLED_APPS += ["provisioner.coldfront"]
@@ -9,4 +11,4 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-PROVISIONER_STAGING = "/nonexistent/staging"  # until a test names its own
+PROVISIONER_STAGING = os.environ.get("PROVISIONER_STAGING", "/nonexistent/staging")
