@@ -133,7 +133,8 @@ def serve(site: Path, said: str) -> str:
     text = result.read_text()
     if result.parent.name != "done":
         raise SystemExit(text[:4000])
-    return re.findall(r"\d+ asked for anew.*", text)[0].strip("\"'")
+    found: list[str] = re.findall(r"\d+ asked for anew.*", text)
+    return found[0].strip("\"'")
 
 
 def make_site(site: Path) -> None:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ class Centre:
         return [*self._enter, *program, *config, *words]
 
     @contextmanager
-    def _running(self, name: str, argv: list[object]) -> Iterator[None]:
+    def _running(self, name: str, argv: Sequence[object]) -> Iterator[None]:
         with (self.directory / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 list(map(str, argv)), env=self._environment, stdout=log, stderr=log,

@@ -19,9 +19,11 @@ from tests.coldfront.environment import environment
 
 _TOP = Path(tempfile.mkdtemp(prefix="provisioner-coldfront."))
 _TOP.chmod(0o711)
-_ON: Database = {"sqlite": Sqlite(_TOP / "coldfront.db"), "postgresql": Postgresql(_TOP / "pg")}[
-    os.environ.get("COLDFRONT_ON", "sqlite")
-]
+_DATABASES: dict[str, Database] = {
+    "sqlite": Sqlite(_TOP / "coldfront.db"),
+    "postgresql": Postgresql(_TOP / "pg"),
+}
+_ON = _DATABASES[os.environ.get("COLDFRONT_ON", "sqlite")]
 
 os.environ.update(environment(_ON.url))
 
