@@ -1,8 +1,9 @@
 """Groups and their members, in Active Directory, AD LDS or a plain RFC 2307 directory.
 
 Promises: a group is made once, with its number, and never deleted; a member is added or taken
-away by itself, so that members which others keep stay; a list of any length is read in ranges,
-and many changes of one group are one modify.
+away by itself, so that members which others keep stay, and only where the group bears our mark,
+unless it may be adopted; a list of any length is read in ranges, and many changes of one group are
+one modify.
 Leaves out: nested groups, moving, members of other domains. A suspended membership is taken away
 and comes back with its claim; a suspended or withdrawn group stays as it is.
 """
@@ -88,7 +89,9 @@ class Params(BaseModel):
         None, description="number of the group; without one it is taken from the handler's `ids`"
     )
     description: str | None = Field(None, max_length=200, description="what the group is for")
-    adopt: bool = Field(False, description="take over a group that was not made here")
+    adopt: bool = Field(
+        False, description="take over a group, or bring a member into one, that was not made here"
+    )
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
@@ -118,7 +121,7 @@ class AdGroup:
         if given.user is not None:
             user = check_name("user", given.user, ())
             key = make_key(self._site.instance, "member", group, user)
-            return {key: {"group": group, "user": user}}
+            return {key: {"group": group, "user": user, "adopt": given.adopt}}
         self._settings.ids.check("gid", given.gid)
         check_texts(given)
         want: dict[str, Any] = {**given.model_dump(exclude_none=True), "group": group}
@@ -129,7 +132,9 @@ class AdGroup:
         _, kind, *names = split_key(key)
         if kind == "member":
             live = any(not claim.suspended for claim in claims)
-            return {"group": names[0], "user": names[1], "member": live}
+            # Whose claim is taken back was brought in by it, or it was a Conflict from the start.
+            adopt = not claims or any(bool(claim.want.get("adopt")) for claim in claims)
+            return {"group": names[0], "user": names[1], "member": live, "adopt": adopt}
         return merge_account(claims, prior)
 
     def prior(self, key: Key, state: State) -> State | None:
@@ -183,6 +188,15 @@ class AdGroup:
 
     def _membership(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         group, user, wanted = want["group"], want["user"], bool(want["member"])
+        # A name in a request must not lead into a group that somebody else keeps, such as admins.
+        ours = mark_of(self._site.service, "/".join((self._site.instance, "group", str(group))))
+        touched = wanted or state["present"]
+        if touched and state["group_dn"] and state["mark"] != ours and not want["adopt"]:
+            raise Conflict(
+                f"{key}: {state['group_dn']} was not made here, and does not bear our mark",
+                advice="provision its project or allocation with `adopt: true` if the group may be "
+                "taken over; or give the step that brings members in `adopt: true` in its route",
+            )
         if state["present"] == wanted:
             return []
         if state["group_dn"] is None:
@@ -217,6 +231,7 @@ class AdGroup:
             states[key] = {
                 "present": value is not None and same_dn(value) in present.get(group, ()),
                 "group_dn": groups[group].dn if group in groups else None,
+                "mark": self._mark(groups[group]) if group in groups else "",
                 "value": value,
             }
         return states
@@ -276,7 +291,8 @@ class AdGroup:
             for value in self._all_members(entry):
                 user, dn = users.get(same_dn(value), (value.lower(), value.lower()))
                 if (key := self._key("member", group, user)) is not None:
-                    yield key, {"present": True, "group_dn": entry.dn, "value": dn}
+                    mark = self._mark(entry)
+                    yield key, {"present": True, "group_dn": entry.dn, "mark": mark, "value": dn}
 
     def _users(self) -> dict[str, tuple[str, str]]:
         """Read the names and DNs of all users, by DN in one spelling."""
@@ -311,9 +327,13 @@ class AdGroup:
     def _name(self, entry: Entry) -> str:
         return (entry.text(self._dialect.name) or "").lower()
 
+    def _mark(self, entry: Entry) -> str:
+        """Give the mark that a group bears: ours, another's or none."""
+        key = "/".join((self._site.instance, "group", self._name(entry)))
+        return find_mark(entry.texts(self._dialect.note), mark_of(self._site.service, key))
+
     def _state(self, key: Key, entry: Entry) -> State:
         sid = entry.raw("objectSid")
-        notes = entry.texts(self._dialect.note)
         return {
             "present": True,
             "name": self._name(entry),
@@ -321,7 +341,7 @@ class AdGroup:
             "gid": entry.number("gidNumber"),
             "sid": sid_text(sid) if sid else None,
             "description": next(iter(without_marks(entry.texts("description"))), None),
-            "mark": find_mark(notes, mark_of(self._site.service, key)),
+            "mark": self._mark(entry),
             "note": entry.text("info"),
         }
 

@@ -184,7 +184,13 @@ def test_no_plan_tells_a_password() -> None:
     assert "assword" not in str(created)
 
 
-MEMBER = {"present": True, "group_dn": "CN=cf3", "value": "CN=jdoe"}
+MEMBER = {
+    "present": True,
+    "group_dn": "CN=cf3",
+    "value": "CN=jdoe",
+    "mark": "hpc1:g/group/cf3",
+}
+FOREIGN = {**MEMBER, "mark": ""}
 
 
 @pytest.mark.parametrize(
@@ -196,13 +202,21 @@ MEMBER = {"present": True, "group_dn": "CN=cf3", "value": "CN=jdoe"}
         ("none", MEMBER, ["remove-member"]),
         ("none", {**MEMBER, "present": False}, []),
         ("live", {"present": False, "group_dn": None, "value": "CN=jdoe"}, NotReady),
-        ("live", {"present": False, "group_dn": "CN=cf3", "value": None}, NotReady),
+        ("live", {**MEMBER, "present": False, "value": None}, NotReady),
         ("none", {"present": False, "group_dn": None, "value": None}, []),
+        ("live", FOREIGN, Conflict),
+        ("live", {**FOREIGN, "present": False}, Conflict),
+        ("live", {**FOREIGN, "mark": "another:g/group/cf3"}, Conflict),
+        ("adopting", {**FOREIGN, "present": False}, ["add-member"]),
+        ("suspended", FOREIGN, Conflict),
+        ("suspended", {**FOREIGN, "present": False}, []),
+        ("none", FOREIGN, ["remove-member"]),
     ],
 )
 def test_a_membership(claimed: str, state: dict[str, Any], verbs: Any) -> None:
     handler = ad_group.build(site("g"), {**ADDRESS, "container": f"OU=groups,{BASE}"})
-    key, want = next(iter(handler.claims({"group": "cf3", "user": "jdoe"}).items()))
+    asked = {"group": "cf3", "user": "jdoe", "adopt": claimed == "adopting"}
+    key, want = next(iter(handler.claims(asked).items()))
     assert key == "g/member/cf3/jdoe"
     claims = [] if claimed == "none" else [Claim("project:cf3", want, claimed == "suspended")]
     merged = handler.merge(key, claims, None)
