@@ -76,6 +76,12 @@ class Tools:
         rows = self._show("user", where, ("User", "DefaultAccount"))
         return {user: account for user, account, *_ in rows if account}
 
+    def privileged(self, user: str) -> bool:
+        """Say whether a user is an administrator or operator, or coordinates an account."""
+        where = ["withcoord", "where", f"name={user}"]
+        rows = self._show("user", where, ("User", "AdminLevel", "Coordinators"))
+        return any(level not in ("", "None") or accounts for _, level, accounts, *_ in rows)
+
     def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
         """Read accounts' descriptions and organizations."""
         where = ["where", f"name={','.join(sorted(names))}"] if 0 < len(names) <= FILTER else []

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from handlers._sacctmgr import Association
-from handlers._slurm_specs import Limits, same
+from handlers._slurm_specs import Limits, same, same_text
 from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
 
 USER_LOCK: Limits = {"MaxJobs": "0", "MaxSubmitJobs": "0"}
@@ -38,11 +38,11 @@ def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Chan
         sets = [
             f"{name}={want[name]}"
             for name in ("description", "organization", "parent")
-            if want.get(name) and str(want[name]).lower() != str(state[name]).lower()
+            if want.get(name) and not same_text(str(want[name]), str(state[name]))
         ]
         if any(s.startswith("parent=") for s in sets) and not want.get("adopt"):
             _check_parent(key, want, state)
-    sets += _differing(want, cast(Limits, state["limits"]))
+    sets += _differing(want, cast(Limits, state["limits"]), {})
     if sets:
         data = {"name": account, "attributes": sets}
         text = f"account {account}: {', '.join(sets)}"
@@ -53,8 +53,8 @@ def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Chan
 
 def _check_parent(key: Key, want: Want, state: State) -> None:
     """Refuse to move an account that was not made for this project."""
-    described = str(want.get("description") or "").lower()
-    if state["description"] and described and described != str(state["description"]).lower():
+    described = str(want.get("description") or "")
+    if state["description"] and described and not same_text(described, str(state["description"])):
         raise Conflict(
             f"{key}: the account is there below {state['parent']!r} as "
             f"{state['description']!r}, wanted below {want['parent']!r} as {described!r}"
@@ -85,7 +85,7 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
     if state["uid_failed"]:
         text = f"heal {user}: slurmctld holds a failed uid lookup"
         changes.append(Change(key, "heal", text, 25, f"heal {user}", data))
-    sets = _differing(want, seen)
+    sets = _differing(want, seen, cast(Limits, state.get("inherited") or {}))
     if sets:
         group = f"modify-user {account} " + " ".join(sets)
         text = f"{user} in {account}: {', '.join(sets)}"
@@ -135,8 +135,9 @@ def user_state(
     default: str,
     account_present: bool,
     failed: Collection[str],
+    own: Association | None = None,
 ) -> State:
-    """Say how a user's association is, from its row of `show assoc`."""
+    """Say how a user's association is, from its row of `show assoc`, and its account's own row."""
     state: dict[str, Any] = {
         "present": row is not None,
         "account": account,
@@ -145,7 +146,14 @@ def user_state(
         "default_account": default,
     }
     if row is not None:
-        state |= {"limits": dict(row.limits), "uid_failed": user in failed}
+        # `show assoc` prints beside what is set at a user what their account hands down.
+        above = own.limits if own is not None else {}
+        inherited = {name: above[name] for name in USER_LOCK if above.get(name)}
+        state |= {
+            "limits": dict(row.limits),
+            "inherited": inherited,
+            "uid_failed": user in failed,
+        }
     return state
 
 
@@ -168,11 +176,12 @@ def _attributes(want: Want, limits: Limits) -> list[str]:
     return named + _limits(limits)
 
 
-def _differing(want: Want, seen: Limits) -> list[str]:
-    """List the limits that have to be set."""
+def _differing(want: Want, seen: Limits, inherited: Limits) -> list[str]:
+    """List the limits that have to be set. A lock that the account hands down is not ours."""
     limits = dict(cast(Limits, want["limits"]))
     unlocked = cast(Limits, want.get("unlocked") or {})
-    if unlocked and all(seen.get(name) == "0" for name in unlocked):
+    locked = all(seen.get(name) == "0" != inherited.get(name) for name in unlocked)
+    if unlocked and locked:
         limits |= unlocked
     return _limits(
         {

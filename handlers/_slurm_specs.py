@@ -139,6 +139,18 @@ def same(key: str, want: str, seen: str) -> bool:
     return want.lower() == seen.lower()
 
 
+def same_text(want: str, seen: str) -> bool:
+    """Say whether a wanted text is what Slurm shows: it lower-cases, and its database may keep `?`
+    in place of what it has no letter for.
+    """
+    want, seen = want.lower(), seen.lower()
+    return want == seen or ("?" in seen and _lossy(want) == _lossy(seen))
+
+
+def _lossy(text: str) -> str:
+    return re.sub(r"(?:[^\x00-\x7f]|\?)+", "?", text)
+
+
 def kept(own: Limits, seen: Limits) -> list[str]:
     """Write what makes an association anew as it was, as arguments of `sacctmgr add`.
 

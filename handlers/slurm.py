@@ -48,6 +48,7 @@ _ACCOUNT = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,63}\Z")
 CHUNK = 1000
 """Names in one list call: at 33 bytes a name far below the kernel's 128 KiB for one argument."""
 
+_UNTAKEN = str.maketrans("\"'|", "   ")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f\"']*\Z")
 
 
@@ -65,8 +66,8 @@ def _user(value: str) -> str:
 
 
 def _text(value: str) -> str:
-    # sacctmgr takes quotes off; an apostrophe would end the text.
-    value = value.replace('"', " ").replace("'", " ")
+    # sacctmgr takes quotes off; an apostrophe would end the text, and a bar ends a column.
+    value = value.translate(_UNTAKEN)
     if not _TEXT.match(value):
         raise ValueError("has a control character")
     return value
@@ -186,9 +187,12 @@ class Slurm:
             return None
         lock = ACCOUNT_LOCK if split_key(key)[1] == "account" else USER_LOCK
         seen = cast(Limits, state["limits"])
-        if all(seen.get(name) == "0" for name in lock):
+        # What the account hands down comes back by itself, and follows the account.
+        above = cast(Limits, state.get("inherited") or {})
+        own = {name: "" if seen.get(name) == above.get(name) else seen.get(name) for name in lock}
+        if all(own[name] == "0" for name in lock):
             return None
-        return {"limits": {name: seen.get(name) or "-1" for name in lock}}
+        return {"limits": {name: own[name] or "-1" for name in lock}}
 
     # States.
 
@@ -213,8 +217,10 @@ class Slurm:
             if kind == "account":
                 found[key] = account_state(account, row, described.get(account))
             else:
-                ready = (account, "") in by_name
-                found[key] = user_state(account, user, row, defaults.get(user, ""), ready, failed)
+                own = by_name.get((account, ""))
+                found[key] = user_state(
+                    account, user, row, defaults.get(user, ""), own is not None, failed, own
+                )
         return found
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
@@ -280,10 +286,11 @@ class Slurm:
         """Let slurmctld look a user up again, keeping every association.
 
         A user with this association alone is deleted and added as it was, which is cheap; one with
-        several is left as it is, and slurmctld reads all again.
+        several, or with rights that adding does not give, is left as it is, and slurmctld reads all
+        again.
         """
         own = self._tools.associations_of([user])
-        if len(own) == 1:
+        if len(own) == 1 and not self._tools.privileged(user):
             limits = kept(self._tools.own_limits(user), dict(own[0][1].limits))
             cluster = f"cluster={self._settings.cluster}"
             self._tools.write(["delete", "user", "where", f"name={user}"])
@@ -297,13 +304,15 @@ class Slurm:
         rows = self._tools.associations(())
         described = self._tools.accounts(())
         defaults = self._tools.default_accounts(())
+        owns = {row.account: row for row in rows if not row.user}
         for row in rows:
             if row.account in self._settings.protected or row.user in self._settings.protected:
                 continue
             if row.user:
                 key = make_key(self._instance, "assoc", row.account, row.user)
                 default = defaults.get(row.user, "")
-                yield key, user_state(row.account, row.user, row, default, True, set())
+                own = owns.get(row.account)
+                yield key, user_state(row.account, row.user, row, default, True, set(), own)
             else:
                 key = make_key(self._instance, "account", row.account)
                 yield key, account_state(row.account, row, described.get(row.account))

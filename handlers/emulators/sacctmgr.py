@@ -140,7 +140,7 @@ def _options(words: Sequence[str]) -> dict[str, str]:
         key, equals, value = word.partition("=")
         if equals:
             found[key.lower()] = value
-        elif word not in ("where", "withassoc", "set") and "names" not in found:
+        elif word not in ("where", "withassoc", "withcoord", "set") and "names" not in found:
             found["names"] = word
     return found
 
@@ -166,12 +166,24 @@ def _show_assoc(state: dict[str, Any], words: list[str]) -> None:
             "parentname": assoc["parent"],
             "fairshare": "1",
         }
-        # `wopi`: without parent information; here the only thing inherited is the cluster's QOS.
+        # `wopi`: without parent information; inherited are the cluster's QOS, and what an account
+        # says of each of its users' jobs.
         if "wopi" not in words:
             row["qos"] = "normal"
+            row |= _inherited(state, assoc)
         row |= {name.lower(): value for name, value in assoc["limits"].items()}
         rows.append(row)
     _print(rows, options)
+
+
+def _inherited(state: dict[str, Any], assoc: dict[str, Any]) -> dict[str, str]:
+    """Return the limits that an association has from its account, and that from its parent."""
+    above = assoc["account"] if assoc["user"] else assoc["parent"]
+    found = _find(state, assoc["cluster"], above, "") if above else None
+    if found is None:
+        return {}
+    own = {k.lower(): v for k, v in found["limits"].items() if k.lower().startswith("max")}
+    return _inherited(state, found) | own
 
 
 def _matching(state: dict[str, Any], options: dict[str, str]) -> list[dict[str, Any]]:
@@ -192,7 +204,12 @@ def _show_user(state: dict[str, Any], words: list[str]) -> None:
     names = _names(options.get("name", ""))
     clusters = _names(options.get("cluster", "")) or state["clusters"]
     rows = [
-        {"user": user, "defaultaccount": known["default"].get(cluster, "")}
+        {
+            "user": user,
+            "defaultaccount": known["default"].get(cluster, ""),
+            "adminlevel": known.get("admin", "None"),
+            "coordinators": known.get("coord", ""),
+        }
         for user, known in state["users"].items()
         if not names or user in names
         for cluster in clusters

@@ -164,6 +164,44 @@ def test_suspending_locks_and_resuming_gives_back_what_was(cluster: Cluster, nam
     assert limits_of(opened, f"slurm-a/account/{name}", "GrpJobs", "GrpSubmitJobs") == ["", ""]
 
 
+def test_what_an_account_hands_down_is_not_given_back_to_its_users(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account(name, specs="MaxJobs=10"))
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {"account": name, "user": name})
+    for suspended in (False, True, False):
+        ledger.suspend(suspended)
+        outcomes = ledger.run(handler)
+    assert faults(outcomes) == {}
+    assert handler._tools.own_limits(name)["MaxJobs"] == ""
+
+
+def test_a_lock_that_an_account_hands_down_is_left_to_who_set_it(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    locked = account(name, specs="MaxJobs=0:MaxSubmitJobs=0")
+    ledger.want(handler, "allocation:1", locked)
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", locked, {"account": name, "user": name})
+    ledger.run(handler)
+    outcomes = ledger.run(handler)
+    assert faults(outcomes) == {}
+    assert changes(outcomes) == []
+
+
+@pytest.mark.parametrize(
+    "title", ["a|b", "the role of β", "🚀", "Größe: x, y=z", "a\\b", "50 % <of> #1", " x  y "]
+)
+def test_a_title_with_any_letters_is_read_back(cluster: Cluster, name: str, title: str) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account(name, description=title))
+    assert faults(ledger.run(handler)) == {}
+    assert changes(ledger.run(handler)) == []
+
+
 def limits_of(outcomes: Mapping[Key, Outcome], key: Key, *names: str) -> list[str]:
     state = outcomes[key].state
     assert state is not None and isinstance(state["limits"], Mapping)
@@ -320,6 +358,26 @@ def test_a_failed_uid_lookup_is_found_and_healed_with_nothing_lost(tmp_path: Pat
     after = json.loads(cluster.state.read_text())
     assert after["failed"] == []
     assert sorted(map(str, after["assocs"])) == before
+
+
+@pytest.mark.parametrize("right", ["admin", "coord"])
+def test_who_has_more_rights_than_an_association_is_healed_without_being_deleted(
+    tmp_path: Path, right: str
+) -> None:
+    cluster = slurm_sites.emulated(tmp_path)
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account("cf1"))
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {"account": "cf1", "user": "one"})
+    ledger.run(handler)
+    assert cluster.state is not None
+    state = json.loads(cluster.state.read_text())
+    state["failed"] = ["one"]
+    state["users"]["one"][right] = "Operator" if right == "admin" else "cf1"
+    cluster.state.write_text(json.dumps(state))
+    assert faults(ledger.run(handler)) == {}
+    after = json.loads(cluster.state.read_text())
+    assert (after["failed"], after["users"]["one"]) == ([], state["users"]["one"])
 
 
 def test_who_has_running_jobs_is_locked_now_and_removed_later(tmp_path: Path) -> None:
