@@ -37,6 +37,8 @@ def _matches(pattern: str, what: str) -> Any:
 
 
 def _one_line(value: str) -> str:
+    if value.isprintable():
+        return value
     if any(unicodedata.category(character) == "Cc" for character in value):
         raise ValueError("has a control character")
     return value

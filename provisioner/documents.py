@@ -148,6 +148,15 @@ def _joined(text: str) -> str:
     return _PAIR.sub(join, text)
 
 
+_STARTS = {yaml.MappingStartEvent, yaml.SequenceStartEvent}
+_ENDS = {yaml.MappingEndEvent, yaml.SequenceEndEvent}
+
+
+def _check_tag(tag: str | None, line: int) -> None:
+    if tag is not None and tag != "!":
+        raise _refuse(line, f"tag {tag}", "no tags: every value is text")
+
+
 class _Builder:
     """Makes a tree of events, one at a time."""
 
@@ -163,38 +172,37 @@ class _Builder:
         for count in range(EVENTS + 1):
             event: Any = loader.get_event()
             line = event.start_mark.line + 1
-            if isinstance(event, yaml.StreamEndEvent):
-                break
-            if isinstance(event, yaml.DocumentStartEvent):
+            kind = type(event)  # the loader makes these and no subclass
+            if kind is yaml.ScalarEvent:
+                self._scalar(event, line)
+            elif kind in _STARTS:
+                self._start(event, line)
+            elif kind in _ENDS:
+                self.stack.pop()
+            elif kind is yaml.DocumentStartEvent:
                 documents += 1
                 if documents > 1:
                     raise _refuse(line, "a second document begins", "one")
-            elif isinstance(event, yaml.AliasEvent):
+            elif kind is yaml.AliasEvent:
                 raise _refuse(line, f"alias *{event.anchor}", "no aliases")
-            elif isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent):
-                self._node(event)
-            elif isinstance(event, yaml.CollectionEndEvent):
-                self.stack.pop()
+            elif kind is yaml.StreamEndEvent:
+                break
             if count == EVENTS:
                 raise _refuse(None, f"more than {EVENTS} keys and values", f"at most {EVENTS}")
         if self.problems:
             raise InvalidDocument(self.problems)
         return None if self.root is None else Document(self.root, self.lines)
 
-    def _node(self, event: Any) -> None:
-        line = event.start_mark.line + 1
-        if event.tag is not None and event.tag != "!":
-            raise _refuse(line, f"tag {event.tag}", "no tags: every value is text")
-        if isinstance(event, yaml.ScalarEvent):
-            self._scalar(event, line)
-            return
-        value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
+    def _start(self, event: Any, line: int) -> None:
+        _check_tag(event.tag, line)
+        value: dict[str, Any] | list[Any] = {} if type(event) is yaml.MappingStartEvent else []
         if len(self.stack) >= DEPTH:
             raise _refuse(line, f"more than {DEPTH} levels", f"at most {DEPTH}")
         path = self._put(value, line)
         self.stack.append(_Open(value, path))
 
     def _scalar(self, event: Any, line: int) -> None:
+        _check_tag(event.tag, line)
         top = self.stack[-1] if self.stack else None
         if top is not None and isinstance(top.value, dict) and top.key is None:
             key = event.value
@@ -256,7 +264,7 @@ def _emit(value: object, indent: str, lines: list[str], lead: str) -> None:
     if isinstance(value, str):
         text = _string(value)
         lines.append(f"{lead} {text}" if lead else f"{indent}{text}")
-    elif isinstance(value, Mapping) and value:
+    elif isinstance(value, dict | Mapping) and value:  # dict: asking what a Mapping is takes long
         first = lead
         if lead and not lead.endswith("-"):
             lines.append(lead)

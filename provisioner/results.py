@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from provisioner.contract import Json, State
 from provisioner.documents import dump
@@ -84,6 +85,7 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
 
 
+@lru_cache(maxsize=256)  # what one batch did, it did at a few moments
 def moment(seconds: float) -> str:
     """Write a time as ISO 8601 to the millisecond, UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -122,9 +122,8 @@ class Router:
         """
         problems: list[Problem] = []
         steps = []
-        chosen = self._chosen(request)
         values = self._base(request)
-        for one in chosen:
+        for one in self._chosen(request, values):
             try:
                 steps.append(self._step(request, one, values, {}))
             except Fault as fault:
@@ -139,10 +138,10 @@ class Router:
         Raises InvalidRequest when the values do not suit the handler, or the configuration has
         no such step any more.
         """
-        chosen = self._chosen(request)
-        for one in chosen:
+        values = self._base(request)
+        for one in self._chosen(request, values):
             if one.template.config.name == step:
-                return self._step(request, one, self._base(request), outputs)
+                return self._step(request, one, values, outputs)
         raise InvalidRequest(
             f"step {step} is no longer in the route of {request.action}",
             advice="the configuration changed meanwhile: send the request again",
@@ -150,7 +149,6 @@ class Router:
 
     def explain(self, request: Request) -> tuple[Explained, ...]:
         """Return the parameters of each step, with KnownAfter for what is not known yet."""
-        chosen = self._chosen(request)
         values = self._base(request)
         return tuple(
             Explained(
@@ -159,16 +157,15 @@ class Router:
                 one.needs,
                 tuple(self._parameters(request, one, values, {})),
             )
-            for one in chosen
+            for one in self._chosen(request, values)
         )
 
     # Choosing.
 
-    def _chosen(self, request: Request) -> list[_Chosen]:
+    def _chosen(self, request: Request, base: Mapping[str, Any]) -> list[_Chosen]:
         self._check_resource(request)
         route = self._routes.get(request.action, ())
         found: dict[str, _Chosen] = {}
-        base: dict[str, Any] = self._base(request)
         for template in route:
             instance = self._instance(template.config, request)
             if instance is None:
@@ -197,7 +194,7 @@ class Router:
 
     def _instance(self, step: StepConfig, request: Request) -> str | None:
         """Return the instance that serves a step, or None where it is left out."""
-        if step.handler in self._handlers and step.handler not in set(self._kinds.values()):
+        if step.handler in self._handlers and step.handler not in self._kinds.values():
             return step.handler
         resource = self._config.resources.get(request.resource or "")
         own = [n for n in (resource.handlers if resource else ()) if self._serves(n, step.handler)]
