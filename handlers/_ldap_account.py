@@ -11,9 +11,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from handlers._params import wrong
+from handlers import _params
 from provisioner.contract import (
     Claim,
     Conflict,
@@ -21,7 +21,6 @@ from provisioner.contract import (
     Json,
     Key,
     KnownAfter,
-    Refused,
     Scalar,
     State,
     Want,
@@ -40,6 +39,8 @@ IDENTITY = ("uid", "gid", "sid")
 FIELDS = (
     "uid", "gid", "sid", "mail", "full_name", "given_name", "surname", "home", "shell",
 )  # fmt: skip
+
+UNPROTECTED = "a name that is not in the handler's `protected`"
 
 OUTPUTS = ("name", "sid", "uid", "gid", "mail", "home", "shell", "dn")
 
@@ -85,19 +86,14 @@ class AccountParams(BaseModel):
 def read_params(model: type[BaseModel], params: Mapping[str, object]) -> Any:
     """Check parameters against their model; what is empty counts as not given.
 
-    Raises InvalidRequest naming the first wrong field.
+    Raises InvalidRequest naming every wrong field.
     """
     given = {name: value for name, value in params.items() if value is not None and value != ""}
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        (field, message), *others = wrong(error)
-        more = f" ({len(others) + 1} wrong in all)" if others else ""
-        raise InvalidRequest(f"{message}{more}", field=field) from None
+    return _params.params(model, given)
 
 
 def check_name(field: str, name: str, protected: Collection[str], longest: int = 32) -> str:
-    """Give a name in lower case. Raises InvalidRequest, or Refused for a protected name."""
+    """Give a name in lower case. Raises InvalidRequest, for a protected name too."""
     lower = name.lower()
     if not NAME.match(lower) or len(lower) > longest:
         raise InvalidRequest(
@@ -106,7 +102,7 @@ def check_name(field: str, name: str, protected: Collection[str], longest: int =
             expected=f"letters, digits, `_`, `.`, `-`; a letter first; at most {longest}",
         )
     if lower in {one.lower() for one in protected}:
-        raise Refused(f"{name} is protected", advice="see `protected` in the handler's settings")
+        raise InvalidRequest(f"{name} is protected", field=field, expected=UNPROTECTED)
     return lower
 
 
@@ -116,7 +112,9 @@ def check_texts(params: BaseModel) -> None:
         if not isinstance(value, str):
             continue
         if not value.isprintable():
-            raise InvalidRequest("a control character", field=field, expected="one line of text")
+            raise InvalidRequest(
+                "has a control character", field=field, expected="one line of text"
+            )
         if field in {"home", "shell"} and not _PATH.match(value):
             raise InvalidRequest(f"{value!r} is no absolute path", field=field, expected="/home/x")
 

@@ -7,15 +7,13 @@ are built. Leaves out: connecting (`_ldap`), and what a handler does there.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from handlers._ldap_text import backend_of
-from provisioner.contract import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -88,17 +86,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def read_settings(model: type[M], instance: str, settings: Mapping[str, object]) -> M:
-    """Check settings against their model; raises ConfigError naming each that is wrong."""
-    try:
-        return model.model_validate(dict(settings))
-    except ValidationError as error:
-        wrong = (
-            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()
-        )
-        raise ConfigError(
-            f"handlers.{instance}: {'; '.join(wrong)}",
-            advice="`provisioner config example` shows every setting",
-        ) from None

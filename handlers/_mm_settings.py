@@ -6,16 +6,14 @@ Leaves out: what depends on a setting beside the parameter (`gpfs_fileset`).
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from handlers._mm_units import MAX_BLOCK_KIB, kib, parse_size
-from provisioner.contract import InvalidRequest, KnownAfter
+from provisioner.contract import KnownAfter
 
 _DEFAULT_PATH = "{% if parent != 'root' %}{{ parent }}/{% endif %}{{ fileset }}"
 
@@ -163,29 +161,3 @@ class Params(BaseModel):
     adopt: bool = Field(
         False, description="take over a fileset that is there and does not bear our mark"
     )
-
-
-def validated(params: Mapping[str, object]) -> Params:
-    """Check parameters; raises InvalidRequest naming the first field, and every mistake."""
-    try:
-        return Params.model_validate(params)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        near = difflib.get_close_matches(field, Params.model_fields, 1)
-        raise InvalidRequest(
-            texts(error),
-            field=field,
-            expected=(Params.model_fields[field].description or "")
-            if field in Params.model_fields
-            else f"one of {', '.join(Params.model_fields)}",
-            nearest=near[0] if near and field not in Params.model_fields else "",
-        ) from error
-
-
-def texts(error: ValidationError) -> str:
-    """Give every error once: a value that may also come later has two for one mistake."""
-    said: dict[str, str] = {}
-    for one in error.errors():
-        said.setdefault(".".join(str(part) for part in one["loc"][:1]), one["msg"])
-    return "; ".join(f"{where}: {text}" if where else text for where, text in said.items())

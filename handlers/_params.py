@@ -1,49 +1,87 @@
-"""Parameters and settings: what pydantic says of them, in the contract's words."""
+"""Parameters and settings: everything that is wrong with them, in the contract's words.
+
+Promises: all mistakes are told at once, each with its field, what was expected, and the nearest
+name for one that is unknown. Leaves out: what a handler itself demands of right values.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, TypeVar
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
-from provisioner.contract import ConfigError, InvalidRequest, KnownAfter
+from provisioner.contract import ConfigError, InvalidRequest, KnownAfter, Wrong, wrongs
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def params(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Read a step's parameters; raises InvalidRequest naming the field."""
+    """Read a step's parameters; raises InvalidRequest naming the fields."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        field, message = wrong(error)[0]
-        raise InvalidRequest(f"{field}: {message}", field=field) from None
+        raise several([_fault(model, wrong) for wrong in wrongs(error)]) from None
 
 
 def settings(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Read a handler's settings; raises ConfigError naming the setting."""
+    """Read a handler's settings; raises ConfigError naming each that is wrong."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        field, message = wrong(error)[0]
-        raise ConfigError(f"{field}: {message}") from None
+        told = "; ".join(_told(_fault(model, wrong)) for wrong in wrongs(error))
+        advice = "`provisioner config example` shows every setting"
+        raise ConfigError(told, advice=advice) from None
 
 
-def wrong(error: ValidationError) -> list[tuple[str, str]]:
-    """List fields and what is wrong with them.
+def together(*checks: Callable[[], object]) -> None:
+    """Make all checks; raises one InvalidRequest with all that they found."""
+    found = []
+    for check in checks:
+        try:
+            check()
+        except InvalidRequest as fault:
+            found.append(fault)
+    if found:
+        raise several(found)
 
-    A value that may also come later is tried as both: that it is no KnownAfter is left out.
-    """
-    found = error.errors(include_url=False)
-    late = {one["loc"][:-1] for one in found if one["type"] == "is_instance_of"}
-    said: dict[str, str] = {}
-    for one in found:
-        if one["type"] == "is_instance_of":
-            continue
-        loc = one["loc"][:-1] if one["loc"][:-1] in late else one["loc"]
-        said.setdefault(".".join(map(str, loc)), one["msg"].removeprefix("Value error, "))
-    return list(said.items())
+
+def several(faults: list[InvalidRequest]) -> InvalidRequest:
+    """Make one fault of several: the first, with the others beside it."""
+    first, *others = faults
+    first.also = (*first.also, *others)
+    return first
+
+
+def _fault(model: type[BaseModel], wrong: Wrong) -> InvalidRequest:
+    field = ".".join(map(str, wrong.loc))
+    known = {field.alias or name: field for name, field in model.model_fields.items()}
+    if wrong.kind == "unknown":
+        near = get_close_matches(field, known, 1)
+        expected = f"one of {', '.join(known)}"
+        return InvalidRequest(
+            wrong.message, field=field, expected=expected, nearest=near[0] if near else ""
+        )
+    expected = wrong.expected or _expected(known.get(field.partition(".")[0]))
+    return InvalidRequest(wrong.message, field=field, expected=expected, nearest=wrong.nearest)
+
+
+def _expected(field: Any) -> str:
+    """Say what a field is, with an example that fits a line."""
+    if field is None:
+        return ""
+    example = next((e for e in field.examples or () if isinstance(e, str | int)), None)
+    description = (field.description or "").rstrip(".")
+    return f"{description}, such as {example}" if example is not None else description
+
+
+def _told(fault: InvalidRequest) -> str:
+    field = f"{fault.field}: " if fault.field else ""
+    if fault.nearest:
+        return f"{field}{fault.message}, did you mean {fault.nearest!r}?"
+    return f"{field}{fault.message}" + (f", expected {fault.expected}" if fault.expected else "")
 
 
 def _octal(value: str) -> str:
@@ -52,7 +90,13 @@ def _octal(value: str) -> str:
     return value
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$")]
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", value):
+        raise ValueError("is no name; expected a-z or _, then at most 31 of a-z 0-9 _ . -")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
 """A user's or group's name."""
 
 Mode = Annotated[str, AfterValidator(_octal)]

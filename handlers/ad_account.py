@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from handlers import _params
 from handlers._ldap import Directory, Modification
 from handlers._ldap_account import (
     OUTPUTS,
@@ -35,7 +36,7 @@ from handlers._ldap_account import (
 from handlers._ldap_answers import Exists, Unwilling
 from handlers._ldap_check import check_directory
 from handlers._ldap_ids import Ids, Numbers, Taken
-from handlers._ldap_settings import DirectorySettings, read_settings
+from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child, same_dn
 from handlers._sid import sid_text
 from provisioner.contract import (
@@ -124,7 +125,7 @@ class Params(AccountParams):
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
     """Build the handler; raises ConfigError naming the setting."""
-    return AdAccount(site, read_settings(Settings, site.instance, settings))
+    return AdAccount(site, _params.settings(Settings, settings))
 
 
 class AdAccount:
@@ -152,10 +153,12 @@ class AdAccount:
         # sAMAccountName of a user holds 20 characters (MS-ADTS 3.1.1.6, SAM's rule).
         longest = 20 if settings.mode == "manage" else 32
         name = check_name("name", given.name, settings.protected, longest)
-        settings.ids.check("uid", given.uid)
-        settings.gids.check("gid", given.gid)
-        check_texts(given)
-        check_allowed(given.attributes, settings.attributes)
+        _params.together(
+            lambda: settings.ids.check("uid", given.uid),
+            lambda: settings.gids.check("gid", given.gid),
+            lambda: check_texts(given),
+            lambda: check_allowed(given.attributes, settings.attributes),
+        )
         want: dict[str, Any] = given.model_dump(exclude_none=True)
         return {make_key(self._site.instance, "account", name): {**want, "name": name}}
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from handlers import _params
 from handlers._ldap import Directory, Modification
 from handlers._ldap_account import (
     check_name,
@@ -33,7 +34,7 @@ from handlers._ldap_answers import Absent, Exists, Unwilling
 from handlers._ldap_check import check_directory
 from handlers._ldap_dialects import GROUPS
 from handlers._ldap_ids import Ids, Numbers, Taken
-from handlers._ldap_settings import DirectorySettings, read_settings
+from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child, chunks, same_dn
 from handlers._sid import sid_text
 from provisioner.contract import (
@@ -96,7 +97,7 @@ class Params(BaseModel):
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
     """Build the handler; raises ConfigError naming the setting."""
-    return AdGroup(site, read_settings(Settings, site.instance, settings))
+    return AdGroup(site, _params.settings(Settings, settings))
 
 
 class AdGroup:

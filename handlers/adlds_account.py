@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, model_validator
 
+from handlers import _params
 from handlers._ldap import Directory, Modification
 from handlers._ldap_account import (
     OUTPUTS,
@@ -41,7 +42,7 @@ from handlers._ldap_answers import Exists
 from handlers._ldap_check import check_directory
 from handlers._ldap_dialects import ACCOUNTS, FLAG, PERSON, AccountDialect
 from handlers._ldap_ids import Ids, Numbers, Taken
-from handlers._ldap_settings import DirectorySettings, read_settings
+from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child
 from handlers._sid import sid_bytes, sid_text
 from provisioner.contract import (
@@ -118,7 +119,7 @@ class Params(AccountParams):
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
     """Build the handler; raises ConfigError naming the setting."""
-    return AdldsAccount(site, read_settings(Settings, site.instance, settings))
+    return AdldsAccount(site, _params.settings(Settings, settings))
 
 
 class AdldsAccount:
@@ -141,10 +142,12 @@ class AdldsAccount:
         given: Params = read_params(Params, params)
         settings = self._settings
         name = check_name("name", given.name, settings.protected)
-        settings.ids.check("uid", given.uid)
-        settings.gids.check("gid", given.gid)
-        check_texts(given)
-        check_allowed(given.attributes, settings.attributes)
+        _params.together(
+            lambda: settings.ids.check("uid", given.uid),
+            lambda: settings.gids.check("gid", given.gid),
+            lambda: check_texts(given),
+            lambda: check_allowed(given.attributes, settings.attributes),
+        )
         if given.sid is None and self._dialect.is_proxy:
             raise InvalidRequest(
                 "a userProxy needs the SID of the account in Active Directory",

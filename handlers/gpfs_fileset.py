@@ -18,13 +18,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import ValidationError
-
-from handlers import _mm_fileset, _mm_plan, _nfs4
+from handlers import _mm_fileset, _mm_plan, _nfs4, _params
 from handlers._mm import Entry, Facts, Mm, Record, mount_of, number
 from handlers._mm_check import check_filesystem
 from handlers._mm_fileset import Found, Wanted
-from handlers._mm_settings import Params, Settings, texts, validated
+from handlers._mm_settings import Params, Settings
 from handlers._mm_units import kib
 from provisioner.contract import (
     Change,
@@ -79,7 +77,7 @@ class FilesetHandler:
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         """Say what one fileset should be; raises InvalidRequest naming the parameter."""
-        given = validated(params)
+        given = _params.params(Params, params)
         for field in ("uid", "gid"):
             self._check_id(field, getattr(given, field))
         chosen = self._settings
@@ -356,14 +354,11 @@ class FilesetHandler:
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
     """Build the handler of one file system; raises ConfigError naming the setting."""
-    try:
-        chosen = Settings.model_validate(settings)
-    except ValidationError as error:
-        raise ConfigError(f"{site.instance}: {texts(error)}") from error
+    chosen = _params.settings(Settings, settings)
     for name in ("mount", "mm_path", "tools"):
         path: Path | None = getattr(chosen, name)
         if path is not None and (not path.is_absolute() or ".." in path.parts):
-            raise ConfigError(f"{site.instance}: {name}: {path} is no absolute path")
+            raise ConfigError(f"{name}: {path} is no absolute path")
     return FilesetHandler(site, chosen)
 
 

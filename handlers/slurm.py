@@ -12,8 +12,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from handlers import _params
 from handlers._sacctmgr import Tools
 from handlers._slurm_plan import (
     ACCOUNT_LOCK,
@@ -27,7 +28,6 @@ from handlers._slurm_specs import Limits, kept, parse_specs
 from provisioner.contract import (
     Change,
     Claim,
-    ConfigError,
     Fault,
     Finding,
     InvalidRequest,
@@ -53,10 +53,9 @@ _TEXT = re.compile(r"[^\x00-\x1f\x7f\"']*\Z")
 
 
 def _account(value: str) -> str:
-    value = value.lower()
-    if not _ACCOUNT.match(value):
+    if not _ACCOUNT.match(value.lower()):
         raise ValueError(f"{value!r} is no account: a-z 0-9 _ . -, at most 64")
-    return value
+    return value.lower()
 
 
 def _user(value: str) -> str:
@@ -136,13 +135,11 @@ class Slurm:
     # Wants.
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        try:
-            asked = Params.model_validate(params)
-        except ValidationError as error:
-            raise _invalid(error) from None
-        for name in (asked.account, asked.user):
+        asked = _params.params(Params, params)
+        for field, name in (("account", asked.account), ("user", asked.user)):
             if name in self._settings.protected:
-                raise InvalidRequest(f"{name} is protected", field="account")
+                other = "a name that is not in the handler's `protected`"
+                raise InvalidRequest(f"{name} is protected", field=field, expected=other)
         limits = dict(parse_specs(asked.specs)) if asked.specs else {}
         if asked.fairshare is not None:
             limits["Fairshare"] = str(asked.fairshare)
@@ -341,16 +338,6 @@ class Slurm:
         return findings
 
 
-def _invalid(error: ValidationError) -> InvalidRequest:
-    first = error.errors(include_url=False)[0]
-    field = ".".join(map(str, first["loc"]))
-    return InvalidRequest(f"{field}: {first['msg'].removeprefix('Value error, ')}", field=field)
-
-
 def build(site: Site, settings: Mapping[str, object]) -> Slurm:
     """Build the handler of one cluster; raises ConfigError naming the setting."""
-    try:
-        return Slurm(site, Settings.model_validate(settings))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return Slurm(site, _params.settings(Settings, settings))

@@ -303,6 +303,10 @@ class Envelope(Part):
         """Make what expressions in routes may use."""
         return {}
 
+    def places(self) -> Mapping[str, tuple[str, ...]]:
+        """Say which key of the file each name of an expression is; `users`: who is gone through."""
+        return {name: (name,) for name in type(self).model_fields}
+
 
 class _OfUser(Envelope):
     user: UserRef | User
@@ -341,6 +345,9 @@ class _OfProject(Envelope):
     def subject(self) -> str:
         return f"project:{self.project.code}"
 
+    def places(self) -> Mapping[str, tuple[str, ...]]:
+        return {"users": ("project", "users"), **super().places()}
+
     def expressions(self) -> Mapping[str, Any]:
         return {"project": self.project.model_dump()}
 
@@ -372,6 +379,10 @@ class _OfAllocation(Envelope):
 
     def resource_key(self) -> str:
         return "allocation.resource"
+
+    def places(self) -> Mapping[str, tuple[str, ...]]:
+        whole = ("allocation",)
+        return {"project": (*whole, "project"), "users": (*whole, "users"), **super().places()}
 
     def expressions(self) -> Mapping[str, Any]:
         allocation = self.allocation.model_dump()
@@ -409,6 +420,15 @@ class _OfMembership(Envelope):
 
     def user_names(self) -> tuple[str, ...]:
         return (self.membership.user,)
+
+    def places(self) -> Mapping[str, tuple[str, ...]]:
+        whole = ("membership", "allocation")
+        return {
+            "allocation": whole,
+            "project": (*whole, "project"),
+            **super().places(),
+            "user": ("membership", "user"),
+        }
 
     def expressions(self) -> Mapping[str, Any]:
         membership = self.membership.model_dump()

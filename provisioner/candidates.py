@@ -7,13 +7,13 @@ out: what was accepted before (`intake`), and who may ask (`review`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.contract import Fault, InvalidRequest
-from provisioner.documents import InvalidDocument, Problem
-from provisioner.request import Request, parse_request
+from provisioner.contract import ConfigError, Fault, InvalidRequest
+from provisioner.documents import InvalidDocument, Problem, in_order
+from provisioner.request import InvalidFile, Request, parse_request
 from provisioner.routing import Router, Step
 from provisioner.spool import Claimed
 from provisioner.verbs import VERBS, check_served
@@ -35,24 +35,62 @@ class Candidate:
     listed: tuple[Candidate, ...] = ()
 
 
+Route = Callable[[Request], tuple[Step, ...]]
+"""`Router.route`, of a router that may yet have to be made."""
+
+
 def judge(claimed: Claimed, router: Router) -> Candidate:
     """Parse and route what a file says, touching nothing."""
     try:
-        request = parse_request(claimed.body)
-    except InvalidDocument as error:
-        return Candidate(claimed, None, (), error.problems)
-    try:
-        check_served(request)
-        planned = () if request.action in VERBS else router.route(request)
-        return Candidate(claimed, request, planned, ())
-    except InvalidDocument as error:
-        return Candidate(claimed, request, (), error.problems)
-    except Fault as error:
-        return Candidate(claimed, request, (), (problem_of(error),))
+        return Candidate(claimed, *read(claimed.body, router.route))
     except Exception as error:
         log.exception("%s: routing failed unexpectedly", claimed.name)
         why = f"routing failed unexpectedly: {error!r}; the service's log has the traceback"
-        return Candidate(claimed, request, (), (Problem(None, "", why),))
+        return Candidate(claimed, None, (), (Problem(None, "", why),))
+
+
+def read(body: bytes, route: Route) -> tuple[Request | None, tuple[Step, ...], tuple[Problem, ...]]:
+    """Parse and route a file: the request, its steps, and everything that is wrong with it.
+
+    The request is None where the form is not right. Raises ConfigError where the right form is all
+    that can be told.
+    """
+    try:
+        request = parse_request(body)
+    except InvalidFile as error:
+        return None, (), _with_rest(error, route)
+    except InvalidDocument as error:
+        return None, (), error.problems
+    try:
+        check_served(request)
+        return request, () if request.action in VERBS else route(request), ()
+    except ConfigError:
+        raise
+    except InvalidDocument as error:
+        return request, (), error.problems
+    except Fault as error:
+        return request, (), (request.placed(problem_of(error)),)
+
+
+def _with_rest(error: InvalidFile, route: Route) -> tuple[Problem, ...]:
+    """Add what is wrong with the rest of a file, as far as the first mistakes are not the cause."""
+    if error.rest is None or error.rest.action in VERBS:
+        return error.problems
+    try:
+        route(error.rest)
+    except InvalidDocument as more:
+        told = [problem.key for problem in error.problems]
+        new = [p for p in more.problems if p.key and not any(_within(p.key, key) for key in told)]
+        return tuple(in_order([*error.problems, *new]))
+    except Exception:  # the form is wrong all the same, and that is told
+        return error.problems
+    return error.problems
+
+
+def _within(one: str, other: str) -> bool:
+    """Say whether one of two keys lies in the other, or is it."""
+    first, second = f"{one}.", f"{other}."
+    return first.startswith(second) or second.startswith(first)
 
 
 def problem_of(fault: Fault) -> Problem:

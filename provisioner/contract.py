@@ -15,6 +15,12 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 
 from pydantic_core import core_schema
 
+from provisioner import wording
+
+Wrong = wording.Wrong
+wrongs = wording.wrongs
+"""What pydantic found, in words for people: for a handler that reads its parameters by a model."""
+
 Scalar: TypeAlias = str | int | float | bool | None
 Json: TypeAlias = "Scalar | Sequence[Json] | Mapping[str, Json]"
 
@@ -68,7 +74,8 @@ class InvalidRequest(Fault):
     """The request cannot be what its writer meant.
 
     field: dotted path of the parameter or key; expected: what would be right; nearest: the
-    nearest valid name; line: 1-based line in the file, where it is known.
+    nearest valid name; line: 1-based line in the file, where it is known; also: what else is
+    wrong, each by itself, so that all is told at once.
     """
 
     def __init__(
@@ -80,12 +87,14 @@ class InvalidRequest(Fault):
         nearest: str = "",
         line: int | None = None,
         advice: str = "",
+        also: Sequence[InvalidRequest] = (),
     ) -> None:
         super().__init__(message, advice=advice)
         self.field = field
         self.expected = expected
         self.nearest = nearest
         self.line = line
+        self.also = tuple(also)
 
 
 class Refused(Fault):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -50,12 +50,25 @@ class Problem:
         return f"{where}{key}{self.message}{expected}{nearest}"
 
 
-class InvalidDocument(InvalidRequest):
-    """A document with everything that is wrong with it."""
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Give each problem once, in the order of the file; those without a line come last."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def place(problem: Problem) -> tuple[float, str]:
+        return (math.inf if problem.line is None else problem.line, problem.key)
+
+    return sorted(dict.fromkeys(problems), key=place)
+
+
+class InvalidDocument(InvalidRequest):
+    """A document with everything that is wrong with it.
+
+    document: what could be read of it nonetheless, where its other mistakes can be told too.
+    """
+
+    def __init__(self, problems: Sequence[Problem], document: Document | None = None) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+        self.document = document
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +203,8 @@ class _Builder:
             if count == EVENTS:
                 raise _refuse(None, f"more than {EVENTS} keys and values", f"at most {EVENTS}")
         if self.problems:
-            raise InvalidDocument(self.problems)
+            read = None if self.root is None else Document(self.root, self.lines)
+            raise InvalidDocument(self.problems, read)
         return None if self.root is None else Document(self.root, self.lines)
 
     def _start(self, event: Any, line: int) -> None:

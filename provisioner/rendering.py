@@ -8,7 +8,7 @@ Leaves out: which values there are (`routing`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -192,6 +192,48 @@ def render_text(template: str, values: Values) -> str:
     if found is None:
         raise _nothing(template, values)
     return str(found)
+
+
+def reads(template: object) -> list[tuple[str, ...]]:
+    """List the dotted names that a parameter's expressions read, in their order.
+
+    Raises ConfigError for an expression that is none.
+    """
+    if isinstance(template, str):
+        if "{" not in template:
+            return []
+        try:
+            return list(_names(_ENVIRONMENT.parse(template)))
+        except TemplateError as error:
+            raise ConfigError(f"{template!r} is no template: {error}") from None
+    parts: Sequence[object] = ()
+    if isinstance(template, Mapping):
+        parts = tuple(template.values())
+    elif isinstance(template, list | tuple):
+        parts = template
+    return [name for part in parts for name in reads(part)]
+
+
+def _names(node: nodes.Node) -> Iterator[tuple[str, ...]]:
+    name = _name(node)
+    if name:
+        yield name
+        return
+    for inner in node.iter_child_nodes():
+        yield from _names(inner)
+
+
+def _name(node: nodes.Node) -> tuple[str, ...]:
+    """Return a dotted name; () for any other expression."""
+    if isinstance(node, nodes.Name):
+        return (node.name,)
+    if isinstance(node, nodes.Getattr):
+        above, last = _name(node.node), node.attr
+    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        above, last = _name(node.node), str(node.arg.value)
+    else:
+        return ()
+    return (*above, last) if above else ()
 
 
 def references(template: object) -> frozenset[str]:

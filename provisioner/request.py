@@ -7,17 +7,19 @@ Leaves out: who may ask (`policy`), and what the site makes of it (`routing`).
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, cast, get_origin
+from typing import Any, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from provisioner.actions import ACTIONS, Envelope
-from provisioner.documents import Document, InvalidDocument, Path, Problem, parse
+from provisioner.documents import Document, InvalidDocument, Path, Problem, in_order, parse
+from provisioner.wording import Wrong, wrongs
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Order:
 class Request:
     """One request. values: what expressions in routes may use, typed, with None for what is absent.
 
-    users: those that `each: user` goes through; resource_at: key and line that name the resource.
+    users: those that `each: user` goes through; places: the key of each value of expressions;
+    lines: the line of every key of the file.
     """
 
     action: str
@@ -47,106 +50,153 @@ class Request:
     adopt: bool = False
     resource: str | None = None
     users: tuple[str, ...] = ()
-    resource_at: tuple[str, int | None] = field(default=("", None), compare=False)
+    resource_key: str = field(default="", compare=False)
+    places: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)
+    lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def line_of(self, path: Path) -> int | None:
+        """Return the line of a key, or of the nearest one around it."""
+        return next(
+            (self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), None
+        )
+
+    def placed(self, problem: Problem) -> Problem:
+        """Give a problem of one of the file's keys its line."""
+        line = problem.line or self.line_of(path_of(problem.key))
+        return replace(problem, line=line)
+
+
+class InvalidFile(InvalidDocument):
+    """A file with what is wrong in its form. rest: what the right ones of its keys ask for."""
+
+    def __init__(self, problems: Sequence[Problem], rest: Request | None) -> None:
+        super().__init__(problems)
+        self.rest = rest
+
+
+def path_of(key: str) -> Path:
+    """Return the path of a dotted key."""
+    return tuple(int(part) if part.isdigit() else part for part in key.split(".")) if key else ()
 
 
 def parse_request(data: bytes) -> Request:
     """Parse the bytes of a request file.
 
-    Raises InvalidDocument with every problem.
+    Raises InvalidFile with every problem.
     """
-    document = parse(data, expected="a request, beginning with `provisioner: 1`")
-    model = _model(document)
+    problems: list[Problem] = []
     try:
-        body = model.model_validate(document.value)
+        document = parse(data, expected="a request, beginning with `provisioner: 1`")
+    except InvalidDocument as error:
+        if error.document is None:
+            raise
+        document, problems = error.document, [*error.problems]
+    model = _model(document, problems)
+    if model is None:
+        raise InvalidDocument(in_order(problems))
+    try:
+        body = model.model_validate({**document.value, **_meant(document, model)})
     except ValidationError as error:
-        raise InvalidDocument(problems_of(error, document, model)) from None
+        found = problems_of(error, document, model)
+        raise InvalidFile(in_order([*problems, *found]), _rest(document, model, found)) from None
+    request = _request(body, document)
+    if problems:
+        raise InvalidFile(in_order(problems), request)
+    return request
+
+
+def _meant(document: Document, model: type[Envelope]) -> dict[str, str]:
+    """Give version and action as they were probably meant, so that the rest can be read."""
+    action = document.value.get("action")
+    actions = model.model_fields["action"].annotation.__args__  # type: ignore[union-attr]
+    if action in actions:
+        return {"provisioner": "1"}
+    return {"provisioner": "1", "action": get_close_matches(str(action), actions, 1, 0.0)[0]}
+
+
+def _rest(document: Document, model: type[Envelope], problems: Sequence[Problem]) -> Request | None:
+    """Read a file without what is wrong in it; None: without that it is no request."""
+    value = copy.deepcopy(document.value)
+    # From the last to the first, so that the entries of a list keep their numbers.
+    for problem in reversed(problems):
+        *above, last = path_of(problem.key) or ("",)
+        parent: Any = value
+        for part in above:
+            parent = parent.get(part) if isinstance(parent, dict) else None
+        if isinstance(parent, dict):
+            parent.pop(last, None)
+    try:
+        body = model.model_validate({**value, **_meant(document, model)})
+    except ValidationError:
+        return None
     return _request(body, document)
 
 
-def _model(document: Document) -> type[Envelope]:
-    """Find the model of the document's action."""
-    problems = []
+def _model(document: Document, problems: list[Problem]) -> type[Envelope] | None:
+    """Find the model of the document's action, or of the one that was probably meant.
+
+    Add what is wrong with version and action to the problems.
+    """
     version = document.value.get("provisioner")
     if version != "1":
         line = document.lines.get(("provisioner",), 1)
         why = "missing" if version is None else f"version {version!r} is not known"
         problems.append(Problem(line, "provisioner", why, "1"))
     action = document.value.get("action")
-    if action is None:
-        problems.append(Problem(1, "action", "missing", f"one of {', '.join(ACTIONS)}"))
-    elif not isinstance(action, str) or action not in ACTIONS:
-        nearest = get_close_matches(str(action), ACTIONS, 1, 0.4)
-        problems.append(
-            Problem(
-                document.lines.get(("action",)),
-                "action",
-                f"{action!r} is no action",
-                f"one of {', '.join(ACTIONS)}",
-                nearest[0] if nearest else "",
-            )
-        )
-        action = nearest[0] if nearest else None
-    elif not problems:
+    if isinstance(action, str) and action in ACTIONS:
         return ACTIONS[action]
-    if isinstance(action, str):
-        # What is wrong with the rest is worth knowing too, by the action that was probably meant.
-        try:
-            ACTIONS[action].model_validate({**document.value, "provisioner": "1", "action": action})
-        except ValidationError as error:
-            problems += problems_of(error, document, ACTIONS[action])
-    raise InvalidDocument(problems)
+    known = f"one of {', '.join(ACTIONS)}"
+    if action is None:
+        problems.append(Problem(1, "action", "missing", known))
+        return None
+    at = document.lines.get(("action",))
+    close = get_close_matches(str(action), ACTIONS, 1, 0.4)
+    nearest = close[0] if close else ""
+    problems.append(Problem(at, "action", f"{action!r} is no action", known, nearest))
+    return ACTIONS.get(nearest)
 
 
 def problems_of(
     error: ValidationError, document: Document, model: type[BaseModel]
 ) -> list[Problem]:
     """Translate pydantic's errors into problems with lines and nearest names, in file order."""
-    found = [_problem(detail, document, model) for detail in error.errors(include_url=False)]
-    unique = list(dict.fromkeys(found))
-    return sorted(unique, key=lambda problem: (problem.line or 0, problem.key))
+
+    def place(loc: Path, last: bool) -> Path:
+        return _known_path(loc, last, document)
+
+    return in_order([_problem(wrong, document, model) for wrong in wrongs(error, place)])
 
 
-def _problem(detail: Any, document: Document, model: type[BaseModel]) -> Problem:
-    path = _known_path(detail, document)
+def _problem(wrong: Wrong, document: Document, model: type[BaseModel]) -> Problem:
+    path = wrong.loc
     key = ".".join(map(str, path))
     line = next(
         (document.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in document.lines), 1
     )
-    kind = detail["type"]
-    if kind == "extra_forbidden":
+    if wrong.kind == "unknown":
         names = sorted(_fields(model, path[:-1]))
         nearest = get_close_matches(str(path[-1]), names, 1, 0.5)
         return Problem(
             line,
             key,
-            "unknown key",
+            wrong.message,
             f"one of {', '.join(names)}" if names else "no such key",
             nearest[0] if nearest else "",
         )
-    if kind == "missing":
-        return Problem(line, key, "missing", _expected(model, path))
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    message, _, said = message.partition("; expected ")
-    value = detail.get("input")
-    nearest_value = ""
-    if kind in ("literal_error", "enum"):
-        options = re.findall(r"'([^']*)'", str(detail["ctx"]["expected"]))
-        close = get_close_matches(str(value), options, 1, 0.4)
-        nearest_value = close[0] if close else ""
-    named = not isinstance(value, str) or len(value) >= 80 or message.startswith(repr(value))
-    shown = "" if named else f"{value!r}: "
-    return Problem(line, key, shown + message, said or _expected(model, path), nearest_value)
+    return Problem(
+        line, key, wrong.message, wrong.expected or _expected(model, path), wrong.nearest
+    )
 
 
-def _known_path(detail: Any, document: Document) -> Path:
-    """Leave out of pydantic's location what is no key of the document (union members)."""
-    loc = cast(Path, detail["loc"])
-    last = len(loc) - 1 if detail["type"] == "missing" else None
+def _known_path(loc: Path, last: bool, document: Document) -> Path:
+    """Leave out of a location what is no key of the document (union members).
+
+    last: its last part is one, though the document may not have it.
+    """
+    end = len(loc) - 1 if last else None
     path: Path = ()
     for number, part in enumerate(loc):
-        if (*path, part) in document.lines or number == last:
+        if (*path, part) in document.lines or number == end:
             path = (*path, part)
     return path
 
@@ -203,7 +253,7 @@ def _expected(model: type[BaseModel], path: Path) -> str:
 
 
 def _request(body: Envelope, document: Document) -> Request:
-    values, resource_key = body.expressions(), body.resource_key()
+    values = body.expressions()
     return Request(
         action=body.action,
         subject=body.subject(),
@@ -217,7 +267,9 @@ def _request(body: Envelope, document: Document) -> Request:
         adopt=body.adopt,
         resource=body.resource_name(),
         users=body.user_names(),
-        resource_at=(resource_key, document.lines.get(tuple(resource_key.split(".")))),
+        resource_key=body.resource_key(),
+        places=body.places(),
+        lines=document.lines,
     )
 
 

@@ -8,10 +8,11 @@ anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
+from provisioner import origins
 from provisioner.config import Config, StepConfig, default_routes
 from provisioner.contract import (
     ConfigError,
@@ -24,7 +25,7 @@ from provisioner.contract import (
     Scalar,
     Want,
 )
-from provisioner.documents import InvalidDocument, Problem
+from provisioner.documents import InvalidDocument, Problem, in_order
 from provisioner.rendering import Compiled, Pending, compile_value, references
 from provisioner.request import Request
 
@@ -120,17 +121,28 @@ class Router:
 
         Raises InvalidDocument with every reason why it cannot be routed.
         """
-        problems: list[Problem] = []
-        steps = []
+        problems = self._of_resource(request)
+        if problems:
+            nearest = problems[0].nearest
+            meant = replace(request, resource=nearest)
+            more = self._steps(meant)[1] if nearest else []
+            raise InvalidDocument(in_order([*problems, *more]))
+        steps, problems = self._steps(request)
+        if problems:
+            raise InvalidDocument(in_order(problems))
+        return tuple(steps)
+
+    def _steps(self, request: Request) -> tuple[list[Step], list[Problem]]:
+        """Route a request as far as it can be: its steps, and all that is wrong."""
         values = self._base(request)
-        for one in self._chosen(request, values):
+        chosen, problems = self._chosen(request, values)
+        steps = []
+        for one in chosen:
             try:
                 steps.append(self._step(request, one, values, {}))
-            except Fault as fault:
-                problems.append(_problem(one, fault))
-        if problems:
-            raise InvalidDocument(problems)
-        return tuple(steps)
+            except InvalidDocument as found:
+                problems += found.problems
+        return steps, problems
 
     def bind(self, request: Request, step: str, outputs: Outputs) -> Step:
         """Render one step anew with what earlier steps gave.
@@ -139,7 +151,7 @@ class Router:
         no such step any more.
         """
         values = self._base(request)
-        for one in self._chosen(request, values):
+        for one in self._chosen(request, values)[0]:
             if one.template.config.name == step:
                 return self._step(request, one, values, outputs)
         raise InvalidRequest(
@@ -150,6 +162,9 @@ class Router:
     def explain(self, request: Request) -> tuple[Explained, ...]:
         """Return the parameters of each step, with KnownAfter for what is not known yet."""
         values = self._base(request)
+        chosen, problems = self._chosen(request, values)
+        if problems:
+            raise InvalidDocument(problems)
         return tuple(
             Explained(
                 one.template.config.name,
@@ -157,40 +172,41 @@ class Router:
                 one.needs,
                 tuple(self._parameters(request, one, values, {})),
             )
-            for one in self._chosen(request, values)
+            for one in chosen
         )
 
     # Choosing.
 
-    def _chosen(self, request: Request, base: Mapping[str, Any]) -> list[_Chosen]:
-        self._check_resource(request)
+    def _chosen(
+        self, request: Request, base: Mapping[str, Any]
+    ) -> tuple[list[_Chosen], list[Problem]]:
+        """Choose the steps that a request takes; with what is wrong about the others."""
         route = self._routes.get(request.action, ())
         found: dict[str, _Chosen] = {}
+        problems: list[Problem] = []
         for template in route:
-            instance = self._instance(template.config, request)
-            if instance is None:
-                continue
-            if template.when is not None and not _is_true(template.when(base)):
+            try:
+                instance = self._instance(template.config, request)
+                if instance is None or not _taken(template, base):
+                    continue
+            except InvalidRequest as fault:
+                problems.append(_unchosen(request, template.config, fault))
                 continue
             wanted = dict.fromkeys((*template.config.needs, *sorted(template.used)))
             needs = tuple(name for name in wanted if name in found)
             found[template.config.name] = _Chosen(template, instance, needs)
-        return list(found.values())
+        return list(found.values()), problems
 
-    def _check_resource(self, request: Request) -> None:
+    def _of_resource(self, request: Request) -> list[Problem]:
+        """Say that a resource is unknown."""
         resources = self._config.resources
         if request.resource is None or request.resource in resources:
-            return
+            return []
         nearest = get_close_matches(request.resource, resources, 1, 0.4)
-        raise InvalidRequest(
-            f"there is no resource {request.resource!r}",
-            field=request.resource_at[0],
-            line=request.resource_at[1],
-            expected=f"one of {', '.join(sorted(resources))}"
-            if resources
-            else "none is configured",
-            nearest=nearest[0] if nearest else "",
-        )
+        why = f"there is no resource {request.resource!r}"
+        known = f"one of {', '.join(sorted(resources))}" if resources else "none is configured"
+        key = request.resource_key
+        return [request.placed(Problem(None, key, why, known, nearest[0] if nearest else ""))]
 
     def _instance(self, step: StepConfig, request: Request) -> str | None:
         """Return the instance that serves a step, or None where it is left out."""
@@ -207,14 +223,12 @@ class Router:
         if not found:
             raise InvalidRequest(
                 f"step {step.name}: no {step.handler} serves {request.resource or 'this site'}",
-                field=request.resource_at[0],
-                line=request.resource_at[1],
+                field=request.resource_key,
                 advice="name one under `resources` in the configuration",
             )
         raise InvalidRequest(
             f"step {step.name}: {', '.join(found)} could serve it",
-            field=request.resource_at[0],
-            line=request.resource_at[1],
+            field=request.resource_key,
             advice="name one of them as the step's `handler`, or under one resource each",
         )
 
@@ -237,6 +251,13 @@ class Router:
     def _parameters(
         self, request: Request, one: _Chosen, base: Mapping[str, Any], outputs: Outputs
     ) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        for item, values in self._values(request, one, base, outputs):
+            yield item, _rendered(one.template, values)
+
+    def _values(
+        self, request: Request, one: _Chosen, base: Mapping[str, Any], outputs: Outputs
+    ) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """Give what expressions may use, for each user where the step goes through them."""
         used = one.template.used
         for item in self._items(request, one):
             values = dict(base)
@@ -244,7 +265,7 @@ class Router:
                 values["user"] = item
             if used:
                 values["steps"] = {name: self._output(name, item, one, outputs) for name in used}
-            yield item, {key: each(values) for key, each in one.template.parameters.items()}
+            yield item, values
 
     def _output(self, name: str, item: str, one: _Chosen, outputs: Outputs) -> Mapping[str, Any]:
         if name not in one.needs:
@@ -255,19 +276,32 @@ class Router:
     def _step(
         self, request: Request, one: _Chosen, base: Mapping[str, Any], outputs: Outputs
     ) -> Step:
+        """Make one step. Raises InvalidDocument with all that is wrong with it."""
         handler = self._handlers[one.instance]
         late: set[str] = set()
         claims: list[StepClaim] = []
-        for item, parameters in self._parameters(request, one, base, outputs):
+        wrong: list[tuple[str, Fault]] = []
+        for item, values in self._values(request, one, base, outputs):
+            try:
+                parameters = _rendered(one.template, values)
+                given = {key: value for key, value in parameters.items() if value is not None}
+                wanted = _claims(handler, given, request.adopt)
+            except Fault as fault:
+                wrong += [(item, one) for one in (fault, *getattr(fault, "also", ()))]
+                continue
             waits = {step for value in parameters.values() for step in _late(value)}
-            given = {key: value for key, value in parameters.items() if value is not None}
             late |= waits
             whole = f"{request.subject}/user:{item}"
             claimant = (
                 whole if item and not request.subject.endswith(f"user:{item}") else request.subject
             )
-            for key, want in _claims(handler, given, request.adopt).items():
+            for key, want in wanted.items():
                 claims.append(StepClaim(claimant, key, None if waits else want, item))
+        if wrong:
+            where = f"step {one.template.config.name} ({one.instance})"
+            with_ = one.template.config.with_
+            told = [origins.problem(request, fault, where, with_, item) for item, fault in wrong]
+            raise InvalidDocument(list(dict.fromkeys(told)))
         return Step(
             one.template.config.name, one.instance, one.needs, tuple(claims), frozenset(late)
         )
@@ -357,8 +391,37 @@ def _check_resources(config: Config, handlers: Mapping[str, Handler]) -> None:
                 )
 
 
-def _problem(one: _Chosen, fault: Fault) -> Problem:
-    where = f"step {one.template.config.name} ({one.instance}): {fault.message}"
-    if isinstance(fault, InvalidRequest):
-        return Problem(fault.line, fault.field, where, fault.expected, fault.nearest)
-    return Problem(None, "", where, fault.advice)
+def _rendered(template: _Template, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Render a step's parameters; raises InvalidRequest naming all that cannot be."""
+    try:
+        return {key: each(values) for key, each in template.parameters.items()}
+    except InvalidRequest:
+        faults = []
+        for key, each in template.parameters.items():
+            try:
+                each(values)
+            except InvalidRequest as fault:
+                fault.field = key
+                faults.append(fault)
+        faults[0].also = tuple(faults[1:])
+        raise faults[0] from None
+
+
+def _taken(template: _Template, values: Mapping[str, Any]) -> bool:
+    """Say whether a request takes a step; raises InvalidRequest where that cannot be said."""
+    if template.when is None:
+        return True
+    try:
+        return _is_true(template.when(values))
+    except InvalidRequest as fault:
+        fault.field = "when"
+        raise
+
+
+def _unchosen(request: Request, step: StepConfig, fault: InvalidRequest) -> Problem:
+    """Tell why a step cannot be chosen, or whether it is to be."""
+    if fault.field == "when" and step.when:
+        condition = {"when": _expression(step.when)}
+        return origins.problem(request, fault, f"step {step.name}", condition)
+    told = Problem(None, fault.field, fault.message, fault.advice, fault.nearest)
+    return request.placed(told)

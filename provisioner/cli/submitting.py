@@ -118,23 +118,15 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
 
 def _judged(body: bytes) -> tuple[tuple[Problem, ...], list[str]]:
     """Judge a request as the service would if who runs this sent it: (problems, notes)."""
-    from provisioner.candidates import problem_of
-    from provisioner.contract import Fault
-    from provisioner.documents import InvalidDocument
-    from provisioner.request import parse_request
-    from provisioner.verbs import VERBS, check_served
+    from provisioner.candidates import read
 
-    try:
-        request = parse_request(body)
-        check_served(request)
-        planned = () if request.action in VERBS else site.system().router.route(request)
-    except InvalidDocument as error:
-        return error.problems, []
-    except ConfigError:
-        raise
-    except Fault as error:
-        return (problem_of(error),), []
-    return _by_policy(request, planned)
+    request, planned, problems = read(body, _route)
+    return (problems, []) if problems or request is None else _by_policy(request, planned)
+
+
+def _route(request: Request) -> tuple[Step, ...]:
+    """Route by the site's configuration, which is asked only when the form is right."""
+    return site.system().router.route(request)
 
 
 def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem, ...], list[str]]:

@@ -16,7 +16,6 @@ from provisioner.contract import (
     Handler,
     InvalidRequest,
     NotReady,
-    Refused,
     State,
     Unavailable,
 )
@@ -215,7 +214,7 @@ def test_a_hostile_home_is_refused(tmp_path: Path, path: str) -> None:
 
 @pytest.mark.parametrize("name", ["Administrator", "krbtgt", "root"])
 def test_a_protected_name_is_refused(ad: Backend, name: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidRequest):
         managed(ad).claims({"name": name})
 
 

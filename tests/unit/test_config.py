@@ -142,14 +142,12 @@ routes:
     [
         (
             "service: 'a b'\nspool: a\njournal: b",
-            "line 1: service: 'a b': string should match pattern "
-            "'^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$'; "
+            "line 1: service: 'a b' does not match ^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$; "
             "expected this provisioner's name; it is in every mark left in a backend, such as hpc1",
         ),
         (
             LEAST + "lanes: {slurm: {batch: many}}",
-            "line 4: lanes.slurm.batch: 'many': input should be a valid integer, unable to parse "
-            "string as an integer; expected objects taken at once",
+            "line 4: lanes.slurm.batch: 'many' is no whole number; expected objects taken at once",
         ),
         (
             LEAST + "resources: {a: {handlrs: [b], handlers: [b]}}",

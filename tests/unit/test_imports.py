@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LAYERS = (
+    {"wording"},
     {"contract", "ulid", "rename", "sizes", "notify"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
@@ -34,7 +35,8 @@ LAYERS = (
     {"config", "finish", "testing", "submitters"},
     {"clerk", "policy", "retention", "start", "backup"},
     {"rebuild"},
-    {"routing", "remarks"},
+    {"origins", "remarks"},
+    {"routing"},
     {"steps"},
     {"undo"},
     {"verbs", "lanes", "wiring"},

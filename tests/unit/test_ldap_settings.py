@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from handlers import ad_account, ad_group, adlds_account
-from handlers._ldap_settings import DirectorySettings, read_settings
+from handlers import _params, ad_account, ad_group, adlds_account
+from handlers._ldap_settings import DirectorySettings
 from provisioner.contract import ConfigError
 
 BASE = "DC=campus,DC=test"
@@ -22,7 +22,7 @@ BASE = "DC=campus,DC=test"
     ],
 )
 def test_a_protected_connection_is_taken(settings: dict[str, object]) -> None:
-    assert read_settings(DirectorySettings, "ad", {**settings, "base": BASE}).base == BASE
+    assert _params.settings(DirectorySettings, {**settings, "base": BASE}).base == BASE
 
 
 @pytest.mark.parametrize(
@@ -40,21 +40,21 @@ def test_a_protected_connection_is_taken(settings: dict[str, object]) -> None:
 )
 def test_what_cannot_work_is_refused_by_name(settings: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says) as raised:
-        read_settings(DirectorySettings, "ad", {**settings, "base": BASE})
-    assert raised.value.message.startswith("handlers.ad: ")
+        _params.settings(DirectorySettings, {**settings, "base": BASE})
+    assert raised.value.advice
 
 
 def test_managing_needs_a_place_and_a_domain() -> None:
     given = {"servers": ["ldaps://dc1"], "base": BASE, "mode": "manage"}
     with pytest.raises(ConfigError, match="container"):
-        read_settings(ad_account.Settings, "ad", given)
+        _params.settings(ad_account.Settings, given)
 
 
 def test_all_handlers_of_a_directory_share_its_lane() -> None:
     given = {"servers": ["ldaps://dc1"], "base": f"OU=HPC,{BASE}"}
-    assert read_settings(ad_account.Settings, "a", given).lane_name == "directory-campus.test"
+    assert _params.settings(ad_account.Settings, given).lane_name == "directory-campus.test"
     made = {**given, "container": f"OU=x,{BASE}"}
-    assert read_settings(ad_group.Settings, "b", made).lane_name == "directory-campus.test"
+    assert _params.settings(ad_group.Settings, made).lane_name == "directory-campus.test"
 
 
 @pytest.mark.parametrize("module", [ad_account, ad_group, adlds_account])

@@ -251,7 +251,7 @@ def test_a_misspelt_action_gets_the_nearest_and_all_that_there_are(
         (
             "user.provision",
             "user: {name: a, attributes: {b: {c: d}}}",
-            [(3, "user.attributes.b"), (3, "user.attributes.b")],
+            [(3, "user.attributes.b")],
         ),
         ("user.provision", "user: {name: a, attributes: {b c: d}}", [(3, "user.attributes.b c")]),
         ("user.provision", "user:\n  name: a\n  groups: b\n", [(5, "user.groups")]),

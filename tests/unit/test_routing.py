@@ -122,11 +122,14 @@ def test_the_resources_own_instance_comes_before_one_that_serves_anybody(site: S
 
 
 def test_several_instances_that_could_serve_are_named_with_what_to_write(site: Site) -> None:
-    with pytest.raises(InvalidRequest) as raised:
+    with pytest.raises(InvalidDocument) as raised:
         site.router(CLUSTERS).route(allocation("both"))
-    assert raised.value.message == "step slurm_account: a, b could serve it"
-    assert "name one of them as the step's `handler`" in raised.value.advice
-    assert "resource" in raised.value.advice
+    first, second = raised.value.problems
+    assert first.message == "step slurm_account: a, b could serve it"
+    assert second.message == "step associations: a, b could serve it"
+    assert (first.line, first.key) == (3, "allocation.resource")
+    assert "name one of them as the step's `handler`" in first.expected
+    assert "resource" in first.expected
 
 
 def test_several_instances_that_no_resource_names_are_ambiguous_too(site: Site) -> None:
@@ -153,9 +156,8 @@ def test_an_instance_of_another_resource_serves_nobody_else(site: Site) -> None:
 def test_a_step_that_is_not_optional_and_that_nobody_serves_is_refused(site: Site) -> None:
     route = "routes: {allocation.provision: [{name: s, handler: slurm, with: {account: x}}]}\n"
     text = "handlers: {a: {use: slurm}}\nresources: {one: {handlers: [a]}, two: {handlers: []}}\n"
-    with pytest.raises(InvalidRequest, match="step s: no slurm serves two") as raised:
+    with pytest.raises(InvalidRequest, match="step s: no slurm serves two; expected name one"):
         site.router(text + route).route(allocation("two"))
-    assert raised.value.advice
 
 
 @pytest.mark.parametrize(
@@ -165,18 +167,20 @@ def test_a_resource_that_is_unknown_gets_the_nearest(
     site: Site, resource: str, nearest: str
 ) -> None:
     router = site.router("resources: {cluster-a: {handlers: []}, storage: {handlers: []}}")
-    with pytest.raises(InvalidRequest, match=f"there is no resource '{resource}'") as raised:
+    with pytest.raises(InvalidDocument, match=f"there is no resource '{resource}'") as raised:
         router.route(allocation(resource))
-    assert raised.value.nearest == nearest
-    assert raised.value.expected == "one of cluster-a, storage"
-    assert (raised.value.field, raised.value.line) == ("allocation.resource", 3)
+    [problem] = raised.value.problems
+    assert problem.nearest == nearest
+    assert problem.expected == "one of cluster-a, storage"
+    assert (problem.key, problem.line) == ("allocation.resource", 3)
 
 
 def test_a_resource_that_is_unknown_is_told_where_it_stands(site: Site) -> None:
     router = site.router("resources: {b: {handlers: []}}")
-    with pytest.raises(InvalidRequest) as raised:
+    with pytest.raises(InvalidDocument) as raised:
         router.route(MEMBERSHIP)
-    assert (raised.value.field, raised.value.line) == ("membership.allocation.resource", 3)
+    [problem] = raised.value.problems
+    assert (problem.key, problem.line) == ("membership.allocation.resource", 3)
 
 
 # What cannot be routed.
@@ -187,8 +191,8 @@ def test_every_step_that_cannot_be_is_told_at_once(site: Site) -> None:
     with pytest.raises(InvalidDocument) as raised:
         router.route(user())
     assert [(p.key, p.message, p.nearest) for p in raised.value.problems] == [
-        ("item", "step first (x): 'bad' is no item", "good"),
-        ("item", "step second (y): 'worse' is no item", "good"),
+        ("", "step first (x), item: 'bad' is no item", "good"),
+        ("", "step second (y), item: 'worse' is no item", "good"),
     ]
 
 

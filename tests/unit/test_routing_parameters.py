@@ -69,7 +69,10 @@ def test_what_is_absent_within_a_text_is_named_with_its_step(site: Site) -> None
     router = routed(site, second='{item: other, home: "/home/{{ user.gid }}"}')
     with pytest.raises(InvalidRequest) as raised:
         router.route(user())
-    assert "step second (y): /home/{{ user.gid }}: user.gid has no value" in raised.value.message
+    assert (
+        "line 3: user.gid: step second (y), home: /home/{{ user.gid }}: user.gid has no value"
+        in raised.value.message
+    )
 
 
 def test_what_a_step_did_not_give_is_no_part_of_a_text(site: Site) -> None:

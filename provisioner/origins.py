@@ -1,0 +1,75 @@
+"""Origins: which key of a request's file a step's parameter was taken from.
+
+Promises: what is wrong with a parameter is told where its writer can mend it, by the key that its
+expression reads and the line of that key. Leaves out: rendering, and what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from provisioner.contract import Fault, InvalidRequest
+from provisioner.documents import Path, Problem
+from provisioner.rendering import reads
+from provisioner.request import Request, path_of
+
+
+def problem(
+    request: Request, fault: Fault, where: str, templates: Mapping[str, Any], item: str = ""
+) -> Problem:
+    """Tell a handler's or a route's fault by the key of the file.
+
+    where: the step and its instance; templates: the step's parameters as the route has them; item:
+    whom a step `each: user` was at.
+    """
+    if not isinstance(fault, InvalidRequest):
+        return Problem(None, "", f"{where}: {fault.message}", fault.advice)
+    name = fault.field
+    key = origin(request, templates, name, item) if name else ()
+    if name and (not key or str(key[-1]) != name):
+        where = f"{where}, {name}"
+    line = request.line_of(key) if key else fault.line
+    shown = ".".join(map(str, key))
+    return Problem(line, shown, f"{where}: {fault.message}", fault.expected, fault.nearest)
+
+
+def origin(request: Request, templates: Mapping[str, Any], name: str, item: str = "") -> Path:
+    """Return the key of the file that a parameter is read from; () where it is from none.
+
+    name: the parameter, with dots for what lies in it. Of several keys the first that the file has.
+    """
+    template, rest = _followed(templates, path_of(name))
+    if template is templates:  # the handler speaks of a parameter that the route does not give
+        return ()
+    keys = [key for read in reads(template) if (key := _key(request, read, item))]
+    found = next((key for key in keys if key in request.lines), keys[0] if keys else ())
+    return (*found, *rest) if found and (*found, *rest) in request.lines else found
+
+
+def _followed(template: Any, path: Path) -> tuple[Any, Path]:
+    """Go down a parameter as far as the route spells it out."""
+    if path and isinstance(template, Mapping) and path[0] in template:
+        return _followed(template[path[0]], path[1:])
+    if path and isinstance(template, list | tuple) and isinstance(path[0], int):
+        return _followed(template[path[0]], path[1:])
+    return template, path
+
+
+def _key(request: Request, read: Path, item: str) -> Path:
+    """Turn what an expression reads into a key of the file; () where it is none of the file's."""
+    name, *more = read
+    if name == "user" and item:
+        return _person(request, item)
+    place = request.places.get(str(name))
+    return () if place is None else (*place, *more)
+
+
+def _person(request: Request, item: str) -> Path:
+    place = request.places.get("users", request.places.get("user", ()))
+    listed: Any = request.values
+    for part in place:
+        listed = listed.get(part) if isinstance(listed, Mapping) else None
+    if isinstance(listed, Sequence) and not isinstance(listed, str) and item in listed:
+        return (*place, listed.index(item))
+    return place if place != ("user",) else ("user", "name")

@@ -1,0 +1,154 @@
+"""Wording: what is wrong with a value, in our words instead of pydantic's.
+
+Promises: no phrase and no class name of pydantic reaches a person; what may be one of several kinds
+is told once. Leaves out: lines and keys of a file (`request`), and which error is raised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One thing that is wrong. kind: `missing`, `unknown` or `value`; loc: where, for programs."""
+
+    loc: Loc
+    kind: str
+    message: str
+    expected: str = ""
+    nearest: str = ""
+
+
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "text": ("string",),
+    "whole number": ("int",),
+    "number": ("float", "decimal", "finite"),
+    "mapping of keys and values": ("model", "dict", "mapping", "dataclass"),
+    "list": ("list", "tuple", "set", "frozen", "iterable"),
+    "time": ("datetime", "date", "time"),
+    "path": ("path",),
+}
+_LIMITS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "greater_than_equal": lambda c: f"is below {c['ge']}",
+    "greater_than": lambda c: f"is not above {c['gt']}",
+    "less_than_equal": lambda c: f"is above {c['le']}",
+    "less_than": lambda c: f"is not below {_power(c['lt'])}",
+    "string_too_long": lambda c: f"has more than {c['max_length']} characters",
+    "string_too_short": lambda c: f"has fewer than {c['min_length']} characters",
+    "too_long": lambda c: f"has more than {c['max_length']} entries",
+    "too_short": lambda c: f"has fewer than {c['min_length']} entries",
+    "string_pattern_mismatch": lambda c: f"does not match {c['pattern']}",
+    "timezone_aware": lambda c: "has no time zone",
+    "timezone_naive": lambda c: "has a time zone",
+}
+_OWN = ("value_error", "assertion_error")
+_MEMBER = re.compile(r".*\[.*|constrained-\w+|str|int|float|bool|none|list|KnownAfter")
+"""What stands in pydantic's locations for the members of a union."""
+
+_LONGEST = 80
+"""Characters of a value that a message repeats."""
+
+
+def of_keys(loc: Loc, last: bool) -> Loc:
+    """Leave the members of a union out of a location: they are no keys.
+
+    The first part is always a key, and where `last` is true the last one.
+    """
+    end = len(loc) - 1 if last else 0
+    return tuple(
+        part
+        for number, part in enumerate(loc)
+        if number in (0, end) or isinstance(part, int) or not _MEMBER.fullmatch(part)
+    )
+
+
+def wrongs(error: ValidationError, place: Callable[[Loc, bool], Loc] = of_keys) -> list[Wrong]:
+    """List what is wrong, each place once.
+
+    place: makes keys of a location; it is told whether its last part surely is one. A value that an
+    earlier step may give instead is not told that it is no such thing.
+    """
+    found: dict[Loc, list[Any]] = {}
+    for detail in error.errors(include_url=False):
+        if detail["type"] != "is_instance_of":
+            last = detail["type"] in ("missing", "extra_forbidden")
+            found.setdefault(place(detail["loc"], last), []).append(detail)
+    return [_one(loc, details) for loc, details in found.items()]
+
+
+def _power(limit: int) -> str:
+    return "2^63" if limit == 2**63 else str(limit)
+
+
+def _one(loc: Loc, details: list[Any]) -> Wrong:
+    """Make one of what the members of a union say of a place."""
+    said = [_said(loc, detail) for detail in details]
+    kinds = [_kind(detail) for detail in details]
+    if None in kinds:  # one of them takes the value's kind, and says what is wrong with it
+        return said[kinds.index(None)]
+    wanted = list(dict.fromkeys(map(str, kinds)))
+    if len(wanted) == 1:
+        return said[0]
+    text = f"is neither {' nor '.join(map(_a, wanted))}"
+    return replace(said[0], message=_shown(details[0], text))
+
+
+def _kind(detail: Any) -> str | None:
+    """Say which kind of value was wanted, where the value is of another."""
+    name = str(detail["type"])
+    if name in _LIMITS or name in _OWN or name in ("missing", "extra_forbidden", "literal_error"):
+        return None
+    if name.startswith("bool"):
+        return "true or false"
+    start = name.partition("_")[0]
+    return next((kind for kind, starts in _KINDS.items() if start in starts), "right value")
+
+
+def _a(kind: str) -> str:
+    return kind if kind == "true or false" else f"a {kind}"
+
+
+def _said(loc: Loc, detail: Any) -> Wrong:
+    name, context = str(detail["type"]), detail.get("ctx") or {}
+    if name == "missing":
+        return Wrong(loc, "missing", "missing")
+    if name == "extra_forbidden":
+        return Wrong(loc, "unknown", "unknown key")
+    value = detail.get("input")
+    if name in ("literal_error", "enum"):
+        options = re.findall(r"'([^']*)'", str(context["expected"]))
+        close = get_close_matches(str(value), options, 1, 0.4)
+        expected = f"one of {', '.join(options)}"
+        nearest = close[0] if close else ""
+        return Wrong(loc, "value", _shown(detail, "is none of them"), expected, nearest)
+    if name in _OWN:
+        text = str(detail["msg"]).partition(", ")[2]
+        message, _, expected = text.partition("; expected ")
+        if isinstance(value, str) and len(value) < _LONGEST and repr(value) not in message:
+            message = f"{value!r}: {message}"
+        return Wrong(loc, "value", message, expected)
+    if name in _LIMITS:
+        return Wrong(loc, "value", _shown(detail, _LIMITS[name](context)))
+    kind = _kind(detail)
+    text = "is neither true nor false" if kind == "true or false" else f"is no {kind}"
+    if kind == "right value":
+        text = "is not right"
+    if value is None:
+        text = "has no value"
+    return Wrong(loc, "value", _shown(detail, text))
+
+
+def _shown(detail: Any, text: str) -> str:
+    """Put the value before what is said of it, where it is short enough and a scalar."""
+    value = detail.get("input")
+    plain = isinstance(value, str | int | float) and len(str(value)) < _LONGEST
+    return f"{value!r} {text}" if plain else text
