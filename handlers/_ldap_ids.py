@@ -11,15 +11,25 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from handlers._ldap import Directory
 from handlers._ldap_answers import Exists
-from handlers._ldap_text import child
-from provisioner.contract import Conflict, InvalidRequest, Permanent
+from handlers._ldap_text import Entry, child
+from provisioner.contract import (
+    Change,
+    Conflict,
+    Fault,
+    InvalidRequest,
+    Json,
+    Key,
+    Permanent,
+    split_key,
+)
 
 _RESERVED = " reserved"
 """Ends the description of a number that was named, not given out."""
@@ -63,6 +73,16 @@ class Ids(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A number that is named for somebody. name: as the directory's entry bears it."""
+
+    key: Key
+    owner: str
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """Numbers by owner. found: those that an earlier try took; batch: names the rest together."""
 
@@ -73,6 +93,23 @@ class Taken:
     def get(self, owner: str) -> int | None:
         """Give the number taken for an owner."""
         return self.numbers.get(owner)
+
+
+def named(
+    changes: Iterable[Change], field: str, attribute: str, owner: Callable[[Change], str]
+) -> list[Named]:
+    """List the numbers that changes are going to write because a request names them.
+
+    field: what the number is called in a change that creates, attribute: in one that sets.
+    """
+    found = []
+    for change in changes:
+        given = cast(Mapping[str, Json], change.data.get("fields", change.data))
+        setting = cast(Mapping[str, Json], change.data.get("set") or {})
+        number = setting.get(attribute, given.get(field))
+        if isinstance(number, int) and change.verb in ("create", "set"):
+            found.append(Named(change.key, owner(change), split_key(change.key)[2], number))
+    return found
 
 
 class Numbers:
@@ -150,6 +187,33 @@ class Numbers:
         if not _is_same(first, owner):
             raise _another(owner, self._attribute, number, first)
 
+    def taken(self, wanted: Sequence[Named], *, bears: str, within: str = "") -> dict[Key, Fault]:
+        """Say which numbers that are named are another's already, as `hold` would find."""
+        numbers = {one.number for one in wanted}
+        if not numbers:
+            return {}
+        texts = sorted(map(str, numbers))
+        seen = self._directory.find(
+            self._attribute, texts, [self._attribute, bears], base=self._base, within=within
+        )
+        entries: Sequence[Entry] = ()
+        if self._ids.container is not None:
+            fields = ["cn", "description"]
+            entries = self._directory.find("cn", texts, fields, base=self._ids.container)
+        had = {entry.number("cn"): entry.texts("description") for entry in entries}
+        first: dict[int, str] = {}
+        found: dict[Key, Fault] = {}
+        for one in wanted:
+            bearing = [e for e in seen if e.number(self._attribute) == one.number]
+            others = [e.dn for e in bearing if (e.text(bears) or "").lower() != one.name]
+            others += _strangers(had.get(one.number, ()), one.owner)
+            earlier = first.setdefault(one.number, one.owner)
+            if not _is_same(earlier, one.owner):
+                others.append(earlier)
+            if others:
+                found[one.key] = _another(one.owner, self._attribute, one.number, others[0])
+        return found
+
     def _reserve(self, owner: str, number: int) -> None:
         dn = self._dn(str(number))
         note = owner + _RESERVED
@@ -158,12 +222,10 @@ class Numbers:
         except Exists:
             entry = self._directory.read(dn, ["description"])
             texts = entry.texts("description") if entry else ()
-            had = {text.split(" ")[0] for text in texts if not _is_batch(text)}
-            same_kind = {one for one in had if one.split("/", 1)[0] == owner.split("/", 1)[0]}
-            strangers = [one for one in sorted(same_kind) if not _is_same(one, owner)]
+            strangers = _strangers(texts, owner)
             if strangers:
                 raise _another(owner, self._attribute, number, strangers[0]) from None
-            if not same_kind:
+            if not _of_kind(texts, owner):
                 self._directory.modify(dn, [("add", "description", [note])])
 
     def _found(self, owners: Collection[str]) -> dict[str, int]:
@@ -230,6 +292,16 @@ class Numbers:
 
     def _dn(self, name: str) -> str:
         return child("cn", name, self._ids.container or "")
+
+
+def _of_kind(texts: Collection[str], owner: str) -> set[str]:
+    """Name the owners of an owner's kind that a number's entry tells of."""
+    had = {text.split(" ")[0] for text in texts if not _is_batch(text)}
+    return {one for one in had if one.split("/", 1)[0] == owner.split("/", 1)[0]}
+
+
+def _strangers(texts: Collection[str], owner: str) -> list[str]:
+    return [one for one in sorted(_of_kind(texts, owner)) if not _is_same(one, owner)]
 
 
 def _is_batch(text: str) -> bool:

@@ -88,6 +88,10 @@ class Tools:
         rows = self._show("account", where, ("Account", "Description", "Organization"))
         return {name: (description, organization) for name, description, organization, *_ in rows}
 
+    def qos(self) -> list[str]:
+        """List the QOS of the slurmdbd, which are those of all its clusters."""
+        return [row[0] for row in self._show("qos", [], ("Name",))]
+
     def clusters(self) -> list[str]:
         """List the clusters of the slurmdbd."""
         return [row[0] for row in self._show("cluster", [], ("Cluster",))]

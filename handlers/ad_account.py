@@ -35,7 +35,7 @@ from handlers._ldap_account import (
 )
 from handlers._ldap_answers import Exists, Unwilling
 from handlers._ldap_check import check_directory
-from handlers._ldap_ids import Ids, Numbers, Taken
+from handlers._ldap_ids import Ids, Numbers, Taken, named
 from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child, same_dn
 from handlers._sid import sid_text
@@ -321,6 +321,11 @@ class AdAccount:
             "note": note,
             "unfinished": _UNFINISHED in note and find_mark([note], ours) == ours,
         }
+
+    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
+        """Find numbers that are another's already, of those that requests name."""
+        asked = named(changes, "uid", "uidNumber", _owner)
+        return self._numbers.taken(asked, bears="sAMAccountName")
 
     # Writing.
 

@@ -33,7 +33,7 @@ from handlers._ldap_account import (
 from handlers._ldap_answers import Absent, Exists, Unwilling
 from handlers._ldap_check import check_directory
 from handlers._ldap_dialects import GROUPS
-from handlers._ldap_ids import Ids, Numbers, Taken
+from handlers._ldap_ids import Ids, Numbers, Taken, named
 from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child, chunks, same_dn
 from handlers._sid import sid_text
@@ -345,6 +345,11 @@ class AdGroup:
             "mark": self._mark(entry),
             "note": entry.text("info"),
         }
+
+    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
+        """Find numbers that are another's already, of those that requests name."""
+        asked = named(changes, "gid", "gidNumber", _owner)
+        return self._numbers.taken(asked, bears=self._dialect.name, within=self._dialect.found)
 
     # Writing.
 

@@ -41,7 +41,7 @@ from handlers._ldap_account import (
 from handlers._ldap_answers import Exists
 from handlers._ldap_check import check_directory
 from handlers._ldap_dialects import ACCOUNTS, FLAG, PERSON, AccountDialect
-from handlers._ldap_ids import Ids, Numbers, Taken
+from handlers._ldap_ids import Ids, Numbers, Taken, named
 from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child
 from handlers._sid import sid_bytes, sid_text
@@ -338,6 +338,11 @@ class AdldsAccount:
             return sid_text(raw) if raw else None
         notes = (note for note in entry.texts("description") if note.startswith("sid:S-1-"))
         return next((note.removeprefix("sid:") for note in notes), None)
+
+    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
+        """Find numbers that are another's already, of those that requests name."""
+        asked = named(changes, "uid", "uidNumber", _owner)
+        return self._numbers.taken(asked, bears=self._dialect.name)
 
     # Writing.
 

@@ -24,6 +24,7 @@ from handlers._slurm_plan import (
     plan_user,
     user_state,
 )
+from handlers._slurm_refers import named, refused
 from handlers._slurm_specs import Limits, kept, parse_specs
 from provisioner.contract import (
     Change,
@@ -224,6 +225,18 @@ class Slurm:
         if split_key(key)[1] == "account":
             return plan_account(key, want, state, self._settings.parent)
         return plan_user(key, want, state)
+
+    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
+        """Look for the QOS and parents that changes name, where they name any."""
+        asked = {change.key: named(change) for change in changes}
+        made = {str(change.data["name"]) for change in changes if change.verb == "add-account"}
+        made |= {"root", self._settings.parent}
+        qos = self._tools.qos() if any(one.qos for one in asked.values()) else ()
+        parents = {one.parent for one in asked.values() if one.parent} - made
+        there = {row.account for row in self._tools.associations(parents)} if parents else set()
+        missing = parents - there
+        known = {row.account for row in self._tools.associations(())} if missing else set()
+        return refused(asked, qos, missing, known, self._settings.cluster)
 
     # Writes.
 

@@ -16,6 +16,7 @@ from provisioner.contract import (
     Change,
     Claim,
     Fault,
+    Foresees,
     Handler,
     Key,
     Permanent,
@@ -86,8 +87,10 @@ def converge(handler: Handler, items: Iterable[Item], save_prior: SavePrior) -> 
     try:
         _observe(handler, work.values())
         remembered = _remember(handler, work.values())
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             changing = _planned(handler, work.values())
+            if number == 0:
+                changing = _foreseen(handler, changing)
             if not changing:
                 break
             # Only what is going to be closed is saved: an object that is left as it is may yet
@@ -116,8 +119,7 @@ def dry_run(
     try:
         _observe(handler, work.values())
         _remember(handler, work.values())
-        for one in work.values():
-            _plan(handler, one)
+        _foreseen(handler, _planned(handler, work.values()))
     except (Unavailable, Unknown) as fault:
         for one in work.values():
             _end(one, fault)
@@ -204,6 +206,25 @@ def _planned(handler: Handler, work: Iterable[_Work]) -> list[_Work]:
         else:
             changing.append(one)
     return changing
+
+
+def _foreseen(handler: Handler, work: list[_Work]) -> list[_Work]:
+    """End what the handler knows beforehand to be refused; return the rest."""
+    if not work or not isinstance(handler, Foresees):
+        return work
+    changes = [change for one in work for change in one.changes]
+    try:
+        refused = reads(lambda: handler.foresee(changes))
+    except (Unavailable, Unknown):
+        raise
+    except Fault as fault:
+        refused = {one.item.key: fault for one in work}
+    except Exception:
+        refused = {one.item.key: _unexpected("foresee", handler) for one in work}
+    for one in work:
+        if one.item.key in refused:
+            _end(one, refused[one.item.key])
+    return [one for one in work if not one.over]
 
 
 def _apply(handler: Handler, work: Sequence[_Work]) -> None:

@@ -1,8 +1,9 @@
 """An emulated slurmdbd: executables `sacctmgr`, `scontrol` and `squeue` over one JSON file.
 
 Promises: for the commands that the slurm handler and its operators use, the layout of `-P`, the
-exit codes and the texts that slurm-wlm 22.05.8 was seen to give. Leaves out: jobs, QOS, limits'
-effects, and any command not listed here (it ends with code 1 and says so).
+exit codes and the texts that slurm-wlm 22.05.8 was seen to give. An unknown QOS is refused in the
+words of Slurm's source (slurmdb_defs.c). Leaves out: jobs, limits' effects, and any command not
+listed here (it ends with code 1 and says so).
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ def _sacctmgr(state: dict[str, Any], arguments: Sequence[str]) -> None:
         ("show", "user"): _show_user,
         ("show", "account"): _show_account,
         ("show", "cluster"): _show_cluster,
+        ("show", "qos"): _show_qos,
         ("add", "account"): _add_account,
         ("add", "user"): _add_user,
         ("modify", "account"): _modify_account,
@@ -233,6 +235,25 @@ def _show_cluster(state: dict[str, Any], words: list[str]) -> None:
     _print([{"cluster": name} for name in state["clusters"]], _options(words))
 
 
+def _show_qos(state: dict[str, Any], words: list[str]) -> None:
+    _print([{"name": name} for name in _qos(state)], _options(words))
+
+
+def _qos(state: dict[str, Any]) -> list[str]:
+    """List the QOS: a new slurmdbd has `normal`."""
+    return list(state.get("qos", ["normal"]))
+
+
+def _check_qos(state: dict[str, Any], options: dict[str, str]) -> None:
+    known = _qos(state)
+    for key, value in options.items():
+        if key.rstrip("+") in ("qos", "defaultqos"):
+            unknown = [n for n in _names(value) if n.lower() not in known and n != "-1"]
+            if unknown:
+                text = f"You gave a bad qos '{unknown[0]}'. Valid QOS's are {','.join(known)}"
+                raise _Refused(f"sacctmgr: error: {text}")
+
+
 def _clusters(state: dict[str, Any], options: dict[str, str]) -> list[str]:
     """Without `cluster=` an add goes to every cluster of the slurmdbd."""
     clusters = _names(options.get("cluster", "")) or list(state["clusters"])
@@ -264,6 +285,7 @@ def _set_limits(assoc: dict[str, Any], options: dict[str, str]) -> None:
 
 def _add_account(state: dict[str, Any], words: list[str]) -> None:
     options = _options(words)
+    _check_qos(state, options)
     added = []
     for cluster in _clusters(state, options):
         for name in (n.lower() for n in _names(options.get("names", ""))):
@@ -297,6 +319,7 @@ def _add_account(state: dict[str, Any], words: list[str]) -> None:
 
 def _add_user(state: dict[str, Any], words: list[str]) -> None:
     options = _options(words)
+    _check_qos(state, options)
     added = []
     for cluster in _clusters(state, options):
         for account in _names(options.get("account", "").lower()):
@@ -329,6 +352,7 @@ def _where_and_set(words: list[str]) -> tuple[dict[str, str], dict[str, str]]:
 
 def _modify_account(state: dict[str, Any], words: list[str]) -> None:
     where, values = _where_and_set(words)
+    _check_qos(state, values)
     names = _names(where.get("name", ""))
     named = _matching(state, {**where, "account": where.get("name", ""), "name": ""})
     found = [assoc for assoc in named if assoc["user"] == "" and assoc["account"] in names]
@@ -346,6 +370,7 @@ def _modify_account(state: dict[str, Any], words: list[str]) -> None:
 
 def _modify_user(state: dict[str, Any], words: list[str]) -> None:
     where, values = _where_and_set(words)
+    _check_qos(state, values)
     found = [assoc for assoc in _matching(state, where) if assoc["user"]]
     if not found:
         raise _Refused(" Nothing modified")

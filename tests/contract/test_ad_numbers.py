@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from handlers import ad_account, ad_group, adlds_account
-from provisioner.contract import Claim, Conflict, Handler
-from provisioner.converge import Item, Outcome, converge
+from provisioner.contract import Claim, Conflict, Fault, Handler
+from provisioner.converge import Item, Outcome, converge, dry_run
 from tests.contract.ad_backends import Backend, emulated
 
 DOMAIN = "campus.test"
@@ -38,21 +38,55 @@ def handler_of(backend: Backend, kind: str, *, gives: bool = True) -> Handler:
     return adlds_account.build(backend.site("lds"), backend.settings(**ids, **which))
 
 
-def bring(handler: Handler, kind: str, name: str, number: int | None = None) -> Outcome:
-    """Converge one account or group with the number that a request names."""
+def item_of(handler: Handler, kind: str, name: str, number: int | None = None) -> Item:
+    """Want one account or group with the number that a request names."""
     bearer, field = ("group", "gid") if kind == "group" else ("name", "uid")
     given: dict[str, Any] = {bearer: name} if number is None else {bearer: name, field: number}
     (item,) = (
         Item(key, (Claim(f"by:{name}", want, False),), None)
         for key, want in handler.claims(given).items()
     )
-    return converge(handler, [item], lambda _: None)[0]
+    return item
+
+
+def bring(handler: Handler, kind: str, name: str, number: int | None = None) -> Outcome:
+    """Converge one account or group with the number that a request names."""
+    return converge(handler, [item_of(handler, kind, name, number)], lambda _: None)[0]
+
+
+def foretold(handler: Handler, kind: str, name: str, number: int) -> Fault | None:
+    """Return what the dry run says will go wrong."""
+    [(_, _, outcome)] = dry_run(handler, [item_of(handler, kind, name, number)])
+    return outcome.fault
 
 
 def number_of(outcome: Outcome, kind: str) -> object:
     assert outcome.fault is None
     assert outcome.state is not None
     return outcome.state["gid" if kind == "group" else "uid"]
+
+
+@pytest.mark.parametrize("gives", [True, False])
+def test_a_number_that_another_bears_is_told_by_the_dry_run(
+    backend: Backend, kind: str, gives: bool
+) -> None:
+    handler = handler_of(backend, kind, gives=gives)
+    bring(handler, kind, "alice", 20_000)
+    fault = foretold(handler, kind, "bob", 20_000)
+    assert isinstance(fault, Conflict)
+    assert "alice" in fault.message
+    assert foretold(handler, kind, "bob", 20_001) is None
+    assert foretold(handler, kind, "alice", 20_000) is None
+
+
+def test_two_of_one_batch_that_name_one_number_are_told_by_the_dry_run(
+    backend: Backend, kind: str
+) -> None:
+    handler = handler_of(backend, kind)
+    items = [item_of(handler, kind, name, 20_000) for name in ("alice", "bob")]
+    faults = [outcome.fault for _, _, outcome in dry_run(handler, items)]
+    assert faults[0] is None
+    assert isinstance(faults[1], Conflict)
 
 
 @pytest.mark.parametrize("gives", [True, False])
