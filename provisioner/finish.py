@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from provisioner import audit, journal, receipts, records, results
+from provisioner.documents import Problem
 from provisioner.spool import Rejected, Spool
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ what was written for half a minute where nobody tells it otherwise."""
 _MOST = 200_000
 """Events that are looked at for that."""
 
+_LONGEST = 500
+"""Characters of a line of the log."""
+
 _PORTION = 256
 """Requests whose records are in memory at once."""
 
@@ -69,11 +73,15 @@ class Finisher:
             told = [who for who, record in loaded.items() if record.state in _TOLD]
             found = records.steps_of(conn, told) if self._write_results else {}
         for who, record in loaded.items():
+            listed = found.get(who, ())
             try:
-                self._settle_one(record, found.get(who, ()))
+                self._settle_one(record, listed)
             except OSError as error:
                 log.error("%s: its file could not be put in place: %s", who, error)
                 failed.append(who)
+                continue
+            if record.state in records.ENDED and log.isEnabledFor(logging.INFO):
+                log.info("%s", outcome_line(record, listed))
         return failed
 
     def announce(self, ids: Collection[str]) -> None:
@@ -225,6 +233,30 @@ def _place_of(record: records.Record) -> str:
     """Say where the file of a request belongs; one that was never read may be set aside."""
     aside = not record.digest and any("place" in problem for problem in record.problems or ())
     return "quarantine" if aside else PLACE[record.state]
+
+
+def outcome_line(record: records.Record, listed: Sequence[records.StepRecord] = ()) -> str:
+    """Tell in one line what became of a request: how long it took, and its first error."""
+    what = f"{record.action or record.name} {record.subject}".strip()
+    took = (record.ended or record.accepted) - record.accepted
+    errors = [
+        f"step {step.name}: {error['message']}"
+        for step in listed
+        for error in (step.error, *(part.error for part in step.objects))
+        if error
+    ]
+    errors += [str(Problem(**problem_of(one))) for one in record.problems or ()]
+    first = f": {errors[0]}" if errors and record.state not in ("done", "cancelled") else ""
+    line = f"{record.id} {what} of {record.asker}: {record.state} in {took:.2f} s{first}"
+    # What a file or a backend said does not get to write lines of its own into the log.
+    plain = "".join(one if one.isprintable() else " " for one in line)
+    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}..."
+
+
+def problem_of(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a problem is made of, out of what the journal keeps of one."""
+    keys = ("line", "key", "message", "expected", "nearest")
+    return {key: told[key] for key in keys if key in told}
 
 
 def result_of(record: records.Record, listed: Sequence[records.StepRecord]) -> results.Result:

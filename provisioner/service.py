@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from provisioner import agenda, marks, records, start, steps
 from provisioner.backup import Copier
@@ -117,6 +118,7 @@ class Service:
         self.copier.start()
         watcher = Watcher(self._spool.staging, self.wake)
         watcher.start()
+        log.info("%s", self._introduction())
         notifier.ready()
         try:
             while not self._stopping.is_set():
@@ -134,7 +136,19 @@ class Service:
             self.clerk.stop()
             self.keeper.stop()
             self.copier.stop()
+        log.info("stopped: what was under way is over, what waits goes on at the next start")
         self._journal.raise_broken()
+
+    def _introduction(self) -> str:
+        """Say in one line what begins to serve what, and how."""
+        config = self._system.config
+        lanes = [f"{n} (paused)" if lane.paused else n for n, lane in sorted(self.lanes.items())]
+        observing = any(lane.observing for lane in self.lanes.values())
+        mode = "only observing, nothing is written to a backend" if observing else "writing"
+        return (
+            f"provisioner {version('provisioner')} serves {config.service}: spool {config.spool}, "
+            f"journal {config.journal}, lanes {', '.join(lanes) or 'none'}; {mode}"
+        )
 
     def drain(self, patience: float) -> bool:
         """Serve until nothing is open but what is held, scheduled, or not moving.

@@ -44,6 +44,7 @@ def run(
         60.0, min=0, help="with --drain: seconds without progress after which the rest is left"
     ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="say more"),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="say only what is wrong"),
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
     from provisioner import start
@@ -52,7 +53,8 @@ def run(
     from provisioner.service import Service
     from provisioner.spool import Spool
 
-    _log_to_stderr(logging.DEBUG if verbose else logging.WARNING if drain else logging.INFO)
+    told = logging.WARNING if drain or quiet else logging.INFO
+    _log_to_stderr(logging.DEBUG if verbose else told)
     system = site.system()
     with closing(Spool.open(system.config.spool)) as spool:
         spool.lock()
