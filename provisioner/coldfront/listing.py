@@ -141,7 +141,11 @@ def _all() -> QuerySet[Any]:
     rows = Request.objects.exclude(digest="", action="").filter(of=None)
     return rows.defer("body", "answer").annotate(
         newest=~Exists(newer.exclude(digest="", action="")),
-        told=Coalesce(Subquery(wrong[:1]), Subquery(steps.exclude(message="")[:1])),
+        told=Coalesce(
+            Subquery(wrong.exclude(message="")[:1]),
+            Subquery(wrong[:1]),
+            Subquery(steps.exclude(message="")[:1]),
+        ),
     )
 
 

@@ -259,12 +259,12 @@ def flush(limit: int | None = None) -> int:
 def write(row: Request) -> None:
     """Make one row a file.
 
-    Raises ConfigError or OSError when staging does not take it; the row says so.
+    Raises ConfigError or OSError when staging does not take it; every row that waits says so.
     """
     try:
         drop(options.staging(), f"{request_id(row.number)}.json", row.body.encode())
     except (ConfigError, OSError) as error:
-        Request.objects.filter(pk=row.pk).update(error=str(error))
+        Request.objects.filter(state=NEW).exclude(body="").update(error=str(error))
         raise
     mark_written(row)
 

@@ -151,13 +151,20 @@ class Site:
     def last(self, action: str) -> dict[str, Any]:
         return [document for document in self.files() if document["action"] == action][-1]
 
-    def answer(self, row: Request, state: str, *steps: dict[str, Any]) -> None:
+    def answer(
+        self,
+        row: Request,
+        state: str,
+        *steps: dict[str, Any],
+        problems: Sequence[dict[str, Any]] = (),
+        ulid: str = "i",
+    ) -> None:
         """Answer as the service does."""
         receipts.write(
             self.receipts.parent,
             self.receipts.name,
             f"cf-{row.number}",
-            {"id": "i", "state": state, "problems": [], "steps": list(steps)},
+            {"id": ulid, "state": state, "problems": list(problems), "steps": list(steps)},
         )
 
     def sync(self) -> str:
