@@ -198,6 +198,96 @@ def test_nobody_releases_their_own_but_what_they_held_themselves(
     assert SIZES.decide(who, Question("request.release", target=target)).verdict == verdict
 
 
+SPOKEN = policy(
+    portals=["coldfront"],
+    rules=[
+        {"who": ["coldfront"], "actions": ["*"]},
+        {"who": ["eve"], "actions": ["*"]},
+        {"who": ["@hpc-staff"], "actions": ["*"], "others": "yes"},
+    ],
+)
+
+
+def held(who: Submitter, person: str | None, held_by: str = "the policy") -> Target:
+    return Target("01J", who.uid, who.name, held_by, person)
+
+
+@pytest.mark.parametrize(
+    ("who", "person", "target", "verdict"),
+    [
+        (PORTAL, "bob", held(PORTAL, "ann"), "allow"),
+        (PORTAL, "bob", held(PORTAL, None), "allow"),
+        (PORTAL, "ann", held(PORTAL, "ann"), "refuse"),
+        (PORTAL, "Ann", held(PORTAL, "ann"), "refuse"),
+        (PORTAL, None, held(PORTAL, "ann"), "refuse"),
+        (PORTAL, None, held(PORTAL, None), "refuse"),
+        (PORTAL, "ann", held(PORTAL, "ann", "coldfront"), "allow"),
+        (PORTAL, "bob", held(EVE, "ann"), "refuse"),
+        (EVE, "bob", held(EVE, "ann"), "refuse"),
+        (EVE, "bob", held(EVE, None), "refuse"),
+        (ANN, None, held(PORTAL, "ann"), "allow"),
+        (ROOT, "bob", held(ROOT, None), "allow"),
+        (ROOT, None, held(ROOT, None), "refuse"),
+    ],
+    ids=[
+        "another person",
+        "a person, of what a program asked",
+        "the same person",
+        "the same person in capitals",
+        "no person",
+        "no person, of what a program asked",
+        "what they held themselves",
+        "of another writer",
+        "no portal",
+        "no portal, of what a program asked",
+        "somebody with rights of their own",
+        "root may speak for anybody",
+        "root for itself",
+    ],
+)
+def test_a_portals_person_releases_what_another_person_asked_for(
+    who: Submitter, person: str | None, target: Target, verdict: str
+) -> None:
+    asked = Question("request.release", target=target, on_behalf_of=person)
+    assert SPOKEN.decide(who, asked).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("portals", "who", "believed"),
+    [
+        (["coldfront"], PORTAL, "ann"),
+        (["@portals"], PORTAL, "ann"),
+        ([], PORTAL, None),
+        (["coldfront"], EVE, None),
+        ([], ROOT, "ann"),
+        ([], SERVICE, "ann"),
+    ],
+    ids=told,
+)
+def test_whom_a_request_names_is_believed_from_portals_and_who_could_write_the_journal(
+    portals: list[str], who: Submitter, believed: str | None
+) -> None:
+    assert policy(portals=portals).believed(who, "ann") == believed
+
+
+def test_a_portal_without_the_right_to_release_releases_for_nobody() -> None:
+    rules = policy(portals=["coldfront"], rules=[{"who": ["coldfront"], "actions": ["user.*"]}])
+    asked = Question("request.release", target=held(PORTAL, "ann"), on_behalf_of="bob")
+    assert rules.decide(PORTAL, asked).verdict == "refuse"
+
+
+def test_a_review_says_that_another_of_the_portals_persons_may_release_it() -> None:
+    rules = policy(
+        portals=["coldfront"],
+        rules=[
+            {"who": ["coldfront"], "actions": ["user.provision"], "review": "yes"},
+            {"who": ["coldfront"], "actions": ["request.*"]},
+        ],
+    )
+    answer = rules.decide(PORTAL, Question("user.provision"))
+    assert answer.advice == "a release by one of root, or by coldfront for another person"
+
+
 # Protected names.
 
 PROTECTED = policy(protected={"users": ["boss", "svc-*"], "groups": ["board"], "accounts": ["vip"]})
