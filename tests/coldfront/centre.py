@@ -122,10 +122,15 @@ class Centre:
     @contextmanager
     def _running(self, name: str, argv: Sequence[object]) -> Iterator[None]:
         with (self.directory / f"{name}.log").open("wb") as log:
+            # Whatever becomes of the tests, nothing of it is left.
             process = subprocess.Popen(
-                list(map(str, argv)), env=self._environment, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, cwd=ROOT,
-            )  # fmt: skip
+                ["setpriv", "--pdeathsig=TERM", "--", *map(str, argv)],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+            )
         try:
             yield
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from coldfront.core.allocation.models import (
     Allocation,
@@ -9,12 +11,15 @@ from coldfront.core.allocation.models import (
     AllocationAttributeType,
     AllocationChangeRequest,
     AllocationStatusChoice,
+    AllocationUser,
+    AllocationUserStatusChoice,
 )
 from coldfront.core.allocation.tasks import update_statuses
 from coldfront.core.project.models import Project, ProjectUserRoleChoice
 from coldfront.core.resource.models import Resource
 from django.contrib.auth.models import User
 from django.test import override_settings
+from django.utils import timezone
 
 from provisioner.coldfront.models import Request
 from tests.coldfront.site import Site
@@ -196,7 +201,8 @@ def test_access_is_taken_once_and_given_back(
         site.decide(active, status=status)
     [taken] = site.files()
     assert (taken["action"], taken["allocation"]) == ("allocation.suspend", {"id": str(active.pk)})
-    assert "allocation_disable" in heard(f"allocation-{active.pk}-access")
+    told = heard(f"allocation-{active.pk}-access")
+    assert "allocation_disable" in told and "allocation_remove_user" in told
     site.clear()
     with site.atomic_requests(atomic_requests):
         site.decide(active, status="Active")
@@ -293,6 +299,98 @@ def test_quota_5_10_5_is_three_requests_in_order(site: Site) -> None:
     asked = [one for one in site.files() if one["action"] == "allocation.provision"]
     assert [one["allocation"]["quota"]["space"] for one in asked] == ["5 GB", "10 GB", "5 GB"]
     assert len({one["order"]["key"] for one in asked}) == 1
+
+
+def test_an_end_that_is_put_off_changes_nothing_that_is_asked_for(
+    site: Site, active: Allocation
+) -> None:
+    site.project()
+    Allocation.objects.filter(pk=active.pk).update(is_changeable=True, end_date="2098-01-01")
+    sent = {
+        "justification": "more",
+        "end_date_extension": 90,
+        "attributeform-TOTAL_FORMS": 0,
+        "attributeform-INITIAL_FORMS": 0,
+    }
+    site.post(f"/allocation/{active.pk}/change-request", sent, "cgray")
+    assert "allocation_change_created" in heard(f"allocation-{active.pk}")
+    change = AllocationChangeRequest.objects.get()
+    site.post(
+        f"/allocation/change-request/{change.pk}/", {"action": "approve", "notes": "", **sent}
+    )
+    assert str(Allocation.objects.get(pk=active.pk).end_date) == "2098-04-01"
+    assert "allocation_change_approved" in heard(f"allocation-{active.pk}")
+    assert site.files() == []
+
+
+def test_an_attribute_that_is_deleted_is_a_change(site: Site, active: Allocation) -> None:
+    path = f"/allocation/{active.pk}/allocationattribute/delete"
+    formset = site.client().get(path).context["formset"]
+    names = [one.initial["name"] for one in formset]
+    sent = {
+        "attributeform-TOTAL_FORMS": formset.total_form_count(),
+        "attributeform-INITIAL_FORMS": formset.initial_form_count(),
+        f"attributeform-{names.index('slurm_specs')}-selected": "on",
+        **{f"attributeform-{n}-pk": one.initial["pk"] for n, one in enumerate(formset)},
+    }
+    site.post(path, sent)
+    assert "specs" not in site.last("allocation.provision")["allocation"]["slurm"]
+
+
+# What ColdFront has no signal for, and is seen as it is saved.
+
+
+def test_a_pis_wish_to_renew_keeps_access(site: Site, active: Allocation) -> None:
+    site.project()
+    soon = timezone.localdate() + datetime.timedelta(days=30)
+    Allocation.objects.filter(pk=active.pk).update(end_date=soon)
+    site.post(f"/allocation/{active.pk}/renew", {}, "cgray")
+    assert Allocation.objects.get(pk=active.pk).status.name == "Renewal Requested"
+    assert site.files() == []
+
+
+def test_an_invoice_that_is_not_paid_closes_and_one_that_is_opens(
+    site: Site, active: Allocation
+) -> None:
+    path = f"/allocation/{active.pk}/invoice/"
+    site.post(path, {"status": AllocationStatusChoice.objects.get(name="Payment Declined").pk})
+    site.quietly(active, "Payment Requested")
+    site.decide(active, status="Active")
+    assert [one["action"] for one in site.files()] == ["allocation.suspend", "allocation.resume"]
+
+
+def _edit(site: Site, path: str, **changes: object) -> None:
+    """Change something in Django's admin: every field as the page shows it, but for the changes."""
+    shown = site.client().get(path).context
+    forms = [shown["adminform"].form]
+    for inline in shown["inline_admin_formsets"]:
+        forms += [inline.formset.management_form, *inline.formset.forms]
+    values = {field.html_name: field.value() for form in forms for field in form} | changes
+    site.post(path, {name: value for name, value in values.items() if value not in (None, False)})
+
+
+def test_a_status_that_is_edited_in_djangos_admin_is_seen(site: Site, active: Allocation) -> None:
+    expired = AllocationStatusChoice.objects.get(name="Expired").pk
+    _edit(site, f"/admin/allocation/allocation/{active.pk}/change/", status=expired)
+    assert Allocation.objects.get(pk=active.pk).status.name == "Expired"
+    assert [one["action"] for one in site.files()] == ["allocation.suspend"]
+
+
+def test_a_user_whose_status_is_edited_in_djangos_admin_is_seen(
+    site: Site, active: Allocation
+) -> None:
+    active.add_user(User.objects.get(username="jjames"))
+    row = AllocationUser.objects.get(allocation=active, user__username="jjames")
+    removed = AllocationUserStatusChoice.objects.get(name="Removed").pk
+    _edit(site, f"/admin/allocation/allocationuser/{row.pk}/change/", status=removed)
+    assert site.last("allocation.provision")["allocation"]["users"] == ["cgray"]
+
+
+def test_an_allocation_that_is_deleted_is_closed(site: Site, active: Allocation) -> None:
+    pk = active.pk
+    active.delete()
+    [closed] = site.files()
+    assert (closed["action"], closed["allocation"]) == ("allocation.suspend", {"id": str(pk)})
 
 
 # Projects.

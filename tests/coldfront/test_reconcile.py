@@ -23,6 +23,7 @@ from coldfront.core.project.models import (
     ProjectUserRoleChoice,
     ProjectUserStatusChoice,
 )
+from coldfront.core.resource.models import ResourceAttribute
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -81,18 +82,23 @@ def test_an_allocation_whose_resource_says_nothing_is_not_listed(site: Site) -> 
     assert f"allocation:{site.allocation('Budgetstorage').pk}" not in manifest(site)
 
 
-STATUSES = [
-    ("Active", True), ("Renewal Requested", True), ("Expired", False), ("Revoked", False),
-    ("Denied", False), ("New", False), ("Unpaid", False), ("Payment Pending", False),
-]  # fmt: skip
+LISTED = ("Active", "Renewal Requested")
+CLOSED = (
+    "Approved", "Denied", "Expired", "New", "Paid", "Payment Declined", "Payment Pending",
+    "Payment Requested", "Pending", "Revoked", "Unpaid",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize(("status", "listed"), STATUSES)
+def test_every_status_that_coldfront_has_is_tried(site: Site) -> None:
+    assert {*LISTED, *CLOSED} == set(AllocationStatusChoice.objects.values_list("name", flat=True))
+
+
+@pytest.mark.parametrize("status", [*LISTED, *CLOSED])
 def test_a_status_that_changes_in_silence_is_seen(
-    site: Site, active: Allocation, status: str, listed: bool
+    site: Site, active: Allocation, status: str
 ) -> None:
     site.quietly(active, status)
-    assert (f"allocation:{active.pk}" in manifest(site)) is listed
+    assert (f"allocation:{active.pk}" in manifest(site)) is (status in LISTED)
 
 
 def _quietly_removed(allocation: Allocation) -> None:
@@ -128,6 +134,34 @@ def test_an_attribute_that_changes_in_silence_is_seen(site: Site, active: Alloca
     rows.update(value="Fairshare=3")
     found = manifest(site)[f"allocation:{active.pk}"]["allocation"]
     assert found["slurm"]["specs"] == "Fairshare=3"
+
+
+def test_an_allocation_that_goes_in_silence_is_seen(site: Site, active: Allocation) -> None:
+    key = f"allocation:{active.pk}"
+    Allocation.resources.through.objects.filter(allocation=active).delete()
+    assert key not in manifest(site)
+
+
+def test_a_resource_that_is_named_otherwise_in_silence_is_seen(
+    site: Site, active: Allocation
+) -> None:
+    ResourceAttribute.objects.filter(resource__name=HPC, value="a").update(value="b")
+    assert manifest(site)[f"allocation:{active.pk}"]["allocation"]["resource"] == "b"
+
+
+def test_who_is_called_otherwise_in_silence_is_seen(site: Site, active: Allocation) -> None:
+    User.objects.filter(username="cgray").update(last_name="Grey", email="grey@example.com")
+    found = manifest(site)["user:cgray"]["user"]
+    assert (found["surname"], found["email"]) == ("Grey", "grey@example.com")
+
+
+def test_a_project_that_is_called_otherwise_in_silence_is_seen(
+    site: Site, active: Allocation
+) -> None:
+    Project.objects.filter(pk=active.project.pk).update(title="Tides")
+    found = manifest(site)
+    assert found["project:cf1"]["project"]["title"] == "Tides"
+    assert found[f"allocation:{active.pk}"]["allocation"]["project"]["title"] == "Tides"
 
 
 def test_an_archive_in_silence_is_seen(site: Site, active: Allocation) -> None:
