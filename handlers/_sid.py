@@ -33,3 +33,8 @@ def sid_bytes(text: str) -> bytes:
         raise ValueError(f"{text!r} is no SID: a number is too large")
     head = bytes((1, len(parts))) + authority.to_bytes(6, "big")
     return head + struct.pack(f"<{len(parts)}I", *parts)
+
+
+def built_in(text: str) -> bool:
+    """Say whether a SID is of what comes with a domain: its last number is below 1000 (MS-ADTS)."""
+    return text.startswith("S-1-5-21-") and int(text.rpartition("-")[2]) < 1000

@@ -38,7 +38,7 @@ from handlers._ldap_check import check_directory
 from handlers._ldap_ids import Ids, Numbers, Taken, named
 from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child, same_dn
-from handlers._sid import sid_text
+from handlers._sid import built_in, sid_text
 from provisioner.contract import (
     Change,
     Claim,
@@ -46,6 +46,7 @@ from provisioner.contract import (
     Fault,
     Finding,
     Handler,
+    InvalidRequest,
     Json,
     Key,
     NotReady,
@@ -279,12 +280,22 @@ class AdAccount:
         }
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List the accounts of our container, or all of the base where we only look up."""
+        """List the accounts of our container; where we only look up, none is ours to explain.
+
+        Left out are those that come with a domain, and names that no request could bear.
+        """
+        if self._settings.mode == "lookup":
+            return
         below = self._settings.container or self._settings.base
         for entry in self._directory.search(below, _USERS, self._asked()):
-            name = (entry.text("sAMAccountName") or "").lower()
-            key = "/".join((self._site.instance, "account", name))
-            yield key, self._state(key, entry)
+            try:
+                name = (entry.text("sAMAccountName") or "").lower()
+                key = make_key(self._site.instance, "account", name)
+            except InvalidRequest:
+                continue
+            state = self._state(key, entry)
+            if not built_in(str(state["sid"] or "")):
+                yield key, state
 
     def check(self) -> Sequence[Finding]:
         """Check servers, bind and the right to make accounts."""

@@ -290,10 +290,13 @@ class AdldsAccount:
         return self._state(key, entries[0]) if entries else {"present": False}
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List the accounts of our container."""
+        """List the accounts of our container, but for names that no request could bear."""
         found = self._directory.search(self._settings.container, self._dialect.found, self._asked())
         for entry in found:
-            key = "/".join((self._site.instance, "account", self._name(entry)))
+            try:
+                key = make_key(self._site.instance, "account", self._name(entry))
+            except InvalidRequest:
+                continue
             yield key, self._state(key, entry)
 
     def check(self) -> Sequence[Finding]:

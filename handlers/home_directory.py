@@ -266,7 +266,8 @@ class HomeDirectory:
             if self._path(key) == name:
                 keys.append(key)
         for key, state in self.observe(keys).items():
-            if not isinstance(state, Fault):
+            # What belongs to the system, such as lost+found, is nobody's home.
+            if not isinstance(state, Fault) and cast(int, state["uid"]) >= self._settings.min_id:
                 yield key, state
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:

@@ -311,6 +311,7 @@ class Slurm:
     # The rest.
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
+        """List all but what is protected, and names that no request could bear."""
         rows = self._tools.associations(())
         described = self._tools.accounts(())
         defaults = self._tools.default_accounts(())
@@ -318,13 +319,16 @@ class Slurm:
         for row in rows:
             if row.account in self._settings.protected or row.user in self._settings.protected:
                 continue
+            names = (row.account, row.user) if row.user else (row.account,)
+            try:
+                key = make_key(self._instance, "assoc" if row.user else "account", *names)
+            except InvalidRequest:
+                continue
             if row.user:
-                key = make_key(self._instance, "assoc", row.account, row.user)
                 default = defaults.get(row.user, "")
                 own = owns.get(row.account)
                 yield key, user_state(row.account, row.user, row, default, True, set(), own)
             else:
-                key = make_key(self._instance, "account", row.account)
                 yield key, account_state(row.account, row, described.get(row.account))
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:

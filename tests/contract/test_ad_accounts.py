@@ -233,6 +233,21 @@ def test_the_inventory_lists_what_was_made(ad: Backend) -> None:
     assert names == [ad.name("asmith"), ad.name("jdoe")]
 
 
+def test_the_inventory_leaves_out_what_comes_with_a_domain(ad: Backend) -> None:
+    """Of the whole domain: Administrator, Guest and krbtgt lie in CN=Users."""
+    handler = managed(ad, container=ad.base)
+    bring(handler, {"name": ad.name("jdoe")})
+    names = {key.split("/")[2] for key, _ in handler.inventory()}
+    assert ad.name("jdoe") in names
+    assert names.isdisjoint({"administrator", "guest", "krbtgt"})
+
+
+def test_where_we_only_look_up_nobody_has_to_explain_an_account(ad: Backend) -> None:
+    handler = ad_account.build(ad.site("ad"), {**ad.connection, "base": ad.base})
+    ad.user(ad.name("jdoe"))
+    assert list(handler.inventory()) == []
+
+
 def test_the_doctor_finds_a_container_that_is_not_there(ad: Backend) -> None:
     assert {finding.level for finding in managed(ad).check()} == {"ok"}
     bad = managed(ad, container=f"OU=nowhere,{ad.base}").check()

@@ -16,7 +16,7 @@ from handlers._ldap_text import (
     first_name,
     same_dn,
 )
-from handlers._sid import sid_bytes, sid_text
+from handlers._sid import built_in, sid_bytes, sid_text
 
 
 @pytest.mark.parametrize(
@@ -122,3 +122,17 @@ def test_what_is_no_sid_is_refused(text: str) -> None:
 def test_bytes_that_are_no_sid_are_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match="no SID"):
         sid_text(raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "comes_with_it"),
+    [
+        ("S-1-5-21-1004336348-1177238915-682003330-500", True),
+        ("S-1-5-21-1004336348-1177238915-682003330-502", True),
+        ("S-1-5-21-1004336348-1177238915-682003330-1000", False),
+        ("S-1-5-21-1004336348-1177238915-682003330-1106", False),
+        ("", False),
+    ],
+)
+def test_what_comes_with_a_domain_is_known_by_its_sid(text: str, comes_with_it: bool) -> None:
+    assert built_in(text) is comes_with_it
