@@ -469,13 +469,23 @@ class Reconcile(Envelope):
 
 
 class Adopt(Envelope):
-    """Take over what is in the backends."""
+    """Take over what is in the backends as it is, while the service only observes."""
 
     action: Literal["adopt"]
-    handlers: tuple[Code, ...] = Field((), description="instances; none: all")
+    manifest: Manifest = Field(description="what is taken over, in a companion file")
+    as_of: Moment | None = Field(None, description="subjects claimed later are left alone")
+    writer: Annotated[Line, Field(min_length=1)] | None = Field(
+        None,
+        description="whose the claims become, where not the sender's; root and the service may say",
+        examples=["coldfront"],
+    )
+    differing: bool = Field(False, description="what differs is changed to what is listed")
 
     def subject(self) -> str:
         return "site:"
+
+    def expressions(self) -> Mapping[str, Any]:
+        return {name: getattr(self, name) for name in ("manifest", "as_of", "writer", "differing")}
 
 
 class OfRequest(Envelope):

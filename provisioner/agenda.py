@@ -22,6 +22,21 @@ from provisioner import many
 from provisioner.contract import Key, State
 from provisioner.tables import IDS, chunks, objects
 
+# Objects that were there before: how they were taken over. None: they are as any other.
+
+NEW = "new"
+"""An adoption named it: it is looked at next, and not written."""
+
+SEEN = "seen"
+"""Nobody claimed it when it was adopted: explained, and left as it is."""
+
+DIFFERS = "differs"
+"""Who adopted it wants it otherwise than it is: not written while it is open."""
+
+OURS = "ours"
+"""It is as wanted, and ours by the ledger: its backend may not bear our mark yet."""
+
+
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
 
 
@@ -66,6 +81,7 @@ _RECORD = (
         state=bindparam("b_state"),
         observed=bindparam("b_now"),
         prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
+        found=case((_MOVED, objects.c.found), else_=bindparam("b_found")),
     )
 )
 
@@ -183,7 +199,8 @@ def save_priors(conn: Connection, priors: Mapping[Key, State]) -> None:
 class Reading:
     """What a drain learnt of one object.
 
-    converged: it is as wanted at `generation`; due: when to look again, None: not by itself.
+    converged: it is as wanted at `generation`; due: when to look again, None: not by itself; found:
+    how it was taken over, by now.
     """
 
     key: Key
@@ -195,6 +212,7 @@ class Reading:
     waiting_since: float | None
     error: Mapping[str, str] | None
     drop_prior: bool
+    found: str | None = None
 
 
 def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
@@ -213,6 +231,7 @@ def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
                 "b_error": r.error,
                 "b_state": r.state,
                 "b_drop": r.drop_prior,
+                "b_found": r.found,
                 "b_now": now,
             }
             for r in readings
@@ -224,13 +243,48 @@ def never_ours(conn: Connection, keys: Collection[Key]) -> set[Key]:
     """Name the objects that were in conflict with what was wanted from the first try on."""
     found: set[Key] = set()
     for part in chunks(keys):
+        disputed = (objects.c.converged == 0) & objects.c.error.is_not(None)
         rows = conn.execute(
-            select(objects.c.key, objects.c.error).where(
-                objects.c.key.in_(part), objects.c.converged == 0, objects.c.error.is_not(None)
+            select(objects.c.key, objects.c.error, objects.c.found).where(
+                objects.c.key.in_(part), disputed | (objects.c.found == SEEN)
             )
         )
-        found.update(key for key, error in rows if error["type"] == "Conflict")
+        found.update(
+            row.key for row in rows if row.found == SEEN or row.error["type"] == "Conflict"
+        )
     return found
+
+
+def set_found(conn: Connection, keys: Collection[Key], found: str | None) -> None:
+    """Say of known objects how they were taken over; None: they are as any other."""
+    for part in chunks(keys):
+        conn.execute(update(objects).where(objects.c.key.in_(part)).values(found=found))
+
+
+def let_go(conn: Connection, keys: Collection[Key]) -> None:
+    """Let objects that were adopted, and nobody claims any more, be closed as any other."""
+    adopted = objects.c.found.in_([NEW, DIFFERS])
+    for part in chunks(keys):
+        conn.execute(update(objects).where(objects.c.key.in_(part), adopted).values(found=None))
+
+
+def found_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
+    """Return how objects were taken over; those that are as any other are left out."""
+    found: dict[Key, str] = {}
+    for part in chunks(keys):
+        rows = conn.execute(
+            select(objects.c.key, objects.c.found).where(
+                objects.c.key.in_(part), objects.c.found.is_not(None)
+            )
+        )
+        found.update({row.key: row.found for row in rows})
+    return found
+
+
+def found_as(conn: Connection, *values: str) -> dict[Key, str]:
+    """Return the objects that were taken over in one of some ways, and in which."""
+    rows = conn.execute(select(objects.c.key, objects.c.found).where(objects.c.found.in_(values)))
+    return {row.key: row.found for row in rows}
 
 
 def states(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:

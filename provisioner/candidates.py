@@ -11,19 +11,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.contract import ConfigError, Fault, InvalidRequest
+from provisioner.contract import ConfigError, Fault, InvalidRequest, Key
 from provisioner.documents import InvalidDocument, Problem, in_order
 from provisioner.request import InvalidFile, Request, parse_request
 from provisioner.routing import Router, Step
 from provisioner.spool import Claimed
-from provisioner.verbs import VERBS, check_served
+from provisioner.verbs import VERBS
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A claimed file, read and judged by itself. request None: it says nothing we understand."""
+    """A claimed file, read and judged by itself. request None: it says nothing we understand.
+
+    listed, objects: what the lines of its manifest ask for, and name.
+    """
 
     claimed: Claimed
     request: Request | None
@@ -33,6 +36,7 @@ class Candidate:
     signature: Claimed | None = None
     manifest: bytes | None = None
     listed: tuple[Candidate, ...] = ()
+    objects: tuple[Key, ...] = ()
 
 
 Route = Callable[[Request], tuple[Step, ...]]
@@ -62,7 +66,6 @@ def read(body: bytes, route: Route) -> tuple[Request | None, tuple[Step, ...], t
     except InvalidDocument as error:
         return None, (), error.problems
     try:
-        check_served(request)
         return request, () if request.action in VERBS else route(request), ()
     except ConfigError:
         raise

@@ -285,6 +285,11 @@ class Config(_Part):
     journal: Path = Field(
         description="the database, on a local disk", examples=["/var/lib/provisioner/journal.db"]
     )
+    mode: Literal["converge", "observe"] = Field(
+        "converge",
+        description="`observe`: accept requests, read every backend, write to none, and say each "
+        "day what would be done; until a person has released the journal",
+    )
     templates: tuple[Path, ...] = Field((), description="searched before the shipped templates")
     secrets: dict[str, Path] = Field(
         default_factory=dict,

@@ -28,7 +28,10 @@ Key = str
 """`INSTANCE/KIND/NAME[/NAME...]`, for example `slurm-a/assoc/cf3/jdoe`; made by `make_key`."""
 
 Want = Mapping[str, Json]
-"""What an object should be: plain JSON, so that the ledger keeps it and a command can read it."""
+"""What an object should be: plain JSON, so that the ledger keeps it and a command can read it.
+
+A claim's want with a boolean `adopt` says whether what was not made here may be taken over; the
+engine sets it where the ledger has taken the object over."""
 
 State = Mapping[str, Json]
 """What an object was observed to be. Always has `present: bool`."""
@@ -174,6 +177,10 @@ class Claim:
     want: Want
     suspended: bool = False
     source: str = ""
+
+
+OWNING = frozenset({"adopt", "mark"})
+"""Verbs of changes that note whose an object is, and change nothing else of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +362,10 @@ class Handler(Protocol):
         ...
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List all objects there are, for unknowns and adoption."""
+        """List all objects there are that a request could name, for unknowns and adoption.
+
+        What is the system's own, or can never be written by this handler, is left out.
+        """
         ...
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:

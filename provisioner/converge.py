@@ -34,7 +34,10 @@ ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One due object: its claims, and what was saved before it was closed."""
+    """One due object: its claims, and what was saved before it was closed.
+
+    found: how it was taken over, where it was there before; one of the values in `agenda`.
+    """
 
     key: Key
     claims: tuple[Claim, ...]
@@ -42,6 +45,7 @@ class Item:
     generation: int = 0
     attempts: int = 0
     waiting_since: float | None = None
+    found: str | None = None
 
     @property
     def open(self) -> bool:
@@ -51,12 +55,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an item. fault None: it has converged. changed: what was written, in words."""
+    """What became of an item.
+
+    fault None: it has converged; changed: what was written, in words; found: how the object is
+    taken over, by now.
+    """
 
     item: Item
     state: State | None
     changed: tuple[str, ...] = ()
     fault: Fault | None = None
+    found: str | None = None
 
 
 SavePrior = Callable[[Mapping[Key, State]], None]

@@ -59,6 +59,7 @@ class Finisher:
         self._spool = spool
         self._journal = book
         self._write_results = write_results
+        self.observing = False
 
     def settle(self, ids: Collection[str]) -> list[str]:
         """Bring the files of requests to where their states say, with result and receipt.
@@ -119,7 +120,8 @@ class Finisher:
         self, record: records.Record, listed: Sequence[records.StepRecord] = ()
     ) -> None:
         name = _receipt_name(record)
-        receipts.write(self._spool.receipts, record.writer, name, receipt_of(record, listed))
+        receipt = receipt_of(record, listed, observing=self.observing)
+        receipts.write(self._spool.receipts, record.writer, name, receipt)
 
     def resubmit(self, ulid: str) -> None:
         """Put a refused file through staging again."""
@@ -294,24 +296,36 @@ def _step_of(step: records.StepRecord) -> results.StepResult:
 
 
 def _was_so(step: records.StepRecord, part: records.ObjectRecord) -> bool:
-    """Say whether an object was as wanted before; one that a suspension kept unmade was not."""
+    """Say whether an object was as wanted before.
+
+    One that a suspension kept unmade was not, nor one that was adopted as it is, and differs.
+    """
     unmade = step.routed and part.read_back is not None and not part.read_back.get("present")
-    return not part.changed and not unmade
+    return not part.changed and not part.error and not unmade
+
+
+_OBSERVED = "observed"
+"""What a receipt says of a request that waits because the service only observes."""
 
 
 def receipt_of(
-    record: records.Record, listed: Sequence[records.StepRecord] = ()
+    record: records.Record,
+    listed: Sequence[records.StepRecord] = (),
+    *,
+    observing: bool = False,
 ) -> Mapping[str, Any]:
     """Say in a few lines how a request stands, for its writer.
 
-    listed: its steps; of a request that is done their names and handlers alone.
+    listed: its steps; of a request that is done their names and handlers alone; observing: the
+    service only observes.
     """
+    waits = observing and record.state in ("accepted", "deferred")
     return {
         "id": record.id,
         "request": record.name,
         "action": record.action,
         "subject": record.subject,
-        "state": record.state,
+        "state": _OBSERVED if waits else record.state,
         "accepted": results.moment(record.accepted),
         "ended": results.moment(record.ended) if record.ended else None,
         "problems": record.problems or [],

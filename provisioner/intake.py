@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from provisioner import agenda, audit, journal, ledger, policy, records, steps
+from provisioner.adoption import Adopter
 from provisioner.candidates import Candidate, judge, plain_problems, problem_of
 from provisioner.contract import Fault
 from provisioner.documents import Problem
@@ -65,6 +66,7 @@ class Intake:
         """
         self._signatures = signatures
         self._reconciler = Reconciler(router, review, companion)
+        self._adopter = Adopter(review, lanes)
         self._review = review
         self._journal = book
         self._router = router
@@ -98,7 +100,8 @@ class Intake:
         for record in records.load(conn, list(ids)).values():
             kept = records.companion(conn, record.id)
             candidate = self._reconciler.complete(judge(_claimed_of(record), self._router), kept)
-            ruling = self._rule(conn, [candidate], now, record.approved_by is not None)
+            who = Answers(record.uid, record.writer, record.approved_by is not None)
+            ruling = self._rule(conn, [candidate], now, who)
             history = _history(conn, [candidate], besides=record.id)
             state, problems = _verdict(candidate, history, ruling.get(record.id), now)
             admitted.readmitted.append(record.id)
@@ -123,11 +126,11 @@ class Intake:
         wave: Sequence[Candidate],
         admitted: Admitted,
         now: float,
-        approved: bool = False,
+        answers: Answers | None = None,
     ) -> None:
         rows, accepted = [], []
         history = _history(conn, wave)
-        rulings = self._rule(conn, wave, now, approved)
+        rulings = self._rule(conn, wave, now, answers)
         for candidate in wave:
             ruling = rulings.get(candidate.claimed.ulid)
             state, problems = _verdict(candidate, history, ruling, now)
@@ -149,14 +152,19 @@ class Intake:
         self._accept(conn, accepted, admitted, now)
 
     def _rule(
-        self, conn: Connection, wave: Sequence[Candidate], now: float, approved: bool = False
+        self,
+        conn: Connection,
+        wave: Sequence[Candidate],
+        now: float,
+        answers: Answers | None = None,
     ) -> dict[str, Ruling]:
         """Ask policy about the requests that are right by themselves."""
-        cases = [
-            Case(c.claimed.ulid, c.claimed.uid, c.claimed.writer, c.request, c.planned, approved)
-            for c in wave
-            if c.request is not None and not c.problems
-        ]
+        cases = []
+        for c in wave:
+            if c.request is not None and not c.problems:
+                who = answers or Answers(c.claimed.uid, c.claimed.writer, approved=False)
+                asked = (c.request, c.planned, who.approved)
+                cases.append(Case(c.claimed.ulid, who.uid, who.writer, *asked))
         return self._review.judge(conn, cases, now)
 
     def _tell(
@@ -258,6 +266,10 @@ class Intake:
                 keys = ledger.withdraw(conn, held, now)
                 gone[candidate.claimed.ulid] = agenda.instances_of(conn, keys)
         ledger.claim(conn, entries, self._lanes, owner, now)
+        told = {c.claimed.ulid for c in wave if c.request is not None and c.request.adopt}
+        if told:
+            adopted = {e.key for e in entries if owner[e.claimant][0] in told}
+            agenda.set_found(conn, adopted, None)
         return gone
 
     def _run_verb(
@@ -275,12 +287,7 @@ class Intake:
             if candidate.manifest is None:
                 effect = VERBS[request.action](conn, asked)
             else:
-                found = self._reconciler.compare(conn, candidate, now)
-                # Who released the whole has seen its parts.
-                approved = records.load(conn, [claimed.ulid])[claimed.ulid].approved_by is not None
-                for wave in _waves(found.asked):
-                    self._admit_wave(conn, wave, admitted, now, approved)
-                effect = found.effect
+                effect = self._run_manifest(conn, candidate, admitted, now)
         except Fault as fault:
             records.set_problems(conn, claimed.ulid, plain_problems((problem_of(fault),)))
             records.end_requests(conn, {claimed.ulid: "failed"}, now, text=fault.message)
@@ -296,6 +303,36 @@ class Intake:
         admitted.outcomes.update(effect.ended)
         self._readmit(conn, effect.readmitted, admitted, now)
         return effect.keys
+
+    def _run_manifest(
+        self, conn: Connection, candidate: Candidate, admitted: Admitted, now: float
+    ) -> Effect:
+        """Accept what follows from a manifest, in the sender's name before policy."""
+        claimed, request = candidate.claimed, candidate.request
+        assert request is not None
+        adopting = request.action == "adopt"
+        side = self._adopter.begin if adopting else self._reconciler.compare
+        found = side(conn, candidate, now)
+        # Who released the whole has seen its parts, and so has who adopts.
+        record = records.load(conn, [claimed.ulid])[claimed.ulid]
+        seen = adopting or record.approved_by is not None
+        answers = Answers(claimed.uid, claimed.writer, seen)
+        for wave in _waves(found.asked):
+            self._admit_wave(conn, wave, admitted, now, answers)
+        if adopting:
+            accepted = set(admitted.accepted)
+            taken = [one for one in found.asked if one.claimed.ulid in accepted]
+            self._adopter.take(conn, candidate, taken, found.effect, now)
+        return found.effect
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Who answers for requests before policy. approved: a second person has seen them."""
+
+    uid: int
+    writer: str
+    approved: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
-from provisioner.converge import Item, Outcome, converge, dry_run
+from provisioner.converge import Item, Outcome, converge
+from provisioner.found import Differs, as_taken, guarded, look
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Drained:
 
 
 class Withheld(NotReady):
-    """An object that would be written, were the journal not only observed."""
+    """An object that would be written, did the service not only observe."""
 
 
 Finish = Callable[[Drained], None]
@@ -143,18 +144,27 @@ class Lane:
             batch = ledger.due(conn, self.name, now, self._patience.batch)
         if not batch:
             return 0
-        outcomes = [Outcome(due.item, None) for due in batch if due.unbound]
+        outcomes = [Outcome(d.item, None, found=d.item.found) for d in batch if d.unbound]
         for instance, handler in self._handlers.items():
             items = [due.item for due in batch if due.instance == instance and not due.unbound]
             if items:
-                outcomes += (
-                    observe(handler, items)
-                    if self.observing
-                    else converge(handler, items, self._save_priors)
-                )
+                outcomes += self._take(handler, items)
         self._breaker([outcome.fault for outcome in outcomes])
         self._finish(self._recorded(outcomes))
         return len(batch)
+
+    def _take(self, handler: Handler, items: Sequence[Item]) -> list[Outcome]:
+        """Converge objects; what may not be written now is looked at alone."""
+        if self.observing:
+            return observe(handler, items)
+        outcomes = []
+        mine = [as_taken(item) for item in items if not guarded(item)]
+        if mine:
+            outcomes += [_taken(one) for one in converge(handler, mine, self._save_priors)]
+        others = [item for item in items if guarded(item)]
+        if others:
+            outcomes += [replace(one.outcome, found=one.found) for one in look(handler, others)]
+        return outcomes
 
     def _save_priors(self, priors: Mapping[Key, State]) -> None:
         with self._journal.transaction() as conn:
@@ -176,12 +186,13 @@ class Lane:
         for outcome in outcomes:
             reading = self._reading(outcome, now)
             readings[outcome.item.key] = reading
+            over = reading.converged or _adopted_as_it_is(outcome)
             verdicts[outcome.item.key] = steps.Verdict(
                 outcome.item.generation,
-                "done" if reading.converged else "failed" if reading.due is None else "due",
+                "done" if over else "failed" if reading.due is None else "due",
                 outcome.changed,
                 reading.error,
-                outcome.state if reading.converged else None,
+                outcome.state if over else None,
             )
         with self._journal.transaction() as conn:
             agenda.record(conn, list(readings.values()), now)
@@ -193,13 +204,20 @@ class Lane:
         if fault is None:
             opened = item.prior is not None and item.open
             return agenda.Reading(
-                item.key, item.generation, True, outcome.state, None, 0, None, None, opened
+                *(item.key, item.generation, True, outcome.state, None, 0, None, None, opened),
+                found=outcome.found,
             )
         attempts = item.attempts + isinstance(fault, Transient | Unknown)
         # A backend that is away uses up nobody's patience: it is counted anew when it is back.
         away = isinstance(fault, Unavailable)
         since = now if away else item.waiting_since or now
-        last = self._last_word(fault, attempts, since, now)
+        if _adopted_as_it_is(outcome):
+            last: Fault | None = fault
+        elif self.observing:
+            # Whoever sent it is not to blame for what nobody may mend yet.
+            last, attempts = None, item.attempts
+        else:
+            last = self._last_word(fault, attempts, since, now)
         due = now + self._delay(fault, attempts, since, now) if last is None else None
         return agenda.Reading(
             item.key,
@@ -211,14 +229,13 @@ class Lane:
             None if away else since,
             steps.describe(last or fault, item.key),
             False,
+            outcome.found,
         )
 
     def _last_word(self, fault: Fault, attempts: int, since: float, now: float) -> Fault | None:
         """Return the fault that ends the object's tries, or None while there is patience."""
         if not isinstance(fault, LATER):
             return fault
-        if isinstance(fault, Withheld):
-            return None
         if isinstance(fault, Transient | Unknown) and attempts >= self._patience.tries:
             return Permanent(f"{fault.message} (tried {attempts} times)", advice=fault.advice)
         if isinstance(fault, NotReady) and now - since > self._patience.days * 86400:
@@ -231,7 +248,7 @@ class Lane:
         if isinstance(fault, Unavailable):
             # The breaker says when: the object is simply due when it closes.
             return 0.0
-        if isinstance(fault, NotReady):
+        if isinstance(fault, NotReady) or self.observing:
             delay = max(first, (now - since) / 2)
         else:
             delay = first * 2 ** max(0, attempts - 1)
@@ -268,18 +285,32 @@ def _plain(outcome: Outcome) -> Outcome:
 
 
 def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
-    """Say what converging would come to, and write nothing: what is as wanted has converged."""
+    """Say what converging would come to, and write nothing: what is as wanted has converged.
+
+    An object that only lacks our mark is as wanted: the ledger has it until it may be written.
+    """
     outcomes = []
-    for item, changes, outcome in dry_run(handler, items):
-        fault = outcome.fault
-        if fault is None and changes:
-            texts = "; ".join(change.text for change in changes)
+    for seen in look(handler, items):
+        fault = seen.outcome.fault
+        if seen.writes:
+            key = seen.outcome.item.key
             fault = Withheld(
-                f"{item.key}: not written while the journal is observed: {texts}",
-                advice="provisioner journal drift, then provisioner journal release",
+                f"{key}: not written while the service only observes: {'; '.join(seen.writes)}",
+                advice="provisioner drift, then provisioner journal release",
             )
-        outcomes.append(replace(outcome, fault=fault))
+        outcomes.append(replace(seen.outcome, fault=fault, found=seen.found))
     return outcomes
+
+
+def _taken(outcome: Outcome) -> Outcome:
+    """Say of what was converged how it is taken over: what was written is as any other."""
+    settled = outcome.fault is None or outcome.changed
+    return replace(outcome, found=None if settled else outcome.item.found)
+
+
+def _adopted_as_it_is(outcome: Outcome) -> bool:
+    """Say whether an adoption ends here: it differs, which is told, and stays as it is."""
+    return outcome.item.found == agenda.NEW and isinstance(outcome.fault, Differs)
 
 
 def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:

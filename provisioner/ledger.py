@@ -79,6 +79,7 @@ _DUE = (
         objects.c.prior,
         objects.c.attempts,
         objects.c.waiting_since,
+        objects.c.found,
     )
     .where(objects.c.lane == bindparam("b_lane"), objects.c.due <= bindparam("b_now"))
     .order_by(objects.c.due)
@@ -175,7 +176,8 @@ def pairs(conn: Connection, keys: Collection[Key]) -> set[tuple[Key, str]]:
 def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) -> list[Key]:
     """Take claims back; their objects are due. Return the keys.
 
-    What was never made so because it is another's stays as it is: it was claimed, never ours.
+    What was never made so because it is another's stays as it is: it was claimed, never ours. What
+    was adopted goes, also where it was not as wanted.
     """
     if not gone:
         return []
@@ -190,6 +192,7 @@ def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) ->
     let_be(conn, strange)
     keys = sorted(named - strange)
     agenda.touch(conn, keys, now)
+    agenda.let_go(conn, keys)
     return keys
 
 
@@ -329,6 +332,7 @@ def due(conn: Connection, lane: str, now: float, limit: int) -> list[Due]:
                 row.generation,
                 row.attempts,
                 row.waiting_since,
+                row.found,
             ),
             unbound=held.get(row.key) == (),
         )

@@ -13,7 +13,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from provisioner.contract import InvalidRequest, Key, Want
+from provisioner.contract import InvalidRequest, Key, Want, make_key
 from provisioner.ledger import Held
 from provisioner.routing import Step
 
@@ -38,13 +38,21 @@ _BACK = {
 }
 
 
-def requests_in(body: bytes) -> list[bytes]:
+@dataclass(slots=True)
+class Lines:
+    """What a manifest lists: texts of requests, and keys of objects that nobody claims."""
+
+    requests: list[bytes] = field(default_factory=list)
+    objects: list[Key] = field(default_factory=list)
+
+
+def read(body: bytes, *, objects: bool = False) -> Lines:
     """Make the text of a request from each line of a manifest.
 
-    Raises InvalidRequest naming the line: it is no JSON mapping, or asks for something else than
-    a provision.
+    objects: a line may be `{"object": KEY}`, too. Raises InvalidRequest naming the line: it is no
+    JSON mapping, or asks for something else than a provision.
     """
-    found = []
+    found = Lines()
     for number, line in enumerate(body.split(b"\n"), 1):
         if not line.strip():
             continue
@@ -52,12 +60,15 @@ def requests_in(body: bytes) -> list[bytes]:
             document = json.loads(line)
         except ValueError as error:
             raise InvalidRequest(f"line {number} of the manifest: {error}") from None
+        if objects and isinstance(document, dict) and document.keys() == {"object"}:
+            found.objects.append(make_key(*str(document["object"]).split("/")))
+            continue
         if not isinstance(document, dict) or document.get("action") not in _LISTED:
             raise InvalidRequest(
                 f"line {number} of the manifest is no provision",
                 expected=f"a JSON mapping with `action`, one of {', '.join(_LISTED)}",
             )
-        found.append(_request({"action": document.pop("action"), **document}))
+        found.requests.append(_request({"action": document.pop("action"), **document}))
     return found
 
 
@@ -100,12 +111,10 @@ def compare(
     suspended for being left out; after: the least id of a request that is newer than the manifest.
     """
     found = Comparison()
-    by_subject: dict[str, list[Held]] = {}
-    for one in held:
-        by_subject.setdefault(one.claimant.partition("/")[0], []).append(one)
+    by_subject = of_subjects(held)
     for subject, planned in listed.items():
         mine = by_subject.get(subject, [])
-        if _is_newer(mine, after):
+        if is_newer(mine, after):
             found.newer += 1
         elif any(one.source != source for one in mine):
             found.others += 1
@@ -125,7 +134,7 @@ def compare(
         kind = subject.partition(":")[0]
         if subject in listed or kind not in kinds or kind not in _LEFT_OUT or subject in suspended:
             continue
-        if _is_newer(mine, after):
+        if is_newer(mine, after):
             found.newer += 1
         elif any(one.source != source for one in mine):
             found.others += 1
@@ -135,7 +144,16 @@ def compare(
     return found
 
 
-def _is_newer(claims: Sequence[Held], after: str | None) -> bool:
+def of_subjects(held: Sequence[Held]) -> dict[str, list[Held]]:
+    """Sort claims by the subject that they belong to."""
+    found: dict[str, list[Held]] = {}
+    for one in held:
+        found.setdefault(one.claimant.partition("/")[0], []).append(one)
+    return found
+
+
+def is_newer(claims: Sequence[Held], after: str | None) -> bool:
+    """Say whether one of a subject's claims is newer than a manifest."""
     return after is not None and any(one.request >= after for one in claims)
 
 

@@ -18,7 +18,12 @@ POSITION = "position"
 """How many transactions the redo log had when this one was written."""
 
 OBSERVING = "observing"
-"""Set in a rebuilt journal until an operator has released it: why nothing is written."""
+"""Set until an operator has released the journal: why nothing is written to any backend.
+
+A journal that was rebuilt has it, and one that is served with `mode: observe`."""
+
+CONFIGURED = "the configuration says `mode: observe`"
+"""The value of `OBSERVING` for as long as that is so: nobody releases it before."""
 
 
 def get(conn: Connection, name: str) -> str | None:

@@ -67,7 +67,12 @@ def _second(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE old_events")
 
 
-STEPS: tuple[Step, ...] = (_second,)
+def _third(db: sqlite3.Connection) -> None:
+    """Version 3: of an object that was there before it is known how it was taken over."""
+    db.execute("ALTER TABLE objects ADD COLUMN found TEXT")
+
+
+STEPS: tuple[Step, ...] = (_second, _third)
 """From version 1 to 2, from 2 to 3, ... What changes `tables` adds a step here, in plain SQL."""
 
 VERSION = 1 + len(STEPS)

@@ -12,13 +12,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from provisioner import agenda, ledger, records
-from provisioner.contract import Change, Claim, Key, NotReady, Refused, Scalar, State
-from provisioner.converge import Item, Outcome, dry_run
+from provisioner.contract import Claim, Key, NotReady, Refused, Scalar, State
+from provisioner.converge import Item
 from provisioner.documents import InvalidDocument
+from provisioner.found import Look, look
 from provisioner.request import Request, parse_request
 from provisioner.routing import Step
 from provisioner.steps import describe
-from provisioner.verbs import VERBS, check_served
+from provisioner.verbs import VERBS
 from provisioner.wiring import System
 
 
@@ -50,7 +51,6 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
     writer: who would ask, as what one has suspended no other resumes. Raises InvalidRequest or
     Refused as accepting it would.
     """
-    check_served(request)
     if request.values.get("manifest"):
         raise Refused(
             "plan does not read manifests",
@@ -69,7 +69,7 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
             if step.late and all(need in settled for need in step.needs):
                 bound = system.router.bind(request, step.name, outputs)
             unsettled = tuple(need for need in step.needs if need not in settled)
-            done = _after(unsettled, _plan_step(conn, system, bound))
+            done = _after(unsettled, _plan_step(conn, system, bound, request.adopt))
             found.append(done)
             if all(one.already for one in done.objects):
                 settled.add(step.name)
@@ -93,9 +93,11 @@ def _after(unsettled: tuple[str, ...], step: PlannedStep) -> PlannedStep:
     return replace(step, objects=objects)
 
 
-def _plan_step(conn: Connection, system: System, step: Step) -> PlannedStep:
+def _plan_step(conn: Connection, system: System, step: Step, adopt: bool) -> PlannedStep:
+    """Plan one step; adopt: the request takes over what differs."""
     held = ledger.claims_of(conn, [claim.key for claim in step.claims])
     priors = agenda.priors(conn, [claim.key for claim in step.claims])
+    founds = {} if adopt else agenda.found_of(conn, [claim.key for claim in step.claims])
     suspended = ledger.suspended_parts(conn, [claim.claimant for claim in step.claims])
     items: list[Item] = []
     late: dict[Key, tuple[str, ...]] = {}
@@ -105,15 +107,13 @@ def _plan_step(conn: Connection, system: System, step: Step) -> PlannedStep:
             continue
         others = tuple(c for c in held.get(claim.key, ()) if c.claimant != claim.claimant)
         mine = Claim(claim.claimant, claim.want, claim.claimant in suspended)
-        items.append(Item(claim.key, (*others, mine), priors.get(claim.key)))
-    results = {
-        item.key: (changes, outcome)
-        for item, changes, outcome in _dry(system, step.instance, items)
-    }
+        found = founds.get(claim.key)
+        items.append(Item(claim.key, (*others, mine), priors.get(claim.key), found=found))
+    results = {one.outcome.item.key: one for one in _dry(system, step.instance, items)}
     objects = [
         PlannedObject(claim.key, (), False, late[claim.key])
         if claim.key in late
-        else _planned(claim.key, *results[claim.key])
+        else _planned(results[claim.key])
         for claim in step.claims
     ]
     return PlannedStep(step.name, step.instance, step.needs, tuple(objects))
@@ -126,21 +126,22 @@ def _plan_withdrawn(
     held = ledger.claims_of(conn, keys)
     still = {key for key, _ in ledger.pairs(conn, keys) - gone}
     priors = agenda.priors(conn, keys)
+    # Those that were adopted go as any other; those that were only seen stay.
+    founds = agenda.found_of(conn, keys)
+    founds = {key: how for key, how in founds.items() if how == agenda.SEEN}
     by_instance: dict[str, list[Item]] = {}
     for key, instance in agenda.instances_of(conn, keys).items():
         left = tuple(c for c in held.get(key, ()) if (key, c.claimant) not in gone)
         if not left and key in still:
             continue  # what is claimed by steps that are not due yet is left as it is till then
-        by_instance.setdefault(instance, []).append(Item(key, left, priors.get(key)))
+        one = Item(key, left, priors.get(key), found=founds.get(key))
+        by_instance.setdefault(instance, []).append(one)
     return [
         PlannedStep(
             f"withdraw from {instance}",
             instance,
             (),
-            tuple(
-                _planned(i.key, changes, outcome)
-                for i, changes, outcome in _dry(system, instance, items)
-            ),
+            tuple(_planned(one) for one in _dry(system, instance, items)),
         )
         for instance, items in sorted(by_instance.items())
     ]
@@ -161,20 +162,19 @@ def _plan_verb(system: System, request: Request, writer: str) -> list[PlannedSte
         held = ledger.claims_of(conn, keys)
         keys = [key for key in keys if held.get(key) != ()]
         priors = agenda.priors(conn, keys)
+        founds = agenda.found_of(conn, keys)
         closed = _closed_after(conn, request, writer)
         by_instance: dict[str, list[Item]] = {}
         for key, instance in agenda.instances_of(conn, keys).items():
             claims = tuple(replace(c, suspended=closed(c)) for c in held.get(key, ()))
-            by_instance.setdefault(instance, []).append(Item(key, claims, priors.get(key)))
+            one = Item(key, claims, priors.get(key), found=founds.get(key))
+            by_instance.setdefault(instance, []).append(one)
     return [
         PlannedStep(
             instance,
             instance,
             (),
-            tuple(
-                _planned(i.key, changes, outcome)
-                for i, changes, outcome in _dry(system, instance, items)
-            ),
+            tuple(_planned(one) for one in _dry(system, instance, items)),
         )
         for instance, items in sorted(by_instance.items())
     ]
@@ -200,21 +200,25 @@ def _closed_after(conn: Connection, request: Request, writer: str) -> Callable[[
     return closed
 
 
-def _dry(
-    system: System, instance: str, items: Sequence[Item]
-) -> list[tuple[Item, Sequence[Change], Outcome]]:
-    return dry_run(system.handlers[instance], items) if items else []
+def _dry(system: System, instance: str, items: Sequence[Item]) -> list[Look]:
+    return look(system.handlers[instance], items) if items else []
 
 
-def _planned(key: Key, changes: Sequence[Change], outcome: Outcome) -> PlannedObject:
-    error = describe(outcome.fault, key) if outcome.fault is not None else None
-    texts = tuple(change.text for change in changes) if error is None else ()
+def _planned(seen: Look) -> PlannedObject:
+    outcome = seen.outcome
+    key, fault = outcome.item.key, outcome.fault
+    error = describe(fault, key) if fault is not None else None
+    texts = (*seen.marks, *seen.writes) if error is None else ()
     return PlannedObject(key, texts, error is None and not texts, (), error, outcome.state)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a backend says of one object now, beside what is wanted."""
+    """What a backend says of one object now, beside what is wanted.
+
+    missing: all that would be written; writes: without marks that it is ours; closes: nobody wants
+    it open; found: how it was taken over, where it was there before.
+    """
 
     key: Key
     instance: str
@@ -222,6 +226,9 @@ class Standing:
     state: State | None
     missing: tuple[str, ...]
     error: Mapping[str, str] | None
+    writes: tuple[str, ...] = ()
+    closes: bool = False
+    found: str | None = None
 
 
 def allocations_of(system: System, code: str) -> list[str]:
@@ -249,16 +256,15 @@ def standing(system: System, subjects: Sequence[str]) -> list[Standing]:
     return _standing(system, sorted(keys))
 
 
-def drift(system: System) -> list[Standing]:
-    """Ask every backend for all objects, and return those that are not as wanted.
+def everything(system: System) -> list[Standing]:
+    """Ask every backend for all objects of the ledger.
 
     An object that is claimed only by steps that are not due yet is left out, as lanes do.
     """
     with system.journal.reading() as conn:
         keys = agenda.all_keys(conn)
         unbound = {key for key, claims in ledger.claims_of(conn, keys).items() if not claims}
-    found = _standing(system, [key for key in keys if key not in unbound])
-    return [one for one in found if one.missing or one.error is not None]
+    return _standing(system, [key for key in keys if key not in unbound])
 
 
 def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
@@ -266,19 +272,30 @@ def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
         held = ledger.claims_of(conn, keys)
         priors = agenda.priors(conn, keys)
         instances = agenda.instances_of(conn, keys)
+        founds = agenda.found_of(conn, keys)
     found: list[Standing] = []
-    for instance in sorted(set(instances.values())):
+    for instance in sorted(set(instances.values()) & system.handlers.keys()):
         items = [
-            Item(key, held.get(key, ()), priors.get(key))
+            Item(key, held.get(key, ()), priors.get(key), found=founds.get(key))
             for key in keys
             if instances[key] == instance
         ]
-        for item, changes, outcome in _dry(system, instance, items):
-            one = _planned(item.key, changes, outcome)
+        for seen in _dry(system, instance, items):
+            item, one = seen.outcome.item, _planned(seen)
             if held.get(item.key) == ():
                 one = replace(one, changes=(), error=_not_due(item.key))
             found.append(
-                Standing(item.key, instance, item.claims, outcome.state, one.changes, one.error)
+                Standing(
+                    item.key,
+                    instance,
+                    item.claims,
+                    one.state,
+                    one.changes,
+                    one.error,
+                    seen.writes if one.error is None else (),
+                    not item.open,
+                    item.found,
+                )
             )
     return found
 

@@ -166,6 +166,11 @@ class Policy:
         """Return the person whom a submitter says to write for; None: that counts for nothing."""
         return person if self.trusts(who.uid) or _names(self._portals, who) else None
 
+    def protects(self, key: Key) -> bool:
+        """Say whether an object bears a name that no request touches."""
+        protected = self._protected["object"]
+        return any(name.casefold() in protected for name in split_key(key)[2:])
+
     @property
     def releasers(self) -> tuple[str, ...]:
         """List who may release what is held, as rules name them."""
@@ -276,7 +281,7 @@ def question(request: Request, keys: Iterable[Key] = ()) -> Question:
         resources=frozenset({request.resource} if request.resource else ()),
         space=quota.get("space"),
         files=quota.get("files"),
-        adopt=request.adopt,
+        adopt=request.adopt or bool(request.values.get("differing")),
         names=_names_in(request, keys),
         on_behalf_of=request.on_behalf_of,
     )

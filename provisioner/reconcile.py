@@ -17,12 +17,14 @@ from sqlalchemy import Connection
 from provisioner import agenda, audit, ledger, manifest, policy, records
 from provisioner import ulid as ulids
 from provisioner.candidates import Candidate, judge, plain_problems, problem_of
-from provisioner.contract import Fault, InvalidRequest
+from provisioner.contract import Fault, InvalidRequest, Refused
 from provisioner.documents import Problem
+from provisioner.request import Request
+from provisioner.requestfile import uid_of
 from provisioner.review import Review
 from provisioner.routing import Router
 from provisioner.spool import Claimed
-from provisioner.verbs import Effect
+from provisioner.verbs import Effect, observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,36 @@ class Reconciler:
                 found = self._read_manifest(candidate.claimed, named)
                 candidate = replace(candidate, companion=found)
             body = found.body if kept is None else kept
+            lines = manifest.read(body, objects=request.action == "adopt")
+            whose = self._whose(candidate.claimed, request)
             listed = tuple(
-                judge(_child(candidate.claimed, f"{named.file}-{number}", text), self._router)
-                for number, text in enumerate(manifest.requests_in(body), 1)
+                judge(child(whose, f"{named.file}-{number}", text), self._router)
+                for number, text in enumerate(lines.requests, 1)
             )
         except Fault as fault:
             return replace(candidate, problems=(problem_of(fault),))
-        return replace(candidate, manifest=body, listed=listed, problems=_of_lines(listed))
+        return replace(
+            candidate,
+            manifest=body,
+            listed=listed,
+            objects=tuple(lines.objects),
+            problems=_of_lines(listed),
+        )
+
+    def _whose(self, claimed: Claimed, request: Request) -> Claimed:
+        """Say whose requests follow: the sender's, or those of whom root or the service names."""
+        name = request.values.get("writer")
+        if name in (None, claimed.writer):
+            return claimed
+        if not self._review.trusts(claimed.uid):
+            raise Refused(
+                f"{claimed.writer} adopts for themselves alone, not for {name}",
+                advice="leave `writer` out, or have root or the service's user send it",
+            )
+        uid = uid_of(name)
+        if uid is None:
+            raise InvalidRequest(f"there is no user {name!r}", field="writer")
+        return replace(claimed, uid=uid, writer=name)
 
     def _read_manifest(self, claimed: Claimed, named: Any) -> Claimed:
         if not named.file.endswith(manifest.ENDING):
@@ -104,13 +129,20 @@ class Reconciler:
         records.drop_companion(conn, claimed.ulid)
         texts = [*found.resume, *found.suspend]
         asked = [
-            judge(_child(claimed, f"{claimed.name}-{number}", text), self._router)
+            judge(child(claimed, f"{claimed.name}-{number}", text), self._router)
             for number, text in enumerate(texts, 1)
         ]
         same = {c.key for s in found.same for step in listed[s].planned for c in step.claims}
+        left = same & agenda.found_as(conn, agenda.DIFFERS).keys()
+        same -= left
         agenda.touch(conn, same, now)
         effect = Effect(keys=agenda.instances_of(conn, same), notes=[found.told()])
-        return Reconciled((*asked, *(listed[subject] for subject in found.ask)), effect)
+        if left:
+            effect.notes.append(
+                f"{len(left)} objects were adopted, differ, and are left: provisioner drift"
+            )
+        follow = (*asked, *(listed[subject] for subject in found.ask))
+        return Reconciled(follow, observed(conn, effect))
 
 
 def _hold_back(
@@ -125,7 +157,7 @@ def _hold_back(
     return Effect(held=[who])
 
 
-def _child(claimed: Claimed, name: str, text: bytes) -> Claimed:
+def child(claimed: Claimed, name: str, text: bytes) -> Claimed:
     """Make what follows from a request a request of its own, of the same writer."""
     digest = hashlib.sha256(text).hexdigest()
     return replace(

@@ -421,6 +421,11 @@ def scheduled_until(conn: Connection, now: float) -> list[str]:
     )
 
 
+def ids_in(conn: Connection, states: Collection[str]) -> list[str]:
+    """List the requests in some states."""
+    return list(conn.scalars(select(requests.c.id).where(requests.c.state.in_(states))))
+
+
 def in_states(conn: Connection, states: Collection[str], limit: int = 1000) -> list[Record]:
     """List requests in some states, oldest first."""
     rows = conn.execute(

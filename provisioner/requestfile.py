@@ -175,6 +175,15 @@ def entry_of(ulid: str, name: str) -> str:
 _users: dict[int, tuple[float, str]] = {}
 
 
+def uid_of(name: str) -> int | None:
+    """Return the uid of a user as `user_name` names them; None: there is none."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        number = name.removeprefix("uid-")
+        return int(number) if number != name and number.isascii() and number.isdigit() else None
+
+
 def user_name(uid: int) -> str:
     """Name the user of a uid, `uid-1234` where nobody knows it; asked again after five minutes."""
     now = time.monotonic()

@@ -107,7 +107,7 @@ def _sentences(result: Result) -> list[str]:
         lines.append("Mend it and put it into staging again; to try the same file again:")
     elif result.retry:
         lines.append("When that is mended, try again:" if _errors(result) else "To try again:")
-    elif result.outcome == "done" and not result.problems:
+    elif result.outcome == "done" and not result.problems and not _errors(result):
         lines.append("Nothing needs to be done.")
     return lines
 
@@ -149,8 +149,9 @@ def _problem_line(problem: Mapping[str, Json]) -> str:
 
 def _error_line(step: StepResult) -> str:
     error = step.error or {}
-    what = f" on {error['object']}" if error.get("object") else ""
-    text = f"Step {step.name} ({step.handler}) stopped{what}: {error.get('message', '')}"
+    what = f" {error['object']}" if error.get("object") else ""
+    ended = "left" if step.state == "done" else "stopped on" if what else "stopped"
+    text = f"Step {step.name} ({step.handler}) {ended}{what}: {error.get('message', '')}"
     return f"{text}. What to do: {error['advice']}." if error.get("advice") else f"{text}."
 
 

@@ -7,13 +7,13 @@ was accepted before, and only what a site's policy looks at is looked up. Leaves
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, select
 
 from provisioner import ledger, policy, records, submitters, ulid, verbs
-from provisioner.contract import InvalidRequest
+from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.request import Request, parse_request
 from provisioner.routing import Step
 from provisioner.submitters import Submitter
@@ -97,6 +97,16 @@ class Review:
             person = self._rules.believed(who, asked.on_behalf_of)
             found[case.id] = Ruling(answer, asked.fresh, person)
         return found
+
+    def trusts(self, uid: int) -> bool:
+        """Say whether a user needs no rule."""
+        return self._rules.trusts(uid)
+
+    def check_objects(self, keys: Iterable[Key]) -> None:
+        """Raise Refused where one of some objects has a name that nobody may touch."""
+        for key in keys:
+            if self._rules.protects(key):
+                raise Refused(f"{key} is protected", advice="leave it out")
 
     def crowd(self, conn: Connection, losing: int) -> policy.Answer | None:
         """Say what is to be reviewed about so many losing something; None: nothing."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from provisioner import agenda, marks, records, start, steps
+from provisioner import agenda, records, start, steps
 from provisioner.backup import Copier
 from provisioner.clerk import Clerk
 from provisioner.contract import ConfigError
@@ -23,6 +23,7 @@ from provisioner.intake import Admitted, Intake
 from provisioner.journal import JournalFull
 from provisioner.lanes import Drained, Lane, Patience, lanes_of
 from provisioner.notify import Notifier
+from provisioner.reporter import Reporter
 from provisioner.retention import Keeper
 from provisioner.review import Review
 from provisioner.signature import Signatures
@@ -65,6 +66,7 @@ class Service:
         self.clerk = Clerk(self._finisher, self.wake)
         self.keeper = Keeper(spool, self._journal, system.config.retention)
         self.copier = Copier(self._journal, system.config)
+        self.reporter = Reporter(system)
         self.intake = Intake(
             self._journal,
             system.router,
@@ -116,6 +118,7 @@ class Service:
         self.clerk.start()
         self.keeper.start()
         self.copier.start()
+        self.reporter.start()
         watcher = Watcher(self._spool.staging, self.wake)
         watcher.start()
         log.info("%s", self._introduction())
@@ -136,6 +139,7 @@ class Service:
             self.clerk.stop()
             self.keeper.stop()
             self.copier.stop()
+            self.reporter.stop()
         log.info("stopped: what was under way is over, what waits goes on at the next start")
         self._journal.raise_broken()
 
@@ -250,6 +254,7 @@ class Service:
                 self.clerk.resubmit(ulid)
             if effect.released:
                 self._observe(False)
+                touched.update(self._open())
             for name, paused in effect.lanes.items():
                 self.lanes[name].paused = paused
                 self.lanes[name].wake()
@@ -275,10 +280,10 @@ class Service:
         start.claim(self._spool, self._journal)
         self.copier.open()
         self._place()
+        self._observe(start.begin(self._journal, self._system.config.mode))
         self._finisher.redo()
         with self._journal.reading() as conn:
             rows = records.lane_rows(conn)
-            self._observe(marks.get(conn, marks.OBSERVING) is not None)
         for name, row in rows.items():
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None
@@ -300,8 +305,14 @@ class Service:
         for one in readings:
             log.warning("%s: its handler is not configured any more; given up", one.key)
 
+    def _open(self) -> list[str]:
+        """List what waits: its receipts say that it is only observed."""
+        with self._journal.reading() as conn:
+            return records.ids_in(conn, ("accepted", "deferred"))
+
     def _observe(self, observing: bool) -> None:
         """Have lanes write nothing, or write again."""
+        self._finisher.observing = observing
         for lane in self.lanes.values():
             lane.observing = observing
 

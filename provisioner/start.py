@@ -1,5 +1,7 @@
 """What has to be so before a journal is served: it is there, whole, and this spool's own.
 
+Whether it is only observed is settled here, too.
+
 Promises: a service never goes on with an empty journal in place of one that was lost, nor with
 another spool's, nor with a damaged one; what is refused is told with the command that mends it.
 The spool names its journal in the file `journal`. Leaves out: mending (`rebuild`).
@@ -9,9 +11,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from pathlib import Path
 
-from provisioner import migrations, records
+from provisioner import audit, marks, migrations, records
 from provisioner.contract import ConfigError
 from provisioner.journal import REBUILD, Journal
 from provisioner.spool import Spool
@@ -80,6 +83,26 @@ def claim(spool: Spool, book: Journal) -> None:
             f"the journal {book.path} is not the one that {spool.root} was served with",
             advice=f"put that one back; if it is lost, {REBUILD}",
         )
+
+
+def begin(book: Journal, mode: str) -> bool:
+    """Say whether a journal is only observed, as its mark and the configured mode have it.
+
+    `observe` sets the mark. `converge` takes none away: that is a person's who has seen the drift.
+    """
+    with book.reading() as conn:
+        why = marks.get(conn, marks.OBSERVING)
+    if (mode == "observe") == (why == marks.CONFIGURED):
+        return why is not None
+    now = time.time()
+    with book.transaction() as conn:
+        if mode == "observe":
+            marks.put(conn, marks.OBSERVING, marks.CONFIGURED)
+            audit.append(conn, [audit.Event(None, "observing", marks.CONFIGURED)], now)
+        else:
+            since = "it was observed so far, and nobody has released it"
+            marks.put(conn, marks.OBSERVING, since)
+    return True
 
 
 def name(spool: Path, identity: str) -> None:

@@ -146,6 +146,7 @@ objects = Table(
     Column("state", JSON(none_as_null=True), doc="as last read"),
     Column("observed", Float),
     Column("prior", JSON(none_as_null=True), doc="saved before it was closed, to be given back"),
+    Column("found", Text, doc="one of `agenda.NEW` and so on: it was there before us"),
     Index("objects_due", "lane", "due"),
 )
 

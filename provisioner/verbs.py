@@ -60,15 +60,6 @@ class Asked:
         return records.asker(self.writer, self.on_behalf_of)
 
 
-def check_served(request: Request) -> None:
-    """Raise Refused for what the format has, and nothing does yet."""
-    if request.action == "adopt":
-        raise Refused(
-            "adopting a whole backend is not served yet",
-            advice="send the provision request with `adopt: true`: it takes over what it names",
-        )
-
-
 def _suspend(conn: Connection, asked: Asked) -> Effect:
     subject = asked.request.subject
     ledger.suspend(conn, subject, asked.writer, _cause(asked), asked.id, asked.now)
@@ -102,12 +93,22 @@ def _withdraw(conn: Connection, asked: Asked) -> Effect:
 
 
 def _reconcile(conn: Connection, asked: Asked) -> Effect:
-    return _touched(conn, asked, agenda.all_keys(conn))
+    return observed(conn, _touched(conn, asked, agenda.all_keys(conn)))
+
+
+def observed(conn: Connection, effect: Effect) -> Effect:
+    """Let a reconcile wait for nothing while the service only observes.
+
+    It comes again each hour, and what it would wait for may take weeks.
+    """
+    if marks.get(conn, marks.OBSERVING) is not None:
+        effect.keys = {}
+        effect.notes.append("the service only observes: provisioner drift says what differs")
+    return effect
 
 
 def _adopt(conn: Connection, asked: Asked) -> Effect:
-    check_served(asked.request)
-    return Effect()
+    raise InvalidRequest("it names no manifest", field="manifest", expected="a companion file")
 
 
 def _touched(conn: Connection, asked: Asked, keys: list[Key]) -> Effect:
@@ -274,8 +275,14 @@ def _unpause(conn: Connection, asked: Asked) -> Effect:
 
 
 def _release_journal(conn: Connection, asked: Asked) -> Effect:
+    if marks.get(conn, marks.OBSERVING) == marks.CONFIGURED:
+        raise Refused(
+            f"{marks.CONFIGURED}: nothing is released while it does",
+            advice="say `mode: converge` there and start the service again; it still only "
+            "observes; then provisioner drift, and provisioner journal release once more",
+        )
     if not marks.remove(conn, marks.OBSERVING):
-        return Effect(notes=["the journal was released before, or never rebuilt"])
+        return Effect(notes=["the journal was released before, or never only observed"])
     agenda.hasten(conn, agenda.due_keys(conn), asked.now)
     text = f"by {asked.writer}: what is wanted is written to the backends again"
     audit.append(conn, [audit.Event(asked.id, "journal released", text)], asked.now)

@@ -157,7 +157,7 @@ def _journal(config: Config) -> Iterator[Finding]:
         yield Finding(Level.OK, "journal", str(config.journal))
     if observing is not None:
         said = f"it is only observed, nothing is written to any backend: {observing}"
-        advice = "provisioner journal drift, then provisioner journal release"
+        advice = "provisioner drift, then provisioner journal release"
         yield Finding(Level.WARNING, "journal", said, advice)
     yield _copies(config)
     for name, row in sorted(lanes.items()):

@@ -15,7 +15,16 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from provisioner.cli import auditing, control, reading, recovery, serving, site, submitting
+from provisioner.cli import (
+    auditing,
+    control,
+    moving,
+    reading,
+    recovery,
+    serving,
+    site,
+    submitting,
+)
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Fault, InvalidRequest, Refused, Unavailable
 
@@ -43,7 +52,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 a request failed or a check found an error, 2 usage, 3 the request "
     "is not right, 4 the configuration is not right, 5 a backend or the service did not answer.",
 )
-for module in (serving, submitting, reading, auditing, control, recovery):
+for module in (serving, submitting, reading, auditing, control, moving, recovery):
     module.register(app)
 
 

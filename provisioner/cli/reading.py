@@ -108,7 +108,7 @@ def queue(
     for record in over:
         site.say(_line(record, now))
     if observing:
-        advice = "provisioner journal drift, then provisioner journal release"
+        advice = "provisioner drift, then provisioner journal release"
         site.say(f"nothing is written to any backend: {observing}: {advice}")
     if trouble:
         site.say(f"nothing is taken from staging: {trouble}")
@@ -354,6 +354,8 @@ def status(
         site.print_json([standing.plain(one, subject, closed) for one in found])
     else:
         standing.show(subject, found, closed)
+        if observing := _observing(system.journal):
+            site.say(f"nothing is written to any backend: {observing}")
     if not found and not closed:  # of a person it asks the backends
         raise typer.Exit(Exit.INVALID)
     wrong = [one for one in found if one.error or one.missing]

@@ -1,13 +1,12 @@
-"""Verbs for the journal as a file: backup, journal rebuild, journal drift, journal release.
+"""Verbs for the journal as a file: backup, journal rebuild, journal release.
 
-Promises: nothing is written to the journal while a service has it open; a rebuilt journal is
-released by somebody who has seen how many objects differ. Leaves out: how copies and journals are
-made (`backup`, `rebuild`).
+Promises: nothing is written to the journal while a service has it open; a journal that is only
+observed is released by somebody who has seen how many objects differ. Leaves out: how copies and
+journals are made (`backup`, `rebuild`), and what differs (`drift`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +14,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from provisioner.cli import control, site
-from provisioner.cli.exits import Exit
-from provisioner.contract import InvalidRequest
+from provisioner.contract import InvalidRequest, Refused
 
 if TYPE_CHECKING:
-    from provisioner.planning import Standing
     from provisioner.rebuild import Rebuilt
 
 journal_app = typer.Typer(
@@ -71,7 +68,7 @@ def rebuild(
     _tell(made)
     site.say(
         "it is only observed: nothing is written to any backend until it is released\n"
-        "what to do: start the service; `provisioner journal drift`; `provisioner journal release`"
+        "what to do: start the service; `provisioner drift`; `provisioner journal release`"
     )
 
 
@@ -99,58 +96,31 @@ def _tell(made: Rebuilt) -> None:
 
 
 @journal_app.command()
-def drift(as_json: bool = typer.Option(False, "--json", help="for programs")) -> None:
-    """List what would be written to the backends now, and what could not be looked at."""
-    from provisioner import planning
-
-    found = planning.drift(site.reading())
-    if as_json:
-        site.print_json(
-            [
-                {
-                    "object": one.key,
-                    "handler": one.instance,
-                    "missing": list(one.missing),
-                    "error": dict(one.error) if one.error else None,
-                }
-                for one in found
-            ]
-        )
-    else:
-        for one in found:
-            error = f"{one.error['type']}: {one.error['message']}" if one.error else ""
-            site.say(f"{one.key}: {'; '.join(one.missing) or error}")
-        changes = _changed(found)
-        site.say(f"{changes} objects would be changed; {len(found) - changes} have another fault")
-    if found:
-        raise typer.Exit(Exit.FAILED)
-
-
-def _changed(found: Sequence[Standing]) -> int:
-    return sum(1 for one in found if one.missing)
-
-
-@journal_app.command()
 def release(
     changes: int = typer.Option(
-        ..., "--changes", min=0, help="the number of objects that `journal drift` would change"
+        ..., "--changes", min=0, help="the number of objects that `provisioner drift` would change"
     ),
     reason: str = typer.Option("", help="why, for those who look later"),
     wait: bool = typer.Option(False, "--wait", help="wait until the service has done it"),
     timeout: float = typer.Option(60.0, min=0, help="with --wait: seconds"),
 ) -> None:
-    """Let a rebuilt journal be written to the backends again, by who has seen its drift."""
-    from provisioner import marks, planning
+    """Let what is wanted be written to the backends, by who has seen the drift."""
+    from provisioner import drift, marks
 
     system = site.reading()
     with system.journal.reading() as conn:
         observed = marks.get(conn, marks.OBSERVING)
     if observed is None:
         raise InvalidRequest("the journal is not only observed: there is nothing to release")
-    found = _changed(planning.drift(system))
+    if observed == marks.CONFIGURED:
+        raise Refused(
+            f"{observed}: nothing is released while it does",
+            advice="say `mode: converge` there and start the service again; it still only observes",
+        )
+    found = len(drift.known(system).changes)
     if found != changes:
         raise InvalidRequest(
             f"{found} objects would be changed now, not {changes}",
-            expected="the number that `provisioner journal drift` says",
+            expected="the number that `provisioner drift` says",
         )
     control.drop("journal.release", {}, reason, timeout if wait else None)

@@ -41,6 +41,7 @@ class Found:
     outputs: Mapping[str, Scalar]
     missing: tuple[str, ...]
     error: Mapping[str, str] | None
+    found: str | None = None
 
 
 def of(system: System, subject: str) -> list[Found]:
@@ -66,6 +67,7 @@ def of(system: System, subject: str) -> list[Found]:
             _outputs(system, one.instance, one.state),
             one.missing,
             one.error,
+            one.found,
         )
         for one in standing
     ]
@@ -119,6 +121,7 @@ def plain(one: Found, subject: str, closed: Sequence[Suspension]) -> dict[str, A
         "state": one.state,
         "missing": list(one.missing),
         "error": one.error,
+        "adopted": one.found,
         "suspensions": [
             {**asdict(reason), "since": moment(reason.since)}
             for reason in closed

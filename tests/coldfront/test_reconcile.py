@@ -29,7 +29,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from provisioner.manifest import requests_in
+from provisioner.manifest import read
 from provisioner.request import parse_request
 from tests.coldfront.site import Site
 
@@ -52,7 +52,7 @@ def manifest(site: Site) -> dict[str, dict[str, Any]]:
     named = request["manifest"]
     body = (site.staging / named["file"]).read_bytes()
     assert (named["size"], named["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
-    return {parse_request(text).subject: json.loads(text) for text in requests_in(body)}
+    return {parse_request(text).subject: json.loads(text) for text in read(body).requests}
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ class Backend:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[list[Change]] = field(default_factory=list)
     away: bool = False
+    broken: bool = False
     missing: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
     poison: set[str] = field(default_factory=set)
@@ -124,6 +125,8 @@ class Accounts:
                 self.backend.rows[change.key] = {"present": True, "limit": change.data["limit"]}
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
+        if self.backend.broken:
+            raise RuntimeError("broken")
         return list(self.backend.rows.items())
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:

@@ -74,7 +74,7 @@ SEEN = {
     "doctor": (["doctor"],),
     "audit verify": (["audit", "verify"],),
     "audit show": (["audit", "show"],),
-    "journal drift": (["journal", "drift"],),
+    "drift": (["drift"],),
 }
 RARE = r".*\.(error|problems|waiting_for|changed|already|retry|ended|held|suspensions)(\..*)?"
 """Keys that are there, or not null, only where something was so."""

@@ -37,6 +37,7 @@ def wrong(action: str, body: str) -> list[tuple[int | None, str]]:
 # Every action.
 
 ALLOCATION = "{id: 42, resource: a, project: {code: CF3}, users: [jdoe, asmith, jdoe]}"
+MANIFEST = f"{{file: all.jsonl, size: 9, sha256: {'0' * 64}}}"
 MEMBERSHIP = "{user: jdoe, allocation: {id: 42, resource: a, project: {code: CF3}}}"
 ABOUT: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "user.provision": ("user: {name: jdoe}", "user:jdoe", None, ("jdoe",)),
@@ -60,7 +61,7 @@ ABOUT: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
         ("jdoe",),
     ),
     "reconcile": ("as_of: 2026-01-01T00:00:00Z", "site:", None, ()),
-    "adopt": ("handlers: [slurm-a]", "site:", None, ()),
+    "adopt": (f"manifest: {MANIFEST}", "site:", None, ()),
     "request.retry": ("request: 01M83R3DXD", "request:01M83R3DXD", None, ()),
     "request.hold": ("request: a b.yaml", "request:a b.yaml", None, ()),
     "request.release": ("request: a", "request:a", None, ()),

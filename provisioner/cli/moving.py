@@ -1,0 +1,234 @@
+"""Verbs of moving in: drift, adopt.
+
+Promises: both read; `adopt` prints what it found before it asks, and what it then does goes
+through staging. Leaves out: the comparison (`comparison`), and taking over (`adoption`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from provisioner.cli import site, submitting
+from provisioner.cli.exits import Exit
+from provisioner.contract import Fault, InvalidRequest
+
+if TYPE_CHECKING:
+    from provisioner.comparison import Compared
+    from provisioner.drift import Drift, Unexplained
+    from provisioner.planning import Standing
+    from provisioner.wiring import System
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(drift)
+    app.command()(adopt)
+
+
+def drift(as_json: bool = typer.Option(False, "--json", help="for programs")) -> None:
+    """List what would be written to the backends now, and what nobody explains."""
+    from provisioner import drift as drifts
+
+    found = drifts.whole(site.reading())
+    if as_json:
+        site.print_json(_plain(found))
+    else:
+        for line in drifts.lines(found):
+            site.say(line)
+    if not found.nothing:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _plain(found: Drift) -> dict[str, Any]:
+    return {
+        "changes": [_plain_standing(one) for one in found.changes],
+        "marks": found.marks,
+        "left": [_plain_standing(one) for one in found.left],
+        "faults": [_plain_standing(one) for one in found.faults],
+        "unexplained": [one.key for one in found.unexplained],
+        "as_found": found.seen,
+        "unread": dict(found.unread or {}),
+    }
+
+
+def _plain_standing(one: Standing) -> dict[str, Any]:
+    return {
+        "object": one.key,
+        "handler": one.instance,
+        "asked_for_by": sorted({claim.source for claim in one.claims}),
+        "missing": list(one.writes),
+        "closes": one.closes,
+        "error": dict(one.error) if one.error else None,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is there, beside what a manifest lists, and what nobody explains."""
+
+    compared: Sequence[Compared]
+    unexplained: Sequence[Unexplained]
+    unread: dict[str, str]
+
+    def of(self, kind: str) -> list[Compared]:
+        return [one for one in self.compared if one.kind == kind]
+
+
+def adopt(
+    handlers: list[str] = typer.Argument(
+        None, metavar="[HANDLER]...", help="without a manifest: these alone"
+    ),
+    manifest: str = typer.Option("", metavar="FILE", help="what a portal wants, as JSON Lines"),
+    writer: str = typer.Option("", help="whose the manifest is, where it is not the caller's"),
+    unexplained: bool = typer.Option(
+        False, "--unexplained", help="with a manifest: leave the rest as it is, too, explained"
+    ),
+    differing: bool = typer.Option(
+        False, "--differing", help="what differs is changed to what the manifest says"
+    ),
+    yes: bool = typer.Option(False, "--yes", help="do it, without a question"),
+    reason: str = typer.Option("", help="why, for those who look later"),
+    wait: bool = typer.Option(False, "--wait", help="wait until the service has done it"),
+    timeout: float = typer.Option(600.0, min=0, help="with --wait: seconds"),
+    as_json: bool = typer.Option(False, "--json", help="for programs"),
+) -> None:
+    """Compare what is in the backends with what is wanted, and take it over as it is."""
+    system = site.reading()
+    unknown = set(handlers or ()) - system.handlers.keys()
+    if unknown:
+        raise InvalidRequest(
+            f"there is no handler {min(unknown)!r}", expected=", ".join(system.handlers)
+        )
+    if handlers and manifest:
+        raise InvalidRequest("a manifest says itself what it is about: name no handlers")
+    if (differing or writer) and not manifest:
+        raise InvalidRequest("--differing and --writer are about a manifest: --manifest FILE")
+    body = Path(manifest).read_bytes() if manifest else b""
+    found = _find(system, body, handlers or ())
+    if as_json:
+        site.print_json(_plain_found(found))
+    else:
+        for line in _lines(found, listed=bool(manifest)):
+            site.say(line)
+    rest = found.unexplained if unexplained or not manifest else ()
+    if not (found.compared or rest):
+        site.say("there is nothing to take over", file=sys.stderr)
+        return
+    if not (yes or _agreed(found, rest, differing)):
+        return
+    _check_observing(system)
+    objects = b"".join(json.dumps({"object": one.key}).encode() + b"\n" for one in rest)
+    more: dict[str, Any] = {"writer": writer} if writer else {}
+    more |= {"differing": True} if differing else {}
+    more |= {"reason": reason} if reason else {}
+    _send(b"\n".join(filter(None, (body.rstrip(b"\n"), objects))), more, timeout if wait else None)
+
+
+def _find(system: System, body: bytes, handlers: Sequence[str]) -> _Found:
+    from provisioner import agenda, comparison, drift
+    from provisioner import manifest as manifests
+    from provisioner.documents import InvalidDocument
+    from provisioner.request import parse_request
+
+    compared = []
+    if body:
+        requests = []
+        for number, text in enumerate(manifests.read(body, objects=True).requests, 1):
+            try:
+                requests.append(parse_request(text))
+            except InvalidDocument as error:
+                raise InvalidRequest(f"manifest entry {number}: {error.message}") from None
+        compared = comparison.compare(system, requests)
+    with system.journal.reading() as conn:
+        known = {*agenda.all_keys(conn), *(one.key for one in compared)}
+    rest, unread = drift.unexplained(system, known, handlers)
+    return _Found(compared, rest, unread)
+
+
+_TITLES = {
+    "fits": "fit, and become ours",
+    "differs": "differ, and are left as they are until somebody says --differing",
+    "conflict": "are another's: they are not taken over",
+    "missing": "are not there: they are made when the journal is released",
+    "later": "are looked at when what they hang on is there",
+    "fault": "could not be looked at",
+}
+
+
+def _lines(found: _Found, *, listed: bool) -> Iterator[str]:
+    for kind, title in _TITLES.items():
+        some = found.of(kind)
+        if some and kind != "fits":
+            yield f"{title}:"
+            yield from (f"  {one.key}: {'; '.join(one.texts)}" for one in some)
+    if found.unexplained:
+        yield "nobody explains:" if listed else "are there, and nobody explains them yet:"
+        yield from (f"  {one.key}" for one in found.unexplained)
+    for instance, why in found.unread.items():
+        yield f"{instance} could not be read: {why}"
+    if listed:
+        for kind, title in _TITLES.items():
+            yield f"{len(found.of(kind)):6} objects {title}"
+    yield f"{len(found.unexplained):6} objects nobody explains"
+
+
+def _plain_found(found: _Found) -> dict[str, Any]:
+    return {
+        "objects": [
+            {
+                "object": one.key,
+                "is": one.kind,
+                "wanted_by": list(one.subjects),
+                "texts": list(one.texts),
+            }
+            for one in found.compared
+        ],
+        "unexplained": [one.key for one in found.unexplained],
+        "unread": found.unread,
+    }
+
+
+def _agreed(found: _Found, rest: Sequence[Unexplained], differing: bool) -> bool:
+    """Ask whoever sits there; elsewhere say what would do it."""
+    if not sys.stdin.isatty():
+        site.say("nothing was taken over: --yes does it", file=sys.stderr)
+        return False
+    changed = f", {len(found.of('differs'))} of them to be changed" if differing else ""
+    what = f"{len(found.compared)} objects as listed{changed}, {len(rest)} as they are"
+    return bool(typer.confirm(f"Take over {what}?"))
+
+
+def _check_observing(system: System) -> None:
+    from provisioner import marks
+
+    with system.journal.reading() as conn:
+        observed = marks.get(conn, marks.OBSERVING) is not None
+        if not observed and system.config.mode != "observe":
+            raise Fault(
+                "backends are written to: what is missing would be made at once",
+                advice="say `mode: observe` in the configuration and start the service again; "
+                "adopt; then provisioner journal release",
+            )
+
+
+def _send(body: bytes, more: dict[str, Any], timeout: float | None) -> None:
+    from provisioner.documents import dump
+    from provisioner.drop import drop_companion
+
+    name = drop_companion(site.staging(), "adopt.jsonl", body)
+    digest = hashlib.sha256(body).hexdigest()
+    request = {
+        "provisioner": 1,
+        "action": "adopt",
+        **more,
+        "manifest": {"file": name, "size": len(body), "sha256": digest},
+    }
+    submitting.send("adopt.yaml", dump(request).encode(), timeout)

@@ -1,0 +1,360 @@
+"""`adopt` takes over what is there as it is: the ledger is written, and no backend."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner import agenda, audit, config, drift, ledger, records
+from provisioner.records import Record
+from tests.service.engine_site import Site, allocation, membership
+from tests.service.test_manifest import Line, entry, newest, put, reconcile, told
+
+PORTAL = 4711
+RELEASE = "provisioner: 1\naction: journal.release\n"
+MORE = """\
+mode: observe
+policy:
+  mass: {users: 3, share: 20}
+  rules:
+  - {who: [uid-4711], actions: ["allocation.*", "membership.*", "reconcile"], new_users: 1}
+  - {who: [uid-4712], actions: [adopt, "allocation.*"]}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a service that observes what old scripts made: cf1 with ann and bob, and old."""
+    site = Site(tmp_path, MORE)
+    for name in ("account/cf1", "member/cf1/ann", "member/cf1/bob", "account/old"):
+        site.first.rows[f"first/{name}"] = {"present": True, "limit": "5"}
+    return site
+
+
+def adopt(site: Site, *lines: Line, uid: int = 0, **more: Any) -> Record:
+    """Send an adoption; return it at its end."""
+    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    put(site, "all.jsonl", body, uid)
+    digest = hashlib.sha256(body).hexdigest()
+    named = {"file": "all.jsonl", "size": len(body), "sha256": digest}
+    request = {"provisioner": 1, "action": "adopt", "manifest": named, **more}
+    put(site, "adopt.json", json.dumps(request).encode(), uid)
+    site.take()
+    site.drain()
+    return newest(site, "adopt.json")
+
+
+def portals(site: Site, *lines: Line, **more: Any) -> Record:
+    """Adopt what a portal wants, as root."""
+    return adopt(site, *lines, writer="uid-4711", **more)
+
+
+def release(site: Site) -> None:
+    """Let what is wanted be written."""
+    path = site.root / "provisioner.yaml"
+    path.write_text(path.read_text().replace("mode: observe", "mode: converge"))
+    site.config = config.load(path)
+    site.start()
+    site.request(RELEASE, "release.yaml")
+
+
+def found(site: Site, key: str) -> str | None:
+    with site.system.journal.reading() as conn:
+        return agenda.found_of(conn, [key]).get(key)
+
+
+def claims(site: Site) -> set[tuple[str, str, str]]:
+    with site.system.journal.reading() as conn:
+        return {(one.key, one.claimant, one.source) for one in ledger.everything(conn)}
+
+
+def child(site: Site, number: int = 1) -> Record:
+    """Return the request that an adoption made of a line."""
+    return newest(site, f"all.jsonl-{number}.json")
+
+
+def test_what_fits_becomes_the_subject_s_and_no_backend_is_written(site: Site) -> None:
+    before = deepcopy(site.first.rows)
+    assert portals(site, entry(1, "ann", "bob")).state == "done"
+    assert child(site).state == "done"
+    assert claims(site) == {
+        ("first/account/cf1", "allocation:1", "uid-4711"),
+        ("first/member/cf1/ann", "allocation:1/user:ann", "uid-4711"),
+        ("first/member/cf1/bob", "allocation:1/user:bob", "uid-4711"),
+    }
+    assert site.first.rows == before
+    assert site.first.calls == []
+
+
+def test_a_reconcile_afterwards_finds_nothing_to_do(site: Site) -> None:
+    portals(site, entry(1, "ann", "bob"))
+    assert "0 asked for anew, 0 suspended, 0 resumed, 1 as listed" in told(
+        reconcile(site, entry(1, "ann", "bob"))
+    )
+    release(site)
+    after = reconcile(site, entry(1, "ann", "bob"))
+    assert after.state == "done"
+    assert "1 as listed" in told(after)
+    assert site.first.calls == []
+
+
+def test_who_leaves_after_an_adoption_is_taken_out(site: Site) -> None:
+    portals(site, entry(1, "ann", "bob"))
+    release(site)
+    reconcile(site, entry(1, "ann"))
+    assert "first/member/cf1/bob" not in site.first.rows
+    assert "first/member/cf1/ann" in site.first.rows
+
+
+def test_what_differs_is_told_and_stays_as_it_is_through_release_and_reconcile(site: Site) -> None:
+    line = entry(1, "ann", "bob", files=9)
+    portals(site, line)
+    one = child(site)
+    assert one.state == "done"
+    [left] = drift.whole(site.system).left
+    assert "limit 9" in (left.error or {})["message"]
+    release(site)
+    assert "1 objects were adopted, differ, and are left" in told(reconcile(site, line))
+    assert site.limit("first/account/cf1") == "5"
+    assert site.first.calls == []
+    # What fits beside it is ours all the same.
+    reconcile(site, entry(1, "ann", files=9))
+    assert "first/member/cf1/bob" not in site.first.rows
+
+
+def test_a_later_request_for_what_differs_is_a_conflict_unless_it_adopts(site: Site) -> None:
+    portals(site, entry(1, "ann", "bob", files=9))
+    release(site)
+    wants = allocation(1, "ann, bob", files=7, code="cf1")
+    site.request(wants, "plain.yaml")
+    assert newest(site, "plain.yaml").state == "failed"
+    assert site.limit("first/account/cf1") == "5"
+    site.request(f"adopt: true\n{wants}", "adopts.yaml")
+    assert newest(site, "adopts.yaml").state == "done"
+    assert site.limit("first/account/cf1") == "7"
+
+
+def test_what_differs_and_was_mended_by_hand_is_ours(site: Site) -> None:
+    line = entry(1, "ann", "bob", files=9)
+    portals(site, line)
+    release(site)
+    site.first.rows["first/account/cf1"]["limit"] = "9"
+    site.request(allocation(1, "ann, bob", files=9, code="cf1"), "same.yaml")
+    site.request(allocation(1, "ann, bob", files=8, code="cf1"), "later.yaml")
+    assert newest(site, "later.yaml").state == "done"
+    assert site.limit("first/account/cf1") == "8"
+
+
+def test_differing_says_that_it_is_changed_at_the_release(site: Site) -> None:
+    portals(site, entry(1, "ann", "bob", files=9), differing=True)
+    assert site.first.calls == []
+    [change] = drift.known(site.system).changes
+    assert change.writes == ("limit 9",)
+    release(site)
+    assert site.limit("first/account/cf1") == "9"
+    assert child(site).state == "done"
+
+
+def test_who_leaves_is_taken_out_also_where_their_membership_differs(site: Site) -> None:
+    site.first.foreign.clear()
+    portals(site, entry(1, "ann", "bob"))
+    with site.system.journal.transaction() as conn:
+        agenda.set_found(conn, ["first/member/cf1/bob"], agenda.DIFFERS)
+    release(site)
+    reconcile(site, entry(1, "ann"))
+    assert "first/member/cf1/bob" not in site.first.rows
+
+
+def test_access_to_what_differs_can_be_taken_away_and_given_back(site: Site) -> None:
+    portals(site, entry(1, "ann", "bob", files=9))
+    release(site)
+    site.request(allocation(1, verb="suspend", code="cf1"), "away.yaml")
+    assert site.limit("first/account/cf1") == "0"
+    site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
+    assert site.limit("first/account/cf1") == "9"
+
+
+def test_what_is_not_there_is_made_at_the_release(site: Site) -> None:
+    portals(site, entry(1, "ann", "eve"))
+    assert child(site).state == "deferred"
+    assert "first/member/cf1/eve" not in site.first.rows
+    release(site)
+    assert "first/member/cf1/eve" in site.first.rows
+    assert child(site).state == "done"
+
+
+def test_another_s_is_a_conflict_and_never_touched(site: Site) -> None:
+    site.first.foreign.add("bob")
+    portals(site, entry(1, "ann", "bob"))
+    [fault] = drift.whole(site.system).faults
+    assert (fault.key, (fault.error or {})["type"]) == ("first/member/cf1/bob", "Conflict")
+    release(site)
+    assert child(site).state == "failed"
+    reconcile(site, entry(1, "ann"))
+    assert "first/member/cf1/bob" in site.first.rows
+
+
+# Without a portal: objects.
+
+
+def thing(key: str) -> Line:
+    return {"object": key}
+
+
+def test_what_nobody_claims_is_explained_and_left_alone(site: Site) -> None:
+    assert len(drift.whole(site.system).unexplained) == 4
+    adopt(site, *(thing(key) for key in site.first.rows))
+    after = drift.whole(site.system)
+    assert (after.nothing, after.seen) == (True, 4)
+    before = deepcopy(site.first.rows)
+    release(site)
+    site.request("provisioner: 1\naction: reconcile\n")
+    assert site.first.rows == before
+    assert site.first.calls == []
+
+
+def test_a_subject_that_claims_what_fits_has_it_and_lets_it_go(site: Site) -> None:
+    adopt(site, *(thing(key) for key in site.first.rows))
+    release(site)
+    site.request(allocation(1, "ann, bob", code="cf1"))
+    assert found(site, "first/member/cf1/bob") is None
+    site.request(membership(1, "bob", "remove"))
+    assert "first/member/cf1/bob" not in site.first.rows
+    assert site.limit("first/account/old") == "5"
+
+
+def test_who_claims_another_s_object_by_mistake_does_it_no_harm(site: Site) -> None:
+    adopt(site, thing("first/account/old"))
+    release(site)
+    site.request(allocation(7, "eve", files=9, code="old"), "mistake.yaml")
+    assert newest(site, "mistake.yaml").state == "failed"
+    site.request(allocation(7, "eve", files=9, code="right"), "mended.yaml")
+    assert site.limit("first/account/old") == "5"
+
+
+def test_an_object_that_a_subject_claims_stays_the_subject_s(site: Site) -> None:
+    site.request(allocation(1, "ann, bob", code="cf1"))
+    done = adopt(site, thing("first/account/cf1"))
+    assert "0 objects that nobody claims" in told(done)
+    assert found(site, "first/account/cf1") is None
+
+
+# Who may, and what becomes of the rest.
+
+
+def test_adopting_while_backends_are_written_is_refused(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    done = adopt(site, entry(1, "ann"))
+    assert done.state == "failed"
+    assert "backends are written to" in told(done)
+    assert claims(site) == set()
+
+
+def test_policy_refuses_who_may_not_adopt_with_an_alarm(site: Site) -> None:
+    done = adopt(site, entry(1, "ann"), uid=PORTAL)
+    assert done.state == "refused"
+    assert "may not ask for adopt" in told(done)
+    with site.system.journal.reading() as conn:
+        assert "alarm" in [kind for _, kind, _ in records.events_of(conn, done.id)]
+    assert claims(site) == set()
+
+
+REFUSED: dict[str, tuple[Line, dict[str, Any], str]] = {
+    "for another": (entry(1, "ann"), {"uid": 4712, "writer": "uid-4711"}, "for themselves alone"),
+    "to change": (entry(1, "ann"), {"uid": 4712, "differing": True}, "adopt: true"),
+    "for nobody": (entry(1, "ann"), {"writer": "no-such-user"}, "there is no user"),
+    "a wrong line": (entry(1, "Ann!"), {}, "not a user name"),
+    "no object": ({"object": "first/../x"}, {}, "cannot name an object"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_may_not_be_adopted_is_refused_whole(site: Site, what: str) -> None:
+    line, more, why = REFUSED[what]
+    done = adopt(site, entry(3, "ann"), line, **more)
+    assert done.state == "refused"
+    assert why in told(done)
+    assert claims(site) == set()
+
+
+WRONG = {"first/account/root": "is protected", "third/account/x": "of no handler"}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_an_object_that_is_nobody_s_to_touch_fails_the_whole(site: Site, key: str) -> None:
+    done = adopt(site, thing("first/account/old"), thing(key))
+    assert done.state == "failed"
+    assert WRONG[key] in told(done)
+    assert found(site, "first/account/old") is None
+
+
+def test_who_adopts_answers_for_limits_that_the_portal_has(site: Site) -> None:
+    """The portal may bring one new user an hour, and root confirmed three."""
+    portals(site, entry(1, "ann", "bob", "eve"))
+    assert child(site).state in ("done", "deferred")
+
+
+def test_what_another_writer_asked_for_stays_theirs(site: Site) -> None:
+    site.request(allocation(1, "ann, bob", code="cf1"))
+    done = portals(site, entry(1, "ann"))
+    assert "0 claimed later and 1 of other writers left alone" in told(done)
+    assert {source for *_, source in claims(site)} == {"root"}
+
+
+def test_the_audit_trail_tells_of_the_whole_and_of_each_object(site: Site) -> None:
+    done = portals(site, entry(1, "ann", "bob"), thing("first/account/old"), reason="moving in")
+    with site.system.journal.reading() as conn:
+        trail = list(audit.trail(conn))
+        assert audit.verify(conn).problem == ""
+    [whole] = [one for one in trail if one.kind == "adopted"]
+    assert (whole.request, whole.text) == (
+        done.id,
+        "1 subjects with 3 objects taken over, 1 objects that nobody claims left as they are",
+    )
+    objects = {one.text for one in trail if one.kind == audit.OBJECT}
+    assert objects == {
+        *("first/account/cf1", "first/member/cf1/ann", "first/member/cf1/bob"),
+        "first/account/old",
+    }
+
+
+def test_a_crash_after_the_acceptance_is_made_up_for_at_the_start(site: Site) -> None:
+    line = entry(1, "ann", "bob", files=9)
+    put(site, "all.jsonl", (json.dumps(line) + "\n").encode(), 0)
+    lanes = list(site.service.lanes.values())
+    for lane in lanes:
+        lane.paused = True
+    portals(site, line)
+    assert found(site, "first/account/cf1") == agenda.NEW
+    site.start()
+    site.drain()
+    assert child(site).state == "done"
+    assert found(site, "first/account/cf1") == agenda.DIFFERS
+    assert site.first.calls == []
+
+
+def test_adopting_twice_comes_to_the_same(site: Site) -> None:
+    line = entry(1, "ann", "bob", files=9)
+    portals(site, line, thing("first/account/old"))
+    before = claims(site)
+    portals(site, line, thing("first/account/old"))
+    assert claims(site) == before
+    assert found(site, "first/account/cf1") == agenda.DIFFERS
+    assert found(site, "first/account/old") == agenda.SEEN
+
+
+def test_what_a_portal_asked_for_while_observed_is_over_with_the_adoption(site: Site) -> None:
+    site.first.rows["first/account/cf1"]["limit"] = "7"
+    body = {"provisioner": 1, **entry(1, "ann")}
+    put(site, "event.json", json.dumps(body).encode(), PORTAL)
+    site.take()
+    site.drain()
+    assert newest(site, "event.json").state == "deferred"
+    portals(site, entry(1, "ann"))
+    assert newest(site, "event.json").state == "done"
+    assert site.open() == []
