@@ -33,6 +33,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
 _SENSIBLE: Mapping[str, tuple[str, ...]] = {
     "accepted": ("hold", "cancel"),
     "deferred": ("retry", "hold", "cancel"),
+    "observed": ("hold", "cancel"),
     "scheduled": ("hold", "cancel"),
     "held": ("release", "cancel"),
     "failed": ("retry",),

@@ -13,7 +13,7 @@ NEW = "new"
 LISTED = "listed"
 """Said by a manifest, and by no request of its own."""
 WRITTEN = "written"
-OPEN = (WRITTEN, "accepted", "deferred", "held", "scheduled")
+OPEN = (WRITTEN, "accepted", "deferred", "observed", "held", "scheduled")
 """States in which an answer is still to come."""
 MENDABLE = ("failed", "refused", "cancelled")
 """Outcomes that another try may change."""

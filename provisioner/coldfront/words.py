@@ -32,6 +32,11 @@ STATES: Mapping[str, Look] = {
     ),
     "accepted": Look("accepted", "text-bg-info", "it is being worked on"),
     "deferred": Look("waiting", "text-bg-info", "it is tried again by itself"),
+    "observed": Look(
+        "observed",
+        "text-bg-secondary",
+        "the service only observes yet: it is made when it is released",
+    ),
     "scheduled": Look("waiting for its time", "text-bg-info", "it begins by itself"),
     "held": Look("held", "text-bg-warning", "look at it, then release or cancel it"),
     "done": Look("done", "text-bg-success"),
@@ -55,7 +60,7 @@ UNSENT = Look(
 GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "asked": ("Asked", (NEW, WRITTEN)),
     "accepted": ("Accepted", ("accepted",)),
-    "waiting": ("Waiting", ("deferred", "scheduled")),
+    "waiting": ("Waiting", ("deferred", "observed", "scheduled")),
     "held": ("Held", ("held",)),
     "incomplete": ("Incomplete", (INCOMPLETE,)),
     "failed": ("Failed", ("failed",)),

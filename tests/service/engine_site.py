@@ -47,6 +47,7 @@ class Backend:
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[list[Change]] = field(default_factory=list)
+    questions: int = 0
     away: bool = False
     broken: bool = False
     missing: set[str] = field(default_factory=set)
@@ -89,6 +90,7 @@ class Accounts:
         return {"limit": state["limit"]} if state["present"] else None
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        self.backend.questions += 1
         if self.backend.away:
             raise Unavailable("the backend is away")
         return {key: self.backend.rows.get(key) or {"present": False} for key in keys}

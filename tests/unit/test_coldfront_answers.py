@@ -66,6 +66,15 @@ def test_a_user_stands_as_their_own_parts_do(
     assert stand(user, answer.state, answer.parts, answer.problems) == expected
 
 
+def test_what_the_service_only_observes_is_still_to_come() -> None:
+    record = Record(
+        *("i", "n", "w", 0, None, None, None, "a", "s", "d", b"", "deferred", None, 1.0, None, None)
+    )
+    answer = read(dump(receipt_of(record, (ACCOUNT, FOR_EACH), observing=True)).encode())
+    assert answer is not None
+    assert answer.state == "observed"
+
+
 @pytest.mark.parametrize("text", [b"", b"x", b"state: [a]\n", b"\xff", b"a: *b\n"])
 def test_what_is_no_receipt_says_nothing(text: bytes) -> None:
     assert read(text) is None
