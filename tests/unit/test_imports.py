@@ -83,6 +83,7 @@ HOMES = {
             "ledger",
             "remarks",
             "steps",
+            "undo",
             "verbs",
             "review",
             "reconcile",
