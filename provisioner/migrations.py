@@ -28,7 +28,6 @@ def _second(db: sqlite3.Connection) -> None:
     """Version 2: events are a chain, policy holds requests, the journal has marks."""
     db.execute("ALTER TABLE requests ADD COLUMN held_by TEXT")
     db.execute("ALTER TABLE requests ADD COLUMN approved_by TEXT")
-    db.execute("ALTER TABLE requests ADD COLUMN on_behalf_of TEXT")
     db.execute(
         "CREATE TABLE companions (request TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (request))"
     )
@@ -68,7 +67,8 @@ def _second(db: sqlite3.Connection) -> None:
 
 
 def _third(db: sqlite3.Connection) -> None:
-    """Version 3: of an object that was there before it is known how it was taken over."""
+    """Version 3: known are who asks through a portal, and how what was there was taken over."""
+    db.execute("ALTER TABLE requests ADD COLUMN on_behalf_of TEXT")
     db.execute("ALTER TABLE objects ADD COLUMN found TEXT")
 
 
