@@ -165,7 +165,7 @@ def _line(
         name=name,
         where=where,
         allocation=allocation,
-        look=words.STANDS[found.stand.state],
+        look=words.of_stand(found.stand.state, staff=staff),
         ready=found.stand.state == answers.READY,
         text=_text(found.stand, found.parts),
         cells=tuple(cells.get(column) for column in columns),

@@ -86,6 +86,14 @@ STANDS: Mapping[str, Look] = {
 }
 """How somebody stands, for everybody."""
 
+_FOR_STAFF = Look("Failed", "text-bg-danger")
+
+
+def of_stand(state: str, *, staff: bool) -> Look:
+    """Choose how a user's standing looks; staff are not sent to the staff."""
+    return _FOR_STAFF if staff and state == answers.FAILED else STANDS[state]
+
+
 STEPS: Mapping[str, Look] = {
     "waiting": Look("waiting", "text-bg-secondary"),
     "due": Look("under way", "text-bg-info"),

@@ -476,7 +476,7 @@ def test_staff_see_every_step_of_every_user_of_an_allocation(
     said = text(section(site.get(f"/allocation/{active.pk}/", "admin")))
     assert "User State account (x-server) home (x-server) associations (slurm-a)" in said
     assert "jjames Jane James Not ready yet under way waiting done" in said
-    assert "cgray Carl Gray Needs the centre&#x27;s staff done failed done" in said
+    assert "cgray Carl Gray Failed done failed done" in said
     assert "home: /home/cgray is 4711&#x27;s. What to do: look" in said
 
 

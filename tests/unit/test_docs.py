@@ -161,7 +161,7 @@ def test_a_result_is_as_the_document_shows_it() -> None:
         "nearest": "n",
     }
     whole = results.plain(
-        results.Result("i", "n", "a", "s", "w", "failed", 1.0, 2.0, (step,), (problem,), "r")
+        results.Result("i", "n", "a", "s", "w", "failed", 1.0, 2.0, (step,), (problem,), "r", "p")
     )
     assert list(shown) == list(whole)
     assert list(shown["problems"][0]) == list(problem)

@@ -71,6 +71,8 @@ def _rendered(name: str, said: dict[str, Any]) -> SafeString:
 @register.simple_tag(takes_context=True)
 def provisioning_address(context: Context) -> str:
     """Say where the staff's page is; '' for who may not see it, and where it has no address."""
+    if not options.pages():
+        return ""
     try:
         user = context["request"].user
         return _address("provisioning") if user.is_authenticated and access.sees(user) else ""
