@@ -113,7 +113,7 @@ class Intake:
                 admitted.outcomes[record.id] = state
                 why = "; ".join(problem.message for problem in problems)
                 records.end_requests(conn, {record.id: state}, now, text=why)
-            self._tell(conn, [(candidate, state)], ruling, now)
+            audit.append(conn, self._ruled(conn, [(candidate, state)], ruling), now)
 
     def due_later(self) -> list[str]:
         """List scheduled requests whose `not_before` has come."""
@@ -146,10 +146,10 @@ class Intake:
             if candidate.manifest is not None and state in records.OPEN:
                 records.keep_companion(conn, candidate.claimed.ulid, candidate.manifest)
         records.insert_requests(conn, rows)
-        audit.append(conn, [_told(*pair) for pair in zip(wave, rows, strict=True)], now)
+        told = [_told(*pair) for pair in zip(wave, rows, strict=True)]
         states = [(c, row["state"]) for c, row in zip(wave, rows, strict=True)]
-        self._tell(conn, states, rulings, now)
-        self._accept(conn, accepted, admitted, now)
+        told += self._ruled(conn, states, rulings)
+        self._accept(conn, accepted, admitted, now, told)
 
     def _rule(
         self,
@@ -167,14 +167,13 @@ class Intake:
                 cases.append(Case(c.claimed.ulid, who.uid, who.writer, *asked))
         return self._review.judge(conn, cases, now)
 
-    def _tell(
+    def _ruled(
         self,
         conn: Connection,
         wave: Sequence[tuple[Candidate, str]],
         rulings: Mapping[str, Ruling],
-        now: float,
-    ) -> None:
-        """Record what policy did: holds, new users that count, and refusals with an alarm."""
+    ) -> list[audit.Event]:
+        """Hold what policy holds, and tell what it did: new users count, refusals are alarms."""
         told: list[audit.Event] = []
         for candidate, state in wave:
             claimed = candidate.claimed
@@ -191,12 +190,20 @@ class Intake:
             elif state == "refused" and answer.verdict == policy.REFUSE:
                 told.append(audit.Event(claimed.ulid, ALARM, answer.why))
                 log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, answer.why)
-        audit.append(conn, told, now)
+        return told
 
     def _accept(
-        self, conn: Connection, wave: Sequence[Candidate], admitted: Admitted, now: float
+        self,
+        conn: Connection,
+        wave: Sequence[Candidate],
+        admitted: Admitted,
+        now: float,
+        told: Sequence[audit.Event] = (),
     ) -> None:
-        """Write claims, steps and due objects of a wave; run verbs."""
+        """Write claims, steps and due objects of a wave; run verbs.
+
+        told: events that are not written yet, and come before all that happens here.
+        """
         provisions = [c for c in wave if c.request is not None and c.request.action not in VERBS]
         verbs = [c for c in wave if c.request is not None and c.request.action in VERBS]
         step_rows: list[dict[str, Any]] = []
@@ -218,6 +225,9 @@ class Intake:
                 assert candidate.request is not None
                 self._remember(ulid, candidate.request)
         empty = [c.claimed.ulid for c in provisions if not any(s.claims for s in c.planned)]
+        if verbs:
+            audit.append(conn, told, now)
+            told = ()
         for candidate in verbs:
             keys = self._run_verb(conn, candidate, admitted, now)
             if keys is None:
@@ -231,8 +241,7 @@ class Intake:
                 empty.append(ulid)
         records.insert_steps(conn, [{**row, "started": now} for row in step_rows])
         records.insert_step_objects(conn, object_rows)
-        audit.append(conn, steps.started(step_rows), now)
-        steps.stamp(conn, [c.claimed.ulid for c in wave])
+        audit.append(conn, [*told, *steps.started(step_rows)], now)
         # Steps without objects, and requests without steps, are over as soon as they begin.
         hollow = [c.claimed.ulid for c in provisions if any(not s.claims for s in c.planned)]
         steps.close_hollow(conn, hollow, now)

@@ -23,7 +23,7 @@ def run(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str
     """Run a statement for each row.
 
     statement: one that lives as long as the program, as it is remembered; rows: all with the names
-    that the first has, which are the columns of an insert, or the statement's parameters.
+    that the first has, which are the columns of an insert, and the statement's parameters.
     """
     if rows:
         sql, values = _compiled(statement, conn.dialect, tuple(rows[0]))
@@ -34,7 +34,8 @@ def run(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str
 def _compiled(
     statement: Insert | Update, dialect: Dialect, names: tuple[str, ...]
 ) -> tuple[str, Values]:
-    keys = list(names) if isinstance(statement, Insert) else []
+    columns = statement.table.columns if isinstance(statement, Insert) else ()
+    keys = [name for name in names if name in columns]
     compiled = statement.compile(dialect=dialect, column_keys=keys)
     assert isinstance(compiled, SQLCompiler)
     positions = compiled.positiontup

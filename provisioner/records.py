@@ -123,7 +123,12 @@ _INSERT_REQUESTS = insert(requests)
 _INSERT_STEPS = insert(steps)
 
 
-_INSERT_OBJECTS = insert(step_objects)
+_GENERATION = select(objects.c.generation).where(objects.c.key == bindparam("b_key"))
+
+
+_INSERT_OBJECTS = insert(step_objects).values(
+    generation=case((bindparam("b_state") == "due", _GENERATION.scalar_subquery()))
+)
 
 
 _END = (
@@ -177,20 +182,18 @@ def asker(writer: str, person: str | None) -> str:
 
 def insert_requests(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
     """Add requests."""
-    if records:
-        many.run(conn, _INSERT_REQUESTS, records)
+    many.run(conn, _INSERT_REQUESTS, records)
 
 
 def insert_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add steps."""
-    if rows:
-        many.run(conn, _INSERT_STEPS, rows)
+    many.run(conn, _INSERT_STEPS, rows)
 
 
 def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add objects of steps."""
-    if rows:
-        many.run(conn, _INSERT_OBJECTS, rows)
+    """Add objects of steps; those that are due wait for the generation that the object now has."""
+    bound = [{**row, "b_key": row["key"], "b_state": row["state"]} for row in rows]
+    many.run(conn, _INSERT_OBJECTS, bound)
 
 
 def end_requests(

@@ -178,6 +178,16 @@ _CLOSE = (
     .where(steps.c.request == bindparam("b_request"), steps.c.name == bindparam("b_name"))
     .values(state=bindparam("b_state"), ended=bindparam("b_now"))
 )
+_SOME = (
+    select(step_objects.c.request)
+    .where(step_objects.c.request == steps.c.request, step_objects.c.step == steps.c.name)
+    .exists()
+)
+_CLOSE_HOLLOW = (
+    update(steps)
+    .where(steps.c.request.in_(_IDS), steps.c.state == "due", ~_SOME)
+    .values(state="done", ended=bindparam("b_now"))
+)
 
 
 def advance(
@@ -494,17 +504,8 @@ def _close_steps(conn: Connection, ids: Collection[str], now: float) -> list[str
 
 def close_hollow(conn: Connection, ids: Collection[str], now: float) -> None:
     """End the due steps of requests that speak of no object."""
-    some = (
-        select(step_objects.c.request)
-        .where(step_objects.c.request == steps.c.request, step_objects.c.step == steps.c.name)
-        .exists()
-    )
     for part in chunks(ids):
-        conn.execute(
-            update(steps)
-            .where(steps.c.request.in_(part), steps.c.state == "due", ~some)
-            .values(state="done", ended=now)
-        )
+        conn.execute(_CLOSE_HOLLOW, {"b_ids": part, "b_now": now})
 
 
 def again(conn: Connection, request: str) -> None:
