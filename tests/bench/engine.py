@@ -1,20 +1,28 @@
-"""Requests a second through the engine, and drop to durable acceptance.
+"""Requests a second through the engine, drop to durable acceptance, a backlog, and an idle service.
 
-Run: python -m tests.bench.engine [--requests N] [--drops N]. The handler does nothing; journal,
-spool and results are the real ones, on the disk of the temporary directory.
+Run: python -m tests.bench.engine [--requests N] [--drops N] [--backlog N] [--idle SECONDS]. The
+handler does nothing; all else is the service's own, on the disk of the temporary directory, and all
+of it is on: policy, the chain of events, receipts, and the redo log beside the journal, with both
+flushed at each commit.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from provisioner import config as configuration
+from provisioner import drop as writer
 from provisioner.drop import drop
 from provisioner.intake import Admitted
 from provisioner.routing import Router
@@ -56,14 +64,19 @@ def body(number: int) -> bytes:
     ).encode()
 
 
+def fill(staging: Path, number: int) -> None:
+    """Put requests into staging, as if they had waited there."""
+    for n in range(number):
+        path = staging / f"r{n:06}.yaml"
+        path.write_bytes(body(n))
+        path.chmod(0o600)
+
+
 def throughput(number: int, *, write_results: bool) -> float:
     """Return requests a second, from the first look into a full staging to the last file moved."""
     with tempfile.TemporaryDirectory() as where:
         system, spool = site(Path(where))
-        for n in range(number):
-            (spool.staging / f"r{n:06}.yaml").write_bytes(body(n))
-        for path in spool.staging.iterdir():
-            path.chmod(0o600)
+        fill(spool.staging, number)
         service = Service(system, spool, write_results=write_results)
         began = time.perf_counter()
         service.drain(60)
@@ -75,59 +88,184 @@ def throughput(number: int, *, write_results: bool) -> float:
         return number / took
 
 
-def _write(staging: Path, times: multiprocessing.Queue[tuple[str, float]], number: int) -> None:
+@dataclass(frozen=True)
+class Dropped:
+    """One drop, seen by its writer. Times in seconds of the monotonic clock."""
+
+    name: str
+    began: float
+    renamed: float
+    ended: float
+
+
+def _write(staging: Path, times: multiprocessing.Queue[Dropped], number: int) -> None:
+    renamed = 0.0
+    rename = writer.rename_new  # type: ignore[attr-defined]
+
+    def timed(*names: int | str) -> None:
+        nonlocal renamed
+        rename(*names)
+        renamed = time.monotonic()
+
+    writer.rename_new = timed  # type: ignore[attr-defined,assignment]
     for n in range(number):
         began = time.monotonic()
-        drop(staging, f"d{n}.yaml", body(n))
-        times.put((f"bench-{n}", began))
+        name = drop(staging, f"d{n}.yaml", body(n))
+        times.put(Dropped(name, began, renamed, time.monotonic()))
         time.sleep(0.01)
 
 
-def latency(number: int) -> list[float]:
-    """Return seconds from the begin of a drop to the end of the commit that accepted it."""
+def _note_acceptance(service: Service, note: Callable[[list[Claimed]], None]) -> None:
+    """Have somebody told of files when the commit that accepted them is over."""
+    admit = service.intake.admit
+
+    def noted(claimed: list[Claimed]) -> Admitted:
+        admitted = admit(claimed)
+        note(claimed)
+        return admitted
+
+    service.intake.admit = noted  # type: ignore[method-assign,assignment]
+
+
+@contextmanager
+def running(service: Service) -> Iterator[None]:
+    """Serve in another thread."""
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        service.stop()
+        thread.join()
+
+
+def latency(number: int) -> list[tuple[float, float, float]]:
+    """Return for each drop the seconds from its begin to the end of the commit that accepted it,
+    those that the writer's call took, and those from the rename to the end of that commit.
+    """
     with tempfile.TemporaryDirectory() as where:
         system, spool = site(Path(where))
         service = Service(system, spool)
         accepted: dict[str, float] = {}
-        admit = service.intake.admit
 
-        def timed(claimed: list[Claimed]) -> Admitted:
-            admitted = admit(claimed)
+        def note(claimed: list[Claimed]) -> None:
             now = time.monotonic()
-            for one in claimed:
-                accepted[one.name] = now
-            return admitted
+            accepted.update((one.name, now) for one in claimed)
 
-        service.intake.admit = timed  # type: ignore[method-assign,assignment]
-        thread = threading.Thread(target=service.run)
-        thread.start()
-        time.sleep(0.5)
+        _note_acceptance(service, note)
         context = multiprocessing.get_context("spawn")
-        times: multiprocessing.Queue[tuple[str, float]] = context.Queue()
-        writer = context.Process(target=_write, args=(spool.staging, times, number))
-        writer.start()
-        began = dict(times.get(timeout=60) for _ in range(number))
-        writer.join()
-        time.sleep(0.5)
-        service.stop()
-        thread.join()
-        return [accepted[f"d{n}.yaml"] - began[f"bench-{n}"] for n in range(number)]
+        times: multiprocessing.Queue[Dropped] = context.Queue()
+        with running(service):
+            time.sleep(0.5)
+            process = context.Process(target=_write, args=(spool.staging, times, number))
+            process.start()
+            drops = [times.get(timeout=60) for _ in range(number)]
+            process.join()
+            time.sleep(0.5)
+        return [
+            (accepted[d.name] - d.began, d.ended - d.began, accepted[d.name] - d.renamed)
+            for d in drops
+        ]
+
+
+def backlog(number: int) -> tuple[float, float]:
+    """Return the seconds from the start of a service to the first acceptance and to the last, with
+    files waiting.
+    """
+    with tempfile.TemporaryDirectory() as where:
+        system, spool = site(Path(where))
+        fill(spool.staging, number)
+        service = Service(system, spool)
+        first, left, over = 0.0, number, threading.Event()
+
+        def note(claimed: list[Claimed]) -> None:
+            nonlocal first, left
+            first = first or time.monotonic()
+            left -= len(claimed)
+            if not left:
+                over.set()
+
+        _note_acceptance(service, note)
+        began = time.monotonic()
+        with running(service):
+            over.wait()
+            last = time.monotonic()
+        return first - began, last - began
+
+
+def _idle(where: Path, ready: Event, over: Event) -> None:
+    system, spool = site(where)
+    service = Service(system, spool)
+    with running(service):
+        while service.counts().get("done", 0) < _BEFORE or service.clerk.busy:
+            time.sleep(0.1)
+        ready.set()
+        over.wait()
+
+
+_BEFORE = 1000
+"""Requests that were served before a service is idle."""
+
+
+def idle(seconds: float) -> tuple[float, float]:
+    """Return the share of a core that a service takes with nothing to do, and its MiB in memory."""
+    context = multiprocessing.get_context("spawn")
+    ready, over = context.Event(), context.Event()
+    with tempfile.TemporaryDirectory() as where:
+        Spool.create(Path(where) / "spool").close()
+        fill(Path(where) / "spool/staging", _BEFORE)
+        process = context.Process(target=_idle, args=(Path(where), ready, over))
+        process.start()
+        ready.wait()
+        time.sleep(2)
+        before = _ticks(process.pid)
+        time.sleep(seconds)
+        ticks = _ticks(process.pid) - before
+        resident = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+        over.set()
+        process.join()
+    share = ticks / os.sysconf("SC_CLK_TCK") / seconds
+    return share, resident * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _ticks(pid: int | None) -> int:
+    """Return the clock ticks that a process has had, its own and the kernel's for it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _percentiles(seconds: list[float]) -> str:
+    ordered = sorted(seconds)
+    p50, p99 = statistics.median(ordered) * 1000, ordered[int(len(ordered) * 0.99)] * 1000
+    return f"p50 {p50:6.2f} ms, p99 {p99:6.2f} ms"
 
 
 def main() -> None:
-    """Print both figures beside their aims."""
+    """Print the figures beside their aims."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--requests", type=int, default=20000)
     parser.add_argument("--drops", type=int, default=1000)
+    parser.add_argument("--backlog", type=int, default=20000, help="the design's aim: 100000")
+    parser.add_argument("--idle", type=float, default=60, help="seconds; the design's aim: 600")
     options = parser.parse_args()
     with_results = throughput(options.requests, write_results=True)
     print(f"engine, with result files:    {with_results:8.0f} requests/s   (aim 2000)")
     without = throughput(options.requests, write_results=False)
     print(f"engine, without result files: {without:8.0f} requests/s   (aim 5000)")
-    drops = sorted(latency(options.drops))
-    p50 = statistics.median(drops) * 1000
-    p99 = drops[int(len(drops) * 0.99)] * 1000
-    print(f"drop to accepted:             p50 {p50:.2f} ms, p99 {p99:.2f} ms   (aim 1 and 3)")
+    whole, own, rest = zip(*latency(options.drops), strict=True)
+    print(f"drop to accepted:             {_percentiles(list(whole))}   (aim 1 and 3)")
+    print(f"  the writer's own call:      {_percentiles(list(own))}   (write, rename, two flushes)")
+    print(f"  from rename to accepted:    {_percentiles(list(rest))}   (the service, two flushes)")
+    first, last = backlog(options.backlog)
+    print(
+        f"start with {options.backlog} waiting:     first accepted in {first:.2f} s, all in "
+        f"{last:.1f} s, {options.backlog / last:.0f} a second   (aim 1 s, and 100000 in 30 s)"
+    )
+    share, resident = idle(options.idle)
+    print(
+        f"idle for {options.idle:g} s:              {share:.2%} of a core, {resident:.0f} MiB"
+        "   (aim 0.2 % and 80 MiB)"
+    )
 
 
 if __name__ == "__main__":
