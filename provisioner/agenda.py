@@ -1,4 +1,4 @@
-"""The agenda: when each object is due, and what was last read of it.
+"""The agenda: when each object is due, what was last read of it, and what is known of lanes.
 
 Promises: everything is read and written inside the caller's transaction. Leaves out: who wants
 what of an object (`ledger`), and any backend.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     Connection,
     bindparam,
     case,
+    func,
     select,
     update,
 )
@@ -20,7 +22,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from provisioner import many
 from provisioner.contract import Key, State
-from provisioner.tables import IDS, chunks, objects
+from provisioner.tables import IDS, chunks, lanes, objects
 
 # Objects that were there before: how they were taken over. None: they are as any other.
 
@@ -334,3 +336,28 @@ def add(conn: Connection, keys: Mapping[Key, tuple[str, str]], due: float | None
     ]
     if rows:
         many.run(conn, _MAKE_KNOWN if due is None else _MAKE_DUE, rows)
+
+
+def lane_rows(conn: Connection) -> dict[str, dict[str, Any]]:
+    """Return what is recorded of lanes: who paused them, and their breakers."""
+    return {row.name: dict(row._mapping) for row in conn.execute(select(lanes))}
+
+
+def due_counts(conn: Connection, now: float) -> dict[str, tuple[int, int]]:
+    """Count each lane's objects: (due now, due later)."""
+    rows = conn.execute(
+        select(
+            objects.c.lane,
+            func.sum(case((objects.c.due <= now, 1), else_=0)),
+            func.sum(case((objects.c.due > now, 1), else_=0)),
+        )
+        .where(objects.c.due.is_not(None))
+        .group_by(objects.c.lane)
+    )
+    return {lane: (int(ready or 0), int(later or 0)) for lane, ready, later in rows}
+
+
+def set_lane(conn: Connection, name: str, **values: object) -> None:
+    """Record something of a lane (`paused_by`, `breaker_until`, `breaker_reason`)."""
+    if conn.execute(update(lanes).where(lanes.c.name == name).values(**values)).rowcount == 0:
+        conn.execute(insert(lanes), {"name": name, **values})

@@ -7,7 +7,7 @@ out: what was accepted before (`intake`), and who may ask (`review`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,3 +115,42 @@ def plain_problems(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:
         }
         for problem in problems
     ] or None
+
+
+def waves(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+    """Cut a batch where a request has to see what an earlier one of the batch wrote."""
+    wave: list[Candidate] = []
+    written: set[str] = set()
+    for candidate in candidates:
+        reads, writes = _touches(candidate)
+        verb = candidate.request is not None and candidate.request.action in VERBS
+        if wave and (verb or not written.isdisjoint(reads)):
+            yield wave
+            wave, written = [], set()
+        wave.append(candidate)
+        written |= writes
+        if verb:
+            yield wave
+            wave, written = [], set()
+    if wave:
+        yield wave
+
+
+def _touches(candidate: Candidate) -> tuple[set[str], set[str]]:
+    """Name what a request's acceptance reads and what it writes, of what others may write."""
+    request = candidate.request
+    if request is None:
+        return set(), set()
+    root, slash, _ = request.subject.partition("/")
+    if slash:
+        reads, writes = {request.subject, root}, {request.subject, root + "/"}
+    else:
+        reads, writes = {root, root + "/"}, {root}
+    own = set()
+    if candidate.claimed.signed:
+        own.add(f"signed {candidate.claimed.writer} {candidate.claimed.sha256}")
+    if request.id is not None:
+        own.add(f"id {candidate.claimed.writer} {request.id}")
+    if request.order is not None:
+        own.add(f"order {candidate.claimed.writer} {request.order.key}")
+    return reads | own, writes | own

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from provisioner import audit, journal, receipts, records, results
+from provisioner import audit, journal, receipts, records, results, stepbook
 from provisioner.documents import Problem
 from provisioner.spool import Rejected, Spool
 
@@ -72,7 +72,7 @@ class Finisher:
         with self._journal.reading() as conn:
             loaded = records.load(conn, ids)
             told = [who for who, record in loaded.items() if record.state in _TOLD]
-            found = records.steps_of(conn, told) if self._write_results else {}
+            found = stepbook.steps_of(conn, told) if self._write_results else {}
         for who, record in loaded.items():
             listed = found.get(who, ())
             try:
@@ -94,7 +94,7 @@ class Finisher:
         for record in loaded.values():
             self._write_receipt(record)
 
-    def _settle_one(self, record: records.Record, listed: Sequence[records.StepRecord]) -> None:
+    def _settle_one(self, record: records.Record, listed: Sequence[stepbook.StepRecord]) -> None:
         place = _place_of(record)
         ended = record.state in records.ENDED
         # The move comes last: a file that is where it belongs says that all the rest is done.
@@ -111,13 +111,13 @@ class Finisher:
             self._spool.move(record.id, "failed", place, record.name)
 
     def _write_result(
-        self, place: str, record: records.Record, listed: Sequence[records.StepRecord]
+        self, place: str, record: records.Record, listed: Sequence[stepbook.StepRecord]
     ) -> None:
         text = results.render(result_of(record, listed))
         self._spool.write_result(place, record.id, record.name, text)
 
     def _write_receipt(
-        self, record: records.Record, listed: Sequence[records.StepRecord] = ()
+        self, record: records.Record, listed: Sequence[stepbook.StepRecord] = ()
     ) -> None:
         name = _receipt_name(record)
         receipt = receipt_of(record, listed, observing=self.observing)
@@ -200,7 +200,7 @@ class Finisher:
             loaded = records.load(conn, ids).values()
             unsaid = [record for record in loaded if self._lacks_result(record)]
             untold = [r for r in loaded if r.id in tell and self._lacks_receipt(r)]
-            found = records.steps_of(conn, [record.id for record in (*unsaid, *untold)])
+            found = stepbook.steps_of(conn, [record.id for record in (*unsaid, *untold)])
         for record in unsaid:
             self._write_result(_place_of(record), record, found[record.id])
         for record in untold:
@@ -237,7 +237,7 @@ def _place_of(record: records.Record) -> str:
     return "quarantine" if aside else PLACE[record.state]
 
 
-def outcome_line(record: records.Record, listed: Sequence[records.StepRecord] = ()) -> str:
+def outcome_line(record: records.Record, listed: Sequence[stepbook.StepRecord] = ()) -> str:
     """Tell in one line what became of a request: how long it took, and its first error."""
     what = f"{record.action or record.name} {record.subject}".strip()
     took = (record.ended or record.accepted) - record.accepted
@@ -261,7 +261,7 @@ def problem_of(told: Mapping[str, Any]) -> dict[str, Any]:
     return {key: told[key] for key in keys if key in told}
 
 
-def result_of(record: records.Record, listed: Sequence[records.StepRecord]) -> results.Result:
+def result_of(record: records.Record, listed: Sequence[stepbook.StepRecord]) -> results.Result:
     """Make a request's result from what the journal has of it."""
     again = record.state in ("failed", "refused", "cancelled") and bool(record.body)
     return results.Result(
@@ -280,7 +280,7 @@ def result_of(record: records.Record, listed: Sequence[records.StepRecord]) -> r
     )
 
 
-def _step_of(step: records.StepRecord) -> results.StepResult:
+def _step_of(step: stepbook.StepRecord) -> results.StepResult:
     failed = next((part.error for part in step.objects if part.error), None)
     return results.StepResult(
         name=step.name,
@@ -295,7 +295,7 @@ def _step_of(step: records.StepRecord) -> results.StepResult:
     )
 
 
-def _was_so(step: records.StepRecord, part: records.ObjectRecord) -> bool:
+def _was_so(step: stepbook.StepRecord, part: stepbook.ObjectRecord) -> bool:
     """Say whether an object was as wanted before.
 
     One that a suspension kept unmade was not, nor one that was adopted as it is, and differs.
@@ -310,7 +310,7 @@ _OBSERVED = "observed"
 
 def receipt_of(
     record: records.Record,
-    listed: Sequence[records.StepRecord] = (),
+    listed: Sequence[stepbook.StepRecord] = (),
     *,
     observing: bool = False,
 ) -> Mapping[str, Any]:
@@ -333,11 +333,11 @@ def receipt_of(
     }
 
 
-def _named(step: records.StepRecord) -> dict[str, Any]:
+def _named(step: stepbook.StepRecord) -> dict[str, Any]:
     return {"step": step.name, "handler": step.instance, "state": step.state}
 
 
-def _told_of(step: records.StepRecord) -> Mapping[str, Any]:
+def _told_of(step: stepbook.StepRecord) -> Mapping[str, Any]:
     """Say how a step stands, for each user where it has a part for each."""
     users: dict[str, str] = {}
     for part in step.objects:

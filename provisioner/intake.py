@@ -15,20 +15,23 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, journal, ledger, policy, records, steps
+from provisioner import agenda, audit, journal, ledger, policy, precedents, records, stepbook, steps
 from provisioner.adoption import Adopter
-from provisioner.candidates import Candidate, judge, plain_problems, problem_of
+from provisioner.candidates import Candidate, judge, plain_problems, problem_of, waves
 from provisioner.contract import Fault
 from provisioner.documents import Problem
 from provisioner.reconcile import Reconciler
 from provisioner.request import Request
-from provisioner.review import NEW_USER, Case, Review, Ruling
+from provisioner.review import NEW_USER, Answers, Case, Review, Ruling
 from provisioner.routing import Router
 from provisioner.signature import Signatures
 from provisioner.spool import Claimed
 from provisioner.verbs import VERBS, Asked, Effect
 
 log = logging.getLogger(__name__)
+
+_AGAIN = (*records.OPEN, "failed", "cancelled")
+"""States from which a request is judged anew."""
 
 ALARM = "alarm"
 """The kind of event that says that policy refused; the log's line begins with `ALARM policy:`."""
@@ -81,7 +84,7 @@ class Intake:
         admitted = Admitted()
         now = time.time()
         with self._journal.transaction(new_work=True) as conn:
-            for wave in _waves(candidates):
+            for wave in waves(candidates):
                 self._admit_wave(conn, wave, admitted, now)
         beside = [one for c in candidates for one in (c.companion, c.signature)]
         admitted.companions += [one for one in beside if one is not None]
@@ -102,8 +105,8 @@ class Intake:
             candidate = self._reconciler.complete(judge(_claimed_of(record), self._router), kept)
             who = Answers(record.uid, record.writer, record.approved_by is not None)
             ruling = self._rule(conn, [candidate], now, who)
-            history = _history(conn, [candidate], besides=record.id)
-            state, problems = _verdict(candidate, history, ruling.get(record.id), now)
+            history = precedents.look_up(conn, [candidate], besides=record.id)
+            state, problems = precedents.verdict(candidate, history, ruling.get(record.id), now)
             admitted.readmitted.append(record.id)
             records.set_state(conn, [record.id], _AGAIN, state)
             records.set_problems(conn, record.id, plain_problems(problems))
@@ -129,11 +132,11 @@ class Intake:
         answers: Answers | None = None,
     ) -> None:
         rows, accepted = [], []
-        history = _history(conn, wave)
+        history = precedents.look_up(conn, wave)
         rulings = self._rule(conn, wave, now, answers)
         for candidate in wave:
             ruling = rulings.get(candidate.claimed.ulid)
-            state, problems = _verdict(candidate, history, ruling, now)
+            state, problems = precedents.verdict(candidate, history, ruling, now)
             if state == "accepted":
                 accepted.append(candidate)
                 admitted.accepted.append(candidate.claimed.ulid)
@@ -239,8 +242,8 @@ class Intake:
             object_rows += some_objects
             if not keys:
                 empty.append(ulid)
-        records.insert_steps(conn, [{**row, "started": now} for row in step_rows])
-        records.insert_step_objects(conn, object_rows)
+        stepbook.insert_steps(conn, [{**row, "started": now} for row in step_rows])
+        stepbook.insert_step_objects(conn, object_rows)
         audit.append(conn, [*told, *steps.started(step_rows)], now)
         # Steps without objects, and requests without steps, are over as soon as they begin.
         hollow = [c.claimed.ulid for c in provisions if any(not s.claims for s in c.planned)]
@@ -326,125 +329,13 @@ class Intake:
         record = records.load(conn, [claimed.ulid])[claimed.ulid]
         seen = adopting or record.approved_by is not None
         answers = Answers(claimed.uid, claimed.writer, seen)
-        for wave in _waves(found.asked):
+        for wave in waves(found.asked):
             self._admit_wave(conn, wave, admitted, now, answers)
         if adopting:
             accepted = set(admitted.accepted)
             taken = [one for one in found.asked if one.claimed.ulid in accepted]
             self._adopter.take(conn, candidate, taken, found.effect, now)
         return found.effect
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Who answers for requests before policy. approved: a second person has seen them."""
-
-    uid: int
-    writer: str
-    approved: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _History:
-    """What was accepted before under the ids and orders of a wave, and signed by the bytes."""
-
-    known: Mapping[tuple[str, str], records.Known]
-    orders: Mapping[tuple[str, str], int]
-    signed: Mapping[tuple[str, str], records.Known]
-
-
-_AGAIN = (*records.OPEN, "failed", "cancelled")
-"""States from which a request is judged anew."""
-
-
-def _history(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> _History:
-    """Look up what was accepted before; besides: a request that does not count, being judged."""
-    read = [(c.claimed.writer, c.request) for c in wave if c.request is not None]
-    ids = [(writer, request.id) for writer, request in read if request.id is not None]
-    keys = [(writer, request.order.key) for writer, request in read if request.order is not None]
-    known = records.earlier(conn, ids)
-    others = {name: one for name, one in known.items() if one.id != besides}
-    bodies = [(c.claimed.writer, c.claimed.sha256) for c in wave if c.claimed.signed]
-    return _History(others, records.highest_orders(conn, keys), records.taken(conn, bodies))
-
-
-def _verdict(
-    candidate: Candidate, history: _History, ruling: Ruling | None, now: float
-) -> tuple[str, tuple[Problem, ...]]:
-    """Say what becomes of a candidate: its state, and why."""
-    request, claimed = candidate.request, candidate.claimed
-    if request is None:
-        return "refused", candidate.problems
-    replayed = history.signed.get((claimed.writer, claimed.sha256))
-    if replayed is not None:
-        why = f"the same request as {replayed.id}, which is {replayed.state}"
-        if replayed.state in (*records.OPEN, "done"):
-            return "done", (Problem(None, "", why),)
-        # Whoever can copy a signed request does not bring back what was cancelled.
-        return "refused", (Problem(None, "", why, "a new `expires`, and a new signature"),)
-    known = history.known.get((claimed.writer, request.id or ""))
-    if known is not None and known.state in (*records.OPEN, "done"):
-        if known.digest != claimed.sha256:
-            why = f"id {request.id!r} is {known.id}, {known.state}, with other content"
-            return "refused", (Problem(None, "id", why, "a new id for a new request"),)
-        why = f"the same request as {known.id}, which is {known.state}"
-        return "done", (Problem(None, "id", why),)
-    if candidate.problems:
-        return "refused", candidate.problems
-    answer = ruling.answer if ruling is not None else policy.ALLOWED
-    if answer.verdict == policy.REFUSE:
-        return "refused", (Problem(None, "", answer.why, answer.advice),)
-    if request.expires is not None and request.expires.timestamp() <= now:
-        return "refused", (Problem(None, "expires", f"expired at {request.expires}"),)
-    if request.order is not None:
-        highest = history.orders.get((claimed.writer, request.order.key))
-        if highest is not None and request.order.number < highest:
-            why = f"order {request.order.number} comes after {highest}, which was accepted"
-            return "superseded", (Problem(None, "order.number", why),)
-    if answer.verdict == policy.REVIEW:
-        return "held", (Problem(None, "", answer.why, answer.advice),)
-    if request.not_before is not None and request.not_before.timestamp() > now:
-        return "scheduled", ()
-    return "accepted", ()
-
-
-def _waves(candidates: Sequence[Candidate]) -> Iterable[list[Candidate]]:
-    """Cut a batch where a request has to see what an earlier one of the batch wrote."""
-    wave: list[Candidate] = []
-    written: set[str] = set()
-    for candidate in candidates:
-        reads, writes = _touches(candidate)
-        verb = candidate.request is not None and candidate.request.action in VERBS
-        if wave and (verb or not written.isdisjoint(reads)):
-            yield wave
-            wave, written = [], set()
-        wave.append(candidate)
-        written |= writes
-        if verb:
-            yield wave
-            wave, written = [], set()
-    if wave:
-        yield wave
-
-
-def _touches(candidate: Candidate) -> tuple[set[str], set[str]]:
-    """Name what a request's acceptance reads and what it writes, of what others may write."""
-    request = candidate.request
-    if request is None:
-        return set(), set()
-    root, slash, _ = request.subject.partition("/")
-    if slash:
-        reads, writes = {request.subject, root}, {request.subject, root + "/"}
-    else:
-        reads, writes = {root, root + "/"}, {root}
-    own = set()
-    if candidate.claimed.signed:
-        own.add(f"signed {candidate.claimed.writer} {candidate.claimed.sha256}")
-    if request.id is not None:
-        own.add(f"id {candidate.claimed.writer} {request.id}")
-    if request.order is not None:
-        own.add(f"order {candidate.claimed.writer} {request.order.key}")
-    return reads | own, writes | own
 
 
 def _row(

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from provisioner import agenda, journal, ledger, records, steps
+from provisioner import agenda, journal, ledger, settling, steps
 from provisioner.contract import (
     Fault,
     Handler,
@@ -187,7 +187,7 @@ class Lane:
             reading = self._reading(outcome, now)
             readings[outcome.item.key] = reading
             over = reading.converged or _adopted_as_it_is(outcome)
-            verdicts[outcome.item.key] = steps.Verdict(
+            verdicts[outcome.item.key] = settling.Verdict(
                 outcome.item.generation,
                 "done" if over else "failed" if reading.due is None else "due",
                 outcome.changed,
@@ -196,7 +196,7 @@ class Lane:
             )
         with self._journal.transaction() as conn:
             agenda.record(conn, list(readings.values()), now)
-            ended, later = steps.settle(conn, verdicts, self._progress, now)
+            ended, later = settling.settle(conn, verdicts, self._progress, now)
         return Drained(len(outcomes), ended, later)
 
     def _reading(self, outcome: Outcome, now: float) -> agenda.Reading:
@@ -270,7 +270,7 @@ class Lane:
 
     def _note_breaker(self, until: float | None, reason: str | None) -> None:
         with self._journal.transaction() as conn:
-            records.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
+            agenda.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
 
 
 def _plain(outcome: Outcome) -> Outcome:

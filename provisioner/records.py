@@ -1,7 +1,7 @@
-"""Records: requests, their steps, what happened to them, and what is known of lanes.
+"""Records: requests, and what happened to them.
 
-Promises: everything is read and written inside the caller's transaction. Leaves out: claims
-(`ledger`), objects (`agenda`), and deciding which step is due (`steps`).
+Promises: everything is read and written inside the caller's transaction. Leaves out: their steps
+(`stepbook`), claims (`ledger`), and objects (`agenda`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     bindparam,
-    case,
     delete,
     func,
     insert,
@@ -28,11 +27,7 @@ from provisioner.tables import (
     chunks,
     companions,
     events,
-    lanes,
-    objects,
     requests,
-    step_objects,
-    steps,
 )
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
@@ -79,56 +74,7 @@ class Record:
         return asker(self.writer, self.on_behalf_of)
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """A step and its objects as the journal knows them."""
-
-    request: str
-    name: str
-    instance: str
-    needs: tuple[str, ...]
-    routed: bool
-    state: str
-    started: float | None
-    ended: float | None
-    error: dict[str, str] | None
-    objects: tuple[ObjectRecord, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectRecord:
-    """One object's part in a step."""
-
-    key: str
-    item: str
-    state: str
-    changed: tuple[str, ...]
-    error: dict[str, str] | None
-    read_back: dict[str, Any] | None
-    claimant: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a request that comes again is compared with."""
-
-    id: str
-    state: str
-    digest: str
-
-
 _INSERT_REQUESTS = insert(requests)
-
-
-_INSERT_STEPS = insert(steps)
-
-
-_GENERATION = select(objects.c.generation).where(objects.c.key == bindparam("b_key"))
-
-
-_INSERT_OBJECTS = insert(step_objects).values(
-    generation=case((bindparam("b_state") == "due", _GENERATION.scalar_subquery()))
-)
 
 
 _END = (
@@ -141,40 +87,6 @@ _END = (
 _LOAD = select(requests).where(requests.c.id.in_(IDS))
 
 
-_EARLIER = (
-    select(
-        requests.c.id,
-        requests.c.state,
-        requests.c.digest,
-        requests.c.writer,
-        requests.c.writer_id,
-        requests.c.problems,
-    )
-    .where(requests.c.writer_id.in_(IDS))
-    .order_by(requests.c.id)
-)
-
-
-_STEPS_OF = select(steps).where(steps.c.request.in_(IDS)).order_by(steps.c.ordinal)
-
-
-_OBJECTS_OF = (
-    select(
-        step_objects.c.request,
-        step_objects.c.step,
-        step_objects.c.changed,
-        step_objects.c.key,
-        step_objects.c.item,
-        step_objects.c.state,
-        step_objects.c.error,
-        step_objects.c.read_back,
-        step_objects.c.claimant,
-    )
-    .where(step_objects.c.request.in_(IDS))
-    .order_by(step_objects.c.key)
-)
-
-
 def asker(writer: str, person: str | None) -> str:
     """Name who asks: a writer, and the person for whom it writes."""
     return f"{writer} for {person}" if person is not None else writer
@@ -183,17 +95,6 @@ def asker(writer: str, person: str | None) -> str:
 def insert_requests(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
     """Add requests."""
     many.run(conn, _INSERT_REQUESTS, records)
-
-
-def insert_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add steps."""
-    many.run(conn, _INSERT_STEPS, rows)
-
-
-def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add objects of steps; those that are due wait for the generation that the object now has."""
-    bound = [{**row, "b_key": row["key"], "b_state": row["state"]} for row in rows]
-    many.run(conn, _INSERT_OBJECTS, bound)
 
 
 def end_requests(
@@ -365,12 +266,6 @@ def newer(conn: Connection, record: Record, actions: Collection[str]) -> str:
     )
 
 
-def forget_steps(conn: Connection, request: str) -> None:
-    """Drop the steps of a request that is going to be accepted anew."""
-    conn.execute(delete(step_objects).where(step_objects.c.request == request))
-    conn.execute(delete(steps).where(steps.c.request == request))
-
-
 def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
     """Load requests by id."""
     found: dict[str, Record] = {}
@@ -444,129 +339,3 @@ def counts(conn: Connection) -> dict[str, int]:
     """Count requests by state."""
     rows = conn.execute(select(requests.c.state, func.count()).group_by(requests.c.state))
     return {row[0]: row[1] for row in rows}
-
-
-def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
-    """Return the newest request that each (writer, writer's id) names, and no repetition of it."""
-    wanted = set(names)
-    found: dict[tuple[str, str], Known] = {}
-    for part in chunks({writer_id for _, writer_id in wanted}):
-        rows = conn.execute(_EARLIER, {"b_ids": part})
-        for who, state, digest, writer, writer_id, problems in rows:
-            if (writer, writer_id) in wanted and not repeats(problems):
-                found[writer, writer_id] = Known(who, state, digest)
-    return found
-
-
-def taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
-    """Return the first request of each (writer, digest) that was not refused."""
-    wanted = set(bodies)
-    found: dict[tuple[str, str], Known] = {}
-    for part in chunks({digest for _, digest in wanted}):
-        rows = conn.execute(
-            select(requests.c.id, requests.c.state, requests.c.digest, requests.c.writer)
-            .where(requests.c.digest.in_(part), requests.c.state != "refused")
-            .order_by(requests.c.id)
-        )
-        for who, state, digest, writer in rows:
-            found.setdefault((writer, digest), Known(who, state, digest))
-    return {body: one for body, one in found.items() if body in wanted}
-
-
-def highest_orders(
-    conn: Connection, names: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], int]:
-    """Return the highest order number accepted under each (writer, key)."""
-    wanted = set(names)
-    found: dict[tuple[str, str], int] = {}
-    for part in chunks({key for _, key in wanted}):
-        rows = conn.execute(
-            select(requests.c.writer, requests.c.order_key, func.max(requests.c.order_number))
-            .where(requests.c.order_key.in_(part), requests.c.state != "refused")
-            .group_by(requests.c.writer, requests.c.order_key)
-        )
-        found.update({(writer, key): number for writer, key, number in rows})
-    return {name: number for name, number in found.items() if name in wanted}
-
-
-def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
-    """Load the steps of requests, with their objects, in the route's order."""
-    parts: dict[tuple[str, str], list[ObjectRecord]] = {}
-    found: dict[str, list[StepRecord]] = {who: [] for who in ids}
-    for some in chunks(ids):
-        for who, step, changed, *more in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
-            key, item, state, error, read_back, claimant = more
-            parts.setdefault((who, step), []).append(
-                ObjectRecord(key, item, state, tuple(changed), error, read_back, claimant)
-            )
-        for row in conn.execute(_STEPS_OF, {"b_ids": some}).all():
-            found[row.request].append(
-                StepRecord(
-                    row.request,
-                    row.name,
-                    row.instance,
-                    tuple(row.needs),
-                    row.routed,
-                    row.state,
-                    row.started,
-                    row.ended,
-                    row.error,
-                    tuple(parts.get((row.request, row.name), ())),
-                )
-            )
-    return found
-
-
-def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
-    """Say what open requests wait for: key, state, error and when it is due, for each object."""
-    rows = conn.execute(
-        select(
-            step_objects.c.request,
-            step_objects.c.step,
-            step_objects.c.key,
-            objects.c.due,
-            objects.c.attempts,
-            objects.c.error,
-            objects.c.lane,
-        )
-        .join(objects, objects.c.key == step_objects.c.key)
-        .where(step_objects.c.request.in_(list(ids)), step_objects.c.state == "due")
-    )
-    found: dict[str, list[dict[str, Any]]] = {who: [] for who in ids}
-    for row in rows:
-        found[row.request].append(
-            {
-                "step": row.step,
-                "object": row.key,
-                "lane": row.lane,
-                "due": row.due,
-                "attempts": row.attempts,
-                "error": row.error,
-            }
-        )
-    return found
-
-
-def lane_rows(conn: Connection) -> dict[str, dict[str, Any]]:
-    """Return what is recorded of lanes: who paused them, and their breakers."""
-    return {row.name: dict(row._mapping) for row in conn.execute(select(lanes))}
-
-
-def due_counts(conn: Connection, now: float) -> dict[str, tuple[int, int]]:
-    """Count each lane's objects: (due now, due later)."""
-    rows = conn.execute(
-        select(
-            objects.c.lane,
-            func.sum(case((objects.c.due <= now, 1), else_=0)),
-            func.sum(case((objects.c.due > now, 1), else_=0)),
-        )
-        .where(objects.c.due.is_not(None))
-        .group_by(objects.c.lane)
-    )
-    return {lane: (int(ready or 0), int(later or 0)) for lane, ready, later in rows}
-
-
-def set_lane(conn: Connection, name: str, **values: object) -> None:
-    """Record something of a lane (`paused_by`, `breaker_until`, `breaker_reason`)."""
-    if conn.execute(update(lanes).where(lanes.c.name == name).values(**values)).rowcount == 0:
-        conn.execute(insert(lanes), {"name": name, **values})

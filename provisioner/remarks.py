@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from provisioner import agenda, ledger
 from provisioner.contract import Key, Want
-from provisioner.records import ObjectRecord, StepRecord
+from provisioner.stepbook import ObjectRecord, StepRecord
 from provisioner.tables import IDS, chunks, claims, requests
 
 Asked = Callable[[str, str], Mapping[tuple[Key, str], Want | None]]

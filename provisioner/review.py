@@ -44,6 +44,15 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """Who answers for requests before policy. approved: a second person has seen them."""
+
+    uid: int
+    writer: str
+    approved: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ruling:
     """Policy's answer.
 

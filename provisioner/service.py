@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from provisioner import agenda, records, start, steps
+from provisioner import agenda, records, settling, start
 from provisioner.backup import Copier
 from provisioner.clerk import Clerk
 from provisioner.contract import ConfigError
@@ -51,8 +51,8 @@ SWITCH = 0.001
 """Seconds that a busy thread may keep the interpreter, so that an arriving file need not wait."""
 
 GARBAGE = 50_000
-"""New objects until the collector looks for cycles among them: Python's 700 are a fifth of the
-time of a batch, which makes hundreds of thousands and no cycle."""
+"""New objects until the collector looks for cycles among them: with Python's 700 that is a tenth of
+a batch's time, which makes tens of thousands of objects and no cycle."""
 
 
 class Service:
@@ -283,7 +283,7 @@ class Service:
         self._observe(start.begin(self._journal, self._system.config.mode))
         self._finisher.redo()
         with self._journal.reading() as conn:
-            rows = records.lane_rows(conn)
+            rows = agenda.lane_rows(conn)
         for name, row in rows.items():
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None
@@ -298,10 +298,10 @@ class Service:
                 return
             agenda.record(conn, readings, now)
             verdicts = {
-                one.key: steps.Verdict(one.generation, "failed", (), one.error, None)
+                one.key: settling.Verdict(one.generation, "failed", (), one.error, None)
                 for one in readings
             }
-            steps.settle(conn, verdicts, self._system.progress, now)
+            settling.settle(conn, verdicts, self._system.progress, now)
         for one in readings:
             log.warning("%s: its handler is not configured any more; given up", one.key)
 

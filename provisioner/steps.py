@@ -10,12 +10,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
-from provisioner import agenda, audit, ledger, many, records, remarks
+from provisioner import agenda, audit, ledger, records, remarks, stepbook
 from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State, Want
 from provisioner.routing import Step
-from provisioner.tables import chunks, objects, step_objects, steps
+from provisioner.tables import IDS, chunks, objects, step_objects, steps
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 """What later steps may use, by (step, item)."""
@@ -142,41 +142,17 @@ def stamp(conn: Connection, ids: Collection[str]) -> None:
 
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
-_IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
 _GENERATION = (
     select(objects.c.generation).where(objects.c.key == step_objects.c.key).scalar_subquery()
 )
 _STAMP = (
     update(step_objects)
     .where(
-        step_objects.c.request.in_(_IDS),
+        step_objects.c.request.in_(IDS),
         step_objects.c.state == "due",
         step_objects.c.generation.is_(None),
     )
     .values(generation=_GENERATION)
-)
-_AWAITING = select(
-    step_objects.c.request,
-    step_objects.c.step,
-    step_objects.c.key,
-    step_objects.c.item,
-    step_objects.c.claimant,
-    step_objects.c.generation,
-    step_objects.c.changed,
-).where(step_objects.c.key.in_(_IDS), step_objects.c.state == "due")
-_OF_DUE_STEPS = (
-    select(step_objects.c.request, step_objects.c.step, step_objects.c.state)
-    .distinct()
-    .join(
-        steps,
-        (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step),
-    )
-    .where(step_objects.c.request.in_(_IDS), steps.c.state == "due")
-)
-_CLOSE = (
-    update(steps)
-    .where(steps.c.request == bindparam("b_request"), steps.c.name == bindparam("b_name"))
-    .values(state=bindparam("b_state"), ended=bindparam("b_now"))
 )
 _SOME = (
     select(step_objects.c.request)
@@ -185,7 +161,7 @@ _SOME = (
 )
 _CLOSE_HOLLOW = (
     update(steps)
-    .where(steps.c.request.in_(_IDS), steps.c.state == "due", ~_SOME)
+    .where(steps.c.request.in_(IDS), steps.c.state == "due", ~_SOME)
     .values(state="done", ended=bindparam("b_now"))
 )
 
@@ -200,7 +176,7 @@ def advance(
     if not ids:
         return {}
     loaded = records.load(conn, ids)
-    found = records.steps_of(conn, ids)
+    found = stepbook.steps_of(conn, ids)
     outcomes: dict[str, str] = {}
     for who, listed in found.items():
         record = loaded[who]
@@ -226,7 +202,7 @@ def _remark(
     conn: Connection,
     outcomes: dict[str, str],
     loaded: Mapping[str, records.Record],
-    found: Mapping[str, Sequence[records.StepRecord]],
+    found: Mapping[str, Sequence[stepbook.StepRecord]],
     progress: Progress,
 ) -> None:
     """Note what else is true of requests that are done; those that a newer one replaced are not."""
@@ -246,7 +222,7 @@ def _remark(
 def asked(
     conn: Connection,
     record: records.Record,
-    listed: Sequence[records.StepRecord],
+    listed: Sequence[stepbook.StepRecord],
     name: str,
     progress: Progress,
 ) -> Mapping[tuple[Key, str], Want | None]:
@@ -263,8 +239,8 @@ def asked(
 def _begin(
     conn: Connection,
     record: records.Record,
-    step: records.StepRecord,
-    listed: Sequence[records.StepRecord],
+    step: stepbook.StepRecord,
+    listed: Sequence[stepbook.StepRecord],
     states: Mapping[str, str],
     progress: Progress,
     now: float,
@@ -308,12 +284,12 @@ def _begin(
         .values(state="due", generation=None)
     )
     if touched < len(keys):
-        _pass_over(conn, record.id)
+        pass_over(conn, record.id)
     stamp(conn, [record.id])
     return state
 
 
-def _pass_over(conn: Connection, request: str) -> None:
+def pass_over(conn: Connection, request: str) -> None:
     """Call the due objects over that were let be (`ledger.let_be`): nobody wants them any more."""
     there = select(objects.c.key).where(objects.c.key == step_objects.c.key).exists()
     conn.execute(
@@ -324,7 +300,7 @@ def _pass_over(conn: Connection, request: str) -> None:
 
 
 def _suspended(
-    conn: Connection, record: records.Record, step: records.StepRecord, fault: Fault
+    conn: Connection, record: records.Record, step: stepbook.StepRecord, fault: Fault
 ) -> dict[str, str]:
     """Say why a step cannot be bound: where a suspension keeps its subject unmade, that is why."""
     mine = (step_objects.c.request == record.id) & (step_objects.c.step == step.name)
@@ -349,8 +325,8 @@ def _closed(conn: Connection, request: str, key: Key) -> bool:
 
 def _outputs(
     conn: Connection,
-    step: records.StepRecord,
-    listed: Sequence[records.StepRecord],
+    step: stepbook.StepRecord,
+    listed: Sequence[stepbook.StepRecord],
     outputs_of: OutputsOf,
 ) -> dict[tuple[str, str], dict[str, Scalar]]:
     """Collect what the steps before gave, from the objects' states as last read."""
@@ -395,188 +371,7 @@ def _set(
     return state
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a drain says of one object, for the steps that wait for it.
-
-    generation: what it had when it was taken; state: done, failed, or due (later).
-    """
-
-    generation: int
-    state: str
-    changed: Sequence[str]
-    error: Mapping[str, str] | None
-    read_back: State | None
-
-
-def settle(
-    conn: Connection, verdicts: Mapping[Key, Verdict], progress: Progress, now: float
-) -> tuple[dict[str, str], list[str]]:
-    """Write what became of objects into the steps that wait for them.
-
-    Return the outcomes of requests that are over, and the requests that now wait for later.
-    """
-    rows: list[Any] = []
-    for part in chunks(verdicts):
-        rows += conn.execute(_AWAITING, {"b_ids": part}).all()
-    rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
-    if not rows:
-        return {}, []
-    many.run(conn, _UPDATE_OBJECT, [_verdict_row(row, verdicts[row.key]) for row in rows])
-    audit.append(
-        conn,
-        [_told(row, verdicts[row.key]) for row in rows if verdicts[row.key].state != "due"],
-        now,
-    )
-    over = {row.request for row in rows if verdicts[row.key].state != "due"}
-    later = {row.request for row in rows if verdicts[row.key].state == "due"}
-    closed = _close_steps(conn, over, now)
-    return advance(conn, closed, progress, now) if closed else {}, sorted(later)
-
-
-_UPDATE_OBJECT = (
-    update(step_objects)
-    .where(
-        step_objects.c.request == bindparam("b_request"),
-        step_objects.c.step == bindparam("b_step"),
-        step_objects.c.key == bindparam("b_key"),
-        step_objects.c.item == bindparam("b_item"),
-    )
-    .values(
-        state=bindparam("b_state"),
-        changed=bindparam("b_changed"),
-        error=bindparam("b_error"),
-        read_back=bindparam("b_read_back"),
-    )
-)
-
-
-def _verdict_row(row: Any, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "b_request": row.request,
-        "b_step": row.step,
-        "b_key": row.key,
-        "b_item": row.item,
-        "b_state": verdict.state,
-        "b_changed": [*row.changed, *verdict.changed],
-        "b_error": verdict.error,
-        "b_read_back": verdict.read_back,
-    }
-
-
-def _told(row: Any, verdict: Verdict) -> audit.Event:
-    """Tell what was done to an object for a request, and what was read back."""
-    facts: dict[str, Any] = {
-        "step": row.step,
-        "object": row.key,
-        "state": verdict.state,
-        "changed": [*row.changed, *verdict.changed],
-    }
-    if verdict.read_back is not None:
-        facts["read_back"] = verdict.read_back
-    if verdict.error is not None:
-        facts["error"] = verdict.error
-    return audit.Event(row.request, audit.OBJECT, row.key, row.claimant, facts)
-
-
-def _close_steps(conn: Connection, ids: Collection[str], now: float) -> list[str]:
-    """End the due steps all of whose objects are over; return their requests."""
-    rows: list[Any] = []
-    for part in chunks(ids):
-        rows += conn.execute(_OF_DUE_STEPS, {"b_ids": part}).all()
-    seen: dict[tuple[str, str], set[str]] = {}
-    for request, step, state in rows:
-        seen.setdefault((request, step), set()).add(state)
-    ended = [
-        {
-            "b_request": request,
-            "b_name": step,
-            "b_state": "failed" if "failed" in states else "done",
-            "b_now": now,
-        }
-        for (request, step), states in seen.items()
-        if "due" not in states
-    ]
-    if ended:
-        many.run(conn, _CLOSE, ended)
-    return sorted({request for (request, _), states in seen.items() if "due" not in states})
-
-
 def close_hollow(conn: Connection, ids: Collection[str], now: float) -> None:
     """End the due steps of requests that speak of no object."""
     for part in chunks(ids):
         conn.execute(_CLOSE_HOLLOW, {"b_ids": part, "b_now": now})
-
-
-def again(conn: Connection, request: str) -> None:
-    """Let the steps of a request that did not get done wait anew, as if they had not begun."""
-    unfinished = ("failed", "skipped", "cancelled", "due")
-    conn.execute(
-        update(steps)
-        .where(steps.c.request == request, steps.c.state.in_(unfinished))
-        .values(state="waiting", error=None, started=None, ended=None)
-    )
-    waiting = select(steps.c.name).where(steps.c.request == request, steps.c.state == "waiting")
-    conn.execute(
-        update(step_objects)
-        .where(step_objects.c.request == request, step_objects.c.step.in_(waiting))
-        .values(state="waiting", error=None, generation=None)
-    )
-
-
-def stop(conn: Connection, request: str, state: str, now: float) -> None:
-    """Stop the steps of a request that are not over: `cancelled`, or `waiting` for a held one.
-
-    Objects that no other request waits for are no longer due.
-    """
-    running = ("waiting", "due")
-    mine = (step_objects.c.request == request) & step_objects.c.state.in_(running)
-    keys = list(conn.scalars(select(step_objects.c.key).where(mine).distinct()))
-    conn.execute(
-        update(steps)
-        .where(steps.c.request == request, steps.c.state.in_(running))
-        .values(state=state, ended=now if state in OVER else None)
-    )
-    conn.execute(update(step_objects).where(mine).values(state=state))
-    awaited = (
-        select(step_objects.c.key)
-        .where(step_objects.c.key == objects.c.key, step_objects.c.state == "due")
-        .exists()
-    )
-    for part in chunks(keys):
-        conn.execute(update(objects).where(objects.c.key.in_(part), ~awaited).values(due=None))
-
-
-def begin_unrouted(conn: Connection, request: str, now: float) -> None:
-    """Make the waiting steps due that no route binds."""
-    names = list(
-        conn.scalars(
-            select(steps.c.name).where(
-                steps.c.request == request, steps.c.state == "waiting", ~steps.c.routed
-            )
-        )
-    )
-    if not names:
-        return
-    keys = list(
-        conn.scalars(
-            select(step_objects.c.key).where(
-                step_objects.c.request == request, step_objects.c.step.in_(names)
-            )
-        )
-    )
-    touched = agenda.touch(conn, set(keys), now)
-    conn.execute(
-        update(steps)
-        .where(steps.c.request == request, steps.c.name.in_(names))
-        .values(state="due", started=now)
-    )
-    conn.execute(
-        update(step_objects)
-        .where(step_objects.c.request == request, step_objects.c.step.in_(names))
-        .values(state="due", generation=None)
-    )
-    if touched < len(set(keys)):
-        _pass_over(conn, request)
-        _close_steps(conn, [request], now)
-    stamp(conn, [request])

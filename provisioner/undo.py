@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
-from provisioner import agenda, ledger, records, steps
+from provisioner import agenda, ledger, records, stepbook, steps
 from provisioner.contract import Key, Want
 from provisioner.tables import IDS, chunks, claims, objects, requests, step_objects
 from provisioner.tables import steps as steps_table
@@ -124,7 +124,7 @@ def _wants(
 ) -> dict[_Asker, Mapping[Pair, Want | None]]:
     """Say what steps of earlier requests ask for."""
     ids = {who for who, _, _ in askers}
-    loaded, listed = records.load(conn, ids), records.steps_of(conn, ids)
+    loaded, listed = records.load(conn, ids), stepbook.steps_of(conn, ids)
     return {
         (who, writer, step): steps.asked(conn, loaded[who], listed[who], step, progress)
         for who, writer, step in askers

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, ledger, marks, records, steps, undo
+from provisioner import agenda, audit, ledger, marks, records, steering, stepbook, steps, undo
 from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.request import Request
 
@@ -135,18 +135,18 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
     if target.state == "cancelled" or (target.state == "failed" and not _begun(conn, target)):
         _undo_nothing(conn, target)
         _tell(conn, asked, target, "retried")
-        records.forget_steps(conn, target.id)
+        stepbook.forget_steps(conn, target.id)
         return Effect(readmitted=[target.id])
     if target.state == "failed":
         records.set_state(conn, [target.id], [target.state], "accepted")
         _tell(conn, asked, target, "retried")
-        steps.again(conn, target.id)
-        steps.begin_unrouted(conn, target.id, asked.now)
+        steering.again(conn, target.id)
+        steering.begin_unrouted(conn, target.id, asked.now)
         effect.reopened.append(target.id)
         effect.advance.append(target.id)
         return effect
     if target.state in ("accepted", "deferred"):
-        waiting = records.waiting_for(conn, [target.id])[target.id]
+        waiting = stepbook.waiting_for(conn, [target.id])[target.id]
         keys = [str(row["object"]) for row in waiting]
         agenda.hasten(conn, keys, asked.now)
         _tell(conn, asked, target, "hastened")
@@ -188,7 +188,7 @@ def _hold(conn: Connection, asked: Asked) -> Effect:
     if not records.set_state(conn, [target.id], ["accepted", "deferred", "scheduled"], "held"):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     records.set_hold(conn, target.id, held_by=asked.writer)
-    steps.stop(conn, target.id, "waiting", asked.now)
+    steering.stop(conn, target.id, "waiting", asked.now)
     _tell(conn, asked, target, "held")
     return Effect(held=[target.id])
 
@@ -203,7 +203,7 @@ def _release(conn: Connection, asked: Asked) -> Effect:
     _tell(conn, asked, target, "released")
     if not _begun(conn, target):
         return Effect(readmitted=[target.id])
-    steps.begin_unrouted(conn, target.id, asked.now)
+    steering.begin_unrouted(conn, target.id, asked.now)
     return Effect(advance=[target.id], reopened=[target.id])
 
 
@@ -211,7 +211,7 @@ def _cancel(conn: Connection, asked: Asked) -> Effect:
     target = target_of(conn, asked.request)
     if target.state not in records.OPEN:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
-    steps.stop(conn, target.id, "cancelled", asked.now)
+    steering.stop(conn, target.id, "cancelled", asked.now)
     notes = undo.undo(conn, target, asked.progress, asked.now)
     told = _by(asked, target, "cancelled")
     records.end_requests(
@@ -238,7 +238,7 @@ def _by(asked: Asked, target: records.Record, kind: str) -> audit.Event:
 
 def _begun(conn: Connection, target: records.Record) -> bool:
     """Say whether a request was ever accepted: what waited for its time, or was held, was not."""
-    return bool(records.steps_of(conn, [target.id])[target.id])
+    return bool(stepbook.steps_of(conn, [target.id])[target.id])
 
 
 def target_of(conn: Connection, request: Request) -> records.Record:
@@ -264,13 +264,13 @@ def target_of(conn: Connection, request: Request) -> records.Record:
 
 def _pause(conn: Connection, asked: Asked) -> Effect:
     lane = _lane(asked)
-    records.set_lane(conn, lane, paused_by=asked.writer)
+    agenda.set_lane(conn, lane, paused_by=asked.writer)
     return Effect(lanes={lane: True})
 
 
 def _unpause(conn: Connection, asked: Asked) -> Effect:
     lane = _lane(asked)
-    records.set_lane(conn, lane, paused_by=None)
+    agenda.set_lane(conn, lane, paused_by=None)
     return Effect(lanes={lane: False})
 
 

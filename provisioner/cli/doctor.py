@@ -16,13 +16,13 @@ from pathlib import Path
 import typer
 
 from provisioner import backup, marks, redolog
+from provisioner.agenda import lane_rows
 from provisioner.agenthost import Agent
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.config import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.places import CLOSED, OPEN, RECEIPTS, STAGING
-from provisioner.records import lane_rows
 from provisioner.requestfile import RESULT, user_name
 from provisioner.safety import check_chain, check_directory
 from provisioner.spool import Spool

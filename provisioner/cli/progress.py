@@ -21,7 +21,8 @@ from provisioner.contract import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     from provisioner.journal import Journal
-    from provisioner.records import Record, StepRecord
+    from provisioner.records import Record
+    from provisioner.stepbook import StepRecord
 
 Say = Callable[[str, str], None]
 """Tell one line: (line, state), the state gives its colour."""
@@ -54,7 +55,8 @@ class Follower:
         self._names: dict[str, str] = {}
         self.ended = 0
         with journal.reading() as conn:
-            from provisioner.records import OPEN, in_states, last_event, steps_of
+            from provisioner.records import OPEN, in_states, last_event
+            from provisioner.stepbook import steps_of
 
             self._seq = last_event(conn)
             self._open = {record.id for record in in_states(conn, OPEN)}
@@ -71,7 +73,7 @@ class Follower:
     def look(self) -> None:
         """Tell what is new."""
 
-        from provisioner import records
+        from provisioner import records, stepbook
 
         with self._journal.reading() as conn:
             events = records.events_after(conn, self._seq)
@@ -81,7 +83,7 @@ class Follower:
             self._open |= stirred
             # No step is over without an event: what is as it was is not read again.
             followed = [who for who in sorted(self._open)[:FOLLOWED] if who in stirred]
-            steps = records.steps_of(conn, followed)
+            steps = stepbook.steps_of(conn, followed)
             loaded = records.load(conn, {*followed, *ended} - self._names.keys())
         self._names |= {record.id: record.name for record in loaded.values()}
         for who in followed:
@@ -193,7 +195,7 @@ def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
 
 
 def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -> Exit:
-    from provisioner import records
+    from provisioner import records, stepbook
     from provisioner.requestfile import label
 
     shown: set[str] = set()
@@ -208,8 +210,8 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
             with book.reading() as conn:
                 record = records.newest(conn, label(dropped.name), since)
                 who = record.id if record else ""
-                steps = records.steps_of(conn, [who])[who]
-                waiting = records.waiting_for(conn, [who])[who]
+                steps = stepbook.steps_of(conn, [who])[who]
+                waiting = stepbook.waiting_for(conn, [who])[who]
             for step in steps:
                 if step.state in _OVER:
                     once(told(step), step.state)

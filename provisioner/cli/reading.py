@@ -47,7 +47,7 @@ def queue(
 ) -> None:
     """List lanes, and requests that have no outcome yet, with what they wait for."""
 
-    from provisioner import records
+    from provisioner import agenda, records, stepbook
 
     settings = site.config()
     now = time.time()
@@ -56,9 +56,9 @@ def queue(
     with book.reading() as conn:
         counts = records.counts(conn)
         loaded = records.in_states(conn, records.OPEN, limit)
-        waiting = records.waiting_for(conn, [record.id for record in loaded])
-        due = records.due_counts(conn, now)
-        rows = records.lane_rows(conn)
+        waiting = stepbook.waiting_for(conn, [record.id for record in loaded])
+        due = agenda.due_counts(conn, now)
+        rows = agenda.lane_rows(conn)
     held = _holds(settings, book, loaded)
     lanes = {
         name: {
@@ -274,17 +274,17 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Show one request: its file, its steps and its outcome."""
-    from provisioner import finish, records, results
+    from provisioner import agenda, finish, records, results, stepbook
     from provisioner.documents import dump
 
     settings = site.config()
     book = site.journal(settings)
     record = _find(book, name)
     with book.reading() as conn:
-        listed = records.steps_of(conn, [record.id])[record.id]
+        listed = stepbook.steps_of(conn, [record.id])[record.id]
         events = records.events_of(conn, record.id)
-        waiting = records.waiting_for(conn, [record.id])[record.id]
-        lanes = records.lane_rows(conn)
+        waiting = stepbook.waiting_for(conn, [record.id])[record.id]
+        lanes = agenda.lane_rows(conn)
     hold = _holds(settings, book, [record]).get(record.id)
     result = finish.result_of(record, listed)
     plain = results.plain(result)

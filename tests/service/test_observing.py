@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provisioner import audit, config, drift, marks, records
+from provisioner import audit, config, drift, marks, records, stepbook
 from provisioner.reporter import KEPT
 from tests.service.engine_site import Site, allocation, control, membership, user
 
@@ -104,7 +104,7 @@ def test_what_waits_neither_fails_nor_uses_up_its_patience(tmp_path: Path, what:
     one = head(site)
     assert one.state == "deferred"
     with site.system.journal.reading() as conn:
-        waiting = records.waiting_for(conn, [one.id])[one.id]
+        waiting = stepbook.waiting_for(conn, [one.id])[one.id]
     assert waiting
     assert all(one["due"] is not None for one in waiting)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import audit, backup, marks, records, redolog
+from provisioner import audit, backup, marks, redolog, stepbook
 from provisioner.contract import ConfigError
 from provisioner.rebuild import Rebuilt, rebuild
 from tests.service.cli_site import Desk, user
@@ -125,7 +125,7 @@ def test_an_observed_object_waits_with_the_changes_as_its_reason(tmp_path: Path)
     site.request(allocation(1, "ann"), "one.yaml")
     [record] = site.open()
     with site.system.journal.reading() as conn:
-        [waits] = records.waiting_for(conn, [record.id])[record.id]
+        [waits] = stepbook.waiting_for(conn, [record.id])[record.id]
     assert waits["error"]["type"] == "Withheld"
     assert "add first/account/cf" in waits["error"]["message"]
     assert "journal release" in waits["error"]["advice"]

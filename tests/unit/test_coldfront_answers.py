@@ -17,7 +17,8 @@ from provisioner.coldfront.answers import (
 )
 from provisioner.documents import dump
 from provisioner.finish import receipt_of
-from provisioner.records import ObjectRecord, Record, StepRecord
+from provisioner.records import Record
+from provisioner.stepbook import ObjectRecord, StepRecord
 
 ACCOUNT = StepRecord("i", "account", "slurm-a", (), True, "done", 1.0, 2.0, None)
 FOR_EACH = StepRecord(

@@ -40,8 +40,9 @@ from provisioner.contract import DirectoryState, Json
 from provisioner.documents import InvalidDocument
 from provisioner.examples import example, handler_settings
 from provisioner.finish import PLACE, receipt_of
-from provisioner.records import ObjectRecord, Record, StepRecord
+from provisioner.records import Record
 from provisioner.request import parse_request
+from provisioner.stepbook import ObjectRecord, StepRecord
 from provisioner.wiring import build
 
 ROOT = Path(__file__).parents[2]

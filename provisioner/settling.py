@@ -1,0 +1,153 @@
+"""Settling: what became of objects, written into the steps and the requests that wait for them.
+
+Promises: a verdict counts only for what was wanted when its object was taken; all is written inside
+the caller's transaction, with the outcome of every request that is over. Leaves out: coming to a
+verdict (`lanes`), and what becomes due then (`steps`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from provisioner import audit, many, steps
+from provisioner.contract import Key, State
+from provisioner.tables import IDS, chunks, step_objects
+from provisioner.tables import steps as step_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a drain says of one object, for the steps that wait for it.
+
+    generation: what it had when it was taken; state: done, failed, or due (later).
+    """
+
+    generation: int
+    state: str
+    changed: Sequence[str]
+    error: Mapping[str, str] | None
+    read_back: State | None
+
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+_AWAITING = select(
+    step_objects.c.request,
+    step_objects.c.step,
+    step_objects.c.key,
+    step_objects.c.item,
+    step_objects.c.claimant,
+    step_objects.c.generation,
+    step_objects.c.changed,
+).where(step_objects.c.key.in_(IDS), step_objects.c.state == "due")
+
+_OF_DUE_STEPS = (
+    select(step_objects.c.request, step_objects.c.step, step_objects.c.state)
+    .distinct()
+    .join(
+        step_rows,
+        (step_rows.c.request == step_objects.c.request) & (step_rows.c.name == step_objects.c.step),
+    )
+    .where(step_objects.c.request.in_(IDS), step_rows.c.state == "due")
+)
+
+_CLOSE = (
+    update(step_rows)
+    .where(step_rows.c.request == bindparam("b_request"), step_rows.c.name == bindparam("b_name"))
+    .values(state=bindparam("b_state"), ended=bindparam("b_now"))
+)
+
+_UPDATE_OBJECT = (
+    update(step_objects)
+    .where(
+        step_objects.c.request == bindparam("b_request"),
+        step_objects.c.step == bindparam("b_step"),
+        step_objects.c.key == bindparam("b_key"),
+        step_objects.c.item == bindparam("b_item"),
+    )
+    .values(
+        state=bindparam("b_state"),
+        changed=bindparam("b_changed"),
+        error=bindparam("b_error"),
+        read_back=bindparam("b_read_back"),
+    )
+)
+
+
+def settle(
+    conn: Connection, verdicts: Mapping[Key, Verdict], progress: steps.Progress, now: float
+) -> tuple[dict[str, str], list[str]]:
+    """Write what became of objects into the steps that wait for them.
+
+    Return the outcomes of requests that are over, and the requests that now wait for later.
+    """
+    rows: list[Any] = []
+    for part in chunks(verdicts):
+        rows += conn.execute(_AWAITING, {"b_ids": part}).all()
+    rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
+    if not rows:
+        return {}, []
+    many.run(conn, _UPDATE_OBJECT, [_verdict_row(row, verdicts[row.key]) for row in rows])
+    audit.append(
+        conn,
+        [_told(row, verdicts[row.key]) for row in rows if verdicts[row.key].state != "due"],
+        now,
+    )
+    over = {row.request for row in rows if verdicts[row.key].state != "due"}
+    later = {row.request for row in rows if verdicts[row.key].state == "due"}
+    closed = close_steps(conn, over, now)
+    return steps.advance(conn, closed, progress, now) if closed else {}, sorted(later)
+
+
+def _verdict_row(row: Any, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "b_request": row.request,
+        "b_step": row.step,
+        "b_key": row.key,
+        "b_item": row.item,
+        "b_state": verdict.state,
+        "b_changed": [*row.changed, *verdict.changed],
+        "b_error": verdict.error,
+        "b_read_back": verdict.read_back,
+    }
+
+
+def _told(row: Any, verdict: Verdict) -> audit.Event:
+    """Tell what was done to an object for a request, and what was read back."""
+    facts: dict[str, Any] = {
+        "step": row.step,
+        "object": row.key,
+        "state": verdict.state,
+        "changed": [*row.changed, *verdict.changed],
+    }
+    if verdict.read_back is not None:
+        facts["read_back"] = verdict.read_back
+    if verdict.error is not None:
+        facts["error"] = verdict.error
+    return audit.Event(row.request, audit.OBJECT, row.key, row.claimant, facts)
+
+
+def close_steps(conn: Connection, ids: Collection[str], now: float) -> list[str]:
+    """End the due steps all of whose objects are over; return their requests."""
+    rows: list[Any] = []
+    for part in chunks(ids):
+        rows += conn.execute(_OF_DUE_STEPS, {"b_ids": part}).all()
+    seen: dict[tuple[str, str], set[str]] = {}
+    for request, step, state in rows:
+        seen.setdefault((request, step), set()).add(state)
+    ended = [
+        {
+            "b_request": request,
+            "b_name": step,
+            "b_state": "failed" if "failed" in states else "done",
+            "b_now": now,
+        }
+        for (request, step), states in seen.items()
+        if "due" not in states
+    ]
+    if ended:
+        many.run(conn, _CLOSE, ended)
+    return sorted({request for (request, _), states in seen.items() if "due" not in states})

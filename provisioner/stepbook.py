@@ -1,0 +1,148 @@
+"""The step book: steps of requests, and the objects of each, as the journal has them.
+
+Promises: everything is read and written inside the caller's transaction. Leaves out: deciding which
+step is due (`steps`), and what is known of an object by itself (`agenda`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, delete, insert, select
+
+from provisioner import many
+from provisioner.tables import IDS, chunks, objects, step_objects, steps
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step and its objects as the journal knows them."""
+
+    request: str
+    name: str
+    instance: str
+    needs: tuple[str, ...]
+    routed: bool
+    state: str
+    started: float | None
+    ended: float | None
+    error: dict[str, str] | None
+    objects: tuple[ObjectRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """One object's part in a step."""
+
+    key: str
+    item: str
+    state: str
+    changed: tuple[str, ...]
+    error: dict[str, str] | None
+    read_back: dict[str, Any] | None
+    claimant: str = ""
+
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+_INSERT_STEPS = insert(steps)
+
+_GENERATION = select(objects.c.generation).where(objects.c.key == bindparam("b_key"))
+
+_INSERT_OBJECTS = insert(step_objects).values(
+    generation=case((bindparam("b_state") == "due", _GENERATION.scalar_subquery()))
+)
+
+_STEPS_OF = select(steps).where(steps.c.request.in_(IDS)).order_by(steps.c.ordinal)
+
+_OBJECTS_OF = (
+    select(
+        step_objects.c.request,
+        step_objects.c.step,
+        step_objects.c.changed,
+        step_objects.c.key,
+        step_objects.c.item,
+        step_objects.c.state,
+        step_objects.c.error,
+        step_objects.c.read_back,
+        step_objects.c.claimant,
+    )
+    .where(step_objects.c.request.in_(IDS))
+    .order_by(step_objects.c.key)
+)
+
+
+def insert_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add steps."""
+    many.run(conn, _INSERT_STEPS, rows)
+
+
+def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add objects of steps; those that are due wait for the generation that the object now has."""
+    bound = [{**row, "b_key": row["key"], "b_state": row["state"]} for row in rows]
+    many.run(conn, _INSERT_OBJECTS, bound)
+
+
+def forget_steps(conn: Connection, request: str) -> None:
+    """Drop the steps of a request that is going to be accepted anew."""
+    conn.execute(delete(step_objects).where(step_objects.c.request == request))
+    conn.execute(delete(steps).where(steps.c.request == request))
+
+
+def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+    """Load the steps of requests, with their objects, in the route's order."""
+    parts: dict[tuple[str, str], list[ObjectRecord]] = {}
+    found: dict[str, list[StepRecord]] = {who: [] for who in ids}
+    for some in chunks(ids):
+        for who, step, changed, *more in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
+            key, item, state, error, read_back, claimant = more
+            parts.setdefault((who, step), []).append(
+                ObjectRecord(key, item, state, tuple(changed), error, read_back, claimant)
+            )
+        for row in conn.execute(_STEPS_OF, {"b_ids": some}).all():
+            found[row.request].append(
+                StepRecord(
+                    row.request,
+                    row.name,
+                    row.instance,
+                    tuple(row.needs),
+                    row.routed,
+                    row.state,
+                    row.started,
+                    row.ended,
+                    row.error,
+                    tuple(parts.get((row.request, row.name), ())),
+                )
+            )
+    return found
+
+
+def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Say what open requests wait for: key, state, error and when it is due, for each object."""
+    rows = conn.execute(
+        select(
+            step_objects.c.request,
+            step_objects.c.step,
+            step_objects.c.key,
+            objects.c.due,
+            objects.c.attempts,
+            objects.c.error,
+            objects.c.lane,
+        )
+        .join(objects, objects.c.key == step_objects.c.key)
+        .where(step_objects.c.request.in_(list(ids)), step_objects.c.state == "due")
+    )
+    found: dict[str, list[dict[str, Any]]] = {who: [] for who in ids}
+    for row in rows:
+        found[row.request].append(
+            {
+                "step": row.step,
+                "object": row.key,
+                "lane": row.lane,
+                "due": row.due,
+                "attempts": row.attempts,
+                "error": row.error,
+            }
+        )
+    return found
