@@ -38,7 +38,7 @@ check: venv  ## lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: venv  ## print the four figures; those of the lab need root
+bench: venv  ## print the figures beside their aims; those of the lab need root
 	@deploy/bench $(BIN)
 
 lab-up: venv  ## start a lab in LAB=DIR: Samba AD, slapd, Slurm; needs root

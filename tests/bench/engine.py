@@ -102,12 +102,12 @@ def _write(staging: Path, times: multiprocessing.Queue[Dropped], number: int) ->
     renamed = 0.0
     rename = writer.rename_new  # type: ignore[attr-defined]
 
-    def timed(*names: int | str) -> None:
+    def timed(source_dir: int, source: str, target_dir: int, target: str) -> None:
         nonlocal renamed
-        rename(*names)
+        rename(source_dir, source, target_dir, target)
         renamed = time.monotonic()
 
-    writer.rename_new = timed  # type: ignore[attr-defined,assignment]
+    writer.rename_new = timed  # type: ignore[attr-defined]
     for n in range(number):
         began = time.monotonic()
         name = drop(staging, f"d{n}.yaml", body(n))

@@ -1,4 +1,5 @@
-"""The two figures of the lab: one new user beside a straight script, a thousand into Slurm.
+"""The figures of the lab: one new user beside a straight script, a thousand into Slurm, and a
+thousand new ones everywhere beside the slowest backend.
 
 Run inside the lab, as root: deploy/lab/enter DIR python -m tests.bench.lab DIR. Both sides of each
 comparison run in this one process, in turn, and read back what they wrote.
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from provisioner import config as configuration
 from provisioner.contract import Claim, Fault, Handler
 from provisioner.converge import Item, converge
 from provisioner.drop import drop
+from provisioner.lanes import Patience
 from provisioner.service import Service
 from provisioner.spool import Spool
 from provisioner.wiring import System, build
@@ -218,8 +220,81 @@ def thousand(lab: Path, number: int, singles: int) -> None:
         raise SystemExit("not all were read back")
 
 
+def alone(handler: Handler, everyone: Sequence[Mapping[str, object]]) -> tuple[float, list[Any]]:
+    """Make what all want of one backend, in batches as a lane takes them.
+
+    Return the seconds that it took, and the outputs of each.
+    """
+    began, outputs = time.perf_counter(), []
+    wants = [dict(handler.claims(params)) for params in everyone]
+    items = [Item(key, (Claim("bench", want),)) for one in wants for key, want in one.items()]
+    for part in batched(items, Patience().batch):
+        for outcome in converge(handler, part, lambda _: None):
+            if outcome.fault is not None:
+                raise outcome.fault
+            assert outcome.state is not None
+            outputs.append(handler.outputs(outcome.state))
+    return time.perf_counter() - began, outputs
+
+
+def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Cut items into batches."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def each_alone(
+    handlers: Mapping[str, Handler], names: Sequence[str], first: int
+) -> dict[str, float]:
+    """Make new users in each backend by itself; return the seconds of each."""
+    who = [
+        {"name": name, "surname": name, "uid": uid, "gid": 10000}
+        for uid, name in enumerate(names, first)
+    ]
+    took: dict[str, float] = {}
+    took["AD"], accounts = alone(handlers["ad"], who)
+    known = [
+        {"name": name, "uid": one["uid"], "gid": one["gid"]}
+        for name, one in zip(names, accounts, strict=True)
+    ]
+    with_sid = [{**k, "sid": one["sid"]} for k, one in zip(known, accounts, strict=True)]
+    took["AD LDS"], _ = alone(handlers["lds"], with_sid)
+    took["homes"], _ = alone(handlers["homes"], known)
+    members = [{"account": "bench", "user": name} for name in names]
+    took["Slurm"], _ = alone(handlers["slurm-lab"], members)
+    return took
+
+
+def everywhere(lab: Path, number: int) -> None:
+    """Print how long many new users take through all backends, beside the slowest one alone."""
+    stem = "e" + uuid.uuid4().hex[:6]
+    first = random.randrange(30000, 49000 - 2 * number)
+    with tempfile.TemporaryDirectory(prefix="provisioner-bench-") as where:
+        system, spool = system_in(lab, Path(where))
+        make(system.handlers["slurm-lab"], {"account": "bench", "description": "bench"})
+        took = each_alone(system.handlers, [f"{stem}a{n}" for n in range(number)], first)
+        for n in range(number):
+            path = spool.staging / f"{stem}r{n}.yaml"
+            who = f"{{name: {stem}r{n}, surname: s, uid: {first + number + n}, gid: 10000}}"
+            path.write_text(f"provisioner: 1\naction: user.provision\nuser: {who}\n")
+            path.chmod(0o600)
+        service = Service(system, spool)
+        began = time.perf_counter()
+        service.drain(120)
+        whole = time.perf_counter() - began
+        done = len(list((spool.root / "done").glob(f"*-{stem}r*.yaml.result.yaml")))
+    slowest = max(took, key=lambda name: took[name])
+    each = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items())
+    print(
+        f"{number} new users everywhere:    {whole:.1f} s by request; alone {each}: "
+        f"{whole / took[slowest]:.2f} times {slowest}   (aim 1.2); {done} done"
+    )
+    if done != number:
+        raise SystemExit("not all were done")
+
+
 def main() -> None:
-    """Print both figures beside their aims."""
+    """Print the figures beside their aims."""
     parser = argparse.ArgumentParser()
     parser.add_argument("lab", type=Path)
     parser.add_argument("--pairs", type=int, default=5)
@@ -230,6 +305,7 @@ def main() -> None:
         sys.exit("sacctmgr is not there: deploy/lab/install")
     one_user(options.lab, options.pairs)
     thousand(options.lab, options.users, options.singles)
+    everywhere(options.lab, options.users)
 
 
 if __name__ == "__main__":
