@@ -7,9 +7,11 @@ owner and mode.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,32 +26,36 @@ def build(argument: str) -> EmulatedHost:
 
 
 class EmulatedHost(RealHost):
-    """Directories that anybody may own."""
+    """Directories that anybody may own; one line of the side file for each change."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._file = directory / "owners.json"
+        self._file = directory / "owners.jsonl"
+        self._owners: dict[str, dict[str, int]] = {}
+        self._read = 0
+        self._reading = threading.Lock()
 
     def _key(self, opened: int) -> str:
         found = os.fstat(opened)
         return f"{found.st_dev}:{found.st_ino}"
 
     def _note(self, opened: int, **values: int) -> None:
-        with open(self._file.with_suffix(".lock"), "a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            known = self._known()
-            known.setdefault(self._key(opened), {}).update(values)
-            # A whole file or the one before: a kill must not make every home nobody's.
-            fresh = self._file.with_suffix(".new")
-            fresh.write_text(json.dumps(known))
-            fresh.replace(self._file)
+        # Between ends of lines: what a kill left of one spoils no other.
+        line = f"\n{json.dumps([self._key(opened), values], separators=(',', ':'))}\n"
+        with self._file.open("ab", buffering=0) as file:
+            file.write(line.encode())
 
-    def _known(self) -> dict[str, dict[str, int]]:
-        try:
-            known: dict[str, dict[str, int]] = json.loads(self._file.read_text())
-        except FileNotFoundError:
-            return {}
-        return known
+    def _known(self) -> Mapping[str, dict[str, int]]:
+        """Give the owners, with what was written since they were asked for last."""
+        with self._reading, suppress(FileNotFoundError), self._file.open("rb") as file:
+            file.seek(self._read)
+            fresh, end, _ = file.read().rpartition(b"\n")
+            self._read += len(fresh) + len(end)
+            for line in fresh.splitlines():
+                with suppress(ValueError):
+                    key, values = json.loads(line)
+                    self._owners.setdefault(key, {}).update(values)
+        return self._owners
 
     def _state(self, opened: int) -> DirectoryState:
         state = super()._state(opened)

@@ -31,11 +31,17 @@ USERS = 4
 def timed(what: str, aim: str = "") -> Iterator[list[str]]:
     """Print how long something took; what it says of itself goes into the list."""
     said: list[str] = []
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), _processors()
     yield said
-    took = time.perf_counter() - began
-    print(f"{what + ':':42}{took:8.1f} s   {f'(aim {aim}) ' if aim else ''}{' '.join(said)}",
+    took, busy = time.perf_counter() - began, _processors() - busy
+    aims = f"   (aim {aim} s)" if aim else ""
+    print(f"{what + ':':32}{took:7.1f} s, {busy:.1f} s of a processor{aims}; {' '.join(said)}",
           flush=True)  # fmt: skip
+
+
+def _processors() -> float:
+    """Return the seconds that this process and those it waited for have computed."""
+    return sum(os.times()[:4])
 
 
 def fill(allocations: int, people: int) -> None:

@@ -119,6 +119,15 @@ class Browser:
         """Give what the page says."""
         return str(self.driver.find_element(By.TAG_NAME, "body").text)
 
+    def rows(self, within: str) -> list[list[str]]:
+        """Read a table: the words of each cell; within: an XPath of what the table is in."""
+        self.find(By.XPATH, f"{within}//table")
+        lines = self.driver.find_elements(By.XPATH, f"{within}//table/tbody/tr")
+        return [
+            [str(cell.text) for cell in line.find_elements(By.XPATH, "./th | ./td")]
+            for line in lines
+        ]
+
     def keep(self, name: str) -> None:
         """Keep a picture of the whole page, where somebody wants pictures."""
         if "PROVISIONER_SCREENSHOTS" in os.environ:
@@ -131,7 +140,9 @@ class Browser:
 
     def _click(self, element: Any) -> None:
         """Click what may lie below what the window shows."""
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        # Bootstrap scrolls smoothly: a click would hit what lay there meanwhile.
+        where = "{block: 'center', behavior: 'instant'}"
+        self.driver.execute_script(f"arguments[0].scrollIntoView({where})", element)
         element.click()
 
     def _wait(self, condition: Callable[[Any], Any], what: str) -> Any:

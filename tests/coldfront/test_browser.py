@@ -108,6 +108,16 @@ def approve(browser: Browser, allocation: Allocation, attribute: str, value: str
     assert Allocation.objects.get(pk=allocation.pk).status.name == "Active"
 
 
+SECTION = "//*[@id='provisioning']"
+"""What the app adds to ColdFront's own pages."""
+
+
+def steps_of(browser: Browser, allocation: Allocation) -> dict[str, list[str]]:
+    """Read on an allocation's page how each user stands, and each step of theirs."""
+    browser.open(f"/allocation/{allocation.pk}/")
+    return {user.split()[0]: states for user, *states in browser.rows(SECTION)}
+
+
 def states(**about: object) -> set[str]:
     """Say what became of the last requests about something."""
     rows = Request.objects.filter(**about).order_by("number")
@@ -115,6 +125,7 @@ def states(**about: object) -> set[str]:
 
 
 def test_from_a_pis_request_to_slurm_and_back(centre: Centre, browser: Browser, cast: Cast) -> None:
+    everybody = {cast.pi, cast.member}
     browser.log_in(cast.pi)
     project = request_project(browser, cast.member)
     compute = request_allocation(browser, project, HPC)
@@ -126,18 +137,36 @@ def test_from_a_pis_request_to_slurm_and_back(centre: Centre, browser: Browser, 
     approve(browser, storage, "Storage Quota (GB)", "10")
     centre.settle()
 
+    # What was asked for is so.
     assert states() == {"done"}
-    assert centre.members(cast.account) == [cast.pi, cast.member]
+    assert set(centre.members(cast.account)) == everybody
     code = project.project_code.lower()
-    for name in (cast.pi, cast.member):
+    for name in everybody:
         assert f"({code})" in centre.run("id", name)
     assert (centre.lab / "gpfs/fs1" / code).is_dir()
 
+    # The pages say so: to staff step by step, to the PI in plain words.
+    for allocation in (compute, storage):
+        shown = steps_of(browser, allocation)
+        browser.keep(f"allocation-{allocation.get_parent_resource.name.lower().replace(' ', '-')}")
+        assert shown.keys() == everybody
+        for state, *steps in shown.values():
+            assert state == "Ready"
+            assert "done" in steps and set(steps) <= {"done", "-"}
+    browser.open("/provisioning/")
+    browser.keep("staff")
+    assert {state for _, _, state, *_ in browser.rows("//body")} == {"done"}
     browser.log_in(cast.pi)
+    browser.open(f"/project/{project.pk}/")
+    browser.keep("project")
+    told = browser.rows(SECTION)
+    assert len(told) == 4 and {state for _, _, state, _ in told} == {"Ready"}
+
+    # Who is removed on the page is gone from the cluster, and from the page.
     browser.open(f"/allocation/{compute.pk}/remove-users")
     browser.tick(cast.member)
     browser.press("Remove Selected Users from Allocation")
     centre.settle()
-
     assert states() == {"done"}
     assert centre.members(cast.account) == [cast.pi]
+    assert steps_of(browser, compute).keys() == {cast.pi}

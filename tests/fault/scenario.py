@@ -199,11 +199,12 @@ class Stage:
 def _copy(source: Path, target: Path) -> None:
     """Copy a site, FIFOs and all; the emulated host knows owners by inode."""
     subprocess.run(["cp", "-a", source, target], check=True)
-    owners = target / "host/owners.json"
+    owners = target / "host/owners.jsonl"
     paths = {_inode(path): path.relative_to(source) for path in source.rglob("*")}
-    known = json.loads(owners.read_text()) if owners.exists() else {}
-    moved = {_inode(target / paths[key]): owner for key, owner in known.items() if key in paths}
-    owners.write_text(json.dumps(moved))
+    lines = owners.read_text().split() if owners.exists() else []
+    noted = [json.loads(line) for line in lines]
+    moved = [[_inode(target / paths[key]), owner] for key, owner in noted if key in paths]
+    owners.write_text("".join(json.dumps(one, separators=(",", ":")) + "\n" for one in moved))
 
 
 def _inode(path: Path) -> str:
