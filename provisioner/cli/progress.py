@@ -28,7 +28,7 @@ Say = Callable[[str, str], None]
 """Tell one line: (line, state), the state gives its colour."""
 
 POLL = 0.1
-"""Seconds between two looks into the journal."""
+"""Seconds between two looks into the journal, where a look is quick."""
 
 FOLLOWED = 50
 """Requests whose steps are told; of a crowd only the outcomes are."""
@@ -125,10 +125,14 @@ def following(path: Path) -> Iterator[None]:
         follower = Follower(book, say)
 
         def watch() -> None:
+            pause = POLL
             with suppress(BrokenPipeError):  # `| head` has seen enough
-                while not over.wait(POLL):
+                while not over.wait(pause):
+                    began = time.monotonic()
                     follower.look()
                     advance(follower.ended, follower.seen)
+                    # What is told must not hold up what it tells of.
+                    pause = max(POLL, 10 * (time.monotonic() - began))
 
         thread = threading.Thread(target=watch, name="progress")
         thread.start()
