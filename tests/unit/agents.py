@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from provisioner.agent import Agent as Answering
 from provisioner.agenthost import Agent, AgentHost, build
+from provisioner.agentrules import Log, load
 
 PROGRAM = [sys.executable, "-m", "provisioner.agent"]
 
@@ -49,3 +53,38 @@ def host(rules: Path) -> AgentHost:
 
 ANY = "depths = [1, 2, 3, 4]\nids = [0, 4294967293]\nbits = '7777'"
 """For a root: whatever the real host would do."""
+
+TOOLS = f"""
+[tools.python]
+path = {json.dumps(os.path.realpath(sys.executable))}
+arguments = [["-c", ".*"]]
+stdin = 100
+seconds = 5
+environment = {{SLURM_CONF = "/etc/slurm/a.conf"}}
+
+[tools.brief]
+path = "/usr/bin/env"
+arguments = [["sleep", "60"], ["sh", "-c", ".*"]]
+seconds = 2
+"""
+"""Programs that an agent may run."""
+
+
+def answering(tmp_path: Path, more: str = "", **rule: Any) -> Answering:
+    """Build an agent, of its configuration as root writes it."""
+    rules = load(
+        write_rules(
+            tmp_path / "agent.toml",
+            roots=[tmp_path / "home"],
+            skeletons={"home": tmp_path / "skeleton"},
+            more=more,
+            **rule,
+        )
+    )
+    return Answering(rules, Log(rules.log), "the test")
+
+
+def ask(agent: Answering, **asked: object) -> dict[str, Any]:
+    """Put a question to an agent, and read its answer."""
+    told: dict[str, Any] = json.loads(agent.answer(json.dumps(asked).encode()))
+    return told

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provisioner.agent import _FIELDS, LINE, Agent, _lines
-from provisioner.agenthost import Agent as Client
-from provisioner.agenthost import runner
-from provisioner.agentrules import Log, Root, Rules, Tool, _tool, load
-from provisioner.contract import ConfigError, Fault, Permanent, Unavailable, Unknown
+from provisioner.agentrules import Log, Rules, load
 from tests.unit import agents
 from tests.unit.acls import AS_ROOT
-from tests.unit.test_process import over
+from tests.unit.agents import TOOLS, answering, ask
 
 pytestmark = AS_ROOT
 
@@ -45,25 +41,6 @@ def look(directory: Path) -> dict[str, tuple[int, int, int, int]]:
     """Give mode, owner, group and time of change of all below a directory, and of itself."""
     found = {str(path): path.lstat() for path in [directory, *directory.rglob("*")]}
     return {p: (s.st_mode, s.st_uid, s.st_gid, s.st_ctime_ns) for p, s in found.items()}
-
-
-def answering(tmp_path: Path, more: str = "", **rule: Any) -> Agent:
-    """Build an agent, of its configuration as root writes it."""
-    rules = load(
-        agents.write_rules(
-            tmp_path / "agent.toml",
-            roots=[tmp_path / "home"],
-            skeletons={"home": tmp_path / "skeleton"},
-            more=more,
-            **rule,
-        )
-    )
-    return Agent(rules, Log(rules.log), "the test")
-
-
-def ask(agent: Agent, **asked: object) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(agent.answer(json.dumps(asked).encode()))
-    return told
 
 
 def make(home: Path, **other: object) -> dict[str, object]:
@@ -285,180 +262,6 @@ def test_a_line_without_end_takes_bounded_memory_and_has_one_answer(tmp_path: Pa
     assert second == b'{"verb": "hello"}'
 
 
-# Tools.
-
-
-def tool(*shapes: Sequence[str], **more: Any) -> Tool:
-    written = {"path": "/bin/echo", "arguments": [list(shape) for shape in shapes], **more}
-    return _tool("echo", written)
-
-
-@pytest.mark.parametrize(
-    ("shape", "arguments", "fits"),
-    [
-        ((), [], True),
-        ((), ["-x"], False),
-        (("fs1", "-Y"), ["fs1", "-Y"], True),
-        (("fs1", "-Y"), ["fs1"], False),
-        (("fs1", "-Y"), ["fs1", "-Y", "-x"], False),
-        (("fs1", "-Y"), ["fs1 -Y"], False),
-        (("[a-z]+",), ["fs1\n"], False),
-        (("[a-z]+",), ["é"], False),
-        ((r"\w+",), ["é"], False),
-        ((".*",), ["a\nb"], False),
-        (("--", "/home/[a-z]+", "..."), ["--", "/home/a", "/home/b"], True),
-        (("--", "/home/[a-z]+", "..."), ["--", "/home/a"], True),
-        (("--", "/home/[a-z]+", "..."), ["--"], False),
-        (("--", "/home/[a-z]+", "..."), ["--", "/home/a", "/etc"], False),
-    ],
-)
-def test_a_tool_gets_the_arguments_of_its_shape_alone(
-    shape: Sequence[str], arguments: list[str], fits: bool
-) -> None:
-    if fits:
-        tool(shape).check(arguments, "")
-    else:
-        with pytest.raises(Permanent):
-            tool(shape).check(arguments, "")
-
-
-def test_a_tool_gets_no_more_input_than_it_may() -> None:
-    tool((), stdin=3).check([], "abc")
-    with pytest.raises(Permanent):
-        tool((), stdin=3).check([], "äb€")
-
-
-TOOLS = f"""
-[tools.python]
-path = {json.dumps(os.path.realpath(sys.executable))}
-arguments = [["-c", ".*"]]
-stdin = 100
-seconds = 5
-environment = {{SLURM_CONF = "/etc/slurm/a.conf"}}
-
-[tools.brief]
-path = "/usr/bin/env"
-arguments = [["sleep", "60"], ["sh", "-c", ".*"]]
-seconds = 2
-"""
-
-
-@pytest.fixture
-def client(tmp_path: Path, root: Path) -> Iterator[Client]:
-    """Give an agent in a process of its own."""
-    (tmp_path / "home").chmod(0o755)
-    client = agents.agent(agents.write_rules(tmp_path / "agent.toml", roots=[root], more=TOOLS))
-    yield client
-    client.close()
-
-
-def test_a_program_after_the_word_agent_is_run_by_the_agent(client: Client) -> None:
-    run = runner({"agent:gpfs": client})
-    text = "import os, sys; print(os.environ['SLURM_CONF'], sys.stdin.read()); sys.exit(3)"
-    done = run(["agent:gpfs", "python", "-c", text], stdin="in")
-    assert (done.returncode, done.stdout) == (3, "/etc/slurm/a.conf in\n")
-    assert done.argv == ("agent:gpfs", "python", "-c", text)
-
-
-def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(
-    client: Client, tmp_path: Path
-) -> None:
-    run, pid = runner({"agent": client}), tmp_path / "pid"
-    done = run(["agent", "brief", "sh", "-c", f"sleep 60 & echo $! > {pid}; wait"], timeout=30)
-    assert done.timed_out
-    assert over(int(pid.read_text()))
-
-
-def test_an_agent_that_is_told_to_stop_ends_what_it_started(client: Client, tmp_path: Path) -> None:
-    rules = agents.write_rules(
-        tmp_path / "a" / "agent.toml", more=TOOLS.replace("seconds = 2\n", "seconds = 60\n")
-    )
-    pid = tmp_path / "pid"
-    asked = {"verb": "run", "tool": "brief", "stdin": "", "seconds": 60}
-    asked["arguments"] = ["sh", "-c", f"echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 60"]
-    with subprocess.Popen(
-        agents.command(rules), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(asked).encode() + b"\n")
-        process.stdin.flush()
-        while not pid.exists():
-            assert process.poll() is None
-        process.terminate()
-        process.wait()
-    assert over(int(pid.read_text()))
-
-
-@pytest.mark.parametrize(
-    ("argv", "said"),
-    [
-        (["agent", "/bin/sh", "-c", "id"], "no tool of this agent"),
-        (["agent", "brief", "sleep", "61"], "may not be run as 'sleep 61'"),
-        (["agent", "python", "-c", "a\0b"], "NUL"),
-    ],
-)
-def test_what_is_not_shown_in_the_configuration_is_not_run(
-    client: Client, argv: list[str], said: str
-) -> None:
-    with pytest.raises(Permanent, match=said):
-        runner({"agent": client})(argv)
-
-
-def test_an_agent_takes_no_environment(client: Client) -> None:
-    with pytest.raises(Permanent, match="LD_PRELOAD"):
-        runner({"agent": client})(["agent", "brief", "sleep", "60"], env={"LD_PRELOAD": "x"})
-
-
-def test_an_agent_that_is_not_configured_is_away() -> None:
-    with pytest.raises(Unavailable, match="agent:gpfs"):
-        runner({})(["agent:gpfs", "mmlsfs"])
-
-
-def test_all_else_is_run_here() -> None:
-    assert runner({})(["echo", "agent"]).stdout == "agent\n"
-
-
-# The client.
-
-
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [
-        ("/nowhere/agent.sock", "No such file"),
-        ("/nowhere/agent --x", "No such file"),
-        ("sh -c 'echo sudo: a password is required >&2; exit 1'", "a password is required"),
-        ("echo hello", "is no agent"),
-        ("cat", "is no agent"),
-    ],
-)
-def test_an_agent_that_does_not_answer_is_away_and_says_what_it_said(
-    address: str, said: str
-) -> None:
-    with pytest.raises(Unavailable, match=said):
-        Client(address).ask("hello")
-
-
-@pytest.mark.parametrize(("verb", "kind"), [("observe", Unavailable), ("make", Unknown)])
-@pytest.mark.parametrize("command", ["sh -c 'read line'", "sleep 60"])
-def test_a_write_without_an_answer_is_unknown_and_a_read_is_not(
-    verb: str, kind: type[Fault], command: str
-) -> None:
-    with pytest.raises(kind):
-        Client(command).ask(verb, 0.3)
-
-
-def test_a_connection_is_used_again_and_one_that_ended_is_not(client: Client) -> None:
-    client.ask("hello")
-    [first] = client._idle
-    client.ask("hello")
-    assert client._idle == [first]
-    assert first._process is not None
-    first._process.terminate()
-    first._process.wait()
-    client.ask("hello")
-    assert client._idle != [first]
-
-
 # The log.
 
 
@@ -493,88 +296,6 @@ def test_input_is_not_logged(tmp_path: Path, root: Path) -> None:
     asked = {"verb": "run", "tool": "python", "arguments": ["-c", ""], "seconds": 9}
     assert ask(agent, **asked, stdin="a secret")["ok"]
     assert "secret" not in (tmp_path / "agent.log").read_text()
-
-
-# The configuration.
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("seconds = 'x'", "seconds"),
-        ("second = 1", "'second' is unknown"),
-        ("log = 'agent.log'", "log"),
-        ("allow = ['no-such-user']", "no-such-user"),
-        ("allow = 5", "allow"),
-        ("[roots.home]", "no absolute path"),
-        ("[roots.'/home/../etc']", "no absolute path"),
-        ("[roots.'/home']\ndepths = []", "depths"),
-        ("[roots.'/home']\nids = [5]", ""),
-        ("[roots.'/home']\nids = [5, 4]", "ids"),
-        ("[roots.'/home']\nbits = '9'", ""),
-        ("[roots.'/home']\nbits = '17777'", "bits"),
-        ("[tools.x]\npath = '/bin/echo'", "arguments"),
-        ("[tools.x]\narguments = []", "path"),
-        ("[tools.x]\npath = 'echo'\narguments = []", "no absolute path"),
-        ("[tools.x]\npath = '/bin/echo'\narguments = ['fs1']", "no list"),
-        ("[tools.x]\npath = '/bin/echo'\narguments = [['(']]", ""),
-        ("[tools.x]\npath = '/bin/echo'\narguments = [['...']]", "comes last"),
-        ("[tools.x]\npath = '/bin/echo'\narguments = [['...', 'a']]", "comes last"),
-        ("[tools.x]\npath = '/bin/echo'\narguments = []\nseconds = 0", "seconds"),
-        ("[tools", "no TOML"),
-    ],
-)
-def test_a_configuration_that_is_not_right_is_refused_whole(
-    tmp_path: Path, text: str, said: str
-) -> None:
-    path = tmp_path / "agent.toml"
-    path.write_text(text)
-    path.chmod(0o600)
-    with pytest.raises(ConfigError) as raised:
-        load(path)
-    assert said in raised.value.message
-
-
-def test_what_is_left_out_is_narrow(tmp_path: Path) -> None:
-    path = tmp_path / "agent.toml"
-    path.write_text("[roots.'/home']")
-    path.chmod(0o600)
-    rules = load(path)
-    assert rules.roots == {"/home": Root(frozenset({1}), 1000, 4294967293, 0o3775)}
-    assert (rules.tools, rules.skeletons, rules.allow, rules.log) == ({}, {}, frozenset(), "syslog")
-
-
-@pytest.mark.parametrize("wrong", ["mode", "owner", "directory", "missing"])
-def test_a_configuration_that_another_could_have_written_is_refused(
-    tmp_path: Path, wrong: str
-) -> None:
-    directory = tmp_path / "etc"
-    rules = agents.write_rules(directory / "agent.toml")
-    if wrong == "mode":
-        rules.chmod(0o620)
-    elif wrong == "owner":
-        os.chown(rules, 20001, 0)
-    elif wrong == "directory":
-        directory.chmod(0o777)
-    else:
-        rules.unlink()
-    with pytest.raises(Unavailable, match="etc"):
-        agents.agent(rules).ask("hello")
-
-
-def test_a_tool_that_another_could_have_written_is_not_run(tmp_path: Path) -> None:
-    program = tmp_path / "tool"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o757)
-    agent = answering(tmp_path, more=f"[tools.x]\npath = '{program}'\narguments = [[]]")
-    asked = {"verb": "run", "tool": "x", "arguments": [], "stdin": "", "seconds": 1}
-    assert "writable by others" in ask(agent, **asked)["message"]
-
-
-def test_a_tool_is_found_by_its_name_or_its_path() -> None:
-    rules = Rules(tools={"say": tool(("a",))})
-    assert rules.tool("/bin/echo") is rules.tools["say"]
-    assert rules.tool("echo") is rules.tools["say"]
 
 
 # Time.
