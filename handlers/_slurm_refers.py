@@ -53,18 +53,20 @@ def refused(
     found: dict[Key, Fault] = {}
     for key, one in asked.items():
         unknown = [name for name in one.qos if name not in known]
+        wrong, advice = [], []
         if unknown:
-            found[key] = Permanent(
-                f"{key}: there is no QOS {_listed(unknown, known)}",
-                advice=f"write one of {', '.join(sorted(known))}; or `sacctmgr add qos "
-                f"{unknown[0]}`, then try again",
+            wrong.append(f"there is no QOS {_listed(unknown, known)}")
+            advice.append(
+                f"write one of {', '.join(sorted(known))}; or `sacctmgr add qos {unknown[0]}`, "
+                "then try again"
             )
-        elif one.parent in missing:
-            found[key] = Transient(
-                f"{key}: cluster {cluster} has no account {_listed([one.parent], accounts)} "
-                "to be the parent",
-                advice="name another parent, or have that account made first",
-            )
+        if one.parent in missing:
+            near = _listed([one.parent], accounts)
+            wrong.append(f"cluster {cluster} has no account {near} to be the parent")
+            advice.append("name another parent, or have that account made first")
+        if wrong:
+            kind = Permanent if unknown else Transient
+            found[key] = kind(f"{key}: {'; '.join(wrong)}", advice="; ".join(advice))
     return found
 
 

@@ -1,261 +1,31 @@
 """The actions: for each, what a request must and may say.
 
 Promises: the one description of the format; the parser, the JSON Schema and the documentation are
-made from it. Names are checked strictly here, before any backend sees them. Leaves out: reading
-files (`request`).
+made from it. Leaves out: reading files (`request`), and what is said of a person, a project or an
+allocation (`subjects`).
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
+from pydantic import Field, WithJsonSchema
+
+from provisioner.subjects import (
+    Allocation,
+    AllocationRef,
+    Manifest,
+    Membership,
+    MembershipRef,
+    OrderPart,
+    Part,
+    Project,
+    ProjectRef,
+    User,
+    UserRef,
 )
-
-from provisioner.sizes import parse_size
-
-
-def _matches(pattern: str, what: str) -> Any:
-    compiled = re.compile(pattern)
-
-    def check(value: str) -> str:
-        if not compiled.fullmatch(value):
-            raise ValueError(f"not {what}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _one_line(value: str) -> str:
-    if value.isprintable():
-        return value
-    if any(unicodedata.category(character) == "Cc" for character in value):
-        raise ValueError("has a control character")
-    return value
-
-
-def _lines(value: str) -> str:
-    _one_line(value.replace("\n", "").replace("\t", ""))
-    return value
-
-
-def _digits(value: object) -> object:
-    """Refuse what Python takes for a number and people do not: `1_0`, `1.0`, ` 1`."""
-    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+", value):
-        raise ValueError("not a whole number")
-    return value
-
-
-def _dated(value: object) -> object:
-    """Refuse a bare number, which would be seconds since 1970."""
-    if isinstance(value, str) and not re.match(r"[0-9]{4}-", value):
-        raise ValueError("not a time")
-    return value
-
-
-_USER = r"[a-z_][a-z0-9_.-]{0,31}"
-_CODE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-_MAIL = r'[^@\s<>()\[\]\\,;:"]{1,64}@[A-Za-z0-9.-]{1,255}'
-_PERSON = r"[A-Za-z0-9_.@+-]{1,150}"
-_PATH = r"(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+"
-
-UserName = Annotated[
-    str,
-    _matches(_USER, "a user name: a lower-case letter or _, then at most 31 of a-z 0-9 _ . -"),
-    Field(
-        description="a user's login name",
-        examples=["jdoe"],
-        json_schema_extra={"pattern": f"^{_USER}$"},
-    ),
-]
-Code = Annotated[
-    str,
-    _matches(_CODE, "a code: letters, digits, _ . -, at most 64"),
-    Field(
-        description="a short name", examples=["CF0003"], json_schema_extra={"pattern": f"^{_CODE}$"}
-    ),
-]
-Person = Annotated[
-    str,
-    _matches(_PERSON, "a person's name: at most 150 of A-Z a-z 0-9 _ . @ + -"),
-    Field(
-        description="a person, as the writer knows them",
-        examples=["jdoe"],
-        json_schema_extra={"pattern": f"^{_PERSON}$"},
-    ),
-]
-Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
-Text = Annotated[str, Field(max_length=2000), AfterValidator(_lines)]
-Id = Annotated[int, Field(ge=1, le=4294967293), BeforeValidator(_digits)]
-Count = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_digits)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_dated)]
-Size = Annotated[
-    int,
-    BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value),
-    Field(ge=0, lt=2**63),
-    WithJsonSchema({"type": ["string", "integer"], "examples": ["5TiB", "500 GB"]}),
-]
-Mail = Annotated[
-    str,
-    _matches(_MAIL, "a mail address"),
-    Field(examples=["jdoe@example.org"], json_schema_extra={"pattern": f"^{_MAIL}$"}),
-]
-AbsolutePath = Annotated[
-    str,
-    _matches(_PATH, "an absolute path of plain names"),
-    Field(
-        max_length=1000,
-        examples=["/gpfs/projects/cf0003"],
-        json_schema_extra={"pattern": f"^{_PATH}$"},
-    ),
-]
-Free = dict[
-    Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], Line | list[Line] | None
-]
-
-
-class Part(BaseModel):
-    """A mapping of a request: only known keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class OrderPart(Part):
-    """The writer's own order of its requests."""
-
-    key: Line = Field(description="what is ordered", examples=["allocation-42"])
-    number: Count = Field(description="a lower one than accepted is superseded")
-
-
-class User(Part):
-    """A person's account."""
-
-    name: UserName
-    full_name: Line | None = Field(None, description="the name to show")
-    given_name: Line | None = Field(None, description="first name")
-    surname: Line | None = Field(None, description="last name")
-    email: Mail | None = Field(None, description="mail address")
-    uid: Id | None = Field(None, description="numeric user id, where the site gives it")
-    gid: Id | None = Field(None, description="numeric id of the primary group")
-    shell: AbsolutePath | None = Field(None, description="login shell", examples=["/bin/bash"])
-    home: AbsolutePath | None = Field(None, description="home directory, where not by template")
-    groups: tuple[Code, ...] = Field((), description="groups to be a member of")
-    attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
-
-
-class UserRef(Part):
-    """A person, by name."""
-
-    name: UserName
-
-
-class ProjectRef(Part):
-    """The project that an allocation belongs to."""
-
-    code: Code
-    title: Line | None = Field(None, description="what it is about")
-    pi: UserName | None = Field(None, description="who leads it")
-    gid: Id | None = Field(None, description="numeric id of the project's group")
-
-
-class Project(ProjectRef):
-    """A project and its people."""
-
-    users: tuple[UserName, ...] = Field((), description="everybody in it", max_length=5000)
-    attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
-
-
-class Quota(Part):
-    """Limits of a fileset."""
-
-    space: Size | None = Field(None, description="space", examples=["5TiB"])
-    files: Count | None = Field(None, description="number of files")
-
-
-class SlurmPart(Part):
-    """What Slurm should know of an allocation, in the words of ColdFront's attributes."""
-
-    account: Code | None = Field(None, description="account, where not the project's code")
-    parent: Code | None = Field(None, description="parent account")
-    description: Line | None = Field(None, description="the account's description")
-    organization: Line | None = Field(None, description="the account's organization")
-    qos: tuple[Code, ...] = Field((), description="QOS that may be used")
-    fairshare: Count | None = Field(None, description="shares")
-    specs: Line | None = Field(
-        None, description="specs of the account", examples=["GrpTRES=cpu=64"]
-    )
-    user_specs: Line | None = Field(None, description="specs of each user's association")
-
-
-class StoragePart(Part):
-    """What a file system should know of an allocation."""
-
-    fileset: Code | None = Field(None, description="fileset, where not the project's code")
-    path: AbsolutePath | None = Field(None, description="where it is linked")
-    kind: Literal["independent", "dependent"] | None = Field(None, description="kind of fileset")
-
-
-class AllocationRef(Part):
-    """An allocation, as far as memberships and suspensions need it."""
-
-    id: Code = Field(description="the portal's number of the allocation", examples=["42"])
-    resource: Code | None = Field(None, description="resource of the site's configuration")
-    project: ProjectRef | None = Field(None, description="the project it belongs to")
-    slurm: SlurmPart = Field(default_factory=SlurmPart)
-    storage: StoragePart = Field(default_factory=StoragePart)
-    attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
-
-
-class Allocation(AllocationRef):
-    """An allocation: the whole of what should be."""
-
-    resource: Code = Field(
-        description="resource of the site's configuration", examples=["cluster-a"]
-    )
-    project: ProjectRef = Field(description="the project it belongs to")
-    users: tuple[UserName, ...] = Field((), description="everybody entitled", max_length=5000)
-    quota: Quota = Field(default_factory=Quota)
-
-
-class MembershipAllocation(AllocationRef):
-    """The allocation that somebody joins."""
-
-    resource: Code = Field(
-        description="resource of the site's configuration", examples=["cluster-a"]
-    )
-    project: ProjectRef = Field(description="the project it belongs to")
-
-
-class Membership(Part):
-    """A user in an allocation."""
-
-    allocation: MembershipAllocation
-    user: UserName
-
-
-class MembershipRef(Part):
-    """A user who leaves an allocation."""
-
-    allocation: AllocationRef
-    user: UserName
-
-
-class Manifest(Part):
-    """A companion file (JSON Lines) with all that should be."""
-
-    file: Code = Field(description="its name in staging")
-    size: Count = Field(description="its bytes")
-    sha256: str = Field(description="its SHA-256", pattern=r"^[0-9a-f]{64}$")
+from provisioner.values import Line, Moment, Person, Text
 
 
 class Envelope(Part):

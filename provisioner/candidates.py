@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioner.contract import ConfigError, Fault, InvalidRequest, Key
-from provisioner.documents import InvalidDocument, Problem, in_order
+from provisioner.documents import InvalidDocument, Problem, advised, in_order
 from provisioner.request import InvalidFile, Request, parse_request
 from provisioner.routing import Router, Step
 from provisioner.spool import Claimed
@@ -90,6 +90,13 @@ def _with_rest(error: InvalidFile, route: Route) -> tuple[Problem, ...]:
     return error.problems
 
 
+def expired(request: Request, now: float) -> Problem | None:
+    """Say that a request comes too late. now: seconds since the epoch."""
+    if request.expires is None or request.expires.timestamp() > now:
+        return None
+    return request.placed(Problem(None, "expires", f"expired at {request.expires}"))
+
+
 def _within(one: str, other: str) -> bool:
     """Say whether one of two keys lies in the other, or is it."""
     first, second = f"{one}.", f"{other}."
@@ -100,7 +107,7 @@ def problem_of(fault: Fault) -> Problem:
     """Put a fault into the words of a refusal."""
     if isinstance(fault, InvalidRequest):
         return Problem(fault.line, fault.field, fault.message, fault.expected, fault.nearest)
-    return Problem(None, "", fault.message, fault.advice)
+    return Problem(None, "", advised(fault.message, fault.advice))
 
 
 def plain_problems(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:

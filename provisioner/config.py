@@ -22,10 +22,11 @@ from pydantic import (
     model_validator,
 )
 
-from provisioner.actions import ACTIONS, Count, Size
+from provisioner.actions import ACTIONS
 from provisioner.contract import ConfigError
 from provisioner.documents import Document, InvalidDocument, parse
 from provisioner.request import problems_of
+from provisioner.values import Count, Size
 
 SIZE = 1024 * 1024
 """Most bytes of a configuration."""

@@ -50,6 +50,11 @@ class Problem:
         return f"{where}{key}{self.message}{expected}{nearest}"
 
 
+def advised(message: str, advice: str) -> str:
+    """Add to what is wrong what to do, where it is no question of another value."""
+    return f"{message}; what to do: {advice}" if advice else message
+
+
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """Give each problem once, in the order of the file; those without a line come last."""
 

@@ -301,7 +301,8 @@ class Intake:
             else:
                 effect = self._run_manifest(conn, candidate, admitted, now)
         except Fault as fault:
-            records.set_problems(conn, claimed.ulid, plain_problems((problem_of(fault),)))
+            told = request.placed(problem_of(fault))
+            records.set_problems(conn, claimed.ulid, plain_problems((told,)))
             records.end_requests(conn, {claimed.ulid: "failed"}, now, text=fault.message)
             admitted.outcomes[claimed.ulid] = "failed"
             return None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioner.contract import Fault, InvalidRequest
-from provisioner.documents import Path, Problem
+from provisioner.documents import Path, Problem, advised
 from provisioner.rendering import reads
 from provisioner.request import Request, path_of
 
@@ -24,7 +24,7 @@ def problem(
     whom a step `each: user` was at.
     """
     if not isinstance(fault, InvalidRequest):
-        return Problem(None, "", f"{where}: {fault.message}", fault.advice)
+        return Problem(None, "", advised(f"{where}: {fault.message}", fault.advice))
     name = fault.field
     key = origin(request, templates, name, item) if name else ()
     if name and (not key or str(key[-1]) != name):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from provisioner import policy, records
-from provisioner.candidates import Candidate
+from provisioner.candidates import Candidate, expired
 from provisioner.documents import Problem
 from provisioner.review import Ruling
 from provisioner.tables import IDS, chunks, requests
@@ -75,13 +75,14 @@ def verdict(
     answer = ruling.answer if ruling is not None else policy.ALLOWED
     if answer.verdict == policy.REFUSE:
         return "refused", (Problem(None, "", answer.why, answer.advice),)
-    if request.expires is not None and request.expires.timestamp() <= now:
-        return "refused", (Problem(None, "expires", f"expired at {request.expires}"),)
+    late = expired(request, now)
+    if late is not None:
+        return "refused", (late,)
     if request.order is not None:
         highest = before.orders.get((claimed.writer, request.order.key))
         if highest is not None and request.order.number < highest:
             why = f"order {request.order.number} comes after {highest}, which was accepted"
-            return "superseded", (Problem(None, "order.number", why),)
+            return "superseded", (request.placed(Problem(None, "order.number", why)),)
     if answer.verdict == policy.REVIEW:
         return "held", (Problem(None, "", answer.why, answer.advice),)
     if request.not_before is not None and request.not_before.timestamp() > now:

@@ -86,7 +86,7 @@ def _of(
             also = [
                 name
                 for name, (want, _) in standing.items()
-                if name.partition("/")[0] != root and want is not None and want != mine[0]
+                if name.partition("/")[0] != root and _at_odds(want, mine[0])
             ]
             if also:
                 others.append(f"{part.key}: also wanted by {_few(sorted(also))}")
@@ -100,6 +100,12 @@ def _of(
     shut = [part for _, part in parts if part.claimant in closed]
     remark.notes += _shortened(_kept_closed(conn, shut))
     return remark
+
+
+def _at_odds(other: Want | None, mine: Want | None) -> bool:
+    """Say whether another's want says something else than what was asked for."""
+    asked = {name: value for name, value in (mine or {}).items() if value}
+    return other is not None and any(other.get(name) not in (None, asked[name]) for name in asked)
 
 
 def _differs(

@@ -149,9 +149,11 @@ def _problem_line(problem: Mapping[str, Json]) -> str:
 
 def _error_line(step: StepResult) -> str:
     error = step.error or {}
-    what = f" {error['object']}" if error.get("object") else ""
+    where = error.get("object", "")
+    what = f" {where}" if where else ""
     ended = "left" if step.state == "done" else "stopped on" if what else "stopped"
-    text = f"Step {step.name} ({step.handler}) {ended}{what}: {error.get('message', '')}"
+    message = str(error.get("message", "")).removeprefix(f"{where}: ")
+    text = f"Step {step.name} ({step.handler}) {ended}{what}: {message}"
     return f"{text}. What to do: {error['advice']}." if error.get("advice") else f"{text}."
 
 

@@ -25,9 +25,10 @@ from provisioner.contract import (
     Scalar,
     Want,
 )
-from provisioner.documents import InvalidDocument, Problem, in_order
-from provisioner.rendering import Compiled, Pending, compile_value, references
+from provisioner.documents import InvalidDocument, Problem, advised, in_order
+from provisioner.rendering import Pending
 from provisioner.request import Request
+from provisioner.routes import Template, compiled, condition, rendered, taken
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 """What steps gave, by (step, item)."""
@@ -71,26 +72,14 @@ class _Given(dict[str, Any]):
         return None
 
 
-_FALSE = {"", "false", "no", "off", "0"}
-
 _LEFT_OUT: Mapping[str, Any] = {"output": _Given()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """A step of a route, compiled."""
-
-    config: StepConfig
-    when: Compiled | None
-    parameters: Mapping[str, Compiled]
-    used: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """A step that a request takes, with the instance that serves it."""
 
-    template: _Template
+    template: Template
     instance: str
     needs: tuple[str, ...]
 
@@ -111,8 +100,9 @@ class Router:
         self._bound = {name for r in config.resources.values() for name in r.handlers}
         _check_resources(config, handlers)
         shipped = default_routes()
+        known = {*handlers, *kinds.values()}
         self._routes = {
-            action: self._compile(action, config.routes.get(action) or shipped[action])  # type: ignore[call-overload]
+            action: compiled(action, config.routes.get(action) or shipped[action], known)  # type: ignore[call-overload]
             for action in shipped
         }
 
@@ -187,7 +177,7 @@ class Router:
         for template in route:
             try:
                 instance = self._instance(template.config, request)
-                if instance is None or not _taken(template, base):
+                if instance is None or not taken(template, base):
                     continue
             except InvalidRequest as fault:
                 problems.append(_unchosen(request, template.config, fault))
@@ -252,7 +242,7 @@ class Router:
         self, request: Request, one: _Chosen, base: Mapping[str, Any], outputs: Outputs
     ) -> Iterable[tuple[str, Mapping[str, Any]]]:
         for item, values in self._values(request, one, base, outputs):
-            yield item, _rendered(one.template, values)
+            yield item, rendered(one.template, values)
 
     def _values(
         self, request: Request, one: _Chosen, base: Mapping[str, Any], outputs: Outputs
@@ -283,7 +273,7 @@ class Router:
         wrong: list[tuple[str, Fault]] = []
         for item, values in self._values(request, one, base, outputs):
             try:
-                parameters = _rendered(one.template, values)
+                parameters = rendered(one.template, values)
                 given = {key: value for key, value in parameters.items() if value is not None}
                 wanted = _claims(handler, given, request.adopt)
             except Fault as fault:
@@ -306,31 +296,6 @@ class Router:
             one.template.config.name, one.instance, one.needs, tuple(claims), frozenset(late)
         )
 
-    # Compiling.
-
-    def _compile(self, action: str, route: Sequence[StepConfig]) -> tuple[_Template, ...]:
-        names: list[str] = []
-        compiled = []
-        for step in route:
-            where = f"routes.{action}: step {step.name}"
-            if step.name in names:
-                raise ConfigError(f"{where} stands twice")
-            known = {*self._handlers, *self._kinds.values()}
-            if step.handler not in known and not step.optional:
-                nearest = get_close_matches(step.handler, known, 1)
-                hint = f"did you mean {nearest[0]!r}?" if nearest else ""
-                raise ConfigError(f"{where}: there is no handler {step.handler!r}", advice=hint)
-            template = _template(step, where)
-            for need in (*step.needs, *template.used):
-                if need not in names:
-                    raise ConfigError(
-                        f"{where} needs {need!r}, which is no step before it",
-                        advice="put it after the steps that it needs",
-                    )
-            names.append(step.name)
-            compiled.append(template)
-        return tuple(compiled)
-
 
 def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[Key, Want]:
     """Ask a handler for claims; a request that adopts says so to those that can take over."""
@@ -342,31 +307,6 @@ def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[
         if fault.field != "adopt":
             raise
     return handler.claims(given)
-
-
-def _template(step: StepConfig, where: str) -> _Template:
-    """Compile one step's expressions; where: says in a complaint which step it is."""
-    when = _expression(step.when) if step.when else None
-    try:
-        if references(when):
-            raise ConfigError(
-                "`when` uses the output of a step",
-                advice="what a request takes is decided before any step: use its own values",
-            )
-        used = references(step.with_)
-        parameters = {key: compile_value(value) for key, value in step.with_.items()}
-        return _Template(step, compile_value(when) if when else None, parameters, used)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error.message}", advice=error.advice) from None
-
-
-def _expression(text: str) -> str:
-    return text if "{{" in text else "{{ " + text + " }}"
-
-
-def _is_true(value: object) -> bool:
-    """Take what `when` yields; a value of the configuration is text, `false` too."""
-    return value.strip().lower() not in _FALSE if isinstance(value, str) else bool(value)
 
 
 def _late(value: Json | KnownAfter | object) -> Iterable[str]:
@@ -391,37 +331,11 @@ def _check_resources(config: Config, handlers: Mapping[str, Handler]) -> None:
                 )
 
 
-def _rendered(template: _Template, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Render a step's parameters; raises InvalidRequest naming all that cannot be."""
-    try:
-        return {key: each(values) for key, each in template.parameters.items()}
-    except InvalidRequest:
-        faults = []
-        for key, each in template.parameters.items():
-            try:
-                each(values)
-            except InvalidRequest as fault:
-                fault.field = key
-                faults.append(fault)
-        faults[0].also = tuple(faults[1:])
-        raise faults[0] from None
-
-
-def _taken(template: _Template, values: Mapping[str, Any]) -> bool:
-    """Say whether a request takes a step; raises InvalidRequest where that cannot be said."""
-    if template.when is None:
-        return True
-    try:
-        return _is_true(template.when(values))
-    except InvalidRequest as fault:
-        fault.field = "when"
-        raise
-
-
 def _unchosen(request: Request, step: StepConfig, fault: InvalidRequest) -> Problem:
     """Tell why a step cannot be chosen, or whether it is to be."""
     if fault.field == "when" and step.when:
-        condition = {"when": _expression(step.when)}
-        return origins.problem(request, fault, f"step {step.name}", condition)
-    told = Problem(None, fault.field, fault.message, fault.advice, fault.nearest)
+        asked = {"when": condition(step.when)}
+        return origins.problem(request, fault, f"step {step.name}", asked)
+    why = advised(fault.message, fault.advice)
+    told = Problem(None, fault.field, why, fault.expected, fault.nearest)
     return request.placed(told)

@@ -177,7 +177,8 @@ class Service:
                 if last != told or taken:
                     told, since = last, time.monotonic()
                 if time.monotonic() - since > patience:
-                    return False
+                    # All may be over while the clerk still moves files: stopping waits for that.
+                    return now_left == 0 and self._spool.due_in() is None
                 self._woken.wait(0.05)
                 self._woken.clear()
             return False

@@ -43,13 +43,21 @@ _LIMITS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than_equal": lambda c: f"is above {c['le']}",
     "less_than": lambda c: f"is not below {_power(c['lt'])}",
     "string_too_long": lambda c: f"has more than {c['max_length']} characters",
-    "string_too_short": lambda c: f"has fewer than {c['min_length']} characters",
+    "string_too_short": lambda c: _few(c, "characters"),
     "too_long": lambda c: f"has more than {c['max_length']} entries",
-    "too_short": lambda c: f"has fewer than {c['min_length']} entries",
+    "too_short": lambda c: _few(c, "entries"),
     "string_pattern_mismatch": lambda c: f"does not match {c['pattern']}",
     "timezone_aware": lambda c: "has no time zone",
     "timezone_naive": lambda c: "has a time zone",
 }
+
+
+def _few(context: Mapping[str, Any], what: str) -> str:
+    least = context["min_length"]
+    # pydantic counts the characters of some texts as entries.
+    return "is empty" if least == 1 else f"has fewer than {least} {what}"
+
+
 _OWN = ("value_error", "assertion_error")
 _MEMBER = re.compile(r".*\[.*|constrained-\w+|str|int|float|bool|none|list|KnownAfter")
 """What stands in pydantic's locations for the members of a union."""

@@ -19,6 +19,7 @@ from provisioner.cli import (
     auditing,
     control,
     moving,
+    queue,
     reading,
     recovery,
     serving,
@@ -52,7 +53,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 a request failed or a check found an error, 2 usage, 3 the request "
     "is not right, 4 the configuration is not right, 5 a backend or the service did not answer.",
 )
-for module in (serving, submitting, reading, auditing, control, moving, recovery):
+for module in (serving, submitting, queue, reading, auditing, control, moving, recovery):
     module.register(app)
 
 

@@ -118,10 +118,13 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
 
 def _judged(body: bytes) -> tuple[tuple[Problem, ...], list[str]]:
     """Judge a request as the service would if who runs this sent it: (problems, notes)."""
-    from provisioner.candidates import read
+    from provisioner.candidates import expired, read
 
     request, planned, problems = read(body, _route)
-    return (problems, []) if problems or request is None else _by_policy(request, planned)
+    if problems or request is None:
+        return problems, []
+    late = expired(request, time.time())
+    return ((late,), []) if late else _by_policy(request, planned)
 
 
 def _route(request: Request) -> tuple[Step, ...]:
@@ -160,9 +163,13 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
 def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
     """Say what a request would change now, step by step; writes nothing."""
     from provisioner import planning
-    from provisioner.request import parse_request
+    from provisioner.candidates import expired, read
+    from provisioner.documents import InvalidDocument
 
-    request = parse_request(_read(file))
+    request, _, problems = read(_read(file), _route)
+    late = expired(request, time.time()) if request is not None else None
+    if problems or late or request is None:
+        raise InvalidDocument([*problems, *([late] if late else [])])
     found = planning.plan(site.reading(), request, user_name(os.geteuid()))
     if as_json:
         site.print_json(planning.plain(found))

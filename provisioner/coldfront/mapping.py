@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from provisioner.actions import ACTIONS, Code, Mail, UserName
+from provisioner.actions import ACTIONS
+from provisioner.values import Code, Mail, UserName
 
 ENTITLED = ("Active", "Renewal Requested")
 """Statuses of an allocation in which its users have access, as in ColdFront's own Slurm plugin."""

@@ -100,6 +100,12 @@ def test_the_real_thing_says_the_same_before_it_writes(
     assert not [call for call in run.calls if call.startswith("-i")]
 
 
+def test_all_that_is_not_there_is_told_at_once(slurm: Slurm) -> None:
+    [fault] = foretold(slurm, {"account": "cf1", "qos": ["longg"], "parent": "phisics"})
+    assert "'longg'" in fault.message
+    assert "'phisics'" in fault.message
+
+
 def test_one_that_names_what_is_not_there_fails_alone(slurm: Slurm) -> None:
     wrong = {"account": "cf1", "qos": ["longg"]}
     assert len(faults(slurm, wrong, {"account": "cf2", "qos": ["long"]})) == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.cli_site import SAMPLES, SERVED, Desk, of_user, sample, served
+from tests.service.cli_site import SAMPLES, SERVED, Desk, of_user, sample, served, user
 
 Changes = dict[str, list[str]]
 """The changes of each object, in order."""
@@ -128,8 +128,44 @@ def test_what_is_not_served_yet_is_refused_by_plan_check_and_run_in_the_same_wor
     shown = desk.show(desk.serve(text))
     [refused] = shown["result"]["problems"]
     assert shown["state"] == "refused"
-    assert checked["message"] == refused["message"] == f"{what} is not served yet"
-    assert checked["message"] in plan.err and checked["expected"] in plan.err
+    assert checked["message"] == refused["message"]
+    assert checked["message"].startswith(f"{what} is not served yet; what to do: ")
+    assert checked["message"] in plan.err
+
+
+def test_what_has_expired_is_told_by_plan_check_and_run_in_the_same_words(desk: Desk) -> None:
+    text = user("gone") + "expires: 2001-01-01T00:00:00Z\n"
+    [checked] = desk("check", "-", "--json", stdin=text.encode(), code=3).json
+    [refused] = desk.show(desk.serve(text))["result"]["problems"]
+    assert (checked["line"], checked["key"]) == (4, "expires")
+    assert {k: v for k, v in checked.items() if v} == refused
+    plan = desk("plan", "-", stdin=text.encode(), code=3)
+    assert f"line 4: expires: {checked['message']}" in plan.err
+
+
+def test_mistakes_of_form_and_of_route_are_told_together(desk: Desk) -> None:
+    text = user("root") + "ordr: {key: a, number: 1}\nreason: a\nreason: b\n"
+    checked = desk("check", "-", "--json", stdin=text.encode(), code=3).json
+    told = [(one["line"], one["key"]) for one in checked]
+    assert told == [(3, "user.name"), (3, "user.name"), (4, "ordr"), (6, "reason")]
+    refused = desk.show(desk.serve(text))["result"]["problems"]
+    assert [(one["line"], one["key"]) for one in refused] == told
+    assert desk("plan", "-", stdin=text.encode(), code=3).err.count("line ") == len(told) + 1
+
+
+def test_what_a_backend_would_refuse_is_told_by_the_plan(desk: Desk) -> None:
+    text = """\
+provisioner: 1
+action: allocation.provision
+allocation:
+  id: 50
+  resource: cluster-a
+  project: {code: CF0050}
+  slurm: {qos: [norml], parent: rot}
+"""
+    said = desk("plan", "-", stdin=text.encode(), code=1).out
+    assert "there is no QOS 'norml' (did you mean 'normal'?)" in said
+    assert "cluster a has no account 'rot' (did you mean 'root'?) to be the parent" in said
 
 
 def test_plan_and_check_write_nothing(tmp_path: Path) -> None:

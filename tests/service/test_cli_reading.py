@@ -112,7 +112,7 @@ def test_the_queue_says_for_what_each_request_waits(desk: Desk) -> None:
     assert f"    until it is released: provisioner release {held}\n" in said
     assert f"{late}  scheduled " in said
     assert re.search(r"    until its not_before, in \d+ d\n", said)
-    assert "nobody on this host serves them: `provisioner run`" in said
+    assert "nobody on this host serves the spool: `provisioner run`" in said
 
 
 def test_the_queue_lists_every_lane_that_can_be_paused(desk: Desk) -> None:
@@ -131,6 +131,13 @@ def test_the_queue_says_why_nothing_is_taken_from_staging(tmp_path: Path) -> Non
     assert f"nothing is taken from staging: {trouble}\n" in desk("queue").out
     staging.chmod(0o1733)
     assert "staging" not in desk("queue").out
+    (staging / "late.yaml").write_text("provisioner: 1\n")
+    (staging / ".half.yaml").write_text("provisioner: 1\n")
+    assert desk("queue", "--json").json["staging"] == 1
+    assert desk("queue").out.startswith(
+        "nobody on this host serves the spool; files in staging that nobody has taken yet: 1: "
+        "`provisioner run`, or start the service\nno request was taken yet\n"
+    )
 
 
 def test_the_queue_is_told_even_where_the_handlers_cannot_be_built(tmp_path: Path) -> None:
@@ -138,7 +145,7 @@ def test_the_queue_is_told_even_where_the_handlers_cannot_be_built(tmp_path: Pat
     desk("submit", sample("user-jdoe.yaml"))
     desk("run", "--drain")
     desk.set("cluster: a", "clster: a")
-    assert desk("queue").out.startswith("done: 1")
+    assert "\ndone: 1\n" in desk("queue").out
 
 
 def test_the_queue_lists_no_more_than_it_is_told_to(desk: Desk) -> None:

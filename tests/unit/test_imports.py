@@ -15,8 +15,8 @@ LAYERS = (
     {"contract", "ulid", "rename", "sizes", "notify"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
-    {"audit", "leftovers", "places", "companions"},
-    {"migrations", "marks", "redolog", "reserve"},
+    {"audit", "leftovers", "places", "companions", "values"},
+    {"migrations", "marks", "redolog", "reserve", "subjects"},
     {
         "converge",
         "actions",
@@ -36,7 +36,7 @@ LAYERS = (
     {"config", "finish", "testing", "submitters"},
     {"clerk", "policy", "retention", "start", "backup"},
     {"rebuild"},
-    {"origins", "remarks"},
+    {"origins", "remarks", "routes"},
     {"routing"},
     {"steps"},
     {"settling", "undo"},
@@ -49,7 +49,7 @@ LAYERS = (
     {"intake", "reporter"},
     {"service"},
     {"cli.exits", "cli.site"},
-    {"cli.progress", "cli.standing", "cli.doctor"},
+    {"cli.progress", "cli.queue", "cli.standing", "cli.doctor"},
     {"cli.submitting", "cli.reading", "cli.serving", "cli.auditing"},
     {"cli.control", "cli.moving"},
     {"cli.recovery"},
@@ -106,6 +106,7 @@ HOMES = {
             "serving",
             "submitting",
             "reading",
+            "queue",
             "auditing",
             "recovery",
             "moving",
@@ -229,4 +230,4 @@ def test_the_plugins_pure_modules_know_neither_django_nor_coldfront(name: str) -
 def test_the_plugin_takes_of_the_engine_what_any_writer_needs(path: Path) -> None:
     used = {name.split(".")[1] for name in imports(path) if name.startswith("provisioner.")}
     assert used <= {"coldfront", "actions", "contract", "documents", "drop", "receipts",
-                    "requestfile", "sizes"}  # fmt: skip
+                    "requestfile", "sizes", "values"}  # fmt: skip

@@ -130,7 +130,7 @@ def test_what_no_key_of_the_file_gives_names_the_steps_parameter() -> None:
 
 def test_any_other_fault_is_told_with_its_advice() -> None:
     told = problem(of(USER), Permanent("it is broken", advice="mend it"), "step a (ad)", {})
-    assert str(told) == "step a (ad): it is broken; expected mend it"
+    assert str(told) == "step a (ad): it is broken; what to do: mend it"
 
 
 def test_every_user_that_a_handler_refuses_is_told_with_their_line(site: Site) -> None:

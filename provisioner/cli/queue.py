@@ -1,0 +1,282 @@
+"""The verb `queue`: who serves, what waits and for what, and the newest outcomes.
+
+Promises: nothing is written, and nothing is made that is not there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from provisioner.cli import site
+from provisioner.contract import ConfigError
+
+if TYPE_CHECKING:
+    from provisioner.config import Config
+    from provisioner.journal import Journal
+    from provisioner.records import Record
+
+_LANE = ("paused_by", "breaker_until", "breaker_reason")
+
+_WAITS = 5
+"""Objects of one request that `queue` names; `show` names all."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(queue)
+
+
+def queue(
+    limit: int = typer.Option(100, min=1, max=1000, help="most requests to list, oldest first"),
+    ended: int = typer.Option(0, min=0, max=1000, help="list this many of the newest outcomes too"),
+    as_json: bool = typer.Option(False, "--json", help="for programs"),
+) -> None:
+    """List lanes, and requests that have no outcome yet, with what they wait for."""
+
+    from provisioner import agenda, records, stepbook
+
+    settings = site.config()
+    now = time.time()
+    book = site.journal(settings)
+    over = _newest_outcomes(book, ended)
+    with book.reading() as conn:
+        counts = records.counts(conn)
+        loaded = records.in_states(conn, records.OPEN, limit)
+        waiting = stepbook.waiting_for(conn, [record.id for record in loaded])
+        due = agenda.due_counts(conn, now)
+        rows = agenda.lane_rows(conn)
+    held = holds(settings, book, loaded)
+    lanes = {
+        name: {
+            "due": due.get(name, (0, 0))[0],
+            "later": due.get(name, (0, 0))[1],
+            **{fact: rows.get(name, {}).get(fact) for fact in _LANE},
+        }
+        for name in sorted({*due, *rows, *_configured_lanes()})
+    }
+    serving = site.served_by(settings.spool)
+    staged = _staged(settings.spool)
+    trouble = _trouble(settings.spool)
+    because = observing(book)
+    if as_json:
+        site.print_json(
+            {
+                "served_by": serving,
+                "staging": staged,
+                "trouble": trouble,
+                "observing": because,
+                "counts": counts,
+                "lanes": {
+                    name: {**row, "breaker_until": moment(row["breaker_until"])}
+                    for name, row in lanes.items()
+                },
+                "requests": [
+                    {
+                        **_plain(record),
+                        "waiting_for": plain_waits(waiting[record.id]),
+                        "held": held.get(record.id),
+                    }
+                    for record in loaded
+                ],
+                "ended": [_plain(record) for record in over],
+            }
+        )
+        return
+    site.say(_served(serving, staged, bool(loaded)))
+    known = "  ".join(f"{state}: {number}" for state, number in sorted(counts.items()))
+    site.say(known or "no request was taken yet")
+    for name, row in lanes.items():
+        site.say(f"lane {name}: {row['due']} due, {row['later']} later{_lane_state(row, now)}")
+    for record in loaded:
+        site.say(_line(record, now))
+        hold = held.get(record.id)
+        for text in waits(record, waiting[record.id], lanes, hold, now)[:_WAITS]:
+            site.say(f"    {text}")
+    unlisted = sum(counts.get(state, 0) for state in records.OPEN) - len(loaded)
+    if unlisted > 0:
+        site.say(f"and {unlisted} more: --limit")
+    for record in over:
+        site.say(_line(record, now))
+    if because:
+        advice = "provisioner drift, then provisioner journal release"
+        site.say(f"nothing is written to any backend: {because}: {advice}")
+    if trouble:
+        site.say(f"nothing is taken from staging: {trouble}")
+
+
+def _staged(spool: Path) -> int:
+    """Count the files in staging that nobody has taken yet."""
+    from provisioner.sweep import ENDINGS
+
+    try:
+        names = [path.name for path in (spool / "staging").iterdir()]
+    except OSError:  # `_trouble` says so
+        return 0
+    return sum(name.endswith(ENDINGS) and not name.startswith(".") for name in names)
+
+
+def _served(serving: int | None, staged: int, waiting: bool) -> str:
+    """Say who serves the spool, and how many files nobody has taken yet."""
+    files = f"; files in staging that nobody has taken yet: {staged}" if staged else ""
+    if serving is not None:
+        return f"served by process {serving}{files}"
+    advice = ": `provisioner run`, or start the service" if staged or waiting else ""
+    return f"nobody on this host serves the spool{files}{advice}"
+
+
+def observing(book: Journal) -> str:
+    """Say why nothing is written to any backend; '' when it is."""
+    from provisioner import marks
+
+    with book.reading() as conn:
+        return marks.get(conn, marks.OBSERVING) or ""
+
+
+def _trouble(spool: Path) -> str:
+    """Say why nothing is taken from staging; '' when all is well."""
+    from provisioner.sweep import check_staging
+
+    try:
+        check_staging(spool)
+    except ConfigError as error:
+        return f"{error.message}: {error.advice}"
+    except OSError as error:
+        return f"{spool}: {error.strerror}: provisioner doctor"
+    return ""
+
+
+def holds(settings: Config, book: Journal, loaded: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """Say of requests that are held why, and who may release them.
+
+    second: it has to be somebody else than who sent it.
+    """
+    from provisioner import records
+    from provisioner.wiring import policy_of
+
+    held = [record for record in loaded if record.state == "held"]
+    with book.reading() as conn:
+        why = records.why_held(conn, [record.id for record in held])
+    release = list(policy_of(settings).releasers) if held else []
+    return {
+        record.id: {
+            "why": why.get(record.id, ""),
+            "release": release,
+            "second": record.held_by != record.writer,
+        }
+        for record in held
+    }
+
+
+def _configured_lanes() -> list[str]:
+    """List the lanes of the configuration; none where its handlers cannot be built."""
+    try:
+        return list(site.system().lanes.values())
+    except ConfigError:
+        return []
+
+
+def _newest_outcomes(book: Journal, count: int) -> list[Record]:
+    """Find the requests that ended last, newest last, among the last events."""
+
+    from provisioner import records
+
+    if not count:
+        return []
+    with book.reading() as conn:
+        since = records.last_event(conn) - 10 * count
+        ended = [
+            who for _, who, kind, _ in records.events_after(conn, since) if kind in records.ENDED
+        ]
+        found = records.load(conn, ended)
+    over = [record for record in found.values() if record.state in records.ENDED]
+    return sorted(over, key=lambda record: record.ended or 0)[-count:]
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "file": record.name,
+        "writer": record.writer,
+        "on_behalf_of": record.on_behalf_of,
+        "state": record.state,
+        "action": record.action,
+        "subject": record.subject,
+        "accepted": moment(record.accepted),
+        "ended": moment(record.ended),
+    }
+
+
+def plain_waits(waiting: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Give for programs what an open request waits for."""
+    return [{**one, "due": moment(one["due"])} for one in waiting]
+
+
+def moment(seconds: float | None) -> str | None:
+    """Write a time for programs."""
+    from provisioner import results
+
+    return None if seconds is None else results.moment(seconds)
+
+
+def _line(record: Record, now: float) -> str:
+    what = f"{record.action} {record.subject}".strip() or "unreadable"
+    age = _span(now - (record.ended or record.accepted))
+    return f"{record.id}  {record.state:9} {what}  ({record.name} of {record.asker}, {age} ago)"
+
+
+def waits(
+    record: Record,
+    waiting: Sequence[Mapping[str, Any]],
+    lanes: Mapping[str, Mapping[str, Any]],
+    hold: Mapping[str, Any] | None,
+    now: float,
+) -> list[str]:
+    """Say what an open request waits for, a line each."""
+    if hold is not None:
+        by = ", ".join(hold["release"])
+        but = f", but not {record.writer}, whose it is" if hold["second"] else ""
+        return [
+            f"held {hold['why']}",
+            f"until it is released: provisioner release {record.id}",
+            f"who may: {by}{but}",
+        ]
+    if record.state == "scheduled":
+        left = _span((record.not_before or now) - now)
+        return [f"until its not_before, in {left}"]
+    lines = []
+    for one in waiting:
+        lane = lanes.get(one["lane"], {})
+        why = one["error"]["message"] if one["error"] else "its turn"
+        why = why.removeprefix(f"{one['object']}: ")
+        if lane.get("paused_by"):
+            when = f" (lane {one['lane']} is paused: provisioner unpause {one['lane']})"
+        elif one["error"] and one["due"] is not None:
+            # An object of a backend that is away is due when the lane asks again.
+            at = max(one["due"], lane.get("breaker_until") or 0)
+            when = f" (again in {_span(at - now)})"
+        else:
+            when = ""
+        lines.append(f"{one['object']}: {why}{when}")
+    return lines
+
+
+def _lane_state(row: Mapping[str, Any], now: float) -> str:
+    said = f", paused by {row['paused_by']}" if row["paused_by"] else ""
+    if row["breaker_until"]:
+        wait = _span(row["breaker_until"] - now)
+        said += f", backend away, next try in {wait}: {row['breaker_reason']}"
+    return said
+
+
+def _span(seconds: float) -> str:
+    """Write a time for a person, in the largest unit that has two of it."""
+    whole = max(0, round(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= 2 * size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"

@@ -1,0 +1,157 @@
+"""Subjects: the people, projects and allocations that requests are about.
+
+Promises: the one description of what may be said of each. Leaves out: what is asked for
+(`actions`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from provisioner.values import (
+    AbsolutePath,
+    Code,
+    Count,
+    Free,
+    Id,
+    Line,
+    Mail,
+    Size,
+    UserName,
+)
+
+
+class Part(BaseModel):
+    """A mapping of a request: only known keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OrderPart(Part):
+    """The writer's own order of its requests."""
+
+    key: Line = Field(description="what is ordered", examples=["allocation-42"])
+    number: Count = Field(description="a lower one than accepted is superseded")
+
+
+class User(Part):
+    """A person's account."""
+
+    name: UserName
+    full_name: Line | None = Field(None, description="the name to show")
+    given_name: Line | None = Field(None, description="first name")
+    surname: Line | None = Field(None, description="last name")
+    email: Mail | None = Field(None, description="mail address")
+    uid: Id | None = Field(None, description="numeric user id, where the site gives it")
+    gid: Id | None = Field(None, description="numeric id of the primary group")
+    shell: AbsolutePath | None = Field(None, description="login shell", examples=["/bin/bash"])
+    home: AbsolutePath | None = Field(None, description="home directory, where not by template")
+    groups: tuple[Code, ...] = Field((), description="groups to be a member of")
+    attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
+
+
+class UserRef(Part):
+    """A person, by name."""
+
+    name: UserName
+
+
+class ProjectRef(Part):
+    """The project that an allocation belongs to."""
+
+    code: Code
+    title: Line | None = Field(None, description="what it is about")
+    pi: UserName | None = Field(None, description="who leads it")
+    gid: Id | None = Field(None, description="numeric id of the project's group")
+
+
+class Project(ProjectRef):
+    """A project and its people."""
+
+    users: tuple[UserName, ...] = Field((), description="everybody in it", max_length=5000)
+    attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
+
+
+class Quota(Part):
+    """Limits of a fileset."""
+
+    space: Size | None = Field(None, description="space", examples=["5TiB"])
+    files: Count | None = Field(None, description="number of files")
+
+
+class SlurmPart(Part):
+    """What Slurm should know of an allocation, in the words of ColdFront's attributes."""
+
+    account: Code | None = Field(None, description="account, where not the project's code")
+    parent: Code | None = Field(None, description="parent account")
+    description: Line | None = Field(None, description="the account's description")
+    organization: Line | None = Field(None, description="the account's organization")
+    qos: tuple[Code, ...] = Field((), description="QOS that may be used")
+    fairshare: Count | None = Field(None, description="shares")
+    specs: Line | None = Field(
+        None, description="specs of the account", examples=["GrpTRES=cpu=64"]
+    )
+    user_specs: Line | None = Field(None, description="specs of each user's association")
+
+
+class StoragePart(Part):
+    """What a file system should know of an allocation."""
+
+    fileset: Code | None = Field(None, description="fileset, where not the project's code")
+    path: AbsolutePath | None = Field(None, description="where it is linked")
+    kind: Literal["independent", "dependent"] | None = Field(None, description="kind of fileset")
+
+
+class AllocationRef(Part):
+    """An allocation, as far as memberships and suspensions need it."""
+
+    id: Code = Field(description="the portal's number of the allocation", examples=["42"])
+    resource: Code | None = Field(None, description="resource of the site's configuration")
+    project: ProjectRef | None = Field(None, description="the project it belongs to")
+    slurm: SlurmPart = Field(default_factory=SlurmPart)
+    storage: StoragePart = Field(default_factory=StoragePart)
+    attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
+
+
+class Allocation(AllocationRef):
+    """An allocation: the whole of what should be."""
+
+    resource: Code = Field(
+        description="resource of the site's configuration", examples=["cluster-a"]
+    )
+    project: ProjectRef = Field(description="the project it belongs to")
+    users: tuple[UserName, ...] = Field((), description="everybody entitled", max_length=5000)
+    quota: Quota = Field(default_factory=Quota)
+
+
+class MembershipAllocation(AllocationRef):
+    """The allocation that somebody joins."""
+
+    resource: Code = Field(
+        description="resource of the site's configuration", examples=["cluster-a"]
+    )
+    project: ProjectRef = Field(description="the project it belongs to")
+
+
+class Membership(Part):
+    """A user in an allocation."""
+
+    allocation: MembershipAllocation
+    user: UserName
+
+
+class MembershipRef(Part):
+    """A user who leaves an allocation."""
+
+    allocation: AllocationRef
+    user: UserName
+
+
+class Manifest(Part):
+    """A companion file (JSON Lines) with all that should be."""
+
+    file: Code = Field(description="its name in staging")
+    size: Count = Field(description="its bytes")
+    sha256: str = Field(description="its SHA-256", pattern=r"^[0-9a-f]{64}$")

@@ -1,0 +1,114 @@
+"""Values: the names, sizes, numbers and times that a request or a configuration may write.
+
+Promises: each is checked strictly, before any backend sees it, and says what it should be. Leaves
+out: where each may stand (`subjects`, `actions`, `config`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
+
+from provisioner.sizes import parse_size
+
+
+def _matches(pattern: str, what: str) -> Any:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(f"not {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _one_line(value: str) -> str:
+    if value.isprintable():
+        return value
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise ValueError("has a control character")
+    return value
+
+
+def _lines(value: str) -> str:
+    _one_line(value.replace("\n", "").replace("\t", ""))
+    return value
+
+
+def _digits(value: object) -> object:
+    """Refuse what Python takes for a number and people do not: `1_0`, `1.0`, ` 1`."""
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+", value):
+        raise ValueError("not a whole number")
+    return value
+
+
+def _dated(value: object) -> object:
+    """Refuse a bare number, which would be seconds since 1970."""
+    if isinstance(value, str) and not re.match(r"[0-9]{4}-", value):
+        raise ValueError("not a time")
+    return value
+
+
+_USER = r"[a-z_][a-z0-9_.-]{0,31}"
+_CODE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+_MAIL = r'[^@\s<>()\[\]\\,;:"]{1,64}@[A-Za-z0-9.-]{1,255}'
+_PERSON = r"[A-Za-z0-9_.@+-]{1,150}"
+_PATH = r"(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+"
+
+UserName = Annotated[
+    str,
+    _matches(_USER, "a user name: a lower-case letter or _, then at most 31 of a-z 0-9 _ . -"),
+    Field(
+        description="a user's login name",
+        examples=["jdoe"],
+        json_schema_extra={"pattern": f"^{_USER}$"},
+    ),
+]
+Code = Annotated[
+    str,
+    _matches(_CODE, "a code: letters, digits, _ . -, at most 64"),
+    Field(
+        description="a short name", examples=["CF0003"], json_schema_extra={"pattern": f"^{_CODE}$"}
+    ),
+]
+Person = Annotated[
+    str,
+    _matches(_PERSON, "a person's name: at most 150 of A-Z a-z 0-9 _ . @ + -"),
+    Field(
+        description="a person, as the writer knows them",
+        examples=["jdoe"],
+        json_schema_extra={"pattern": f"^{_PERSON}$"},
+    ),
+]
+Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_lines)]
+Id = Annotated[int, Field(ge=1, le=4294967293), BeforeValidator(_digits)]
+Count = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_digits)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_dated)]
+Size = Annotated[
+    int,
+    BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value),
+    Field(ge=0, lt=2**63),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["5TiB", "500 GB"]}),
+]
+Mail = Annotated[
+    str,
+    _matches(_MAIL, "a mail address"),
+    Field(examples=["jdoe@example.org"], json_schema_extra={"pattern": f"^{_MAIL}$"}),
+]
+AbsolutePath = Annotated[
+    str,
+    _matches(_PATH, "an absolute path of plain names"),
+    Field(
+        max_length=1000,
+        examples=["/gpfs/projects/cf0003"],
+        json_schema_extra={"pattern": f"^{_PATH}$"},
+    ),
+]
+Free = dict[
+    Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], Line | list[Line] | None
+]
