@@ -143,7 +143,13 @@ class Router:
         values = self._base(request)
         for one in self._chosen(request, values)[0]:
             if one.template.config.name == step:
-                return self._step(request, one, values, outputs)
+                try:
+                    return self._step(request, one, values, outputs)
+                except InvalidDocument as found:
+                    first = found.problems[0]
+                    raise InvalidRequest(
+                        "; ".join(map(str, found.problems)), field=first.key, line=first.line
+                    ) from None
         raise InvalidRequest(
             f"step {step} is no longer in the route of {request.action}",
             advice="the configuration changed meanwhile: send the request again",

@@ -147,6 +147,19 @@ def test_every_user_that_a_handler_refuses_is_told_with_their_line(site: Site) -
     ]
 
 
+def test_a_value_that_turns_out_wrong_later_names_the_key_too(site: Site) -> None:
+    router = site.router(
+        "handlers: {x: {use: one}, y: {use: two}}\nroutes: {user.provision: [{name: a, handler: x, "
+        "with: {item: a}}, {name: b, handler: y, with: "
+        "{item: '{{ first(steps.a.output.name, user.name) }}'}}]}"
+    )
+    with pytest.raises(InvalidRequest) as raised:
+        router.bind(of(USER), "b", {("a", ""): {"name": "bad"}})
+    assert type(raised.value) is InvalidRequest
+    assert (raised.value.line, raised.value.field) == (4, "user.name")
+    assert "step b (y), item: 'bad' is no item" in raised.value.message
+
+
 def test_a_condition_that_cannot_be_decided_names_its_key(site: Site) -> None:
     router = site.router(
         "handlers: {x: {use: one}}\nroutes: {user.provision: [{name: s, handler: x, "
