@@ -161,7 +161,7 @@ def things(parts: Iterable[Part], own: Mapping[str, str]) -> list[Thing]:
 
 
 def _rank(part: Part) -> int:
-    return _WORST.index(part.state) if part.state in _WORST else 0
+    return _WORST.index(part.state if part.state in _WORST else "due")
 
 
 def sentence(parts: Sequence[Part], own: Mapping[str, str]) -> str:
@@ -184,7 +184,7 @@ def _unready(one: Thing, before: Sequence[str]) -> str:
         return "was stopped by the centre's staff"
     if worst.state == "waiting":
         return f"is waiting for {_listed(before)}" if before else "is not begun yet"
-    if worst.state != "due":
+    if worst.state == "failed":
         return "could not be made, and the centre's staff see why"
     if worst.kind == _AWAY:
         return "is waiting for a system that is away, and goes on by itself"

@@ -19,6 +19,8 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
+from provisioner.coldfront import words
+from provisioner.coldfront.answers import Part
 from provisioner.coldfront.models import Request, Standing, Step
 from provisioner.request import parse_request
 from tests.coldfront.site import Site
@@ -578,6 +580,48 @@ def test_a_project_of_many_shows_those_first_who_are_not_ready(
     assert len(many) <= len(few) + 4
     assert said.index("u299") < said.index("u000")
     assert "100 more are not shown" in said
+
+
+def made(name: str, state: str, *needs: str, kind: str = "", message: str = "") -> Part:
+    return Part(name, "h", state, message=message, kind=kind, needs=needs)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ([], ""),
+        ([made("account", "done")], "The account is ready."),
+        (
+            [made("account", "done"), made("home", "done"), made("fileset", "done")],
+            "The account, the home directory and the storage are ready.",
+        ),
+        (
+            [made("account", "done"), made("lds", "due"), made("home", "waiting", "lds")],
+            "The account is being made; the home directory is waiting for the account.",
+        ),
+        (
+            [made("resolves", "due", kind="NotReady", message="jdoe: no such user at dc1")],
+            "The account is waiting for another system, and goes on by itself.",
+        ),
+        (
+            [made("fileset", "due", kind="Unavailable", message="fs1: mmlsfileset: timed out")],
+            "The storage is waiting for a system that is away, and goes on by itself.",
+        ),
+        ([made("home", "waiting", "account")], "The home directory is waiting for the account."),
+        ([made("home", "waiting")], "The home directory is not begun yet."),
+        (
+            [made("home", "failed", message="/home/jdoe is 4711's")],
+            "The home directory could not be made, and the centre's staff see why.",
+        ),
+        ([made("home", "cancelled")], "The home directory was stopped by the centre's staff."),
+        ([made("scratch_dir", "puzzled")], "Scratch dir is being made."),
+        ([made("site", "done")], "The place is ready."),
+        ([made("withdraw from slurm-a", "due")], "The end of former access is being made."),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_steps_are_said_in_words_that_name_no_server(parts: list[Part], said: str) -> None:
+    assert words.sentence(parts, {"site": "the place"}) == said
 
 
 # What is hostile, odd or missing.
