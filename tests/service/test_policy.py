@@ -204,7 +204,7 @@ def test_what_is_to_be_reviewed_waits_until_an_operator_releases_it(
     held = send(site, PORTAL, text)
     assert (held.state, held.held_by) == ("held", records.POLICY)
     assert reason in why(held)
-    assert (site.config.spool / "held" / held.id).is_file()
+    assert (site.config.spool / "held" / f"{held.id}-{held.name}").is_file()
     assert site.first.rows == {} and not site.service.lanes["first"].paused
     release = control("request.release", held.id) + "reason: ticket 9\n"
     assert send(site, OPERATOR, release, "release.yaml").state == "done"
