@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, ledger, manifest, policy, records
+from provisioner import audit, ledger, manifest, policy, records
 from provisioner import ulid as ulids
 from provisioner.candidates import Candidate, judge, plain_problems, problem_of
 from provisioner.contract import Fault, InvalidRequest, Refused
@@ -24,7 +24,7 @@ from provisioner.requestfile import uid_of
 from provisioner.review import Review
 from provisioner.routing import Router
 from provisioner.spool import Claimed
-from provisioner.verbs import Effect, observed
+from provisioner.verbs import Effect, look_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +133,9 @@ class Reconciler:
             for number, text in enumerate(texts, 1)
         ]
         same = {c.key for s in found.same for step in listed[s].planned for c in step.claims}
-        left = same & agenda.found_as(conn, agenda.DIFFERS).keys()
-        same -= left
-        agenda.touch(conn, same, now)
-        effect = Effect(keys=agenda.instances_of(conn, same), notes=[found.told()])
-        if left:
-            effect.notes.append(
-                f"{len(left)} objects were adopted, differ, and are left: provisioner drift"
-            )
-        follow = (*asked, *(listed[subject] for subject in found.ask))
-        return Reconciled(follow, observed(conn, effect))
+        effect = look_again(conn, same, now)
+        effect.notes.insert(0, found.told())
+        return Reconciled((*asked, *(listed[subject] for subject in found.ask)), effect)
 
 
 def _hold_back(

@@ -6,7 +6,7 @@ acceptance or not at all. Leaves out: provisioning (`intake` writes those claims
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -93,14 +93,26 @@ def _withdraw(conn: Connection, asked: Asked) -> Effect:
 
 
 def _reconcile(conn: Connection, asked: Asked) -> Effect:
-    return observed(conn, _touched(conn, asked, agenda.all_keys(conn)))
+    keys = agenda.all_keys(conn)
+    effect = look_again(conn, keys, asked.now)
+    if not keys:
+        effect.notes.append(f"nothing is claimed for {asked.request.subject}")
+    return effect
 
 
-def observed(conn: Connection, effect: Effect) -> Effect:
-    """Let a reconcile wait for nothing while the service only observes.
+def look_again(conn: Connection, keys: Collection[Key], now: float) -> Effect:
+    """Make objects due for a reconcile, but for those that were adopted and differ.
 
-    It comes again each hour, and what it would wait for may take weeks.
+    It waits for nothing while the service only observes: it comes again each hour, and what it
+    would wait for may take weeks.
     """
+    left = agenda.found_as(conn, agenda.DIFFERS).keys() & keys
+    again = set(keys) - left
+    agenda.touch(conn, again, now)
+    effect = Effect(keys=agenda.instances_of(conn, again))
+    if left:
+        told = f"{len(left)} objects were adopted, differ, and are left: provisioner drift"
+        effect.notes.append(told)
     if marks.get(conn, marks.OBSERVING) is not None:
         effect.keys = {}
         effect.notes.append("the service only observes: provisioner drift says what differs")
