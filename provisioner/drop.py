@@ -13,6 +13,7 @@ from pathlib import Path
 from provisioner import ulid
 from provisioner.contract import ConfigError
 from provisioner.rename import rename_new
+from provisioner.requestfile import SIGNATURE, label
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST = 200
@@ -39,6 +40,25 @@ def drop_companion(staging: Path, name: str, body: bytes) -> str:
     if not name.endswith(".jsonl"):
         raise ValueError(f"{name!r} does not end in .jsonl")
     return _into(staging, name, body)
+
+
+def drop_signed(staging: Path, name: str, body: bytes, signature: bytes) -> str:
+    """Put a request and its signature into staging and flush them; return the request's name.
+
+    A ULID is put before the ending of the name, so that the two find each other whatever else lies
+    there; a name that is too long for that is left away. Raises as `drop` does.
+    """
+    stem, dot, ending = name.rpartition(".")
+    new = ulid.new()
+    wanted = f"{stem}-{new}{dot}{ending}"
+    name = wanted if label(wanted) == wanted else f"{new}.{ending}"
+    beside = _into(staging, name + SIGNATURE, signature)
+    try:
+        return drop(staging, name, body)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            (staging / beside).unlink()
+        raise
 
 
 def _into(staging: Path, name: str, body: bytes) -> str:

@@ -29,6 +29,9 @@ RESULT = ".result.yaml"
 SIGNATURE = ".sig"
 """What the name of a request's signature ends in, behind the whole name of the request."""
 
+NAMESPACE = "provisioner"
+"""What a signature has to be for, so that one made for mail or git is worth nothing here."""
+
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _LONGEST = 255 - ulids.LENGTH - len("-") - len(RESULT)
 _KNOWN_FOR = 300.0

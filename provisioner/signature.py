@@ -23,13 +23,10 @@ from provisioner.candidates import Candidate, judge, problem_of
 from provisioner.config import SignaturesConfig
 from provisioner.contract import ConfigError, Fault, Refused, Unavailable
 from provisioner.documents import Problem
-from provisioner.requestfile import SIGNATURE, Claimed, NotThere
+from provisioner.requestfile import NAMESPACE, SIGNATURE, Claimed, NotThere
 from provisioner.routing import Router
 
 log = logging.getLogger(__name__)
-
-NAMESPACE = "provisioner"
-"""What a signature has to be for, so that one made for mail or git is worth nothing here."""
 
 LIMIT = 16 * 1024
 """Largest signature, in bytes."""

@@ -41,8 +41,9 @@ def _of_request(verb: str) -> Callable[..., None]:
         reason: str = _REASON,
         wait: bool = _WAIT,
         timeout: float = _TIMEOUT,
+        key: str = submitting.KEY,
     ) -> None:
-        drop(f"request.{verb}", {"request": name}, reason, timeout if wait else None)
+        drop(f"request.{verb}", {"request": name}, reason, timeout if wait else None, key)
 
     return command
 
@@ -53,14 +54,15 @@ def _of_lane(verb: str) -> Callable[..., None]:
         reason: str = _REASON,
         wait: bool = _WAIT,
         timeout: float = _TIMEOUT,
+        key: str = submitting.KEY,
     ) -> None:
-        drop(f"lane.{verb}", {"lane": name}, reason, timeout if wait else None)
+        drop(f"lane.{verb}", {"lane": name}, reason, timeout if wait else None, key)
 
     return command
 
 
-def drop(action: str, target: dict[str, str], reason: str, timeout: float | None) -> None:
-    """Drop a control request."""
+def drop(action: str, target: dict[str, str], reason: str, timeout: float | None, key: str) -> None:
+    """Drop a control request; key: as `submitting.send` has it."""
     from provisioner.documents import dump
     from provisioner.request import parse_request
 
@@ -71,11 +73,11 @@ def drop(action: str, target: dict[str, str], reason: str, timeout: float | None
     parse_request(body)  # what cannot be right is said at once
     verb = action.partition(".")[2]
     if verb == "retry" and timeout is not None:
-        _retry(target["request"], body, timeout)
-    submitting.send(f"{verb}.yaml", body, timeout)
+        _retry(target["request"], body, timeout, key)
+    submitting.send(f"{verb}.yaml", body, timeout, key)
 
 
-def _retry(name: str, body: bytes, timeout: float) -> None:
+def _retry(name: str, body: bytes, timeout: float, key: str) -> None:
     """Retry a request that was refused, and follow its file, which gets a new id in staging."""
     from provisioner import ulid
     from provisioner.cli.progress import find, wait_for
@@ -85,7 +87,7 @@ def _retry(name: str, body: bytes, timeout: float) -> None:
         return
     since = ulid.new()[:10]
     try:
-        submitting.send("retry.yaml", body, timeout)
+        submitting.send("retry.yaml", body, timeout, key)
     except typer.Exit as end:
         if end.exit_code != Exit.OK:
             raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import control, site
+from provisioner.cli import control, site, submitting
 from provisioner.contract import InvalidRequest, Refused
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def release(
     reason: str = typer.Option("", help="why, for those who look later"),
     wait: bool = typer.Option(False, "--wait", help="wait until the service has done it"),
     timeout: float = typer.Option(60.0, min=0, help="with --wait: seconds"),
+    key: str = submitting.KEY,
 ) -> None:
     """Let what is wanted be written to the backends, by who has seen the drift."""
     from provisioner import drift, marks
@@ -123,4 +124,4 @@ def release(
             f"{found} objects would be changed now, not {changes}",
             expected="the number that `provisioner drift` says",
         )
-    control.drop("journal.release", {}, reason, timeout if wait else None)
+    control.drop("journal.release", {}, reason, timeout if wait else None, key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -29,8 +30,22 @@ def path() -> Path:
     return Path(os.environ.get("PROVISIONER_CONFIG") or DEFAULT)
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What a writer has to know. signed: signatures are looked at here."""
+
+    staging: Path
+    signed: bool
+    signature_required: bool
+
+
 def staging() -> Path:
-    """Return the staging directory, reading no more of the configuration than its name.
+    """Return the staging directory."""
+    return door().staging
+
+
+def door() -> Door:
+    """Return what a writer has to know, reading no more of the configuration than that.
 
     A writer needs neither the handlers' settings nor the time that it takes to check them.
     """
@@ -49,7 +64,11 @@ def staging() -> Path:
     spool = value.get("spool") if isinstance(value, dict) else None
     if not isinstance(spool, str):
         raise ConfigError(f"{file} names no `spool`", advice="provisioner config check")
-    return file.resolve().parent / spool / "staging"
+    policy = value.get("policy")
+    signatures = policy.get("signatures") if isinstance(policy, dict) else None
+    found = signatures if isinstance(signatures, dict) else {}
+    required = str(found.get("required", "")).lower() in ("true", "yes", "on", "1", "t", "y")
+    return Door(file.resolve().parent / spool / "staging", bool(found), required)
 
 
 def config() -> Config:

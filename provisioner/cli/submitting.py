@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 _FILE = typer.Argument(..., metavar="FILE", help="the request; - for standard input")
 _JSON = typer.Option(False, "--json", help="for programs")
+KEY = typer.Option(
+    "",
+    "--sign",
+    metavar="KEY",
+    envvar="PROVISIONER_SIGN",
+    help="sign it: your private key, or the public half of one that ssh-agent has",
+)
 _ENDINGS = (".yaml", ".yml", ".json")
 _LONGEST = 200
 """Bytes of a file's name that staging takes."""
@@ -52,12 +59,13 @@ def submit(
     file: Path = _FILE,
     wait: bool = typer.Option(False, "--wait", help="wait for the outcome, and show the steps"),
     timeout: float = typer.Option(600.0, min=0, help="with --wait: seconds"),
+    key: str = KEY,
 ) -> None:
     """Put a request into staging, whole and on disk."""
     body = _read(file)
     if len(body) > LIMIT:
         raise InvalidRequest(f"{file} has more than {LIMIT} bytes", advice="split the request")
-    send(_name(file), body, timeout if wait else None)
+    send(_name(file), body, timeout if wait else None, key)
 
 
 def _name(file: Path) -> str:
@@ -67,13 +75,16 @@ def _name(file: Path) -> str:
     return name if fits and len(os.fsencode(name)) <= _LONGEST else "request.yaml"
 
 
-def send(name: str, body: bytes, timeout: float | None) -> None:
-    """Drop a request; follow it to its outcome for `timeout` seconds, or not at all where None."""
+def send(name: str, body: bytes, timeout: float | None, key: str) -> None:
+    """Drop a request; follow it to its outcome for `timeout` seconds, or not at all where None.
+
+    key: what it is signed with where the site takes signatures; '' for none.
+    """
     from provisioner import ulid
-    from provisioner.drop import drop
 
     since = ulid.new()[:10]  # to the millisecond
-    staging = site.staging()
+    door = site.door()
+    staging = door.staging
     try:
         staging.stat()
     except FileNotFoundError:
@@ -83,7 +94,7 @@ def send(name: str, body: bytes, timeout: float | None) -> None:
         ) from None
     except OSError:  # `drop` says what it means for who writes
         pass
-    dropped = drop(staging, name, body)
+    dropped = _drop(door, name, body, key)
     site.say(f"dropped as {dropped}")
     if timeout is None:
         # For who sits there: a portal's log has no use for it.
@@ -97,6 +108,18 @@ def send(name: str, body: bytes, timeout: float | None) -> None:
     except KeyboardInterrupt:
         site.say(f"{dropped} goes on: `provisioner show {label(dropped)}`", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+def _drop(door: site.Door, name: str, body: bytes, key: str) -> str:
+    from provisioner.cli import signing
+    from provisioner.drop import drop, drop_signed
+
+    if door.signed and key:
+        signed = signing.sign(body, key)
+        return drop_signed(door.staging, name, signed.body, signed.signature)
+    if door.signature_required:
+        raise signing.needed()
+    return drop(door.staging, name, body)
 
 
 def check(file: Path = _FILE, as_json: bool = _JSON) -> None:

@@ -49,7 +49,7 @@ LAYERS = (
     {"intake", "reporter"},
     {"service"},
     {"cli.exits", "cli.site"},
-    {"cli.progress", "cli.queue", "cli.standing", "cli.doctor"},
+    {"cli.progress", "cli.queue", "cli.standing", "cli.doctor", "cli.signing"},
     {"cli.submitting", "cli.reading", "cli.serving", "cli.auditing"},
     {"cli.control", "cli.moving"},
     {"cli.recovery"},
