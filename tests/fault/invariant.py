@@ -129,7 +129,7 @@ def _of_results(root: Path, found: list[Row], entries: Mapping[str, list[str]]) 
                 yield f"{row.id} ({row.writer_id}) is {row.state}, and has a result in {place}"
         elif row.id in present:
             text = (root / "spool" / place / name).read_text() if name else ""
-            said = yaml.safe_load(text) or {}
+            said = yaml.load(text, yaml.CSafeLoader) or {}
             if said.get("outcome") != row.state:
                 yield f"{row.id} ({row.writer_id}) is {row.state}; its result: {said or 'none'}"
 
@@ -139,7 +139,7 @@ def _of_receipts(root: Path, found: list[Row]) -> Iterable[str]:
     newest = {row.writer_id or row.id: row for row in found}
     for name, row in newest.items():
         path = root / "spool/receipts" / row.writer / f"{name}.yaml"
-        said = (yaml.safe_load(path.read_text()) if path.exists() else None) or {}
+        said = (yaml.load(path.read_text(), yaml.CSafeLoader) if path.exists() else None) or {}
         if said.get("state") != row.state:
             yield f"{row.id} ({name}) is {row.state}; its receipt says {said.get('state')}"
 

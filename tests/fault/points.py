@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -44,6 +45,7 @@ class Nursery:
     """A process that has the engine imported, and forks services from itself."""
 
     def __init__(self) -> None:
+        self._top = tempfile.TemporaryDirectory(prefix="provisioner-nursery.")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.fault.points"],
             cwd=ROOT,
@@ -55,6 +57,11 @@ class Nursery:
     def close(self) -> None:
         """End it."""
         self._process.communicate()
+        self._top.cleanup()
+
+    def log(self, process: int) -> Path:
+        """Say where a service's log is, which is not on its disk."""
+        return Path(self._top.name) / f"log.{process}"
 
     def start(
         self,
@@ -72,19 +79,21 @@ class Nursery:
         how often each event of staging reaches it; careless: its journal flushes nothing.
         """
         asked = {"root": str(root), "words": words, "point": point, "hit": hit}
-        how = {"stopped": stopped, "hints": hints, "careless": careless}
-        return int(self._ask({**asked, **how}))
+        how = {"top": self._top.name, "stopped": stopped, "hints": hints, "careless": careless}
+        process = int(self._ask({**asked, **how}))
+        self.log(process).touch()  # it may be killed before it says anything
+        return process
 
-    def end(self, root: Path, process: int) -> Ended:
+    def end(self, process: int) -> Ended:
         """Wait until a verb has ended."""
         code = int(self._ask({"wait": process}))
-        file = root / f"hits.{process}"
+        file = Path(self._top.name) / f"hits.{process}"
         hits = json.loads(file.read_text()) if file.exists() else {}
-        return Ended(code, hits, (root / f"log.{process}").read_text())
+        return Ended(code, hits, self.log(process).read_text())
 
     def run(self, root: Path, *words: str, point: str = "", hit: int = 1) -> Ended:
         """Run a verb until it ends."""
-        return self.end(root, self.start(root, *words, point=point, hit=hit))
+        return self.end(self.start(root, *words, point=point, hit=hit))
 
     def _ask(self, asked: Mapping[str, object]) -> str:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -207,10 +216,10 @@ def _flush_nothing() -> None:
 def _child(asked: Mapping[str, Any], points: Points) -> None:
     from provisioner.cli.main import main
 
-    root = Path(asked["root"])
+    root, top = Path(asked["root"]), Path(asked["top"])
     with contextlib.suppress(ChildProcessError):
         os.setpgid(0, 0)
-    log = os.open(root / f"log.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    log = os.open(top / f"log.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for number in (1, 2):
         os.dup2(log, number)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -229,7 +238,7 @@ def _child(asked: Mapping[str, Any], points: Points) -> None:
         code = end.code
     sys.stdout.flush()
     sys.stderr.flush()
-    (root / f"hits.{os.getpid()}").write_text(json.dumps(points.hits))
+    (top / f"hits.{os.getpid()}").write_text(json.dumps(points.hits))
     os._exit(code if isinstance(code, int) else 1 if code else 0)
 
 

@@ -23,7 +23,7 @@ POINTS = {
     *("Finisher.settle", "Finisher.announce", "Finisher.resubmit", "Finisher.redo"),
     *("write in Spool.write_result", "rename in Spool.write_result", "rename in Spool.move"),
     *("write in _replace", "rename in _replace", "unlink in Spool.discard_result"),
-    *("rename_new in Spool.return_to_staging", "commit in Service._drained"),
+    *("rename_new in Spool._put_back", "commit in Service._drained"),
     *("commit in Lane._record", "commit in Lane._save_priors", "commit in Lane._note_breaker"),
     *("AdAccount.observe", "AdldsAccount.observe", "NssGate.observe", "Slurm.observe"),
     *("AdAccount.apply", "AdldsAccount.apply", "HomeDirectory.apply", "Slurm.apply"),

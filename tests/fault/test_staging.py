@@ -9,111 +9,18 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from provisioner.drop import drop
-from tests.fault.points import Nursery
-
-CONFIG = """\
-service: plain
-spool: spool
-journal: journal/journal.db
-handlers: {}
-routes: {project.provision: []}
-"""
-PATIENCE = 300
-"""Seconds after which a request is taken for lost; nothing here takes more than some."""
-
+from tests.fault.plain import PATIENCE, Plain, project
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-
-
-class Plain:
-    """A site without backends, and its service."""
-
-    def __init__(self, root: Path, nursery: Nursery) -> None:
-        self.root, self._nursery = root, nursery
-        self.staging = root / "spool/staging"
-        self.dropped = 0
-        self._service = 0
-        (root / "provisioner.yaml").write_text(CONFIG)
-
-    def start(self, hints: int = 1) -> int:
-        """Make the site, and start its service."""
-        made = self._nursery.run(self.root, "init")
-        assert made.code == 0, made.log
-        self._service = self._nursery.start(self.root, "run", hints=hints)
-        self.put()
-        return self._service
-
-    def kill(self) -> None:
-        """Kill the service, if there is one."""
-        service, self._service = self._service, 0
-        if service:
-            os.kill(service, signal.SIGKILL)
-            self._nursery.end(self.root, service)
-
-    def stop(self) -> str:
-        """Stop the service, which has to end well; return what it logged."""
-        service, self._service = self._service, 0
-        os.kill(service, signal.SIGTERM)
-        ended = self._nursery.end(self.root, service)
-        assert ended.code == 0, ended.log
-        return ended.log
-
-    def put(self, number: int = 1, directory: Path | None = None) -> None:
-        """Drop requests, and wait until all that ever were dropped are accepted."""
-        self.drop(number, directory)
-        self.wait()
-
-    def drop(self, number: int = 1, directory: Path | None = None) -> None:
-        """Drop requests."""
-        for _ in range(number):
-            self.dropped += 1
-            name = f"{self.dropped}.yaml"
-            drop(directory or self.staging, name, project(self.dropped))
-
-    def wait(self) -> None:
-        """Wait until all that ever were dropped are accepted."""
-        deadline = time.monotonic() + PATIENCE
-        while (accepted := self.accepted()) != self.dropped:
-            assert time.monotonic() < deadline, f"{accepted} of {self.dropped} were accepted"
-            time.sleep(0.02)
-
-    def accepted(self) -> int:
-        """Count the requests that the journal has."""
-        return len(self.states("project.provision"))
-
-    def states(self, action: str) -> list[str]:
-        """List the states of the requests for an action."""
-        with closing(sqlite3.connect(self.root / "journal/journal.db", timeout=30)) as journal:
-            rows = journal.execute("select state from requests where action = ?", [action])
-            return [row[0] for row in rows]
-
-
-def project(number: int) -> bytes:
-    """Write a request."""
-    return (
-        f"provisioner: 1\naction: project.provision\nid: p{number}\nproject: {{code: p{number}}}\n"
-    ).encode()
-
-
-@pytest.fixture
-def plain(nursery: Nursery) -> Iterator[Plain]:
-    with tempfile.TemporaryDirectory(prefix="provisioner-staging.") as top:
-        Path(top).chmod(0o755)
-        site = Plain(Path(top), nursery)
-        yield site
-        site.kill()
 
 
 def test_every_event_dropped(plain: Plain) -> None:

@@ -49,7 +49,7 @@ def traced(stage: scenario.Stage, call: str, fault: str, when: object) -> bool:
         assert "attached" in said, said + strace.stderr.read()
         os.kill(process, signal.SIGCONT)
         strace.communicate()
-    ended = stage.nursery.end(stage.root, process)
+    ended = stage.nursery.end(process)
     text = trace.read_text()
     trace.unlink()
     return ended.killed if "KILL" in fault else "(INJECTED)" in text

@@ -14,14 +14,16 @@ from pathlib import Path
 
 from provisioner.drop import drop
 
-PAUSE = 0.004
+PAUSE, REST = 0.004, 0.06
+"""Seconds after each request, and after each tenth: then nothing of the writer's is flushed, and
+what the service does has to last by itself."""
 
 
 def body(number: int) -> bytes:
     """Write a request; what becomes of it needs no backend."""
     identity = f"id: p{number}\n" if named(number) else ""
     return (
-        f"provisioner: 1\naction: project.provision\n{identity}project: {{code: p{number}}}\n"
+        f"provisioner: 1\naction: project.provision\n{identity}project: {{code: p{abs(number)}}}\n"
     ).encode()
 
 
@@ -56,7 +58,7 @@ def main(root: Path, log: Path, first: int) -> None:
             os.write(told, f"receipt {one}\n".encode())
             waiting.remove(one)
         number += 1
-        time.sleep(PAUSE)
+        time.sleep(REST if number % 10 == 0 else PAUSE)
 
 
 if __name__ == "__main__":

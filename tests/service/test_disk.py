@@ -91,23 +91,27 @@ def test_a_batch_that_finds_no_room_goes_back_to_staging_whole(disk: Path) -> No
     assert len(site.open()) == 50
 
 
-def under(strace: str, desk: Desk) -> subprocess.CompletedProcess[str]:
+def under(desk: Desk, *strace: str) -> subprocess.CompletedProcess[str]:
     """Run the service with system calls that fail."""
-    words = ["strace", "-f", "-o", "/dev/null", "-e", strace, *PROGRAM, "run"]
+    words = ["strace", "-f", "-o", "/dev/null", *strace, *PROGRAM, "run"]
     env = {**os.environ, "PROVISIONER_CONFIG": str(desk.config)}
     return subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=120)
 
 
-@pytest.mark.parametrize("error", ["EIO", "EROFS"])
+@pytest.mark.parametrize(
+    ("error", "of"),
+    [("EROFS", "the redo log"), ("EIO", "the journal")],
+)
 def test_a_disk_that_fails_at_a_flush_ends_the_service_and_nothing_is_lost(
-    tmp_path: Path, error: str
+    tmp_path: Path, error: str, of: str
 ) -> None:
     desk = Desk(tmp_path / "box")
     desk.serve(user("jdoe"))
     desk("submit", desk.file("asmith.yaml", user("asmith")))
-    ended = under(f"inject=fsync,fdatasync:error={error}", desk)
+    only = () if of == "the redo log" else ("-P", f"{desk.root}/journal/journal.db-wal")
+    ended = under(desk, "-e", f"inject=fsync,fdatasync:error={error}", *only)
     assert ended.returncode == 1
-    assert "nothing more is written" in ended.stderr
+    assert f"provisioner: {of}" in ended.stderr and "nothing more is written" in ended.stderr
     assert "start the service again" in ended.stderr
     assert desk("queue", "--json").json["counts"] == {"done": 1}
     desk("run", "--drain")
