@@ -1,9 +1,11 @@
 """A soak: `python -m tests.fault.soak [MINUTES] [SEED]`, which is `make soak`.
 
 A stream of requests, some superseding others, goes to the service of a sandbox, while the service
-and the programs of its backends are killed at random and a backend is taken away now and then. At
-the end everything is left in peace, and each request that a writer was told is in must have exactly
-one outcome, with every object as it is wanted.
+and the programs of its backends are killed at random, and Slurm or a directory is taken away now
+and then. The emulated directories live in the service, and die with it in the middle of a write;
+real daemons are killed by `tests/service/test_backends_die.py`. At the end everything is left in
+peace, and each request that a writer was told is in must have exactly one outcome, with every
+object as it is wanted.
 """
 
 from __future__ import annotations
@@ -24,18 +26,22 @@ from tests.fault import invariant
 from tests.fault.points import Nursery
 from tests.fault.scenario import Stage, compute, user
 
+BACKENDS = {"slurm": "slurm/bin/sacctmgr", "ad": "ad.json", "lds": "lds.json"}
+"""What each backend of the sandbox is not there without."""
+
 PEOPLE = 12
 PROJECTS = 4
 
 
 class Soak:
-    """One soak. kills: of the service; shot: programs of backends; away: times one was away."""
+    """One soak. kills: of the service; shot: programs of backends; away: times each was away."""
 
     def __init__(self, stage: Stage, seed: int) -> None:
         self.stage = stage
         self.chance = random.Random(seed)
         self.dropped: list[str] = []
-        self.kills = self.shot = self.away = 0
+        self.kills = self.shot = 0
+        self.away: Counter[str] = Counter()
         self._orders: Counter[str] = Counter()
         self._service = self._start()
 
@@ -71,7 +77,7 @@ class Soak:
     def kill_service(self) -> None:
         """Kill the service, with what it runs or without, and start the next one."""
         os.kill(self._service, signal.SIGKILL)
-        self.stage.nursery.end(self.stage.root, self._service)
+        self.stage.nursery.end(self._service)
         self.kills += 1
         self._service = self._start()
 
@@ -94,17 +100,18 @@ class Soak:
             self.shot += 1
 
     def take_away(self) -> None:
-        """Have Slurm away for a moment."""
-        program = self.stage.root / "slurm/bin/sacctmgr"
-        program.rename(program.with_name("away"))
+        """Have a backend away for a moment."""
+        name = self.chance.choice(sorted(BACKENDS))
+        part = self.stage.root / BACKENDS[name]
+        part.rename(part.with_name("away"))
         time.sleep(self.chance.uniform(0.1, 1))
-        program.with_name("away").rename(program)
-        self.away += 1
+        part.with_name("away").rename(part)
+        self.away[name] += 1
 
     def end(self) -> list[str]:
         """Leave everything in peace; return what is amiss."""
         os.kill(self._service, signal.SIGTERM)
-        self.stage.nursery.end(self.stage.root, self._service)
+        self.stage.nursery.end(self._service)
         self.stage.play("second")
         # What a kill of a backend's program made fail is mended; after that nothing may be left.
         self.stage.unsettled("mend")
@@ -139,7 +146,7 @@ def soak(minutes: float, seed: int) -> int:
                 running.kill_service()
             elif fate < 0.12:
                 running.shoot()
-            elif fate < 0.13:
+            elif fate < 0.14:
                 running.take_away()
         amiss = running.end()
         rows = [row for row in invariant.rows(stage.root) if row.writer_id in set(running.dropped)]
@@ -151,9 +158,10 @@ def soak(minutes: float, seed: int) -> int:
         twice = [row.id for row in rows if times[row.writer_id] > 1 or outcomes[row.id] > 1]
         why = reasons(stage.root)
     nursery.close()
+    away = ", ".join(f"{name} {running.away[name]}" for name in BACKENDS)
     print(
         f"service killed: {running.kills}  programs killed: {running.shot}  "
-        f"backend away: {running.away}\n"
+        f"away: {away}\n"
         f"accepted: {len(rows)}  done: {states['done'] + states['superseded']}  "
         f"failed: {states['failed']}  lost: {len(lost)}  with two outcomes: {len(twice)}"
     )
