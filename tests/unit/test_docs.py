@@ -323,3 +323,18 @@ def test_an_answer_of_the_agent_is_as_the_document_shows_it(tmp_path: Path) -> N
     asked, told = map(json.loads, shown.text.splitlines())
     assert set(asked) == {"verb", *agent._FIELDS["observe"]}
     assert set(told["value"]) == {field.name for field in fields(DirectoryState)}
+
+
+# Guarantees.
+
+
+def test_each_guarantee_names_tests_that_there_are() -> None:
+    rows = re.findall(r"^\| (?!Guarantee)(.+) \| (.+) \|$", read("guarantees.md"), re.M)
+    assert len(rows) > 20
+    for guarantee, held in rows:
+        named = re.findall(r"`([^`]+)`", held)
+        assert named, guarantee
+        for name in named:
+            target = name.removeprefix("make ")
+            made = re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
+            assert (ROOT / name).is_file() or made, f"{guarantee}: {name}"
