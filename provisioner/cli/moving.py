@@ -99,6 +99,7 @@ def adopt(
     wait: bool = typer.Option(False, "--wait", help="wait until the service has done it"),
     timeout: float = typer.Option(600.0, min=0, help="with --wait: seconds"),
     as_json: bool = typer.Option(False, "--json", help="for programs"),
+    key: str = submitting.KEY,
 ) -> None:
     """Compare what is in the backends with what is wanted, and take it over as it is."""
     system = site.reading()
@@ -129,7 +130,12 @@ def adopt(
     more: dict[str, Any] = {"writer": writer} if writer else {}
     more |= {"differing": True} if differing else {}
     more |= {"reason": reason} if reason else {}
-    _send(b"\n".join(filter(None, (body.rstrip(b"\n"), objects))), more, timeout if wait else None)
+    _send(
+        b"\n".join(filter(None, (body.rstrip(b"\n"), objects))),
+        more,
+        timeout if wait else None,
+        key,
+    )
 
 
 def _find(system: System, body: bytes, handlers: Sequence[str]) -> _Found:
@@ -219,7 +225,7 @@ def _check_observing(system: System) -> None:
             )
 
 
-def _send(body: bytes, more: dict[str, Any], timeout: float | None) -> None:
+def _send(body: bytes, more: dict[str, Any], timeout: float | None, key: str) -> None:
     from provisioner.documents import dump
     from provisioner.drop import drop_companion
 
@@ -231,4 +237,4 @@ def _send(body: bytes, more: dict[str, Any], timeout: float | None) -> None:
         **more,
         "manifest": {"file": name, "size": len(body), "sha256": digest},
     }
-    submitting.send("adopt.yaml", dump(request).encode(), timeout)
+    submitting.send("adopt.yaml", dump(request).encode(), timeout, key)
