@@ -52,10 +52,10 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
     Refused as accepting it would.
     """
     if request.values.get("manifest"):
-        raise Refused(
-            "plan does not read manifests",
-            advice="send it: what takes much from many is held, and says what it would do",
-        )
+        adopting = "provisioner adopt --manifest FILE compares it with what is there"
+        sending = "send it: what takes much from many is held, and says what it would do"
+        advice = adopting if request.action == "adopt" else sending
+        raise Refused("plan does not read manifests", advice=advice)
     if request.action in VERBS:
         return _plan_verb(system, request, writer)
     planned = system.router.route(request)

@@ -114,25 +114,6 @@ def test_a_wrong_sample_is_refused_by_plan_check_and_run_in_the_same_words(desk:
     assert plan.out == ""
 
 
-NOT_YET = {
-    "adopting a whole backend": "provisioner: 1\naction: adopt\n",
-}
-
-
-@pytest.mark.parametrize(("what", "text"), NOT_YET.items(), ids=NOT_YET.keys())
-def test_what_is_not_served_yet_is_refused_by_plan_check_and_run_in_the_same_words(
-    desk: Desk, what: str, text: str
-) -> None:
-    plan = desk("plan", "-", stdin=text.encode(), code=3)
-    [checked] = desk("check", "-", "--json", stdin=text.encode(), code=3).json
-    shown = desk.show(desk.serve(text))
-    [refused] = shown["result"]["problems"]
-    assert shown["state"] == "refused"
-    assert checked["message"] == refused["message"]
-    assert checked["message"].startswith(f"{what} is not served yet; what to do: ")
-    assert checked["message"] in plan.err
-
-
 def test_what_has_expired_is_told_by_plan_check_and_run_in_the_same_words(desk: Desk) -> None:
     text = user("gone") + "expires: 2001-01-01T00:00:00Z\n"
     [checked] = desk("check", "-", "--json", stdin=text.encode(), code=3).json
