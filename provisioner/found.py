@@ -72,7 +72,9 @@ def _look(item: Item, changes: Sequence[Change], outcome: Outcome) -> Look:
     marks = tuple(change.text for change in changes if change.verb in OWNING)
     writes = tuple(change.text for change in changes if change.verb not in OWNING)
     if not writes:
-        return Look(outcome, marks, (), OURS if marks else None)
+        # What has no mark of its own may hang on another object's, such as a member on its group.
+        taken = bool(marks) or item.found is not None
+        return Look(outcome, marks, (), OURS if taken else None)
     if not guarded(item):
         return Look(outcome, marks, writes, item.found)
     if not (outcome.state or {}).get("present"):

@@ -226,7 +226,7 @@ def test_a_subject_that_claims_what_fits_has_it_and_lets_it_go(site: Site) -> No
     adopt(site, *(thing(key) for key in site.first.rows))
     release(site)
     site.request(allocation(1, "ann, bob", code="cf1"))
-    assert found(site, "first/member/cf1/bob") is None
+    assert found(site, "first/member/cf1/bob") == agenda.OURS
     site.request(membership(1, "bob", "remove"))
     assert "first/member/cf1/bob" not in site.first.rows
     assert site.limit("first/account/old") == "5"

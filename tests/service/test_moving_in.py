@@ -70,7 +70,7 @@ def test_a_centre_moves_in(desk: Desk) -> None:
         "lds/account/jdoe",
         "lds/account/asmith",
     }
-    assert (found["unexplained"], found["as_found"]) == ([], 3)
+    assert (found["faults"], found["unexplained"], found["as_found"]) == ([], [], 3)
     assert "nothing is written to any backend" in desk("status", "user:jdoe", code=1).out
     refused = desk("journal", "release", "--changes", "2", code=3).err
     assert "mode: observe" in refused
@@ -84,7 +84,11 @@ def test_a_centre_moves_in(desk: Desk) -> None:
     assert after["slurm/slurmdbd.json"] == before["slurm/slurmdbd.json"]
     assert after["lds.json"] != before["lds.json"]
     again = desk("drift", "--json", code=1).json
-    assert again["changes"] == []
+    assert (again["changes"], again["faults"]) == ([], [])
+    desk("submit", "-", stdin=b"provisioner: 1\naction: reconcile\n")
+    drain(desk)
+    marked = desk("drift", "--json", code=1).json
+    assert (marked["changes"], marked["faults"], marked["marks"]) == ([], [], 0)
     assert [one["object"] for one in again["left"]] == ["slurm-a/account/cf0003"]
 
     desk("adopt", "--manifest", portal(desk), "--differing", "--yes", code=1)  # it does not observe

@@ -78,7 +78,7 @@ class Case:
 SIZE = ("size it",)
 CASES = {
     "new and fits, unmarked": Case(NEW, (OPEN,), there(), None, (), OURS),
-    "new and fits, marked": Case(NEW, (OPEN,), there(mark="ours"), None, (), None),
+    "new and fits, marked": Case(NEW, (OPEN,), there(mark="ours"), None, (), OURS),
     "new and differs": Case(NEW, (OPEN,), there("4"), Differs, (), DIFFERS),
     "new and differs, marked": Case(NEW, (OPEN,), there("4", "ours"), Differs, (), DIFFERS),
     "new and another's": Case(NEW, (OPEN,), there(mark="theirs"), Conflict, (), None),
@@ -94,6 +94,7 @@ CASES = {
     "seen, claimed, fits": Case(SEEN, (OPEN,), there(), None, (), OURS),
     "seen, claimed, differs": Case(SEEN, (OPEN,), there("4"), Differs, (), SEEN),
     "seen, claimed, closed": Case(SEEN, (SHUT,), there("4"), Differs, (), SEEN),
+    "as any other, and fits": Case(None, (OPEN,), there(mark="ours"), None, (), None),
     "as any other, unmarked": Case(None, (OPEN,), there(), None, (), OURS),
     "as any other, differs": Case(None, (OPEN,), there("4"), Conflict, (), None),
     "as any other, marked": Case(None, (OPEN,), there("4", "ours"), None, SIZE, None),
