@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from provisioner.coldfront import mapping, options, outbox, snapshots
 from provisioner.coldfront.models import NEW, Request
@@ -44,6 +44,9 @@ def read() -> Manifest:
     as_of = datetime.now(UTC)
     problems: dict[str, tuple[str, ...]] = {}
     with transaction.atomic():
+        if connection.vendor == "postgresql":
+            # Each statement would else see what was committed until it began.
+            connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         people: dict[str, mapping.Person] = {}
         allocations = list(_allocations(people, problems))
         projects = list(_projects(people, problems))

@@ -18,7 +18,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test import override_settings
 
-from provisioner.coldfront import outbox
+from provisioner.coldfront import manifest, outbox
 from provisioner.coldfront.models import Request
 from tests.coldfront.site import Site
 
@@ -132,3 +132,22 @@ def test_two_flushes_at_once_write_every_row_and_nothing_else(site: Site) -> Non
     assert {one["id"] for one in site.files()} == waiting != set()
     assert site.rows(state="new") == []
     assert all(path.stat().st_size for path in site.staging.iterdir())
+
+
+def test_a_manifest_is_of_one_moment(site: Site) -> None:
+    site.says(HPC, slurm_cluster="a")
+    allocation = site.allocation(HPC)
+    site.decide(allocation)
+    james = User.objects.get(username="jjames")
+    allocation.add_user(james)
+    allocation.remove_user(james)
+    found: list[manifest.Manifest] = []
+    with transaction.atomic():
+        connection.cursor().execute("LOCK TABLE provisioner_coldfront_request")
+        reader = Another(lambda: found.append(manifest.read()))
+        reader.blocked()
+        User.objects.update(last_name="Later")
+    reader.ends()
+    people = [line["user"] for line in found[0].lines if "user" in line]
+    assert "jjames" in {one["name"] for one in people}
+    assert "Later" not in {one["surname"] for one in people}
