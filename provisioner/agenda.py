@@ -88,6 +88,7 @@ _RECORD = (
 )
 
 
+_IS_DUE = objects.c.due.is_not(None)
 _STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(IDS))
 
 
@@ -142,6 +143,12 @@ def instances_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
         )
         found.update({row.key: row.instance for row in rows})
     return found
+
+
+def displaced(conn: Connection, lanes: Mapping[str, str]) -> bool:
+    """Say whether an object is in another lane than its instance, or is due and has no instance."""
+    rows = conn.execute(select(objects.c.instance, objects.c.lane, _IS_DUE).distinct())
+    return any(lanes.get(one, lane if not due else None) != lane for one, lane, due in rows)
 
 
 def place(conn: Connection, lanes: Mapping[str, str]) -> None:

@@ -291,6 +291,9 @@ class Service:
 
     def _place(self) -> None:
         """Have every object served by a lane there is; end what no handler serves any more."""
+        with self._journal.reading() as conn:
+            if not agenda.displaced(conn, self._system.lanes):
+                return
         now = time.time()
         with self._journal.transaction() as conn:
             agenda.place(conn, self._system.lanes)

@@ -29,6 +29,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk("submit", desk.file("late.yaml", "not_before: 2126-01-01T00:00:00Z\n" + user("late")))
     desk("pause", "directory-hpc.test")
     desk("run", "--drain", "--patience", "0.5", code=5)
+    (desk.root / "manifest.jsonl").write_text(
+        '{"action": "user.provision", "user": {"name": "asmith"}}\n'
+    )
     desk("hold", desk.show("held.yaml")["id"])
     desk("run", "--drain", "--patience", "0.5", code=5)
     return desk
@@ -75,6 +78,7 @@ SEEN = {
     "audit verify": (["audit", "verify"],),
     "audit show": (["audit", "show"],),
     "drift": (["drift"],),
+    "adopt": (["adopt", "--manifest", "{desk}/manifest.jsonl"],),
 }
 RARE = r".*\.(error|problems|waiting_for|changed|already|retry|ended|held|suspensions)(\..*)?"
 """Keys that are there, or not null, only where something was so."""
@@ -84,7 +88,8 @@ RARE = r".*\.(error|problems|waiting_for|changed|already|retry|ended|held|suspen
 def test_what_a_verb_prints_for_programs_has_the_documented_keys(desk: Desk, verb: str) -> None:
     found = set()
     for words in SEEN[verb]:
-        found |= paths(desk(*words, "--json", code=None).json)
+        named = [word.replace("{desk}", str(desk.root)) for word in words]
+        found |= paths(desk(*named, "--json", code=None).json)
     always = {path for path in documented(verb) if not re.fullmatch(RARE, path)}
     assert found <= documented(verb)
     assert always <= found
@@ -329,7 +334,8 @@ def test_a_backend_that_is_away_is_no_answer_and_ends_with_5(tmp_path: Path) -> 
 
 def test_a_suspended_claim_is_marked(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "site")
-    request = desk.serve(sample("user-jdoe.yaml"), of_user("suspend", "jdoe"))
+    desk.serve(sample("user-jdoe.yaml"))
+    request = desk.serve(of_user("suspend", "jdoe"))
     said = desk("status", "user:jdoe").out
     assert "user:jdoe (suspended)" in said
     assert said.startswith("user:jdoe: suspended by root: request, since 20")
