@@ -185,6 +185,9 @@ def test_from_approval_to_ready_and_back(site: Site, tmp_path: Path) -> None:
         site.says(other.name, provisioner_resource="-")
     site.says(HPC, slurm_cluster=cluster)
     allocation = site.allocation(HPC)
+    # Of the QOS of ColdFront's test data the sandbox's Slurm knows none.
+    specs = allocation.allocationattribute_set.filter(allocation_attribute_type__name="slurm_specs")
+    specs.update(value="Fairshare=100")
     site.quietly(allocation, "New")
     spool = {
         "PROVISIONER_STAGING": str(top / "spool" / "staging"),
