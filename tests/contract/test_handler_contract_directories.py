@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from handlers import ad_account, ad_group, adlds_account
+from handlers._ldap_account import mark_of
 from handlers.emulators._directory_store import Kind
 from provisioner.contract import Handler
 from provisioner.testing import HandlerContract
@@ -182,12 +183,18 @@ class TestMembers(TestGroups):
     names = ["group", "user"]
     late = []
     removes = True
-    varying = ["group_dn", "value"]
+    varying = ["group_dn", "value", "mark"]
 
     def speak(self, name: str, named: Any) -> None:
+        service = self.backend.site(self.instance).service
         self.backend.directory().add(
             f"CN={name},OU=groups,{self.backend.base}",
-            {"objectClass": ["top", "group"], "sAMAccountName": name, "groupType": "-2147483646"},
+            {
+                "objectClass": ["top", "group"],
+                "sAMAccountName": name,
+                "groupType": "-2147483646",
+                "info": mark_of(service, f"{self.instance}/group/{name}"),
+            },
         )
         self.users = [self.backend.user(named(one)) for one in ("one", "two", "three")]
         self.params = {"group": name, "user": named("one")}
