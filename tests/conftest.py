@@ -6,6 +6,7 @@ import fcntl
 import importlib.util
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ import pytest
 collect_ignore = [] if importlib.util.find_spec("coldfront") else ["coldfront"]
 
 pytest.register_assert_rewrite("provisioner.testing")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell has its background ignore it; what tests start is told to end as from a terminal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WRITERS = {
     "tests.contract.test_handler_contract_slurm",

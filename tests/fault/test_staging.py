@@ -61,6 +61,7 @@ def _remade(plain: Plain) -> None:
 def _renamed(plain: Plain) -> None:
     away = plain.staging.rename(plain.root / "away")
     plain.staging.mkdir(mode=0o700)
+    time.sleep(2.5)  # a sweep, which sees that it is another
     # What is dropped into the old one was told to nobody but its writer: it is not staging's.
     (away / "lost.yaml").write_bytes(project(0))
 
