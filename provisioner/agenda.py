@@ -113,17 +113,6 @@ def touch(conn: Connection, keys: Collection[Key], now: float) -> int:
     return touched
 
 
-def generations(conn: Connection, keys: Collection[Key]) -> dict[Key, int]:
-    """Return the generation of each object."""
-    found: dict[Key, int] = {}
-    for part in chunks(keys):
-        rows = conn.execute(
-            select(objects.c.key, objects.c.generation).where(objects.c.key.in_(part))
-        )
-        found.update({row.key: row.generation for row in rows})
-    return found
-
-
 def all_keys(conn: Connection) -> list[Key]:
     """List every object of the ledger."""
     return sorted(conn.scalars(select(objects.c.key)))

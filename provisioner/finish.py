@@ -247,7 +247,7 @@ def outcome_line(record: records.Record, listed: Sequence[stepbook.StepRecord] =
         for error in (step.error, *(part.error for part in step.objects))
         if error
     ]
-    errors += [str(Problem(**problem_of(one))) for one in record.problems or ()]
+    errors += [str(_kept(one)) for one in record.problems or ()]
     first = f": {errors[0]}" if errors and record.state not in ("done", "cancelled") else ""
     line = f"{record.id} {what} of {record.asker}: {record.state} in {took:.2f} s{first}"
     # What a file or a backend said does not get to write lines of its own into the log.
@@ -255,10 +255,10 @@ def outcome_line(record: records.Record, listed: Sequence[stepbook.StepRecord] =
     return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}..."
 
 
-def problem_of(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a problem is made of, out of what the journal keeps of one."""
+def _kept(told: Mapping[str, Any]) -> Problem:
+    """Make a problem of what the journal keeps of one, which may know more of it."""
     keys = ("line", "key", "message", "expected", "nearest")
-    return {key: told[key] for key in keys if key in told}
+    return Problem(**{key: told[key] for key in keys if key in told})
 
 
 def result_of(record: records.Record, listed: Sequence[stepbook.StepRecord]) -> results.Result:
