@@ -70,7 +70,8 @@ def opened(base: str, write: bool = False) -> Iterator[dict[str, Any]]:
 def _write(base: str, state: dict[str, Any]) -> None:
     path = os.path.join(base, STATE)
     with open(path + ".new", "w", encoding="utf-8") as file:
-        json.dump(state, file, indent=1)
+        # Not `dump`, and no indent: both make the standard library write in Python, not in C.
+        file.write(json.dumps(state))
     os.replace(path + ".new", path)
 
 
