@@ -44,14 +44,19 @@ _AWAITING = select(
     step_objects.c.changed,
 ).where(step_objects.c.key.in_(IDS), step_objects.c.state == "due")
 
-_OF_DUE_STEPS = (
-    select(step_objects.c.request, step_objects.c.step, step_objects.c.state)
-    .distinct()
-    .join(
-        step_rows,
-        (step_rows.c.request == step_objects.c.request) & (step_rows.c.name == step_objects.c.step),
-    )
-    .where(step_objects.c.request.in_(IDS), step_rows.c.state == "due")
+_OBJECT = select(step_objects.c.key).where(
+    step_objects.c.request == step_rows.c.request, step_objects.c.step == step_rows.c.name
+)
+
+_ENDING = select(
+    step_rows.c.request,
+    step_rows.c.name,
+    _OBJECT.where(step_objects.c.state == "failed").exists(),
+).where(
+    step_rows.c.request.in_(IDS),
+    step_rows.c.state == "due",
+    _OBJECT.exists(),
+    ~_OBJECT.where(step_objects.c.state == "due").exists(),
 )
 
 _CLOSE = (
@@ -132,22 +137,17 @@ def _told(row: Any, verdict: Verdict) -> audit.Event:
 
 def close_steps(conn: Connection, ids: Collection[str], now: float) -> list[str]:
     """End the due steps all of whose objects are over; return their requests."""
-    rows: list[Any] = []
+    ended: list[dict[str, Any]] = []
     for part in chunks(ids):
-        rows += conn.execute(_OF_DUE_STEPS, {"b_ids": part}).all()
-    seen: dict[tuple[str, str], set[str]] = {}
-    for request, step, state in rows:
-        seen.setdefault((request, step), set()).add(state)
-    ended = [
-        {
-            "b_request": request,
-            "b_name": step,
-            "b_state": "failed" if "failed" in states else "done",
-            "b_now": now,
-        }
-        for (request, step), states in seen.items()
-        if "due" not in states
-    ]
+        ended += [
+            {
+                "b_request": request,
+                "b_name": step,
+                "b_state": "failed" if failed else "done",
+                "b_now": now,
+            }
+            for request, step, failed in conn.execute(_ENDING, {"b_ids": part}).all()
+        ]
     if ended:
         many.run(conn, _CLOSE, ended)
-    return sorted({request for (request, _), states in seen.items() if "due" not in states})
+    return sorted({row["b_request"] for row in ended})

@@ -90,16 +90,28 @@ def forget_steps(conn: Connection, request: str) -> None:
     conn.execute(delete(steps).where(steps.c.request == request))
 
 
+def outlines_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+    """Load the steps of requests in the route's order, without their objects."""
+    return _load(conn, ids, {})
+
+
 def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
-    """Load the steps of requests, with their objects, in the route's order."""
+    """Load the steps of requests in the route's order, with their objects."""
     parts: dict[tuple[str, str], list[ObjectRecord]] = {}
-    found: dict[str, list[StepRecord]] = {who: [] for who in ids}
     for some in chunks(ids):
         for who, step, changed, *more in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
             key, item, state, error, read_back, claimant = more
             parts.setdefault((who, step), []).append(
                 ObjectRecord(key, item, state, tuple(changed), error, read_back, claimant)
             )
+    return _load(conn, ids, parts)
+
+
+def _load(
+    conn: Connection, ids: Collection[str], parts: Mapping[tuple[str, str], list[ObjectRecord]]
+) -> dict[str, list[StepRecord]]:
+    found: dict[str, list[StepRecord]] = {who: [] for who in ids}
+    for some in chunks(ids):
         for row in conn.execute(_STEPS_OF, {"b_ids": some}).all():
             found[row.request].append(
                 StepRecord(

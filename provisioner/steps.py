@@ -176,26 +176,41 @@ def advance(
     if not ids:
         return {}
     loaded = records.load(conn, ids)
-    found = stepbook.steps_of(conn, ids)
+    outlines = stepbook.outlines_of(conn, ids)
+    # Whose steps only end one by one may have tens of thousands of objects: they are left unread.
+    moving = [who for who, listed in outlines.items() if _moves(loaded[who], listed)]
+    found = stepbook.steps_of(conn, moving)
     outcomes: dict[str, str] = {}
     for who, listed in found.items():
-        record = loaded[who]
-        if record.state not in ("accepted", "deferred"):
-            continue
         states = {step.name: step.state for step in listed}
-        moved = True
-        while moved:
-            moved = False
-            for step in listed:
-                if states[step.name] == "waiting" and all(states[n] in OVER for n in step.needs):
-                    states[step.name] = _begin(conn, record, step, listed, states, progress, now)
-                    moved = True
+        while ready := _ready(listed, states):
+            for step in ready:
+                states[step.name] = _begin(conn, loaded[who], step, listed, states, progress, now)
         if all(state in OVER for state in states.values()):
             done = all(state == "done" for state in states.values())
             outcomes[who] = "done" if done else "failed"
     _remark(conn, outcomes, loaded, found, progress)
     records.end_requests(conn, outcomes, now)
     return outcomes
+
+
+def _moves(record: records.Record, listed: Sequence[stepbook.StepRecord]) -> bool:
+    """Say whether a request has a step to begin, or is over."""
+    states = {step.name: step.state for step in listed}
+    if record.state not in ("accepted", "deferred"):
+        return False
+    return bool(_ready(listed, states)) or all(state in OVER for state in states.values())
+
+
+def _ready(
+    listed: Sequence[stepbook.StepRecord], states: Mapping[str, str]
+) -> list[stepbook.StepRecord]:
+    """List the waiting steps all of whose needs are over."""
+    return [
+        step
+        for step in listed
+        if states[step.name] == "waiting" and all(states[need] in OVER for need in step.needs)
+    ]
 
 
 def _remark(

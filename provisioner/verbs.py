@@ -250,7 +250,7 @@ def _by(asked: Asked, target: records.Record, kind: str) -> audit.Event:
 
 def _begun(conn: Connection, target: records.Record) -> bool:
     """Say whether a request was ever accepted: what waited for its time, or was held, was not."""
-    return bool(stepbook.steps_of(conn, [target.id])[target.id])
+    return bool(stepbook.outlines_of(conn, [target.id])[target.id])
 
 
 def target_of(conn: Connection, request: Request) -> records.Record:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,11 +56,11 @@ class Follower:
         self.ended = 0
         with journal.reading() as conn:
             from provisioner.records import OPEN, in_states, last_event
-            from provisioner.stepbook import steps_of
+            from provisioner.stepbook import outlines_of
 
             self._seq = last_event(conn)
             self._open = {record.id for record in in_states(conn, OPEN)}
-            before = steps_of(conn, sorted(self._open)[:FOLLOWED])
+            before = outlines_of(conn, sorted(self._open)[:FOLLOWED])
         self._told = {
             (who, step.name) for who in before for step in before[who] if step.state in _OVER
         }
@@ -82,19 +82,28 @@ class Follower:
             stirred = {who for _, who, _, _ in events}
             self._open |= stirred
             # No step is over without an event: what is as it was is not read again.
-            followed = [who for who in sorted(self._open)[:FOLLOWED] if who in stirred]
+            stirring = [who for who in sorted(self._open)[:FOLLOWED] if who in stirred]
+            outlines = stepbook.outlines_of(conn, stirring)
+            followed = [who for who in stirring if self._untold(outlines[who])]
             steps = stepbook.steps_of(conn, followed)
             loaded = records.load(conn, {*followed, *ended} - self._names.keys())
         self._names |= {record.id: record.name for record in loaded.values()}
         for who in followed:
-            for step in steps[who]:
-                if step.state in _OVER and (who, step.name) not in self._told:
-                    self._told.add((who, step.name))
-                    self._say(f"{self._names[who]:24} {told(step)}", step.state)
+            for step in self._untold(steps[who]):
+                self._told.add((who, step.name))
+                self._say(f"{self._names[who]:24} {told(step)}", step.state)
         for who, state in ended.items():
             self._say(f"{self._names[who]:24} {state}", state)
         self.ended += len(ended)
         self._open -= ended.keys()
+
+    def _untold(self, steps: Sequence[StepRecord]) -> list[StepRecord]:
+        """List the steps that are over, and not told yet."""
+        return [
+            step
+            for step in steps
+            if step.state in _OVER and (step.request, step.name) not in self._told
+        ]
 
 
 def told(step: StepRecord) -> str:
