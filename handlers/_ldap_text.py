@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 from ldap3.utils.conv import escape_filter_chars
@@ -90,6 +91,7 @@ def first_name(dn: str) -> tuple[str, str]:
     return attribute, re.sub(r"\\([^0-9a-fA-F])", r"\1", value)
 
 
+@lru_cache(maxsize=1 << 16)
 def same_dn(dn: str) -> str:
     """Write a DN such that two spellings of one name are equal."""
     return _SPACES.sub(r"\1", dn).strip().lower()

@@ -46,11 +46,15 @@ class Tools:
     timeout: float = 120.0
 
     def associations(self, accounts: Collection[str]) -> list[Association]:
-        """Read the associations of accounts, or of the whole cluster when they are many."""
+        """Read the associations of accounts; without any, of the whole cluster."""
         where = [f"cluster={self.cluster}"]
         if 0 < len(accounts) <= FILTER:
             where.append(f"account={','.join(sorted(accounts))}")
-        return [self._association(row) for row in self._show("assoc", where, _ASSOC) if not row[2]]
+        rows = self._show("assoc", where, _ASSOC)
+        asked = frozenset(accounts)
+        return [
+            self._association(row) for row in rows if not row[2] and (not asked or row[0] in asked)
+        ]
 
     def associations_of(self, users: Collection[str]) -> list[tuple[str, Association]]:
         """Read all associations of users, on every cluster."""

@@ -219,7 +219,8 @@ class AdGroup:
         """Read groups by name, each once however many of its members are asked for."""
         asked = {key: split_key(key) for key in keys}
         members = {key: parts[2:] for key, parts in asked.items() if parts[1] == "member"}
-        groups = self._groups({parts[2] for parts in asked.values()})
+        also = [self._dialect.member] if members else []
+        groups = self._groups({parts[2] for parts in asked.values()}, also)
         present = self._present({group for group, _ in members.values()}, groups)
         values = self._values({user for _, user in members.values()})
         states: dict[Key, State | Fault] = {
@@ -237,15 +238,16 @@ class AdGroup:
             }
         return states
 
-    def _groups(self, names: Collection[str]) -> dict[str, Entry]:
+    def _groups(self, names: Collection[str], also: Sequence[str] = ()) -> dict[str, Entry]:
+        """Find groups by name; also: what is asked for beside what every state has."""
         found = self._directory.find(
-            self._dialect.name, names, self._asked(), within=self._dialect.found
+            self._dialect.name, names, [*self._asked(), *also], within=self._dialect.found
         )
         return {self._name(entry): entry for entry in found}
 
     def _present(self, names: Collection[str], groups: Mapping[str, Entry]) -> dict[str, set[str]]:
         return {
-            name: {same_dn(one) for one in self.members(groups[name].dn)}
+            name: {same_dn(one) for one in self._all_members(groups[name])}
             for name in names
             if name in groups
         }

@@ -7,7 +7,7 @@ step is due (`steps`), and what is known of an object by itself (`agenda`).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, delete, insert, select
@@ -56,20 +56,22 @@ _INSERT_OBJECTS = insert(step_objects).values(
 
 _STEPS_OF = select(steps).where(steps.c.request.in_(IDS)).order_by(steps.c.ordinal)
 
-_OBJECTS_OF = (
-    select(
-        step_objects.c.request,
-        step_objects.c.step,
-        step_objects.c.changed,
-        step_objects.c.key,
-        step_objects.c.item,
-        step_objects.c.state,
-        step_objects.c.error,
-        step_objects.c.read_back,
-        step_objects.c.claimant,
-    )
-    .where(step_objects.c.request.in_(IDS))
-    .order_by(step_objects.c.key)
+_OBJECTS = select(
+    step_objects.c.request,
+    step_objects.c.step,
+    step_objects.c.key,
+    step_objects.c.item,
+    step_objects.c.state,
+    step_objects.c.changed,
+    step_objects.c.error,
+    step_objects.c.read_back,
+    step_objects.c.claimant,
+).order_by(step_objects.c.key)
+
+_OBJECTS_OF = _OBJECTS.where(step_objects.c.request.in_(IDS))
+
+_OBJECTS_OF_ONE = _OBJECTS.where(
+    step_objects.c.request == bindparam("b_request"), step_objects.c.step == bindparam("b_step")
 )
 
 
@@ -99,12 +101,22 @@ def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecor
     """Load the steps of requests in the route's order, with their objects."""
     parts: dict[tuple[str, str], list[ObjectRecord]] = {}
     for some in chunks(ids):
-        for who, step, changed, *more in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
-            key, item, state, error, read_back, claimant = more
-            parts.setdefault((who, step), []).append(
-                ObjectRecord(key, item, state, tuple(changed), error, read_back, claimant)
-            )
+        for who, step, *part in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
+            parts.setdefault((who, step), []).append(_object(*part))
     return _load(conn, ids, parts)
+
+
+def whole(conn: Connection, step: StepRecord) -> StepRecord:
+    """Load the objects of one step."""
+    asked = {"b_request": step.request, "b_step": step.name}
+    rows = conn.execute(_OBJECTS_OF_ONE, asked).all()
+    return replace(step, objects=tuple(_object(*part) for _, _, *part in rows))
+
+
+def _object(
+    key: str, item: str, state: str, changed: list[str], error: Any, read_back: Any, claimant: str
+) -> ObjectRecord:
+    return ObjectRecord(key, item, state, tuple(changed), error, read_back, claimant)
 
 
 def _load(

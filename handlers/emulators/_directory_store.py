@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import secrets
+import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -70,7 +71,10 @@ def folded(name: str, value: bytes) -> bytes:
 
 
 class Store:
-    """The entries of one file, by DN; what others appended is read before every question."""
+    """The entries of one file, by DN, for all connections of a process.
+
+    What others appended is read before every question.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -80,9 +84,11 @@ class Store:
         self.names: dict[str, str] = {}
         self.entries: dict[str, Attributes] = {}
         self._held: dict[tuple[str, bytes], set[str]] = {}
+        self._turn = threading.RLock()
         self._file = path.open("r+b", buffering=0)
         self._read = 0
-        self.refresh()
+        self._stamp = (0, 0, 0)
+        self._refresh()
 
     @staticmethod
     def create(path: Path, kind: Kind, entries: Sequence[tuple[str, Attributes]]) -> None:
@@ -93,11 +99,32 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
-    def refresh(self) -> None:
+    @classmethod
+    def at(cls, path: Path) -> Store:
+        """Give the store of a file, which is read anew only where somebody else has written it.
+
+        Raises OSError when it is not there.
+        """
+        with _OPENING:
+            known = _OPEN.get(path)
+            if known is None or known._stamp != _stamp(path.stat()):
+                known = _OPEN[path] = cls(path)
+            return known
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold the entries, as the file has them, against this process's other threads."""
+        with self._turn:
+            self._refresh()
+            yield
+
+    def _refresh(self) -> None:
         """Take in what was appended since; a line without its end does not count."""
-        size = os.fstat(self._file.fileno()).st_size
+        found = os.fstat(self._file.fileno())
+        size = found.st_size
         if size == self._read:
             return
+        self._stamp = _stamp(found)
         fresh = os.pread(self._file.fileno(), size - self._read, self._read)
         whole = fresh[: fresh.rfind(b"\n") + 1]
         for line in whole.splitlines():
@@ -107,13 +134,14 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the file against other writers."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            self.refresh()
-            self._file.truncate(self._read)
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+        with self._turn:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                self._refresh()
+                self._file.truncate(self._read)
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _take(self, line: dict[str, object]) -> None:
         self.next = int(str(line["next"]))
@@ -143,7 +171,7 @@ class Store:
     def _append(self, dn: str, entry: Attributes | None) -> None:
         line = _line(dn, entry, self.next)
         os.pwrite(self._file.fileno(), json.dumps(line).encode() + b"\n", self._read)
-        self.refresh()
+        self._refresh()
 
     # Writing, inside `writing`; each raises Answer.
 
@@ -229,6 +257,14 @@ class Store:
             kept = [one for one in members if folded("member", one).decode() != key]
             if len(kept) < len(members):
                 self._append(self.names[other], {**entry, "member": kept})
+
+
+_OPENING = threading.Lock()
+_OPEN: dict[Path, Store] = {}
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _make_account(entry: Attributes) -> None:

@@ -30,9 +30,10 @@ def main(arguments: list[str]) -> int:
         sys.stdout.writelines(line + "\n" for line in known)
         return FOUND
     code = FOUND
+    # The first of several counts: the later ones are put in before it.
+    columns = [{line.split(":")[column]: line for line in reversed(known)} for column in (0, 2)]
     for key in asked[1:]:
-        column = 2 if key.isdigit() else 0
-        line = next((line for line in known if line.split(":")[column] == key), None)
+        line = columns[key.isdigit()].get(key)
         if line is None:
             code = NOT_FOUND
         else:

@@ -63,7 +63,7 @@ def connect(path: Path) -> ldap3.Connection:
         check_names=False,
         return_empty_attributes=False,
     )
-    strategy = _StoreStrategy(connection, Store(path))
+    strategy = _StoreStrategy(connection, Store.at(path))
     # ldap3 takes a strategy by name only, and a connection keeps these of it.
     connection.strategy = strategy
     for name in ("send", "open", "get_response", "post_send_search", "post_send_single_response"):
@@ -111,7 +111,10 @@ class _StoreStrategy(MockSyncStrategy):
         return _result(0, "")
 
     def mock_search(self, request: Any, controls: Any) -> tuple[list[dict[str, Any]], Any]:
-        self._store.refresh()
+        with self._store.reading():
+            return self._found(request, controls)
+
+    def _found(self, request: Any, controls: Any) -> tuple[list[dict[str, Any]], Any]:
         base, scope = same_dn(str(request["baseObject"])), int(request["scope"])
         if base not in self._store.entries:
             return [], _result(32, f"0000208D: {base} is not there")

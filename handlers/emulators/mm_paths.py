@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Callable
 
-from handlers import _nfs4
 from handlers.emulators import mm_state
 from handlers.emulators.mm_text import Failed, Usage, words
 
@@ -66,6 +65,8 @@ def _acl_of_mode(mode: int) -> str:
 
 
 def _body(text: str) -> str:
+    from handlers import _nfs4  # it takes as long to start as all the rest of a command
+
     return _nfs4.write(_nfs4.parse(text)).partition("\n")[2]
 
 

@@ -84,14 +84,14 @@ class Follower:
             # No step is over without an event: what is as it was is not read again.
             stirring = [who for who in sorted(self._open)[:FOLLOWED] if who in stirred]
             outlines = stepbook.outlines_of(conn, stirring)
-            followed = [who for who in stirring if self._untold(outlines[who])]
-            steps = stepbook.steps_of(conn, followed)
-            loaded = records.load(conn, {*followed, *ended} - self._names.keys())
+            over = [step for who in stirring for step in self._untold(outlines[who])]
+            steps = [stepbook.whole(conn, step) for step in over]
+            named = {*(step.request for step in steps), *ended}
+            loaded = records.load(conn, named - self._names.keys())
         self._names |= {record.id: record.name for record in loaded.values()}
-        for who in followed:
-            for step in self._untold(steps[who]):
-                self._told.add((who, step.name))
-                self._say(f"{self._names[who]:24} {told(step)}", step.state)
+        for step in steps:
+            self._told.add((step.request, step.name))
+            self._say(f"{self._names[step.request]:24} {told(step)}", step.state)
         for who, state in ended.items():
             self._say(f"{self._names[who]:24} {state}", state)
         self.ended += len(ended)
