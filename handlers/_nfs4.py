@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 FLAGS = ("FileInherit", "DirInherit", "InheritOnly", "NoPropagateInherit", "Inherited")
 
@@ -30,8 +30,7 @@ _ROWS = (
 _WIDTHS = ((9, 12, 12, 11, 9, 10, 10), (9, 12, 12, 11, 9, 10, 11))
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry. letters: such as `rwx-`; permissions: those given, None where left away."""
 
     kind: str
@@ -44,7 +43,7 @@ class Entry:
     def means(self, other: Entry) -> bool:
         """Say whether two entries are the same; permissions count where both spell them."""
         mine, theirs = self.permissions, other.permissions
-        heads_agree = replace(self, permissions=None) == replace(other, permissions=None)
+        heads_agree = self._replace(permissions=None) == other._replace(permissions=None)
         return heads_agree and (mine is None or theirs is None or mine == theirs)
 
 
@@ -71,7 +70,7 @@ def parse(text: str) -> tuple[Entry, ...]:
         elif entries and (found := _PERMISSION.findall(line)):
             last = entries[-1]
             granted = (last.permissions or frozenset()) | {n for sign, n in found if sign == "X"}
-            entries[-1] = replace(last, permissions=granted)
+            entries[-1] = last._replace(permissions=granted)
         else:
             raise ValueError(f"line {number}: {line!r} is no entry of an NFSv4 ACL")
     return tuple(entries)

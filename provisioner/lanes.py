@@ -193,6 +193,7 @@ class Lane:
                 outcome.changed,
                 reading.error,
                 outcome.state if over else None,
+                outcome.item.found == agenda.NEW,
             )
         with self._journal.transaction() as conn:
             agenda.record(conn, list(readings.values()), now)

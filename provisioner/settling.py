@@ -23,7 +23,8 @@ from provisioner.tables import steps as step_rows
 class Verdict:
     """What a drain says of one object, for the steps that wait for it.
 
-    generation: what it had when it was taken; state: done, failed, or due (later).
+    generation: what it had when it was taken; state: done, failed, or due (later); adopted: it was
+    looked at to be taken over.
     """
 
     generation: int
@@ -31,18 +32,27 @@ class Verdict:
     changed: Sequence[str]
     error: Mapping[str, str] | None
     read_back: State | None
+    adopted: bool = False
 
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
-_AWAITING = select(
-    step_objects.c.request,
-    step_objects.c.step,
-    step_objects.c.key,
-    step_objects.c.item,
-    step_objects.c.claimant,
-    step_objects.c.generation,
-    step_objects.c.changed,
-).where(step_objects.c.key.in_(IDS), step_objects.c.state == "due")
+_AWAITING = (
+    select(
+        step_objects.c.request,
+        step_objects.c.step,
+        step_objects.c.key,
+        step_objects.c.item,
+        step_objects.c.claimant,
+        step_objects.c.generation,
+        step_objects.c.changed,
+        step_rows.c.routed,
+    )
+    .join(
+        step_rows,
+        (step_rows.c.request == step_objects.c.request) & (step_rows.c.name == step_objects.c.step),
+    )
+    .where(step_objects.c.key.in_(IDS), step_objects.c.state == "due")
+)
 
 _OBJECT = select(step_objects.c.key).where(
     step_objects.c.request == step_rows.c.request, step_objects.c.step == step_rows.c.name
@@ -96,15 +106,23 @@ def settle(
     if not rows:
         return {}, []
     many.run(conn, _UPDATE_OBJECT, [_verdict_row(row, verdicts[row.key]) for row in rows])
-    audit.append(
-        conn,
-        [_told(row, verdicts[row.key]) for row in rows if verdicts[row.key].state != "due"],
-        now,
-    )
+    telling = [row for row in rows if _is_news(row, verdicts[row.key])]
+    audit.append(conn, [_told(row, verdicts[row.key]) for row in telling], now)
     over = {row.request for row in rows if verdicts[row.key].state != "due"}
     later = {row.request for row in rows if verdicts[row.key].state == "due"}
     closed = close_steps(conn, over, now)
     return steps.advance(conn, closed, progress, now) if closed else {}, sorted(later)
+
+
+def _is_news(row: Any, verdict: Verdict) -> bool:
+    """Say whether to tell of an object that is over.
+
+    A reconcile looks at all there is, night by night: what it found as wanted is its state, and
+    one of the objects that the result lists, and no more.
+    """
+    if verdict.state == "done":
+        return bool(row.routed or verdict.adopted or row.changed or verdict.changed)
+    return verdict.state == "failed"
 
 
 def _verdict_row(row: Any, verdict: Verdict) -> dict[str, Any]:
@@ -116,7 +134,7 @@ def _verdict_row(row: Any, verdict: Verdict) -> dict[str, Any]:
         "b_state": verdict.state,
         "b_changed": [*row.changed, *verdict.changed],
         "b_error": verdict.error,
-        "b_read_back": verdict.read_back,
+        "b_read_back": verdict.read_back if _is_news(row, verdict) else None,
     }
 
 

@@ -41,6 +41,8 @@ def _get_acl(command: str, base: str, args: list[str]) -> str:
         if state["real"]:
             found = os.lstat(path)
             kept |= {"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777}
+            if mm_state.mode_of_acl(kept.get("acl", "")) != kept["mode"] & 0o777:
+                kept["acl"] = _acl_of_mode(kept["mode"])  # the host's own chmod replaced it
         owner, group = _name(kept["uid"]), _name(kept["gid"])
         head = f"#NFSv4 ACL\n#owner:{owner}\n#group:{group}\n"
         return head + (kept.get("acl") or _acl_of_mode(kept["mode"])) + "\n"
@@ -114,7 +116,7 @@ def _chmod(command: str, base: str, args: list[str]) -> str:
         sticks = kept["mode"] & 0o6000 if len(mode) < 5 else 0
         kept["mode"] = bits | sticks
         # Facts: chmod may replace the ACL; here it always does (chmodAndSetAcl).
-        kept.pop("acl", None)
+        kept["acl"] = _acl_of_mode(kept["mode"])
 
     return _each(command, base, args, paths, change)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Never
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from provisioner.tables import objects
+from provisioner import audit
+from provisioner.tables import events, objects
 from tests.service.engine_site import Killed, Site, allocation, control, membership, user
 
 
@@ -330,6 +331,24 @@ def test_reconcile_mends_what_somebody_changed_by_hand(site: Site) -> None:
     del site.first.rows["first/member/cf/ann"]
     site.request("provisioner: 1\naction: reconcile\n")
     assert "first/member/cf/ann" in site.first.rows
+
+
+def test_what_a_reconcile_finds_as_wanted_is_listed_and_no_more(site: Site) -> None:
+    site.request(allocation(1, "ann"))
+    del site.first.rows["first/member/cf/ann"]
+    site.request("provisioner: 1\naction: reconcile\n", "all.yaml")
+    [result] = [one for one in site.results("done") if one["request"] == "all.yaml"]
+    [step] = [one for one in result["steps"] if one["handler"] == "first"]
+    assert list(step["read_back"]) == ["first/member/cf/ann"]
+    assert "first/member/cf/ann" not in step["already"]
+    assert step["already"]
+    with site.system.journal.reading() as conn:
+        told = conn.scalars(
+            select(events.c.subject).where(
+                events.c.request == result["id"], events.c.kind == audit.OBJECT
+            )
+        ).all()
+    assert len(told) == 1
 
 
 def test_archiving_takes_back_what_only_the_project_claimed(site: Site) -> None:
