@@ -9,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 from provisioner.config import StepConfig
 from provisioner.contract import ConfigError, InvalidRequest
-from provisioner.rendering import Compiled, compile_value, references
+from provisioner.rendering import Compiled, compile_value, reads, references
 
 _FALSE = {"", "false", "no", "off", "0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A step of a route, compiled."""
+    """A step of a route, compiled. alike: parameters that are the same for each of its users."""
 
     config: StepConfig
     when: Compiled | None
     parameters: Mapping[str, Compiled]
     used: frozenset[str]
+    alike: frozenset[str]
 
 
 def compiled(
@@ -69,9 +71,14 @@ def _template(step: StepConfig, where: str) -> Template:
             )
         used = references(step.with_)
         parameters = {key: compile_value(value) for key, value in step.with_.items()}
-        return Template(step, compile_value(when) if when else None, parameters, used)
+        alike = frozenset(key for key, value in step.with_.items() if not _varies(value))
+        return Template(step, compile_value(when) if when else None, parameters, used, alike)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error.message}", advice=error.advice) from None
+
+
+def _varies(template: object) -> bool:
+    return any(name[0] in ("user", "steps") for name in reads(template))
 
 
 def condition(text: str) -> str:
@@ -84,10 +91,18 @@ def _is_true(value: object) -> bool:
     return value.strip().lower() not in _FALSE if isinstance(value, str) else bool(value)
 
 
-def rendered(template: Template, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Render a step's parameters; raises InvalidRequest naming all that cannot be."""
+def rendered(
+    template: Template, values: Mapping[str, Any], known: Mapping[str, Any] = MappingProxyType({})
+) -> Mapping[str, Any]:
+    """Render a step's parameters, but for those that are known.
+
+    Raises InvalidRequest naming all that cannot be.
+    """
     try:
-        return {key: each(values) for key, each in template.parameters.items()}
+        return {
+            key: known[key] if key in known else each(values)
+            for key, each in template.parameters.items()
+        }
     except InvalidRequest:
         faults = []
         for key, each in template.parameters.items():

@@ -277,9 +277,11 @@ class Router:
         late: set[str] = set()
         claims: list[StepClaim] = []
         wrong: list[tuple[str, Fault]] = []
+        alike: Mapping[str, Any] = {}
         for item, values in self._values(request, one, base, outputs):
             try:
-                parameters = rendered(one.template, values)
+                parameters = rendered(one.template, values, alike)
+                alike = {key: parameters[key] for key in one.template.alike}
                 given = {key: value for key, value in parameters.items() if value is not None}
                 wanted = _claims(handler, given, request.adopt)
             except Fault as fault:

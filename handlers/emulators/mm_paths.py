@@ -41,11 +41,12 @@ def _get_acl(command: str, base: str, args: list[str]) -> str:
         if state["real"]:
             found = os.lstat(path)
             kept |= {"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777}
-            if mm_state.mode_of_acl(kept.get("acl", "")) != kept["mode"] & 0o777:
-                kept["acl"] = _acl_of_mode(kept["mode"])  # the host's own chmod replaced it
+        acl = mm_state.acl_of(state, kept)
+        if not acl or mm_state.mode_of_acl(acl) != kept["mode"] & 0o777:
+            acl = _acl_of_mode(kept["mode"])  # it has none, or the host's own chmod replaced it
         owner, group = _name(kept["uid"]), _name(kept["gid"])
         head = f"#NFSv4 ACL\n#owner:{owner}\n#group:{group}\n"
-        return head + (kept.get("acl") or _acl_of_mode(kept["mode"])) + "\n"
+        return f"{head}{acl}\n"
 
 
 def _name(number: int) -> str:
@@ -88,7 +89,7 @@ def _put_acl(command: str, base: str, args: list[str]) -> str:
             raise Failed(22, f"Incorrect ACL: {error}") from error
         kept = mm_state.entry(state, path)
         before = os.lstat(path).st_mode if state["real"] else kept["mode"]
-        kept["acl"] = body
+        mm_state.set_acl(state, kept, body)
         kept["mode"] = before & 0o7000 | mm_state.mode_of_acl(body)
         if state["real"]:
             os.chmod(path, kept["mode"])
@@ -100,7 +101,7 @@ def _chown(command: str, base: str, args: list[str]) -> str:
     owner, *paths = _positions(options)
     uid, _, gid = owner.partition(":")
 
-    def change(kept: dict[str, Any]) -> None:
+    def change(state: dict[str, Any], kept: dict[str, Any]) -> None:
         kept["uid"] = int(uid) if uid else kept["uid"]
         kept["gid"] = int(gid) if gid else kept["gid"]
 
@@ -111,12 +112,12 @@ def _chmod(command: str, base: str, args: list[str]) -> str:
     mode, *paths = _positions(words([a for a in args if a != "--"], ()))
     bits = int(mode, 8)
 
-    def change(kept: dict[str, Any]) -> None:
+    def change(state: dict[str, Any], kept: dict[str, Any]) -> None:
         # GNU chmod keeps a directory's set-id bits unless it is given five digits.
         sticks = kept["mode"] & 0o6000 if len(mode) < 5 else 0
         kept["mode"] = bits | sticks
         # Facts: chmod may replace the ACL; here it always does (chmodAndSetAcl).
-        kept["acl"] = _acl_of_mode(kept["mode"])
+        mm_state.set_acl(state, kept, _acl_of_mode(kept["mode"]))
 
     return _each(command, base, args, paths, change)
 
@@ -133,14 +134,14 @@ def _each(
     base: str,
     args: list[str],
     paths: list[str],
-    change: Callable[[dict[str, Any]], None],
+    change: Callable[[dict[str, Any], dict[str, Any]], None],
 ) -> str:
     """Change what is kept of paths, then let the host's own command do it where that is real."""
     with mm_state.opened(base, write=True) as state:
         for path in paths:
             if not os.path.lexists(path):
                 raise Failed(1, f"{command}: cannot access '{path}': No such file or directory")
-            change(mm_state.entry(state, os.path.abspath(path)))
+            change(state, mm_state.entry(state, os.path.abspath(path)))
         real = state["real"]
     if real:
         _host(command, args)

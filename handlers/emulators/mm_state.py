@@ -50,6 +50,7 @@ def create(base: str, filesystem: str, real_ownership: bool) -> None:
         "filesets": {"root": root},
         "quotas": {},
         "paths": {mount: {"uid": 0, "gid": 0, "mode": 0o755}},
+        "acls": [],
         "enforced": "user;group;fileset",
     }
     _write(base, state)
@@ -147,6 +148,20 @@ def entry(state: dict[str, Any], path: str) -> dict[str, Any]:
         found = os.lstat(path)
         paths[path] = {"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777}
     return paths[path]
+
+
+def acl_of(state: dict[str, Any], kept: dict[str, Any]) -> str:
+    """Give the ACL that a path has beside its mode; empty where it has none."""
+    found: str = state["acls"][kept["acl"]] if "acl" in kept else ""
+    return found
+
+
+def set_acl(state: dict[str, Any], kept: dict[str, Any], text: str) -> None:
+    """Give a path an ACL. As in GPFS, those that are the same are kept once."""
+    acls: list[str] = state["acls"]
+    if text not in acls:
+        acls.append(text)
+    kept["acl"] = acls.index(text)
 
 
 def mode_of_acl(text: str) -> int:
