@@ -3,8 +3,9 @@
 Promises: what the manifest lists and the ledger lacks or has otherwise is asked for anew; what the
 ledger has of the same writer and the manifest leaves out is suspended, never deleted; what was
 claimed after the manifest's time, or by another writer, is left alone. Only kinds of subjects that
-the manifest lists at all are missed in it. Leaves out: reading the file (`spool`), and accepting
-what follows from the comparison (`intake`).
+the manifest lists at all are missed in it. A line with an `id` is a request of its own, and gets an
+answer whatever the ledger has. Leaves out: reading the file (`spool`), and accepting what follows
+from the comparison (`intake`).
 """
 
 from __future__ import annotations
@@ -76,12 +77,15 @@ def read(body: bytes, *, objects: bool = False) -> Lines:
 class Comparison:
     """What a manifest and the ledger differ in.
 
-    ask: subjects that are to be asked for as listed; suspend, resume: texts of requests; losing:
-    how many users or subjects would lose something; same: subjects that are as listed; newer,
-    others: subjects that were claimed later, or by another writer.
+    ask: subjects that are to be asked for as listed; answer: those that are as listed, and want an
+    answer; left: those that want one and are left alone, and why; suspend, resume: texts of
+    requests; losing: how many users or subjects would lose something; same: subjects that are as
+    listed; newer, others: subjects that were claimed later, or by another writer.
     """
 
     ask: list[str] = field(default_factory=list)
+    answer: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
     suspend: list[bytes] = field(default_factory=list)
     resume: list[bytes] = field(default_factory=list)
     losing: int = 0
@@ -93,8 +97,8 @@ class Comparison:
         """Say it in a line."""
         return (
             f"{len(self.ask)} asked for anew, {len(self.suspend)} suspended, {len(self.resume)} "
-            f"resumed, {len(self.same)} as listed, {self.newer} claimed later and {self.others} "
-            "of other writers left alone"
+            f"resumed, {len(self.same) + len(self.answer)} as listed, {self.newer} claimed later "
+            f"and {self.others} of other writers left alone"
         )
 
 
@@ -104,20 +108,27 @@ def compare(
     suspended: Collection[str],
     source: str,
     after: str | None,
+    asking: Collection[str] = (),
 ) -> Comparison:
     """Compare what a manifest lists with the ledger.
 
     listed: the steps of each subject; held: all claims; suspended: subjects that the same writer
-    suspended for being left out; after: the least id of a request that is newer than the manifest.
+    suspended for being left out; after: the least id of a request that is newer than the manifest;
+    asking: subjects whose line has an id.
     """
     found = Comparison()
     by_subject = of_subjects(held)
     for subject, planned in listed.items():
         mine = by_subject.get(subject, [])
+        strangers = {one.source for one in mine} - {source}
         if is_newer(mine, after):
             found.newer += 1
-        elif any(one.source != source for one in mine):
+            if subject in asking:
+                found.left[subject] = "a newer request has claimed it since the manifest was read"
+        elif strangers:
             found.others += 1
+            if subject in asking:
+                found.left[subject] = f"it was asked for by {', '.join(sorted(strangers))}"
         else:
             if subject in suspended:
                 found.resume.append(_about(_BACK, subject))
@@ -128,7 +139,7 @@ def compare(
                 found.ask.append(subject)
                 found.losing += len({one.claimant for one in mine} - {who for _, who in wanted})
             else:
-                found.same.append(subject)
+                (found.answer if subject in asking else found.same).append(subject)
     kinds = {subject.partition(":")[0] for subject in listed}
     for subject, mine in by_subject.items():
         kind = subject.partition(":")[0]

@@ -121,6 +121,7 @@ class Reconciler:
             ledger.suspended_by(conn, claimed.writer, manifest.CAUSE),
             claimed.writer,
             ulids.first(as_of.timestamp()) if as_of is not None else None,
+            {s for s, c in listed.items() if c.request is not None and c.request.id is not None},
         )
         crowd = self._review.crowd(conn, found.losing)
         record = records.load(conn, [claimed.ulid])[claimed.ulid]
@@ -135,7 +136,13 @@ class Reconciler:
         same = {c.key for s in found.same for step in listed[s].planned for c in step.claims}
         effect = look_again(conn, same, now)
         effect.notes.insert(0, found.told())
-        return Reconciled((*asked, *(listed[subject] for subject in found.ask)), effect)
+        asked += [listed[subject] for subject in (*found.ask, *found.answer)]
+        asked += [_left_alone(listed[subject], why) for subject, why in found.left.items()]
+        return Reconciled(tuple(asked), effect)
+
+
+def _left_alone(candidate: Candidate, why: str) -> Candidate:
+    return replace(candidate, problems=(Problem(None, "", f"left alone: {why}"),))
 
 
 def _hold_back(

@@ -181,6 +181,51 @@ def test_too_many_at_once_are_one_held_request_until_somebody_releases_it(site: 
     assert members(site) == {"cf1/u1"}
 
 
+def own(number: int, line: Line) -> Line:
+    """Give a line of a manifest an id and an order of its own."""
+    key = f"allocation-{line['allocation']['id']}"
+    return {**line, "id": f"portal-{number}", "order": {"key": key, "number": number}}
+
+
+def answer(site: Site, number: int) -> str:
+    """Return what the portal reads of one of its requests."""
+    [receipt] = (site.spool.receipts).glob(f"*/portal-{number}.yaml")
+    return receipt.read_text()
+
+
+def test_a_line_with_an_id_gets_an_answer_of_its_own(site: Site) -> None:
+    reconcile(site, own(1, entry(1, "ann")))
+    assert "state: done" in answer(site, 1)
+
+
+def test_a_line_with_an_id_is_answered_where_it_is_as_listed_too(site: Site) -> None:
+    reconcile(site, entry(1, "ann"))
+    found = reconcile(site, own(1, entry(1, "ann")), entry(2, "bob"))
+    assert "1 asked for anew" in told(found)
+    assert "1 as listed" in told(found)
+    assert "state: done" in answer(site, 1)
+
+
+def test_a_line_with_an_id_that_is_left_alone_is_told_so(site: Site) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    ask(site, entry(1, "ann"))
+    ask(site, entry(7, "eve"), uid=0)
+    reconcile(site, own(1, entry(1, "bob")), own(2, entry(7, "bob")), as_of=before)
+    assert "a newer request has claimed it" in answer(site, 1)
+    assert "a newer request has claimed it" in answer(site, 2)
+    reconcile(site, entry(1, "ann"), own(3, entry(7, "bob")))
+    assert "state: refused" in answer(site, 3)
+    assert "asked for by root" in answer(site, 3)
+    assert members(site) == {"cf1/ann", "cf7/eve"}
+
+
+def test_of_a_line_with_an_id_the_order_counts_afterwards(site: Site) -> None:
+    reconcile(site, own(5, entry(1, "ann")))
+    ask(site, own(4, entry(1, "bob")))
+    assert "state: superseded" in answer(site, 4)
+    assert members(site) == {"cf1/ann"}
+
+
 def test_the_manifest_is_gone_from_staging_when_it_was_taken(site: Site) -> None:
     reconcile(site, entry(1, "ann"))
     assert not (site.spool.staging / "all.jsonl").exists()
