@@ -1,155 +1,258 @@
 """The manifest: all that should be, in one file of lines, beside a small request that names it.
 
 Promises: the file is whole and on disk before the request is; what is in it was read after
-`as_of`; an allocation that lacks something today stands in it as it was asked for last. Leaves out:
-the comparison, which is the service's.
+`as_of`; what is said in it for the first time, or otherwise than before, is a row of the outbox as
+an event makes one, and the line has its id; an allocation that lacks something today stands in it
+as it was asked for last. Leaves out: the comparison, which is the service's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from provisioner.coldfront import mapping, options, outbox, snapshots
-from provisioner.coldfront.models import NEW, Request
+from provisioner.coldfront.models import NEW, WRITTEN, Request
 from provisioner.drop import drop, drop_companion
 
 KEY = "reconcile"
 
+_FIELDS = ("subject", "action", "body", "digest", "problems", "project", "state", "written")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is wanted of one subject. key: the order of what is said of it; about: a row's columns.
+
+    repeated: it is what was asked for last, as it cannot be said today.
+    """
+
+    subject: str
+    key: str
+    wanted: mapping.Wanted
+    about: Mapping[str, Any] = field(default_factory=dict)
+    repeated: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is wanted now. problems: by subject, what somebody has to fill in."""
+    """What is wanted now. own: rows of lines that have an id of their own, by key."""
 
     as_of: datetime
-    lines: tuple[Mapping[str, Any], ...]
-    problems: Mapping[str, tuple[str, ...]]
+    lines: tuple[Line, ...]
+    own: Mapping[str, Request] = field(default_factory=dict)
+
+    @property
+    def listed(self) -> int:
+        """Count the subjects that are listed."""
+        return sum(line.wanted.document is not None for line in self.lines)
+
+    @property
+    def problems(self) -> Mapping[str, tuple[str, ...]]:
+        """Say what somebody has to fill in, by subject."""
+        return {one.subject: one.wanted.problems for one in self.lines if one.wanted.problems}
 
     def body(self) -> bytes:
         """Write it as JSON Lines."""
         return b"".join(
-            json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-            for line in self.lines
+            json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            for document in self._documents()
         )
+
+    def _documents(self) -> Iterator[Mapping[str, Any]]:
+        for line in self.lines:
+            row = self.own.get(line.key)
+            if row is not None and row.body and not line.repeated:
+                document = json.loads(row.body)
+                del document["provisioner"]
+                yield document
+            elif line.wanted.document is not None:
+                yield line.wanted.document
 
 
 def read() -> Manifest:
     """Read all that should be, of one moment where the database can do that."""
     as_of = datetime.now(UTC)
-    problems: dict[str, tuple[str, ...]] = {}
     with transaction.atomic():
         if connection.vendor == "postgresql":
             # Each statement would else see what was committed until it began.
             connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         people: dict[str, mapping.Person] = {}
-        allocations = list(_allocations(people, problems))
-        projects = list(_projects(people, problems))
+        allocations = list(_allocations(people))
+        projects = list(_projects(people))
         # Who was asked for once stays, in no allocation too: an account is closed by hand.
         people |= {one.name: one for one in snapshots.people(outbox.asked_people() - people.keys())}
-    lines = (*_people(people, problems), *projects, *allocations)
-    return Manifest(as_of, lines, problems)
+    return Manifest(as_of, (*_people(people), *projects, *allocations))
 
 
-def send(manifest: Manifest) -> tuple[Request, str]:
-    """Put the manifest and its request into staging; return the row and the manifest's name.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A manifest in staging. number: its request's; name: its file's."""
+
+    number: int
+    name: str
+    manifest: Manifest
+
+
+def send() -> Sent:
+    """Put the manifest and its request into staging.
 
     Raises ConfigError or OSError when staging does not take them; nothing is left of it then, as
     the next manifest says more.
     """
-    body = manifest.body()
     row = Request.objects.create(
         event="provisioner_reconcile", key=KEY, subject="site:", action="reconcile"
     )
+    event = f"provisioner_reconcile {outbox.request_id(row.number)}"
     try:
-        name = drop_companion(options.staging(), f"{outbox.request_id(row.number)}.jsonl", body)
-        row.body = json.dumps(
-            {
-                "provisioner": 1,
-                "action": "reconcile",
-                "id": outbox.request_id(row.number),
-                "order": {"key": KEY, "number": row.number},
-                "as_of": manifest.as_of.isoformat(),
-                "manifest": {
-                    "file": name,
-                    "size": len(body),
-                    "sha256": hashlib.sha256(body).hexdigest(),
-                },
-            }
-        )
-        drop(options.staging(), f"{outbox.request_id(row.number)}.json", row.body.encode())
+        manifest = _read_with_ids(event)
+        name = _drop(row, manifest)
     except BaseException:
+        Request.objects.filter(event=event, state=NEW).delete()
         Request.objects.filter(pk=row.pk, state=NEW).delete()
         raise
     outbox.mark_written(row)
-    _note_left_out(manifest)
-    return row, name
+    _keep(manifest.own.values())
+    _note_access(manifest)
+    return Sent(row.number, name, manifest)
 
 
-def _note_left_out(manifest: Manifest) -> None:
-    """Remember whom the service will suspend, so that coming back is asked for at once."""
-    listed = {int(line["allocation"]["id"]) for line in manifest.lines if "allocation" in line}
+def _drop(row: Request, manifest: Manifest) -> str:
+    """Put a manifest, and then its request, into staging; return the manifest's name there."""
+    body = manifest.body()
+    name = drop_companion(options.staging(), f"{outbox.request_id(row.number)}.jsonl", body)
+    row.body = json.dumps(
+        {
+            "provisioner": 1,
+            "action": "reconcile",
+            "id": outbox.request_id(row.number),
+            "order": {"key": KEY, "number": row.number},
+            "as_of": manifest.as_of.isoformat(),
+            "manifest": {
+                "file": name,
+                "size": len(body),
+                "sha256": hashlib.sha256(body).hexdigest(),
+            },
+        }
+    )
+    drop(options.staging(), f"{outbox.request_id(row.number)}.json", row.body.encode())
+    return name
+
+
+# Lines with an id: rows of the outbox, as those that events make.
+
+
+def _read_with_ids(event: str) -> Manifest:
+    """Read all that should be; what was not said before, or not so, gets a row and its number.
+
+    A row has its number before ColdFront is read for it: what is news is therefore read twice.
+    """
+    manifest = read()
+    news = _news(manifest.lines)
+    if not news:
+        return manifest
+    Request.objects.bulk_create(Request(event=event, key=one.key, **one.about) for one in news)
+    # Not every database tells the numbers of rows that were made together.
+    reserved = {row.key: row for row in Request.objects.filter(event=event)}
+    manifest = read()
+    own = {}
+    for line in _news(manifest.lines):
+        if line.key in reserved:
+            own[line.key] = reserved.pop(line.key)
+            own[line.key].project = line.about.get("project")
+            outbox.fill(own[line.key], line.wanted, line.subject)
+    _forget(reserved.values())
+    return Manifest(manifest.as_of, manifest.lines, own)
+
+
+def _news(lines: Iterable[Line]) -> list[Line]:
+    fresh = [line for line in lines if not line.repeated]
+    latest = outbox.last(line.key for line in fresh)
+    return [line for line in fresh if outbox.differs(line.wanted, latest.get(line.key))]
+
+
+def _forget(rows: Iterable[Request]) -> None:
+    numbers = [row.pk for row in rows]
+    for start in range(0, len(numbers), 500):
+        Request.objects.filter(pk__in=numbers[start : start + 500]).delete()
+
+
+def _keep(rows: Iterable[Request]) -> None:
+    """Save rows whose lines are in staging. What a kill leaves undone is said anew (`mend`)."""
+    now = timezone.now()
+    kept = list(rows)
+    for row in kept:
+        if row.body:
+            row.state, row.written = WRITTEN, now
+    Request.objects.bulk_update(kept, _FIELDS, batch_size=100)
+
+
+def _note_access(manifest: Manifest) -> None:
+    """Remember whom the service will suspend and resume, so that pages and events know."""
+    listed = {
+        line.about["allocation"]
+        for line in manifest.lines
+        if "allocation" in line.about and line.wanted.document is not None
+    }
     asked = Request.objects.filter(action="allocation.provision").exclude(body="")
-    left_out = set(asked.order_by().values_list("allocation", flat=True).distinct()) - listed
-    outbox.note_suspended(sorted(left_out))
+    ever = set(asked.order_by().values_list("allocation", flat=True).distinct())
+    outbox.note_listed(sorted(listed), sorted(ever - listed))
 
 
-def _allocations(
-    people: dict[str, mapping.Person], problems: dict[str, tuple[str, ...]]
-) -> Iterator[Mapping[str, Any]]:
+# What is wanted.
+
+
+def _allocations(people: dict[str, mapping.Person]) -> Iterator[Line]:
     chosen = options.mapping()
-    lacking = []
+    lacking = {}
     for facts in snapshots.allocations(snapshots.entitled()):
         wanted = mapping.provision(facts, chosen)
         if wanted is None:
             continue
         people |= {person.name: person for person in facts.users}
-        if wanted.problems:
-            problems[f"allocation:{facts.pk}"] = wanted.problems
-        if wanted.document is not None:
-            yield wanted.document
-        else:
-            lacking.append(mapping.key_of("allocation", facts.pk))
+        key = mapping.key_of("allocation", facts.pk)
+        about = {"allocation": facts.pk, "project": facts.project.pk}
+        line = Line(f"allocation:{facts.pk}", key, wanted, about)
+        yield line
+        if wanted.document is None:
+            lacking[key] = line
     yield from _asked_last(lacking, "allocation")
 
 
-def _people(
-    people: Mapping[str, mapping.Person], problems: dict[str, tuple[str, ...]]
-) -> Iterator[Mapping[str, Any]]:
-    for _, person in sorted(people.items()):
+def _people(people: Mapping[str, mapping.Person]) -> Iterator[Line]:
+    for name, person in sorted(people.items()):
         wanted = mapping.provision_user(person)
-        if wanted.document is None:
-            problems[f"user:{person.name}"] = wanted.problems
-        else:
-            yield wanted.document
+        yield Line(f"user:{name}", mapping.key_of("user", name), wanted, {"user": name})
 
 
-def _projects(
-    people: dict[str, mapping.Person], problems: dict[str, tuple[str, ...]]
-) -> Iterator[Mapping[str, Any]]:
+def _projects(people: dict[str, mapping.Person]) -> Iterator[Line]:
     chosen = options.mapping()
     if not chosen.projects:
         return
-    lacking = []
+    lacking = {}
     for facts in snapshots.projects(snapshots.living_projects()):
         wanted = mapping.provision_project(facts, chosen)
-        if wanted.problems:
-            problems[f"project:{mapping.project_code(facts, chosen)}"] = wanted.problems
         people |= {person.name: person for person in facts.people}
-        if wanted.document is not None:
-            yield wanted.document
-        else:
-            lacking.append(mapping.key_of("project", facts.pk))
+        key = mapping.key_of("project", facts.pk)
+        subject = f"project:{mapping.project_code(facts, chosen)}"
+        line = Line(subject, key, wanted, {"project": facts.pk})
+        yield line
+        if wanted.document is None:
+            lacking[key] = line
     yield from _asked_last(lacking, "project")
 
 
-def _asked_last(keys: list[str], part: str) -> Iterator[Mapping[str, Any]]:
+def _asked_last(lacking: Mapping[str, Line], part: str) -> Iterator[Line]:
     """Say again what was asked for last of things that lack something today."""
-    for row in outbox.last_asked(keys, f"{part}.provision").values():
+    for key, row in outbox.last_asked(lacking, f"{part}.provision").items():
         asked = json.loads(row.body)
-        yield {"action": asked["action"], part: asked[part]}
+        wanted = mapping.Wanted({"action": asked["action"], part: asked[part]})
+        line = lacking[key]
+        yield Line(line.subject, key, wanted, line.about, repeated=True)

@@ -137,23 +137,33 @@ def _say(row: Request, wanted: mapping.Wanted, subject: str) -> None:
             before.event = f"{before.event}, {row.event}"[:_EVENTS]
             before.save(update_fields=["event"])
         return
+    fill(row, wanted, subject)
+    row.save()
+
+
+def fill(row: Request, wanted: mapping.Wanted, subject: str) -> None:
+    """Make a row say what is wanted; it is not saved yet."""
     row.subject = subject
     row.problems = list(wanted.problems)
     row.digest = _digest(wanted)
     if wanted.document is None:
         row.state = INCOMPLETE
-    else:
-        row.action = wanted.document["action"]
-        row.body = _body(row, wanted.document)
-        if len(row.body.encode()) > LIMIT:
-            row.state, row.body = INCOMPLETE, ""
-            row.problems = [*row.problems, f"it has more than {LIMIT} bytes: too many users"]
-    row.save()
+        return
+    row.action = wanted.document["action"]
+    row.body = _body(row, wanted.document)
+    if len(row.body.encode()) > LIMIT:
+        row.state, row.body = INCOMPLETE, ""
+        row.problems = [*row.problems, f"it has more than {LIMIT} bytes: too many users"]
+
+
+def differs(wanted: mapping.Wanted, before: Request | None) -> bool:
+    """Say whether something else is wanted than was said last."""
+    return before is None or before.digest != _digest(wanted)
 
 
 def _news(wanted: mapping.Wanted, before: Request | None) -> bool:
     """Say whether it is worth a row: it differs from what was said last, or that went wrong."""
-    return before is None or before.digest != _digest(wanted) or before.state in MENDABLE
+    return before is None or differs(wanted, before) or before.state in MENDABLE
 
 
 def _digest(wanted: mapping.Wanted) -> str:
@@ -202,22 +212,29 @@ def _readmit(pk: int, of: int, event: str) -> None:
         _say(row, mapping.Wanted(mapping.resume(pk)), f"allocation:{pk}")
 
 
-def note_suspended(allocations: Iterable[int]) -> None:
-    """Note that the service was told in another way to take access away: a manifest."""
-    keys = {_access(pk): pk for pk in allocations}
-    latest = last(keys)
+def note_listed(listed: Iterable[int], left_out: Iterable[int]) -> None:
+    """Note what the service was told of allocations' access in another way: by a manifest."""
+    told = dict.fromkeys(listed, "allocation.resume")
+    told |= dict.fromkeys(left_out, "allocation.suspend")
+    latest = last(map(_access, told))
+
+    def is_news(pk: int, action: str) -> bool:
+        before = latest.get(_access(pk))
+        # Who was never shut out needs no word that they are let in.
+        return before.action != action if before is not None else action == "allocation.suspend"
+
     Request.objects.bulk_create(
         Request(
-            event="left out of a manifest",
-            key=key,
+            event="a manifest",
+            key=_access(pk),
             allocation=pk,
-            action="allocation.suspend",
+            action=action,
             subject=f"allocation:{pk}",
             digest="manifest",
             state=LISTED,
         )
-        for key, pk in keys.items()
-        if (before := latest.get(key)) is None or before.action != "allocation.suspend"
+        for pk, action in told.items()
+        if is_news(pk, action)
     )
 
 

@@ -47,7 +47,7 @@ STATES: Mapping[str, Look] = {
     INCOMPLETE: Look(
         "incomplete", "text-bg-warning", "fill it in; the request then goes by itself"
     ),
-    LISTED: Look("closed by a manifest", "text-bg-secondary"),
+    LISTED: Look("told by a manifest", "text-bg-secondary"),
 }
 """Every state of a request."""
 

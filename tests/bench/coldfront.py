@@ -1,4 +1,4 @@
-"""A centre's whole manifest: written by ColdFront, taken in by the service, and compared again.
+"""A centre's whole manifest: written by ColdFront, made, answered, and compared again.
 
 Run where ColdFront is installed: python -m tests.bench.coldfront [--allocations N] [--people N].
 ColdFront is on SQLite, the service in a sandbox: its backends are emulated, the rest is real. Each
@@ -20,6 +20,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from provisioner.requestfile import user_name
 from tests.coldfront.environment import environment
 
 PROVISIONER = Path(sys.executable).with_name("provisioner")
@@ -143,6 +144,19 @@ def serve(site: Path, said: str) -> str:
     return found[0].strip("\"'")
 
 
+def bring_home() -> str:
+    """Read the answers as the timer does; return how many users are ready, which must be all."""
+    from django.core.management import call_command
+
+    from provisioner.coldfront.models import Standing
+
+    call_command("provisioner_sync", stdout=StringIO())
+    ready, known = Standing.objects.filter(state="ready").count(), Standing.objects.count()
+    if ready != known:
+        raise SystemExit(f"{known - ready} of {known} users of allocations are not ready")
+    return f"{ready} users of allocations are ready"
+
+
 def make_site(site: Path) -> None:
     """Make a sandbox with room for all the numbers."""
     run(site, "sandbox", site)
@@ -178,6 +192,7 @@ def main() -> None:
         fill(options.allocations, options.people)
         places: Mapping[str, object] = {
             "PROVISIONER_STAGING": str(site / "spool/staging"),
+            "PROVISIONER_RECEIPTS": str(site / "spool/receipts" / user_name(os.geteuid())),
             "PROVISIONER_INSTANCE": "bench",
         }
         with override_settings(**places):
@@ -186,7 +201,11 @@ def main() -> None:
                 notes.append(f"{queries} queries; {said}")
             with timed("all of it asked for, and made") as notes:
                 notes.append(serve(site, said))
-            _, said = write_manifest()
+            with timed("answers brought home") as notes:
+                notes.append(bring_home())
+            with timed("ColdFront's manifest, no news", "30") as notes:
+                queries, said = write_manifest()
+                notes.append(f"{queries} queries")
             with timed("reconciled without drift", "60") as notes:
                 notes.append(serve(site, said))
 

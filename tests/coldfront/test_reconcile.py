@@ -73,7 +73,7 @@ def test_the_manifest_lists_people_projects_and_allocations(site: Site, active: 
     found = manifest(site)
     assert found["user:cgray"]["user"]["surname"] == "Gray"
     assert found["project:cf1"]["project"]["users"] == ["cgray"]
-    asked = site.rows(action="allocation.provision")[-1]
+    [asked] = site.rows(action="allocation.provision", allocation=active.pk)
     expected = json.loads(asked.body)["allocation"]
     assert found[f"allocation:{active.pk}"]["allocation"] == expected
 
@@ -275,5 +275,7 @@ def test_the_number_of_queries_does_not_grow_with_the_allocations(
         for one in made
         for kind in kinds
     )
-    assert queries() <= before + 2
+    # What is news is read twice, and is a row; a hundred of them are in one question.
+    assert queries() <= before + 5
+    assert queries() <= before
     assert len(manifest(site)) > 100

@@ -20,20 +20,24 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = manifest.read()
-        for subject, problems in sorted(found.problems.items()):
-            for problem in problems:
-                self.stderr.write(f"{subject}: {problem}")
         if options["print"]:
+            found = manifest.read()
+            self._tell(found)
             sys.stdout.flush()
             self.stdout.write(found.body().decode(), ending="")
             return
         try:
             outbox.flush()
-            row, name = manifest.send(found)
+            sent = manifest.send()
         except (ConfigError, OSError) as error:
             raise CommandError(f"staging takes nothing: {error}") from None
+        self._tell(sent.manifest)
         self.stdout.write(
-            f"{outbox.request_id(row.number)}: {len(found.lines)} subjects in {name}, "
-            f"{len(found.problems)} with something to fill in"
+            f"{outbox.request_id(sent.number)}: {sent.manifest.listed} subjects in {sent.name}, "
+            f"{len(sent.manifest.problems)} with something to fill in"
         )
+
+    def _tell(self, found: manifest.Manifest) -> None:
+        for subject, problems in sorted(found.problems.items()):
+            for problem in problems:
+                self.stderr.write(f"{subject}: {problem}")

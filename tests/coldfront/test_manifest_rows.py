@@ -1,0 +1,156 @@
+"""What a manifest says for the first time, or otherwise than before, gets an answer of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from coldfront.core.allocation.models import Allocation, AllocationAttribute
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from provisioner.coldfront import stands
+from provisioner.coldfront.models import Request, Standing
+from tests.coldfront.site import Site
+
+HPC = "University HPC"
+
+pytestmark = pytest.mark.database
+
+
+@pytest.fixture
+def silent(site: Site) -> Allocation:
+    """Give an allocation that became what it is before anybody listened."""
+    site.says(HPC, slurm_cluster="a")
+    return site.allocation(HPC)
+
+
+def reconcile(site: Site) -> dict[str, dict[str, Any]]:
+    """Reconcile; give the lines that have an id, by it."""
+    site.clear()
+    call_command("provisioner_reconcile")
+    [path] = site.staging.glob("*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return {line["id"]: line for line in lines if "id" in line}
+
+
+def of(allocation: Allocation) -> list[Request]:
+    rows = Request.objects.filter(key=f"allocation-{allocation.pk}")
+    return list(rows.order_by("number"))
+
+
+def test_it_is_a_row_whose_number_is_the_line_s_id_and_order(
+    site: Site, silent: Allocation
+) -> None:
+    lines = reconcile(site)
+    [row] = of(silent)
+    line = lines[f"cf-{row.number}"]
+    assert line["order"] == {"key": row.key, "number": row.number}
+    assert json.loads(row.body) == {"provisioner": 1, **line}
+    assert (row.state, row.project) == ("written", silent.project.pk)
+    assert row.written is not None
+
+
+def test_people_and_projects_are_rows_too(site: Site, silent: Allocation) -> None:
+    reconcile(site)
+    assert site.rows(action="user.provision", user="cgray", state="written")
+    assert site.rows(action="project.provision", project=silent.project.pk, state="written")
+
+
+def test_the_answer_is_brought_home(site: Site, silent: Allocation) -> None:
+    reconcile(site)
+    site.sync()
+    assert set(Standing.objects.values_list("state", flat=True)) == {"waiting"}
+    for row in site.rows(state="written"):
+        site.answer(row, "done")
+    site.sync()
+    assert set(Standing.objects.values_list("state", flat=True)) == {"ready"}
+
+
+def test_what_was_said_so_before_is_a_line_and_no_row(site: Site, silent: Allocation) -> None:
+    reconcile(site)
+    before = Request.objects.count()
+    assert reconcile(site) == {}
+    assert Request.objects.count() == before + 1
+
+
+def test_what_an_event_said_is_no_news(site: Site, silent: Allocation) -> None:
+    site.quietly(silent, "New")
+    site.decide(silent, "approve")
+    reconcile(site)
+    assert len(of(silent)) == 1
+
+
+def test_what_changed_in_silence_is_one_new_row(site: Site, silent: Allocation) -> None:
+    reconcile(site)
+    AllocationAttribute.objects.filter(
+        allocation=silent, allocation_attribute_type__name="slurm_specs"
+    ).update(value="Fairshare=3")
+    [line] = reconcile(site).values()
+    assert line["allocation"]["slurm"]["specs"] == "Fairshare=3"
+    assert len(of(silent)) == 2
+
+
+def test_what_lacks_something_is_shown_as_incomplete(site: Site, silent: Allocation) -> None:
+    AllocationAttribute.objects.filter(
+        allocation=silent, allocation_attribute_type__name="slurm_account_name"
+    ).delete()
+    reconcile(site)
+    [row] = of(silent)
+    assert row.state == "incomplete"
+    assert "slurm_account_name" in row.problems[0]
+
+
+def test_nothing_is_left_where_staging_takes_nothing(site: Site, silent: Allocation) -> None:
+    site.staging.rmdir()
+    with pytest.raises(CommandError, match="staging takes nothing"):
+        call_command("provisioner_reconcile")
+    assert site.rows() == []
+
+
+def test_what_is_no_news_when_it_is_read_with_its_number_is_no_row(
+    site: Site, silent: Allocation
+) -> None:
+    def meanwhile(run: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        done = run(sql, *rest)
+        if sql.startswith("INSERT INTO") and "provisioner_coldfront_request" in sql:
+            site.quietly(silent, "Revoked")
+        return done
+
+    with connection.execute_wrapper(meanwhile):
+        lines = reconcile(site)
+    assert of(silent) == []
+    assert f"allocation-{silent.pk}" not in {line["order"]["key"] for line in lines.values()}
+    assert not Request.objects.filter(state="new").exists()
+
+
+def test_what_a_killed_command_reserved_is_said_by_itself(site: Site, silent: Allocation) -> None:
+    key = f"allocation-{silent.pk}"
+    row = Request.objects.create(event="x", key=key, allocation=silent.pk)
+    Request.objects.filter(pk=row.pk).update(created="2026-01-01T00:00:00Z")
+    call_command("provisioner_flush")
+    assert [one.action for one in of(silent)] == ["allocation.provision"]
+
+
+def test_access_that_goes_and_comes_in_silence_is_seen_on_the_pages(
+    site: Site, silent: Allocation
+) -> None:
+    def how() -> str:
+        found = stands.read(stands.of([f"allocation-{silent.pk}"]))
+        return found[silent.pk, "cgray"].stand.state
+
+    reconcile(site)
+    site.quietly(silent, "Expired")
+    reconcile(site)
+    assert how() == "closed"
+    site.quietly(silent, "Active")
+    reconcile(site)
+    assert how() == "waiting"
+
+
+def test_who_is_barred_has_no_line(site: Site, silent: Allocation) -> None:
+    User.objects.filter(username="cgray").update(is_active=False)
+    assert "user-cgray" not in {line["order"]["key"] for line in reconcile(site).values()}
