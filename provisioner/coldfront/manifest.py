@@ -191,7 +191,14 @@ def _keep(rows: Iterable[Request]) -> None:
     for row in kept:
         if row.body:
             row.state, row.written = WRITTEN, now
-    Request.objects.bulk_update(kept, _FIELDS, batch_size=100)
+    # As an update of many rows, each with values of its own, it would take ten times as long.
+    by_target = connection.features.supports_update_conflicts_with_target
+    Request.objects.bulk_create(
+        kept,
+        update_conflicts=True,
+        unique_fields=["number"] if by_target else None,
+        update_fields=_FIELDS,
+    )
 
 
 def _note_access(manifest: Manifest) -> None:
