@@ -110,8 +110,7 @@ class Lane:
 
     def run(self) -> None:
         """Drain until stopped; an error of the engine's own is logged, and the lane goes on."""
-        while not self._stopping:
-            self._woken.clear()
+        while self._goes_on():
             try:
                 if self.drain():
                     continue
@@ -123,6 +122,12 @@ class Lane:
                 log.exception("lane %s: the drain failed; trying again in 10 s", self.name)
                 pause = 10.0
             self._woken.wait(pause)
+
+    def _goes_on(self) -> bool:
+        """Say whether to drain again, after which whoever wakes is heard."""
+        # In this order: cleared after the look, a stop in between would be slept through for ever.
+        self._woken.clear()
+        return not self._stopping
 
     def rest(self) -> float | None:
         """Return the seconds until something is due; None: nothing is."""
