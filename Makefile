@@ -24,7 +24,7 @@ test: venv  ## run all tests; needs root: installs Debian packages and starts a 
 	@deploy/test $(BIN)
 
 fault: venv  ## kill the service at every point, fail every kind of call; fuzz; about 20 minutes
-	PROVISIONER_FAULT=whole $(BIN)/python -m pytest -q -s tests/fault
+	PROVISIONER_FAULT=whole $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 tests/fault
 	$(MAKE) fuzz
 
 fuzz: venv  ## a million inputs (INPUTS=, SEED=) for the request parser
