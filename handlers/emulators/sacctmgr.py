@@ -1,29 +1,21 @@
-"""Emulated `sacctmgr`, `scontrol` and `squeue`: executables over one emulated slurmdbd.
+"""Emulated `sacctmgr`: what its commands do to an emulated slurmdbd, and print.
 
-Promises: for the commands that the slurm handler and its operators use, the layout of `-P`, the
-exit codes and the texts that slurm-wlm 22.05.8 was seen to give. An unknown QOS is refused in the
-words of Slurm's source (slurmdb_defs.c). Leaves out: jobs, limits' effects, any command not listed
-here (it ends with code 1 and says so), and how all is kept (`slurmdbd`).
+Promises: for the commands that the slurm handler and its operators use, the layout of `-P` and the
+texts that slurm-wlm 22.05.8 was seen to give. An unknown QOS is refused in the words of Slurm's
+source (slurmdb_defs.c). Leaves out: limits' effects, any command not listed here (it is refused),
+the program itself (`slurm`), and how all is kept (`slurmdbd`).
 """
-
-# Importing pathlib would cost every command a third of its start.
-# ruff: noqa: PTH100, PTH101, PTH103, PTH110, PTH118, PTH120
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from handlers.emulators.slurmdbd import Slurmdbd, create, opened
+from handlers.emulators.slurmdbd import Slurmdbd
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from handlers.emulators.slurmdbd import Row
-
-PROGRAMS = ("sacctmgr", "scontrol", "squeue")
 
 LIMITS = {
     "fairshare": "Fairshare",
@@ -43,68 +35,31 @@ LIMITS = {
     "defaultqos": "DefaultQOS",
 }
 
-_LAUNCHER = """\
-#!{python} -IS
-import sys
-sys.path.insert(0, {root!r})
-from handlers.emulators.sacctmgr import main
-sys.exit(main({program!r}, sys.argv[1:], {state!r}))
-"""
+
+class Refused(Exception):
+    """What a program says before it ends with 1."""
 
 
-def install(directory: Path, clusters: Sequence[str] = ("a", "b")) -> Path:
-    """Make the executables and an empty slurmdbd below a directory; return where they are."""
-    base = os.path.abspath(directory)
-    programs = os.path.join(base, "bin")
-    os.makedirs(programs, exist_ok=True)
-    state = os.path.join(base, "slurmdbd.json")
-    if not os.path.exists(state):
-        create(state, clusters)
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    for program in PROGRAMS:
-        path = os.path.join(programs, program)
-        values = {"python": sys.executable, "root": root, "program": program, "state": state}
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(_LAUNCHER.format(**values))
-        os.chmod(path, 0o755)
-    return type(directory)(programs)
+def writes(arguments: Sequence[str]) -> bool:
+    """Say whether a command may change something."""
+    return _words(arguments)[0] != "show"
 
 
-class _Refused(Exception):
-    """What the program says before it ends with 1."""
-
-
-def main(program: str, arguments: Sequence[str], state: str) -> int:
-    """Run one of the programs; return its exit code."""
-    run, writes = _command(program, arguments)
-    try:
-        with opened(state, write=writes) as data:
-            run(data)
-    except _Refused as refused:
-        sys.stderr.write(f"{refused}\n")
-        return 1
-    return 0
-
-
-def _command(program: str, arguments: Sequence[str]) -> tuple[Callable[[Slurmdbd], None], bool]:
-    """Say what a program does, and whether it writes."""
-    if program == "scontrol":
-        return lambda data: _scontrol(data, arguments), "reconfigure" in arguments
-    if program == "squeue":
-        return lambda data: _squeue(data, arguments), False
-    words = [word for word in arguments if not word.startswith("-")]
-    verb, entity = [*words, "", ""][:2]
-    return lambda data: _sacctmgr(data, verb, entity, words[2:]), verb != "show"
-
-
-def _sacctmgr(data: Slurmdbd, verb: str, entity: str, words: list[str]) -> None:
+def run(data: Slurmdbd, arguments: Sequence[str]) -> None:
+    """Run a command. Raises Refused."""
+    verb, entity, *words = _words(arguments)
     command = _COMMANDS.get((verb, entity))
     if command is None:
-        raise _Refused(f"emulated sacctmgr: no command {verb} {entity}")
+        raise Refused(f"emulated sacctmgr: no command {verb} {entity}")
     command(data, words)
 
 
-def _options(words: Sequence[str]) -> dict[str, str]:
+def _words(arguments: Sequence[str]) -> list[str]:
+    words = [word for word in arguments if not word.startswith("-")]
+    return words + [""] * (2 - len(words))
+
+
+def options_of(words: Sequence[str]) -> dict[str, str]:
     """Read KEY=VALUE words; `where` and `set` are for the callers."""
     found: dict[str, str] = {}
     for word in words:
@@ -116,18 +71,18 @@ def _options(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _names(text: str) -> list[str]:
+def names_of(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
 def _print(rows: Sequence[dict[str, str]], options: dict[str, str]) -> None:
-    keys = [column.lower() for column in _names(options.get("format", ""))]
+    keys = [column.lower() for column in names_of(options.get("format", ""))]
     lines = ("|".join(row.get(key, "") for key in keys) for row in rows)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def _show_assoc(data: Slurmdbd, words: list[str]) -> None:
-    options = _options(words)
+    options = options_of(words)
     rows = []
     for assoc in _matching(data, options):
         row = {
@@ -159,16 +114,16 @@ def _inherited(data: Slurmdbd, assoc: Row) -> dict[str, str]:
 
 def _matching(data: Slurmdbd, options: dict[str, str]) -> list[Row]:
     return data.matching(
-        cluster=_names(options.get("cluster", "")),
-        account=_names(options.get("account", "")),
-        user=_names(options.get("user", options.get("name", ""))),
+        cluster=names_of(options.get("cluster", "")),
+        account=names_of(options.get("account", "")),
+        user=names_of(options.get("user", options.get("name", ""))),
     )
 
 
 def _show_user(data: Slurmdbd, words: list[str]) -> None:
-    options = _options(words)
-    names = _names(options.get("name", ""))
-    clusters = _names(options.get("cluster", "")) or data.clusters
+    options = options_of(words)
+    names = names_of(options.get("name", ""))
+    clusters = names_of(options.get("cluster", "")) or data.clusters
     rows = [
         {
             "user": user,
@@ -185,8 +140,8 @@ def _show_user(data: Slurmdbd, words: list[str]) -> None:
 
 
 def _show_account(data: Slurmdbd, words: list[str]) -> None:
-    options = _options(words)
-    names = _names(options.get("name", ""))
+    options = options_of(words)
+    names = names_of(options.get("name", ""))
     rows = [
         {"account": name, **known}
         for name, known in data.accounts.items()
@@ -196,29 +151,29 @@ def _show_account(data: Slurmdbd, words: list[str]) -> None:
 
 
 def _show_cluster(data: Slurmdbd, words: list[str]) -> None:
-    _print([{"cluster": name} for name in data.clusters], _options(words))
+    _print([{"cluster": name} for name in data.clusters], options_of(words))
 
 
 def _show_qos(data: Slurmdbd, words: list[str]) -> None:
-    _print([{"name": name} for name in data.qos], _options(words))
+    _print([{"name": name} for name in data.qos], options_of(words))
 
 
 def _check_qos(data: Slurmdbd, options: dict[str, str]) -> None:
     known = data.qos
     for key, value in options.items():
         if key.rstrip("+") in ("qos", "defaultqos"):
-            unknown = [n for n in _names(value) if n.lower() not in known and n != "-1"]
+            unknown = [n for n in names_of(value) if n.lower() not in known and n != "-1"]
             if unknown:
                 text = f"You gave a bad qos '{unknown[0]}'. Valid QOS's are {','.join(known)}"
-                raise _Refused(f"sacctmgr: error: {text}")
+                raise Refused(f"sacctmgr: error: {text}")
 
 
 def _clusters(data: Slurmdbd, options: dict[str, str]) -> list[str]:
     """Without `cluster=` an add goes to every cluster of the slurmdbd."""
-    clusters = _names(options.get("cluster", "")) or list(data.clusters)
+    clusters = names_of(options.get("cluster", "")) or list(data.clusters)
     unknown = [name for name in clusters if name not in data.clusters]
     if unknown:
-        raise _Refused(f" This cluster '{unknown[0]}' doesn't exist.")
+        raise Refused(f" This cluster '{unknown[0]}' doesn't exist.")
     return clusters
 
 
@@ -227,22 +182,22 @@ def _set_limits(assoc: Row, options: dict[str, str]) -> None:
         name = LIMITS.get(key.rstrip("+"))
         if name is None:
             continue
-        old = _names(assoc["limits"].get(name, "normal")) if key.endswith("+") else []
+        old = names_of(assoc["limits"].get(name, "normal")) if key.endswith("+") else []
         if value == "-1":
             assoc["limits"].pop(name, None)
         else:
-            assoc["limits"][name] = ",".join(dict.fromkeys([*old, *_names(value)]))
+            assoc["limits"][name] = ",".join(dict.fromkeys([*old, *names_of(value)]))
 
 
 def _add_account(data: Slurmdbd, words: list[str]) -> None:
-    options = _options(words)
+    options = options_of(words)
     _check_qos(data, options)
     added = []
     for cluster in _clusters(data, options):
-        for name in (n.lower() for n in _names(options.get("names", ""))):
+        for name in (n.lower() for n in names_of(options.get("names", ""))):
             parent = options.get("parent", "root").lower()
             if data.find(cluster, parent) is None:
-                raise _Refused(f" This parent account '{parent}' doesn't exist.")
+                raise Refused(f" This parent account '{parent}' doesn't exist.")
             if data.find(cluster, name) is not None:
                 continue
             data.accounts.setdefault(
@@ -264,19 +219,19 @@ def _add_account(data: Slurmdbd, words: list[str]) -> None:
             data.add(assoc)
             added.append(name)
     if not added:
-        raise _Refused(" Nothing new added.")
+        raise Refused(" Nothing new added.")
     print(" Adding Account(s)\n" + "\n".join(f"  {name}" for name in added))
 
 
 def _add_user(data: Slurmdbd, words: list[str]) -> None:
-    options = _options(words)
+    options = options_of(words)
     _check_qos(data, options)
     added = []
     for cluster in _clusters(data, options):
-        for account in _names(options.get("account", "").lower()):
+        for account in names_of(options.get("account", "").lower()):
             if data.find(cluster, account) is None:
-                raise _Refused(f" This account '{account}' doesn't exist.")
-            for name in _names(options.get("names", "")):
+                raise Refused(f" This account '{account}' doesn't exist.")
+            for name in names_of(options.get("names", "")):
                 if data.find(cluster, account, name) is not None:
                     continue
                 known = data.users.setdefault(name, {"default": {}})
@@ -292,23 +247,35 @@ def _add_user(data: Slurmdbd, words: list[str]) -> None:
                 data.add(assoc)
                 added.append(name)
     if not added:
-        raise _Refused(" Nothing new added.")
+        raise Refused(" Nothing new added.")
     print(" Adding User(s)\n" + "\n".join(f"  {name}" for name in added))
+
+
+def _add_qos(data: Slurmdbd, words: list[str]) -> None:
+    added = [
+        name
+        for name in names_of(options_of(words).get("names", "").lower())
+        if name not in data.qos
+    ]
+    if not added:
+        raise Refused(" Nothing new added.")
+    data.qos += added
+    print(" Adding QOS(s)\n" + "\n".join(f"  {name}" for name in added))
 
 
 def _where_and_set(words: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     cut = words.index("set") if "set" in words else len(words)
-    return _options(words[:cut]), _options(words[cut + 1 :])
+    return options_of(words[:cut]), options_of(words[cut + 1 :])
 
 
 def _modify_account(data: Slurmdbd, words: list[str]) -> None:
     where, values = _where_and_set(words)
     _check_qos(data, values)
-    names = _names(where.get("name", ""))
+    names = names_of(where.get("name", ""))
     named = _matching(data, {**where, "account": where.get("name", ""), "name": ""})
     found = [assoc for assoc in named if assoc["user"] == "" and assoc["account"] in names]
     if not found:
-        raise _Refused(" Nothing modified")
+        raise Refused(" Nothing modified")
     for assoc in found:
         _set_limits(assoc, values)
         if "parent" in values:
@@ -324,26 +291,26 @@ def _modify_user(data: Slurmdbd, words: list[str]) -> None:
     _check_qos(data, values)
     found = [assoc for assoc in _matching(data, where) if assoc["user"]]
     if not found:
-        raise _Refused(" Nothing modified")
+        raise Refused(" Nothing modified")
     for assoc in found:
         _set_limits(assoc, values)
     account = values.get("defaultaccount")
     for assoc in found if account else ():
         if data.find(assoc["cluster"], str(account), assoc["user"]) is None:
-            raise _Refused(" Nothing modified")
+            raise Refused(" Nothing modified")
         data.users[assoc["user"]]["default"][assoc["cluster"]] = account
     print(" Modified user associations...\n" + "\n".join(f"  {a['user']}" for a in found))
 
 
 def _delete_user(data: Slurmdbd, words: list[str]) -> None:
-    options = _options(words)
+    options = options_of(words)
     found = [assoc for assoc in _matching(data, options) if assoc["user"]]
     if not found:
-        raise _Refused(" Nothing deleted")
+        raise Refused(" Nothing deleted")
     for assoc in found:
         job = {"account": assoc["account"], "user": assoc["user"]}
         if job in data.jobs:
-            raise _Refused(" Error with request: Job(s) active, cancel job(s) before remove")
+            raise Refused(" Error with request: Job(s) active, cancel job(s) before remove")
         known = data.users[assoc["user"]]["default"]
         others = [
             other
@@ -351,7 +318,7 @@ def _delete_user(data: Slurmdbd, words: list[str]) -> None:
             if other not in found
         ]
         if known.get(assoc["cluster"]) == assoc["account"] and others:
-            raise _Refused(" Error with request: You can not remove the default account of a user")
+            raise Refused(" Error with request: You can not remove the default account of a user")
     for assoc in found:
         data.remove(assoc)
     for name in {assoc["user"] for assoc in found}:
@@ -366,31 +333,6 @@ def _delete_user(data: Slurmdbd, words: list[str]) -> None:
     print(" Deleting user associations...\n" + "\n".join(f"  {a['user']}" for a in found))
 
 
-def _scontrol(data: Slurmdbd, arguments: Sequence[str]) -> None:
-    if list(arguments[:1]) == ["reconfigure"]:
-        data.failed = []
-        return
-    if list(arguments[:2]) == ["show", "assoc_mgr"]:
-        names = _names(_options(arguments[2:]).get("users", ""))
-        print("Current Association Manager state\n\nUser Records\n")
-        for number, user in enumerate(data.users, 1000):
-            if names and user not in names:
-                continue
-            failed = user in data.failed
-            default = next(iter(data.users[user]["default"].values()), "(null)")
-            print(f"UserName={user}({4294967294 if failed else number}) DefAccount={default}")
-        return
-    raise _Refused(f"emulated scontrol: no command {' '.join(arguments)}")
-
-
-def _squeue(data: Slurmdbd, arguments: Sequence[str]) -> None:
-    options = _options([word.lstrip("-") for word in arguments])
-    users = _names(options.get("users", ""))
-    for number, job in enumerate(data.jobs, 1):
-        if job["account"] == options.get("account") and (not users or job["user"] in users):
-            print(number)
-
-
 _COMMANDS: Mapping[tuple[str, str], Callable[[Slurmdbd, list[str]], None]] = {
     ("show", "assoc"): _show_assoc,
     ("show", "user"): _show_user,
@@ -399,6 +341,7 @@ _COMMANDS: Mapping[tuple[str, str], Callable[[Slurmdbd, list[str]], None]] = {
     ("show", "qos"): _show_qos,
     ("add", "account"): _add_account,
     ("add", "user"): _add_user,
+    ("add", "qos"): _add_qos,
     ("modify", "account"): _modify_account,
     ("modify", "user"): _modify_user,
     ("delete", "user"): _delete_user,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from handlers.emulators import directory as directories
-from handlers.emulators import getent, mm, sacctmgr
+from handlers.emulators import getent, mm, slurm
 from provisioner.contract import ConfigError
 from provisioner.journal import Journal
 from provisioner.spool import Spool
@@ -105,7 +105,7 @@ def make(directory: Path) -> str:
         (base / name).mkdir(parents=True, exist_ok=True, mode=0o755)
     Spool.create(base / "spool").close()
     mm.install(base / "gpfs", filesystem="fs1")
-    sacctmgr.install(base / "slurm", clusters=("a", "b"))
+    slurm.install(base / "slurm", clusters=("a", "b"))
     directories.create(base / "ad.json", "ad", "DC=campus,DC=test")
     directories.create(base / "lds.json", "adlds", "DC=hpc,DC=test")
     getent.install(base / "bin", base / "ad.json")

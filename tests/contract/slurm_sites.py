@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.emulators import sacctmgr as emulator
+from handlers.emulators import slurm as emulator
 from handlers.slurm import Slurm, build
 from provisioner import process, rendering
 from provisioner.contract import Site

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from handlers import slurm
-from handlers.emulators import sacctmgr as emulator
+from handlers.emulators import slurm as emulator
 from provisioner.agenthost import runner
 from provisioner.contract import Handler
 from provisioner.testing import HandlerContract, site

@@ -30,8 +30,9 @@ def portal(desk: Desk) -> str:
     return str(manifest(desk.root, person("jdoe"), person("asmith"), storage, compute))
 
 
-def drain(desk: Desk) -> None:
-    desk("run", "--drain", "--patience", "1", code=None)
+def drain(desk: Desk, patience: int = 1) -> None:
+    """Serve; patience: seconds for which nothing may happen before what is left is left."""
+    desk("run", "--drain", "--patience", str(patience), code=None)
 
 
 def test_what_is_there_is_compared_and_nothing_is_taken_over_unasked(desk: Desk) -> None:
@@ -79,14 +80,14 @@ def test_a_centre_moves_in(desk: Desk) -> None:
     drain(desk)
     assert state(desk.root) == before
     desk("journal", "release", "--changes", "2")
-    drain(desk)
+    drain(desk, patience=60)
     after = state(desk.root)
     assert after["slurm/slurmdbd.json"] == before["slurm/slurmdbd.json"]
     assert after["lds.json"] != before["lds.json"]
     again = desk("drift", "--json", code=1).json
     assert (again["changes"], again["faults"]) == ([], [])
     desk("submit", "-", stdin=b"provisioner: 1\naction: reconcile\n")
-    drain(desk)
+    drain(desk, patience=60)
     marked = desk("drift", "--json", code=1).json
     assert (marked["changes"], marked["faults"], marked["marks"]) == ([], [], 0)
     assert [one["object"] for one in again["left"]] == ["slurm-a/account/cf0003"]

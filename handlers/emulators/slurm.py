@@ -1,0 +1,99 @@
+"""Emulated Slurm: `sacctmgr`, `scontrol` and `squeue`, executables over one emulated slurmdbd.
+
+Promises: the exit codes of slurm-wlm 22.05.8, and of `scontrol` and `squeue` what the slurm handler
+reads of them. Leaves out: jobs, but for those that a test puts into the slurmdbd; a command that is
+not known ends with code 1 and says so.
+"""
+
+# Importing pathlib would cost every command a third of its start.
+# ruff: noqa: PTH100, PTH101, PTH103, PTH110, PTH118, PTH120
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from handlers.emulators import sacctmgr
+from handlers.emulators.sacctmgr import Refused, names_of, options_of
+from handlers.emulators.slurmdbd import Slurmdbd, create, opened
+
+TYPE_CHECKING = False  # importing typing would cost every command a third of its start
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRAMS = ("sacctmgr", "scontrol", "squeue")
+
+_LAUNCHER = """\
+#!{python} -IS
+import sys
+sys.path.insert(0, {root!r})
+from handlers.emulators.slurm import main
+sys.exit(main({program!r}, sys.argv[1:], {state!r}))
+"""
+
+
+def install(directory: Path, clusters: Sequence[str] = ("a", "b")) -> Path:
+    """Make the executables and an empty slurmdbd below a directory; return where they are."""
+    base = os.path.abspath(directory)
+    programs = os.path.join(base, "bin")
+    os.makedirs(programs, exist_ok=True)
+    state = os.path.join(base, "slurmdbd.json")
+    if not os.path.exists(state):
+        create(state, clusters)
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    for program in PROGRAMS:
+        path = os.path.join(programs, program)
+        values = {"python": sys.executable, "root": root, "program": program, "state": state}
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(_LAUNCHER.format(**values))
+        os.chmod(path, 0o755)
+    return type(directory)(programs)
+
+
+def main(program: str, arguments: Sequence[str], state: str) -> int:
+    """Run one of the programs; return its exit code."""
+    run, writes = _command(program, arguments)
+    try:
+        with opened(state, write=writes) as data:
+            run(data, arguments)
+    except Refused as refused:
+        sys.stderr.write(f"{refused}\n")
+        return 1
+    return 0
+
+
+def _command(
+    program: str, arguments: Sequence[str]
+) -> tuple[Callable[[Slurmdbd, Sequence[str]], None], bool]:
+    """Say what a program does, and whether it writes."""
+    if program == "scontrol":
+        return _scontrol, "reconfigure" in arguments
+    if program == "squeue":
+        return _squeue, False
+    return sacctmgr.run, sacctmgr.writes(arguments)
+
+
+def _scontrol(data: Slurmdbd, arguments: Sequence[str]) -> None:
+    if list(arguments[:1]) == ["reconfigure"]:
+        data.failed = []
+        return
+    if list(arguments[:2]) == ["show", "assoc_mgr"]:
+        names = names_of(options_of(arguments[2:]).get("users", ""))
+        print("Current Association Manager state\n\nUser Records\n")
+        for number, user in enumerate(data.users, 1000):
+            if names and user not in names:
+                continue
+            failed = user in data.failed
+            default = next(iter(data.users[user]["default"].values()), "(null)")
+            print(f"UserName={user}({4294967294 if failed else number}) DefAccount={default}")
+        return
+    raise Refused(f"emulated scontrol: no command {' '.join(arguments)}")
+
+
+def _squeue(data: Slurmdbd, arguments: Sequence[str]) -> None:
+    options = options_of([word.lstrip("-") for word in arguments])
+    users = names_of(options.get("users", ""))
+    for number, job in enumerate(data.jobs, 1):
+        if job["account"] == options.get("account") and (not users or job["user"] in users):
+            print(number)
