@@ -80,7 +80,8 @@ class Comparison:
     ask: subjects that are to be asked for as listed; answer: those that are as listed, and want an
     answer; left: those that want one and are left alone, and why; suspend, resume: texts of
     requests; losing: how many users or subjects would lose something; same: subjects that are as
-    listed; newer, others: subjects that were claimed later, or by another writer.
+    listed; newer, others, wrong: how many subjects are left alone, as they were claimed later, or
+    by another writer, or as nobody can follow what is listed.
     """
 
     ask: list[str] = field(default_factory=list)
@@ -92,13 +93,14 @@ class Comparison:
     same: list[str] = field(default_factory=list)
     newer: int = 0
     others: int = 0
+    wrong: int = 0
 
     def told(self) -> str:
         """Say it in a line."""
         return (
             f"{len(self.ask)} asked for anew, {len(self.suspend)} suspended, {len(self.resume)} "
-            f"resumed, {len(self.same) + len(self.answer)} as listed, {self.newer} claimed later "
-            f"and {self.others} of other writers left alone"
+            f"resumed, {len(self.same) + len(self.answer)} as listed; left alone: {self.newer} "
+            f"claimed later, {self.others} of other writers, {self.wrong} that are wrong"
         )
 
 
@@ -109,14 +111,16 @@ def compare(
     source: str,
     after: str | None,
     asking: Collection[str] = (),
+    wrong: Collection[str] = (),
 ) -> Comparison:
     """Compare what a manifest lists with the ledger.
 
     listed: the steps of each subject; held: all claims; suspended: subjects that the same writer
     suspended for being left out; after: the least id of a request that is newer than the manifest;
-    asking: subjects whose line has an id.
+    asking: subjects whose line has an id; wrong: further subjects that are listed, in lines that
+    nobody can follow.
     """
-    found = Comparison()
+    found = Comparison(wrong=len(wrong))
     by_subject = of_subjects(held)
     for subject, planned in listed.items():
         mine = by_subject.get(subject, [])
@@ -140,10 +144,11 @@ def compare(
                 found.losing += len({one.claimant for one in mine} - {who for _, who in wanted})
             else:
                 (found.answer if subject in asking else found.same).append(subject)
-    kinds = {subject.partition(":")[0] for subject in listed}
+    there = {*listed, *wrong}
+    kinds = {subject.partition(":")[0] for subject in there}
     for subject, mine in by_subject.items():
         kind = subject.partition(":")[0]
-        if subject in listed or kind not in kinds or kind not in _LEFT_OUT or subject in suspended:
+        if subject in there or kind not in kinds or kind not in _LEFT_OUT or subject in suspended:
             continue
         if is_newer(mine, after):
             found.newer += 1

@@ -1,8 +1,10 @@
 """Reconciling with a manifest: reading it, and turning what differs into requests of its writer.
 
 Promises: the companion file is the request's writer's, is what the request says, and is read
-once; every line is judged before anything is written. Leaves out: what differs (`manifest`), and
-accepting what follows (`intake`).
+once; every line is judged before anything is written. In a reconcile a line whose subject is known
+and that no route or handler can follow is told, and its subject left alone: it keeps no other line
+back. Any other mistake refuses the whole. Leaves out: what differs (`manifest`), and accepting what
+follows (`intake`).
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ class Reconciler:
             manifest=body,
             listed=listed,
             objects=tuple(lines.objects),
-            problems=_of_lines(listed),
+            problems=_of_lines(listed, whole=request.action == "adopt"),
         )
 
     def _whose(self, claimed: Claimed, request: Request) -> Claimed:
@@ -115,13 +117,18 @@ class Reconciler:
         assert candidate.request is not None
         as_of = candidate.request.values["as_of"]
         listed = {c.request.subject: c for c in candidate.listed if c.request is not None}
+        wrong = {subject for subject, one in listed.items() if one.problems}
+        asking = {
+            s for s, c in listed.items() if c.request is not None and c.request.id is not None
+        }
         found = manifest.compare(
-            {subject: one.planned for subject, one in listed.items()},
+            {subject: one.planned for subject, one in listed.items() if subject not in wrong},
             ledger.everything(conn),
             ledger.suspended_by(conn, claimed.writer, manifest.CAUSE),
             claimed.writer,
             ulids.first(as_of.timestamp()) if as_of is not None else None,
-            {s for s, c in listed.items() if c.request is not None and c.request.id is not None},
+            asking,
+            wrong,
         )
         crowd = self._review.crowd(conn, found.losing)
         record = records.load(conn, [claimed.ulid])[claimed.ulid]
@@ -135,8 +142,8 @@ class Reconciler:
         ]
         same = {c.key for s in found.same for step in listed[s].planned for c in step.claims}
         effect = look_again(conn, same, now)
-        effect.notes.insert(0, found.told())
-        asked += [listed[subject] for subject in (*found.ask, *found.answer)]
+        effect.notes = [found.told(), *_notes(candidate.listed), *effect.notes]
+        asked += [listed[subject] for subject in (*found.ask, *found.answer, *(asking & wrong))]
         asked += [_left_alone(listed[subject], why) for subject, why in found.left.items()]
         return Reconciled(tuple(asked), effect)
 
@@ -174,16 +181,32 @@ def child(claimed: Claimed, name: str, text: bytes) -> Claimed:
 _TOLD_LINES = 20
 
 
-def _of_lines(listed: Sequence[Candidate]) -> tuple[Problem, ...]:
-    """Collect what is wrong with the lines of a manifest, some of it where it is much."""
+def _of_lines(listed: Sequence[Candidate], *, whole: bool) -> tuple[Problem, ...]:
+    """Collect why a manifest is refused, some of it where it is much.
+
+    whole: a line that cannot be followed is a reason, too, and not only one of an unknown subject.
+    """
     found = []
     seen: set[str] = set()
     for number, one in enumerate(listed, 1):
-        found += [
-            replace(p, line=None, key=f"manifest entry {number}: {p.key}") for p in one.problems
-        ]
+        if whole or one.request is None:
+            found += _placed(number, one)
         subject = one.request.subject if one.request is not None else ""
         if subject and subject in seen:
             found.append(Problem(None, f"manifest entry {number}", f"{subject} stands twice"))
         seen.add(subject)
     return tuple(found[:_TOLD_LINES])
+
+
+def _placed(number: int, line: Candidate) -> list[Problem]:
+    """Say of a line's problems which line it is."""
+    return [replace(p, line=None, key=f"manifest entry {number}: {p.key}") for p in line.problems]
+
+
+def _notes(listed: Sequence[Candidate]) -> list[str]:
+    """Say what is wrong with lines whose subjects are left alone."""
+    found = [p for number, one in enumerate(listed, 1) for p in _placed(number, one)]
+    notes = [f"{p.key}: {p.message}" for p in found[:_TOLD_LINES]]
+    if len(found) > _TOLD_LINES:
+        notes.append(f"and {len(found) - _TOLD_LINES} more that are wrong")
+    return notes

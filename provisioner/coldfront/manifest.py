@@ -1,9 +1,10 @@
 """The manifest: all that should be, in one file of lines, beside a small request that names it.
 
 Promises: the file is whole and on disk before the request is; what is in it was read after
-`as_of`; what is said in it for the first time, or otherwise than before, is a row of the outbox as
-an event makes one, and the line has its id; an allocation that lacks something today stands in it
-as it was asked for last. Leaves out: the comparison, which is the service's.
+`as_of`; what is said in it for the first time, or otherwise than before, or again as it went wrong,
+is a row of the outbox as an event makes one, and the line has its id; an allocation that lacks
+something today stands in it as it was asked for last. Leaves out: the comparison, which is the
+service's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from provisioner.coldfront import mapping, options, outbox, snapshots
-from provisioner.coldfront.models import NEW, WRITTEN, Request
+from provisioner.coldfront.models import LISTED, NEW, WRITTEN, Request
 from provisioner.drop import drop, drop_companion
 
 KEY = "reconcile"
@@ -110,7 +111,7 @@ def send() -> Sent:
     row = Request.objects.create(
         event="provisioner_reconcile", key=KEY, subject="site:", action="reconcile"
     )
-    event = f"provisioner_reconcile {outbox.request_id(row.number)}"
+    event = _event(row.number)
     try:
         manifest = _read_with_ids(event)
         name = _drop(row, manifest)
@@ -120,8 +121,17 @@ def send() -> Sent:
         raise
     outbox.mark_written(row)
     _keep(manifest.own.values())
-    _note_access(manifest)
+    _note_access(event, manifest)
     return Sent(row.number, name, manifest)
+
+
+def unsay(number: int) -> None:
+    """Forget what a manifest said that the service never followed: it is said again."""
+    Request.objects.filter(event=_event(number), state__in=(WRITTEN, LISTED)).delete()
+
+
+def _event(number: int) -> str:
+    return f"provisioner_reconcile {outbox.request_id(number)}"
 
 
 def _drop(row: Request, manifest: Manifest) -> str:
@@ -175,7 +185,7 @@ def _read_with_ids(event: str) -> Manifest:
 def _news(lines: Iterable[Line]) -> list[Line]:
     fresh = [line for line in lines if not line.repeated]
     latest = outbox.last(line.key for line in fresh)
-    return [line for line in fresh if outbox.differs(line.wanted, latest.get(line.key))]
+    return [line for line in fresh if outbox.is_news(line.wanted, latest.get(line.key))]
 
 
 def _forget(rows: Iterable[Request]) -> None:
@@ -201,7 +211,7 @@ def _keep(rows: Iterable[Request]) -> None:
     )
 
 
-def _note_access(manifest: Manifest) -> None:
+def _note_access(event: str, manifest: Manifest) -> None:
     """Remember whom the service will suspend and resume, so that pages and events know."""
     listed = {
         line.about["allocation"]
@@ -210,7 +220,7 @@ def _note_access(manifest: Manifest) -> None:
     }
     asked = Request.objects.filter(action="allocation.provision").exclude(body="")
     ever = set(asked.order_by().values_list("allocation", flat=True).distinct())
-    outbox.note_listed(sorted(listed), sorted(ever - listed))
+    outbox.note_listed(event, sorted(listed), sorted(ever - listed))
 
 
 # What is wanted.

@@ -95,7 +95,7 @@ def people(persons: Iterable[mapping.Person], event: str) -> None:
     latest = last(keys.values())
     for name, person in unique.items():
         wanted = mapping.provision_user(person)
-        if not _news(wanted, latest.get(keys[name])):
+        if not is_news(wanted, latest.get(keys[name])):
             continue
         _say(_reserve(event, keys[name], user=name), wanted, f"user:{name}")
 
@@ -131,7 +131,7 @@ def _reserve(event: str, key: str, **about: Any) -> Request:
 def _say(row: Request, wanted: mapping.Wanted, subject: str) -> None:
     """Make a row say what is wanted; where that was said last, the row goes."""
     before = last([row.key]).get(row.key)
-    if not _news(wanted, before):
+    if not is_news(wanted, before):
         row.delete()
         if before is not None and row.event not in before.event:
             before.event = f"{before.event}, {row.event}"[:_EVENTS]
@@ -156,14 +156,9 @@ def fill(row: Request, wanted: mapping.Wanted, subject: str) -> None:
         row.problems = [*row.problems, f"it has more than {LIMIT} bytes: too many users"]
 
 
-def differs(wanted: mapping.Wanted, before: Request | None) -> bool:
-    """Say whether something else is wanted than was said last."""
-    return before is None or before.digest != _digest(wanted)
-
-
-def _news(wanted: mapping.Wanted, before: Request | None) -> bool:
+def is_news(wanted: mapping.Wanted, before: Request | None) -> bool:
     """Say whether it is worth a row: it differs from what was said last, or that went wrong."""
-    return before is None or differs(wanted, before) or before.state in MENDABLE
+    return before is None or before.digest != _digest(wanted) or before.state in MENDABLE
 
 
 def _digest(wanted: mapping.Wanted) -> str:
@@ -212,20 +207,20 @@ def _readmit(pk: int, of: int, event: str) -> None:
         _say(row, mapping.Wanted(mapping.resume(pk)), f"allocation:{pk}")
 
 
-def note_listed(listed: Iterable[int], left_out: Iterable[int]) -> None:
+def note_listed(event: str, listed: Iterable[int], left_out: Iterable[int]) -> None:
     """Note what the service was told of allocations' access in another way: by a manifest."""
     told = dict.fromkeys(listed, "allocation.resume")
     told |= dict.fromkeys(left_out, "allocation.suspend")
     latest = last(map(_access, told))
 
-    def is_news(pk: int, action: str) -> bool:
+    def changed(pk: int, action: str) -> bool:
         before = latest.get(_access(pk))
         # Who was never shut out needs no word that they are let in.
         return before.action != action if before is not None else action == "allocation.suspend"
 
     Request.objects.bulk_create(
         Request(
-            event="a manifest",
+            event=event,
             key=_access(pk),
             allocation=pk,
             action=action,
@@ -234,7 +229,7 @@ def note_listed(listed: Iterable[int], left_out: Iterable[int]) -> None:
             state=LISTED,
         )
         for pk, action in told.items()
-        if is_news(pk, action)
+        if changed(pk, action)
     )
 
 

@@ -21,13 +21,24 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from provisioner.coldfront import answers, mapping, options, outbox, snapshots, stands
+from provisioner.coldfront import (
+    answers,
+    manifest,
+    mapping,
+    options,
+    outbox,
+    snapshots,
+    stands,
+)
 from provisioner.coldfront.models import MENDABLE, OPEN, Made, Request, Standing, Step
 from provisioner.receipts import safe
 
 log = logging.getLogger(__name__)
 
 _BASELINE = "baseline"
+
+_NOT_FOLLOWED = ("refused", "superseded", "cancelled")
+"""States in which a manifest ends of which nothing was compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,8 @@ def _read_receipt(directory: Path, row: Request) -> bool:
             error="; ".join(answer.problems),
             advice="; ".join(answer.advice),
         )
+        if row.action == "reconcile" and answer.state in _NOT_FOLLOWED:
+            manifest.unsay(row.number)
     return True
 
 

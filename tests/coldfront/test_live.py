@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +35,12 @@ class Live:
     desk: Desk
     allocation: Allocation
 
-    def serve(self) -> None:
-        """Serve what was asked for, and bring the answers home, as the timer does."""
-        self.desk("run", "--drain", "--patience", "1", code=None)
+    def serve(self, patience: int = 60) -> None:
+        """Serve what was asked for, and bring the answers home, as the timer does.
+
+        patience: seconds for which nothing may happen before what waits is left waiting.
+        """
+        self.desk("run", "--drain", "--patience", str(patience), code=None)
         self.site.sync()
 
     def asked(self, action: str, **about: str) -> Request:
@@ -56,10 +60,11 @@ class Live:
         self.site.post(self.buttons(row)[button], {"reason": "ticket 9"})
         self.serve()
 
-    def state(self, row: Request) -> tuple[str, str]:
-        """Say how a request stands: in the list of the pages, and in the service."""
+    def state(self, row: Request) -> str:
+        """Say how a request stands, of which ColdFront and the service have to be of one mind."""
         row.refresh_from_db()
-        return row.state, str(self.desk.show(f"cf-{row.number}")["state"])
+        assert row.state == self.desk.show(f"cf-{row.number}")["state"]
+        return str(row.state)
 
 
 @pytest.fixture
@@ -80,10 +85,62 @@ def live(site: Site, tmp_path: Path) -> Iterator[Live]:
         yield Live(asking, desk, allocation)
 
 
-def test_it(live: Live) -> None:
+def members(live: Live) -> set[str]:
+    """List who has an association in the allocation's account."""
+    sacctmgr = live.desk.root / "slurm/bin/sacctmgr"
+    words = ("-nP", "show", "assoc", "cluster=a", "account=cgray", "format=user")
+    shown = subprocess.run([sacctmgr, *words], check=True, capture_output=True, text=True)
+    return set(shown.stdout.split())
+
+
+def add_qos(live: Live) -> None:
+    """Give Slurm the QOS that the allocation's specs name."""
+    sacctmgr = live.desk.root / "slurm/bin/sacctmgr"
+    subprocess.run([sacctmgr, "-i", "add", "qos", "supporters"], check=True, capture_output=True)
+
+
+def test_what_failed_is_done_when_it_is_mended_and_tried_again(live: Live) -> None:
     live.serve()
     row = live.asked("allocation.provision")
-    print(live.page(row).split("<h2>")[1][:3000])
-    print(row.body)
-    print(live.desk("status", f"allocation:{live.allocation.pk}", code=None).out)
-    assert 0
+    assert live.state(row) == "failed"
+    assert "`sacctmgr add qos supporters`, then try again" in live.page(row)
+    add_qos(live)
+    live.press(row, "Try again")
+    assert live.state(row) == "done"
+    assert members(live) == {"cgray", "jjames"}
+    assert live.buttons(row) == {}
+    assert "retry, asked by admin: done" in live.page(row)
+    [steered] = live.site.rows(of=row.pk)
+    result = live.desk.show(f"cf-{steered.number}")["result"]
+    assert (result["outcome"], result["on_behalf_of"]) == ("done", "admin")
+
+
+def test_what_waits_is_held_and_released(live: Live) -> None:
+    add_qos(live)
+    slurm = live.desk.break_off("slurm")
+    live.serve(patience=2)
+    row = live.asked("allocation.provision")
+    assert live.state(row) == "deferred"
+    live.press(row, "Hold")
+    slurm.rename(live.desk.root / "slurm")
+    live.serve()
+    assert live.state(row) == "held"
+    assert members(live) == set()
+    live.press(row, "Release")
+    assert live.state(row) == "done"
+    assert members(live) == {"cgray", "jjames"}
+
+
+def test_what_was_cancelled_is_not_made_until_it_is_tried_again(live: Live) -> None:
+    add_qos(live)
+    slurm = live.desk.break_off("slurm")
+    live.serve(patience=2)
+    row = live.asked("allocation.provision")
+    live.press(row, "Cancel")
+    slurm.rename(live.desk.root / "slurm")
+    live.serve()
+    assert live.state(row) == "cancelled"
+    assert members(live) == set()
+    live.press(row, "Try again")
+    assert live.state(row) == "done"
+    assert members(live) == {"cgray", "jjames"}

@@ -104,6 +104,50 @@ def test_what_lacks_something_is_shown_as_incomplete(site: Site, silent: Allocat
     assert "slurm_account_name" in row.problems[0]
 
 
+@pytest.mark.parametrize("state", ["failed", "refused", "cancelled"])
+def test_what_went_wrong_is_said_again(site: Site, silent: Allocation, state: str) -> None:
+    reconcile(site)
+    for row in site.rows(state="written"):
+        site.answer(row, "done" if row not in of(silent) else state)
+    site.sync()
+    [line] = reconcile(site).values()
+    assert line["id"] == f"cf-{of(silent)[-1].number}"
+    assert [row.state for row in of(silent)] == [state, "written"]
+
+
+def how_it_stands(allocation: Allocation) -> str:
+    found = stands.read(stands.of([f"allocation-{allocation.pk}"]))
+    return found[allocation.pk, "cgray"].stand.state
+
+
+@pytest.mark.parametrize("state", ["refused", "superseded", "cancelled"])
+def test_what_a_manifest_said_that_nobody_followed_is_said_again(
+    site: Site, silent: Allocation, state: str
+) -> None:
+    before = reconcile(site)
+    [asked] = site.rows(action="reconcile")
+    site.answer(asked, state)
+    site.sync()
+    assert of(silent) == []
+    again = reconcile(site)
+    assert {line["order"]["key"] for line in again.values()} == {
+        line["order"]["key"] for line in before.values()
+    }
+    assert [row.state for row in of(silent)] == ["written"]
+
+
+def test_who_was_left_out_of_a_manifest_that_was_refused_is_not_closed(
+    site: Site, silent: Allocation
+) -> None:
+    reconcile(site)
+    site.quietly(silent, "Expired")
+    reconcile(site)
+    assert how_it_stands(silent) == "closed"
+    site.answer(site.rows(action="reconcile")[-1], "refused")
+    site.sync()
+    assert how_it_stands(silent) == "waiting"
+
+
 def test_nothing_is_left_where_staging_takes_nothing(site: Site, silent: Allocation) -> None:
     site.staging.rmdir()
     with pytest.raises(CommandError, match="staging takes nothing"):
@@ -138,17 +182,13 @@ def test_what_a_killed_command_reserved_is_said_by_itself(site: Site, silent: Al
 def test_access_that_goes_and_comes_in_silence_is_seen_on_the_pages(
     site: Site, silent: Allocation
 ) -> None:
-    def how() -> str:
-        found = stands.read(stands.of([f"allocation-{silent.pk}"]))
-        return found[silent.pk, "cgray"].stand.state
-
     reconcile(site)
     site.quietly(silent, "Expired")
     reconcile(site)
-    assert how() == "closed"
+    assert how_it_stands(silent) == "closed"
     site.quietly(silent, "Active")
     reconcile(site)
-    assert how() == "waiting"
+    assert how_it_stands(silent) == "waiting"
 
 
 def test_who_is_barred_has_no_line(site: Site, silent: Allocation) -> None:

@@ -144,7 +144,7 @@ def test_what_was_left_out_before_is_suspended_once(site: Site) -> None:
 def test_what_another_writer_asked_for_is_left_alone(site: Site) -> None:
     ask(site, entry(7, "eve"), uid=0)
     found = reconcile(site, entry(1, "ann"))
-    assert "1 of other writers left alone" in told(found)
+    assert "left alone: 0 claimed later, 1 of other writers" in told(found)
     assert members(site) == {"cf1/ann", "cf7/eve"}
 
 
@@ -238,6 +238,38 @@ WRONG: dict[str, tuple[tuple[Line, ...], Line, str]] = {
     "a wrong line": ((entry(1, "Ann!"),), {}, "not a user name"),
     "a subject twice": ((entry(1), entry(1)), {}, "stands twice"),
 }
+
+
+def elsewhere(number: int, *users: str) -> Line:
+    """Write an allocation on a resource that the site does not have."""
+    line = entry(number, *users)
+    line["allocation"]["resource"] = "three"
+    return line
+
+
+def test_a_line_that_nobody_can_follow_is_told_and_keeps_no_other_back(site: Site) -> None:
+    reconcile(site, entry(1, "ann"), entry(2, "bob"), entry(3, "cyd"))
+    found = reconcile(site, entry(1, "eve"), elsewhere(2, "eve"))
+    assert found.state == "done"
+    assert "1 asked for anew, 1 suspended" in told(found)
+    assert "1 that are wrong" in told(found)
+    assert "manifest entry 2: allocation.resource: there is no resource 'three'" in told(found)
+    assert members(site) == {"cf1/eve", "cf2/bob"}
+
+
+def test_a_line_with_an_id_that_nobody_can_follow_is_refused_by_itself(site: Site) -> None:
+    reconcile(site, own(1, elsewhere(1, "ann")), own(2, entry(2, "bob")))
+    assert "state: refused" in answer(site, 1)
+    assert "there is no resource 'three'" in answer(site, 1)
+    assert "state: done" in answer(site, 2)
+    assert members(site) == {"cf2/bob"}
+
+
+def test_of_many_lines_that_nobody_can_follow_some_are_told(site: Site) -> None:
+    found = reconcile(site, *(elsewhere(number, "ann") for number in range(1, 31)))
+    assert "manifest entry 20: " in told(found)
+    assert "manifest entry 21: " not in told(found)
+    assert "and 10 more that are wrong" in told(found)
 
 
 @pytest.mark.parametrize("what", WRONG)
