@@ -104,51 +104,73 @@ class Comparison:
         )
 
 
-def compare(
-    listed: Mapping[str, Sequence[Step]],
-    held: Sequence[Held],
-    suspended: Collection[str],
-    source: str,
-    after: str | None,
-    asking: Collection[str] = (),
-    wrong: Collection[str] = (),
-) -> Comparison:
-    """Compare what a manifest lists with the ledger.
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a manifest lists, by subject.
 
-    listed: the steps of each subject; held: all claims; suspended: subjects that the same writer
-    suspended for being left out; after: the least id of a request that is newer than the manifest;
-    asking: subjects whose line has an id; wrong: further subjects that are listed, in lines that
-    nobody can follow.
+    steps: what is to be done for each; asking: those whose line has an id; wrong: further ones, in
+    lines that nobody can follow.
     """
-    found = Comparison(wrong=len(wrong))
-    by_subject = of_subjects(held)
-    for subject, planned in listed.items():
+
+    steps: Mapping[str, Sequence[Step]]
+    asking: Collection[str]
+    wrong: Collection[str]
+
+    def __contains__(self, subject: str) -> bool:
+        return subject in self.steps or subject in self.wrong
+
+    @property
+    def kinds(self) -> set[str]:
+        """Say of what kinds the subjects are."""
+        return {subject.partition(":")[0] for subject in (*self.steps, *self.wrong)}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger has.
+
+    held: all claims; suspended: subjects that the manifest's writer suspended for being left out;
+    under_way: ids of requests that are not over.
+    """
+
+    held: Sequence[Held]
+    suspended: Collection[str]
+    under_way: Collection[str]
+
+
+def compare(listed: Listed, known: Known, source: str, after: str | None) -> Comparison:
+    """Compare what a manifest of a writer, `source`, lists with the ledger.
+
+    after: the least id of a request that is newer than the manifest.
+    """
+    found = Comparison(wrong=len(listed.wrong))
+    by_subject = of_subjects(known.held)
+    for subject, planned in listed.steps.items():
         mine = by_subject.get(subject, [])
         strangers = {one.source for one in mine} - {source}
         if is_newer(mine, after):
             found.newer += 1
-            if subject in asking:
+            if subject in listed.asking:
                 found.left[subject] = "a newer request has claimed it since the manifest was read"
         elif strangers:
             found.others += 1
-            if subject in asking:
+            if subject in listed.asking:
                 found.left[subject] = f"it was asked for by {', '.join(sorted(strangers))}"
         else:
-            if subject in suspended:
+            if subject in known.suspended:
                 found.resume.append(_about(_BACK, subject))
             wanted = {
                 (claim.key, claim.claimant): claim.want for step in planned for claim in step.claims
             }
-            if _differs(wanted, mine):
+            if _differs(wanted, mine) or _stranded(mine, known.under_way):
                 found.ask.append(subject)
                 found.losing += len({one.claimant for one in mine} - {who for _, who in wanted})
             else:
-                (found.answer if subject in asking else found.same).append(subject)
-    there = {*listed, *wrong}
-    kinds = {subject.partition(":")[0] for subject in there}
+                (found.answer if subject in listed.asking else found.same).append(subject)
+    kinds = listed.kinds & _LEFT_OUT.keys()
     for subject, mine in by_subject.items():
-        kind = subject.partition(":")[0]
-        if subject in there or kind not in kinds or kind not in _LEFT_OUT or subject in suspended:
+        left_out = subject not in listed and subject.partition(":")[0] in kinds
+        if not left_out or subject in known.suspended:
             continue
         if is_newer(mine, after):
             found.newer += 1
@@ -183,6 +205,11 @@ def _differs(wanted: Mapping[tuple[Key, str], Want | None], claims: Sequence[Hel
         if want is not None and json.loads(json.dumps(want)) != one.want:
             return True
     return False
+
+
+def _stranded(claims: Sequence[Held], under_way: Collection[str]) -> bool:
+    """Say whether some claims wait for a step of a request that is over, and would for ever."""
+    return any(one.want is None and one.request not in under_way for one in claims)
 
 
 def _about(actions: Mapping[str, tuple[str, str, str]], subject: str) -> bytes:

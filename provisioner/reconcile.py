@@ -121,14 +121,16 @@ class Reconciler:
         asking = {
             s for s, c in listed.items() if c.request is not None and c.request.id is not None
         }
+        right = {subject: one.planned for subject, one in listed.items() if subject not in wrong}
         found = manifest.compare(
-            {subject: one.planned for subject, one in listed.items() if subject not in wrong},
-            ledger.everything(conn),
-            ledger.suspended_by(conn, claimed.writer, manifest.CAUSE),
+            manifest.Listed(right, asking, wrong),
+            manifest.Known(
+                ledger.everything(conn),
+                ledger.suspended_by(conn, claimed.writer, manifest.CAUSE),
+                frozenset(records.ids_in(conn, records.OPEN)),
+            ),
             claimed.writer,
             ulids.first(as_of.timestamp()) if as_of is not None else None,
-            asking,
-            wrong,
         )
         crowd = self._review.crowd(conn, found.losing)
         record = records.load(conn, [claimed.ulid])[claimed.ulid]

@@ -1,4 +1,4 @@
-"""ColdFront and a service that serves: what is pressed on a page comes true, and the page says so.
+"""ColdFront and a service that serves: what is asked for comes true, and the pages say so.
 
 Between pages and emulated backends nothing is played: requests go through staging, answers come by
 receipts.
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from coldfront.core.allocation.models import Allocation
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.test import override_settings
 
 from provisioner.coldfront.models import Request
@@ -144,3 +145,19 @@ def test_what_was_cancelled_is_not_made_until_it_is_tried_again(live: Live) -> N
     live.press(row, "Try again")
     assert live.state(row) == "done"
     assert members(live) == {"cgray", "jjames"}
+
+
+def test_a_manifest_asks_again_for_what_failed_and_tells_what_cannot_be(live: Live) -> None:
+    live.serve()
+    first = live.asked("allocation.provision")
+    add_qos(live)
+    call_command("provisioner_reconcile")
+    live.serve()
+    again = live.asked("allocation.provision", allocation=str(live.allocation.pk))
+    assert again.number > first.number
+    assert live.state(again) == "done"
+    assert members(live) == {"cgray", "jjames"}
+    assert live.asked("reconcile").state == "done"
+    # The test data has allocations on clusters that the sandbox has not.
+    [elsewhere] = [row for row in live.site.rows(state="refused") if "chemistry" in row.body]
+    assert "there is no resource &#x27;chemistry&#x27;" in live.page(elsewhere)

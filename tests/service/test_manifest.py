@@ -240,6 +240,24 @@ WRONG: dict[str, tuple[tuple[Line, ...], Line, str]] = {
 }
 
 
+def test_what_a_failed_request_never_came_to_is_asked_for_anew(site: Site) -> None:
+    """What its last step wants is known only when the first is done, which it never was."""
+    person: Line = {"action": "user.provision", "user": {"name": "ann", "uid": 5}}
+    site.first.poison.add("ann")
+    reconcile(site, person)
+    assert newest(site, "all.jsonl-1.json").state == "failed"
+    site.first.poison.clear()
+    assert "1 asked for anew" in told(reconcile(site, person))
+    assert site.limit("second/account/ann", "second") == "5"
+
+
+def test_what_a_request_under_way_will_come_to_is_as_listed(site: Site) -> None:
+    person: Line = {"action": "user.provision", "user": {"name": "ann", "uid": 5}}
+    site.first.away = True
+    reconcile(site, person)
+    assert "1 as listed" in told(reconcile(site, person))
+
+
 def elsewhere(number: int, *users: str) -> Line:
     """Write an allocation on a resource that the site does not have."""
     line = entry(number, *users)
