@@ -2,9 +2,9 @@
 
 Promises: the file is whole and on disk before the request is; what is in it was read after
 `as_of`; what is said in it for the first time, or otherwise than before, or again as it went wrong,
-is a row of the outbox as an event makes one, and the line has its id; an allocation that lacks
-something today stands in it as it was asked for last. Leaves out: the comparison, which is the
-service's.
+is a row of the outbox as an event makes one, and the line has its id; what a manifest says again
+and again keeps one row of those that went wrong; an allocation that lacks something today stands in
+it as it was asked for last. Leaves out: the comparison, which is the service's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from provisioner.coldfront import mapping, options, outbox, snapshots
-from provisioner.coldfront.models import LISTED, NEW, WRITTEN, Request
+from provisioner.coldfront.models import LISTED, MENDABLE, NEW, WRITTEN, Request
 from provisioner.drop import drop, drop_companion
 
 KEY = "reconcile"
@@ -108,9 +108,7 @@ def send() -> Sent:
     Raises ConfigError or OSError when staging does not take them; nothing is left of it then, as
     the next manifest says more.
     """
-    row = Request.objects.create(
-        event="provisioner_reconcile", key=KEY, subject="site:", action="reconcile"
-    )
+    row = Request.objects.create(event=_COMMAND, key=KEY, subject="site:", action="reconcile")
     event = _event(row.number)
     try:
         manifest = _read_with_ids(event)
@@ -121,6 +119,7 @@ def send() -> Sent:
         raise
     outbox.mark_written(row)
     _keep(manifest.own.values())
+    _replace(manifest.own, row.number)
     _note_access(event, manifest)
     return Sent(row.number, name, manifest)
 
@@ -130,8 +129,11 @@ def unsay(number: int) -> None:
     Request.objects.filter(event=_event(number), state__in=(WRITTEN, LISTED)).delete()
 
 
+_COMMAND = "provisioner_reconcile"
+
+
 def _event(number: int) -> str:
-    return f"provisioner_reconcile {outbox.request_id(number)}"
+    return f"{_COMMAND} {outbox.request_id(number)}"
 
 
 def _drop(row: Request, manifest: Manifest) -> str:
@@ -209,6 +211,22 @@ def _keep(rows: Iterable[Request]) -> None:
         unique_fields=["number"] if by_target else None,
         update_fields=_FIELDS,
     )
+
+
+def _replace(said: Iterable[str], number: int) -> None:
+    """Remove what earlier manifests said of what is said again, and what went wrong.
+
+    said: keys; number: the manifest's own, theirs being greater. What somebody steered stays.
+    """
+    steered = Request.objects.filter(of__isnull=False).values("of")
+    keys = list(said)
+    for start in range(0, len(keys), 500):
+        Request.objects.filter(
+            key__in=keys[start : start + 500],
+            state__in=MENDABLE,
+            event__startswith=f"{_COMMAND} ",
+            number__lt=number,
+        ).exclude(number__in=steered).delete()
 
 
 def _note_access(event: str, manifest: Manifest) -> None:

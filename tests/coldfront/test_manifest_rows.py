@@ -104,15 +104,41 @@ def test_what_lacks_something_is_shown_as_incomplete(site: Site, silent: Allocat
     assert "slurm_account_name" in row.problems[0]
 
 
-@pytest.mark.parametrize("state", ["failed", "refused", "cancelled"])
-def test_what_went_wrong_is_said_again(site: Site, silent: Allocation, state: str) -> None:
-    reconcile(site)
+def went_wrong(site: Site, allocation: Allocation, state: str = "failed") -> None:
+    """Let all that was said become true but of one allocation."""
     for row in site.rows(state="written"):
-        site.answer(row, "done" if row not in of(silent) else state)
+        site.answer(row, state if row in of(allocation) else "done")
     site.sync()
+
+
+@pytest.mark.parametrize("state", ["failed", "refused", "cancelled"])
+def test_what_went_wrong_is_said_again_in_the_place_of_that(
+    site: Site, silent: Allocation, state: str
+) -> None:
+    reconcile(site)
+    [before] = of(silent)
+    went_wrong(site, silent, state)
     [line] = reconcile(site).values()
-    assert line["id"] == f"cf-{of(silent)[-1].number}"
-    assert [row.state for row in of(silent)] == [state, "written"]
+    [again] = of(silent)
+    assert line["id"] == f"cf-{again.number}"
+    assert (again.number > before.number, again.state) == (True, "written")
+
+
+def test_what_an_event_asked_for_is_kept_when_it_went_wrong(site: Site, silent: Allocation) -> None:
+    site.quietly(silent, "New")
+    site.decide(silent, "approve")
+    went_wrong(site, silent)
+    reconcile(site)
+    assert [row.state for row in of(silent)] == ["failed", "written"]
+
+
+def test_what_somebody_steered_is_kept_when_it_went_wrong(site: Site, silent: Allocation) -> None:
+    reconcile(site)
+    went_wrong(site, silent)
+    [row] = of(silent)
+    site.post(f"/provisioning/{row.number}/retry/", {"reason": ""})
+    reconcile(site)
+    assert [row.state for row in of(silent)] == ["failed", "written"]
 
 
 def how_it_stands(allocation: Allocation) -> str:
