@@ -82,7 +82,7 @@ def read() -> Manifest:
     """Read all that should be, of one moment where the database can do that."""
     as_of = datetime.now(UTC)
     with transaction.atomic():
-        if connection.vendor == "postgresql":
+        if connection.vendor in ("postgresql", "mysql"):
             # Each statement would else see what was committed until it began.
             connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         people: dict[str, mapping.Person] = {}

@@ -1,7 +1,7 @@
 """A real ColdFront 1.1 with its own test data, new for each test.
 
 Its settings are read as a centre's are, from the file that $COLDFRONT_CONFIG names. $COLDFRONT_ON
-says where it keeps its data: `sqlite`, or `postgresql`.
+says where it keeps its data: `sqlite`, `postgresql` or `mariadb`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.coldfront.databases import Database, Postgresql, Sqlite
+from tests.coldfront.databases import Database, Mariadb, Postgresql, Sqlite
 from tests.coldfront.environment import environment
 
 _TOP = Path(tempfile.mkdtemp(prefix="provisioner-coldfront."))
@@ -22,6 +22,7 @@ _TOP.chmod(0o711)
 _DATABASES: dict[str, Database] = {
     "sqlite": Sqlite(_TOP / "coldfront.db"),
     "postgresql": Postgresql(_TOP / "pg"),
+    "mariadb": Mariadb(_TOP / "maria"),
 }
 _ON = _DATABASES[os.environ.get("COLDFRONT_ON", "sqlite")]
 
@@ -38,7 +39,7 @@ from django.test.utils import setup_test_environment  # noqa: E402
 from provisioner.coldfront.models import Request  # noqa: E402
 from tests.coldfront.site import Site  # noqa: E402
 
-collect_ignore = [] if isinstance(_ON, Postgresql) else ["test_at_the_same_time.py"]
+collect_ignore = ["test_at_the_same_time.py"] if isinstance(_ON, Sqlite) else []
 
 
 @pytest.fixture(scope="session")

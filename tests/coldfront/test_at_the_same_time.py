@@ -1,4 +1,4 @@
-"""What two processes do at the same time: on PostgreSQL, where one waits for the other's rows.
+"""What two processes do at the same time: on databases where one waits for the other's rows.
 
 SQLite lets one write at a time, and there is nothing to see.
 """
@@ -6,7 +6,9 @@ SQLite lets one write at a time, and there is nothing to see.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from coldfront.core.allocation.models import (
@@ -26,12 +28,22 @@ HPC = "University HPC"
 
 pytestmark = pytest.mark.database
 
+WAITS = {
+    "postgresql": ("SELECT pg_backend_pid()", "SELECT cardinality(pg_blocking_pids(%s))"),
+    "mysql": (
+        "SELECT connection_id()",
+        "SELECT count(*) FROM information_schema.innodb_trx"
+        " WHERE trx_mysql_thread_id = %s AND trx_state = 'LOCK WAIT'",
+    ),
+}
+"""How each database says who one is, and whether somebody waits for a lock."""
+
 
 class Another:
     """A process beside this one: a thread with a connection of its own."""
 
     def __init__(self, work: Callable[[], object]) -> None:
-        self.pid = 0
+        self.name = 0
         self._failed: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, args=(work,))
         self._connected = threading.Event()
@@ -41,8 +53,8 @@ class Another:
     def _run(self, work: Callable[[], object]) -> None:
         try:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_backend_pid()")
-                [self.pid] = cursor.fetchone()
+                cursor.execute(WAITS[connection.vendor][0])
+                [self.name] = cursor.fetchone()
             self._connected.set()
             work()
         except BaseException as error:
@@ -55,9 +67,10 @@ class Another:
         """Wait until it waits for somebody's lock."""
         while self._thread.is_alive():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT cardinality(pg_blocking_pids(%s))", [self.pid])
+                cursor.execute(WAITS[connection.vendor][1], [self.name])
                 if cursor.fetchone()[0]:
                     return
+            time.sleep(0.2)  # MariaDB looks again only where nobody has asked for 0.1 s
         raise AssertionError(f"it waited for nobody: {self._failed}")
 
     def ends(self) -> None:
@@ -142,11 +155,22 @@ def test_a_manifest_is_of_one_moment(site: Site) -> None:
     allocation.add_user(james)
     allocation.remove_user(james)
     found: list[manifest.Manifest] = []
-    with transaction.atomic():
-        connection.cursor().execute("LOCK TABLE provisioner_coldfront_request")
-        reader = Another(lambda: found.append(manifest.read()))
-        reader.blocked()
-        User.objects.update(last_name="Later")
+    begun, changed = threading.Event(), threading.Event()
+
+    def slowly(run: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if "provisioner_coldfront_request" in sql:
+            begun.set()
+            assert changed.wait(60)
+        return run(sql, *rest)
+
+    def read() -> None:
+        with connection.execute_wrapper(slowly):
+            found.append(manifest.read())
+
+    reader = Another(read)
+    assert begun.wait(60)
+    User.objects.update(last_name="Later")
+    changed.set()
     reader.ends()
     listed = [line.wanted.document or {} for line in found[0].lines]
     people = [document["user"] for document in listed if "user" in document]

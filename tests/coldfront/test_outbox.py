@@ -141,7 +141,7 @@ def test_an_event_writes_a_few_files_and_leaves_the_rest_to_the_timer(
 
 def test_a_database_without_our_tables_breaks_no_page(site: Site, new: Allocation) -> None:
     with connection.schema_editor() as editor:
-        editor.execute('ALTER TABLE "provisioner_coldfront_request" RENAME TO "elsewhere"')
+        editor.alter_db_table(Request, "provisioner_coldfront_request", "elsewhere")
     site.decide(new, "approve")
     assert Allocation.objects.get(pk=new.pk).status.name == "Active"
 

@@ -229,6 +229,7 @@ def several(site: Site, active: Allocation) -> Site:
     return site
 
 
+@pytest.mark.database
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -251,6 +252,7 @@ def test_the_list_is_filtered(several: Site, query: str, expected: set[str]) -> 
     assert set(re.findall(r"(?:allocation|user|project):\w+", text(page))) == expected
 
 
+@pytest.mark.database
 @pytest.mark.parametrize(
     "query",
     ["state=" + "x" * 300, "project=" + "9" * 400, "project=%F0%9F%92%A9", "user=%00", "page=-7"],
@@ -260,6 +262,7 @@ def test_a_strange_filter_breaks_nothing(several: Site, query: str) -> None:
     several.get(f"{PAGE}?{query}")
 
 
+@pytest.mark.database
 def test_earlier_requests_are_shown_when_they_are_wanted(site: Site, active: Allocation) -> None:
     first = asked(site)
     active.remove_user(User.objects.get(username="jjames"))
@@ -627,6 +630,7 @@ def test_steps_are_said_in_words_that_name_no_server(parts: list[Part], said: st
 # What is hostile, odd or missing.
 
 
+@pytest.mark.database
 def test_hostile_text_is_escaped_everywhere(site: Site, active: Allocation) -> None:
     project = active.project
     Project.objects.filter(pk=project.pk).update(title=HOSTILE)

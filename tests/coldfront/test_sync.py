@@ -224,7 +224,7 @@ def rows() -> dict[str, list[tuple[Any, ...]]]:
         found = {}
         for table in tables:
             if table not in ("django_session", "sqlite_sequence"):
-                cursor.execute(f'SELECT * FROM "{table}"')
+                cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
                 found[table] = sorted(cursor.fetchall(), key=repr)
     return found
 
