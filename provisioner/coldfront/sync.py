@@ -1,7 +1,8 @@
 """Brings home what the service answered.
 
 Promises: what a person removed in ColdFront is never brought back; a status is changed only from
-what it was read as. Leaves out: what a receipt means (`answers`).
+what it was read as; two at once come to the same as one. Leaves out: what a receipt means
+(`answers`).
 """
 
 from __future__ import annotations
@@ -86,6 +87,9 @@ def _read_receipt(directory: Path, row: Request) -> bool:
     if answer is None or answer.whole == row.answer:
         return False
     with transaction.atomic():
+        # Another sync may be at the same row; one that is gone was of a manifest that is unsaid.
+        if not Request.objects.select_for_update().filter(pk=row.pk):
+            return False
         row.steps.all().delete()
         Step.objects.bulk_create(
             Step(
@@ -141,7 +145,7 @@ def _record_stands() -> int:
     gone = [row.pk for at, row in known.items() if at[0] in asked and at not in wanted]
     for start in range(0, len(gone), 500):
         Standing.objects.filter(pk__in=gone[start : start + 500]).delete()
-    Standing.objects.bulk_create(fresh, batch_size=500)
+    Standing.objects.bulk_create(fresh, batch_size=500, ignore_conflicts=True)
     fields = ["state", "message", "advice", "number", "ready"]
     Standing.objects.bulk_update(altered, fields, batch_size=100)
     return changed + len(gone)

@@ -11,4 +11,6 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+# As a centre has it that runs qcluster without Redis.
+Q_CLUSTER = {"name": "coldfront", "orm": "default", "workers": 1, "poll": 0.2}
 PROVISIONER_STAGING = os.environ.get("PROVISIONER_STAGING", "/nonexistent/staging")

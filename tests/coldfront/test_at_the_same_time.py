@@ -5,6 +5,7 @@ SQLite lets one write at a time, and there is nothing to see.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from django.db import connection, connections, transaction
 from django.test import override_settings
 
 from provisioner.coldfront import manifest, outbox
-from provisioner.coldfront.models import Request
+from provisioner.coldfront.models import Request, Standing
 from tests.coldfront.site import Site
 
 HPC = "University HPC"
@@ -118,6 +119,33 @@ def test_what_is_decided_while_a_sync_runs_stays(
         sync.blocked()
     sync.ends()
     assert site.users(pending)["jjames"] == status
+
+
+def test_two_syncs_at_once_come_to_the_same_as_one(site: Site) -> None:
+    site.says(HPC, slurm_cluster="a")
+    site.decide(site.allocation(HPC), "approve")
+    step = {"step": "account", "handler": "slurm-a", "state": "done"}
+    for row in site.rows(state="written"):
+        site.answer(row, "done", step)
+    both = threading.Barrier(2)
+
+    def together(run: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.startswith("DELETE") and "provisioner_coldfront_step" in sql:
+            with contextlib.suppress(threading.BrokenBarrierError):  # as the other has to wait
+                both.wait(1)
+        return run(sql, *rest)
+
+    def sync() -> None:
+        with connection.execute_wrapper(together):
+            site.sync()
+
+    others = [Another(sync), Another(sync)]
+    for other in others:
+        other.ends()
+    for row in Request.objects.filter(state="done"):
+        assert [one.name for one in row.steps.all()] == ["account"]
+    assert not Request.objects.filter(state="written").exists()
+    assert set(Standing.objects.values_list("state", flat=True)) == {"ready"}
 
 
 def test_of_two_snapshots_the_higher_number_is_the_newer(site: Site) -> None:

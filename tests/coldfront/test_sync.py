@@ -239,6 +239,7 @@ def test_uninstalling_leaves_coldfront_as_it_was(site: Site) -> None:
     assert rows() != before
     with override_settings(PROVISIONER_PENDING=True):
         site.sync()
+    call_command("provisioner_schedule", stdout=StringIO())
     call_command("provisioner_uninstall", "--yes", stdout=StringIO())
     assert rows() == before
 

@@ -11,7 +11,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from provisioner.coldfront import outbox, sync
+from provisioner.coldfront import outbox, schedules, sync
 from provisioner.coldfront.models import Made
 
 _VALUES = {
@@ -22,7 +22,9 @@ _VALUES = {
 
 
 class Command(BaseCommand):
-    help = "Remove the app's tables, its attribute types with their values, and its user status."
+    help = (
+        "Remove the app's tables and schedules, attribute types with their values, and user status."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--yes", action="store_true", help="do it; without, say what would go")
@@ -38,6 +40,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{waiting} requests that are not written yet go")
         if not options["yes"]:
             raise CommandError("nothing was changed; --yes does it")
+        schedules.end()
         self.stdout.write(f"{sync.unpend()} users are Active again")
         statuses = Made.objects.filter(model="allocation.AllocationUserStatusChoice")
         AllocationUserStatusChoice.objects.filter(
