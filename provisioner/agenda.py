@@ -150,6 +150,10 @@ def place(conn: Connection, lanes: Mapping[str, str]) -> None:
         )
 
 
+PUT_BACK = "put it back into the configuration, or send the request again without"
+"""What to do about an object whose handler is not configured any more."""
+
+
 def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
     """Read of each due object that none of some instances serves: why nothing comes of it."""
     rows = conn.execute(
@@ -169,7 +173,7 @@ def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
             {
                 "type": "ConfigError",
                 "message": f"{row.key}: there is no handler {row.instance!r} any more",
-                "advice": "put it back into the configuration, or send the request again without",
+                "advice": PUT_BACK,
                 "object": row.key,
             },
             False,

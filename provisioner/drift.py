@@ -8,6 +8,7 @@ out: mending.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -32,8 +33,8 @@ class Drift:
 
     changes: objects that would be written; marks: how many more would only be marked as ours; left:
     objects that were adopted, and differ; faults: objects that something else is wrong with; seen:
-    how many are explained by an adoption alone; unread: handlers that could not list what is there,
-    and why.
+    how many are explained by an adoption alone; unread: handlers that could not be asked, or could
+    not list what is there, and why.
     """
 
     changes: tuple[Standing, ...]
@@ -65,7 +66,18 @@ def known(system: System) -> Drift:
             marks += 1
         elif one.found == agenda.SEEN and not one.claims:
             seen += 1
-    return Drift(tuple(changes), marks, tuple(left), tuple(faults), seen)
+    return Drift(tuple(changes), marks, tuple(left), tuple(faults), seen, unread=_gone(system))
+
+
+def _gone(system: System) -> dict[str, str]:
+    """Name handlers that objects are known of, and that are not configured any more."""
+    with system.journal.reading() as conn:
+        counts = Counter(agenda.instances_of(conn, agenda.all_keys(conn)).values())
+    return {
+        instance: f"there is no such handler any more; objects of it that are known: {count}"
+        for instance, count in sorted(counts.items())
+        if instance not in system.handlers
+    }
 
 
 def whole(system: System) -> Drift:
@@ -74,6 +86,7 @@ def whole(system: System) -> Drift:
     with system.journal.reading() as conn:
         keys = set(agenda.all_keys(conn))
     found, unread = unexplained(system, keys)
+    unread = {**(part.unread or {}), **unread}
     return Drift(part.changes, part.marks, part.left, part.faults, part.seen, found, unread)
 
 

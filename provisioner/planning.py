@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from provisioner import agenda, ledger, records
-from provisioner.contract import Claim, Key, NotReady, Refused, Scalar, State
-from provisioner.converge import Item
+from provisioner.contract import Claim, ConfigError, Key, NotReady, Refused, Scalar, State
+from provisioner.converge import Item, Outcome
 from provisioner.documents import InvalidDocument
 from provisioner.found import Look, look
 from provisioner.request import Request, parse_request
@@ -201,7 +201,11 @@ def _closed_after(conn: Connection, request: Request, writer: str) -> Callable[[
 
 
 def _dry(system: System, instance: str, items: Sequence[Item]) -> list[Look]:
-    return look(system.handlers[instance], items) if items else []
+    handler = system.handlers.get(instance)
+    if handler is None:
+        gone = ConfigError(f"there is no handler {instance!r} any more", advice=agenda.PUT_BACK)
+        return [Look(Outcome(item, None, fault=gone), (), (), item.found) for item in items]
+    return look(handler, items) if items else []
 
 
 def _planned(seen: Look) -> PlannedObject:
@@ -259,10 +263,12 @@ def standing(system: System, subjects: Sequence[str]) -> list[Standing]:
 def everything(system: System) -> list[Standing]:
     """Ask every backend for all objects of the ledger.
 
-    An object that is claimed only by steps that are not due yet is left out, as lanes do.
+    Left out are objects that are claimed only by steps that are not due yet, as lanes do, and those
+    whose handler is not configured any more.
     """
     with system.journal.reading() as conn:
-        keys = agenda.all_keys(conn)
+        served = agenda.instances_of(conn, agenda.all_keys(conn))
+        keys = [key for key, instance in served.items() if instance in system.handlers]
         unbound = {key for key, claims in ledger.claims_of(conn, keys).items() if not claims}
     return _standing(system, [key for key in keys if key not in unbound])
 
@@ -274,7 +280,7 @@ def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
         instances = agenda.instances_of(conn, keys)
         founds = agenda.found_of(conn, keys)
     found: list[Standing] = []
-    for instance in sorted(set(instances.values()) & system.handlers.keys()):
+    for instance in sorted(set(instances.values())):
         items = [
             Item(key, held.get(key, ()), priors.get(key), found=founds.get(key))
             for key in keys

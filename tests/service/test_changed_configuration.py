@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from provisioner import config as configuration
-from provisioner import records
+from provisioner import drift, planning, records
+from provisioner.request import parse_request
 from provisioner.routing import Router
 from provisioner.service import Service
 from provisioner.spool import Spool
@@ -97,3 +98,24 @@ def test_a_step_that_speaks_of_other_objects_than_were_accepted_fails(site: Site
     assert "second/account/ann, second/account/xann" in error["message"]
     assert "send the request again" in error["advice"]
     assert site.second.rows == {}
+
+
+def test_what_no_handler_serves_any_more_is_told_by_all_that_look(site: Site) -> None:
+    site.request(user("ann", uid=5))
+    start(site, NONE_FIRST, accounts(site, "second", "second"))
+    key = "first/account/ann"
+    suspension = parse_request(user("ann", "suspend").encode())
+    planned = [o for step in planning.plan(site.system, suspension) for o in step.objects]
+    standing = planning.standing(site.system, ["user:ann"])
+    for errors in (
+        {one.key: one.error for one in planned},
+        {one.key: one.error for one in standing},
+    ):
+        error = errors.pop(key)
+        assert error is not None and "there is no handler 'first' any more" in error["message"]
+        assert set(errors.values()) == {None}
+    found = drift.whole(site.system)
+    assert list(found.unread or {}) == ["first"]
+    assert "first could not be read: there is no such handler any more" in "\n".join(
+        drift.lines(found)
+    )
