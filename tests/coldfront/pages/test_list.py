@@ -1,0 +1,143 @@
+"""The staff's list: what was said last of everything, by what it is filtered, how much it asks."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from coldfront.core.allocation.models import Allocation
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from provisioner.coldfront.models import Request, Step
+from tests.coldfront.pages.looking import (
+    PAGE,
+    asked,
+    stands,
+    step,
+    text,
+)
+from tests.coldfront.site import Site
+
+
+def test_a_row_says_what_failed_why_and_what_to_do(site: Site, active: Allocation) -> None:
+    wrong = step("associations", "failed", "jjames", message="no uid", advice="make the account")
+    stands(site, asked(site), "failed", step("slurm_account", "done"), wrong)
+    said = text(site.get(PAGE))
+    assert "associations (x-server, jjames): no uid What to do: make the account" in said
+
+
+@pytest.mark.parametrize(
+    ("state", "word", "buttons"),
+    [
+        ("written", "asked", []),
+        ("accepted", "accepted", ["Hold", "Cancel"]),
+        ("deferred", "waiting", ["Try again", "Hold", "Cancel"]),
+        ("scheduled", "waiting for its time", ["Hold", "Cancel"]),
+        ("held", "held", ["Release", "Cancel"]),
+        ("failed", "failed", ["Try again"]),
+        ("refused", "refused", ["Try again"]),
+        ("cancelled", "cancelled", ["Try again"]),
+        ("done", "done", []),
+        ("superseded", "replaced by a newer one", []),
+        ("puzzled", "puzzled", []),
+    ],
+)
+def test_a_row_has_its_state_in_words_and_the_buttons_that_make_sense(
+    site: Site, active: Allocation, state: str, word: str, buttons: list[str]
+) -> None:
+    row = asked(site)
+    Request.objects.exclude(pk=row.pk).delete()
+    Request.objects.filter(pk=row.pk).update(state=state)
+    page = site.get(PAGE)
+    assert re.findall(r'class="badge text-bg-\w+">([^<]+)</span></td>', page) == [word]
+    assert re.findall(r'<button type="submit" class="btn btn-sm [^>]*>([^<]+)<', page) == buttons
+
+
+def test_what_is_incomplete_says_what_to_fill_in_and_links_to_it(site: Site) -> None:
+    site.says("Budgetstorage", provisioner_resource="store")
+    allocation = site.allocation("Budgetstorage")
+    site.quietly(allocation, "New")
+    site.decide(allocation, "approve")
+    page = site.get(f"{PAGE}?state=attention")
+    assert "fill in the allocation attribute &#x27;Storage Quota (GB)&#x27;" in page
+    assert f'href="/allocation/{allocation.pk}/"' in page
+
+
+@pytest.mark.database
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("state=failed", {"allocation:2"}),
+        ("state=held", {"allocation:6"}),
+        ("state=attention", {"allocation:2", "allocation:6"}),
+        ("state=done", set()),
+        ("project=QGP+holography&state=attention", {"allocation:2"}),
+        ("project=%232&state=attention", {"allocation:6"}),
+        ("project=2&state=held", {"allocation:6"}),
+        ("project=nothing+like+it", set()),
+        ("user=jjames&state=attention", {"allocation:2"}),
+        ("user=JJ&state=asked", {"user:jjames"}),
+        ("user=%25", set()),
+        ("user=sfoster&state=attention", {"allocation:6"}),
+    ],
+)
+def test_the_list_is_filtered(several: Site, query: str, expected: set[str]) -> None:
+    page = several.get(f"{PAGE}?{query}")
+    assert set(re.findall(r"(?:allocation|user|project):\w+", text(page))) == expected
+
+
+@pytest.mark.database
+@pytest.mark.parametrize(
+    "query",
+    ["state=" + "x" * 300, "project=" + "9" * 400, "project=%F0%9F%92%A9", "user=%00", "page=-7"],
+    ids=["state", "long number", "emoji", "null", "page"],
+)
+def test_a_strange_filter_breaks_nothing(several: Site, query: str) -> None:
+    several.get(f"{PAGE}?{query}")
+
+
+@pytest.mark.database
+def test_earlier_requests_are_shown_when_they_are_wanted(site: Site, active: Allocation) -> None:
+    first = asked(site)
+    active.remove_user(User.objects.get(username="jjames"))
+    newest = asked(site)
+    assert f"{PAGE}{first.number}/" not in site.get(PAGE)
+    assert f"{PAGE}{newest.number}/" in site.get(PAGE)
+    assert f"{PAGE}{first.number}/" in site.get(f"{PAGE}?earlier=on")
+    assert f"{PAGE}{first.number}/" in site.get(f"{PAGE}{newest.number}/")
+
+
+def test_500_requests_need_no_more_queries_than_a_few(site: Site, active: Allocation) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as caught:
+            site.get(PAGE)
+        return len(caught)
+
+    few = queries()
+    rows = [
+        Request(
+            event="e",
+            key=f"allocation-{n}",
+            action="allocation.provision",
+            subject=f"allocation:{n}",
+            allocation=n,
+            project=active.project_id,
+            body="{}",
+            digest="d",
+            state="failed",
+        )
+        for n in range(1000, 1500)
+    ]
+    Request.objects.bulk_create(rows)
+    made = Request.objects.filter(allocation__gte=1000)
+    Step.objects.bulk_create(
+        Step(request=row, name="fileset", state="failed", message="full") for row in made
+    )
+    assert queries() <= few + 2
+    page = site.get(f"{PAGE}?state=failed&page=2")
+    assert "500 requests, page 2 of 10" in text(page)
+    assert page.count("fileset") == 50
