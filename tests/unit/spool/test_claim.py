@@ -1,0 +1,129 @@
+"""What is taken from staging, and what is set aside."""
+
+import os
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from provisioner import ulid as ulids
+from provisioner.requestfile import LIMIT, user_name
+from provisioner.spool import Claimed, Rejected, Spool
+from tests.unit.spool.files import (
+    BODY,
+    dangling,
+    directory,
+    entries,
+    fifo,
+    hard_link,
+    large,
+    listening,
+    of_mode,
+    put,
+    root_only,
+    sparse,
+    symlink,
+    take,
+)
+
+
+def test_a_claim_takes_the_file_and_says_who_asks(spool: Spool) -> None:
+    path = put(spool)
+    found = path.stat()
+    claimed = take(spool)
+    assert ulids.is_ulid(claimed.ulid)
+    assert (claimed.name, claimed.body, claimed.size) == ("a.yaml", BODY, len(BODY))
+    assert (claimed.uid, claimed.writer) == (os.geteuid(), user_name(os.geteuid()))
+    assert (claimed.device, claimed.inode) == (found.st_dev, found.st_ino)
+    assert claimed.mtime_ns == found.st_mtime_ns
+    assert entries(spool, "staging") == []
+    assert entries(spool, "active") == [f"{claimed.ulid}-a.yaml"]
+
+
+def test_a_file_that_is_gone_is_nothing(spool: Spool) -> None:
+    assert spool.claim("gone.yaml") is None
+
+
+def test_an_empty_file_is_claimed_and_left_to_the_parser(spool: Spool) -> None:
+    put(spool, body=b"")
+    assert take(spool).body == b""
+
+
+def test_the_largest_request_is_claimed(spool: Spool) -> None:
+    put(spool, body=b"x" * LIMIT)
+    assert take(spool).size == LIMIT
+
+
+def test_only_one_of_many_claimers_gets_a_file(spool: Spool) -> None:
+    names = [f"{number}.yaml" for number in range(200)]
+    for name in names:
+        put(spool, name)
+    others = [Spool.open(spool.root) for _ in range(4)]
+    won: list[str] = []
+
+    def claim_all(of: Spool) -> None:
+        won.extend(name for name in names if isinstance(of.claim(name), Claimed))
+
+    threads = [threading.Thread(target=claim_all, args=(of,)) for of in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # A claimer may pass a file over while another holds it open; nobody gets one twice.
+    for name in set(names) - set(won):
+        assert isinstance(spool.claim(name), Claimed)
+        won.append(name)
+    assert sorted(won) == sorted(names)
+    assert len(entries(spool, "active")) == 200
+    for of in others:
+        of.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "says", "quarantine"),
+    [
+        (symlink, "symbolic link", True),
+        (dangling, "symbolic link", True),
+        (hard_link, "2 links", True),
+        (fifo, "FIFO", True),
+        (listening, "socket", True),
+        (directory, "directory", True),
+        (of_mode(0o4600), "setuid", True),
+        (of_mode(0o2610), "setgid", True),
+        (of_mode(0o620), "others may write", False),
+        (of_mode(0o602), "chmod go-w", False),
+        (large, "more than 65536", False),
+        (sparse, "1099511627776 bytes", False),
+    ],
+)
+def test_a_hostile_file_is_set_aside_with_its_reason(
+    spool: Spool, make: Callable[[Path], None], says: str, quarantine: bool
+) -> None:
+    make(spool.staging / "bad.yaml")
+    put(spool, "good.yaml")
+    rejected = spool.claim("bad.yaml")
+    assert isinstance(rejected, Rejected)
+    assert says in rejected.reason
+    assert (rejected.name, rejected.quarantine) == ("bad.yaml", quarantine)
+    assert rejected.writer == user_name(os.geteuid())
+    place = "quarantine" if quarantine else "failed"
+    assert spool.move(rejected.ulid, "active", place, rejected.name)
+    assert entries(spool, place) == [f"{rejected.ulid}-bad.yaml"]
+    assert take(spool, "good.yaml").body == BODY
+
+
+@root_only
+def test_a_device_is_set_aside(spool: Spool) -> None:
+    os.mknod(spool.staging / "null.yaml", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    rejected = spool.claim("null.yaml")
+    assert isinstance(rejected, Rejected)
+    assert "device" in rejected.reason
+
+
+@root_only
+def test_the_writer_is_the_owner_of_the_file(spool: Spool) -> None:
+    os.chown(put(spool), 54321, -1)
+    claimed = take(spool)
+    assert (claimed.uid, claimed.writer) == (54321, "uid-54321")

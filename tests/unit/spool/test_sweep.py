@@ -1,0 +1,149 @@
+"""What the sweep sees, in which order, and by which names."""
+
+import errno
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from provisioner.spool import Spool, label
+from tests.unit.spool.files import (
+    BODY,
+    entries,
+    put,
+    root_only,
+    take,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"plain.yaml", "plain.yaml"),
+        (b"two words.json", "two words.json"),
+        ("gr\u00fc\u00dfe.yml".encode(), "gr\u00fc\u00dfe.yml"),
+        (b"-rf.yaml", "-rf.yaml"),
+        (b"new\nline.yaml", "new\\x0aline.yaml"),
+        (b"\x1b[2Jclear.yaml", "\\x1b[2Jclear.yaml"),
+        (b"\xff\xfe.yaml", "\\xff\\xfe.yaml"),
+        ("\u202eyaml.exe.yaml".encode(), "\\u202eyaml.exe.yaml"),
+        (b"x" * 250 + b".yaml", "x" * 210 + "~.yaml"),
+        (b"\x01" * 250 + b".yaml", ("\\x01" * 60)[:210] + "~.yaml"),
+        (b"--;$(reboot).yaml", "--;$(reboot).yaml"),
+    ],
+)
+def test_any_name_can_be_claimed_finished_and_shown(spool: Spool, name: bytes, shown: str) -> None:
+    (Path(os.fsdecode(os.fsencode(spool.staging) + b"/" + name))).write_bytes(BODY)
+    (Path(os.fsdecode(os.fsencode(spool.staging) + b"/" + name))).chmod(0o600)
+    [waiting] = spool.waiting(10)
+    claimed = take(spool, waiting)
+    assert claimed.name == shown
+    assert label(claimed.name) == claimed.name
+    result = spool.write_result("done", claimed.ulid, claimed.name, "outcome: done\n")
+    assert spool.move(claimed.ulid, "active", "done", claimed.name)
+    assert entries(spool, "done") == sorted([f"{claimed.ulid}-{shown}", result])
+    assert result == f"{claimed.ulid}-{shown}.result.yaml"
+
+
+@pytest.mark.parametrize("name", [".a.yaml", "a.tmp", "a", "a.yaml.part", "a.YAML", "yaml"])
+def test_what_is_not_named_as_a_request_is_not_there(spool: Spool, name: str) -> None:
+    put(spool, name)
+    assert spool.waiting(10) == []
+
+
+def test_few_files_come_in_order_of_their_time(spool: Spool) -> None:
+    for age, name in enumerate(["c.yaml", "a.json", "b.yml"]):
+        os.utime(put(spool, name), (1000 + age, 1000 + age))
+    assert spool.waiting(2) == ["c.yaml", "a.json"]
+    assert spool.waiting(2) == ["b.yml"]
+
+
+def test_many_files_come_in_portions_each_once(spool: Spool) -> None:
+    names = {f"{number}.yaml" for number in range(1500)}
+    for name in names:
+        put(spool, name)
+    given: list[str] = []
+    while portion := spool.waiting(256):
+        assert len(portion) <= 256
+        given += portion
+        for name in portion:
+            take(spool, name)
+    assert len(given) == 1500
+    assert set(given) == names
+
+
+def test_a_staging_directory_that_is_made_anew_is_taken_up(spool: Spool) -> None:
+    spool.staging.rmdir()
+    assert spool.waiting(10) == []
+    assert str(spool.staging) in spool.trouble
+    assert "provisioner init" in spool.trouble
+    spool.staging.mkdir(mode=0o700)
+    put(spool)
+    assert spool.waiting(10) == ["a.yaml"]
+    assert spool.trouble == ""
+    assert take(spool).body == BODY
+
+
+def test_a_staging_directory_that_became_unsafe_gives_nothing(spool: Spool) -> None:
+    put(spool)
+    spool.staging.chmod(0o777)
+    assert spool.waiting(10) == []
+    assert "chmod +t" in spool.trouble
+    spool.staging.chmod(0o700)
+    assert spool.waiting(10) == ["a.yaml"]
+
+
+@root_only
+def test_a_staging_directory_that_cannot_be_read_gives_nothing_until_it_can() -> None:
+    # Not below pytest's own directories, which nobody else may pass.
+    with TemporaryDirectory(prefix="spool-") as top:
+        os.chown(top, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            spool = Spool.create(Path(top) / "spool")
+            put(spool)
+            spool.staging.chmod(0)
+            assert spool.waiting(10) == []
+            assert "Permission denied" in spool.trouble
+            spool.staging.chmod(0o700)
+            assert spool.waiting(10) == ["a.yaml"]
+            assert take(spool).body == BODY
+            spool.close()
+        finally:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOSPC, errno.EIO, errno.EXDEV])
+@pytest.mark.parametrize("call", ["rename_new", "open_unwritten", "read"])
+def test_a_claim_that_fails_leaves_the_file_for_later(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    put(spool)
+
+    def fail(*arguments: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(f"provisioner.spool.{call}", fail)
+    assert spool.claim("a.yaml") is None
+    monkeypatch.undo()
+    assert entries(spool, "staging") == ["a.yaml"]
+    assert entries(spool, "active") == []
+    assert spool.waiting(10) == []
+    assert spool.due_in() is not None
+
+
+def test_a_sweep_that_fails_says_so_and_goes_on_later(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(spool)
+
+    def fail(*arguments: object, **named: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "open", fail)
+    assert spool.waiting(10) == []
+    assert "Too many open files" in spool.trouble
+    monkeypatch.undo()
+    assert spool.waiting(10) == ["a.yaml"]
+    assert spool.trouble == ""
