@@ -59,6 +59,7 @@ class Finisher:
         self._spool = spool
         self._journal = book
         self._write_results = write_results
+        self._complaints: dict[str, str] = {}
         self.observing = False
 
     def settle(self, ids: Collection[str]) -> list[str]:
@@ -78,12 +79,20 @@ class Finisher:
             try:
                 self._settle_one(record, listed)
             except OSError as error:
-                log.error("%s: its file could not be put in place: %s", who, error)
+                self._complain(who, error)
                 failed.append(who)
                 continue
+            self._complaints.pop(who, None)
             if record.state in records.ENDED and log.isEnabledFor(logging.INFO):
                 log.info("%s", outcome_line(record, listed))
         return failed
+
+    def _complain(self, who: str, error: OSError) -> None:
+        """Log why a file is not in its place: once, as it is tried again each second."""
+        why = error.strerror or str(error)
+        if self._complaints.get(who) != why:
+            self._complaints[who] = why
+            log.error("%s: its file could not be put in place: %s; trying again", who, error)
 
     def announce(self, ids: Collection[str]) -> None:
         """Write the receipts of requests that were accepted."""

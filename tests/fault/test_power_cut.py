@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,9 @@ CONTROLS = 10
 WORN = 1500
 """Requests after which SQLite's log is written from its beginning again, so that a commit flushes
 no more than its pages, and none of the renames before it."""
+
+LATER = 10
+"""Seconds after which a request is due that was there before the disk failed."""
 
 SIZE = 256 << 20
 ELSEWHERE = """\
@@ -156,12 +160,18 @@ class Life:
 
     def serve_and_fail(self) -> Ended:
         """Serve a stream of requests until the disk fails; return how the service ended."""
+        # One is due later: else all that was accepted may be over, and nothing be written any more.
+        due = time.time() + LATER
+        when = datetime.fromtimestamp(due, UTC).isoformat().encode()
+        body = writer.body(0).replace(b"action", b"not_before: " + when + b"\naction")
+        writer.plain(self.root / "spool/staging", "later.yaml", body)
         service = self._nursery.start(self.root, "run")
         with self._write(1) as writing:
             self._wait_for("receipt", 1, writing)
             self.disk.fail()
             ended = self._nursery.end(service)
         self.disk.repair()
+        time.sleep(max(0.0, due - time.time()))
         return ended
 
     def serve_and_cut(self, since: str, first: int, seconds: float) -> None:
