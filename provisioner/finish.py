@@ -89,7 +89,7 @@ class Finisher:
 
     def _complain(self, who: str, error: OSError) -> None:
         """Log why a file is not in its place: once, as it is tried again each second."""
-        why = error.strerror or str(error)
+        why = str(error)
         if self._complaints.get(who) != why:
             self._complaints[who] = why
             log.error("%s: its file could not be put in place: %s; trying again", who, error)

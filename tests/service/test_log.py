@@ -48,14 +48,16 @@ def test_every_outcome_is_one_line(site: Site, caplog: pytest.LogCaptureFixture)
 def test_a_file_that_cannot_be_put_in_its_place_is_told_once_until_it_is_there(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    done = site.config.spool / "done"
-    done.rename(done.with_name("gone"))
-    site.request(user("ann", uid=7))
+    site.drop(user("ann", uid=7))
+    [request] = site.open()
+    in_its_way = site.config.spool / "done" / f"{request.id}-r.yaml"
+    in_its_way.mkdir()
+    site.drain()
     for _ in range(3):
         site.service.clerk.catch_up()
     [line] = told(caplog)
-    assert line == "ID: its file could not be put in place: No such file or directory; trying again"
-    done.with_name("gone").rename(done)
+    assert line.startswith("ID: its file could not be put in place: [Errno 21] Is a directory")
+    in_its_way.rmdir()
     site.service.clerk.catch_up()
     assert told(caplog)[1:] == ["ID user.provision user:ann of root: done in 0 s"]
 
