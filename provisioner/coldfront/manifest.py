@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from provisioner.coldfront import mapping, options, outbox, snapshots
@@ -126,7 +127,10 @@ def send() -> Sent:
 
 def unsay(number: int) -> None:
     """Forget what a manifest said that the service never followed: it is said again."""
-    Request.objects.filter(event=_event(number), state__in=(WRITTEN, LISTED)).delete()
+    event = _event(number)
+    # An event that said the same as a row was added to what the row came from.
+    said = Request.objects.filter(Q(event=event) | Q(event__startswith=f"{event},"))
+    said.filter(state__in=(WRITTEN, LISTED)).delete()
 
 
 _COMMAND = "provisioner_reconcile"

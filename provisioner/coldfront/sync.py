@@ -22,15 +22,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from provisioner.coldfront import (
-    answers,
-    manifest,
-    mapping,
-    options,
-    outbox,
-    snapshots,
-    stands,
-)
+from provisioner.coldfront import answers, manifest, mapping, options, outbox, snapshots, stands
 from provisioner.coldfront.models import MENDABLE, OPEN, Made, Request, Standing, Step
 from provisioner.receipts import safe
 

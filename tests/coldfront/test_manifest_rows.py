@@ -162,6 +162,18 @@ def test_what_a_manifest_said_that_nobody_followed_is_said_again(
     assert [row.state for row in of(silent)] == ["written"]
 
 
+def test_what_an_event_said_again_meanwhile_is_said_again_too(
+    site: Site, silent: Allocation
+) -> None:
+    reconcile(site)
+    site.decide(silent)
+    [row] = of(silent)
+    assert row.event.startswith("provisioner_reconcile cf-") and ", " in row.event
+    site.answer(site.rows(action="reconcile")[0], "refused")
+    site.sync()
+    assert of(silent) == []
+
+
 def test_who_was_left_out_of_a_manifest_that_was_refused_is_not_closed(
     site: Site, silent: Allocation
 ) -> None:
