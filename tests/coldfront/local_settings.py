@@ -12,5 +12,5 @@ STORAGES = {
 }
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # As a centre has it that runs qcluster without Redis.
-Q_CLUSTER = {"name": "coldfront", "orm": "default", "workers": 1, "poll": 0.2}
+Q_CLUSTER = {"name": "coldfront", "orm": "default", "workers": 1, "timeout": 60, "retry": 120}
 PROVISIONER_STAGING = os.environ.get("PROVISIONER_STAGING", "/nonexistent/staging")
