@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -54,6 +54,22 @@ class Sqlite:
         return self.file.with_name("kept.db")
 
 
+@contextlib.contextmanager
+def _running(words: Sequence[str], log: Path, answers: Callable[[], bool]) -> Iterator[None]:
+    """Serve until the end; begin when the server answers."""
+    with log.open("wb") as said:
+        server = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=said)
+    try:
+        while not answers():
+            if server.poll() is not None:
+                raise RuntimeError(log.read_text())
+            time.sleep(0.05)
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Postgresql:
     """A cluster below a directory, of the newest version that Debian has installed."""
@@ -73,21 +89,11 @@ class Postgresql:
         data = self.directory / "data"
         make = ["initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C"]
         subprocess.run(self._words(*make, "--no-sync", data), check=True, stdout=subprocess.DEVNULL)
-        server = subprocess.Popen(
-            self._words("postgres", "-D", data, "-k", self.directory, "-c", "listen_addresses=",
-                        "-c", "fsync=off"),
-            stdin=subprocess.DEVNULL, stderr=(self.directory / "log").open("wb"),
-        )  # fmt: skip
-        try:
-            while not (self.directory / ".s.PGSQL.5432").exists() or not self._answers():
-                if server.poll() is not None:
-                    raise RuntimeError((self.directory / "log").read_text())
-                time.sleep(0.05)
+        words = self._words("postgres", "-D", data, "-k", self.directory,
+                            "-c", "listen_addresses=", "-c", "fsync=off")  # fmt: skip
+        with _running(words, self.directory / "log", self._answers):
             self._tell("CREATE DATABASE coldfront")
             yield
-        finally:
-            server.terminate()
-            server.wait()
 
     def keep(self) -> None:
         self._tell("CREATE DATABASE kept TEMPLATE coldfront")
@@ -98,9 +104,8 @@ class Postgresql:
         )
 
     def _answers(self) -> bool:
-        return (
-            subprocess.run(self._psql("SELECT 1"), check=False, capture_output=True).returncode == 0
-        )
+        asked = subprocess.run(self._psql("SELECT 1"), check=False, capture_output=True)
+        return asked.returncode == 0
 
     def _tell(self, *statements: str) -> None:
         subprocess.run(self._psql(*statements), check=True, stdout=subprocess.DEVNULL)
@@ -145,23 +150,13 @@ class Mariadb:
         make = ["mariadb-install-db", "--no-defaults", *place, "--skip-test-db",
                 "--auth-root-authentication-method=normal"]  # fmt: skip
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
-        server = subprocess.Popen(
-            ["setpriv", "--pdeathsig=TERM", "--", "mariadbd", "--no-defaults", *place,
-             f"--socket={self._socket}", "--skip-networking", "--innodb-flush-method=nosync",
-             "--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite",
-             "--skip-innodb-file-per-table"],
-            stdin=subprocess.DEVNULL, stderr=(self.directory / "log").open("wb"),
-        )  # fmt: skip
-        try:
-            while not self._tell("SELECT 1", check=False):
-                if server.poll() is not None:
-                    raise RuntimeError((self.directory / "log").read_text())
-                time.sleep(0.05)
+        words = ["setpriv", "--pdeathsig=TERM", "--", "mariadbd", "--no-defaults", *place,
+                 f"--socket={self._socket}", "--skip-networking", "--innodb-flush-method=nosync",
+                 "--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite",
+                 "--skip-innodb-file-per-table"]  # fmt: skip
+        with _running(words, self.directory / "log", self._answers):
             self._tell(_MAKE)
             yield
-        finally:
-            server.terminate()
-            server.wait()
 
     def keep(self) -> None:
         with self._kept.open("wb") as kept:
@@ -172,10 +167,12 @@ class Mariadb:
         with self._kept.open("rb") as kept:
             subprocess.run(self._client("mariadb", "coldfront"), check=True, stdin=kept)
 
-    def _tell(self, statements: str, *, check: bool = True) -> bool:
-        words = self._client("mariadb", f"--execute={statements}")
-        done = subprocess.run(words, check=check, capture_output=True)
-        return done.returncode == 0
+    def _answers(self) -> bool:
+        words = self._client("mariadb", "--execute=SELECT 1")
+        return subprocess.run(words, check=False, capture_output=True).returncode == 0
+
+    def _tell(self, statements: str) -> None:
+        subprocess.run(self._client("mariadb", f"--execute={statements}"), check=True)
 
     def _client(self, program: str, *words: str) -> list[str]:
         return [program, "--no-defaults", f"--socket={self._socket}", "--user=root", *words]

@@ -134,6 +134,16 @@ class Site:
             status=AllocationStatusChoice.objects.get(name=status)
         )
 
+    def approved(self, resource: str, cluster: str) -> Any:
+        """Give an allocation of cgray's project, that jjames is in, too, approved just now."""
+        self.says(resource, slurm_cluster=cluster)
+        allocation = self.allocation(resource)
+        self.join(allocation.project, "jjames")
+        allocation.add_user(User.objects.get(username="jjames"))
+        self.quietly(allocation, "New")
+        self.decide(allocation, "approve")
+        return allocation
+
     # What was asked for.
 
     def rows(self, **about: Any) -> Sequence[Request]:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from coldfront.core.allocation.models import Allocation
-from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import override_settings
 
@@ -77,13 +76,7 @@ def live(site: Site, tmp_path: Path) -> Iterator[Live]:
     with override_settings(
         PROVISIONER_STAGING=str(asking.staging), PROVISIONER_RECEIPTS=str(receipts)
     ):
-        asking.says(HPC, slurm_cluster="cluster-a")
-        allocation = asking.allocation(HPC)
-        asking.join(allocation.project, "jjames")
-        allocation.add_user(User.objects.get(username="jjames"))
-        asking.quietly(allocation, "New")
-        asking.decide(allocation, "approve")
-        yield Live(asking, desk, allocation)
+        yield Live(asking, desk, asking.approved(HPC, "cluster-a"))
 
 
 def members(live: Live) -> set[str]:
@@ -116,33 +109,22 @@ def test_what_failed_is_done_when_it_is_mended_and_tried_again(live: Live) -> No
     assert (result["outcome"], result["on_behalf_of"]) == ("done", "admin")
 
 
-def test_what_waits_is_held_and_released(live: Live) -> None:
+@pytest.mark.parametrize(
+    ("stop", "stopped", "go_on"),
+    [("Hold", "held", "Release"), ("Cancel", "cancelled", "Try again")],
+)
+def test_what_waits_is_stopped_and_goes_on(live: Live, stop: str, stopped: str, go_on: str) -> None:
     add_qos(live)
     slurm = live.desk.break_off("slurm")
     live.serve(patience=2)
     row = live.asked("allocation.provision")
     assert live.state(row) == "deferred"
-    live.press(row, "Hold")
+    live.press(row, stop)
     slurm.rename(live.desk.root / "slurm")
     live.serve()
-    assert live.state(row) == "held"
+    assert live.state(row) == stopped
     assert members(live) == set()
-    live.press(row, "Release")
-    assert live.state(row) == "done"
-    assert members(live) == {"cgray", "jjames"}
-
-
-def test_what_was_cancelled_is_not_made_until_it_is_tried_again(live: Live) -> None:
-    add_qos(live)
-    slurm = live.desk.break_off("slurm")
-    live.serve(patience=2)
-    row = live.asked("allocation.provision")
-    live.press(row, "Cancel")
-    slurm.rename(live.desk.root / "slurm")
-    live.serve()
-    assert live.state(row) == "cancelled"
-    assert members(live) == set()
-    live.press(row, "Try again")
+    live.press(row, go_on)
     assert live.state(row) == "done"
     assert members(live) == {"cgray", "jjames"}
 

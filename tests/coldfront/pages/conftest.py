@@ -17,12 +17,7 @@ from tests.coldfront.site import Site
 @pytest.fixture
 def active(site: Site) -> Allocation:
     """Give an active allocation of cgray's project, that jjames is in, too."""
-    site.says(HPC, slurm_cluster="a")
-    allocation = site.allocation(HPC)
-    site.join(allocation.project, "jjames")
-    allocation.add_user(User.objects.get(username="jjames"))
-    site.quietly(allocation, "New")
-    site.decide(allocation, "approve")
+    allocation = site.approved(HPC, "a")
     User.objects.filter(username="jjames").update(first_name="Jane", last_name="James")
     User.objects.filter(username="hnelson").update(is_staff=True)
     return allocation
