@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, select
 
-from provisioner import ledger, policy, records, submitters, ulid, verbs
+from provisioner import ledger, policy, records, rules, submitters, ulid, verbs
 from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.request import Request, parse_request
 from provisioner.routing import Step
@@ -68,8 +68,8 @@ class Ruling:
 class Review:
     """Judges requests by one site's policy."""
 
-    def __init__(self, rules: policy.Policy) -> None:
-        self._rules = rules
+    def __init__(self, site: policy.Policy) -> None:
+        self._rules = site
         self._shut_out: dict[int, dict[str, float]] = {}
 
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
@@ -79,7 +79,7 @@ class Review:
         brought: dict[int, dict[str, None]] = {}
         found = {}
         for case in cases:
-            asked = policy.question(
+            asked = rules.question(
                 case.request, (claim.key for step in case.planned for claim in step.claims)
             )
             if case.request.action == "user.suspend":
@@ -138,10 +138,10 @@ class Review:
         self,
         conn: Connection,
         case: Case,
-        asked: policy.Question,
+        asked: rules.Question,
         brought: dict[int, dict[str, None]],
         now: float,
-    ) -> policy.Question:
+    ) -> rules.Question:
         """Add what only some rules look at, and costs a look into the journal."""
         if self._rules.knows_resources:
             more = _resources(conn, case.request)
@@ -206,10 +206,10 @@ def _resources(conn: Connection, request: Request) -> frozenset[str]:
     return frozenset(name for name in found if name is not None)
 
 
-def _target(conn: Connection, request: Request) -> policy.Target | None:
+def _target(conn: Connection, request: Request) -> rules.Target | None:
     """Find the request that is steered; None: there is none, and the verb says so."""
     try:
         record = verbs.target_of(conn, request)
     except InvalidRequest:
         return None
-    return policy.Target(record.id, record.uid, record.writer, record.held_by, record.on_behalf_of)
+    return rules.Target(record.id, record.uid, record.writer, record.held_by, record.on_behalf_of)

@@ -156,13 +156,13 @@ def _route(request: Request) -> tuple[Step, ...]:
 
 
 def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem, ...], list[str]]:
-    from provisioner import policy, submitters
+    from provisioner import policy, rules, submitters
     from provisioner.documents import Problem
     from provisioner.review import Case, Review
     from provisioner.wiring import policy_of
 
     settings = site.config()
-    rules = policy_of(settings)
+    decides = policy_of(settings)
     me = submitters.find(os.geteuid())
     notes = []
     try:
@@ -170,11 +170,11 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
     except ConfigError:
         notes.append("what policy asks the journal (new users, whose request) was not looked at")
         keys = (claim.key for step in planned for claim in step.claims)
-        answer = rules.decide(me, policy.question(request, keys))
+        answer = decides.decide(me, rules.question(request, keys))
     else:
         with book.reading() as conn:
             case = Case("", me.uid, me.name, request, planned)
-            answer = Review(rules).judge(conn, [case], time.time())[""].answer
+            answer = Review(decides).judge(conn, [case], time.time())[""].answer
         book.close()
     if answer.verdict == policy.REFUSE:
         return (Problem(None, "", answer.why, answer.advice),), []

@@ -34,6 +34,7 @@ LAYERS = (
     },
     {"ledger", "request", "spool", "fakes", "agent", "found"},
     {"config", "finish", "testing", "submitters"},
+    {"rules", "protected"},
     {"clerk", "policy", "retention", "start", "backup"},
     {"rebuild"},
     {"origins", "remarks", "routes"},

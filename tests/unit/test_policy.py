@@ -10,8 +10,9 @@ import pytest
 
 from provisioner.config import Config, PolicyConfig, load
 from provisioner.contract import ConfigError
-from provisioner.policy import Policy, Question, Target, question
+from provisioner.policy import Policy
 from provisioner.request import parse_request
+from provisioner.rules import Question, Target, question
 from provisioner.submitters import Submitter
 
 ROOT = Submitter(0, "root")

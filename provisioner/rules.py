@@ -1,0 +1,127 @@
+"""Rules: what policy looks at in a request, and whether a rule fits it.
+
+Promises: pure; a question says all that a rule may look at, and a rule that does not fit says why.
+Leaves out: which rule decides, and what holds beside rules (`policy`); finding out what a question
+has to know of the journal (`review`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from provisioner.config import RuleConfig
+from provisioner.contract import Key, split_key
+from provisioner.request import Request
+from provisioner.sizes import format_size
+from provisioner.submitters import Submitter
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The request that a verb steers.
+
+    uid: its submitter; held_by: None where it is not held; on_behalf_of: the person for whom it
+    was asked, where that was believed.
+    """
+
+    id: str
+    uid: int
+    writer: str
+    held_by: str | None
+    on_behalf_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked for, as far as policy looks at it.
+
+    resources: the one that is named, and those that the subject has already; names: protected ones
+    would be among these, by kind; fresh: users that nobody knew; recent: how many of those the
+    submitter brought within the hour; hit: users who would lose access, with those who just did;
+    known: users there are; on_behalf_of: the person whom the request names, believed or not.
+    """
+
+    action: str
+    resources: frozenset[str] = frozenset()
+    space: int | None = None
+    files: int | None = None
+    adopt: bool = False
+    names: Mapping[str, tuple[str, ...]] | None = None
+    fresh: tuple[str, ...] = ()
+    recent: int = 0
+    hit: int = 0
+    known: int = 0
+    target: Target | None = None
+    approved: bool = False
+    on_behalf_of: str | None = None
+
+
+def question(request: Request, keys: Iterable[Key] = ()) -> Question:
+    """Make the question that a request is by itself. keys: the objects that it claims."""
+    quota = (request.values.get("allocation") or {}).get("quota") or {}
+    return Question(
+        action=request.action,
+        resources=frozenset({request.resource} if request.resource else ()),
+        space=quota.get("space"),
+        files=quota.get("files"),
+        adopt=request.adopt or bool(request.values.get("differing")),
+        names=_names_in(request, keys),
+        on_behalf_of=request.on_behalf_of,
+    )
+
+
+def _names_in(request: Request, keys: Iterable[Key]) -> Mapping[str, tuple[str, ...]]:
+    values = request.values
+    user = values.get("user") or {}
+    code = (values.get("project") or {}).get("code")
+    account = ((values.get("allocation") or {}).get("slurm") or {}).get("account")
+    codes = (code,) if code else ()
+    return {
+        "user": request.users,
+        "group": (*user.get("groups", ()), *codes),
+        "account": (*codes, *((account,) if account else ())),
+        # A route may make names of whatever a request says.
+        "object": tuple(sorted({name for key in keys for name in split_key(key)[2:]})),
+    }
+
+
+def named(listed: Sequence[str], who: Submitter) -> bool:
+    """Say whether a list of users and groups names a submitter."""
+    return any(
+        name == "*" or (name[1:] in who.groups if name.startswith("@") else name == who.name)
+        for name in listed
+    )
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Say whether one of some patterns is for a name."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def misfit(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
+    """Say why a rule that is for the submitter and the action does not fit; None: it does."""
+    if rule.resources:
+        if not asked.resources:
+            return f"{who.name} may ask for {asked.action} on {_list(rule.resources)} only, by name"
+        beyond = sorted(asked.resources.difference(rule.resources))
+        if beyond:
+            return f"{who.name} may not ask for {asked.action} on {_list(beyond)}"
+    if rule.space is not None and asked.space is not None and asked.space > rule.space:
+        most = format_size(rule.space)
+        return f"a quota of {format_size(asked.space)} is more than {most}"
+    if rule.files is not None and asked.files is not None and asked.files > rule.files:
+        return f"a quota of {asked.files} files is more than {rule.files}"
+    total = asked.recent + len(asked.fresh)
+    if rule.new_users is not None and asked.fresh and total > rule.new_users:
+        return f"new users within the hour: {total}, of at most {rule.new_users}"
+    if asked.adopt and not rule.adopt:
+        return f"{who.name} may not say `adopt: true`"
+    if asked.target is not None and asked.target.uid != who.uid and not rule.others:
+        return f"{asked.target.id} is {asked.target.writer}'s: {who.name} may steer their own only"
+    return None
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
