@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     {"wording"},
     {"contract", "ulid", "rename", "sizes", "notify"},
+    {"losses"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
     {"audit", "leftovers", "places", "companions", "values"},
@@ -33,7 +34,7 @@ LAYERS = (
         "agenda",
     },
     {"ledger", "request", "spool", "fakes", "agent", "found"},
-    {"config", "finish", "testing", "submitters"},
+    {"config", "finish", "testing", "submitters", "holdings"},
     {"rules", "protected"},
     {"clerk", "policy", "retention", "start", "backup"},
     {"rebuild"},
@@ -89,6 +90,7 @@ HOMES = {
             "undo",
             "agenda",
             "ledger",
+            "holdings",
             "remarks",
             "steps",
             "undo",
