@@ -203,6 +203,7 @@ class RuleConfig(_Part):
         None, description="most users an hour that were not known, by one submitter", examples=[50]
     )
     adopt: bool = Field(False, description="may say `adopt: true`")
+    paths: bool = Field(False, description="may say where storage lies: `storage.path`")
     others: bool = Field(False, description="`request.*`: of other submitters' requests, too")
     review: bool = Field(False, description="held until an operator releases it")
 

@@ -37,10 +37,11 @@ class Target:
 class Question:
     """What is asked for, as far as policy looks at it.
 
-    resources: the one that is named, and those that the subject has already; names: protected ones
-    would be among these, by kind; fresh: users that nobody knew; recent: how many of those the
-    submitter brought within the hour; hit: users who would lose access, with those who just did;
-    known: users there are; on_behalf_of: the person whom the request names, believed or not.
+    resources: the one that is named, and those that the subject has already; path: the request
+    says where storage lies; names: protected ones would be among these, by kind; fresh: users that
+    nobody knew; recent: how many of those the submitter brought within the hour; hit: users who
+    would lose access, with those who just did; known: users there are; on_behalf_of: the person
+    whom the request names, believed or not.
     """
 
     action: str
@@ -48,6 +49,7 @@ class Question:
     space: int | None = None
     files: int | None = None
     adopt: bool = False
+    path: bool = False
     names: Mapping[str, tuple[str, ...]] | None = None
     fresh: tuple[str, ...] = ()
     recent: int = 0
@@ -60,13 +62,15 @@ class Question:
 
 def question(request: Request, keys: Iterable[Key] = ()) -> Question:
     """Make the question that a request is by itself. keys: the objects that it claims."""
-    quota = (request.values.get("allocation") or {}).get("quota") or {}
+    allocation = request.values.get("allocation") or {}
+    quota = allocation.get("quota") or {}
     return Question(
         action=request.action,
         resources=frozenset({request.resource} if request.resource else ()),
         space=quota.get("space"),
         files=quota.get("files"),
         adopt=request.adopt or bool(request.values.get("differing")),
+        path=bool((allocation.get("storage") or {}).get("path")),
         names=_names_in(request, keys),
         on_behalf_of=request.on_behalf_of,
     )
@@ -118,6 +122,8 @@ def misfit(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
         return f"new users within the hour: {total}, of at most {rule.new_users}"
     if asked.adopt and not rule.adopt:
         return f"{who.name} may not say `adopt: true`"
+    if asked.path and not rule.paths:
+        return f"{who.name} may not say where storage lies: `storage.path`"
     if asked.target is not None and asked.target.uid != who.uid and not rule.others:
         return f"{asked.target.id} is {asked.target.writer}'s: {who.name} may steer their own only"
     return None

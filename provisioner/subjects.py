@@ -100,7 +100,9 @@ class StoragePart(Part):
     """What a file system should know of an allocation."""
 
     fileset: Code | None = Field(None, description="fileset, where not the project's code")
-    path: AbsolutePath | None = Field(None, description="where it is linked")
+    path: AbsolutePath | None = Field(
+        None, description="where it is linked; for root and writers with `paths` in their rule"
+    )
     kind: Literal["independent", "dependent"] | None = Field(None, description="kind of fileset")
 
 

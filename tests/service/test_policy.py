@@ -75,6 +75,11 @@ def why(record: Record) -> str:
     return "; ".join(one["message"] for one in record.problems or ())
 
 
+def lying_at(number: int, path: str) -> str:
+    """Write a request for an allocation that says where its storage lies."""
+    return f"{allocation(number, 'ann')}  storage: {{path: {path}}}\n"
+
+
 def elsewhere(number: int) -> str:
     """Write a request for an allocation on the other resource."""
     return allocation(number, "ann").replace("resource: one", "resource: two")
@@ -100,6 +105,7 @@ def elsewhere(number: int) -> str:
         (0, user("root", "suspend"), "root is protected"),
         (0, allocation(1, "ann, daemon"), "daemon is protected"),
         (PORTAL, allocation(1, head="adopt: true\n"), "may not say `adopt: true`"),
+        (PORTAL, lying_at(1, "/gpfs/x"), "may not say where storage lies: `storage.path`"),
     ],
 )
 def test_what_no_rule_allows_is_refused_with_its_reason_an_alarm_and_an_event(
