@@ -13,7 +13,7 @@ from pathlib import Path
 from provisioner import ulid
 from provisioner.contract import ConfigError
 from provisioner.rename import rename_new
-from provisioner.requestfile import SIGNATURE, label
+from provisioner.requestfile import RESULT, SIGNATURE, label
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST = 200
@@ -29,6 +29,8 @@ def drop(staging: Path, name: str, body: bytes) -> str:
     """
     if not name.endswith((".yaml", ".yml", ".json")):
         raise ValueError(f"{name!r} does not end in .yaml, .yml or .json")
+    if name.endswith(RESULT):
+        raise ValueError(f"{name!r} ends as a result's name does")
     return _into(staging, name, body)
 
 

@@ -34,7 +34,9 @@ NAMESPACE = "provisioner"
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _LONGEST = 255 - ulids.LENGTH - len("-") - len(RESULT)
-_KNOWN_FOR = 300.0
+
+KNOWN_FOR = 60.0
+"""Seconds for which a user's name and groups are remembered: a uid may be another's by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Claimed | 
     Raises OSError when the disk fails.
     """
     before = os.fstat(opened.file)
-    reason = _objection(before, limit)
+    reason = _objection(before, limit) or _misnamed(name)
     if reason is not None:
         return _rejected(ulid, name, before, *reason)
     body = os.read(opened.file, limit + 1)
@@ -188,7 +190,7 @@ def uid_of(name: str) -> int | None:
 
 
 def user_name(uid: int) -> str:
-    """Name the user of a uid, `uid-1234` where nobody knows it; asked again after five minutes."""
+    """Name the user of a uid, `uid-1234` where nobody knows it; asked again after a minute."""
     now = time.monotonic()
     known = _users.get(uid)
     if known is not None and known[0] > now:
@@ -197,7 +199,7 @@ def user_name(uid: int) -> str:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = f"uid-{uid}"
-    _users[uid] = (now + _KNOWN_FOR, name)
+    _users[uid] = (now + KNOWN_FOR, name)
     return name
 
 
@@ -222,6 +224,13 @@ def _objection(found: os.stat_result, limit: int = LIMIT) -> tuple[str, bool] | 
     if found.st_size > limit:
         return f"it has {found.st_size} bytes, more than {limit}: split the request", False
     return None
+
+
+def _misnamed(name: str) -> tuple[str, bool] | None:
+    """Say why nothing of a name is taken, as `_objection` does."""
+    if not label(name).endswith(RESULT):
+        return None
+    return f"its name ends in {RESULT}, as only results' do: give it another, then move it in", True
 
 
 def _rejected(

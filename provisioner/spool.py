@@ -324,14 +324,10 @@ class Spool:
         """Name a request's entry; search for it where the name is unknown."""
         if name is not None:
             return entry_of(ulid, name)
-        return next(
-            (
-                entry
-                for entry in places.entries(self._directories[place])
-                if entry.startswith(ulid) and not entry.endswith((RESULT, SIGNATURE))
-            ),
-            None,
-        )
+        found = {e for e in places.entries(self._directories[place]) if e.startswith(ulid)}
+        # By its ending alone a request whose name ends as a result's would be lost.
+        beside = {entry + ending for entry in found for ending in (RESULT, SIGNATURE)}
+        return next((e for e in sorted(found - beside) if not e.endswith(SIGNATURE)), None)
 
 
 def result_entry(ulid: str, name: str) -> str:

@@ -13,12 +13,9 @@ import pwd
 import time
 from dataclasses import dataclass
 
-from provisioner.requestfile import user_name
+from provisioner.requestfile import KNOWN_FOR, user_name
 
 log = logging.getLogger(__name__)
-
-_KNOWN_FOR = 60.0
-"""Seconds for which a user's groups are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +31,16 @@ _found: dict[int, tuple[float, Submitter]] = {}
 
 
 def find(uid: int) -> Submitter:
-    """Find a user and their groups; asked again after a minute."""
-    now = time.monotonic()
+    """Find a user and their groups; asked again after a minute.
+
+    Whoever has the uid by then has groups of their own: they are asked for with a new name.
+    """
+    now, name = time.monotonic(), user_name(uid)
     known = _found.get(uid)
-    if known is not None and known[0] > now:
+    if known is not None and known[0] > now and known[1].name == name:
         return known[1]
-    submitter = Submitter(uid, user_name(uid), _groups(uid))
-    _found[uid] = (now + _KNOWN_FOR, submitter)
+    submitter = Submitter(uid, name, _groups(uid))
+    _found[uid] = (now + KNOWN_FOR, submitter)
     return submitter
 
 

@@ -100,12 +100,13 @@ def _spool(config: Config) -> Iterator[Finding]:
         return
     yield Finding(Level.OK, "spool", str(root))
     yield _serving(root)
-    aside = sorted(p for p in (root / "quarantine").iterdir() if not p.name.endswith(RESULT))
+    there = {path.name for path in (root / "quarantine").iterdir()}
+    aside = sorted(there - {name + RESULT for name in there})
     if aside:
         yield Finding(
             Level.WARNING,
             "quarantine",
-            f"{len(aside)} files that no honest writer makes, the first: {aside[0].name}",
+            f"{len(aside)} files that no honest writer makes, the first: {aside[0]}",
             "read the result beside each, then remove both",
         )
 

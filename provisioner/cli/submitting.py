@@ -14,7 +14,7 @@ import typer
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, InvalidRequest
-from provisioner.requestfile import LIMIT, label, user_name
+from provisioner.requestfile import LIMIT, RESULT, label, user_name
 
 if TYPE_CHECKING:
     from provisioner.documents import Problem
@@ -72,6 +72,7 @@ def _name(file: Path) -> str:
     """Name the file in staging as it is here, where staging takes such names."""
     name = file.name.lstrip(".")
     fits = name.endswith(_ENDINGS) and name not in ("yaml", "yml", "json")
+    fits = fits and not name.endswith(RESULT)
     return name if fits and len(os.fsencode(name)) <= _LONGEST else "request.yaml"
 
 

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from provisioner.documents import InvalidDocument
+from provisioner.documents import DEPTH, InvalidDocument
 from provisioner.request import parse_request
 from provisioner.requestfile import LIMIT
 
@@ -24,8 +24,10 @@ SAMPLES = Path(__file__).parents[2] / "templates/requests"
 ROOM = 100 * 1024 * 1024
 HANG = 10
 
+NESTED = tuple(opened * (DEPTH + 1) for opened in (b"[", b"{", b"- ", b"? ", b": ", b"[[],{"))
+"""Just above our own limit, and never multiplied: the guard is tried, not the library behind it."""
+
 NASTY = (
-    *(b"[" * 50, b"{" * 50, b"- " * 40, b"? " * 20, b": " * 20, b"a: " * 30, b"[[],{" * 20),
     *(b"&a [*a]", b"&a {<<: *a}", b"*a", b"<<: [", b"!!python/object:os.system", b"!!binary", b"!"),
     *(
         b"---\n",
@@ -63,7 +65,7 @@ def _mutate(text: bytearray, chance: random.Random, samples: list[bytes]) -> Non
     end = min(len(text), at + chance.randrange(1, 40))
     match chance.randrange(8):
         case 0:
-            text[at:at] = chance.choice(NASTY)
+            text[at:at] = chance.choice((*NASTY, *NESTED))
         case 1:
             text[at:end] = b""
         case 2:

@@ -210,3 +210,15 @@ def test_a_refused_file_that_is_tried_again_leaves_nothing_behind(site: Site) ->
     site.request(control("request.retry", refused[:26]), "retry.yaml")
     crash(site)
     assert not list((site.config.spool / "failed").glob(f"{refused[:26]}*"))
+
+
+def test_a_file_named_as_a_result_is_not_lost_between_its_claim_and_the_commit(site: Site) -> None:
+    file = site.spool.staging / "x.result.yaml"
+    file.write_text(allocation(1, "ann"))
+    file.chmod(0o600)
+    assert site.spool.claim("x.result.yaml") is not None
+    crash(site)
+    assert [path.name for path in site.spool.staging.iterdir()] == ["x.result.yaml"]
+    site.take()
+    [result] = (site.config.spool / "quarantine").glob("*-x.result.yaml.result.yaml")
+    assert "give it another" in result.read_text()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.documents import DEPTH
 from provisioner.drop import drop
 from tests.fault.plain import PATIENCE, Plain, project
 
@@ -166,7 +167,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "sparse": (_sparse, "failed"),
     "empty": (_of_body(b""), "failed"),
     "nul": (_of_body(b"\0" * 4096), "failed"),
-    "deep": (_of_body(b"[" * 50_000), "failed"),
+    "deep": (_of_body(b"[" * (DEPTH + 1)), "failed"),
     "new\nline": (_of_mode(0o620), "failed"),
     "\x1b[2J": (_fifo, "quarantine"),
     "x" * 250: (_of_mode(0o620), "failed"),

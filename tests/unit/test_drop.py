@@ -41,10 +41,14 @@ def test_a_link_under_the_name_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".a.yaml", "../a.yaml", "a/b.yaml", "a.txt", "a\0.yaml", "x" * 200 + ".yaml"]
+    "name",
+    [
+        *("", ".a.yaml", "../a.yaml", "a/b.yaml", "a.txt", "a\0.yaml", "x" * 200 + ".yaml"),
+        *("a.result.yaml", ".result.yaml"),
+    ],
 )
 def test_what_the_sweep_would_not_take_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=r"cannot name|does not end|longer"):
+    with pytest.raises(ValueError, match=r"cannot name|does not end|longer|as a result"):
         drop(tmp_path, name, b"")
     assert list(tmp_path.iterdir()) == []
 

@@ -114,6 +114,42 @@ def test_a_hostile_file_is_set_aside_with_its_reason(
     assert take(spool, "good.yaml").body == BODY
 
 
+OURS = [
+    ("a.result.yaml", True),
+    ("a.yaml.result.yaml", True),
+    ("a.result.yml", False),
+    ("result.yaml", False),
+    ("a.yaml.sig.yaml", False),
+    ("a.result.yaml.json", False),
+    ("01ARYZ6S41TSV4RRFFQ69G5FAV-a.yaml", False),
+    ("a.tmp.yaml", False),
+]
+"""Names that look like those of our own files, and whether they are taken for one."""
+
+
+@pytest.mark.parametrize(("name", "refused"), OURS)
+def test_a_name_that_ends_as_a_results_is_set_aside_with_what_to_do(
+    spool: Spool, name: str, refused: bool
+) -> None:
+    put(spool, name)
+    found = spool.claim(name)
+    assert isinstance(found, Rejected if refused else Claimed)
+    if isinstance(found, Rejected):
+        assert found.quarantine
+        assert "give it another" in found.reason
+
+
+@pytest.mark.parametrize("name", [name for name, _ in OURS])
+def test_no_name_keeps_a_file_from_going_back_after_a_crash(spool: Spool, name: str) -> None:
+    """What was claimed and not committed is found by its ULID alone."""
+    put(spool, name)
+    put(spool, name + ".sig")
+    found = spool.claim(name)
+    assert found is not None
+    assert spool.return_to_staging(found.ulid) == name
+    assert entries(spool, "active") == []
+
+
 @root_only
 def test_a_device_is_set_aside(spool: Spool) -> None:
     os.mknod(spool.staging / "null.yaml", stat.S_IFCHR | 0o600, os.makedev(1, 3))

@@ -1,0 +1,53 @@
+"""Submitters: a uid has the name and the groups of whoever has it by now, a minute late at most."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+
+import pytest
+
+from provisioner import requestfile, submitters
+
+UID = 54321
+
+
+def person(name: str, gid: int) -> pwd.struct_passwd:
+    return pwd.struct_passwd((name, "x", UID, gid, "", "/", "/bin/sh"))
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Nothing is known of the uid, before and after."""
+    for known in (requestfile._users, submitters._found):
+        known.pop(UID, None)
+    yield
+    for known in (requestfile._users, submitters._found):
+        known.pop(UID, None)
+
+
+def has(monkeypatch: pytest.MonkeyPatch, name: str, gid: int) -> None:
+    """Give the uid to somebody, as the name service does."""
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: person(name, gid))
+    monkeypatch.setattr(os, "getgrouplist", lambda user, group: [group])
+
+
+def test_a_uid_keeps_its_name_for_a_minute_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert requestfile.KNOWN_FOR <= 60.0
+    monkeypatch.setattr(requestfile, "KNOWN_FOR", 0.0)
+    has(monkeypatch, "old", 0)
+    assert requestfile.user_name(UID) == "old"
+    has(monkeypatch, "new", 0)
+    assert requestfile.user_name(UID) == "new"
+
+
+def test_nobody_is_judged_by_the_groups_of_who_had_the_uid_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    has(monkeypatch, "old", 0)
+    assert submitters.find(UID) == submitters.Submitter(UID, "old", frozenset({"root"}))
+    # The name is forgotten before the groups are.
+    del requestfile._users[UID]
+    has(monkeypatch, "new", 1)
+    assert submitters.find(UID) == submitters.Submitter(UID, "new", frozenset({"daemon"}))
