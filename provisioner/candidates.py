@@ -14,6 +14,7 @@ from typing import Any
 from provisioner.contract import ConfigError, Fault, InvalidRequest, Key
 from provisioner.documents import InvalidDocument, Problem, advised, in_order
 from provisioner.request import InvalidFile, Request, parse_request
+from provisioner.review import Ruling
 from provisioner.routing import Router, Step
 from provisioner.spool import Claimed
 from provisioner.verbs import VERBS
@@ -25,13 +26,15 @@ log = logging.getLogger(__name__)
 class Candidate:
     """A claimed file, read and judged by itself. request None: it says nothing we understand.
 
-    listed, objects: what the lines of its manifest ask for, and name.
+    forbidden: what policy said, of one that was read no further than that; listed, objects: what
+    the lines of its manifest ask for, and name.
     """
 
     claimed: Claimed
     request: Request | None
     planned: tuple[Step, ...]
     problems: tuple[Problem, ...]
+    forbidden: Ruling | None = None
     companion: Claimed | None = None
     signature: Claimed | None = None
     manifest: bytes | None = None
@@ -40,13 +43,37 @@ class Candidate:
 
 
 Route = Callable[[Request], tuple[Step, ...]]
-"""`Router.route`, of a router that may yet have to be made."""
+"""Gives the steps of a request: none of a verb."""
+
+Foresee = Callable[[Request], Ruling | None]
+"""Says what policy refuses by what a request says alone."""
 
 
-def judge(claimed: Claimed, router: Router) -> Candidate:
-    """Parse and route what a file says, touching nothing."""
+class _Forbidden(Exception):
+    """Ends the reading of a file whose writer may not ask for what it says."""
+
+    def __init__(self, request: Request, ruling: Ruling) -> None:
+        super().__init__(ruling.answer.why)
+        self.request = request
+        self.ruling = ruling
+
+
+def judge(claimed: Claimed, router: Router, foresee: Foresee) -> Candidate:
+    """Parse and route what a file says, touching nothing.
+
+    What policy refuses anyway is parsed alone: of the site's configuration it is told nothing.
+    """
+
+    def route(request: Request) -> tuple[Step, ...]:
+        ruling = foresee(request)
+        if ruling is not None:
+            raise _Forbidden(request, ruling)
+        return () if request.action in VERBS else router.route(request)
+
     try:
-        return Candidate(claimed, *read(claimed.body, router.route))
+        return Candidate(claimed, *read(claimed.body, route))
+    except _Forbidden as found:
+        return Candidate(claimed, found.request, (), (), found.ruling)
     except Exception as error:
         log.exception("%s: routing failed unexpectedly", claimed.name)
         why = f"routing failed unexpectedly: {error!r}; the service's log has the traceback"
@@ -66,7 +93,7 @@ def read(body: bytes, route: Route) -> tuple[Request | None, tuple[Step, ...], t
     except InvalidDocument as error:
         return None, (), error.problems
     try:
-        return request, () if request.action in VERBS else route(request), ()
+        return request, route(request), ()
     except ConfigError:
         raise
     except InvalidDocument as error:
@@ -77,7 +104,7 @@ def read(body: bytes, route: Route) -> tuple[Request | None, tuple[Step, ...], t
 
 def _with_rest(error: InvalidFile, route: Route) -> tuple[Problem, ...]:
     """Add what is wrong with the rest of a file, as far as the first mistakes are not the cause."""
-    if error.rest is None or error.rest.action in VERBS:
+    if error.rest is None:
         return error.problems
     try:
         route(error.rest)

@@ -79,7 +79,7 @@ class Intake:
 
     def admit(self, claimed: Sequence[Claimed]) -> Admitted:
         """Judge files and accept or refuse all of them in one commit."""
-        judged = [self._signatures.judge(one, self._router) for one in claimed]
+        judged = [self._signatures.judge(one, self._read) for one in claimed]
         candidates = [self._reconciler.complete(candidate) for candidate in judged]
         admitted = Admitted()
         now = time.time()
@@ -89,6 +89,14 @@ class Intake:
         beside = [one for c in candidates for one in (c.companion, c.signature)]
         admitted.companions += [one for one in beside if one is not None]
         return admitted
+
+    def _read(self, claimed: Claimed) -> Candidate:
+        """Read what a file says, as far as its writer may ask for it."""
+
+        def foresee(request: Request) -> Ruling | None:
+            return self._review.foresee(claimed.uid, claimed.writer, request)
+
+        return judge(claimed, self._router, foresee)
 
     def readmit(self, ids: Iterable[str]) -> Admitted:
         """Judge and accept anew requests that were recorded and waited for their time."""
@@ -102,7 +110,7 @@ class Intake:
     ) -> None:
         for record in records.load(conn, list(ids)).values():
             kept = records.companion(conn, record.id)
-            candidate = self._reconciler.complete(judge(_claimed_of(record), self._router), kept)
+            candidate = self._reconciler.complete(self._read(_claimed_of(record)), kept)
             who = Answers(record.uid, record.writer, record.approved_by is not None)
             ruling = self._rule(conn, [candidate], now, who)
             history = precedents.look_up(conn, [candidate], besides=record.id)
@@ -163,12 +171,13 @@ class Intake:
     ) -> dict[str, Ruling]:
         """Ask policy about the requests that are right by themselves."""
         cases = []
+        foreseen = {c.claimed.ulid: c.forbidden for c in wave if c.forbidden is not None}
         for c in wave:
-            if c.request is not None and not c.problems:
+            if c.request is not None and not c.problems and c.forbidden is None:
                 who = answers or Answers(c.claimed.uid, c.claimed.writer, approved=False)
                 asked = (c.request, c.planned, who.approved)
                 cases.append(Case(c.claimed.ulid, who.uid, who.writer, *asked))
-        return self._review.judge(conn, cases, now)
+        return {**foreseen, **self._review.judge(conn, cases, now)}
 
     def _ruled(
         self,

@@ -14,7 +14,7 @@ from typing import Literal
 from provisioner.config import PolicyConfig, RuleConfig
 from provisioner.contract import Key, split_key
 from provisioner.protected import SYSTEM_ACCOUNTS, SYSTEM_GROUPS, SYSTEM_USERS, Names
-from provisioner.rules import Question, matches, misfit, named
+from provisioner.rules import Misfit, Question, matches, misfit, misfit_by_itself, named
 from provisioner.submitters import Submitter
 
 ALLOW: Literal["allow"] = "allow"
@@ -103,12 +103,22 @@ class Policy:
         for answer in (self._own_release(who, asked), self._untouchable(asked)):
             if answer is not None:
                 return answer
-        answer = ALLOWED if self.trusts(who.uid) else self._by_rules(who, asked)
+        answer = ALLOWED if self.trusts(who.uid) else self._by_rules(who, asked, misfit)
         if answer.verdict == ALLOW:
             answer = self.crowd(asked.hit, asked.known) or answer
         if answer.verdict == REVIEW and asked.approved:
             return ALLOWED
         return answer
+
+    def foresee(self, who: Submitter, asked: Question) -> Answer | None:
+        """Refuse what would be refused whatever the journal had; None: it has to be looked up.
+
+        asked: what a request says by itself.
+        """
+        answer = self._untouchable(asked)
+        if answer is None and not self.trusts(who.uid):
+            answer = self._by_rules(who, asked, misfit_by_itself)
+        return answer if answer is not None and answer.verdict == REFUSE else None
 
     def _own_release(self, who: Submitter, asked: Question) -> Answer | None:
         target = asked.target
@@ -137,7 +147,7 @@ class Policy:
                     )
         return None
 
-    def _by_rules(self, who: Submitter, asked: Question) -> Answer:
+    def _by_rules(self, who: Submitter, asked: Question, misfit_of: Misfit) -> Answer:
         misfits: list[str] = []
         allowed: list[str] = []
         for rule in self._rules:
@@ -146,7 +156,7 @@ class Policy:
             if not matches(asked.action, rule.actions):
                 allowed += rule.actions
                 continue
-            why_not = misfit(rule, who, asked)
+            why_not = misfit_of(rule, who, asked)
             if why_not is None:
                 if not rule.review:
                     return ALLOWED

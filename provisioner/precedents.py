@@ -40,6 +40,7 @@ class Precedents:
 
 def look_up(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> Precedents:
     """Look up what was accepted before; besides: a request that does not count, being judged."""
+    wave = [c for c in wave if c.forbidden is None]
     read = [(c.claimed.writer, c.request) for c in wave if c.request is not None]
     ids = [(writer, request.id) for writer, request in read if request.id is not None]
     keys = [(writer, request.order.key) for writer, request in read if request.order is not None]
@@ -56,6 +57,8 @@ def verdict(
     request, claimed = candidate.request, candidate.claimed
     if request is None:
         return "refused", candidate.problems
+    if candidate.forbidden is not None:
+        return "refused", (_by_policy(candidate.forbidden.answer),)
     replayed = before.signed.get((claimed.writer, claimed.sha256))
     if replayed is not None:
         why = f"the same request as {replayed.id}, which is {replayed.state}"
@@ -74,7 +77,7 @@ def verdict(
         return "refused", candidate.problems
     answer = ruling.answer if ruling is not None else policy.ALLOWED
     if answer.verdict == policy.REFUSE:
-        return "refused", (Problem(None, "", answer.why, answer.advice),)
+        return "refused", (_by_policy(answer),)
     late = expired(request, now)
     if late is not None:
         return "refused", (late,)
@@ -84,10 +87,14 @@ def verdict(
             why = f"order {request.order.number} comes after {highest}, which was accepted"
             return "superseded", (request.placed(Problem(None, "order.number", why)),)
     if answer.verdict == policy.REVIEW:
-        return "held", (Problem(None, "", answer.why, answer.advice),)
+        return "held", (_by_policy(answer),)
     if request.not_before is not None and request.not_before.timestamp() > now:
         return "scheduled", ()
     return "accepted", ()
+
+
+def _by_policy(answer: policy.Answer) -> Problem:
+    return Problem(None, "", answer.why, answer.advice)
 
 
 _EARLIER = (
@@ -99,7 +106,8 @@ _EARLIER = (
         requests.c.writer_id,
         requests.c.problems,
     )
-    .where(requests.c.writer_id.in_(IDS))
+    # One that was refused by itself never hides an older one that was accepted.
+    .where(requests.c.writer_id.in_(IDS), requests.c.state != "refused")
     .order_by(requests.c.id)
 )
 

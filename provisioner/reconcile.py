@@ -51,7 +51,9 @@ class Reconciler:
     def complete(self, candidate: Candidate, kept: bytes | None = None) -> Candidate:
         """Add what a request's companion file lists; kept: its bytes, if they were read before."""
         request = candidate.request
-        if request is None or candidate.problems or not request.values.get("manifest"):
+        if request is None or not request.values.get("manifest"):
+            return candidate
+        if candidate.problems or candidate.forbidden is not None:
             return candidate
         named = request.values["manifest"]
         try:
@@ -62,7 +64,7 @@ class Reconciler:
             lines = manifest.read(body, objects=request.action == "adopt")
             whose = self._whose(candidate.claimed, request)
             listed = tuple(
-                judge(child(whose, f"{named.file}-{number}", text), self._router)
+                judge(child(whose, f"{named.file}-{number}", text), self._router, _later)
                 for number, text in enumerate(lines.requests, 1)
             )
         except Fault as fault:
@@ -139,7 +141,7 @@ class Reconciler:
         records.drop_companion(conn, claimed.ulid)
         texts = [*found.resume, *found.suspend]
         asked = [
-            judge(child(claimed, f"{claimed.name}-{number}", text), self._router)
+            judge(child(claimed, f"{claimed.name}-{number}", text), self._router, _later)
             for number, text in enumerate(texts, 1)
         ]
         same = {c.key for s in found.same for step in listed[s].planned for c in step.claims}
@@ -148,6 +150,10 @@ class Reconciler:
         asked += [listed[subject] for subject in (*found.ask, *found.answer, *(asking & wrong))]
         asked += [_left_alone(listed[subject], why) for subject, why in found.left.items()]
         return Reconciled(tuple(asked), effect)
+
+
+def _later(request: Request) -> None:
+    """Policy judges what follows from a manifest when it is asked for."""
 
 
 def _left_alone(candidate: Candidate, why: str) -> Candidate:

@@ -107,6 +107,17 @@ class Review:
             found[case.id] = Ruling(answer, asked.fresh, person)
         return found
 
+    def foresee(self, uid: int, writer: str, request: Request) -> Ruling | None:
+        """Refuse what policy refuses whatever the journal has; None: it has to be judged.
+
+        uid, writer: who asks. Nothing is looked up, and nothing of the journal is told.
+        """
+        who = Submitter(uid, writer) if self._rules.trusts(uid) else submitters.find(uid)
+        answer = self._rules.foresee(who, rules.question(request))
+        if answer is None:
+            return None
+        return Ruling(answer, (), self._rules.believed(who, request.on_behalf_of))
+
     def trusts(self, uid: int) -> bool:
         """Say whether a user needs no rule."""
         return self._rules.trusts(uid)

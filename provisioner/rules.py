@@ -7,7 +7,7 @@ has to know of the journal (`review`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -60,6 +60,10 @@ class Question:
     on_behalf_of: str | None = None
 
 
+Misfit = Callable[[RuleConfig, Submitter, Question], str | None]
+"""Says why a rule that is for the submitter and the action does not fit; None: it does."""
+
+
 def question(request: Request, keys: Iterable[Key] = ()) -> Question:
     """Make the question that a request is by itself. keys: the objects that it claims."""
     allocation = request.values.get("allocation") or {}
@@ -106,26 +110,33 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
 
 def misfit(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
     """Say why a rule that is for the submitter and the action does not fit; None: it does."""
-    if rule.resources:
-        if not asked.resources:
-            return f"{who.name} may ask for {asked.action} on {_list(rule.resources)} only, by name"
-        beyond = sorted(asked.resources.difference(rule.resources))
-        if beyond:
-            return f"{who.name} may not ask for {asked.action} on {_list(beyond)}"
+    if rule.resources and not asked.resources:
+        return f"{who.name} may ask for {asked.action} on {_list(rule.resources)} only, by name"
+    why_not = misfit_by_itself(rule, who, asked)
+    if why_not is not None:
+        return why_not
+    total = asked.recent + len(asked.fresh)
+    if rule.new_users is not None and asked.fresh and total > rule.new_users:
+        return f"new users within the hour: {total}, of at most {rule.new_users}"
+    if asked.target is not None and asked.target.uid != who.uid and not rule.others:
+        return f"{asked.target.id} is {asked.target.writer}'s: {who.name} may steer their own only"
+    return None
+
+
+def misfit_by_itself(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
+    """Say why a rule does not fit by what is named alone; None: more has to be known."""
+    beyond = sorted(asked.resources.difference(rule.resources)) if rule.resources else ()
+    if beyond:
+        return f"{who.name} may not ask for {asked.action} on {_list(beyond)}"
     if rule.space is not None and asked.space is not None and asked.space > rule.space:
         most = format_size(rule.space)
         return f"a quota of {format_size(asked.space)} is more than {most}"
     if rule.files is not None and asked.files is not None and asked.files > rule.files:
         return f"a quota of {asked.files} files is more than {rule.files}"
-    total = asked.recent + len(asked.fresh)
-    if rule.new_users is not None and asked.fresh and total > rule.new_users:
-        return f"new users within the hour: {total}, of at most {rule.new_users}"
     if asked.adopt and not rule.adopt:
         return f"{who.name} may not say `adopt: true`"
     if asked.path and not rule.paths:
         return f"{who.name} may not say where storage lies: `storage.path`"
-    if asked.target is not None and asked.target.uid != who.uid and not rule.others:
-        return f"{asked.target.id} is {asked.target.writer}'s: {who.name} may steer their own only"
     return None
 
 

@@ -19,12 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from provisioner import process
-from provisioner.candidates import Candidate, judge, problem_of
+from provisioner.candidates import Candidate, problem_of
 from provisioner.config import SignaturesConfig
 from provisioner.contract import ConfigError, Fault, Refused, Unavailable
 from provisioner.documents import Problem
 from provisioner.requestfile import NAMESPACE, SIGNATURE, Claimed, NotThere
-from provisioner.routing import Router
 
 log = logging.getLogger(__name__)
 
@@ -58,17 +57,20 @@ class Signatures:
         if settings is not None:
             _check(settings.allowed_signers)
 
-    def judge(self, claimed: Claimed, router: Router) -> Candidate:
-        """Judge a file as its signer's, or as its owner's where it needs no signature."""
+    def judge(self, claimed: Claimed, read: Callable[[Claimed], Candidate]) -> Candidate:
+        """Judge a file as its signer's, or as its owner's where it needs no signature.
+
+        read: judges what it says, of a writer who is known.
+        """
         if self._settings is None:
-            return judge(claimed, router)
+            return read(claimed)
         found: Claimed | None = None
         try:
             found = self._take(claimed, LIMIT)
             uid, name = user(principals(self._settings.allowed_signers, claimed.body, found.body))
         except NotThere:
             if not self._settings.required:
-                return judge(claimed, router)
+                return read(claimed)
             return _refused(claimed, None, problem_of(unsigned(claimed.name)))
         except Fault as fault:
             return _refused(claimed, found, problem_of(fault))
@@ -76,8 +78,8 @@ class Signatures:
             why = f"its signature cannot be checked: {error.strerror}"
             return _refused(claimed, found, Problem(None, "", why, "send both files again"))
         signed = replace(claimed, uid=uid, writer=name, signed=True)
-        candidate = replace(judge(signed, router), signature=found)
-        if candidate.request is None or candidate.problems:
+        candidate = replace(read(signed), signature=found)
+        if candidate.request is None or candidate.problems or candidate.forbidden:
             return candidate
         expires = candidate.request.expires
         ends = expires.timestamp() if expires is not None else None

@@ -153,7 +153,9 @@ def _judged(body: bytes) -> tuple[tuple[Problem, ...], list[str]]:
 
 def _route(request: Request) -> tuple[Step, ...]:
     """Route by the site's configuration, which is asked only when the form is right."""
-    return site.system().router.route(request)
+    from provisioner.verbs import VERBS
+
+    return () if request.action in VERBS else site.system().router.route(request)
 
 
 def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem, ...], list[str]]:
