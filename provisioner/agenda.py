@@ -113,6 +113,26 @@ def touch(conn: Connection, keys: Collection[Key], now: float) -> int:
     return touched
 
 
+def look_again(conn: Connection, keys: Collection[Key], now: float) -> None:
+    """Make objects due to be looked at, while what is wanted of them stays.
+
+    What is not ready goes on waiting from when it began to: whoever looks each hour does not keep
+    it waiting for ever. What was given up is tried anew.
+    """
+    for part in chunks(keys):
+        conn.execute(
+            update(objects)
+            .where(objects.c.key.in_(part))
+            .values(
+                generation=objects.c.generation + 1,
+                due=now,
+                attempts=0,
+                waiting_since=case((_IS_DUE, objects.c.waiting_since)),
+                error=None,
+            )
+        )
+
+
 def all_keys(conn: Connection) -> list[Key]:
     """List every object of the ledger."""
     return sorted(conn.scalars(select(objects.c.key)))

@@ -290,7 +290,6 @@ def result_of(record: records.Record, listed: Sequence[stepbook.StepRecord]) -> 
 
 
 def _step_of(step: stepbook.StepRecord) -> results.StepResult:
-    failed = next((part.error for part in step.objects if part.error), None)
     return results.StepResult(
         name=step.name,
         handler=step.instance,
@@ -300,8 +299,16 @@ def _step_of(step: stepbook.StepRecord) -> results.StepResult:
         read_back={p.key: p.read_back for p in step.objects if p.read_back is not None},
         started=step.started,
         ended=step.ended,
-        error=step.error or failed,
+        error=step.error or _error_of([part.error for part in step.objects if part.error]),
     )
+
+
+def _error_of(errors: Sequence[Mapping[str, str]]) -> Mapping[str, str] | None:
+    """Choose the error that a step is told by: the first of its objects', with how many more."""
+    if len(errors) < 2:
+        return next(iter(errors), None)
+    first = min(errors, key=lambda error: error.get("type") == "Skipped")
+    return {**first, "message": f"{first['message']} (and {len(errors) - 1} more objects)"}
 
 
 def _was_so(step: stepbook.StepRecord, part: stepbook.ObjectRecord) -> bool:

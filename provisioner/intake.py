@@ -15,8 +15,20 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, journal, ledger, policy, precedents, records, stepbook, steps
+from provisioner import (
+    agenda,
+    audit,
+    binding,
+    journal,
+    ledger,
+    policy,
+    precedents,
+    records,
+    stepbook,
+    steps,
+)
 from provisioner.adoption import Adopter
+from provisioner.advance import advance
 from provisioner.candidates import Candidate, judge, plain_problems, problem_of, waves
 from provisioner.contract import Fault
 from provisioner.documents import Problem
@@ -57,7 +69,7 @@ class Intake:
         book: journal.Journal,
         router: Router,
         lanes: Mapping[str, str],
-        progress: steps.Progress,
+        progress: binding.Progress,
         remember: Callable[[str, Request], None],
         review: Review,
         companion: Callable[[str, int], Claimed],
@@ -258,7 +270,7 @@ class Intake:
         hollow = [c.claimed.ulid for c in provisions if any(not s.claims for s in c.planned)]
         steps.close_hollow(conn, hollow, now)
         wanting = sorted({*empty, *hollow, *(i for e in admitted.effects for i in e.advance)})
-        admitted.outcomes.update(steps.advance(conn, wanting, self._progress, now))
+        admitted.outcomes.update(advance(conn, wanting, self._progress, now))
 
     def _claim(
         self, conn: Connection, wave: Sequence[Candidate], now: float

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from provisioner import agenda, journal, ledger, settling, steps
+from provisioner import agenda, binding, journal, ledger, settling, steps
 from provisioner.contract import (
     Fault,
     Handler,
@@ -77,7 +77,7 @@ class Lane:
         name: str,
         handlers: Mapping[str, Handler],
         book: journal.Journal,
-        progress: steps.Progress,
+        progress: binding.Progress,
         finish: Finish,
         patience: Patience,
     ) -> None:
@@ -199,6 +199,9 @@ class Lane:
                 reading.error,
                 outcome.state if over else None,
                 outcome.item.found == agenda.NEW,
+                not_ready=isinstance(outcome.fault, NotReady)
+                and not isinstance(outcome.fault, Withheld),
+                wanted=outcome.item.open,
             )
         with self._journal.transaction() as conn:
             agenda.record(conn, list(readings.values()), now)

@@ -113,6 +113,24 @@ def end_requests(
         audit.append(conn, told, now)
 
 
+def older_open(
+    conn: Connection, request: str, writer: str, action: str, states: Collection[str]
+) -> list[str]:
+    """List a writer's earlier requests of one action that are in some states, oldest first."""
+    return list(
+        conn.scalars(
+            select(requests.c.id)
+            .where(
+                requests.c.state.in_(list(states)),
+                requests.c.action == action,
+                requests.c.writer == writer,
+                requests.c.id < request,
+            )
+            .order_by(requests.c.id)
+        )
+    )
+
+
 def set_state(conn: Connection, ids: Collection[str], old: Collection[str], new: str) -> list[str]:
     """Move requests from some states to another; return those that moved."""
     moved = list(

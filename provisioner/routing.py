@@ -7,7 +7,7 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -134,8 +134,12 @@ class Router:
                 problems += found.problems
         return steps, problems
 
-    def bind(self, request: Request, step: str, outputs: Outputs) -> Step:
+    def bind(
+        self, request: Request, step: str, outputs: Outputs, users: Collection[str] | None = None
+    ) -> Step:
         """Render one step anew with what earlier steps gave.
+
+        users: those whose part is rendered, where the step goes through users; None: all of it.
 
         Raises InvalidRequest when the values do not suit the handler, or the configuration has
         no such step any more.
@@ -144,7 +148,7 @@ class Router:
         for one in self._chosen(request, values)[0]:
             if one.template.config.name == step:
                 try:
-                    return self._step(request, one, values, outputs)
+                    return self._step(request, one, values, outputs, users)
                 except InvalidDocument as found:
                     first = found.problems[0]
                     raise InvalidRequest(
@@ -270,7 +274,12 @@ class Router:
         return {"output": Pending(name) if given is None else _Given(given)}
 
     def _step(
-        self, request: Request, one: _Chosen, base: Mapping[str, Any], outputs: Outputs
+        self,
+        request: Request,
+        one: _Chosen,
+        base: Mapping[str, Any],
+        outputs: Outputs,
+        users: Collection[str] | None = None,
     ) -> Step:
         """Make one step. Raises InvalidDocument with all that is wrong with it."""
         handler = self._handlers[one.instance]
@@ -279,6 +288,8 @@ class Router:
         wrong: list[tuple[str, Fault]] = []
         alike: Mapping[str, Any] = {}
         for item, values in self._values(request, one, base, outputs):
+            if users is not None and item not in users:
+                continue
             try:
                 parameters = rendered(one.template, values, alike)
                 alike = {key: parameters[key] for key in one.template.alike}

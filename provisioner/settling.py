@@ -8,14 +8,15 @@ verdict (`lanes`), and what becomes due then (`steps`).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, case, select, update
 
-from provisioner import audit, many, steps
+from provisioner import audit, binding, many
+from provisioner.advance import advance
 from provisioner.contract import Key, State
-from provisioner.tables import IDS, chunks, step_objects
+from provisioner.tables import IDS, chunks, requests, step_objects
 from provisioner.tables import steps as step_rows
 
 
@@ -24,7 +25,8 @@ class Verdict:
     """What a drain says of one object, for the steps that wait for it.
 
     generation: what it had when it was taken; state: done, failed, or due (later); adopted: it was
-    looked at to be taken over.
+    looked at to be taken over; not_ready: what it hangs on is not there; wanted: a claim that no
+    suspension closes keeps it open.
     """
 
     generation: int
@@ -33,6 +35,8 @@ class Verdict:
     error: Mapping[str, str] | None
     read_back: State | None
     adopted: bool = False
+    not_ready: bool = False
+    wanted: bool = False
 
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
@@ -46,11 +50,13 @@ _AWAITING = (
         step_objects.c.generation,
         step_objects.c.changed,
         step_rows.c.routed,
+        requests.c.action,
     )
     .join(
         step_rows,
         (step_rows.c.request == step_objects.c.request) & (step_rows.c.name == step_objects.c.step),
     )
+    .join(requests, requests.c.id == step_objects.c.request)
     .where(step_objects.c.key.in_(IDS), step_objects.c.state == "due")
 )
 
@@ -61,12 +67,16 @@ _OBJECT = select(step_objects.c.key).where(
 _ENDING = select(
     step_rows.c.request,
     step_rows.c.name,
-    _OBJECT.where(step_objects.c.state == "failed").exists(),
+    case(
+        (_OBJECT.where(step_objects.c.state == "failed").exists(), "failed"),
+        (_OBJECT.where(step_objects.c.state == "skipped").exists(), "skipped"),
+        else_="done",
+    ),
 ).where(
     step_rows.c.request.in_(IDS),
     step_rows.c.state == "due",
     _OBJECT.exists(),
-    ~_OBJECT.where(step_objects.c.state == "due").exists(),
+    ~_OBJECT.where(step_objects.c.state.in_(["due", "waiting"])).exists(),
 )
 
 _CLOSE = (
@@ -93,7 +103,7 @@ _UPDATE_OBJECT = (
 
 
 def settle(
-    conn: Connection, verdicts: Mapping[Key, Verdict], progress: steps.Progress, now: float
+    conn: Connection, verdicts: Mapping[Key, Verdict], progress: binding.Progress, now: float
 ) -> tuple[dict[str, str], list[str]]:
     """Write what became of objects into the steps that wait for them.
 
@@ -105,13 +115,32 @@ def settle(
     rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
     if not rows:
         return {}, []
-    many.run(conn, _UPDATE_OBJECT, [_verdict_row(row, verdicts[row.key]) for row in rows])
-    telling = [row for row in rows if _is_news(row, verdicts[row.key])]
-    audit.append(conn, [_told(row, verdicts[row.key]) for row in telling], now)
-    over = {row.request for row in rows if verdicts[row.key].state != "due"}
-    later = {row.request for row in rows if verdicts[row.key].state == "due"}
-    closed = close_steps(conn, over, now)
-    return steps.advance(conn, closed, progress, now) if closed else {}, sorted(later)
+    parts = [(row, _of_step(row, verdicts[row.key])) for row in rows]
+    many.run(conn, _UPDATE_OBJECT, [_verdict_row(row, verdict) for row, verdict in parts])
+    audit.append(conn, [_told(*part) for part in parts if _is_news(*part)], now)
+    over = {row.request for row, verdict in parts if verdict.state != "due"}
+    later = {row.request for row, verdict in parts if verdict.state == "due"}
+    close_steps(conn, over, now)
+    return advance(conn, sorted(over), progress, now), sorted(later)
+
+
+_OPENING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume", "adopt")
+"""Actions whose own steps are over when their objects are as wanted, and not before."""
+
+
+def _of_step(row: Any, verdict: Verdict) -> Verdict:
+    """Return what a verdict says of an object for one step that waits for it.
+
+    A reconcile is over with what it has looked at, and whoever withdraws, with what another still
+    wants: what that hangs on may never come, and is not theirs to wait for. The object itself is
+    due again all the same.
+    """
+    own = row.routed or row.action in _OPENING
+    if verdict.state != "due" or not verdict.not_ready or own:
+        return verdict
+    if row.action == "reconcile" or verdict.wanted:
+        return replace(verdict, state="done")
+    return verdict
 
 
 def _is_news(row: Any, verdict: Verdict) -> bool:
@@ -153,19 +182,13 @@ def _told(row: Any, verdict: Verdict) -> audit.Event:
     return audit.Event(row.request, audit.OBJECT, row.key, row.claimant, facts)
 
 
-def close_steps(conn: Connection, ids: Collection[str], now: float) -> list[str]:
-    """End the due steps all of whose objects are over; return their requests."""
+def close_steps(conn: Connection, ids: Collection[str], now: float) -> None:
+    """End the due steps all of whose objects are over."""
     ended: list[dict[str, Any]] = []
     for part in chunks(ids):
         ended += [
-            {
-                "b_request": request,
-                "b_name": step,
-                "b_state": "failed" if failed else "done",
-                "b_now": now,
-            }
-            for request, step, failed in conn.execute(_ENDING, {"b_ids": part}).all()
+            {"b_request": request, "b_name": step, "b_state": state, "b_now": now}
+            for request, step, state in conn.execute(_ENDING, {"b_ids": part}).all()
         ]
     if ended:
         many.run(conn, _CLOSE, ended)
-    return sorted({row["b_request"] for row in ended})

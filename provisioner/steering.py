@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select, update
 
-from provisioner import agenda, settling, steps
+from provisioner import agenda, readiness, settling, steps
 from provisioner.tables import chunks, objects, step_objects
 from provisioner.tables import steps as step_rows
 
@@ -42,7 +42,7 @@ def stop(conn: Connection, request: str, state: str, now: float) -> None:
     conn.execute(
         update(step_rows)
         .where(step_rows.c.request == request, step_rows.c.state.in_(running))
-        .values(state=state, ended=now if state in steps.OVER else None)
+        .values(state=state, ended=now if state in readiness.OVER else None)
     )
     conn.execute(update(step_objects).where(mine).values(state=state))
     awaited = (

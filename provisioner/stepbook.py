@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, insert, select
+from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
 
 from provisioner import many
 from provisioner.tables import IDS, chunks, objects, step_objects, steps
@@ -74,6 +74,16 @@ _OBJECTS_OF_ONE = _OBJECTS.where(
     step_objects.c.request == bindparam("b_request"), step_objects.c.step == bindparam("b_step")
 )
 
+_USERS_WAITING = (
+    select(step_objects.c.request)
+    .where(
+        step_objects.c.request.in_(IDS),
+        step_objects.c.state == "waiting",
+        step_objects.c.item != "",
+    )
+    .distinct()
+)
+
 
 def insert_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add steps."""
@@ -111,6 +121,40 @@ def whole(conn: Connection, step: StepRecord) -> StepRecord:
     asked = {"b_request": step.request, "b_step": step.name}
     rows = conn.execute(_OBJECTS_OF_ONE, asked).all()
     return replace(step, objects=tuple(_object(*part) for _, _, *part in rows))
+
+
+def with_users_waiting(conn: Connection, ids: Collection[str]) -> set[str]:
+    """Return those of some requests that have a step of which a user's part waits."""
+    found: set[str] = set()
+    for part in chunks(ids):
+        found.update(conn.scalars(_USERS_WAITING, {"b_ids": part}))
+    return found
+
+
+def set_objects(
+    conn: Connection,
+    request: str,
+    step: str,
+    users: Collection[str],
+    state: str,
+    *,
+    error: Mapping[str, str] | None = None,
+) -> None:
+    """Write what becomes of the waiting parts of a step. users: whose, '' for a step's own.
+
+    Those that become due have no generation yet (`steps.stamp`).
+    """
+    for part in chunks(users):
+        conn.execute(
+            update(step_objects)
+            .where(
+                step_objects.c.request == request,
+                step_objects.c.step == step,
+                step_objects.c.item.in_(part),
+                step_objects.c.state == "waiting",
+            )
+            .values(state=state, error=error, generation=None)
+        )
 
 
 def _object(

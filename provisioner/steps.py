@@ -1,40 +1,21 @@
-"""Steps: which of a request are due, over or left out, and when the request has its outcome.
+"""Steps: the rows of a request's steps, and what is written of them as they begin and end.
 
-Promises: a step becomes due when all it needs is done, with parameters bound to what was read back
-of the objects before it; all inside the caller's transaction. Leaves out: files and lanes.
+Promises: everything is written inside the caller's transaction. Leaves out: which step may begin
+(`advance`), files and lanes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from provisioner import agenda, audit, ledger, records, remarks, stepbook
-from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State, Want
+from provisioner import audit
+from provisioner.contract import Fault, InvalidRequest, Key
+from provisioner.readiness import OVER
 from provisioner.routing import Step
 from provisioner.tables import IDS, chunks, objects, step_objects, steps
-
-Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
-"""What later steps may use, by (step, item)."""
-
-Bind = Callable[[records.Record, str, Outputs], Step]
-"""Render a step of a request anew with outputs of earlier ones."""
-
-OutputsOf = Callable[[str, State], Mapping[str, Scalar]]
-"""Ask the instance's handler for the outputs of a state."""
-
-OVER = ("done", "failed", "skipped", "cancelled")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How steps find what they are bound with."""
-
-    bind: Bind
-    outputs_of: OutputsOf
 
 
 def describe(fault: Fault, key: Key = "") -> dict[str, str]:
@@ -166,144 +147,6 @@ _CLOSE_HOLLOW = (
 )
 
 
-def advance(
-    conn: Connection, ids: Collection[str], progress: Progress, now: float
-) -> dict[str, str]:
-    """Make steps due whose needs are met; return the outcome of requests that are over.
-
-    The outcomes are written. Requests that are held are left as they are.
-    """
-    if not ids:
-        return {}
-    loaded = records.load(conn, ids)
-    outlines = stepbook.outlines_of(conn, ids)
-    # Whose steps only end one by one may have tens of thousands of objects: they are left unread.
-    moving = [who for who, listed in outlines.items() if _moves(loaded[who], listed)]
-    found = stepbook.steps_of(conn, moving)
-    outcomes: dict[str, str] = {}
-    for who, listed in found.items():
-        states = {step.name: step.state for step in listed}
-        while ready := _ready(listed, states):
-            for step in ready:
-                states[step.name] = _begin(conn, loaded[who], step, listed, states, progress, now)
-        if all(state in OVER for state in states.values()):
-            done = all(state == "done" for state in states.values())
-            outcomes[who] = "done" if done else "failed"
-    _remark(conn, outcomes, loaded, found, progress)
-    records.end_requests(conn, outcomes, now)
-    return outcomes
-
-
-def _moves(record: records.Record, listed: Sequence[stepbook.StepRecord]) -> bool:
-    """Say whether a request has a step to begin, or is over."""
-    states = {step.name: step.state for step in listed}
-    if record.state not in ("accepted", "deferred"):
-        return False
-    return bool(_ready(listed, states)) or all(state in OVER for state in states.values())
-
-
-def _ready(
-    listed: Sequence[stepbook.StepRecord], states: Mapping[str, str]
-) -> list[stepbook.StepRecord]:
-    """List the waiting steps all of whose needs are over."""
-    return [
-        step
-        for step in listed
-        if states[step.name] == "waiting" and all(states[need] in OVER for need in step.needs)
-    ]
-
-
-def _remark(
-    conn: Connection,
-    outcomes: dict[str, str],
-    loaded: Mapping[str, records.Record],
-    found: Mapping[str, Sequence[stepbook.StepRecord]],
-    progress: Progress,
-) -> None:
-    """Note what else is true of requests that are done; those that a newer one replaced are not."""
-
-    def asks(who: str, name: str) -> Mapping[tuple[Key, str], Want | None]:
-        return asked(conn, loaded[who], found[who], name, progress)
-
-    done = {who: found[who] for who, outcome in outcomes.items() if outcome == "done"}
-    for who, remark in remarks.remarks(conn, done, asks).items():
-        if remark.newer:
-            outcomes[who] = "superseded"
-        records.set_problems(
-            conn, who, [{"line": None, "key": "", "message": text} for text in remark.notes]
-        )
-
-
-def asked(
-    conn: Connection,
-    record: records.Record,
-    listed: Sequence[stepbook.StepRecord],
-    name: str,
-    progress: Progress,
-) -> Mapping[tuple[Key, str], Want | None]:
-    """Say what one of a request's steps asks for, by (key, claimant); nothing where none knows."""
-    step = next(step for step in listed if step.name == name)
-    try:
-        outputs = _outputs(conn, step, listed, progress.outputs_of)
-        bound = progress.bind(record, name, outputs)
-    except Fault:
-        return {}
-    return {(claim.key, claim.claimant): claim.want for claim in bound.claims}
-
-
-def _begin(
-    conn: Connection,
-    record: records.Record,
-    step: stepbook.StepRecord,
-    listed: Sequence[stepbook.StepRecord],
-    states: Mapping[str, str],
-    progress: Progress,
-    now: float,
-) -> str:
-    """Make one step due, or say why it cannot be; return its new state."""
-    missing = [need for need in step.needs if states[need] != "done"]
-    if missing:
-        why = {
-            "type": "Skipped",
-            "message": f"needs {', '.join(missing)}, which did not get done",
-            "advice": "mend that step; `provisioner retry` does this one too",
-        }
-        return _set(conn, record.id, step.name, "skipped", now, error=why)
-    try:
-        bound = progress.bind(record, step.name, _outputs(conn, step, listed, progress.outputs_of))
-        unknown = sorted(bound.late)
-        if unknown or any(claim.want is None for claim in bound.claims):
-            raise InvalidRequest(
-                f"step {step.name} takes what the steps it needs did not give: "
-                f"{', '.join(unknown) or 'an unknown value'}",
-                advice="look at the step's `with` in the configuration's routes",
-            )
-        others = {claim.key for claim in bound.claims} ^ {part.key for part in step.objects}
-        if others:
-            raise InvalidRequest(
-                f"step {step.name} speaks of other objects than when the request was accepted: "
-                f"{', '.join(sorted(others)[:5])}",
-                advice="the configuration changed meanwhile: send the request again",
-            )
-    except Fault as fault:
-        why = _suspended(conn, record, step, fault)
-        return _set(conn, record.id, step.name, "failed", now, error=why)
-    entries = [ledger.Entry(c.key, c.claimant, bound.instance, c.want) for c in bound.claims]
-    ledger.bind(conn, entries, record.id)
-    keys = {entry.key for entry in entries}
-    touched = agenda.touch(conn, keys, now)
-    state = _set(conn, record.id, step.name, "due" if touched else "done", now)
-    conn.execute(
-        update(step_objects)
-        .where(step_objects.c.request == record.id, step_objects.c.step == step.name)
-        .values(state="due", generation=None)
-    )
-    if touched < len(keys):
-        pass_over(conn, record.id)
-    stamp(conn, [record.id])
-    return state
-
-
 def pass_over(conn: Connection, request: str) -> None:
     """Call the due objects over that were let be (`ledger.let_be`): nobody wants them any more."""
     there = select(objects.c.key).where(objects.c.key == step_objects.c.key).exists()
@@ -314,53 +157,7 @@ def pass_over(conn: Connection, request: str) -> None:
     )
 
 
-def _suspended(
-    conn: Connection, record: records.Record, step: stepbook.StepRecord, fault: Fault
-) -> dict[str, str]:
-    """Say why a step cannot be bound: where a suspension keeps its subject unmade, that is why."""
-    mine = (step_objects.c.request == record.id) & (step_objects.c.step == step.name)
-    claimants = conn.scalars(select(step_objects.c.claimant).where(mine).distinct())
-    subjects = sorted({name for who in claimants for name in ledger.parts(who)})
-    closed = remarks.suspension(conn, subjects)
-    if not closed:
-        return describe(fault)
-    return {
-        "type": "NotReady",
-        "message": f"{closed}: what is not there is not made meanwhile",
-        "advice": f"resume it, then `provisioner retry {record.id}`",
-    }
-
-
-def _closed(conn: Connection, request: str, key: Key) -> bool:
-    """Say whether a suspension closes what a request claims of an object."""
-    mine = (step_objects.c.request == request) & (step_objects.c.key == key)
-    claimants = set(conn.scalars(select(step_objects.c.claimant).where(mine)))
-    return bool(ledger.suspended_parts(conn, claimants))
-
-
-def _outputs(
-    conn: Connection,
-    step: stepbook.StepRecord,
-    listed: Sequence[stepbook.StepRecord],
-    outputs_of: OutputsOf,
-) -> dict[tuple[str, str], dict[str, Scalar]]:
-    """Collect what the steps before gave, from the objects' states as last read."""
-    before = [other for other in listed if other.state == "done" or other.name in step.needs]
-    read = agenda.states(conn, {part.key for other in before for part in other.objects})
-    found: dict[tuple[str, str], dict[str, Scalar]] = {}
-    for other in before:
-        for part in other.objects:
-            state = read.get(part.key)
-            absent = state is not None and not state.get("present")
-            if absent and _closed(conn, step.request, part.key):
-                continue  # a suspension kept it from being made: it gives nothing yet
-            given = found.setdefault((other.name, part.item), {})
-            if state is not None:
-                given.update(outputs_of(other.instance, state))
-    return found
-
-
-def _set(
+def set_step(
     conn: Connection,
     request: str,
     name: str,
@@ -368,7 +165,8 @@ def _set(
     now: float,
     *,
     error: Mapping[str, str] | None = None,
-) -> str:
+) -> None:
+    """Write a step's state, and tell it. error: why it ended so."""
     values: dict[str, Any] = {"state": state, "error": error}
     if state in OVER:
         values["ended"] = now
@@ -383,7 +181,6 @@ def _set(
         why = f": {error['message']}" if error else ""
         told = audit.Event(request, "step", f"{name}: {state}{why}")
     audit.append(conn, [told], now)
-    return state
 
 
 def close_hollow(conn: Connection, ids: Collection[str], now: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
-from provisioner import agenda, ledger, records, stepbook, steps
+from provisioner import agenda, binding, ledger, records, stepbook
 from provisioner.contract import Key, Want
 from provisioner.tables import IDS, chunks, claims, objects, requests, step_objects
 from provisioner.tables import steps as steps_table
@@ -26,7 +26,7 @@ Pair = tuple[Key, str]
 
 
 def undo(
-    conn: Connection, target: records.Record, progress: steps.Progress, now: float
+    conn: Connection, target: records.Record, progress: binding.Progress, now: float
 ) -> list[str]:
     """Undo what a request that is being cancelled changed of what is wanted.
 
@@ -64,7 +64,7 @@ def _unrouted(conn: Connection, request: str) -> list[Key]:
 
 
 def _take_back(
-    conn: Connection, target: records.Record, progress: steps.Progress, now: float
+    conn: Connection, target: records.Record, progress: binding.Progress, now: float
 ) -> None:
     """Give claims on objects that have not converged since back to whom they were taken from."""
     rows = conn.execute(_UNMADE, {"b_request": target.id}).all()
@@ -120,13 +120,13 @@ def _before(conn: Connection, target: records.Record, keys: Collection[Key]) -> 
 
 
 def _wants(
-    conn: Connection, askers: Collection[_Asker], progress: steps.Progress
+    conn: Connection, askers: Collection[_Asker], progress: binding.Progress
 ) -> dict[_Asker, Mapping[Pair, Want | None]]:
     """Say what steps of earlier requests ask for."""
     ids = {who for who, _, _ in askers}
     loaded, listed = records.load(conn, ids), stepbook.steps_of(conn, ids)
     return {
-        (who, writer, step): steps.asked(conn, loaded[who], listed[who], step, progress)
+        (who, writer, step): binding.asked(conn, loaded[who], listed[who], step, progress)
         for who, writer, step in askers
     }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, ledger, marks, records, steering, stepbook, steps, undo
+from provisioner import agenda, audit, binding, ledger, marks, records, steering, stepbook, undo
 from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.request import Request
 
@@ -51,7 +51,7 @@ class Asked:
     request: Request
     now: float
     lanes: frozenset[str]
-    progress: steps.Progress
+    progress: binding.Progress
     on_behalf_of: str | None = None
 
     @property
@@ -93,11 +93,27 @@ def _withdraw(conn: Connection, asked: Asked) -> Effect:
 
 
 def _reconcile(conn: Connection, asked: Asked) -> Effect:
+    older = replace_older(conn, asked.id, asked.writer, asked.now)
     keys = agenda.all_keys(conn)
     effect = look_again(conn, keys, asked.now)
+    effect.ended = older
     if not keys:
         effect.notes.append(f"nothing is claimed for {asked.request.subject}")
     return effect
+
+
+def replace_older(conn: Connection, request: str, writer: str, now: float) -> dict[str, str]:
+    """End a writer's earlier reconciles that still wait: a newer one looks at everything again.
+
+    So a backend that is away for a day does not leave an open request for each hour of it. Return
+    their outcomes.
+    """
+    older = records.older_open(conn, request, writer, "reconcile", ("accepted", "deferred"))
+    outcomes = dict.fromkeys(older, "superseded")
+    for who in older:
+        steering.stop(conn, who, "cancelled", now)
+    records.end_requests(conn, outcomes, now, text=f"{request} looks at everything again")
+    return outcomes
 
 
 def look_again(conn: Connection, keys: Collection[Key], now: float) -> Effect:
@@ -108,7 +124,7 @@ def look_again(conn: Connection, keys: Collection[Key], now: float) -> Effect:
     """
     left = agenda.found_as(conn, agenda.DIFFERS).keys() & keys
     again = set(keys) - left
-    agenda.touch(conn, again, now)
+    agenda.look_again(conn, again, now)
     effect = Effect(keys=agenda.instances_of(conn, again))
     if left:
         told = f"{len(left)} objects were adopted, differ, and are left: provisioner drift"

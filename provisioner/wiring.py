@@ -18,7 +18,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
 
-from provisioner import rendering, steps
+from provisioner import binding, rendering
 from provisioner.agenthost import Agent, runner
 from provisioner.config import Config
 from provisioner.contract import (
@@ -76,9 +76,9 @@ class System:
         return {instance: handler.lane for instance, handler in self.handlers.items()}
 
     @property
-    def progress(self) -> steps.Progress:
+    def progress(self) -> binding.Progress:
         """Say how later steps are bound."""
-        return steps.Progress(self._bind, self.outputs_of)
+        return binding.Progress(self._bind, self.outputs_of)
 
     def remember(self, ulid: str, request: Request) -> None:
         """Keep a parsed request at hand for its later steps."""
@@ -94,10 +94,12 @@ class System:
         with _expecting_faults(f"the outputs of {instance}"):
             return handler.outputs(state)
 
-    def _bind(self, record: Record, step: str, outputs: steps.Outputs) -> Step:
+    def _bind(
+        self, record: Record, step: str, outputs: binding.Outputs, users: binding.Users
+    ) -> Step:
         request = self._requests.get(record.id) or parse_request(record.body)
         with _expecting_faults(f"binding step {step}"):
-            return self.router.bind(request, step, outputs)
+            return self.router.bind(request, step, outputs, users)
 
 
 @contextmanager

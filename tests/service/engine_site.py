@@ -174,11 +174,11 @@ routes:
 class Site:
     """A site whose service can be killed and started anew; the backends live on."""
 
-    def __init__(self, root: Path, more: str = "") -> None:
-        """more: what else the configuration says."""
+    def __init__(self, root: Path, more: str = "", text: str = CONFIG) -> None:
+        """text: the configuration; more: what else it says."""
         self.root = root
         self.first, self.second = Backend(), Backend()
-        (root / "provisioner.yaml").write_text(CONFIG + more)
+        (root / "provisioner.yaml").write_text(text + more)
         self.config = configuration.load(root / "provisioner.yaml")
         Spool.create(self.config.spool).close()
         self.start()

@@ -1,0 +1,122 @@
+"""Binding: a step's parameters, and so its claims, made of what earlier steps read back.
+
+Promises: what is bound speaks of the objects that the request was accepted for, or it is a fault
+that says why. Leaves out: when a step may begin (`readiness`), and making it due (`steps`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from provisioner import agenda, ledger, records
+from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State, Want
+from provisioner.routing import Step
+from provisioner.stepbook import ObjectRecord, StepRecord
+from provisioner.tables import step_objects
+
+Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
+"""What later steps may use, by (step, item)."""
+
+Users = Collection[str] | None
+"""The users whose parts of a step are bound; None: the whole step."""
+
+Bind = Callable[[records.Record, str, Outputs, Users], Step]
+"""Render a step of a request anew with outputs of earlier ones."""
+
+OutputsOf = Callable[[str, State], Mapping[str, Scalar]]
+"""Ask the instance's handler for the outputs of a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How steps find what they are bound with."""
+
+    bind: Bind
+    outputs_of: OutputsOf
+
+
+def bound(
+    conn: Connection,
+    record: records.Record,
+    step: StepRecord,
+    listed: Sequence[StepRecord],
+    parts: Sequence[ObjectRecord],
+    progress: Progress,
+) -> Step:
+    """Bind some objects of a step.
+
+    listed: all steps of the request; parts: the objects, all of the step or all of some users.
+    Raises Fault where the parameters do not suit, are not known, or name other objects.
+    """
+    users = {part.item for part in parts} if len(parts) < len(step.objects) else None
+    given = _outputs(conn, step, listed, progress.outputs_of, users)
+    made = progress.bind(record, step.name, given, users)
+    if made.late or any(claim.want is None for claim in made.claims):
+        raise InvalidRequest(
+            f"step {step.name} takes what the steps it needs did not give: "
+            f"{', '.join(sorted(made.late)) or 'an unknown value'}",
+            advice="look at the step's `with` in the configuration's routes",
+        )
+    others = {claim.key for claim in made.claims} ^ {part.key for part in parts}
+    if others:
+        raise InvalidRequest(
+            f"step {step.name} speaks of other objects than when the request was accepted: "
+            f"{', '.join(sorted(others)[:5])}",
+            advice="the configuration changed meanwhile: send the request again",
+        )
+    return made
+
+
+def asked(
+    conn: Connection,
+    record: records.Record,
+    listed: Sequence[StepRecord],
+    name: str,
+    progress: Progress,
+) -> Mapping[tuple[Key, str], Want | None]:
+    """Say what one of a request's steps asks for, by (key, claimant); nothing where none knows."""
+    step = next(step for step in listed if step.name == name)
+    try:
+        given = _outputs(conn, step, listed, progress.outputs_of, None)
+        made = progress.bind(record, name, given, None)
+    except Fault:
+        return {}
+    return {(claim.key, claim.claimant): claim.want for claim in made.claims}
+
+
+def _outputs(
+    conn: Connection,
+    step: StepRecord,
+    listed: Sequence[StepRecord],
+    outputs_of: OutputsOf,
+    users: Users,
+) -> dict[tuple[str, str], dict[str, Scalar]]:
+    """Collect what the steps before gave, from the objects' states as last read."""
+    before = [
+        (other, part)
+        for other in listed
+        if other.state == "done" or other.name in step.needs
+        for part in other.objects
+        if users is None or not part.item or part.item in users
+    ]
+    read = agenda.states(conn, {part.key for _, part in before})
+    found: dict[tuple[str, str], dict[str, Scalar]] = {}
+    for other, part in before:
+        state = read.get(part.key)
+        absent = state is not None and not state.get("present")
+        if absent and _closed(conn, step.request, part.key):
+            continue  # a suspension kept it from being made: it gives nothing yet
+        given = found.setdefault((other.name, part.item), {})
+        if state is not None:
+            given.update(outputs_of(other.instance, state))
+    return found
+
+
+def _closed(conn: Connection, request: str, key: Key) -> bool:
+    """Say whether a suspension closes what a request claims of an object."""
+    mine = (step_objects.c.request == request) & (step_objects.c.key == key)
+    claimants = set(conn.scalars(select(step_objects.c.claimant).where(mine)))
+    return bool(ledger.suspended_parts(conn, claimants))
