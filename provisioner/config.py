@@ -219,9 +219,9 @@ class ProtectedConfig(_Part):
 
 
 class MassConfig(_Part):
-    """How many users may be shut out at once before a second person has to look."""
+    """How many people may lose something at once before a second person has to look."""
 
-    share: float = Field(20.0, ge=0, le=100, description="percent of the known users")
+    share: float = Field(20.0, ge=0, le=100, description="percent of the users who have anything")
     users: int = Field(10, ge=0, description="never held up to this many users")
     minutes: float = Field(
         10.0, ge=0, description="requests of one submitter count together for so long; not root's"

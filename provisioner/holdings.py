@@ -1,8 +1,9 @@
-"""Holdings: what people have now, by the ledger.
+"""Holdings: what people have now, by the ledger, and who would lose some of it.
 
 Promises: reads alone, inside the caller's transaction. Somebody has what was claimed for them and
 read back as wanted at least once, unless it is suspended; what was only ever asked for, as for a
-name that nobody bears, is nobody's. Leaves out: who loses what (`losses`).
+name that nobody bears, is nobody's. Leaves out: what a request takes away (`review`, `reconcile`),
+and how many may lose something (`policy`).
 """
 
 from __future__ import annotations
@@ -13,55 +14,82 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from provisioner import agenda, ledger
-from provisioner.contract import Key
-from provisioner.losses import Pair
-from provisioner.tables import chunks, claims, objects, suspensions
+from provisioner.losses import Pair, losing, people_of, person_of
+from provisioner.tables import IDS, chunks, claims, objects, suspensions
 
 # What was adopted and differs is not written, and whoever it is for has it as it is.
-_MET = (objects.c.converged > 0) | (objects.c.found == agenda.DIFFERS)
-_HAD: Any = (
-    select(claims.c.key, claims.c.claimant)
-    .join(objects, objects.c.key == claims.c.key)
-    .where(claims.c.want.is_not(None), _MET)
+_MET = claims.c.want.is_not(None) & (
+    (objects.c.converged > 0) | (objects.c.found == agenda.DIFFERS)
 )
+_PAIRS: Any = select(claims.c.key, claims.c.claimant)
+_HAD: Any = _PAIRS.join(objects, objects.c.key == claims.c.key).where(_MET)
+_HAD_OF = _HAD.where(claims.c.key.in_(IDS))
 
 
-def of_subjects(conn: Connection, subjects: Collection[str]) -> set[Pair]:
-    """List what is had now through claims of subjects and of all that lies in them.
-
-    subjects: as requests name them; `user:NAME` is for what others claim for the person, too.
-    """
+def claimed(conn: Connection, subjects: Collection[str]) -> set[Pair]:
+    """List the claims that a suspension of some subjects would close."""
     found: set[Pair] = set()
     for part in chunks(subjects):
-        roots = [name.partition("/")[0] for name in part if "/" in name]
-        nested = claims.c.root.in_(roots) & claims.c.claimant.in_(part)
-        of = or_(claims.c.root.in_(part), claims.c.leaf.in_(part), nested)
-        found.update((key, who) for key, who in conn.execute(_HAD.where(of)))
-    return _open(conn, found)
+        found.update((key, who) for key, who in conn.execute(_PAIRS.where(_about(part))))
+    return found
 
 
-def left_on(conn: Connection, keys: Collection[Key]) -> set[Pair]:
-    """List the claims on objects that keep them open, be it for later."""
-    return _open(conn, ledger.pairs(conn, keys))
+def losers(
+    conn: Connection,
+    going: Collection[Pair],
+    coming: Collection[Pair] = (),
+    taken: Collection[Pair] = (),
+) -> set[str]:
+    """Name the people who would lose something, as `user:NAME`.
+
+    going: claims that would be taken back or closed; coming: claims that would be made with it;
+    taken: claims that go in any case.
+    """
+    gone = _had(conn, set(going))
+    if not gone:
+        return set()
+    keys = {key for key, _ in gone}
+    left = ledger.pairs(conn, keys).difference(going, taken)
+    left |= {pair for pair in coming if pair[0] in keys}
+    whole = {claimant for _, claimant in gone if person_of(claimant) is None}
+    return losing(gone, _open(conn, left), people_of(_had_by(conn, whole)))
 
 
 def people(conn: Connection) -> set[str]:
-    """Name everybody who has something now."""
-    closed = select(suspensions.c.subject).where(
-        suspensions.c.subject.in_([claims.c.root, claims.c.leaf, claims.c.claimant])
-    )
+    """Name everybody who has something now, as `user:NAME`."""
+    closing = suspensions.c.subject.in_([claims.c.root, claims.c.leaf, claims.c.claimant])
     statement = (
-        select(claims.c.leaf.distinct())
+        select(claims.c.leaf)
         .join(objects, objects.c.key == claims.c.key)
-        .where(
-            claims.c.leaf >= "user:",
-            claims.c.leaf < "user;",
-            claims.c.want.is_not(None),
-            _MET,
-            ~closed.exists(),
-        )
+        .where(claims.c.leaf >= "user:", claims.c.leaf < "user;", _MET)
+        .where(~select(suspensions.c.subject).where(closing).exists())
+        .distinct()
     )
     return set(conn.scalars(statement))
+
+
+def _had(conn: Connection, pairs: set[Pair]) -> set[Pair]:
+    """Choose the claims by which somebody has something now."""
+    found: set[Pair] = set()
+    for part in chunks({key for key, _ in pairs}):
+        found.update((key, who) for key, who in conn.execute(_HAD_OF, {"b_ids": part}))
+    return _open(conn, found & pairs)
+
+
+def _had_by(conn: Connection, subjects: Collection[str]) -> set[Pair]:
+    """List what is had now through whole subjects."""
+    found: set[Pair] = set()
+    for part in chunks(subjects):
+        rows = conn.execute(_HAD.where(claims.c.root.in_(part)))
+        found.update((key, who) for key, who in rows)
+    return _open(conn, found)
+
+
+def _about(subjects: Collection[str]) -> Any:
+    """Match the claims of subjects, of all that lies in them, and those for a person."""
+    roots = [name.partition("/")[0] for name in subjects if "/" in name]
+    nested = claims.c.root.in_(roots) & claims.c.claimant.in_(subjects)
+    return or_(claims.c.root.in_(subjects), claims.c.leaf.in_(subjects), nested)
 
 
 def _open(conn: Connection, pairs: set[Pair]) -> set[Pair]:

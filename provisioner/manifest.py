@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from provisioner.contract import InvalidRequest, Key, Want, make_key
 from provisioner.ledger import Held
+from provisioner.losses import Pair
 from provisioner.routing import Step
 
 LIMIT = 64 * 1024 * 1024
@@ -79,9 +80,9 @@ class Comparison:
 
     ask: subjects that are to be asked for as listed; answer: those that are as listed, and want an
     answer; left: those that want one and are left alone, and why; suspend, resume: texts of
-    requests; losing: how many users or subjects would lose something; same: subjects that are as
-    listed; newer, others, wrong: how many subjects are left alone, as they were claimed later, or
-    by another writer, or as nobody can follow what is listed.
+    requests; going, coming: claims that would be taken back or closed, and made with it; same:
+    subjects that are as listed; newer, others, wrong: how many subjects are left alone, as they
+    were claimed later, or by another writer, or as nobody can follow what is listed.
     """
 
     ask: list[str] = field(default_factory=list)
@@ -89,7 +90,8 @@ class Comparison:
     left: dict[str, str] = field(default_factory=dict)
     suspend: list[bytes] = field(default_factory=list)
     resume: list[bytes] = field(default_factory=list)
-    losing: int = 0
+    going: set[Pair] = field(default_factory=set)
+    coming: set[Pair] = field(default_factory=set)
     same: list[str] = field(default_factory=list)
     newer: int = 0
     others: int = 0
@@ -164,10 +166,12 @@ def compare(listed: Listed, known: Known, source: str, after: str | None) -> Com
             }
             if _differs(wanted, mine) or _stranded(mine, known.under_way):
                 found.ask.append(subject)
-                found.losing += len({one.claimant for one in mine} - {who for _, who in wanted})
+                found.going |= _pairs(mine) - wanted.keys()
+                found.coming |= wanted.keys()
             else:
                 (found.answer if subject in listed.asking else found.same).append(subject)
     kinds = listed.kinds & _LEFT_OUT.keys()
+    closed: set[str] = set()
     for subject, mine in by_subject.items():
         left_out = subject not in listed and subject.partition(":")[0] in kinds
         if not left_out or subject in known.suspended:
@@ -178,8 +182,16 @@ def compare(listed: Listed, known: Known, source: str, after: str | None) -> Com
             found.others += 1
         else:
             found.suspend.append(_about(_LEFT_OUT, subject))
-            found.losing += len({one.claimant for one in mine})
+            found.going |= _pairs(mine)
+            closed.add(subject)
+    found.going |= {
+        (c.key, c.claimant) for c in known.held if c.claimant.rpartition("/")[2] in closed
+    }
     return found
+
+
+def _pairs(claims: Sequence[Held]) -> set[Pair]:
+    return {(one.key, one.claimant) for one in claims}
 
 
 def of_subjects(held: Sequence[Held]) -> dict[str, list[Held]]:

@@ -66,7 +66,7 @@ class Policy:
 
     @property
     def harmless(self) -> int:
-        """Say how many users may be shut out at once whatever their share."""
+        """Say how many people may lose something at once whatever their share."""
         return self._mass.users
 
     @property
@@ -173,12 +173,12 @@ class Policy:
         return Answer(REFUSE, f"{who.name} may not ask for anything here", self._refusal_advice())
 
     def crowd(self, hit: int, known: int) -> Answer | None:
-        """Say what is to be reviewed about shutting so many of the known users out at once."""
+        """Say what is to be reviewed about so many losing something, of those who have anything."""
         if hit <= self._mass.users or hit * 100 <= self._mass.share * known:
             return None
         return Answer(
             REVIEW,
-            f"it would shut out {hit} of the {known} known users at once, "
+            f"it would take something away from {hit} of the {known} users who have anything, "
             f"more than {self._mass.share:g} %",
             self._release_advice(None),
         )

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import audit, ledger, manifest, policy, records
+from provisioner import audit, holdings, ledger, manifest, policy, records
 from provisioner import ulid as ulids
 from provisioner.candidates import Candidate, judge, plain_problems, problem_of
 from provisioner.contract import Fault, InvalidRequest, Refused
@@ -134,7 +134,8 @@ class Reconciler:
             claimed.writer,
             ulids.first(as_of.timestamp()) if as_of is not None else None,
         )
-        crowd = self._review.crowd(conn, found.losing)
+        losers = holdings.losers(conn, found.going, found.coming)
+        crowd = self._review.crowd(conn, losers)
         record = records.load(conn, [claimed.ulid])[claimed.ulid]
         if crowd is not None and record.approved_by is None:
             return Reconciled((), _hold_back(conn, claimed.ulid, crowd, found, now))

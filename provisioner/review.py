@@ -7,13 +7,14 @@ was accepted before, and only what a site's policy looks at is looked up. Leaves
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
-from provisioner import ledger, policy, records, rules, submitters, ulid, verbs
+from provisioner import holdings, ledger, policy, records, rules, submitters, ulid, verbs
 from provisioner.contract import InvalidRequest, Key, Refused
+from provisioner.losses import Pair
 from provisioner.request import Request, parse_request
 from provisioner.routing import Step
 from provisioner.submitters import Submitter
@@ -24,11 +25,14 @@ HOUR = 3600.0
 NEW_USER = "new-user"
 """The kind of event by which new users are counted; its text is the user."""
 
-_SHUTTING = (
-    *("allocation.provision", "project.provision", "allocation.suspend", "project.archive"),
-    "membership.remove",
+_CLAIMING = (
+    *("user.provision", "project.provision", "allocation.provision", "membership.add"),
+    *("project.archive", "membership.remove"),
 )
-"""Actions that can take users' access away."""
+"""Actions that state what a subject claims from then on: all else that it claimed goes."""
+
+_CLOSING = ("user.suspend", "allocation.suspend")
+"""Actions that close what is claimed for a subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +78,18 @@ class Review:
 
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
         """Judge the requests of a wave: none of them depends on what another writes."""
-        losing = {c.request.subject for c in cases if c.request.action in _SHUTTING}
-        before = ledger.claimed(conn, losing) if losing else {}
+        changes = _Changes(conn, cases)
         brought: dict[int, dict[str, None]] = {}
         found = {}
         for case in cases:
             asked = rules.question(
                 case.request, (claim.key for step in case.planned for claim in step.claims)
             )
-            if case.request.action == "user.suspend":
-                hit = {case.request.subject} if not _unknown(conn, case.request.users) else set()
-            else:
-                claimants = {who for _, who in before.get(case.request.subject, ())}
-                hit = _shut_out(case.request, claimants)
+            hit = changes.losers(case)
             crowd = hit | self._lately(case.uid, now) if hit else hit
             asked = replace(asked, approved=case.approved, hit=len(crowd))
             if len(crowd) > self._rules.harmless:
-                asked = replace(asked, known=_known_users(conn))
+                asked = replace(asked, known=len(holdings.people(conn) | crowd))
             if case.request.action.startswith("request."):
                 asked = replace(asked, target=_target(conn, case.request))
             who = Submitter(case.uid, case.writer)
@@ -98,6 +97,8 @@ class Review:
                 who = submitters.find(who.uid)
                 asked = self._ask_more(conn, case, asked, brought, now)
             answer = self._rules.decide(who, asked)
+            if answer.verdict == policy.ALLOW:
+                changes.allow(case)
             if asked.fresh and answer.verdict == policy.ALLOW:
                 brought.setdefault(who.uid, {}).update(dict.fromkeys(asked.fresh))
             counts = hit and not case.approved and not self._rules.trusts(case.uid)
@@ -128,11 +129,11 @@ class Review:
             if self._rules.protects(key):
                 raise Refused(f"{key} is protected", advice="leave it out")
 
-    def crowd(self, conn: Connection, losing: int) -> policy.Answer | None:
-        """Say what is to be reviewed about so many losing something; None: nothing."""
-        if losing <= self._rules.harmless:
+    def crowd(self, conn: Connection, losers: Collection[str]) -> policy.Answer | None:
+        """Say what is to be reviewed about some people losing something; None: nothing."""
+        if len(losers) <= self._rules.harmless:
             return None
-        return self._rules.crowd(losing, _known_users(conn))
+        return self._rules.crowd(len(losers), len(holdings.people(conn).union(losers)))
 
     def _lately(self, uid: int, now: float) -> set[str]:
         """Name the users whom a submitter's requests shut out a moment ago.
@@ -169,20 +170,34 @@ class Review:
         return asked
 
 
-def _shut_out(request: Request, claimants: set[str]) -> set[str]:
-    """Name the users who would lose what the claimants of the subject have for them."""
-    users = {who.rpartition("/")[2] for who in claimants if "/user:" in who}
-    if request.action.endswith(".provision"):
-        users -= {f"user:{name}" for name in request.users}
-    return users
+class _Changes:
+    """What the requests of a wave take away, none of which is written yet."""
 
+    def __init__(self, conn: Connection, cases: Sequence[Case]) -> None:
+        self._conn = conn
+        self._before = ledger.claimed(
+            conn, {c.request.subject for c in cases if c.request.action in _CLAIMING}
+        )
+        self._taken: set[Pair] = set()
 
-def _known_users(conn: Connection) -> int:
-    """Count the users whom any claim is for."""
-    statement = select(func.count(claims.c.leaf.distinct())).where(
-        claims.c.leaf >= "user:", claims.c.leaf < "user;"
-    )
-    return int(conn.scalar(statement) or 0)
+    def losers(self, case: Case) -> set[str]:
+        """Name the people who lose something by a request, after those that were allowed."""
+        going, coming = self._of(case)
+        return holdings.losers(self._conn, going, coming, self._taken) if going else set()
+
+    def allow(self, case: Case) -> None:
+        """Count what a request takes away as taken."""
+        self._taken |= self._of(case)[0]
+
+    def _of(self, case: Case) -> tuple[set[Pair], set[Pair]]:
+        """Say which claims go or are closed, and which come."""
+        subject = case.request.subject
+        if case.request.action in _CLOSING:
+            return holdings.claimed(self._conn, [subject]), set()
+        if case.request.action not in _CLAIMING:
+            return set(), set()
+        coming = {(claim.key, claim.claimant) for step in case.planned for claim in step.claims}
+        return self._before[subject] - coming, coming
 
 
 def _unknown(conn: Connection, users: Sequence[str]) -> list[str]:

@@ -39,9 +39,9 @@ class Question:
 
     resources: the one that is named, and those that the subject has already; path: the request
     says where storage lies; names: protected ones would be among these, by kind; fresh: users that
-    nobody knew; recent: how many of those the submitter brought within the hour; hit: users who
-    would lose access, with those who just did; known: users there are; on_behalf_of: the person
-    whom the request names, believed or not.
+    nobody knew; recent: how many of those the submitter brought within the hour; hit: people who
+    would lose something, with those who just did; known: people who have something; on_behalf_of:
+    the person whom the request names, believed or not.
     """
 
     action: str

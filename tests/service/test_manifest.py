@@ -173,7 +173,7 @@ def test_too_many_at_once_are_one_held_request_until_somebody_releases_it(site: 
     reconcile(site, *(entry(n, f"u{n}") for n in range(1, 10)))
     held = reconcile(site, entry(1, "u1"))
     assert held.state == "held"
-    assert "would shut out" in told(held)
+    assert "would take something away from" in told(held)
     assert len(members(site)) == 9
     site.start()
     site.request(control("request.release", held.id))
