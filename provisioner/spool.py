@@ -103,9 +103,10 @@ class Spool:
     def waiting(self, limit: int) -> list[str]:
         """List names to claim, at most `limit`; none when all were given and nothing is new.
 
-        The names of one sweep are given in portions, so that a backlog is read from the disk once:
-        ask until none come. Up to 1000 are in order of their time, more in order of their inode.
-        None come while staging is gone or not safe: see `trouble`.
+        A backlog is given in portions: ask until none come. In each the owners of files take
+        turns, so that nobody waits behind all that another one has there. Up to 1000 are in order
+        of their time, more in order of their inode. None come while staging is gone or not safe:
+        see `trouble`.
         """
         return self._sweep.names(limit)
 

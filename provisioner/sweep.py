@@ -1,8 +1,9 @@
 """The sweep: which names lie in staging and are to be claimed now.
 
-Promises: it alone would be enough, were there no events. A backlog is read from the disk once and
-given in portions; a file that is passed over comes back by itself; a staging directory that was
-replaced is taken up, and one that is gone or not safe gives no names. Leaves out: opening files.
+Promises: it alone would be enough, were there no events. Of a backlog each owner of files has a
+turn, and what comes behind it is seen while it is served, for a twentieth of the time. A file that
+is passed over comes back by itself; a staging directory that was replaced is taken up, and one that
+is gone or not safe gives no names. Leaves out: opening files.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from provisioner.contract import ConfigError
 from provisioner.safety import check_directory, check_same_device
+from provisioner.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,14 @@ ENDINGS = (".yaml", ".yml", ".json")
 
 _LISTING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SORTED_BY_TIME = 1000
+"""Names that are given in the order of their time; more are read faster in that of their inodes."""
+
+_SELDOM = 20
+"""A large backlog is listed again when this many times as long has gone by as listing it took."""
+
+_AT_ONCE = 20_000
+"""Names whose owners are asked for at once, so that the first of 100,000 is in hand soon."""
+
 _LONGEST_DELAY = 0.25
 
 
@@ -54,20 +64,25 @@ class Sweep:
         self._staging = staging
         self._directory = directory
         self._reopen = reopen
-        self._backlog: list[str] = []
+        self._turns = Turns()
+        self._listed: list[tuple[int, str]] = []
+        self._list_again = 0.0
         self._later: dict[str, tuple[float, float]] = {}
         self.trouble = ""
         """Why no names come: staging is gone or not safe, with what mends it; '' when all is well.
         """
 
     def names(self, limit: int) -> list[str]:
-        """Give the next names, at most `limit`; none when all were given and nothing is new."""
-        if not self._backlog:
-            self._backlog = self._swept()
-        portion = self._backlog[-limit:]
-        del self._backlog[-limit:]
-        portion.reverse()
-        return portion
+        """Give the next names, at most `limit`, by turns between the owners of the files.
+
+        None when all were given and nothing is new.
+        """
+        few = len(self._turns) <= _SORTED_BY_TIME
+        if few or self._listed or time.monotonic() >= self._list_again:
+            self._sweep()
+        while self._listed and not self._turns:  # all that was looked at is gone by now
+            self._sweep()
+        return self._turns.take(limit)
 
     def postpone(self, name: str, seconds: float) -> None:
         """Pass a name over for a while, each time in a row for twice as long, to 0.25 s or to
@@ -88,19 +103,25 @@ class Sweep:
             return None
         return max(0.0, min(when for when, _ in self._later.values()) - time.monotonic())
 
-    def _swept(self) -> list[str]:
-        """List staging, or note why it cannot be."""
+    def _sweep(self) -> None:
+        """List what is new in staging, or note why it cannot be, and then give nothing."""
         try:
-            self._renew()
-            found, trouble = self._list(), ""
+            if not self._listed:
+                self._renew()
+                self._listed = self._list()
+            portion, self._listed = self._listed[:_AT_ONCE], self._listed[_AT_ONCE:]
+            self._turns.add(_owned(self._directory, portion))
+            trouble = ""
         except ConfigError as error:
-            found, trouble = [], f"{error.message}: {error.advice}"
+            trouble = f"{error.message}: {error.advice}"
         except OSError as error:  # out of descriptors, or the disk failed
-            found, trouble = [], f"{self._staging}: {error.strerror}"
+            trouble = f"{self._staging}: {error.strerror}"
+        if trouble:
+            self._turns.clear()
+            self._listed.clear()
         if trouble and trouble != self.trouble:
             log.error("nothing is taken from staging: %s", trouble)
         self.trouble = trouble
-        return found
 
     def _renew(self) -> None:
         held = os.fstat(self._directory)
@@ -109,13 +130,14 @@ class Sweep:
             check_directory(self._staging, found, door=True)
             return
         fresh = self._reopen()
+        self._turns.clear()
         log.warning("%s was replaced: taking files from the new one", self._staging)
         # dup2 keeps the number, so that no other thread is left with a closed descriptor.
         os.dup2(fresh, self._directory, inheritable=False)
         os.close(fresh)
 
-    def _list(self) -> list[str]:
-        """List what may be claimed now, the first at the end."""
+    def _list(self) -> list[tuple[int, str]]:
+        """List what may be claimed now and was not listed before: inodes and names."""
         now = time.monotonic()
         found: list[tuple[int, str]] = []
         present: set[str] = set()
@@ -131,19 +153,28 @@ class Sweep:
                         present.add(name)
                         if name in self._later and self._later[name][0] > now:
                             continue
-                    found.append((entry.inode(), name))
+                    if name not in self._turns:
+                        found.append((entry.inode(), name))
             for name in self._later.keys() - present:
                 del self._later[name]
-            if 1 < len(found) <= _SORTED_BY_TIME:
-                found = [(_mtime(directory, name), name) for _, name in found]
         finally:
             os.close(directory)
-        found.sort(reverse=True)
-        return [name for _, name in found]
+        found.sort()
+        ended = time.monotonic()
+        self._list_again = ended + _SELDOM * (ended - now)
+        return found
 
 
-def _mtime(directory: int, name: str) -> int:
-    try:
-        return os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns
-    except FileNotFoundError:
-        return 0
+def _owned(directory: int, found: list[tuple[int, str]]) -> list[tuple[int, int, str]]:
+    """Say of inodes and names whose each is and when it came, in that order."""
+    by_time = len(found) <= _SORTED_BY_TIME
+    owned = []
+    for inode, name in found:
+        try:
+            there = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        owned.append((there.st_uid, there.st_mtime_ns if by_time else inode, name))
+    if by_time:
+        owned.sort(key=lambda one: one[1:])
+    return owned

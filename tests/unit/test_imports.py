@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     {"wording"},
-    {"contract", "ulid", "rename", "sizes", "notify"},
+    {"contract", "ulid", "rename", "sizes", "notify", "turns"},
     {"losses"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
     {"audit", "leftovers", "places", "companions", "values"},
-    {"migrations", "marks", "redolog", "reserve", "subjects"},
+    {"migrations", "marks", "redolog", "reserve", "subjects", "sweep"},
     {
         "converge",
         "actions",
@@ -27,7 +27,6 @@ LAYERS = (
         "drop",
         "results",
         "receipts",
-        "sweep",
         "journal",
         "records",
         "stepbook",

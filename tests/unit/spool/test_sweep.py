@@ -2,17 +2,23 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from provisioner import sweep
 from provisioner.spool import Spool, label
 from tests.unit.spool.files import (
     BODY,
+    directory,
     entries,
+    fifo,
+    of_mode,
     put,
     root_only,
+    symlink,
     take,
 )
 
@@ -55,8 +61,10 @@ def test_what_is_not_named_as_a_request_is_not_there(spool: Spool, name: str) ->
 def test_few_files_come_in_order_of_their_time(spool: Spool) -> None:
     for age, name in enumerate(["c.yaml", "a.json", "b.yml"]):
         os.utime(put(spool, name), (1000 + age, 1000 + age))
-    assert spool.waiting(2) == ["c.yaml", "a.json"]
-    assert spool.waiting(2) == ["b.yml"]
+    for portion in (["c.yaml", "a.json"], ["b.yml"]):
+        assert spool.waiting(2) == portion
+        for name in portion:
+            take(spool, name)
 
 
 def test_many_files_come_in_portions_each_once(spool: Spool) -> None:
@@ -71,6 +79,59 @@ def test_many_files_come_in_portions_each_once(spool: Spool) -> None:
             take(spool, name)
     assert len(given) == 1500
     assert set(given) == names
+
+
+def writes(uid: int, spool: Spool, make: Callable[[Path], object], *names: str) -> None:
+    """Have a user put something into staging under some names."""
+    for name in names:
+        make(spool.staging / name)
+        os.chown(spool.staging / name, uid, uid, follow_symlinks=False)
+
+
+def plain(path: Path) -> None:
+    path.write_bytes(BODY)
+    path.chmod(0o600)
+
+
+def serve(spool: Spool, portion: list[str]) -> list[str]:
+    """Claim a portion, as the service does before it asks for the next."""
+    for name in portion:
+        spool.claim(name)
+    return portion
+
+
+@root_only
+@pytest.mark.parametrize("make", [plain, symlink, fifo, directory, of_mode(0o620)])
+@pytest.mark.parametrize("count", [600, 1500])
+def test_one_writers_backlog_is_nobody_elses(
+    spool: Spool, make: Callable[[Path], object], count: int
+) -> None:
+    writes(54321, spool, make, *(f"{number}.yaml" for number in range(count)))
+    writes(54322, spool, plain, "other.yaml")
+    assert "other.yaml" in serve(spool, spool.waiting(10))
+    assert len(serve(spool, spool.waiting(10))) == 10
+
+
+@root_only
+@pytest.mark.parametrize("count", [600, 1500])
+def test_what_comes_behind_a_backlog_is_in_the_next_portion(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(sweep, "_SELDOM", 0)
+    writes(54321, spool, plain, *(f"{number}.yaml" for number in range(count)))
+    serve(spool, spool.waiting(10))
+    writes(54322, spool, plain, "later.yaml")
+    assert "later.yaml" in serve(spool, spool.waiting(10))
+
+
+def test_a_staging_directory_that_becomes_unsafe_gives_no_more_of_its_backlog(spool: Spool) -> None:
+    for number in range(20):
+        put(spool, f"{number}.yaml")
+    assert len(serve(spool, spool.waiting(10))) == 10
+    spool.staging.chmod(0o777)
+    assert spool.waiting(10) == []
+    spool.staging.chmod(0o700)
+    assert len(serve(spool, spool.waiting(20))) == 10
 
 
 def test_a_staging_directory_that_is_made_anew_is_taken_up(spool: Spool) -> None:
