@@ -31,6 +31,9 @@ from provisioner.contract import (
     split_key,
 )
 
+_USED = " used"
+"""Ends the description of a number whose bearer was made."""
+
 _RESERVED = " reserved"
 """Ends the description of a number that was named, not given out."""
 
@@ -160,7 +163,7 @@ class Numbers:
         def write(item: tuple[str, int]) -> None:
             owner, number = item
             self._directory.modify(
-                self._dn(str(number)), [("replace", "description", [f"{owner} used"])]
+                self._dn(str(number)), [("replace", "description", [owner + _USED])]
             )
 
         self._directory.each(write, list(taken.found.items()))
@@ -228,11 +231,31 @@ class Numbers:
             if not _of_kind(texts, owner):
                 self._directory.modify(dn, [("add", "description", [note])])
 
-    def _found(self, owners: Collection[str]) -> dict[str, int]:
+    def former(self, owners: Sequence[str]) -> dict[str, list[int]]:
+        """List the numbers that owners had: those in use once, and those that were named."""
+        if self._ids.container is None:
+            return {}
+        noted = {owner + end: owner for owner in owners for end in ("", _USED, _RESERVED)}
+        entries, settled = self._noted(noted)
+        found: dict[str, set[int]] = {}
+        for entry in entries:
+            number, texts = entry.number("cn"), set(entry.texts("description"))
+            for text in texts & noted.keys():
+                if number is not None and (text != noted[text] or texts & settled):
+                    found.setdefault(noted[text], set()).add(number)
+        return {owner: sorted(numbers) for owner, numbers in found.items()}
+
+    def _noted(self, texts: Collection[str]) -> tuple[list[Entry], set[str | None]]:
+        """Find the entries of numbers with some descriptions, and which batches are settled."""
         below = self._ids.container or ""
-        entries = self._directory.find("description", owners, ["cn", "description"], base=below)
+        entries = self._directory.find("description", texts, ["cn", "description"], base=below)
         batches = {text for e in entries for text in e.texts("description") if _is_batch(text)}
-        settled = {e.text("cn") for e in self._directory.find("cn", batches, ["cn"], base=below)}
+        return entries, {
+            e.text("cn") for e in self._directory.find("cn", batches, ["cn"], base=below)
+        }
+
+    def _found(self, owners: Collection[str]) -> dict[str, int]:
+        entries, settled = self._noted(owners)
         asked, numbers = set(owners), dict[str, int]()
         for entry in entries:
             number, texts = entry.number("cn"), set(entry.texts("description"))

@@ -36,6 +36,14 @@ from handlers._ldap_account import (
 from handlers._ldap_answers import Exists, Unwilling
 from handlers._ldap_check import check_directory
 from handlers._ldap_ids import Ids, Numbers, Taken, named
+from handlers._ldap_kept import (
+    identity,
+    of_same_person,
+    owner_of,
+    recalled,
+    remade,
+    returning,
+)
 from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child, same_dn
 from handlers._sid import built_in, sid_text
@@ -186,13 +194,14 @@ class AdAccount:
         """List what to write; raises NotReady or Conflict."""
         if self._settings.mode == "lookup":
             return self._expect(key, want, state)
+        want = of_same_person(want)
         if not state["present"]:
             return [self._creation(key, want)] if want["wanted"] == "open" else []
         ours = mark_of(self._site.service, key)
         if want["wanted"] == "withdrawn" and state["mark"] != ours:
             return []
         if want["wanted"] == "open":
-            want = keep_numbers(key, want, state)
+            want = keep_numbers(key, recalled(key, want, state), state)
         changes = list(self._repairs(key, want, state, ours))
         words = "; ".join(change.text for change in changes)
         check_ownership(key, ours, state, bool(want.get("adopt")), words)
@@ -211,6 +220,7 @@ class AdAccount:
                 advice="the campus has to make the account; if it has, check `base` and that the "
                 "service's account may see it",
             )
+        recalled(key, of_same_person(want), state)
         wrong = differences(want, state, ("uid", "gid", "sid"))
         if wrong:
             raise Conflict(
@@ -228,6 +238,7 @@ class AdAccount:
         return []
 
     def _creation(self, key: Key, want: Want) -> Change:
+        want = remade(key, want)
         fields = {name: want[name] for name in _WRITTEN if want.get(name) is not None}
         extra = want.get("attributes")
         data: dict[str, Json] = {
@@ -236,7 +247,8 @@ class AdAccount:
             "attributes": extra if isinstance(extra, Mapping) else {},
             "take": self._takes(want.get("uid")),
         }
-        return Change(key, "create", f"create account {want['name']}", 0, "create", data)
+        text = f"create account {want['name']}{returning(want, 'uid')}"
+        return Change(key, "create", text, 0, "create", data)
 
     def _repairs(self, key: Key, want: Want, state: State, ours: str) -> Iterable[Change]:
         dn, wanted = state["dn"], want["wanted"]
@@ -262,6 +274,10 @@ class AdAccount:
 
     def _takes(self, uid: object) -> bool:
         return uid is None and self._settings.ids.container is not None
+
+    def identity(self, state: State) -> Mapping[str, Scalar]:
+        """Name the account's numbers and SID, which homes and files hang on."""
+        return identity(state)
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Name the account's ids for later steps."""
@@ -335,14 +351,14 @@ class AdAccount:
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Find numbers that are another's already, of those that requests name."""
-        asked = named(changes, "uid", "uidNumber", _owner)
+        asked = named(changes, "uid", "uidNumber", owner_of)
         return self._numbers.taken(asked, bears="sAMAccountName")
 
     # Writing.
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Write changes of one group; each may be written again."""
-        taken = self._numbers.take([_owner(c) for c in changes if c.data.get("take")])
+        taken = self._numbers.take([owner_of(c) for c in changes if c.data.get("take")])
         writes = {"create": self._create, "finish": self._finish, "number": self._number}
         self._directory.each(
             lambda change: writes.get(change.verb, self._set)(change, taken), changes
@@ -351,7 +367,7 @@ class AdAccount:
 
     def _hold(self, change: Change, name: str, number: object) -> None:
         if isinstance(number, int):
-            self._numbers.hold(_owner(change), number, name=name, bears="sAMAccountName")
+            self._numbers.hold(owner_of(change), number, name=name, bears="sAMAccountName")
 
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
@@ -361,7 +377,7 @@ class AdAccount:
         )
 
     def _number(self, change: Change, taken: Taken) -> None:
-        number = taken.numbers[_owner(change)]
+        number = taken.numbers[owner_of(change)]
         changes: list[Modification] = [("replace", "uidNumber", [number])]
         if change.data["gid"] is None and self._settings.gid == "uid":
             changes.append(("replace", "gidNumber", [number]))
@@ -373,7 +389,7 @@ class AdAccount:
         mark = mark_of(self._site.service, change.key)
         fields: Any = change.data["fields"]
         self._hold(change, name, fields.get("uid"))
-        attributes = self._new(change, taken.get(_owner(change)))
+        attributes = self._new(change, taken.get(owner_of(change)))
         try:
             if self.in_one_add:
                 try:
@@ -427,11 +443,6 @@ class AdAccount:
         self._directory.modify(
             dn, [("replace", "userAccountControl", [_NORMAL]), ("replace", "info", [mark])]
         )
-
-
-def _owner(change: Change) -> str:
-    """Name the account in the entry of its number: `account/jdoe`."""
-    return "/".join(split_key(change.key)[1:])
 
 
 def _password() -> bytes:

@@ -34,6 +34,17 @@ from handlers._ldap_answers import Absent, Exists, Unwilling
 from handlers._ldap_check import check_directory
 from handlers._ldap_dialects import GROUPS
 from handlers._ldap_ids import Ids, Numbers, Taken, named
+from handlers._ldap_kept import (
+    ambiguous,
+    former,
+    given_back,
+    identity,
+    owner_of,
+    recalled,
+    returned,
+    returning,
+)
+from handlers._ldap_members import plan_member
 from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child, chunks, same_dn
 from handlers._sid import sid_text
@@ -48,7 +59,6 @@ from provisioner.contract import (
     Json,
     Key,
     KnownAfter,
-    NotReady,
     Scalar,
     Site,
     State,
@@ -145,9 +155,11 @@ class AdGroup:
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """List what to write; raises NotReady or Conflict."""
         if split_key(key)[1] == "member":
-            return self._membership(key, want, state)
+            group = make_key(self._site.instance, "group", str(want["group"]))
+            return plan_member(key, want, state, mark_of(self._site.service, group))
         if want["wanted"] != "open":
             return []
+        want = recalled(key, want, state)
         if not state["present"]:
             return [self._creation(key, want)]
         ours = mark_of(self._site.service, key)
@@ -167,7 +179,8 @@ class AdGroup:
             "description": want.get("description"),
             "take": want.get("gid") is None and self._gives_numbers,
         }
-        return Change(key, "create", f"create group {want['group']}", 0, "create", data)
+        text = f"create group {want['group']}{returning(want, 'gid')}"
+        return Change(key, "create", text, 0, "create", data)
 
     def _repairs(self, key: Key, want: Want, state: State) -> Iterable[Change]:
         fields = differences(want, state, ("gid", "description"))
@@ -187,27 +200,9 @@ class AdGroup:
     def _gives_numbers(self) -> bool:
         return self._settings.ids.container is not None
 
-    def _membership(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        group, user, wanted = want["group"], want["user"], bool(want["member"])
-        # A name in a request must not lead into a group that somebody else keeps, such as admins.
-        ours = mark_of(self._site.service, "/".join((self._site.instance, "group", str(group))))
-        touched = wanted or state["present"]
-        if touched and state["group_dn"] and state["mark"] != ours and not want["adopt"]:
-            raise Conflict(
-                f"{key}: {state['group_dn']} was not made here, and does not bear our mark",
-                advice="provision its project or allocation with `adopt: true` if the group may be "
-                "taken over; or give the step that brings members in `adopt: true` in its route",
-            )
-        if state["present"] == wanted:
-            return []
-        if state["group_dn"] is None:
-            raise NotReady(f"{key}: there is no group {group} yet", advice=_GROUP)
-        if state["value"] is None:
-            raise NotReady(f"{key}: there is no user {user} yet", advice=_USER)
-        verb = "add-member" if wanted else "remove-member"
-        text = f"add {user} to {group}" if wanted else f"remove {user} from {group}"
-        data = {"dn": state["group_dn"], "value": state["value"]}
-        return [Change(key, verb, text, 1, f"{verb}:{group}", data)]
+    def identity(self, state: State) -> Mapping[str, Scalar]:
+        """Name a group's number, which files and filesets hang on."""
+        return identity(state)
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Name a group's number, DN and SID."""
@@ -350,8 +345,11 @@ class AdGroup:
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Find numbers that are another's already, of those that requests name."""
-        asked = named(changes, "gid", "gidNumber", _owner)
-        return self._numbers.taken(asked, bears=self._dialect.name, within=self._dialect.found)
+        had = former(self._numbers, changes)
+        asked = [*named(changes, "gid", "gidNumber", owner_of), *returned(changes, had)]
+        bears, within = self._dialect.name, self._dialect.found
+        taken = self._numbers.taken(asked, bears=bears, within=within)
+        return {**taken, **ambiguous(changes, had)}
 
     # Writing.
 
@@ -360,7 +358,8 @@ class AdGroup:
         if changes[0].verb in {"add-member", "remove-member"}:
             self._change_members(changes)
             return
-        taken = self._numbers.take([_owner(c) for c in changes if c.data.get("take")])
+        changes = given_back(changes, former(self._numbers, changes))
+        taken = self._numbers.take([owner_of(c) for c in changes if c.data.get("take")])
         writes = {"create": self._create, "set": self._set, "describe": self._describe}
         writes |= {"adopt": self._adopt, "number": self._number}
         self._directory.each(lambda change: writes[change.verb](change, taken), changes)
@@ -373,7 +372,7 @@ class AdGroup:
         notes: dict[str, list[str]] = {"description": [texts] if texts else []}
         notes.setdefault(self._dialect.note, []).append(mark)
         self._hold(change, change.data["gid"])
-        number: Any = taken.numbers.get(_owner(change), change.data["gid"])
+        number: Any = taken.numbers.get(owner_of(change), change.data["gid"])
         attributes: dict[str, Any] = {
             "objectClass": list(self._dialect.classes),
             self._dialect.name: name,
@@ -395,7 +394,7 @@ class AdGroup:
         if isinstance(number, int):
             name, bears = split_key(change.key)[2], self._dialect.name
             within = self._dialect.found
-            self._numbers.hold(_owner(change), number, name=name, bears=bears, within=within)
+            self._numbers.hold(owner_of(change), number, name=name, bears=bears, within=within)
 
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
@@ -419,7 +418,7 @@ class AdGroup:
         self._directory.modify(dn, [("replace", "info", [note])])
 
     def _number(self, change: Change, taken: Taken) -> None:
-        number = taken.numbers[_owner(change)]
+        number = taken.numbers[owner_of(change)]
         self._directory.modify(str(change.data["dn"]), [("replace", "gidNumber", [number])])
 
     def _change_members(self, changes: Sequence[Change]) -> None:
@@ -444,12 +443,3 @@ class AdGroup:
     def _modify_members(self, dn: str, adds: bool, values: Sequence[str]) -> None:
         change: Modification = ("add" if adds else "delete", self._dialect.member, values)
         self._directory.modify(dn, [change])
-
-
-_GROUP = "it is made by the step that provisions the group; check that the route has one"
-_USER = "it is made by the step that provisions the account; check the route, and `users`"
-
-
-def _owner(change: Change) -> str:
-    """Name the group in the entry of its number: `group/cf0003`."""
-    return "/".join(split_key(change.key)[1:])

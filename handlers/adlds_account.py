@@ -42,6 +42,14 @@ from handlers._ldap_answers import Exists
 from handlers._ldap_check import check_directory
 from handlers._ldap_dialects import ACCOUNTS, FLAG, PERSON, AccountDialect
 from handlers._ldap_ids import Ids, Numbers, Taken, named
+from handlers._ldap_kept import (
+    identity,
+    of_same_person,
+    owner_of,
+    recalled,
+    remade,
+    returning,
+)
 from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child
 from handlers._sid import sid_bytes, sid_text
@@ -187,6 +195,7 @@ class AdldsAccount:
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """List what to write; raises Conflict."""
+        want = of_same_person(want)
         if not state["present"]:
             return [self._creation(key, want)] if want["wanted"] == "open" else []
         ours = mark_of(self._site.service, key)
@@ -194,7 +203,7 @@ class AdldsAccount:
             return []
         self._check_person(key, want, state)
         if want["wanted"] == "open":
-            want = keep_numbers(key, want, state)
+            want = keep_numbers(key, recalled(key, want, state), state)
         changes = list(self._repairs(key, want, state))
         words = "; ".join(change.text for change in changes)
         check_ownership(key, ours, state, bool(want.get("adopt")), words)
@@ -224,6 +233,7 @@ class AdldsAccount:
         return notes
 
     def _creation(self, key: Key, want: Want) -> Change:
+        want = remade(key, want)
         fields = {
             name: want[name] for name in self._dialect.attributes if want.get(name) is not None
         }
@@ -235,7 +245,8 @@ class AdldsAccount:
             "attributes": extra if isinstance(extra, Mapping) else {},
             "take": want.get("uid") is None,
         }
-        return Change(key, "create", f"create account {want['name']}", 0, "create", data)
+        text = f"create account {want['name']}{returning(want, 'uid')}"
+        return Change(key, "create", text, 0, "create", data)
 
     def _repairs(self, key: Key, want: Want, state: State) -> Iterable[Change]:
         dn, is_open = state["dn"], want["wanted"] == "open"
@@ -263,6 +274,10 @@ class AdldsAccount:
         if self._dialect.has_flag:
             return {FLAG: "FALSE" if is_open else "TRUE"}
         return {"loginShell": want["shell"] if is_open else self._settings.closed_shell}
+
+    def identity(self, state: State) -> Mapping[str, Scalar]:
+        """Name the account's numbers and SID, which homes and files hang on."""
+        return identity(state)
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Name the account's ids for later steps."""
@@ -344,14 +359,14 @@ class AdldsAccount:
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Find numbers that are another's already, of those that requests name."""
-        asked = named(changes, "uid", "uidNumber", _owner)
+        asked = named(changes, "uid", "uidNumber", owner_of)
         return self._numbers.taken(asked, bears=self._dialect.name)
 
     # Writing.
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Write changes of one group; each may be written again."""
-        taken = self._numbers.take([_owner(c) for c in changes if c.data.get("take")])
+        taken = self._numbers.take([owner_of(c) for c in changes if c.data.get("take")])
         writes = {"create": self._create, "number": self._number, "adopt": self._note}
         self._directory.each(
             lambda change: writes.get(change.verb, self._set)(change, taken), changes
@@ -362,7 +377,7 @@ class AdldsAccount:
 
     def _hold(self, change: Change, name: str, number: object) -> None:
         if isinstance(number, int):
-            self._numbers.hold(_owner(change), number, name=name, bears=self._dialect.name)
+            self._numbers.hold(owner_of(change), number, name=name, bears=self._dialect.name)
 
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
@@ -376,7 +391,7 @@ class AdldsAccount:
         self._directory.modify(str(change.data["dn"]), [("add", "description", notes)])
 
     def _number(self, change: Change, taken: Taken) -> None:
-        number = taken.numbers[_owner(change)]
+        number = taken.numbers[owner_of(change)]
         changes: list[Modification] = [("replace", "uidNumber", [number])]
         if change.data["gid"] is None and self._settings.gid == "uid":
             changes.append(("replace", "gidNumber", [number]))
@@ -387,7 +402,7 @@ class AdldsAccount:
         dn = child(self._dialect.name, name, self._settings.container)
         self._hold(change, name, fields.get("uid"))
         try:
-            self._directory.add(dn, self._new(change, taken.get(_owner(change))))
+            self._directory.add(dn, self._new(change, taken.get(owner_of(change))))
         except Exists:
             entry = self._directory.read(dn, ["objectClass"])
             if entry is None or self._dialect.classes[-1] in entry.texts("objectClass"):
@@ -429,10 +444,3 @@ def _check_sid(text: str) -> None:
         sid_bytes(text)
     except ValueError as error:
         raise InvalidRequest(str(error), field="sid", expected="S-1-5-21-...") from None
-
-
-def _owner(change: Change) -> str:
-    """Name whose number it is: with the SID, so that a name's next bearer gets another number."""
-    sid = change.data.get("sid")
-    name = "/".join(split_key(change.key)[1:])
-    return f"{name}/{sid}" if sid else name

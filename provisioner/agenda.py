@@ -10,18 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    bindparam,
-    case,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import Connection, bindparam, case, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from provisioner import many
-from provisioner.contract import Key, State
+from provisioner.contract import Key, Scalar, State
 from provisioner.tables import IDS, chunks, lanes, objects
 
 # Objects that were there before: how they were taken over. None: they are as any other.
@@ -71,6 +64,11 @@ _NEXT_DUE = (
 _MOVED = objects.c.generation != bindparam("b_generation")
 
 
+_IDENTITY = func.coalesce(
+    bindparam("b_identity", type_=objects.c.identity.type), objects.c.identity
+)
+
+
 _RECORD = (
     update(objects)
     .where(objects.c.key == bindparam("b_key"))
@@ -84,6 +82,7 @@ _RECORD = (
         observed=bindparam("b_now"),
         prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
         found=case((_MOVED, objects.c.found), else_=bindparam("b_found")),
+        identity=case((bindparam("b_forget"), None), else_=_IDENTITY),
     )
 )
 
@@ -222,7 +221,7 @@ class Reading:
     """What a drain learnt of one object.
 
     converged: it is as wanted at `generation`; due: when to look again, None: not by itself; found:
-    how it was taken over, by now.
+    how it was taken over, by now; identity: what may not change; None: as it was, empty: nothing.
     """
 
     key: Key
@@ -235,6 +234,7 @@ class Reading:
     error: Mapping[str, str] | None
     drop_prior: bool
     found: str | None = None
+    identity: Mapping[str, Scalar] | None = None
 
 
 def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
@@ -254,6 +254,8 @@ def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
                 "b_state": r.state,
                 "b_drop": r.drop_prior,
                 "b_found": r.found,
+                "b_identity": r.identity or None,
+                "b_forget": r.identity == {},
                 "b_now": now,
             }
             for r in readings
@@ -326,6 +328,16 @@ def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:
             .where(objects.c.key.in_(part))
             .values(due=now, attempts=0, waiting_since=None)
         )
+
+
+def identities(conn: Connection, keys: Collection[Key]) -> dict[Key, Mapping[str, Scalar]]:
+    """Return what objects were when they were last as wanted, where their handlers keep that."""
+    columns = (objects.c.key, objects.c.identity)
+    found: dict[Key, Mapping[str, Scalar]] = {}
+    for part in chunks(keys):
+        kept = objects.c.key.in_(part) & objects.c.identity.is_not(None)
+        found.update((row.key, row.identity) for row in conn.execute(select(*columns).where(kept)))
+    return found
 
 
 def priors(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:

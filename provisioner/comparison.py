@@ -96,13 +96,15 @@ def _read(system: System, wave: Sequence[tuple[_Line, Step]]) -> dict[Key, Look]
     for instance, claims in asked.items():
         with system.journal.reading() as conn:
             held = ledger.claims_of(conn, claims)
-            priors = agenda.priors(conn, claims)
+            priors, known = agenda.priors(conn, claims), agenda.identities(conn, claims)
         items = []
         for key, listed in claims.items():
             names = {claim.claimant for claim in listed}
             others = [claim for claim in held.get(key, ()) if claim.claimant not in names]
             whole = tuple(sorted((*others, *listed), key=lambda claim: claim.claimant))
-            items.append(Item(key, whole, priors.get(key), found=agenda.OURS))
+            items.append(
+                Item(key, whole, priors.get(key), found=agenda.OURS, identity=known.get(key))
+            )
         found |= {one.outcome.item.key: one for one in look(system.handlers[instance], items)}
     return found
 

@@ -395,6 +395,20 @@ class Foresees(Protocol):
         ...
 
 
+@runtime_checkable
+class Keeps(Protocol):
+    """A handler whose objects have numbers that others hang on: files, homes, filesets.
+
+    Need not be there. What `identity` says of an object that is as wanted is kept in the ledger as
+    long as somebody claims it, and comes back as the want's `was`; so an object that was deleted
+    behind the back, or was given another number by hand, is told from one that never was.
+    """
+
+    def identity(self, state: State) -> Mapping[str, Scalar]:
+        """Name what may not change as long as the object is claimed. Pure."""
+        ...
+
+
 class Build(Protocol):
     """What an entry point of the group `provisioner.handlers` names."""
 

@@ -13,13 +13,16 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from provisioner.contract import (
+    OWNING,
     Change,
     Claim,
     Fault,
     Foresees,
     Handler,
+    Keeps,
     Key,
     Permanent,
+    Scalar,
     State,
     Transient,
     Unavailable,
@@ -36,7 +39,8 @@ ROUNDS = 3
 class Item:
     """One due object: its claims, and what was saved before it was closed.
 
-    found: how it was taken over, where it was there before; one of the values in `agenda`.
+    found: how it was taken over, where it was there before; one of the values in `agenda`;
+    identity: what it was when it was last as wanted, where its handler keeps that.
     """
 
     key: Key
@@ -46,6 +50,7 @@ class Item:
     attempts: int = 0
     waiting_since: float | None = None
     found: str | None = None
+    identity: Mapping[str, Scalar] | None = None
 
     @property
     def open(self) -> bool:
@@ -58,7 +63,8 @@ class Outcome:
     """What became of an item.
 
     fault None: it has converged; changed: what was written, in words; found: how the object is
-    taken over, by now.
+    taken over, by now; identity: what may not change from now on; None: what it was before,
+    empty: nobody claims it, and whoever has its name next is another.
     """
 
     item: Item
@@ -66,6 +72,7 @@ class Outcome:
     changed: tuple[str, ...] = ()
     fault: Fault | None = None
     found: str | None = None
+    identity: Mapping[str, Scalar] | None = None
 
 
 SavePrior = Callable[[Mapping[Key, State]], None]
@@ -117,7 +124,10 @@ def converge(handler: Handler, items: Iterable[Item], save_prior: SavePrior) -> 
         for one in work.values():
             if not one.over:
                 _end(one, fault)
-    return [Outcome(w.item, w.state, tuple(w.written), w.fault) for w in work.values()]
+    return [
+        Outcome(w.item, w.state, tuple(w.written), w.fault, identity=_identity(handler, w))
+        for w in work.values()
+    ]
 
 
 def dry_run(
@@ -132,7 +142,26 @@ def dry_run(
     except (Unavailable, Unknown) as fault:
         for one in work.values():
             _end(one, fault)
-    return [(w.item, w.changes, Outcome(w.item, w.state, (), w.fault)) for w in work.values()]
+    return [
+        (
+            w.item,
+            w.changes,
+            Outcome(w.item, w.state, (), w.fault, identity=_identity(handler, w)),
+        )
+        for w in work.values()
+    ]
+
+
+def _identity(handler: Handler, one: _Work) -> Mapping[str, Scalar] | None:
+    """Say what an object that is as wanted may not cease to be; None: nothing is known of it."""
+    if one.fault is not None or not isinstance(handler, Keeps):
+        return None
+    if not one.item.claims:
+        return {}
+    there = one.state is not None and one.state.get("present")
+    if not there or any(change.verb not in OWNING for change in one.changes):
+        return None
+    return {k: v for k, v in handler.identity(one.state or {}).items() if v is not None} or None
 
 
 def _end(one: _Work, fault: Fault | None) -> None:
@@ -182,13 +211,21 @@ def _remember(handler: Handler, work: Iterable[_Work]) -> dict[Key, State]:
     return found
 
 
+def _wanted(handler: Handler, item: Item) -> Want:
+    """Merge an item's claims; a handler that keeps what an object was is told."""
+    want = handler.merge(item.key, item.claims, item.prior)
+    if item.identity is None or not isinstance(handler, Keeps):
+        return want
+    return {**want, "was": item.identity}
+
+
 def _plan(handler: Handler, one: _Work) -> None:
     if one.over or one.state is None:
         return
     item = one.item
     try:
         if one.want is None:
-            one.want = handler.merge(item.key, item.claims, item.prior)
+            one.want = _wanted(handler, item)
         one.changes = handler.plan(item.key, one.want, one.state)
     except Fault as fault:
         _end(one, fault)

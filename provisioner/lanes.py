@@ -189,7 +189,7 @@ class Lane:
         now = time.time()
         readings, verdicts = {}, {}
         for outcome in outcomes:
-            reading = self._reading(outcome, now)
+            reading = replace(self._reading(outcome, now), identity=outcome.identity)
             readings[outcome.item.key] = reading
             over = reading.converged or _adopted_as_it_is(outcome)
             verdicts[outcome.item.key] = settling.Verdict(

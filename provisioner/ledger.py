@@ -80,6 +80,7 @@ _DUE = (
         objects.c.attempts,
         objects.c.waiting_since,
         objects.c.found,
+        objects.c.identity,
     )
     .where(objects.c.lane == bindparam("b_lane"), objects.c.due <= bindparam("b_now"))
     .order_by(objects.c.due)
@@ -333,6 +334,7 @@ def due(conn: Connection, lane: str, now: float, limit: int) -> list[Due]:
                 row.attempts,
                 row.waiting_since,
                 row.found,
+                row.identity,
             ),
             unbound=held.get(row.key) == (),
         )

@@ -72,7 +72,20 @@ def _third(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE objects ADD COLUMN found TEXT")
 
 
-STEPS: tuple[Step, ...] = (_second, _third)
+def _fourth(db: sqlite3.Connection) -> None:
+    """Version 4: known is what an object was, such as its number, when it was last as wanted."""
+    db.execute("ALTER TABLE objects ADD COLUMN identity JSON")
+    # A merge patch leaves out what is null.
+    db.execute(
+        "UPDATE objects SET identity = json_patch('{}', json_object('uid', "
+        "json_extract(state, '$.uid'), 'gid', json_extract(state, '$.gid'), 'sid', "
+        "json_extract(state, '$.sid'))) WHERE converged = generation "
+        "AND json_extract(state, '$.present') AND coalesce(json_extract(state, '$.uid'), "
+        "json_extract(state, '$.gid')) IS NOT NULL"
+    )
+
+
+STEPS: tuple[Step, ...] = (_second, _third, _fourth)
 """From version 1 to 2, from 2 to 3, ... What changes `tables` adds a step here, in plain SQL."""
 
 VERSION = 1 + len(STEPS)
