@@ -87,6 +87,13 @@ _RECORD = (
 )
 
 
+_REST = (
+    update(objects)
+    .where(objects.c.key == bindparam("b_key"), ~_MOVED)
+    .values(due=None, attempts=0, waiting_since=None, error=None)
+)
+
+
 _IS_DUE = objects.c.due.is_not(None)
 _STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(IDS))
 
@@ -261,6 +268,14 @@ def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
             for r in readings
         ],
     )
+
+
+def rest(conn: Connection, taken: Mapping[Key, int]) -> None:
+    """Have objects looked at no more by themselves, unless their wants moved: nothing is made yet.
+
+    taken: the generation at which each was taken.
+    """
+    many.run(conn, _REST, [{"b_key": key, "b_generation": moved} for key, moved in taken.items()])
 
 
 def never_ours(conn: Connection, keys: Collection[Key]) -> set[Key]:

@@ -131,6 +131,7 @@ class Intake:
             records.set_state(conn, [record.id], _AGAIN, state)
             records.set_problems(conn, record.id, plain_problems(problems))
             if state == "accepted":
+                records.set_accepted(conn, record.id, now)
                 self._accept(conn, [candidate], admitted, now)
             elif state not in records.OPEN:
                 admitted.outcomes[record.id] = state
@@ -311,10 +312,10 @@ class Intake:
         """Run a verb; None: it was refused, and its outcome is written."""
         assert candidate.request is not None
         claimed, request = candidate.claimed, candidate.request
-        lanes = frozenset(self._lanes.values())
         person = None
         if request.on_behalf_of is not None:
             person = records.load(conn, [claimed.ulid])[claimed.ulid].on_behalf_of
+        lanes = self._lanes
         asked = Asked(claimed.ulid, claimed.writer, request, now, lanes, self._progress, person)
         try:
             if candidate.manifest is None:

@@ -149,13 +149,13 @@ class Lane:
             batch = ledger.due(conn, self.name, now, self._patience.batch)
         if not batch:
             return 0
-        outcomes = [Outcome(d.item, None, found=d.item.found) for d in batch if d.unbound]
+        outcomes = []
         for instance, handler in self._handlers.items():
             items = [due.item for due in batch if due.instance == instance and not due.unbound]
             if items:
                 outcomes += self._take(handler, items)
         self._breaker([outcome.fault for outcome in outcomes])
-        self._finish(self._recorded(outcomes))
+        self._finish(self._recorded(outcomes, [due.item for due in batch if due.unbound]))
         return len(batch)
 
     def _take(self, handler: Handler, items: Sequence[Item]) -> list[Outcome]:
@@ -175,19 +175,27 @@ class Lane:
         with self._journal.transaction() as conn:
             agenda.save_priors(conn, priors)
 
-    def _recorded(self, outcomes: Sequence[Outcome]) -> Drained:
+    def _recorded(self, outcomes: Sequence[Outcome], unbound: Sequence[Item]) -> Drained:
         """Record what became of objects; a state that is no JSON is its own object's fault."""
         try:
-            return self._record(outcomes)
+            return self._record(outcomes, unbound)
         except Exception:
             plain = [_plain(outcome) for outcome in outcomes]
             if plain == outcomes:
                 raise
-            return self._record(plain)
+            return self._record(plain, unbound)
 
-    def _record(self, outcomes: Sequence[Outcome]) -> Drained:
+    def _record(self, outcomes: Sequence[Outcome], unbound: Sequence[Item]) -> Drained:
+        """Record what was converged, and that for whom else it waits nothing is to be made yet.
+
+        unbound: objects that only steps claim which are not due. Nobody looked at them, so what is
+        known of them stays.
+        """
         now = time.time()
-        readings, verdicts = {}, {}
+        readings = {}
+        verdicts = {
+            item.key: settling.Verdict(item.generation, "done", (), None, None) for item in unbound
+        }
         for outcome in outcomes:
             reading = replace(self._reading(outcome, now), identity=outcome.identity)
             readings[outcome.item.key] = reading
@@ -205,8 +213,9 @@ class Lane:
             )
         with self._journal.transaction() as conn:
             agenda.record(conn, list(readings.values()), now)
+            agenda.rest(conn, {item.key: item.generation for item in unbound})
             ended, later = settling.settle(conn, verdicts, self._progress, now)
-        return Drained(len(outcomes), ended, later)
+        return Drained(len(outcomes) + len(unbound), ended, later)
 
     def _reading(self, outcome: Outcome, now: float) -> agenda.Reading:
         item, fault = outcome.item, outcome.fault

@@ -109,26 +109,28 @@ def claim(
     """
     if not entries:
         return
-    many.run(
-        conn,
-        _CLAIM,
-        [
-            {
-                "key": entry.key,
-                "claimant": entry.claimant,
-                "root": entry.claimant.partition("/")[0],
-                "leaf": entry.claimant.rpartition("/")[2],
-                "want": entry.want,
-                "request": owner[entry.claimant][0],
-                "source": owner[entry.claimant][1],
-            }
-            for entry in entries
-        ],
-    )
+    many.run(conn, _CLAIM, [_row(entry, *owner[entry.claimant]) for entry in entries])
     ready = {e.key: (e.instance, lanes[e.instance]) for e in entries if e.want is not None}
     later = {e.key: (e.instance, lanes[e.instance]) for e in entries if e.want is None}
     agenda.add(conn, ready, now)
     agenda.add(conn, later, None)
+
+
+def restore(conn: Connection, entry: Entry, request: str, source: str) -> None:
+    """Write a claim that was taken back once more, as it was: its request's and its writer's."""
+    conn.execute(_WRITE, _row(entry, request, source))
+
+
+def _row(entry: Entry, request: str, source: str) -> dict[str, Any]:
+    return {
+        "key": entry.key,
+        "claimant": entry.claimant,
+        "root": entry.claimant.partition("/")[0],
+        "leaf": entry.claimant.rpartition("/")[2],
+        "want": entry.want,
+        "request": request,
+        "source": source,
+    }
 
 
 def bind(conn: Connection, entries: Sequence[Entry], request: str) -> None:

@@ -81,8 +81,9 @@ class Comparison:
     ask: subjects that are to be asked for as listed; answer: those that are as listed, and want an
     answer; left: those that want one and are left alone, and why; suspend, resume: texts of
     requests; going, coming: claims that would be taken back or closed, and made with it; same:
-    subjects that are as listed; newer, others, wrong: how many subjects are left alone, as they
-    were claimed later, or by another writer, or as nobody can follow what is listed.
+    subjects that are as listed; newer, others, held, wrong: how many subjects are left alone, as
+    they were claimed later, or by another writer, or as a request for them is held, or as nobody
+    can follow what is listed.
     """
 
     ask: list[str] = field(default_factory=list)
@@ -95,6 +96,7 @@ class Comparison:
     same: list[str] = field(default_factory=list)
     newer: int = 0
     others: int = 0
+    held: int = 0
     wrong: int = 0
 
     def told(self) -> str:
@@ -102,7 +104,8 @@ class Comparison:
         return (
             f"{len(self.ask)} asked for anew, {len(self.suspend)} suspended, {len(self.resume)} "
             f"resumed, {len(self.same) + len(self.answer)} as listed; left alone: {self.newer} "
-            f"claimed later, {self.others} of other writers, {self.wrong} that are wrong"
+            f"claimed later, {self.others} of other writers, {self.held} with a request that is "
+            f"held, {self.wrong} that are wrong"
         )
 
 
@@ -132,12 +135,14 @@ class Known:
     """What the ledger has.
 
     held: all claims; suspended: subjects that the manifest's writer suspended for being left out;
-    under_way: ids of requests that are not over.
+    under_way: ids of requests that are not over; stopped: the newest held request of the
+    manifest's writer for each subject or what lies in it.
     """
 
     held: Sequence[Held]
     suspended: Collection[str]
     under_way: Collection[str]
+    stopped: Mapping[str, str]
 
 
 def compare(listed: Listed, known: Known, source: str, after: str | None) -> Comparison:
@@ -158,6 +163,11 @@ def compare(listed: Listed, known: Known, source: str, after: str | None) -> Com
             found.others += 1
             if subject in listed.asking:
                 found.left[subject] = f"it was asked for by {', '.join(sorted(strangers))}"
+        elif subject in known.stopped:
+            # To ask for the same under another name would go round whoever holds it.
+            found.held += 1
+            if subject in listed.asking:
+                found.left[subject] = f"{known.stopped[subject]} is held: release it, or cancel it"
         else:
             if subject in known.suspended:
                 found.resume.append(_about(_BACK, subject))

@@ -130,6 +130,7 @@ class Reconciler:
                 ledger.everything(conn),
                 ledger.suspended_by(conn, claimed.writer, manifest.CAUSE),
                 frozenset(records.ids_in(conn, records.OPEN)),
+                records.held_for(conn, claimed.writer),
             ),
             claimed.writer,
             ulids.first(as_of.timestamp()) if as_of is not None else None,

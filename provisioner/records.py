@@ -145,6 +145,11 @@ def set_state(conn: Connection, ids: Collection[str], old: Collection[str], new:
     return moved
 
 
+def set_accepted(conn: Connection, request: str, now: float) -> None:
+    """Say that a request that waited counts from now on."""
+    conn.execute(update(requests).where(requests.c.id == request).values(accepted=now))
+
+
 def set_problems(
     conn: Connection, request: str, problems: Sequence[Mapping[str, Any]] | None
 ) -> None:
@@ -282,6 +287,16 @@ def newer(conn: Connection, record: Record, actions: Collection[str]) -> str:
         )
         or ""
     )
+
+
+def held_for(conn: Connection, writer: str) -> dict[str, str]:
+    """Return the newest held request of a writer for each subject, or for what lies in it."""
+    rows = conn.execute(
+        select(requests.c.subject, requests.c.id)
+        .where(requests.c.state == "held", requests.c.writer == writer)
+        .order_by(requests.c.id)
+    )
+    return {row.subject.partition("/")[0]: row.id for row in rows}
 
 
 def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:

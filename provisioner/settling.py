@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from provisioner import audit, binding, many
 from provisioner.advance import advance
@@ -85,6 +85,8 @@ _CLOSE = (
     .values(state=bindparam("b_state"), ended=bindparam("b_now"))
 )
 
+_READ_BACK: Any = bindparam("b_read_back", type_=step_objects.c.read_back.type)
+
 _UPDATE_OBJECT = (
     update(step_objects)
     .where(
@@ -97,7 +99,8 @@ _UPDATE_OBJECT = (
         state=bindparam("b_state"),
         changed=bindparam("b_changed"),
         error=bindparam("b_error"),
-        read_back=bindparam("b_read_back"),
+        # What was made once was made, also where it is looked at again and is not ready.
+        read_back=func.coalesce(_READ_BACK, step_objects.c.read_back),
     )
 )
 

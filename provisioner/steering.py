@@ -34,11 +34,18 @@ def again(conn: Connection, request: str) -> None:
 def stop(conn: Connection, request: str, state: str, now: float) -> None:
     """Stop the steps of a request that are not over: `cancelled`, or `waiting` for a held one.
 
-    Objects that no other request waits for are no longer due.
+    What it has no claim on, and no other request waits for, is no longer due. What it has one on
+    stays due: whoever has the claim now may wait for it (`undo`).
     """
     running = ("waiting", "due")
     mine = (step_objects.c.request == request) & step_objects.c.state.in_(running)
-    keys = list(conn.scalars(select(step_objects.c.key).where(mine).distinct()))
+    looked_at = (
+        select(step_rows.c.name)
+        .where(step_rows.c.request == step_objects.c.request)
+        .where(step_rows.c.name == step_objects.c.step, ~step_rows.c.routed)
+        .exists()
+    )
+    keys = list(conn.scalars(select(step_objects.c.key).where(mine, looked_at).distinct()))
     conn.execute(
         update(step_rows)
         .where(step_rows.c.request == request, step_rows.c.state.in_(running))
@@ -52,6 +59,38 @@ def stop(conn: Connection, request: str, state: str, now: float) -> None:
     )
     for part in chunks(keys):
         conn.execute(update(objects).where(objects.c.key.in_(part), ~awaited).values(due=None))
+
+
+def wait_whole(conn: Connection, request: str) -> None:
+    """Let a step's part for a user, or all of a step without users, wait whole where some of it
+    does: it is bound as a whole when it begins again.
+    """
+    other = step_objects.alias()
+    begins_again = (
+        select(other.c.key)
+        .where(other.c.request == step_objects.c.request, other.c.step == step_objects.c.step)
+        .where(other.c.item == step_objects.c.item, other.c.state == "waiting")
+        .exists()
+    )
+    routed = (
+        select(step_rows.c.name)
+        .where(step_rows.c.request == step_objects.c.request)
+        .where(step_rows.c.name == step_objects.c.step, step_rows.c.routed)
+        .exists()
+    )
+    mine = (step_objects.c.request == request) & (step_objects.c.state == "done")
+    conn.execute(update(step_objects).where(mine, begins_again, routed).values(state="waiting"))
+    waits = (
+        select(step_objects.c.key)
+        .where(step_objects.c.request == step_rows.c.request)
+        .where(step_objects.c.step == step_rows.c.name, step_objects.c.state == "waiting")
+        .exists()
+    )
+    conn.execute(
+        update(step_rows)
+        .where(step_rows.c.request == request, step_rows.c.state.in_(readiness.OVER), waits)
+        .values(state="waiting", error=None, ended=None)
+    )
 
 
 def begin_unrouted(conn: Connection, request: str, now: float) -> None:
@@ -81,6 +120,7 @@ def begin_unrouted(conn: Connection, request: str, now: float) -> None:
     conn.execute(
         update(step_objects)
         .where(step_objects.c.request == request, step_objects.c.step.in_(names))
+        .where(step_objects.c.state == "waiting")
         .values(state="due", generation=None)
     )
     if touched < len(set(keys)):

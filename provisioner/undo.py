@@ -1,28 +1,29 @@
-"""Undo: what a cancelled request wanted is wanted no more, and what it replaced is wanted again.
+"""Undo: what a cancelled or held request wanted is wanted no more, and what it replaced is again.
 
 Promises: all inside the caller's transaction; nothing that somebody had is left unclaimed, to be
-closed by whoever looks next; what was closed before is not opened. Leaves out: stopping steps
-(`steps`), and writing any outcome (`verbs`).
+closed by whoever looks next; what was closed before is not opened. What counts is what the request
+itself made and read back: who looked at an object in between changes nothing. Leaves out: stopping
+steps (`steering`), and writing any outcome (`verbs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
-from provisioner import agenda, binding, ledger, records, stepbook
+from provisioner import agenda, binding, history, ledger, records, stepbook, steps
 from provisioner.contract import Key, Want
+from provisioner.history import Pair, Said
 from provisioner.tables import IDS, chunks, claims, objects, requests, step_objects
 from provisioner.tables import steps as steps_table
 
 _SUSPENDING = ("user.suspend", "allocation.suspend")
-_LOOKING = ("user.resume", "allocation.resume", "reconcile", *_SUSPENDING)
-"""Actions whose steps change no claim."""
 
-Pair = tuple[Key, str]
-"""An object and a claimant."""
+COUNTING = frozenset({"user.resume", "allocation.resume", *_SUSPENDING, *history.TAKING})
+"""Actions that are in force from their acceptance on, whatever is made of them when."""
 
 
 def undo(
@@ -30,18 +31,115 @@ def undo(
 ) -> list[str]:
     """Undo what a request that is being cancelled changed of what is wanted.
 
-    A suspension of its own is lifted. What it took back stays taken back. Return notes of what its
-    writer should know.
+    A suspension of its own is lifted. What else a verb took away or gave back stays so. Return
+    notes of what its writer should know.
     """
     unrouted = _unrouted(conn, target.id)
     if target.action in _SUSPENDING and ledger.lift(conn, target.id):
         agenda.touch(conn, ledger.keys_of(conn, target.subject), now)
         return []
-    _take_back(conn, target, progress, now)
+    give_back(conn, target, progress, now)
     agenda.touch(conn, unrouted, now)
-    if unrouted and target.action != "reconcile":
+    if unrouted and target.action in COUNTING:
         return ["what was taken away or given back by it counted from its acceptance, and stays so"]
     return []
+
+
+def give_back(
+    conn: Connection, target: records.Record, progress: binding.Progress, now: float
+) -> None:
+    """Give the claims that a request has not made, or taken away, back to whose they were."""
+    if target.action not in COUNTING:
+        _return_left_out(conn, target, progress, now)
+    rows = _unmade(conn, target.id)
+    keys = {row.key for row in rows}
+    told = history.of(conn, [(row.key, row.claimant) for row in rows])
+    before = {pair: history.before(said, target.id) for pair, said in told.items()}
+    wants = _wants(conn, {bound for _, bound in before.values() if bound is not None}, progress)
+    others = _claimed_by_others(conn, target.id, keys)
+    restored: list[dict[str, Any]] = []
+    gone: list[dict[str, str]] = []
+    for row in rows:
+        pair = (row.key, row.claimant)
+        owner, bound = before[pair]
+        # Until its step begins, a request only adds its name to what was wanted before.
+        kept = None if row.bound and bound is None else row.want
+        if owner is not None:
+            restored.append(
+                {
+                    "b_key": row.key,
+                    "b_claimant": row.claimant,
+                    "b_want": kept if bound is None else wants[bound].get(pair, kept),
+                    "b_request": owner.request,
+                    "b_source": owner.writer,
+                }
+            )
+        elif row.key in others or row.nobodys or history.left_out(told[pair], target.id):
+            gone.append({"b_key": row.key, "b_claimant": row.claimant})
+        # Else somebody had it whose request is forgotten: it stays claimed, and so stays theirs.
+    if restored:
+        conn.execute(_RESTORE, restored)
+    if gone:
+        conn.execute(_DELETE, gone)
+    _wait_again(conn, restored)
+    made = {row.key for row in rows if row.converged} | {one["b_key"] for one in restored}
+    agenda.touch(conn, made & _claimed(conn, made), now)
+    steps.stamp(conn, {one["b_request"] for one in restored})
+    ledger.let_be(conn, keys)
+
+
+def claim_again(
+    conn: Connection, target: records.Record, lanes: Mapping[str, str], now: float
+) -> None:
+    """Claim anew for a released request what it has not made, where no later one spoke of it.
+
+    It counts when its steps begin, as at the first time; what failed is tried again, and what it
+    leaves out is taken back. lanes: lane of each instance.
+    """
+    rows = conn.execute(_WAITING, {"b_request": target.id}).all()
+    mine = {(row.key, row.claimant) for row in rows}
+    held = ledger.claimed(conn, [target.subject])[target.subject] - _asked(conn, target.id)
+    told = history.of(conn, mine | held)
+    entries = [
+        ledger.Entry(row.key, row.claimant, row.instance, None)
+        for row in rows
+        if row.instance in lanes and not history.overtaken(told[row.key, row.claimant], target.id)
+    ]
+    owner = {entry.claimant: (target.id, target.writer) for entry in entries}
+    ledger.claim(conn, entries, lanes, owner, now)
+    for entry in entries:
+        # Also what failed, or was over because another's claim waited: its claim is a new one.
+        asked = {"b_request": target.id, "b_key": entry.key, "b_claimant": entry.claimant}
+        conn.execute(_ANEW, asked)
+    left = {pair for pair in held if not history.overtaken(told[pair], target.id)}
+    ledger.withdraw(conn, left, now)
+
+
+def _return_left_out(
+    conn: Connection, target: records.Record, progress: binding.Progress, now: float
+) -> None:
+    """Claim again what a provision leaves out and has not taken away, for who had claimed it."""
+    keys = _unrouted(conn, target.id)
+    once: set[Pair] = set()
+    for part in chunks(keys):
+        once.update((row.key, row.claimant) for row in conn.execute(_ONCE, {"b_ids": part}))
+    nest = target.subject + "/"
+    mine = {p for p in once if p[1] == target.subject or p[1].startswith(nest)}
+    told = history.of(conn, mine - ledger.pairs(conn, keys))
+    instances = agenda.instances_of(conn, keys)
+    for pair, said in told.items():
+        owner, bound = history.before(said, target.id)
+        if owner is None or pair[0] not in instances or history.overtaken(said, target.id):
+            continue
+        asked = _wants(conn, {bound}, progress)[bound] if bound is not None else {}
+        entry = ledger.Entry(*pair, instances[pair[0]], asked.get(pair))
+        ledger.restore(conn, entry, owner.request, owner.writer)
+        agenda.touch(conn, [pair[0]], now)
+
+
+def _asked(conn: Connection, request: str) -> set[Pair]:
+    """List what the steps of a request claim, or claimed."""
+    return {(row.key, row.claimant) for row in conn.execute(_ROUTED, {"b_request": request})}
 
 
 def _unrouted(conn: Connection, request: str) -> list[Key]:
@@ -63,71 +161,57 @@ def _unrouted(conn: Connection, request: str) -> list[Key]:
     return list(conn.scalars(statement))
 
 
-def _take_back(
-    conn: Connection, target: records.Record, progress: binding.Progress, now: float
-) -> None:
-    """Give claims on objects that have not converged since back to whom they were taken from."""
-    rows = conn.execute(_UNMADE, {"b_request": target.id}).all()
-    keys = {row.key for row in rows}
-    before = _before(conn, target, keys)
-    wants = _wants(
-        conn, {before[r.key, r.claimant] for r in rows if (r.key, r.claimant) in before}, progress
-    )
-    others = _claimed_by_others(conn, target.id, keys)
-    restored, gone = [], []
-    for row in rows:
+@dataclass(frozen=True, slots=True)
+class _Unmade:
+    """A claim that a request has not made yet.
+
+    bound: its want is the request's own; converged: it was once as somebody wanted; nobodys: it is
+    sure that nobody had it.
+    """
+
+    key: Key
+    claimant: str
+    want: Want | None
+    bound: bool
+    converged: bool
+    nobodys: bool
+
+
+def _unmade(conn: Connection, request: str) -> list[_Unmade]:
+    """List the claims of a request that it never read back as wanted."""
+    made: set[Pair] = set()
+    found: dict[Pair, _Unmade] = {}
+    for row in conn.execute(_PARTS, {"b_request": request}):
         pair = (row.key, row.claimant)
-        if pair in before:
-            who, writer, _ = before[pair]
-            restored.append(
-                {
-                    "b_key": row.key,
-                    "b_claimant": row.claimant,
-                    "b_want": wants.get(before[pair], {}).get(pair, row.want),
-                    "b_request": who,
-                    "b_source": writer,
-                }
-            )
-        elif row.key in others or not row.converged or row.prior is not None:
-            gone.append({"b_key": row.key, "b_claimant": row.claimant})
-        # Else somebody had it whose request is forgotten: it stays claimed, and so stays theirs.
-    if restored:
-        conn.execute(_RESTORE, restored)
-    if gone:
-        conn.execute(_DELETE, gone)
-    made = {row.key for row in rows if row.converged} | {one["b_key"] for one in restored}
-    agenda.touch(conn, made & _claimed(conn, made), now)
-    ledger.let_be(conn, keys)
+        if row.made:
+            made.add(pair)
+        bound = row.generation is not None or (pair in found and found[pair].bound)
+        unclaimed = row.want is None if not bound else not row.converged or row.prior is not None
+        found[pair] = _Unmade(*pair, row.want, bound, row.converged > 0, unclaimed)
+    return [one for pair, one in found.items() if pair not in made]
 
 
-_Asker = tuple[str, str, str]
-"""A request, its writer, and the step that asked."""
+def _wait_again(conn: Connection, restored: Collection[Mapping[str, Any]]) -> None:
+    """Let those who have their claims back wait for them, though they were over meanwhile.
 
-
-def _before(conn: Connection, target: records.Record, keys: Collection[Key]) -> dict[Pair, _Asker]:
-    """Find which earlier request claimed each object last, where its claim still stood."""
-    found: dict[Pair, _Asker] = {}
-    for part in chunks(keys):
-        for row in conn.execute(_EARLIER, {"b_ids": part, "b_request": target.id}):
-            if row.routed:
-                found[row.key, row.claimant] = (row.request, row.writer, row.step)
-            elif row.action not in _LOOKING:
-                nest = row.claimant + "/"
-                for key, who in list(found):
-                    if key == row.key and (who == row.claimant or who.startswith(nest)):
-                        del found[key, who]
-    return found
+    An object that only a waiting step claims is over for whoever asks for it: there is nothing to
+    make. Then it was never made for those who have it back.
+    """
+    for one in restored:
+        waiting = conn.execute(_AGAIN, one).rowcount
+        if waiting:
+            conn.execute(_AGAIN_STEP, one)
 
 
 def _wants(
-    conn: Connection, askers: Collection[_Asker], progress: binding.Progress
-) -> dict[_Asker, Mapping[Pair, Want | None]]:
+    conn: Connection, askers: Collection[Said], progress: binding.Progress
+) -> dict[Said, Mapping[Pair, Want | None]]:
     """Say what steps of earlier requests ask for."""
-    ids = {who for who, _, _ in askers}
+    ids = {said.request for said in askers}
     loaded, listed = records.load(conn, ids), stepbook.steps_of(conn, ids)
     return {
-        (who, writer, step): binding.asked(conn, loaded[who], listed[who], step, progress)
-        for who, writer, step in askers
+        said: binding.asked(conn, loaded[said.request], listed[said.request], said.step, progress)
+        for said in askers
     }
 
 
@@ -146,36 +230,72 @@ def _claimed_by_others(conn: Connection, request: str, keys: Collection[Key]) ->
     return found
 
 
-_UNMADE: Any = (
-    select(claims.c.key, claims.c.claimant, claims.c.want, objects.c.converged, objects.c.prior)
-    .join(objects, objects.c.key == claims.c.key)
-    .where(
-        claims.c.request == bindparam("b_request"),
-        or_(objects.c.converged < objects.c.generation, objects.c.generation == 0),
-    )
+_MADE: Any = step_objects.c.read_back.is_not(None).label("made")
+_STEP: Any = (steps_table.c.request == step_objects.c.request) & (
+    steps_table.c.name == step_objects.c.step
 )
-_EARLIER: Any = (
+_PARTS: Any = (
     select(
-        step_objects.c.key,
-        step_objects.c.claimant,
-        step_objects.c.request,
-        step_objects.c.step,
-        steps_table.c.routed,
-        requests.c.action,
-        requests.c.writer,
+        claims.c.key,
+        claims.c.claimant,
+        claims.c.want,
+        objects.c.converged,
+        objects.c.prior,
+        step_objects.c.generation,
+        _MADE,
     )
+    .join(objects, objects.c.key == claims.c.key)
     .join(
-        steps_table,
-        (steps_table.c.request == step_objects.c.request)
-        & (steps_table.c.name == step_objects.c.step),
+        step_objects,
+        (step_objects.c.request == claims.c.request)
+        & (step_objects.c.key == claims.c.key)
+        & (step_objects.c.claimant == claims.c.claimant),
     )
-    .join(requests, requests.c.id == step_objects.c.request)
+    .where(claims.c.request == bindparam("b_request"))
+)
+_ONCE: Any = (
+    select(step_objects.c.key, step_objects.c.claimant)
+    .join(steps_table, _STEP)
+    .where(step_objects.c.key.in_(IDS), steps_table.c.routed)
+    .distinct()
+)
+_ROUTED: Any = (
+    select(step_objects.c.key, step_objects.c.claimant, steps_table.c.instance)
+    .join(steps_table, _STEP)
+    .where(step_objects.c.request == bindparam("b_request"), steps_table.c.routed)
+    .distinct()
+)
+_WAITING: Any = _ROUTED.where(step_objects.c.read_back.is_(None))
+_OPEN: Any = (
+    select(requests.c.id)
+    .where(requests.c.id == bindparam("b_request"), requests.c.state.in_(["accepted", "deferred"]))
+    .exists()
+)
+_NOT_MADE: Any = update(step_objects).where(
+    step_objects.c.request == bindparam("b_request"),
+    step_objects.c.key == bindparam("b_key"),
+    step_objects.c.claimant == bindparam("b_claimant"),
+    step_objects.c.read_back.is_(None),
+)
+_ANEW: Any = _NOT_MADE.values(state="waiting", generation=None, error=None)
+_AGAIN: Any = _NOT_MADE.where(step_objects.c.state == "done", _OPEN).values(
+    state="due", generation=None
+)
+_REOPENED: Any = (
+    select(step_objects.c.key)
     .where(
-        step_objects.c.key.in_(IDS),
-        step_objects.c.request < bindparam("b_request"),
-        requests.c.state.not_in(["cancelled", "refused"]),
+        step_objects.c.request == steps_table.c.request,
+        step_objects.c.step == steps_table.c.name,
+        step_objects.c.state == "due",
     )
-    .order_by(step_objects.c.request)
+    .exists()
+)
+_AGAIN_STEP: Any = (
+    update(steps_table)
+    .where(
+        steps_table.c.request == bindparam("b_request"), steps_table.c.state == "done", _REOPENED
+    )
+    .values(state="due", ended=None)
 )
 _RESTORE: Any = (
     update(claims)

@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, binding, ledger, marks, records, steering, stepbook, undo
+from provisioner import (
+    agenda,
+    audit,
+    binding,
+    history,
+    ledger,
+    marks,
+    records,
+    steering,
+    stepbook,
+    undo,
+)
 from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.request import Request
 
@@ -43,14 +54,15 @@ class Effect:
 class Asked:
     """Who asks for what, when.
 
-    id: the asking request's own; on_behalf_of: the person for whom, where that was believed.
+    id: the asking request's own; lanes: lane of each instance; on_behalf_of: the person for whom,
+    where that was believed.
     """
 
     id: str
     writer: str
     request: Request
     now: float
-    lanes: frozenset[str]
+    lanes: Mapping[str, str]
     progress: binding.Progress
     on_behalf_of: str | None = None
 
@@ -186,12 +198,6 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
 
 
 _SUSPENDING = frozenset({"user.suspend", "user.resume", "allocation.suspend", "allocation.resume"})
-_CLAIMING = frozenset(
-    {
-        *("user.provision", "project.provision", "project.archive", "allocation.provision"),
-        *("membership.add", "membership.remove"),
-    }
-)
 
 
 def _undo_nothing(conn: Connection, target: records.Record) -> None:
@@ -200,7 +206,7 @@ def _undo_nothing(conn: Connection, target: records.Record) -> None:
     What failed still claims what it claimed, unless a newer one does; what was cancelled claims
     nothing, and accepting it anew would put it above the newer ones.
     """
-    for family in (_SUSPENDING, _CLAIMING):
+    for family in (_SUSPENDING, history.CLAIMING):
         newer = records.newer(conn, target, family) if target.action in family else ""
         if newer:
             raise InvalidRequest(
@@ -213,12 +219,31 @@ def _undo_nothing(conn: Connection, target: records.Record) -> None:
 
 def _hold(conn: Connection, asked: Asked) -> Effect:
     target = target_of(conn, asked.request)
+    if target.state in ("accepted", "deferred") and target.action in undo.COUNTING:
+        raise InvalidRequest(
+            f"{target.id} is a {target.action}, which is in force from its acceptance on: there is "
+            "nothing left to hold",
+            field="request",
+            expected=_OPPOSITE[target.action],
+        )
     if not records.set_state(conn, [target.id], ["accepted", "deferred", "scheduled"], "held"):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     records.set_hold(conn, target.id, held_by=asked.writer)
     steering.stop(conn, target.id, "waiting", asked.now)
+    undo.give_back(conn, target, asked.progress, asked.now)
     _tell(conn, asked, target, "held")
     return Effect(held=[target.id])
+
+
+_OPPOSITE = {
+    "user.suspend": "`provisioner cancel`, which lifts it",
+    "allocation.suspend": "`provisioner cancel`, which lifts it",
+    "user.resume": "a user.suspend",
+    "allocation.resume": "an allocation.suspend",
+    "membership.remove": "a membership.add",
+    "project.archive": "a project.provision",
+}
+"""What to ask for where a request cannot be held any more."""
 
 
 def _release(conn: Connection, asked: Asked) -> Effect:
@@ -231,6 +256,8 @@ def _release(conn: Connection, asked: Asked) -> Effect:
     _tell(conn, asked, target, "released")
     if not _begun(conn, target):
         return Effect(readmitted=[target.id])
+    undo.claim_again(conn, target, asked.lanes, asked.now)
+    steering.wait_whole(conn, target.id)
     steering.begin_unrouted(conn, target.id, asked.now)
     return Effect(advance=[target.id], reopened=[target.id])
 
@@ -319,9 +346,10 @@ def _release_journal(conn: Connection, asked: Asked) -> Effect:
 
 def _lane(asked: Asked) -> str:
     name = asked.request.subject.partition(":")[2]
-    if name not in asked.lanes:
+    known = set(asked.lanes.values())
+    if name not in known:
         raise InvalidRequest(
-            f"there is no lane {name!r}", field="lane", expected=", ".join(sorted(asked.lanes))
+            f"there is no lane {name!r}", field="lane", expected=", ".join(sorted(known))
         )
     return name
 

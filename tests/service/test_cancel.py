@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioner import ledger
-from tests.service.engine_site import Site, allocation, control, membership
+from tests.service.engine_site import Site, allocation, control, membership, user
 
 RECONCILE = "provisioner: 1\naction: reconcile\n"
 
@@ -129,6 +131,109 @@ def test_what_a_cancelled_request_took_away_goes_and_the_canceller_is_told(site:
     told = site.results("done")[-1]
     assert told["action"] == "request.cancel"
     assert "counted from its acceptance" in told["problems"][0]["message"]
+
+
+def test_whom_a_cancelled_change_left_out_keeps_what_was_not_taken_away_yet(site: Site) -> None:
+    site.request(allocation(1, "ann, bob"))
+    before = claims(site)
+    waits(site, allocation(1, "ann"))
+    cancel(site)
+    site.request(RECONCILE)
+    assert claims(site) == before
+    assert "first/member/cf/bob" in site.first.rows
+
+
+# In every order: what happens between a request and its cancellation changes nothing.
+
+MEANWHILE: dict[str, Sequence[str]] = {
+    "nothing": [],
+    "a reconcile": [RECONCILE],
+    "two reconciles": [RECONCILE, RECONCILE],
+    "a suspension and its end": [allocation(1, verb="suspend"), allocation(1, verb="resume")],
+    "a user's suspension and its end": [user("bob", "suspend"), user("bob", "resume")],
+    "another retry": ["retry"],
+    "a hold": ["hold"],
+    "a hold and a reconcile": ["hold", RECONCILE],
+    "a hold and a release": ["hold", "release"],
+    "a hold, a reconcile and a release": ["hold", RECONCILE, "release", RECONCILE],
+    "another's claim": [allocation(2, files=3)],
+    "a restart": ["restart"],
+}
+
+
+def meanwhile(site: Site, events: Sequence[str]) -> None:
+    """Let things happen to the request that waits."""
+    for event in events:
+        if event == "restart":
+            site.start()
+        elif event in ("retry", "hold", "release"):
+            (who,) = [record.id for record in site.open() if record.name == "waiting.yaml"]
+            site.drop(control(f"request.{event}", who), f"{event}.yaml")
+        else:
+            site.drop(event, "meanwhile.yaml")
+        for lane in site.service.lanes.values():
+            lane._open_until = 0.0
+            lane.drain()
+        site.service.clerk.catch_up()
+
+
+@pytest.mark.parametrize("events", MEANWHILE.values(), ids=MEANWHILE)
+def test_who_waits_is_wanted_as_before_a_cancelled_request(
+    site: Site, events: Sequence[str]
+) -> None:
+    # The members' steps wait for the account's, so that their claims count for nobody yet.
+    site.first.missing = {"cf"}
+    site.drop(allocation(1, "bob", files=5), "first.yaml")
+    site.service.lanes["first"].drain()
+    site.drop(allocation(1, "bob, cem", files=9), "waiting.yaml")
+    site.service.lanes["first"].drain()
+    meanwhile(site, events)
+    cancel(site)
+    site.drain()
+    assert site.open() == []
+    assert site.limit("first/account/cf") == "5"
+    assert set(site.first.rows) == {"first/account/cf", "first/member/cf/bob"}
+    assert {k: v for k, v in claims(site).items() if k.startswith("allocation:1")} == {
+        "allocation:1 first/account/cf": "5",
+        "allocation:1/user:bob first/member/cf/bob": None,
+    }
+
+
+@pytest.mark.parametrize("events", MEANWHILE.values(), ids=MEANWHILE)
+def test_what_was_there_before_a_cancelled_request_is_there_after_it(
+    site: Site, events: Sequence[str]
+) -> None:
+    site.request(allocation(1, "ann, bob", files=5))
+    before = claims(site)
+    waits(site, allocation(1, "ann, cem", files=9))
+    meanwhile(site, events)
+    cancel(site)
+    site.request(RECONCILE)
+    assert {k: v for k, v in claims(site).items() if k.startswith("allocation:1")} == before
+    assert site.limit("first/account/cf") == "5"
+    members = {"first/member/cf/ann", "first/member/cf/bob"}
+    assert set(site.first.rows) == {"first/account/cf", *members}
+
+
+def test_what_a_request_made_stays_also_where_it_was_looked_at_since(site: Site) -> None:
+    site.first.missing = {"bob"}
+    site.drop(allocation(1, "ann, bob", files=9), "waiting.yaml")
+    meanwhile(site, [RECONCILE, RECONCILE, "hold", "release"])
+    cancel(site)
+    site.request(RECONCILE)
+    assert site.limit("first/account/cf") == "9"
+    assert set(site.first.rows) == {"first/account/cf", "first/member/cf/ann"}
+
+
+def test_of_requests_in_any_order_of_acceptance_the_former_one_is_wanted_again(site: Site) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    site.drop(allocation(1, files=9, head=f"not_before: {soon}\n"), "waiting.yaml")
+    site.request(allocation(1, files=5))
+    site.first.away = True
+    while site.open()[0].state == "scheduled":
+        site.service.take()
+    cancel(site)
+    assert site.limit("first/account/cf") == "5"
 
 
 # What is another's.

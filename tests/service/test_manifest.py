@@ -265,6 +265,20 @@ def elsewhere(number: int, *users: str) -> Line:
     return line
 
 
+def test_a_subject_is_left_alone_while_a_request_for_it_is_held(site: Site) -> None:
+    site.first.away = True
+    ask(site, entry(1, "ann", files=9))
+    (waiting,) = site.open()
+    site.drop(control("request.hold", waiting.id), "hold.yaml")
+    site.back(site.first)
+    found = reconcile(site, entry(1, "ann", files=9))
+    assert "0 asked for anew" in told(found)
+    assert "1 with a request that is held" in told(found)
+    assert members(site) == set()
+    site.request(control("request.release", waiting.id))
+    assert members(site) == {"cf1/ann"}
+
+
 def test_a_line_that_nobody_can_follow_is_told_and_keeps_no_other_back(site: Site) -> None:
     reconcile(site, entry(1, "ann"), entry(2, "bob"), entry(3, "cyd"))
     found = reconcile(site, entry(1, "eve"), elsewhere(2, "eve"))

@@ -1,0 +1,165 @@
+"""What is held is held: what it has not made counts for nobody until it is released."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.service.engine_site import Site, allocation, control, membership, user
+from tests.service.test_cancel import RECONCILE, claims, waits
+
+ACCOUNT, ANN, BOB = "first/account/cf", "first/member/cf/ann", "first/member/cf/bob"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a running site with two empty backends."""
+    return Site(tmp_path)
+
+
+def steer(site: Site, verb: str, name: str = "waiting.yaml") -> None:
+    """Hold, release or cancel an open request, by the name of its file."""
+    (who,) = [record.id for record in site.open() if record.name == name]
+    site.drop(control(f"request.{verb}", who), f"{verb}.yaml")
+
+
+def hold(site: Site, text: str) -> None:
+    """Have a request wait, hold it, and let the backend answer again."""
+    waits(site, text)
+    steer(site, "hold")
+    site.back(site.first)
+
+
+def test_what_is_held_before_it_began_is_not_made_by_a_reconcile(site: Site) -> None:
+    hold(site, allocation(1, "ann"))
+    site.request(RECONCILE)
+    assert site.first.rows == {}
+    assert [record.state for record in site.open()] == ["held"]
+    steer(site, "release")
+    site.drain()
+    assert set(site.first.rows) == {ACCOUNT, ANN}
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        (allocation(1, verb="suspend"), "0"),
+        (RECONCILE, "5"),
+        (user("ann", "suspend"), "5"),
+        (allocation(2, files=3), "5"),
+    ],
+    ids=["its suspension", "a reconcile", "a user's suspension", "another's claim"],
+)
+def test_who_touches_the_object_of_a_held_change_makes_what_was_wanted_before(
+    site: Site, text: str, after: str
+) -> None:
+    site.request(allocation(1, "ann", files=5))
+    hold(site, allocation(1, "ann, bob", files=9))
+    site.request(text)
+    site.request(RECONCILE)
+    assert site.limit(ACCOUNT) == after
+    assert BOB not in site.first.rows
+
+
+def test_a_suspension_and_its_resume_leave_a_held_change_unmade(site: Site) -> None:
+    site.request(allocation(1, "ann", files=5))
+    hold(site, allocation(1, "ann, bob", files=9))
+    site.request(allocation(1, verb="suspend"))
+    site.request(allocation(1, verb="resume"))
+    assert (site.limit(ACCOUNT), BOB in site.first.rows) == ("5", False)
+    steer(site, "release")
+    site.drain()
+    assert (site.limit(ACCOUNT), BOB in site.first.rows) == ("9", True)
+
+
+def test_what_was_made_before_the_hold_stays_wanted_as_it_was_made(site: Site) -> None:
+    site.first.missing = {"bob"}
+    site.drop(allocation(1, "ann, bob", files=9), "waiting.yaml")
+    site.service.lanes["first"].drain()
+    site.service.lanes["first"].drain()
+    steer(site, "hold")
+    site.first.missing = set()
+    del site.first.rows[ANN]
+    site.request(RECONCILE)
+    assert (site.limit(ACCOUNT), set(site.first.rows)) == ("9", {ACCOUNT, ANN})
+    steer(site, "release")
+    site.drain()
+    assert set(site.first.rows) == {ACCOUNT, ANN, BOB}
+    assert site.open() == []
+
+
+def test_whom_a_held_change_leaves_out_keeps_what_they_have(site: Site) -> None:
+    site.request(allocation(1, "ann, bob", files=5))
+    hold(site, allocation(1, "ann", files=5))
+    site.request(RECONCILE)
+    assert set(site.first.rows) == {ACCOUNT, ANN, BOB}
+    steer(site, "release")
+    site.drain()
+    assert set(site.first.rows) == {ACCOUNT, ANN}
+    assert site.open() == []
+
+
+def test_what_is_released_undoes_nothing_that_was_asked_for_meanwhile(site: Site) -> None:
+    site.request(allocation(1, "ann, bob", files=5))
+    hold(site, allocation(1, "ann, bob, cem", files=9))
+    site.request(allocation(1, "ann, bob", files=3), "newer.yaml")
+    site.request(membership(1, "bob", "remove"))
+    steer(site, "release")
+    site.drain()
+    assert (site.limit(ACCOUNT), set(site.first.rows)) == ("3", {ACCOUNT, ANN})
+    assert "superseded" in {one["outcome"] for one in site.results("done")}
+
+
+def test_a_removal_while_a_request_is_held_holds_after_its_release(site: Site) -> None:
+    hold(site, allocation(1, "ann, bob"))
+    site.request(membership(1, "bob", "remove"))
+    steer(site, "release")
+    site.drain()
+    assert set(site.first.rows) == {ACCOUNT, ANN}
+
+
+def test_a_held_request_that_is_cancelled_leaves_what_was_before_it(site: Site) -> None:
+    site.request(allocation(1, "ann", files=5))
+    hold(site, allocation(1, "bob", files=9))
+    before = claims(site)
+    steer(site, "cancel")
+    site.request(RECONCILE)
+    assert claims(site) == before
+    assert (site.limit(ACCOUNT), set(site.first.rows)) == ("5", {ACCOUNT, ANN})
+
+
+def test_of_two_held_requests_the_later_one_counts_in_either_order_of_release(site: Site) -> None:
+    for files in (7, 9):
+        waits(site, allocation(1, "ann", files=files), f"to-{files}.yaml")
+        steer(site, "hold", f"to-{files}.yaml")
+    site.back(site.first)
+    steer(site, "release", "to-9.yaml")
+    steer(site, "release", "to-7.yaml")
+    site.drain()
+    assert site.limit(ACCOUNT) == "9"
+    assert site.open() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        (allocation(1, verb="suspend"), "provisioner cancel"),
+        (allocation(1, verb="resume"), "allocation.suspend"),
+        (membership(1, "ann", "remove"), "membership.add"),
+    ],
+    ids=["a suspension", "a resume", "a removal"],
+)
+def test_what_counts_from_its_acceptance_cannot_be_held(
+    site: Site, text: str, instead: str
+) -> None:
+    site.request(allocation(1, "ann"))
+    if "resume" in text:
+        site.request(allocation(1, verb="suspend"))
+    waits(site, text)
+    steer(site, "hold")
+    site.back(site.first)
+    refused = site.results("failed")[-1]
+    assert refused["action"] == "request.hold"
+    assert "in force from its acceptance on" in refused["problems"][0]["message"]
+    assert instead in refused["problems"][0]["expected"]
