@@ -56,6 +56,16 @@ class Tools:
             self._association(row) for row in rows if not row[2] and (not asked or row[0] in asked)
         ]
 
+    def everywhere(self, accounts: Collection[str]) -> tuple[list[Association], set[str]]:
+        """Read the associations of accounts, and which of these other clusters have as well."""
+        some = 0 < len(accounts) <= FILTER
+        where = [f"account={','.join(sorted(accounts))}"] if some else []
+        rows = [row for row in self._show("assoc", where, ("Cluster", *_ASSOC)) if not row[3]]
+        own = [self._association(row[1:]) for row in rows if row[0] == self.cluster]
+        others = {row[1] for row in rows if row[0] != self.cluster}
+        asked = frozenset(accounts)
+        return [one for one in own if one.account in asked], others & asked
+
     def associations_of(self, users: Collection[str]) -> list[tuple[str, Association]]:
         """Read all associations of users, on every cluster."""
         where = [f"user={','.join(sorted(users))}"]

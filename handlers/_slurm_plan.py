@@ -19,6 +19,9 @@ USER_LOCK: Limits = {"MaxJobs": "0", "MaxSubmitJobs": "0"}
 ACCOUNT_LOCK: Limits = {"GrpJobs": "0", "GrpSubmitJobs": "0"}
 """What closes an account."""
 
+TEXTS = ("description", "organization")
+"""What an account has once in a slurmdbd, for all clusters."""
+
 
 def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Change]:
     """List the changes that make an account as wanted; root: parent of those that name none."""
@@ -37,22 +40,45 @@ def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Chan
     if not want.get("closed"):
         sets = [
             f"{name}={want[name]}"
-            for name in ("description", "organization", "parent")
-            if want.get(name) and not same_text(str(want[name]), str(state[name]))
+            for name in (*TEXTS, "parent")
+            if want.get(name)
+            and not same_text(str(want[name]), str(state[name]))
+            and not _is_anothers(name, want, state)
         ]
         if any(s.startswith("parent=") for s in sets) and not want.get("adopt"):
             _check_parent(key, want, state)
     sets += _differing(want, cast(Limits, state["limits"]), {})
     if sets:
         data = {"name": account, "attributes": sets}
-        text = f"account {account}: {', '.join(sets)}"
+        text = f"account {account}: {', '.join(sets)}{_for_all(sets, state)}"
         group = "modify-account " + " ".join(sets)
         changes.append(Change(key, "modify-account", text, 30, group, data))
     return changes
 
 
+def _is_anothers(name: str, want: Want, state: State) -> bool:
+    """Say whether a text was set for another cluster since it was last asked for here.
+
+    One slurmdbd has one text: who asks for another one last sets it, and no reconcile sets it back.
+    """
+    was = want.get("was")
+    asked = was.get(name) if isinstance(was, Mapping) else None
+    return bool(state.get("shared")) and name in TEXTS and asked == want[name]
+
+
+def _for_all(sets: Collection[str], state: State) -> str:
+    """Say of texts of an account that other clusters have, too, that they are all clusters'."""
+    texts = [name for name in TEXTS if any(one.startswith(f"{name}=") for one in sets)]
+    if not state.get("shared") or not texts:
+        return ""
+    before = ", ".join(f"{name} {state[name]!r}" for name in texts)
+    return f" (on all clusters of this slurmdbd; it was {before})"
+
+
 def _check_parent(key: Key, want: Want, state: State) -> None:
     """Refuse to move an account that was not made for this project."""
+    if _is_anothers("description", want, state):
+        return
     described = str(want.get("description") or "")
     if state["description"] and described and not same_text(described, str(state["description"])):
         raise Conflict(
@@ -112,9 +138,12 @@ def _plan_removal(key: Key, state: State, data: Mapping[str, Any]) -> Sequence[C
 
 
 def account_state(
-    account: str, row: Association | None, described: tuple[str, str] | None
+    account: str, row: Association | None, described: tuple[str, str] | None, shared: bool = False
 ) -> State:
-    """Say how an account is, from its row of `show assoc` and its description."""
+    """Say how an account is, from its row of `show assoc` and its description.
+
+    shared: other clusters have it, too.
+    """
     if row is None:
         return {"present": False, "account": account}
     description, organization = described or ("", "")
@@ -125,6 +154,7 @@ def account_state(
         "description": description,
         "organization": organization,
         "limits": dict(row.limits),
+        "shared": shared,
     }
 
 

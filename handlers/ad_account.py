@@ -275,7 +275,7 @@ class AdAccount:
     def _takes(self, uid: object) -> bool:
         return uid is None and self._settings.ids.container is not None
 
-    def identity(self, state: State) -> Mapping[str, Scalar]:
+    def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Name the account's numbers and SID, which homes and files hang on."""
         return identity(state)
 

@@ -200,7 +200,7 @@ class AdGroup:
     def _gives_numbers(self) -> bool:
         return self._settings.ids.container is not None
 
-    def identity(self, state: State) -> Mapping[str, Scalar]:
+    def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Name a group's number, which files and filesets hang on."""
         return identity(state)
 

@@ -275,7 +275,7 @@ class AdldsAccount:
             return {FLAG: "FALSE" if is_open else "TRUE"}
         return {"loginShell": want["shell"] if is_open else self._settings.closed_shell}
 
-    def identity(self, state: State) -> Mapping[str, Scalar]:
+    def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Name the account's numbers and SID, which homes and files hang on."""
         return identity(state)
 

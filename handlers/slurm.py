@@ -15,9 +15,10 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from handlers import _params
-from handlers._sacctmgr import Tools
+from handlers._sacctmgr import Association, Tools
 from handlers._slurm_plan import (
     ACCOUNT_LOCK,
+    TEXTS,
     USER_LOCK,
     account_state,
     plan_account,
@@ -198,13 +199,10 @@ class Slurm:
         parts = {key: split_key(key) for key in keys}
         accounts = {names[2] for names in parts.values()}
         users = {names[3] for names in parts.values() if names[1] == "assoc"}
-        rows = self._tools.associations(accounts)
+        described = {names[2] for names in parts.values() if names[1] == "account"}
+        rows, shared = self._rows(accounts, described)
         by_name = {(row.account, row.user): row for row in rows}
-        described = (
-            self._tools.accounts({n[2] for n in parts.values() if n[1] == "account"})
-            if any(names[1] == "account" for names in parts.values())
-            else {}
-        )
+        texts = self._tools.accounts(described) if described else {}
         defaults = self._tools.default_accounts(users) if users else {}
         present = {user for _, user in by_name if user in users}
         failed = self._tools.failed_uids(present)
@@ -213,13 +211,27 @@ class Slurm:
             user = rest[0] if rest else ""
             row = by_name.get((account, user))
             if kind == "account":
-                found[key] = account_state(account, row, described.get(account))
+                found[key] = account_state(account, row, texts.get(account), account in shared)
             else:
                 own = by_name.get((account, ""))
                 found[key] = user_state(
                     account, user, row, defaults.get(user, ""), own is not None, failed, own
                 )
         return found
+
+    def _rows(
+        self, accounts: Collection[str], described: Collection[str]
+    ) -> tuple[list[Association], set[str]]:
+        """Read associations, and which accounts other clusters have; where none is asked: none."""
+        if described:
+            return self._tools.everywhere(accounts)
+        return self._tools.associations(accounts), set()
+
+    def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
+        """Name an account's texts as they were last asked for: they are the slurmdbd's."""
+        if "user" in want or want.get("closed"):
+            return {}
+        return {name: want.get(name) for name in TEXTS}  # type: ignore[misc]
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         if split_key(key)[1] == "account":

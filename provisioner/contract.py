@@ -397,15 +397,15 @@ class Foresees(Protocol):
 
 @runtime_checkable
 class Keeps(Protocol):
-    """A handler whose objects have numbers that others hang on: files, homes, filesets.
+    """A handler that has to know what an object was when it was last as wanted.
 
-    Need not be there. What `identity` says of an object that is as wanted is kept in the ledger as
-    long as somebody claims it, and comes back as the want's `was`; so an object that was deleted
-    behind the back, or was given another number by hand, is told from one that never was.
+    Need not be there. What `identity` says is kept in the ledger as long as somebody claims the
+    object, and comes back as the want's `was`; so one that was deleted behind the back, or given
+    another number by hand, is told from one that never was.
     """
 
-    def identity(self, state: State) -> Mapping[str, Scalar]:
-        """Name what may not change as long as the object is claimed. Pure."""
+    def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
+        """Name what to keep of an object that is as wanted; empty: what was kept stays. Pure."""
         ...
 
 

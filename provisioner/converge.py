@@ -161,7 +161,8 @@ def _identity(handler: Handler, one: _Work) -> Mapping[str, Scalar] | None:
     there = one.state is not None and one.state.get("present")
     if not there or any(change.verb not in OWNING for change in one.changes):
         return None
-    return {k: v for k, v in handler.identity(one.state or {}).items() if v is not None} or None
+    found = handler.identity(one.want or {}, one.state or {})
+    return {name: value for name, value in found.items() if value is not None} or None
 
 
 def _end(one: _Work, fault: Fault | None) -> None:
