@@ -326,7 +326,7 @@ def filter_entries(response: Iterable[Mapping[str, Any]] | None) -> Iterator[Map
 
 def _entry(found: Mapping[str, Any]) -> Entry:
     raw = found["raw_attributes"]
-    return Entry(found["dn"], {name.lower(): tuple(values) for name, values in raw.items()})
+    return Entry(found["dn"], {name.lower(): tuple(values or ()) for name, values in raw.items()})
 
 
 def _cookie(result: Mapping[str, Any]) -> object:

@@ -62,10 +62,12 @@ def split_key(key: Key) -> tuple[str, ...]:
 class Fault(Exception):
     """Something went wrong with one object or request.
 
-    message: what happened, with the backend's own words; advice: what to do next, for a person.
+    message: what happened, with the backend's own words; advice: what to do next, for a person;
+    trace: the traceback of what should not have happened, for the journal and the log alone.
     """
 
     advice = ""
+    trace = ""
 
     def __init__(self, message: str, *, advice: str = "") -> None:
         super().__init__(message)

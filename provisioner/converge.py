@@ -7,6 +7,7 @@ Leaves out: when and what to converge (`lanes`), and the ledger.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -315,7 +316,16 @@ def _apply_group(
 
 
 def _unexpected(what: str, handler: Handler) -> Permanent:
-    return Permanent(
-        f"{type(handler).__name__}.{what} failed unexpectedly:\n{traceback.format_exc()}",
-        advice="this is a fault of the handler: report it with the traceback",
+    return unexpected(f"{type(handler).__name__}.{what}")
+
+
+def unexpected(what: str) -> Permanent:
+    """Make a fault of the exception that is being handled: its words, and its traceback aside."""
+    said = traceback.format_exception_only(sys.exception())[-1].strip()
+    fault = Permanent(
+        f"{what} failed unexpectedly: {said}",
+        advice="this is a fault of the handler: report it with the traceback, which the service's "
+        "log and `provisioner show` have",
     )
+    fault.trace = traceback.format_exc()
+    return fault

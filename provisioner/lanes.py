@@ -199,6 +199,8 @@ class Lane:
         for outcome in outcomes:
             reading = replace(self._reading(outcome, now), identity=outcome.identity)
             readings[outcome.item.key] = reading
+            if outcome.fault is not None and outcome.fault.trace:
+                log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
             over = reading.converged or _adopted_as_it_is(outcome)
             verdicts[outcome.item.key] = settling.Verdict(
                 outcome.item.generation,

@@ -223,6 +223,8 @@ def _planned(seen: Look) -> PlannedObject:
     outcome = seen.outcome
     key, fault = outcome.item.key, outcome.fault
     error = describe(fault, key) if fault is not None else None
+    if error is not None:
+        error.pop("traceback", None)  # a look tells; what failed for good is kept by its request
     texts = (*seen.marks, *seen.writes) if error is None else ()
     return PlannedObject(key, texts, error is None and not texts, (), error, outcome.state)
 

@@ -191,7 +191,9 @@ def _step(step: StepResult) -> dict[str, Json]:
     if step.read_back:
         document["read_back"] = _safe(step.read_back)
     if step.error is not None:
-        document["error"] = _safe(_filled(step.error))
+        # A traceback is for the journal, the log and `show`: a result is read by whoever asked.
+        told = {name: value for name, value in step.error.items() if name != "traceback"}
+        document["error"] = _safe(_filled(told))
     return document
 
 

@@ -23,6 +23,8 @@ def describe(fault: Fault, key: Key = "") -> dict[str, str]:
     words = {"type": type(fault).__name__, "message": fault.message, "advice": fault.advice}
     if key:
         words["object"] = key
+    if fault.trace:
+        words["traceback"] = fault.trace
     if isinstance(fault, InvalidRequest) and fault.field:
         words["field"] = fault.field
     return words

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,11 +26,11 @@ from provisioner.contract import (
     Fault,
     Handler,
     Host,
-    Permanent,
     Scalar,
     Site,
     State,
 )
+from provisioner.converge import unexpected
 from provisioner.journal import Journal
 from provisioner.policy import Policy
 from provisioner.records import Record
@@ -110,10 +109,7 @@ def _expecting_faults(what: str) -> Iterator[None]:
     except Fault:
         raise
     except Exception:
-        raise Permanent(
-            f"{what} failed unexpectedly:\n{traceback.format_exc()}",
-            advice="this is a fault of the handler: report it with the traceback",
-        ) from None
+        raise unexpected(what) from None
 
 
 def policy_of(config: Config) -> Policy:

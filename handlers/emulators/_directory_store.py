@@ -256,7 +256,10 @@ class Store:
             members = entry.get("member", [])
             kept = [one for one in members if folded("member", one).decode() != key]
             if len(kept) < len(members):
-                self._append(self.names[other], {**entry, "member": kept})
+                changed = {**entry, "member": kept}
+                if not kept:
+                    del changed["member"]  # an attribute without a value is not there
+                self._append(self.names[other], changed)
 
 
 _OPENING = threading.Lock()

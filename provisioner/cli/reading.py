@@ -6,6 +6,7 @@ Promises: nothing is written, and nothing is made that is not there.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +19,7 @@ from provisioner.contract import ConfigError, InvalidRequest
 if TYPE_CHECKING:
     from provisioner.journal import Journal
     from provisioner.records import Record
+    from provisioner.stepbook import StepRecord
 
 JSON = typer.Option(False, "--json", help="for programs")
 config_app = typer.Typer(no_args_is_help=True, help="Check the configuration, or print one.")
@@ -79,6 +81,15 @@ def show(
         comment += [f"# Waits: {text}" for text in found]
     site.say("\n".join(comment))
     site.say(dump(plain).rstrip())
+    for trace in _traces(listed):
+        site.say(f"---\n{trace.rstrip()}")
+
+
+def _traces(listed: Sequence[StepRecord]) -> list[str]:
+    """List the tracebacks of what failed unexpectedly, each once."""
+    errors = [error for step in listed for error in (step.error, *(p.error for p in step.objects))]
+    found = [str(error["traceback"]) for error in errors if error and error.get("traceback")]
+    return list(dict.fromkeys(found))
 
 
 def _find(book: Journal, name: str) -> Record:

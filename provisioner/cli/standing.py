@@ -222,7 +222,7 @@ def _text(value: Json) -> str:
 
 def _missing(one: Found) -> str:
     if one.error is not None:
-        message = one.error["message"].removeprefix(f"{one.key}: ")
+        message, *_ = one.error["message"].removeprefix(f"{one.key}: ").splitlines() or [""]
         advice = one.error.get("advice")
         return f"{message} (what to do: {advice})" if advice else message
     return "; ".join(one.missing) or ("nothing" if one.claims else "")

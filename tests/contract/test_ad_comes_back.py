@@ -265,3 +265,16 @@ def test_what_nobody_claims_any_more_is_forgotten(any_kind: Backend) -> None:
     one = item(handler, params, before)
     [gone] = converge(handler, [Item(one.key, (), identity=one.identity)], lambda _: None)
     assert gone.identity == {}
+
+
+def test_a_group_whose_last_member_was_deleted_has_none(any_kind: Backend) -> None:
+    if any_kind.kind == "rfc2307":
+        return  # its members are names, which stay
+    handler, user = groups(any_kind), any_kind.name("jdoe")
+    bring(handler, {"group": any_kind.name("cf")})
+    dn = any_kind.user(user)
+    member = {"group": any_kind.name("cf"), "user": user}
+    assert state(bring(handler, member))["present"]
+    delete(any_kind, dn)
+    assert "no user" in str(bring(handler, member).fault)
+    assert [key for key, _ in handler.inventory() if key.split("/")[1] == "member"] == []

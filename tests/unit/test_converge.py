@@ -165,7 +165,9 @@ def test_an_object_that_the_handler_says_nothing_of_fails() -> None:
 
 
 @pytest.mark.parametrize("where", ["plan", "apply"])
-def test_an_unexpected_exception_fails_its_object_with_the_traceback(where: str) -> None:
+def test_an_unexpected_exception_fails_its_object_in_one_line_with_the_traceback_aside(
+    where: str,
+) -> None:
     shelf = Shelf()
     if where == "plan":
         shelf.no_plan["a"] = ZeroDivisionError("division by zero")
@@ -177,6 +179,8 @@ def test_an_unexpected_exception_fails_its_object_with_the_traceback(where: str)
     assert fault is not None
     assert f"Shelf.{where} failed unexpectedly" in fault.message
     assert "ZeroDivisionError: division by zero" in fault.message
+    assert "\n" not in fault.message
+    assert fault.trace.startswith("Traceback")
     assert "report it" in fault.advice
 
 
