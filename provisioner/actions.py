@@ -258,16 +258,34 @@ class Adopt(Envelope):
         return {name: getattr(self, name) for name in ("manifest", "as_of", "writer", "differing")}
 
 
-class OfRequest(Envelope):
-    """Steer another request."""
-
-    action: Literal["request.retry", "request.hold", "request.release", "request.cancel"]
+class _OfRequest(Envelope):
     request: Annotated[Line, Field(min_length=1)] = Field(
         description="the other request's id, as `provisioner queue` prints it"
     )
 
     def subject(self) -> str:
         return f"request:{self.request}"
+
+
+class OfRequest(_OfRequest):
+    """Steer another request."""
+
+    action: Literal["request.retry", "request.hold", "request.cancel"]
+
+
+class Release(_OfRequest):
+    """Let a held request go on."""
+
+    action: Literal["request.release"]
+    digest: str | None = Field(
+        None,
+        description="the SHA-256 of the request that was looked at, as `provisioner show` prints "
+        "it; what policy holds is not released without",
+        pattern=r"^[0-9a-f]{64}$",
+    )
+
+    def expressions(self) -> Mapping[str, Any]:
+        return {"digest": self.digest}
 
 
 class OfLane(Envelope):
@@ -303,6 +321,7 @@ _MODELS: tuple[type[Envelope], ...] = (
     Reconcile,
     Adopt,
     OfRequest,
+    Release,
     OfLane,
     OfJournal,
 )

@@ -128,8 +128,13 @@ def append(conn: Connection, added: Sequence[Event], now: float) -> None:
     many.run(conn, _INSERT, rows)
 
 
-def asked(row: Mapping[str, Any], text: str, reason: str | None = None) -> Event:
-    """Tell of a request that came, as its row has it: who asks for what, by which bytes."""
+def asked(
+    row: Mapping[str, Any], text: str, reason: str | None = None, behind: Sequence[str] = ()
+) -> Event:
+    """Tell of a request that came, as its row has it: who asks for what, by which bytes.
+
+    behind: names of others who stand behind it.
+    """
     facts = {
         "file": row["name"],
         "asked_by": row["writer"],
@@ -140,11 +145,19 @@ def asked(row: Mapping[str, Any], text: str, reason: str | None = None) -> Event
     more = {
         "id": row.get("writer_id"),
         "on_behalf_of": row.get("on_behalf_of"),
+        "behind": list(behind),
         "reason": reason,
         "problems": [problem["message"] for problem in row.get("problems") or ()],
     }
     facts.update({name: value for name, value in more.items() if value})
     return Event(row["id"], row["state"], text, row["subject"], facts)
+
+
+def behind(conn: Connection, request: str) -> tuple[str, ...] | None:
+    """Name who else stands behind a request; None: its first event is no longer there."""
+    first = select(events.c.facts).where(events.c.request == request).order_by(events.c.seq)
+    facts = _facts(conn.scalar(first.limit(1)))
+    return tuple(facts.get("behind", ())) if "asked_by" in facts else None
 
 
 def prune(conn: Connection, before: float, limit: int, now: float) -> int:

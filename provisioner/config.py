@@ -204,7 +204,11 @@ class RuleConfig(_Part):
     )
     adopt: bool = Field(False, description="may say `adopt: true`")
     paths: bool = Field(False, description="may say where storage lies: `storage.path`")
-    others: bool = Field(False, description="`request.*`: of other submitters' requests, too")
+    others: bool = Field(
+        False,
+        description="`request.*`: of other submitters' requests, too; who may not, learns of their "
+        "own only",
+    )
     review: bool = Field(False, description="held until an operator releases it")
 
 
@@ -251,6 +255,12 @@ class PolicyConfig(_Part):
         description="users, or `@GROUP`, whose programs write for people: whom their requests name "
         "in `on_behalf_of` is believed to ask",
         examples=[["coldfront"]],
+    )
+    persons: dict[str, str] = Field(
+        default_factory=dict,
+        description="whose name a portal has otherwise, or who has several accounts: name -> their "
+        "name on this host. Who is the same person, does not release what they asked for",
+        examples=[{"jane.doe": "jdoe", "adm-jdoe": "jdoe"}],
     )
     protected: ProtectedConfig = Field(
         default_factory=ProtectedConfig,

@@ -341,6 +341,7 @@ def receipt_of(
         "request": record.name,
         "action": record.action,
         "subject": record.subject,
+        "digest": record.digest,
         "state": _OBSERVED if waits else record.state,
         "accepted": results.moment(record.accepted),
         "ended": results.moment(record.ended) if record.ended else None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -32,9 +32,10 @@ from provisioner.advance import advance
 from provisioner.candidates import Candidate, judge, plain_problems, problem_of, waves
 from provisioner.contract import Fault
 from provisioner.documents import Problem
+from provisioner.lookup import Seeker
 from provisioner.reconcile import Reconciler
 from provisioner.request import Request
-from provisioner.review import NEW_USER, Answers, Case, Review, Ruling
+from provisioner.review import NEW_USER, Answers, Case, Review, Ruling, steered
 from provisioner.routing import Router
 from provisioner.signature import Signatures
 from provisioner.spool import Claimed
@@ -132,7 +133,7 @@ class Intake:
             records.set_problems(conn, record.id, plain_problems(problems))
             if state == "accepted":
                 records.set_accepted(conn, record.id, now)
-                self._accept(conn, [candidate], admitted, now)
+                self._accept(conn, [candidate], admitted, now, rulings=ruling)
             elif state not in records.OPEN:
                 admitted.outcomes[record.id] = state
                 why = "; ".join(problem.message for problem in problems)
@@ -173,7 +174,7 @@ class Intake:
         told = [_told(*pair) for pair in zip(wave, rows, strict=True)]
         states = [(c, row["state"]) for c, row in zip(wave, rows, strict=True)]
         told += self._ruled(conn, states, rulings)
-        self._accept(conn, accepted, admitted, now, told)
+        self._accept(conn, accepted, admitted, now, told, rulings=rulings)
 
     def _rule(
         self,
@@ -224,6 +225,8 @@ class Intake:
         admitted: Admitted,
         now: float,
         told: Sequence[audit.Event] = (),
+        *,
+        rulings: Mapping[str, Ruling],
     ) -> None:
         """Write claims, steps and due objects of a wave; run verbs.
 
@@ -254,7 +257,9 @@ class Intake:
             audit.append(conn, told, now)
             told = ()
         for candidate in verbs:
-            keys = self._run_verb(conn, candidate, admitted, now)
+            seeker = rulings[candidate.claimed.ulid].seeker
+            assert seeker is not None
+            keys = self._run_verb(conn, candidate, admitted, now, seeker)
             if keys is None:
                 continue
             assert candidate.request is not None
@@ -307,7 +312,12 @@ class Intake:
         return gone
 
     def _run_verb(
-        self, conn: Connection, candidate: Candidate, admitted: Admitted, now: float
+        self,
+        conn: Connection,
+        candidate: Candidate,
+        admitted: Admitted,
+        now: float,
+        seeker: Seeker,
     ) -> Mapping[str, str] | None:
         """Run a verb; None: it was refused, and its outcome is written."""
         assert candidate.request is not None
@@ -315,8 +325,8 @@ class Intake:
         person = None
         if request.on_behalf_of is not None:
             person = records.load(conn, [claimed.ulid])[claimed.ulid].on_behalf_of
-        lanes = self._lanes
-        asked = Asked(claimed.ulid, claimed.writer, request, now, lanes, self._progress, person)
+        told_by = (claimed.ulid, claimed.writer, request, now)
+        asked = Asked(*told_by, self._lanes, self._progress, seeker, person)
         try:
             if candidate.manifest is None:
                 effect = VERBS[request.action](conn, asked)
@@ -352,11 +362,13 @@ class Intake:
         record = records.load(conn, [claimed.ulid])[claimed.ulid]
         seen = adopting or record.approved_by is not None
         answers = Answers(claimed.uid, claimed.writer, seen)
-        for wave in waves(found.asked):
+        askers = tuple(dict.fromkeys(steered(conn, record).askers))
+        asked = [replace(c, claimed=replace(c.claimed, behind=askers)) for c in found.asked]
+        for wave in waves(asked):
             self._admit_wave(conn, wave, admitted, now, answers)
         if adopting:
             accepted = set(admitted.accepted)
-            taken = [one for one in found.asked if one.claimed.ulid in accepted]
+            taken = [one for one in asked if one.claimed.ulid in accepted]
             self._adopter.take(conn, candidate, taken, found.effect, now)
         return found.effect
 
@@ -395,7 +407,7 @@ def _row(
 def _told(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
     """Tell that a request came, and what became of it."""
     reason = candidate.request.reason if candidate.request else None
-    return audit.asked(row, row["name"], reason)
+    return audit.asked(row, row["name"], reason, candidate.claimed.behind)
 
 
 def _claimed_of(record: records.Record) -> Claimed:

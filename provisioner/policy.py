@@ -2,8 +2,10 @@
 
 Promises: pure; one answer for one question, the same in the service and in `provisioner check`.
 Who asks is the owner of the request's file; which person a portal's user writes for is believed
-only from portals that the policy names. What no rule allows is refused, with the reason and
-what to do. Leaves out: finding out what a question has to know (`submitters`, `review`).
+only from portals that the policy names. Who asked for something does not release it, by whatever
+account or portal, and nobody releases what they did not look at. What no rule allows is refused,
+with the reason and what to do. Leaves out: finding out what a question has to know (`submitters`,
+`review`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from provisioner import persons
 from provisioner.config import PolicyConfig, RuleConfig
 from provisioner.contract import Key, split_key
 from provisioner.protected import SYSTEM_ACCOUNTS, SYSTEM_GROUPS, SYSTEM_USERS, Names
@@ -48,6 +51,7 @@ class Policy:
         self._trusted = {0, service_uid}
         self._mass = config.mass
         self._portals = config.portals
+        self._persons = persons.Persons(config.persons)
         rules = config.rules
         if rules is None:
             who = (f"@{staging_group}",) if staging_group else ()
@@ -82,6 +86,13 @@ class Policy:
         """Return the person whom a submitter says to write for; None: that counts for nothing."""
         return person if self.trusts(who.uid) or named(self._portals, who) else None
 
+    def steers_others(self, who: Submitter, action: str) -> bool:
+        """Say whether a submitter may ask for an action on what is another's, and know of that."""
+        return self.trusts(who.uid) or any(
+            rule.others and named(rule.who, who) and matches(action, rule.actions)
+            for rule in self._rules
+        )
+
     def protects(self, key: Key) -> bool:
         """Say whether an object bears a name that no request touches."""
         protected = self._protected["object"]
@@ -104,6 +115,8 @@ class Policy:
             if answer is not None:
                 return answer
         answer = ALLOWED if self.trusts(who.uid) else self._by_rules(who, asked, misfit)
+        if answer.verdict != REFUSE:
+            answer = self._unseen(asked) or answer
         if answer.verdict == ALLOW:
             answer = self.crowd(asked.hit, asked.known) or answer
         if answer.verdict == REVIEW and asked.approved:
@@ -121,19 +134,52 @@ class Policy:
         return answer if answer is not None and answer.verdict == REFUSE else None
 
     def _own_release(self, who: Submitter, asked: Question) -> Answer | None:
+        """Refuse a release by who asked; what one held oneself is only let go on."""
         target = asked.target
-        if asked.action != "request.release" or target is None or target.uid != who.uid:
+        if asked.action != "request.release" or target is None or target.held_by == who.name:
             return None
-        if target.held_by == who.name:
-            return None
+        advice = f"ask another of {', '.join(self.releasers)}"
+        if target.reviewed and target.behind is None:
+            why = f"the trail does not tell any more who asked for {target.id}"
+            return Answer(REFUSE, why, "cancel it, and have it sent anew")
         person = self.believed(who, asked.on_behalf_of)
-        if person is not None and not _same(person, target.on_behalf_of):
+        names = self._releasing(who, person)
+        if self._persons.same(names, target.askers):
+            why = f"{target.id} is {person or who.name}'s own, and nobody releases their own"
+            return Answer(REFUSE, why, advice)
+        if target.reviewed and person is None and named(self._portals, who):
+            why = f"{who.name} is a portal, and names no person who releases {target.id}"
+            return Answer(REFUSE, why, advice)
+        return None
+
+    def _releasing(self, who: Submitter, person: str | None) -> tuple[str, ...]:
+        """Name who releases. A portal's account is nobody's where it names a person."""
+        if person is None:
+            return persons.account(who.name, who.uid)
+        if named(self._portals, who):
+            return (person,)
+        return (*persons.account(who.name, who.uid), person)
+
+    def _unseen(self, asked: Question) -> Answer | None:
+        """Refuse to release something else than what was looked at."""
+        target = asked.target
+        if asked.action != "request.release" or target is None:
             return None
-        return Answer(
-            REFUSE,
-            f"{target.id} is {person or who.name}'s own, and nobody releases their own",
-            f"ask another of {', '.join(self.releasers)}",
-        )
+        if asked.digest not in (None, target.digest):
+            return Answer(
+                REFUSE,
+                f"what was looked at has the digest {asked.digest}, and {target.id} has "
+                f"{target.digest}",
+                f"`provisioner show {target.id}`, then release it with its digest",
+            )
+        if asked.digest is None and target.reviewed:
+            return Answer(
+                REFUSE,
+                f"{target.id} waits for somebody to look at it, and the release has no digest to "
+                "say what was looked at",
+                f"`provisioner show {target.id}`, then release it with its digest",
+            )
+        return None
 
     def _untouchable(self, asked: Question) -> Answer | None:
         for kind, names in (asked.names or {}).items():
@@ -197,7 +243,3 @@ class Policy:
 
     def _refusal_advice(self) -> str:
         return f"ask {' or '.join(self.releasers)} to send it, or to change policy.rules"
-
-
-def _same(person: str, other: str | None) -> bool:
-    return other is not None and person.casefold() == other.casefold()

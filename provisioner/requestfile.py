@@ -45,7 +45,8 @@ class Claimed:
 
     name: as `label` gives it; uid, writer: the owner of the open file; alone: a read lease proved
     that nobody had it open for writing, False where the file system has no leases or the service
-    may not take one; signed: uid and writer are those of who signed the bytes.
+    may not take one; signed: uid and writer are those of who signed the bytes; behind: names of
+    others who stand behind it, as who sent what another signed.
     """
 
     ulid: str
@@ -60,6 +61,7 @@ class Claimed:
     size: int
     alone: bool = True
     signed: bool = False
+    behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,20 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
-from provisioner import holdings, ledger, policy, records, rules, submitters, ulid, verbs
+from provisioner import (
+    audit,
+    holdings,
+    ledger,
+    lookup,
+    policy,
+    records,
+    rules,
+    submitters,
+    ulid,
+    verbs,
+)
 from provisioner.contract import InvalidRequest, Key, Refused
+from provisioner.lookup import Seeker
 from provisioner.losses import Pair
 from provisioner.request import Request, parse_request
 from provisioner.routing import Step
@@ -61,12 +73,13 @@ class Ruling:
     """Policy's answer.
 
     fresh: users whom nobody knew, where they count; on_behalf_of: the person for whom it is asked,
-    where that is believed.
+    where that is believed; seeker: who asks, as one who looks a request up; None: nothing is.
     """
 
     answer: policy.Answer
     fresh: tuple[str, ...] = ()
     on_behalf_of: str | None = None
+    seeker: Seeker | None = None
 
 
 class Review:
@@ -90,12 +103,14 @@ class Review:
             asked = replace(asked, approved=case.approved, hit=len(crowd))
             if len(crowd) > self._rules.harmless:
                 asked = replace(asked, known=len(holdings.people(conn) | crowd))
-            if case.request.action.startswith("request."):
-                asked = replace(asked, target=_target(conn, case.request))
             who = Submitter(case.uid, case.writer)
             if not self._rules.trusts(who.uid):
                 who = submitters.find(who.uid)
                 asked = self._ask_more(conn, case, asked, brought, now)
+            others = self._rules.steers_others(who, case.request.action)
+            seeker = Seeker(case.uid, others, case.id)
+            if case.request.action.startswith("request."):
+                asked = replace(asked, target=_target(conn, case.request, seeker))
             answer = self._rules.decide(who, asked)
             if answer.verdict == policy.ALLOW:
                 changes.allow(case)
@@ -105,7 +120,7 @@ class Review:
             if counts and answer.verdict == policy.ALLOW:
                 self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
             person = self._rules.believed(who, asked.on_behalf_of)
-            found[case.id] = Ruling(answer, asked.fresh, person)
+            found[case.id] = Ruling(answer, asked.fresh, person, seeker)
         return found
 
     def foresee(self, uid: int, writer: str, request: Request) -> Ruling | None:
@@ -232,10 +247,23 @@ def _resources(conn: Connection, request: Request) -> frozenset[str]:
     return frozenset(name for name in found if name is not None)
 
 
-def _target(conn: Connection, request: Request) -> rules.Target | None:
+def _target(conn: Connection, request: Request, seeker: Seeker) -> rules.Target | None:
     """Find the request that is steered; None: there is none, and the verb says so."""
     try:
-        record = verbs.target_of(conn, request)
+        return steered(conn, lookup.find(conn, verbs.named(request), seeker))
     except InvalidRequest:
         return None
-    return rules.Target(record.id, record.uid, record.writer, record.held_by, record.on_behalf_of)
+
+
+def steered(conn: Connection, record: records.Record) -> rules.Target:
+    """Say of a request what policy looks at when it is steered."""
+    return rules.Target(
+        record.id,
+        record.uid,
+        record.writer,
+        record.held_by,
+        record.on_behalf_of,
+        audit.behind(conn, record.id),
+        record.held_by == records.POLICY,
+        record.digest,
+    )

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 from provisioner.config import RuleConfig
 from provisioner.contract import Key, split_key
+from provisioner.persons import account
 from provisioner.request import Request
 from provisioner.sizes import format_size
 from provisioner.submitters import Submitter
@@ -23,7 +24,9 @@ class Target:
     """The request that a verb steers.
 
     uid: its submitter; held_by: None where it is not held; on_behalf_of: the person for whom it
-    was asked, where that was believed.
+    was asked, where that was believed; behind: more names of those who asked for it; None: that is
+    not known any more; reviewed: policy holds it until a second person has seen it; digest: the
+    SHA-256 of its bytes.
     """
 
     id: str
@@ -31,6 +34,15 @@ class Target:
     writer: str
     held_by: str | None
     on_behalf_of: str | None = None
+    behind: tuple[str, ...] | None = ()
+    reviewed: bool = False
+    digest: str = ""
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """List the names of all who asked for it."""
+        person = (self.on_behalf_of,) if self.on_behalf_of is not None else ()
+        return (*account(self.writer, self.uid), *person, *(self.behind or ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,8 @@ class Question:
     says where storage lies; names: protected ones would be among these, by kind; fresh: users that
     nobody knew; recent: how many of those the submitter brought within the hour; hit: people who
     would lose something, with those who just did; known: people who have something; on_behalf_of:
-    the person whom the request names, believed or not.
+    the person whom the request names, believed or not; digest: that of the request which was
+    looked at before it is released.
     """
 
     action: str
@@ -58,6 +71,7 @@ class Question:
     target: Target | None = None
     approved: bool = False
     on_behalf_of: str | None = None
+    digest: str | None = None
 
 
 Misfit = Callable[[RuleConfig, Submitter, Question], str | None]
@@ -77,6 +91,7 @@ def question(request: Request, keys: Iterable[Key] = ()) -> Question:
         path=bool((allocation.get("storage") or {}).get("path")),
         names=_names_in(request, keys),
         on_behalf_of=request.on_behalf_of,
+        digest=request.values.get("digest"),
     )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from provisioner import process
+from provisioner import persons, process
 from provisioner.candidates import Candidate, problem_of
 from provisioner.config import SignaturesConfig
 from provisioner.contract import ConfigError, Fault, Refused, Unavailable
@@ -77,7 +77,9 @@ class Signatures:
         except OSError as error:
             why = f"its signature cannot be checked: {error.strerror}"
             return _refused(claimed, found, Problem(None, "", why, "send both files again"))
-        signed = replace(claimed, uid=uid, writer=name, signed=True)
+        sender = persons.account(claimed.writer, claimed.uid)
+        behind = sender if claimed.uid != uid else ()
+        signed = replace(claimed, uid=uid, writer=name, signed=True, behind=behind)
         candidate = replace(read(signed), signature=found)
         if candidate.request is None or candidate.problems or candidate.forbidden:
             return candidate

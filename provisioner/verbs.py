@@ -6,7 +6,7 @@ acceptance or not at all. Leaves out: provisioning (`intake` writes those claims
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -17,6 +17,7 @@ from provisioner import (
     binding,
     history,
     ledger,
+    lookup,
     marks,
     records,
     steering,
@@ -24,6 +25,7 @@ from provisioner import (
     undo,
 )
 from provisioner.contract import InvalidRequest, Key, Refused
+from provisioner.lookup import Seeker
 from provisioner.request import Request
 
 
@@ -54,8 +56,8 @@ class Effect:
 class Asked:
     """Who asks for what, when.
 
-    id: the asking request's own; lanes: lane of each instance; on_behalf_of: the person for whom,
-    where that was believed.
+    id: the asking request's own; lanes: lane of each instance; seeker: what they may know of
+    others' requests; on_behalf_of: the person for whom, where that was believed.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Asked:
     now: float
     lanes: Mapping[str, str]
     progress: binding.Progress
+    seeker: Seeker
     on_behalf_of: str | None = None
 
     @property
@@ -90,8 +93,14 @@ def _resume(conn: Connection, asked: Asked) -> Effect:
         effect.notes.append(f"{asked.writer} had not suspended {subject} for {cause!r}")
     left = ledger.reasons(conn, subject)
     if left:
-        effect.notes.append(f"{subject} stays suspended by {', '.join(left)}")
+        effect.notes.append(f"{subject} stays suspended{_by_whom(left, asked)}")
     return effect
+
+
+def _by_whom(left: Sequence[str], asked: Asked) -> str:
+    """Say who else suspended something and why, as far as it is theirs to know who asks."""
+    told = [one for one in left if asked.seeker.others or one.startswith(f"{asked.writer}: ")]
+    return f" by {', '.join(told if len(told) == len(left) else [*told, 'others'])}"
 
 
 def _withdraw(conn: Connection, asked: Asked) -> Effect:
@@ -164,7 +173,7 @@ def _cause(asked: Asked) -> str:
 
 
 def _retry(conn: Connection, asked: Asked) -> Effect:
-    target = target_of(conn, asked.request)
+    target = _target(conn, asked)
     effect = Effect()
     if target.state == "refused":
         effect.resubmitted.append(target.id)
@@ -173,7 +182,7 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
         effect.notes.append(f"{target.id} was refused: its file goes through staging again")
         return effect
     if target.state == "cancelled" or (target.state == "failed" and not _begun(conn, target)):
-        _undo_nothing(conn, target)
+        _undo_nothing(conn, target, asked)
         _tell(conn, asked, target, "retried")
         stepbook.forget_steps(conn, target.id)
         return Effect(readmitted=[target.id])
@@ -200,7 +209,7 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
 _SUSPENDING = frozenset({"user.suspend", "user.resume", "allocation.suspend", "allocation.resume"})
 
 
-def _undo_nothing(conn: Connection, target: records.Record) -> None:
+def _undo_nothing(conn: Connection, target: records.Record, asked: Asked) -> None:
     """Refuse to accept a request anew after which another one said what should be.
 
     What failed still claims what it claimed, unless a newer one does; what was cancelled claims
@@ -209,8 +218,9 @@ def _undo_nothing(conn: Connection, target: records.Record) -> None:
     for family in (_SUSPENDING, history.CLAIMING):
         newer = records.newer(conn, target, family) if target.action in family else ""
         if newer:
+            one = newer if lookup.knows(conn, newer, asked.seeker) else "another"
             raise InvalidRequest(
-                f"{target.id} is {target.state}, and {newer} was accepted for {target.subject} "
+                f"{target.id} is {target.state}, and {one} was accepted for {target.subject} "
                 "since: to try the old one again would undo it",
                 field="request",
                 expected="the file sent anew, if it is what should be now",
@@ -218,7 +228,7 @@ def _undo_nothing(conn: Connection, target: records.Record) -> None:
 
 
 def _hold(conn: Connection, asked: Asked) -> Effect:
-    target = target_of(conn, asked.request)
+    target = _target(conn, asked)
     if target.state in ("accepted", "deferred") and target.action in undo.COUNTING:
         raise InvalidRequest(
             f"{target.id} is a {target.action}, which is in force from its acceptance on: there is "
@@ -247,7 +257,7 @@ _OPPOSITE = {
 
 
 def _release(conn: Connection, asked: Asked) -> Effect:
-    target = target_of(conn, asked.request)
+    target = _target(conn, asked)
     if not records.set_state(conn, [target.id], ["held"], "accepted"):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a held request")
     records.set_hold(conn, target.id, held_by=None)
@@ -263,7 +273,7 @@ def _release(conn: Connection, asked: Asked) -> Effect:
 
 
 def _cancel(conn: Connection, asked: Asked) -> Effect:
-    target = target_of(conn, asked.request)
+    target = _target(conn, asked)
     if target.state not in records.OPEN:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     steering.stop(conn, target.id, "cancelled", asked.now)
@@ -296,25 +306,14 @@ def _begun(conn: Connection, target: records.Record) -> bool:
     return bool(stepbook.outlines_of(conn, [target.id])[target.id])
 
 
-def target_of(conn: Connection, request: Request) -> records.Record:
-    """Find the request that another one steers.
+def named(request: Request) -> str:
+    """Return what a request calls the one that it steers."""
+    return request.subject.partition(":")[2]
 
-    Raises InvalidRequest when there is none, or more than one.
-    """
-    name = request.subject.partition(":")[2]
-    found = records.find(conn, name)
-    if not found:
-        raise InvalidRequest(
-            f"there is no request {name!r}",
-            field="request",
-            expected="an id as `provisioner queue` prints it",
-        )
-    exact = [record for record in found if record.id == name]
-    own = exact or [record for record in found if record.writer_id == name]
-    chosen = own or found
-    if len(chosen) > 1 and not own:
-        raise InvalidRequest(f"{name!r} begins {len(chosen)} ids", field="request")
-    return chosen[-1]
+
+def _target(conn: Connection, asked: Asked) -> records.Record:
+    """Find the request that another one steers."""
+    return lookup.find(conn, named(asked.request), asked.seeker)
 
 
 def _pause(conn: Connection, asked: Asked) -> Effect:

@@ -8,18 +8,20 @@ import typer
 
 from provisioner.cli import site, submitting
 from provisioner.cli.exits import Exit
+from provisioner.cli.progress import looked_up
+from provisioner.contract import InvalidRequest
 
 _OF_REQUESTS = {
     "retry": "Try a request that failed once more; one that waits is tried at once.",
     "cancel": "Stop a request; what it already made stays.",
     "hold": "Keep a request from going on.",
-    "release": "Let a held request go on.",
 }
 _OF_LANES = {
     "pause": "Stop a lane after the batch that is under way.",
     "unpause": "Let a paused lane go on.",
 }
 
+_ID = typer.Argument(..., metavar="ID", help="its id, the beginning of one, or its writer's own")
 _REASON = typer.Option("", help="why, for those who look later")
 _WAIT = typer.Option(False, "--wait", help="wait until the service has done it")
 _TIMEOUT = typer.Option(60.0, min=0, help="with --wait: seconds")
@@ -29,15 +31,14 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     for verb, text in _OF_REQUESTS.items():
         app.command(verb, help=text)(_of_request(verb))
+    app.command()(release)
     for verb, text in _OF_LANES.items():
         app.command(verb, help=text)(_of_lane(verb))
 
 
 def _of_request(verb: str) -> Callable[..., None]:
     def command(
-        name: str = typer.Argument(
-            ..., metavar="ID", help="its id, the beginning of one, or its writer's own"
-        ),
+        name: str = _ID,
         reason: str = _REASON,
         wait: bool = _WAIT,
         timeout: float = _TIMEOUT,
@@ -46,6 +47,33 @@ def _of_request(verb: str) -> Callable[..., None]:
         drop(f"request.{verb}", {"request": name}, reason, timeout if wait else None, key)
 
     return command
+
+
+def release(
+    name: str = _ID,
+    digest: str = typer.Option(
+        "", help="what `show` said; where the request has another, it is not released"
+    ),
+    reason: str = _REASON,
+    wait: bool = _WAIT,
+    timeout: float = _TIMEOUT,
+    key: str = submitting.KEY,
+) -> None:
+    """Let a held request go on, saying whose it is and what it would change."""
+    target = {"request": name}
+    seen = looked_up(name)
+    if seen is not None:
+        if digest not in ("", seen.digest):
+            raise InvalidRequest(
+                f"{seen.id} has the digest {seen.digest}, not {digest}",
+                field="digest",
+                expected=f"what `provisioner show {seen.id}` prints",
+            )
+        submitting.say_what(seen)
+        target, digest = {"request": seen.id}, seen.digest
+    if digest:
+        target["digest"] = digest
+    drop("request.release", target, reason, timeout if wait else None, key)
 
 
 def _of_lane(verb: str) -> Callable[..., None]:
@@ -80,9 +108,12 @@ def drop(action: str, target: dict[str, str], reason: str, timeout: float | None
 def _retry(name: str, body: bytes, timeout: float, key: str) -> None:
     """Retry a request that was refused, and follow its file, which gets a new id in staging."""
     from provisioner import ulid
-    from provisioner.cli.progress import find, wait_for
+    from provisioner.cli.progress import wait_for
 
-    target = find(name)
+    try:
+        target = looked_up(name)
+    except InvalidRequest:  # the service says so
+        return
     if target is None or target.state != "refused":
         return
     since = ulid.new()[:10]

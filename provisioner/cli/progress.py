@@ -21,6 +21,7 @@ from provisioner.contract import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     from provisioner.journal import Journal
+    from provisioner.lookup import Seeker
     from provisioner.records import Record
     from provisioner.stepbook import StepRecord
 
@@ -173,9 +174,12 @@ def _screen() -> Iterator[tuple[Say, Callable[[int, int], None]]]:
         yield say, lambda done, of: progress.update(task, completed=done, total=of or None)
 
 
-def find(name: str) -> Record | None:
-    """Find the request that a name stands for; None where there is no one such to be read."""
-    from provisioner import records
+def looked_up(name: str) -> Record | None:
+    """Look up the request that a name means to whoever runs this; None: they may not read it.
+
+    Raises InvalidRequest when there is none, or more than one.
+    """
+    from provisioner import lookup
 
     try:
         book = site.journal(site.config())
@@ -183,11 +187,18 @@ def find(name: str) -> Record | None:
         return None
     try:
         with book.reading() as conn:
-            found = records.find(conn, name)
+            return lookup.find(conn, name, seeker())
     finally:
         book.close()
-    own = [record for record in found if name in (record.id, record.writer_id)]
-    return own[-1] if own else found[0] if len(found) == 1 else None
+
+
+def seeker() -> Seeker:
+    """Say who runs this; who may read the journal may know of all that is in it."""
+    import os
+
+    from provisioner.lookup import Seeker
+
+    return Seeker(os.geteuid(), others=True)
 
 
 def wait_for(dropped: Path, since: str, timeout: float) -> Exit:

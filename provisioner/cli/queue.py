@@ -239,7 +239,7 @@ def waits(
     """Say what an open request waits for, a line each."""
     if hold is not None:
         by = ", ".join(hold["release"])
-        but = f", but not {record.writer}, whose it is" if hold["second"] else ""
+        but = f", but not {record.asker}, whose it is" if hold["second"] else ""
         return [
             f"held {hold['why']}",
             f"until it is released: provisioner release {record.id}",

@@ -13,6 +13,7 @@ import typer
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
+from provisioner.cli.progress import seeker
 from provisioner.cli.queue import holds, moment, observing, plain_waits, waits
 from provisioner.contract import ConfigError, InvalidRequest
 
@@ -63,6 +64,7 @@ def show(
             {
                 "id": record.id,
                 "state": record.state,
+                "digest": record.digest,
                 "body": body,
                 "result": plain,
                 "waiting_for": plain_waits(waiting) if record.state in records.OPEN else [],
@@ -79,6 +81,8 @@ def show(
     if record.state in records.OPEN:
         found = waits(record, waiting, lanes, hold, time.time())
         comment += [f"# Waits: {text}" for text in found]
+    if record.state == "held":
+        comment.append(f"# Digest, for who releases it: {record.digest}")
     site.say("\n".join(comment))
     site.say(dump(plain).rstrip())
     for trace in _traces(listed):
@@ -93,25 +97,18 @@ def _traces(listed: Sequence[StepRecord]) -> list[str]:
 
 
 def _find(book: Journal, name: str) -> Record:
-    """Find the one request that a name names, the newest where a writer used it again."""
-
-    from provisioner import records
+    """Find the one request that a name means, the newest where it is a file's name."""
+    from provisioner import lookup, records
 
     with book.reading() as conn:
-        found = records.find(conn, name)
-        by_file = records.newest(conn, name, "")
-    own = [record for record in found if name in (record.id, record.writer_id)]
-    if not own and len(found) > 1:
-        ids = ", ".join(record.id for record in found[-10:])
-        raise InvalidRequest(f"{name!r} begins {len(found)} ids", expected=f"one of {ids}")
-    record = own[-1] if own else found[0] if found else by_file
-    if record is None:
+        found = lookup.seek(conn, name, seeker()) or records.newest(conn, name, "")
+    if found is None:
         raise InvalidRequest(
             f"there is no request {name!r}",
             advice="`provisioner queue --ended 20` lists the newest; one that nobody has taken "
             "yet still lies in staging",
         )
-    return record
+    return found
 
 
 def status(

@@ -13,12 +13,13 @@ import typer
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
-from provisioner.contract import ConfigError, InvalidRequest
+from provisioner.contract import ConfigError, Fault, InvalidRequest
 from provisioner.requestfile import LIMIT, RESULT, label, user_name
 
 if TYPE_CHECKING:
     from provisioner.documents import Problem
     from provisioner.planning import PlannedObject, PlannedStep
+    from provisioner.records import Record
     from provisioner.request import Request
     from provisioner.routing import Step
 
@@ -208,8 +209,29 @@ def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
         raise typer.Exit(Exit.AWAY)
 
 
+def say_what(record: Record) -> None:
+    """Say whose a request is, what it would change now, and its digest."""
+    from provisioner import planning
+    from provisioner.request import parse_request
+
+    site.say(f"{record.action} {record.subject}, asked for by {record.asker}")
+    site.say(f"  {record.id} with the digest {record.digest}")
+    if record.state != "held":
+        site.say(f"  it is {record.state} now")
+        return
+    try:
+        request = parse_request(record.body)
+        _show_steps(planning.plan(site.reading(), request, record.writer))
+    except Fault as fault:
+        site.say(f"  what it would change cannot be said here: {fault.message}")
+
+
 def _show(request: Request, found: Sequence[PlannedStep]) -> None:
     site.say(f"{request.action} {request.subject}")
+    _show_steps(found)
+
+
+def _show_steps(found: Sequence[PlannedStep]) -> None:
     for step in found:
         name = step.name if step.name == step.instance else f"{step.name} ({step.instance})"
         site.say(f"  {name}")

@@ -300,3 +300,8 @@ def control(verb: str, name: str) -> str:
     """Write a control request."""
     key = verb.partition(".")[0]
     return f"provisioner: 1\naction: {verb}\n{key}: {name}\n"
+
+
+def release(seen: records.Record) -> str:
+    """Write a release by somebody who looked at a request."""
+    return f"{control('request.release', seen.id)}digest: {seen.digest}\n"

@@ -79,7 +79,6 @@ def on_a_terminal(desk: Desk, *words: str) -> str:
         (["retry", "X1"], "action: request.retry\nrequest: X1\n"),
         (["cancel", "X1"], "action: request.cancel\nrequest: X1\n"),
         (["hold", "X1"], "action: request.hold\nrequest: X1\n"),
-        (["release", "X1"], "action: request.release\nrequest: X1\n"),
         (["pause", "slurm"], "action: lane.pause\nlane: slurm\n"),
         (["unpause", "slurm"], "action: lane.unpause\nlane: slurm\n"),
         (
@@ -250,7 +249,6 @@ def test_a_request_is_held_released_cancelled_and_tried_again(live: Desk) -> Non
     [
         (["retry", "nosuch"], "there is no request 'nosuch'"),
         (["pause", "nosuch"], "there is no lane 'nosuch'; expected "),
-        (["release", "nosuch"], "there is no request 'nosuch'"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

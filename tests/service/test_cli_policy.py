@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from provisioner.documents import parse
 from tests.service.cli_site import Desk, Done, of_user, user
 
 NOBODY = 65534
@@ -121,6 +123,61 @@ def test_a_receipt_tells_its_writer_that_and_why_it_is_held(desk: Desk) -> None:
 
 
 # A release from the command line.
+
+
+def held(desk: Desk) -> dict[str, Any]:
+    """Return the request that is held."""
+    [one] = [one for one in desk("queue", "--json").json["requests"] if one["state"] == "held"]
+    return dict(desk.show(one["id"]))
+
+
+def dropped(desk: Desk) -> Mapping[str, Any]:
+    """Take away what a verb dropped; return what it says."""
+    [path] = [path for path in (desk.spool / "staging").iterdir() if "release" in path.name]
+    document = parse(path.read_bytes()).value
+    path.unlink()
+    return document
+
+
+def test_show_says_the_digest_that_a_release_needs(desk: Desk) -> None:
+    one = held(desk)
+    assert len(one["digest"]) == 64
+    assert f"# Digest, for who releases it: {one['digest']}\n" in desk("show", one["id"]).out
+
+
+@pytest.mark.parametrize("part", [26, 25], ids=["id", "beginning"])
+def test_a_release_says_whose_what_and_which_and_names_what_was_looked_at(
+    desk: Desk, part: int
+) -> None:
+    one = held(desk)
+    said = desk("release", one["id"][:part]).out
+    assert said.startswith(
+        "user.suspend user:ann, asked for by nobody\n"
+        f"  {one['id']} with the digest {one['digest']}\n"
+        "  changes no object\n"
+    )
+    asked = dropped(desk)
+    assert (asked["request"], asked["digest"]) == (one["id"], one["digest"])
+
+
+def test_a_digest_of_something_else_is_not_even_sent(desk: Desk) -> None:
+    one = held(desk)
+    said = desk("release", one["id"], "--digest", "b" * 64, code=3).err
+    assert f"has the digest {one['digest']}, not {'b' * 64}" in said
+    assert desk("release", "nosuch", code=3).err.startswith(
+        "provisioner: there is no request 'nosuch'"
+    )
+
+
+def test_who_may_not_read_the_journal_releases_by_the_digest_that_they_were_told(
+    desk: Desk,
+) -> None:
+    one = held(desk)
+    (desk.root / "journal").chmod(0o700)
+    with as_nobody():
+        desk("release", one["id"], "--digest", one["digest"])
+    asked = dropped(desk)
+    assert (asked["request"], asked["digest"]) == (one["id"], one["digest"])
 
 
 def test_a_release_is_told_in_the_trail_with_who_when_and_why(desk: Desk) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from provisioner import records
 from provisioner.config import load
-from tests.service.engine_site import Site, allocation, control, membership, user
+from tests.service.engine_site import Site, allocation, control, membership, release, user
 from tests.service.test_manifest import entry, reconcile
 from tests.service.test_policy import OPERATOR, POLICY, PORTAL, now, put, send, why
 
@@ -40,7 +40,7 @@ def test_who_would_shut_out_a_crowd_has_to_find_a_second_person(
     if state == "held":
         assert "of the 17 users who have anything, more than 20 %" in why(found)
         assert "first/member/cf/u9" in site.first.rows
-        send(site, OPERATOR, control("request.release", found.id), "release.yaml")
+        send(site, OPERATOR, release(found), "release.yaml")
         assert now(site, found).state == "done"
 
 
@@ -61,8 +61,8 @@ def test_a_crowd_is_not_shut_out_one_by_one_either(tmp_path: Path) -> None:
     states = remove(site, PORTAL, 13)
     assert list(states.values()) == ["done"] * 10 + ["held"] * 3
     assert len([key for key in site.first.rows if "/member/" in key]) == 5
-    release = control("request.release", site.open()[0].id)
-    assert send(site, OPERATOR, release, "release.yaml").state == "done"
+    text = release(site.open()[0])
+    assert send(site, OPERATOR, text, "release.yaml").state == "done"
     assert len(site.open()) == 2
 
 
@@ -142,7 +142,7 @@ def test_an_allocation_that_goes_to_another_resource_takes_all_its_users_away(
     moved = send(twelve, PORTAL, two(allocation(1, people(12))), "move.yaml")
     assert (moved.state, members(twelve)) == ("held", 12)
     assert "away from 12 of the 12 users who have anything" in why(moved)
-    send(twelve, OPERATOR, control("request.release", moved.id), "release.yaml")
+    send(twelve, OPERATOR, release(moved), "release.yaml")
     assert (now(twelve, moved).state, members(twelve)) == ("done", 0)
 
 
@@ -204,7 +204,7 @@ def test_two_requests_count_together_each_person_once(twelve: Site) -> None:
 
 def test_who_has_nothing_any_more_is_not_shut_out_again(twelve: Site) -> None:
     held = send(twelve, PORTAL, allocation(1, verb="suspend"), "s.yaml")
-    send(twelve, OPERATOR, control("request.release", held.id), "release.yaml")
+    send(twelve, OPERATOR, release(held), "release.yaml")
     assert now(twelve, held).state == "done"
     assert send(twelve, 0, allocation(1, verb="suspend"), "again.yaml").state == "done"
     assert send(twelve, 0, allocation(1), "empty.yaml").state == "done"

@@ -13,7 +13,7 @@ import pytest
 
 from provisioner import records
 from provisioner.records import Record
-from tests.service.engine_site import Site, allocation, control, user
+from tests.service.engine_site import Site, allocation, control, release, user
 
 PORTAL = 4711
 POLICY = """\
@@ -176,7 +176,7 @@ def test_too_many_at_once_are_one_held_request_until_somebody_releases_it(site: 
     assert "would take something away from" in told(held)
     assert len(members(site)) == 9
     site.start()
-    site.request(control("request.release", held.id))
+    site.request(release(held))
     assert newest(site, "reconcile.json").state == "done"
     assert members(site) == {"cf1/u1"}
 

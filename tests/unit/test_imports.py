@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     {"wording"},
-    {"contract", "ulid", "rename", "sizes", "notify", "turns"},
+    {"contract", "ulid", "rename", "sizes", "notify", "turns", "persons"},
     {"losses"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
@@ -32,7 +32,7 @@ LAYERS = (
         "stepbook",
         "agenda",
     },
-    {"ledger", "history", "request", "spool", "fakes", "agent", "found"},
+    {"ledger", "history", "request", "spool", "fakes", "agent", "found", "lookup"},
     {"config", "finish", "testing", "submitters", "holdings"},
     {"rules", "protected"},
     {"clerk", "policy", "retention", "start", "backup"},
@@ -90,6 +90,7 @@ HOMES = {
             "steering",
             "precedents",
             "history",
+            "lookup",
             "agenda",
             "ledger",
             "holdings",

@@ -1,0 +1,36 @@
+"""Persons: which names stand for one and the same human being.
+
+Promises: pure; a user's name, their uid and the name that a portal knows them by are spellings of
+one person where they are the same but for capitals, or where the site says so. In doubt two names
+are one person: who is kept from releasing asks somebody else. Leaves out: which names stand behind
+a request (`review`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+
+def account(name: str, uid: int) -> tuple[str, str]:
+    """Name a user of this host in both ways; a uid may have had another name when it asked."""
+    return name, f"uid-{uid}"
+
+
+class Persons:
+    """The persons of one site."""
+
+    def __init__(self, named: Mapping[str, str]) -> None:
+        """named: another name for the person of a name; chains of such are one person."""
+        self._called: dict[str, str] = {}
+        for one, other in named.items():
+            old, new = self._call(one), self._call(other)
+            self._called |= {n: new for n, called in self._called.items() if called == old}
+            self._called |= {one.casefold(): new, other.casefold(): new}
+
+    def same(self, some: Iterable[str], others: Iterable[str]) -> bool:
+        """Say whether one of some names and one of others are one person's."""
+        return not {*map(self._call, some)}.isdisjoint(map(self._call, others))
+
+    def _call(self, name: str) -> str:
+        plain = name.casefold()
+        return self._called.get(plain, plain)

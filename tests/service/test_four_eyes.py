@@ -1,0 +1,212 @@
+"""Four eyes are two people: who asked, by whatever account or portal, does not release.
+
+The operators are `uid-4712` and `uid-4713`; ColdFront, as `uid-4711`, knows the first as `pi.one`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, func, select
+
+from provisioner import audit, records
+from provisioner.records import Record
+from provisioner.tables import events
+from tests.service.engine_site import Site, allocation, control, release
+from tests.service.test_adopt import adopt
+from tests.service.test_manifest import entry, newest, put, reconcile
+from tests.service.test_policy import OPERATOR, PORTAL, SECOND, STRANGER, now, send, spoken, why
+from tests.service.test_signatures import EXPIRES, allow, make_key, sign
+
+POLICY = """\
+policy:
+  portals: [uid-4711]
+  persons: {pi.one: uid-4712}
+  rules:
+  - {who: [uid-4711, uid-4712, uid-4714], actions: [allocation.*], files: 10}
+  - {who: [uid-4711, uid-4712, uid-4714], actions: [allocation.*], review: true}
+  - {who: [uid-4711, uid-4712, uid-4713], actions: ["*"], others: true}
+"""
+LARGE = allocation(1, "ann", files=50)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a running site with a portal and two operators."""
+    return Site(tmp_path, POLICY)
+
+
+def tried(site: Site, uid: int, held: Record, person: str | None = None) -> Record:
+    """Let somebody release what is held, having looked at it; return the release."""
+    text = release(held)
+    return send(site, uid, text if person is None else spoken(text, person), "release.yaml")
+
+
+@pytest.mark.parametrize(
+    ("asked", "released", "outcome"),
+    [
+        ((PORTAL, "uid-4712"), (OPERATOR, None), "held"),
+        ((PORTAL, "UID-4712"), (OPERATOR, None), "held"),
+        ((PORTAL, "pi.one"), (OPERATOR, None), "held"),
+        ((PORTAL, "pi.two"), (OPERATOR, None), "done"),
+        ((PORTAL, None), (OPERATOR, None), "done"),
+        ((OPERATOR, None), (PORTAL, "uid-4712"), "held"),
+        ((OPERATOR, None), (PORTAL, "Pi.One"), "held"),
+        ((OPERATOR, None), (PORTAL, None), "held"),
+        ((OPERATOR, None), (SECOND, None), "done"),
+        ((OPERATOR, None), (0, None), "done"),
+        ((PORTAL, "root"), (0, None), "held"),
+        ((PORTAL, "pi.one"), (0, "uid-4712"), "held"),
+    ],
+)
+def test_whoever_asked_by_whatever_account_or_portal_does_not_release(
+    site: Site, asked: tuple[int, str | None], released: tuple[int, str | None], outcome: str
+) -> None:
+    uid, person = asked
+    held = send(site, uid, LARGE if person is None else spoken(LARGE, person))
+    assert held.held_by == records.POLICY
+    answer = tried(site, released[0], held, released[1])
+    assert now(site, held).state == outcome
+    assert answer.state == ("done" if outcome == "done" else "refused")
+    assert site.first.rows == {} or outcome == "done"
+
+
+def test_root_does_not_release_its_own_for_two_others_either(tmp_path: Path) -> None:
+    site = Site(tmp_path, "policy: {mass: {users: 1}}\n")
+    send(site, 0, allocation(1, "ann, bob"))
+    held = send(site, 0, spoken(allocation(1, ""), "ann"), "all.yaml")
+    refused = tried(site, 0, held, "bob")
+    assert (refused.state, now(site, held).state) == ("refused", "held")
+    assert "nobody releases their own" in why(refused)
+
+
+def test_whom_a_program_without_a_persons_name_releases_for_is_asked(site: Site) -> None:
+    held = send(site, OPERATOR, LARGE)
+    assert "names no person" in why(tried(site, PORTAL, held))
+
+
+def test_a_believed_person_counts_and_another_does_not(site: Site) -> None:
+    held = send(site, STRANGER, spoken(LARGE, "uid-4712"))
+    assert tried(site, OPERATOR, held).state == "done"
+
+
+# What follows from a manifest.
+
+
+def of_portal(site: Site, person: str) -> Record:
+    """Let the portal reconcile for a person, with a line that is to be reviewed; return that."""
+    body = json.dumps(entry(1, "ann", files=50)).encode() + b"\n"
+    digest = hashlib.sha256(body).hexdigest()
+    named = {"file": "all.jsonl", "size": len(body), "sha256": digest}
+    request = {"provisioner": 1, "action": "reconcile", "manifest": named, "on_behalf_of": person}
+    put(site, "all.jsonl", body)
+    put(site, "person.json", json.dumps(request).encode())
+    site.take()
+    site.drain()
+    assert newest(site, "person.json").state == "done"
+    return newest(site, "all.jsonl-1.json")
+
+
+@pytest.mark.parametrize(
+    ("uid", "person", "outcome"),
+    [
+        (OPERATOR, None, "held"),
+        (PORTAL, "pi.one", "held"),
+        (PORTAL, "uid-4712", "held"),
+        (PORTAL, "pi.two", "done"),
+        (SECOND, None, "done"),
+    ],
+)
+def test_what_follows_from_a_manifest_is_whoever_asked_for_the_manifests(
+    site: Site, uid: int, person: str | None, outcome: str
+) -> None:
+    held = of_portal(site, "pi.one")
+    assert (held.state, held.on_behalf_of) == ("held", None)
+    tried(site, uid, held, person)
+    assert now(site, held).state == outcome
+
+
+def test_who_adopts_for_a_writer_stands_behind_it(tmp_path: Path) -> None:
+    site = Site(tmp_path, "mode: observe\n" + POLICY)
+    assert adopt(site, entry(1, "ann"), writer="uid-4711").state == "done"
+    made = newest(site, "all.jsonl-1.json")
+    assert made.writer == "uid-4711"
+    with site.system.journal.reading() as conn:
+        behind = audit.behind(conn, made.id)
+    assert behind is not None and {"root", "uid-0"} <= {*behind}
+
+
+# What is signed.
+
+
+@pytest.mark.parametrize(("uid", "outcome"), [(OPERATOR, "held"), (SECOND, "done"), (0, "done")])
+def test_who_sent_what_another_signed_does_not_release_it(
+    tmp_path: Path, uid: int, outcome: str
+) -> None:
+    key = make_key(tmp_path, "key")
+    allow(tmp_path, games=key)
+    more = "  signatures: {allowed_signers: signers, required: false}\n"
+    rules = POLICY.replace("uid-4714]", "uid-4714, games]")
+    site = Site(tmp_path, f"retention: {{journal_days: 40000}}\n{rules}{more}")
+    path = tmp_path / "r.yaml"
+    path.write_text(allocation(1, "ann", files=50, head=EXPIRES))
+    for file in (sign(path, key), path):
+        put(site, file.name, file.read_bytes(), OPERATOR)
+    site.take()
+    held = newest(site, "r.yaml")
+    assert (held.state, held.writer) == ("held", "games")
+    tried(site, uid, held)
+    assert now(site, held).state == outcome
+
+
+def test_who_stands_behind_a_request_cannot_be_taken_out_of_the_trail_unseen(site: Site) -> None:
+    held = of_portal(site, "pi.one")
+    with site.system.journal.transaction() as conn:
+        first = select(func.min(events.c.seq)).where(events.c.request == held.id)
+        conn.execute(delete(events).where(events.c.seq == first.scalar_subquery()))
+        assert audit.verify(conn).problem
+    refused = tried(site, SECOND, held)
+    assert (refused.state, now(site, held).state) == ("refused", "held")
+    assert "does not tell any more who asked" in why(refused)
+
+
+# What was looked at.
+
+
+@pytest.mark.parametrize("uid", [SECOND, 0], ids=["operator", "root"])
+@pytest.mark.parametrize(
+    ("digest", "told"),
+    [("", "the release has no digest"), (f"digest: {'b' * 64}\n", f"has the digest {'b' * 64}")],
+    ids=["none", "another"],
+)
+def test_what_is_released_is_what_was_looked_at(
+    site: Site, uid: int, digest: str, told: str
+) -> None:
+    held = send(site, OPERATOR, LARGE)
+    refused = send(site, uid, control("request.release", held.id) + digest, "release.yaml")
+    assert (refused.state, now(site, held).state) == ("refused", "held")
+    assert told in why(refused)
+    assert (held.digest in why(refused)) is bool(digest)
+
+
+def test_the_digest_of_a_reconcile_is_that_of_its_manifest_too(tmp_path: Path) -> None:
+    rules = "policy: {mass: {users: 3}, rules: [{who: [uid-4711], actions: ['*']}]}\n"
+    site = Site(tmp_path, rules)
+    reconcile(site, *(entry(n, f"u{n}") for n in range(1, 10)))
+    first = reconcile(site, entry(1, "u1"))
+    second = reconcile(site, entry(2, "u2"))
+    assert (first.state, second.state) == ("held", "held")
+    mixed = f"{control('request.release', second.id)}digest: {first.digest}\n"
+    assert send(site, 0, mixed, "release.yaml").state == "refused"
+    assert tried(site, 0, second).state == "done"
+
+
+def test_what_one_held_oneself_is_let_go_on_without_a_digest(site: Site) -> None:
+    later = "not_before: 2126-01-01T00:00:00Z\n"
+    waiting = send(site, OPERATOR, allocation(1, "ann", head=later))
+    send(site, OPERATOR, control("request.hold", waiting.id), "hold.yaml")
+    text = control("request.release", waiting.id)
+    assert send(site, OPERATOR, text, "release.yaml").state == "done"

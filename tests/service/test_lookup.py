@@ -1,0 +1,200 @@
+"""Which request a name means: one's own first, and never one that another made it mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from provisioner.records import Record
+from tests.service.engine_site import Site, allocation, control, release
+from tests.service.test_policy import OPERATOR, PORTAL, SECOND, STRANGER, now, put, send, why
+
+POLICY = """\
+policy:
+  rules:
+  - {who: [uid-4711, uid-4713], actions: [allocation.*], files: 10}
+  - {who: [uid-4711, uid-4713], actions: [allocation.*], review: true}
+  - {who: [uid-4711, uid-4713], actions: ["request.*", user.*]}
+  - {who: [uid-4712], actions: ["*"], others: true}
+"""
+LATER = "not_before: 2126-01-01T00:00:00Z\n"
+B = SECOND
+"""A writer who may ask for something, and steer their own requests."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a running site with two writers and an operator."""
+    return Site(tmp_path, POLICY)
+
+
+def large(number: int, own: str) -> str:
+    """Write a request that is to be reviewed, with its writer's own id."""
+    return allocation(number, f"u{number}", files=50, head=f"id: {own}\n")
+
+
+def by(name: str, seen: Record) -> str:
+    """Write a release of a request by a name, with the digest of the one that was looked at."""
+    return release(seen).replace(seen.id, name)
+
+
+# Another's own id.
+
+
+def test_an_own_id_of_two_writers_is_refused_naming_both(site: Site) -> None:
+    portals = send(site, PORTAL, large(1, "cf-1-77"), "one.yaml")
+    theirs = send(site, B, large(2, "cf-1-77"), "two.yaml")
+    asked = send(site, OPERATOR, by("cf-1-77", portals), "release.yaml")
+    assert (asked.state, why(asked)) == ("failed", "'cf-1-77' is 2 writers' own id")
+    [problem] = asked.problems or [{}]
+    assert problem["expected"] == (
+        f"one of {portals.id} (allocation.provision allocation:1 of uid-4711), "
+        f"{theirs.id} (allocation.provision allocation:2 of uid-4713)"
+    )
+    assert (now(site, portals).state, now(site, theirs).state) == ("held", "held")
+    assert send(site, OPERATOR, release(portals), "release.yaml").state == "done"
+    assert (now(site, portals).state, now(site, theirs).state) == ("done", "held")
+
+
+def test_an_own_id_that_is_the_beginning_of_anothers_id_does_not_go_before_it(site: Site) -> None:
+    portals = send(site, PORTAL, large(1, "cf-1"), "one.yaml")
+    theirs = send(site, B, large(2, portals.id[:25]), "two.yaml")
+    assert theirs.writer_id == portals.id[:25]
+    send(site, OPERATOR, by(portals.id[:25], portals), "release.yaml")
+    assert (now(site, portals).state, now(site, theirs).state) == ("done", "held")
+
+
+@pytest.mark.parametrize("case", [str.upper, str.lower], ids=["as it is", "in small letters"])
+def test_an_own_id_that_is_anothers_whole_id_does_not_go_before_it(
+    site: Site, case: Callable[[str], str]
+) -> None:
+    portals = send(site, PORTAL, large(1, "cf-1"), "one.yaml")
+    theirs = send(site, B, large(2, case(portals.id)), "two.yaml")
+    send(site, OPERATOR, by(case(portals.id), portals), "release.yaml")
+    assert (now(site, portals).state, now(site, theirs).state) == ("done", "held")
+
+
+@pytest.mark.parametrize("uid", [STRANGER, B], ids=["may ask for nothing", "may ask for something"])
+@pytest.mark.parametrize("verb", ["cancel", "hold", "retry"])
+def test_another_who_uses_an_own_id_switches_off_no_button(site: Site, uid: int, verb: str) -> None:
+    text = allocation(1, "ann", head=f"id: cf-1-77\n{LATER}")
+    portals = send(site, PORTAL, text, "one.yaml")
+    if verb == "retry":
+        send(site, PORTAL, control("request.cancel", portals.id), "c.yaml")
+    send(site, uid, large(2, "cf-1-77"), "two.yaml")
+    button = send(site, PORTAL, control(f"request.{verb}", "cf-1-77"), "button.yaml")
+    assert button.state == "done"
+    expected = {"cancel": "cancelled", "hold": "held", "retry": "scheduled"}
+    assert now(site, portals).state == expected[verb]
+
+
+def test_what_was_refused_reserves_no_id_for_an_operator_either(site: Site) -> None:
+    portals = send(site, PORTAL, large(1, "cf-1-77"), "one.yaml")
+    assert send(site, STRANGER, large(2, "cf-1-77"), "two.yaml").state == "refused"
+    assert send(site, OPERATOR, by("cf-1-77", portals), "release.yaml").state == "done"
+    assert now(site, portals).state == "done"
+
+
+def test_an_own_id_of_one_other_writer_is_theirs(site: Site) -> None:
+    portals = send(site, PORTAL, large(1, "cf-1-77"), "one.yaml")
+    assert send(site, OPERATOR, by("cf-1-77", portals), "release.yaml").state == "done"
+
+
+def test_ones_own_goes_before_anothers(site: Site) -> None:
+    own = send(site, OPERATOR, allocation(3, "ann", head=f"id: cf-1-77\n{LATER}"), "own.yaml")
+    portals = send(site, PORTAL, large(1, "cf-1-77"), "one.yaml")
+    assert send(site, OPERATOR, control("request.cancel", "cf-1-77"), "c.yaml").state == "done"
+    assert (now(site, own).state, now(site, portals).state) == ("cancelled", "held")
+
+
+def test_of_ones_own_what_is_open_goes_before_what_is_over(site: Site) -> None:
+    held = send(site, PORTAL, large(1, "cf-1-77"), "one.yaml")
+    over = send(site, PORTAL, large(2, "cf-1-77"), "two.yaml")
+    assert (held.state, over.state) == ("held", "refused")
+    assert send(site, PORTAL, control("request.cancel", "cf-1-77"), "c.yaml").state == "done"
+    assert now(site, held).state == "cancelled"
+    again = send(site, PORTAL, control("request.cancel", "cf-1-77"), "d.yaml")
+    assert why(again) == f"{held.id} is cancelled"
+
+
+# The beginning of an id.
+
+
+def test_a_beginning_of_two_ids_is_refused_naming_writers_and_subjects(site: Site) -> None:
+    for uid, number in ((PORTAL, 1), (B, 2)):
+        put(site, uid, large(number, f"own-{number}"), f"{number}.yaml")
+    site.take()
+    [one, two] = site.open()
+    begin = one.id[:4]
+    asked = send(site, OPERATOR, by(begin, one), "release.yaml")
+    assert why(asked) == f"{begin!r} begins 2 ids"
+    [problem] = asked.problems or [{}]
+    for record in (one, two):
+        assert f"{record.id} ({record.action} {record.subject} of {record.writer})" in str(problem)
+
+
+# What is told to whom.
+
+
+@pytest.mark.parametrize("uid", [B, STRANGER])
+def test_who_may_not_steer_others_learns_of_none(site: Site, uid: int) -> None:
+    for number in (1, 2):
+        put(site, PORTAL, large(number, f"cf-{number}"), f"{number}.yaml")
+    site.take()
+    one = site.open()[0]
+    for name in (one.id[:4], one.id[:25], one.id, one.id.lower(), "cf-1", "nosuch"):
+        asked = send(site, uid, control("request.cancel", name), "c.yaml")
+        assert asked.state in ("failed", "refused")
+        told = str(asked.problems)
+        if uid == B:
+            assert why(asked) == f"there is no request {name!r}"
+        assert one.id not in told.replace(repr(name), "") and "uid-4711" not in told
+
+
+def test_a_beginning_of_own_ids_is_looked_for_among_ones_own(site: Site) -> None:
+    theirs = send(site, PORTAL, large(1, "cf-1"), "one.yaml")
+    own = send(site, B, large(2, "own-1"), "two.yaml")
+    assert theirs.id[:4] == own.id[:4]
+    assert send(site, B, control("request.cancel", own.id[:4]), "c.yaml").state == "done"
+    assert (now(site, theirs).state, now(site, own).state) == ("held", "cancelled")
+
+
+def suspend(verb: str, cause: str) -> str:
+    """Write a request that suspends or resumes ann for a cause."""
+    return f"provisioner: 1\naction: user.{verb}\nuser: {{name: ann}}\ncause: {cause}\n"
+
+
+@pytest.mark.parametrize(
+    ("uid", "told"),
+    [
+        (B, "user:ann stays suspended by uid-4713: course, others"),
+        (OPERATOR, "user:ann stays suspended by root: dismissed, uid-4713: course"),
+    ],
+)
+def test_who_else_suspended_somebody_and_why_is_told_to_whom_a_rule_says_others(
+    site: Site, uid: int, told: str
+) -> None:
+    send(site, 0, suspend("suspend", "dismissed"), "s.yaml")
+    send(site, B, suspend("suspend", "course"), "t.yaml")
+    send(site, uid, suspend("suspend", "x"), "u.yaml")
+    assert told in why(send(site, uid, suspend("resume", "x"), "v.yaml"))
+
+
+def test_that_somebody_stays_suspended_is_told_in_any_case(site: Site) -> None:
+    send(site, 0, suspend("suspend", "dismissed"), "s.yaml")
+    told = why(send(site, B, suspend("resume", "x"), "v.yaml"))
+    assert "user:ann stays suspended by others" in told
+    assert "root" not in told and "dismissed" not in told
+
+
+def test_anothers_newer_request_keeps_an_old_one_from_being_tried_again_and_is_not_named(
+    site: Site,
+) -> None:
+    old = send(site, B, allocation(1, "ann", head=LATER), "one.yaml")
+    send(site, B, control("request.cancel", old.id), "c.yaml")
+    newer = send(site, PORTAL, allocation(1, "bob"), "two.yaml")
+    told = why(send(site, B, control("request.retry", old.id), "r.yaml"))
+    assert "another was accepted for allocation:1 since" in told
+    assert newer.id not in told
