@@ -31,10 +31,11 @@ def advance(
     outlines = stepbook.outlines_of(conn, ids)
     split = stepbook.with_users_waiting(conn, ids)
     # Whose steps only end one by one may have tens of thousands of objects: they are left unread.
-    moving = [
+    moving = {
         who for who, steps_ in outlines.items() if _moves(loaded[who], steps_, split=who in split)
-    ]
-    found = stepbook.steps_of(conn, moving)
+    }
+    found = stepbook.steps_of(conn, moving - split)
+    found.update(stepbook.standings_of(conn, moving & split))
     outcomes: dict[str, str] = {}
     for who, listed in found.items():
         walk = _Walk(conn, loaded[who], {step.name: step for step in listed}, progress, now)
@@ -43,6 +44,8 @@ def advance(
         if states.issubset(OVER):
             outcomes[who] = "done" if states <= {"done"} else "failed"
         found[who] = list(walk.steps.values())
+    done = [who for who, outcome in outcomes.items() if outcome == "done" and who in split]
+    found.update(stepbook.steps_of(conn, done))
     _remark(conn, outcomes, loaded, found, progress)
     records.end_requests(conn, outcomes, now)
     return outcomes
@@ -137,10 +140,11 @@ class _Walk:
         if step.state == "waiting":
             steps.set_step(self.conn, self.record.id, step.name, "due", self.now)
         stepbook.set_objects(self.conn, self.record.id, step.name, users, "due")
+        steps.stamp(self.conn, [self.record.id])
+        self._mark(step.name, users, "due")
         if touched < len(keys):
             steps.pass_over(self.conn, self.record.id)
-        steps.stamp(self.conn, [self.record.id])
-        self._reread(step.name)
+            self.steps[step.name] = replace(stepbook.whole(self.conn, step), state="due")
 
     def _why(self, step: stepbook.StepRecord, fault: Fault) -> dict[str, str]:
         """Say why a step cannot be bound: where a suspension keeps it unmade, that is why."""
@@ -159,7 +163,7 @@ class _Walk:
         stepbook.set_objects(self.conn, self.record.id, name, users, state, error=why)
         if self.steps[name].state == "waiting":
             steps.set_step(self.conn, self.record.id, name, "due", self.now)
-        self._reread(name)
+        self._mark(name, users, state)
 
     def _end(self, step: stepbook.StepRecord, state: str, why: Mapping[str, str] | None) -> None:
         steps.set_step(self.conn, self.record.id, step.name, state, self.now, error=why)
@@ -172,9 +176,14 @@ class _Walk:
         if step.state == "due" and state is not None:
             self._end(step, state, None)
 
-    def _reread(self, name: str) -> None:
-        step = stepbook.whole(self.conn, self.steps[name])
-        self.steps[name] = replace(step, state="due")
+    def _mark(self, name: str, users: Collection[str], state: str) -> None:
+        """Keep in mind what was written of some users' parts of a step, which is due by now."""
+        step = self.steps[name]
+        parts = tuple(
+            replace(part, state=state) if part.item in users and part.state == "waiting" else part
+            for part in step.objects
+        )
+        self.steps[name] = replace(step, state="due", objects=parts)
 
 
 def _barred(missing: Sequence[str]) -> dict[str, str]:

@@ -70,6 +70,19 @@ _OBJECTS = select(
 
 _OBJECTS_OF = _OBJECTS.where(step_objects.c.request.in_(IDS))
 
+_STANDINGS_OF = (
+    select(
+        step_objects.c.request,
+        step_objects.c.step,
+        step_objects.c.key,
+        step_objects.c.item,
+        step_objects.c.state,
+        step_objects.c.claimant,
+    )
+    .where(step_objects.c.request.in_(IDS))
+    .order_by(step_objects.c.key)
+)
+
 _OBJECTS_OF_ONE = _OBJECTS.where(
     step_objects.c.request == bindparam("b_request"), step_objects.c.step == bindparam("b_step")
 )
@@ -113,6 +126,19 @@ def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecor
     for some in chunks(ids):
         for who, step, *part in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
             parts.setdefault((who, step), []).append(_object(*part))
+    return _load(conn, ids, parts)
+
+
+def standings_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+    """Load the steps of requests, with how their objects stand and no word of what became of them.
+
+    An allocation of thousands of users is read again each time that some of them get further.
+    """
+    parts: dict[tuple[str, str], list[ObjectRecord]] = {}
+    for some in chunks(ids):
+        for who, step, key, item, state, claimant in conn.execute(_STANDINGS_OF, {"b_ids": some}):
+            record = ObjectRecord(key, item, state, (), None, None, claimant)
+            parts.setdefault((who, step), []).append(record)
     return _load(conn, ids, parts)
 
 
