@@ -1,7 +1,8 @@
 """The buttons: a control request for each, in the name of whoever pressed it.
 
 Promises: nothing is done here but to ask; whether the web may, and whether this person may release
-that request, the service's policy says. Leaves out: who may press (`access`).
+that request, the service's policy says. What is released is what the page showed. Leaves out: who
+may press (`access`).
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ _SENSIBLE: Mapping[str, tuple[str, ...]] = {
 _VALID = datetime.timedelta(days=1)
 """How long a press of a button counts: staging may have taken nothing meanwhile."""
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
 
@@ -64,10 +66,11 @@ def pending(row: Request) -> Request | None:
     return found
 
 
-def ask(target: Request, verb: str, person: str, reason: str) -> Request:
+def ask(target: Request, verb: str, person: str, reason: str, digest: str = "") -> Request:
     """Ask for something to be done with a request; return the row, written where staging took it.
 
-    Raises InvalidRequest when it makes no sense, or the person cannot be named.
+    digest: that of the request which the page showed; only a release says it. Raises
+    InvalidRequest when it makes no sense, or the person cannot be named.
     """
     newer = Request.objects.filter(key=target.key, number__gt=target.number).exclude(digest="")
     fit = sensible(target.state, newest=not newer.exists(), asked=pending(target) is not None)
@@ -94,7 +97,9 @@ def ask(target: Request, verb: str, person: str, reason: str) -> Request:
             of=target.number,
             by=person,
         )
-        row.body = json.dumps(_document(row, target, reason), ensure_ascii=False)
+        seen = digest if verb == "release" and _DIGEST.fullmatch(digest) else None
+        document = _document(row, target, reason) | ({"digest": seen} if seen else {})
+        row.body = json.dumps(document, ensure_ascii=False)
         row.digest = verb
         row.save()
         transaction.on_commit(lambda: _write(row), robust=True)

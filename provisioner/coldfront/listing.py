@@ -14,6 +14,7 @@ from coldfront.core.allocation.models import Allocation
 from coldfront.core.project.models import Project
 from django import forms
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 
 from provisioner.coldfront import controls, outbox, words
@@ -66,7 +67,11 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A request as the list shows it. why: what is wrong or waited for; notes: what to fill in."""
+    """A request as the list shows it.
+
+    why: what is wrong or waited for; notes: what to fill in; digest: that of the request which the
+    service answered for, to be said again by who releases it; '' where it did not say.
+    """
 
     row: Request
     id: str
@@ -76,6 +81,7 @@ class Entry:
     advice: str
     notes: tuple[str, ...]
     buttons: tuple[Button, ...]
+    digest: str
     control: str
     project: Project | None
     allocation: int | None
@@ -83,7 +89,7 @@ class Entry:
 
 def requests(asked: Mapping[str, Any]) -> QuerySet[Request]:
     """Choose the requests that a filter asks for, the newest first."""
-    rows = _all()
+    rows = _with_digest(_all())
     if not asked.get("earlier"):
         rows = rows.filter(newest=True)
     rows = rows.filter(_in_state(asked.get("state") or ""))
@@ -97,7 +103,7 @@ def requests(asked: Mapping[str, Any]) -> QuerySet[Request]:
 
 def one(number: int) -> Request | None:
     """Find one request."""
-    found: Request | None = _all().filter(pk=number).first()
+    found: Request | None = _with_digest(_all()).filter(pk=number).first()
     return found
 
 
@@ -149,6 +155,10 @@ def _all() -> QuerySet[Any]:
     )
 
 
+def _with_digest(rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows.annotate(answered_digest=KeyTextTransform("digest", "answer"))
+
+
 def _in_state(name: str) -> Q:
     if name == ATTENTION:
         return Q(state__in=_WRONG) | (Q(state=NEW) & ~Q(error=""))
@@ -187,6 +197,7 @@ def _entry(
         advice=advice or look.advice,
         notes=tuple(map(str, row.problems)),
         buttons=tuple(Button(verb, *controls.LABELS[verb]) for verb in verbs),
+        digest=row.answered_digest or "",
         control=control_told(control) if control is not None else "",
         project=project,
         allocation=allocation,

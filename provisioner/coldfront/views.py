@@ -104,7 +104,8 @@ def steer(request: HttpRequest, number: int, verb: str) -> HttpResponse:
         raise Http404
     person = request.user.get_username()
     try:
-        row = controls.ask(target, verb, person, request.POST.get("reason", ""))
+        said = (request.POST.get("reason", ""), request.POST.get("digest", ""))
+        row = controls.ask(target, verb, person, *said)
     except InvalidRequest as error:
         messages.error(request, f"{error.message}. {error.advice}.")
     else:

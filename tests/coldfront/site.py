@@ -168,13 +168,20 @@ class Site:
         *steps: dict[str, Any],
         problems: Sequence[dict[str, Any]] = (),
         ulid: str = "i",
+        digest: str = "",
     ) -> None:
         """Answer as the service does."""
         receipts.write(
             self.receipts.parent,
             self.receipts.name,
             f"cf-{row.number}",
-            {"id": ulid, "state": state, "problems": list(problems), "steps": list(steps)},
+            {
+                "id": ulid,
+                "digest": digest,
+                "state": state,
+                "problems": list(problems),
+                "steps": list(steps),
+            },
         )
 
     def sync(self) -> str:

@@ -62,6 +62,30 @@ def test_a_button_writes_a_control_request_in_the_name_of_who_pressed_it(
     assert "was asked for" in text(page.content.decode())
 
 
+@pytest.mark.parametrize("page", ["", "{number}/"], ids=["list", "request"])
+def test_a_release_says_what_the_page_showed(site: Site, active: Allocation, page: str) -> None:
+    row = asked(site)
+    stands(site, row, "held", ulid=ULID, digest="a" * 64)
+    shown = site.get(PAGE + page.format(number=row.number))
+    [digest] = {*re.findall(r'name="digest" value="([0-9a-f]{64})"', shown)}
+    stands(site, row, "held", ulid=ULID, digest="b" * 64)
+    press(site, row, "release", digest=digest)
+    [control] = controls(site)
+    assert (control["request"], control["digest"]) == (ULID, "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("verb", "digest"), [("cancel", "a" * 64), ("release", ""), ("release", HOSTILE)]
+)
+def test_what_is_no_digest_or_no_release_says_none(
+    site: Site, active: Allocation, verb: str, digest: str
+) -> None:
+    row = asked(site)
+    stands(site, row, "held")
+    press(site, row, verb, digest=digest)
+    assert "digest" not in controls(site)[0]
+
+
 def test_a_request_is_steered_by_its_own_id_until_the_services_is_known(
     site: Site, active: Allocation
 ) -> None:
