@@ -29,7 +29,8 @@ PRUNED = "pruned"
 OBJECT = "object"
 """The kind of event that says what became of one object."""
 
-_ENDED = ("done", "failed", "refused", "cancelled", "superseded")
+ENDED = ("done", "failed", "refused", "cancelled", "superseded")
+"""Kinds of events, and states of requests, that are outcomes."""
 
 _canonical = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -206,7 +207,7 @@ class _Told:
         """Take in what an event says."""
         if row.request is None:
             return
-        if row.kind in _ENDED:
+        if row.kind in ENDED:
             self.outcomes[row.request] = row.kind
         facts = _facts(row.facts)
         if "sha256" in facts:
@@ -307,7 +308,7 @@ def _contradiction(conn: Connection, told: _Told, *, whole: bool) -> str:
             return f"request {row.id} was altered: its event says {asked}"
         if row.digest and hashlib.sha256(row.body).hexdigest() != row.digest:
             return f"request {row.id} was altered: its content is not what was accepted"
-        if row.state in _ENDED and told.outcomes.get(row.id) != row.state:
+        if row.state in ENDED and told.outcomes.get(row.id) != row.state:
             said = told.outcomes.get(row.id, "no outcome")
             return f"request {row.id} was altered: it is {row.state}, its events say {said}"
     return ""

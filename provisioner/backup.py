@@ -16,6 +16,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +26,7 @@ from provisioner import migrations, redolog
 from provisioner.config import Config
 from provisioner.contract import ConfigError
 from provisioner.journal import Journal
+from provisioner.lineage import File, trace
 from provisioner.redolog import RedoLog
 from provisioner.reserve import Reserve
 
@@ -90,7 +92,7 @@ def check(path: Path) -> None:
 
 def position_of(path: Path) -> tuple[str, int]:
     """Return the id of the journal that a file is a copy of, and its position."""
-    with closing(sqlite3.connect(path)) as db:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
         found = dict(db.execute("SELECT name, value FROM marks").fetchall())
     return found["journal"], int(found["position"])
 
@@ -119,10 +121,16 @@ def prune(directory: Path, keep: int) -> None:
         copy.path.unlink(missing_ok=True)
     needed = found[-keep:][0].position if found else 0
     listed = redolog.files(directory)
+    if any(trace(f for f in listed if f.journal == one).branches for one in _journals(listed)):
+        return  # a rebuild needs both lines
     for file, following in pairwise(listed):
         # A file ends at the latest where the next one begins.
         if following.after <= needed:
             file.path.unlink(missing_ok=True)
+
+
+def _journals(listed: Iterable[File]) -> set[str]:
+    return {file.journal for file in listed}
 
 
 class Copier:
@@ -133,6 +141,7 @@ class Copier:
         self._directory = config.backup_directory
         self._settings = config.backup
         self._log: RedoLog | None = None
+        self._short = False
         self._reserve: Reserve | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="copies")
@@ -152,6 +161,7 @@ class Copier:
                 f"the backup directory {directory}: {error.strerror}",
                 advice="mend it, or name another: `backup.directory` in the configuration",
             ) from error
+        self._short = self._is_short()
         self._log = RedoLog(directory, self._journal.identity, migrations.VERSION)
         self._reserve = Reserve([self._journal.path.parent, directory])
         self._reserve.admits()
@@ -175,12 +185,32 @@ class Copier:
         with self._journal.transaction():  # nobody writes to the log meanwhile
             if self._log is not None:
                 self._log.rotate()
-        return back_up(self._journal.path, self._directory, self._settings.keep)
+        made = back_up(self._journal.path, self._directory, self._settings.keep)
+        self._short = False
+        return made
 
     def due_in(self) -> float:
         """Say in how many seconds the next copy is due."""
         found = copies(self._directory)
+        if self._short:
+            return 0.0
         return found[-1].at + self._settings.every - time.time() if found else 0.0
+
+    def _is_short(self) -> bool:
+        """Say whether the log lacks what came between the newest copy and now."""
+        identity, position = self._journal.identity, self._journal.position
+        found = copies(self._directory)
+        newest = found[-1].position if found else 0
+        if trace(redolog.files(self._directory, identity)).covers(newest, position):
+            return False
+        log.warning(
+            "the redo log in %s does not reach from the newest copy (number %d) to the journal "
+            "(number %d): a file of it was removed or cut; a new copy is made",
+            self._directory,
+            newest,
+            position,
+        )
+        return True
 
     def _run(self) -> None:
         pause = self.due_in()

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from provisioner import marks, migrations, ulid
+from provisioner import cells, marks, migrations, sums, ulid
 from provisioner.contract import ConfigError, Fault
 from provisioner.tables import metadata
 
@@ -30,6 +30,11 @@ REBUILD = "`provisioner journal rebuild` makes a new one from the newest copy an
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 _WRITES = ("INSERT", "UPDATE", "DELETE")
+
+_UNREADABLE = "Could not decode to UTF-8"
+"""Begins what the driver says of a text that is none; it gives no code."""
+
+_PLACE = "INSERT INTO marks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 _BROKEN = {
@@ -60,6 +65,9 @@ class Log(Protocol):
     def append(self, number: int, did: Sequence[Statement]) -> None:
         """Make a transaction's statements durable. Raises OSError, and then has none of them."""
 
+    def take_back(self) -> None:
+        """Remove the transaction that was appended last. Raises OSError."""
+
 
 class Room(Protocol):
     """What sees to it that outcomes find room when new work does not."""
@@ -87,6 +95,8 @@ class Journal:
         self._room: Room | None = None
         self._did: list[Statement] | None = None
         self._position = 0
+        self._sum: sums.Sum | None = None
+        self._total = 0
         self._broken: JournalBroken | None = None
         self._tell: Callable[[], None] = lambda: None
 
@@ -105,6 +115,7 @@ class Journal:
             poolclass=StaticPool,
             connect_args={"check_same_thread": False, "timeout": 30},
             json_serializer=_compact,
+            json_deserializer=_parsed,
         )
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
@@ -132,16 +143,21 @@ class Journal:
         return cls(engine, path)
 
     def check(self) -> None:
-        """Read every page of the database. Raises ConfigError where it is damaged."""
+        """Read every page, index and cell. Raises ConfigError where it is damaged."""
         try:
             with self.reading() as conn:
-                found = conn.exec_driver_sql("PRAGMA quick_check(1)").scalars().all()
+                found = conn.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()
         except DBAPIError as error:
             raise _unusable(self.path, error) from error
         except JournalBroken as error:
             raise ConfigError(error.message, advice=error.advice) from error
-        if found != ["ok"]:
-            said = "; ".join(" ".join(str(line).split()) for line in found)
+        said = "; ".join(" ".join(str(line).split()) for line in found if line != "ok")
+        if not said:
+            try:
+                said = cells.wrong(self.path, migrations.VERSION)
+            except sqlite3.Error as error:
+                raise _unusable(self.path, error) from error
+        if said:
             raise ConfigError(f"the journal {self.path} is damaged: {said}", advice=REBUILD)
 
     @contextmanager
@@ -152,14 +168,21 @@ class Journal:
         JournalFull where there is no room, JournalBroken where the disk failed.
         """
         with self._turn, self._guarded(), self._eased(new_work):
+            number, total = self._position, self._total
             try:
                 with self._engine.begin() as conn:
+                    if self._sum is not None:
+                        self._sum.moved = 0
                     self._did = [] if self._log is not None else None
                     yield conn
-                    number = self._keep(conn)
+                    number, total = self._keep(conn)
+            except DBAPIError as error:
+                if number > self._position:
+                    self._take_back(error)
+                raise
             finally:
                 self._did = None
-            self._position = number
+            self._position, self._total = number, total
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -184,7 +207,10 @@ class Journal:
     def record_into(self, log: Log, room: Room | None = None) -> None:
         """Keep every transaction from now on in a log, too."""
         self._position = self.position
+        self._total = self._sum_up()
         if self._log is None:
+            with self._engine.connect() as conn:
+                self._sum = sums.Sum(conn.connection.driver_connection)  # type: ignore[arg-type]
             event.listen(self._engine, "before_cursor_execute", self._capture)
         self._log, self._room = log, room
 
@@ -209,22 +235,51 @@ class Journal:
         if self._did is not None and sql.lstrip()[:6].upper() in _WRITES:
             self._did.append((sql, values))
 
-    def _keep(self, conn: Connection) -> int:
-        """Write a transaction to the redo log, just before its commit; return its number.
+    def _keep(self, conn: Connection) -> tuple[int, int]:
+        """Write a transaction to the redo log, just before its commit; return its number and sum.
 
-        A commit that then fails leaves a number in the log that the next transaction takes again:
-        who reads the log takes the later one.
+        What the log has counts: after a crash before the commit it is done again at the start.
         """
         did, self._did = self._did, None
-        if not did or self._log is None:
-            return self._position
+        if not did or self._log is None or self._sum is None:
+            return self._position, self._total
         number = self._position + 1
-        conn.exec_driver_sql("UPDATE marks SET value = ? WHERE name = 'position'", (str(number),))
+        total = (self._total + self._sum.moved) % sums.MODULUS
+        told = sums.told(migrations.VERSION, number, total)
+        conn.exec_driver_sql(_PLACE, [(marks.POSITION, str(number)), (marks.SUM, told)])
         try:
             self._log.append(number, did)
         except OSError as error:
             raise self._fault_of(error, "the redo log") from error
-        return number
+        return number, total
+
+    def _sum_up(self) -> int:
+        """Return the sum of all rows, as it was kept or as they are. Raises ConfigError."""
+        try:
+            with self.reading() as conn:
+                kept = sums.read(marks.get(conn, marks.SUM), migrations.VERSION, self._position)
+            if kept is not None:
+                return kept
+            return cells.read(self.path, migrations.VERSION)[1]
+        except (cells.Spoilt, ValueError) as error:
+            raise ConfigError(
+                f"the journal {self.path} is damaged: {error}", advice=REBUILD
+            ) from error
+
+    def _take_back(self, error: DBAPIError) -> None:
+        """Have the log forget a transaction whose commit failed, unless the database may have it.
+
+        Whoever wanted it is told that it was not written.
+        """
+        code = _code(error)
+        if self._log is None or (code & 0xFF in _BROKEN and code not in _FULL):
+            return
+        try:
+            self._log.take_back()
+        except OSError as failed:
+            raise self._break(
+                f"the redo log {failed.filename or ''}: {failed.strerror}"
+            ) from failed
 
     @contextmanager
     def _eased(self, new_work: bool) -> Iterator[None]:
@@ -243,8 +298,12 @@ class Journal:
         self.raise_broken()
         try:
             yield
+        except cells.Spoilt as error:
+            raise self._break(f"the journal {self.path} is damaged: {error}") from error
         except DBAPIError as error:
             code = _code(error)
+            if str(error.orig).startswith(_UNREADABLE):
+                raise self._break(f"the journal {self.path} is damaged: {error.orig}") from error
             if code in _FULL:
                 raise _full(self.path, error.orig) from error
             if code & 0xFF in _BROKEN:
@@ -264,6 +323,13 @@ class Journal:
         )
         self._tell()
         return self._broken
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise cells.Spoilt(f"a cell with JSON has {text[:60]!r}") from None
 
 
 def _code(error: DBAPIError) -> int:

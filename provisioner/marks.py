@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
+from provisioner import sums
 from provisioner.tables import marks
 
 JOURNAL = "journal"
@@ -17,6 +18,13 @@ JOURNAL = "journal"
 POSITION = "position"
 """How many transactions the redo log had when this one was written."""
 
+NEWEST = "newest"
+"""The newest request that was done in the spool when the journal was rebuilt, and need not be in
+it."""
+
+SUM = sums.MARK
+"""What all rows came to with the transaction that it names."""
+
 OBSERVING = "observing"
 """Set until an operator has released the journal: why nothing is written to any backend.
 
@@ -24,6 +32,10 @@ A journal that was rebuilt has it, and one that is served with `mode: observe`."
 
 CONFIGURED = "the configuration says `mode: observe`"
 """The value of `OBSERVING` for as long as that is so: nobody releases it before."""
+
+
+NAMES = frozenset({JOURNAL, POSITION, NEWEST, SUM, OBSERVING})
+"""All that there are: a name beside them was written by nobody."""
 
 
 def get(conn: Connection, name: str) -> str | None:

@@ -240,6 +240,11 @@ def last_event(conn: Connection) -> int:
     return int(conn.scalar(select(func.max(events.c.seq))) or 0)
 
 
+def last_id(conn: Connection) -> str:
+    """Return the highest id of a request; '' where there is none."""
+    return conn.scalar(select(func.max(requests.c.id))) or ""
+
+
 def newest(conn: Connection, name: str, since: str) -> Record | None:
     """Return the newest request whose file bore a name; since: the beginning of a ULID."""
     row = conn.execute(

@@ -16,17 +16,22 @@ from __future__ import annotations
 import base64
 import json
 import os
+import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from provisioner.contract import ConfigError
+from provisioner.lineage import File, Lineage, trace
 
 FORMAT = 1
+LEFT = ".left"
+"""Ends the name of a file that a rebuild took out of the log."""
+
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -60,6 +65,7 @@ class RedoLog:
         self._file: int | None = None
         self._known: dict[str, int] = {}
         self._path = directory
+        self._before = 0
 
     def append(self, number: int, did: Sequence[tuple[str, Any]]) -> None:
         """Add a transaction's statements, and flush.
@@ -77,14 +83,28 @@ class RedoLog:
                 new.append(sql)
             done.append((known, rows if isinstance(rows, list) else [rows]))
         assert self._file is not None
-        before = os.fstat(self._file).st_size
+        self._before = os.fstat(self._file).st_size
         try:
             self._write({"n": number, "at": time.time(), "new": new, "did": done})
         except OSError:
             with suppress(OSError):
-                os.ftruncate(self._file, before)  # a full disk needs the room
+                os.ftruncate(self._file, self._before)  # a full disk needs the room
             self.rotate()  # else what is torn is the end of its file
             raise
+
+    def take_back(self) -> None:
+        """Remove the transaction that was appended last: its commit failed, and nobody knows it.
+
+        Raises OSError naming the file, which may have it then.
+        """
+        assert self._file is not None
+        try:
+            os.ftruncate(self._file, self._before)
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise _named(error, self._path) from error
+        finally:
+            self.rotate()  # a statement that stood there alone is not known any more
 
     def rotate(self) -> None:
         """Go on in a new file."""
@@ -142,16 +162,6 @@ class Transaction:
     did: tuple[tuple[str, list[list[Any]]], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file of the log, by its first line."""
-
-    path: Path
-    journal: str
-    version: int
-    after: int
-
-
 def files(directory: Path, journal: str | None = None) -> list[File]:
     """List the files of a log in their order; journal: only those of the one with that id.
 
@@ -163,31 +173,81 @@ def files(directory: Path, journal: str | None = None) -> list[File]:
         if head is not None and head.get("format", FORMAT) != FORMAT:
             raise ConfigError(f"{path} has a newer format", advice="use the program that wrote it")
         if head is not None and journal in (None, head["journal"]):
-            found.append(File(path, head["journal"], head["version"], head["after"]))
+            begun = path.stem.rpartition("-")[2]
+            found.append(
+                File(
+                    path,
+                    head["journal"],
+                    head["version"],
+                    head["after"],
+                    _last(path, head["after"]),
+                    int(begun) if begun.isdigit() else 0,
+                )
+            )
     return found
 
 
 def read(directory: Path, journal: str, after: int) -> Iterator[Transaction]:
-    """Give the transactions after a number, in their order and without a gap.
+    """Give the transactions of the line after a number, in their order and without a gap."""
+    return along(trace(files(directory, journal)), after)
+
+
+def along(lineage: Lineage, after: int) -> Iterator[Transaction]:
+    """Give the transactions of a line after a number, in their order and without a gap.
 
     Where there is a gap, what comes behind it is left out: it may need what is missing.
     """
-    listed = files(directory, journal)
-    # A file that begins after a number was written by a journal that had no later transaction:
-    # what earlier files have beyond it was never committed.
-    limit: float = float("inf")
-    limits = []
-    for file in reversed(listed):
-        limits.append(limit)
-        limit = min(limit, file.after)
     last = after
-    for file, end in zip(listed, reversed(limits), strict=True):
+    for file, end in zip(lineage.line, lineage.limits(), strict=True):
+        if file.last <= after:
+            continue
         for one in _transactions(file):
             if last < one.number <= end:
                 if one.number > last + 1:
                     return
                 yield one
                 last = one.number
+
+
+def do_again(db: sqlite3.Connection, one: Transaction) -> None:
+    """Run the statements of a transaction on a database, and move its position there."""
+    for sql, rows in one.did:
+        db.executemany(sql, rows)
+    db.execute("UPDATE marks SET value = ? WHERE name = 'position'", [str(one.number)])
+
+
+def tells(files: Iterable[File], text: str) -> bool:
+    """Say whether some text stands in one of some files."""
+    wanted = text.encode()
+    for file in files:
+        with file.path.open("rb") as stream:
+            if any(wanted in line for line in stream):
+                return True
+    return False
+
+
+def leave(file: File, through: int) -> Path:
+    """Take what a file has after a number out of the log; return where the whole file is kept."""
+    aside = file.path.with_name(f"{file.path.name}{LEFT}")
+    shorter = file.path.with_name(f".{file.path.name}")
+    kept = [line for line in _intact(file.path) if line[1].get("n", file.after) <= through]
+    if len(kept) > 1:
+        shorter.write_bytes(b"".join(text for text, _ in kept))
+        shorter.chmod(0o600)
+        _flush(shorter)
+    file.path.rename(aside)
+    if len(kept) > 1:
+        shorter.rename(file.path)
+    _flush(file.path.parent)
+    return aside
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _transactions(file: File) -> Iterator[Transaction]:
@@ -213,7 +273,48 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """Give the whole lines of a file, up to the first that is not."""
     with path.open("rb") as stream:
         for line in stream:
-            checksum, _, text = line.rstrip(b"\n").partition(b" ")
-            if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+            value = _parsed(line)
+            if value is None:
                 return
-            yield json.loads(text)
+            yield value
+
+
+def _intact(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Give each whole line of a file, also behind one that is not, as it stands and as it reads."""
+    with path.open("rb") as stream:
+        for line in stream:
+            value = _parsed(line)
+            if value is not None:
+                yield line, value
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+        return None
+    value: dict[str, Any] = json.loads(text)
+    return value
+
+
+def _last(path: Path, after: int) -> int:
+    """Return the highest number in a file, also where lines before it are spoilt.
+
+    after: the number where it has none.
+    """
+    end = _parsed(_end(path))
+    if end is not None:
+        return int(end.get("n", after))
+    return max((int(line.get("n", after)) for _, line in _intact(path)), default=after)
+
+
+def _end(path: Path) -> bytes:
+    """Return the last line of a file without reading what is before."""
+    size, block = path.stat().st_size, 65536
+    with path.open("rb") as stream:
+        while True:
+            stream.seek(max(0, size - block))
+            found = stream.read()
+            cut = found.rfind(b"\n", 0, max(0, len(found) - 1))
+            if cut >= 0 or block >= size:
+                return found[cut + 1 :]
+            block *= 8

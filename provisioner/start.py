@@ -3,8 +3,9 @@
 Whether it is only observed is settled here, too.
 
 Promises: a service never goes on with an empty journal in place of one that was lost, nor with
-another spool's, nor with a damaged one; what is refused is told with the command that mends it.
-The spool names its journal in the file `journal`. Leaves out: mending (`rebuild`).
+another spool's, nor with a damaged one or one that is older than its spool; what is refused is told
+with the command that mends it. The spool names its journal in the file `journal`. Leaves out:
+mending (`rebuild`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from provisioner import audit, marks, migrations, records
+from provisioner import audit, level, marks, migrations, records
 from provisioner.contract import ConfigError
 from provisioner.journal import REBUILD, Journal
 from provisioner.spool import Spool
@@ -38,13 +39,14 @@ def check_there(spool: Path, path: Path) -> None:
         )
 
 
-def make_ready(spool: Path, path: Path) -> None:
+def make_ready(spool: Path, path: Path, copies: Path) -> None:
     """Check and migrate the journal, for the one service that will have it open.
 
-    Raises ConfigError.
+    copies: the directory of its copies and redo log. Raises ConfigError.
     """
     check_there(spool, path)
     if path.exists() and path.stat().st_size:
+        level.hold(path, copies)
         try:
             kept = migrations.migrate(path)
         except sqlite3.Error:
@@ -82,6 +84,24 @@ def claim(spool: Spool, book: Journal) -> None:
         raise ConfigError(
             f"the journal {book.path} is not the one that {spool.root} was served with",
             advice=f"put that one back; if it is lost, {REBUILD}",
+        )
+    check_newest(spool, book)
+
+
+def check_newest(spool: Spool, book: Journal) -> None:
+    """Raise ConfigError where requests have ended that came after the journal's last one.
+
+    So it is where journal, copies and redo log are all older than the spool.
+    """
+    done = sorted(spool.listed("done"))
+    with book.reading() as conn:
+        last = max(records.last_id(conn), marks.get(conn, marks.NEWEST) or "")
+    later = [who for who in done if who > last]
+    if later:
+        raise ConfigError(
+            f"the journal {book.path} is older than {spool.root}: {len(later)} requests are done "
+            f"that came after its last one, the first: {later[0]}",
+            advice=f"put the newer journal back; if it is lost, {REBUILD}",
         )
 
 

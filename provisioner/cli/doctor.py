@@ -15,7 +15,7 @@ from pathlib import Path
 
 import typer
 
-from provisioner import backup, marks, redolog
+from provisioner import backup, level, marks, redolog
 from provisioner.agenda import lane_rows
 from provisioner.agenthost import Agent
 from provisioner.cli import site
@@ -161,6 +161,7 @@ def _journal(config: Config) -> Iterator[Finding]:
         advice = "provisioner drift, then provisioner journal release"
         yield Finding(Level.WARNING, "journal", said, advice)
     yield _copies(config)
+    yield from _level(config)
     for name, row in sorted(lanes.items()):
         if row["paused_by"]:
             advice = f"provisioner unpause {name}"
@@ -171,6 +172,16 @@ def _journal(config: Config) -> Iterator[Finding]:
             yield Finding(
                 Level.WARNING, f"lane {name}", said, "it goes on when the backend is back"
             )
+
+
+def _level(config: Config) -> Iterator[Finding]:
+    """Hold the journal against its log, where nobody writes to both meanwhile."""
+    if site.served_by(config.spool) is not None:
+        return
+    try:
+        level.check(config.journal, config.backup_directory)
+    except Fault as fault:
+        yield Finding(Level.ERROR, "journal", fault.message, fault.advice)
 
 
 def _copies(config: Config) -> Finding:

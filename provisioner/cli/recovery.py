@@ -82,6 +82,10 @@ def _tell(made: Rebuilt) -> None:
     site.say(f"{made.redone} transactions of the redo log were done again{until}")
     if made.lost:
         site.say(f"{made.lost} later ones are behind a gap in the log, and are lost")
+    if made.forked:
+        site.say(f"{made.forked}; the first line was taken, or the one of the copy that was named")
+    for path in made.left:
+        site.say(f"left out, and kept: {path}")
     if made.aside is not None:
         site.say(f"the journal that was there is kept in {made.aside}")
     counted = "  ".join(f"{state}: {number}" for state, number in sorted(made.counts.items()))

@@ -58,7 +58,8 @@ def run(
     system = site.system()
     with closing(Spool.open(system.config.spool)) as spool:
         spool.lock()
-        start.make_ready(system.config.spool, system.config.journal)
+        config = system.config
+        start.make_ready(config.spool, config.journal, config.backup_directory)
         service = Service(system, spool)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())
