@@ -139,6 +139,7 @@ class Copier:
     def __init__(self, book: Journal, config: Config) -> None:
         self._journal = book
         self._directory = config.backup_directory
+        self._places = config.journal_places
         self._settings = config.backup
         self._log: RedoLog | None = None
         self._short = False
@@ -163,7 +164,7 @@ class Copier:
             ) from error
         self._short = self._is_short()
         self._log = RedoLog(directory, self._journal.identity, migrations.VERSION)
-        self._reserve = Reserve([self._journal.path.parent, directory])
+        self._reserve = Reserve(self._places)
         self._reserve.admits()
         self._journal.record_into(self._log, self._reserve)
 

@@ -344,6 +344,11 @@ class Config(_Part):
         return self.backup.directory or self.journal.parent / "backup"
 
     @property
+    def journal_places(self) -> tuple[Path, Path]:
+        """Return the directories on whose disks each transaction of the journal is written."""
+        return self.journal.parent, self.backup_directory
+
+    @property
     def host_kind(self) -> tuple[str, str]:
         """Return the kind of host and its argument."""
         if isinstance(self.host, HostConfig):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -122,7 +123,7 @@ class Journal:
         try:
             version = _version_at(path)
             if version == 0:
-                _create(engine)
+                _create(engine, path)
             elif version > migrations.VERSION:
                 raise migrations.newer(path, version, migrations.VERSION)
             elif version < migrations.VERSION:
@@ -363,7 +364,10 @@ def _version_at(path: Path) -> int:
         return migrations.version_of(db)
 
 
-def _create(engine: Engine) -> None:
+def _create(engine: Engine, path: Path) -> None:
+    # SQLite gives the files beside it the same mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
     with engine.begin() as conn:
         metadata.create_all(conn)
         if marks.get(conn, marks.JOURNAL) is None:  # else another has just made it

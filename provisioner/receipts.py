@@ -15,7 +15,7 @@ import os
 import pwd
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST = 160
+ENDING = ".yaml"
 _PLAIN = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9_.@+-]{0,159}\Z")
 _AT_CWD = -100  # from fcntl.h: names are paths
 _NO_ACL = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM}
@@ -68,6 +69,22 @@ def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -
         _replace(directory, entry, body)
     finally:
         os.close(directory)
+
+
+def entries(receipts: Path, before: float) -> Iterator[Path]:
+    """Give the receipts that were last written before a time, writer by writer."""
+    for home in sorted(path for path in receipts.iterdir() if path.is_dir()):
+        for entry in os.scandir(home):
+            if entry.name.endswith(ENDING) and entry.stat(follow_symlinks=False).st_ctime < before:
+                yield Path(entry.path)
+
+
+def request_of(receipt: Path) -> str | None:
+    """Return the ULID of the request that a receipt tells of; None where it says none."""
+    with receipt.open("rb") as file:
+        word, _, value = file.readline(200).decode("ascii", "replace").strip().partition(": ")
+    value = value.strip("'\"")
+    return value if word == "id" and ulid.is_ulid(value) else None
 
 
 def safe(text: str) -> str:

@@ -25,12 +25,20 @@ LOW = 1024 * 1024
 NAME = ".reserve"
 
 
+def trouble(directories: Sequence[Path]) -> str:
+    """Say on which disks new work finds no room; '' where there is enough. Takes nothing."""
+    full = [path for path in _files(directories) if not _has_room(path)]
+    if not full:
+        return ""
+    places = ", ".join(f"{path.parent} ({_free(path) >> 20} MiB are free)" for path in full)
+    return f"no room on the disk of {places}"
+
+
 class Reserve:
     """A file on each disk that a transaction is written to."""
 
     def __init__(self, directories: Sequence[Path]) -> None:
-        first = {place.stat().st_dev: place / NAME for place in reversed(directories)}
-        self._files = tuple(first.values())
+        self._files = _files(directories)
         self._told = False
 
     def admits(self) -> bool:
@@ -56,6 +64,15 @@ class Reserve:
             path.unlink(missing_ok=True)
 
 
+def _files(directories: Sequence[Path]) -> tuple[Path, ...]:
+    first = {place.stat().st_dev: place / NAME for place in reversed(directories)}
+    return tuple(first.values())
+
+
+def _has_room(path: Path) -> bool:
+    return _free(path) >= ROOM + (0 if path.exists() else SIZE)
+
+
 def _free(path: Path) -> int:
     found = os.statvfs(path.parent)
     return found.f_bavail * found.f_frsize
@@ -63,10 +80,9 @@ def _free(path: Path) -> int:
 
 def _holds(path: Path) -> bool:
     """Say whether a reserve is held with room beside it, after taking it where there is enough."""
-    there = path.exists()
-    if _free(path) < ROOM + (0 if there else SIZE):
+    if not _has_room(path):
         return False
-    if there:
+    if path.exists():
         return True
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

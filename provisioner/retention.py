@@ -3,7 +3,7 @@
 Promises: nothing goes whose request has no outcome; nothing in `failed/` goes by itself, and no
 row of a request whose file still lies there; the highest number of an `order` is never forgotten.
 The journal is held for one small portion at a time, so the intake never waits for long. Leaves
-out: receipts, and giving room in the database back to the file system.
+out: giving room in the database back to the file system.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 from sqlalchemy import Connection, and_, bindparam, delete, select
 
-from provisioner import audit, journal
+from provisioner import audit, journal, receipts, records
 from provisioner import ulid as ulids
 from provisioner.config import RetentionConfig
 from provisioner.records import ENDED
@@ -90,6 +91,7 @@ class Keeper:
         """Remove all that is old enough, portion by portion; give how much each was."""
         yield from self._prune_files(now)
         yield from self._prune_requests(now)
+        yield from self._prune_receipts(now)
         yield from self._prune_events(now)
 
     def _run(self) -> None:
@@ -134,6 +136,19 @@ class Keeper:
                 gone = _forget(conn, [who for who in old if who not in needed])
             after = old[-1]
             yield gone
+
+    def _prune_receipts(self, now: float) -> Iterator[int]:
+        """Remove old receipts of requests that the journal does not know, or no longer."""
+        before = now - self._limits.journal_days * _DAY
+        old = receipts.entries(self._spool.receipts, before)
+        while portion := list(islice(old, _FILES)):
+            told = {path: receipts.request_of(path) for path in portion}
+            with self._journal.reading() as conn:
+                known = records.states_of(conn, {who for who in told.values() if who})
+            gone = [path for path, who in told.items() if who not in known]
+            for path in gone:
+                path.unlink(missing_ok=True)
+            yield len(gone)
 
     def _prune_events(self, now: float) -> Iterator[int]:
         before = now - self._limits.events_days * _DAY

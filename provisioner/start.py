@@ -55,11 +55,20 @@ def make_ready(spool: Path, path: Path, copies: Path) -> None:
             raise ConfigError(f"the journal {path}: {error.message}", advice=error.advice) from None
         if kept is not None:
             log.info("the journal has a new version; as it was it is kept in %s", kept)
+    close(path)
     book = Journal.open(path)
     try:
         book.check()
     finally:
         book.close()
+
+
+def close(path: Path) -> None:
+    """Close the journal and what lies beside it to others: it holds all requests."""
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if file.exists() and file.stat().st_mode & 0o077:
+            file.chmod(0o600)
+            log.warning("%s was open to others; now it is the service's alone", file)
 
 
 def claim(spool: Spool, book: Journal) -> None:

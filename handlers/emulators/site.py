@@ -101,8 +101,9 @@ def make(directory: Path) -> str:
         raise ConfigError(f"{base} is not empty", advice="name a new directory")
     if set(str(base)) & set(" \t\n\"'{}"):
         raise ConfigError(f"{base} has blanks or quotes", advice="name a plainer directory")
-    for name in ("", "home", "journal"):
+    for name in ("", "home"):
         (base / name).mkdir(parents=True, exist_ok=True, mode=0o755)
+    (base / "journal").mkdir(mode=0o700)
     Spool.create(base / "spool").close()
     mm.install(base / "gpfs", filesystem="fs1")
     slurm.install(base / "slurm", clusters=("a", "b"))

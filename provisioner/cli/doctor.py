@@ -20,6 +20,7 @@ from provisioner.agenda import lane_rows
 from provisioner.agenthost import Agent
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
+from provisioner.cli.queue import full
 from provisioner.config import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.places import CLOSED, OPEN, RECEIPTS, STAGING
@@ -160,6 +161,10 @@ def _journal(config: Config) -> Iterator[Finding]:
         said = f"it is only observed, nothing is written to any backend: {observing}"
         advice = "provisioner drift, then provisioner journal release"
         yield Finding(Level.WARNING, "journal", said, advice)
+    said = full(config)
+    if said:
+        advice = "make room: nothing new is taken from staging until there is"
+        yield Finding(Level.ERROR, "journal", said, advice)
     yield _copies(config)
     yield from _level(config)
     for name, row in sorted(lanes.items()):

@@ -61,7 +61,7 @@ def queue(
     }
     serving = site.served_by(settings.spool)
     staged = _staged(settings.spool)
-    trouble = _trouble(settings.spool)
+    trouble = _trouble(settings)
     because = observing(book)
     if as_json:
         site.print_json(
@@ -137,17 +137,27 @@ def observing(book: Journal) -> str:
         return marks.get(conn, marks.OBSERVING) or ""
 
 
-def _trouble(spool: Path) -> str:
+def full(settings: Config) -> str:
+    """Say which of the journal's disks has no room for new work; '' where all have."""
+    from provisioner import reserve
+
+    there = [path for path in settings.journal_places if path.is_dir()]
+    return reserve.trouble(there)
+
+
+def _trouble(settings: Config) -> str:
     """Say why nothing is taken from staging; '' when all is well."""
     from provisioner.sweep import check_staging
 
+    spool = settings.spool
     try:
         check_staging(spool)
+        said = full(settings)
+        return f"{said}: make room; it goes on by itself" if said else ""
     except ConfigError as error:
         return f"{error.message}: {error.advice}"
     except OSError as error:
         return f"{spool}: {error.strerror}: provisioner doctor"
-    return ""
 
 
 def holds(settings: Config, book: Journal, loaded: Sequence[Record]) -> dict[str, dict[str, Any]]:

@@ -73,6 +73,19 @@ def test_outcomes_are_recorded_on_a_full_disk_and_new_work_waits_in_staging(disk
     assert site.states()["done"] == ["one.yaml", "two.yaml"]
 
 
+def test_a_full_disk_is_told_by_queue_and_doctor_until_there_is_room(disk: Path) -> None:
+    desk = Desk(disk / "box")
+    desk.serve(user("jdoe"))
+    ballast = fill(disk)
+    assert "no room on the disk" in desk("queue").out
+    assert "make room" in desk("queue", "--json").json["trouble"]
+    told = desk("doctor", "--json", code=None).json
+    assert [one["level"] for one in told if "no room on the disk" in one["message"]] == ["error"]
+    ballast.unlink()
+    assert "no room" not in desk("queue").out
+    assert "no room" not in desk("doctor", code=None).out
+
+
 def test_a_batch_that_finds_no_room_goes_back_to_staging_whole(disk: Path) -> None:
     site = Site(disk)
     names = [f"{number:03}.yaml" for number in range(200)]

@@ -100,7 +100,7 @@ def test_the_rows_of_ended_requests_go_but_the_newest(site: Site) -> None:
     serve(site, "a", "b", "c")
     assert prune(site, days=29, journal_days=30) == 0
     assert prune(site, days=31, journal_days=30, journal_floor=3) == 0
-    assert prune(site, days=31, journal_days=30, journal_floor=2) == 1
+    assert prune(site, days=31, journal_days=30, journal_floor=2) == 2, "and its receipt"
     assert known(site) == ["b.yaml", "c.yaml"]
     with site.system.journal.reading() as conn:
         tables = ("requests", "steps", "step_objects")
@@ -276,3 +276,40 @@ def test_a_checkpoint_is_logged_too(site: Site, caplog: pytest.LogCaptureFixture
 def caplog_text(caplog: pytest.LogCaptureFixture) -> str:
     """Return the messages alone, as the log has them after its own prefix."""
     return "\n".join(record.getMessage() for record in caplog.records)
+
+
+# Receipts.
+
+
+def receipts_of(site: Site) -> list[str]:
+    return sorted(path.name for path in site.spool.receipts.glob("*/*"))
+
+
+def test_a_receipt_goes_with_the_row_of_its_request(site: Site) -> None:
+    site.request(user("old"), "old.yaml")
+    site.request(allocation(1, "ann", head="id: own-1\n"), "own.yaml")
+    site.request(user("new"), "new.yaml")
+    [newest] = [name for name in receipts_of(site) if name != "own-1.yaml"][1:]
+    prune(site, days=11, journal_days=10)
+    assert known(site) == ["new.yaml"]
+    assert receipts_of(site) == [newest]
+
+
+def test_a_receipt_that_no_request_explains_goes_when_it_is_old(site: Site) -> None:
+    serve(site, "a")
+    [mine] = receipts_of(site)
+    home = next(site.spool.receipts.iterdir())
+    (home / "lost.yaml").write_text("id: 01M8000000000000000000000A\nstate: done\n")
+    (home / "empty.yaml").write_text("")
+    prune(site, days=9, journal_days=10)
+    assert len(receipts_of(site)) == 3
+    prune(site, days=11, journal_days=10)
+    assert receipts_of(site) == [mine]
+
+
+def test_the_receipt_of_what_is_open_or_failed_stays(site: Site) -> None:
+    site.first.poison, site.first.missing = {"bad"}, {"late"}
+    serve(site, "bad", "late")
+    before = receipts_of(site)
+    prune(site, days=11, journal_days=10)
+    assert receipts_of(site) == before

@@ -95,6 +95,7 @@ UNUSED = {
     ("step_objects", "item"),
     ("lanes", "breaker_reason"),
     ("objects", "found"),
+    ("objects", "identity"),
     ("objects", "error"),
     ("suspensions", "cause"),
     ("steps", "error"),
