@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from handlers import _nfs4
@@ -114,7 +115,13 @@ def _created(wanted: Wanted, absent: Found) -> Found:
 
 def _properties(key: Key, wanted: Wanted, found: Found) -> list[Change]:
     if wanted.closed:
-        return _close(key, found)
+        changes = _close(key, found)
+        if wanted.withdrawn and changes:
+            first, *rest = changes
+            stays = f"its data stay in {found.path}" if found.path else "it keeps its data"
+            text = f"close {found.name}, which nobody claims any more; {stays}: {first.text}"
+            return [replace(first, text=text), *rest]
+        return changes
     parts = (_quota, _inodes, _link, _owner, _mode_and_acl)
     return [change for part in parts for change in part(key, wanted, found)]
 

@@ -1,8 +1,8 @@
 """Remarks: what else is true of a request whose steps are all done.
 
 Promises: what a newer request replaced while it waited is named, and so is who else wants an object
-that was left as it is, and whose suspension keeps it closed. Leaves out: writing any outcome
-(`steps`).
+that was left as it is, whose suspension keeps it closed, and what stays behind. Leaves out: writing
+any outcome (`advance`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from provisioner import agenda, ledger
 from provisioner.contract import Key, Want
 from provisioner.stepbook import ObjectRecord, StepRecord
-from provisioner.tables import IDS, chunks, claims, requests
+from provisioner.tables import IDS, chunks, claims, objects, requests
 
 Asked = Callable[[str, str], Mapping[tuple[Key, str], Want | None]]
 """What a step of a request asks for, by (key, claimant): (request, step) -> wants."""
@@ -60,6 +60,9 @@ def remarks(
             held.setdefault(key, {})[claimant] = (want, request)
     closed = ledger.suspended_parts(conn, {part.claimant for part in every})
     found = {who: _of(conn, who, parts, held, closed, asked) for who, parts in own.items()}
+    for who, listed in done.items():
+        if own[who]:
+            found[who].notes += _left_behind(conn, listed)
     return {who: remark for who, remark in found.items() if remark.newer or remark.notes}
 
 
@@ -100,6 +103,26 @@ def _of(
     shut = [part for _, part in parts if part.claimant in closed]
     remark.notes += _shortened(_kept_closed(conn, shut))
     return remark
+
+
+def _left_behind(conn: Connection, listed: Sequence[StepRecord]) -> list[str]:
+    """Say what a request no longer speaks of, and is kept: what is in it did not move."""
+    keys = {part.key for step in listed if not step.routed for part in step.objects}
+    kept: list[Key] = []
+    for some in chunks(keys):
+        unclaimed = ~select(claims.c.key).where(claims.c.key == objects.c.key).exists()
+        settled = objects.c.converged == objects.c.generation
+        there = select(objects.c.key, objects.c.state).where(
+            objects.c.key.in_(some), unclaimed, settled
+        )
+        kept += [key for key, state in conn.execute(there) if (state or {}).get("present")]
+    if not kept:
+        return []
+    return [
+        f"nobody claims {_few(sorted(kept))} any more: kept, and closed where it can be; what is "
+        "in there stays there. To go on with it, send the request again with the project's code as "
+        "it was, or name it in `allocation.storage.fileset` or `allocation.slurm.account`"
+    ]
 
 
 def _at_odds(other: Want | None, mine: Want | None) -> bool:
