@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from handlers._mm import Facts, Mm, mount_of
+from handlers._mm_above import Way
 from handlers._mm_settings import Settings
 from provisioner.contract import Fault, Finding, Level
 
@@ -34,6 +35,7 @@ def _all(mm: Mm, settings: Settings, mark: str) -> Iterator[tuple[Level, str, st
     facts = mm.facts()
     yield from _quotas(mm, settings, facts)
     yield _mounted(mm, settings, facts)
+    yield _root(mm, settings, facts)
     if settings.acl is not None and not facts.nfs4:
         advice = f"run `mmchfs {settings.filesystem} -k nfs4`, or drop the setting `acl`"
         yield Level.ERROR, "the file system keeps no NFSv4 ACLs", advice
@@ -54,6 +56,16 @@ def _quotas(mm: Mm, settings: Settings, facts: Facts) -> Iterator[tuple[Level, s
     yield Level.OK, f"quotas of users in each fileset (perfilesetQuotas): {per}", ""
     on_root = mm.config().get("enforceFilesetQuotaOnRoot", "no")
     yield Level.OK, f"quotas hold for root, too (enforceFilesetQuotaOnRoot): {on_root}", ""
+
+
+def _root(mm: Mm, settings: Settings, facts: Facts) -> tuple[Level, str, str]:
+    """Check that no project's member could exchange what filesets are linked below."""
+    mount = mount_of(facts, settings.mount)
+    root = f"{mount}/{settings.root}" if settings.root else mount
+    wrong = Way(mm, mount, settings.admins).look([f"{root}/x"], acls=facts.nfs4)
+    for fault in wrong.values():
+        return Level.ERROR, fault.message, fault.advice
+    return Level.OK, f"{root} and what is above it is admins' alone", ""
 
 
 def _mounted(mm: Mm, settings: Settings, facts: Facts) -> tuple[Level, str, str]:

@@ -7,11 +7,12 @@ Leaves out: the changes between them (`_mm_plan`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from handlers import _nfs4
+from handlers._mm import Record, number
 from provisioner.contract import Claim, Conflict, Json, State, Want
 
 CLOSED_MODE = 0o700
@@ -109,6 +110,36 @@ class Found:
     def acl_shut(self) -> bool:
         """Say whether the ACL lets in nobody but the owner."""
         return self.acl is None or _nfs4.closed(self.acl)
+
+
+def owns_space(record: Record) -> bool:
+    """Say whether a fileset of the listing is independent."""
+    return record.get("isInodeSpaceOwner") == "1"
+
+
+def found_of(record: Record, quota: Record, spaces: Mapping[str, str], file_system: Found) -> Found:
+    """Make one fileset of its lines in the listing and in the quota report."""
+    limit = {name: number(value) for name, value in quota.items()}.get
+    linked = record["status"] == "Linked"
+    return replace(
+        file_system,
+        present=True,
+        name=record["filesetName"],
+        id=number(record["id"]),
+        comment=record.get("comment", ""),
+        independent=owns_space(record),
+        space=spaces.get(record.get("inodeSpace", ""), ""),
+        max_inodes=number(record.get("maxInodes", "")),
+        alloc_inodes=number(record.get("allocInodes", "")),
+        block_soft=limit("blockQuota", 0),
+        block_hard=limit("blockLimit", 0),
+        files_soft=limit("filesQuota", 0),
+        files_hard=limit("filesLimit", 0),
+        linked=linked,
+        path=record["path"] if linked else "",
+        # Unknown until it is linked; a new one's root directory belongs to root with mode 0700.
+        mode=CLOSED_MODE,
+    )
 
 
 # Many claims, one want.

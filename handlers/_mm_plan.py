@@ -8,20 +8,18 @@ Leaves out: deleting, unlinking and moving, which nothing here ever does.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from handlers import _nfs4
+from handlers._mm_above import MARK
 from handlers._mm_fileset import CLOSED_MODE, Found, Wanted
 from handlers._mm_units import INODE_STEP, fits, size_text
 from provisioner.contract import Change, Conflict, Json, Key, Permanent
 
 _CREATE, _CREATE_DEPENDENT, _QUOTA, _INODES, _LINK = 0, 1, 2, 3, 10
 _CHOWN, _CHMOD, _ACL = 100, 101, 102
-
-_MARK = re.compile(r"[A-Za-z0-9_.@+-]+:[^\s/]+/fileset/\S+\Z")
 
 
 # Whose it is.
@@ -34,15 +32,16 @@ def ours(found: Found, mark: str) -> bool:
 
 def _anothers(found: Found, mark: str) -> bool:
     first = found.comment.split(" ", 1)[0]
-    return first != mark and bool(_MARK.match(first))
+    return first != mark and bool(MARK.match(first))
 
 
 # The plan.
 
 
-def plan(key: Key, mark: str, wanted: Wanted, found: Found) -> list[Change]:
+def plan(key: Key, mark: str, wanted: Wanted, found: Found, root: str = "") -> list[Change]:
     """List the changes from found to wanted.
 
+    root: directory below the mount point that every junction lies in; empty: the mount point.
     Raises Conflict where the fileset is not ours and differs, or is of another kind or elsewhere;
     Permanent where a quota would not be enforced.
     """
@@ -53,7 +52,7 @@ def plan(key: Key, mark: str, wanted: Wanted, found: Found) -> list[Change]:
     if _anothers(found, mark):
         raise Conflict(f"{key}: the fileset bears another's mark: {found.comment!r}")
     if not wanted.closed:
-        _check_place(wanted, found)
+        _check_place(wanted, found, root)
         _check(wanted, found)
     if not found.present:
         created = _created(wanted, found)
@@ -126,11 +125,12 @@ def _properties(key: Key, wanted: Wanted, found: Found) -> list[Change]:
     return [change for part in parts for change in part(key, wanted, found)]
 
 
-def _check_place(wanted: Wanted, found: Found) -> None:
-    if not junction(wanted, found).startswith(f"{found.mount}/"):
+def _check_place(wanted: Wanted, found: Found, root: str) -> None:
+    place, what = (f"{found.mount}/{root}", "root") if root else (found.mount, "mount point")
+    if not junction(wanted, found).startswith(f"{place}/"):
         raise Permanent(
-            f"path {wanted.path} is not below the mount point {found.mount}",
-            advice=f"send the request again with a path below {found.mount}",
+            f"path {wanted.path} is not below the {what} {place}",
+            advice=f"send the request again with a path below {place}, or with none",
         )
 
 
@@ -210,7 +210,7 @@ def _link(key: Key, wanted: Wanted, found: Found) -> list[Change]:
     path = junction(wanted, found)
     # A junction may lie in a fileset of the same batch: the upper ones first.
     phase = _LINK + min(path.count("/"), _CHOWN - _LINK - 1)
-    data = {"name": wanted.name, "path": path}
+    data = {"name": wanted.name, "path": path, "mount": found.mount}
     return [Change(key, "link", f"link at {path}", phase, f"link:{wanted.name}", data)]
 
 
@@ -243,7 +243,7 @@ def _mode_and_acl(key: Key, wanted: Wanted, found: Found) -> list[Change]:
             advice=f"run `mmchfs {found.filesystem} -k nfs4`, or ask for no ACL",
         )
     if changes or found.acl is None or not _nfs4.same(wanted.acl, found.acl):
-        changes.append(_put_acl(key, path, wanted.acl, "set the NFSv4 ACL"))
+        changes.append(_put_acl(key, path, found, wanted.acl))
     return changes
 
 
@@ -256,24 +256,26 @@ def _close(key: Key, found: Found) -> list[Change]:
     if not found.mode_shut:
         changes.append(_chmod(key, found.path, found, CLOSED_MODE))
     if not found.acl_shut:
-        changes.append(_put_acl(key, found.path, _nfs4.CLOSED, "close by the NFSv4 ACL"))
+        changes.append(_put_acl(key, found.path, found, _nfs4.CLOSED))
     return changes
 
 
 def _chown(key: Key, path: str, found: Found, uid: int, gid: int) -> Change:
     text = f"owner {found.uid}:{found.gid} -> {uid}:{gid}"
-    data: Mapping[str, Json] = {"path": path, "uid": uid, "gid": gid}
+    data: Mapping[str, Json] = {"path": path, "mount": found.mount, "uid": uid, "gid": gid}
     return Change(key, "chown", text, _CHOWN, f"chown:{uid}:{gid}", data)
 
 
 def _chmod(key: Key, path: str, found: Found, mode: int) -> Change:
     text = f"mode {found.mode:04o} -> {mode:04o}"
-    return Change(key, "chmod", text, _CHMOD, f"chmod:{mode:o}", {"path": path, "mode": mode})
+    data: Mapping[str, Json] = {"path": path, "mount": found.mount, "mode": mode}
+    return Change(key, "chmod", text, _CHMOD, f"chmod:{mode:o}", data)
 
 
-def _put_acl(key: Key, path: str, acl: str, text: str) -> Change:
-    text_for_gpfs = _nfs4.write(_nfs4.parse(acl))
-    return Change(key, "set-acl", text, _ACL, f"acl:{path}", {"path": path, "acl": text_for_gpfs})
+def _put_acl(key: Key, path: str, found: Found, acl: str) -> Change:
+    text = "close by the NFSv4 ACL" if acl == _nfs4.CLOSED else "set the NFSv4 ACL"
+    data = {"path": path, "mount": found.mount, "acl": _nfs4.write(_nfs4.parse(acl))}
+    return Change(key, "set-acl", text, _ACL, f"acl:{path}", data)
 
 
 # What a failed write may have done all the same.

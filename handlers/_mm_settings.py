@@ -32,6 +32,13 @@ def _parent_name(name: str) -> str:
     return name if name == "root" else _fileset_name(name)
 
 
+def _root(path: str) -> str:
+    parts = path.split("/") if path else []
+    if not all(re.fullmatch(r"[A-Za-z0-9_@+][A-Za-z0-9_.@+-]{0,254}", part) for part in parts):
+        raise ValueError("a path below the mount point, such as projects")
+    return path
+
+
 def _positive(value: object) -> object:
     if isinstance(value, int) and value <= 0:
         raise ValueError("a limit is more than 0; leave it out for none")
@@ -76,6 +83,16 @@ class Settings(BaseModel):
     )
     mount: Path | None = Field(
         None, description="mount point; asked from mmlsfs when left out", examples=["/gpfs/fs1"]
+    )
+    root: Annotated[str, AfterValidator(_root)] = Field(
+        "",
+        description="directory below the mount point that all filesets are linked below; empty: "
+        "the mount point. It and every directory between it and a junction belong to admins, who "
+        "alone may write there",
+        examples=["projects"],
+    )
+    admins: tuple[int, ...] = Field(
+        (0,), description="uids that directories above a junction may belong to"
     )
     path: str = Field(
         _DEFAULT_PATH,

@@ -5,8 +5,8 @@ each observed by themselves; only a fileset whose comment begins with our mark
 (`SERVICE:INSTANCE/fileset/NAME`) is changed, unless it may be adopted. A suspended fileset, or one
 that nobody claims, belongs to root alone and keeps its data, quota and junction.
 Leaves out: deleting, unlinking, moving and renaming filesets, AFM, snapshots, quotas of users and
-groups. The directories above a junction must exist and belong to admins: mm commands, chown and
-chmod go by path.
+groups. The directories above a junction must exist and belong to admins (`_mm_above`), as mm
+commands, chown and chmod go by path.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from handlers import _mm_fileset, _mm_plan, _nfs4, _params
-from handlers._mm import Entry, Facts, Mm, Record, mount_of, number
+from handlers._mm import Entry, Facts, Mm, Record, mount_of
+from handlers._mm_above import Way, inside_anothers
 from handlers._mm_check import check_filesystem
 from handlers._mm_fileset import Found, Wanted
 from handlers._mm_settings import Params, Settings
@@ -125,7 +126,32 @@ class FilesetHandler:
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """List the changes; raises Conflict for a fileset that is not ours, of another kind, or
         linked elsewhere, and Permanent where quotas or ACLs cannot hold."""
-        return _mm_plan.plan(key, self._mark(key), Wanted.of(want), Found.of(state))
+        root = self._settings.root
+        return _mm_plan.plan(key, self._mark(key), Wanted.of(want), Found.of(state), root)
+
+    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
+        """Say which junctions lie where somebody who is no admin could exchange the way to them."""
+        paths = {c.key: str(c.data["path"]) for c in changes if "path" in c.data}
+        if not paths:
+            return {}
+        facts = self._mm.facts()
+        mount = mount_of(facts, self._settings.mount)
+        wrong = self._way(mount).look(set(paths.values()), acls=facts.nfs4)
+        told = {key: wrong[path] for key, path in paths.items() if path in wrong}
+        # Who may make what is missing is an admin, or this very batch.
+        told = {key: fault for key, fault in told.items() if not isinstance(fault, NotReady)}
+        deep = {
+            split_key(k)[-1]: p for k, p in paths.items() if p.count("/") > mount.count("/") + 1
+        }
+        if deep:
+            made = [change for change in changes if change.verb == "create"]
+            spaces = {split_key(c.key)[-1]: str(c.data["parent"] or "") for c in made}
+            listed = inside_anothers(deep, self._mm.filesets(), spaces)
+            told |= {self._key(name): fault for name, fault in listed.items()}
+        return told
+
+    def _way(self, mount: str) -> Way:
+        return Way(self._mm, mount, self._settings.admins)
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Name `path` and `fileset`."""
@@ -162,7 +188,7 @@ class FilesetHandler:
             enforced="fileset" in facts.enforced,
         )
         records = self._mm.filesets()
-        spaces = {r["inodeSpace"]: r["filesetName"] for r in records if _owns_space(r)}
+        spaces = {r["inodeSpace"]: r["filesetName"] for r in records if _mm_fileset.owns_space(r)}
         asked = [
             r
             for r in records
@@ -171,7 +197,9 @@ class FilesetHandler:
         if not asked:
             return absent, {}
         quotas = self._quotas(absent.enforced)
-        found = [_found(r, quotas.get(r["filesetName"], {}), spaces, absent) for r in asked]
+        found = [
+            _mm_fileset.found_of(r, quotas.get(r["filesetName"], {}), spaces, absent) for r in asked
+        ]
         entries = self._mm.stat([f.path for f in found if f.linked])
         with ThreadPoolExecutor(READERS) as readers:
             whole = readers.map(lambda f: self._with_root(f, entries.get(f.path), facts), found)
@@ -220,17 +248,20 @@ class FilesetHandler:
 
         A command that failed is believed only where the change is not to be seen afterwards.
         """
+        paths = [str(change.data["path"]) for change in changes if "path" in change.data]
+        if paths:
+            way = self._way(str(changes[0].data["mount"]))
+            way.check(paths, junctions=changes[0].verb != "link")
         try:
-            self._write(changes)
+            self._write(changes, paths)
         except (Permanent, Transient) as fault:
             if all(self._settled(change) for change in changes):
                 return
             self._blame(changes[0], fault)
             raise
 
-    def _write(self, changes: Sequence[Change]) -> None:
+    def _write(self, changes: Sequence[Change], paths: Sequence[str]) -> None:
         first: Mapping[str, Any] = changes[0].data
-        paths = [str(change.data["path"]) for change in changes if "path" in change.data]
         device = self._settings.filesystem
         match changes[0].verb:
             case "create":
@@ -265,20 +296,14 @@ class FilesetHandler:
     def _blame(self, change: Change, fault: Fault) -> None:
         """Raise NotReady where what failed waits for something that is not there yet."""
         parent = change.data.get("parent")
-        if change.verb == "create" and isinstance(parent, str):
-            if parent not in {record["filesetName"] for record in self._mm.filesets()}:
-                raise NotReady(
-                    f"{change.key}: its parent, the fileset {parent}, is not there yet: "
-                    f"{fault.message}",
-                    advice=f"ask for {parent} first",
-                ) from fault
-        elif change.verb == "link":
-            above = str(PurePosixPath(str(change.data["path"])).parent)
-            if above not in self._mm.stat([above]):
-                raise NotReady(
-                    f"{change.key}: {above} is not there yet: {fault.message}",
-                    advice=f"make the directory {above}, or link the fileset above it",
-                ) from fault
+        if change.verb != "create" or not isinstance(parent, str):
+            return
+        if parent not in {record["filesetName"] for record in self._mm.filesets()}:
+            raise NotReady(
+                f"{change.key}: its parent, the fileset {parent}, is not there yet: "
+                f"{fault.message}",
+                advice=f"ask for {parent} first",
+            ) from fault
 
     # Doctor.
 
@@ -288,10 +313,10 @@ class FilesetHandler:
         findings = check_filesystem(
             self._mm, self._settings, self._site.instance, self._mark(self._key("x"))[:-1]
         )
-        if acl is None:
-            return findings
         try:
-            self._render_acl(acl, dict.fromkeys(_ACL_VALUES, "check"))
+            self.claims({"fileset": "check"})
+            if acl is not None:
+                self._render_acl(acl, dict.fromkeys(_ACL_VALUES, "check"))
         except Fault as fault:
             return [*findings, Finding(Level.ERROR, self._site.instance, fault.message)]
         return findings
@@ -318,16 +343,20 @@ class FilesetHandler:
         if mount is not None and PurePosixPath(path).is_relative_to(mount):
             path = str(PurePosixPath(path).relative_to(mount))
         # Where the mount point is not known yet, an absolute path is held against it by `plan`.
-        parts = (path.removeprefix("/") if mount is None else path).split("/")
-        if not all(re.fullmatch(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,254}", p) for p in parts) or (
-            {".", ".."} & set(parts)
-        ):
-            raise InvalidRequest(
-                f"{path!r} is no path below the mount point",
-                field="path",
-                expected="names of letters, digits and _ . @ + -, parted by single slashes",
-            )
-        return path
+        late = mount is None and path.startswith("/")
+        parts = (path[1:] if late else path).split("/")
+        named = all(re.fullmatch(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,254}", p) for p in parts)
+        root = self._settings.root
+        if not named or {".", ".."} & set(parts):
+            what, expected = "mount point", "names of letters, digits and _ . @ + -"
+            expected += ", parted by single slashes"
+        elif root and not late and not path.startswith(f"{root}/"):
+            what, expected = f"root {root}", f"a path that begins with {root}/, or none"
+        else:
+            return path
+        raise InvalidRequest(
+            f"{path!r} is no path below the {what}", field="path", expected=expected
+        )
 
     def _acl(self, given: Params) -> str | KnownAfter | None:
         name = given.acl or self._settings.acl
@@ -360,35 +389,6 @@ def build(site: Site, settings: Mapping[str, object]) -> Handler:
         if path is not None and (not path.is_absolute() or ".." in path.parts):
             raise ConfigError(f"{name}: {path} is no absolute path")
     return FilesetHandler(site, chosen)
-
-
-def _owns_space(record: Record) -> bool:
-    return record.get("isInodeSpaceOwner") == "1"
-
-
-def _found(record: Record, quota: Record, spaces: Mapping[str, str], file_system: Found) -> Found:
-    """Make one fileset of its lines in the listing and in the quota report."""
-    limit = {name: number(value) for name, value in quota.items()}.get
-    linked = record["status"] == "Linked"
-    return replace(
-        file_system,
-        present=True,
-        name=record["filesetName"],
-        id=number(record["id"]),
-        comment=record.get("comment", ""),
-        independent=_owns_space(record),
-        space=spaces.get(record.get("inodeSpace", ""), ""),
-        max_inodes=number(record.get("maxInodes", "")),
-        alloc_inodes=number(record.get("allocInodes", "")),
-        block_soft=limit("blockQuota", 0),
-        block_hard=limit("blockLimit", 0),
-        files_soft=limit("filesQuota", 0),
-        files_hard=limit("filesLimit", 0),
-        linked=linked,
-        path=record["path"] if linked else "",
-        # Unknown until it is linked; a new one's root directory belongs to root with mode 0700.
-        mode=_mm_fileset.CLOSED_MODE,
-    )
 
 
 def _inode_space(parent: str | None, limit: int | None) -> tuple[str, ...]:

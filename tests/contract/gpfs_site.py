@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,11 @@ class Crash(BaseException):
 
 
 class FileSystem:
-    """One emulated file system. calls: what was run; crash_after: writes until the service dies."""
+    """One emulated file system.
+
+    calls: what was run; crash_after: writes until the service dies; meanwhile: what else happens
+    right before a command, which it gets the name of.
+    """
 
     def __init__(self, directory: Path, real_ownership: bool = False) -> None:
         self.directory = directory
@@ -31,6 +35,7 @@ class FileSystem:
         self.mount = directory / "fs1"
         self.calls: list[tuple[str, ...]] = []
         self.crash_after: int | None = None
+        self.meanwhile: Callable[[str], object] = lambda command: None
 
     def faults(self, **switches: object) -> None:
         """Set the switches of the emulator; none: all is well."""
@@ -54,6 +59,7 @@ class FileSystem:
 
     def _run(self, argv: Sequence[str], **more: Any) -> Completed:
         name = Path(argv[0]).name
+        self.meanwhile(name)
         done = run(argv, **more)
         self.calls.append((name, *argv[1:]))
         if name in WRITES and self.crash_after is not None:
