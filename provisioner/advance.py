@@ -149,7 +149,7 @@ class _Walk:
     def _why(self, step: stepbook.StepRecord, fault: Fault) -> dict[str, str]:
         """Say why a step cannot be bound: where a suspension keeps it unmade, that is why."""
         subjects = sorted({n for p in step.objects for n in ledger.parts(p.claimant)})
-        closed = remarks.suspension(self.conn, subjects)
+        closed = remarks.suspension(self.conn, subjects, self.record.writer)
         if not closed:
             return steps.describe(fault)
         return {

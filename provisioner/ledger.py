@@ -254,6 +254,16 @@ def reasons(conn: Connection, subject: str) -> list[str]:
     return [f"{source}: {cause}" for source, cause in rows]
 
 
+def reasons_told(conn: Connection, subject: str, source: str) -> list[str]:
+    """List the suspensions of a subject as far as it is for one source to know: its own.
+
+    That there are others is told, and not whose they are, nor why.
+    """
+    found = reasons(conn, subject)
+    own = [one for one in found if one.startswith(f"{source}: ")]
+    return own if len(own) == len(found) else [*own, "others"]
+
+
 @dataclass(frozen=True, slots=True)
 class Suspension:
     """One reason for which a subject's access is taken away. since: seconds since the epoch."""

@@ -96,12 +96,14 @@ def _of(
     for newer, keys in replaced.items():
         if newer:
             remark.newer = max(remark.newer, newer)
-            remark.notes.append(f"{newer} asked for something else meanwhile: {_few(keys)}")
+            same = _writer(conn, newer) == _writer(conn, who)
+            one = newer if same else "another's request"
+            remark.notes.append(f"{one} asked for something else meanwhile: {_few(keys)}")
         else:
             remark.notes.append(f"nobody wants this any more: {_few(keys)}")
     remark.notes += _shortened(others)
     shut = [part for _, part in parts if part.claimant in closed]
-    remark.notes += _shortened(_kept_closed(conn, shut))
+    remark.notes += _shortened(_kept_closed(conn, shut, _writer(conn, who)))
     return remark
 
 
@@ -154,8 +156,12 @@ def _withdrawn_by(conn: Connection, who: str, claimant: str) -> str:
     return conn.scalar(statement) or ""
 
 
-def _kept_closed(conn: Connection, parts: Collection[ObjectRecord]) -> list[str]:
-    """Say of suspended subjects who suspended them, and what was not even made."""
+def _writer(conn: Connection, who: str) -> str:
+    return conn.scalar(select(requests.c.writer).where(requests.c.id == who)) or ""
+
+
+def _kept_closed(conn: Connection, parts: Collection[ObjectRecord], writer: str) -> list[str]:
+    """Say of suspended subjects that they are, as `suspension`, and what was not even made."""
     if not parts:
         return []
     states = agenda.states(conn, {part.key for part in parts})
@@ -167,15 +173,18 @@ def _kept_closed(conn: Connection, parts: Collection[ObjectRecord]) -> list[str]
                 absent.append(part.key)
     notes = []
     for subject, absent in missing.items():
-        why = suspension(conn, [subject])
+        why = suspension(conn, [subject], writer)
         if why:
             notes.append(f"{why}, kept closed" + (f"; not made: {_few(absent)}" * bool(absent)))
     return notes
 
 
-def suspension(conn: Connection, subjects: Iterable[str]) -> str:
-    """Say which subjects are suspended, by whom and why; '' where none is."""
-    said = ((subject, ledger.reasons(conn, subject)) for subject in subjects)
+def suspension(conn: Connection, subjects: Iterable[str], writer: str) -> str:
+    """Say which subjects are suspended, and by whom and why where the writer did it; '' for none.
+
+    `provisioner status` says it of all.
+    """
+    said = ((subject, ledger.reasons_told(conn, subject, writer)) for subject in subjects)
     return "; ".join(f"{name} is suspended by {', '.join(why)}" for name, why in said if why)
 
 

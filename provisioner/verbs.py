@@ -6,7 +6,7 @@ acceptance or not at all. Leaves out: provisioning (`intake` writes those claims
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -91,16 +91,13 @@ def _resume(conn: Connection, asked: Asked) -> Effect:
     effect = _touched(conn, asked, ledger.keys_of(conn, subject)) if lifted else Effect()
     if not lifted:
         effect.notes.append(f"{asked.writer} had not suspended {subject} for {cause!r}")
-    left = ledger.reasons(conn, subject)
+    if asked.seeker.others:
+        left = ledger.reasons(conn, subject)
+    else:
+        left = ledger.reasons_told(conn, subject, asked.writer)
     if left:
-        effect.notes.append(f"{subject} stays suspended{_by_whom(left, asked)}")
+        effect.notes.append(f"{subject} stays suspended by {', '.join(left)}")
     return effect
-
-
-def _by_whom(left: Sequence[str], asked: Asked) -> str:
-    """Say who else suspended something and why, as far as it is theirs to know who asks."""
-    told = [one for one in left if asked.seeker.others or one.startswith(f"{asked.writer}: ")]
-    return f" by {', '.join(told if len(told) == len(left) else [*told, 'others'])}"
 
 
 def _withdraw(conn: Connection, asked: Asked) -> Effect:

@@ -189,6 +189,15 @@ def test_that_somebody_stays_suspended_is_told_in_any_case(site: Site) -> None:
     assert "root" not in told and "dismissed" not in told
 
 
+def test_who_suspended_somebody_and_why_is_told_to_no_other_who_provides_for_them(
+    site: Site,
+) -> None:
+    send(site, B, allocation(1, "ann"), "a.yaml")
+    send(site, 0, suspend("suspend", "dismissed"), "s.yaml")
+    told = why(send(site, B, allocation(1, "ann, bob"), "b.yaml"))
+    assert told.startswith("user:ann is suspended by others, kept closed")
+
+
 def test_anothers_newer_request_keeps_an_old_one_from_being_tried_again_and_is_not_named(
     site: Site,
 ) -> None:
