@@ -125,10 +125,10 @@ def test_what_has_expired_is_told_by_plan_check_and_run_in_the_same_words(desk: 
 
 
 def test_mistakes_of_form_and_of_route_are_told_together(desk: Desk) -> None:
-    text = user("root") + "ordr: {key: a, number: 1}\nreason: a\nreason: b\n"
+    text = user("gone, uid: 7") + "ordr: {key: a, number: 1}\nreason: a\nreason: b\n"
     checked = desk("check", "-", "--json", stdin=text.encode(), code=3).json
     told = [(one["line"], one["key"]) for one in checked]
-    assert told == [(3, "user.name"), (3, "user.name"), (4, "ordr"), (6, "reason")]
+    assert told == [(3, "user.uid"), (4, "ordr"), (6, "reason")]
     refused = desk.show(desk.serve(text))["result"]["problems"]
     assert [(one["line"], one["key"]) for one in refused] == told
     assert desk("plan", "-", stdin=text.encode(), code=3).err.count("line ") == len(told) + 1
