@@ -197,6 +197,17 @@ class RuleConfig(_Part):
         description="the request has to be about these alone; empty: about any, or none",
         examples=[["hpc-storage"]],
     )
+    projects: tuple[str, ...] = Field(
+        (),
+        description="the request has to be about projects of these codes alone, `*` for any part; "
+        "a user's groups count as well",
+        examples=[["CF*"]],
+    )
+    accounts: tuple[str, ...] = Field(
+        (),
+        description="Slurm accounts and filesets that it may name beside those of `projects`",
+        examples=[["guests-*"]],
+    )
     space: Size | None = Field(None, description="largest `quota.space`", examples=["50TiB"])
     files: Count | None = Field(None, description="largest `quota.files`", examples=[20000000])
     new_users: Count | None = Field(
@@ -206,8 +217,8 @@ class RuleConfig(_Part):
     paths: bool = Field(False, description="may say where storage lies: `storage.path`")
     others: bool = Field(
         False,
-        description="`request.*`: of other submitters' requests, too; who may not, learns of their "
-        "own only",
+        description="other submitters' allocations and projects, too; for `request.*` their "
+        "requests: who may not, learns of their own only",
     )
     review: bool = Field(False, description="held until an operator releases it")
 

@@ -10,7 +10,7 @@ with the reason and what to do. Leaves out: finding out what a question has to k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from provisioner import persons
@@ -24,11 +24,11 @@ ALLOW: Literal["allow"] = "allow"
 REVIEW: Literal["review"] = "review"
 REFUSE: Literal["refuse"] = "refuse"
 
-_STAGING_GROUP = (
-    *("user.*", "project.*", "allocation.*", "membership.*", "reconcile", "adopt"),
-    *("request.retry", "request.hold", "request.cancel"),
-)
-"""What members of the staging group may ask for where no rules say it."""
+_STAGING_GROUP = ("user.*", "project.*", "allocation.*", "membership.*", "reconcile", "adopt")
+"""What members of the staging group may ask for where no rules say it, whose subject it be."""
+
+_OWN_REQUESTS = ("request.retry", "request.hold", "request.cancel")
+"""What they may do with their own requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,10 @@ class Policy:
         rules = config.rules
         if rules is None:
             who = (f"@{staging_group}",) if staging_group else ()
-            rules = (RuleConfig(who=who, actions=_STAGING_GROUP, adopt=True),)
+            rules = (
+                RuleConfig(who=who, actions=_STAGING_GROUP, adopt=True, others=True),
+                RuleConfig(who=who, actions=_OWN_REQUESTS),
+            )
         self._rules = rules
         given = config.protected
         listed = {
@@ -66,7 +69,9 @@ class Policy:
         listed["object"] = tuple(name for names in listed.values() for name in names)
         self._protected = {kind: Names(names) for kind, names in listed.items()}
         self.counts_new_users = any(rule.new_users is not None for rule in rules)
-        self.knows_resources = any(rule.resources for rule in rules)
+        self.knows_subjects = any(
+            rule.resources or rule.projects or rule.accounts or not rule.others for rule in rules
+        )
 
     @property
     def harmless(self) -> int:
@@ -196,6 +201,7 @@ class Policy:
     def _by_rules(self, who: Submitter, asked: Question, misfit_of: Misfit) -> Answer:
         misfits: list[str] = []
         allowed: list[str] = []
+        asked = replace(asked, already=asked.already - self._reach(who, asked))
         for rule in self._rules:
             if not named(rule.who, who):
                 continue
@@ -217,6 +223,13 @@ class Policy:
             why = f"{who.name} may not ask for {asked.action}; they may for {may}"
             return Answer(REFUSE, why, self._refusal_advice())
         return Answer(REFUSE, f"{who.name} may not ask for anything here", self._refusal_advice())
+
+    def _reach(self, who: Submitter, asked: Question) -> frozenset[str]:
+        """Name the resources that a subject may have already: those of all of one's rules."""
+        mine = [r for r in self._rules if named(r.who, who) and matches(asked.action, r.actions)]
+        if any(not rule.resources and not rule.review for rule in mine):
+            return asked.already
+        return frozenset(name for rule in mine if not rule.review for name in rule.resources)
 
     def crowd(self, hit: int, known: int) -> Answer | None:
         """Say what is to be reviewed about so many losing something, of those who have anything."""

@@ -170,9 +170,8 @@ class Review:
         now: float,
     ) -> rules.Question:
         """Add what only some rules look at, and costs a look into the journal."""
-        if self._rules.knows_resources:
-            more = _resources(conn, case.request)
-            asked = replace(asked, resources=asked.resources | more)
+        if self._rules.knows_subjects:
+            asked = _with_subject(conn, case, asked)
         if self._rules.counts_new_users and case.request.action not in verbs.VERBS:
             uid = case.uid
             if uid not in brought:
@@ -237,14 +236,44 @@ def _brought(conn: Connection, uid: int, since: float) -> list[str]:
     return list(conn.scalars(statement))
 
 
-def _resources(conn: Connection, request: Request) -> frozenset[str]:
-    """Name the resources that a subject's claims are on, whatever a request says they are."""
-    root = request.subject.partition("/")[0]
-    if not root.startswith("allocation:"):
-        return frozenset()
-    owners = list(conn.scalars(select(claims.c.request).where(claims.c.root == root).distinct()))
-    found = (parse_request(record.body).resource for record in records.load(conn, owners).values())
-    return frozenset(name for name in found if name is not None)
+def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.Question:
+    """Add what a subject has already, and whose it is, whatever a request says."""
+    root = case.request.subject.partition("/")[0]
+    if not root.startswith(("allocation:", "project:")):
+        return asked  # a person is no writer's: portals and admins ask for the same ones
+    rows = conn.execute(
+        select(claims.c.request, claims.c.source).where(claims.c.root == root).distinct()
+    ).all()
+    owners = {row.source for row in rows}
+    if owners and case.writer not in owners and _asked_before(conn, root, case.writer):
+        owners = set()
+    for record in records.load(conn, {row.request for row in rows}).values():
+        of = rules.question(parse_request(record.body))
+        asked = replace(
+            asked,
+            already=asked.already | of.resources,
+            projects=asked.projects | of.projects,
+            accounts=asked.accounts | of.accounts,
+        )
+    if not asked.resources:
+        asked = replace(asked, resources=asked.already)
+    mine = case.writer in owners
+    return replace(
+        asked,
+        already=asked.already - asked.resources,
+        owners=() if mine else tuple(sorted(owners)),
+    )
+
+
+def _asked_before(conn: Connection, root: str, writer: str) -> bool:
+    """Say whether a submitter had a subject before another took it over."""
+    had = select(requests.c.id).where(
+        requests.c.writer == writer,
+        requests.c.subject == root,
+        requests.c.action.in_(_CLAIMING),
+        requests.c.state.in_(["accepted", "deferred", "done", "failed", "superseded"]),
+    )
+    return conn.scalar(had.limit(1)) is not None
 
 
 def _target(conn: Connection, request: Request, seeker: Seeker) -> rules.Target | None:

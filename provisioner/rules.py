@@ -49,7 +49,9 @@ class Target:
 class Question:
     """What is asked for, as far as policy looks at it.
 
-    resources: the one that is named, and those that the subject has already; path: the request
+    resources: the one that is named, or else those that the subject has; already: those that it
+    has beside the one that is named; projects, accounts: those that the request names and the
+    subject has; owners: the other submitters whose subject it is; path: the request
     says where storage lies; names: protected ones would be among these, by kind; fresh: users that
     nobody knew; recent: how many of those the submitter brought within the hour; hit: people who
     would lose something, with those who just did; known: people who have something; on_behalf_of:
@@ -59,6 +61,10 @@ class Question:
 
     action: str
     resources: frozenset[str] = frozenset()
+    already: frozenset[str] = frozenset()
+    projects: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    owners: tuple[str, ...] = ()
     space: int | None = None
     files: int | None = None
     adopt: bool = False
@@ -82,13 +88,20 @@ def question(request: Request, keys: Iterable[Key] = ()) -> Question:
     """Make the question that a request is by itself. keys: the objects that it claims."""
     allocation = request.values.get("allocation") or {}
     quota = allocation.get("quota") or {}
+    code = (request.values.get("project") or {}).get("code")
+    groups = (request.values.get("user") or {}).get("groups") or ()
+    account = (allocation.get("slurm") or {}).get("account")
+    storage = allocation.get("storage") or {}
+    projects = frozenset(name for name in (code, *groups) if name)
     return Question(
         action=request.action,
         resources=frozenset({request.resource} if request.resource else ()),
+        projects=projects,
+        accounts=projects.union(name for name in (account, storage.get("fileset")) if name),
         space=quota.get("space"),
         files=quota.get("files"),
         adopt=request.adopt or bool(request.values.get("differing")),
-        path=bool((allocation.get("storage") or {}).get("path")),
+        path=bool(storage.get("path")),
         names=_names_in(request, keys),
         on_behalf_of=request.on_behalf_of,
         digest=request.values.get("digest"),
@@ -127,6 +140,11 @@ def misfit(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
     """Say why a rule that is for the submitter and the action does not fit; None: it does."""
     if rule.resources and not asked.resources:
         return f"{who.name} may ask for {asked.action} on {_list(rule.resources)} only, by name"
+    if rule.projects and not asked.projects:
+        of = _list(rule.projects)
+        return f"{who.name} may ask for {asked.action} of projects {of} only, by name"
+    if asked.owners and not rule.others:
+        return f"it is {_list(asked.owners)}'s: {who.name} may ask for their own only"
     why_not = misfit_by_itself(rule, who, asked)
     if why_not is not None:
         return why_not
@@ -140,9 +158,15 @@ def misfit(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
 
 def misfit_by_itself(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
     """Say why a rule does not fit by what is named alone; None: more has to be known."""
-    beyond = sorted(asked.resources.difference(rule.resources)) if rule.resources else ()
+    named = asked.resources.difference(rule.resources) if rule.resources else frozenset()
+    beyond = named | asked.already
     if beyond:
-        return f"{who.name} may not ask for {asked.action} on {_list(beyond)}"
+        return f"{who.name} may not ask for {asked.action} on {_list(sorted(beyond))}"
+    strange = _strangers(asked.projects, rule.projects) if rule.projects else []
+    if rule.projects or rule.accounts:
+        strange += _strangers(asked.accounts, (*rule.projects, *rule.accounts))
+    if strange:
+        return f"{who.name} may not ask for {asked.action} of {_list(dict.fromkeys(strange))}"
     if rule.space is not None and asked.space is not None and asked.space > rule.space:
         most = format_size(rule.space)
         return f"a quota of {format_size(asked.space)} is more than {most}"
@@ -153,6 +177,12 @@ def misfit_by_itself(rule: RuleConfig, who: Submitter, asked: Question) -> str |
     if asked.path and not rule.paths:
         return f"{who.name} may not say where storage lies: `storage.path`"
     return None
+
+
+def _strangers(named: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """List the names that no pattern is for; upper and lower case are the same."""
+    folded = [pattern.casefold() for pattern in patterns]
+    return sorted(name for name in named if not matches(name.casefold(), folded))
 
 
 def _list(names: Iterable[str]) -> str:

@@ -24,8 +24,9 @@ policy:
   protected: {users: [boss]}
   rules:
   - {who: [uid-4711], actions: [allocation.*, user.provision, membership.*], resources: [one],
-     files: 10, new_users: 3}
-  - {who: [uid-4711], actions: [allocation.*], resources: [one], files: 100, review: true}
+     files: 10, new_users: 3, others: true}
+  - {who: [uid-4711], actions: [allocation.*], resources: [one], files: 100, review: true,
+     others: true}
   - {who: [uid-4711], actions: [user.suspend, lane.pause], review: true}
   - {who: [uid-4711], actions: [user.*, request.cancel, request.retry, request.hold]}
   - {who: [uid-4712, uid-4713], actions: ["*"], others: true}

@@ -1,0 +1,112 @@
+"""Whose a subject is: projects and accounts that rules name, and writers who had it first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.service.engine_site import Site, allocation, membership
+from tests.service.test_policy import OPERATOR, PORTAL, STRANGER, now, send, why
+
+RULES = """\
+policy:
+  rules:
+  - {who: [uid-4711], actions: ["allocation.*", "membership.*"], resources: [one], others: true}
+  - {who: [uid-4711], actions: ["allocation.*", "membership.*"], resources: [two], others: true}
+  - {who: [uid-4714], actions: ["allocation.*", "membership.*"], resources: [one],
+     projects: ["cg*"], accounts: [guests]}
+  - {who: [uid-4713], actions: ["allocation.*", "membership.*"]}
+  - {who: [uid-4712], actions: ["*"], others: true}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a site with a portal, one whose rule names projects, and one who has their own."""
+    return Site(tmp_path, RULES)
+
+
+SECOND = 4713
+GUESTS = "  slurm: {account: guests}\n"
+ANOTHERS = "  slurm: {account: cf}\n"
+FILESET = "  storage: {fileset: cf}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        (allocation(5, "ann", code="cg1"), "done"),
+        (allocation(5, "ann", code="CG1").replace("CG1", "cg1"), "done"),
+        (allocation(5, "ann", code="cf"), "refused"),
+        (allocation(5, "ann", code="cg1") + GUESTS, "done"),
+        (allocation(5, "ann", code="cg1") + ANOTHERS, "refused"),
+        (allocation(5, "ann", code="cg1") + FILESET, "refused"),
+        (membership(5, "ann", "add"), "refused"),
+        (allocation(1, verb="suspend", code="cg1"), "refused"),
+        (allocation(1, "", code="cg1"), "refused"),
+    ],
+    ids=[
+        "its project",
+        "again",
+        "another project",
+        "an account that is named",
+        "another account",
+        "another's fileset",
+        "a membership of another project",
+        "an allocation of another project, suspended",
+        "an allocation of another project, emptied",
+    ],
+)
+def test_a_rule_for_projects_holds_whatever_a_request_touches(
+    site: Site, text: str, state: str
+) -> None:
+    send(site, PORTAL, allocation(1, "bob"), "theirs.yaml")
+    assert send(site, STRANGER, text).state == state
+    assert "first/member/cf/bob" in site.first.rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    [allocation(1, "eve"), allocation(1, verb="suspend"), membership(1, "ann", "remove")],
+    ids=["provision", "suspend", "remove"],
+)
+def test_a_subject_is_theirs_who_had_it_first(site: Site, text: str) -> None:
+    send(site, OPERATOR, allocation(1, "ann"))
+    refused = send(site, SECOND, text, "other.yaml")
+    assert refused.state == "refused"
+    assert "uid-4712's: uid-4713 may ask for their own only" in why(refused)
+    assert "first/member/cf/ann" in site.first.rows
+    assert send(site, SECOND, text.replace("id: 1", "id: 2"), "own.yaml").state == "done"
+
+
+def test_whose_rule_says_others_takes_a_subject_over_and_it_stays_its_first_writers(
+    site: Site,
+) -> None:
+    send(site, SECOND, allocation(1, "ann"))
+    assert send(site, OPERATOR, allocation(1, "ann, bob"), "more.yaml").state == "done"
+    assert send(site, SECOND, allocation(1, "ann"), "back.yaml").state == "done"
+
+
+def test_who_claims_an_unused_id_keeps_nobody_out_whose_rules_cover_all(site: Site) -> None:
+    squatted = send(site, STRANGER, allocation(9, "eve", code="cg1"))
+    assert squatted.state == "done"
+    taken = send(
+        site, PORTAL, allocation(9, "ann").replace("resource: one", "resource: two"), "own.yaml"
+    )
+    assert taken.state == "done"
+    assert "second/member/cf/ann" in site.second.rows
+    assert send(site, STRANGER, allocation(9, "eve", code="cg1"), "again.yaml").state == "refused"
+    assert now(site, taken).state == "done"
+
+
+def test_what_was_refused_makes_nobody_an_owner(site: Site) -> None:
+    send(site, OPERATOR, allocation(1, "ann"))
+    send(site, SECOND, allocation(1, "eve"), "first.yaml")
+    assert send(site, SECOND, allocation(1, "eve"), "second.yaml").state == "refused"
+
+
+def test_without_rules_the_staging_group_shares_its_subjects(tmp_path: Path) -> None:
+    site = Site(tmp_path, "staging_group: nogroup\n")
+    send(site, 0, allocation(1, "ann"))
+    assert send(site, 65534, allocation(1, "bob"), "other.yaml").state == "done"
