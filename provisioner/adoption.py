@@ -1,102 +1,156 @@
 """Adopting: what is in the backends is taken over as it is, by what a manifest lists.
 
-Promises: nothing is written to a backend: the ledger alone changes, in the request's acceptance,
-and lanes then look at each object once. What a manifest lists belongs to its subjects from then
-on; what it names as an object belongs to nobody, is explained, and left as it is. Leaves out: what
-fits and what differs (`found`), and saying so to a person beforehand (`comparison`).
+Promises: nothing is written to a backend: the ledger alone changes, in the commits in which the
+subjects are accepted, and lanes then look at each object once. What a manifest lists belongs to its
+subjects from then on; what it names as an object belongs to nobody, is explained, and left as it
+is. Leaves out: what fits and what differs (`found`), and saying so to a person beforehand
+(`comparison`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, ledger, manifest, marks, records
-from provisioner import ulid as ulids
+from provisioner import agenda, audit, ledger, marks, standings
 from provisioner.candidates import Candidate
 from provisioner.contract import InvalidRequest, Key, Refused, split_key
-from provisioner.reconcile import Reconciled
+from provisioner.following import Commit, Errand, Follower
+from provisioner.listing import portions
 from provisioner.review import Review
 from provisioner.verbs import Effect
 
+AWAITED = 20_000
+"""Most objects that nobody claims for which the request waits; of more it says how many."""
 
-class Adopter:
-    """Takes over what is there, for one site."""
+_AT_ONCE = 2000
 
-    def __init__(self, review: Review, lanes: Mapping[str, str]) -> None:
-        """lanes: lane of each instance."""
+
+class Adoption:
+    """The adoption of what one manifest lists."""
+
+    def __init__(
+        self,
+        errand: Errand,
+        follower: Follower,
+        review: Review,
+        lanes: Mapping[str, str],
+        source: str,
+    ) -> None:
+        """lanes: lane of each instance; source: whose the claims become."""
+        self._errand = errand
+        self._follower = follower
         self._review = review
         self._lanes = lanes
+        self._source = source
+        self._acting: list[int] = []
+        self._marks = array("q")
+        self._newer, self._others = 0, 0
+        self._taken, self._objects = 0, 0
 
-    def begin(self, conn: Connection, candidate: Candidate, now: float) -> Reconciled:
-        """Say which subjects of a manifest are to be taken over.
+    def run(self) -> Iterator[None]:
+        """Do a portion at each step.
 
         Raises Refused while backends are written to, or where an object is not to be touched;
-        InvalidRequest for one of no handler.
+        InvalidRequest for one of no handler; InvalidDocument and Stopped.
         """
-        claimed, request = candidate.claimed, candidate.request
-        assert request is not None
-        if marks.get(conn, marks.OBSERVING) is None:
-            raise Refused(
-                "backends are written to: what is missing would be made at once",
-                advice="say `mode: observe` in the configuration and start the service again; "
-                "adopt; then release the journal",
-            )
-        self._review.check_objects(candidate.objects)
-        for key in candidate.objects:
+        with self._follower.reading() as conn:
+            _check_observing(conn)
+        yield from self._compare()
+        self._errand.compared = True
+        self._check_objects()
+        yield from self._take()
+        yield from self._explain()
+
+    def _compare(self) -> Iterator[None]:
+        for some in self._errand.listing.portions():
+            requests = [c.request for c in some if c.request is not None]
+            with self._follower.reading() as conn:
+                now = standings.of(conn, [r.subject for r in requests], self._source)
+            for request in requests:
+                stands = now[request.subject]
+                number = len(self._marks)
+                self._marks.append(stands.mark)
+                if stands.newer(self._errand.moment):
+                    self._newer += 1
+                elif stands.strangers(self._source):
+                    self._others += 1
+                else:
+                    self._acting.append(number)
+            yield
+
+    def _check_objects(self) -> None:
+        self._review.check_objects(self._errand.listing.objects)
+        for key in self._errand.listing.objects:
             if split_key(key)[0] not in self._lanes:
                 raise InvalidRequest(f"{key} is of no handler", expected=", ".join(self._lanes))
-        source = request.values["writer"] or claimed.writer
-        as_of = request.values["as_of"]
-        after = ulids.first(as_of.timestamp()) if as_of is not None else None
-        held = manifest.of_subjects(ledger.everything(conn))
-        asked, newer, others = [], 0, 0
-        for one in candidate.listed:
-            assert one.request is not None
-            mine = held.get(one.request.subject, [])
-            if manifest.is_newer(mine, after):
-                newer += 1
-            elif any(claim.source != source for claim in mine):
-                others += 1
+
+    def _take(self) -> Iterator[None]:
+        found = agenda.OURS if self._errand.request.values["differing"] else agenda.NEW
+        for some in self._errand.listing.again(self._acting):
+            with self._follower.commit(self._errand) as commit:
+                asked = list(self._unchanged(commit.conn, some))
+                accepted = commit.follow(asked)
+                taken = [one for one in asked if one.claimed.ulid in accepted]
+                keys = {c.key for one in taken for step in one.planned for c in step.claims}
+                agenda.set_found(commit.conn, keys, found)
+                self._taken += len(taken)
+                self._objects += len(keys)
+            yield
+
+    def _unchanged(self, conn: Connection, some: Sequence[Candidate]) -> Iterator[Candidate]:
+        """Leave out what was claimed since it was compared."""
+        named = [(c, c.request.subject) for c in some if c.request is not None]
+        now = standings.of(conn, [subject for _, subject in named], self._source)
+        for candidate, subject in named:
+            if now[subject].mark == self._marks[self._errand.listing.subjects[subject]]:
+                yield candidate
             else:
-                asked.append(one)
-        told = f"{newer} claimed later and {others} of other writers left alone"
-        return Reconciled(tuple(asked), Effect(notes=[told]))
+                self._newer += 1
 
-    def take(
-        self,
-        conn: Connection,
-        candidate: Candidate,
-        taken: Sequence[Candidate],
-        effect: Effect,
-        now: float,
-    ) -> None:
-        """Mark what was claimed as found here, and explain the objects that nobody claims."""
-        claimed, request = candidate.claimed, candidate.request
-        assert request is not None
-        records.drop_companion(conn, claimed.ulid)
-        keys = {claim.key for one in taken for step in one.planned for claim in step.claims}
-        found = agenda.OURS if request.values["differing"] else agenda.NEW
-        agenda.set_found(conn, keys, found)
-        unclaimed = self._unclaimed(conn, candidate.objects)
-        agenda.add(conn, {k: (i, self._lanes[i]) for k, i in unclaimed.items()}, now)
-        agenda.set_found(conn, unclaimed, agenda.NEW)
-        effect.keys = unclaimed
+    def _explain(self) -> Iterator[None]:
+        """Explain the objects that nobody claims, and end."""
+        explained: dict[Key, str] = {}
+        for some in portions(self._errand.listing.objects, _AT_ONCE):
+            with self._follower.commit(self._errand) as commit:
+                explained |= self._explained(commit, some)
+            yield
         told = (
-            f"{len(taken)} subjects with {len(keys)} objects taken over, {len(unclaimed)} objects "
-            "that nobody claims left as they are"
+            f"{self._taken} subjects with {self._objects} objects taken over, {len(explained)} "
+            "objects that nobody claims left as they are"
         )
-        effect.notes.insert(0, told)
-        audit.append(conn, [audit.Event(claimed.ulid, "adopted", told)], now)
+        left = f"{self._newer} claimed later and {self._others} of other writers left alone"
+        awaited = explained if len(explained) <= AWAITED else {}
+        with self._follower.commit(self._errand) as commit:
+            event = audit.Event(self._errand.claimed.ulid, "adopted", told)
+            audit.append(commit.conn, [event], commit.now)
+            commit.conclude(Effect(keys=awaited, notes=[told, left]))
 
-    def _unclaimed(self, conn: Connection, keys: Sequence[Key]) -> dict[Key, str]:
-        """Choose the objects that nobody claims, nor did: with their instances."""
-        known = agenda.instances_of(conn, keys)
-        left = agenda.found_as(conn, agenda.NEW, agenda.SEEN)
-        claimed = ledger.claims_of(conn, keys)
-        return {
-            key: split_key(key)[0]
-            for key in keys
-            if key not in claimed and (key not in known or key in left)
-        }
+    def _explained(self, commit: Commit, keys: Sequence[Key]) -> dict[Key, str]:
+        unclaimed = _unclaimed(commit.conn, keys)
+        agenda.add(commit.conn, {k: (i, self._lanes[i]) for k, i in unclaimed.items()}, commit.now)
+        agenda.set_found(commit.conn, unclaimed, agenda.NEW)
+        return unclaimed
+
+
+def _check_observing(conn: Connection) -> None:
+    if marks.get(conn, marks.OBSERVING) is None:
+        raise Refused(
+            "backends are written to: what is missing would be made at once",
+            advice="say `mode: observe` in the configuration and start the service again; "
+            "adopt; then release the journal",
+        )
+
+
+def _unclaimed(conn: Connection, keys: Sequence[Key]) -> dict[Key, str]:
+    """Choose the objects that nobody claims, nor did: with their instances."""
+    known = agenda.instances_of(conn, keys)
+    left = agenda.found_among(conn, keys, agenda.NEW, agenda.SEEN)
+    claimed = ledger.claims_of(conn, keys)
+    return {
+        key: split_key(key)[0]
+        for key in keys
+        if key not in claimed and (key not in known or key in left)
+    }

@@ -320,10 +320,13 @@ def found_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
     return found
 
 
-def found_as(conn: Connection, *values: str) -> dict[Key, str]:
-    """Return the objects that were taken over in one of some ways, and in which."""
-    rows = conn.execute(select(objects.c.key, objects.c.found).where(objects.c.found.in_(values)))
-    return {row.key: row.found for row in rows}
+def found_among(conn: Connection, keys: Collection[Key], *values: str) -> set[Key]:
+    """Return those of some objects that were taken over in one of some ways."""
+    found: set[Key] = set()
+    for part in chunks(keys):
+        some = select(objects.c.key).where(objects.c.key.in_(part), objects.c.found.in_(values))
+        found.update(conn.scalars(some))
+    return found
 
 
 def states(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:

@@ -139,6 +139,19 @@ class BackupConfig(_Part):
         return self.model_copy(update={"directory": path})
 
 
+class ManifestsConfig(_Part):
+    """What a manifest may cost. The defaults are for 2 GiB of memory, as the shipped unit has."""
+
+    size: Size = Field(64 * 1024**2, description="most bytes of one", examples=["64MiB"], le=2**29)
+    lines: int = Field(1_200_000, ge=1, description="most lines of one")
+    seconds: float = Field(
+        3600.0, gt=0, description="seconds of work in which one has to be compared"
+    )
+    kept: Size = Field(
+        512 * 1024**2, description="most bytes of one writer's manifests that are not over"
+    )
+
+
 class AgentConfig(_Part):
     """Where `provisioner-agent` answers: one of these."""
 
@@ -341,6 +354,9 @@ class Config(_Part):
     )
     backup: BackupConfig = Field(
         default_factory=BackupConfig, description="copies of the journal, and its redo log"
+    )
+    manifests: ManifestsConfig = Field(
+        default_factory=ManifestsConfig, description="what a manifest may cost"
     )
     retention: RetentionConfig = Field(
         default_factory=RetentionConfig, description="how long what is over is kept"

@@ -13,7 +13,9 @@ from typing import Any
 
 from provisioner import audit, journal, receipts, records, results, stepbook
 from provisioner.documents import Problem
+from provisioner.requestfile import user_name
 from provisioner.spool import Rejected, Spool
+from provisioner.strikes import Strikes
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,13 @@ _PORTION = 256
 """Requests whose records are in memory at once."""
 
 
+DEADLY = (
+    "the service died each time that it judged it: look into the service's log for why, then move "
+    "the file back into staging, or a request in its place"
+)
+"""Why a file was set aside that nobody got to the end of."""
+
+
 class Finisher:
     """Puts files, results and receipts where the journal says they belong.
 
@@ -60,6 +69,7 @@ class Finisher:
         self._journal = book
         self._write_results = write_results
         self._complaints: dict[str, str] = {}
+        self.strikes = Strikes(spool.root)
         self.observing = False
 
     def settle(self, ids: Collection[str]) -> list[str]:
@@ -183,12 +193,27 @@ class Finisher:
         for start in range(0, len(moving), _PORTION):
             self.settle(moving[start : start + _PORTION])
         for who in sorted(ids - known.keys()):
-            self._spool.return_to_staging(who)
+            self._return(who)
+        self.strikes.keep()
         for who in resubmitted:
             self.resubmit(who)
         self._mend()
         self._spool.remove_leftovers()
         return len(ids)
+
+    def _return(self, who: str) -> None:
+        """Put back what nobody had judged when the service died, unless it died of that."""
+        taken = self._spool.taken(who)
+        if taken is not None:
+            name, found = taken
+            if self.strikes.strike(found, time.time() - found.st_ctime):
+                writer = user_name(found.st_uid)
+                self.reject(Rejected(who, name, found.st_uid, writer, DEADLY, quarantine=True))
+                self.settle([who])
+                return
+        back = self._spool.return_to_staging(who)
+        if back is not None:
+            self.strikes.suspects.add(back)
 
     def _mend(self) -> None:
         """Bring back what was not flushed: claims that were undone, results and receipts."""

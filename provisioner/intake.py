@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection
@@ -27,15 +27,15 @@ from provisioner import (
     stepbook,
     steps,
 )
-from provisioner.adoption import Adopter
+from provisioner.admission import Admitted, claimed_of, keep, row, together, told_of
 from provisioner.advance import advance
 from provisioner.candidates import Candidate, judge, plain_problems, problem_of, waves
 from provisioner.contract import Fault
 from provisioner.documents import Problem
+from provisioner.enclosures import Enclosures, names_one
 from provisioner.lookup import Seeker
-from provisioner.reconcile import Reconciler
 from provisioner.request import Request
-from provisioner.review import NEW_USER, Answers, Case, Review, Ruling, steered
+from provisioner.review import NEW_USER, Answers, Case, Review, Ruling
 from provisioner.routing import Router
 from provisioner.signature import Signatures
 from provisioner.spool import Claimed
@@ -50,18 +50,6 @@ ALARM = "alarm"
 """The kind of event that says that policy refused; the log's line begins with `ALARM policy:`."""
 
 
-@dataclass(slots=True)
-class Admitted:
-    """What a batch came to, for what is done after the commit."""
-
-    accepted: list[str] = field(default_factory=list)
-    scheduled: list[str] = field(default_factory=list)
-    readmitted: list[str] = field(default_factory=list)
-    outcomes: dict[str, str] = field(default_factory=dict)
-    effects: list[Effect] = field(default_factory=list)
-    companions: list[Claimed] = field(default_factory=list)
-
-
 class Intake:
     """Accepts batches of candidates into journal and ledger."""
 
@@ -73,16 +61,15 @@ class Intake:
         progress: binding.Progress,
         remember: Callable[[str, Request], None],
         review: Review,
-        companion: Callable[[str, int], Claimed],
+        enclosures: Enclosures,
         signatures: Signatures,
     ) -> None:
         """lanes: lane of each instance; remember: keeps a parsed request for its later steps;
-        companion: reads a file that a request names (`Companions.manifest`); signatures: says whose
-        a file is, once: what is judged anew was recorded as theirs.
+        enclosures: reads the file that a request names; signatures: says whose a file is, once:
+        what is judged anew was recorded as theirs.
         """
         self._signatures = signatures
-        self._reconciler = Reconciler(router, review, companion)
-        self._adopter = Adopter(review, lanes)
+        self._enclosures = enclosures
         self._review = review
         self._journal = book
         self._router = router
@@ -90,18 +77,25 @@ class Intake:
         self._progress = progress
         self._remember = remember
 
-    def admit(self, claimed: Sequence[Claimed]) -> Admitted:
-        """Judge files and accept or refuse all of them in one commit."""
-        judged = [self._signatures.judge(one, self._read) for one in claimed]
-        candidates = [self._reconciler.complete(candidate) for candidate in judged]
-        admitted = Admitted()
-        now = time.time()
-        with self._journal.transaction(new_work=True) as conn:
-            for wave in waves(candidates):
-                self._admit_wave(conn, wave, admitted, now)
-        beside = [one for c in candidates for one in (c.companion, c.signature)]
-        admitted.companions += [one for one in beside if one is not None]
-        return admitted
+    def admit(self, claimed: Sequence[Claimed]) -> Iterator[Admitted]:
+        """Judge files and accept or refuse them, at each step some of them in one commit."""
+        for some in together(claimed):
+            judged = [self._signatures.judge(one, self._read) for one in some]
+            for alone, part in groupby(judged, names_one):
+                # No two manifests are in memory at once.
+                for candidates in [[one] for one in part] if alone else [list(part)]:
+                    completed = [self._enclosures.complete(one) for one in candidates]
+                    admitted = Admitted([one.claimed.ulid for one in completed])
+                    now = time.time()
+                    with self._journal.transaction(new_work=True) as conn:
+                        if alone:
+                            kept = records.kept_by(conn, completed[0].claimed.uid)
+                            completed = [self._enclosures.afford(completed[0], kept)]
+                        for wave in waves(completed):
+                            self._admit_wave(conn, wave, admitted, now)
+                    beside = [one for c in completed for one in (c.companion, c.signature)]
+                    admitted.companions += [one for one in beside if one is not None]
+                    yield admitted
 
     def _read(self, claimed: Claimed) -> Candidate:
         """Read what a file says, as far as its writer may ask for it."""
@@ -122,8 +116,9 @@ class Intake:
         self, conn: Connection, ids: Iterable[str], admitted: Admitted, now: float
     ) -> None:
         for record in records.load(conn, list(ids)).values():
-            kept = records.companion(conn, record.id)
-            candidate = self._reconciler.complete(self._read(_claimed_of(record)), kept)
+            candidate = self._read(claimed_of(record))
+            if not records.has_companion(conn, record.id):
+                candidate = self._enclosures.complete(candidate)
             who = Answers(record.uid, record.writer, record.approved_by is not None)
             ruling = self._rule(conn, [candidate], now, who)
             history = precedents.look_up(conn, [candidate], besides=record.id)
@@ -131,11 +126,13 @@ class Intake:
             admitted.readmitted.append(record.id)
             records.set_state(conn, [record.id], _AGAIN, state)
             records.set_problems(conn, record.id, plain_problems(problems))
+            keep(conn, candidate, state)
             if state == "accepted":
                 records.set_accepted(conn, record.id, now)
                 self._accept(conn, [candidate], admitted, now, rulings=ruling)
             elif state not in records.OPEN:
                 admitted.outcomes[record.id] = state
+                records.drop_companion(conn, record.id)
                 why = "; ".join(problem.message for problem in problems)
                 records.end_requests(conn, {record.id: state}, now, text=why)
             audit.append(conn, self._ruled(conn, [(candidate, state)], ruling), now)
@@ -167,11 +164,10 @@ class Intake:
             else:
                 admitted.outcomes[candidate.claimed.ulid] = state
             person = ruling.on_behalf_of if ruling is not None else None
-            rows.append(_row(candidate, state, problems, now, person))
-            if candidate.manifest is not None and state in records.OPEN:
-                records.keep_companion(conn, candidate.claimed.ulid, candidate.manifest)
+            rows.append(row(candidate, state, problems, now, person))
+            keep(conn, candidate, state)
         records.insert_requests(conn, rows)
-        told = [_told(*pair) for pair in zip(wave, rows, strict=True)]
+        told = [told_of(*pair) for pair in zip(wave, rows, strict=True)]
         states = [(c, row["state"]) for c, row in zip(wave, rows, strict=True)]
         told += self._ruled(conn, states, rulings)
         self._accept(conn, accepted, admitted, now, told, rulings=rulings)
@@ -189,7 +185,7 @@ class Intake:
         for c in wave:
             if c.request is not None and not c.problems and c.forbidden is None:
                 who = answers or Answers(c.claimed.uid, c.claimed.writer, approved=False)
-                asked = (c.request, c.planned, who.approved)
+                asked = (c.request, c.planned, who.approved, who.counted)
                 cases.append(Case(c.claimed.ulid, who.uid, who.writer, *asked))
         return {**foreseen, **self._review.judge(conn, cases, now)}
 
@@ -269,9 +265,7 @@ class Intake:
             object_rows += some_objects
             if not keys:
                 empty.append(ulid)
-        stepbook.insert_steps(conn, [{**row, "started": now} for row in step_rows])
-        stepbook.insert_step_objects(conn, object_rows)
-        audit.append(conn, [*told, *steps.started(step_rows)], now)
+        self._begin(conn, step_rows, object_rows, now, told)
         # Steps without objects, and requests without steps, are over as soon as they begin.
         hollow = [c.claimed.ulid for c in provisions if any(not s.claims for s in c.planned)]
         steps.close_hollow(conn, hollow, now)
@@ -327,11 +321,11 @@ class Intake:
             person = records.load(conn, [claimed.ulid])[claimed.ulid].on_behalf_of
         told_by = (claimed.ulid, claimed.writer, request, now)
         asked = Asked(*told_by, self._lanes, self._progress, seeker, person)
+        if request.values.get("manifest"):
+            admitted.manifests.append(claimed.ulid)
+            return None
         try:
-            if candidate.manifest is None:
-                effect = VERBS[request.action](conn, asked)
-            else:
-                effect = self._run_manifest(conn, candidate, admitted, now)
+            effect = VERBS[request.action](conn, asked)
         except Fault as fault:
             told = request.placed(problem_of(fault))
             records.set_problems(conn, claimed.ulid, plain_problems((told,)))
@@ -349,78 +343,40 @@ class Intake:
         self._readmit(conn, effect.readmitted, admitted, now)
         return effect.keys
 
-    def _run_manifest(
-        self, conn: Connection, candidate: Candidate, admitted: Admitted, now: float
-    ) -> Effect:
+    def follow(
+        self,
+        conn: Connection,
+        asked: Sequence[Candidate],
+        answers: Answers,
+        admitted: Admitted,
+        now: float,
+    ) -> None:
         """Accept what follows from a manifest, in the sender's name before policy."""
-        claimed, request = candidate.claimed, candidate.request
-        assert request is not None
-        adopting = request.action == "adopt"
-        side = self._adopter.begin if adopting else self._reconciler.compare
-        found = side(conn, candidate, now)
-        # Who released the whole has seen its parts, and so has who adopts.
-        record = records.load(conn, [claimed.ulid])[claimed.ulid]
-        seen = adopting or record.approved_by is not None
-        answers = Answers(claimed.uid, claimed.writer, seen)
-        askers = tuple(dict.fromkeys(steered(conn, record).askers))
-        asked = [replace(c, claimed=replace(c.claimed, behind=askers)) for c in found.asked]
         for wave in waves(asked):
             self._admit_wave(conn, wave, admitted, now, answers)
-        if adopting:
-            accepted = set(admitted.accepted)
-            taken = [one for one in asked if one.claimed.ulid in accepted]
-            self._adopter.take(conn, candidate, taken, found.effect, now)
-        return found.effect
 
+    def conclude(
+        self, conn: Connection, who: Candidate, effect: Effect, admitted: Admitted, now: float
+    ) -> None:
+        """End the acceptance of a request whose manifest was followed."""
+        assert who.request is not None
+        ulid = who.claimed.ulid
+        notes = tuple(Problem(None, "", text) for text in effect.notes)
+        records.set_problems(conn, ulid, plain_problems(notes))
+        rows = steps.rows_of_keys(ulid, who.request.subject, effect.keys)
+        self._begin(conn, *rows, now)
+        over = [] if effect.keys else [ulid]
+        admitted.outcomes.update(advance(conn, over, self._progress, now))
 
-def _row(
-    candidate: Candidate,
-    state: str,
-    problems: tuple[Problem, ...],
-    now: float,
-    person: str | None,
-) -> dict[str, Any]:
-    """Make a request's row. person: for whom its writer asks, where that was believed."""
-    claimed, request = candidate.claimed, candidate.request
-    order = request.order if request else None
-    return {
-        "id": claimed.ulid,
-        "name": claimed.name,
-        "writer": claimed.writer,
-        "uid": claimed.uid,
-        "writer_id": request.id if request else None,
-        "order_key": order.key if order else None,
-        "order_number": order.number if order else None,
-        "action": request.action if request else "",
-        "subject": request.subject if request else "",
-        "digest": claimed.sha256,
-        "body": claimed.body,
-        "state": state,
-        "not_before": request.not_before.timestamp() if request and request.not_before else None,
-        "accepted": now,
-        "ended": None if state in records.OPEN else now,
-        "problems": plain_problems(problems),
-        "on_behalf_of": person,
-    }
-
-
-def _told(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
-    """Tell that a request came, and what became of it."""
-    reason = candidate.request.reason if candidate.request else None
-    return audit.asked(row, row["name"], reason, candidate.claimed.behind)
-
-
-def _claimed_of(record: records.Record) -> Claimed:
-    """Make the claim of a recorded request anew: only the journal's bytes count."""
-    return Claimed(
-        ulid=record.id,
-        name=record.name,
-        uid=record.uid,
-        writer=record.writer,
-        body=record.body,
-        sha256=record.digest,
-        device=0,
-        inode=0,
-        mtime_ns=0,
-        size=len(record.body),
-    )
+    def _begin(
+        self,
+        conn: Connection,
+        step_rows: Sequence[Mapping[str, Any]],
+        object_rows: Sequence[Mapping[str, Any]],
+        now: float,
+        told: Sequence[audit.Event] = (),
+    ) -> None:
+        """Write the steps of requests that begin now. told: events that come before."""
+        stepbook.insert_steps(conn, [{**row, "started": now} for row in step_rows])
+        stepbook.insert_step_objects(conn, object_rows)
+        audit.append(conn, [*told, *steps.started(step_rows)], now)

@@ -1,26 +1,24 @@
 """The manifest: everything that a writer wants, compared with what that writer has claimed.
 
-Promises: what the manifest lists and the ledger lacks or has otherwise is asked for anew; what the
-ledger has of the same writer and the manifest leaves out is suspended, never deleted; what was
-claimed after the manifest's time, or by another writer, is left alone. Only kinds of subjects that
-the manifest lists at all are missed in it. A line with an `id` is a request of its own, and gets an
-answer whatever the ledger has. Leaves out: reading the file (`spool`), and accepting what follows
-from the comparison (`intake`).
+Promises: pure; what the manifest lists and the ledger lacks or has otherwise is asked for anew;
+what the ledger has of the same writer and the manifest leaves out is suspended, never deleted; what
+was claimed after the manifest's time, or by another writer, is left alone. Only kinds of subjects
+that the manifest lists at all are missed in it. A line with an `id` is a request of its own, and
+gets an answer whatever the ledger has. Leaves out: reading the file (`spool`), how much of it is
+judged at once (`portions`), and accepting what follows from the comparison (`intake`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from provisioner.contract import InvalidRequest, Key, Want, make_key
 from provisioner.ledger import Held
-from provisioner.losses import Pair
 from provisioner.routing import Step
-
-LIMIT = 64 * 1024 * 1024
-"""Most bytes of a manifest."""
 
 ENDING = ".jsonl"
 """How its name ends, so that it is not taken for a request."""
@@ -29,12 +27,12 @@ CAUSE = "reconcile"
 """The cause of a suspension for being left out of a manifest."""
 
 _LISTED = ("user.provision", "project.provision", "allocation.provision")
-_LEFT_OUT = {
+LEFT_OUT = {
     "user": ("user.suspend", "user", "name"),
     "allocation": ("allocation.suspend", "allocation", "id"),
     "project": ("project.archive", "project", "code"),
 }
-_BACK = {
+BACK = {
     "user": ("user.resume", "user", "name"),
     "allocation": ("allocation.resume", "allocation", "id"),
 }
@@ -48,6 +46,27 @@ class Lines:
     objects: list[Key] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a line lies: its number, from one on, and its first byte and the one behind it."""
+
+    number: int
+    start: int
+    end: int
+
+
+def places(body: bytes) -> Iterator[Place]:
+    """Find the lines of a manifest that say something, without copying it."""
+    number, start = 0, 0
+    while start < len(body):
+        number += 1
+        end = body.find(b"\n", start)
+        end = len(body) if end < 0 else end
+        if not body[start:end].isspace() and end > start:
+            yield Place(number, start, end)
+        start = end + 1
+
+
 def read(body: bytes, *, objects: bool = False) -> Lines:
     """Make the text of a request from each line of a manifest.
 
@@ -55,166 +74,140 @@ def read(body: bytes, *, objects: bool = False) -> Lines:
     JSON mapping, or asks for something else than a provision.
     """
     found = Lines()
-    for number, line in enumerate(body.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            document = json.loads(line)
-        except ValueError as error:
-            raise InvalidRequest(f"line {number} of the manifest: {error}") from None
-        if objects and isinstance(document, dict) and document.keys() == {"object"}:
-            found.objects.append(make_key(*str(document["object"]).split("/")))
-            continue
-        if not isinstance(document, dict) or document.get("action") not in _LISTED:
-            raise InvalidRequest(
-                f"line {number} of the manifest is no provision",
-                expected=f"a JSON mapping with `action`, one of {', '.join(_LISTED)}",
-            )
-        found.requests.append(_request({"action": document.pop("action"), **document}))
+    for place in places(body):
+        line = read_line(body, place, objects=objects)
+        if isinstance(line, bytes):
+            found.requests.append(line)
+        else:
+            found.objects.append(line)
     return found
+
+
+def read_line(body: bytes, place: Place, *, objects: bool = False) -> bytes | Key:
+    """Make the text of a request from a line, or the key of the object that it names.
+
+    objects, raises: as `read`.
+    """
+    try:
+        document = json.loads(body[place.start : place.end])
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"line {place.number} of the manifest: {error}") from None
+    if objects and isinstance(document, dict) and document.keys() == {"object"}:
+        return make_key(*str(document["object"]).split("/"))
+    if not isinstance(document, dict) or document.get("action") not in _LISTED:
+        raise InvalidRequest(
+            f"line {place.number} of the manifest is no provision",
+            expected=f"a JSON mapping with `action`, one of {', '.join(_LISTED)}",
+        )
+    return _request({"action": document.pop("action"), **document})
+
+
+Verdict = Literal["ask", "same", "newer", "others", "held", "wrong", "suspend", "suspended"]
+"""What is to be done about a subject: to ask for it as listed; nothing, as it is as listed, was
+claimed later, or by another writer, or a request for it is held, or as nobody can follow what is
+listed; to suspend it; nothing, as it is suspended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The moment of a manifest.
+
+    least: the least id of a request that came later; before: requests with such ids that do not
+    count as later, as they follow from a manifest that came before.
+    """
+
+    least: str
+    before: Collection[str] = ()
+
+    def is_later(self, request: str) -> bool:
+        """Say whether a request came after the manifest."""
+        return request >= self.least and request not in self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a subject stands in the ledger.
+
+    claims: its own and those of what lies in it; suspension: the request by which the manifest's
+    writer suspended it for being left out; held: that writer's newest held request for it or what
+    lies in it; over: it claims for a step that will never be due.
+    """
+
+    claims: Sequence[Held] = ()
+    suspension: str | None = None
+    held: str | None = None
+    over: bool = False
+
+    @property
+    def mark(self) -> int:
+        """Return a number that is another one when somebody has claimed since."""
+        claims = frozenset((c.key, c.claimant, c.request) for c in self.claims)
+        return hash((self.suspension, self.held, claims))
+
+    def newer(self, moment: Moment) -> bool:
+        """Say whether it was claimed or suspended after a manifest."""
+        if self.suspension is not None and moment.is_later(self.suspension):
+            return True
+        return any(moment.is_later(one.request) for one in self.claims)
+
+    def strangers(self, source: str) -> list[str]:
+        """Name the other writers who claim for it."""
+        return sorted({one.source for one in self.claims} - {source})
+
+    @property
+    def pairs(self) -> set[tuple[Key, str]]:
+        """Return its claims."""
+        return {(one.key, one.claimant) for one in self.claims}
+
+
+Wanted = Mapping[tuple[Key, str], Want | None]
+"""What is claimed, by object and claimant; None: it is known later."""
+
+
+def wanted_by(planned: Sequence[Step]) -> Wanted:
+    """Say what the steps of a line claim."""
+    return {(claim.key, claim.claimant): claim.want for step in planned for claim in step.claims}
+
+
+def of_listed(wanted: Wanted, now: Standing, source: str, moment: Moment) -> Verdict:
+    """Compare what a writer, `source`, lists of a subject with the ledger."""
+    if now.newer(moment):
+        return "newer"
+    if now.strangers(source):
+        return "others"
+    if now.held is not None:
+        # To ask for the same under another name would go round whoever holds it.
+        return "held"
+    return "ask" if now.over or _differs(wanted, now.claims) else "same"
+
+
+def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:
+    """Say what becomes of a subject that a manifest leaves out."""
+    if now.suspension is not None:
+        return "suspended"
+    if now.newer(moment):
+        return "newer"
+    return "others" if now.strangers(source) else "suspend"
 
 
 @dataclass(slots=True)
-class Comparison:
-    """What a manifest and the ledger differ in.
+class Tally:
+    """What a comparison came to, in numbers of subjects.
 
-    ask: subjects that are to be asked for as listed; answer: those that are as listed, and want an
-    answer; left: those that want one and are left alone, and why; suspend, resume: texts of
-    requests; going, coming: claims that would be taken back or closed, and made with it; same:
-    subjects that are as listed; newer, others, held, wrong: how many subjects are left alone, as
-    they were claimed later, or by another writer, or as a request for them is held, or as nobody
-    can follow what is listed.
+    resumed: of those listed, how many were suspended for being left out.
     """
 
-    ask: list[str] = field(default_factory=list)
-    answer: list[str] = field(default_factory=list)
-    left: dict[str, str] = field(default_factory=dict)
-    suspend: list[bytes] = field(default_factory=list)
-    resume: list[bytes] = field(default_factory=list)
-    going: set[Pair] = field(default_factory=set)
-    coming: set[Pair] = field(default_factory=set)
-    same: list[str] = field(default_factory=list)
-    newer: int = 0
-    others: int = 0
-    held: int = 0
-    wrong: int = 0
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    resumed: int = 0
 
     def told(self) -> str:
         """Say it in a line."""
+        n = self.counts
         return (
-            f"{len(self.ask)} asked for anew, {len(self.suspend)} suspended, {len(self.resume)} "
-            f"resumed, {len(self.same) + len(self.answer)} as listed; left alone: {self.newer} "
-            f"claimed later, {self.others} of other writers, {self.held} with a request that is "
-            f"held, {self.wrong} that are wrong"
+            f"{n['ask']} asked for anew, {n['suspend']} suspended, {self.resumed} resumed, "
+            f"{n['same']} as listed; left alone: {n['newer']} claimed later, {n['others']} of "
+            f"other writers, {n['held']} with a request that is held, {n['wrong']} that are wrong"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """What a manifest lists, by subject.
-
-    steps: what is to be done for each; asking: those whose line has an id; wrong: further ones, in
-    lines that nobody can follow.
-    """
-
-    steps: Mapping[str, Sequence[Step]]
-    asking: Collection[str]
-    wrong: Collection[str]
-
-    def __contains__(self, subject: str) -> bool:
-        return subject in self.steps or subject in self.wrong
-
-    @property
-    def kinds(self) -> set[str]:
-        """Say of what kinds the subjects are."""
-        return {subject.partition(":")[0] for subject in (*self.steps, *self.wrong)}
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the ledger has.
-
-    held: all claims; suspended: subjects that the manifest's writer suspended for being left out;
-    under_way: ids of requests that are not over; stopped: the newest held request of the
-    manifest's writer for each subject or what lies in it.
-    """
-
-    held: Sequence[Held]
-    suspended: Collection[str]
-    under_way: Collection[str]
-    stopped: Mapping[str, str]
-
-
-def compare(listed: Listed, known: Known, source: str, after: str | None) -> Comparison:
-    """Compare what a manifest of a writer, `source`, lists with the ledger.
-
-    after: the least id of a request that is newer than the manifest.
-    """
-    found = Comparison(wrong=len(listed.wrong))
-    by_subject = of_subjects(known.held)
-    for subject, planned in listed.steps.items():
-        mine = by_subject.get(subject, [])
-        strangers = {one.source for one in mine} - {source}
-        if is_newer(mine, after):
-            found.newer += 1
-            if subject in listed.asking:
-                found.left[subject] = "a newer request has claimed it since the manifest was read"
-        elif strangers:
-            found.others += 1
-            if subject in listed.asking:
-                found.left[subject] = f"it was asked for by {', '.join(sorted(strangers))}"
-        elif subject in known.stopped:
-            # To ask for the same under another name would go round whoever holds it.
-            found.held += 1
-            if subject in listed.asking:
-                found.left[subject] = f"{known.stopped[subject]} is held: release it, or cancel it"
-        else:
-            if subject in known.suspended:
-                found.resume.append(_about(_BACK, subject))
-            wanted = {
-                (claim.key, claim.claimant): claim.want for step in planned for claim in step.claims
-            }
-            if _differs(wanted, mine) or _stranded(mine, known.under_way):
-                found.ask.append(subject)
-                found.going |= _pairs(mine) - wanted.keys()
-                found.coming |= wanted.keys()
-            else:
-                (found.answer if subject in listed.asking else found.same).append(subject)
-    kinds = listed.kinds & _LEFT_OUT.keys()
-    closed: set[str] = set()
-    for subject, mine in by_subject.items():
-        left_out = subject not in listed and subject.partition(":")[0] in kinds
-        if not left_out or subject in known.suspended:
-            continue
-        if is_newer(mine, after):
-            found.newer += 1
-        elif any(one.source != source for one in mine):
-            found.others += 1
-        else:
-            found.suspend.append(_about(_LEFT_OUT, subject))
-            found.going |= _pairs(mine)
-            closed.add(subject)
-    found.going |= {
-        (c.key, c.claimant) for c in known.held if c.claimant.rpartition("/")[2] in closed
-    }
-    return found
-
-
-def _pairs(claims: Sequence[Held]) -> set[Pair]:
-    return {(one.key, one.claimant) for one in claims}
-
-
-def of_subjects(held: Sequence[Held]) -> dict[str, list[Held]]:
-    """Sort claims by the subject that they belong to."""
-    found: dict[str, list[Held]] = {}
-    for one in held:
-        found.setdefault(one.claimant.partition("/")[0], []).append(one)
-    return found
-
-
-def is_newer(claims: Sequence[Held], after: str | None) -> bool:
-    """Say whether one of a subject's claims is newer than a manifest."""
-    return after is not None and any(one.request >= after for one in claims)
 
 
 def _differs(wanted: Mapping[tuple[Key, str], Want | None], claims: Sequence[Held]) -> bool:
@@ -229,12 +222,8 @@ def _differs(wanted: Mapping[tuple[Key, str], Want | None], claims: Sequence[Hel
     return False
 
 
-def _stranded(claims: Sequence[Held], under_way: Collection[str]) -> bool:
-    """Say whether some claims wait for a step of a request that is over, and would for ever."""
-    return any(one.want is None and one.request not in under_way for one in claims)
-
-
-def _about(actions: Mapping[str, tuple[str, str, str]], subject: str) -> bytes:
+def about(actions: Mapping[str, tuple[str, str, str]], subject: str) -> bytes:
+    """Make the request that suspends a subject, or gives it back: `LEFT_OUT`, `BACK`."""
     kind, _, name = subject.partition(":")
     action, part, key = actions[kind]
     document: dict[str, object] = {"action": action, part: {key: name}}

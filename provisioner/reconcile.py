@@ -1,222 +1,268 @@
-"""Reconciling with a manifest: reading it, and turning what differs into requests of its writer.
+"""Reconciling with a manifest: comparing all of it, and following what differs.
 
-Promises: the companion file is the request's writer's, is what the request says, and is read
-once; every line is judged before anything is written. In a reconcile a line whose subject is known
-and that no route or handler can follow is told, and its subject left alone: it keeps no other line
-back. Any other mistake refuses the whole. Leaves out: what differs (`manifest`), and accepting what
-follows (`intake`).
+Promises: the first pass compares each line with the ledger and writes nothing; it says how many
+people would lose something, and the whole is held where that is a crowd. What follows is written in
+portions: of each subject only while nobody has claimed for it since it was compared, and nothing
+that was accepted after the manifest's own moment is touched. Leaves out: what differs (`manifest`),
+and when a portion has its turn (`portions`).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection
-
-from provisioner import audit, holdings, ledger, manifest, policy, records
-from provisioner import ulid as ulids
-from provisioner.candidates import Candidate, judge, plain_problems, problem_of
-from provisioner.contract import Fault, InvalidRequest, Refused
-from provisioner.documents import Problem
+from provisioner import agenda, holdings, ledger, manifest, records, standings
+from provisioner.candidates import Candidate, judge
+from provisioner.changes import Changes, shown
+from provisioner.contract import Key
+from provisioner.following import Commit, Errand, Follower, left_alone
+from provisioner.listing import child, portions
+from provisioner.losses import Pair
+from provisioner.manifest import Standing, Verdict
 from provisioner.request import Request
-from provisioner.requestfile import uid_of
 from provisioner.review import Review
 from provisioner.routing import Router
-from provisioner.spool import Claimed
 from provisioner.verbs import Effect, look_again
 
+AWAITED = 20_000
+"""Most objects that the request waits for and its result lists; of more it says how many."""
 
-@dataclass(frozen=True, slots=True)
-class Reconciled:
-    """What a comparison came to. asked: requests that follow from it."""
+_AT_ONCE = 2000
+"""Most subjects that are looked up, or looked at again, at once."""
 
-    asked: tuple[Candidate, ...]
-    effect: Effect
+_VERDICTS: tuple[Verdict, ...] = ("ask", "same", "newer", "others", "held", "wrong")
+_CODES = {verdict: number for number, verdict in enumerate(_VERDICTS)}
+_NEWER = "a newer request has claimed it since the manifest was read"
 
 
-class Reconciler:
-    """Compares manifests with the ledger, for one site."""
+class Reconcile:
+    """The comparison of one manifest with the ledger, and what follows from it."""
 
-    def __init__(
-        self, router: Router, review: Review, companion: Callable[[str, int], Claimed]
-    ) -> None:
-        """companion: reads a file that a request names (`Companions.manifest`)."""
-        self._router = router
+    def __init__(self, errand: Errand, follower: Follower, review: Review, router: Router) -> None:
+        self._errand = errand
+        self._follower = follower
         self._review = review
-        self._companion = companion
+        self._router = router
+        self._listing = errand.listing
+        self._writer = errand.claimed.writer
+        self._tally = manifest.Tally()
+        self._verdicts = bytearray()
+        self._marks = array("q")
+        self._acting: list[int] = []
+        self._leaving: dict[str, int] = {}
+        self._going: set[Pair] = set()
+        self._coming: set[Pair] = set()
+        self._objects = 0
+        self._children = 0
 
-    def complete(self, candidate: Candidate, kept: bytes | None = None) -> Candidate:
-        """Add what a request's companion file lists; kept: its bytes, if they were read before."""
-        request = candidate.request
-        if request is None or not request.values.get("manifest"):
-            return candidate
-        if candidate.problems or candidate.forbidden is not None:
-            return candidate
-        named = request.values["manifest"]
-        try:
-            if kept is None:
-                found = self._read_manifest(candidate.claimed, named)
-                candidate = replace(candidate, companion=found)
-            body = found.body if kept is None else kept
-            lines = manifest.read(body, objects=request.action == "adopt")
-            whose = self._whose(candidate.claimed, request)
-            listed = tuple(
-                judge(child(whose, f"{named.file}-{number}", text), self._router, _later)
-                for number, text in enumerate(lines.requests, 1)
-            )
-        except Fault as fault:
-            return replace(candidate, problems=(problem_of(fault),))
-        return replace(
-            candidate,
-            manifest=body,
-            listed=listed,
-            objects=tuple(lines.objects),
-            problems=_of_lines(listed, whole=request.action == "adopt"),
-        )
+    def run(self) -> Iterator[None]:
+        """Do a portion at each step. Raises InvalidRequest, InvalidDocument and Stopped."""
+        yield from self._compare()
+        yield from self._miss()
+        self._errand.compared = True
+        if self._held():
+            return
+        yield from self._follow()
+        yield from self._suspend()
+        yield from self._look()
 
-    def _whose(self, claimed: Claimed, request: Request) -> Claimed:
-        """Say whose requests follow: the sender's, or those of whom root or the service names."""
-        name = request.values.get("writer")
-        if name in (None, claimed.writer):
-            return claimed
-        if not self._review.trusts(claimed.uid):
-            raise Refused(
-                f"{claimed.writer} adopts for themselves alone, not for {name}",
-                advice="leave `writer` out, or have root or the service's user send it",
-            )
-        uid = uid_of(name)
-        if uid is None:
-            raise InvalidRequest(f"there is no user {name!r}", field="writer")
-        return replace(claimed, uid=uid, writer=name)
+    # The first pass: nothing is written.
 
-    def _read_manifest(self, claimed: Claimed, named: Any) -> Claimed:
-        if not named.file.endswith(manifest.ENDING):
-            raise InvalidRequest(f"{named.file!r} is no manifest", expected="*.jsonl")
-        found = self._companion(named.file, manifest.LIMIT)
-        # The digest of a signed request is its signer's word for the manifest, whoever copied it.
-        if found.uid != claimed.uid and not claimed.signed:
-            raise InvalidRequest(
-                f"{named.file} is {found.writer}'s, the request {claimed.writer}'s"
-            )
-        if (found.size, found.sha256) != (named.size, named.sha256):
-            raise InvalidRequest(
-                f"{named.file} is not what the request says: it has {found.size} bytes and "
-                f"SHA-256 {found.sha256}",
-                advice="write the manifest whole, before the request",
-            )
-        return found
+    def _compare(self) -> Iterator[None]:
+        for some in self._listing.portions():
+            requests = [c.request for c in some if c.request is not None]
+            with self._follower.reading() as conn:
+                now = standings.of(conn, [r.subject for r in requests], self._writer)
+                coming: set[Pair] = set()
+                for candidate in some:
+                    if candidate.request is not None:
+                        stands = now[candidate.request.subject]
+                        coming |= self._note(candidate, candidate.request, stands)
+                # What nobody has now is lost to nobody, whoever gets it.
+                held = {key for key, _ in ledger.pairs(conn, {key for key, _ in coming})}
+            self._coming |= {pair for pair in coming if pair[0] in held}
+            yield
 
-    def compare(self, conn: Connection, candidate: Candidate, now: float) -> Reconciled:
-        """Say what a manifest and the ledger differ in, and make all else due.
+    def _note(self, candidate: Candidate, request: Request, now: Standing) -> set[Pair]:
+        """Keep of a line what is to be done about it, and how its subject stood.
 
-        Where it takes too much from too many at once, nothing is done but to hold the request,
-        until a second person has released it.
+        Return the claims that would come with it.
         """
-        claimed = candidate.claimed
-        assert candidate.request is not None
-        as_of = candidate.request.values["as_of"]
-        listed = {c.request.subject: c for c in candidate.listed if c.request is not None}
-        wrong = {subject for subject, one in listed.items() if one.problems}
-        asking = {
-            s for s, c in listed.items() if c.request is not None and c.request.id is not None
-        }
-        right = {subject: one.planned for subject, one in listed.items() if subject not in wrong}
-        found = manifest.compare(
-            manifest.Listed(right, asking, wrong),
-            manifest.Known(
-                ledger.everything(conn),
-                ledger.suspended_by(conn, claimed.writer, manifest.CAUSE),
-                frozenset(records.ids_in(conn, records.OPEN)),
-                records.held_for(conn, claimed.writer),
-            ),
-            claimed.writer,
-            ulids.first(as_of.timestamp()) if as_of is not None else None,
-        )
-        losers = holdings.losers(conn, found.going, found.coming)
-        crowd = self._review.crowd(conn, losers)
-        record = records.load(conn, [claimed.ulid])[claimed.ulid]
-        if crowd is not None and record.approved_by is None:
-            return Reconciled((), _hold_back(conn, claimed.ulid, crowd, found, now))
-        records.drop_companion(conn, claimed.ulid)
-        texts = [*found.resume, *found.suspend]
+        number = len(self._verdicts)
+        verdict: Verdict = "wrong"
+        wanted = manifest.wanted_by(candidate.planned)
+        if not candidate.problems:
+            verdict = manifest.of_listed(wanted, now, self._writer, self._errand.moment)
+        self._verdicts.append(_CODES[verdict])
+        self._marks.append(now.mark)
+        self._tally.counts[verdict] += 1
+        if _back(verdict, now, request.subject):
+            self._tally.resumed += 1
+            self._acting.append(number)
+        elif verdict == "ask" or request.id is not None:
+            self._acting.append(number)
+        if verdict == "same":
+            self._objects += len(now.claims)
+        if verdict != "ask":
+            return set()
+        self._going |= now.pairs - wanted.keys()
+        return wanted.keys() - now.pairs
+
+    def _miss(self) -> Iterator[None]:
+        """Look for what the ledger has and the manifest leaves out, of the kinds that it lists."""
+        kinds = {subject.partition(":")[0] for subject in self._listing.subjects}
+        for kind in sorted(kinds & manifest.LEFT_OUT.keys()):
+            last = ""
+            while True:
+                with self._follower.reading() as conn:
+                    found = standings.subjects_after(conn, kind, last, _AT_ONCE)
+                    missed = [name for name in found if name not in self._listing.subjects]
+                    now = standings.of(conn, missed, self._writer)
+                    self._going |= holdings.claimed(conn, self._missed(now))
+                if not found:
+                    break
+                last = found[-1]
+                yield
+
+    def _missed(self, standing: Mapping[str, Standing]) -> list[str]:
+        """Say which of some subjects that are left out are to be suspended."""
+        leaving = []
+        for subject, now in standing.items():
+            verdict = manifest.of_left_out(now, self._writer, self._errand.moment)
+            self._tally.counts[verdict] += 1
+            if verdict == "suspend":
+                self._leaving[subject] = now.mark
+                leaving.append(subject)
+        return leaving
+
+    def _held(self) -> bool:
+        """Hold the whole where too many would lose something, and nobody has released that."""
+        ulid = self._errand.claimed.ulid
+        with self._follower.reading() as conn:
+            losing = holdings.losers(conn, self._going, self._coming)
+            crowd = self._review.crowd(conn, losing)
+            released = records.load(conn, [ulid])[ulid].approved_by is not None
+            seen = shown(conn, ulid) if released else None
+        if crowd is None:
+            return False
+        if seen is not None and len(losing) <= seen.losing:
+            self._errand.counted = True
+            return False
+        with self._follower.commit(self._errand) as commit:
+            commit.hold(crowd, self._tally.told(), self._changes(len(losing)))
+        return True
+
+    def _changes(self, losing: int) -> Changes:
+        """List what would be done, for who releases it."""
         asked = [
-            judge(child(claimed, f"{claimed.name}-{number}", text), self._router, _later)
-            for number, text in enumerate(texts, 1)
+            subject
+            for subject, number in self._listing.subjects.items()
+            if _VERDICTS[self._verdicts[number]] == "ask"
         ]
-        same = {c.key for s in found.same for step in listed[s].planned for c in step.claims}
-        effect = look_again(conn, same, now)
-        effect.notes = [found.told(), *_notes(candidate.listed), *effect.notes]
-        asked += [listed[subject] for subject in (*found.ask, *found.answer, *(asking & wrong))]
-        asked += [_left_alone(listed[subject], why) for subject, why in found.left.items()]
-        return Reconciled(tuple(asked), effect)
+        found = {"asked for anew": asked, "suspended": list(self._leaving)}
+        counts = {what: len(names) for what, names in found.items()}
+        return Changes(losing, found, counts)
+
+    # The second pass: a commit for each portion.
+
+    def _follow(self) -> Iterator[None]:
+        for some in self._listing.again(self._acting):
+            with self._follower.commit(self._errand) as commit:
+                subjects = [c.request.subject for c in some if c.request is not None]
+                now = standings.of(commit.conn, subjects, self._writer)
+                asked = [
+                    one
+                    for candidate in some
+                    if candidate.request is not None
+                    for one in self._asked(candidate, candidate.request, now)
+                ]
+                commit.follow(asked)
+            yield
+
+    def _asked(
+        self, candidate: Candidate, request: Request, standing: Mapping[str, Standing]
+    ) -> Iterator[Candidate]:
+        """Say what follows from a line."""
+        subject = request.subject
+        number, now = self._listing.subjects[subject], standing[subject]
+        verdict = _VERDICTS[self._verdicts[number]]
+        if now.mark != self._marks[number]:
+            self._pass_over(verdict, now, subject)
+            verdict = "newer"
+        if _back(verdict, now, subject):
+            yield self._child(manifest.about(manifest.BACK, subject))
+        if verdict == "ask" or (request.id is not None and verdict in ("same", "wrong")):
+            yield candidate
+        elif request.id is not None and verdict == "newer":
+            yield left_alone(candidate, _NEWER)
+        elif request.id is not None and verdict == "others":
+            others = ", ".join(now.strangers(self._writer))
+            yield left_alone(candidate, f"it was asked for by {others}")
+        elif request.id is not None and verdict == "held":
+            yield left_alone(candidate, f"{now.held} is held: release it, or cancel it")
+
+    def _pass_over(self, verdict: Verdict, now: Standing, subject: str) -> None:
+        """Count a subject that changed since it was compared among those claimed later."""
+        self._tally.counts[verdict] -= 1
+        self._tally.counts["newer"] += 1
+
+    def _suspend(self) -> Iterator[None]:
+        for some in portions(self._leaving):
+            with self._follower.commit(self._errand) as commit:
+                now = standings.of(commit.conn, some, self._writer)
+                commit.follow(list(self._suspended(some, now)))
+            yield
+
+    def _suspended(
+        self, subjects: Sequence[str], standing: Mapping[str, Standing]
+    ) -> Iterator[Candidate]:
+        for subject in subjects:
+            if standing[subject].mark == self._leaving[subject]:
+                yield self._child(manifest.about(manifest.LEFT_OUT, subject))
+            else:
+                self._pass_over("suspend", standing[subject], subject)
+
+    def _child(self, text: bytes) -> Candidate:
+        self._children += 1
+        claimed = self._errand.claimed
+        made = child(claimed, f"{claimed.name}-{self._children}", text)
+        return judge(made, self._router, lambda request: None)
+
+    def _look(self) -> Iterator[None]:
+        """Have what is as listed looked at again, and end."""
+        awaited: set[Key] = set()
+        same = (
+            subject
+            for subject, number in self._listing.subjects.items()
+            if _VERDICTS[self._verdicts[number]] == "same"
+        )
+        for some in portions(same, _AT_ONCE):
+            if self._objects <= AWAITED:
+                with self._follower.reading() as conn:
+                    awaited |= standings.keys_of(conn, some)
+            else:
+                self._touch(some)
+            yield
+        with self._follower.commit(self._errand) as commit:
+            commit.conclude(self._ended(commit, awaited))
+
+    def _touch(self, subjects: Sequence[str]) -> None:
+        with self._follower.commit(self._errand) as commit:
+            keys = standings.keys_of(commit.conn, subjects)
+            left = agenda.found_among(commit.conn, keys, agenda.DIFFERS)
+            agenda.look_again(commit.conn, keys - left, commit.now)
+
+    def _ended(self, commit: Commit, awaited: set[Key]) -> Effect:
+        effect = look_again(commit.conn, awaited, commit.now)
+        more = []
+        if self._objects > AWAITED:
+            more = [f"{self._objects} objects are looked at again: too many to list them here"]
+        effect.notes = [self._tally.told(), *self._listing.notes, *more, *effect.notes]
+        return effect
 
 
-def _later(request: Request) -> None:
-    """Policy judges what follows from a manifest when it is asked for."""
-
-
-def _left_alone(candidate: Candidate, why: str) -> Candidate:
-    return replace(candidate, problems=(Problem(None, "", f"left alone: {why}"),))
-
-
-def _hold_back(
-    conn: Connection, who: str, why: policy.Answer, found: manifest.Comparison, now: float
-) -> Effect:
-    records.set_state(conn, [who], ["accepted"], "held")
-    records.set_hold(conn, who, held_by=records.POLICY)
-    told = Problem(None, "manifest", f"{why.why}: {found.told()}", why.advice)
-    records.set_problems(conn, who, plain_problems((told,)))
-    text = f"by {records.POLICY}: {why.why}"
-    audit.append(conn, [audit.Event(who, "held", text)], now)
-    return Effect(held=[who])
-
-
-def child(claimed: Claimed, name: str, text: bytes) -> Claimed:
-    """Make what follows from a request a request of its own, of the same writer."""
-    digest = hashlib.sha256(text).hexdigest()
-    return replace(
-        claimed,
-        ulid=ulids.new(),
-        name=f"{name}.json",
-        body=text,
-        sha256=digest,
-        size=len(text),
-        signed=False,
-    )
-
-
-_TOLD_LINES = 20
-
-
-def _of_lines(listed: Sequence[Candidate], *, whole: bool) -> tuple[Problem, ...]:
-    """Collect why a manifest is refused, some of it where it is much.
-
-    whole: a line that cannot be followed is a reason, too, and not only one of an unknown subject.
-    """
-    found = []
-    seen: set[str] = set()
-    for number, one in enumerate(listed, 1):
-        if whole or one.request is None:
-            found += _placed(number, one)
-        subject = one.request.subject if one.request is not None else ""
-        if subject and subject in seen:
-            found.append(Problem(None, f"manifest entry {number}", f"{subject} stands twice"))
-        seen.add(subject)
-    return tuple(found[:_TOLD_LINES])
-
-
-def _placed(number: int, line: Candidate) -> list[Problem]:
-    """Say of a line's problems which line it is."""
-    return [replace(p, line=None, key=f"manifest entry {number}: {p.key}") for p in line.problems]
-
-
-def _notes(listed: Sequence[Candidate]) -> list[str]:
-    """Say what is wrong with lines whose subjects are left alone."""
-    found = [p for number, one in enumerate(listed, 1) for p in _placed(number, one)]
-    notes = [f"{p.key}: {p.message}" for p in found[:_TOLD_LINES]]
-    if len(found) > _TOLD_LINES:
-        notes.append(f"and {len(found) - _TOLD_LINES} more that are wrong")
-    return notes
+def _back(verdict: Verdict, now: Standing, subject: str) -> bool:
+    """Say whether a subject that is listed was suspended for being left out."""
+    back = now.suspension is not None and subject.partition(":")[0] in manifest.BACK
+    return back and verdict in ("ask", "same")

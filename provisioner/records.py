@@ -163,6 +163,26 @@ def keep_companion(conn: Connection, request: str, body: bytes) -> None:
     conn.execute(insert(companions), {"request": request, "body": body})
 
 
+def has_companion(conn: Connection, request: str) -> bool:
+    """Say whether the manifest of a request is kept: it is not over."""
+    statement = select(companions.c.request).where(companions.c.request == request)
+    return conn.scalar(statement) is not None
+
+
+def kept_by(conn: Connection, uid: int) -> int:
+    """Say how many bytes a submitter's manifests have that are kept."""
+    size = func.coalesce(func.sum(func.length(companions.c.body)), 0)
+    mine = select(requests.c.id).where(requests.c.uid == uid)
+    return int(conn.scalar(select(size).where(companions.c.request.in_(mine))) or 0)
+
+
+def with_companion(conn: Connection) -> list[str]:
+    """List accepted requests whose manifest is kept, oldest first."""
+    kept = select(companions.c.request)
+    statement = select(requests.c.id).where(requests.c.id.in_(kept), requests.c.state == "accepted")
+    return sorted(conn.scalars(statement))
+
+
 def companion(conn: Connection, request: str) -> bytes | None:
     """Return the manifest that was kept of a request."""
     return conn.scalar(select(companions.c.body).where(companions.c.request == request))

@@ -49,7 +49,11 @@ _CLOSING = ("user.suspend", "allocation.suspend")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request that is to be judged. approved: a second person has released it."""
+    """A request that is to be judged.
+
+    approved: a second person has released it; counted: one has released that so many lose
+    something, whom this request is a part of.
+    """
 
     id: str
     uid: int
@@ -57,15 +61,17 @@ class Case:
     request: Request
     planned: Sequence[Step]
     approved: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Who answers for requests before policy. approved: a second person has seen them."""
+    """Who answers for requests before policy. approved, counted: as in `Case`."""
 
     uid: int
     writer: str
-    approved: bool
+    approved: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ class Review:
             asked = rules.question(
                 case.request, (claim.key for step in case.planned for claim in step.claims)
             )
-            hit = changes.losers(case)
+            hit = set() if case.counted else changes.losers(case)
             crowd = hit | self._lately(case.uid, now) if hit else hit
             asked = replace(asked, approved=case.approved, hit=len(crowd))
             if len(crowd) > self._rules.harmless:

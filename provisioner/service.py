@@ -11,18 +11,22 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from provisioner import agenda, records, settling, start
+from provisioner.admission import Admitted
 from provisioner.backup import Copier
 from provisioner.clerk import Clerk
 from provisioner.contract import ConfigError
+from provisioner.enclosures import Enclosures
 from provisioner.finish import Finisher
-from provisioner.intake import Admitted, Intake
-from provisioner.journal import JournalFull
+from provisioner.following import Follower
+from provisioner.intake import Intake
+from provisioner.journal import JournalBroken, JournalFull
 from provisioner.lanes import Drained, Lane, Patience, lanes_of
 from provisioner.notify import Notifier
+from provisioner.portions import Portions
 from provisioner.reporter import Reporter
 from provisioner.retention import Keeper
 from provisioner.review import Review
@@ -67,19 +71,32 @@ class Service:
         self.keeper = Keeper(spool, self._journal, system.config.retention)
         self.copier = Copier(self._journal, system.config)
         self.reporter = Reporter(system)
+        review = Review(system.policy)
+        budget = system.config.manifests
+        enclosures = Enclosures(budget, review, spool.companions.manifest)
         self.intake = Intake(
             self._journal,
             system.router,
             system.lanes,
             system.progress,
             system.remember,
-            Review(system.policy),
-            spool.companions.manifest,
+            review,
+            enclosures,
             Signatures(
                 system.config.policy.signatures,
                 system.config.retention.journal_days,
                 spool.companions.signature,
             ),
+        )
+        self.portions = Portions(
+            self._journal,
+            Follower(self._journal, self.intake, self._admitted),
+            enclosures,
+            review,
+            system.router,
+            system.lanes,
+            budget.seconds,
+            self._finisher.strikes,
         )
         settings = system.config.lanes
         self.lanes = {
@@ -97,6 +114,7 @@ class Service:
         self._stopping = threading.Event()
         self._company_until = 0.0
         self._look_later = 0.0
+        self._alive: Callable[[], None] = lambda: None
         self._journal.when_broken(self.stop)
         sys.setswitchinterval(SWITCH)
         gc.set_threshold(GARBAGE)
@@ -123,10 +141,15 @@ class Service:
         watcher.start()
         log.info("%s", self._introduction())
         notifier.ready()
+
+        def alive() -> None:
+            if all(thread.is_alive() for thread in threads):
+                notifier.alive()
+
+        self._alive = alive
         try:
             while not self._stopping.is_set():
-                if all(thread.is_alive() for thread in threads):
-                    notifier.alive()
+                alive()
                 self._woken.clear()
                 if self._take_or_complain():
                     continue
@@ -134,6 +157,7 @@ class Service:
                 watcher.healthy()
         finally:
             notifier.stopping()
+            self._finisher.strikes.clear()
             watcher.stop()
             self._stop_lanes(threads)
             self.clerk.stop()
@@ -205,7 +229,10 @@ class Service:
             return records.counts(conn)
 
     def take(self) -> int:
-        """Sweep staging once and accept what is there; return how many names were seen."""
+        """Sweep staging once and accept what is there; do a portion of a manifest.
+
+        Return how many names were seen, and whether there was a portion.
+        """
         if not self.copier.admits():
             self._wake_lanes()
             return 0
@@ -223,24 +250,43 @@ class Service:
         finally:
             if not more:
                 self._wake_lanes()
-        return len(names)
+        return len(names) + self.portions.step()
 
     def _claim_and_admit(self, names: Sequence[str]) -> None:
-        taken = [self._spool.claim(name) for name in names]
-        claimed = [found for found in taken if isinstance(found, Claimed)]
-        rejected = [found for found in taken if isinstance(found, Rejected)]
-        if claimed:
-            try:
-                admitted = self.intake.admit(claimed)
-            except JournalFull:
-                for one in taken:
-                    if one is not None:
-                        self._spool.return_to_staging(one.ulid, "active", one.name)
-                raise
-            self._admitted(admitted)
-        for found in rejected:
-            self._finisher.reject(found)
-        self.clerk.settle([found.ulid for found in rejected])
+        suspects = self._finisher.strikes.suspects.intersection(names)
+        alone = [[name] for name in names if name in suspects]
+        for some in [[name for name in names if name not in suspects], *alone]:
+            taken = [found for name in some if (found := self._spool.claim(name)) is not None]
+            self._admit(taken)
+        self._finisher.strikes.suspects -= suspects
+
+    def _admit(self, taken: Sequence[Claimed | Rejected]) -> None:
+        left = {one.ulid: one for one in taken}
+        claimed = [one for one in taken if isinstance(one, Claimed)]
+        try:
+            for admitted in self.intake.admit(claimed):
+                for ulid in admitted.taken:
+                    del left[ulid]
+                self._admitted(admitted)
+                self._alive()
+        except JournalFull:
+            for one in left.values():
+                self._spool.return_to_staging(one.ulid, "active", one.name)
+            raise
+        except (JournalBroken, ConfigError, OSError):
+            raise
+        except Exception:
+            if len(left) == 1:
+                log.exception("%s: judging failed unexpectedly", next(iter(left.values())).name)
+                left = {ulid: _unjudged(one) for ulid, one in left.items()}
+            else:
+                for one in left.values():
+                    self._admit([one])
+                return
+        for found in left.values():
+            if isinstance(found, Rejected):
+                self._finisher.reject(found)
+        self.clerk.settle(list(left))
 
     def _wake_lanes(self) -> None:
         self._company_until = 0.0
@@ -248,6 +294,7 @@ class Service:
             lane.wake()
 
     def _admitted(self, admitted: Admitted) -> None:
+        self.portions.add(admitted.manifests)
         touched = {*admitted.outcomes, *admitted.scheduled, *admitted.readmitted}
         for effect in admitted.effects:
             touched.update(effect.reopened, effect.held)
@@ -283,6 +330,7 @@ class Service:
         self._place()
         self._observe(start.begin(self._journal, self._system.config.mode))
         self._finisher.redo()
+        self.portions.resume()
         with self._journal.reading() as conn:
             rows = agenda.lane_rows(conn)
         for name, row in rows.items():
@@ -334,3 +382,12 @@ class Service:
             lane.stop()
         for thread in threads:
             thread.join()
+
+
+def _unjudged(one: Claimed | Rejected) -> Rejected:
+    """Set a file aside that cannot be judged."""
+    why = (
+        "judging it failed unexpectedly, and the service's log has the traceback: report it; to "
+        "try again, move the file back into staging"
+    )
+    return Rejected(one.ulid, one.name, one.uid, one.writer, why, quarantine=True)

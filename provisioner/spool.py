@@ -162,6 +162,14 @@ class Spool:
         """Say whether a request's file is in a place."""
         return self._size(place, entry_of(ulid, name)) is not None
 
+    def taken(self, ulid: str) -> tuple[str, os.stat_result] | None:
+        """Find a file that was claimed: its name, and what it is; None: it is not in `active`."""
+        entry = self._entry("active", ulid, None)
+        if entry is None:
+            return None
+        found = os.stat(entry, dir_fd=self._directories["active"], follow_symlinks=False)
+        return entry.removeprefix(f"{ulid}-"), found
+
     def reclaim(self, place: str, ulid: str, name: str, uid: int, sha256: str, by: float) -> bool:
         """Take a request's file again whose claim was undone with the power, straight to a place.
 

@@ -127,6 +127,8 @@ def replace_older(conn: Connection, request: str, writer: str, now: float) -> di
     their outcomes.
     """
     older = records.older_open(conn, request, writer, "reconcile", ("accepted", "deferred"))
+    # A manifest that is still compared or followed says more than that.
+    older = [who for who in older if not records.has_companion(conn, who)]
     outcomes = dict.fromkeys(older, "superseded")
     for who in older:
         steering.stop(conn, who, "cancelled", now)
@@ -140,7 +142,7 @@ def look_again(conn: Connection, keys: Collection[Key], now: float) -> Effect:
     It waits for nothing while the service only observes: it comes again each hour, and what it
     would wait for may take weeks.
     """
-    left = agenda.found_as(conn, agenda.DIFFERS).keys() & keys
+    left = agenda.found_among(conn, keys, agenda.DIFFERS)
     again = set(keys) - left
     agenda.look_again(conn, again, now)
     effect = Effect(keys=agenda.instances_of(conn, again))

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from provisioner import config as configuration
 from provisioner import drop as writer
+from provisioner.admission import Admitted
 from provisioner.drop import drop
-from provisioner.intake import Admitted
 from provisioner.routing import Router
 from provisioner.service import Service
 from provisioner.spool import Claimed, Spool
@@ -119,10 +119,10 @@ def _note_acceptance(service: Service, note: Callable[[list[Claimed]], None]) ->
     """Have somebody told of files when the commit that accepted them is over."""
     admit = service.intake.admit
 
-    def noted(claimed: list[Claimed]) -> Admitted:
-        admitted = admit(claimed)
-        note(claimed)
-        return admitted
+    def noted(claimed: list[Claimed]) -> Iterator[Admitted]:
+        for admitted in admit(claimed):
+            note([one for one in claimed if one.ulid in admitted.taken])
+            yield admitted
 
     service.intake.admit = noted  # type: ignore[method-assign,assignment]
 

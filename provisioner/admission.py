@@ -1,0 +1,110 @@
+"""Admission: what is written of requests that come, and what a batch came to.
+
+Promises: a request's row is what was judged of it, and can be judged anew from the row alone.
+Leaves out: judging (`candidates`, `precedents`) and accepting (`intake`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from provisioner import audit, records
+from provisioner.candidates import Candidate, plain_problems
+from provisioner.documents import Problem
+from provisioner.spool import Claimed
+from provisioner.verbs import Effect
+
+TOGETHER = 256 * 1024
+"""Bytes of requests after which a commit takes no more: one of 64 KiB may have 5,000 users."""
+
+
+@dataclass(slots=True)
+class Admitted:
+    """What a batch came to, for what is done after the commit.
+
+    taken: all requests of the batch; manifests: those whose manifest is to be followed.
+    """
+
+    taken: list[str] = field(default_factory=list)
+    manifests: list[str] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
+    scheduled: list[str] = field(default_factory=list)
+    readmitted: list[str] = field(default_factory=list)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
+    companions: list[Claimed] = field(default_factory=list)
+
+
+def together(claimed: Sequence[Claimed]) -> Iterator[list[Claimed]]:
+    """Cut a batch into what is judged and committed at once."""
+    some: list[Claimed] = []
+    for one in claimed:
+        some.append(one)
+        if sum(len(each.body) for each in some) >= TOGETHER:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def keep(conn: Connection, candidate: Candidate, state: str) -> None:
+    """Keep the manifest of a request that is not over."""
+    if candidate.manifest is not None and state in records.OPEN:
+        records.keep_companion(conn, candidate.claimed.ulid, candidate.manifest)
+
+
+def row(
+    candidate: Candidate,
+    state: str,
+    problems: tuple[Problem, ...],
+    now: float,
+    person: str | None,
+) -> dict[str, Any]:
+    """Make a request's row. person: for whom its writer asks, where that was believed."""
+    claimed, request = candidate.claimed, candidate.request
+    order = request.order if request else None
+    return {
+        "id": claimed.ulid,
+        "name": claimed.name,
+        "writer": claimed.writer,
+        "uid": claimed.uid,
+        "writer_id": request.id if request else None,
+        "order_key": order.key if order else None,
+        "order_number": order.number if order else None,
+        "action": request.action if request else "",
+        "subject": request.subject if request else "",
+        "digest": claimed.sha256,
+        "body": claimed.body,
+        "state": state,
+        "not_before": request.not_before.timestamp() if request and request.not_before else None,
+        "accepted": now,
+        "ended": None if state in records.OPEN else now,
+        "problems": plain_problems(problems),
+        "on_behalf_of": person,
+    }
+
+
+def told_of(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
+    """Tell that a request came, and what became of it."""
+    reason = candidate.request.reason if candidate.request else None
+    return audit.asked(row, row["name"], reason, candidate.claimed.behind)
+
+
+def claimed_of(record: records.Record) -> Claimed:
+    """Make the claim of a recorded request anew: only the journal's bytes count."""
+    return Claimed(
+        ulid=record.id,
+        name=record.name,
+        uid=record.uid,
+        writer=record.writer,
+        body=record.body,
+        sha256=record.digest,
+        device=0,
+        inode=0,
+        mtime_ns=0,
+        size=len(record.body),
+    )

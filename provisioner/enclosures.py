@@ -1,0 +1,122 @@
+"""Enclosures: the manifest that a request names, read beside it once and within the budget.
+
+Promises: the file is the request's writer's and is what the request says; what would cost more than
+the site grants is refused at once, with the numbers and what to change. Leaves out: what its lines
+say (`listing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from provisioner import manifest
+from provisioner.candidates import Candidate, problem_of
+from provisioner.config import ManifestsConfig
+from provisioner.contract import Fault, InvalidRequest, Refused
+from provisioner.documents import Problem
+from provisioner.request import Request
+from provisioner.requestfile import uid_of
+from provisioner.review import Review
+from provisioner.sizes import format_size
+from provisioner.spool import Claimed
+
+
+class Enclosures:
+    """The manifests of one site's requests."""
+
+    def __init__(
+        self, budget: ManifestsConfig, review: Review, companion: Callable[[str, int], Claimed]
+    ) -> None:
+        """companion: reads a file that a request names (`Companions.manifest`)."""
+        self._budget = budget
+        self._review = review
+        self._companion = companion
+
+    def complete(self, candidate: Candidate) -> Candidate:
+        """Add the file that a request names; say what is wrong where it cannot be had."""
+        request = candidate.request
+        if not names_one(candidate):
+            return candidate
+        assert request is not None
+        try:
+            found = self._read(candidate.claimed, request.values["manifest"])
+            candidate = replace(candidate, companion=replace(found, body=b""))
+            self._count(found.body)
+            self.whose(candidate.claimed, request)
+        except Fault as fault:
+            return replace(candidate, problems=(problem_of(fault),))
+        return replace(candidate, manifest=found.body)
+
+    def afford(self, candidate: Candidate, kept: int) -> Candidate:
+        """Refuse a manifest that is one too many; kept: bytes of its writer's that are not over."""
+        more, most = len(candidate.manifest or b""), self._budget.kept
+        if not more or kept + more <= most:
+            return candidate
+        why = (
+            f"with its {format_size(more)} there would be {format_size(kept + more)} of "
+            f"{candidate.claimed.writer}'s manifests that are not over, and {format_size(most)} "
+            "are kept at most"
+        )
+        what = "release or cancel those that are held, or raise `manifests.kept`"
+        problem = Problem(None, "manifest", why, what)
+        return replace(candidate, problems=(problem,), manifest=None)
+
+    def whose(self, claimed: Claimed, request: Request) -> Claimed:
+        """Say whose requests follow: the sender's, or those of whom root or the service names."""
+        name = request.values.get("writer")
+        if name in (None, claimed.writer):
+            return claimed
+        if not self._review.trusts(claimed.uid):
+            raise Refused(
+                f"{claimed.writer} adopts for themselves alone, not for {name}",
+                advice="leave `writer` out, or have root or the service's user send it",
+            )
+        uid = uid_of(name)
+        if uid is None:
+            raise InvalidRequest(f"there is no user {name!r}", field="writer")
+        return replace(claimed, uid=uid, writer=name)
+
+    def _read(self, claimed: Claimed, named: Any) -> Claimed:
+        if not named.file.endswith(manifest.ENDING):
+            raise InvalidRequest(f"{named.file!r} is no manifest", expected="*.jsonl")
+        if named.size > self._budget.size:
+            raise InvalidRequest(
+                f"{named.file} has {format_size(named.size)}, and a manifest "
+                f"{format_size(self._budget.size)} at most",
+                field="manifest.size",
+                expected="leave out what need not be listed, or raise `manifests.size` in the "
+                "configuration, with the memory of the unit",
+            )
+        found = self._companion(named.file, self._budget.size)
+        # The digest of a signed request is its signer's word for the manifest, whoever copied it.
+        if found.uid != claimed.uid and not claimed.signed:
+            raise InvalidRequest(
+                f"{named.file} is {found.writer}'s, the request {claimed.writer}'s"
+            )
+        if (found.size, found.sha256) != (named.size, named.sha256):
+            raise InvalidRequest(
+                f"{named.file} is not what the request says: it has {found.size} bytes and "
+                f"SHA-256 {found.sha256}",
+                expected="the manifest written whole, before the request",
+            )
+        return found
+
+    def _count(self, body: bytes) -> None:
+        lines = body.count(b"\n") + 1
+        if lines > self._budget.lines:
+            raise InvalidRequest(
+                f"the manifest has {lines} lines, and {self._budget.lines} are judged at most",
+                field="manifest",
+                expected="leave out what need not be listed, or raise `manifests.lines` in the "
+                "configuration, with the memory of the unit",
+            )
+
+
+def names_one(candidate: Candidate) -> bool:
+    """Say whether a request names a manifest that is to be read."""
+    request = candidate.request
+    if request is None or candidate.problems or candidate.forbidden is not None:
+        return False
+    return bool(request.values.get("manifest"))

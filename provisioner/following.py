@@ -1,0 +1,138 @@
+"""Following: what comes of a manifest is accepted, held or ended, each time in one commit.
+
+Promises: nothing is written for a request that was held, cancelled or ended meanwhile. Leaves out:
+what comes of it (`reconcile`, `adoption`), and when (`portions`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from provisioner import audit, policy, records
+from provisioner.admission import Admitted
+from provisioner.candidates import Candidate, plain_problems
+from provisioner.changes import HELD, Changes
+from provisioner.documents import Problem
+from provisioner.intake import Intake
+from provisioner.journal import Journal
+from provisioner.listing import Listing
+from provisioner.manifest import Moment
+from provisioner.request import Request
+from provisioner.review import Answers, steered
+from provisioner.spool import Claimed
+from provisioner.verbs import Effect
+
+
+class Stopped(Exception):
+    """The request was held, cancelled or ended while its manifest was followed."""
+
+
+@dataclass(slots=True)
+class Errand:
+    """One request whose manifest is followed.
+
+    listing: what it lists; moment: what is newer than it; compared: all of it was;
+    counted: a person has released that so many lose something.
+    """
+
+    claimed: Claimed
+    request: Request
+    listing: Listing
+    moment: Moment
+    compared: bool = False
+    counted: bool = False
+
+
+class Follower:
+    """Writes what comes of manifests, for one service."""
+
+    def __init__(self, book: Journal, intake: Intake, tell: Callable[[Admitted], None]) -> None:
+        """tell: is told of each commit, as of those of the intake."""
+        self._journal = book
+        self._intake = intake
+        self._tell = tell
+        self.followed: set[str] = set()
+        """Requests that followed from a manifest while others waited for their turn."""
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection that only reads."""
+        with self._journal.reading() as conn:
+            yield conn
+
+    @contextmanager
+    def commit(self, errand: Errand) -> Iterator[Commit]:
+        """Give a commit for what comes of a portion. Raises Stopped where it is not to be."""
+        ulid = errand.claimed.ulid
+        admitted = Admitted()
+        with self._journal.transaction(new_work=True) as conn:
+            if records.states_of(conn, [ulid]).get(ulid) != "accepted":
+                raise Stopped(ulid)
+            yield Commit(conn, errand, self._intake, admitted, time.time())
+        self.followed.update(admitted.accepted)
+        self._tell(admitted)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit for one errand."""
+
+    conn: Connection
+    errand: Errand
+    intake: Intake
+    admitted: Admitted
+    now: float
+
+    def follow(self, asked: Sequence[Candidate]) -> set[str]:
+        """Accept requests that follow, each judged by itself; return those that were accepted."""
+        claimed = self.errand.claimed
+        record = records.load(self.conn, [claimed.ulid])[claimed.ulid]
+        askers = tuple(dict.fromkeys(steered(self.conn, record).askers))
+        asked = [replace(c, claimed=replace(c.claimed, behind=askers)) for c in asked]
+        answers = Answers(claimed.uid, claimed.writer, False, self.errand.counted)
+        before = set(self.admitted.accepted)
+        self.intake.follow(self.conn, asked, answers, self.admitted, self.now)
+        return {*self.admitted.accepted} - before
+
+    def hold(self, why: policy.Answer, told: str, changes: Changes) -> None:
+        """Hold the whole for a second person, who is shown what it would change."""
+        ulid = self.errand.claimed.ulid
+        records.set_state(self.conn, [ulid], ["accepted"], "held")
+        records.set_hold(self.conn, ulid, held_by=records.POLICY, approved_by=None)
+        problem = Problem(None, "manifest", f"{why.why}: {told}", why.advice)
+        records.set_problems(self.conn, ulid, plain_problems((problem,)))
+        text = f"by {records.POLICY}: {why.why}"
+        audit.append(self.conn, [audit.Event(ulid, HELD, text, None, changes.facts())], self.now)
+        self.admitted.effects.append(Effect(held=[ulid]))
+
+    def conclude(self, effect: Effect) -> None:
+        """End the acceptance of the request; it goes on waiting for what `effect.keys` names."""
+        records.drop_companion(self.conn, self.errand.claimed.ulid)
+        who = Candidate(self.errand.claimed, self.errand.request, (), ())
+        self.intake.conclude(self.conn, who, effect, self.admitted, self.now)
+
+    def end(self, state: str, problems: Sequence[Problem]) -> None:
+        """End the request: nothing more comes of it."""
+        ulid = self.errand.claimed.ulid
+        end(self.conn, ulid, state, problems, self.now)
+        self.admitted.outcomes[ulid] = state
+
+
+def end(
+    conn: Connection, request: str, state: str, problems: Sequence[Problem], now: float
+) -> None:
+    """End a request whose manifest is not followed, or no further."""
+    records.drop_companion(conn, request)
+    records.set_problems(conn, request, plain_problems(problems))
+    why = "; ".join(problem.message for problem in problems)
+    records.end_requests(conn, {request: state}, now, text=why)
+
+
+def left_alone(candidate: Candidate, why: str) -> Candidate:
+    """Refuse a line that wants an answer, and whose subject is left alone."""
+    return replace(candidate, problems=(Problem(None, "", f"left alone: {why}"),))

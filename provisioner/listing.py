@@ -1,0 +1,153 @@
+"""A listing: the lines of one manifest, read and judged in portions.
+
+Promises: of a line that was judged its place and its subject are kept, and nothing else; it is read
+again where it is needed again. A line that nobody can read, or a subject that stands twice, refuses
+the whole. Leaves out: what the ledger has of the subjects (`standings`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from provisioner import manifest
+from provisioner import ulid as ulids
+from provisioner.candidates import Candidate, judge
+from provisioner.contract import Key
+from provisioner.documents import InvalidDocument, Problem
+from provisioner.manifest import Place
+from provisioner.request import Request
+from provisioner.routing import Router
+from provisioner.spool import Claimed
+
+LINES = 500
+"""Most lines of a portion, and so most requests in a commit."""
+
+MOMENT = 0.2
+"""Seconds after which a portion ends, however few lines it has."""
+
+_TOLD = 20
+"""Most lines of which it is said what is wrong."""
+
+One = TypeVar("One")
+
+
+def portions(things: Iterable[One], most: int = LINES) -> Iterator[list[One]]:
+    """Cut what takes time to come into portions of a moment each."""
+    some: list[One] = []
+    until = time.monotonic() + MOMENT
+    for thing in things:
+        some.append(thing)
+        if len(some) >= most or time.monotonic() >= until:
+            yield some
+            some, until = [], time.monotonic() + MOMENT
+    if some:
+        yield some
+
+
+def child(claimed: Claimed, name: str, text: bytes) -> Claimed:
+    """Make what follows from a request a request of its own, of the same writer."""
+    digest = hashlib.sha256(text).hexdigest()
+    return replace(
+        claimed,
+        ulid=ulids.new(),
+        name=f"{name}.json",
+        body=text,
+        sha256=digest,
+        size=len(text),
+        signed=False,
+    )
+
+
+class Listing:
+    """What a manifest lists. subjects: the number of each line's subject, from none on."""
+
+    def __init__(
+        self, whose: Claimed, file: str, body: bytes, router: Router, *, adopting: bool
+    ) -> None:
+        """whose: who asks for the lines; file: the manifest's name.
+
+        adopting: lines may name objects, and one that cannot be followed refuses the whole.
+        """
+        self._whose = whose
+        self._file = file
+        self._body = body
+        self._router = router
+        self._adopting = adopting
+        self._starts = array("Q")
+        self._ends = array("Q")
+        self.subjects: dict[str, int] = {}
+        self.objects: list[Key] = []
+        self._refusing: list[Problem] = []
+        self._wrong: list[Problem] = []
+        self._more = 0
+
+    def portions(self) -> Iterator[list[Candidate]]:
+        """Judge every line, in portions.
+
+        Raises InvalidRequest for what is no line of a manifest, and InvalidDocument with what
+        refuses the whole: with much of it at once, else behind the last line.
+        """
+        yield from portions(self._judged())
+        if self._refusing:
+            raise InvalidDocument(self._refusing)
+
+    def again(self, numbers: Iterable[int]) -> Iterator[list[Candidate]]:
+        """Judge some of the lines anew, in portions."""
+        return portions(map(self._judge, numbers))
+
+    @property
+    def notes(self) -> list[str]:
+        """Say what is wrong with lines whose subjects are left alone."""
+        told = [f"{problem.key}: {problem.message}" for problem in self._wrong]
+        return [*told, f"and {self._more} more that are wrong"] if self._more else told
+
+    def _judged(self) -> Iterator[Candidate]:
+        for place in manifest.places(self._body):
+            line = manifest.read_line(self._body, place, objects=self._adopting)
+            if not isinstance(line, bytes):
+                self.objects.append(line)
+                continue
+            number = len(self._starts)
+            self._starts.append(place.start)
+            self._ends.append(place.end)
+            candidate = self._read(number, line)
+            self._check(number, candidate)
+            yield candidate
+
+    def _judge(self, number: int) -> Candidate:
+        place = Place(0, self._starts[number], self._ends[number])
+        line = manifest.read_line(self._body, place)
+        assert isinstance(line, bytes)
+        return self._read(number, line)
+
+    def _read(self, number: int, line: bytes) -> Candidate:
+        name = f"{self._file}-{number + 1}"
+        return judge(child(self._whose, name, line), self._router, _later)
+
+    def _check(self, number: int, candidate: Candidate) -> None:
+        """Note what is wrong with a line, and whether it refuses the whole."""
+        entry = f"manifest entry {number + 1}"
+        found = [replace(p, line=None, key=f"{entry}: {p.key}") for p in candidate.problems]
+        subject = candidate.request.subject if candidate.request is not None else None
+        if subject in self.subjects:
+            self._refusing.append(Problem(None, entry, f"{subject} stands twice"))
+        if subject is not None:
+            self.subjects.setdefault(subject, number)
+        if candidate.request is None or self._adopting:
+            self._refusing += found
+        elif len(self._wrong) < _TOLD:
+            self._more += max(0, len(self._wrong) + len(found) - _TOLD)
+            self._wrong = [*self._wrong, *found][:_TOLD]
+        else:
+            self._more += len(found)
+        if len(self._refusing) >= _TOLD:
+            raise InvalidDocument(self._refusing[:_TOLD])
+
+
+def _later(request: Request) -> None:
+    """Policy judges what follows from a manifest when it is asked for."""

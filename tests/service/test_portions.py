@@ -1,0 +1,319 @@
+"""A manifest is followed a portion at a time, others are served, and what is between counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner import changes, listing, records
+from provisioner.config import load
+from provisioner.intake import Intake
+from provisioner.records import Record
+from tests.service.engine_site import Site, control, user
+from tests.service.test_manifest import Line, ask, entry, members, newest, own, put, reconcile, told
+
+PORTAL, OTHER, OPERATOR = 4711, 4712, 4713
+POLICY = """\
+policy:
+  mass: {users: 3, share: 20}
+  rules:
+  - {who: [uid-4711], actions: ["*"], files: 10, others: true}
+  - {who: [uid-4711], actions: [allocation.provision], review: true}
+  - {who: [uid-4712, uid-4713], actions: ["*"], others: true}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Give a site whose portions are a line each."""
+    monkeypatch.setattr(listing, "LINES", 1)
+    monkeypatch.setattr(listing, "MOMENT", 0.0)
+    return Site(tmp_path, POLICY)
+
+
+def send(site: Site, *lines: Line, action: str = "reconcile", **more: Any) -> None:
+    """Put a manifest and its request into staging."""
+    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    named = {"file": "all.jsonl", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    put(site, "all.jsonl", data)
+    request = {"provisioner": 1, "action": action, "manifest": named, **more}
+    put(site, "reconcile.json", json.dumps(request).encode())
+
+
+def steps(site: Site, count: int) -> None:
+    """Let the service take what is there, and do some portions."""
+    for _ in range(count):
+        site.service.take()
+    site.service.clerk.catch_up()
+
+
+def finish(site: Site) -> Record:
+    """Let the rest be done; return the manifest's request."""
+    site.take()
+    site.drain()
+    return newest(site, "reconcile.json")
+
+
+def state(site: Site, name: str) -> str | None:
+    """Return the state of the newest request of a name; None: there is none."""
+    with site.system.journal.reading() as conn:
+        found = records.newest(conn, name, "")
+    return found.state if found is not None else None
+
+
+# Turns.
+
+
+def test_others_are_served_between_two_portions(site: Site) -> None:
+    send(site, *(entry(number, "ann") for number in range(1, 6)))
+    steps(site, 3)
+    assert newest(site, "reconcile.json").state == "accepted"
+    put(site, "other.yaml", user("eve").encode(), OTHER)
+    steps(site, 1)
+    assert state(site, "other.yaml") == "accepted"
+    assert newest(site, "reconcile.json").state == "accepted"
+    assert finish(site).state == "done"
+    assert len(members(site)) == 5
+
+
+def test_nothing_is_written_before_everything_was_compared(site: Site) -> None:
+    send(site, entry(1, "ann"), entry(2, "bob"), {"action": "user.suspend"})
+    steps(site, 3)
+    assert state(site, "all.jsonl-1.json") is None
+    assert finish(site).state == "refused"
+    assert members(site) == set()
+
+
+def test_two_manifests_are_followed_one_after_the_other(site: Site) -> None:
+    send(site, entry(1, "ann"), entry(2, "bob"))
+    steps(site, 1)
+    send(site, entry(1, "ann"), entry(2, "eve"))
+    finish(site)
+    assert members(site) == {"cf1/ann", "cf2/eve"}
+
+
+# Of one moment.
+
+
+def test_what_was_claimed_since_it_was_compared_is_left_alone(site: Site) -> None:
+    reconcile(site, entry(1, "ann"), entry(2, "bob"), entry(3, "cyd"))
+    send(site, entry(1, "eve"), own(1, entry(2, "eve")))
+    steps(site, 3)
+    for number in (1, 2, 3):
+        put(site, f"{number}.json", json.dumps({"provisioner": 1, **entry(number, "new")}).encode())
+    found = finish(site)
+    assert "0 asked for anew, 0 suspended" in told(found)
+    assert "left alone: 3 claimed later" in told(found)
+    assert members(site) == {"cf1/new", "cf2/new", "cf3/new"}
+    assert state(site, "all.jsonl-2.json") == "refused"
+
+
+def test_what_came_after_the_request_is_left_alone_when_it_is_released_later(site: Site) -> None:
+    reconcile(site, *(entry(number, f"u{number}") for number in range(1, 10)))
+    held = reconcile(site, entry(1, "u1"))
+    assert held.state == "held"
+    ask(site, entry(9, "new"))
+    put(site, "release.yaml", control("request.release", held.id).encode(), OPERATOR)
+    found = finish(site)
+    assert (found.state, members(site)) == ("done", {"cf1/u1", "cf9/new"})
+
+
+def test_a_newer_manifest_s_suspension_is_not_lifted_by_an_older_one(site: Site) -> None:
+    reconcile(site, *(entry(number, f"u{number}") for number in range(1, 10)))
+    older = reconcile(site, entry(1, "u1"), entry(2, "u2"))
+    assert older.state == "held"
+    reconcile(site, *(entry(number, f"u{number}") for number in (1, 3, 4, 5, 6, 7, 8, 9)))
+    assert "cf2/u2" not in members(site)
+    put(site, "release.yaml", control("request.release", older.id).encode(), OPERATOR)
+    finish(site)
+    assert "cf2/u2" not in members(site)
+
+
+# Ends.
+
+
+def restart(site: Site) -> None:
+    """Start the service as after a crash."""
+    site.spool.close()
+    site.system.journal.close()
+    site.start()
+
+
+@pytest.mark.parametrize("portions", range(1, 12))
+def test_a_crash_between_two_portions_ends_as_if_there_had_been_none(
+    site: Site, portions: int
+) -> None:
+    reconcile(site, entry(1, "ann"), entry(2, "bob"), entry(3, "cyd"))
+    send(site, entry(1, "eve"), own(2, entry(2, "bob")), own(4, entry(4, "dan")))
+    steps(site, portions)
+    restart(site)
+    assert finish(site).state == "done"
+    assert members(site) == {"cf1/eve", "cf2/bob", "cf4/dan"}
+    one = newest(site, "reconcile.json")
+    with site.system.journal.reading() as conn:
+        assert not records.has_companion(conn, one.id)
+
+
+@pytest.mark.parametrize(("verb", "ends"), [("hold", "held"), ("cancel", "cancelled")])
+def test_who_stops_it_stops_it_at_the_next_portion(site: Site, verb: str, ends: str) -> None:
+    send(site, *(entry(number, "ann") for number in range(1, 6)))
+    steps(site, 6)
+    one = newest(site, "reconcile.json")
+    put(site, "stop.yaml", control(f"request.{verb}", one.id).encode(), OPERATOR)
+    assert finish(site).state == ends
+    assert 0 < len(members(site)) < 5
+
+
+def test_what_was_held_halfway_goes_on_when_it_is_released(site: Site) -> None:
+    send(site, *(entry(number, "ann") for number in range(1, 6)))
+    steps(site, 6)
+    one = newest(site, "reconcile.json")
+    for verb in ("hold", "release"):
+        put(site, "r.yaml", control(f"request.{verb}", one.id).encode(), OPERATOR)
+        finish(site)
+    assert finish(site).state == "done"
+    assert len(members(site)) == 5
+
+
+def test_a_manifest_that_fails_unexpectedly_is_told_so_and_keeps_nobody_waiting(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "_claim", breaks)
+        send(site, entry(1, "ann"))
+        found = finish(site)
+    assert found.state == "failed"
+    assert "failed unexpectedly: RuntimeError('broken')" in told(found)
+    assert reconcile(site, entry(2, "bob")).state == "done"
+
+
+# The budget.
+
+
+@pytest.mark.parametrize(
+    ("budget", "why"),
+    [
+        ("size: 100", "all.jsonl has 444 B, and a manifest 100 B at most"),
+        ("lines: 2", "the manifest has 4 lines, and 2 are judged at most"),
+        ("seconds: 0.000001", "of its lines were compared, and 1e-06 s are granted"),
+        ("kept: 100", "444 B of uid-4711's manifests that are not over, and 100 B are kept"),
+    ],
+)
+def test_what_costs_too_much_is_refused_with_the_numbers(
+    tmp_path: Path, budget: str, why: str
+) -> None:
+    site = Site(tmp_path, f"{POLICY}manifests: {{{budget}}}\n")
+    found = reconcile(site, *(entry(number, "ann") for number in range(1, 4)))
+    assert found.state == "refused"
+    assert why in told(found)
+    [result] = site.results("failed")
+    assert f"`manifests.{budget.partition(':')[0]}`" in str(result["problems"])
+    assert members(site) == set()
+
+
+# Each by itself.
+
+
+def crowd(site: Site, *lines: Line) -> Record:
+    """Have a manifest held as it would shut out too many."""
+    reconcile(site, *(entry(number, f"u{number}") for number in range(1, 10)))
+    held = reconcile(site, entry(1, "u1"), *lines)
+    assert held.state == "held"
+    return held
+
+
+def release(site: Site, one: Record) -> None:
+    put(site, "release.yaml", control("request.release", one.id).encode(), OPERATOR)
+    site.take()
+    site.drain()
+
+
+def test_a_release_for_a_crowd_releases_the_crowd_alone(site: Site) -> None:
+    held = crowd(site, entry(2, "u2", files=50), entry(10, "boss", files=9))
+    release(site, held)
+    assert newest(site, "reconcile.json").state == "done"
+    assert members(site) == {"cf1/u1", "cf2/u2", "cf10/boss"}
+    large = newest(site, "all.jsonl-2.json")
+    assert (large.state, large.held_by) == ("held", records.POLICY)
+    assert "a quota of 50 files is more than 10" in told(large)
+    assert site.limit("first/account/cf2") == "5"
+    release(site, large)
+    assert site.limit("first/account/cf2") == "50"
+
+
+def test_what_waits_for_a_release_is_not_asked_for_by_the_next_manifest(site: Site) -> None:
+    for _ in range(3):
+        reconcile(site, entry(1, "ann", files=50))
+    assert [one.name for one in site.open()] == ["all.jsonl-1.json"]
+
+
+def test_a_protected_name_is_refused_in_what_was_released_for_a_crowd(site: Site) -> None:
+    release(site, crowd(site, entry(2, "u2", "daemon")))
+    assert newest(site, "all.jsonl-2.json").state == "refused"
+    assert "cf2/daemon" not in members(site)
+
+
+def test_who_releases_a_crowd_is_shown_every_change(site: Site) -> None:
+    held = crowd(site, entry(2, "u2", files=50), entry(3, "u3"))
+    with site.system.journal.reading() as conn:
+        shown = changes.shown(conn, held.id)
+    assert shown is not None
+    assert shown.losing == 6
+    assert shown.lines() == [
+        "allocation:2: asked for anew",
+        *(f"allocation:{number}: suspended" for number in range(4, 10)),
+    ]
+
+
+def test_a_release_is_for_no_more_people_than_were_shown(site: Site) -> None:
+    held = crowd(site, *(entry(number, f"u{number}") for number in range(2, 5)))
+    # What was suspended by hand when the crowd was counted has its access back since.
+    with sqlite3.connect(site.config.journal) as journal:
+        journal.execute("update events set facts = replace(facts, '\"losing\":5', '\"losing\":4')")
+    release(site, held)
+    assert newest(site, "reconcile.json").state == "held"
+    assert len(members(site)) == 9
+
+
+def test_a_release_of_what_is_to_be_reviewed_is_none_for_a_crowd(tmp_path: Path) -> None:
+    rules = POLICY.replace(
+        "  rules:\n", "  rules:\n  - {who: [uid-4711], actions: [reconcile], review: true}\n"
+    )
+    site = Site(tmp_path)
+    reconcile(site, *(entry(number, f"u{number}") for number in range(1, 10)), uid=0)
+    path = site.root / "provisioner.yaml"
+    path.write_text(path.read_text() + rules)
+    site.config = load(path)
+    with sqlite3.connect(site.config.journal) as journal:
+        journal.execute("update claims set source = 'uid-4711'")
+    restart(site)
+    held = reconcile(site, entry(1, "u1"))
+    assert "is to be reviewed" in told(held)
+    release(site, held)
+    again = newest(site, "reconcile.json")
+    assert (again.state, len(members(site))) == ("held", 9)
+    assert "would take something away" in told(again)
+    release(site, again)
+    assert members(site) == {"cf1/u1"}
+
+
+def test_a_line_of_an_adoption_that_is_to_be_reviewed_is_held_by_itself(tmp_path: Path) -> None:
+    rules = POLICY.replace(
+        '{who: [uid-4711], actions: ["*"]', '{who: [uid-4711], adopt: true, actions: ["*"]'
+    )
+    site = Site(tmp_path, f"mode: observe\n{rules}")
+    site.first.rows["first/account/cf1"] = {"present": True, "limit": "50"}
+    site.first.rows["first/account/cf2"] = {"present": True, "limit": "5"}
+    send(site, entry(1, files=50), entry(2, files=5), action="adopt")
+    found = finish(site)
+    assert found.state == "done"
+    assert "1 subjects with 1 objects taken over" in told(found)
+    assert state(site, "all.jsonl-1.json") == "held"
