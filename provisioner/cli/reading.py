@@ -42,7 +42,7 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Show one request: its file, its steps and its outcome."""
-    from provisioner import agenda, finish, records, results, stepbook
+    from provisioner import agenda, changes, finish, records, results, stepbook
     from provisioner.documents import dump
 
     settings = site.config()
@@ -53,6 +53,7 @@ def show(
         events = records.events_of(conn, record.id)
         waiting = stepbook.waiting_for(conn, [record.id])[record.id]
         lanes = agenda.lane_rows(conn)
+        shown = changes.shown(conn, record.id) if record.state == "held" else None
     hold = holds(settings, book, [record]).get(record.id)
     result = finish.result_of(record, listed)
     plain = results.plain(result)
@@ -69,6 +70,7 @@ def show(
                 "result": plain,
                 "waiting_for": plain_waits(waiting) if record.state in records.OPEN else [],
                 "held": hold,
+                "would": shown.lines() if shown is not None else [],
                 "events": [
                     {"at": moment(at), "kind": kind, "text": text} for at, kind, text in events
                 ],
@@ -83,6 +85,7 @@ def show(
         comment += [f"# Waits: {text}" for text in found]
     if record.state == "held":
         comment.append(f"# Digest, for who releases it: {record.digest}")
+    comment += [f"# Would, when released: {line}" for line in shown.lines()] if shown else []
     site.say("\n".join(comment))
     site.say(dump(plain).rstrip())
     for trace in _traces(listed):

@@ -14,7 +14,8 @@ from provisioner import changes, listing, records
 from provisioner.config import load
 from provisioner.intake import Intake
 from provisioner.records import Record
-from tests.service.engine_site import Site, control, user
+from tests.service.cli_site import call
+from tests.service.engine_site import Site, control, release, user
 from tests.service.test_manifest import Line, ask, entry, members, newest, own, put, reconcile, told
 
 PORTAL, OTHER, OPERATOR = 4711, 4712, 4713
@@ -118,7 +119,7 @@ def test_what_came_after_the_request_is_left_alone_when_it_is_released_later(sit
     held = reconcile(site, entry(1, "u1"))
     assert held.state == "held"
     ask(site, entry(9, "new"))
-    put(site, "release.yaml", control("request.release", held.id).encode(), OPERATOR)
+    put(site, "release.yaml", release(held).encode(), OPERATOR)
     found = finish(site)
     assert (found.state, members(site)) == ("done", {"cf1/u1", "cf9/new"})
 
@@ -129,7 +130,7 @@ def test_a_newer_manifest_s_suspension_is_not_lifted_by_an_older_one(site: Site)
     assert older.state == "held"
     reconcile(site, *(entry(number, f"u{number}") for number in (1, 3, 4, 5, 6, 7, 8, 9)))
     assert "cf2/u2" not in members(site)
-    put(site, "release.yaml", control("request.release", older.id).encode(), OPERATOR)
+    put(site, "release.yaml", release(older).encode(), OPERATOR)
     finish(site)
     assert "cf2/u2" not in members(site)
 
@@ -230,22 +231,22 @@ def crowd(site: Site, *lines: Line) -> Record:
     return held
 
 
-def release(site: Site, one: Record) -> None:
-    put(site, "release.yaml", control("request.release", one.id).encode(), OPERATOR)
+def let_go(site: Site, one: Record) -> None:
+    put(site, "release.yaml", release(one).encode(), OPERATOR)
     site.take()
     site.drain()
 
 
 def test_a_release_for_a_crowd_releases_the_crowd_alone(site: Site) -> None:
     held = crowd(site, entry(2, "u2", files=50), entry(10, "boss", files=9))
-    release(site, held)
+    let_go(site, held)
     assert newest(site, "reconcile.json").state == "done"
     assert members(site) == {"cf1/u1", "cf2/u2", "cf10/boss"}
     large = newest(site, "all.jsonl-2.json")
     assert (large.state, large.held_by) == ("held", records.POLICY)
     assert "a quota of 50 files is more than 10" in told(large)
     assert site.limit("first/account/cf2") == "5"
-    release(site, large)
+    let_go(site, large)
     assert site.limit("first/account/cf2") == "50"
 
 
@@ -256,7 +257,7 @@ def test_what_waits_for_a_release_is_not_asked_for_by_the_next_manifest(site: Si
 
 
 def test_a_protected_name_is_refused_in_what_was_released_for_a_crowd(site: Site) -> None:
-    release(site, crowd(site, entry(2, "u2", "daemon")))
+    let_go(site, crowd(site, entry(2, "u2", "daemon")))
     assert newest(site, "all.jsonl-2.json").state == "refused"
     assert "cf2/daemon" not in members(site)
 
@@ -271,6 +272,9 @@ def test_who_releases_a_crowd_is_shown_every_change(site: Site) -> None:
         "allocation:2: asked for anew",
         *(f"allocation:{number}: suspended" for number in range(4, 10)),
     ]
+    said = call("show", held.id, config=str(site.root / "provisioner.yaml")).out
+    assert "# Would, when released: allocation:2: asked for anew\n" in said
+    assert "# Would, when released: allocation:9: suspended\n" in said
 
 
 def test_a_release_is_for_no_more_people_than_were_shown(site: Site) -> None:
@@ -278,7 +282,7 @@ def test_a_release_is_for_no_more_people_than_were_shown(site: Site) -> None:
     # What was suspended by hand when the crowd was counted has its access back since.
     with sqlite3.connect(site.config.journal) as journal:
         journal.execute("update events set facts = replace(facts, '\"losing\":5', '\"losing\":4')")
-    release(site, held)
+    let_go(site, held)
     assert newest(site, "reconcile.json").state == "held"
     assert len(members(site)) == 9
 
@@ -297,11 +301,11 @@ def test_a_release_of_what_is_to_be_reviewed_is_none_for_a_crowd(tmp_path: Path)
     restart(site)
     held = reconcile(site, entry(1, "u1"))
     assert "is to be reviewed" in told(held)
-    release(site, held)
+    let_go(site, held)
     again = newest(site, "reconcile.json")
     assert (again.state, len(members(site))) == ("held", 9)
     assert "would take something away" in told(again)
-    release(site, again)
+    let_go(site, again)
     assert members(site) == {"cf1/u1"}
 
 
