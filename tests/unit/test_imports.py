@@ -112,7 +112,6 @@ HOMES = {
             "admission",
             "changes",
             "following",
-            "reconcile",
             "standings",
             "adoption",
             "intake",
