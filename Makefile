@@ -23,7 +23,7 @@ demo: venv  ## make a sandbox, serve the sample requests, show what became of th
 test: venv  ## run all tests; needs root: installs Debian packages and starts a lab
 	@deploy/test $(BIN)
 
-fault: venv  ## kill the service at every point, fail every kind of call; fuzz; about 20 minutes
+fault: venv  ## kill the service at every point, fail every kind of call; fuzz; a model; about 40 minutes
 	PROVISIONER_FAULT=whole $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 tests/fault
 	$(MAKE) fuzz
 

@@ -65,16 +65,19 @@ def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Said]]:
             former = said.get(one.request)
             if former is None or (one.bound, one.counts) > (former.bound, former.counts):
                 said[one.request] = one
-    for root in sorted({who.partition("/")[0] for _, who in pairs}):
+    about: dict[str, set[Pair]] = {}
+    for pair in pairs:
+        for name in (pair[1], pair[1].partition("/")[0]):
+            about.setdefault(name, set()).add(pair)
+    for root in sorted(name for name in about if "/" not in name):
         for row in conn.execute(_about(root)):
             if not _was_accepted(row):
                 continue
             order[row.id] = (row.accepted, row.id)
             stands = row.state not in _STOPPED or row.action in TAKING
-            for (key, who), said in found.items():
-                if row.subject in (who, who.partition("/")[0]):
-                    counts = stands or (row.id, key) in taken
-                    said.setdefault(row.id, Said(row.id, row.writer, "", counts=counts))
+            for pair in about.get(row.subject, ()):
+                counts = stands or (row.id, pair[0]) in taken
+                found[pair].setdefault(row.id, Said(row.id, row.writer, "", counts=counts))
     return {
         pair: sorted(said.values(), key=lambda one: order[one.request])
         for pair, said in found.items()

@@ -49,7 +49,7 @@ def give_back(
     conn: Connection, target: records.Record, progress: binding.Progress, now: float
 ) -> None:
     """Give the claims that a request has not made, or taken away, back to whose they were."""
-    if target.action not in COUNTING:
+    if target.action in history.CLAIMING - COUNTING:
         _return_left_out(conn, target, progress, now)
     rows = _unmade(conn, target.id)
     keys = {row.key for row in rows}
@@ -127,14 +127,18 @@ def _return_left_out(
     mine = {p for p in once if p[1] == target.subject or p[1].startswith(nest)}
     told = history.of(conn, mine - ledger.pairs(conn, keys))
     instances = agenda.instances_of(conn, keys)
-    for pair, said in told.items():
-        owner, bound = history.before(said, target.id)
-        if owner is None or pair[0] not in instances or history.overtaken(said, target.id):
-            continue
-        asked = _wants(conn, {bound}, progress)[bound] if bound is not None else {}
-        entry = ledger.Entry(*pair, instances[pair[0]], asked.get(pair))
+    before = {
+        pair: history.before(said, target.id)
+        for pair, said in told.items()
+        if pair[0] in instances and not history.overtaken(said, target.id)
+    }
+    wants = _wants(conn, {bound for _, bound in before.values() if bound is not None}, progress)
+    back = {pair: (owner, bound) for pair, (owner, bound) in before.items() if owner is not None}
+    for pair, (owner, bound) in back.items():
+        want = wants[bound].get(pair) if bound is not None else None
+        entry = ledger.Entry(*pair, instances[pair[0]], want)
         ledger.restore(conn, entry, owner.request, owner.writer)
-        agenda.touch(conn, [pair[0]], now)
+    agenda.touch(conn, {key for key, _ in back}, now)
 
 
 def _asked(conn: Connection, request: str) -> set[Pair]:

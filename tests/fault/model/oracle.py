@@ -1,0 +1,304 @@
+"""The oracle: what has to be in each backend, told from the list of what was asked for alone.
+
+Promises: it imports nothing of the service. It keeps no ledger: each time it asks anew, of every
+request in the order of acceptance, what it says of each claim, and leaves out those that were held
+or cancelled before they made it. Leaves out: outcomes, results and files.
+
+The rules, as docs/cli.md and docs/adr tell them:
+- a request replaces what its subject claims, and its claims count when what they need is done;
+- what it made stays its own, and what it did not make counts while it is neither held nor
+  cancelled;
+- a removal, a suspension and a resume count from their acceptance;
+- an object is open while a claim on it is not suspended, and as the largest of those wants it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+Pair = tuple[str, str]
+"""An object, and for whom."""
+
+CLOSED, OPEN = False, True
+
+
+@dataclass
+class Part:
+    """One claim of a request.
+
+    after: objects that it begins after; late: one of them without which it cannot begin, and
+    fails; takes: its value is that one's; begun: when, 0 where it has not.
+    """
+
+    value: str | None
+    after: tuple[str, ...] = ()
+    late: str = ""
+    takes: bool = False
+    failed: bool = False
+    begun: int = 0
+    over: bool = False
+    made: bool = False
+
+
+@dataclass
+class Ask:
+    """One request, and how far it came."""
+
+    name: str
+    subject: str
+    parts: dict[Pair, Part] = field(default_factory=dict)
+    removes: bool = False
+    running: bool = True
+    accepted: int = 0
+    taken: set[Pair] = field(default_factory=set)
+    missed: set[Pair] = field(default_factory=set)
+    reason: str = ""
+
+    def counts(self, pair: Pair) -> bool:
+        """Say whether what it says of a claim stands."""
+        if pair in self.parts:
+            return self.running or self.parts[pair].made
+        return self.running or self.removes or pair in self.taken
+
+
+Row = tuple[bool, str | None]
+"""An object that is there: whether it is open, and its value."""
+
+
+class Oracle:
+    """What was asked for, and what there has to be."""
+
+    def __init__(self) -> None:
+        self.log: list[Ask] = []
+        self.rows: dict[str, Row] = {}
+        self.away: set[str] = set()
+        self.suspended: dict[tuple[str, str], str] = {}
+        self._clock = 0
+
+    # What is asked for.
+
+    def accept(self, ask: Ask) -> None:
+        """Take a request; one that comes again comes last."""
+        self._clock += 1
+        if ask in self.log:
+            self.log.remove(ask)
+            ask.taken.clear()
+            for part in ask.parts.values():
+                part.begun, part.over, part.made, part.failed = 0, False, False, False
+        ask.running, ask.accepted = True, self._clock
+        ask.missed = {p for p in self._pairs() if _within(p[1], ask.subject)} - ask.parts.keys()
+        ask.missed = {pair for pair in ask.missed if self._owner(pair) is not None}
+        self.log.append(ask)
+        self._begin()
+
+    def suspend(self, ask: Ask) -> None:
+        """Take a suspension: who suspends for a reason twice has suspended once."""
+        self.suspended.setdefault((ask.subject, ask.reason), ask.name)
+
+    def resume(self, subject: str, cause: str) -> None:
+        """Take a resume."""
+        self.suspended.pop((subject, cause), None)
+
+    def stop(self, ask: Ask) -> None:
+        """Hold or cancel a request."""
+        ask.running = False
+        for reason, who in list(self.suspended.items()):
+            if who == ask.name:
+                del self.suspended[reason]
+
+    def release(self, ask: Ask) -> None:
+        """Let a held request go on."""
+        ask.running = True
+        self.again(ask)
+
+    def again(self, ask: Ask) -> None:
+        """Try once more what a request has not made."""
+        for part in ask.parts.values():
+            part.failed = False
+            if not part.made:
+                part.begun, part.over = 0, False
+        self._begin()
+
+    def listed(self, subject: str, parts: dict[Pair, Part]) -> bool:
+        """Say whether what is claimed for a subject is what a manifest lists."""
+        mine = {p: who for p in self._pairs() if _within(p[1], subject) and (who := self._owner(p))}
+        if mine.keys() != parts.keys():
+            return False
+        values = {pair: self._value(pair) for pair in mine}
+        waits = all(value is not None or mine[pair].running for pair, value in values.items())
+        same = all(
+            # What a step takes from an earlier one is not known when a manifest is read.
+            value is not None and (bool(parts[pair].late) or value == (parts[pair].value,))
+            for pair, value in values.items()
+            if value is not None or not parts[pair].after
+        )
+        return waits and same
+
+    def claimed(self, kind: str) -> set[str]:
+        """Name the subjects of a kind for which something is claimed."""
+        roots = {pair[1].partition("/")[0] for pair in self._pairs() if self._owner(pair)}
+        return {root for root in roots if root.startswith(kind + ":")}
+
+    # What is wanted.
+
+    def _pairs(self) -> set[Pair]:
+        return {pair for ask in self.log for pair in ask.parts}
+
+    def _said(self, pair: Pair) -> Iterator[Ask]:
+        """Yield who says something of a claim that stands, oldest first."""
+        for ask in self.log:
+            speaks = pair in ask.parts or _within(pair[1], ask.subject)
+            if speaks and ask.counts(pair):
+                yield ask
+
+    def _owner(self, pair: Pair) -> Ask | None:
+        said = list(self._said(pair))
+        return said[-1] if said and pair in said[-1].parts else None
+
+    def _value(self, pair: Pair) -> tuple[str | None] | None:
+        """Return what is wanted for a claim; None: it counts for nobody."""
+        later: list[int] = []
+        for ask in reversed(list(self._said(pair))):
+            part = ask.parts.get(pair)
+            if part is None:
+                return None
+            if part.begun and all(accepted > part.begun for accepted in later):
+                return (part.value,)
+            later.append(ask.accepted)
+        return None
+
+    def _closed(self, claimant: str) -> bool:
+        root, _, leaf = claimant.partition("/")
+        return any(subject in (root, leaf, claimant) for subject, _ in self.suspended)
+
+    def _wanted(self, key: str) -> tuple[bool, Row] | None:
+        """Return whether an object is claimed, and as what; None: it is left as it is."""
+        owned = [pair for pair in self._pairs() if pair[0] == key and self._owner(pair)]
+        found = {p[1]: value for p in owned if (value := self._value(p)) is not None}
+        if owned and not found:
+            return None
+        live = [value for who, (value,) in found.items() if not self._closed(who)]
+        values = [value for value in live if value is not None]
+        return bool(found), (bool(live), max(values, default=None))
+
+    # What is made.
+
+    def converge(self) -> None:
+        """Make all that can be made, until nothing more can."""
+        while True:
+            before = dict(self.rows), self._marks()
+            for key in sorted({key for key, _ in self._pairs()}):
+                if self._backend(key) not in self.away and self._make(key):
+                    self._settle(key)
+            self._begin()
+            if before == (self.rows, self._marks()):
+                return
+
+    def _marks(self) -> list[tuple[bool, bool, bool]]:
+        return [(bool(p.begun), p.over, p.made) for a in self.log for p in a.parts.values()]
+
+    def _backend(self, key: str) -> str:
+        return key.partition("/")[0]
+
+    def _make(self, key: str) -> bool:
+        """Make one object as it is wanted; False: it is not ready."""
+        wanted = self._wanted(key)
+        if wanted is None:
+            return True
+        claimed, (is_open, value) = wanted
+        now = self.rows.get(key)
+        if key.startswith("nss/"):
+            return not is_open or f"lds/account/{key.split('/')[2]}" in self.rows
+        if not claimed and key.split("/")[1] in ("member", "assoc"):
+            self.rows.pop(key, None)
+        elif now is not None:
+            self.rows[key] = (is_open, now[1] if value is None or not is_open else value)
+        elif is_open and all(other in self.rows for other in _needs(key)):
+            self.rows[key] = (OPEN, value)
+        elif is_open:
+            return False
+        return True
+
+    def _settle(self, key: str) -> None:
+        """Tell those who wait for an object that it is as wanted."""
+        unbound = self._wanted(key) is None
+        for ask in self.log:
+            if not ask.running:
+                continue
+            ask.taken |= {pair for pair in ask.missed if pair[0] == key}
+            for pair, part in ask.parts.items():
+                if pair[0] == key and part.begun and not part.over:
+                    part.over = True
+                    part.made = not unbound and self._owner(pair) is ask
+
+    def _begin(self) -> None:
+        """Begin the parts of requests whose needs are over."""
+        for ask in self.log:
+            over = {pair[0] for pair, part in ask.parts.items() if part.over}
+            for part in ask.parts.values():
+                waits = ask.running and not part.begun and not part.failed
+                if waits and over.issuperset(part.after):
+                    part.failed = bool(part.late) and part.late not in self.rows
+                    if part.failed:
+                        continue
+                    if part.takes:
+                        part.value = self.rows[part.late][1]
+                    self._clock += 1
+                    part.begun = self._clock
+
+
+def _within(claimant: str, subject: str) -> bool:
+    return claimant == subject or claimant.startswith(subject + "/")
+
+
+def _needs(key: str) -> tuple[str, ...]:
+    backend, kind, *names = key.split("/")
+    if backend == "lds":
+        return (f"ad/account/{names[0]}",)
+    if kind == "member":
+        return (f"groups/group/{names[0]}", f"ad/account/{names[1]}")
+    return (f"slurm/account/{names[0]}",) if kind == "assoc" else ()
+
+
+# What requests of each kind ask for.
+
+
+def person(name: str, uid: str) -> dict[Pair, Part]:
+    """List the parts of a user."""
+    who, ad, lds = f"user:{name}", f"ad/account/{name}", f"lds/account/{name}"
+    return {
+        (ad, who): Part(uid),
+        (lds, who): Part(None, (ad,), ad, takes=True),
+        (f"nss/resolves/{name}", who): Part(None, (ad, lds)),
+        (f"home/home/{name}", who): Part(None, (ad, lds), ad, takes=True),
+    }
+
+
+def share(number: int, code: str, users: list[str], quota: str, fair: str) -> dict[Pair, Part]:
+    """List the parts of an allocation."""
+    root, group, account = f"allocation:{number}", f"groups/group/{code}", f"slurm/account/{code}"
+    found = {
+        (group, root): Part(None),
+        (f"fs/fileset/{code}", root): Part(quota, (group,), late=group),
+        (account, root): Part(fair),
+    }
+    for user in users:
+        found |= seat(number, code, user, (group,), (account,))
+    return found
+
+
+def seat(
+    number: int,
+    code: str,
+    user: str,
+    group: tuple[str, ...] = (),
+    account: tuple[str, ...] = (),
+) -> dict[Pair, Part]:
+    """List the parts of one user in an allocation. group, account: what these begin after."""
+    who, gate = f"allocation:{number}/user:{user}", f"nss/resolves/{user}"
+    return {
+        (f"groups/member/{code}/{user}", who): Part(None, group),
+        (gate, who): Part(None),
+        (f"slurm/assoc/{code}/{user}", who): Part(None, (gate, *account)),
+    }

@@ -1,0 +1,340 @@
+"""Sequences: what may happen to a site, drawn by a seed, played to the service and to the oracle.
+
+A sequence is plain data, so that one that fails is shrunk by leaving things out, and printed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.fault.model.backends import KINDS
+from tests.fault.model.oracle import Ask, Oracle, person, seat, share
+from tests.fault.model.site import Site
+
+Event = tuple[Any, ...]
+
+USERS = ("ann", "bob", "cem", "dan")
+CODES = {1: "cf1", 2: "cf1", 3: "cf3"}
+"""The project of each allocation: two of them share one."""
+
+MEMORY = Path("/dev/shm")
+RECONCILE = "provisioner: 1\naction: reconcile\n"
+
+
+class Mismatch(AssertionError):
+    """The backends have something else than the oracle says."""
+
+
+def draw(seed: int, length: int = 28) -> list[Event]:
+    """Draw a sequence."""
+    rng = random.Random(seed)
+    return [_event(rng) for _ in range(length)]
+
+
+def _event(rng: random.Random) -> Event:
+    kind = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+    number, name = rng.choice(list(CODES)), rng.choice(USERS)
+    users = sorted(rng.sample(USERS, rng.randint(0, 3)))
+    drawn: dict[str, Callable[[], Event]] = {
+        "person": lambda: (name, str(rng.randint(1001, 1003))),
+        "share": lambda: (number, users, _digit(rng), _digit(rng)),
+        "seat": lambda: (number, name),
+        "unseat": lambda: (number, name),
+        "suspend": lambda: (rng.choice([f"user:{name}", f"allocation:{number}"]),),
+        "resume": lambda: (rng.choice([f"user:{name}", f"allocation:{number}"]),),
+        "manifest": lambda: (
+            [
+                (n, sorted(rng.sample(USERS, rng.randint(0, 3))), _digit(rng), _digit(rng))
+                for n in sorted(rng.sample(list(CODES), rng.randint(1, 3)))
+            ],
+        ),
+        "steer": lambda: (
+            rng.choice(["hold", "release", "cancel", "cancel", "retry", "hold", "release"]),
+            rng.randint(0, 5),
+        ),
+        "away": lambda: (rng.choice(list(KINDS)),),
+        "damage": lambda: (rng.choice(["remove", "open", "value"]), rng.random()),
+    }
+    return (kind, *drawn.get(kind, tuple)())
+
+
+def _digit(rng: random.Random) -> str:
+    return str(rng.randint(1, 9))
+
+
+_WEIGHTS = {
+    "person": 4,
+    "share": 8,
+    "seat": 3,
+    "unseat": 3,
+    "suspend": 3,
+    "resume": 3,
+    "steer": 12,
+    "drain": 8,
+    "away": 3,
+    "back": 3,
+    "restart": 1,
+    "reconcile": 4,
+    "damage": 2,
+    "manifest": 3,
+}
+
+
+@contextmanager
+def played(events: Sequence[Event]) -> Iterator[Game]:
+    """Play a sequence, mend and drain everything, and look at all there is."""
+    where = MEMORY if MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="provisioner-model.", dir=where) as top:
+        game = Game(Site(Path(top)))
+        try:
+            for event in [*events, ("back",), ("drain",), ("reconcile",), ("drain",)]:
+                getattr(game, event[0])(*event[1:])
+            yield game
+        finally:
+            game.site.close()
+
+
+def play(events: Sequence[Event]) -> None:
+    """Play a sequence to its end.
+
+    Raises Mismatch where a backend has something else than the oracle says.
+    """
+    with played(events) as game:
+        game.compare()
+
+
+class Game:
+    """One sequence under way. asks: what was asked for, oldest first, with its number here."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.oracle = Oracle()
+        self.asks: list[Ask] = []
+
+    # What writers and operators ask for.
+
+    def person(self, name: str, uid: str) -> None:
+        text = f"action: user.provision\nuser: {{name: {name}, uid: {uid}}}\n"
+        self._ask(text, f"user:{name}", person(name, uid))
+
+    def share(self, number: int, users: list[str], quota: str, fair: str) -> None:
+        code = CODES[number]
+        text = (
+            "action: allocation.provision\nallocation:\n"
+            f"  {_of(number)}\n  users: [{', '.join(users)}]\n"
+            f"  quota: {{files: {quota}}}\n  slurm: {{fairshare: {fair}}}\n"
+        )
+        self._ask(text, f"allocation:{number}", share(number, code, users, quota, fair))
+
+    def seat(self, number: int, user: str) -> None:
+        self._ask(_member("add", number, user), *_seat(number, user))
+
+    def unseat(self, number: int, user: str) -> None:
+        self._ask(_member("remove", number, user), f"allocation:{number}/user:{user}", None)
+
+    def suspend(self, subject: str) -> None:
+        ask = Ask(self._send(_access("suspend", subject)), subject, reason="request")
+        self.asks.append(ask)
+        self.oracle.suspend(ask)
+
+    def resume(self, subject: str) -> None:
+        self._send(_access("resume", subject))
+        self.oracle.resume(subject, "request")
+
+    def steer(self, verb: str, pick: int) -> None:
+        """Steer one of the latest requests; whether that may be is the service's to say."""
+        if not self.asks:
+            return
+        ask = self.asks[-1 - pick % len(self.asks)]
+        was = self.site.state(ask.name)
+        told = self.site.send(f"provisioner: 1\naction: request.{verb}\nrequest: {ask.name}\n")
+        if told.state != "done":
+            return
+        if verb in ("hold", "cancel"):
+            self.oracle.stop(ask)
+        elif verb == "release":
+            self.oracle.release(ask)
+        elif was == "cancelled":
+            if ask.reason:
+                self.oracle.suspend(ask)
+            else:
+                self.oracle.accept(ask)
+        elif was == "failed":
+            self.oracle.again(ask)
+
+    def reconcile(self) -> None:
+        self.site.send(RECONCILE)
+
+    def manifest(self, lines: list[tuple[int, list[str], str, str]]) -> None:
+        """Reconcile with all allocations that there shall be."""
+        wanted = {f"allocation:{n}": share(n, CODES[n], u, q, f) for n, u, q, f in lines}
+        held = {a.subject.partition("/")[0] for a in self.asks if self._is_held(a)}
+        gone = {who for who, why in self.oracle.suspended if why == "reconcile"}
+        before = {subject: self.oracle.listed(subject, wanted[subject]) for subject in wanted}
+        left_out = self.oracle.claimed("allocation") - wanted.keys() - gone
+        state, followed = self.site.send_manifest([_line(*line) for line in lines])
+        assert state not in ("refused", "failed", "held"), state
+        asked = {r.subject for r in followed if r.action == "allocation.provision"}
+        expected = {s for s, same in before.items() if not same and s not in held}
+        self._same("a manifest asks for", asked, expected)
+        suspended = {r.subject for r in followed if r.action == "allocation.suspend"}
+        self._same("a manifest suspends", suspended, left_out if lines else set())
+        resumed = {r.subject for r in followed if r.action == "allocation.resume"}
+        self._same("a manifest resumes", resumed, gone & wanted.keys() - held)
+        for one in followed:
+            ask = Ask(one.id, one.subject)
+            if one.action == "allocation.resume":
+                self.oracle.resume(one.subject, "reconcile")
+                continue
+            self.asks.append(ask)
+            if one.action == "allocation.suspend":
+                ask.reason = "reconcile"
+                self.oracle.suspend(ask)
+            else:
+                ask.parts = wanted[one.subject]
+                self.oracle.accept(ask)
+
+    def _is_held(self, ask: Ask) -> bool:
+        return self.site.state(ask.name) == "held"
+
+    def _same(self, what: str, found: set[str], expected: set[str]) -> None:
+        if found != expected:
+            raise Mismatch(f"{what} {sorted(found)}, the oracle says {sorted(expected)}")
+
+    # What befalls the site.
+
+    def drain(self) -> None:
+        self.site.drain()
+        self.oracle.converge()
+
+    def away(self, lane: str) -> None:
+        self.site.world.away.add(lane)
+        self.oracle.away.add(lane)
+
+    def back(self) -> None:
+        self.site.world.away.clear()
+        self.oracle.away.clear()
+
+    def restart(self) -> None:
+        self.site.restart()
+
+    def damage(self, how: str, where: float) -> None:
+        """Damage one object behind the service's back, and have all looked at."""
+        self.back()
+        self.drain()
+        rows = self.site.world.rows
+        # What nobody wants to have a certain value, nobody mends.
+        whole = sorted(
+            key for key, row in rows.items() if row["open"] and (how != "value" or row["value"])
+        )
+        if not whole:
+            return
+        key = whole[int(where * len(whole))]
+        if how == "remove":
+            del rows[key]
+        elif how == "open":
+            rows[key]["open"] = False
+        else:
+            rows[key]["value"] = "0"
+        self.reconcile()
+        self.drain()
+
+    # What has to be so.
+
+    def compare(self) -> None:
+        """Raise Mismatch where a backend has something else than the oracle says."""
+        is_there = {k: (row["open"], row["value"]) for k, row in self.site.world.rows.items()}
+        wrong = [
+            f"{key}: the oracle says {self.oracle.rows.get(key)}, there is {is_there.get(key)}"
+            for key in sorted(is_there.keys() | self.oracle.rows.keys())
+            if is_there.get(key) != self.oracle.rows.get(key)
+        ]
+        if wrong:
+            raise Mismatch("\n".join(wrong))
+
+    def _send(self, text: str) -> str:
+        told = self.site.send("provisioner: 1\n" + text)
+        assert told.state != "refused", (text, told.problems)
+        return told.id
+
+    def _ask(self, text: str, subject: str, parts: Any) -> None:
+        ask = Ask(self._send(text), subject, parts or {}, removes=parts is None)
+        self.asks.append(ask)
+        self.oracle.accept(ask)
+
+
+def _of(number: int) -> str:
+    return f"id: {number}\n  resource: one\n  project: {{code: {CODES[number]}}}"
+
+
+def _line(number: int, users: list[str], quota: str, fair: str) -> str:
+    body = {
+        "id": str(number),
+        "resource": "one",
+        "project": {"code": CODES[number]},
+        "users": users,
+        "quota": {"files": quota},
+        "slurm": {"fairshare": fair},
+    }
+    return json.dumps({"action": "allocation.provision", "allocation": body})
+
+
+def _seat(number: int, user: str) -> tuple[str, Any]:
+    return f"allocation:{number}/user:{user}", seat(number, CODES[number], user)
+
+
+def _member(verb: str, number: int, user: str) -> str:
+    code = CODES[number]
+    return (
+        f"action: membership.{verb}\nmembership:\n  user: {user}\n"
+        f"  allocation: {{id: {number}, resource: one, project: {{code: {code}}}}}\n"
+    )
+
+
+def _access(verb: str, subject: str) -> str:
+    kind, _, name = subject.partition(":")
+    if kind == "user":
+        return f"action: user.{verb}\nuser: {{name: {name}}}\n"
+    code = CODES[int(name)]
+    body = f"{{id: {name}, resource: one, project: {{code: {code}}}}}"
+    return f"action: allocation.{verb}\nallocation: {body}\n"
+
+
+def verdict(seed: int) -> str:
+    """Play what a seed draws; where it fails, say how little of it is enough to fail."""
+    events = draw(seed)
+    if not fails(events):
+        return ""
+    small = shrink(events)
+    steps = "\n".join(f"    {event}," for event in small)
+    return f"seed {seed}, shrunk to:\n{steps}\n{fails(small)}"
+
+
+def shrink(events: Sequence[Event]) -> list[Event]:
+    """Leave out of a sequence that fails all that it fails without."""
+    left, size = list(events), max(1, len(events) // 2)
+    while size:
+        place = 0
+        while place < len(left):
+            fewer = left[:place] + left[place + size :]
+            if fails(fewer):
+                left = fewer
+            else:
+                place += size
+        size //= 2
+    return left
+
+
+def fails(events: Sequence[Event]) -> str:
+    """Say what is wrong after a sequence; '' where nothing is."""
+    try:
+        play(events)
+    except AssertionError as error:
+        return str(error) or repr(error)
+    return ""

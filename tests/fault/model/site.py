@@ -1,0 +1,117 @@
+"""The service of the model: the real engine with the shipped routes, over emulated backends."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from provisioner import config as configuration
+from provisioner import records
+from provisioner.drop import drop
+from provisioner.routing import Router
+from provisioner.service import Service
+from provisioner.spool import Spool
+from provisioner.wiring import System
+from tests.fault.model.backends import KINDS, World, handlers
+
+CONFIG = f"""\
+service: model
+spool: spool
+journal: journal.db
+handlers: {{{", ".join(f"{name}: {{use: {kind}}}" for name, kind in KINDS.items())}}}
+lanes: {{{", ".join(f"{name}: {{first: 60, most: 900}}" for name in KINDS)}}}
+resources: {{one: {{handlers: [groups, fs, slurm, nss]}}}}
+"""
+
+
+def _router(config: configuration.Config, known: list[Router] = []) -> Router:  # noqa: B006
+    """Compile the routes, once for all sites: they ask handlers for claims alone."""
+    if not known:
+        known.append(Router(config, handlers(World()), KINDS))
+    return known[0]
+
+
+class Site:
+    """A service that can be killed and started anew; what exists lives on."""
+
+    def __init__(self, root: Path) -> None:
+        self.world = World()
+        (root / "provisioner.yaml").write_text(CONFIG)
+        self._config = configuration.load(root / "provisioner.yaml")
+        Spool.create(self._config.spool).close()
+        self._dropped = 0
+        self._start()
+
+    def _start(self) -> None:
+        made = handlers(self.world)
+        self._system = System(self._config, made, KINDS, _router(self._config))
+        self._spool = Spool.open(self._config.spool)
+        self.service = Service(self._system, self._spool)
+        self.service.recover()
+
+    def close(self) -> None:
+        """Die as the kernel has it: descriptors are closed, and nothing else is."""
+        self._spool.close()
+        self._system.journal.close()
+
+    def restart(self) -> None:
+        """Die, and start as after a crash."""
+        self.close()
+        self._start()
+
+    def send(self, text: str) -> records.Record:
+        """Send a request, and return what became of it at once."""
+        self._dropped += 1
+        name = f"r{self._dropped}.yaml"
+        drop(self._spool.staging, name, text.encode())
+        while self.service.take():
+            self.service.clerk.catch_up()
+        with self._system.journal.reading() as conn:
+            found = records.newest(conn, name, "")
+        assert found is not None
+        return found
+
+    def send_manifest(self, lines: Sequence[str]) -> tuple[str, list[records.Record]]:
+        """Reconcile with a manifest; return what its writer was told, and what followed from it."""
+        body = "".join(f"{line}\n" for line in lines).encode()
+        self._dropped += 1
+        name = f"m{self._dropped}.jsonl"
+        beside = self._config.spool / "staging" / name
+        beside.write_bytes(body)
+        beside.chmod(0o600)
+        digest = hashlib.sha256(body).hexdigest()
+        named = f"{{file: {name}, size: {len(body)}, sha256: {digest}}}"
+        told = self.send(f"provisioner: 1\naction: reconcile\nmanifest: {named}\n")
+        with self._system.journal.reading() as conn:
+            known = records.in_states(conn, (*records.OPEN, *records.ENDED), 10_000)
+        return told.state, [one for one in known if one.id > told.id]
+
+    def drain(self) -> None:
+        """Let all lanes do what they can, until nothing changes any more."""
+        before = None
+        while before != (now := self._marks()):
+            before = now
+            with self._system.journal.transaction() as conn:
+                conn.exec_driver_sql("UPDATE objects SET due = 0 WHERE due IS NOT NULL")
+                busy = conn.exec_driver_sql("SELECT DISTINCT lane FROM objects WHERE due = 0")
+                names = sorted(name for (name,) in busy)
+            for lane in (self.service.lanes[name] for name in names):
+                lane._open_until = 0.0
+                while lane.drain() and not lane.away:
+                    pass
+        self.service.clerk.catch_up()
+
+    def _marks(self) -> tuple[object, ...]:
+        """Return all that a drain may change, but for times."""
+        with self._system.journal.reading() as conn:
+            parts = conn.exec_driver_sql(
+                "SELECT request, step, key, item, state FROM step_objects ORDER BY 1, 2, 3, 4"
+            ).all()
+            steps = conn.exec_driver_sql("SELECT request, name, state FROM steps ORDER BY 1, 2")
+            return parts, steps.all(), sorted(self.world.rows.items())
+
+    def state(self, request: str) -> str:
+        """Return the state of a request."""
+        with self._system.journal.reading() as conn:
+            return records.states_of(conn, [request])[request]
