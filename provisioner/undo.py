@@ -190,9 +190,15 @@ def _unmade(conn: Connection, request: str) -> list[_Unmade]:
         if row.made:
             made.add(pair)
         bound = row.generation is not None or (pair in found and found[pair].bound)
-        unclaimed = row.want is None if not bound else not row.converged or row.prior is not None
+        unclaimed = _unclaimed(row) if bound else row.want is None
         found[pair] = _Unmade(*pair, row.want, bound, row.converged > 0, unclaimed)
     return [one for pair, one in found.items() if pair not in made]
+
+
+def _unclaimed(row: Any) -> bool:
+    """Say of an object whether nobody had it: it is not there, or nobody wanted it open."""
+    there = row.state is not None and row.state.get("present")
+    return not row.converged or not there or row.prior is not None
 
 
 def _wait_again(conn: Connection, restored: Collection[Mapping[str, Any]]) -> None:
@@ -245,6 +251,7 @@ _PARTS: Any = (
         claims.c.want,
         objects.c.converged,
         objects.c.prior,
+        objects.c.state,
         step_objects.c.generation,
         _MADE,
     )

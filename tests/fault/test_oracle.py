@@ -11,11 +11,28 @@ import os
 import pytest
 
 from tests.fault.model import many
-from tests.fault.model.play import Event, Mismatch, play, played
+from tests.fault.model.play import WEIGHTS, Event, Mismatch, play, played
 
 SEEDS = range(2000 if os.environ.get("PROVISIONER_FAULT") == "whole" else 40)
 
 PINNED: dict[str, list[Event]] = {
+    "what was looked at while nobody wanted it is nobody's when its request is cancelled": [
+        ("share", 2, [], "7", "5"),
+        ("steer", "hold", 0),
+        ("reconcile",),
+        ("drain",),
+        ("share", 2, [], "4", "4"),
+        ("steer", "cancel", 0),
+    ],
+    "what is released goes on": [
+        ("share", 2, ["ann"], "7", "5"),
+        ("steer", "hold", 0),
+        ("reconcile",),
+        ("steer", "release", 0),
+        ("drain",),
+        ("person", "ann", "1001"),
+        ("drain",),
+    ],
     "a reconcile makes nothing of what is held": [
         ("away", "groups"),
         ("away", "slurm"),
@@ -64,7 +81,7 @@ PINNED: dict[str, list[Event]] = {
         ("suspend", "allocation:2"),
         ("share", 2, ["ann"], "4", "3"),
         ("unseat", 1, "dan"),
-        ("steer", "hold", 4),
+        ("steer", "hold", 3),
     ],
 }
 
@@ -75,9 +92,10 @@ def test_what_went_wrong_once_ends_as_the_oracle_says(events: list[Event]) -> No
 
 
 def test_every_sequence_ends_as_the_oracle_says() -> None:
-    found = list(many.wrong(SEEDS))
-    print(f"\nmodel: {len(SEEDS)} sequences, seeds 0 to {SEEDS[-1]}, {len(found)} wrong")
-    assert not found, "\n\n".join(found)
+    done, failed = many.report(SEEDS)
+    assert not failed, "\n\n".join(failed)
+    # One that never comes to pass is not tested.
+    assert done.keys() >= {*WEIGHTS, "hold", "release", "cancel", "retry"}
 
 
 def test_a_backend_that_has_something_else_is_told() -> None:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 from tests.fault.model.play import verdict
 
 
-def wrong(seeds: Sequence[int]) -> Iterator[str]:
-    """Play what seeds draw; tell of those that fail, each as it is found."""
+def report(seeds: Sequence[int]) -> tuple[Counter[str], list[str]]:
+    """Play what seeds draw; print what failed, each as it is found, and how much was done.
+
+    Return how often each thing was done, and what failed.
+    """
+    done: Counter[str] = Counter()
+    failed = []
     with multiprocessing.get_context("spawn").Pool(os.cpu_count(), logging.disable) as pool:
-        yield from filter(None, pool.imap_unordered(verdict, seeds, chunksize=4))
-
-
-def report(seeds: Sequence[int]) -> int:
-    """Play what seeds draw, and print what failed and how many sequences there were."""
-    failed = 0
-    for found in wrong(seeds):
-        failed += 1
-        print(found, flush=True)
-    print(f"model: {len(seeds)} sequences, seeds {seeds[0]} to {seeds[-1]}, {failed} wrong")
-    return bool(failed)
+        for counts, found in pool.imap_unordered(verdict, seeds, chunksize=4):
+            done += counts
+            if found:
+                failed.append(found)
+                print(found, flush=True)
+    what = ", ".join(f"{count} {name}" for name, count in sorted(done.items()))
+    print(f"model: {len(seeds)} sequences, seeds {seeds[0]} to {seeds[-1]}, {len(failed)} wrong")
+    print(f"model: {what}", flush=True)
+    return done, failed

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,14 @@ Event = tuple[Any, ...]
 USERS = ("ann", "bob", "cem", "dan")
 CODES = {1: "cf1", 2: "cf1", 3: "cf3"}
 """The project of each allocation: two of them share one."""
+
+_FIT = {
+    "hold": ("accepted", "deferred"),
+    "cancel": ("accepted", "deferred", "held"),
+    "release": ("held",),
+    "retry": ("failed", "cancelled"),
+}
+"""States in which steering is worth the trial."""
 
 MEMORY = Path("/dev/shm")
 RECONCILE = "provisioner: 1\naction: reconcile\n"
@@ -38,7 +47,7 @@ def draw(seed: int, length: int = 28) -> list[Event]:
 
 
 def _event(rng: random.Random) -> Event:
-    kind = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+    kind = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
     number, name = rng.choice(list(CODES)), rng.choice(USERS)
     users = sorted(rng.sample(USERS, rng.randint(0, 3)))
     drawn: dict[str, Callable[[], Event]] = {
@@ -68,7 +77,7 @@ def _digit(rng: random.Random) -> str:
     return str(rng.randint(1, 9))
 
 
-_WEIGHTS = {
+WEIGHTS = {
     "person": 4,
     "share": 8,
     "seat": 3,
@@ -94,28 +103,34 @@ def played(events: Sequence[Event]) -> Iterator[Game]:
         game = Game(Site(Path(top)))
         try:
             for event in [*events, ("back",), ("drain",), ("reconcile",), ("drain",)]:
+                game.done[event[0]] += 1
                 getattr(game, event[0])(*event[1:])
             yield game
         finally:
             game.site.close()
 
 
-def play(events: Sequence[Event]) -> None:
-    """Play a sequence to its end.
+def play(events: Sequence[Event]) -> Counter[str]:
+    """Play a sequence to its end; count what was done in it.
 
     Raises Mismatch where a backend has something else than the oracle says.
     """
     with played(events) as game:
         game.compare()
+        return game.done
 
 
 class Game:
-    """One sequence under way. asks: what was asked for, oldest first, with its number here."""
+    """One sequence under way.
+
+    asks: what was asked for, oldest first; done: how often each thing was done.
+    """
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.oracle = Oracle()
         self.asks: list[Ask] = []
+        self.done: Counter[str] = Counter()
 
     # What writers and operators ask for.
 
@@ -149,13 +164,15 @@ class Game:
 
     def steer(self, verb: str, pick: int) -> None:
         """Steer one of the latest requests; whether that may be is the service's to say."""
-        if not self.asks:
+        states = [(ask, self.site.state(ask.name)) for ask in self.asks]
+        fit = [one for one in states if one[1] in _FIT[verb]] or states
+        if not fit:
             return
-        ask = self.asks[-1 - pick % len(self.asks)]
-        was = self.site.state(ask.name)
+        ask, was = fit[-1 - pick % len(fit)]
         told = self.site.send(f"provisioner: 1\naction: request.{verb}\nrequest: {ask.name}\n")
         if told.state != "done":
             return
+        self.done[verb] += 1
         if verb in ("hold", "cancel"):
             self.oracle.stop(ask)
         elif verb == "release":
@@ -306,14 +323,15 @@ def _access(verb: str, subject: str) -> str:
     return f"action: allocation.{verb}\nallocation: {body}\n"
 
 
-def verdict(seed: int) -> str:
-    """Play what a seed draws; where it fails, say how little of it is enough to fail."""
+def verdict(seed: int) -> tuple[Counter[str], str]:
+    """Play what a seed draws; return what was done, or how little of it is enough to fail."""
     events = draw(seed)
-    if not fails(events):
-        return ""
-    small = shrink(events)
+    try:
+        return play(events), ""
+    except AssertionError:
+        small = shrink(events)
     steps = "\n".join(f"    {event}," for event in small)
-    return f"seed {seed}, shrunk to:\n{steps}\n{fails(small)}"
+    return Counter(), f"seed {seed}, shrunk to:\n{steps}\n{fails(small)}"
 
 
 def shrink(events: Sequence[Event]) -> list[Event]:
