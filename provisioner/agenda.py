@@ -78,7 +78,7 @@ _RECORD = (
         attempts=bindparam("b_attempts"),
         waiting_since=bindparam("b_since"),
         error=bindparam("b_error"),
-        state=bindparam("b_state"),
+        state=func.coalesce(bindparam("b_state", type_=objects.c.state.type), objects.c.state),
         observed=bindparam("b_now"),
         prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
         found=case((_MOVED, objects.c.found), else_=bindparam("b_found")),

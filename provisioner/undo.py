@@ -197,8 +197,8 @@ def _unmade(conn: Connection, request: str) -> list[_Unmade]:
 
 def _unclaimed(row: Any) -> bool:
     """Say of an object whether nobody had it: it is not there, or nobody wanted it open."""
-    there = row.state is not None and row.state.get("present")
-    return not row.converged or not there or row.prior is not None
+    absent = row.state is not None and not row.state.get("present")
+    return absent or not row.converged or row.prior is not None
 
 
 def _wait_again(conn: Connection, restored: Collection[Mapping[str, Any]]) -> None:

@@ -85,7 +85,8 @@ class Oracle:
             self.log.remove(ask)
             ask.taken.clear()
             for part in ask.parts.values():
-                part.begun, part.over, part.made, part.failed = 0, False, False, False
+                part.over = part.failed = False
+                part.begun = part.begun if part.made else 0
         ask.running, ask.accepted = True, self._clock
         ask.missed = {p for p in self._pairs() if _within(p[1], ask.subject)} - ask.parts.keys()
         ask.missed = {pair for pair in ask.missed if self._owner(pair) is not None}
