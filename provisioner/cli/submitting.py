@@ -221,6 +221,10 @@ def say_what(record: Record) -> None:
         return
     try:
         request = parse_request(record.body)
+        if request.values.get("manifest"):
+            # To plan it would ask every backend for everything.
+            site.say(f"  what its manifest changes: provisioner show {record.id}")
+            return
         _show_steps(planning.plan(site.reading(), request, record.writer))
     except Fault as fault:
         site.say(f"  what it would change cannot be said here: {fault.message}")

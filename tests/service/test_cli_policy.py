@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from provisioner.cli.submitting import say_what
 from provisioner.documents import parse
+from provisioner.records import Record
 from tests.service.cli_site import Desk, Done, of_user, user
 
 NOBODY = 65534
@@ -158,6 +160,16 @@ def test_a_release_says_whose_what_and_which_and_names_what_was_looked_at(
     )
     asked = dropped(desk)
     assert (asked["request"], asked["digest"]) == (one["id"], one["digest"])
+
+
+def test_of_a_manifest_it_is_said_who_lists_what_it_changes(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = f"{{file: a.jsonl, size: 1, sha256: {'a' * 64}}}"
+    body = f"provisioner: 1\naction: reconcile\nmanifest: {named}\n".encode()
+    about = ("01J", "r.yaml", "portal", 1, None, None, None, "reconcile", "site:", "d", body)
+    say_what(Record(*about, "held", None, 0.0, None, None))
+    assert capsys.readouterr().out.endswith("  what its manifest changes: provisioner show 01J\n")
 
 
 def test_a_digest_of_something_else_is_not_even_sent(desk: Desk) -> None:
