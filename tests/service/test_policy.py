@@ -236,7 +236,10 @@ def test_what_is_to_be_reviewed_may_be_cancelled_and_comes_back_to_be_reviewed(
 
 @pytest.mark.parametrize("uid", [PORTAL, OPERATOR, 0])
 def test_nobody_releases_their_own(tmp_path: Path, uid: int) -> None:
-    site = Site(tmp_path, "policy: {mass: {users: 1}, rules: [{who: ['*'], actions: ['*']}]}\n")
+    site = Site(
+        tmp_path,
+        "policy: {mass: {users: 1}, rules: [{who: ['*'], actions: ['*'], others: true}]}\n",
+    )
     send(site, 0, allocation(1, "ann, bob"))
     held = send(site, uid, allocation(1, ""), "all.yaml")
     assert (held.state, held.held_by) == ("held", records.POLICY)
