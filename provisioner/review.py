@@ -251,8 +251,10 @@ def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.
         select(claims.c.request, claims.c.source).where(claims.c.root == root).distinct()
     ).all()
     owners = {row.source for row in rows}
-    if owners and case.writer not in owners and _asked_before(conn, root, case.writer):
-        owners = set()
+    nobodys = not owners and case.request.action in _CLOSING
+    if nobodys or case.writer not in owners:
+        before = _asked_before(conn, root, case.writer)
+        owners, nobodys = (set() if before else owners), nobodys and not before
     for record in records.load(conn, {row.request for row in rows}).values():
         of = rules.question(parse_request(record.body))
         asked = replace(
@@ -268,6 +270,7 @@ def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.
         asked,
         already=asked.already - asked.resources,
         owners=() if mine else tuple(sorted(owners)),
+        nobodys=nobodys,
     )
 
 
@@ -277,7 +280,7 @@ def _asked_before(conn: Connection, root: str, writer: str) -> bool:
         requests.c.writer == writer,
         requests.c.subject == root,
         requests.c.action.in_(_CLAIMING),
-        requests.c.state.in_(["accepted", "deferred", "done", "failed", "superseded"]),
+        requests.c.state.in_([*records.OPEN, "done", "failed", "superseded"]),
     )
     return conn.scalar(had.limit(1)) is not None
 

@@ -51,12 +51,13 @@ class Question:
 
     resources: the one that is named, or else those that the subject has; already: those that it
     has beside the one that is named; projects, accounts: those that the request names and the
-    subject has; owners: the other submitters whose subject it is; path: the request
-    says where storage lies; names: protected ones would be among these, by kind; fresh: users that
-    nobody knew; recent: how many of those the submitter brought within the hour; hit: people who
-    would lose something, with those who just did; known: people who have something; on_behalf_of:
-    the person whom the request names, believed or not; digest: that of the request which was
-    looked at before it is released.
+    subject has; owners: the other submitters whose subject it is; nobodys: neither this submitter
+    nor anybody who is known has ever asked for it; path: the request says where storage lies;
+    names: protected ones would be among these, by kind; fresh: users that nobody knew; recent:
+    how many of those the submitter brought within the hour; hit: people who would lose something,
+    with those who just did; known: people who have something; on_behalf_of: the person whom the
+    request names, believed or not; digest: that of the request which was looked at before it is
+    released.
     """
 
     action: str
@@ -65,6 +66,7 @@ class Question:
     projects: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
     owners: tuple[str, ...] = ()
+    nobodys: bool = False
     space: int | None = None
     files: int | None = None
     adopt: bool = False
@@ -90,14 +92,15 @@ def question(request: Request, keys: Iterable[Key] = ()) -> Question:
     quota = allocation.get("quota") or {}
     code = (request.values.get("project") or {}).get("code")
     groups = (request.values.get("user") or {}).get("groups") or ()
-    account = (allocation.get("slurm") or {}).get("account")
+    slurm = allocation.get("slurm") or {}
     storage = allocation.get("storage") or {}
+    accounts = (slurm.get("account"), slurm.get("parent"), storage.get("fileset"))
     projects = frozenset(name for name in (code, *groups) if name)
     return Question(
         action=request.action,
         resources=frozenset({request.resource} if request.resource else ()),
         projects=projects,
-        accounts=projects.union(name for name in (account, storage.get("fileset")) if name),
+        accounts=projects.union(name for name in accounts if name),
         space=quota.get("space"),
         files=quota.get("files"),
         adopt=request.adopt or bool(request.values.get("differing")),
@@ -145,6 +148,9 @@ def misfit(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
         return f"{who.name} may ask for {asked.action} of projects {of} only, by name"
     if asked.owners and not rule.others:
         return f"it is {_list(asked.owners)}'s: {who.name} may ask for their own only"
+    if asked.nobodys and not rule.others:
+        # It would close what its owner makes later, and only who suspended it lifts that.
+        return f"nobody has asked for it yet: {who.name} may suspend their own only"
     why_not = misfit_by_itself(rule, who, asked)
     if why_not is not None:
         return why_not

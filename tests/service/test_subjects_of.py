@@ -77,7 +77,8 @@ def test_a_subject_is_theirs_who_had_it_first(site: Site, text: str) -> None:
     assert refused.state == "refused"
     assert "uid-4712's: uid-4713 may ask for their own only" in why(refused)
     assert "first/member/cf/ann" in site.first.rows
-    assert send(site, SECOND, text.replace("id: 1", "id: 2"), "own.yaml").state == "done"
+    send(site, SECOND, allocation(2, "ann"), "own.yaml")
+    assert send(site, SECOND, text.replace("id: 1", "id: 2"), "mine.yaml").state == "done"
 
 
 def test_whose_rule_says_others_takes_a_subject_over_and_it_stays_its_first_writers(
@@ -110,3 +111,27 @@ def test_without_rules_the_staging_group_shares_its_subjects(tmp_path: Path) -> 
     site = Site(tmp_path, "staging_group: nogroup\n")
     send(site, 0, allocation(1, "ann"))
     assert send(site, 65534, allocation(1, "bob"), "other.yaml").state == "done"
+
+
+def test_what_nobody_asked_for_is_not_closed_beforehand(site: Site) -> None:
+    refused = send(site, SECOND, allocation(7, verb="suspend"), "squat.yaml")
+    assert refused.state == "refused"
+    assert "nobody has asked for it yet" in why(refused)
+    send(site, OPERATOR, allocation(7, "ann"))
+    assert "first/member/cf/ann" in site.first.rows
+
+
+def test_whose_request_waits_for_a_release_may_suspend_what_it_asks_for(tmp_path: Path) -> None:
+    reviewed = RULES.replace(
+        '{who: [uid-4713], actions: ["allocation.*", "membership.*"]}',
+        "{who: [uid-4713], actions: [allocation.provision], review: true}\n"
+        "  - {who: [uid-4713], actions: [allocation.suspend]}",
+    )
+    site = Site(tmp_path, reviewed)
+    assert send(site, SECOND, allocation(7, "ann"), "asked.yaml").state == "held"
+    assert send(site, SECOND, allocation(7, verb="suspend"), "closed.yaml").state == "done"
+
+
+def test_a_parent_account_is_named_as_any(site: Site) -> None:
+    parent = allocation(5, "ann", code="cg1") + "  slurm: {parent: cf}\n"
+    assert send(site, STRANGER, parent).state == "refused"
