@@ -38,6 +38,10 @@ class Changes:
         listed = {what: list(names[:MOST]) for what, names in self.subjects.items()}
         return {"losing": self.losing, "subjects": listed, "counts": dict(self.counts)}
 
+    def kinds(self) -> set[str]:
+        """Name the kinds of the subjects: user, project, allocation."""
+        return {name.partition(":")[0] for names in self.subjects.values() for name in names}
+
     def lines(self) -> list[str]:
         """Say what happens to each subject, a line each."""
         told = []

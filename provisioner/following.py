@@ -7,7 +7,7 @@ what comes of it (`reconcile`, `adoption`), and when (`portions`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from provisioner import audit, policy, records
 from provisioner.admission import Admitted
 from provisioner.candidates import Candidate, plain_problems
-from provisioner.changes import HELD, Changes
+from provisioner.changes import HELD, Changes, shown
 from provisioner.documents import Problem
 from provisioner.intake import Intake
 from provisioner.journal import Journal
@@ -25,7 +25,7 @@ from provisioner.manifest import Moment
 from provisioner.request import Request
 from provisioner.review import Answers, steered
 from provisioner.spool import Claimed
-from provisioner.verbs import Effect
+from provisioner.verbs import Effect, replace_older
 
 
 class Stopped(Exception):
@@ -109,6 +109,22 @@ class Commit:
         text = f"by {records.POLICY}: {why.why}"
         audit.append(self.conn, [audit.Event(ulid, HELD, text, None, changes.facts())], self.now)
         self.admitted.effects.append(Effect(held=[ulid]))
+
+    def replace_older(self, kinds: Collection[str]) -> None:
+        """End the writer's earlier manifests that still look again, or are held for a crowd.
+
+        kinds: of subjects that this one lists. One that was held for subjects of another kind says
+        more than this one does.
+        """
+        ulid, writer = self.errand.claimed.ulid, self.errand.claimed.writer
+        self.admitted.outcomes.update(replace_older(self.conn, ulid, writer, self.now))
+        for older in records.older_open(self.conn, ulid, writer, "reconcile", ("held",)):
+            seen = shown(self.conn, older)
+            by_policy = records.load(self.conn, [older])[older].held_by == records.POLICY
+            if by_policy and seen is not None and seen.kinds() <= set(kinds):
+                why = f"{ulid}, which came later, takes its place: look at that one"
+                end(self.conn, older, "superseded", (Problem(None, "manifest", why),), self.now)
+                self.admitted.outcomes[older] = "superseded"
 
     def conclude(self, effect: Effect) -> None:
         """End the acceptance of the request; it goes on waiting for what `effect.keys` names."""

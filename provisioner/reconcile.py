@@ -111,8 +111,7 @@ class Reconcile:
 
     def _miss(self) -> Iterator[None]:
         """Look for what the ledger has and the manifest leaves out, of the kinds that it lists."""
-        kinds = {subject.partition(":")[0] for subject in self._listing.subjects}
-        for kind in sorted(kinds & manifest.LEFT_OUT.keys()):
+        for kind in sorted(self._kinds() & manifest.LEFT_OUT.keys()):
             last = ""
             while True:
                 with self._follower.reading() as conn:
@@ -124,6 +123,9 @@ class Reconcile:
                     break
                 last = found[-1]
                 yield
+
+    def _kinds(self) -> set[str]:
+        return {subject.partition(":")[0] for subject in self._listing.subjects}
 
     def _missed(self, standing: Mapping[str, Standing]) -> list[str]:
         """Say which of some subjects that are left out are to be suspended."""
@@ -150,6 +152,7 @@ class Reconcile:
             self._errand.counted = True
             return False
         with self._follower.commit(self._errand) as commit:
+            commit.replace_older(self._kinds())
             commit.hold(crowd, self._tally.told(), self._changes(len(losing)))
         return True
 
@@ -245,6 +248,7 @@ class Reconcile:
                 self._touch(some)
             yield
         with self._follower.commit(self._errand) as commit:
+            commit.replace_older(self._kinds())
             commit.conclude(self._ended(commit, awaited))
 
     def _touch(self, subjects: Sequence[str]) -> None:

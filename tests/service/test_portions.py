@@ -170,6 +170,37 @@ def test_who_stops_it_stops_it_at_the_next_portion(site: Site, verb: str, ends: 
     assert 0 < len(members(site)) < 5
 
 
+def test_a_manifest_that_is_held_takes_the_place_of_the_one_before(site: Site) -> None:
+    first = crowd(site)
+    second = crowd(site)
+    assert first.id != second.id
+    with site.system.journal.reading() as conn:
+        assert records.states_of(conn, [first.id])[first.id] == "superseded"
+        assert records.with_companion(conn) == []
+        assert records.has_companion(conn, second.id)
+    let_go(site, second)
+    assert newest(site, "reconcile.json").state == "done"
+
+
+def test_a_manifest_of_other_subjects_leaves_the_one_that_is_held(site: Site) -> None:
+    held = crowd(site)
+    send(site, {"action": "user.provision", "user": {"name": "eve"}})
+    assert finish(site).state == "done"
+    with site.system.journal.reading() as conn:
+        assert records.states_of(conn, [held.id])[held.id] == "held"
+
+
+def test_a_manifest_that_looks_again_is_replaced_by_the_next(site: Site) -> None:
+    reconcile(site, entry(1, "ann"))
+    site.first.away = True
+    for _ in range(2):
+        reconcile(site, entry(1, "ann"))
+    states = [record.state for record in site.open() if record.action == "reconcile"]
+    assert states == ["deferred"]
+    site.back(site.first)
+    assert not site.open()
+
+
 def test_what_was_held_halfway_goes_on_when_it_is_released(site: Site) -> None:
     send(site, *(entry(number, "ann") for number in range(1, 6)))
     steps(site, 6)
