@@ -206,7 +206,12 @@ def _short(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Give what the log keeps of a question: all of it, but for what is long, and for input."""
     kept = {name: value for name, value in asked.items() if name != "stdin"}
     text = json.dumps(kept)
-    return kept if len(text) <= 2000 else {"verb": asked["verb"], "cut": text[:2000]}
+    if len(text) <= 2000:
+        return kept
+    # What was asked of what comes first, however the question was written.
+    heads = [name for name in ("verb", "tool", "root", "path") if name in kept]
+    head: dict[str, Any] = {name: str(kept.pop(name))[:300] for name in heads}
+    return {**head, "cut": json.dumps(kept)[:2000]}
 
 
 # Time limits.

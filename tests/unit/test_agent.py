@@ -291,6 +291,18 @@ def test_what_cannot_be_logged_is_not_done(tmp_path: Path, root: Path) -> None:
     assert ask(agent, verb="hello")["fault"] == "Unavailable"
 
 
+def test_a_long_question_pushes_neither_verb_nor_tool_nor_path_out_of_the_log(
+    tmp_path: Path, root: Path
+) -> None:
+    agent = answering(tmp_path, more=TOOLS)
+    asked = {"arguments": ["x" * 3000], "tool": "python", "verb": "run", "seconds": 9}
+    ask(agent, **asked, stdin="")
+    ask(agent, acl="x" * 3000, path="jdoe", root=str(root), verb="set_acl")
+    ran, set_acl = entries(tmp_path)[0]["asked"], entries(tmp_path)[-1]["asked"]
+    assert (ran["verb"], ran["tool"]) == ("run", "python")
+    assert (set_acl["verb"], set_acl["root"], set_acl["path"]) == ("set_acl", str(root), "jdoe")
+
+
 def test_input_is_not_logged(tmp_path: Path, root: Path) -> None:
     agent = answering(tmp_path, more=TOOLS)
     asked = {"verb": "run", "tool": "python", "arguments": ["-c", ""], "seconds": 9}
