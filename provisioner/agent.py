@@ -20,8 +20,8 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -31,6 +31,7 @@ from provisioner import process
 from provisioner.agentrules import DEFAULT_PATH, Log, Rules, Tool, load, trusted
 from provisioner.contract import ConfigError, Fault, Permanent, Unavailable, Unknown
 from provisioner.host import RealHost
+from provisioner.ways import Use, Way, held
 
 LINE = 1 << 20
 """Most bytes of a question."""
@@ -143,17 +144,26 @@ class Agent:
 
     def _run(self, asked: Mapping[str, Any]) -> Any:
         tool: Tool = self._rules.tool(asked["tool"])
-        tool.check(asked["arguments"], asked["stdin"])
+        use = tool.check(asked["arguments"], asked["stdin"])
         trusted(tool.path)
-        done = process.run(
-            [str(tool.path), *asked["arguments"]],
-            stdin=asked["stdin"],
-            timeout=min(tool.seconds, asked["seconds"]),
-            env=tool.environment,
-        )
+        with _given(asked["arguments"], self._rules.ways, use) as (words, opened):
+            done = process.run(
+                [str(tool.path), *words],
+                stdin=asked["stdin"],
+                timeout=min(tool.seconds, asked["seconds"]),
+                env=tool.environment,
+                keep=opened,
+            )
         told = asdict(done)
         del told["argv"]
         return told
+
+
+def _given(
+    words: Sequence[str], ways: Sequence[Way], use: Use | None
+) -> AbstractContextManager[tuple[list[str], list[int]]]:
+    """Hold the ways of a tool's paths while it runs; what changes nothing gets them as they are."""
+    return nullcontext((list(words), [])) if use is None else held(words, ways, use)
 
 
 class _Guarded(RealHost):

@@ -25,6 +25,7 @@ from typing import Any
 
 from provisioner.contract import ConfigError, Permanent, Unavailable
 from provisioner.safety import check_chain
+from provisioner.ways import Use, Way
 
 DEFAULT_PATH = Path("/etc/provisioner/agent.toml")
 SIZE = 1 << 20
@@ -32,11 +33,19 @@ SIZE = 1 << 20
 _COMPONENT = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9_.@+-]{0,254}\Z")
 _ENTRY = re.compile(r"(d:)?([ug]:([0-9]{0,10})|o:):[r-][w-][x-]\Z")
 _MORE = "..."
+_USES = {
+    "ways": Use(),
+    "descriptors": Use(descriptor=True),
+    "reads": None,
+}
+"""How a tool may use the paths it is given; None: it changes nothing, and they are not checked."""
+
 _LAST_ID = 4294967294
 _NAMES = {
-    "": {"allow", "log", "seconds", "idle", "skeletons", "roots", "tools"},
+    "": {"allow", "log", "seconds", "idle", "skeletons", "roots", "tools", "ways"},
     "roots": {"depths", "ids", "bits"},
-    "tools": {"path", "arguments", "seconds", "stdin", "environment"},
+    "ways": {"admins"},
+    "tools": {"path", "arguments", "taking", "uses", "seconds", "stdin", "environment"},
 }
 
 
@@ -92,17 +101,21 @@ class Root:
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A program that may be run. shapes: the argument lists it may get, a pattern for each word;
-    seconds: its time limit; stdin: most bytes of its input."""
+    taking: those that only take access away, on directories that may lie anywhere below a way;
+    use: how it uses paths, None: it changes nothing; seconds: its time limit; stdin: most bytes of
+    its input."""
 
     name: str
     path: Path
     shapes: Sequence[Sequence[re.Pattern[str] | None]]
+    taking: Sequence[Sequence[re.Pattern[str] | None]] = ()
+    use: Use | None = field(default_factory=Use)
     seconds: float = 60.0
     stdin: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def check(self, arguments: Sequence[str], stdin: str) -> None:
-        """Check arguments and input."""
+    def check(self, arguments: Sequence[str], stdin: str) -> Use | None:
+        """Check arguments and input, and say how the paths among them are used."""
         if len(stdin.encode("utf-8", "backslashreplace")) > self.stdin:
             raise Permanent(
                 f"{self.name} gets at most {self.stdin} bytes of input",
@@ -110,11 +123,14 @@ class Tool:
             )
         if any("\0" in word for word in arguments):
             raise Permanent(f"{self.name}: an argument has a NUL")
-        if not any(_fits(shape, arguments) for shape in self.shapes):
-            raise Permanent(
-                f"{self.name} may not be run as {shlex.join(arguments)[:300]!r}",
-                advice=f"`arguments` of tools.{self.name} in the agent's configuration",
-            )
+        if any(_fits(shape, arguments) for shape in self.taking):
+            return Use(steered=True, descriptor=True)
+        if any(_fits(shape, arguments) for shape in self.shapes):
+            return self.use
+        raise Permanent(
+            f"{self.name} may not be run as {shlex.join(arguments)[:300]!r}",
+            advice=f"`arguments` of tools.{self.name} in the agent's configuration",
+        )
 
 
 def _fits(shape: Sequence[re.Pattern[str] | None], arguments: Sequence[str]) -> bool:
@@ -140,6 +156,7 @@ class Rules:
     skeletons: Mapping[str, Path] = field(default_factory=dict)
     roots: Mapping[str, Root] = field(default_factory=dict)
     tools: Mapping[str, Tool] = field(default_factory=dict)
+    ways: Sequence[Way] = (Way(),)
 
     def root(self, root: str) -> Root:
         """Find what holds below a root."""
@@ -223,6 +240,7 @@ def _rules(value: Mapping[str, Any]) -> Rules:
         skeletons={name: _path(name, p) for name, p in value.get("skeletons", {}).items()},
         roots={str(_path("roots", n)): _root(n, v) for n, v in value.get("roots", {}).items()},
         tools={name: _tool(name, v) for name, v in value.get("tools", {}).items()},
+        ways=tuple(_way(name, v) for name, v in value.get("ways", {}).items()) or (Way(),),
         **top,
     )
 
@@ -242,6 +260,14 @@ def _root(name: str, value: Mapping[str, Any]) -> Root:
     return Root(depths, first, last, bits)
 
 
+def _way(name: str, value: Mapping[str, Any]) -> Way:
+    _known("ways", value)
+    admins = _list("admins", value.get("admins", [0]))
+    if not admins or not all(type(one) is int for one in admins):
+        raise ValueError(f"ways.{name}: admins are uids")
+    return Way(_path("ways", name), frozenset(admins))
+
+
 def _tool(name: str, value: Mapping[str, Any]) -> Tool:
     _known("tools", value)
     more = {one: value[one] for one in ("seconds", "stdin") if one in value}
@@ -250,11 +276,16 @@ def _tool(name: str, value: Mapping[str, Any]) -> Tool:
     environment = dict(value.get("environment", {}))
     if not all(isinstance(one, str) for one in environment.values()):
         raise ValueError(f"tools.{name}: environment is of texts")
-    shapes = [
-        _shape(name, _list("arguments", one)) for one in _list("arguments", value["arguments"])
-    ]
+    shapes, taking = (
+        [_shape(name, _list(key, one)) for one in _list(key, given)]
+        for key, given in (("arguments", value["arguments"]), ("taking", value.get("taking", [])))
+    )
     path = _path(f"tools.{name}", value["path"])
-    return Tool(name, path, shapes, environment=environment, **more)
+    uses = value.get("uses", "ways")
+    if uses not in _USES:
+        raise ValueError(f"tools.{name}: uses is one of {', '.join(_USES)}")
+    more |= {"taking": taking, "use": _USES[uses], "environment": environment}
+    return Tool(name, path, shapes, **more)
 
 
 def _shape(name: str, words: Sequence[Any]) -> list[re.Pattern[str] | None]:

@@ -38,19 +38,20 @@ def run(
     stdin: str = "",
     timeout: float = 60.0,
     env: Mapping[str, str] | None = None,
+    keep: Sequence[int] = (),
 ) -> Completed:
     """Run a program to its end.
 
     argv: program and arguments, never a shell's text; timeout: seconds, after which its process
-    group is ended and `timed_out` is set; env: added to PATH and LANG=C. What the program itself
-    started under another user (sudo, ssh) may outlive it: limits belong to the program that does
-    the work.
+    group is ended and `timed_out` is set; env: added to PATH and LANG=C; keep: descriptors that it
+    gets beside its streams. What the program itself started under another user (sudo, ssh) may
+    outlive it: limits belong to the program that does the work.
 
     Raises Unavailable where the program cannot be run: what it lies on may be away for now. Raises
     Permanent where it ended and had printed more than OUTPUT: a part of a list is no list.
     """
     deadline = time.monotonic() + timeout
-    process = _start(argv, env)
+    process = _start(argv, env, keep)
     pipes = _Pipes(process, stdin.encode("utf-8", "backslashreplace"))
     try:
         timed_out = not (pipes.drain(deadline) and _over(process, deadline))
@@ -70,7 +71,9 @@ def run(
     return Completed(tuple(argv), code, pipes.text("stdout"), pipes.text("stderr"), timed_out)
 
 
-def _start(argv: Sequence[str], env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+def _start(
+    argv: Sequence[str], env: Mapping[str, str] | None, keep: Sequence[int]
+) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             list(argv),
@@ -81,6 +84,7 @@ def _start(argv: Sequence[str], env: Mapping[str, str] | None) -> subprocess.Pop
             bufsize=0,
             start_new_session=True,
             close_fds=True,
+            pass_fds=tuple(keep),
         )
     except OSError as error:
         said = f"{argv[0]} cannot be run: {error.strerror}"

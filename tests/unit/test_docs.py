@@ -316,7 +316,7 @@ def test_every_verb_and_every_option_of_the_agent_is_named() -> None:
         assert f"| `{verb}` | {row} |" in text
     options = {row.rpartition(".")[2] for row in re.findall(r"^\| `([\w.\"/]+)` \|", text, re.M)}
     assert {name for names in agentrules._NAMES.values() for name in names} <= {
-        *options, "roots", "tools",
+        *options, "roots", "tools", "ways",
     }  # fmt: skip
 
 

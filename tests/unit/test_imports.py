@@ -16,7 +16,7 @@ LAYERS = (
     {"losses"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
-    {"audit", "leftovers", "places", "companions", "values", "lineage", "sums"}
+    {"audit", "leftovers", "places", "companions", "values", "lineage", "sums", "ways"}
     | {"changes", "strikes"},
     {"migrations", "marks", "redolog", "reserve", "subjects", "sweep"},
     {"cells"},
