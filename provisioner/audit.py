@@ -306,7 +306,8 @@ def _contradiction(conn: Connection, told: _Told, *, whole: bool) -> str:
         who = (row.writer, row.on_behalf_of, row.uid)
         if asked != (row.name, *who, row.action, row.subject, row.digest):
             return f"request {row.id} was altered: its event says {asked}"
-        if row.digest and hashlib.sha256(row.body).hexdigest() != row.digest:
+        kept = row.body or row.state != "refused"  # no body is kept of who may ask for nothing
+        if row.digest and kept and hashlib.sha256(row.body).hexdigest() != row.digest:
             return f"request {row.id} was altered: its content is not what was accepted"
         if row.state in ENDED and told.outcomes.get(row.id) != row.state:
             said = told.outcomes.get(row.id, "no outcome")

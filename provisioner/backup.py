@@ -195,7 +195,9 @@ class Copier:
         found = copies(self._directory)
         if self._short:
             return 0.0
-        return found[-1].at + self._settings.every - time.time() if found else 0.0
+        # Not later than from now: a copy may be of a time to come, before the clock was set back.
+        every = self._settings.every
+        return min(found[-1].at - time.time(), 0.0) + every if found else 0.0
 
     def _is_short(self) -> bool:
         """Say whether the log lacks what came between the newest copy and now."""

@@ -104,7 +104,7 @@ class LaneConfig(_Part):
 
 
 class RetentionConfig(_Part):
-    """How long what is over is kept. `failed/` is never emptied by itself."""
+    """How long what is over is kept. `failed/` is emptied of outsiders' files alone."""
 
     done_days: float = Field(90.0, gt=0, description="days that files and results stay in `done/`")
     done_count: int = Field(
@@ -115,6 +115,12 @@ class RetentionConfig(_Part):
     )
     journal_floor: int = Field(
         1000, ge=1, description="newest outcomes that the journal keeps however old they are"
+    )
+    outsider_count: int = Field(
+        1000,
+        ge=1,
+        description="refused files that are kept of each writer who may ask for nothing; the "
+        "oldest go",
     )
     events_days: float = Field(
         800.0, gt=0, description="days that the audit trail is kept; a checkpoint says what went"

@@ -138,7 +138,7 @@ class Finisher:
     def _write_receipt(
         self, record: records.Record, listed: Sequence[stepbook.StepRecord] = ()
     ) -> None:
-        name = _receipt_name(record)
+        name = receipt_name(record)
         receipt = receipt_of(record, listed, observing=self.observing)
         receipts.write(self._spool.receipts, record.writer, name, receipt)
 
@@ -223,7 +223,7 @@ class Finisher:
         for start in range(0, len(ids), _PORTION):
             with self._journal.reading() as conn:
                 loaded = records.load(conn, ids[start : start + _PORTION])
-            newest.update({(r.writer, _receipt_name(r)): r.id for r in loaded.values()})
+            newest.update({(r.writer, receipt_name(r)): r.id for r in loaded.values()})
         tell = set(newest.values())
         for start in range(0, len(ids), _PORTION):
             self._mend_some(ids[start : start + _PORTION], tell)
@@ -257,10 +257,10 @@ class Finisher:
     def _lacks_receipt(self, record: records.Record) -> bool:
         if not self._write_results:
             return False
-        return not receipts.is_there(self._spool.receipts, record.writer, _receipt_name(record))
+        return not receipts.is_there(self._spool.receipts, record.writer, receipt_name(record))
 
 
-def _receipt_name(record: records.Record) -> str:
+def receipt_name(record: records.Record) -> str:
     """Name a receipt; what only repeats an own id leaves that one's receipt as it is."""
     return record.id if records.repeats(record.problems) else record.writer_id or record.id
 
@@ -297,7 +297,7 @@ def _kept(told: Mapping[str, Any]) -> Problem:
 
 def result_of(record: records.Record, listed: Sequence[stepbook.StepRecord]) -> results.Result:
     """Make a request's result from what the journal has of it."""
-    again = record.state in ("failed", "refused", "cancelled") and bool(record.body)
+    again = record.state in ("failed", "refused", "cancelled") and bool(record.digest)
     return results.Result(
         id=record.id,
         name=record.name,

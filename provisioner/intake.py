@@ -34,6 +34,7 @@ from provisioner.contract import Fault
 from provisioner.documents import Problem
 from provisioner.enclosures import Enclosures, names_one
 from provisioner.lookup import Seeker
+from provisioner.outsiders import shortened
 from provisioner.request import Request
 from provisioner.review import NEW_USER, Answers, Case, Review, Ruling
 from provisioner.routing import Router
@@ -164,7 +165,10 @@ class Intake:
             else:
                 admitted.outcomes[candidate.claimed.ulid] = state
             person = ruling.on_behalf_of if ruling is not None else None
-            rows.append(row(candidate, state, problems, now, person))
+            made = row(candidate, state, problems, now, person)
+            if state == "refused" and self._review.is_outsider(candidate.claimed.uid):
+                made = shortened(made)
+            rows.append(made)
             keep(conn, candidate, state)
         records.insert_requests(conn, rows)
         told = [told_of(*pair) for pair in zip(wave, rows, strict=True)]

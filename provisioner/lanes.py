@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 LATER = (NotReady, Transient, Unavailable, Unknown)
 """Faults that leave an object due; every other ends its step."""
 
+_SPREAD = 0.2
+"""Share by which a delay is longer or shorter, so that not all come back at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -50,6 +53,11 @@ class Patience:
     tries: int = 8
     days: float = 7.0
     batch: int = 1000
+
+    @property
+    def longest(self) -> float:
+        """Return the most seconds that anything is put off."""
+        return self.most * (1 + _SPREAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,8 @@ class Lane:
         self.name = name
         self.paused = False
         self.observing = False
+        self.now: Callable[[], float] = time.time
+        """Tells the time of day; a service's own sets right first what a jump of it made wrong."""
         self._handlers = handlers
         self._journal = book
         self._progress = progress
@@ -131,19 +141,19 @@ class Lane:
 
     def rest(self) -> float | None:
         """Return the seconds until something is due; None: nothing is."""
-        now = time.time()
+        now = self.now()
         if self.paused:
             return None
         with self._journal.reading() as conn:
             due = agenda.next_due(conn, self.name)
         if due is None:
             return None
-        return max(0.0, due - now, self._open_until - now)
+        return max(0.0, due - now, self._open_until - time.monotonic())
 
     def drain(self) -> int:
         """Take what is due and converge it; return how many objects were taken."""
-        now = time.time()
-        if self.paused or now < self._open_until:
+        now, began = self.now(), time.monotonic()
+        if self.paused or began < self._open_until:
             return 0
         with self._journal.reading() as conn:
             batch = ledger.due(conn, self.name, now, self._patience.batch)
@@ -155,7 +165,9 @@ class Lane:
             if items:
                 outcomes += self._take(handler, items)
         self._breaker([outcome.fault for outcome in outcomes])
-        self._finish(self._recorded(outcomes, [due.item for due in batch if due.unbound]))
+        # What was read of waits is of the time before: it goes on as if no clock had been set.
+        ended = now + time.monotonic() - began
+        self._finish(self._recorded(outcomes, [due.item for due in batch if due.unbound], ended))
         return len(batch)
 
     def _take(self, handler: Handler, items: Sequence[Item]) -> list[Outcome]:
@@ -175,23 +187,24 @@ class Lane:
         with self._journal.transaction() as conn:
             agenda.save_priors(conn, priors)
 
-    def _recorded(self, outcomes: Sequence[Outcome], unbound: Sequence[Item]) -> Drained:
+    def _recorded(
+        self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float
+    ) -> Drained:
         """Record what became of objects; a state that is no JSON is its own object's fault."""
         try:
-            return self._record(outcomes, unbound)
+            return self._record(outcomes, unbound, now)
         except Exception:
             plain = [_plain(outcome) for outcome in outcomes]
             if plain == outcomes:
                 raise
-            return self._record(plain, unbound)
+            return self._record(plain, unbound, now)
 
-    def _record(self, outcomes: Sequence[Outcome], unbound: Sequence[Item]) -> Drained:
+    def _record(self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float) -> Drained:
         """Record what was converged, and that for whom else it waits nothing is to be made yet.
 
         unbound: objects that only steps claim which are not due. Nobody looked at them, so what is
         known of them stays.
         """
-        now = time.time()
         readings = {}
         verdicts = {
             item.key: settling.Verdict(item.generation, "done", (), None, None) for item in unbound
@@ -272,7 +285,7 @@ class Lane:
             delay = max(first, (now - since) / 2)
         else:
             delay = first * 2 ** max(0, attempts - 1)
-        return min(most, delay) * random.uniform(0.8, 1.2)
+        return min(most, delay) * random.uniform(1 - _SPREAD, 1 + _SPREAD)
 
     def _breaker(self, faults: Sequence[Fault | None]) -> None:
         """Open while the backend is away; close at the first drain that it answers."""
@@ -284,9 +297,10 @@ class Lane:
             return
         self._openings += 1
         delay = min(self._patience.most, self._patience.first * 2 ** (self._openings - 1))
-        self._open_until = time.time() + delay * random.uniform(0.8, 1.2)
+        delay *= random.uniform(1 - _SPREAD, 1 + _SPREAD)
+        self._open_until = time.monotonic() + delay
         log.warning("lane %s: backend away, next try in %.0f s: %s", self.name, delay, away.message)
-        self._note_breaker(self._open_until, away.message)
+        self._note_breaker(self.now() + delay, away.message)
 
     def _note_breaker(self, until: float | None, reason: str | None) -> None:
         with self._journal.transaction() as conn:

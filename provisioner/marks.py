@@ -33,6 +33,12 @@ A journal that was rebuilt has it, and one that is served with `mode: observe`."
 CONFIGURED = "the configuration says `mode: observe`"
 """The value of `OBSERVING` for as long as that is so: nobody releases it before."""
 
+CLOCK = "clock"
+"""Both clocks as they were seen last: `clock.Sight`."""
+
+JUMPED = "clock jumped"
+"""When the time of day jumped last, and by how much."""
+
 
 NAMES = frozenset({JOURNAL, POSITION, NEWEST, SUM, OBSERVING})
 """All that there are: a name beside them was written by nobody."""

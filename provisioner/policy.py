@@ -87,6 +87,10 @@ class Policy:
         """Say whether a user needs no rule: root, and who serves."""
         return uid in self._trusted
 
+    def is_outsider(self, who: Submitter) -> bool:
+        """Say whether somebody may ask for nothing at all: neither trusted, nor in any rule."""
+        return not (self.trusts(who.uid) or any(named(rule.who, who) for rule in self._rules))
+
     def believed(self, who: Submitter, person: str | None) -> str | None:
         """Return the person whom a submitter says to write for; None: that counts for nothing."""
         return person if self.trusts(who.uid) or named(self._portals, who) else None

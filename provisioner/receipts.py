@@ -87,6 +87,11 @@ def request_of(receipt: Path) -> str | None:
     return value if word == "id" and ulid.is_ulid(value) else None
 
 
+def remove(receipts: Path, writer: str, name: str) -> None:
+    """Remove a receipt, if it is there."""
+    path(receipts, writer, name).unlink(missing_ok=True)
+
+
 def safe(text: str) -> str:
     """Make a text fit to be a file name; different texts get different names.
 

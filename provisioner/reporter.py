@@ -74,7 +74,7 @@ class Reporter:
     def due(self, now: float) -> bool:
         """Say whether the newest report is a day old, or there is none."""
         newest = self._reports()[-1:]
-        return not newest or newest[0].stat().st_mtime <= now - _DAY
+        return not newest or not 0 <= now - newest[0].stat().st_mtime < _DAY
 
     def _reports(self) -> list[Path]:
         return sorted(self._directory.glob("*.txt"))

@@ -1,9 +1,9 @@
 """Retention: what is old enough goes, a little at a time, and the chain's head goes to the log.
 
-Promises: nothing goes whose request has no outcome; nothing in `failed/` goes by itself, and no
-row of a request whose file still lies there; the highest number of an `order` is never forgotten.
-The journal is held for one small portion at a time, so the intake never waits for long. Leaves
-out: giving room in the database back to the file system.
+Promises: nothing goes whose request has no outcome; nothing in `failed/` goes by itself but what
+`outsiders` has too much of, and no row of a request whose file still lies there; the highest number
+of an `order` is never forgotten. The journal is held for one small portion at a time, so the intake
+never waits for long. Leaves out: giving room in the database back to the file system.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from sqlalchemy import Connection, and_, bindparam, delete, select
@@ -20,6 +20,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, select
 from provisioner import audit, journal, receipts, records
 from provisioner import ulid as ulids
 from provisioner.config import RetentionConfig
+from provisioner.outsiders import Outsiders
 from provisioner.records import ENDED
 from provisioner.results import moment
 from provisioner.spool import Spool
@@ -32,6 +33,9 @@ EVERY = 3600.0
 
 FIRST = 60.0
 """Seconds until the first look: a service that starts has other things to do."""
+
+SOON = 1.0
+"""Seconds until what outsiders leave is looked at: it comes by the hundred."""
 
 PAUSE = 0.05
 """Seconds between portions."""
@@ -54,6 +58,11 @@ class Keeper:
         self._spool = spool
         self._journal = book
         self._limits = limits
+        self.now: Callable[[], float] = time.time
+        """Tells by which time what is old may go."""
+        self.outsiders: Outsiders | None = None
+        """Removes what is too much, whatever its age."""
+        self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention")
 
@@ -65,6 +74,7 @@ class Keeper:
     def stop(self) -> None:
         """End after the portion that is under way."""
         self._stopping.set()
+        self._woken.set()
         self._thread.join()
         self.pin()
 
@@ -81,7 +91,7 @@ class Keeper:
     def prune(self, now: float | None = None) -> None:
         """Remove all that is old enough; what cannot be removed is tried again the next time."""
         try:
-            for _ in self.portions(time.time() if now is None else now):
+            for _ in self.portions(self.now() if now is None else now):
                 if self._stopping.wait(PAUSE):
                     return
         except Exception:
@@ -93,16 +103,40 @@ class Keeper:
         yield from self._prune_requests(now)
         yield from self._prune_receipts(now)
         yield from self._prune_events(now)
+        if self.outsiders is not None:
+            yield from self.outsiders.portions()
+
+    def hasten(self) -> None:
+        """Say that outsiders may have left too much, and not to wait for the hour."""
+        self._woken.set()
 
     def _run(self) -> None:
-        wait = FIRST
         pinned = time.monotonic()
-        while not self._stopping.wait(wait):
+        look = pinned + FIRST
+        while not self._stopping.is_set():
+            if self._woken.wait(max(0.0, look - time.monotonic())):
+                self._look_at_outsiders()
+                continue
             if time.monotonic() - pinned >= EVERY:
                 pinned = time.monotonic()
                 self.pin()
             self.prune()
-            wait = max(0.0, pinned + EVERY - time.monotonic())
+            look = pinned + EVERY
+
+    def _look_at_outsiders(self) -> None:
+        """Remove what they left, and a little later what has only come to its place by then."""
+        self._woken.clear()
+        if self.outsiders is None or self._stopping.wait(SOON):
+            return
+        try:
+            for _ in self.outsiders.portions():
+                if self._stopping.wait(PAUSE):
+                    return
+        except Exception:
+            log.exception("what outsiders left could not be removed; trying again in an hour")
+            return
+        if self.outsiders.unsettled:
+            self._woken.set()
 
     def _prune_files(self, now: float) -> Iterator[int]:
         directory = os.open(self._spool.root / _DONE, _DIRECTORY)

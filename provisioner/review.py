@@ -144,6 +144,10 @@ class Review:
         """Say whether a user needs no rule."""
         return self._rules.trusts(uid)
 
+    def is_outsider(self, uid: int) -> bool:
+        """Say whether a user may ask for nothing at all."""
+        return not self._rules.trusts(uid) and self._rules.is_outsider(submitters.find(uid))
+
     def check_objects(self, keys: Iterable[Key]) -> None:
         """Raise Refused where one of some objects has a name that nobody may touch."""
         for key in keys:
@@ -235,6 +239,7 @@ def _brought(conn: Connection, uid: int, since: float) -> list[str]:
         .join(requests, requests.c.id == events.c.request)
         .where(
             events.c.request >= ulid.first(since),
+            events.c.at >= since,  # ids are ahead of the time once a clock was
             events.c.kind == NEW_USER,
             requests.c.uid == uid,
         )

@@ -18,6 +18,7 @@ from provisioner import agenda, records, settling, start
 from provisioner.admission import Admitted
 from provisioner.backup import Copier
 from provisioner.clerk import Clerk
+from provisioner.clock import Clock
 from provisioner.contract import ConfigError
 from provisioner.enclosures import Enclosures
 from provisioner.finish import Finisher
@@ -26,6 +27,7 @@ from provisioner.intake import Intake
 from provisioner.journal import JournalBroken, JournalFull
 from provisioner.lanes import Drained, Lane, Patience, lanes_of
 from provisioner.notify import Notifier
+from provisioner.outsiders import Outsiders
 from provisioner.portions import Portions
 from provisioner.reporter import Reporter
 from provisioner.retention import Keeper
@@ -74,6 +76,9 @@ class Service:
         review = Review(system.policy)
         budget = system.config.manifests
         enclosures = Enclosures(budget, review, spool.companions.manifest)
+        self._keep = system.config.retention.outsider_count
+        self._refused = 0
+        self.keeper.outsiders = Outsiders(spool, self._journal, self._keep, review.is_outsider)
         self.intake = Intake(
             self._journal,
             system.router,
@@ -99,6 +104,12 @@ class Service:
             self._finisher.strikes,
         )
         settings = system.config.lanes
+        patience = {
+            name: Patience(**settings[name].model_dump()) if name in settings else Patience()
+            for name in lanes_of(system.handlers)
+        }
+        self.clock = Clock(self._journal, {name: one.longest for name, one in patience.items()})
+        self.keeper.now = self.clock.settled
         self.lanes = {
             name: Lane(
                 name,
@@ -106,10 +117,12 @@ class Service:
                 self._journal,
                 system.progress,
                 self._drained,
-                Patience(**settings[name].model_dump()) if name in settings else Patience(),
+                patience[name],
             )
             for name, handlers in lanes_of(system.handlers).items()
         }
+        for lane in self.lanes.values():
+            lane.now = self.clock.now
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._company_until = 0.0
@@ -236,6 +249,7 @@ class Service:
         if not self.copier.admits():
             self._wake_lanes()
             return 0
+        self.clock.now()  # before anything is written by the time of day
         now, more = time.monotonic(), False
         if now >= self._look_later:
             self._look_later = now + LATER
@@ -287,6 +301,14 @@ class Service:
             if isinstance(found, Rejected):
                 self._finisher.reject(found)
         self.clerk.settle(list(left))
+        self._count_refused(len(left))
+
+    def _count_refused(self, more: int) -> None:
+        """Have what outsiders left looked at when it may be too much."""
+        self._refused += more
+        if self._refused > self._keep:
+            self._refused = 0
+            self.keeper.hasten()
 
     def _wake_lanes(self) -> None:
         self._company_until = 0.0
@@ -296,6 +318,7 @@ class Service:
     def _admitted(self, admitted: Admitted) -> None:
         self.portions.add(admitted.manifests)
         touched = {*admitted.outcomes, *admitted.scheduled, *admitted.readmitted}
+        self._count_refused(list(admitted.outcomes.values()).count("refused"))
         for effect in admitted.effects:
             touched.update(effect.reopened, effect.held)
             for ulid in effect.resubmitted:
@@ -328,6 +351,7 @@ class Service:
         start.claim(self._spool, self._journal)
         self.copier.open()
         self._place()
+        self.clock.begin()
         self._observe(start.begin(self._journal, self._system.config.mode))
         self._finisher.redo()
         self.portions.resume()

@@ -261,6 +261,20 @@ class Spool:
         except FileNotFoundError:
             return
 
+    def remove(self, place: str, ulid: str, name: str) -> None:
+        """Remove a request's file and its result for good, where they are there.
+
+        Raises OSError where one cannot be removed.
+        """
+        directory = self._directories[place]
+        for entry in (entry_of(ulid, name), result_entry(ulid, name)):
+            try:
+                os.unlink(entry, dir_fd=directory)
+            except FileNotFoundError:
+                continue
+            except IsADirectoryError:
+                os.rmdir(entry, dir_fd=directory)
+
     def remove_leftovers(self) -> int:
         """Remove what writers, results and receipts left half written when somebody died.
 

@@ -1,6 +1,7 @@
 """Identifiers that sort by the time they were made.
 
-Promises: unique, and growing within a process, also across threads, a fork and a clock set back.
+Promises: unique, and growing within a process, also across threads, a fork and a clock set back;
+over processes where each follows the last one's.
 Leaves out: secrecy; an identifier may be guessed from the one before.
 
 The format is that of https://github.com/ulid/spec: 48 bits of milliseconds, 80 random bits, in 26
@@ -41,6 +42,11 @@ class _Sequence:
                 self.last += 1
             return self.last
 
+    def follow(self, last: int) -> None:
+        """Give greater numbers than one from now on."""
+        with self.lock:
+            self.last = max(self.last, last)
+
 
 _sequence = _Sequence()
 # A forked child that went on counting would give the numbers that its parent gives.
@@ -51,6 +57,15 @@ def new() -> str:
     """Make an identifier greater than every one made by this process before."""
     number = _sequence.next()
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+
+
+def follow(last: str) -> None:
+    """Make every identifier from now on greater than one that was made before, by any process.
+
+    last: '' where none was.
+    """
+    if is_ulid(last):
+        _sequence.follow(_number(last))
 
 
 def first(at: float) -> str:
@@ -71,7 +86,11 @@ def timestamp(ulid: str) -> datetime:
     """
     if not is_ulid(ulid):
         raise ValueError(f"{ulid!r} is no ULID")
+    return datetime.fromtimestamp((_number(ulid) >> _RANDOM_BITS) / 1000, UTC)
+
+
+def _number(ulid: str) -> int:
     number = 0
-    for character in ulid[:10]:
+    for character in ulid:
         number = number << 5 | _ALPHABET.index(character)
-    return datetime.fromtimestamp(number / 1000, UTC)
+    return number

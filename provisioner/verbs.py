@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from provisioner import (
     agenda,
     audit,
+    beforehand,
     binding,
     history,
     ledger,
@@ -77,6 +78,7 @@ class Asked:
 
 def _suspend(conn: Connection, asked: Asked) -> Effect:
     subject = asked.request.subject
+    beforehand.check(conn, subject, asked.writer, _cause(asked))
     ledger.suspend(conn, subject, asked.writer, _cause(asked), asked.id, asked.now)
     effect = _touched(conn, asked, ledger.keys_of(conn, subject))
     if not effect.keys:

@@ -21,10 +21,12 @@ from provisioner.agenthost import Agent
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.cli.queue import full
+from provisioner.clock import last_jump
 from provisioner.config import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.places import CLOSED, OPEN, RECEIPTS, STAGING
 from provisioner.requestfile import RESULT, user_name
+from provisioner.results import moment
 from provisioner.safety import check_chain, check_directory
 from provisioner.spool import Spool
 from provisioner.sweep import check_staging
@@ -32,6 +34,9 @@ from provisioner.wiring import build
 
 _OLD = 3
 """Copies that may be missed before it is worth a word."""
+
+_WEEK = 7 * 86400.0
+"""Seconds for which a jump of the clock is worth a word."""
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -151,6 +156,7 @@ def _journal(config: Config) -> Iterator[Finding]:
     with book.reading() as conn:
         lanes = lane_rows(conn)
         observing = marks.get(conn, marks.OBSERVING)
+        jump = last_jump(conn)
     book.close()
     if config.journal.stat().st_mode & _OTHERS_WRITE:
         advice = f"chmod go-w {shlex.quote(str(config.journal))}"
@@ -165,6 +171,9 @@ def _journal(config: Config) -> Iterator[Finding]:
     if said:
         advice = "make room: nothing new is taken from staging until there is"
         yield Finding(Level.ERROR, "journal", said, advice)
+    if jump is not None and 0 <= time.time() - jump.at < _WEEK:
+        said = f"{jump}, to {moment(jump.at)}; waits were set right"
+        yield Finding(Level.WARNING, "clock", said, "chronyc tracking, or timedatectl: who set it?")
     yield _copies(config)
     yield from _level(config)
     for name, row in sorted(lanes.items()):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioner import marks
+from provisioner.journal import Journal
 from tests.service.cli_site import Desk, clean
 
 
@@ -248,3 +251,16 @@ def test_it_ends_with_what_it_counted(desk: Desk) -> None:
     assert done.out.splitlines()[-1].startswith("2 errors, 1 warning, ")
     assert "what to do: is slurmdbd up" in done.out
     assert clean(done.out) and "\\x1b[31m" in done.out
+
+
+def test_a_clock_that_jumped_is_told_for_a_week(desk: Desk) -> None:
+    assert [one for one in findings(desk) if one["subject"] == "clock"] == []
+    told = []
+    for ago in (3600, 8 * 86400):
+        book = Journal.open(desk.root / "journal/journal.db")
+        with book.transaction() as conn:
+            marks.put(conn, marks.JUMPED, f"{time.time() - ago} 864000.0")
+        book.close()
+        told.append([one["message"] for one in findings(desk) if one["subject"] == "clock"])
+    assert [len(one) for one in told] == [1, 0]
+    assert "jumped forward by 10 days, to " in told[0][0]

@@ -85,3 +85,14 @@ def test_the_first_of_a_time_stands_before_all_that_are_made_then() -> None:
     assert ulid.first(at) <= made < ulid.first(at + 0.002)
     assert ulid.is_ulid(ulid.first(at))
     assert ulid.first(-1.0) == "0" * ulid.LENGTH
+
+
+def test_follows_one_of_another_process_whose_clock_was_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ulid, "_sequence", ulid._Sequence())
+    ulid.follow("")
+    ahead = ulid.first(time.time() + 864_000)
+    ulid.follow(ahead)
+    made = [ulid.new(), ulid.new()]
+    assert ahead < made[0] < made[1]
