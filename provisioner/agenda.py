@@ -149,31 +149,6 @@ def due_keys(conn: Connection) -> list[Key]:
     return sorted(conn.scalars(select(objects.c.key).where(objects.c.due.is_not(None))))
 
 
-def set_clock(conn: Connection, before: float, now: float, longest: Mapping[str, float]) -> int:
-    """Set right what the time of day says of waits, after it jumped.
-
-    before: what it would be now without the jump; now: what it is; longest: the most seconds that
-    each lane puts anything off. Nothing is due later than that afterwards, and nothing has waited
-    for longer than it has. Return how much was put off for longer, or waited since a time to come.
-    """
-    by = now - before
-    since, moved = objects.c.waiting_since, 0
-    if by > 0:
-        conn.execute(update(objects).where(since <= before).values(waiting_since=since + by))
-    back = func.min(since + by, now) if by < 0 else now
-    moved += conn.execute(update(objects).where(since > now).values(waiting_since=back)).rowcount
-    for table, lane, column in (
-        (objects, objects.c.lane, objects.c.due),
-        (lanes, lanes.c.name, lanes.c.breaker_until),
-    ):
-        for name, seconds in longest.items():
-            latest = now + seconds
-            sooner = func.min(column + by, latest) if by < 0 else now
-            statement = update(table).where(lane == name, column > latest)
-            moved += conn.execute(statement.values({column.name: sooner})).rowcount
-    return moved
-
-
 def instances_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
     """Return the handler's instance of each object."""
     found: dict[Key, str] = {}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, marks, records, ulid
+from provisioner import audit, marks, records, ulid, waits
 from provisioner.journal import Journal, JournalFull
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ class Clock:
         with self._journal.reading() as conn:
             kept, self._last = marks.get(conn, marks.CLOCK), last_jump(conn)
             last = records.last_id(conn)
+            ahead = waits.clock_was_ahead(conn, seen.wall, self._longest)
         ulid.follow(last)
         self._before = Sight.parse(kept) if kept else seen
         if not last:  # nothing waits: a journal that is new begins with its first request
@@ -113,14 +114,17 @@ class Clock:
         if jumped(self._before, seen):
             self.now()
             return
+        noted = kept is not None and self._before.boot == seen.boot
+        if noted and not ahead:
+            return
         try:
             with self._journal.transaction() as conn:
-                late = agenda.set_clock(conn, seen.wall, seen.wall, self._longest)
+                late = waits.set_clock(conn, seen.wall, seen.wall, self._longest)
                 if late:
                     told = f"{late} waits went beyond what they can: the clock had been ahead"
                     log.warning("%s", told)
                     audit.append(conn, [audit.Event(None, EVENT, told)], seen.wall)
-                if kept is None or self._before.boot != seen.boot:
+                if not noted:
                     marks.put(conn, marks.CLOCK, str(seen))
         except JournalFull as error:
             log.error("whether the clock jumped is looked at later: %s", error)
@@ -147,7 +151,7 @@ class Clock:
 
     def _mend(self, jump: Jump, seen: Sight) -> None:
         with self._journal.transaction() as conn:
-            agenda.set_clock(conn, seen.wall - jump.by, seen.wall, self._longest)
+            waits.set_clock(conn, seen.wall - jump.by, seen.wall, self._longest)
             marks.put(conn, marks.CLOCK, str(seen))
             marks.put(conn, marks.JUMPED, f"{jump.at!r} {jump.by!r}")
             audit.append(conn, [audit.Event(None, EVENT, str(jump))], seen.wall)

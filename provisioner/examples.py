@@ -19,6 +19,7 @@ from provisioner.config import (
     BackupConfig,
     Config,
     LaneConfig,
+    ManifestsConfig,
     PolicyConfig,
     ResourceConfig,
     RetentionConfig,
@@ -49,6 +50,7 @@ def example() -> str:
         "resources": _named("cluster-a", _options(ResourceConfig)),
         "lanes": _named("slurm", _options(LaneConfig)),
         "backup": _options(BackupConfig),
+        "manifests": _options(ManifestsConfig),
         "retention": _options(RetentionConfig),
         "routes": _named("user.provision", _item(_options(StepConfig))),
     }

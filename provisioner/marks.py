@@ -40,7 +40,7 @@ JUMPED = "clock jumped"
 """When the time of day jumped last, and by how much."""
 
 
-NAMES = frozenset({JOURNAL, POSITION, NEWEST, SUM, OBSERVING})
+NAMES = frozenset({JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED})
 """All that there are: a name beside them was written by nobody."""
 
 

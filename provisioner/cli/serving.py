@@ -56,6 +56,8 @@ def run(
     told = logging.WARNING if drain or quiet else logging.INFO
     _log_to_stderr(logging.DEBUG if verbose else told)
     system = site.system()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(Exit.OK))  # nothing is under way yet
     with closing(Spool.open(system.config.spool)) as spool:
         spool.lock()
         config = system.config

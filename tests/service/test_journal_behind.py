@@ -49,6 +49,7 @@ def desk(tmp_path: Path) -> Served:
     """A sandbox that was copied, suspended mallory, and was killed; `kept.db` is the copy."""
     desk = Served(tmp_path / "box")
     desk.serve(user("mallory"))
+    desk("run", "--drain")  # the first start that finds requests notes the clock
     desk("backup", str(tmp_path / "kept.db"))
     desk.serve_until_killed(of_user("suspend", "mallory"))
     return desk
