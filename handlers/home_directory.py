@@ -2,8 +2,8 @@
 
 Promises: a new home appears with its skeleton or not at all; one that is there keeps every file,
 and is not taken from another owner. A closed home belongs to root, so that its user cannot open it
-again, and opens only to whom it belonged. Leaves out: how it is done on the host
-(`provisioner.host`), quotas, and automounters.
+again, bears the sticky bit to be told from root's other directories, and opens only to whom it
+belonged. Leaves out: how it is done on the host (`provisioner.host`), quotas, and automounters.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from handlers import _params
 from handlers._params import LateId, Mode, Name
 from provisioner.contract import (
+    CLOSED_HOME,
     Change,
     Claim,
     Conflict,
@@ -34,6 +35,7 @@ from provisioner.contract import (
     State,
     Transient,
     Want,
+    closed_home,
     make_key,
     split_key,
 )
@@ -154,12 +156,13 @@ class HomeDirectory:
             "present": bool(claims),
             "closed": closed,
             "belonged": before.get("uid"),
-            "mode": self._settings.closed_mode if closed else mode,
+            "mode": f"{CLOSED_HOME | _octal(self._settings.closed_mode):04o}" if closed else mode,
             "acl": None if closed else _whole(self._settings.acl, mode),
         }
 
     def prior(self, key: Key, state: State) -> State | None:
-        if not state["present"] or state["uid"] == 0:
+        # What bears the mark is being closed, whosesoever it is yet.
+        if not state["present"] or state["uid"] == 0 or closed_home(_octal(state["mode"])):
             return None
         own = [entry[-3:] for entry in _entries(state["acl"]) if entry.startswith("g::")]
         mode = _octal(state["mode"])

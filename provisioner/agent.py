@@ -16,6 +16,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import struct
 import sys
 import time
@@ -29,7 +30,7 @@ from typing import Any, NoReturn
 
 from provisioner import process
 from provisioner.agentrules import DEFAULT_PATH, Log, Rules, Tool, load, trusted
-from provisioner.contract import ConfigError, Fault, Permanent, Unavailable, Unknown
+from provisioner.contract import ConfigError, Fault, Permanent, Unavailable, Unknown, closed_home
 from provisioner.host import RealHost
 from provisioner.ways import Use, Way, held
 
@@ -174,13 +175,20 @@ class _Guarded(RealHost):
 
     def _permit(self, opened: int) -> None:
         found = os.fstat(opened)
-        # A closed home is root's, and keeps its group.
+        mode = stat.S_IMODE(found.st_mode)
+        # A closed home is root's, keeps its group, and bears a mark that root alone can set there.
         owner = found.st_uid or found.st_gid
         if not self._first <= owner <= self._last:
             raise Permanent(
                 f"the directory belongs to {found.st_uid}:{found.st_gid}, for whom there are no "
                 "homes here",
                 advice="look whose it is; `ids` of the root in the agent's configuration",
+            )
+        if not found.st_uid and self._first > 0 and not closed_home(mode):
+            raise Permanent(
+                f"the directory is root's, mode {mode:04o}, and bears no mark of a closed home",
+                advice="look what it is; where it is a home that was closed before there was the "
+                "mark: chmod u=rwx,go=,+t DIR, and `provisioner retry`",
             )
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from provisioner.contract import ConfigError, Permanent, Unavailable
+from provisioner.contract import CLOSED_HOME, ConfigError, Permanent, Unavailable, closed_home
 from provisioner.safety import check_chain
 from provisioner.ways import Use, Way
 
@@ -84,8 +84,9 @@ class Root:
                 raise Permanent(said, advice=advice)
 
     def check_mode(self, mode: int) -> None:
-        """Check permission bits."""
-        if mode < 0 or mode & ~self.bits:
+        """Check permission bits; those of a closed home are always such as one may have."""
+        closing = closed_home(mode) and mode <= CLOSED_HOME | 0o700
+        if mode < 0 or (mode & ~self.bits and not closing):
             advice = "`bits` of the root in the agent's configuration"
             raise Permanent(f"mode {mode:04o} has more than {self.bits:04o}", advice=advice)
 

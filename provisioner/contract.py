@@ -265,6 +265,15 @@ class DirectoryState:
     kind: str = "directory"
 
 
+CLOSED_HOME = 0o1000
+"""The mark of a closed home: the sticky bit, on a directory of root's that is shut to others."""
+
+
+def closed_home(mode: int) -> bool:
+    """Say whether a directory's permission bits are those of a closed home, if it is root's."""
+    return mode & (CLOSED_HOME | 0o077) == CLOSED_HOME
+
+
 class Host(Protocol):
     """What is done to directories on a host, as a few fixed verbs; see `provisioner.host`.
 

@@ -17,7 +17,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from provisioner.contract import Conflict, DirectoryState, Permanent, Unavailable
+from provisioner.contract import (
+    CLOSED_HOME,
+    Conflict,
+    DirectoryState,
+    Permanent,
+    Unavailable,
+    closed_home,
+)
 from provisioner.rename import rename_new
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -98,10 +105,18 @@ class RealHost:
             os.fsync(directory)
 
     def set_owner(self, root: Path, path: str, *, uid: int, gid: int) -> None:
-        """Give a directory to an owner and a group."""
+        """Give a directory to an owner and a group; to root, it gets the mark of a closed home.
+
+        The mark comes first, so that a kill leaves no directory of root's without it, and once
+        more, as the one who owned it could take it off in between.
+        """
         with _directory(root, path) as opened:
             self._permit(opened)
+            if uid == 0:
+                self._mark(opened)
             self._own(opened, uid, gid)
+            if uid == 0:
+                self._mark(opened)
 
     def set_mode(self, root: Path, path: str, *, mode: int) -> None:
         """Set a directory's permission bits."""
@@ -147,6 +162,11 @@ class RealHost:
         found = os.fstat(opened)
         mode = stat.S_IMODE(found.st_mode)
         return DirectoryState(True, found.st_uid, found.st_gid, mode, _decode(opened))
+
+    def _mark(self, opened: int) -> None:
+        mode = self._state(opened).mode
+        if not closed_home(mode):
+            self._chmod(opened, mode & 0o700 | CLOSED_HOME)
 
     def _own(self, opened: int, uid: int, gid: int) -> None:
         try:

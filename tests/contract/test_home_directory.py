@@ -227,7 +227,7 @@ def test_suspending_closes_and_resuming_restores(passable: Path) -> None:
     assert as_user(20001, 20002, home)
     ledger.suspend()
     assert faults(ledger.run(handler)) == {}
-    assert seen(home) == (0, 20002, 0o000)
+    assert seen(home) == (0, 20002, 0o1000)
     assert not as_user(20001, 20002, home)
     ledger.suspend(False)
     assert faults(ledger.run(handler)) == {}
@@ -239,7 +239,7 @@ def test_the_mode_that_a_home_had_comes_back(root: Path) -> None:
     handler = homes(root)
     ledger = bring(handler, JDOE)
     (root / "jdoe").chmod(0o711)
-    for suspended, mode in ((True, 0o000), (False, 0o711)):
+    for suspended, mode in ((True, 0o1000), (False, 0o711)):
         ledger.suspend(suspended)
         assert faults(ledger.run(handler)) == {}
         assert seen(root / "jdoe")[2] == mode
@@ -251,7 +251,7 @@ def test_what_nobody_claims_is_closed_and_kept(root: Path) -> None:
     (root / "jdoe" / "thesis").write_text("years of work")
     ledger.withdraw()
     assert faults(ledger.run(handler)) == {}
-    assert seen(root / "jdoe") == (0, 20002, 0o000)
+    assert seen(root / "jdoe") == (0, 20002, 0o1000)
     assert (root / "jdoe" / "thesis").read_text() == "years of work"
 
 
@@ -263,7 +263,7 @@ def test_once_closing_has_begun_the_user_cannot_open_it_again(passable: Path, wr
     killed_after(writes, ledger, handler)
     assert by_user(20001, 20002, "chmod", "0777", str(home)) is (writes == 0)
     assert faults(ledger.run(handler)) == {}
-    assert seen(home) == (0, 20002, 0o000)
+    assert seen(home) == (0, 20002, 0o1000)
 
 
 @pytest.mark.parametrize("writes", range(4))
@@ -304,7 +304,7 @@ def test_a_closed_home_opens_to_nobody_but_whom_it_belonged_to(root: Path) -> No
     (outcome,) = ledger.claim(handler, {**JDOE, "uid": 20009}).run(handler).values()
     assert isinstance(outcome.fault, Conflict)
     assert "belongs to 20001" in outcome.fault.message
-    assert seen(root / "jdoe") == (0, 20002, 0o000)
+    assert seen(root / "jdoe") == (0, 20002, 0o1000)
 
 
 def test_another_persons_new_home_gets_nothing_of_the_old_one(root: Path) -> None:
@@ -344,7 +344,7 @@ def test_a_site_may_close_by_another_mode(root: Path) -> None:
     ledger = bring(handler, JDOE)
     ledger.suspend()
     ledger.run(handler)
-    assert seen(root / "jdoe") == (0, 20002, 0o500)
+    assert seen(root / "jdoe") == (0, 20002, 0o1500)
 
 
 @pytest.mark.parametrize("mode", ["0050", "0005", "0711", "1700"])

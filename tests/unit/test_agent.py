@@ -138,6 +138,55 @@ def test_a_home_is_closed_by_making_it_roots_and_opened_again(tmp_path: Path, ro
     assert not ask(agent, verb="set_owner", **home, uid=0, gid=0)["ok"]
 
 
+@pytest.mark.parametrize("mode", [0o2770, 0o3770, 0o1777, 0o1701, 0o0700, 0o0000])
+def test_a_directory_of_roots_that_is_no_closed_home_is_given_to_nobody(
+    tmp_path: Path, root: Path, mode: int
+) -> None:
+    shared = root / "shared"
+    shared.mkdir()
+    os.chown(shared, 0, 25000)
+    shared.chmod(mode)
+    agent, before = answering(tmp_path), look(root)
+    where = {"root": str(root), "path": "shared"}
+    for asked in (
+        {"verb": "set_owner", "uid": 21001, "gid": 21001},
+        {"verb": "set_owner", "uid": 0, "gid": 21001},
+        {"verb": "set_mode", "mode": 0o1700},
+        {"verb": "set_acl", "acl": "u:20001:rwx"},
+    ):
+        told = ask(agent, **asked, **where)
+        assert "bears no mark of a closed home" in told["message"]
+        assert "chmod u=rwx,go=,+t" in told["advice"]
+    assert look(root) == before
+
+
+def test_a_home_that_was_closed_before_the_mark_opens_after_what_is_said_was_typed(
+    tmp_path: Path, root: Path
+) -> None:
+    home = root / "jdoe"
+    home.mkdir(mode=0)
+    os.chown(home, 0, 20002)
+    agent, asked = answering(tmp_path), {"root": str(root), "path": "jdoe"}
+    opening = {"verb": "set_owner", "uid": 20001, "gid": 20002, **asked}
+    typed = ask(agent, **opening)["advice"].split(": ")[1].split(" DIR")[0]
+    subprocess.run([*typed.split(), str(home)], check=True)
+    assert ask(agent, **opening)["ok"]
+
+
+@pytest.mark.parametrize("bits", ["3775", "0700"])
+def test_a_home_is_marked_as_it_becomes_roots_whatever_modes_homes_may_have(
+    tmp_path: Path, root: Path, bits: str
+) -> None:
+    agent, home = answering(tmp_path, root=f'bits = "{bits}"'), root / "jdoe"
+    asked = {"root": str(root), "path": "jdoe"}
+    assert ask(agent, **make(root))["ok"]
+    home.chmod(0o2777)
+    assert ask(agent, verb="set_owner", **asked, uid=0, gid=20002)["ok"]
+    assert home.stat().st_mode & 0o7777 == 0o1700
+    assert ask(agent, verb="set_mode", **asked, mode=0o1000)["ok"]
+    assert home.stat().st_mode & 0o7777 == 0o1000
+
+
 @pytest.mark.parametrize(
     "acl",
     ["x", "u:1234", "u:root:rwx", "u:99999999999:rwx", "u:4294967295:rwx", "g:1:rwx\0", "m::r"],
