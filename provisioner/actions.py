@@ -24,6 +24,7 @@ from provisioner.subjects import (
     ProjectRef,
     User,
     UserRef,
+    UsersFile,
 )
 from provisioner.values import Line, Moment, Person, Text
 
@@ -68,6 +69,10 @@ class Envelope(Part):
     def user_names(self) -> tuple[str, ...]:
         """List the users that `each: user` goes through."""
         return ()
+
+    def users_in(self) -> UsersFile | None:
+        """Name the file that lists them, where one does."""
+        return None
 
     def expressions(self) -> Mapping[str, Any]:
         """Make what expressions in routes may use."""
@@ -131,6 +136,9 @@ class ProjectProvision(_OfProject):
     def user_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.project.users))
 
+    def users_in(self) -> UsersFile | None:
+        return self.project.users_file
+
 
 class ProjectArchive(_OfProject):
     """Close what the project itself claimed; nothing is deleted."""
@@ -168,6 +176,9 @@ class AllocationProvision(_OfAllocation):
 
     def user_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.allocation.users))
+
+    def users_in(self) -> UsersFile | None:
+        return self.allocation.users_file
 
 
 class AllocationSuspension(_Suspension, _OfAllocation):

@@ -85,6 +85,7 @@ def row(
         "ended": None if state in records.OPEN else now,
         "problems": plain_problems(problems),
         "on_behalf_of": person,
+        "listed": None if candidate.crowd is None else "\n".join(candidate.crowd),
     }
 
 

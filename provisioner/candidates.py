@@ -27,7 +27,7 @@ class Candidate:
     """A claimed file, read and judged by itself. request None: it says nothing we understand.
 
     forbidden: what policy said, of one that was read no further than that; listed, objects: what
-    the lines of its manifest ask for, and name.
+    the lines of its manifest ask for, and name; crowd: the users that its file lists.
     """
 
     claimed: Claimed
@@ -40,6 +40,7 @@ class Candidate:
     manifest: bytes | None = None
     listed: tuple[Candidate, ...] = ()
     objects: tuple[Key, ...] = ()
+    crowd: tuple[str, ...] | None = None
 
 
 Route = Callable[[Request], tuple[Step, ...]]
@@ -68,7 +69,8 @@ def judge(claimed: Claimed, router: Router, foresee: Foresee) -> Candidate:
         ruling = foresee(request)
         if ruling is not None:
             raise _Forbidden(request, ruling)
-        return () if request.action in VERBS else router.route(request)
+        later = request.action in VERBS or request.users_file is not None
+        return () if later else router.route(request)
 
     try:
         return Candidate(claimed, *read(claimed.body, route))

@@ -37,10 +37,10 @@ def drop(staging: Path, name: str, body: bytes) -> str:
 def drop_companion(staging: Path, name: str, body: bytes) -> str:
     """Put a file that a request will name into staging and flush it; return the name it got.
 
-    name: ends in `.jsonl`, so that it is taken for no request. Raises as `drop` does.
+    name: ends in `.jsonl` or `.users`, so that it is taken for no request. Raises as `drop` does.
     """
-    if not name.endswith(".jsonl"):
-        raise ValueError(f"{name!r} does not end in .jsonl")
+    if not name.endswith((".jsonl", ".users")):
+        raise ValueError(f"{name!r} ends in neither .jsonl nor .users")
     return _into(staging, name, body)
 
 

@@ -1,38 +1,48 @@
-"""Enclosures: the manifest that a request names, read beside it once and within the budget.
+"""Enclosures: the file that a request names, read beside it once and within the budget.
 
 Promises: the file is the request's writer's and is what the request says; what would cost more than
 the site grants is refused at once, with the numbers and what to change. Leaves out: what its lines
-say (`listing`).
+say (`listing`, `crowds`).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from provisioner import manifest
+from provisioner import crowds, manifest
 from provisioner.candidates import Candidate, problem_of
 from provisioner.config import ManifestsConfig
 from provisioner.contract import Fault, InvalidRequest, Refused
-from provisioner.documents import Problem
+from provisioner.documents import InvalidDocument, Problem
 from provisioner.request import Request
 from provisioner.requestfile import uid_of
 from provisioner.review import Review
+from provisioner.routing import Router
 from provisioner.sizes import format_size
 from provisioner.spool import Claimed
+from provisioner.subjects import UsersFile
+
+log = logging.getLogger(__name__)
 
 
 class Enclosures:
-    """The manifests of one site's requests."""
+    """The manifests and lists of users of one site's requests."""
 
     def __init__(
-        self, budget: ManifestsConfig, review: Review, companion: Callable[[str, int], Claimed]
+        self,
+        budget: ManifestsConfig,
+        review: Review,
+        companion: Callable[[str, int], Claimed],
+        router: Router,
     ) -> None:
         """companion: reads a file that a request names (`Companions.manifest`)."""
         self._budget = budget
         self._review = review
         self._companion = companion
+        self._router = router
 
     def complete(self, candidate: Candidate) -> Candidate:
         """Add the file that a request names; say what is wrong where it cannot be had."""
@@ -40,14 +50,34 @@ class Enclosures:
         if not names_one(candidate):
             return candidate
         assert request is not None
+        if request.users_file is not None:
+            return self._list(candidate, request.users_file)
         try:
-            found = self._read(candidate.claimed, request.values["manifest"])
+            found = self._manifest(candidate.claimed, request.values["manifest"])
             candidate = replace(candidate, companion=replace(found, body=b""))
             self._count(found.body)
             self.whose(candidate.claimed, request)
         except Fault as fault:
             return replace(candidate, problems=(problem_of(fault),))
         return replace(candidate, manifest=found.body)
+
+    def fill(self, candidate: Candidate, users: tuple[str, ...]) -> Candidate:
+        """Add the users that a request's file lists, and route it: their names are as in a body."""
+        if not names_one(candidate):
+            return candidate
+        assert candidate.request is not None
+        request = crowds.with_users(candidate.request, users)
+        candidate = replace(candidate, request=request, crowd=users)
+        try:
+            return replace(candidate, planned=self._router.route(request))
+        except InvalidDocument as wrong:
+            return replace(candidate, problems=wrong.problems)
+        except Fault as fault:
+            return replace(candidate, problems=(request.placed(problem_of(fault)),))
+        except Exception as error:
+            log.exception("%s: routing failed unexpectedly", candidate.claimed.name)
+            why = f"routing failed unexpectedly: {error!r}; the service's log has the traceback"
+            return replace(candidate, problems=(Problem(None, "", why),))
 
     def afford(self, candidate: Candidate, kept: int) -> Candidate:
         """Refuse a manifest that is one too many; kept: bytes of its writer's that are not over."""
@@ -78,7 +108,24 @@ class Enclosures:
             raise InvalidRequest(f"there is no user {name!r}", field="writer")
         return replace(claimed, uid=uid, writer=name)
 
-    def _read(self, claimed: Claimed, named: Any) -> Claimed:
+    def _list(self, candidate: Candidate, named: UsersFile) -> Candidate:
+        """Read the users of a request."""
+        try:
+            found = self._users(candidate.claimed, named)
+            candidate = replace(candidate, companion=replace(found, body=b""))
+            users = crowds.read(found.body)
+        except InvalidDocument as wrong:
+            return replace(candidate, problems=wrong.problems)
+        except Fault as fault:
+            return replace(candidate, problems=(problem_of(fault),))
+        return self.fill(candidate, users)
+
+    def _users(self, claimed: Claimed, named: UsersFile) -> Claimed:
+        # What is not read is held against itself: its name and size are the request's.
+        crowds.check(named, named.size, named.sha256)
+        return self._read(claimed, named, crowds.SIZE)
+
+    def _manifest(self, claimed: Claimed, named: Any) -> Claimed:
         if not named.file.endswith(manifest.ENDING):
             raise InvalidRequest(f"{named.file!r} is no manifest", expected="*.jsonl")
         if named.size > self._budget.size:
@@ -89,7 +136,10 @@ class Enclosures:
                 expected="leave out what need not be listed, or raise `manifests.size` in the "
                 "configuration, with the memory of the unit",
             )
-        found = self._companion(named.file, self._budget.size)
+        return self._read(claimed, named, self._budget.size)
+
+    def _read(self, claimed: Claimed, named: Any, limit: int) -> Claimed:
+        found = self._companion(named.file, limit)
         # The digest of a signed request is its signer's word for the manifest, whoever copied it.
         if found.uid != claimed.uid and not claimed.signed:
             raise InvalidRequest(
@@ -99,7 +149,7 @@ class Enclosures:
             raise InvalidRequest(
                 f"{named.file} is not what the request says: it has {found.size} bytes and "
                 f"SHA-256 {found.sha256}",
-                expected="the manifest written whole, before the request",
+                expected="the file written whole, before the request",
             )
         return found
 
@@ -115,8 +165,8 @@ class Enclosures:
 
 
 def names_one(candidate: Candidate) -> bool:
-    """Say whether a request names a manifest that is to be read."""
+    """Say whether a request names a file that is to be read."""
     request = candidate.request
     if request is None or candidate.problems or candidate.forbidden is not None:
         return False
-    return bool(request.values.get("manifest"))
+    return bool(request.values.get("manifest")) or request.users_file is not None

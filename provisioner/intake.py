@@ -118,7 +118,9 @@ class Intake:
     ) -> None:
         for record in records.load(conn, list(ids)).values():
             candidate = self._read(claimed_of(record))
-            if not records.has_companion(conn, record.id):
+            if record.listed is not None:
+                candidate = self._enclosures.fill(candidate, tuple(record.listed.split()))
+            elif not records.has_companion(conn, record.id):
                 candidate = self._enclosures.complete(candidate)
             who = Answers(record.uid, record.writer, record.approved_by is not None)
             ruling = self._rule(conn, [candidate], now, who)

@@ -127,7 +127,10 @@ class Listing:
 
     def _read(self, number: int, line: bytes) -> Candidate:
         name = f"{self._file}-{number + 1}"
-        return judge(child(self._whose, name, line), self._router, _later)
+        candidate = judge(child(self._whose, name, line), self._router, _later)
+        if candidate.request is not None and candidate.request.users_file is not None:
+            return replace(candidate, problems=(*candidate.problems, _NAMES_A_FILE))
+        return candidate
 
     def _check(self, number: int, candidate: Candidate) -> None:
         """Note what is wrong with a line, and whether it refuses the whole."""
@@ -147,6 +150,11 @@ class Listing:
             self._more += len(found)
         if len(self._refusing) >= _TOLD:
             raise InvalidDocument(self._refusing[:_TOLD])
+
+
+_NAMES_A_FILE = Problem(
+    None, "users_file", "a line of a manifest names no file", "its `users`, however many"
+)
 
 
 def _later(request: Request) -> None:

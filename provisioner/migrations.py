@@ -85,7 +85,12 @@ def _fourth(db: sqlite3.Connection) -> None:
     )
 
 
-STEPS: tuple[Step, ...] = (_second, _third, _fourth)
+def _fifth(db: sqlite3.Connection) -> None:
+    """Version 5: the users of a request may be in a file of their own."""
+    db.execute("ALTER TABLE requests ADD COLUMN listed TEXT")
+
+
+STEPS: tuple[Step, ...] = (_second, _third, _fourth, _fifth)
 """From version 1 to 2, from 2 to 3, ... What changes `tables` adds a step here, in plain SQL."""
 
 VERSION = 1 + len(STEPS)

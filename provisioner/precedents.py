@@ -75,6 +75,8 @@ def verdict(
         return "done", (Problem(None, "id", why),)
     if candidate.problems:
         return "refused", candidate.problems
+    if request.users_file is not None:  # to accept it would take everybody out
+        return "refused", (Problem(None, "users_file", "its list was not read", _ANEW),)
     answer = ruling.answer if ruling is not None else policy.ALLOWED
     if answer.verdict == policy.REFUSE:
         return "refused", (_by_policy(answer),)
@@ -91,6 +93,9 @@ def verdict(
     if request.not_before is not None and request.not_before.timestamp() > now:
         return "scheduled", ()
     return "accepted", ()
+
+
+_ANEW = "the request sent anew, with its file"
 
 
 def _by_policy(answer: policy.Answer) -> Problem:

@@ -67,6 +67,7 @@ class Record:
     held_by: str | None = None
     approved_by: str | None = None
     on_behalf_of: str | None = None
+    listed: str | None = None
 
     @property
     def asker(self) -> str:

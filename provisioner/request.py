@@ -19,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from provisioner.actions import ACTIONS, Envelope
 from provisioner.documents import Document, InvalidDocument, Path, Problem, in_order, parse
+from provisioner.subjects import UsersFile
 from provisioner.wording import Wrong, wrongs
 
 
@@ -34,8 +35,8 @@ class Order:
 class Request:
     """One request. values: what expressions in routes may use, typed, with None for what is absent.
 
-    users: those that `each: user` goes through; places: the key of each value of expressions;
-    lines: the line of every key of the file.
+    users: those that `each: user` goes through; users_file: lists them, until it was read; places:
+    the key of each value of expressions; lines: the line of every key of the file.
     """
 
     action: str
@@ -50,6 +51,7 @@ class Request:
     adopt: bool = False
     resource: str | None = None
     users: tuple[str, ...] = ()
+    users_file: UsersFile | None = None
     resource_key: str = field(default="", compare=False)
     places: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)
     lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
@@ -267,6 +269,7 @@ def _request(body: Envelope, document: Document) -> Request:
         adopt=body.adopt,
         resource=body.resource_name(),
         users=body.user_names(),
+        users_file=body.users_in(),
         resource_key=body.resource_key(),
         places=body.places(),
         lines=document.lines,

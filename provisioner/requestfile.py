@@ -35,6 +35,9 @@ NAMESPACE = "provisioner"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _LONGEST = 255 - ulids.LENGTH - len("-") - len(RESULT)
 
+TOO_LARGE = "many users go into a file of their own: `users_file`, docs/request-format.md"
+"""What to do with a request that is too large: a whole cannot be split."""
+
 KNOWN_FOR = 60.0
 """Seconds for which a user's name and groups are remembered: a uid may be another's by then."""
 
@@ -224,7 +227,8 @@ def _objection(found: os.stat_result, limit: int = LIMIT) -> tuple[str, bool] | 
         mode = stat.S_IMODE(found.st_mode)
         return f"others may write to it (mode {mode:04o}): chmod go-w before moving it in", False
     if found.st_size > limit:
-        return f"it has {found.st_size} bytes, more than {limit}: split the request", False
+        what = f": {TOO_LARGE}" if limit == LIMIT else ""
+        return f"it has {found.st_size} bytes, more than {limit}{what}", False
     return None
 
 

@@ -111,6 +111,7 @@ class Router:
 
         Raises InvalidDocument with every reason why it cannot be routed.
         """
+        _check_listed(request)
         problems = self._of_resource(request)
         if problems:
             nearest = problems[0].nearest
@@ -144,6 +145,7 @@ class Router:
         Raises InvalidRequest when the values do not suit the handler, or the configuration has
         no such step any more.
         """
+        _check_listed(request)
         values = self._base(request)
         for one in self._chosen(request, values)[0]:
             if one.template.config.name == step:
@@ -313,6 +315,16 @@ class Router:
             raise InvalidDocument(list(dict.fromkeys(told)))
         return Step(
             one.template.config.name, one.instance, one.needs, tuple(claims), frozenset(late)
+        )
+
+
+def _check_listed(request: Request) -> None:
+    """Refuse a request whose users were not read: without them everybody would lose access."""
+    if request.users_file is not None:
+        raise InvalidRequest(
+            f"the users in {request.users_file.file} were not read",
+            field="users_file",
+            expected="the request sent anew, with its file",
         )
 
 

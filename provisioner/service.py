@@ -75,7 +75,7 @@ class Service:
         self.reporter = Reporter(system)
         review = Review(system.policy)
         budget = system.config.manifests
-        enclosures = Enclosures(budget, review, spool.companions.manifest)
+        enclosures = Enclosures(budget, review, spool.companions.manifest, system.router)
         self._keep = system.config.retention.outsider_count
         self._refused = 0
         self.keeper.outsiders = Outsiders(spool, self._journal, self._keep, review.is_outsider)

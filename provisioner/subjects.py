@@ -6,9 +6,9 @@ Promises: the one description of what may be said of each. Leaves out: what is a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from provisioner.values import (
     AbsolutePath,
@@ -27,6 +27,23 @@ class Part(BaseModel):
     """A mapping of a request: only known keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class UsersFile(Part):
+    """A companion file with the users, a name a line, where there are many."""
+
+    file: Code = Field(description="its name in staging", examples=["42.users"])
+    size: Count = Field(description="its bytes")
+    sha256: str = Field(description="its SHA-256", pattern=r"^[0-9a-f]{64}$")
+
+
+def _alone(value: UsersFile | None, info: ValidationInfo) -> UsersFile | None:
+    if value is not None and info.data.get("users"):
+        raise ValueError("stands beside `users`; expected one of the two")
+    return value
+
+
+UsersInFile = Annotated[UsersFile | None, AfterValidator(_alone)]
 
 
 class OrderPart(Part):
@@ -70,7 +87,10 @@ class ProjectRef(Part):
 class Project(ProjectRef):
     """A project and its people."""
 
-    users: tuple[UserName, ...] = Field((), description="everybody in it", max_length=5000)
+    users: tuple[UserName, ...] = Field((), description="everybody in it", max_length=10_000)
+    users_file: UsersInFile = Field(
+        None, description="a companion file with them, in place of `users`"
+    )
     attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
 
 
@@ -124,7 +144,10 @@ class Allocation(AllocationRef):
         description="resource of the site's configuration", examples=["cluster-a"]
     )
     project: ProjectRef = Field(description="the project it belongs to")
-    users: tuple[UserName, ...] = Field((), description="everybody entitled", max_length=5000)
+    users: tuple[UserName, ...] = Field((), description="everybody entitled", max_length=10_000)
+    users_file: UsersInFile = Field(
+        None, description="a companion file with them, in place of `users`"
+    )
     quota: Quota = Field(default_factory=Quota)
 
 

@@ -63,6 +63,7 @@ requests = Table(
     Column("held_by", Text, doc="who holds it; `records.POLICY`: policy does"),
     Column("approved_by", Text, doc="who released what policy held"),
     Column("on_behalf_of", Text, doc="the person for whom a trusted writer asked"),
+    Column("listed", Text, doc="the users of its companion, a name a line"),
     Index("requests_state", "state"),
     Index("requests_writer_id", "writer", "writer_id"),
     Index("requests_digest", "digest"),

@@ -59,6 +59,12 @@ _MAIL = r'[^@\s<>()\[\]\\,;:"]{1,64}@[A-Za-z0-9.-]{1,255}'
 _PERSON = r"[A-Za-z0-9_.@+-]{1,150}"
 _PATH = r"(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+"
 
+
+def is_user_name(text: str) -> bool:
+    """Say whether a text is a user name."""
+    return re.fullmatch(_USER, text) is not None
+
+
 UserName = Annotated[
     str,
     _matches(_USER, "a user name: a lower-case letter or _, then at most 31 of a-z 0-9 _ . -"),

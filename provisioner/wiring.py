@@ -17,7 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
 
-from provisioner import binding, rendering
+from provisioner import binding, crowds, rendering
 from provisioner.agenthost import Agent, runner
 from provisioner.config import Config
 from provisioner.contract import (
@@ -34,7 +34,7 @@ from provisioner.converge import unexpected
 from provisioner.journal import Journal
 from provisioner.policy import Policy
 from provisioner.records import Record
-from provisioner.request import Request, parse_request
+from provisioner.request import Request
 from provisioner.routing import Router, Step
 
 HANDLERS = "provisioner.handlers"
@@ -96,7 +96,7 @@ class System:
     def _bind(
         self, record: Record, step: str, outputs: binding.Outputs, users: binding.Users
     ) -> Step:
-        request = self._requests.get(record.id) or parse_request(record.body)
+        request = self._requests.get(record.id) or crowds.whole(record)
         with _expecting_faults(f"binding step {step}"):
             return self.router.bind(request, step, outputs, users)
 

@@ -67,6 +67,7 @@ def show(
                 "state": record.state,
                 "digest": record.digest,
                 "body": body,
+                "users": record.listed.split() if record.listed is not None else None,
                 "result": plain,
                 "waiting_for": plain_waits(waiting) if record.state in records.OPEN else [],
                 "held": hold,
@@ -78,6 +79,8 @@ def show(
         )
         return
     site.say(body.rstrip() or "# the file was not read")
+    if record.listed is not None:
+        site.say(f"# users_file: {len(record.listed.split())} users; --json lists them")
     site.say("---")
     comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
     if record.state in records.OPEN:

@@ -14,7 +14,7 @@ import typer
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Fault, InvalidRequest
-from provisioner.requestfile import LIMIT, RESULT, label, user_name
+from provisioner.requestfile import LIMIT, RESULT, TOO_LARGE, label, user_name
 
 if TYPE_CHECKING:
     from provisioner.documents import Problem
@@ -65,8 +65,8 @@ def submit(
     """Put a request into staging, whole and on disk."""
     body = _read(file)
     if len(body) > LIMIT:
-        raise InvalidRequest(f"{file} has more than {LIMIT} bytes", advice="split the request")
-    send(_name(file), body, timeout if wait else None, key)
+        raise InvalidRequest(f"{file} has more than {LIMIT} bytes", advice=TOO_LARGE)
+    send(_name(file), body, timeout if wait else None, key, file.parent)
 
 
 def _name(file: Path) -> str:
@@ -77,12 +77,16 @@ def _name(file: Path) -> str:
     return name if fits and len(os.fsencode(name)) <= _LONGEST else "request.yaml"
 
 
-def send(name: str, body: bytes, timeout: float | None, key: str) -> None:
+def send(
+    name: str, body: bytes, timeout: float | None, key: str, folder: Path | None = None
+) -> None:
     """Drop a request; follow it to its outcome for `timeout` seconds, or not at all where None.
 
-    key: what it is signed with where the site takes signatures; '' for none.
+    key: what it is signed with where the site takes signatures; '' for none; folder: where the list
+    of users lies that it may name.
     """
     from provisioner import ulid
+    from provisioner.cli import beside
 
     since = ulid.new()[:10]  # to the millisecond
     door = site.door()
@@ -96,7 +100,13 @@ def send(name: str, body: bytes, timeout: float | None, key: str) -> None:
         ) from None
     except OSError:  # `drop` says what it means for who writes
         pass
-    dropped = _drop(door, name, body, key)
+    listed = beside.drop_listed(staging, body, folder) if folder is not None else None
+    try:
+        dropped = _drop(door, name, body, key)
+    except BaseException:
+        if listed is not None:
+            listed.unlink(missing_ok=True)
+        raise
     site.say(f"dropped as {dropped}")
     if timeout is None:
         # For who sits there: a portal's log has no use for it.
@@ -126,7 +136,7 @@ def _drop(door: site.Door, name: str, body: bytes, key: str) -> str:
 
 def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
     """Check a request without sending it: format, route, parameters, and whether you may."""
-    problems, notes = _judged(_read(file))
+    problems, notes = _judged(file)
     if as_json:
         keys = ("line", "key", "message", "expected", "nearest")
         site.print_json([{key: getattr(p, key) for key in keys} for p in problems])
@@ -141,22 +151,45 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
         raise typer.Exit(Exit.INVALID)
 
 
-def _judged(body: bytes) -> tuple[tuple[Problem, ...], list[str]]:
+def _judged(file: Path) -> tuple[tuple[Problem, ...], list[str]]:
     """Judge a request as the service would if who runs this sent it: (problems, notes)."""
-    from provisioner.candidates import expired, read
+    from provisioner.candidates import expired
 
-    request, planned, problems = read(body, _route)
+    request, planned, problems = _whole(file)
     if problems or request is None:
         return problems, []
     late = expired(request, time.time())
     return ((late,), []) if late else _by_policy(request, planned)
 
 
+def _whole(
+    file: Path,
+) -> tuple[Request | None, tuple[Step, ...], tuple[Problem, ...]]:
+    """Read a request with the users that are listed beside it: as `candidates.read`."""
+    from provisioner.candidates import problem_of, read
+    from provisioner.cli import beside
+    from provisioner.documents import InvalidDocument
+
+    request, planned, problems = read(_read(file), _route)
+    if request is None or problems or request.users_file is None:
+        return request, planned, problems
+    try:
+        request = beside.whole(request, file.parent)
+        return request, _route(request), ()
+    except ConfigError:
+        raise
+    except InvalidDocument as error:
+        return request, (), error.problems
+    except Fault as fault:
+        return request, (), (request.placed(problem_of(fault)),)
+
+
 def _route(request: Request) -> tuple[Step, ...]:
     """Route by the site's configuration, which is asked only when the form is right."""
     from provisioner.verbs import VERBS
 
-    return () if request.action in VERBS else site.system().router.route(request)
+    later = request.action in VERBS or request.users_file is not None
+    return () if later else site.system().router.route(request)
 
 
 def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem, ...], list[str]]:
@@ -190,10 +223,10 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
 def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
     """Say what a request would change now, step by step; writes nothing."""
     from provisioner import planning
-    from provisioner.candidates import expired, read
+    from provisioner.candidates import expired
     from provisioner.documents import InvalidDocument
 
-    request, _, problems = read(_read(file), _route)
+    request, _, problems = _whole(file)
     late = expired(request, time.time()) if request is not None else None
     if problems or late or request is None:
         raise InvalidDocument([*problems, *([late] if late else [])])
@@ -211,8 +244,7 @@ def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
 
 def say_what(record: Record) -> None:
     """Say whose a request is, what it would change now, and its digest."""
-    from provisioner import planning
-    from provisioner.request import parse_request
+    from provisioner import crowds, planning
 
     site.say(f"{record.action} {record.subject}, asked for by {record.asker}")
     site.say(f"  {record.id} with the digest {record.digest}")
@@ -220,7 +252,7 @@ def say_what(record: Record) -> None:
         site.say(f"  it is {record.state} now")
         return
     try:
-        request = parse_request(record.body)
+        request = crowds.whole(record)
         if request.values.get("manifest"):
             # To plan it would ask every backend for everything.
             site.say(f"  what its manifest changes: provisioner show {record.id}")

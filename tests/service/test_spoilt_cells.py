@@ -15,6 +15,7 @@ from provisioner.contract import ConfigError
 from provisioner.journal import Journal, JournalBroken
 from provisioner.tables import metadata, requests
 from tests.service.engine_site import Site, allocation, control, user
+from tests.service.test_users_file import listed
 
 HIGH, LOW = 0x80, 0x01
 
@@ -30,6 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site.request(allocation(3, "mallory"), "fails.yaml")
     site.first.missing = {"late"}
     site.request(allocation(4, "late"), "waits.yaml")
+    site.request(listed(site, ["eve"], id="5"), "listed.yaml")
     site.request(control("lane.pause", "second"), "pause.yaml")
     with site.system.journal.transaction() as conn:
         conn.exec_driver_sql("INSERT INTO companions VALUES ('R', X'7B7D0A')")
