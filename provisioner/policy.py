@@ -120,9 +120,13 @@ class Policy:
 
     def decide(self, who: Submitter, asked: Question) -> Answer:
         """Answer a question."""
-        for answer in (self._own_release(who, asked), self._untouchable(asked)):
+        for ask in (self._own_release, self._own_retry):
+            answer = ask(who, asked)
             if answer is not None:
                 return answer
+        untouchable = self._untouchable(asked)
+        if untouchable is not None:
+            return untouchable
         answer = ALLOWED if self.trusts(who.uid) else self._by_rules(who, asked, misfit)
         if answer.verdict != REFUSE:
             answer = self._unseen(asked) or answer
@@ -160,6 +164,23 @@ class Policy:
             why = f"{who.name} is a portal, and names no person who releases {target.id}"
             return Answer(REFUSE, why, advice)
         return None
+
+    def _own_retry(self, who: Submitter, asked: Question) -> Answer | None:
+        """Refuse who asked to try again what another held: to cancel it does not lift a hold."""
+        target = asked.target
+        if asked.action != "request.retry" or target is None or target.reviewed:
+            return None
+        if target.held_by in (None, who.name):
+            return None
+        names = self._releasing(who, self.believed(who, asked.on_behalf_of))
+        if not self._persons.same(names, target.askers):
+            return None
+        return Answer(
+            REFUSE,
+            f"{target.held_by} held {target.id} before it was cancelled, and nobody lets their "
+            "own go on",
+            f"ask {target.held_by}, or another of {', '.join(self.releasers)}, to try it again",
+        )
 
     def _releasing(self, who: Submitter, person: str | None) -> tuple[str, ...]:
         """Name who releases. A portal's account is nobody's where it names a person."""

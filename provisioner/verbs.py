@@ -184,6 +184,8 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
         return effect
     if target.state == "cancelled" or (target.state == "failed" and not _begun(conn, target)):
         _undo_nothing(conn, target, asked)
+        # It comes anew: neither a hold nor a release of what it was counts any more.
+        records.set_hold(conn, target.id, held_by=None, approved_by=None)
         _tell(conn, asked, target, "retried")
         stepbook.forget_steps(conn, target.id)
         return Effect(readmitted=[target.id])
@@ -239,7 +241,7 @@ def _hold(conn: Connection, asked: Asked) -> Effect:
         )
     if not records.set_state(conn, [target.id], ["accepted", "deferred", "scheduled"], "held"):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
-    records.set_hold(conn, target.id, held_by=asked.writer)
+    records.set_hold(conn, target.id, held_by=asked.writer, approved_by=None)
     steering.stop(conn, target.id, "waiting", asked.now)
     undo.give_back(conn, target, asked.progress, asked.now)
     _tell(conn, asked, target, "held")
@@ -277,6 +279,7 @@ def _cancel(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
     if target.state not in records.OPEN:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
+    records.set_hold(conn, target.id, approved_by=None)
     steering.stop(conn, target.id, "cancelled", asked.now)
     notes = undo.undo(conn, target, asked.progress, asked.now)
     told = _by(asked, target, "cancelled")

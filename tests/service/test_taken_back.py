@@ -1,0 +1,117 @@
+"""A release counts for one acceptance: what was taken back is looked at again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provisioner import records
+from provisioner.records import Record
+from tests.service.engine_site import Site, allocation, control, release
+from tests.service.test_crowds import people
+from tests.service.test_policy import OPERATOR, POLICY, PORTAL, SECOND, now, send, why
+
+LATER = "not_before: 2126-01-01T00:00:00Z\n"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a site with a portal and two operators, whose first backend is away."""
+    site = Site(tmp_path, POLICY)
+    site.first.away = True
+    return site
+
+
+def steer(site: Site, uid: int, verb: str, record: Record) -> Record:
+    """Let a user steer a request; return the steering one."""
+    return send(site, uid, control(f"request.{verb}", record.id), f"{verb}.yaml")
+
+
+def released(site: Site, head: str = "") -> Record:
+    """Give a request that policy held and an operator released, and that is not over."""
+    held = send(site, PORTAL, allocation(1, "ann", files=50, head=head))
+    assert send(site, OPERATOR, release(held), "release.yaml").state == "done"
+    assert now(site, held).approved_by == "uid-4712"
+    return held
+
+
+@pytest.mark.parametrize("head", ["", LATER], ids=["begun", "scheduled"])
+@pytest.mark.parametrize("uid", [OPERATOR, PORTAL])
+def test_what_is_cancelled_after_its_release_is_held_again_when_it_is_retried(
+    site: Site, uid: int, head: str
+) -> None:
+    held = released(site, head)
+    assert steer(site, uid, "cancel", held).state == "done"
+    assert now(site, held).approved_by is None
+    site.back(site.first)
+    assert steer(site, PORTAL, "retry", held).state == "done"
+    again = now(site, held)
+    assert (again.state, again.held_by, again.approved_by) == ("held", records.POLICY, None)
+    assert site.first.rows == {}
+
+
+def test_a_released_crowd_that_is_cancelled_is_counted_again(tmp_path: Path) -> None:
+    site = Site(tmp_path, POLICY)
+    send(site, 0, allocation(1, people(15)), "all.yaml")
+    site.first.away = True
+    held = send(site, OPERATOR, allocation(1, "u0"), "few.yaml")
+    send(site, SECOND, release(held), "release.yaml")
+    steer(site, SECOND, "cancel", held)
+    site.back(site.first)
+    steer(site, OPERATOR, "retry", held)
+    assert (now(site, held).state, len(site.first.rows)) == ("held", 16)
+
+
+def test_what_an_operator_holds_after_its_release_is_not_set_going_by_its_writer(
+    site: Site,
+) -> None:
+    held = released(site)
+    steer(site, SECOND, "hold", held)
+    assert now(site, held).approved_by is None
+    assert steer(site, PORTAL, "cancel", held).state == "done"
+    site.back(site.first)
+    refused = steer(site, PORTAL, "retry", held)
+    assert (refused.state, now(site, held).state) == ("refused", "cancelled")
+    assert f"uid-4713 held {held.id} before it was cancelled" in why(refused)
+    assert site.first.rows == {}
+    assert steer(site, SECOND, "retry", held).state == "done"
+    assert now(site, held).held_by == records.POLICY
+
+
+def test_what_an_operator_held_that_needs_no_review_is_let_go_by_another_alone(
+    site: Site,
+) -> None:
+    waiting = send(site, PORTAL, allocation(1, "ann"))
+    steer(site, OPERATOR, "hold", waiting)
+    steer(site, PORTAL, "cancel", waiting)
+    site.back(site.first)
+    assert steer(site, PORTAL, "retry", waiting).state == "refused"
+    assert steer(site, SECOND, "retry", waiting).state == "done"
+    assert (now(site, waiting).state, now(site, waiting).held_by) == ("done", None)
+
+
+def test_who_held_and_cancelled_their_own_request_tries_it_again(site: Site) -> None:
+    waiting = send(site, PORTAL, allocation(1, "ann"))
+    steer(site, PORTAL, "hold", waiting)
+    steer(site, PORTAL, "cancel", waiting)
+    site.back(site.first)
+    assert steer(site, PORTAL, "retry", waiting).state == "done"
+    assert now(site, waiting).state == "done"
+
+
+def test_what_is_held_while_it_is_scheduled_is_looked_at_again(site: Site) -> None:
+    held = released(site, LATER)
+    steer(site, SECOND, "hold", held)
+    steer(site, SECOND, "release", held)
+    assert now(site, held).held_by == records.POLICY
+
+
+def test_a_released_verb_that_failed_is_looked_at_again_when_it_is_retried(
+    site: Site,
+) -> None:
+    held = send(site, PORTAL, control("lane.pause", "nowhere"))
+    assert send(site, OPERATOR, release(held), "release.yaml").state == "done"
+    assert now(site, held).state == "failed"
+    steer(site, PORTAL, "retry", held)
+    assert (now(site, held).state, now(site, held).approved_by) == ("held", None)
