@@ -23,16 +23,24 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from provisioner import process
 from provisioner.agentrules import DEFAULT_PATH, Log, Rules, Tool, load, trusted
-from provisioner.contract import ConfigError, Fault, Permanent, Unavailable, Unknown, closed_home
+from provisioner.contract import (
+    Completed,
+    ConfigError,
+    Fault,
+    Permanent,
+    Unavailable,
+    Unknown,
+    closed_home,
+)
 from provisioner.host import RealHost
-from provisioner.ways import Use, Way, held
+from provisioner.ways import Call, Use, Way, held
 
 LINE = 1 << 20
 """Most bytes of a question."""
@@ -147,24 +155,43 @@ class Agent:
         tool: Tool = self._rules.tool(asked["tool"])
         use = tool.check(asked["arguments"], asked["stdin"])
         trusted(tool.path)
-        with _given(asked["arguments"], self._rules.ways, use) as (words, opened):
-            done = process.run(
-                [str(tool.path), *words],
-                stdin=asked["stdin"],
-                timeout=min(tool.seconds, asked["seconds"]),
-                env=tool.environment,
-                keep=opened,
-            )
-        told = asdict(done)
+        until = time.monotonic() + min(tool.seconds, asked["seconds"])
+        with _given(asked["arguments"], self._rules.ways, use) as calls:
+            done = [_call(tool, call, asked["stdin"], until) for call in calls]
+        told = asdict(_joined(done))
         del told["argv"]
         return told
 
 
 def _given(
     words: Sequence[str], ways: Sequence[Way], use: Use | None
-) -> AbstractContextManager[tuple[list[str], list[int]]]:
+) -> AbstractContextManager[Sequence[Call]]:
     """Hold the ways of a tool's paths while it runs; what changes nothing gets them as they are."""
-    return nullcontext((list(words), [])) if use is None else held(words, ways, use)
+    return nullcontext([Call(words)]) if use is None else held(words, ways, use)
+
+
+def _call(tool: Tool, call: Call, stdin: str, until: float) -> Completed:
+    argv = [str(tool.path), *call.words]
+    rest = until - time.monotonic()
+    if rest <= 0:
+        return Completed(tuple(argv), -signal.SIGKILL, "", "", timed_out=True)
+    done = process.run(
+        argv, stdin=stdin, timeout=rest, env=tool.environment, directory=call.directory
+    )
+    if call.path and done.stderr:
+        return replace(done, stderr=f"{call.path}: {done.stderr}")
+    return done
+
+
+def _joined(done: Sequence[Completed]) -> Completed:
+    """Make one ending of several: the first that failed counts, all are heard."""
+    failed = [one for one in done if one.returncode]
+    return replace(
+        (failed or done)[0],
+        stdout="".join(one.stdout for one in done),
+        stderr="".join(one.stderr for one in done),
+        timed_out=any(one.timed_out for one in done),
+    )
 
 
 class _Guarded(RealHost):

@@ -38,20 +38,20 @@ def run(
     stdin: str = "",
     timeout: float = 60.0,
     env: Mapping[str, str] | None = None,
-    keep: Sequence[int] = (),
+    directory: int | None = None,
 ) -> Completed:
     """Run a program to its end.
 
     argv: program and arguments, never a shell's text; timeout: seconds, after which its process
-    group is ended and `timed_out` is set; env: added to PATH and LANG=C; keep: descriptors that it
-    gets beside its streams. What the program itself started under another user (sudo, ssh) may
-    outlive it: limits belong to the program that does the work.
+    group is ended and `timed_out` is set; env: added to PATH and LANG=C; directory: an open one
+    that it is to work in, else where this program does. What the program itself started under
+    another user (sudo, ssh) may outlive it: limits belong to the program that does the work.
 
     Raises Unavailable where the program cannot be run: what it lies on may be away for now. Raises
     Permanent where it ended and had printed more than OUTPUT: a part of a list is no list.
     """
     deadline = time.monotonic() + timeout
-    process = _start(argv, env, keep)
+    process = _start(argv, env, directory)
     pipes = _Pipes(process, stdin.encode("utf-8", "backslashreplace"))
     try:
         timed_out = not (pipes.drain(deadline) and _over(process, deadline))
@@ -72,7 +72,7 @@ def run(
 
 
 def _start(
-    argv: Sequence[str], env: Mapping[str, str] | None, keep: Sequence[int]
+    argv: Sequence[str], env: Mapping[str, str] | None, directory: int | None
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
@@ -84,7 +84,8 @@ def _start(
             bufsize=0,
             start_new_session=True,
             close_fds=True,
-            pass_fds=tuple(keep),
+            # The child looks the link up among its own; where it leads nowhere, nothing is run.
+            cwd=None if directory is None else f"/proc/self/fd/{directory}",
         )
     except OSError as error:
         said = f"{argv[0]} cannot be run: {error.strerror}"

@@ -1,10 +1,10 @@
 """The ways that paths given to a root's tool may take: from a directory of admins down.
 
 Promises: a tool gets a path only where every directory from the top of a way down to it was opened
-by its descriptor without following a link, belongs to an admin, and lets nobody else write by its
-mode; the end is no link either. Where a tool works on directories by descriptor, it gets what was
-opened and not a name that could be exchanged. Leaves out: NFSv4 ACLs, which no descriptor tells,
-and what admins exchange.
+by its descriptor, without following a link, belongs to an admin, and lets nobody else write by its
+mode; the end is no link either. Where a tool works on directories by descriptor, it works in what
+was opened, and gets no name that could be exchanged. Leaves out: NFSv4 ACLs, which no
+descriptor tells, and what admins exchange.
 """
 
 from __future__ import annotations
@@ -37,38 +37,58 @@ class Way:
 @dataclass(frozen=True, slots=True)
 class Use:
     """How a tool uses its paths. steered: somebody who is no admin may be able to exchange what is
-    on the way, as it only takes access away; descriptor: it gets directories that were opened."""
+    on the way, as it only takes access away; descriptor: it works in each directory, opened."""
 
     steered: bool = False
     descriptor: bool = False
 
 
-@contextmanager
-def held(
-    words: Sequence[str], ways: Sequence[Way], use: Use
-) -> Iterator[tuple[list[str], list[int]]]:
-    """Give a tool's words, and the open directories that it has to be given beside them.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool's words, once. directory: the open one it is to work in, known to people as path."""
 
-    Each word that begins with `/` is a path. Raises Permanent where one is below no way or could be
-    steered, Conflict where a link is in it.
+    words: Sequence[str]
+    directory: int | None = None
+    path: str = ""
+
+
+@contextmanager
+def held(words: Sequence[str], ways: Sequence[Way], use: Use) -> Iterator[Sequence[Call]]:
+    """Give what a tool has to be called with, as long as what was opened is open.
+
+    Each word that begins with `/` is a path. By descriptor, words are OPTION... -- PATH..., and
+    there is a call for each path: in that directory, whose name is `.` then. Raises Permanent where
+    words are not like that, or a path is below no way or could be steered; Conflict where a link is
+    in it.
     """
     with ExitStack() as stack:
-        given, opened = [], []
-        for word in words:
+        options, paths = _parted(words) if use.descriptor else (words, words)
+        calls = [] if use.descriptor else [Call(words)]
+        for word in paths:
             if not word.startswith("/"):
-                given.append(word)
                 continue
             upper, name = stack.enter_context(_above(word, ways, use.steered))
             _check_end(upper, name, word)
             if use.descriptor:
                 directory = _enter(upper, name, word)
                 stack.callback(os.close, directory)
-                opened.append(directory)
-                # A link of the kernel's own, to what is open: the dot asks for what it leads to.
-                given.append(f"/proc/self/fd/{directory}/.")
-            else:
-                given.append(word)
-        yield given, opened
+                calls.append(Call([*options, "--", "."], directory, word))
+        yield calls
+
+
+def _parted(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Part options from paths: no other word may mean a file to a tool that works in a directory.
+
+    Raises Permanent.
+    """
+    at = words.index("--") if "--" in words else len(words)
+    options, paths = words[:at], words[at + 1 :]
+    if not paths or not all(path.startswith("/") for path in paths):
+        raise Permanent(
+            f"{shlex.join(words)[:300]!r} is not OPTION... -- PATH..., with whole paths",
+            advice="a tool that `uses` descriptors, or is `taking`, gets no other words",
+        )
+    return options, paths
 
 
 @contextmanager

@@ -141,9 +141,8 @@ def _each(
         for path in paths:
             if not os.path.lexists(path):
                 raise Failed(1, f"{command}: cannot access '{path}': No such file or directory")
-            # What the agent opened is given as a link of the kernel's.
-            known = os.path.realpath if path.startswith("/proc/self/fd/") else os.path.abspath
-            change(state, mm_state.entry(state, known(path)))
+            # `.` is what the agent opened.
+            change(state, mm_state.entry(state, os.path.abspath(path)))
         real = state["real"]
     if real:
         _host(command, args)

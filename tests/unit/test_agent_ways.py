@@ -157,6 +157,73 @@ def test_taking_access_away_goes_on_below_a_members_directory_and_follows_no_exc
     assert (other.st_uid, mode(elsewhere / "cf2")) == (7, 0o751)
 
 
+@pytest.mark.parametrize("uses", ["descriptors", "ways"])
+def test_what_goes_by_descriptor_works_in_each_directory_and_is_told_no_number(
+    tmp_path: Path, top: Path, uses: str
+) -> None:
+    said = tmp_path / "said"
+    meanwhile = f'echo "$(pwd -P) $*" >> {said}; ls -l /proc/$$/fd | grep -c {top} >> {said}'
+    theirs = [str(top / "theirs"), str(top / "theirs" / "d")]
+    told = run(
+        agent(tmp_path, top, uses=uses, meanwhile=meanwhile), "chmod", "00700", "--", *theirs
+    )
+    assert done(told), told
+    # Nothing of the file system is open in the tool: a number could mean something else there.
+    assert said.read_text() == "".join(f"{one} 00700 -- .\n0\n" for one in theirs)
+    assert [mode(Path(one)) for one in theirs] == [0o700, 0o700]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["00700", "--"], ["00700"], ["00700", "--", "."], ["00700", "--", ".."]),
+        *(["00700", "--", "x"], ["00700", "."], ["--", "{d}"], ["00700", "{d}"]),
+        ["00700", "--", "{d}", "."],
+    ],
+)
+def test_what_goes_by_descriptor_gets_options_and_whole_paths_alone(
+    tmp_path: Path, top: Path, words: list[str]
+) -> None:
+    said = tmp_path / "said"
+    program = tmp_path / "chmod"
+    program.write_text(f"#!/bin/sh\necho ran > {said}\n")
+    program.chmod(0o755)
+    more = f'[ways."{top}"]\n[tools.chmod]\npath = "{program}"\nuses = "descriptors"\n'
+    more += 'arguments = [[".*", "..."]]\n'
+    given = [word.format(d=top / "projects") for word in words]
+    told = run(answering(tmp_path, more=more), "chmod", *given)
+    assert told["ok"] is (words == ["--", "{d}"])
+    assert said.exists() is told["ok"]
+    if not told["ok"]:
+        assert "is not OPTION... -- PATH..." in told["message"]
+
+
+def test_the_first_failure_counts_the_rest_is_done_and_each_is_named(
+    tmp_path: Path, top: Path
+) -> None:
+    d, cf2 = top / "theirs" / "d", top / "theirs" / "d" / "cf2"
+    meanwhile = f'if [ "$(pwd -P)" = {d} ]; then echo no >&2; exit 3; fi'
+    told = run(agent(tmp_path, top, meanwhile=meanwhile), "chmod", "00700", "--", str(d), str(cf2))
+    assert told["value"]["returncode"] == 3
+    assert told["value"]["stderr"] == f"{d}: no\n"
+    assert mode(cf2) == 0o700
+
+
+def test_all_calls_of_one_question_share_its_time(tmp_path: Path, top: Path) -> None:
+    d, cf2 = top / "theirs" / "d", top / "theirs" / "d" / "cf2"
+    answering = agent(tmp_path, top, meanwhile="sleep 60")
+    told = ask(
+        answering,
+        verb="run",
+        tool="chmod",
+        arguments=["00700", "--", str(d), str(cf2)],
+        stdin="",
+        seconds=0.2,
+    )
+    assert told["value"]["timed_out"]
+    assert (mode(d), mode(cf2)) == (0o755, 0o755)
+
+
 def test_taking_access_away_follows_no_link_that_is_there(tmp_path: Path, top: Path) -> None:
     theirs, elsewhere = top / "theirs", tmp_path / "elsewhere"
     (theirs / "l").symlink_to(elsewhere)

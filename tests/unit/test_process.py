@@ -103,6 +103,22 @@ def test_a_program_that_closes_its_pipes_is_waited_for() -> None:
     assert run(["sh", "-c", "exec <&- >&- 2>&-; sleep 600"], timeout=0.3).timed_out
 
 
+def test_a_program_works_in_an_open_directory_that_it_has_no_number_of(tmp_path: Path) -> None:
+    directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    tmp_path.rename(tmp_path.with_name("moved"))
+    done = run(["sh", "-c", "pwd -P; ls -l /proc/$$/fd | grep -c moved"], directory=directory)
+    assert done.stdout == f"{tmp_path.with_name('moved')}\n0\n"
+    os.close(directory)
+
+
+def test_in_a_directory_that_is_not_open_nothing_is_run(tmp_path: Path) -> None:
+    directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    os.close(directory)
+    with pytest.raises(Unavailable):
+        run(["touch", str(tmp_path / "ran")], directory=directory)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_nothing_stays_open() -> None:
     before = sorted(Path("/proc/self/fd").iterdir())
     run(["true"], stdin="given")
