@@ -81,12 +81,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A path as stat sees it. mode: permission bits; directory: it is one, and no link."""
+    """A path as stat sees it. mode: permission bits; directory: it is one, and no link; inode: its
+    number."""
 
     uid: int
     gid: int
     mode: int
     directory: bool
+    inode: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +147,14 @@ class Mm:
         found: dict[str, Entry] = {}
         for chunk in _chunks(paths):
             # NUL ends each record: no name can hold one.
-            done = self._call(self._tool("stat", "--printf", r"%u %g %f %n\0", "--", *chunk))
+            done = self._call(self._tool("stat", "--printf", r"%u %g %f %i %n\0", "--", *chunk))
             if done.timed_out or (done.returncode and not _said_about(done, chunk)):
                 raise self._away(done)
             for record in done.stdout.split("\0"):
                 if record:
-                    uid, gid, raw, path = record.split(" ", 3)
-                    bits = int(raw, 16)
-                    found[path] = Entry(int(uid), int(gid), bits & 0o7777, bits >> 12 == 0o4)
+                    uid, gid, raw, inode, path = record.split(" ", 4)
+                    bits, directory = int(raw, 16) & 0o7777, int(raw, 16) >> 12 == 0o4
+                    found[path] = Entry(int(uid), int(gid), bits, directory, int(inode))
         return found
 
     def acl(self, path: str) -> str:
@@ -210,6 +212,11 @@ class Mm:
         raise Permanent(said)
 
     # Running.
+
+    @property
+    def by_agent(self) -> bool:
+        """Say whether an agent runs the commands: chown and chmod work on what it opened then."""
+        return bool(self.prefix) and self.prefix[0].split(":", 1)[0] == "agent"
 
     @property
     def _remote(self) -> bool:

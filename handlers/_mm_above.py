@@ -5,6 +5,9 @@ mount point down to it is one and no link, belongs to an admin, and lets nobody 
 mode and by its NFSv4 ACL; and where it lies in no fileset that a provisioner made, but for one's
 own inode space. They are looked at from above: in what an admin alone may write, nobody else can
 exchange the next one, so that the way is the same when the command walks it.
+To close a fileset is not to give it: an agent does that on what it opened, so that nobody's
+directories stand in its way; commands that go by name do it where an admin's alone lead, or will,
+as the same batch closes the filesets above first.
 Leaves out: what is above the mount point, and admins who exchange things meanwhile.
 """
 
@@ -12,12 +15,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from handlers import _nfs4
 from handlers._mm import Entry, Mm, Record
-from provisioner.contract import Conflict, Fault, NotReady, Permanent
+from handlers._mm_fileset import CLOSED_MODE
+from provisioner.contract import Change, Conflict, Fault, NotReady, Permanent, split_key
 
 MARK = re.compile(r"[A-Za-z0-9_.@+-]+:[^\s/]+/fileset/\S+\Z")
 """How the comment of a fileset begins that a provisioner made, this one or another."""
@@ -45,11 +49,19 @@ class Way:
     mount: str
     admins: Collection[int] = (0,)
 
-    def look(self, paths: Iterable[str], *, acls: bool) -> Mapping[str, Fault]:
+    def look(
+        self,
+        paths: Collection[str],
+        *,
+        acls: bool,
+        closed: Collection[str] = (),
+        opened: bool = False,
+    ) -> Mapping[str, Fault]:
         """Say why paths may not be walked; those that may are left out.
 
-        acls: read the directories' NFSv4 ACLs, too. What is missing is NotReady: where it is not
-        there nobody but an admin can make it.
+        acls: read the directories' NFSv4 ACLs, too. closed: directories that nobody but root enters
+        by then. opened: what is walked is opened on its way, so that directories may be anybody's.
+        What is missing is NotReady: where it is not there nobody but an admin can make it.
         """
         chains = {path: above(path, self.mount) for path in paths}
         ordered = sorted({one for chain in chains.values() for one in chain}, key=_depth)
@@ -57,21 +69,33 @@ class Way:
         wrong: dict[str, Fault] = {}
         for directory in ordered:
             upper = directory.rpartition("/")[0]
-            fault = wrong.get(upper) or judge(directory, found.get(directory), self.admins)
-            if fault is None and acls:
+            anybodys = directory in closed or opened
+            fault = wrong.get(upper) or judge_kind(directory, found.get(directory))
+            if fault is None and not anybodys:
+                fault = judge(directory, found[directory], self.admins)
+            if fault is None and acls and not anybodys:
                 fault = judge_acl(directory, self.mm.acl(directory))
             if fault is not None:
                 wrong[directory] = fault
         return {path: wrong[chain[-1]] for path, chain in chains.items() if chain[-1] in wrong}
 
-    def check(self, paths: Sequence[str], *, junctions: bool) -> None:
-        """Raise the first fault of paths that are about to be walked.
+    def to_close(
+        self, paths: Collection[str], *, acls: bool, closed: Collection[str] = ()
+    ) -> Mapping[str, Fault]:
+        """Say why filesets cannot be closed by chown and chmod; see `look`."""
+        wrong = self.look(paths, acls=acls, closed=closed, opened=self.mm.by_agent)
+        return {path: _stays_open(path, fault) for path, fault in wrong.items()}
 
-        junctions: they are there; one that is no directory is a Conflict.
-        """
-        for fault in self.look(paths, acls=False).values():
+    def check(self, changes: Sequence[Change]) -> None:
+        """Raise the first fault of what is about to be walked, by changes of one verb."""
+        paths = [str(change.data["path"]) for change in changes]
+        if all(takes(change) for change in changes):
+            wrong = self.to_close(paths, acls=self.mm.facts().nfs4)
+        else:
+            wrong = self.look(paths, acls=False)
+        for fault in wrong.values():
             raise fault
-        if not junctions:
+        if changes[0].verb == "link":
             return
         found = self.mm.stat(paths)
         for path in paths:
@@ -81,10 +105,63 @@ class Way:
                     advice="look at who made it",
                 )
 
+    def close_acl(self, change: Change) -> bool:
+        """Say whether an ACL that is to be closed is so already, as chmod has replaced it.
 
-def judge(directory: str, found: Entry | None, admins: Collection[int]) -> Fault | None:
-    """Say what is wrong with a directory above a junction, by its owner and mode."""
-    quoted = shlex.quote(directory)
+        mmputacl goes by name: raises Permanent where the way could be exchanged and chmod has not.
+        """
+        path = str(change.data["path"])
+        steered = self.look([path], acls=True)
+        if not steered:
+            return False
+        if _nfs4.closed(self.mm.acl(path)):
+            return True
+        raise Permanent(
+            f"{path} stays open to whom its NFSv4 ACL names: chmod did not replace it, and "
+            f"mmputacl goes by name: {steered[path].message}",
+            advice="mmchfileset DEVICE FILESET --allow-permission-change chmodAndSetAcl, then "
+            "`provisioner retry`; or close the fileset above it first",
+        )
+
+
+def takes(change: Change) -> bool:
+    """Say whether a change of owner, mode or ACL takes access away and gives none."""
+    data = change.data
+    match change.verb:
+        case "chown":
+            return (data["uid"], data["gid"]) == (0, 0)
+        case "chmod":
+            return data["mode"] == CLOSED_MODE
+        case "set-acl":
+            return _nfs4.closed(str(data["acl"]))
+        case _:
+            return False
+
+
+def foreseen(
+    way: Way, changes: Sequence[Change], *, acls: bool, records: Sequence[Record]
+) -> Mapping[str, Fault]:
+    """Say which of a batch's changes will be refused for the ways to them, by the changes' keys."""
+    walked = [change for change in changes if "path" in change.data]
+    giving = {c.key: str(c.data["path"]) for c in walked if not takes(c)}
+    taking = {c.key: str(c.data["path"]) for c in walked if c.key not in giving}
+    closed = set(taking.values())
+    given = way.look(set(giving.values()), acls=acls, closed=closed)
+    taken = way.to_close(closed, acls=acls, closed=closed)
+    told = {key: given[path] for key, path in giving.items() if path in given}
+    told |= {key: taken[path] for key, path in taking.items() if path in taken}
+    # Who may make what is missing is an admin, or this very batch.
+    told = {key: fault for key, fault in told.items() if not isinstance(fault, NotReady)}
+    by_name = {split_key(key)[-1]: key for key in giving}
+    made = [change for change in changes if change.verb == "create"]
+    spaces = {split_key(c.key)[-1]: str(c.data["parent"] or "") for c in made}
+    paths = {name: giving[key] for name, key in by_name.items()}
+    listed = inside_anothers(paths, records, spaces)
+    return told | {by_name[name]: fault for name, fault in listed.items()}
+
+
+def judge_kind(directory: str, found: Entry | None) -> Fault | None:
+    """Say whether what should be a directory above a junction is none."""
     if found is None:
         return NotReady(
             f"{directory} is not there yet",
@@ -92,6 +169,12 @@ def judge(directory: str, found: Entry | None, admins: Collection[int]) -> Fault
         )
     if not found.directory:
         return Conflict(f"{directory} is a link or no directory", advice="look at who made it")
+    return None
+
+
+def judge(directory: str, found: Entry, admins: Collection[int]) -> Fault | None:
+    """Say what is wrong with a directory above a junction, by its owner and mode."""
+    quoted = shlex.quote(directory)
     if found.uid not in admins:
         return _steered(directory, f"belongs to uid {found.uid}", f"chown root {quoted}")
     if found.mode & 0o022:
@@ -121,8 +204,20 @@ def judge_acl(directory: str, acl: str) -> Fault | None:
 def _steered(directory: str, said: str, advice: str) -> Fault:
     return Permanent(
         f"{directory} {said}: who is no admin could exchange what lies below it, and no fileset is "
-        "linked or changed there",
-        advice=f"{advice}; or leave `path` out, and it lies where the handler's `path` says",
+        "linked or given to anybody there",
+        advice=f"{advice}; or ask for a `path` beside it. A dependent fileset's parent: ask for it "
+        'with `mode: "0755"`; or suspend both, and resume it before its parent',
+    )
+
+
+def _stays_open(path: str, fault: Fault) -> Fault:
+    """Say of a fileset that cannot be closed that it is open, and what closes it."""
+    if isinstance(fault, NotReady):
+        return fault
+    return type(fault)(
+        f"{path} stays open: {fault.message}",
+        advice="close the fileset above it first; or have an agent run the commands, which closes "
+        "what it opened (docs/agent.md), then `provisioner retry`",
     )
 
 

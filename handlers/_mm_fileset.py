@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from handlers import _nfs4
-from handlers._mm import Record, number
+from handlers._mm import Entry, Record, number
 from provisioner.contract import Claim, Conflict, Json, State, Want
 
 CLOSED_MODE = 0o700
@@ -140,6 +140,32 @@ def found_of(record: Record, quota: Record, spaces: Mapping[str, str], file_syst
         # Unknown until it is linked; a new one's root directory belongs to root with mode 0700.
         mode=CLOSED_MODE,
     )
+
+
+def exchanged(
+    filesets: Sequence[Found], records: Sequence[Record], entries: Mapping[str, Entry]
+) -> Mapping[str, Conflict]:
+    """Say of filesets, by name, where another directory lies than their own.
+
+    entries: what stat says of their paths and of the mount point. A fileset's root directory has
+    the inode that the listing names. Where the mount point has another than the fileset `root`,
+    stat counts otherwise than the file system (as over NFS), and nothing is said.
+    """
+    inodes = {record["filesetName"]: number(record.get("rootInode", "")) for record in records}
+    told: dict[str, Conflict] = {}
+    for one in filesets:
+        seen, mount = entries.get(one.path), entries.get(one.mount)
+        if seen is None or mount is None or mount.inode != inodes["root"]:
+            continue
+        if seen.directory and seen.inode != inodes[one.name]:
+            told[one.name] = Conflict(
+                f"fileset {one.name} is linked at {one.path}, where another directory lies: inode "
+                f"{seen.inode}, not {inodes[one.name]}. Somebody has exchanged it, and the "
+                "fileset itself may be open",
+                advice=f"find {one.mount} -xdev -inum {inodes[one.name]}: put it back, or close "
+                "it there, look who moved it, then `provisioner retry`",
+            )
+    return told
 
 
 # Many claims, one want.

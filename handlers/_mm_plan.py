@@ -2,7 +2,9 @@
 
 Promises: pure functions; each property of a fileset is compared by itself, so that what stopped
 half way is taken up there. The order is create, quota, inode limit, link, owner, mode, ACL: nobody
-can write to a fileset before its quota holds.
+can write to a fileset before its quota holds. Of a batch's filesets those that are closed come
+first, the upper ones before what lies in them, and then the others, what lies in them first: so
+nobody may exchange a fileset while one that lies in it is changed.
 Leaves out: deleting, unlinking and moving, which nothing here ever does.
 """
 
@@ -19,7 +21,8 @@ from handlers._mm_units import INODE_STEP, fits, size_text
 from provisioner.contract import Change, Conflict, Json, Key, Permanent
 
 _CREATE, _CREATE_DEPENDENT, _QUOTA, _INODES, _LINK = 0, 1, 2, 3, 10
-_CHOWN, _CHMOD, _ACL = 100, 101, 102
+_CLOSE, _GIVE, _DEPTHS = 100, 400, 99
+"""Where owner, mode and ACL begin: three for each depth of a path."""
 
 
 # Whose it is.
@@ -209,7 +212,7 @@ def _link(key: Key, wanted: Wanted, found: Found) -> list[Change]:
         return []
     path = junction(wanted, found)
     # A junction may lie in a fileset of the same batch: the upper ones first.
-    phase = _LINK + min(path.count("/"), _CHOWN - _LINK - 1)
+    phase = _LINK + min(path.count("/"), _CLOSE - _LINK - 1)
     data = {"name": wanted.name, "path": path, "mount": found.mount}
     return [Change(key, "link", f"link at {path}", phase, f"link:{wanted.name}", data)]
 
@@ -253,29 +256,43 @@ def _close(key: Key, found: Found) -> list[Change]:
     changes = []
     if (found.uid, found.gid) != (0, 0):
         changes.append(_chown(key, found.path, found, 0, 0))
-    if not found.mode_shut:
+    # chmod takes an ACL away, too, where the fileset lets it: mmputacl has to go by a name.
+    if not found.mode_shut or not found.acl_shut:
         changes.append(_chmod(key, found.path, found, CLOSED_MODE))
     if not found.acl_shut:
         changes.append(_put_acl(key, found.path, found, _nfs4.CLOSED))
-    return changes
+    return [_sooner(found.path, change) for change in changes]
 
 
 def _chown(key: Key, path: str, found: Found, uid: int, gid: int) -> Change:
     text = f"owner {found.uid}:{found.gid} -> {uid}:{gid}"
     data: Mapping[str, Json] = {"path": path, "mount": found.mount, "uid": uid, "gid": gid}
-    return Change(key, "chown", text, _CHOWN, f"chown:{uid}:{gid}", data)
+    return Change(key, "chown", text, _given(path), f"chown:{uid}:{gid}", data)
 
 
 def _chmod(key: Key, path: str, found: Found, mode: int) -> Change:
     text = f"mode {found.mode:04o} -> {mode:04o}"
+    if found.mode == mode:
+        text = f"mode {mode:04o}, in place of an ACL"
     data: Mapping[str, Json] = {"path": path, "mount": found.mount, "mode": mode}
-    return Change(key, "chmod", text, _CHMOD, f"chmod:{mode:o}", data)
+    return Change(key, "chmod", text, _given(path) + 1, f"chmod:{mode:o}", data)
 
 
 def _put_acl(key: Key, path: str, found: Found, acl: str) -> Change:
     text = "close by the NFSv4 ACL" if acl == _nfs4.CLOSED else "set the NFSv4 ACL"
     data = {"path": path, "mount": found.mount, "acl": _nfs4.write(_nfs4.parse(acl))}
-    return Change(key, "set-acl", text, _ACL, f"acl:{path}", data)
+    return Change(key, "set-acl", text, _given(path) + 2, f"acl:{path}", data)
+
+
+def _given(path: str) -> int:
+    """Say where owner, mode and ACL of a fileset come: after those of what lies in it."""
+    return _GIVE + 3 * (_DEPTHS - min(path.count("/"), _DEPTHS))
+
+
+def _sooner(path: str, change: Change) -> Change:
+    """Put a change that closes before those of what lies in the fileset, and before all giving."""
+    step = change.phase - _given(path)
+    return replace(change, phase=_CLOSE + 3 * min(path.count("/"), _DEPTHS) + step)
 
 
 # What a failed write may have done all the same.

@@ -20,7 +20,7 @@ from typing import Any
 
 from handlers import _mm_fileset, _mm_plan, _nfs4, _params
 from handlers._mm import Entry, Facts, Mm, Record, mount_of
-from handlers._mm_above import Way, inside_anothers
+from handlers._mm_above import Way, foreseen, takes
 from handlers._mm_check import check_filesystem
 from handlers._mm_fileset import Found, Wanted
 from handlers._mm_settings import Params, Settings
@@ -131,24 +131,15 @@ class FilesetHandler:
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Say which junctions lie where somebody who is no admin could exchange the way to them."""
-        paths = {c.key: str(c.data["path"]) for c in changes if "path" in c.data}
+        paths = [str(c.data["path"]) for c in changes if "path" in c.data]
         if not paths:
             return {}
         facts = self._mm.facts()
         mount = mount_of(facts, self._settings.mount)
-        wrong = self._way(mount).look(set(paths.values()), acls=facts.nfs4)
-        told = {key: wrong[path] for key, path in paths.items() if path in wrong}
-        # Who may make what is missing is an admin, or this very batch.
-        told = {key: fault for key, fault in told.items() if not isinstance(fault, NotReady)}
-        deep = {
-            split_key(k)[-1]: p for k, p in paths.items() if p.count("/") > mount.count("/") + 1
-        }
-        if deep:
-            made = [change for change in changes if change.verb == "create"]
-            spaces = {split_key(c.key)[-1]: str(c.data["parent"] or "") for c in made}
-            listed = inside_anothers(deep, self._mm.filesets(), spaces)
-            told |= {self._key(name): fault for name, fault in listed.items()}
-        return told
+        # Right below the mount point a path lies in no other fileset: the list is not asked for.
+        deep = any(path.count("/") > mount.count("/") + 1 for path in paths)
+        records = self._mm.filesets() if deep else []
+        return foreseen(self._way(mount), changes, acls=facts.nfs4, records=records)
 
     def _way(self, mount: str) -> Way:
         return Way(self._mm, mount, self._settings.admins)
@@ -200,10 +191,17 @@ class FilesetHandler:
         found = [
             _mm_fileset.found_of(r, quotas.get(r["filesetName"], {}), spaces, absent) for r in asked
         ]
-        entries = self._mm.stat([f.path for f in found if f.linked])
+        linked = [f.path for f in found if f.linked]
+        entries = self._mm.stat([absent.mount, *linked] if linked else [])
+        wrong = _mm_fileset.exchanged(found, records, entries)
+
+        def whole(one: Found) -> Found | Fault:
+            return wrong.get(one.name) or self._with_root(one, entries.get(one.path), facts)
+
         with ThreadPoolExecutor(READERS) as readers:
-            whole = readers.map(lambda f: self._with_root(f, entries.get(f.path), facts), found)
-            return absent, dict(zip((f.name for f in found), whole, strict=True))
+            return absent, dict(
+                zip((f.name for f in found), readers.map(whole, found), strict=True)
+            )
 
     def _quotas(self, enforced: bool) -> Mapping[str, Record]:
         try:
@@ -251,7 +249,9 @@ class FilesetHandler:
         paths = [str(change.data["path"]) for change in changes if "path" in change.data]
         if paths:
             way = self._way(str(changes[0].data["mount"]))
-            way.check(paths, junctions=changes[0].verb != "link")
+            if changes[0].verb == "set-acl" and takes(changes[0]) and way.close_acl(changes[0]):
+                return
+            way.check(changes)
         try:
             self._write(changes, paths)
         except (Permanent, Transient) as fault:

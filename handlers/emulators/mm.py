@@ -10,6 +10,7 @@ access checks: an ACL is kept, and shown as a mode, but holds nobody back.
 Install with `python -m handlers.emulators.mm install DIR [--filesystem fs1] [--real-ownership]`.
 Switches for tests lie in `DIR/faults.json`, a mapping:
 `daemon: down`; `mounted: false`; `quotas: off`; `nonroot: true`; `message_ids: true`;
+`chmod_keeps_acl: true`;
 `refuse: {COMMAND: TEXT}`; `lost: {COMMAND: TEXT}` (takes effect, then fails);
 `slow: {COMMAND: SECONDS}` (takes effect, then waits).
 """

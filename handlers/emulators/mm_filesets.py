@@ -104,6 +104,8 @@ def _link(command: str, base: str, args: list[str]) -> str:
             # invented: the exit code.
             raise Failed(22, f"Fileset {name} can only be linked within its own inode space.")
         _place(base, state, fileset, path)
+        # The host's directory has a number of its own; it is shown as the fileset's.
+        state["inodes"][str(os.lstat(path).st_ino)] = fileset["inode"]
         fileset |= {"status": "Linked", "path": path, "parent": str(around["id"])}
         return f"Fileset {name} linked at {path}\n"
 

@@ -1,6 +1,7 @@
 """Emulated mmgetacl and mmputacl, and chown, chmod and stat that keep ownership beside the files.
 
-Promises: where the state says that ownership is the host's, chown, chmod and stat are the host's.
+Promises: where the state says that ownership is the host's, chown and chmod are the host's, and
+stat shows it; a fileset's root directory has the inode that mmlsfileset shows.
 Leaves out: numbers only (no names of users or groups), and the few options the handler gives.
 """
 
@@ -42,7 +43,9 @@ def _get_acl(command: str, base: str, args: list[str]) -> str:
             found = os.lstat(path)
             kept |= {"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777}
         acl = mm_state.acl_of(state, kept)
-        if not acl or mm_state.mode_of_acl(acl) != kept["mode"] & 0o777:
+        kept_by_chmod = mm_state.faults(base).get("chmod_keeps_acl")
+        agrees = kept_by_chmod or mm_state.mode_of_acl(acl) == kept["mode"] & 0o777
+        if not acl or not agrees:
             acl = _acl_of_mode(kept["mode"])  # it has none, or the host's own chmod replaced it
         owner, group = _name(kept["uid"]), _name(kept["gid"])
         head = f"#NFSv4 ACL\n#owner:{owner}\n#group:{group}\n"
@@ -116,8 +119,9 @@ def _chmod(command: str, base: str, args: list[str]) -> str:
         # GNU chmod keeps a directory's set-id bits unless it is given five digits.
         sticks = kept["mode"] & 0o6000 if len(mode) < 5 else 0
         kept["mode"] = bits | sticks
-        # Facts: chmod may replace the ACL; here it always does (chmodAndSetAcl).
-        mm_state.set_acl(state, kept, _acl_of_mode(kept["mode"]))
+        # Facts: chmod may replace the ACL; here it does (chmodAndSetAcl) but where a test says not.
+        if not mm_state.faults(base).get("chmod_keeps_acl"):
+            mm_state.set_acl(state, kept, _acl_of_mode(kept["mode"]))
 
     return _each(command, base, args, paths, change)
 
@@ -151,8 +155,6 @@ def _each(
 
 def _stat(command: str, base: str, args: list[str]) -> str:
     with mm_state.opened(base) as state:
-        if state["real"]:
-            _host(command, args)
         options = words([a for a in args if a != "--"], {"--printf"})
         paths = [options[k] for k in sorted((k for k in options if k.isdigit()), key=int)]
         unmounted = mm_state.faults(base).get("mounted", True) is False
@@ -171,11 +173,14 @@ def _stat(command: str, base: str, args: list[str]) -> str:
 def _printf(form: str, path: str, state: dict[str, Any]) -> str:
     found = os.lstat(path)
     kept = mm_state.entry(state, os.path.abspath(path))
+    if state["real"]:
+        kept |= {"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777}
     values = {
         "%u": str(kept["uid"]),
         "%g": str(kept["gid"]),
         "%a": f"{kept['mode']:o}",
         "%f": f"{found.st_mode & 0o170000 | kept['mode']:x}",
+        "%i": str(state["inodes"].get(str(found.st_ino), found.st_ino)),
         "%n": path,
     }
     text, rest = "", form

@@ -49,6 +49,7 @@ def create(base: str, filesystem: str, real_ownership: bool) -> None:
         "next_inode": {},
         "filesets": {"root": root},
         "quotas": {},
+        "inodes": {str(os.lstat(mount).st_ino): root["inode"]},
         "paths": {mount: {"uid": 0, "gid": 0, "mode": 0o755}},
         "acls": [],
         "enforced": "user;group;fileset",

@@ -9,7 +9,7 @@ from typing import Any
 
 from handlers.emulators import mm
 from handlers.gpfs_fileset import FilesetHandler, build
-from provisioner.contract import Claim, Completed, Key, Site, State
+from provisioner.contract import Claim, Completed, Key, Run, Site, State
 from provisioner.converge import Item, Outcome, converge
 from provisioner.process import run
 from provisioner.rendering import render_text
@@ -26,7 +26,7 @@ class FileSystem:
     """One emulated file system.
 
     calls: what was run; crash_after: writes until the service dies; meanwhile: what else happens
-    right before a command, which it gets the name of.
+    right before a command, which it gets the name of; runs: what runs the commands, as an agent's.
     """
 
     def __init__(self, directory: Path, real_ownership: bool = False) -> None:
@@ -36,6 +36,7 @@ class FileSystem:
         self.calls: list[tuple[str, ...]] = []
         self.crash_after: int | None = None
         self.meanwhile: Callable[[str], object] = lambda command: None
+        self.runs: Run = run
 
     def faults(self, **switches: object) -> None:
         """Set the switches of the emulator; none: all is well."""
@@ -58,10 +59,11 @@ class FileSystem:
         return built
 
     def _run(self, argv: Sequence[str], **more: Any) -> Completed:
-        name = Path(argv[0]).name
+        words = argv[1:] if argv[0] == "agent" else argv
+        name = Path(words[0]).name
         self.meanwhile(name)
-        done = run(argv, **more)
-        self.calls.append((name, *argv[1:]))
+        done = self.runs(argv, **more)
+        self.calls.append((name, *words[1:]))
         if name in WRITES and self.crash_after is not None:
             self.crash_after -= 1
             if not self.crash_after:

@@ -85,7 +85,7 @@ PLANS: list[tuple[str, Wanted, Found, str]] = [
     ("closed", CLOSED, GOOD, "chown chmod set-acl"),
     ("closed already", CLOSED, SHUT, ""),
     ("closed where there are no NFSv4 ACLs", CLOSED, replace(GOOD, acl=None), "chown chmod"),
-    ("closed but for the ACL", CLOSED, replace(SHUT, acl=ACL), "set-acl"),
+    ("closed but for the ACL", CLOSED, replace(SHUT, acl=ACL), "chmod set-acl"),
     ("closed, not there", CLOSED, ABSENT, ""),
     ("closed, not linked", CLOSED, CREATED, ""),
     ("closed, linked elsewhere", CLOSED, replace(GOOD, path="/gpfs/fs1/x"), "chown chmod set-acl"),
