@@ -234,6 +234,9 @@ class RuleConfig(_Part):
     )
     adopt: bool = Field(False, description="may say `adopt: true`")
     paths: bool = Field(False, description="may say where storage lies: `storage.path`")
+    numbers: bool = Field(
+        False, description="may give numbers: `user.uid`, `user.gid`, `project.gid`"
+    )
     others: bool = Field(
         False,
         description="other submitters' allocations and projects, too; for `request.*` their "

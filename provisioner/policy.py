@@ -56,7 +56,7 @@ class Policy:
         if rules is None:
             who = (f"@{staging_group}",) if staging_group else ()
             rules = (
-                RuleConfig(who=who, actions=_STAGING_GROUP, adopt=True, others=True),
+                RuleConfig(who=who, actions=_STAGING_GROUP, adopt=True, numbers=True, others=True),
                 RuleConfig(who=who, actions=_OWN_REQUESTS),
             )
         self._rules = rules

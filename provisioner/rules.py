@@ -53,11 +53,11 @@ class Question:
     has beside the one that is named; projects, accounts: those that the request names and the
     subject has; owners: the other submitters whose subject it is; nobodys: neither this submitter
     nor anybody who is known has ever asked for it; path: the request says where storage lies;
-    names: protected ones would be among these, by kind; fresh: users that nobody knew; recent:
-    how many of those the submitter brought within the hour; hit: people who would lose something,
-    with those who just did; known: people who have something; on_behalf_of: the person whom the
-    request names, believed or not; digest: that of the request which was looked at before it is
-    released.
+    numbers: keys by which it gives numbers of users and groups; names: protected ones would be
+    among these, by kind; fresh: users that nobody knew; recent: how many of those the submitter
+    brought within the hour; hit: people who would lose something, with those who just did; known:
+    people who have something; on_behalf_of: the person whom the request names, believed or not;
+    digest: that of the request which was looked at before it is released.
     """
 
     action: str
@@ -71,6 +71,7 @@ class Question:
     files: int | None = None
     adopt: bool = False
     path: bool = False
+    numbers: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, ...]] | None = None
     fresh: tuple[str, ...] = ()
     recent: int = 0
@@ -105,10 +106,18 @@ def question(request: Request, keys: Iterable[Key] = ()) -> Question:
         files=quota.get("files"),
         adopt=request.adopt or bool(request.values.get("differing")),
         path=bool(storage.get("path")),
+        numbers=_numbers_in(request),
         names=_names_in(request, keys),
         on_behalf_of=request.on_behalf_of,
         digest=request.values.get("digest"),
     )
+
+
+def _numbers_in(request: Request) -> tuple[str, ...]:
+    """List the keys by which a request gives numbers."""
+    given = (("user", "uid"), ("user", "gid"), ("project", "gid"))
+    found = ((part, key, (request.values.get(part) or {}).get(key)) for part, key in given)
+    return tuple(f"{part}.{key}" for part, key, number in found if number is not None)
 
 
 def _names_in(request: Request, keys: Iterable[Key]) -> Mapping[str, tuple[str, ...]]:
@@ -182,6 +191,9 @@ def misfit_by_itself(rule: RuleConfig, who: Submitter, asked: Question) -> str |
         return f"{who.name} may not say `adopt: true`"
     if asked.path and not rule.paths:
         return f"{who.name} may not say where storage lies: `storage.path`"
+    if asked.numbers and not rule.numbers:
+        # A number is a name: who bears a group's is in it, whatever the group is called.
+        return f"{who.name} may not give numbers: `{asked.numbers[0]}`"
     return None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.engine_site import Site, allocation, membership
+from tests.service.engine_site import Site, allocation, membership, user
 from tests.service.test_policy import OPERATOR, PORTAL, STRANGER, now, send, why
 
 RULES = """\
@@ -135,3 +135,45 @@ def test_whose_request_waits_for_a_release_may_suspend_what_it_asks_for(tmp_path
 def test_a_parent_account_is_named_as_any(site: Site) -> None:
     parent = allocation(5, "ann", code="cg1") + "  slurm: {parent: cf}\n"
     assert send(site, STRANGER, parent).state == "refused"
+
+
+# Numbers.
+
+NUMBERED = """\
+policy:
+  rules:
+  - {who: [uid-4714], actions: ["*.provision", "membership.add"], projects: ["l*"]}
+  - {who: [uid-4713], actions: ["*.provision"]}
+  - {who: [uid-4712], actions: ["*.provision"], others: true, numbers: true}
+"""
+
+
+def numbered(key: str) -> str:
+    """Write a request that gives a number."""
+    head, _, tail = key.partition(".")
+    if head == "user":
+        return user("lx1").replace("lx1", f"lx1, groups: [l1], {tail}: 30000")
+    if head == "project":
+        return f"provisioner: 1\naction: project.provision\nproject: {{code: l1, {tail}: 30000}}\n"
+    return allocation(1, "ann", code="l1").replace("code: l1", "code: l1, gid: 30000")
+
+
+@pytest.mark.parametrize("key", ["user.gid", "user.uid", "project.gid", "allocation.project.gid"])
+@pytest.mark.parametrize(
+    ("uid", "state"),
+    [(STRANGER, "refused"), (SECOND, "refused"), (OPERATOR, "done"), (0, "done")],
+    ids=["projects", "no line", "numbers", "root"],
+)
+def test_a_number_is_given_by_whom_a_rule_lets(
+    tmp_path: Path, uid: int, state: str, key: str
+) -> None:
+    sent = send(Site(tmp_path, NUMBERED), uid, numbered(key))
+    assert (sent.state == "refused") is (state == "refused"), why(sent)
+    assert ("may not give numbers" in why(sent)) is (state == "refused")
+
+
+def test_without_rules_the_staging_group_gives_numbers(tmp_path: Path) -> None:
+    assert (
+        send(Site(tmp_path, "staging_group: nogroup\n"), 65534, numbered("user.uid")).state
+        == "done"
+    )
