@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from provisioner import many
 from provisioner.tables import IDS, chunks, objects, step_objects, steps
@@ -50,8 +51,15 @@ _INSERT_STEPS = insert(steps)
 
 _GENERATION = select(objects.c.generation).where(objects.c.key == bindparam("b_key"))
 
-_INSERT_OBJECTS = insert(step_objects).values(
+_NEW_OBJECTS = insert_or(step_objects).values(
     generation=case((bindparam("b_state") == "due", _GENERATION.scalar_subquery()))
+)
+
+_INSERT_OBJECTS = _NEW_OBJECTS.on_conflict_do_update(
+    index_elements=["request", "step", "key", "item"],
+    set_={
+        name: _NEW_OBJECTS.excluded[name] for name in ("claimant", "state", "changed", "generation")
+    },
 )
 
 _STEPS_OF = select(steps).where(steps.c.request.in_(IDS)).order_by(steps.c.ordinal)
@@ -110,8 +118,12 @@ def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def forget_steps(conn: Connection, request: str) -> None:
-    """Drop the steps of a request that is going to be accepted anew."""
-    conn.execute(delete(step_objects).where(step_objects.c.request == request))
+    """Drop the steps of a request that is going to be accepted anew.
+
+    What it has made it has made: those parts are kept, and are the new steps' (`history`).
+    """
+    unmade = step_objects.c.read_back.is_(None)
+    conn.execute(delete(step_objects).where(step_objects.c.request == request, unmade))
     conn.execute(delete(steps).where(steps.c.request == request))
 
 

@@ -80,6 +80,15 @@ PINNED: dict[str, list[Event]] = {
         ("person", "bob", "1001"),
         ("drain",),
     ],
+    "what was made stays made over a cancel, a retry and one more cancel": [
+        ("share", 3, ["bob", "cem"], "7", "5"),
+        ("drain",),
+        ("share", 3, ["bob"], "2", "7"),
+        ("drain",),
+        ("steer", "cancel", 2),
+        ("steer", "retry", 2),
+        ("steer", "cancel", 0),
+    ],
     "an allocation that another shares is open though its change was held while suspended": [
         ("seat", 2, "bob"),
         ("share", 1, ["ann", "bob", "cem"], "8", "7"),

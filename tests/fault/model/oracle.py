@@ -83,7 +83,6 @@ class Oracle:
         self._clock += 1
         if ask in self.log:
             self.log.remove(ask)
-            ask.taken.clear()
             for part in ask.parts.values():
                 part.over = part.failed = False
                 part.begun = part.begun if part.made else 0
