@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from provisioner import (
     audit,
@@ -252,9 +252,7 @@ def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.
     root = case.request.subject.partition("/")[0]
     if not root.startswith(("allocation:", "project:")):
         return asked  # a person is no writer's: portals and admins ask for the same ones
-    rows = conn.execute(
-        select(claims.c.request, claims.c.source).where(claims.c.root == root).distinct()
-    ).all()
+    rows = conn.execute(select(claims.c.request, claims.c.source).where(_is(root)).distinct()).all()
     owners = {row.source for row in rows}
     nobodys = not owners and case.request.action in _CLOSING
     if nobodys or case.writer not in owners:
@@ -277,6 +275,17 @@ def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.
         owners=() if mine else tuple(sorted(owners)),
         nobodys=nobodys,
     )
+
+
+def _is(root: str) -> ColumnElement[bool]:
+    """Match the claims of a subject; of a project in whatever letters its code was written.
+
+    Routes make one group of `CF3` and `cf3`, so that whose the one is, is the other.
+    """
+    if not root.startswith("project:"):
+        return claims.c.root == root
+    within = and_(claims.c.root >= "project:", claims.c.root < "project;")
+    return and_(within, func.lower(claims.c.root) == root.lower())
 
 
 def _asked_before(conn: Connection, root: str, writer: str) -> bool:

@@ -37,6 +37,10 @@ _DAY = 86400.0
 _WILD = frozenset("*?!, \t")
 
 
+class _Anothers(Refused):
+    """A signature that is not of the request's owner."""
+
+
 class Signatures:
     """The signatures of one site's requests."""
 
@@ -67,11 +71,21 @@ class Signatures:
         found: Claimed | None = None
         try:
             found = self._take(claimed, LIMIT)
+            if found.uid != claimed.uid:
+                # Whoever may write to staging can put one beside what is not theirs.
+                raise _Anothers(
+                    f"{found.name} is {found.writer}'s, the request {claimed.writer}'s",
+                    advice="send both files again, as one user",
+                )
             uid, name = user(principals(self._settings.allowed_signers, claimed.body, found.body))
         except NotThere:
             if not self._settings.required:
                 return read(claimed)
             return _refused(claimed, None, problem_of(unsigned(claimed.name)))
+        except _Anothers as fault:
+            if not self._settings.required:
+                return replace(read(claimed), signature=found)
+            return _refused(claimed, found, problem_of(fault))
         except Fault as fault:
             return _refused(claimed, found, problem_of(fault))
         except OSError as error:

@@ -168,7 +168,9 @@ def test_a_signature_by_a_key_that_is_not_allowed_is_none(site: Site, tmp_path: 
 
 
 def test_a_signature_that_is_none_is_refused(site: Site) -> None:
-    (site.spool.staging / "r.yaml.sig").write_text("-----BEGIN SSH SIGNATURE-----\n")
+    path = site.root / "r.yaml.sig"
+    path.write_text("-----BEGIN SSH SIGNATURE-----\n")
+    put(site, path)
     assert "does not hold" in why(send(site, SIGNED))
 
 
@@ -255,6 +257,23 @@ def test_where_signatures_are_optional_one_that_does_not_hold_is_refused(
 ) -> None:
     site = Site(tmp_path, POLICY.format(required="false"))
     assert "does not hold" in why(send(site, SIGNED, key, arrives=SIGNED + "# more\n"))
+
+
+@pytest.mark.parametrize(
+    ("required", "says"),
+    [("false", "uid-4711 may not ask for anything here"), ("true", "r.yaml.sig is uid-4712's")],
+)
+def test_a_signature_that_another_put_beside_a_request_makes_it_nobodys(
+    tmp_path: Path, key: Path, required: str, says: str
+) -> None:
+    site = Site(tmp_path, POLICY.format(required=required))
+    path = site.root / "r.yaml"
+    path.write_text(SIGNED)
+    put(site, sign(path, key))
+    os.chown(site.spool.staging / "r.yaml.sig", FORGED + 1, -1)
+    put(site, path)
+    assert says in why(take(site, "r.yaml"))
+    assert not list(site.spool.staging.iterdir())
 
 
 def test_a_list_of_signers_that_others_may_write_to_is_not_served(

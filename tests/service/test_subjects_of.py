@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.engine_site import Site, allocation, membership, user
+from tests.service.engine_site import CONFIG, Site, allocation, membership, user
 from tests.service.test_policy import OPERATOR, PORTAL, STRANGER, now, send, why
 
 RULES = """\
@@ -135,6 +135,36 @@ def test_whose_request_waits_for_a_release_may_suspend_what_it_asks_for(tmp_path
 def test_a_parent_account_is_named_as_any(site: Site) -> None:
     parent = allocation(5, "ann", code="cg1") + "  slurm: {parent: cf}\n"
     assert send(site, STRANGER, parent).state == "refused"
+
+
+def project(code: str, user: str, verb: str = "provision") -> str:
+    """Write a project request."""
+    users = f", users: [{user}]" if verb == "provision" else ""
+    return f"provisioner: 1\naction: project.{verb}\nproject: {{code: {code}{users}}}\n"
+
+
+LOWERED = CONFIG.replace(
+    "  project.provision: []\n",
+    "  project.provision:\n"
+    "    - {name: members, handler: first, each: user,\n"
+    '       with: {account: "{{ project.code | lower }}", user: "{{ user }}"}}\n',
+)
+OWNERS = """\
+policy:
+  rules:
+  - {who: [uid-4713, uid-4714], actions: ["project.*"], projects: ["m*"]}
+"""
+
+
+@pytest.mark.parametrize(("first", "second"), [("m90", "M90"), ("M90", "m90"), ("m90", "m90")])
+def test_a_project_is_whose_it_is_in_whatever_letters(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    site = Site(tmp_path, OWNERS, LOWERED)
+    assert send(site, SECOND, project(first, "ann"), "own.yaml").state == "done"
+    refused = send(site, STRANGER, project(second, "eve"), "theirs.yaml")
+    assert (refused.state, "it is uid-4713's" in why(refused)) == ("refused", True)
+    assert set(site.first.rows) == {"first/member/m90/ann"}
 
 
 # Numbers.
