@@ -71,7 +71,7 @@ class Desk:
                 self("submit", "-", stdin=text.encode())
             else:
                 self("submit", text)
-        self("run", "--drain", "--patience", "2", code=None)
+        self("run", "--drain", "--patience", "6", code=None)
         [newest] = self("queue", "--ended", "1", "--json").json["ended"]
         return str(newest["id"])
 

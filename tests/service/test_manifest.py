@@ -20,7 +20,7 @@ POLICY = """\
 policy:
   mass: {users: 3, share: 20}
   rules:
-  - {who: [uid-4711], actions: ["*"], others: true}
+  - {who: [uid-4711], actions: ["*"], others: true, numbers: true}
 """
 Line = dict[str, Any]
 

@@ -179,7 +179,7 @@ def test_a_write_whose_ssh_breaks_is_unknown() -> None:
 
 def test_stat_leaves_out_what_is_not_there() -> None:
     missing = "stat: cannot statx '/b': No such file or directory"
-    run = Program({"stat": (1, "0 20 41f8 /a b\0", missing)})
+    run = Program({"stat": (1, "0 20 41f8 77 /a b\0", missing)})
     entries = Mm(run, "fs1").stat(["/a b", "/b"])
     assert {p: (e.gid, e.mode, e.directory) for p, e in entries.items()} == {
         "/a b": (20, 0o770, True)
