@@ -257,6 +257,8 @@ def _transactions(file: File) -> Iterator[Transaction]:
     lines = _lines(file.path)
     next(lines, None)
     for line in lines:
+        if "n" not in line:
+            break  # a file that was copied behind itself: what follows was told before
         statements += line["new"]
         did = tuple(
             (statements[number], [[_value(value) for value in row] for row in rows])

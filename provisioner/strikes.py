@@ -62,6 +62,8 @@ class Strikes:
     def stuck(self) -> str | None:
         """Return the request in whose manifest the service died at the same portion as before."""
         noted, before = self._read(_NOTE), self._read(f"{_NOTE}-before")
+        # Once read it is over: a start that dies before it judges anything adds none.
+        self.clear()
         self._write(f"{_NOTE}-before", noted)
         return next(iter(noted)) if noted and noted == before else None
 

@@ -10,6 +10,7 @@ import pytest
 from provisioner import strikes
 from provisioner.intake import Intake
 from provisioner.spool import Claimed
+from provisioner.strikes import Strikes
 from tests.service.engine_site import Site, allocation
 from tests.service.test_manifest import entry, newest
 from tests.service.test_manifest import put as put_as
@@ -131,3 +132,15 @@ def test_a_manifest_of_which_the_service_dies_twice_is_ended_and_the_next_has_it
     send(site, entry(2, "bob"))
     serve(site)
     assert newest(site, "reconcile.json").state == "done"
+
+
+def test_a_death_before_anything_is_judged_is_not_counted_against_a_manifest(
+    tmp_path: Path,
+) -> None:
+    Strikes(tmp_path).note("R", 4)
+    assert Strikes(tmp_path).stuck() is None
+    assert Strikes(tmp_path).stuck() is None  # this start ended before it judged a portion
+    Strikes(tmp_path).note("R", 4)
+    assert Strikes(tmp_path).stuck() is None
+    Strikes(tmp_path).note("R", 4)
+    assert Strikes(tmp_path).stuck() == "R"

@@ -172,3 +172,10 @@ def test_a_failed_write_names_its_file_and_the_log_goes_on_behind_it(tmp_path: P
     made.append(2, [(INSERT, (2, "z"))])
     made.append(3, [(INSERT, (3, "z"))])
     assert numbers(tmp_path) == [1, 2, 3]
+
+
+def test_a_file_that_was_copied_behind_itself_gives_its_transactions_once(tmp_path: Path) -> None:
+    wrote(tmp_path, 1, 2, 3)
+    [path] = files(tmp_path)
+    path.write_bytes(path.read_bytes() * 2)
+    assert numbers(tmp_path) == [1, 2, 3]
