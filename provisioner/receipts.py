@@ -1,25 +1,22 @@
 """Receipts: how a request stands, where its writer can read it from acceptance on.
 
 Promises: `receipts/<writer>/<id>.yaml` is always whole, and nobody reads it but its writer and the
-service: the writer's directory belongs to the service and lets one other user in. Ids and names are
-made safe for file names. Leaves out: flushing, as the journal can make every receipt again; and
-what a receipt says.
+service: the writer's directory belongs to the service and lets one other user in (`readers`). Ids
+and names are made safe for file names. Leaves out: flushing, as the journal can make every receipt
+again; and what a receipt says.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
-import pwd
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from provisioner import ulid
+from provisioner import readers, ulid
 from provisioner.contract import Json
 from provisioner.documents import dump
 from provisioner.rename import rename_new
@@ -27,16 +24,10 @@ from provisioner.rename import rename_new
 log = logging.getLogger(__name__)
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST = 160
 ENDING = ".yaml"
 _PLAIN = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9_.@+-]{0,159}\Z")
 _AT_CWD = -100  # from fcntl.h: names are paths
-_NO_ACL = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM}
-
-# linux/posix_acl_xattr.h: tag, permissions, id; sorted by tag.
-_USER_OBJ, _USER, _GROUP_OBJ, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x10, 0x20
-_NOBODY = 0xFFFFFFFF
 
 
 def path(receipts: Path, writer: str, name: str) -> Path:
@@ -61,11 +52,12 @@ def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -
     home, entry = receipts / safe(writer), f"{safe(name)}.yaml"
     body = dump(receipt).encode("utf-8", "backslashreplace")
     try:
-        directory = os.open(home, _DIRECTORY)
+        directory = os.open(home, readers.DIRECTORY)
     except FileNotFoundError:
-        _admit(home, writer)
-        directory = os.open(home, _DIRECTORY)
+        _make(home, writer)
+        directory = os.open(home, readers.DIRECTORY)
     try:
+        readers.admit(directory, writer)
         _replace(directory, entry, body)
     finally:
         os.close(directory)
@@ -126,7 +118,7 @@ def _replace(directory: int, name: str, body: bytes) -> None:
         os.close(file)
 
 
-def _admit(directory: Path, writer: str) -> None:
+def _make(directory: Path, writer: str) -> None:
     """Make a writer's directory, with the writer let in before it has its name.
 
     The files in it are for all to read, as nobody else gets that far.
@@ -134,47 +126,16 @@ def _admit(directory: Path, writer: str) -> None:
     fresh = directory.parent / f".{ulid.new()}"
     fresh.mkdir(mode=0o700)
     try:
-        uid = _uid(writer)
-        if uid is not None and uid != os.geteuid():
-            _let_in(fresh, uid)
+        opened = os.open(fresh, readers.DIRECTORY)
+        try:
+            why = readers.admit(opened, writer)
+        finally:
+            os.close(opened)
+        if why:
+            log.warning("receipts of %s: %s", writer, why)
         rename_new(_AT_CWD, str(fresh), _AT_CWD, str(directory))
     except FileExistsError:
         fresh.rmdir()
     except BaseException:
         fresh.rmdir()
         raise
-
-
-def _let_in(directory: Path, uid: int) -> None:
-    try:
-        os.setxattr(directory, "system.posix_acl_access", _acl(uid), follow_symlinks=False)
-        return
-    except OSError as error:
-        if error.errno not in _NO_ACL:
-            raise
-    try:
-        # Where the file system keeps no ACLs: the writer's primary group.
-        os.chown(directory, -1, pwd.getpwuid(uid).pw_gid, follow_symlinks=False)
-        directory.chmod(0o750)
-    except (KeyError, PermissionError) as error:
-        log.warning("receipts for uid %d cannot be opened to them: %s", uid, error)
-
-
-def _acl(uid: int) -> bytes:
-    entries = (
-        (_USER_OBJ, 7, _NOBODY),
-        (_USER, 5, uid),
-        (_GROUP_OBJ, 0, _NOBODY),
-        (_MASK, 5, _NOBODY),
-        (_OTHER, 0, _NOBODY),
-    )
-    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
-
-
-def _uid(writer: str) -> int | None:
-    """Find the uid behind a writer's name, `uid-1234` included."""
-    try:
-        return pwd.getpwnam(writer).pw_uid
-    except KeyError:
-        number = writer.removeprefix("uid-")
-        return int(number) if number != writer and number.isdigit() else None

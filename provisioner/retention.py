@@ -2,8 +2,9 @@
 
 Promises: nothing goes whose request has no outcome; nothing in `failed/` goes by itself but what
 `outsiders` has too much of, and no row of a request whose file still lies there; the highest number
-of an `order` is never forgotten. The journal is held for one small portion at a time, so the intake
-never waits for long. Leaves out: giving room in the database back to the file system.
+of an `order` is never forgotten; who is no longer a writer is shut out of their receipts within a
+minute (`readers`). The journal is held for one small portion at a time, so the intake never waits
+for long. Leaves out: giving room in the database back to the file system.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from provisioner import audit, journal, receipts, records
 from provisioner import ulid as ulids
 from provisioner.config import RetentionConfig
 from provisioner.outsiders import Outsiders
+from provisioner.readers import Readers
 from provisioner.records import ENDED
+from provisioner.requestfile import KNOWN_FOR
 from provisioner.results import moment
 from provisioner.spool import Spool
 from provisioner.tables import requests, step_objects, steps
@@ -62,6 +65,7 @@ class Keeper:
         """Tells by which time what is old may go."""
         self.outsiders: Outsiders | None = None
         """Removes what is too much, whatever its age."""
+        self._readers = Readers(spool.receipts)
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention")
@@ -113,15 +117,28 @@ class Keeper:
     def _run(self) -> None:
         pinned = time.monotonic()
         look = pinned + FIRST
+        self._revise_readers()
+        revised = pinned + KNOWN_FOR
         while not self._stopping.is_set():
-            if self._woken.wait(max(0.0, look - time.monotonic())):
+            if time.monotonic() >= revised:
+                self._revise_readers()
+                revised = time.monotonic() + KNOWN_FOR
+            if self._woken.wait(max(0.0, min(look, revised) - time.monotonic())):
                 self._look_at_outsiders()
+                continue
+            if time.monotonic() < look:
                 continue
             if time.monotonic() - pinned >= EVERY:
                 pinned = time.monotonic()
                 self.pin()
             self.prune()
             look = pinned + EVERY
+
+    def _revise_readers(self) -> None:
+        try:
+            self._readers.revise()
+        except Exception:
+            log.exception("it was not looked whom receipts let in; trying again in a minute")
 
     def _look_at_outsiders(self) -> None:
         """Remove what they left, and a little later what has only come to its place by then."""

@@ -32,7 +32,7 @@ def check_chain(path: Path) -> None:
         if found.st_mode & stat.S_ISVTX:
             continue
         if found.st_mode & stat.S_IWOTH or (
-            found.st_mode & stat.S_IWGRP and not _private_group(found.st_uid, found.st_gid)
+            found.st_mode & stat.S_IWGRP and not is_private_group(found.st_uid, found.st_gid)
         ):
             raise ConfigError(
                 f"{parent} is writable by others, who could replace what is below it",
@@ -80,7 +80,7 @@ def check_same_device(staging: Path, found: os.stat_result, active: os.stat_resu
         )
 
 
-def _private_group(uid: int, gid: int) -> bool:
+def is_private_group(uid: int, gid: int) -> bool:
     """Tell whether a group is its user's own: of the user's name, with nobody else in it."""
     try:
         group, user = grp.getgrgid(gid), pwd.getpwuid(uid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
@@ -229,6 +230,19 @@ def test_what_cannot_be_removed_ends_nothing(site: Site, caplog: pytest.LogCaptu
     (site.config.spool / "done").rename(site.config.spool / "gone")
     keeper(site).prune()
     assert "could not be removed" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a directory to another")
+def test_who_is_not_the_writer_any_more_is_shut_out_of_receipts(site: Site) -> None:
+    serve(site, "a")
+    [theirs] = site.spool.receipts.iterdir()
+    os.chown(theirs, 54321, 54321)
+    theirs.chmod(0o755)
+    looking = keeper(site)
+    looking.start()
+    looking.stop()
+    found = theirs.stat()
+    assert (found.st_uid, found.st_mode & 0o777) == (os.geteuid(), 0o700)
 
 
 # The pinned head.

@@ -17,7 +17,7 @@ LAYERS = (
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
     {"audit", "leftovers", "places", "companions", "values", "lineage", "sums", "ways"}
-    | {"changes", "strikes"},
+    | {"changes", "strikes", "readers"},
     {"migrations", "marks", "redolog", "reserve", "subjects", "sweep"},
     {"cells"},
     {
