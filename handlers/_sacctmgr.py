@@ -158,7 +158,13 @@ class Tools:
     def _show(self, what: str, where: Sequence[str], columns: Sequence[str]) -> list[list[str]]:
         argv = [*self.sacctmgr, "-nP", "show", what, *where, f"format={','.join(columns)}"]
         done = self.run(argv, timeout=self.timeout, env=self.environment)
-        if done.timed_out or done.returncode != 0:
+        if done.timed_out:
+            raise Unavailable(
+                f"{_shown(done)} gave no answer within {self.timeout:g} s",
+                advice="slurmdbd may be up and stuck on this one question: see whether "
+                "`sacctmgr show cluster` answers, and look into its log for errors",
+            )
+        if done.returncode != 0:
             raise Unavailable(
                 f"{_shown(done)}: {_words(done)}",
                 advice="is slurmdbd up, and may the service's user reach it?",

@@ -26,6 +26,7 @@ from handlers._slurm_plan import (
     user_state,
 )
 from handlers._slurm_refers import named, refused
+from handlers._slurm_removal import remove
 from handlers._slurm_specs import Limits, kept, parse_specs
 from provisioner.contract import (
     Change,
@@ -35,7 +36,6 @@ from provisioner.contract import (
     InvalidRequest,
     Key,
     Level,
-    NotReady,
     Permanent,
     Scalar,
     Site,
@@ -278,31 +278,11 @@ class Slurm:
             where = ["where", f"name={joined}", cluster]
             write(["modify", "user", *where, "set", f"defaultaccount={account}"])
         elif verb == "remove-user":
-            self._remove(account, names)
+            remove(self._tools, account, names)
         elif verb == "heal":
             self._heal(names[0], account)
         else:
             raise Permanent(f"slurm has no change {verb!r}")
-
-    def _remove(self, account: str, names: Sequence[str]) -> None:
-        cluster = f"cluster={self._settings.cluster}"
-        if self._tools.running(account, names):
-            raise NotReady(
-                f"{', '.join(names[:3])} still has jobs in {account}: locked, to be removed later"
-            )
-        defaults = self._tools.default_accounts(names)
-        others: dict[str, str] = {}
-        for where, row in self._tools.associations_of(names):
-            if where == self._settings.cluster and row.user and row.account != account:
-                others.setdefault(row.user, row.account)
-        for user in names:
-            if defaults.get(user) == account and user in others:
-                where_user = ["where", f"name={user}", cluster]
-                chosen = f"defaultaccount={others[user]}"
-                self._tools.write(["modify", "user", *where_user, "set", chosen])
-        self._tools.write(
-            ["delete", "user", "where", f"name={','.join(names)}", cluster, f"account={account}"]
-        )
 
     def _heal(self, user: str, account: str) -> None:
         """Let slurmctld look a user up again, keeping every association.

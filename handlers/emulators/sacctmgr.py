@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from handlers.emulators.slurmdbd import Slurmdbd
+from handlers.emulators.slurmdbd import Slurmdbd, association
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def _show_assoc(data: Slurmdbd, words: list[str]) -> None:
             "cluster": assoc["cluster"],
             "account": assoc["account"],
             "user": assoc["user"],
+            "partition": assoc["partition"],
             "parentname": assoc["parent"],
             "fairshare": "1",
         }
@@ -117,6 +118,8 @@ def _matching(data: Slurmdbd, options: dict[str, str]) -> list[Row]:
         cluster=names_of(options.get("cluster", "")),
         account=names_of(options.get("account", "")),
         user=names_of(options.get("user", options.get("name", ""))),
+        # `partition=""` is the one without.
+        partition=[one.strip('"') for one in names_of(options.get("partition", ""))],
     )
 
 
@@ -208,13 +211,7 @@ def _add_account(data: Slurmdbd, words: list[str]) -> None:
                     "organization": options.get("organization", parent).lower(),
                 },
             )
-            assoc = {
-                "cluster": cluster,
-                "account": name,
-                "user": "",
-                "parent": parent,
-                "limits": {},
-            }
+            assoc = association(cluster, name, parent=parent)
             _set_limits(assoc, options)
             data.add(assoc)
             added.append(name)
@@ -232,20 +229,19 @@ def _add_user(data: Slurmdbd, words: list[str]) -> None:
             if data.find(cluster, account) is None:
                 raise Refused(f" This account '{account}' doesn't exist.")
             for name in names_of(options.get("names", "")):
-                if data.find(cluster, account, name) is not None:
-                    continue
-                known = data.users.setdefault(name, {"default": {}})
-                known["default"].setdefault(cluster, account)
-                assoc = {
-                    "cluster": cluster,
-                    "account": account,
-                    "user": name,
-                    "parent": "",
-                    "limits": {},
-                }
-                _set_limits(assoc, options)
-                data.add(assoc)
-                added.append(name)
+                known = data.users.get(name, {"default": {}})["default"]
+                first = known.get(cluster, account) == account and not data.matching(
+                    cluster=[cluster], user=[name]
+                )
+                for partition in names_of(options.get("partition", "").lower()) or [""]:
+                    if data.find(cluster, account, name, partition) is not None:
+                        continue
+                    data.users.setdefault(name, {"default": known})
+                    known.setdefault(cluster, account)
+                    assoc = association(cluster, account, name, partition, default=first)
+                    _set_limits(assoc, options)
+                    data.add(assoc)
+                    added.append(name)
     if not added:
         raise Refused(" Nothing new added.")
     print(" Adding User(s)\n" + "\n".join(f"  {name}" for name in added))
@@ -294,11 +290,11 @@ def _modify_user(data: Slurmdbd, words: list[str]) -> None:
         raise Refused(" Nothing modified")
     for assoc in found:
         _set_limits(assoc, values)
-    account = values.get("defaultaccount")
-    for assoc in found if account else ():
-        if data.find(assoc["cluster"], str(account), assoc["user"]) is None:
+    account = str(values.get("defaultaccount", ""))
+    for cluster, user in {(row["cluster"], row["user"]) for row in found} if account else ():
+        if not data.matching(cluster=[cluster], account=[account], user=[user]):
             raise Refused(" Nothing modified")
-        data.users[assoc["user"]]["default"][assoc["cluster"]] = account
+        data.set_default(cluster, user, account)
     print(" Modified user associations...\n" + "\n".join(f"  {a['user']}" for a in found))
 
 
@@ -307,30 +303,36 @@ def _delete_user(data: Slurmdbd, words: list[str]) -> None:
     found = [assoc for assoc in _matching(data, options) if assoc["user"]]
     if not found:
         raise Refused(" Nothing deleted")
-    for assoc in found:
-        job = {"account": assoc["account"], "user": assoc["user"]}
-        if job in data.jobs:
-            raise Refused(" Error with request: Job(s) active, cancel job(s) before remove")
-        known = data.users[assoc["user"]]["default"]
-        others = [
-            other
-            for other in data.matching(cluster=[assoc["cluster"]], user=[assoc["user"]])
-            if other not in found
-        ]
-        if known.get(assoc["cluster"]) == assoc["account"] and others:
-            raise Refused(" Error with request: You can not remove the default account of a user")
-    for assoc in found:
-        data.remove(assoc)
-    for name in {assoc["user"] for assoc in found}:
-        left = data.matching(user=[name])
-        default = data.users[name]["default"]
-        for cluster in list(default):
-            if not any(assoc["cluster"] == cluster for assoc in left):
-                del default[cluster]
-        if not left:
-            del data.users[name]
-            data.failed = [user for user in data.failed if user != name]
+    held = [_association_of(data, job) for job in data.jobs]
+    if any(assoc in held for assoc in found):
+        raise Refused(" Error with request: Job(s) active, cancel job(s) before remove")
+    if any(options.get(name) for name in ("account", "cluster", "partition")):
+        _check_defaults(found)
+    data.remove(found)
     print(" Deleting user associations...\n" + "\n".join(f"  {a['user']}" for a in found))
+
+
+def _association_of(data: Slurmdbd, job: Mapping[str, str]) -> Row | None:
+    """Find what a job runs under: its partition's association, or the one without."""
+    for cluster in data.clusters:
+        for partition in (job.get("partition", ""), ""):
+            row = data.find(cluster, job["account"], job["user"], partition)
+            if row is not None:
+                return row
+    return None
+
+
+def _check_defaults(found: Sequence[Row]) -> None:
+    """Refuse to remove a default association after one that is not, also of another user.
+
+    So does 22.05.8 (`_check_is_def_acct_before_remove`), in the order of users.
+    """
+    others: set[str] = set()
+    for row in sorted(found, key=lambda row: (row["user"], row["default"])):
+        if not row["default"]:
+            others.add(row["cluster"])
+        elif row["cluster"] in others:
+            raise Refused(" Error with request: You can not remove the default account of a user")
 
 
 _COMMANDS: Mapping[tuple[str, str], Callable[[Slurmdbd, list[str]], None]] = {

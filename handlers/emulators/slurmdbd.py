@@ -34,6 +34,9 @@ class Slurmdbd:
         self.jobs: list[dict[str, str]] = kept["jobs"]
         # A new slurmdbd has this QOS.
         self.qos: list[str] = kept.get("qos", ["normal"])
+        self.partitions: list[str] = kept.get("partitions", ["main"])
+        # Associations, as (account, user), whose user slurmctld could not look up.
+        self.failed_rows: list[list[str]] = kept.get("failed_rows", [])
         self._associations = {_place(row): row for row in kept["assocs"]}
 
     def kept(self) -> dict[str, Any]:
@@ -46,35 +49,89 @@ class Slurmdbd:
             "failed": self.failed,
             "jobs": self.jobs,
             "qos": self.qos,
+            "partitions": self.partitions,
+            "failed_rows": self.failed_rows,
         }
 
-    def find(self, cluster: str, account: str, user: str = "") -> Row | None:
+    def find(self, cluster: str, account: str, user: str = "", partition: str = "") -> Row | None:
         """Find an association; an account's own has no user."""
-        return self._associations.get((cluster, account, user))
+        return self._associations.get((cluster, account, user, partition))
 
     def add(self, row: Row) -> None:
         """Add an association."""
         self._associations[_place(row)] = row
 
-    def remove(self, row: Row) -> None:
-        """Take an association away."""
-        del self._associations[_place(row)]
-
     def matching(self, **wanted: Collection[str]) -> list[Row]:
-        """List the associations with these values of `cluster`, `account` and `user`; none: any."""
+        """List the associations with these values of `cluster`, `account`, `user` and `partition`;
+        none: any.
+        """
         tests = [(name, frozenset(values)) for name, values in wanted.items() if values]
         rows = self._associations.values()
         return [row for row in rows if all(row[name] in values for name, values in tests)]
 
+    def set_default(self, cluster: str, user: str, account: str) -> None:
+        """Make all of a user's associations with an account, and no other, count as default."""
+        for row in self.matching(cluster=[cluster], user=[user]):
+            row["default"] = row["account"] == account
+        self.users[user]["default"][cluster] = account
 
-def _place(row: Row) -> tuple[str, str, str]:
-    return row["cluster"], row["account"], row["user"]
+    def remove(self, rows: Collection[Row]) -> None:
+        """Take users' associations away, and users who have none left.
+
+        Where none that counts as default is left, the user has no default account, though others
+        of the same account stay.
+        """
+        for row in rows:
+            del self._associations[_place(row)]
+        for name in {row["user"] for row in rows}:
+            left = self.matching(user=[name])
+            default = self.users[name]["default"]
+            for cluster in list(default):
+                there = [row for row in left if row["cluster"] == cluster]
+                if not there:
+                    del default[cluster]
+                elif not any(row["default"] for row in there):
+                    default[cluster] = ""
+            if not left:
+                del self.users[name]
+                self.failed = [user for user in self.failed if user != name]
+            accounts = {row["account"] for row in left}
+            self.failed_rows = [
+                [account, user]
+                for account, user in self.failed_rows
+                if user != name or account in accounts
+            ]
+
+
+def _place(row: Row) -> tuple[str, str, str, str]:
+    return row["cluster"], row["account"], row["user"], row["partition"]
+
+
+def association(
+    cluster: str,
+    account: str,
+    user: str = "",
+    partition: str = "",
+    parent: str = "",
+    *,
+    default: bool = False,
+) -> Row:
+    """Make a row without limits. default: it counts for the user's default account."""
+    return {
+        "cluster": cluster,
+        "account": account,
+        "user": user,
+        "partition": partition,
+        "parent": parent,
+        "default": default,
+        "limits": {},
+    }
 
 
 def create(path: str, clusters: Sequence[str]) -> None:
     """Make an empty slurmdbd for some clusters."""
     rows: list[Row] = [
-        {"cluster": cluster, "account": "root", "user": user, "parent": "", "limits": {}}
+        association(cluster, "root", user, default=bool(user))
         for cluster in clusters
         for user in ("", "root")
     ]

@@ -14,16 +14,13 @@ import pytest
 from handlers.slurm import Slurm, build
 from provisioner.contract import (
     Change,
-    Claim,
     Completed,
     InvalidRequest,
-    Key,
     Level,
     NotReady,
-    State,
 )
-from provisioner.converge import Item, Outcome, converge
 from tests.contract import slurm_sites
+from tests.contract.slurm_ledger import Ledger, account, changes, faults, limits_of
 from tests.contract.slurm_sites import Cluster
 
 
@@ -50,45 +47,6 @@ def name(cluster: Cluster) -> Iterator[str]:
     unique = "t" + uuid.uuid4().hex[:10]
     yield unique
     cluster.forget(unique)
-
-
-class Ledger:
-    """The claims of a test, and what was saved of objects."""
-
-    def __init__(self) -> None:
-        self.claims: dict[Key, tuple[Claim, ...]] = {}
-        self.priors: dict[Key, State] = {}
-
-    def save(self, priors: Mapping[Key, State]) -> None:
-        self.priors.update(priors)
-
-    def run(self, handler: Slurm) -> dict[Key, Outcome]:
-        items = [Item(key, claims, self.priors.get(key)) for key, claims in self.claims.items()]
-        return {one.item.key: one for one in converge(handler, items, self.save)}
-
-    def want(self, handler: Slurm, claimant: str, *params: Mapping[str, object]) -> None:
-        for some in params:
-            for key, want in handler.claims(some).items():
-                others = [c for c in self.claims.get(key, ()) if c.claimant != claimant]
-                self.claims[key] = (*others, Claim(claimant, want))
-
-    def suspend(self, suspended: bool) -> None:
-        self.claims = {
-            key: tuple(Claim(c.claimant, c.want, suspended) for c in claims)
-            for key, claims in self.claims.items()
-        }
-
-
-def faults(outcomes: Mapping[Key, Outcome]) -> dict[Key, str]:
-    return {key: str(one.fault) for key, one in outcomes.items() if one.fault is not None}
-
-
-def changes(outcomes: Mapping[Key, Outcome]) -> list[str]:
-    return [text for one in outcomes.values() for text in one.changed]
-
-
-def account(name: str, **more: object) -> Mapping[str, object]:
-    return {"account": name, "description": f"Project {name}", **more}
 
 
 def test_an_account_with_its_users_is_made_and_a_second_run_writes_nothing(
@@ -200,12 +158,6 @@ def test_a_title_with_any_letters_is_read_back(cluster: Cluster, name: str, titl
     ledger.want(handler, "allocation:1", account(name, description=title))
     assert faults(ledger.run(handler)) == {}
     assert changes(ledger.run(handler)) == []
-
-
-def limits_of(outcomes: Mapping[Key, Outcome], key: Key, *names: str) -> list[str]:
-    state = outcomes[key].state
-    assert state is not None and isinstance(state["limits"], Mapping)
-    return [str(state["limits"][name]) if state["limits"].get(name) else "" for name in names]
 
 
 def test_who_leaves_one_account_keeps_the_other_and_its_default(

@@ -1,0 +1,54 @@
+"""The claims of a test on Slurm, and the short ways to say and to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from handlers.slurm import Slurm
+from provisioner.contract import Claim, Key, State
+from provisioner.converge import Item, Outcome, converge
+
+
+class Ledger:
+    """The claims of a test, and what was saved of objects."""
+
+    def __init__(self) -> None:
+        self.claims: dict[Key, tuple[Claim, ...]] = {}
+        self.priors: dict[Key, State] = {}
+
+    def save(self, priors: Mapping[Key, State]) -> None:
+        self.priors.update(priors)
+
+    def run(self, handler: Slurm) -> dict[Key, Outcome]:
+        items = [Item(key, claims, self.priors.get(key)) for key, claims in self.claims.items()]
+        return {one.item.key: one for one in converge(handler, items, self.save)}
+
+    def want(self, handler: Slurm, claimant: str, *params: Mapping[str, object]) -> None:
+        for some in params:
+            for key, want in handler.claims(some).items():
+                others = [c for c in self.claims.get(key, ()) if c.claimant != claimant]
+                self.claims[key] = (*others, Claim(claimant, want))
+
+    def suspend(self, suspended: bool) -> None:
+        self.claims = {
+            key: tuple(Claim(c.claimant, c.want, suspended) for c in claims)
+            for key, claims in self.claims.items()
+        }
+
+
+def faults(outcomes: Mapping[Key, Outcome]) -> dict[Key, str]:
+    return {key: str(one.fault) for key, one in outcomes.items() if one.fault is not None}
+
+
+def changes(outcomes: Mapping[Key, Outcome]) -> list[str]:
+    return [text for one in outcomes.values() for text in one.changed]
+
+
+def account(name: str, **more: object) -> Mapping[str, object]:
+    return {"account": name, "description": f"Project {name}", **more}
+
+
+def limits_of(outcomes: Mapping[Key, Outcome], key: Key, *names: str) -> list[str]:
+    state = outcomes[key].state
+    assert state is not None and isinstance(state["limits"], Mapping)
+    return [str(state["limits"][name]) if state["limits"].get(name) else "" for name in names]

@@ -1,0 +1,109 @@
+"""How users leave an account in Slurm, emulated and real, whatever their default account is."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from handlers.slurm import build
+from provisioner.contract import Change, Completed, Unavailable
+from tests.contract import slurm_sites
+from tests.contract.slurm_ledger import Ledger, account, faults
+from tests.contract.slurm_sites import Cluster
+
+
+@pytest.fixture(
+    params=[
+        "emulated",
+        pytest.param(
+            "real",
+            marks=[
+                pytest.mark.lab,
+                pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
+            ],
+        ),
+    ]
+)
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
+    """Give a cluster with no account of ours."""
+    return slurm_sites.emulated(tmp_path) if request.param == "emulated" else slurm_sites.real()
+
+
+@pytest.fixture
+def name(cluster: Cluster) -> Iterator[str]:
+    """Give a name that nobody had before, and take out what was made under it."""
+    unique = "t" + uuid.uuid4().hex[:10]
+    yield unique
+    cluster.forget(unique)
+
+
+def test_who_has_the_account_as_default_and_who_has_another_leave_in_one_list(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    first, second = name + "a", name + "b"
+    ledger.want(handler, "allocation:1", account(first), account(second))
+    ledger.run(handler)
+    # By name, who has another default comes before who has this one.
+    ledger.want(handler, "allocation:1", {"account": second, "user": f"{name}1"})
+    ledger.run(handler)
+    both = [{"account": first, "user": f"{name}{number}"} for number in (1, 2)]
+    ledger.want(handler, "allocation:1", *both)
+    assert faults(ledger.run(handler)) == {}
+    # Not by `converge`, which would halve a list that is refused.
+    data = [{"account": first, "name": user["user"]} for user in both]
+    handler.apply([Change("k", "remove-user", "", data=one) for one in data])
+    assert [row.user for row in handler._tools.associations([first])] == [""]
+    assert handler._tools.default_accounts([f"{name}1", f"{name}2"]) == {f"{name}1": second}
+
+
+def test_who_has_a_partition_s_association_beside_their_own_leaves_with_both(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account(name))
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {"account": name, "user": name})
+    assert faults(ledger.run(handler)) == {}
+    where = [f"cluster={cluster.settings['cluster']}", f"account={name}", "partition=gpu"]
+    handler._tools.write(["add", "user", name, *where])
+    ledger.claims[f"slurm-a/assoc/{name}/{name}"] = ()
+    assert faults(ledger.run(handler)) == {}
+    assert handler._tools.associations_of([name]) == []
+
+
+def test_many_users_are_removed_two_hundred_at_a_time() -> None:
+    calls: list[Sequence[str]] = []
+
+    def run(argv: Sequence[str], **_: object) -> Completed:
+        calls.append(argv)
+        return Completed(tuple(argv), 0, "", "")
+
+    handler = build(replace(slurm_sites.site(), run=run), {"cluster": "a"})
+    data = {"account": "cf1"}
+    handler.apply(
+        [Change("k", "remove-user", "", data={**data, "name": f"u{n}"}) for n in range(450)]
+    )
+    removed = [argv[5].removeprefix("name=").split(",") for argv in calls if "delete" in argv]
+    assert [len(names) for names in removed] == [200, 200, 50]
+    assert [name for names in removed for name in names] == [f"u{n}" for n in range(450)]
+
+
+def test_a_read_that_runs_out_of_time_says_which_and_that_slurmdbd_may_be_up(
+    tmp_path: Path,
+) -> None:
+    def run(argv: Sequence[str], **_: object) -> Completed:
+        return Completed(tuple(argv), -1, "", "", timed_out=True)
+
+    settings = {**slurm_sites.emulated(tmp_path).settings, "timeout": 30}
+    handler = build(replace(slurm_sites.site(), run=run), settings)
+    with pytest.raises(Unavailable) as raised:
+        handler.observe(["slurm-a/assoc/cf1/jdoe"])
+    assert "show assoc cluster=a account=cf1" in raised.value.message
+    assert "no answer within 30 s" in raised.value.message
+    assert "slurmdbd may be up and stuck" in raised.value.advice
