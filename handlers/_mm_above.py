@@ -8,6 +8,7 @@ exchange the next one, so that the way is the same when the command walks it.
 To close a fileset is not to give it: an agent does that on what it opened, so that nobody's
 directories stand in its way; commands that go by name do it where an admin's alone lead, or will,
 as the same batch closes the filesets above first.
+Where a junction is to be made nothing is yet, or it is told whose that is.
 Leaves out: what is above the mount point, and admins who exchange things meanwhile.
 """
 
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from handlers import _nfs4
 from handlers._mm import Entry, Mm, Record
 from handlers._mm_fileset import CLOSED_MODE
-from provisioner.contract import Change, Conflict, Fault, NotReady, Permanent, split_key
+from provisioner.contract import Change, Conflict, Fault, Key, NotReady, Permanent, split_key
 
 MARK = re.compile(r"[A-Za-z0-9_.@+-]+:[^\s/]+/fileset/\S+\Z")
 """How the comment of a fileset begins that a provisioner made, this one or another."""
@@ -146,18 +147,54 @@ def foreseen(
     giving = {c.key: str(c.data["path"]) for c in walked if not takes(c)}
     taking = {c.key: str(c.data["path"]) for c in walked if c.key not in giving}
     closed = set(taking.values())
-    given = way.look(set(giving.values()), acls=acls, closed=closed)
+    wrong = way.look(set(giving.values()), acls=acls, closed=closed)
     taken = way.to_close(closed, acls=acls, closed=closed)
-    told = {key: given[path] for key, path in giving.items() if path in given}
+    told = {key: wrong[path] for key, path in giving.items() if path in wrong}
     told |= {key: taken[path] for key, path in taking.items() if path in taken}
     # Who may make what is missing is an admin, or this very batch.
     told = {key: fault for key, fault in told.items() if not isinstance(fault, NotReady)}
+    links = {c.key: (str(c.data["name"]), giving[c.key]) for c in walked if c.verb == "link"}
+    links = {key: link for key, link in links.items() if link[1] not in wrong}
+    told |= occupied(links, records, way.mm)
     by_name = {split_key(key)[-1]: key for key in giving}
     made = [change for change in changes if change.verb == "create"]
     spaces = {split_key(c.key)[-1]: str(c.data["parent"] or "") for c in made}
     paths = {name: giving[key] for name, key in by_name.items()}
     listed = inside_anothers(paths, records, spaces)
     return told | {by_name[name]: fault for name, fault in listed.items()}
+
+
+def occupied(
+    links: Mapping[Key, tuple[str, str]], records: Sequence[Record], mm: Mm
+) -> dict[Key, Fault]:
+    """Say which junctions cannot be made as something is there: whose it is, before all is made.
+
+    links: name and path of each fileset that is to be linked.
+    """
+    if not links:
+        return {}
+    holders = {r["path"]: r for r in records if r["status"] == "Linked"}
+    there = mm.stat(sorted({path for _, path in links.values()}))
+    told: dict[Key, Fault] = {}
+    for key, (name, path) in links.items():
+        if path in holders:
+            holder = holders[path]
+            what = f"the fileset {holder['filesetName']} is linked there{_whose(holder)}"
+        elif path in there:
+            kind = "a directory" if there[path].directory else "a file or link"
+            what = f"{kind} of uid {there[path].uid} is there, and no fileset"
+        else:
+            continue
+        told[key] = Conflict(
+            f"the fileset {name} cannot be linked at {path}: {what}",
+            advice="ask for another path, or for the fileset that is there; nothing was made",
+        )
+    return told
+
+
+def _whose(record: Record) -> str:
+    comment = record.get("comment", "")
+    return f" ({comment})" if comment else ""
 
 
 def judge_kind(directory: str, found: Entry | None) -> Fault | None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from handlers import _nfs4
 from handlers._mm import Entry, Record, number
-from provisioner.contract import Claim, Conflict, Json, State, Want
+from provisioner.contract import Claim, Conflict, Fault, Json, State, Want
 
 CLOSED_MODE = 0o700
 """Mode of a closed fileset's root, which then belongs to root: an owner could open it again."""
@@ -140,6 +140,33 @@ def found_of(record: Record, quota: Record, spaces: Mapping[str, str], file_syst
         # Unknown until it is linked; a new one's root directory belongs to root with mode 0700.
         mode=CLOSED_MODE,
     )
+
+
+def named(name: str, listed: Mapping[str, Found | Fault]) -> Found | Fault | None:
+    """Find a fileset by its name, or else the one whose name differs from it in case alone.
+
+    Of several such the one that bears a mark of this name; where none does, it is a Conflict.
+    """
+    if name in listed:
+        return listed[name]
+    alike = {other: one for other, one in listed.items() if other.lower() == name.lower()}
+    if len(alike) < 2:
+        return next(iter(alike.values()), None)
+    known = [one for one in alike.values() if not isinstance(one, Fault)]
+    marked = [one for one in known if known_as(one) == name]
+    if len(marked) == 1:
+        return marked[0]
+    return Conflict(
+        f"the filesets {' and '.join(sorted(alike))} are there, whose names differ from {name} in "
+        "case alone: which is meant cannot be told",
+        advice="rename all but one (mmchfileset -j), or ask for another name",
+    )
+
+
+def known_as(found: Found) -> str:
+    """Give the name that our mark on a fileset says, which may be in another case than its own."""
+    said = found.comment.split(" ", 1)[0].rpartition("/fileset/")[2]
+    return said if said.lower() == found.name.lower() else found.name
 
 
 def exchanged(

@@ -52,6 +52,7 @@ def plan(key: Key, mark: str, wanted: Wanted, found: Found, root: str = "") -> l
         return []
     if wanted.withdrawn and not ours(found, mark):
         return []
+    wanted = _as_named(wanted, found)
     if _anothers(found, mark):
         raise Conflict(f"{key}: the fileset bears another's mark: {found.comment!r}")
     if not wanted.closed:
@@ -66,10 +67,19 @@ def plan(key: Key, mark: str, wanted: Wanted, found: Found, root: str = "") -> l
     if changes and not wanted.adopt:
         texts = "; ".join(change.text for change in changes)
         raise Conflict(
-            f"{key}: the fileset is there, its comment is {found.comment!r} and not {mark!r}, and "
-            f"it differs: {texts}"
+            f"{key}: the fileset {found.name} is there, its comment is {found.comment!r} and not "
+            f"{mark!r}, and it differs: {texts}"
         )
     return [_mark(key, mark, wanted, found), *changes]
+
+
+def _as_named(wanted: Wanted, found: Found) -> Wanted:
+    """Speak of a fileset that is there as GPFS does: it may be written in another case, as its
+    junction may then."""
+    if not found.present or found.name == wanted.name:
+        return wanted
+    same = found.linked and junction(wanted, found).lower() == found.path.lower()
+    return replace(wanted, name=found.name, path=found.path if same else wanted.path)
 
 
 def _check(wanted: Wanted, found: Found) -> None:

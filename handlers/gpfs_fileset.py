@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from handlers import _mm_fileset, _mm_plan, _nfs4, _params
+from handlers import _mm_arguments, _mm_fileset, _mm_plan, _nfs4, _params
 from handlers._mm import Entry, Facts, Mm, Record, mount_of
 from handlers._mm_above import Way, foreseen, takes
 from handlers._mm_check import check_filesystem
@@ -138,7 +138,8 @@ class FilesetHandler:
         mount = mount_of(facts, self._settings.mount)
         # Right below the mount point a path lies in no other fileset: the list is not asked for.
         deep = any(path.count("/") > mount.count("/") + 1 for path in paths)
-        records = self._mm.filesets() if deep else []
+        links = any(change.verb == "link" for change in changes)
+        records = self._mm.filesets() if deep or links else []
         return foreseen(self._way(mount), changes, acls=facts.nfs4, records=records)
 
     def _way(self, mount: str) -> Way:
@@ -155,22 +156,23 @@ class FilesetHandler:
         """Read filesets: one listing, one quota report, one stat for all, and an ACL for each."""
         names = {key: split_key(key)[-1] for key in keys}
         absent, found = self._read(set(names.values()))
-        seen = {key: found.get(name, absent) for key, name in names.items()}
+        seen = {key: _mm_fileset.named(name, found) or absent for key, name in names.items()}
         return {k: f if isinstance(f, Fault) else f.json() for k, f in seen.items()}
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """List all filesets but `root`, and but names that can be no key."""
         _, found = self._read(None)
-        for name, fileset in sorted(found.items()):
+        for _, fileset in sorted(found.items()):
             if isinstance(fileset, Found):
                 try:
-                    key = self._key(name)
+                    key = self._key(_mm_fileset.known_as(fileset))
                 except InvalidRequest:
                     continue
                 yield key, fileset.json()
 
     def _read(self, names: Collection[str] | None) -> tuple[Found, dict[str, Found | Fault]]:
         facts = self._mm.facts()
+        folded = None if names is None else {name.lower() for name in names}
         absent = Found(
             present=False,
             filesystem=self._settings.filesystem,
@@ -183,7 +185,7 @@ class FilesetHandler:
         asked = [
             r
             for r in records
-            if r["filesetName"] != "root" and (names is None or r["filesetName"] in names)
+            if r["filesetName"] != "root" and (folded is None or r["filesetName"].lower() in folded)
         ]
         if not asked:
             return absent, {}
@@ -265,12 +267,12 @@ class FilesetHandler:
         device = self._settings.filesystem
         match changes[0].verb:
             case "create":
-                space = _inode_space(first["parent"], first["inode_limit"])
+                space = _mm_arguments.inode_space(first["parent"], first["inode_limit"])
                 self._mm.write("mmcrfileset", device, first["name"], "-t", first["mark"], *space)
             case "mark":
                 self._mm.write("mmchfileset", device, first["name"], "-t", first["comment"])
             case "set-quota":
-                limits = _limits(first["quota"], first["files"])
+                limits = _mm_arguments.limits(first["quota"], first["files"])
                 self._mm.write("mmsetquota", f"{device}:{first['name']}", *limits)
             case "set-inode-limit":
                 limit = str(first["inode_limit"])
@@ -294,8 +296,10 @@ class FilesetHandler:
         )
 
     def _blame(self, change: Change, fault: Fault) -> None:
-        """Raise NotReady where what failed waits for something that is not there yet."""
+        """Say what is left of what failed, and raise NotReady where it waits for something."""
         parent = change.data.get("parent")
+        if change.verb == "link" and isinstance(fault, Permanent):
+            raise _mm_arguments.not_linked(change, fault, self._settings.filesystem) from fault
         if change.verb != "create" or not isinstance(parent, str):
             return
         if parent not in {record["filesetName"] for record in self._mm.filesets()}:
@@ -389,15 +393,3 @@ def build(site: Site, settings: Mapping[str, object]) -> Handler:
         if path is not None and (not path.is_absolute() or ".." in path.parts):
             raise ConfigError(f"{name}: {path} is no absolute path")
     return FilesetHandler(site, chosen)
-
-
-def _inode_space(parent: str | None, limit: int | None) -> tuple[str, ...]:
-    if parent is not None:
-        return () if parent == "root" else ("--inode-space", parent)
-    return ("--inode-space", "new", *(("--inode-limit", str(limit)) if limit else ()))
-
-
-def _limits(quota: int | None, files: int | None) -> tuple[str, ...]:
-    """Write soft and hard limits as one and the same; space in KiB, as GPFS keeps it."""
-    block = ("--block", f"{quota}K:{quota}K") if quota is not None else ()
-    return (*block, *(("--files", f"{files}:{files}") if files is not None else ()))
