@@ -77,6 +77,8 @@ class Intake:
         self._lanes = lanes
         self._progress = progress
         self._remember = remember
+        self.has_file: Callable[[records.Record], bool] = lambda record: True
+        """Says whether a refused request's file can go through staging again."""
 
     def admit(self, claimed: Sequence[Claimed]) -> Iterator[Admitted]:
         """Judge files and accept or refuse them, at each step some of them in one commit."""
@@ -326,7 +328,7 @@ class Intake:
         if request.on_behalf_of is not None:
             person = records.load(conn, [claimed.ulid])[claimed.ulid].on_behalf_of
         told_by = (claimed.ulid, claimed.writer, request, now)
-        asked = Asked(*told_by, self._lanes, self._progress, seeker, person)
+        asked = Asked(*told_by, self._lanes, self._progress, seeker, self.has_file, person)
         if request.values.get("manifest"):
             admitted.manifests.append(claimed.ulid)
             return None

@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select
 
 from provisioner import audit, receipts, records
-from provisioner.finish import receipt_name
 from provisioner.journal import Journal
+from provisioner.outcomes import receipt_name
 from provisioner.spool import Spool
 from provisioner.tables import chunks, requests
 

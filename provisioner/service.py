@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-from provisioner import agenda, records, settling, start
+from provisioner import agenda, placement, records, start
 from provisioner.admission import Admitted
 from provisioner.backup import Copier
 from provisioner.clerk import Clerk
@@ -93,6 +93,7 @@ class Service:
                 spool.companions.signature,
             ),
         )
+        self.intake.has_file = self._finisher.has_file
         self.portions = Portions(
             self._journal,
             Follower(self._journal, self.intake, self._admitted),
@@ -350,7 +351,7 @@ class Service:
         """Take up what a crash interrupted: files follow the journal, paused lanes stay so."""
         start.claim(self._spool, self._journal)
         self.copier.open()
-        self._place()
+        placement.place(self._journal, self._system.lanes, self._system.progress)
         self.clock.begin()
         self._observe(start.begin(self._journal, self._system.config.mode))
         self._finisher.redo()
@@ -360,26 +361,6 @@ class Service:
         for name, row in rows.items():
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None
-
-    def _place(self) -> None:
-        """Have every object served by a lane there is; end what no handler serves any more."""
-        with self._journal.reading() as conn:
-            if not agenda.displaced(conn, self._system.lanes):
-                return
-        now = time.time()
-        with self._journal.transaction() as conn:
-            agenda.place(conn, self._system.lanes)
-            readings = agenda.stranded(conn, self._system.lanes)
-            if not readings:
-                return
-            agenda.record(conn, readings, now)
-            verdicts = {
-                one.key: settling.Verdict(one.generation, "failed", (), one.error, None)
-                for one in readings
-            }
-            settling.settle(conn, verdicts, self._system.progress, now)
-        for one in readings:
-            log.warning("%s: its handler is not configured any more; given up", one.key)
 
     def _open(self) -> list[str]:
         """List what waits: its receipts say that it is only observed."""

@@ -58,7 +58,8 @@ class Asked:
     """Who asks for what, when.
 
     id: the asking request's own; lanes: lane of each instance; seeker: what they may know of
-    others' requests; on_behalf_of: the person for whom, where that was believed.
+    others' requests; has_file: says whether a refused request's file can go through staging again;
+    on_behalf_of: the person for whom, where that was believed.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Asked:
     lanes: Mapping[str, str]
     progress: binding.Progress
     seeker: Seeker
+    has_file: Callable[[records.Record], bool]
     on_behalf_of: str | None = None
 
     @property
@@ -177,6 +179,7 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
     effect = Effect()
     if target.state == "refused":
+        _need_file(target, asked)
         effect.resubmitted.append(target.id)
         # What a crash would keep from being done after the commit is done at the next start.
         _tell(conn, asked, target, "resubmitted")
@@ -206,6 +209,24 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
         return effect
     raise InvalidRequest(
         f"{target.id} is {target.state}: there is nothing to try again", expected="a failed request"
+    )
+
+
+def _need_file(target: records.Record, asked: Asked) -> None:
+    """Refuse to put through staging what has no file: nothing would come of it."""
+    if asked.has_file(target):
+        return
+    why = f"{target.id} was refused, and no file of it lies in failed/: "
+    if any("place" in problem for problem in target.problems or ()):
+        raise InvalidRequest(
+            why + "it was set aside in quarantine/",
+            field="request",
+            expected="its file back in staging, by mv, when `provisioner show` has said why",
+        )
+    raise InvalidRequest(
+        why + "a line of a manifest has none, and any other was taken away",
+        field="request",
+        expected="the manifest or the file sent anew",
     )
 
 

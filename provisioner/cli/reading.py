@@ -42,7 +42,7 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Show one request: its file, its steps and its outcome."""
-    from provisioner import agenda, changes, finish, records, results, stepbook
+    from provisioner import agenda, changes, outcomes, records, results, stepbook
     from provisioner.documents import dump
 
     settings = site.config()
@@ -55,7 +55,7 @@ def show(
         lanes = agenda.lane_rows(conn)
         shown = changes.shown(conn, record.id) if record.state == "held" else None
     hold = holds(settings, book, [record]).get(record.id)
-    result = finish.result_of(record, listed)
+    result = outcomes.result_of(record, listed)
     plain = results.plain(result)
     body = record.body.decode("utf-8", "backslashreplace")
     if record.state in records.OPEN:

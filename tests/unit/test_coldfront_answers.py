@@ -16,7 +16,7 @@ from provisioner.coldfront.answers import (
     worst,
 )
 from provisioner.documents import dump
-from provisioner.finish import receipt_of
+from provisioner.outcomes import receipt_of
 from provisioner.records import Record
 from provisioner.stepbook import ObjectRecord, StepRecord
 

@@ -40,7 +40,8 @@ from provisioner.config import (
 from provisioner.contract import DirectoryState, Json
 from provisioner.documents import InvalidDocument
 from provisioner.examples import example, handler_settings
-from provisioner.finish import PLACE, receipt_of
+from provisioner.finish import PLACE
+from provisioner.outcomes import receipt_of
 from provisioner.records import Record
 from provisioner.request import parse_request
 from provisioner.stepbook import ObjectRecord, StepRecord

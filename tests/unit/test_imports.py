@@ -35,7 +35,8 @@ LAYERS = (
         "agenda",
         "waits",
     },
-    {"ledger", "beforehand", "history", "request", "spool", "fakes", "agent", "found", "lookup"},
+    {"ledger", "beforehand", "history", "request", "spool", "fakes", "agent", "found", "lookup"}
+    | {"outcomes"},
     {"config", "finish", "testing", "submitters", "holdings", "crowds"},
     {"rules", "protected", "outsiders"},
     {"clerk", "clock", "policy", "retention", "backup"},
@@ -49,7 +50,7 @@ LAYERS = (
     {"advance", "undo"},
     {"settling"},
     {"steering"},
-    {"verbs", "lanes", "wiring"},
+    {"verbs", "lanes", "wiring", "placement"},
     {"review", "planning", "examples", "manifest"},
     {"candidates", "standings"},
     {"drift", "comparison", "precedents"},
