@@ -16,6 +16,25 @@ from tests.fault.model.play import WEIGHTS, Event, Mismatch, play, played
 SEEDS = range(2000 if os.environ.get("PROVISIONER_FAULT") == "whole" else 24)
 
 PINNED: dict[str, list[Event]] = {
+    "a removal of what only waits is over at once, its backend away or not, and stays so": [
+        ("manifest", [(1, ["ann", "bob", "dan"], "1", "7"), (3, ["ann", "cem"], "6", "8")]),
+        ("steer", "hold", 5),
+        (
+            "manifest",
+            [
+                (1, ["bob", "cem", "dan"], "7", "9"),
+                (2, ["bob", "cem", "dan"], "6", "7"),
+                (3, [], "2", "4"),
+            ],
+        ),
+        ("person", "bob", "1003"),
+        ("steer", "release", 3),
+        ("away", "slurm"),
+        ("share", 2, [], "2", "6"),
+        ("drain",),
+        ("steer", "hold", 0),
+        ("unseat", 1, "bob"),
+    ],
     "what was looked at while nobody wanted it is nobody's when its request is cancelled": [
         ("share", 2, [], "7", "5"),
         ("steer", "hold", 0),

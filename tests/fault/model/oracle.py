@@ -189,7 +189,11 @@ class Oracle:
         while True:
             before = dict(self.rows), self._marks()
             for key in sorted({key for key, _ in self._pairs()}):
-                if self._backend(key) not in self.away and self._make(key):
+                # Where only waiting steps claim it, there is nothing to look at, away or not.
+                looks = self._wanted(key) is not None
+                if looks and self._backend(key) in self.away:
+                    continue
+                if self._make(key):
                     self._settle(key)
             self._begin()
             if before == (self.rows, self._marks()):
