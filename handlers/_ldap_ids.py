@@ -65,13 +65,16 @@ class Ids(BaseModel):
             raise ValueError("`from` is larger than `to`")
         return self
 
-    def check(self, field: str, number: object) -> None:
-        """Refuse a number outside the range. Raises InvalidRequest naming the field."""
+    def check(self, field: str, number: object, setting: str = "ids") -> None:
+        """Refuse a number outside the range. Raises InvalidRequest naming the field.
+
+        setting: what the range is called in the configuration.
+        """
         if isinstance(number, int) and not self.first <= number <= self.last:
             raise InvalidRequest(
                 f"{field} {number} is outside the configured range",
                 field=field,
-                expected=f"{self.first} to {self.last}",
+                expected=f"{self.first} to {self.last} (the handler's `{setting}`)",
             )
 
 

@@ -44,6 +44,7 @@ from handlers._ldap_kept import (
     remade,
     returning,
 )
+from handlers._ldap_lookup import Lookup, namesakes
 from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child, same_dn
 from handlers._sid import built_in, sid_text
@@ -57,8 +58,6 @@ from provisioner.contract import (
     InvalidRequest,
     Json,
     Key,
-    NotReady,
-    Permanent,
     Scalar,
     Site,
     State,
@@ -109,6 +108,10 @@ class Settings(DirectorySettings):
     gids: Ids = Field(
         default_factory=lambda: Ids(first=100), description="numbers of primary groups allowed"
     )
+    requires: tuple[Literal["uid", "gid", "mail", "home", "shell"], ...] = Field(
+        (), description="`lookup`: what an account has to have before anything is done with it; it "
+        "is waited for", examples=[["uid", "gid"]],
+    )  # fmt: skip
     gid: int | Literal["uid"] | None = Field(
         "uid", description="primary group where a request names none; `uid`: the user's own number"
     )
@@ -151,6 +154,9 @@ class AdAccount:
         self._numbers = Numbers(
             self._directory, settings.ids, "uidNumber", settings.base, "container"
         )
+        self._lookup = Lookup(
+            settings.base, settings.requires, {"uid": settings.ids, "gid": settings.gids}
+        )
         self.in_one_add = True
 
     # Pure.
@@ -164,7 +170,7 @@ class AdAccount:
         name = check_name("name", given.name, settings.protected, longest)
         _params.together(
             lambda: settings.ids.check("uid", given.uid),
-            lambda: settings.gids.check("gid", given.gid),
+            lambda: settings.gids.check("gid", given.gid, "gids"),
             lambda: check_texts(given),
             lambda: check_allowed(given.attributes, settings.attributes),
         )
@@ -193,7 +199,7 @@ class AdAccount:
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """List what to write; raises NotReady or Conflict."""
         if self._settings.mode == "lookup":
-            return self._expect(key, want, state)
+            return self._lookup.plan(key, want, state)
         want = of_same_person(want)
         if not state["present"]:
             return [self._creation(key, want)] if want["wanted"] == "open" else []
@@ -210,32 +216,6 @@ class AdAccount:
             data: dict[str, Json] = {"dn": state["dn"], "set": {"info": note}}
             changes.insert(0, Change(key, "adopt", "adopt: mark as ours", 0, "set", data))
         return changes
-
-    def _expect(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        if want["wanted"] != "open":
-            return []
-        if not state["present"]:
-            raise NotReady(
-                f"{key}: no such account below {self._settings.base}",
-                advice="the campus has to make the account; if it has, check `base` and that the "
-                "service's account may see it",
-            )
-        recalled(key, of_same_person(want), state)
-        wrong = differences(want, state, ("uid", "gid", "sid"))
-        if wrong:
-            raise Conflict(
-                f"{key}: Active Directory does not say what the request says: "
-                f"{in_words({name: state[name] for name in wrong}, want)}",  # type: ignore[misc]
-                advice="leave the numbers out of the request, or have them mended in the directory",
-            )
-        for field, allowed in (("uid", self._settings.ids), ("gid", self._settings.gids)):
-            number = state[field]
-            if isinstance(number, int) and not allowed.first <= number <= allowed.last:
-                raise Permanent(
-                    f"{key}: Active Directory says {field} {number}, which is not allowed here",
-                    advice="have it mended in the directory, or widen `ids` or `gids`",
-                )
-        return []
 
     def _creation(self, key: Key, want: Want) -> Change:
         want = remade(key, want)
@@ -290,10 +270,11 @@ class AdAccount:
         names = {split_key(key)[2]: key for key in keys}
         found = self._directory.find("sAMAccountName", names, self._asked(), within=_USERS)
         seen = {(entry.text("sAMAccountName") or "").lower(): entry for entry in found}
-        return {
-            key: self._state(key, seen[name]) if name in seen else {"present": False}
-            for name, key in names.items()
-        }
+        states = {name: self._state(names[name], entry) for name, entry in seen.items()}
+        if self._settings.mode == "lookup":  # what we manage is held against `ids` when written
+            for name, alike in namesakes(self._directory, seen, within=_USERS).items():
+                states[name] = {**states[name], "namesakes": alike}
+        return {key: states.get(name, {"present": False}) for name, key in names.items()}
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """List the accounts of our container; where we only look up, none is ours to explain.

@@ -152,7 +152,7 @@ class AdldsAccount:
         name = check_name("name", given.name, settings.protected)
         _params.together(
             lambda: settings.ids.check("uid", given.uid),
-            lambda: settings.gids.check("gid", given.gid),
+            lambda: settings.gids.check("gid", given.gid, "gids"),
             lambda: check_texts(given),
             lambda: check_allowed(given.attributes, settings.attributes),
         )

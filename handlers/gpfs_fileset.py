@@ -337,7 +337,9 @@ class FilesetHandler:
         low, high = self._settings.min_id, self._settings.max_id
         if isinstance(value, int) and not low <= value <= high:
             raise InvalidRequest(
-                f"{field} {value} may not own a fileset", field=field, expected=f"{low} to {high}"
+                f"{field} {value} may not own a fileset",
+                field=field,
+                expected=f"{low} to {high} (`min_id` and `max_id` of {self._site.instance})",
             )
 
     def _path(self, given: Params, kind: str, parent: str) -> str:

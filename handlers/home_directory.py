@@ -84,7 +84,12 @@ class Settings(BaseModel):
     )
     skeleton: str | None = Field("home", description="directory of templates that a new home gets")
     acl: Acl = Field("", description="POSIX ACL, numeric", examples=["g:4711:r-x,d:g:4711:r-x"])
-    min_id: int = Field(1000, description="lowest uid and gid that may own a home")
+    min_id: int = Field(1000, description="lowest uid that may own a home")
+    min_gid: int = Field(
+        100,
+        description="lowest gid of a home; 100 is a usual primary group (`users`); an agent has a "
+        "range of its own (`ids`)",
+    )
     max_id: int = Field(4294967293, description="highest uid and gid")
     lane: str | None = Field(None, description="lane; else one for the root")
 
@@ -115,12 +120,10 @@ class HomeDirectory:
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         asked = _params.params(Params, params)
-        for field, number in (("uid", asked.uid), ("gid", asked.gid)):
-            low, high = self._settings.min_id, self._settings.max_id
-            if not isinstance(number, KnownAfter) and not low <= number <= high:
-                raise InvalidRequest(
-                    f"{field} {number} may not own a home", field=field, expected=f"{low} to {high}"
-                )
+        _params.together(
+            lambda: self._check_id("uid", asked.uid, "min_id"),
+            lambda: self._check_id("gid", asked.gid, "min_gid"),
+        )
         want = {
             "present": True,
             "uid": cast(Any, asked.uid),
@@ -137,6 +140,15 @@ class HomeDirectory:
                 expected=f"{place}, or none; or a route whose home step is given no `home`",
             )
         return {key: want}
+
+    def _check_id(self, field: str, number: int | KnownAfter, setting: str) -> None:
+        low, high = getattr(self._settings, setting), self._settings.max_id
+        if not isinstance(number, KnownAfter) and not low <= number <= high:
+            raise InvalidRequest(
+                f"{field} {number} may not own a home",
+                field=field,
+                expected=f"{low} to {high} (`{setting}` and `max_id` of {self._site.instance})",
+            )
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         live = [claim for claim in claims if not claim.suspended]

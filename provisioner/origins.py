@@ -16,17 +16,25 @@ from provisioner.request import Request, path_of
 
 
 def problem(
-    request: Request, fault: Fault, where: str, templates: Mapping[str, Any], item: str = ""
+    request: Request,
+    fault: Fault,
+    where: str,
+    templates: Mapping[str, Any],
+    item: str = "",
+    outputs: Mapping[str, Any] | None = None,
 ) -> Problem:
-    """Tell a handler's or a route's fault by the key of the file.
+    """Tell a handler's or a route's fault by the key of the file, or by the step that gave it.
 
     where: the step and its instance; templates: the step's parameters as the route has them; item:
-    whom a step `each: user` was at.
+    whom a step `each: user` was at; outputs: what earlier steps gave, once they have.
     """
     if not isinstance(fault, InvalidRequest):
         return Problem(None, "", advised(f"{where}: {fault.message}", fault.advice))
     name = fault.field
     key = origin(request, templates, name, item) if name else ()
+    if name and outputs and (said := _of_steps(templates, name, outputs, key in request.lines)):
+        told = f"{where}, {name}: {fault.message}; {said}"
+        return Problem(None, "", told, fault.expected, fault.nearest)
     if name and (not key or str(key[-1]) != name):
         where = f"{where}, {name}"
     line = request.line_of(key) if key else fault.line
@@ -45,6 +53,25 @@ def origin(request: Request, templates: Mapping[str, Any], name: str, item: str 
     keys = [key for read in reads(template) if (key := _key(request, read, item))]
     found = next((key for key in keys if key in request.lines), keys[0] if keys else ())
     return (*found, *rest) if found and (*found, *rest) in request.lines else found
+
+
+def _of_steps(
+    templates: Mapping[str, Any], name: str, outputs: Mapping[str, Any], written: bool
+) -> str:
+    """Say of a parameter which step gave it, or that none did; '' where it is not of a step.
+
+    written: the request says it, where no step does.
+    """
+    asked = [read for read in reads(_followed(templates, path_of(name))[0]) if read[0] == "steps"]
+    steps = list(dict.fromkeys(str(read[1]) for read in asked if len(read) == 4))
+    for read in asked:
+        given = outputs.get(str(read[1]), {}).get("output") if len(read) == 4 else None
+        if isinstance(given, dict) and given.get(read[3]) is not None:
+            return f"it is what step {read[1]} gave"
+    if written or not steps:
+        return ""
+    said = ", ".join(steps)
+    return f"no step before gave one (of {said}, those that the site has), nor does the request"
 
 
 def _followed(template: Any, path: Path) -> tuple[Any, Path]:

@@ -287,7 +287,7 @@ class Router:
         handler = self._handlers[one.instance]
         late: set[str] = set()
         claims: list[StepClaim] = []
-        wrong: list[tuple[str, Fault]] = []
+        wrong: list[tuple[str, Fault, Any]] = []
         alike: Mapping[str, Any] = {}
         for item, values in self._values(request, one, base, outputs):
             if users is not None and item not in users:
@@ -298,7 +298,9 @@ class Router:
                 given = {key: value for key, value in parameters.items() if value is not None}
                 wanted = _claims(handler, given, request.adopt)
             except Fault as fault:
-                wrong += [(item, one) for one in (fault, *getattr(fault, "also", ()))]
+                before = values.get("steps") if outputs else None
+                every = (fault, *getattr(fault, "also", ()))
+                wrong += [(item, each, before) for each in every]
                 continue
             waits = {step for value in parameters.values() for step in _late(value)}
             late |= waits
@@ -311,7 +313,10 @@ class Router:
         if wrong:
             where = f"step {one.template.config.name} ({one.instance})"
             with_ = one.template.config.with_
-            told = [origins.problem(request, fault, where, with_, item) for item, fault in wrong]
+            told = [
+                origins.problem(request, fault, where, with_, item, before)
+                for item, fault, before in wrong
+            ]
             raise InvalidDocument(list(dict.fromkeys(told)))
         return Step(
             one.template.config.name, one.instance, one.needs, tuple(claims), frozenset(late)

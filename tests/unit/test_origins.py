@@ -147,15 +147,25 @@ def test_every_user_that_a_handler_refuses_is_told_with_their_line(site: Site) -
     ]
 
 
-def test_a_value_that_turns_out_wrong_later_names_the_key_too(site: Site) -> None:
-    router = site.router(
-        "handlers: {x: {use: one}, y: {use: two}}\nroutes: {user.provision: [{name: a, handler: x, "
-        "with: {item: a}}, {name: b, handler: y, with: "
-        "{item: '{{ first(steps.a.output.name, user.name) }}'}}]}"
-    )
+LATER = (
+    "handlers: {x: {use: one}, y: {use: two}}\nroutes: {user.provision: [{name: a, handler: x, "
+    "with: {item: a}}, {name: b, handler: y, with: "
+    "{item: '{{ first(steps.a.output.name, user.name) }}'}}]}"
+)
+
+
+def test_a_value_that_a_step_gave_and_is_wrong_names_the_step_and_no_line(site: Site) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        router.bind(of(USER), "b", {("a", ""): {"name": "bad"}})
-    assert type(raised.value) is InvalidRequest
+        site.router(LATER).bind(of(USER), "b", {("a", ""): {"name": "bad"}})
+    assert (raised.value.line, raised.value.field) == (None, "")
+    assert "step b (y), item: 'bad' is no item; it is what step a gave" in raised.value.message
+
+
+def test_a_value_that_is_the_requests_names_its_line_where_no_step_gave_another(
+    site: Site,
+) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        site.router(LATER).bind(of(USER.replace("jdoe", "bad")), "b", {("a", ""): {}})
     assert (raised.value.line, raised.value.field) == (4, "user.name")
     assert "step b (y), item: 'bad' is no item" in raised.value.message
 

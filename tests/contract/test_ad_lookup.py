@@ -1,0 +1,84 @@
+"""Accounts that the campus makes: what one has to have, and that no two have one number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers import ad_account
+from provisioner.contract import Claim, Conflict, Handler, NotReady, Permanent
+from provisioner.converge import Item, Outcome, converge
+from tests.contract import ad_backends
+from tests.contract.ad_backends import Backend
+
+
+@pytest.fixture(params=ad_backends.backends("ad"))
+def ad(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    yield from ad_backends.make(request.param, tmp_path)
+
+
+def looked_up(ad: Backend, **settings: Any) -> Handler:
+    return ad_account.build(ad.site("ad"), ad.settings(mode="lookup", **settings))
+
+
+def bring(handler: Handler, *params: Mapping[str, object]) -> list[Outcome]:
+    wants = [pair for one in params for pair in handler.claims(one).items()]
+    items = [Item(key, (Claim("user:x", want),)) for key, want in wants]
+    return converge(handler, items, lambda _: None)
+
+
+def test_two_accounts_with_one_uid_are_a_conflict_that_names_the_other(ad: Backend) -> None:
+    one, other = ad.name("one"), ad.name("other")
+    ad.user(one, uidNumber=20_001)
+    ad.user(other, uidNumber=20_001)
+    ad.user(ad.name("third"), uidNumber=20_002)
+    handler = looked_up(ad)
+    first, second, third = bring(
+        handler, {"name": one}, {"name": other}, {"name": ad.name("third")}
+    )
+    assert isinstance(first.fault, Conflict)
+    assert f"uid 20001 is that of {other}, too" in first.fault.message
+    assert isinstance(second.fault, Conflict)
+    assert third.fault is None
+
+
+def test_the_other_need_not_be_one_of_ours(ad: Backend) -> None:
+    ad.user(ad.name("one"), uidNumber=20_001)
+    ad.user(ad.name("campus"), uidNumber=20_001)
+    [done] = bring(looked_up(ad), {"name": ad.name("one")})
+    assert isinstance(done.fault, Conflict)
+
+
+def test_accounts_without_numbers_are_no_namesakes(ad: Backend) -> None:
+    ad.user(ad.name("one"))
+    ad.user(ad.name("other"))
+    done = bring(looked_up(ad), {"name": ad.name("one")}, {"name": ad.name("other")})
+    assert {outcome.fault for outcome in done} == {None}
+
+
+@pytest.mark.parametrize("field", ["uid", "gid"])
+def test_what_a_site_requires_of_an_account_is_waited_for(ad: Backend, field: str) -> None:
+    attribute = {"uid": "uidNumber", "gid": "gidNumber"}[field]
+    name = ad.name("jdoe")
+    dn = ad.user(name)
+    handler = looked_up(ad, requires=[field])
+    [done] = bring(handler, {"name": name})
+    assert isinstance(done.fault, NotReady)
+    assert f"has no {field} yet" in done.fault.message
+    ad.directory().modify(dn, [("add", attribute, [20_001])])
+    assert bring(handler, {"name": name})[0].fault is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "setting"), [({"uidNumber": 7}, "`ids`"), ({"gidNumber": 37}, "`gids`")]
+)
+def test_a_number_that_is_not_allowed_names_the_setting_that_says_so(
+    ad: Backend, attributes: dict[str, Any], setting: str
+) -> None:
+    ad.user(ad.name("jdoe"), **attributes)
+    [done] = bring(looked_up(ad), {"name": ad.name("jdoe")})
+    assert isinstance(done.fault, Permanent)
+    assert f"widen {setting}" in done.fault.advice

@@ -1,0 +1,117 @@
+"""Numbers of people where the directory has none: what resolves on the host says them."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers._ldap import Directory
+from handlers._ldap_settings import DirectorySettings
+from tests.service.cli_site import Desk, user
+
+MAPPED = (851_707_146, 851_600_513)
+"""What SSSD makes of a SID of an Active Directory: numbers of no directory."""
+
+
+class Mapping(Desk):
+    """A sandbox whose accounts the campus makes, and whose host maps SIDs to ids."""
+
+    def __init__(self, root: Path, with_gate: bool = True) -> None:
+        super().__init__(root)
+        self.set("mode: manage", "mode: lookup")
+        config = self.config.read_text()
+        start, end = config.index("  lds:"), config.index("  names:")
+        self.config.write_text(config[:start] + config[end:])
+        if with_gate:
+            program = root / "bin" / "mapped"
+            program.write_text(
+                '#!/bin/sh\nshift\nfor name; do grep "^$name:" "$0.lines" || code=2; done\n'
+                "exit ${code:-0}\n"
+            )
+            program.chmod(program.stat().st_mode | stat.S_IXUSR)
+            self.lines = root / "bin" / "mapped.lines"
+            self.lines.write_text("")
+            self.set(f'["{root}/bin/getent", passwd]', f'["{program}", passwd]')
+        else:
+            config = self.config.read_text()
+            start, end = config.index("  names:"), config.index("  homes:")
+            self.config.write_text(config[:start] + config[end:])
+
+    def account(self, name: str, **numbers: int) -> None:
+        """Make an account as the campus does."""
+        settings = DirectorySettings.model_validate(
+            {"servers": [f"emulated://{self.root}/ad.json"], "base": "DC=campus,DC=test"}
+        )
+        classes = ["top", "person", "organizationalPerson", "user"]
+        Directory(settings, lambda _: "").add(
+            f"CN={name},OU=people,DC=campus,DC=test",
+            {"objectClass": classes, "sAMAccountName": name, **numbers},
+        )
+
+    def resolve(self, name: str, uid: int, gid: int) -> None:
+        """Have the host know a user."""
+        with self.lines.open("a") as lines:
+            lines.write(f"{name}:x:{uid}:{gid}::/home/{name}:/bin/bash\n")
+
+    def home(self, name: str) -> Any:
+        """Return what was read of a home; None where there is none."""
+        status = self("status", f"user:{name}", "--json", code=None).json
+        [home] = [one["state"] for one in status if one["object"] == f"homes/home/{name}"]
+        return home
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Mapping:
+    return Mapping(tmp_path / "box")
+
+
+def test_a_home_gets_the_numbers_that_resolve_where_the_directory_has_none(desk: Mapping) -> None:
+    desk.account("jdoe")
+    desk.resolve("jdoe", *MAPPED)
+    assert desk.show(desk.serve(user("jdoe")))["state"] == "done"
+    home = desk.home("jdoe")
+    assert (home["uid"], home["gid"]) == MAPPED
+
+
+def test_it_waits_as_long_as_nothing_resolves(desk: Mapping) -> None:
+    desk.account("jdoe")
+    desk("submit", "-", stdin=user("jdoe").encode())
+    desk("run", "--drain", "--patience", "1", code=None)
+    assert desk("queue", "--ended", "1", "--json").json["ended"] == []
+    desk.resolve("jdoe", *MAPPED)
+    desk("retry", "user:jdoe", code=None)
+    desk("run", "--drain", "--patience", "20", code=None)
+    assert desk.home("jdoe")["uid"] == MAPPED[0]
+
+
+def test_what_the_directory_says_comes_first(desk: Mapping) -> None:
+    desk.account("jdoe", uidNumber=20_001, gidNumber=100)
+    desk.resolve("jdoe", 20_001, 4711)
+    assert desk.show(desk.serve(user("jdoe")))["state"] == "done"
+    home = desk.home("jdoe")
+    assert (home["uid"], home["gid"]) == (20_001, 100)
+
+
+def test_where_nothing_gives_a_number_the_error_says_who_could_and_no_line_of_the_request(
+    tmp_path: Path,
+) -> None:
+    desk = Mapping(tmp_path / "box", with_gate=False)
+    desk.account("jdoe")
+    shown = desk.show(desk.serve(user("jdoe")))
+    assert shown["state"] == "failed"
+    [error] = [one["error"] for one in shown["result"]["steps"] if one.get("error")]
+    assert "no step before gave one (of account, lds, resolves, those" in error["message"]
+    assert "line" not in error["message"]
+
+
+def test_a_number_that_may_not_own_a_home_names_the_setting_and_who_gave_it(desk: Mapping) -> None:
+    desk.account("jdoe")
+    desk.resolve("jdoe", MAPPED[0], 37)
+    shown = desk.show(desk.serve(user("jdoe")))
+    [error] = [one["error"] for one in shown["result"]["steps"] if one.get("error")]
+    assert "gid 37 may not own a home; it is what step resolves gave" in error["message"]
+    assert "`min_gid` and `max_id` of homes" in error["message"]
+    assert "line" not in error["message"]
