@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handlers._slurm_specs import COLUMNS
+from handlers._slurm_limits import COLUMNS, OWN, Limits, printed
 from provisioner.contract import Completed, Run, Transient, Unavailable, Unknown
 
 FAILED_UID = 4294967294
@@ -19,18 +19,18 @@ FAILED_UID = 4294967294
 FILTER = 200
 """Names up to which a question is put for them alone; beyond, for the whole cluster."""
 
-_ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS.values())
+_ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
 _USER = re.compile(r"^\s*UserName=(\S+?)\((\d+)\)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """One row of `show assoc`; an account's own has no user."""
+    """One row of `show assoc`, with what is set at it itself; an account's own has no user."""
 
     account: str
     user: str
     parent: str
-    limits: Mapping[str, str]
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Tools:
 
     def associations(self, accounts: Collection[str]) -> list[Association]:
         """Read the associations of accounts; without any, of the whole cluster."""
-        where = [f"cluster={self.cluster}"]
+        where = [*OWN, f"cluster={self.cluster}"]
         if 0 < len(accounts) <= FILTER:
             where.append(f"account={','.join(sorted(accounts))}")
         rows = self._show("assoc", where, _ASSOC)
@@ -60,7 +60,9 @@ class Tools:
         """Read the associations of accounts, and which of these other clusters have as well."""
         some = 0 < len(accounts) <= FILTER
         where = [f"account={','.join(sorted(accounts))}"] if some else []
-        rows = [row for row in self._show("assoc", where, ("Cluster", *_ASSOC)) if not row[3]]
+        rows = [
+            row for row in self._show("assoc", [*OWN, *where], ("Cluster", *_ASSOC)) if not row[3]
+        ]
         own = [self._association(row[1:]) for row in rows if row[0] == self.cluster]
         others = {row[1] for row in rows if row[0] != self.cluster}
         asked = frozenset(accounts)
@@ -68,19 +70,14 @@ class Tools:
 
     def associations_of(self, users: Collection[str]) -> list[tuple[str, Association]]:
         """Read all associations of users, on every cluster."""
-        where = [f"user={','.join(sorted(users))}"]
+        where = [*OWN, f"user={','.join(sorted(users))}"]
         rows = self._show("assoc", where, ("Cluster", *_ASSOC))
         return [(row[0], self._association(row[1:])) for row in rows]
-
-    def own_limits(self, user: str) -> dict[str, str]:
-        """Read what is set at a user's one association itself, without what it inherits."""
-        rows = self._show("assoc", ["wopi", f"user={user}"], _ASSOC)
-        return dict(self._association(rows[0]).limits) if rows else {}
 
     @staticmethod
     def _association(row: Sequence[str]) -> Association:
         account, user, _, parent, *limits = row
-        return Association(account, user, parent, dict(zip(COLUMNS, limits, strict=False)))
+        return Association(account, user, parent, printed(limits))
 
     def default_accounts(self, users: Collection[str]) -> dict[str, str]:
         """Read users' default accounts on the cluster."""
@@ -105,6 +102,11 @@ class Tools:
     def qos(self) -> list[str]:
         """List the QOS of the slurmdbd, which are those of all its clusters."""
         return [row[0] for row in self._show("qos", [], ("Name",))]
+
+    def tres(self) -> list[str]:
+        """List the resources that the slurmdbd can count, as in `gres/gpu:a100`."""
+        rows = self._show("tres", [], ("Type", "Name"))
+        return ["/".join(part for part in row[:2] if part) for row in rows]
 
     def clusters(self) -> list[str]:
         """List the clusters of the slurmdbd."""

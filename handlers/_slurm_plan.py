@@ -10,13 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from handlers._sacctmgr import Association
-from handlers._slurm_specs import Limits, same, same_text
+from handlers._slurm_limits import Limits, add_words, differing, set_words
+from handlers._slurm_texts import same_text
 from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
 
-USER_LOCK: Limits = {"MaxJobs": "0", "MaxSubmitJobs": "0"}
+USER_LOCK: Limits = {"MaxJobs": 0, "MaxSubmitJobs": 0}
 """What closes an association. Without MaxJobs, jobs that are queued would still start."""
 
-ACCOUNT_LOCK: Limits = {"GrpJobs": "0", "GrpSubmitJobs": "0"}
+ACCOUNT_LOCK: Limits = {"GrpJobs": 0, "GrpSubmitJobs": 0}
 """What closes an account."""
 
 TEXTS = ("description", "organization")
@@ -47,7 +48,7 @@ def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Chan
         ]
         if any(s.startswith("parent=") for s in sets) and not want.get("adopt"):
             _check_parent(key, want, state)
-    sets += _differing(want, cast(Limits, state["limits"]), {})
+    sets += _differing(want, cast(Limits, state["limits"]))
     if sets:
         data = {"name": account, "attributes": sets}
         text = f"account {account}: {', '.join(sets)}{_for_all(sets, state)}"
@@ -101,7 +102,7 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
                 f"{key}: account {account} is not there",
                 advice="provision the allocation that makes it",
             )
-        attributes = _limits(cast(Limits, want["limits"]))
+        attributes = add_words(cast(Limits, want["limits"]))
         group = f"add-user {account} " + " ".join(attributes)
         data["attributes"] = attributes
         text = f"add user {user} to account {account}"
@@ -111,7 +112,7 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
     if state["uid_failed"]:
         text = f"heal {user}: slurmctld holds a failed uid lookup"
         changes.append(Change(key, "heal", text, 25, f"heal {user}", data))
-    sets = _differing(want, seen, cast(Limits, state.get("inherited") or {}))
+    sets = _differing(want, seen)
     if sets:
         group = f"modify-user {account} " + " ".join(sets)
         text = f"{user} in {account}: {', '.join(sets)}"
@@ -127,8 +128,8 @@ def _plan_removal(key: Key, state: State, data: Mapping[str, Any]) -> Sequence[C
     account, user = str(data["account"]), str(data["name"])
     changes = []
     seen = cast(Limits, state["limits"])
-    if not all(seen.get(name) == "0" for name in USER_LOCK):
-        sets = _limits(USER_LOCK)
+    if not all(seen.get(name) == 0 for name in USER_LOCK):
+        sets = set_words(USER_LOCK)
         group = f"modify-user {account} " + " ".join(sets)
         both = {**data, "attributes": sets}
         changes.append(Change(key, "modify-user", f"lock {user} in {account}", 30, group, both))
@@ -165,9 +166,8 @@ def user_state(
     default: str,
     account_present: bool,
     failed: Collection[str],
-    own: Association | None = None,
 ) -> State:
-    """Say how a user's association is, from its row of `show assoc`, and its account's own row."""
+    """Say how a user's association is, from its row of `show assoc`."""
     state: dict[str, Any] = {
         "present": row is not None,
         "account": account,
@@ -176,14 +176,7 @@ def user_state(
         "default_account": default,
     }
     if row is not None:
-        # `show assoc` prints beside what is set at a user what their account hands down.
-        above = own.limits if own is not None else {}
-        inherited = {name: above[name] for name in USER_LOCK if above.get(name)}
-        state |= {
-            "limits": dict(row.limits),
-            "inherited": inherited,
-            "uid_failed": user in failed,
-        }
+        state |= {"limits": dict(row.limits), "uid_failed": user in failed}
     return state
 
 
@@ -193,30 +186,19 @@ def _default(key: Key, user: str, account: str) -> Change:
     return Change(key, "default", text, 40, f"default {account}", data)
 
 
-def _limits(limits: Limits) -> list[str]:
-    return [f"{name}={value}" for name, value in sorted(limits.items())]
-
-
 def _attributes(want: Want, limits: Limits) -> list[str]:
     named = [
         f"{name}={want[name]}"
         for name in ("parent", "description", "organization")
         if want.get(name)
     ]
-    return named + _limits(limits)
+    return named + add_words(limits)
 
 
-def _differing(want: Want, seen: Limits, inherited: Limits) -> list[str]:
-    """List the limits that have to be set. A lock that the account hands down is not ours."""
+def _differing(want: Want, seen: Limits) -> list[str]:
+    """Write what has to be set. A lock is only ours to open where all of it is there."""
     limits = dict(cast(Limits, want["limits"]))
     unlocked = cast(Limits, want.get("unlocked") or {})
-    locked = all(seen.get(name) == "0" != inherited.get(name) for name in unlocked)
-    if unlocked and locked:
+    if unlocked and all(seen.get(name) == 0 for name in unlocked):
         limits |= unlocked
-    return _limits(
-        {
-            name: value
-            for name, value in limits.items()
-            if not same(name, value, seen.get(name.rstrip("+"), ""))
-        }
-    )
+    return set_words(differing(limits, seen))

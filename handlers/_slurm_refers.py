@@ -1,7 +1,7 @@
-"""What changes for Slurm refer to beside their own object: QOS, and the account above.
+"""What changes for Slurm refer to beside their own object: QOS, resources, the account above.
 
 Promises: pure; a name that is not there is told with the nearest that is. Leaves out: asking for
-them (`slurm`), and limits (`_slurm_specs`).
+them (`slurm`), and limits (`_slurm_limits`).
 """
 
 from __future__ import annotations
@@ -11,61 +11,81 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import cast
 
+from handlers._slurm_keys import LIMITS, Kind
 from provisioner.contract import Change, Fault, Key, Permanent, Transient
 
-_QOS = ("qos", "defaultqos")
+_EVERYWHERE = frozenset(("cpu", "mem", "energy", "node", "billing", "fs/disk", "vmem", "pages"))
+"""The resources that every slurmdbd knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The names that one change refers to. parent: '' where it names none."""
+    """The names that one change refers to. parent: '' where it names none.
+
+    resources: but those that every slurmdbd knows.
+    """
 
     qos: tuple[str, ...] = ()
     parent: str = ""
+    resources: tuple[str, ...] = ()
 
 
 def named(change: Change) -> Named:
     """Read the names out of a change's `KEY=VALUE` words."""
     qos: list[str] = []
+    resources: list[str] = []
     parent = ""
     for word in cast(Sequence[str], change.data.get("attributes") or ()):
         name, _, value = word.partition("=")
-        if name.rstrip("+").lower() in _QOS:
-            qos += [one for one in value.lower().split(",") if one and not one.startswith("-")]
-        elif name == "parent":
+        limit = LIMITS.get(name.rstrip("+-"))
+        if name == "parent":
             parent = value.lower()
-    return Named(tuple(qos), parent)
+        elif limit is not None and limit.kind is Kind.TRES:
+            some = (pair.rpartition("=")[0] for pair in value.split(","))
+            resources += [one for one in some if one not in _EVERYWHERE]
+        elif limit is not None and limit.kind in (Kind.QOS, Kind.NAME):
+            qos += [one for one in value.split(",") if one not in ("", "-1")]
+    return Named(tuple(qos), parent, tuple(resources))
 
 
-def refused(
-    asked: Mapping[Key, Named],
-    qos: Collection[str],
-    missing: Collection[str],
-    accounts: Collection[str],
-    cluster: str,
-) -> dict[Key, Fault]:
-    """Say which changes slurmdbd will not take.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a slurmdbd knows, as far as it was asked. missing: parents that the cluster lacks."""
 
-    qos: those that it knows; missing: parents that the cluster does not have; accounts: those that
-    it has.
-    """
-    known = {one.lower() for one in qos}
+    cluster: str
+    qos: Collection[str] = ()
+    resources: Collection[str] = ()
+    missing: Collection[str] = ()
+    accounts: Collection[str] = ()
+
+
+def refused(asked: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
+    """Say which changes slurmdbd will not take."""
+    known = {one.lower() for one in there.qos}
+    counted = {one.lower() for one in there.resources}
     found: dict[Key, Fault] = {}
     for key, one in asked.items():
         unknown = [name for name in one.qos if name not in known]
+        uncounted = [name for name in one.resources if name not in counted]
         wrong, advice = [], []
+        if uncounted:
+            wrong.append(f"the slurmdbd counts no resource {_listed(uncounted, counted)}")
+            advice.append(
+                f"write one of {', '.join(sorted(counted))}; or add {uncounted[0]} to "
+                "AccountingStorageTRES in slurm.conf, restart slurmctld, then try again"
+            )
         if unknown:
             wrong.append(f"there is no QOS {_listed(unknown, known)}")
             advice.append(
                 f"write one of {', '.join(sorted(known))}; or `sacctmgr add qos {unknown[0]}`, "
                 "then try again"
             )
-        if one.parent in missing:
-            near = _listed([one.parent], accounts)
-            wrong.append(f"cluster {cluster} has no account {near} to be the parent")
+        if one.parent in there.missing:
+            near = _listed([one.parent], there.accounts)
+            wrong.append(f"cluster {there.cluster} has no account {near} to be the parent")
             advice.append("name another parent, or have that account made first")
         if wrong:
-            kind = Permanent if unknown else Transient
+            kind = Permanent if unknown or uncounted else Transient
             found[key] = kind(f"{key}: {'; '.join(wrong)}", advice="; ".join(advice))
     return found
 

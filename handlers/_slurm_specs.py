@@ -1,200 +1,129 @@
-"""Slurm's limits: which may be set, how they are written, and when two say the same.
+"""Specs: the limits, and texts of an account, that a request or a portal asks for.
 
-Promises: only keys of the list get through, so that no free text of a portal can carry an
-`AdminLevel`; values have no character that sacctmgr would take apart. Source: sacctmgr(1), section
-"SPECIFICATIONS FOR ASSOCIATIONS". Leaves out: calling anything.
+Promises: every key that sacctmgr knows is taken, or refused with the reason; every mistake is told
+at once, before anything is written. Only keys of the list get through, so that no free text of a
+portal can carry an `AdminLevel`. Leaves out: what is there (`_slurm_limits`), and whether a
+slurmdbd knows the QOS and resources that are named (`_slurm_refers`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from handlers import _slurm_amounts as amounts
+from handlers import _slurm_values as values
+from handlers._params import several
+from handlers._slurm_grammar import Word, words
+from handlers._slurm_keys import LIMITS, PARTS, TEXTS, Kind, Limit, Part, find, why_not
+from handlers._slurm_limits import Limits, folded
 from provisioner.contract import InvalidRequest
 
-COLUMNS: Mapping[str, str] = {
-    "Fairshare": "Fairshare",
-    "GrpJobs": "GrpJobs",
-    "GrpTRES": "GrpTRES",
-    "GrpSubmitJobs": "GrpSubmit",
-    "GrpWall": "GrpWall",
-    "GrpTRESMins": "GrpTRESMins",
-    "MaxJobs": "MaxJobs",
-    "MaxTRES": "MaxTRES",
-    "MaxSubmitJobs": "MaxSubmit",
-    "MaxWall": "MaxWall",
-    "MaxTRESMins": "MaxTRESMins",
-    "QOS": "QOS",
-    "DefaultQOS": "DefaultQOS",
-}
-"""Each key that may be set, and the name of its column in `sacctmgr show assoc format=`."""
-
-_ALIASES = {
-    "share": "Fairshare",
-    "fairshare": "Fairshare",
-    "grpsubmit": "GrpSubmitJobs",
-    "maxsubmit": "MaxSubmitJobs",
-    "maxtresperjob": "MaxTRES",
-    "maxtrespj": "MaxTRES",
-    "qoslevel": "QOS",
-    "defqos": "DefaultQOS",
-    **{key.lower(): key for key in COLUMNS},
-}
-
-_TRES = {"GrpTRES", "GrpTRESMins", "MaxTRES", "MaxTRESMins"}
-_WALL = {"GrpWall", "MaxWall"}
-_NAMED = {"QOS", "DefaultQOS"}
-_RESOURCES = ("cpu", "mem", "node", "energy", "billing", "fs", "vmem", "pages", "gres", "license",
-              "bb", "ic")  # fmt: skip
-"""Kinds of trackable resources (slurm.conf(5), AccountingStorageTRES)."""
-
-_AMOUNT = re.compile(r"(?:-1|\d+(?:[KMGTP]B?)?)\Z", re.IGNORECASE)
-_TIME = re.compile(r"(?:\d+-\d+(?::\d+){0,2}|\d+(?::\d+){0,2})\Z")
-_VALUE = re.compile(r"[A-Za-z0-9_.,/=:-]*\Z")
-_MEGABYTES = {"": 1, "K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2, "P": 1024**3}
-
-Limits = dict[str, str]
-"""Key -> value; a key that ends in `+` adds to a list. '' or -1 clears a limit."""
+_KNOWN = (*LIMITS, *(part.name for part in PARTS), *TEXTS)
 
 
-def parse_specs(text: str, field: str = "specs") -> Limits:
-    """Parse `Fairshare=100:QOS+=debug:GrpTRES=cpu=10`, as ColdFront's attributes have it.
+@dataclass(frozen=True, slots=True)
+class Specs:
+    """What specs ask for. texts: `description`, `organization`, `parent`, where they are named."""
 
-    Raises InvalidRequest for a key that is not on the list, or a value with other characters than
-    limits need.
+    limits: Limits = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_specs(specs: str | Iterable[str], name: str = "specs") -> Specs:
+    """Read specs: one text, or one for each line of a portal. The last to name a place counts.
+
+    name: the field that they stand in. Raises InvalidRequest with all that is wrong.
     """
     limits: Limits = {}
-    for part in _split(text):
-        name, equals, value = part.partition("=")
-        adding = name.endswith("+")
-        key = _ALIASES.get(name.rstrip("+").strip().lower())
-        if not equals or key is None:
-            nearest = get_close_matches(name, COLUMNS, 1)
-            raise InvalidRequest(
-                f"{part!r} may not be set",
-                field=field,
-                expected=f"KEY=VALUE, with a key of {', '.join(COLUMNS)}",
-                nearest=nearest[0] if nearest else "",
-            )
-        value = value.strip().strip("'\"")
-        if not _VALUE.match(value):
-            raise InvalidRequest(f"{value!r} is no value of {key}", field=field)
-        _check_value(key, value, field)
-        if adding and key != "QOS":
-            raise InvalidRequest(f"{key} has one value: write {key}=", field=field)
-        limits[key + ("+" if adding else "")] = value
-    return limits
+    texts: dict[str, str] = {}
+    faults: list[InvalidRequest] = []
+    for text in (specs,) if isinstance(specs, str) else specs:
+        for word in words(text):
+            try:
+                key = _key(word)
+                if isinstance(key, str):
+                    texts[key.lower()] = _text(word)
+                else:
+                    _add(limits, _places(key, word))
+            except InvalidRequest as fault:
+                fault.field = name
+                faults.append(fault)
+    if faults:
+        raise several(faults)
+    return Specs(folded(limits), texts)
 
 
-def _check_value(key: str, value: str, field: str) -> None:
-    """Refuse a value that is not of its key's kind. Raises InvalidRequest."""
-    if _cleared(value) or key in _NAMED:
-        return
-    if key in _TRES:
-        _check_tres(key, value, field)
-    elif key in _WALL:
-        if not _TIME.match(value):
-            expected = "minutes, HH:MM:SS, D-HH or D-HH:MM:SS; or -1 for no limit"
-            raise InvalidRequest(f"{key}={value} is no time", field=field, expected=expected)
-    elif not value.isdigit() and not (key == "Fairshare" and value.lower() == "parent"):
+def _add(limits: Limits, places: Limits) -> None:
+    """Add the places of one word: the last counts, but what it adds to QOS or takes off."""
+    for place, value in places.items():
+        if place in ("QOS+", "QOS-"):
+            other = "QOS-" if place == "QOS+" else "QOS+"
+            own, others = (values.names(limits.get(one, "")) for one in (place, other))
+            limits[place] = values.listed(own | values.names(value))
+            limits[other] = values.listed(others - values.names(value))
+        else:
+            limits[place] = value
+    for place in ("QOS+", "QOS-"):
+        if limits.get(place) == "":
+            del limits[place]
+
+
+def _key(word: Word) -> Limit | Part | str:
+    """Find a word's key. Raises InvalidRequest where it may not be set."""
+    found = find(word.key)
+    if found is None or not word.operator:
+        why = why_not(word.key) if word.operator else ""
+        nearest = get_close_matches(word.key, _KNOWN, 1)
         raise InvalidRequest(
-            f"{key}={value} is no number", field=field, expected="a number; or -1 for no limit"
+            f"{word.written!r} may not be set" + (f": {why}" if why else ""),
+            expected=f"KEY=VALUE, with a key of {', '.join(LIMITS)}",
+            nearest=nearest[0] if nearest and not why else "",
         )
-
-
-def _check_tres(key: str, value: str, field: str) -> None:
-    for part in value.split(","):
-        name, _, amount = part.rpartition("=")
-        kind, slash, instance = name.partition("/")
-        known = kind.lower() in _RESOURCES and (bool(instance) or not slash)
-        if not known or not _AMOUNT.match(amount):
-            nearest = get_close_matches(kind.lower(), _RESOURCES, 1)
-            raise InvalidRequest(
-                f"{key}: {part!r} is no resource with an amount",
-                field=field,
-                expected=f"NAME=NUMBER or NAME/TYPE=NUMBER, with a name of {', '.join(_RESOURCES)}",
-                nearest=nearest[0] if nearest and not known else "",
-            )
-
-
-def _split(text: str) -> list[str]:
-    """Split at colons that begin a new key: a time limit has colons of its own."""
-    parts = [part.strip() for part in re.split(r":(?=\s*[A-Za-z]+\+?=)", text)]
-    return [part for part in parts if part]
-
-
-def same(key: str, want: str, seen: str) -> bool:
-    """Say whether a wanted value is what `show assoc` prints. key may end in `+`."""
-    if key.endswith("+"):
-        return _names(want) <= _names(seen)
-    if key == "QOS":
-        return _names(want) == _names(seen)
-    if _cleared(want):
-        return _cleared(seen) or (key == "Fairshare" and seen == "1")
-    if key in _TRES:
-        return all(_tres(seen).get(name) == value for name, value in _tres(want).items())
-    if key in _WALL:
-        return _minutes(want) == _minutes(seen)
-    return want.lower() == seen.lower()
-
-
-def same_text(want: str, seen: str) -> bool:
-    """Say whether a wanted text is what Slurm shows: it lower-cases, and its database may keep `?`
-    in place of what it has no letter for.
-    """
-    want, seen = want.lower(), seen.lower()
-    return want == seen or ("?" in seen and _lossy(want) == _lossy(seen))
-
-
-def _lossy(text: str) -> str:
-    return re.sub(r"(?:[^\x00-\x7f]|\?)+", "?", text)
-
-
-def kept(own: Limits, seen: Limits) -> list[str]:
-    """Write what makes an association anew as it was, as arguments of `sacctmgr add`.
-
-    own: what is set at it; seen: with what it inherits. QOS of its own beside inherited ones were
-    added (`QOS+=`); a fair share of 1 is what every association has.
-    """
-    arguments = []
-    for name, value in sorted(own.items()):
-        if not value or (name == "Fairshare" and value == "1"):
-            continue
-        added = name == "QOS" and _names(value) != _names(seen.get(name, ""))
-        arguments.append(f"{name}{'+' if added else ''}={value}")
-    return arguments
-
-
-def _cleared(value: str) -> bool:
-    return value in ("", "-1")
-
-
-def _names(value: str) -> set[str]:
-    return {name.lower() for name in value.split(",") if name}
-
-
-def _tres(value: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for part in value.split(","):
-        name, _, amount = part.rpartition("=")
-        match = re.match(r"(\d+)([KMGTP]?)", amount.upper())
-        if name and match:
-            factor = _MEGABYTES[match[2]] if name.lower() == "mem" or match[2] else 1
-            found[name.lower()] = int(match[1]) * factor
+    name = found if isinstance(found, str) else found.name
+    if word.operator != "=" and name != "QOS":
+        raise InvalidRequest(
+            f"{word.written!r} changes what is there, and would do so again each time",
+            expected="the whole value; only QOS is added to and taken off, as names",
+            nearest=f"{name}={word.value}",
+        )
     return found
 
 
-def _minutes(value: str) -> int | str:
-    """Read `minutes`, `hours:minutes:seconds` or `days-hours[:minutes[:seconds]]` (sbatch(1))."""
-    days, dash, rest = value.rpartition("-")
-    parts = rest.split(":")
-    if not all(part.isdigit() for part in parts) or (dash and not days.isdigit()):
-        return value.lower()
-    numbers = [int(part) for part in parts]
-    if dash:
-        hours, minutes = numbers[0], numbers[1] if len(numbers) > 1 else 0
-        return int(days) * 1440 + hours * 60 + minutes
-    if len(numbers) == 3:
-        return numbers[0] * 60 + numbers[1]
-    return numbers[0]
+def _text(word: Word) -> str:
+    if not word.value:
+        raise InvalidRequest(f"{word.key}= says nothing", expected="a text")
+    return word.value
+
+
+def _places(key: Limit | Part, word: Word) -> Limits:
+    """Read the value of a limit. Raises InvalidRequest."""
+    if isinstance(key, Part):
+        return {f"{key.of}/{key.resource}": _part(key, word.value)}
+    name, text = key.name, word.value
+    match key.kind:
+        case Kind.COUNT:
+            return {name: values.count(name, text)}
+        case Kind.SHARES:
+            return {name: values.shares(name, text)}
+        case Kind.WALL:
+            return {name: values.minutes(name, text)}
+        case Kind.NAME:
+            return {name: values.one_qos(name, text)}
+        case Kind.QOS:
+            return {
+                name + sign: some for sign, some in values.qos(name, word.operator, text).items()
+            }
+        case _:
+            found = amounts.amounts(name, text)
+            return {f"{name}/{one}" if one else name: amount for one, amount in found.items()}
+
+
+def _part(key: Part, text: str) -> int:
+    """Read the one number of an old key; it takes no unit: Slurm keeps `GrpMemory=2G` as 2 MiB."""
+    try:
+        return values.count(key.name, text)
+    except InvalidRequest as fault:
+        fault.nearest = f"{key.of}={key.resource}={text}" if text else f"{key.name}=-1"
+        raise

@@ -16,6 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from handlers import _params
 from handlers._sacctmgr import Association, Tools
+from handlers._slurm_amounts import UNLIMITED
+from handlers._slurm_limits import Limits, add_words, folded
 from handlers._slurm_plan import (
     ACCOUNT_LOCK,
     TEXTS,
@@ -25,9 +27,9 @@ from handlers._slurm_plan import (
     plan_user,
     user_state,
 )
-from handlers._slurm_refers import named, refused
+from handlers._slurm_refers import Known, named, refused
 from handlers._slurm_removal import remove
-from handlers._slurm_specs import Limits, kept, parse_specs
+from handlers._slurm_specs import Specs, parse_specs
 from provisioner.contract import (
     Change,
     Claim,
@@ -111,9 +113,36 @@ class Params(BaseModel):
     organization: Text | None = Field(None, description="the account's organization")
     qos: tuple[str, ...] = Field((), description="QOS that may be used")
     fairshare: int | None = Field(None, ge=0, description="shares")
-    specs: str | None = Field(None, description="limits", examples=["GrpTRES=cpu=64:MaxJobs=10"])
+    specs: Annotated[str, Field(max_length=4000)] | tuple[str, ...] | None = Field(
+        None,
+        description="limits; a text or several, as a portal has them",
+        examples=["GrpTRES=cpu=64:MaxJobs=10"],
+    )
     default: bool = Field(False, description="make it the user's default account")
     adopt: bool = Field(False, description="take over an account that differs")
+
+
+def _asked(asked: Params) -> tuple[Specs, Limits]:
+    """Read what is asked for of limits; `fairshare` and `qos` go before specs."""
+    specs = parse_specs(asked.specs or ())
+    limits = dict(specs.limits)
+    if asked.fairshare is not None:
+        limits |= parse_specs(f"Fairshare={asked.fairshare}", "fairshare").limits
+    if asked.qos:
+        limits |= parse_specs(f"QOS={','.join(asked.qos)}", "qos").limits
+    return Specs(folded(limits), _texts(specs.texts, asked.user)), folded(limits)
+
+
+def _texts(texts: Mapping[str, str], user: str | None) -> dict[str, str]:
+    """Check the texts of specs as those of parameters. Raises InvalidRequest."""
+    if texts and user is not None:
+        named = " and ".join(text.capitalize() for text in texts)
+        what = f"{named} may not be set at a user"
+        raise InvalidRequest(what, field="specs", expected="write it in the account's specs")
+    try:
+        return {name: _account(t) if name == "parent" else _text(t) for name, t in texts.items()}
+    except ValueError as error:
+        raise InvalidRequest(str(error), field="specs") from None
 
 
 class Slurm:
@@ -142,11 +171,7 @@ class Slurm:
             if name in self._settings.protected:
                 other = "a name that is not in the handler's `protected`"
                 raise InvalidRequest(f"{name} is protected", field=field, expected=other)
-        limits = dict(parse_specs(asked.specs)) if asked.specs else {}
-        if asked.fairshare is not None:
-            limits["Fairshare"] = str(asked.fairshare)
-        if asked.qos:
-            limits |= parse_specs(f"QOS={','.join(asked.qos)}", "qos")
+        specs, limits = _asked(asked)
         want: dict[str, Any] = {"present": True, "account": asked.account, "limits": limits}
         if asked.user is not None:
             key = make_key(self._instance, "assoc", asked.account, asked.user)
@@ -157,6 +182,7 @@ class Slurm:
             "description": asked.description,
             "organization": asked.organization,
             "adopt": asked.adopt,
+            **specs.texts,
         }
         return {key: want}
 
@@ -171,14 +197,14 @@ class Slurm:
         limits: Limits = {}
         for claim in sorted(live or claims, key=lambda claim: claim.claimant):
             merged |= {name: value for name, value in claim.want.items() if value is not None}
-            limits |= cast(Limits, claim.want.get("limits") or {})
+            limits = folded(limits | cast(Limits, claim.want.get("limits") or {}))
         if any(claim.want.get("default") for claim in live):
             merged["default"] = True
         if not live:
             return {**merged, **base, "closed": True, "limits": dict(lock)}
         # A lock that nobody wants any more goes, to what was before where that is known.
         before = cast(Limits, (prior or {}).get("limits") or {})
-        opened = {name: before.get(name) or "-1" for name in lock if name not in limits}
+        opened = {name: before.get(name, UNLIMITED) for name in lock if name not in limits}
         return {**merged, **base, "closed": False, "limits": limits, "unlocked": opened}
 
     def prior(self, key: Key, state: State) -> State | None:
@@ -186,12 +212,8 @@ class Slurm:
             return None
         lock = ACCOUNT_LOCK if split_key(key)[1] == "account" else USER_LOCK
         seen = cast(Limits, state["limits"])
-        # What the account hands down comes back by itself, and follows the account.
-        above = cast(Limits, state.get("inherited") or {})
-        own = {name: "" if seen.get(name) == above.get(name) else seen.get(name) for name in lock}
-        if all(own[name] == "0" for name in lock):
-            return None
-        return {"limits": {name: own[name] or "-1" for name in lock}}
+        own = {name: seen.get(name, UNLIMITED) for name in lock}
+        return None if own == lock else {"limits": dict(own)}
 
     # States.
 
@@ -213,10 +235,9 @@ class Slurm:
             if kind == "account":
                 found[key] = account_state(account, row, texts.get(account), account in shared)
             else:
-                own = by_name.get((account, ""))
-                found[key] = user_state(
-                    account, user, row, defaults.get(user, ""), own is not None, failed, own
-                )
+                there = (account, "") in by_name
+                default = defaults.get(user, "")
+                found[key] = user_state(account, user, row, default, there, failed)
         return found
 
     def _rows(
@@ -239,16 +260,17 @@ class Slurm:
         return plan_user(key, want, state)
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Look for the QOS and parents that changes name, where they name any."""
+        """Look for the QOS, resources and parents that changes name, where they name any."""
         asked = {change.key: named(change) for change in changes}
         made = {str(change.data["name"]) for change in changes if change.verb == "add-account"}
         made |= {"root", self._settings.parent}
         qos = self._tools.qos() if any(one.qos for one in asked.values()) else ()
+        tres = self._tools.tres() if any(one.resources for one in asked.values()) else ()
         parents = {one.parent for one in asked.values() if one.parent} - made
         there = {row.account for row in self._tools.associations(parents)} if parents else set()
         missing = parents - there
         known = {row.account for row in self._tools.associations(())} if missing else set()
-        return refused(asked, qos, missing, known, self._settings.cluster)
+        return refused(asked, Known(self._settings.cluster, qos, tres, missing, known))
 
     # Writes.
 
@@ -293,7 +315,7 @@ class Slurm:
         """
         own = self._tools.associations_of([user])
         if len(own) == 1 and not self._tools.privileged(user):
-            limits = kept(self._tools.own_limits(user), dict(own[0][1].limits))
+            limits = add_words(own[0][1].limits)
             cluster = f"cluster={self._settings.cluster}"
             self._tools.write(["delete", "user", "where", f"name={user}"])
             self._tools.write(["add", "user", user, cluster, f"account={account}", *limits])
@@ -307,7 +329,6 @@ class Slurm:
         rows = self._tools.associations(())
         described = self._tools.accounts(())
         defaults = self._tools.default_accounts(())
-        owns = {row.account: row for row in rows if not row.user}
         for row in rows:
             if row.account in self._settings.protected or row.user in self._settings.protected:
                 continue
@@ -318,8 +339,7 @@ class Slurm:
                 continue
             if row.user:
                 default = defaults.get(row.user, "")
-                own = owns.get(row.account)
-                yield key, user_state(row.account, row.user, row, default, True, set(), own)
+                yield key, user_state(row.account, row.user, row, default, True, set())
             else:
                 yield key, account_state(row.account, row, described.get(row.account))
 

@@ -1,9 +1,8 @@
 """Emulated `sacctmgr`: what its commands do to an emulated slurmdbd, and print.
 
 Promises: for the commands that the slurm handler and its operators use, the layout of `-P` and the
-texts that slurm-wlm 22.05.8 was seen to give. An unknown QOS is refused in the words of Slurm's
-source (slurmdb_defs.c). Leaves out: limits' effects, any command not listed here (it is refused),
-the program itself (`slurm`), and how all is kept (`slurmdbd`).
+texts that slurm-wlm 22.05.8 was seen to give. Leaves out: limits (`sacctmgr_limits`), any command
+not listed here (it is refused), the program itself (`slurm`), and how all is kept (`slurmdbd`).
 """
 
 from __future__ import annotations
@@ -11,29 +10,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from handlers.emulators import sacctmgr_limits
 from handlers.emulators.slurmdbd import Slurmdbd, association
 
 TYPE_CHECKING = False  # importing typing would cost every command a third of its start
 if TYPE_CHECKING:
+    from handlers.emulators.sacctmgr_limits import Limits
     from handlers.emulators.slurmdbd import Row
 
-LIMITS = {
-    "fairshare": "Fairshare",
-    "grpjobs": "GrpJobs",
-    "grptres": "GrpTRES",
-    "grpsubmitjobs": "GrpSubmit",
-    "grpsubmit": "GrpSubmit",
-    "grpwall": "GrpWall",
-    "grptresmins": "GrpTRESMins",
-    "maxjobs": "MaxJobs",
-    "maxtres": "MaxTRES",
-    "maxsubmitjobs": "MaxSubmit",
-    "maxsubmit": "MaxSubmit",
-    "maxwall": "MaxWall",
-    "maxtresmins": "MaxTRESMins",
-    "qos": "QOS",
-    "defaultqos": "DefaultQOS",
-}
+_NO_LIMITS = frozenset(
+    ("account", "cluster", "defaultaccount", "description", "name", "names", "organization",
+     "parent", "partition", "user")
+)  # fmt: skip
 
 
 class Refused(Exception):
@@ -85,32 +73,22 @@ def _show_assoc(data: Slurmdbd, words: list[str]) -> None:
     options = options_of(words)
     rows = []
     for assoc in _matching(data, options):
-        row = {
-            "cluster": assoc["cluster"],
-            "account": assoc["account"],
-            "user": assoc["user"],
-            "partition": assoc["partition"],
-            "parentname": assoc["parent"],
-            "fairshare": "1",
-        }
-        # `wopi`: without parent information; inherited are the cluster's QOS, and what an account
-        # says of each of its users' jobs.
-        if "wopi" not in words:
-            row["qos"] = "normal"
-            row |= _inherited(data, assoc)
-        row |= {name.lower(): value for name, value in assoc["limits"].items()}
-        rows.append(row)
+        named = {name: assoc[name] for name in ("cluster", "account", "user", "partition")}
+        # `wopl`: without what accounts hand down, and without the cluster's QOS.
+        own = "wopl" in words or "wopi" in words
+        above = [] if own else _above(data, assoc)
+        limits = sacctmgr_limits.row(assoc["limits"], above, "withrawqos" in words)
+        rows.append({**named, "parentname": assoc["parent"], **limits})
     _print(rows, options)
 
 
-def _inherited(data: Slurmdbd, assoc: Row) -> dict[str, str]:
-    """Return the limits that an association has from its account, and that from its parent."""
+def _above(data: Slurmdbd, assoc: Row) -> list[Limits]:
+    """Return the limits of the accounts above an association, the nearest first."""
     above = assoc["account"] if assoc["user"] else assoc["parent"]
     found = data.find(assoc["cluster"], above) if above else None
     if found is None:
-        return {}
-    own = {k.lower(): v for k, v in found["limits"].items() if k.lower().startswith("max")}
-    return _inherited(data, found) | own
+        return [{"qos": {"": ["normal"]}}]
+    return [found["limits"], *_above(data, found)]
 
 
 def _matching(data: Slurmdbd, options: dict[str, str]) -> list[Row]:
@@ -161,14 +139,9 @@ def _show_qos(data: Slurmdbd, words: list[str]) -> None:
     _print([{"name": name} for name in data.qos], options_of(words))
 
 
-def _check_qos(data: Slurmdbd, options: dict[str, str]) -> None:
-    known = data.qos
-    for key, value in options.items():
-        if key.rstrip("+") in ("qos", "defaultqos"):
-            unknown = [n for n in names_of(value) if n.lower() not in known and n != "-1"]
-            if unknown:
-                text = f"You gave a bad qos '{unknown[0]}'. Valid QOS's are {','.join(known)}"
-                raise Refused(f"sacctmgr: error: {text}")
+def _show_tres(data: Slurmdbd, words: list[str]) -> None:
+    rows = (name.partition("/") for name in data.tres)
+    _print([{"type": kind, "name": name} for kind, _, name in rows], options_of(words))
 
 
 def _clusters(data: Slurmdbd, options: dict[str, str]) -> list[str]:
@@ -180,21 +153,21 @@ def _clusters(data: Slurmdbd, options: dict[str, str]) -> list[str]:
     return clusters
 
 
-def _set_limits(assoc: Row, options: dict[str, str]) -> None:
-    for key, value in options.items():
-        name = LIMITS.get(key.rstrip("+"))
-        if name is None:
-            continue
-        old = names_of(assoc["limits"].get(name, "normal")) if key.endswith("+") else []
-        if value == "-1":
-            assoc["limits"].pop(name, None)
-        else:
-            assoc["limits"][name] = ",".join(dict.fromkeys([*old, *names_of(value)]))
+def _set_limits(data: Slurmdbd, assoc: Row, words: Sequence[str]) -> None:
+    options = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        sign = key[-1:] if key[-1:] in ("+", "-") else ""
+        if equals and key.lower() not in _NO_LIMITS:
+            options.append((key.removesuffix(sign), f"{sign}=", value))
+    try:
+        sacctmgr_limits.told(assoc["limits"], options, data.qos, data.tres)
+    except sacctmgr_limits.Wrong as wrong:
+        raise Refused(str(wrong)) from None
 
 
 def _add_account(data: Slurmdbd, words: list[str]) -> None:
     options = options_of(words)
-    _check_qos(data, options)
     added = []
     for cluster in _clusters(data, options):
         for name in (n.lower() for n in names_of(options.get("names", ""))):
@@ -212,7 +185,7 @@ def _add_account(data: Slurmdbd, words: list[str]) -> None:
                 },
             )
             assoc = association(cluster, name, parent=parent)
-            _set_limits(assoc, options)
+            _set_limits(data, assoc, words)
             data.add(assoc)
             added.append(name)
     if not added:
@@ -222,7 +195,6 @@ def _add_account(data: Slurmdbd, words: list[str]) -> None:
 
 def _add_user(data: Slurmdbd, words: list[str]) -> None:
     options = options_of(words)
-    _check_qos(data, options)
     added = []
     for cluster in _clusters(data, options):
         for account in names_of(options.get("account", "").lower()):
@@ -239,7 +211,7 @@ def _add_user(data: Slurmdbd, words: list[str]) -> None:
                     data.users.setdefault(name, {"default": known})
                     known.setdefault(cluster, account)
                     assoc = association(cluster, account, name, partition, default=first)
-                    _set_limits(assoc, options)
+                    _set_limits(data, assoc, words)
                     data.add(assoc)
                     added.append(name)
     if not added:
@@ -264,16 +236,19 @@ def _where_and_set(words: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     return options_of(words[:cut]), options_of(words[cut + 1 :])
 
 
+def _set_part(words: list[str]) -> list[str]:
+    return words[words.index("set") + 1 :] if "set" in words else []
+
+
 def _modify_account(data: Slurmdbd, words: list[str]) -> None:
     where, values = _where_and_set(words)
-    _check_qos(data, values)
     names = names_of(where.get("name", ""))
     named = _matching(data, {**where, "account": where.get("name", ""), "name": ""})
     found = [assoc for assoc in named if assoc["user"] == "" and assoc["account"] in names]
     if not found:
         raise Refused(" Nothing modified")
     for assoc in found:
-        _set_limits(assoc, values)
+        _set_limits(data, assoc, _set_part(words))
         if "parent" in values:
             assoc["parent"] = values["parent"].lower()
         for key in ("description", "organization"):
@@ -284,12 +259,11 @@ def _modify_account(data: Slurmdbd, words: list[str]) -> None:
 
 def _modify_user(data: Slurmdbd, words: list[str]) -> None:
     where, values = _where_and_set(words)
-    _check_qos(data, values)
     found = [assoc for assoc in _matching(data, where) if assoc["user"]]
     if not found:
         raise Refused(" Nothing modified")
     for assoc in found:
-        _set_limits(assoc, values)
+        _set_limits(data, assoc, _set_part(words))
     account = str(values.get("defaultaccount", ""))
     for cluster, user in {(row["cluster"], row["user"]) for row in found} if account else ():
         if not data.matching(cluster=[cluster], account=[account], user=[user]):
@@ -341,6 +315,7 @@ _COMMANDS: Mapping[tuple[str, str], Callable[[Slurmdbd, list[str]], None]] = {
     ("show", "account"): _show_account,
     ("show", "cluster"): _show_cluster,
     ("show", "qos"): _show_qos,
+    ("show", "tres"): _show_tres,
     ("add", "account"): _add_account,
     ("add", "user"): _add_user,
     ("add", "qos"): _add_qos,

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Row: TypeAlias = dict[str, Any]
 
 
+TRES = ("cpu", "mem", "energy", "node", "billing", "fs/disk", "vmem", "pages")
+"""The resources that a new slurmdbd counts, by their numbers."""
+
+
 class Slurmdbd:
     """The tables of one slurmdbd, as long as its file is held."""
 
@@ -37,6 +41,7 @@ class Slurmdbd:
         self.partitions: list[str] = kept.get("partitions", ["main"])
         # Associations, as (account, user), whose user slurmctld could not look up.
         self.failed_rows: list[list[str]] = kept.get("failed_rows", [])
+        self.tres: list[str] = kept.get("tres", list(TRES))
         self._associations = {_place(row): row for row in kept["assocs"]}
 
     def kept(self) -> dict[str, Any]:
@@ -51,6 +56,7 @@ class Slurmdbd:
             "qos": self.qos,
             "partitions": self.partitions,
             "failed_rows": self.failed_rows,
+            "tres": self.tres,
         }
 
     def find(self, cluster: str, account: str, user: str = "", partition: str = "") -> Row | None:

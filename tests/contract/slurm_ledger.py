@@ -48,7 +48,7 @@ def account(name: str, **more: object) -> Mapping[str, object]:
     return {"account": name, "description": f"Project {name}", **more}
 
 
-def limits_of(outcomes: Mapping[Key, Outcome], key: Key, *names: str) -> list[str]:
+def limits_of(outcomes: Mapping[Key, Outcome], key: Key, *names: str) -> list[object]:
     state = outcomes[key].state
     assert state is not None and isinstance(state["limits"], Mapping)
-    return [str(state["limits"][name]) if state["limits"].get(name) else "" for name in names]
+    return [state["limits"].get(name) for name in names]
