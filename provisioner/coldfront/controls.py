@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from provisioner.coldfront import actor, mapping, outbox
 from provisioner.coldfront.models import NEW, OPEN, Request
+from provisioner.coldfront.wanted import one_line
 from provisioner.contract import ConfigError, InvalidRequest
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def _document(row: Request, target: Request, reason: str) -> dict[str, Any]:
         "id": outbox.request_id(row.number),
         "order": {"key": row.key, "number": row.number},
         "on_behalf_of": row.by,
-        "reason": mapping.one_line(reason),
+        "reason": one_line(reason),
         "expires": (timezone.now() + _VALID).isoformat(timespec="seconds"),
         "request": said if exact else outbox.request_id(target.number),
     }

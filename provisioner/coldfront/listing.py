@@ -161,7 +161,7 @@ def _with_digest(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 def _in_state(name: str) -> Q:
     if name == ATTENTION:
-        return Q(state__in=_WRONG) | (Q(state=NEW) & ~Q(error=""))
+        return Q(state__in=_WRONG) | (Q(state=NEW) & ~Q(error="")) | ~Q(problems=[])
     if name in words.GROUPS:
         return Q(state__in=words.GROUPS[name][1])
     return Q()

@@ -3,16 +3,16 @@
 Promises: the file is whole and on disk before the request is; what is in it was read after
 `as_of`; what is said in it for the first time, or otherwise than before, or again as it went wrong,
 is a row of the outbox as an event makes one, and the line has its id; what a manifest says again
-and again keeps one row of those that went wrong; an allocation that lacks something today stands in
-it as it was asked for last. Leaves out: the comparison, which is the service's.
+and again keeps one row of those that went wrong; what lacks something today stands in it as it
+was asked for last, without those who are out. Leaves out: the comparison, which is the service's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +20,9 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from provisioner.coldfront import mapping, options, outbox, snapshots
+from provisioner.coldfront import earlier, mapping, options, outbox, snapshots
 from provisioner.coldfront.models import LISTED, MENDABLE, NEW, WRITTEN, Request
+from provisioner.coldfront.wanted import Wanted
 from provisioner.drop import drop, drop_companion
 
 KEY = "reconcile"
@@ -31,16 +32,15 @@ _FIELDS = ("subject", "action", "body", "digest", "problems", "project", "state"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is wanted of one subject. key: the order of what is said of it; about: a row's columns.
+    """What is wanted of one subject.
 
-    repeated: it is what was asked for last, as it cannot be said today.
+    key: the order of what is said of it; about: a row's columns.
     """
 
     subject: str
     key: str
-    wanted: mapping.Wanted
+    wanted: Wanted
     about: Mapping[str, Any] = field(default_factory=dict)
-    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,12 @@ class Manifest:
     @property
     def problems(self) -> Mapping[str, tuple[str, ...]]:
         """Say what somebody has to fill in, by subject."""
-        return {one.subject: one.wanted.problems for one in self.lines if one.wanted.problems}
+        found: dict[str, tuple[str, ...]] = {}
+        for one in self.lines:
+            if one.wanted.problems:
+                # Two projects of one code are one subject.
+                found[one.subject] = (*found.get(one.subject, ()), *one.wanted.problems)
+        return found
 
     def body(self) -> bytes:
         """Write it as JSON Lines."""
@@ -71,7 +76,7 @@ class Manifest:
     def _documents(self) -> Iterator[Mapping[str, Any]]:
         for line in self.lines:
             row = self.own.get(line.key)
-            if row is not None and row.body and not line.repeated:
+            if row is not None and row.body:
                 document = json.loads(row.body)
                 del document["provisioner"]
                 yield document
@@ -90,7 +95,7 @@ def read() -> Manifest:
         allocations = list(_allocations(people))
         projects = list(_projects(people))
         # Who was asked for once stays, in no allocation too: an account is closed by hand.
-        people |= {one.name: one for one in snapshots.people(outbox.asked_people() - people.keys())}
+        people |= {one.name: one for one in snapshots.people(earlier.people() - people.keys())}
     return Manifest(as_of, (*_people(people), *projects, *allocations))
 
 
@@ -189,9 +194,9 @@ def _read_with_ids(event: str) -> Manifest:
 
 
 def _news(lines: Iterable[Line]) -> list[Line]:
-    fresh = [line for line in lines if not line.repeated]
-    latest = outbox.last(line.key for line in fresh)
-    return [line for line in fresh if outbox.is_news(line.wanted, latest.get(line.key))]
+    listed = list(lines)
+    latest = earlier.last(line.key for line in listed)
+    return [line for line in listed if outbox.is_news(line.wanted, latest.get(line.key))]
 
 
 def _forget(rows: Iterable[Request]) -> None:
@@ -250,7 +255,7 @@ def _note_access(event: str, manifest: Manifest) -> None:
 
 def _allocations(people: dict[str, mapping.Person]) -> Iterator[Line]:
     chosen = options.mapping()
-    lacking = {}
+    found = []
     for facts in snapshots.allocations(snapshots.entitled()):
         wanted = mapping.provision(facts, chosen)
         if wanted is None:
@@ -258,11 +263,8 @@ def _allocations(people: dict[str, mapping.Person]) -> Iterator[Line]:
         people |= {person.name: person for person in facts.users}
         key = mapping.key_of("allocation", facts.pk)
         about = {"allocation": facts.pk, "project": facts.project.pk}
-        line = Line(f"allocation:{facts.pk}", key, wanted, about)
-        yield line
-        if wanted.document is None:
-            lacking[key] = line
-    yield from _asked_last(lacking, "allocation")
+        found.append(Line(f"allocation:{facts.pk}", key, wanted, about))
+    yield from _carried_out("allocation", found)
 
 
 def _people(people: Mapping[str, mapping.Person]) -> Iterator[Line]:
@@ -275,23 +277,17 @@ def _projects(people: dict[str, mapping.Person]) -> Iterator[Line]:
     chosen = options.mapping()
     if not chosen.projects:
         return
-    lacking = {}
+    found = []
     for facts in snapshots.projects(snapshots.living_projects()):
         wanted = mapping.provision_project(facts, chosen)
         people |= {person.name: person for person in facts.people}
         key = mapping.key_of("project", facts.pk)
         subject = f"project:{mapping.project_code(facts, chosen)}"
-        line = Line(subject, key, wanted, {"project": facts.pk})
-        yield line
-        if wanted.document is None:
-            lacking[key] = line
-    yield from _asked_last(lacking, "project")
+        found.append(Line(subject, key, wanted, {"project": facts.pk}))
+    yield from _carried_out("project", found)
 
 
-def _asked_last(lacking: Mapping[str, Line], part: str) -> Iterator[Line]:
-    """Say again what was asked for last of things that lack something today."""
-    for key, row in outbox.last_asked(lacking, f"{part}.provision").items():
-        asked = json.loads(row.body)
-        wanted = mapping.Wanted({"action": asked["action"], part: asked[part]})
-        line = lacking[key]
-        yield Line(line.subject, key, wanted, line.about, repeated=True)
+def _carried_out(part: str, lines: Sequence[Line]) -> Iterator[Line]:
+    """Have removals carried out of what lacks something today."""
+    said = earlier.carried_out(part, {line.key: line.wanted for line in lines})
+    return (replace(line, wanted=said[line.key]) for line in lines)

@@ -7,15 +7,36 @@ has to be filled in, and where. The same facts give the same document. Leaves ou
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from provisioner.actions import ACTIONS
-from provisioner.values import Code, Mail, UserName
+from provisioner.coldfront.attributes import (
+    ACCOUNT,
+    CLUSTER,
+    FILES,
+    FILESET,
+    KIND,
+    NONE,
+    PARENT,
+    PATH,
+    RESOURCE,
+    SPACE,
+    SPECS,
+    USER_SPECS,
+    Attributes,
+    given,
+)
+from provisioner.coldfront.wanted import (
+    Document,
+    Wanted,
+    checked,
+    filled,
+    is_mail,
+    is_user,
+    names,
+    one_line,
+    whole,
+)
 
 ENTITLED = ("Active", "Renewal Requested")
 """Statuses of an allocation in which its users have access, as in ColdFront's own Slurm plugin."""
@@ -26,24 +47,6 @@ CAUSE = "reconcile"
 It is the cause that the service itself uses for what a manifest leaves out, so that an event gives
 back what a manifest took, and the other way round.
 """
-
-RESOURCE = "provisioner_resource"
-NONE = "-"
-"""What a resource says that is not to be provisioned, whatever else it says."""
-CLUSTER = "slurm_cluster"
-ACCOUNT = "slurm_account_name"
-PARENT = "slurm_parent"
-SPECS = "slurm_specs"
-USER_SPECS = "slurm_user_specs"
-SPACE = "Storage Quota (GB)"
-FILES = "Storage Quota (files)"
-FILESET = "fileset_name"
-PATH = "fileset_path"
-KIND = "fileset_kind"
-GID = "project_gid"
-
-Attributes = Mapping[str, tuple[str, ...]]
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +119,6 @@ class Allocation:
     users: tuple[Person, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a request should say; without a document, why there is none.
-
-    problems: what somebody has to fill in; beside a document, what was left out of it.
-    """
-
-    document: Document | None
-    problems: tuple[str, ...] = ()
-
-
 def key_of(kind: str, of: object) -> str:
     """Name the writer's order of what is said about one thing."""
     return f"{kind}-{of}"
@@ -142,7 +134,7 @@ def resource_name(resource: Resource | None) -> str | None:
     """
     while resource is not None:
         for attribute in (RESOURCE, CLUSTER):
-            if said := _given(resource.attributes, attribute):
+            if said := given(resource.attributes, attribute):
                 return said[0] if said[0] != NONE else None
         resource = resource.parent
     return None
@@ -161,7 +153,7 @@ def provision(allocation: Allocation, options: Options) -> Wanted | None:
         return None
     seen = _Seen(allocation)
     project, unknown = _project(allocation.project, options)
-    users, strange = _names(person.name for person in allocation.users)
+    users, strange = names(person.name for person in allocation.users)
     body: Document = {
         "id": str(allocation.pk),
         "resource": name,
@@ -170,12 +162,12 @@ def provision(allocation: Allocation, options: Options) -> Wanted | None:
         "attributes": {
             said: values[0] if len(values) == 1 else list(values)
             for attribute, said in sorted(options.attributes.items())
-            if (values := _given(allocation.attributes, attribute))
+            if (values := given(allocation.attributes, attribute))
         },
     }
     if _of_cluster(resource):
         body["slurm"] = _slurm(allocation, resource, seen)
-    if resource.kind == "Storage" or _given(allocation.attributes, SPACE):
+    if resource.kind == "Storage" or given(allocation.attributes, SPACE):
         body["quota"] = {
             "space": seen.one(SPACE, needed=resource.kind == "Storage", unit=options.quota_unit),
             "files": seen.one(FILES),
@@ -185,9 +177,8 @@ def provision(allocation: Allocation, options: Options) -> Wanted | None:
         "path": seen.one(PATH),
         "kind": seen.one(KIND),
     }
-    wanted = _checked({"action": "allocation.provision", "allocation": _filled(body)}, strange)
-    missing = (*unknown, *seen.problems)
-    return Wanted(None, (*missing, *wanted.problems)) if missing else wanted
+    wanted = checked({"action": "allocation.provision", "allocation": filled(body)}, strange)
+    return whole(wanted, (*unknown, *seen.problems), users)
 
 
 def suspend(pk: int, status: str) -> Document:
@@ -207,7 +198,7 @@ def _access(action: str, pk: int, reason: str) -> Document:
 
 def _of_cluster(resource: Resource) -> bool:
     return bool(
-        _given(resource.attributes, CLUSTER)
+        given(resource.attributes, CLUSTER)
         or (resource.parent is not None and _of_cluster(resource.parent))
     )
 
@@ -242,7 +233,7 @@ class _Seen:
         self.problems: list[str] = []
 
     def one(self, attribute: str, *, needed: bool = False, unit: str = "") -> str | None:
-        values = tuple(dict.fromkeys(_given(self._attributes, attribute)))
+        values = tuple(dict.fromkeys(given(self._attributes, attribute)))
         if len(values) > 1:
             self.problems.append(
                 f"the allocation attribute {attribute!r} stands there {len(values)} times"
@@ -267,12 +258,12 @@ def provision_project(project: Project, options: Options) -> Wanted:
     """Say the whole of what a project's group should be, or that nothing is left of it."""
     said, problems = _project(project, options)
     if project.status == "Archived":
-        wanted = _checked({"action": "project.archive", "project": {"code": said["code"]}})
-    else:
-        users, strange = _names((project.pi, *project.users))
-        body = {**said, "users": users}
-        wanted = _checked({"action": "project.provision", "project": _filled(body)}, strange)
-    return Wanted(None, (*problems, *wanted.problems)) if problems else wanted
+        wanted = checked({"action": "project.archive", "project": {"code": said["code"]}})
+        return whole(wanted, problems, [])
+    users, strange = names((project.pi, *project.users))
+    body = {**said, "users": users}
+    wanted = checked({"action": "project.provision", "project": filled(body)}, strange)
+    return whole(wanted, problems, users)
 
 
 def provision_user(person: Person) -> Wanted:
@@ -283,12 +274,12 @@ def provision_user(person: Person) -> Wanted:
         "full_name": one_line(full),
         "given_name": one_line(person.first),
         "surname": one_line(person.last),
-        "email": person.email if _is(_MAIL, person.email) else None,
+        "email": person.email if is_mail(person.email) else None,
     }
-    _, strange = _names([person.name])
+    _, strange = names([person.name])
     if strange:
         return Wanted(None, strange)
-    return _checked({"action": "user.provision", "user": _filled(body)})
+    return checked({"action": "user.provision", "user": filled(body)})
 
 
 def _project(project: Project, options: Options) -> tuple[Document, tuple[str, ...]]:
@@ -298,87 +289,6 @@ def _project(project: Project, options: Options) -> tuple[Document, tuple[str, .
         others = ", ".join(map(str, project.same_code))
         problems = (f"project {project.pk} has the code {code!r}, and so has project {others}:"
                     " give each its own",)  # fmt: skip
-    pi = project.pi if _is(_USER, project.pi) else None
+    pi = project.pi if is_user(project.pi) else None
     body = {"code": code, "title": one_line(project.title), "pi": pi, "gid": project.gid or None}
-    return _filled(body), problems
-
-
-# What all documents have in common.
-
-_USER: TypeAdapter[str] = TypeAdapter(UserName)
-_MAIL: TypeAdapter[str] = TypeAdapter(Mail)
-_CODE: TypeAdapter[str] = TypeAdapter(Code)
-
-_FILLED_IN: Mapping[str, str] = {
-    "allocation.resource": f"the resource's attribute {RESOURCE!r} or {CLUSTER!r}",
-    "allocation.project.code": "the project's code",
-    "allocation.project.gid": f"the project attribute {GID!r}",
-    "project.code": "the project's code",
-    "project.gid": f"the project attribute {GID!r}",
-    "allocation.slurm.account": f"the allocation attribute {ACCOUNT!r}",
-    "allocation.slurm.parent": f"the allocation attribute {PARENT!r}",
-    "allocation.slurm.specs": f"the allocation attribute {SPECS!r}",
-    "allocation.slurm.user_specs": f"the allocation attribute {USER_SPECS!r}",
-    "allocation.quota.space": f"the allocation attribute {SPACE!r}",
-    "allocation.quota.files": f"the allocation attribute {FILES!r}",
-    "allocation.storage.fileset": f"the allocation attribute {FILESET!r}",
-    "allocation.storage.path": f"the allocation attribute {PATH!r}",
-    "allocation.storage.kind": f"the allocation attribute {KIND!r}",
-}
-"""Where the value of a key of a request is filled in."""
-
-
-def _is(kind: TypeAdapter[str], value: str) -> bool:
-    try:
-        kind.validate_python(value)
-    except ValidationError:
-        return False
-    return True
-
-
-def _names(names: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Sort out the names that no backend takes; what is left is sorted, and each there once."""
-    unique = sorted(dict.fromkeys(name for name in names if name))
-    bad = [name for name in unique if not _is(_USER, name)]
-    problems = tuple(
-        f"the user {name!r} is left out: a user's name begins with a lower-case letter or _ and has"
-        " at most 32 of a-z 0-9 _ . -; rename the user in ColdFront"
-        for name in bad
-    )
-    return [name for name in unique if name not in bad], problems
-
-
-def _given(attributes: Attributes, name: str) -> tuple[str, ...]:
-    return tuple(value.strip() for value in attributes.get(name, ()) if value.strip())
-
-
-def one_line(text: str) -> str | None:
-    """Make one line of a text that a person typed."""
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()[:500] or None
-
-
-def _filled(body: Mapping[str, Any]) -> Document:
-    """Leave out what is not given."""
-    found = {}
-    for name, value in body.items():
-        inner = _filled(value) if isinstance(value, Mapping) else value
-        if inner is not None and (inner != {} or name == "users"):
-            found[name] = inner
-    return found
-
-
-def _checked(document: Document, notes: Sequence[str] = ()) -> Wanted:
-    """Hold a document against the format."""
-    try:
-        ACTIONS[document["action"]].model_validate({"provisioner": "1", **document})
-    except ValidationError as error:
-        problems = [_problem(detail) for detail in error.errors(include_url=False)]
-        return Wanted(None, (*dict.fromkeys(problems), *notes))
-    return Wanted(document, tuple(notes))
-
-
-def _problem(detail: Any) -> str:
-    key = ".".join(part for part in detail["loc"] if isinstance(part, str))
-    where = _FILLED_IN.get(key, key)
-    said = str(detail["msg"]).removeprefix("Value error, ")
-    return f"mend {where}: {detail.get('input')!r} is refused: {said}"
+    return filled(body), problems

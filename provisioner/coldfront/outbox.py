@@ -11,13 +11,13 @@ import datetime
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from django.db.models import Case, Max, When
+from django.db.models import Case, When
 from django.utils import timezone
 
-from provisioner.coldfront import actor, mapping, options, snapshots
+from provisioner.coldfront import actor, earlier, mapping, options, snapshots
 from provisioner.coldfront.models import (
     INCOMPLETE,
     LISTED,
@@ -26,13 +26,13 @@ from provisioner.coldfront.models import (
     WRITTEN,
     Request,
 )
+from provisioner.coldfront.wanted import Wanted, without_leavers
 from provisioner.contract import ConfigError
 from provisioner.drop import drop
 from provisioner.requestfile import LIMIT
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 500
 _EVENTS = 500
 
 
@@ -59,6 +59,7 @@ def allocation(pk: int, event: str, *, with_user: int | None = None) -> None:
         return
     if wanted.document is not None:
         people(facts.users, event)
+    wanted = _carried_out("allocation", row, wanted)
     _say(row, wanted, f"allocation:{pk}")
     if wanted.document is not None:
         _readmit(pk, facts.project.pk, event)
@@ -67,7 +68,7 @@ def allocation(pk: int, event: str, *, with_user: int | None = None) -> None:
 def project(pk: int, event: str) -> None:
     """Say what a project and its members should be now, and its allocations if it is archived."""
     if not options.mapping().projects:
-        for one in _asked_allocations(pk):
+        for one in earlier.allocations_of(pk):
             allocation(one, event)
         return
     row = _reserve(event, mapping.key_of("project", pk), project=pk)
@@ -77,14 +78,15 @@ def project(pk: int, event: str) -> None:
         return
     [facts] = found
     wanted = mapping.provision_project(facts, options.mapping())
-    if facts.status == "Archived" and not _asked(row.key, "project.provision"):
+    if facts.status == "Archived" and not earlier.ever(row.key, "project.provision"):
         row.delete()
     else:
         if wanted.document is not None and facts.status != "Archived":
             people(facts.people, event)
+        wanted = _carried_out("project", row, wanted)
         _say(row, wanted, f"project:{mapping.project_code(facts, options.mapping())}")
     if facts.status == "Archived":
-        for one in _asked_allocations(pk):
+        for one in earlier.allocations_of(pk):
             allocation(one, event)
 
 
@@ -92,34 +94,12 @@ def people(persons: Iterable[mapping.Person], event: str) -> None:
     """Say who users are: those of whom it was not said yet, or not so."""
     unique = {person.name: person for person in persons}
     keys = {name: mapping.key_of("user", name) for name in unique}
-    latest = last(keys.values())
+    latest = earlier.last(keys.values())
     for name, person in unique.items():
         wanted = mapping.provision_user(person)
         if not is_news(wanted, latest.get(keys[name])):
             continue
         _say(_reserve(event, keys[name], user=name), wanted, f"user:{name}")
-
-
-def last(keys: Iterable[str]) -> dict[str, Request]:
-    """Find what was said last under each key."""
-    return _newest(keys, Request.objects.exclude(digest=""))
-
-
-def last_asked(keys: Iterable[str], action: str) -> dict[str, Request]:
-    """Find what was asked for last under each key, whatever was said of it since."""
-    return _newest(keys, Request.objects.filter(action=action).exclude(body=""))
-
-
-def _newest(keys: Iterable[str], rows: Any) -> dict[str, Request]:
-    found: dict[str, Request] = {}
-    ordered = sorted(set(keys))
-    for start in range(0, len(ordered), _CHUNK):
-        some = rows.filter(key__in=ordered[start : start + _CHUNK])
-        newest = some.order_by().values("key").annotate(newest=Max("number"))
-        numbers = [one["newest"] for one in newest]
-        chosen = Request.objects.filter(number__in=numbers).defer("answer")
-        found |= {row.key: row for row in chosen}
-    return found
 
 
 def _reserve(event: str, key: str, **about: Any) -> Request:
@@ -128,9 +108,38 @@ def _reserve(event: str, key: str, **about: Any) -> Request:
     return row
 
 
-def _say(row: Request, wanted: mapping.Wanted, subject: str) -> None:
+def take_out(refused: Request) -> None:
+    """Have a removal carried out that was said in a request which the service refused as a whole.
+
+    What it took last is said without those who are out; where something newer was said, or nobody
+    left, nothing is.
+    """
+    part = refused.action.partition(".")[0]
+    taken = earlier.last_taken([refused.key], refused.action).get(refused.key)
+    if taken is None:
+        return
+    about = {"allocation": refused.allocation, "project": refused.project}
+    row = _reserve(f"{request_id(refused.number)} refused", refused.key, **about)
+    said = json.loads(refused.body)[part]
+    why = f"{request_id(refused.number)} was refused, and stands as before but for who left:"
+    problems = (*refused.problems, f"{why} {refused.error}")
+    whole = Wanted(None, problems, tuple(said["users"]))
+    wanted = without_leavers(json.loads(taken.body), whole)
+    assert wanted.document is not None
+    newer = Request.objects.filter(key=row.key, number__gt=refused.number, number__lt=row.number)
+    if wanted.repeated or wanted.document[part] == said or newer.exclude(digest="").exists():
+        row.delete()
+    else:
+        _say(row, wanted, refused.subject)
+
+
+def _carried_out(part: str, row: Request, wanted: Wanted) -> Wanted:
+    return earlier.carried_out(part, {row.key: wanted})[row.key]
+
+
+def _say(row: Request, wanted: Wanted, subject: str) -> None:
     """Make a row say what is wanted; where that was said last, the row goes."""
-    before = last([row.key]).get(row.key)
+    before = earlier.last([row.key]).get(row.key)
     if not is_news(wanted, before):
         row.delete()
         if before is not None and row.event not in before.event:
@@ -141,12 +150,12 @@ def _say(row: Request, wanted: mapping.Wanted, subject: str) -> None:
     row.save()
 
 
-def fill(row: Request, wanted: mapping.Wanted, subject: str) -> None:
+def fill(row: Request, wanted: Wanted, subject: str) -> None:
     """Make a row say what is wanted; it is not saved yet."""
     row.subject = subject
     row.problems = list(wanted.problems)
     row.digest = _digest(wanted)
-    if wanted.document is None:
+    if wanted.document is None or wanted.repeated:
         row.state = INCOMPLETE
         return
     row.action = wanted.document["action"]
@@ -156,12 +165,12 @@ def fill(row: Request, wanted: mapping.Wanted, subject: str) -> None:
         row.problems = [*row.problems, f"it has more than {LIMIT} bytes: too many users"]
 
 
-def is_news(wanted: mapping.Wanted, before: Request | None) -> bool:
+def is_news(wanted: Wanted, before: Request | None) -> bool:
     """Say whether it is worth a row: it differs from what was said last, or that went wrong."""
     return before is None or before.digest != _digest(wanted) or before.state in MENDABLE
 
 
-def _digest(wanted: mapping.Wanted) -> str:
+def _digest(wanted: Wanted) -> str:
     said = json.dumps([wanted.document, wanted.problems], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
 
@@ -192,26 +201,26 @@ def _access(pk: int) -> str:
 
 def _withdraw(row: Request, pk: int, status: str) -> None:
     """Take an allocation's access away, where it was ever asked for."""
-    if not _asked(mapping.key_of("allocation", pk), "allocation.provision"):
+    if not earlier.ever(mapping.key_of("allocation", pk), "allocation.provision"):
         row.delete()
         return
     row.key = _access(pk)
-    _say(row, mapping.Wanted(mapping.suspend(pk, status)), f"allocation:{pk}")
+    _say(row, Wanted(mapping.suspend(pk, status)), f"allocation:{pk}")
 
 
 def _readmit(pk: int, of: int, event: str) -> None:
     """Give an allocation's access back, where it was taken away."""
-    before = last([_access(pk)]).get(_access(pk))
+    before = earlier.last([_access(pk)]).get(_access(pk))
     if before is not None and before.action == "allocation.suspend":
         row = _reserve(event, _access(pk), allocation=pk, project=of)
-        _say(row, mapping.Wanted(mapping.resume(pk)), f"allocation:{pk}")
+        _say(row, Wanted(mapping.resume(pk)), f"allocation:{pk}")
 
 
 def note_listed(event: str, listed: Iterable[int], left_out: Iterable[int]) -> None:
     """Note what the service was told of allocations' access in another way: by a manifest."""
     told = dict.fromkeys(listed, "allocation.resume")
     told |= dict.fromkeys(left_out, "allocation.suspend")
-    latest = last(map(_access, told))
+    latest = earlier.last(map(_access, told))
 
     def changed(pk: int, action: str) -> bool:
         before = latest.get(_access(pk))
@@ -231,22 +240,6 @@ def note_listed(event: str, listed: Iterable[int], left_out: Iterable[int]) -> N
         for pk, action in told.items()
         if changed(pk, action)
     )
-
-
-def asked_people() -> set[str]:
-    """Name everybody who was ever asked for."""
-    rows = Request.objects.filter(action="user.provision").exclude(body="")
-    return set(rows.order_by().values_list("user", flat=True).distinct())
-
-
-def _asked(key: str, action: str) -> bool:
-    found: bool = Request.objects.filter(key=key, action=action).exclude(body="").exists()
-    return found
-
-
-def _asked_allocations(project: int) -> Sequence[int]:
-    rows = Request.objects.filter(project=project, action="allocation.provision")
-    return list(rows.order_by("allocation").values_list("allocation", flat=True).distinct())
 
 
 # Rows become files.

@@ -16,15 +16,14 @@ from django.contrib.auth.models import User
 from provisioner.coldfront import (
     access,
     answers,
+    earlier,
     mapping,
     options,
-    outbox,
     snapshots,
     stands,
     words,
 )
 from provisioner.coldfront.answers import Part
-from provisioner.coldfront.models import INCOMPLETE
 
 MOST = 200
 
@@ -129,11 +128,11 @@ def _notes(role: access.Role, keys: dict[str, int], names: dict[int, str]) -> tu
     if role == "member":
         return ()
     found = []
-    for key, row in sorted(outbox.last(keys).items()):
+    for key, row in sorted(earlier.last(keys).items()):
         where = names.get(keys[key]) or f"allocation {keys[key]}"
         if role == "staff":
             found += [f"{where}: {problem}" for problem in row.problems]
-        elif row.state == INCOMPLETE:
+        elif row.problems:
             found.append(f"{where}: the centre's staff still have to fill something in.")
     return tuple(found)
 

@@ -23,6 +23,7 @@ from coldfront.core.resource.models import Resource, ResourceAttribute
 from django.contrib.auth.models import User
 
 from provisioner.coldfront import mapping, options
+from provisioner.coldfront.attributes import GID
 
 _CHUNK = 500
 """Rows asked for at once: below the parameters that SQLite takes in one statement."""
@@ -107,9 +108,7 @@ def _projects(rows: Sequence[Any]) -> list[mapping.Project]:
     ).order_by("user__username")
     for one in active.select_related("user"):
         members.setdefault(one.project_id, []).append(person(one.user))
-    rows_of_gids = ProjectAttribute.objects.filter(
-        project__in=keys, proj_attr_type__name=mapping.GID
-    )
+    rows_of_gids = ProjectAttribute.objects.filter(project__in=keys, proj_attr_type__name=GID)
     gids = dict(rows_of_gids.order_by("-pk").values_list("project_id", "value"))
     same = _same_codes(rows)
     return [

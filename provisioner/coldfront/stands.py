@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from provisioner.coldfront import answers, mapping, outbox
+from provisioner.coldfront import answers, earlier, mapping
 from provisioner.coldfront.models import Request, Step
 
 _CHUNK = 500
@@ -38,7 +38,7 @@ def everywhere() -> list[Request]:
 
 def of(keys: Iterable[str]) -> list[Request]:
     """List what was asked for last of some allocations."""
-    return list(outbox.last_asked(keys, "allocation.provision").values())
+    return list(earlier.last_asked(keys, "allocation.provision").values())
 
 
 def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, str], Found]:
@@ -72,12 +72,12 @@ _SHUT = answers.Stand(answers.CLOSED, "the allocation is not active")
 
 def _people(names: Collection[str]) -> Mapping[str, Request]:
     keys = [mapping.key_of("user", name) for name in names]
-    return {row.user: row for row in outbox.last_asked(keys, "user.provision").values()}
+    return {row.user: row for row in earlier.last_asked(keys, "user.provision").values()}
 
 
 def _closed(rows: Sequence[Request]) -> set[int]:
     keys = [mapping.key_of("allocation", f"{row.allocation}-access") for row in rows]
-    last = outbox.last(keys).values()
+    last = earlier.last(keys).values()
     return {row.allocation for row in last if row.action == "allocation.suspend"}
 
 

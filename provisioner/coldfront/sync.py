@@ -33,15 +33,18 @@ _BASELINE = "baseline"
 _NOT_FOLLOWED = ("refused", "superseded", "cancelled")
 """States in which a manifest ends of which nothing was compared."""
 
+_WITH_USERS = ("allocation.provision", "project.provision")
+"""Actions that say who is in something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Synced:
     """How much changed."""
 
-    answered: int
-    stands: int
-    made_pending: int
-    made_active: int
+    answered: int = 0
+    stands: int = 0
+    made_pending: int = 0
+    made_active: int = 0
 
 
 def sync() -> Synced:
@@ -106,6 +109,8 @@ def _read_receipt(directory: Path, row: Request) -> bool:
         )
         if row.action == "reconcile" and answer.state in _NOT_FOLLOWED:
             manifest.unsay(row.number)
+        if row.action in _WITH_USERS and answer.state == "refused":
+            outbox.take_out(Request.objects.get(pk=row.pk))
     return True
 
 

@@ -73,8 +73,47 @@ class Site:
     def post(self, path: str, form: dict[str, Any], user: str = "admin") -> Any:
         """Send a form; a page that broke fails the test."""
         response = self.client(user).post(path, form)
-        assert response.status_code == 302, f"{path}: {response.status_code}"
+        errors = (response.context or {}).get("errors", "")
+        assert response.status_code == 302, f"{path}: {response.status_code} {errors}"
         return response
+
+    def pick(self, path: str, form: str, name: str, user: str = "admin") -> None:
+        """Tick one user of a form that lists several."""
+        formset = self.client(user).get(path).context["formset"]
+        sent = {
+            f"{form}-TOTAL_FORMS": formset.total_form_count(),
+            f"{form}-INITIAL_FORMS": formset.initial_form_count(),
+        }
+        names = [one.initial["username"] for one in formset]
+        sent[f"{form}-{names.index(name)}-selected"] = "on"
+        self.post(path, sent, user)
+
+    def edit(self, path: str, **changes: object) -> None:
+        """Change something in Django's admin: every field as shown, but for the changes."""
+        shown = self.client().get(path).context
+        forms = [shown["adminform"].form]
+        for inline in shown["inline_admin_formsets"]:
+            forms += [inline.formset.management_form, *inline.formset.forms]
+        values = {field.html_name: field.value() for form in forms for field in form} | changes
+        sent = {
+            name: value
+            for name, value in values.items()
+            if value is not None and value is not False
+        }
+        self.post(path, sent)
+
+    def delete_attribute(self, allocation: Any, attribute: str) -> None:
+        """Delete an attribute of an allocation, as staff do."""
+        path = f"/allocation/{allocation.pk}/allocationattribute/delete"
+        formset = self.client().get(path).context["formset"]
+        names = [one.initial["name"] for one in formset]
+        sent = {
+            "attributeform-TOTAL_FORMS": formset.total_form_count(),
+            "attributeform-INITIAL_FORMS": formset.initial_form_count(),
+            f"attributeform-{names.index(attribute)}-selected": "on",
+            **{f"attributeform-{n}-pk": one.initial["pk"] for n, one in enumerate(formset)},
+        }
+        self.post(path, sent)
 
     def get(self, path: str, user: str = "admin") -> str:
         response = self.client(user).get(path)

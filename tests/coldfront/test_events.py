@@ -47,18 +47,6 @@ def join(site: Site, project: Project, *names: str) -> None:
     site.clear()
 
 
-def pick(site: Site, path: str, form: str, name: str, user: str = "admin") -> None:
-    """Tick one user of a form that lists several."""
-    formset = site.client(user).get(path).context["formset"]
-    sent = {
-        f"{form}-TOTAL_FORMS": formset.total_form_count(),
-        f"{form}-INITIAL_FORMS": formset.initial_form_count(),
-    }
-    names = [one.initial["username"] for one in formset]
-    sent[f"{form}-{names.index(name)}-selected"] = "on"
-    site.post(path, sent, user)
-
-
 def heard(key: str) -> str:
     """Say which events the last request under a key stands for."""
     return str(Request.objects.filter(key=key).latest("number").event)
@@ -144,7 +132,7 @@ def test_an_allocation_that_lacks_something_is_said_and_not_sent(site: Site) -> 
 
 def test_a_user_who_is_added_comes_in(site: Site, active: Allocation) -> None:
     join(site, site.project(), "jjames")
-    pick(site, f"/allocation/{active.pk}/add-users", "userform", "jjames", "cgray")
+    site.pick(f"/allocation/{active.pk}/add-users", "userform", "jjames", "cgray")
     assert site.last("allocation.provision")["allocation"]["users"] == ["cgray", "jjames"]
 
 
@@ -152,7 +140,7 @@ def test_a_user_who_is_removed_goes(site: Site, active: Allocation) -> None:
     join(site, site.project(), "jjames")
     active.add_user(User.objects.get(username="jjames"))
     site.clear()
-    pick(site, f"/allocation/{active.pk}/remove-users", "userform", "jjames", "cgray")
+    site.pick(f"/allocation/{active.pk}/remove-users", "userform", "jjames", "cgray")
     assert site.last("allocation.provision")["allocation"]["users"] == ["cgray"]
     assert "allocation_remove_user" in heard(f"allocation-{active.pk}")
 
@@ -164,7 +152,7 @@ def test_a_user_who_is_removed_from_the_project_goes_everywhere(
     join(site, project, "jjames")
     active.add_user(User.objects.get(username="jjames"))
     site.clear()
-    pick(site, f"/project/{project.pk}/remove-users/", "userform", "jjames", "cgray")
+    site.pick(f"/project/{project.pk}/remove-users/", "userform", "jjames", "cgray")
     assert site.last("allocation.provision")["allocation"]["users"] == ["cgray"]
     assert site.last("project.provision")["project"]["users"] == ["cgray"]
     assert "project_remove_user" in heard(f"project-{project.pk}")
@@ -325,16 +313,7 @@ def test_an_end_that_is_put_off_changes_nothing_that_is_asked_for(
 
 
 def test_an_attribute_that_is_deleted_is_a_change(site: Site, active: Allocation) -> None:
-    path = f"/allocation/{active.pk}/allocationattribute/delete"
-    formset = site.client().get(path).context["formset"]
-    names = [one.initial["name"] for one in formset]
-    sent = {
-        "attributeform-TOTAL_FORMS": formset.total_form_count(),
-        "attributeform-INITIAL_FORMS": formset.initial_form_count(),
-        f"attributeform-{names.index('slurm_specs')}-selected": "on",
-        **{f"attributeform-{n}-pk": one.initial["pk"] for n, one in enumerate(formset)},
-    }
-    site.post(path, sent)
+    site.delete_attribute(active, "slurm_specs")
     assert "specs" not in site.last("allocation.provision")["allocation"]["slurm"]
 
 
@@ -360,16 +339,6 @@ def test_an_invoice_that_is_not_paid_closes_and_one_that_is_opens(
     assert [one["action"] for one in site.files()] == ["allocation.suspend", "allocation.resume"]
 
 
-def _edit(site: Site, path: str, **changes: object) -> None:
-    """Change something in Django's admin: every field as the page shows it, but for the changes."""
-    shown = site.client().get(path).context
-    forms = [shown["adminform"].form]
-    for inline in shown["inline_admin_formsets"]:
-        forms += [inline.formset.management_form, *inline.formset.forms]
-    values = {field.html_name: field.value() for form in forms for field in form} | changes
-    site.post(path, {name: value for name, value in values.items() if value not in (None, False)})
-
-
 def test_a_status_that_is_saved_as_djangos_admin_does_is_seen(
     site: Site, active: Allocation
 ) -> None:
@@ -386,7 +355,7 @@ def test_a_user_whose_status_is_edited_in_djangos_admin_is_seen(
     active.add_user(User.objects.get(username="jjames"))
     row = AllocationUser.objects.get(allocation=active, user__username="jjames")
     removed = AllocationUserStatusChoice.objects.get(name="Removed").pk
-    _edit(site, f"/admin/allocation/allocationuser/{row.pk}/change/", status=removed)
+    site.edit(f"/admin/allocation/allocationuser/{row.pk}/change/", status=removed)
     assert site.last("allocation.provision")["allocation"]["users"] == ["cgray"]
 
 

@@ -11,12 +11,10 @@ import pytest
 from provisioner import manifest
 from provisioner.coldfront.mapping import (
     Allocation,
-    Document,
     Options,
     Person,
     Project,
     Resource,
-    Wanted,
     provision,
     provision_project,
     provision_user,
@@ -24,6 +22,7 @@ from provisioner.coldfront.mapping import (
     resume,
     suspend,
 )
+from provisioner.coldfront.wanted import Document, Wanted
 from provisioner.request import parse_request
 
 PROJECT = Project(3, "CF0003", "Protein folding", "cgray", users=("jjames",))

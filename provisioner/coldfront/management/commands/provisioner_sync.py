@@ -15,15 +15,17 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         wrong = []
-        written = 0
-        try:
-            written = outbox.flush()
-        except (ConfigError, OSError) as error:
-            wrong.append(f"{len(outbox.waiting())} requests wait: staging takes nothing: {error}")
+        found = sync.Synced()
         try:
             found = sync.sync()
         except OSError as error:
-            raise CommandError(f"receipts cannot be read: {error}") from None
+            wrong.append(f"receipts cannot be read: {error}")
+        written = 0
+        try:
+            # After the answers: of what was refused, who left is said anew.
+            written = outbox.flush()
+        except (ConfigError, OSError) as error:
+            wrong.append(f"{len(outbox.waiting())} requests wait: staging takes nothing: {error}")
         self.stdout.write(
             f"{written} requests written, {found.answered} answers, {found.stands} changes for "
             f"users, {found.made_pending} Pending, {found.made_active} Active"
