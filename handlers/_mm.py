@@ -1,8 +1,8 @@
 """The mm commands of IBM Storage Scale (GPFS), and chown, chmod and stat beside them.
 
-Promises: argv lists behind a configurable prefix, `-Y` output read by the names in its header, and
-every ending of a command turned into a fault of the contract. Exit codes are not believed where
-the state of the daemon can be asked for.
+Promises: argv lists behind a configurable prefix, and every ending of a command turned into a fault
+of the contract: output that cannot be read, too, is Unavailable, with the row that it lies in. Exit
+codes are not believed where the state of the daemon can be asked for.
 Leaves out: what a fileset should be (`_mm_plan`), and anything that unlinks or deletes.
 """
 
@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
+from typing import TypeVar
 
+from handlers import _mm_listing, _mm_usage
+from handlers._mm_rows import Layout, Record, Unreadable, count
 from provisioner.contract import (
     Completed,
     Permanent,
@@ -24,9 +27,6 @@ from provisioner.contract import (
     Unknown,
 )
 
-Record = Mapping[str, str]
-"""One line of `-Y` output: values by the names of the header, decoded."""
-
 PATHS_A_CALL = 500
 """Paths in one call of chown, chmod or stat: well below the kernel's limit on arguments."""
 
@@ -34,37 +34,22 @@ PATHS_A_CALL = 500
 # the GPFS configuration file lock.`: nothing that could be asked shows a lock, so words decide.
 _BUSY = re.compile(r"\block\b.*\bis busy\b|Unable to obtain the .* lock", re.IGNORECASE)
 
+_T = TypeVar("_T")
+
 _NOT_RUN = {126, 127}
 """What sudo, env and shells return when a program cannot be run."""
 
 
-def parse_y(text: str, section: str = "") -> list[Record]:
-    """Read `-Y` output: `cmd:section:HEADER:...:name:...:` and lines of values under each header.
+_FS = Layout("mmlsfs", needed=("deviceName", "fieldName", "data"))
+_FORMS = {
+    "blockSize": r"[1-9]\d{3,}",
+    "quotasEnforced": r"none|(user|group|fileset)([;,\s]+(user|group|fileset))*",
+    "ACLSemantics": r"[a-z][a-z0-9]{2,}",
+}
+"""What is looked at of mmlsfs, as it looks where no value stands under another one's name."""
 
-    section: only records of this section (`fileset` of mmlsquota); empty: all. Lines that are
-    neither are skipped (`*** Report for FILESET quotas on fs1`); values beyond the header, too;
-    values that a short line lacks are empty.
-    """
-    headers: dict[tuple[str, str], list[str]] = {}
-    records: list[Record] = []
-    for line in text.splitlines():
-        fields = line.split(":")
-        if len(fields) < 7 or " " in fields[0]:
-            continue
-        origin = (fields[0], fields[1])
-        if fields[2] == "HEADER":
-            headers[origin] = fields[6:]
-        elif origin in headers and (not section or fields[1] == section):
-            values = [unquote(value) for value in fields[6:]]
-            names = headers[origin]
-            values += [""] * (len(names) - len(values))
-            records.append({n: v for n, v in zip(names, values, strict=False) if n})
-    return records
-
-
-def number(text: str) -> int:
-    """Read a number of `-Y` output; `-` and nothing are 0."""
-    return int(text) if re.fullmatch(r"-?\d+", text) else 0
+_STATE = Layout("mmgetstate", needed=("state",))
+_CONFIG = Layout("mmlsconfig", needed=("configParameter", "value"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +96,15 @@ class Mm:
 
     def facts(self) -> Facts:
         """Read what holds for the file system (`mmlsfs`)."""
-        records = parse_y(self.read("mmlsfs", self.filesystem, "-Y"))
-        values = {record["fieldName"]: record["data"] for record in records}
-        sizes = [number(r["data"]) for r in records if r["fieldName"] == "blockSize"]
-        return Facts(
-            mount=values.get("defaultMountPoint", ""),
-            block_kib=max([*sizes, 1024]) // 1024,
-            enforced=tuple(re.split(r"[;,\s]+", values.get("quotasEnforced", ""))),
-            nfs4=values.get("ACLSemantics", "nfs4") != "posix",
-            values=values,
-        )
+        return self._read(_facts, "mmlsfs", self.filesystem, "-Y")
 
     def filesets(self) -> list[Record]:
-        """List all filesets but deleted ones (`mmlsfileset -L`).
+        """List all filesets but deleted ones (`mmlsfileset -L`); see `_mm_listing.check`.
 
         Raises Unavailable when the list lacks the fileset `root`, which every file system has:
         whoever is not root gets an empty list, at some sites with exit code 0.
         """
-        found = parse_y(self.read("mmlsfileset", self.filesystem, "-L", "-Y"))
-        records = [r for r in found if r.get("status") in {"Linked", "Unlinked"}]
+        records = self._read(_mm_listing.filesets, "mmlsfileset", self.filesystem, "-L", "-Y")
         if not any(r["filesetName"] == "root" for r in records):
             raise Unavailable(
                 f"mmlsfileset {self.filesystem}: the list lacks the fileset root, so it is no list",
@@ -137,10 +112,40 @@ class Mm:
             )
         return records
 
-    def quotas(self) -> dict[str, Record]:
-        """Read the quotas of all filesets (`mmrepquota -j`), by the fileset's name."""
-        records = parse_y(self.read("mmrepquota", "-j", "-Y", self.filesystem))
-        return {r["name"]: r for r in records if r.get("quotaType") == "FILESET"}
+    def checked_filesets(self) -> list[Record]:
+        """List all filesets where each row can be believed; raises Unavailable where one cannot."""
+        records = self.filesets()
+        for record in records:
+            with told(f"mmlsfileset {self.filesystem}"):
+                _mm_listing.check(record)
+        return records
+
+    def absent(self, name: str) -> bool:
+        """Say whether there is no fileset of a name, by asking for it alone."""
+        done = self._call(self._mm("mmlsfileset", self.filesystem, name, "-L", "-Y"))
+        # `Fileset named fset does not exist.`, exit code 22.
+        if done.returncode and not done.timed_out and "does not exist" in done.stderr:
+            return True
+        if done.returncode or done.timed_out:
+            raise self._away(done)
+        return False
+
+    def quotas(self, filesystem: str) -> dict[tuple[str, str], Record]:
+        """Read the quotas of all filesets (`mmrepquota -j`), by the fileset's name and id.
+
+        filesystem: its name as the listing of filesets has it.
+        """
+        return self._read(
+            lambda text: _mm_usage.of_filesets(_mm_usage.REPORT.read(text), filesystem),
+            *("mmrepquota", "-j", "-Y", self.filesystem),
+        )
+
+    def quota(self, name: str, filesystem: str) -> dict[tuple[str, str], Record]:
+        """Read the quota of one fileset (`mmlsquota -j`), which is empty where nothing is kept."""
+        return self._read(
+            lambda text: _mm_usage.of_filesets(_mm_usage.ONE.read(text), filesystem),
+            *("mmlsquota", "-j", name, "-v", "-Y", self.filesystem),
+        )
 
     def stat(self, paths: Sequence[str]) -> dict[str, Entry]:
         """Look at paths without following a last link; what is not there is left out."""
@@ -167,13 +172,22 @@ class Mm:
         Raises Unavailable when that cannot even be asked.
         """
         done = self._call(self._mm("mmgetstate", "-Y"))
-        states = {record.get("state", "") for record in parse_y(done.stdout)}
+        try:
+            states = {record["state"] for record in _STATE.read(done.stdout)}
+        except Unreadable as error:
+            return f"unknown ({_words(done) if done.stderr.strip() else error})"
         return " ".join(sorted(states)) or f"unknown ({_words(done)})"
 
     def config(self) -> Record:
         """Read the cluster's configuration (`mmlsconfig`)."""
-        records = parse_y(self.read("mmlsconfig", "-Y"))
+        records = self._read(_CONFIG.read, "mmlsconfig", "-Y")
         return {record["configParameter"]: record["value"] for record in records}
+
+    def _read(self, parse: Callable[[str], _T], command: str, *args: str) -> _T:
+        """Run a command that reads, and parse what it printed; both raise Unavailable."""
+        text = self.read(command, *args)
+        with told(shlex.join(self._mm(command, *args))):
+            return parse(text)
 
     def read(self, command: str, *args: str) -> str:
         """Run a command that reads; raises Unavailable when it does not succeed."""
@@ -246,6 +260,37 @@ class Mm:
     def _away(self, done: Completed, more: str = "") -> Unavailable:
         ending = "timed out" if done.timed_out else f"exit code {done.returncode}"
         return Unavailable(f"{shlex.join(done.argv)}: {ending}: {_words(done)}{more}")
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn Unreadable into Unavailable: nothing is decided on it, and it is read again."""
+    try:
+        yield
+    except Unreadable as error:
+        raise Unavailable(
+            f"{what}: what it printed cannot be read: {error}",
+            advice="run it by hand: it is read again by itself, and nothing is done until then; "
+            "where the row is printed so each time, look at that fileset's comment and name",
+        ) from error
+
+
+def _facts(text: str) -> Facts:
+    records = _FS.read(text)
+    if len({record["deviceName"] for record in records}) > 1:
+        raise Unreadable("rows of more than one file system")
+    values = {record["fieldName"]: record["data"] for record in records}
+    for name, form in _FORMS.items():
+        if not re.fullmatch(form, values.get(name, "")):
+            raise Unreadable(f"{name} is {values.get(name)!r}, among {len(records)} rows")
+    sizes = [count(r, "data") for r in records if r["fieldName"] == "blockSize"]
+    return Facts(
+        mount=values.get("defaultMountPoint", ""),
+        block_kib=max(sizes) // 1024,
+        enforced=tuple(re.split(r"[;,\s]+", values["quotasEnforced"])),
+        nfs4=values["ACLSemantics"] != "posix",
+        values=values,
+    )
 
 
 def mount_of(facts: Facts, configured: Path | None) -> str:

@@ -20,8 +20,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from handlers import _nfs4
-from handlers._mm import Entry, Mm, Record
+from handlers._mm import Entry, Mm
 from handlers._mm_fileset import CLOSED_MODE
+from handlers._mm_rows import Record
 from provisioner.contract import Change, Conflict, Fault, Key, NotReady, Permanent, split_key
 
 MARK = re.compile(r"[A-Za-z0-9_.@+-]+:[^\s/]+/fileset/\S+\Z")

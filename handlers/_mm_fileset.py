@@ -11,12 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
-from handlers import _nfs4
-from handlers._mm import Entry, Record, number
+from handlers import _mm_listing, _nfs4
+from handlers._mm import Entry
+from handlers._mm_rows import Record, Unreadable, count
+from handlers._mm_usage import Quota, Usage
 from provisioner.contract import Claim, Conflict, Fault, Json, State, Want
 
 CLOSED_MODE = 0o700
 """Mode of a closed fileset's root, which then belongs to root: an owner could open it again."""
+
+_LIMITS = ("block_soft", "block_hard", "files_soft", "files_hard")
 
 _OPEN_BITS = 0o7077
 """Bits that a closed fileset's root has none of; those of its owner, root, say nothing."""
@@ -61,7 +65,8 @@ class Found:
     """A fileset as it was read, with what holds for its file system.
 
     Quotas in KiB; space: name of the fileset that owns its inode space; acl: None where the file
-    system keeps no NFSv4 ACLs; path: absolute, '' while it is not linked.
+    system keeps no NFSv4 ACLs; path: absolute, '' while it is not linked; usage: None where no
+    quota is kept.
     """
 
     present: bool
@@ -80,6 +85,7 @@ class Found:
     block_hard: int = 0
     files_soft: int = 0
     files_hard: int = 0
+    usage: Usage | None = None
     linked: bool = False
     path: str = ""
     uid: int = 0
@@ -90,11 +96,13 @@ class Found:
     @classmethod
     def of(cls, state: State) -> Found:
         """Read a state."""
-        return cls(**cast(Any, state))
+        usage = state.get("usage")
+        told = Usage.of(usage) if isinstance(usage, Mapping) else None
+        return cls(**cast(Any, {**state, "usage": told}))
 
     def json(self) -> dict[str, Json]:
         """Write a state."""
-        return asdict(self)
+        return {**asdict(self), "usage": self.usage.json() if self.usage else None}
 
     @property
     def shut(self) -> bool:
@@ -112,33 +120,33 @@ class Found:
         return self.acl is None or _nfs4.closed(self.acl)
 
 
-def owns_space(record: Record) -> bool:
-    """Say whether a fileset of the listing is independent."""
-    return record.get("isInodeSpaceOwner") == "1"
+def found_of(
+    record: Record, quota: Quota | None, spaces: Mapping[str, str], file_system: Found
+) -> Found:
+    """Make one fileset of its row in the listing and of its quota, None where none is kept.
 
-
-def found_of(record: Record, quota: Record, spaces: Mapping[str, str], file_system: Found) -> Found:
-    """Make one fileset of its lines in the listing and in the quota report."""
-    limit = {name: number(value) for name, value in quota.items()}.get
+    record: a row that was checked. Raises Unreadable where nobody owns its inode space.
+    """
+    if record["inodeSpace"] not in spaces:
+        raise Unreadable("an inode space that no fileset owns, in a row", _mm_listing.row(record))
     linked = record["status"] == "Linked"
+    limits = {name: getattr(quota, name) for name in _LIMITS} if quota else {}
     return replace(
         file_system,
         present=True,
         name=record["filesetName"],
-        id=number(record["id"]),
-        comment=record.get("comment", ""),
-        independent=owns_space(record),
-        space=spaces.get(record.get("inodeSpace", ""), ""),
-        max_inodes=number(record.get("maxInodes", "")),
-        alloc_inodes=number(record.get("allocInodes", "")),
-        block_soft=limit("blockQuota", 0),
-        block_hard=limit("blockLimit", 0),
-        files_soft=limit("filesQuota", 0),
-        files_hard=limit("filesLimit", 0),
+        id=count(record, "id"),
+        comment=record["comment"],
+        independent=record["isInodeSpaceOwner"] == "1",
+        space=spaces[record["inodeSpace"]],
+        max_inodes=count(record, "maxInodes"),
+        alloc_inodes=count(record, "allocInodes"),
+        usage=quota.usage if quota else None,
         linked=linked,
         path=record["path"] if linked else "",
         # Unknown until it is linked; a new one's root directory belongs to root with mode 0700.
         mode=CLOSED_MODE,
+        **limits,
     )
 
 
@@ -178,7 +186,7 @@ def exchanged(
     the inode that the listing names. Where the mount point has another than the fileset `root`,
     stat counts otherwise than the file system (as over NFS), and nothing is said.
     """
-    inodes = {record["filesetName"]: number(record.get("rootInode", "")) for record in records}
+    inodes = {record["filesetName"]: count(record, "rootInode") for record in records}
     told: dict[str, Conflict] = {}
     for one in filesets:
         seen, mount = entries.get(one.path), entries.get(one.mount)

@@ -13,23 +13,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from handlers import _mm_arguments, _mm_fileset, _mm_plan, _nfs4, _params
-from handlers._mm import Entry, Facts, Mm, Record, mount_of
+from handlers._mm import Mm, mount_of
 from handlers._mm_above import Way, foreseen, takes
 from handlers._mm_check import check_filesystem
 from handlers._mm_fileset import Found, Wanted
+from handlers._mm_look import Look
 from handlers._mm_settings import Params, Settings
 from handlers._mm_units import kib
 from provisioner.contract import (
     Change,
     Claim,
     ConfigError,
-    Conflict,
     Fault,
     Finding,
     Handler,
@@ -43,16 +41,12 @@ from provisioner.contract import (
     Site,
     State,
     Transient,
-    Unavailable,
     Want,
     make_key,
     split_key,
 )
 
 __all__ = ["FilesetHandler", "Params", "Settings", "build"]
-
-READERS = 4
-"""ACLs read side by side: mmgetacl takes one path."""
 
 _ACL_VALUES = ("fileset", "path", "uid", "gid", "group")
 """What an ACL template may use."""
@@ -73,6 +67,7 @@ class FilesetHandler:
             tools=str(settings.tools),
             timeout=settings.timeout,
         )
+        self._look = Look(self._mm, settings.mount)
 
     # What is wanted.
 
@@ -139,7 +134,7 @@ class FilesetHandler:
         # Right below the mount point a path lies in no other fileset: the list is not asked for.
         deep = any(path.count("/") > mount.count("/") + 1 for path in paths)
         links = any(change.verb == "link" for change in changes)
-        records = self._mm.filesets() if deep or links else []
+        records = self._mm.checked_filesets() if deep or links else []
         return foreseen(self._way(mount), changes, acls=facts.nfs4, records=records)
 
     def _way(self, mount: str) -> Way:
@@ -155,13 +150,13 @@ class FilesetHandler:
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         """Read filesets: one listing, one quota report, one stat for all, and an ACL for each."""
         names = {key: split_key(key)[-1] for key in keys}
-        absent, found = self._read(set(names.values()))
+        absent, found = self._look.at(set(names.values()))
         seen = {key: _mm_fileset.named(name, found) or absent for key, name in names.items()}
         return {k: f if isinstance(f, Fault) else f.json() for k, f in seen.items()}
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """List all filesets but `root`, and but names that can be no key."""
-        _, found = self._read(None)
+        _, found = self._look.at(None)
         for _, fileset in sorted(found.items()):
             if isinstance(fileset, Found):
                 try:
@@ -169,77 +164,6 @@ class FilesetHandler:
                 except InvalidRequest:
                     continue
                 yield key, fileset.json()
-
-    def _read(self, names: Collection[str] | None) -> tuple[Found, dict[str, Found | Fault]]:
-        facts = self._mm.facts()
-        folded = None if names is None else {name.lower() for name in names}
-        absent = Found(
-            present=False,
-            filesystem=self._settings.filesystem,
-            mount=mount_of(facts, self._settings.mount),
-            block_kib=facts.block_kib,
-            enforced="fileset" in facts.enforced,
-        )
-        records = self._mm.filesets()
-        spaces = {r["inodeSpace"]: r["filesetName"] for r in records if _mm_fileset.owns_space(r)}
-        asked = [
-            r
-            for r in records
-            if r["filesetName"] != "root" and (folded is None or r["filesetName"].lower() in folded)
-        ]
-        if not asked:
-            return absent, {}
-        quotas = self._quotas(absent.enforced)
-        found = [
-            _mm_fileset.found_of(r, quotas.get(r["filesetName"], {}), spaces, absent) for r in asked
-        ]
-        linked = [f.path for f in found if f.linked]
-        entries = self._mm.stat([absent.mount, *linked] if linked else [])
-        wrong = _mm_fileset.exchanged(found, records, entries)
-
-        def whole(one: Found) -> Found | Fault:
-            return wrong.get(one.name) or self._with_root(one, entries.get(one.path), facts)
-
-        with ThreadPoolExecutor(READERS) as readers:
-            return absent, dict(
-                zip((f.name for f in found), readers.map(whole, found), strict=True)
-            )
-
-    def _quotas(self, enforced: bool) -> Mapping[str, Record]:
-        try:
-            return self._mm.quotas()
-        except Unavailable:
-            # mmrepquota fails where no quota is enforced; plan says so where one is wanted.
-            if enforced:
-                raise
-            return {}
-
-    def _with_root(self, found: Found, entry: Entry | None, facts: Facts) -> Found | Fault:
-        """Add what stat and mmgetacl say of a fileset's root directory."""
-        if not found.linked:
-            return found
-        if entry is None:
-            return Unavailable(
-                f"fileset {found.name} is linked at {found.path}, where nothing is: "
-                f"is {found.filesystem} mounted?",
-                advice=f"mount it: `mmmount {found.filesystem}`",
-            )
-        if not entry.directory:
-            return Conflict(
-                f"fileset {found.name} is linked at {found.path}, which is no directory",
-                advice="look at who made it; nothing was changed",
-            )
-        whole = replace(found, uid=entry.uid, gid=entry.gid, mode=entry.mode)
-        if not facts.nfs4:
-            return whole
-        try:
-            acl = self._mm.acl(found.path)
-            _nfs4.parse(acl)
-        except Unavailable as fault:
-            return fault
-        except ValueError as error:
-            return Permanent(f"mmgetacl of {found.path} cannot be read: {error}")
-        return replace(whole, acl=acl)
 
     # What is written.
 

@@ -12,7 +12,8 @@ Switches for tests lie in `DIR/faults.json`, a mapping:
 `daemon: down`; `mounted: false`; `quotas: off`; `nonroot: true`; `message_ids: true`;
 `chmod_keeps_acl: true`;
 `refuse: {COMMAND: TEXT}`; `lost: {COMMAND: TEXT}` (takes effect, then fails);
-`slow: {COMMAND: SECONDS}` (takes effect, then waits).
+`slow: {COMMAND: SECONDS}` (takes effect, then waits);
+`usage: {FILESET: {COLUMN: VALUE}}` (what quotas tell, such as `blockUsage` or `filesGrace`).
 """
 
 # Importing pathlib would cost every command a third of its start.

@@ -73,7 +73,7 @@ def _list(command: str, base: str, args: list[str]) -> str:
         # Facts: only what has limits and usage is printed, unless -v is given.
         shown = [name] if name in state["quotas"] or "-v" in options else []
         if "-Y" in options:
-            rows = [_row(state, n) for n in shown]
+            rows = [_row(base, state, n) for n in shown]
             return table(command, "fileset", LIST_COLUMNS, rows)
         return _human(state, shown)
 
@@ -85,15 +85,15 @@ def _report(command: str, base: str, args: list[str]) -> str:
         known_filesystem(state, command, options.get("0", ""))
         if "-Y" not in options:
             return _human(state, list(state["filesets"]))
-        rows = [_row(state, name) for name in state["filesets"]]
+        rows = [_row(base, state, name) for name in state["filesets"]]
         head = f"*** Report for FILESET quotas on {state['filesystem']}\n"
         return head + table(command, "", REPORT_COLUMNS, rows)
 
 
-def _row(state: dict[str, Any], name: str) -> dict[str, str]:
+def _row(base: str, state: dict[str, Any], name: str) -> dict[str, str]:
     limits = state["quotas"].get(name, {"block": [0, 0], "files": [0, 0]})
     (soft, hard), (files_soft, files_hard) = limits["block"], limits["files"]
-    return {
+    row = {
         "filesystemName": encode(state["filesystem"]),
         "quotaType": "FILESET",
         "id": str(state["filesets"][name]["id"]),
@@ -112,6 +112,8 @@ def _row(state: dict[str, Any], name: str) -> dict[str, str]:
         "quota": "on",
         "defQuota": "off",
     }
+    row.update(mm_state.faults(base).get("usage", {}).get(name, {}))
+    return row
 
 
 def _human(state: dict[str, Any], names: list[str]) -> str:

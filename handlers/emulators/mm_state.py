@@ -2,8 +2,8 @@
 
 Promises: ids, inode spaces, root inodes and rounding as read from real clusters; one writer at a
 time (flock). What no public source tells is marked `# invented:`.
-Leaves out: data blocks, usage, users' and groups' quotas, AFM, snapshots. Only the standard
-library, and little of it: every command starts an interpreter.
+Leaves out: data blocks, what is used of them (a switch says that), users' and groups' quotas, AFM,
+snapshots. Only the standard library, and little of it: every command starts an interpreter.
 """
 
 # Importing pathlib would cost every command a third of its start.

@@ -1,4 +1,4 @@
-"""The mm commands: `-Y` output as public samples show it, argv, and how a command's end is read."""
+"""The mm commands: argv, and how a command's end is read; see `test_mm_rows` for its output."""
 
 from __future__ import annotations
 
@@ -6,37 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from handlers._mm import Mm, number, parse_y
+from handlers._mm import Mm
 from handlers._mm_units import fits, kib, parse_size, round_up, size_text
 from provisioner.contract import Completed, Fault, Permanent, Transient, Unavailable, Unknown
-
-# puppet-module-gpfs, fixtures: mmlsfileset_header.out (cut there, too) and mmlsfileset_output.out.
-MMLSFILESET = """\
-mmlsfileset::HEADER:version:reserved:reserved:filesystemName:filesetName:id:rootInode:status:path:parentId:created:inodes:dataInKB:comment:filesetMode:afmTarget:afmState:afmMode:afmFileLookupRefreshInterval:afmFileOpenRefreshInterval:afmDirLookupRefreshInterval:afmDirOpenRefreshInterval:afmAsyncDelay:afmNeedsRecovery:afmExpirationTimeout:afmRPO:afmLastPSnapId:inodeSpace:isInodeSpaceOwner:maxInodes:allocInodes:inodeSpaceMask:afmShowHomeSnapshots:afmNumReadThreads:reserved:afmReadBufferSize:afmWriteBufferSize:afmReadSparseThreshold:afmParallelReadChunkSize:afmParallelReadThreshold:snapId:afmNumFlushThreads:afmPrefetchThreshold:afmEnableAutoEviction:permChangeFlag:afmParallelWriteThreshold:freeInodes:afmNeedsResync:afmParallelWriteChunkSize:afmNumWriteThreads:afmPrimaryID:afmDRState:afmAssociatedPrimaryId:afmDIO
-mmlsfileset::0:1:::test:root:0:3:Linked:%2Ffs%2Ftest:--:Mon Aug 14 16%3A08%3A03 2017:-:-:root fileset:off:-:-:-:-:-:-:-:-:-:-:-:-:0:1:65792:65792:14336:-:-:-:-:-:-:-:-:0:-:-:-:chmodAndSetacl:-:61784:-:-:-:-:-:-:-:
-mmlsfileset::0:1:::test:test3:1:131075:Linked:%2Ffs%2Ftest%2Ftest3:0:Thu Aug 24 15%3A47%3A04 2017:-:-::off:-:-:-:-:-:-:-:-:-:-:-:-:1:1:2000000:1000000:14336:-:-:-:-:-:-:-:-:0:-:-:-:chmodAndSetacl:-:999999:-:-:-:-:-:-:-:
-"""  # noqa: E501
-
-# puppet-module-gpfs, fixture mmrepquota_output.out, and the line that mmrepquota prints before it.
-MMREPQUOTA = """\
-*** Report for FILESET quotas on test
-mmrepquota::HEADER:version:reserved:reserved:filesystemName:quotaType:id:name:blockUsage:blockQuota:blockLimit:blockInDoubt:blockGrace:filesUsage:filesQuota:filesLimit:filesInDoubt:filesGrace:remarks:quota:defQuota:fid:filesetname:
-mmrepquota::0:1:::test:USR:0:root:0:0:0:10240:none:1:0:0:39:none:i:on:off:2:qtest1:
-mmrepquota::0:1:::test:FILESET:0:root:256:0:0:0:none:1:0:0:0:none:i:on:off:::
-mmrepquota::0:1:::test:FILESET:2:qtest1:0:1073741824:1073741824:0:none:1:400000:400000:0:none:e:on:off:::
-"""
-
-MMLSQUOTA = """\
-mmlsquota:fileset:HEADER:version:reserved:reserved:filesystemName:quotaType:id:name:blockUsage:blockQuota:blockLimit:blockInDoubt:blockGrace:filesUsage:filesQuota:filesLimit:filesInDoubt:filesGrace:remarks:fid:filesetname:
-mmlsquota:fileset:0:1:::midway2_cap:FILESET:0:project2-rcc:2420096:31457280:36700160:0:none:1000:300000:1000000:0:none::project2-rcc:
-"""
 
 MMLSFS = """\
 mmlsfs::HEADER:version:reserved:reserved:deviceName:fieldName:data:remarks:
 mmlsfs::0:1:::FS1:quotasEnforced:user;group;fileset::
 mmlsfs::0:1:::FS1:ACLSemantics:nfs4::
 mmlsfs::0:1:::FS1:blockSize:4194304::
-mmlsfs::0:1:::test:defaultMountPoint:%2Ffs%2Ftest::
+mmlsfs::0:1:::FS1:defaultMountPoint:%2Ffs%2Ftest::
 """
 
 ACTIVE = (
@@ -69,64 +48,10 @@ class Program:
         return Completed(tuple(argv), -9 if hangs else code, out, err, timed_out=hangs)
 
 
-def test_filesets_are_read_by_the_names_in_the_header() -> None:
-    records = parse_y(MMLSFILESET)
-    assert [r["filesetName"] for r in records] == ["root", "test3"]
-    assert records[1]["path"] == "/fs/test/test3"
-    assert records[0]["created"] == "Mon Aug 14 16:08:03 2017"
-    assert (records[1]["maxInodes"], records[1]["isInodeSpaceOwner"]) == ("2000000", "1")
-
-
-def test_a_column_that_moves_is_still_found() -> None:
-    text = (
-        "mmlsfileset::HEADER:version:reserved:reserved:new:filesetName:\n"
-        "mmlsfileset::0:1:::x:a%3Ab:\n"
-    )
-    assert parse_y(text) == [{"new": "x", "filesetName": "a:b"}]
-
-
-def test_values_beyond_the_header_are_left_out_and_missing_ones_are_empty() -> None:
-    text = "mmx::HEADER:version:reserved:reserved:a:b:\nmmx::0:1:::1:\nmmx::0:1:::1:2:3:4:\n"
-    assert parse_y(text) == [{"a": "1", "b": ""}, {"a": "1", "b": "2"}]
-
-
-def test_a_report_with_a_title_is_read_and_fileset_rows_are_named_by_name() -> None:
-    run = Program({"mmrepquota": (0, MMREPQUOTA, "")})
-    quotas = Mm(run, "test").quotas()
-    assert sorted(quotas) == ["qtest1", "root"]
-    assert quotas["qtest1"]["blockLimit"] == "1073741824"
-
-
-def test_a_section_can_be_asked_for() -> None:
-    assert len(parse_y(MMLSQUOTA, "fileset")) == 1
-    assert parse_y(MMLSQUOTA, "user") == []
-
-
 def test_facts_of_a_file_system() -> None:
     facts = Mm(Program({"mmlsfs": (0, MMLSFS, "")}), "FS1").facts()
     assert (facts.mount, facts.block_kib, facts.nfs4) == ("/fs/test", 4096, True)
     assert facts.enforced == ("user", "group", "fileset")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("12", 12), ("-", 0), ("", 0), ("-12300288", -12300288)]
-)
-def test_numbers_of_y_output(text: str, value: int) -> None:
-    assert number(text) == value
-
-
-def test_a_listing_without_the_root_fileset_is_no_listing() -> None:
-    header = MMLSFILESET.splitlines()[0]
-    with pytest.raises(Unavailable, match="root"):
-        Mm(Program({"mmlsfileset": (0, header, "")}), "test").filesets()
-
-
-def test_deleted_filesets_are_left_out() -> None:
-    text = MMLSFILESET + MMLSFILESET.splitlines()[2].replace("test3", "(old)").replace(
-        "Linked", "Deleted"
-    )
-    names = [r["filesetName"] for r in Mm(Program({"mmlsfileset": (0, text, "")}), "x").filesets()]
-    assert names == ["root", "test3"]
 
 
 @pytest.mark.parametrize(

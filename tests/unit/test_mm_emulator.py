@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from handlers._mm import parse_y
+from handlers._mm_listing import FILESETS
+from handlers._mm_rows import Layout
+from handlers._mm_usage import ONE, REPORT
 from handlers.emulators import mm
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -103,7 +105,7 @@ def test_listing_in_y_layout(sh: Shell, base: Path) -> None:
     text = sh("mmlsfileset", "fs1", "-L", "-Y")[1]
     assert ":end%3A 50%25:" in text
     assert ":Unlinked:%2D%2D:--:" in text
-    root, own, dependent = parse_y(text)
+    root, own, dependent = FILESETS.read(text)
     assert (root["filesetName"], root["path"]) == ("root", str(base / "fs1"))
     assert (own["maxInodes"], own["isInodeSpaceOwner"]) == ("90112", "1")
     assert (dependent["maxInodes"], dependent["isInodeSpaceOwner"]) == ("0", "0")
@@ -113,10 +115,10 @@ def test_listing_in_y_layout(sh: Shell, base: Path) -> None:
 def test_quotas_are_rounded_up_and_reported_in_kib(sh: Shell) -> None:
     sh("mmcrfileset", "fs1", "a")
     sh("mmsetquota", "fs1:a", "--block", "1000001:5M", "--files", "10:2k")
-    rows = {r["name"]: r for r in parse_y(sh("mmrepquota", "-j", "-Y", "fs1")[1])}
+    rows = {r["name"]: r for r in REPORT.read(sh("mmrepquota", "-j", "-Y", "fs1")[1])}
     assert (rows["a"]["blockQuota"], rows["a"]["blockLimit"]) == ("4096", "8192")
     assert (rows["a"]["filesQuota"], rows["a"]["filesLimit"]) == ("10", "2048")
-    (row,) = parse_y(sh("mmlsquota", "-j", "a", "-Y", "fs1")[1], "fileset")
+    (row,) = ONE.read(sh("mmlsquota", "-j", "a", "-Y", "fs1")[1])
     assert row["blockLimit"] == "8192"
 
 
@@ -170,9 +172,9 @@ def test_switches(
 
 
 def test_a_daemon_that_is_down_shows_in_mmgetstate(sh: Shell, base: Path) -> None:
-    assert parse_y(sh("mmgetstate", "-Y")[1])[0]["state"] == "active"
+    assert Layout("mmgetstate").read(sh("mmgetstate", "-Y")[1])[0]["state"] == "active"
     (base / "faults.json").write_text('{"daemon": "down"}')
-    assert parse_y(sh("mmgetstate", "-Y")[1])[0]["state"] == "down"
+    assert Layout("mmgetstate").read(sh("mmgetstate", "-Y")[1])[0]["state"] == "down"
 
 
 def test_writers_side_by_side_lose_nothing(base: Path) -> None:

@@ -1,0 +1,51 @@
+"""What a fileset uses of its quota is read with the rest, for `status` and `drift` to show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provisioner.contract import Fault, Unavailable
+from tests.contract.gpfs_site import FileSystem, Ledger
+
+
+@pytest.fixture
+def fs(tmp_path: Path) -> FileSystem:
+    return FileSystem(tmp_path / "gpfs")
+
+
+def test_usage_is_in_the_state_and_changes_nothing(fs: FileSystem) -> None:
+    ledger = Ledger(fs.handler())
+    ledger.provision(fileset="cf3", quota="1TiB", files=5000)
+    ledger.converged()
+    fs.written()
+    fs.faults(
+        usage={
+            "cf3": {"blockUsage": "1610612736", "blockInDoubt": "4096", "blockGrace": "6 days"},
+        }
+    )
+    assert ledger.converged()["usage"] == {
+        "used": "1.5 TiB, 1 files, 4 MiB in doubt, grace of space 6 days",
+        "block_usage": 1610612736,
+        "block_in_doubt": 4096,
+        "block_grace": "6 days",
+        "files_usage": 1,
+        "files_in_doubt": 0,
+        "files_grace": "none",
+    }
+    assert fs.written() == []
+
+
+def test_usage_that_cannot_be_read_stops_that_fileset_alone(fs: FileSystem) -> None:
+    ledger = Ledger(fs.handler())
+    bad, good = ledger.provision(fileset="cf3", quota="1TiB"), ledger.provision(fileset="cf4")
+    ledger.converged()
+    fs.written()
+    fs.faults(usage={"cf3": {"blockUsage": "foo"}})
+    seen = ledger.handler.observe([bad, good])
+    fault = seen[bad]
+    assert isinstance(fault, Unavailable)
+    assert "blockUsage is 'foo', no number, in a row: 'fs1:FILESET:1:cf3:foo:" in fault.message
+    assert not isinstance(seen[good], Fault)
+    assert fs.written() == []
