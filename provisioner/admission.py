@@ -6,17 +6,24 @@ Leaves out: judging (`candidates`, `precedents`) and accepting (`intake`).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import audit, records
+from provisioner import audit, policy, records
 from provisioner.candidates import Candidate, plain_problems
 from provisioner.documents import Problem
+from provisioner.review import NEW_USER, Ruling
 from provisioner.spool import Claimed
 from provisioner.verbs import Effect
+
+log = logging.getLogger(__name__)
+
+ALARM = "alarm"
+"""The kind of event that says that policy refused; the log's line begins with `ALARM policy:`."""
 
 TOGETHER = 256 * 1024
 """Bytes of requests after which a commit takes no more: one of 64 KiB may have 5,000 users."""
@@ -109,3 +116,28 @@ def claimed_of(record: records.Record) -> Claimed:
         mtime_ns=0,
         size=len(record.body),
     )
+
+
+def ruled(
+    conn: Connection,
+    wave: Sequence[tuple[Candidate, str]],
+    rulings: Mapping[str, Ruling],
+) -> list[audit.Event]:
+    """Hold what policy holds, and tell what it did: new users count, refusals are alarms."""
+    told: list[audit.Event] = []
+    for candidate, state in wave:
+        claimed = candidate.claimed
+        ruling = rulings.get(claimed.ulid)
+        if ruling is None:
+            continue
+        answer = ruling.answer
+        if state == "held":
+            records.set_hold(conn, claimed.ulid, held_by=records.POLICY)
+            text = f"by {records.POLICY}: {answer.why}"
+            told.append(audit.Event(claimed.ulid, "held", text))
+        elif state == "accepted":
+            told += [audit.Event(claimed.ulid, NEW_USER, n, f"user:{n}") for n in ruling.fresh]
+        elif state == "refused" and answer.verdict == policy.REFUSE:
+            told.append(audit.Event(claimed.ulid, ALARM, answer.why))
+            log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, answer.why)
+    return told

@@ -14,13 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, audit, ledger, marks, standings
+from provisioner import agenda, audit, ledger, manifest, marks, standings, weighing
 from provisioner.candidates import Candidate
 from provisioner.contract import InvalidRequest, Key, Refused, split_key
 from provisioner.following import Commit, Errand, Follower
 from provisioner.listing import portions
+from provisioner.losses import Pair
+from provisioner.manifest import Standing
 from provisioner.review import Review
 from provisioner.verbs import Effect
+from provisioner.weighing import Toll
 
 AWAITED = 20_000
 """Most objects that nobody claims for which the request waits; of more it says how many."""
@@ -45,6 +48,7 @@ class Adoption:
         self._review = review
         self._lanes = lanes
         self._source = source
+        self._toll = Toll()
         self._acting: list[int] = []
         self._marks = array("q")
         self._newer, self._others = 0, 0
@@ -61,6 +65,8 @@ class Adoption:
         yield from self._compare()
         self._errand.compared = True
         self._check_objects()
+        if self._held():
+            return
         yield from self._take()
         yield from self._explain()
 
@@ -69,17 +75,40 @@ class Adoption:
             requests = [c.request for c in some if c.request is not None]
             with self._follower.reading() as conn:
                 now = standings.of(conn, [r.subject for r in requests], self._source)
-            for request in requests:
-                stands = now[request.subject]
-                number = len(self._marks)
-                self._marks.append(stands.mark)
-                if stands.newer(self._errand.moment):
-                    self._newer += 1
-                elif stands.strangers(self._source):
-                    self._others += 1
-                else:
-                    self._acting.append(number)
+            going: set[Pair] = set()
+            coming: set[Pair] = set()
+            for candidate in some:
+                if candidate.request is not None:
+                    stands = now[candidate.request.subject]
+                    if self._note(stands):
+                        wanted = manifest.wanted_by(candidate.planned).keys()
+                        going |= stands.pairs - wanted
+                        coming |= wanted - stands.pairs
+            self._toll.add(self._follower, going, coming)
             yield
+
+    def _note(self, stands: Standing) -> bool:
+        """Keep how the subject of a line stood; say whether it is taken over."""
+        number = len(self._marks)
+        self._marks.append(stands.mark)
+        if stands.newer(self._errand.moment):
+            self._newer += 1
+        elif stands.strangers(self._source):
+            self._others += 1
+        else:
+            self._acting.append(number)
+            return True
+        return False
+
+    def _held(self) -> bool:
+        """Hold the whole where too many would lose something, and nobody has released that."""
+        numbers = set(self._acting)
+        taken = [
+            name for name, number in self._errand.listing.subjects.items() if number in numbers
+        ]
+        told = f"{len(taken)} subjects would be taken over as they are listed"
+        whole = self._errand, self._follower, self._review, self._toll
+        return weighing.held(*whole, (told, {"taken over": taken}))
 
     def _check_objects(self) -> None:
         self._review.check_objects(self._errand.listing.objects)

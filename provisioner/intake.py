@@ -21,13 +21,13 @@ from provisioner import (
     binding,
     journal,
     ledger,
-    policy,
     precedents,
     records,
+    rehearsal,
     stepbook,
     steps,
 )
-from provisioner.admission import Admitted, claimed_of, keep, row, together, told_of
+from provisioner.admission import Admitted, claimed_of, keep, row, ruled, together, told_of
 from provisioner.advance import advance
 from provisioner.candidates import Candidate, judge, plain_problems, problem_of, waves
 from provisioner.contract import Fault
@@ -36,7 +36,7 @@ from provisioner.enclosures import Enclosures, names_one
 from provisioner.lookup import Seeker
 from provisioner.outsiders import shortened
 from provisioner.request import Request
-from provisioner.review import NEW_USER, Answers, Case, Review, Ruling
+from provisioner.review import Answers, Case, Review, Ruling, Steers
 from provisioner.routing import Router
 from provisioner.signature import Signatures
 from provisioner.spool import Claimed
@@ -46,9 +46,6 @@ log = logging.getLogger(__name__)
 
 _AGAIN = (*records.OPEN, "failed", "cancelled")
 """States from which a request is judged anew."""
-
-ALARM = "alarm"
-"""The kind of event that says that policy refused; the log's line begins with `ALARM policy:`."""
 
 
 class Intake:
@@ -82,23 +79,32 @@ class Intake:
 
     def admit(self, claimed: Sequence[Claimed]) -> Iterator[Admitted]:
         """Judge files and accept or refuse them, at each step some of them in one commit."""
+        for alone, judged in self._batches(claimed):
+            completed = [self._enclosures.complete(one) for one in judged]
+            admitted = Admitted([one.claimed.ulid for one in completed])
+            now = time.time()
+            with self._journal.transaction(new_work=True) as conn:
+                if alone:
+                    kept = records.kept_by(conn, completed[0].claimed.uid)
+                    completed = [self._enclosures.afford(completed[0], kept)]
+                for wave in waves(completed):
+                    self._admit_wave(conn, wave, admitted, now)
+            beside = [one for c in completed for one in (c.companion, c.signature)]
+            admitted.companions += [one for one in beside if one is not None]
+            yield admitted
+
+    def _batches(self, claimed: Sequence[Claimed]) -> Iterator[tuple[bool, list[Candidate]]]:
+        """Read files, and give those of one commit: each that names another file is alone.
+
+        So no two manifests are in memory at once.
+        """
         for some in together(claimed):
             judged = [self._signatures.judge(one, self._read) for one in some]
             for alone, part in groupby(judged, names_one):
-                # No two manifests are in memory at once.
-                for candidates in [[one] for one in part] if alone else [list(part)]:
-                    completed = [self._enclosures.complete(one) for one in candidates]
-                    admitted = Admitted([one.claimed.ulid for one in completed])
-                    now = time.time()
-                    with self._journal.transaction(new_work=True) as conn:
-                        if alone:
-                            kept = records.kept_by(conn, completed[0].claimed.uid)
-                            completed = [self._enclosures.afford(completed[0], kept)]
-                        for wave in waves(completed):
-                            self._admit_wave(conn, wave, admitted, now)
-                    beside = [one for c in completed for one in (c.companion, c.signature)]
-                    admitted.companions += [one for one in beside if one is not None]
-                    yield admitted
+                if alone:
+                    yield from ((True, [one]) for one in part)
+                else:
+                    yield False, list(part)
 
     def _read(self, claimed: Claimed) -> Candidate:
         """Read what a file says, as far as its writer may ask for it."""
@@ -140,7 +146,7 @@ class Intake:
                 records.drop_companion(conn, record.id)
                 why = "; ".join(problem.message for problem in problems)
                 records.end_requests(conn, {record.id: state}, now, text=why)
-            audit.append(conn, self._ruled(conn, [(candidate, state)], ruling), now)
+            audit.append(conn, ruled(conn, [(candidate, state)], ruling), now)
 
     def due_later(self) -> list[str]:
         """List scheduled requests whose `not_before` has come."""
@@ -177,7 +183,7 @@ class Intake:
         records.insert_requests(conn, rows)
         told = [told_of(*pair) for pair in zip(wave, rows, strict=True)]
         states = [(c, row["state"]) for c, row in zip(wave, rows, strict=True)]
-        told += self._ruled(conn, states, rulings)
+        told += ruled(conn, states, rulings)
         self._accept(conn, accepted, admitted, now, told, rulings=rulings)
 
     def _rule(
@@ -194,33 +200,25 @@ class Intake:
             if c.request is not None and not c.problems and c.forbidden is None:
                 who = answers or Answers(c.claimed.uid, c.claimed.writer, approved=False)
                 asked = (c.request, c.planned, who.approved, who.counted)
-                cases.append(Case(c.claimed.ulid, who.uid, who.writer, *asked))
+                steers = self._steers(conn, c, now)
+                cases.append(Case(c.claimed.ulid, who.uid, who.writer, *asked, steers))
         return {**foreseen, **self._review.judge(conn, cases, now)}
 
-    def _ruled(
-        self,
-        conn: Connection,
-        wave: Sequence[tuple[Candidate, str]],
-        rulings: Mapping[str, Ruling],
-    ) -> list[audit.Event]:
-        """Hold what policy holds, and tell what it did: new users count, refusals are alarms."""
-        told: list[audit.Event] = []
-        for candidate, state in wave:
-            claimed = candidate.claimed
-            ruling = rulings.get(claimed.ulid)
-            if ruling is None:
-                continue
-            answer = ruling.answer
-            if state == "held":
-                records.set_hold(conn, claimed.ulid, held_by=records.POLICY)
-                text = f"by {records.POLICY}: {answer.why}"
-                told.append(audit.Event(claimed.ulid, "held", text))
-            elif state == "accepted":
-                told += [audit.Event(claimed.ulid, NEW_USER, n, f"user:{n}") for n in ruling.fresh]
-            elif state == "refused" and answer.verdict == policy.REFUSE:
-                told.append(audit.Event(claimed.ulid, ALARM, answer.why))
-                log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, answer.why)
-        return told
+    def _steers(self, conn: Connection, candidate: Candidate, now: float) -> Steers | None:
+        """Rehearse what steers another request, when it is asked what that does."""
+        claimed, request = candidate.claimed, candidate.request
+        if request is None or request.action not in rehearsal.CHANGING:
+            return None
+        return lambda seeker: rehearsal.changed(
+            self._journal, conn, self._asked(claimed, request, now, seeker)
+        )
+
+    def _asked(
+        self, claimed: Claimed, request: Request, now: float, seeker: Seeker, by: str | None = None
+    ) -> Asked:
+        """Say who asks for what, when. by: the person for whom, where that was believed."""
+        who = (claimed.ulid, claimed.writer, request, now)
+        return Asked(*who, self._lanes, self._progress, seeker, self.has_file, by)
 
     def _accept(
         self,
@@ -327,8 +325,7 @@ class Intake:
         person = None
         if request.on_behalf_of is not None:
             person = records.load(conn, [claimed.ulid])[claimed.ulid].on_behalf_of
-        told_by = (claimed.ulid, claimed.writer, request, now)
-        asked = Asked(*told_by, self._lanes, self._progress, seeker, self.has_file, person)
+        asked = self._asked(claimed, request, now, seeker, person)
         if request.values.get("manifest"):
             admitted.manifests.append(claimed.ulid)
             return None

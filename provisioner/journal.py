@@ -1,35 +1,28 @@
 """The journal: one database for requests, claims and objects, and its transactions.
 
 Promises: what a transaction wrote is on disk when it returns (SQLite: write-ahead log,
-synchronous=FULL), or not at all; where a redo log is kept, it is there as well, before. A file that
-is no journal, is damaged or of another version is never written to. After an error of the disk
-nothing more is written: what is on it can be known only by reading it anew (`JournalBroken`).
-Leaves out: what is written (`records`, `ledger`, `agenda`).
+synchronous=FULL), or not at all; where a redo log is kept, it is there as well, before. After an
+error of the disk nothing more is written: what is on it can be known only by reading it anew
+(`JournalBroken`). Leaves out: the file itself (`database`), and what is written (`records`,
+`ledger`, `agenda`).
 """
 
 from __future__ import annotations
 
 import errno
-import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
 
-from provisioner import cells, marks, migrations, sums, ulid
+from provisioner import cells, database, marks, migrations, sums
 from provisioner.contract import ConfigError, Fault
-from provisioner.tables import metadata
 
-REBUILD = "`provisioner journal rebuild` makes a new one from the newest copy and the redo log"
-
-_compact = json.JSONEncoder(separators=(",", ":")).encode
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 
 _UNREADABLE = "Could not decode to UTF-8"
@@ -107,41 +100,7 @@ class Journal:
 
         Raises ConfigError where the directory is missing, or the file is no journal of today's.
         """
-        if not path.parent.is_dir():
-            raise ConfigError(
-                f"the journal's directory {path.parent} is missing", advice="run `provisioner init`"
-            )
-        engine = create_engine(
-            f"sqlite:///{path}",
-            poolclass=StaticPool,
-            connect_args={"check_same_thread": False, "timeout": 30},
-            json_serializer=_compact,
-            json_deserializer=_parsed,
-        )
-        event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
-        try:
-            version = _version_at(path)
-            if version == 0:
-                _create(engine, path)
-            elif version > migrations.VERSION:
-                raise migrations.newer(path, version, migrations.VERSION)
-            elif version < migrations.VERSION:
-                raise ConfigError(
-                    f"the journal {path} has the former version {version}",
-                    advice="start the service: it brings the journal to the version of today",
-                )
-            else:
-                _check_columns(engine)
-        except ConfigError as error:
-            engine.dispose()
-            if str(path) in error.message:
-                raise
-            raise ConfigError(f"the journal {path}: {error.message}", advice=error.advice) from None
-        except (DBAPIError, sqlite3.Error) as error:
-            engine.dispose()
-            raise _unusable(path, error) from error
-        return cls(engine, path)
+        return cls(database.connect(path), path)
 
     def check(self) -> None:
         """Read every page, index and cell. Raises ConfigError where it is damaged."""
@@ -149,7 +108,7 @@ class Journal:
             with self.reading() as conn:
                 found = conn.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()
         except DBAPIError as error:
-            raise _unusable(self.path, error) from error
+            raise database.unusable(self.path, error) from error
         except JournalBroken as error:
             raise ConfigError(error.message, advice=error.advice) from error
         said = "; ".join(" ".join(str(line).split()) for line in found if line != "ok")
@@ -157,9 +116,11 @@ class Journal:
             try:
                 said = cells.wrong(self.path, migrations.VERSION)
             except sqlite3.Error as error:
-                raise _unusable(self.path, error) from error
+                raise database.unusable(self.path, error) from error
         if said:
-            raise ConfigError(f"the journal {self.path} is damaged: {said}", advice=REBUILD)
+            raise ConfigError(
+                f"the journal {self.path} is damaged: {said}", advice=database.REBUILD
+            )
 
     @contextmanager
     def transaction(self, *, new_work: bool = False) -> Iterator[Connection]:
@@ -192,6 +153,21 @@ class Journal:
             conn = bare.execution_options(reading=True)
             with conn.begin():
                 yield conn
+
+    @contextmanager
+    def rehearsal(self, conn: Connection) -> Iterator[None]:
+        """Take back what the block writes inside a transaction: it is only seen what it does."""
+        did = len(self._did or ())
+        moved = self._sum.moved if self._sum is not None else 0
+        trial = conn.begin_nested()
+        try:
+            yield
+        finally:
+            trial.rollback()
+            if self._did is not None:
+                del self._did[did:]
+            if self._sum is not None:
+                self._sum.moved = moved
 
     @property
     def identity(self) -> str:
@@ -264,7 +240,7 @@ class Journal:
             return cells.read(self.path, migrations.VERSION)[1]
         except (cells.Spoilt, ValueError) as error:
             raise ConfigError(
-                f"the journal {self.path} is damaged: {error}", advice=REBUILD
+                f"the journal {self.path} is damaged: {error}", advice=database.REBUILD
             ) from error
 
     def _take_back(self, error: DBAPIError) -> None:
@@ -320,17 +296,10 @@ class Journal:
         self._broken = JournalBroken(
             f"{said}: nothing more is written",
             advice="look at the disk and at the kernel's log (dmesg), then start the service "
-            f"again; where it says that the journal is damaged, {REBUILD}",
+            f"again; where it says that the journal is damaged, {database.REBUILD}",
         )
         self._tell()
         return self._broken
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise cells.Spoilt(f"a cell with JSON has {text[:60]!r}") from None
 
 
 def _code(error: DBAPIError) -> int:
@@ -339,67 +308,3 @@ def _code(error: DBAPIError) -> int:
 
 def _full(what: object, said: object) -> JournalFull:
     return JournalFull(f"{what}: {said}", advice="make room on that disk; what waits goes on then")
-
-
-def _unusable(path: Path, error: Exception) -> ConfigError:
-    """Say why a file cannot be used as the journal, and what to do."""
-    cause = getattr(error, "orig", None) or error
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return ConfigError(f"the journal {path} is damaged: {cause}", advice=REBUILD)
-    if code == sqlite3.SQLITE_READONLY:
-        said, advice = f"the journal {path} is read-only", "see the mount (findmnt -T), and dmesg"
-        return ConfigError(said, advice=advice)
-    return ConfigError(
-        f"the journal {path} cannot be opened: {cause}",
-        advice="see its owner and mode, and whether the disk is full or read-only",
-    )
-
-
-def _version_at(path: Path) -> int:
-    """Return the version of a file, which is not written to; 0 for none and for an empty one."""
-    if not path.exists() or not path.stat().st_size:
-        return 0
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-        return migrations.version_of(db)
-
-
-def _create(engine: Engine, path: Path) -> None:
-    # SQLite gives the files beside it the same mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
-    with engine.begin() as conn:
-        metadata.create_all(conn)
-        if marks.get(conn, marks.JOURNAL) is None:  # else another has just made it
-            marks.put(conn, marks.JOURNAL, ulid.new())
-            marks.put(conn, marks.POSITION, "0")
-            conn.exec_driver_sql(f"PRAGMA user_version={migrations.VERSION}")
-
-
-def _check_columns(engine: Engine) -> None:
-    with engine.connect() as bare:
-        conn = bare.execution_options(reading=True)
-        for table in metadata.sorted_tables:
-            there = {row[1] for row in conn.exec_driver_sql(f"PRAGMA table_info({table.name})")}
-            missing = [column.name for column in table.columns if column.name not in there]
-            if missing:
-                raise ConfigError(
-                    f"its table {table.name} has no {', '.join(missing)}: it is not a journal of "
-                    "this program",
-                    advice="look at `journal` in the configuration: is it the right file?",
-                )
-
-
-def _prepare(connection: Any, _: object) -> None:
-    # SQLAlchemy's documentation, "Serializable isolation / Savepoints / Transactional DDL":
-    # the driver must leave BEGIN to us.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA busy_timeout=30000")
-
-
-def _begin(conn: Connection) -> None:
-    # A writer that begins as a reader can be refused when it first writes.
-    reading = conn.get_execution_options().get("reading", False)
-    conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

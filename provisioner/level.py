@@ -14,7 +14,7 @@ from pathlib import Path
 
 from provisioner import backup, redolog
 from provisioner.contract import ConfigError
-from provisioner.journal import REBUILD
+from provisioner.database import REBUILD
 from provisioner.lineage import File, Lineage, trace
 from provisioner.redolog import Transaction
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 
-from provisioner import agenda, holdings, ledger, manifest, records, standings
+from provisioner import agenda, holdings, manifest, standings, weighing
 from provisioner.candidates import Candidate, judge
-from provisioner.changes import Changes, shown
 from provisioner.contract import Key
 from provisioner.following import Commit, Errand, Follower, left_alone
 from provisioner.listing import child, portions
@@ -24,6 +23,7 @@ from provisioner.request import Request
 from provisioner.review import Review
 from provisioner.routing import Router
 from provisioner.verbs import Effect, look_again
+from provisioner.weighing import Toll
 
 AWAITED = 20_000
 """Most objects that the request waits for and its result lists; of more it says how many."""
@@ -51,8 +51,7 @@ class Reconcile:
         self._marks = array("q")
         self._acting: list[int] = []
         self._leaving: dict[str, int] = {}
-        self._going: set[Pair] = set()
-        self._coming: set[Pair] = set()
+        self._toll = Toll()
         self._objects = 0
         self._children = 0
 
@@ -74,20 +73,23 @@ class Reconcile:
             requests = [c.request for c in some if c.request is not None]
             with self._follower.reading() as conn:
                 now = standings.of(conn, [r.subject for r in requests], self._writer)
-                coming: set[Pair] = set()
-                for candidate in some:
-                    if candidate.request is not None:
-                        stands = now[candidate.request.subject]
-                        coming |= self._note(candidate, candidate.request, stands)
-                # What nobody has now is lost to nobody, whoever gets it.
-                held = {key for key, _ in ledger.pairs(conn, {key for key, _ in coming})}
-            self._coming |= {pair for pair in coming if pair[0] in held}
+            going: set[Pair] = set()
+            coming: set[Pair] = set()
+            for candidate in some:
+                if candidate.request is not None:
+                    stands = now[candidate.request.subject]
+                    goes, comes = self._note(candidate, candidate.request, stands)
+                    going |= goes
+                    coming |= comes
+            self._toll.add(self._follower, going, coming)
             yield
 
-    def _note(self, candidate: Candidate, request: Request, now: Standing) -> set[Pair]:
+    def _note(
+        self, candidate: Candidate, request: Request, now: Standing
+    ) -> tuple[set[Pair], set[Pair]]:
         """Keep of a line what is to be done about it, and how its subject stood.
 
-        Return the claims that would come with it.
+        Return the claims that would go with it, and those that would come.
         """
         number = len(self._verdicts)
         verdict: Verdict = "wrong"
@@ -105,9 +107,8 @@ class Reconcile:
         if verdict == "same":
             self._objects += len(now.claims)
         if verdict != "ask":
-            return set()
-        self._going |= now.pairs - wanted.keys()
-        return wanted.keys() - now.pairs
+            return set(), set()
+        return now.pairs - wanted.keys(), wanted.keys() - now.pairs
 
     def _miss(self) -> Iterator[None]:
         """Look for what the ledger has and the manifest leaves out, of the kinds that it lists."""
@@ -118,7 +119,7 @@ class Reconcile:
                     found = standings.subjects_after(conn, kind, last, _AT_ONCE)
                     missed = [name for name in found if name not in self._listing.subjects]
                     now = standings.of(conn, missed, self._writer)
-                    self._going |= holdings.claimed(conn, self._missed(now))
+                    self._toll.going |= holdings.claimed(conn, self._missed(now))
                 if not found:
                     break
                 last = found[-1]
@@ -140,32 +141,14 @@ class Reconcile:
 
     def _held(self) -> bool:
         """Hold the whole where too many would lose something, and nobody has released that."""
-        ulid = self._errand.claimed.ulid
-        with self._follower.reading() as conn:
-            losing = holdings.losers(conn, self._going, self._coming)
-            crowd = self._review.crowd(conn, losing)
-            released = records.load(conn, [ulid])[ulid].approved_by is not None
-            seen = shown(conn, ulid) if released else None
-        if crowd is None:
-            return False
-        if seen is not None and len(losing) <= seen.losing:
-            self._errand.counted = True
-            return False
-        with self._follower.commit(self._errand) as commit:
-            commit.replace_older(self._kinds())
-            commit.hold(crowd, self._tally.told(), self._changes(len(losing)))
-        return True
-
-    def _changes(self, losing: int) -> Changes:
-        """List what would be done, for who releases it."""
         asked = [
             subject
             for subject, number in self._listing.subjects.items()
             if _VERDICTS[self._verdicts[number]] == "ask"
         ]
-        found = {"asked for anew": asked, "suspended": list(self._leaving)}
-        counts = {what: len(names) for what, names in found.items()}
-        return Changes(losing, found, counts)
+        seen = {"asked for anew": asked, "suspended": list(self._leaving)}
+        whole = self._errand, self._follower, self._review, self._toll
+        return weighing.held(*whole, (self._tally.told(), seen), self._kinds())
 
     # The second pass: a commit for each portion.
 

@@ -7,7 +7,7 @@ was accepted before, and only what a site's policy looks at is looked up. Leaves
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
@@ -47,12 +47,16 @@ _CLOSING = ("user.suspend", "allocation.suspend")
 """Actions that close what is claimed for a subject."""
 
 
+Steers = Callable[[Seeker], tuple[set[Pair], set[Pair]]]
+"""Says of a request that steers another one which claims go, and which come by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A request that is to be judged.
 
     approved: a second person has released it; counted: one has released that so many lose
-    something, whom this request is a part of.
+    something, whom this request is a part of; steers: None where it steers no other request.
     """
 
     id: str
@@ -62,6 +66,7 @@ class Case:
     planned: Sequence[Step]
     approved: bool = False
     counted: bool = False
+    steers: Steers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +109,18 @@ class Review:
             asked = rules.question(
                 case.request, (claim.key for step in case.planned for claim in step.claims)
             )
-            hit = set() if case.counted else changes.losers(case)
+            who = Submitter(case.uid, case.writer)
+            if not self._rules.trusts(who.uid):
+                who = submitters.find(who.uid)
+            others = self._rules.steers_others(who, case.request.action)
+            seeker = Seeker(case.uid, others, case.id)
+            hit = set() if case.counted else changes.losers(case, seeker)
             crowd = hit | self._lately(case.uid, now) if hit else hit
             asked = replace(asked, approved=case.approved, hit=len(crowd))
             if len(crowd) > self._rules.harmless:
                 asked = replace(asked, known=len(holdings.people(conn) | crowd))
-            who = Submitter(case.uid, case.writer)
             if not self._rules.trusts(who.uid):
-                who = submitters.find(who.uid)
                 asked = self._ask_more(conn, case, asked, brought, now)
-            others = self._rules.steers_others(who, case.request.action)
-            seeker = Seeker(case.uid, others, case.id)
             if case.request.action.startswith("request."):
                 asked = replace(asked, target=_target(conn, case.request, seeker))
             answer = self._rules.decide(who, asked)
@@ -203,18 +209,21 @@ class _Changes:
             conn, {c.request.subject for c in cases if c.request.action in _CLAIMING}
         )
         self._taken: set[Pair] = set()
+        self._found: dict[str, tuple[set[Pair], set[Pair]]] = {}
 
-    def losers(self, case: Case) -> set[str]:
+    def losers(self, case: Case, seeker: Seeker) -> set[str]:
         """Name the people who lose something by a request, after those that were allowed."""
-        going, coming = self._of(case)
+        going, coming = self._found[case.id] = self._of(case, seeker)
         return holdings.losers(self._conn, going, coming, self._taken) if going else set()
 
     def allow(self, case: Case) -> None:
         """Count what a request takes away as taken."""
-        self._taken |= self._of(case)[0]
+        self._taken |= self._found.get(case.id, (set(), set()))[0]
 
-    def _of(self, case: Case) -> tuple[set[Pair], set[Pair]]:
+    def _of(self, case: Case, seeker: Seeker) -> tuple[set[Pair], set[Pair]]:
         """Say which claims go or are closed, and which come."""
+        if case.steers is not None:
+            return case.steers(seeker)
         subject = case.request.subject
         if case.request.action in _CLOSING:
             return holdings.claimed(self._conn, [subject]), set()

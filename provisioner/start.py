@@ -17,7 +17,8 @@ from pathlib import Path
 
 from provisioner import audit, level, marks, migrations, records
 from provisioner.contract import ConfigError
-from provisioner.journal import REBUILD, Journal
+from provisioner.database import REBUILD
+from provisioner.journal import Journal
 from provisioner.spool import Spool
 
 log = logging.getLogger(__name__)

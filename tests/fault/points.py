@@ -202,15 +202,15 @@ def _hint(times: int) -> None:
 
 def _flush_nothing() -> None:
     """Have the journal as fast as it would be if no power ever failed."""
-    from provisioner import journal
+    from provisioner import database
 
-    prepare = journal._prepare
+    prepare = database._prepare
 
     def careless(connection: Any, record: object) -> None:
         prepare(connection, record)
         connection.execute("PRAGMA synchronous=OFF")
 
-    vars(journal)["_prepare"] = careless
+    vars(database)["_prepare"] = careless
 
 
 def _child(asked: Mapping[str, Any], points: Points) -> None:

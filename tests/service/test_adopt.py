@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from provisioner import agenda, audit, config, drift, ledger, records
+from provisioner import agenda, audit, changes, config, drift, ledger, records
 from provisioner.records import Record
 from tests.service.engine_site import Site, allocation, membership
+from tests.service.engine_site import release as released
 from tests.service.test_manifest import Line, entry, newest, put, reconcile, told
 
 PORTAL = 4711
@@ -362,3 +363,48 @@ def test_what_a_portal_asked_for_while_observed_is_over_with_the_adoption(site: 
     portals(site, entry(1, "ann"))
     assert newest(site, "event.json").state == "done"
     assert site.open() == []
+
+
+RELEASER = 4713
+MAY_RELEASE = "  - {who: [uid-4713], actions: [request.release], others: true}\n"
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Site:
+    """Give a service that observes, and five allocations that were adopted with two users each."""
+    site = Site(tmp_path, MORE + MAY_RELEASE)
+    for number in range(1, 6):
+        for name in (
+            f"account/cf{number}",
+            f"member/cf{number}/ann",
+            f"member/cf{number}/u{number}",
+        ):
+            site.first.rows[f"first/{name}"] = {"present": True, "limit": "5"}
+    assert portals(site, *(entry(n, "ann", f"u{n}") for n in range(1, 6))).state == "done"
+    return site
+
+
+def test_lines_that_leave_out_a_crowd_one_each_are_held_whole(crowded: Site) -> None:
+    held = portals(crowded, *(entry(number, "ann") for number in range(1, 6)))
+    assert held.state == "held"
+    assert "away from 5 of the 6 users who have anything" in told(held)
+    assert "5 subjects would be taken over as they are listed" in told(held)
+    assert ("first/member/cf1/u1", "allocation:1/user:u1", "uid-4711") in claims(crowded)
+    with crowded.system.journal.reading() as conn:
+        seen = changes.shown(conn, held.id)
+    assert seen is not None
+    assert "allocation:3: taken over" in seen.lines()
+
+
+def test_a_release_lets_such_lines_take_it_away(crowded: Site) -> None:
+    held = portals(crowded, *(entry(number, "ann") for number in range(1, 6)))
+    put(crowded, "let.yaml", released(held).encode(), RELEASER)
+    crowded.take()
+    crowded.drain()
+    assert newest(crowded, "adopt.json").state == "done"
+    assert {one for one in claims(crowded) if "/u" in one[0]} == set()
+
+
+def test_lines_that_leave_out_few_are_adopted(crowded: Site) -> None:
+    few = [entry(n, *(["ann"] if n < 4 else ["ann", f"u{n}"])) for n in range(1, 6)]
+    assert portals(crowded, *few).state == "done"

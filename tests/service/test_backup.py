@@ -50,6 +50,19 @@ def test_a_copy_and_the_log_give_the_journal_to_the_last_byte(tmp_path: Path) ->
     assert dump(copy) != before
 
 
+def test_what_was_only_rehearsed_is_in_neither_log_nor_journal(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.drop(allocation(1, "ann, bob"), "one.yaml")
+    copy = tmp_path / "copy.db"
+    backup.copy_to(site.config.journal, copy)
+    [waits] = site.open()
+    for verb in ("hold", "release", "cancel"):
+        site.drop(control(f"request.{verb}", waits.id), f"{verb}.yaml")
+    assert site.states()["done"] == ["cancel.yaml", "hold.yaml", "release.yaml"]
+    assert replayed(copy, site.config.backup_directory) == dump(site.config.journal)
+    site.system.journal.check()
+
+
 def test_the_log_alone_gives_the_journal_where_it_was_there_from_the_start(
     tmp_path: Path,
 ) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from provisioner import records
-from provisioner.config import load
+from provisioner.config import RetentionConfig, load
+from provisioner.records import Record
+from provisioner.retention import Keeper
 from tests.service.engine_site import Site, allocation, control, membership, release, user
 from tests.service.test_manifest import entry, reconcile
 from tests.service.test_policy import OPERATOR, POLICY, PORTAL, now, put, send, why
@@ -275,3 +278,64 @@ def test_no_manifest_takes_more_than_everything(tmp_path: Path) -> None:
     site = Site(tmp_path, EVERYBODY + "  mass: {users: 1, share: 100}\n")
     reconcile(site, *(entry(number, "u1", "u2", "u3") for number in range(1, 9)))
     assert reconcile(site, entry(1, "u1")).state == "done"
+
+
+# What operators do with requests.
+
+
+def take(site: Site, uid: int, text: str, name: str) -> Record:
+    """Let a user send a request; return it when it was taken, before anything is made."""
+    put(site, uid, text, name)
+    site.take()
+    with site.system.journal.reading() as conn:
+        found = records.newest(conn, name, "")
+    assert found is not None
+    return found
+
+
+def test_a_release_that_takes_away_what_people_got_meanwhile_is_counted(tmp_path: Path) -> None:
+    site = Site(tmp_path, SMALL)
+    take(site, PORTAL, allocation(1, people(12)), "all.yaml")
+    fewer = take(site, PORTAL, allocation(1, "u0"), "fewer.yaml")
+    assert fewer.state == "accepted", "nobody has anything yet"
+    take(site, OPERATOR, control("request.hold", fewer.id), "hold.yaml")
+    site.drain()
+    assert members(site) == 12
+    asked = send(site, OPERATOR, control("request.release", fewer.id), "release.yaml")
+    assert (asked.state, now(site, fewer).state, members(site)) == ("held", "held", 12)
+    assert "away from 11 of the 12 users who have anything" in why(asked)
+    assert send(site, 0, release(asked), "second.yaml").state == "done"
+    assert (now(site, fewer).state, members(site)) == ("done", 1)
+
+
+def forget(site: Site) -> None:
+    """Remove what is over from the journal, as retention does in its time, but for the newest."""
+    send(site, 0, control("lane.unpause", "first"), "newest.yaml")
+    limits = RetentionConfig(done_days=1, journal_days=1, events_days=400, journal_floor=1)
+    later = time.time() + 2 * 86400
+    assert sum(Keeper(site.spool, site.system.journal, limits).portions(later))
+
+
+def test_a_cancellation_that_leaves_a_crowd_without_anything_is_counted(twelve: Site) -> None:
+    forget(twelve)
+    for number in range(12):
+        del twelve.first.rows[f"first/member/cf/u{number}"]
+    twelve.first.missing = {f"u{number}" for number in range(12)}
+    again = send(twelve, PORTAL, allocation(1, people(12), files=6), "again.yaml")
+    assert again.state in ("accepted", "deferred")
+    asked = send(twelve, PORTAL, control("request.cancel", again.id), "cancel.yaml")
+    assert asked.state == "held", "nobody claims it for them: who did is forgotten"
+    assert "away from 12 of the 12 users who have anything" in why(asked)
+    assert send(twelve, OPERATOR, release(asked), "release.yaml").state == "done"
+    assert now(twelve, again).state == "cancelled"
+
+
+def test_a_cancellation_that_gives_back_what_was_is_nobodys_loss(twelve: Site) -> None:
+    twelve.first.missing = {f"v{number}" for number in range(9)}
+    more = ", ".join([people(12), *sorted(twelve.first.missing)])
+    waits = send(twelve, PORTAL, allocation(1, more, files=6), "more.yaml")
+    assert waits.state in ("accepted", "deferred")
+    for verb in ("hold", "cancel"):
+        asked = send(twelve, PORTAL, control(f"request.{verb}", waits.id), f"{verb}.yaml")
+        assert asked.state == "done"
+    assert members(twelve) == 12
