@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from handlers import _mm_listing, _mm_usage
+from handlers import _mm_listing, _mm_usage, _nfs4
 from handlers._mm_rows import Layout, Record, Unreadable, count
 from provisioner.contract import (
     Completed,
@@ -163,8 +163,8 @@ class Mm:
         return found
 
     def acl(self, path: str) -> str:
-        """Read the NFSv4 ACL of a path (`mmgetacl`)."""
-        return self.read("mmgetacl", "-k", "nfs4", path)
+        """Read the NFSv4 ACL of a path (`mmgetacl`); raises Unavailable for one that was cut."""
+        return self._read(_whole_acl, "mmgetacl", "-k", "nfs4", path)
 
     def daemon(self) -> str:
         """Say in which state the daemon on this node is: `active`, `down`, or why nobody knows.
@@ -273,6 +273,12 @@ def told(what: str) -> Iterator[None]:
             advice="run it by hand: it is read again by itself, and nothing is done until then; "
             "where the row is printed so each time, look at that fileset's comment and name",
         ) from error
+
+
+def _whole_acl(text: str) -> str:
+    if not _nfs4.whole(text):
+        raise Unreadable("an ACL that ends too early", " ".join(text.split()))
+    return text
 
 
 def _facts(text: str) -> Facts:

@@ -231,7 +231,7 @@ def judge_acl(directory: str, acl: str) -> Fault | None:
     for entry in entries:
         writes = {"w", "c"} & set(entry.letters) or _WRITES & (entry.permissions or frozenset())
         inherited_only = "InheritOnly" in entry.flags
-        if entry.verdict == "deny" or inherited_only or entry.who in ("owner@", "root"):
+        if entry.verdict != "allow" or inherited_only or entry.who in ("owner@", "root"):
             continue
         if writes:
             said = f"lets {entry.kind}:{entry.who} write, by its NFSv4 ACL"

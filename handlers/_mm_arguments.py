@@ -1,11 +1,39 @@
-"""Arguments of mm commands that write, and what a command that failed leaves behind. Pure.
+"""Arguments of mm commands that write, what they take, and what one that failed leaves. Pure.
 
 Leaves out: running them (`_mm`), and when (`_mm_plan`).
 """
 
 from __future__ import annotations
 
-from provisioner.contract import Change, Fault, Permanent
+import re
+from collections.abc import Callable, Sequence
+
+from provisioner.contract import Change, Fault, Key, Permanent
+
+MOST_FILES = 134_217_727
+"""The largest limit of files, soft or hard, of clusters below release 5.1.3 (IBM, mmsetquota)."""
+
+
+def refused(changes: Sequence[Change], release: Callable[[], str]) -> dict[Key, Fault]:
+    """Say which quotas mmsetquota will not take. release: asks the cluster's minReleaseLevel."""
+    files = {c.key: c.data["files"] for c in changes if c.verb == "set-quota"}
+    many = {key: n for key, n in files.items() if isinstance(n, int) and n > MOST_FILES}
+    level = release() if many else ""
+    if not re.fullmatch(r"\d+(\.\d+)+", level) or _numbers(level) >= (5, 1, 3):
+        return {}
+    return {
+        key: Permanent(
+            f"{key}: a quota of {n} files is more than {MOST_FILES}, the most that a cluster at "
+            f"release {level} takes",
+            advice=f"ask for {MOST_FILES} at most, or for none; or raise the cluster's level: "
+            "`mmchconfig release=LATEST`",
+        )
+        for key, n in many.items()
+    }
+
+
+def _numbers(level: str) -> tuple[int, ...]:
+    return tuple(map(int, level.split(".")))
 
 
 def not_linked(change: Change, fault: Fault, device: str) -> Permanent:

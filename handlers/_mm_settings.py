@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from handlers._mm_units import MAX_BLOCK_KIB, kib, parse_size
-from provisioner.contract import KnownAfter
+from handlers._mm_units import MAX_BLOCK_KIB, kib
+from provisioner.contract import KnownAfter, parse_size
 
 _DEFAULT_PATH = "{% if parent != 'root' %}{{ parent }}/{% endif %}{{ fileset }}"
 
@@ -53,7 +53,7 @@ def _block_limit(value: object) -> object:
 
 Size = Annotated[
     int | KnownAfter,
-    BeforeValidator(parse_size),
+    BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value),
     AfterValidator(_positive),
     AfterValidator(_block_limit),
 ]

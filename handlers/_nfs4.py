@@ -1,11 +1,13 @@
 """NFSv4 ACLs in the text of mmgetacl and mmputacl.
 
 Promises: parse and write that text, expand a short form in which templates are written, and say
-whether two ACLs mean the same. Pure.
+whether two ACLs mean the same, and whether what was printed is whole. Pure.
 Leaves out: POSIX ACLs, and what an ACL lets a person do.
 
 An entry is `{special|user|group}:WHO:rwxc:{allow|deny}[:FLAG...]`, followed by its permissions
-as `(X)NAME` and `(-)NAME`. A template may leave the latter away.
+as `(X)NAME` and `(-)NAME`. A template may leave the latter away. NFSv4 also has entries that only
+write a log (audit, alarm; RFC 7530, 6.2.1.1): they are read, and give and take nothing. GPFS itself
+supports none (IBM, exceptions and limitations to NFS V4 ACLs), so no template may have one.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import NamedTuple
 FLAGS = ("FileInherit", "DirInherit", "InheritOnly", "NoPropagateInherit", "Inherited")
 
 _ENTRY = re.compile(
-    r"(special|user|group):([^:\n]+):([r-][w-][x-][c-]):(allow|deny)((?::[A-Za-z]+)*)\Z"
+    r"(special|user|group):([^:\n]+):([r-][w-][x-][c-]):(allow|deny|audit|alarm)((?::[A-Za-z]+)*)\Z"
 )
 _PERMISSION = re.compile(r"\(([X-])\)([A-Z_]+(?:/[A-Z]+)?)")
 
@@ -74,6 +76,31 @@ def parse(text: str) -> tuple[Entry, ...]:
         else:
             raise ValueError(f"line {number}: {line!r} is no entry of an NFSv4 ACL")
     return tuple(entries)
+
+
+def whole(text: str) -> bool:
+    """Say whether mmgetacl's text was not cut: an ACL with both lines of each entry's permissions.
+
+    Without its last entries an ACL looks closed.
+    """
+    heads = [line.strip() for line in text.splitlines()]
+    entries = sum(bool(_ENTRY.match(line)) for line in heads)
+    names = len(_PERMISSION.findall(text))
+    return entries > 0 and names == entries * sum(map(len, _ROWS)) and text.endswith("\n")
+
+
+def template(text: str) -> str:
+    """Write the ACL of a template, every permission spelled out.
+
+    Raises ValueError for what is no ACL, or not one that GPFS keeps.
+    """
+    entries = parse(text)
+    for entry in entries:
+        if entry.verdict not in ("allow", "deny"):
+            raise ValueError(
+                f"{entry.kind}:{entry.who} has {entry.verdict}: GPFS keeps allow and deny"
+            )
+    return write(entries)
 
 
 def write(entries: Sequence[Entry]) -> str:

@@ -125,17 +125,23 @@ class FilesetHandler:
         return _mm_plan.plan(key, self._mark(key), Wanted.of(want), Found.of(state), root)
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Say which junctions lie where somebody who is no admin could exchange the way to them."""
+        """Say which quotas are too large for the cluster, which junctions are taken, and which lie
+        where somebody who is no admin could exchange the way to them."""
+        refused = _mm_arguments.refused(
+            changes, lambda: self._mm.config().get("minReleaseLevel", "")
+        )
+        changes = [change for change in changes if change.key not in refused]
         paths = [str(c.data["path"]) for c in changes if "path" in c.data]
         if not paths:
-            return {}
+            return refused
         facts = self._mm.facts()
         mount = mount_of(facts, self._settings.mount)
         # Right below the mount point a path lies in no other fileset: the list is not asked for.
         deep = any(path.count("/") > mount.count("/") + 1 for path in paths)
         links = any(change.verb == "link" for change in changes)
         records = self._mm.checked_filesets() if deep or links else []
-        return foreseen(self._way(mount), changes, acls=facts.nfs4, records=records)
+        ways = foreseen(self._way(mount), changes, acls=facts.nfs4, records=records)
+        return {**refused, **ways}
 
     def _way(self, mount: str) -> Way:
         return Way(self._mm, mount, self._settings.admins)
@@ -302,7 +308,7 @@ class FilesetHandler:
     def _render_acl(self, name: str, values: Mapping[str, object]) -> str:
         try:
             template = self._site.template(f"acl/{name}.j2").read_text(encoding="utf-8")
-            return _nfs4.write(_nfs4.parse(self._site.render(template, values)))
+            return _nfs4.template(self._site.render(template, values))
         except (OSError, ValueError) as error:
             raise InvalidRequest(
                 f"the ACL template acl/{name}.j2 cannot be used: {error}",

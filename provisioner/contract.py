@@ -15,11 +15,15 @@ from typing import Any, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 from pydantic_core import core_schema
 
-from provisioner import wording
+from provisioner import sizes, wording
 
 Wrong = wording.Wrong
 wrongs = wording.wrongs
 """What pydantic found, in words for people: for a handler that reads its parameters by a model."""
+
+parse_size = sizes.parse_size
+format_size = sizes.format_size
+"""Sizes as requests and the configuration write them: a handler's parameters mean the same."""
 
 Scalar: TypeAlias = str | int | float | bool | None
 Json: TypeAlias = "Scalar | Sequence[Json] | Mapping[str, Json]"

@@ -17,20 +17,37 @@ EXPECTED = "a size such as 5TiB, 500 GB, or a number of bytes"
 def parse_size(text: str | int) -> int:
     """Return the bytes that a size says; `TB` is 1000-based, `TiB` 1024-based (IEC 80000-13).
 
-    Raises ValueError for anything else, and for a fraction of a byte.
+    A size of no whole number of bytes, such as `1.1TiB`, is the next larger one. Raises ValueError
+    for anything else: for `5T`, too, which some count by 1000 and some by 1024.
     """
     if isinstance(text, int):
         return text
     match = _SIZE.match(text)
     units = {unit.lower(): factor for unit, factor in _UNITS.items()}
     if match is None or match[3].lower() not in units:
-        raise ValueError(f"{text!r} is no size; expected {EXPECTED}")
+        raise ValueError(f"{text!r} is no size; expected {_meant(text) or EXPECTED}")
     factor = units[match[3].lower()]
     whole, fraction = match[1], match[2] or ""
-    scaled = int(whole + fraction) * factor
-    if scaled % 10 ** len(fraction):
+    if fraction and factor == 1:
         raise ValueError(f"{text!r} is no whole number of bytes")
-    return int(scaled // 10 ** len(fraction))
+    return int(-(-int(whole + fraction) * factor // 10 ** len(fraction)))
+
+
+def _meant(text: str) -> str:
+    """Say how a size that is nearly one is written; empty where nobody can tell."""
+    match = re.fullmatch(
+        r"\s*(\d+)(?:[.,](\d+))?\s*([KMGTPE])(i?B?)\s*", text, re.ASCII | re.IGNORECASE
+    )
+    if match is None:
+        return ""
+    number, letter = match[1] + (f".{match[2]}" if match[2] else ""), match[3].upper()
+    match match[4].lower():
+        case "ib" | "i":
+            return f"{number}{letter}iB"
+        case "b":
+            return f"{number}{letter}B"
+        case _:
+            return f"{number}{letter}iB (by 1024) or {number}{letter}B (by 1000)"
 
 
 def format_size(size: int) -> str:

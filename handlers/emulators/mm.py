@@ -12,6 +12,7 @@ Switches for tests lie in `DIR/faults.json`, a mapping:
 `daemon: down`; `mounted: false`; `quotas: off`; `nonroot: true`; `message_ids: true`;
 `chmod_keeps_acl: true`;
 `refuse: {COMMAND: TEXT}`; `lost: {COMMAND: TEXT}` (takes effect, then fails);
+`release: 5.0.4.0` (minReleaseLevel, 5.2.1.0 without it);
 `slow: {COMMAND: SECONDS}` (takes effect, then waits);
 `usage: {FILESET: {COLUMN: VALUE}}` (what quotas tell, such as `blockUsage` or `filesGrace`).
 """

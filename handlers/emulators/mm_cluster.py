@@ -68,7 +68,7 @@ def _state(command: str, base: str, args: list[str]) -> str:
 def _config(command: str, base: str, args: list[str]) -> str:
     words(args, (), {"-Y"})
     rows = [
-        {"configParameter": "minReleaseLevel", "value": "5.2.1.0"},
+        {"configParameter": "minReleaseLevel", "value": mm_state.release(base)},
         {"configParameter": "enforceFilesetQuotaOnRoot", "value": "yes"},
     ]
     return table(command, "", ("configParameter", "value", "nodeList"), rows)

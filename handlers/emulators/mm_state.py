@@ -87,6 +87,11 @@ def faults(base: str) -> dict[str, Any]:
     return found
 
 
+def release(base: str) -> str:
+    """Give the cluster's minReleaseLevel."""
+    return str(faults(base).get("release", "5.2.1.0"))
+
+
 def round_up(number: int, step: int) -> int:
     """Round up to a multiple of step."""
     return -(-number // step) * step

@@ -1,4 +1,4 @@
-"""What a fileset uses of its quota is read with the rest, for `status` and `drift` to show."""
+"""Quotas of filesets: what is used is read with the rest; what no cluster takes is told first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.contract import Fault, Unavailable
+from provisioner.contract import Fault, Permanent, Unavailable
 from tests.contract.gpfs_site import FileSystem, Ledger
 
 
@@ -49,3 +49,19 @@ def test_usage_that_cannot_be_read_stops_that_fileset_alone(fs: FileSystem) -> N
     assert "blockUsage is 'foo', no number, in a row: 'fs1:FILESET:1:cf3:foo:" in fault.message
     assert not isinstance(seen[good], Fault)
     assert fs.written() == []
+
+
+def test_more_files_than_the_cluster_takes_are_told_before_anything_is_made(
+    fs: FileSystem,
+) -> None:
+    ledger = Ledger(fs.handler())
+    many = ledger.provision(fileset="cf3", files=134_217_728)
+    most = ledger.provision(fileset="cf4", files=134_217_727)
+    fs.faults(release="5.1.2.1")
+    outcomes = ledger.run()
+    fault = outcomes[many].fault
+    assert isinstance(fault, Permanent)
+    assert "134217727, the most that a cluster at release 5.1.2.1 takes" in fault.message
+    assert outcomes[most].fault is None
+    fs.faults(release="5.1.3.0")
+    assert ledger.converged(many)["files_hard"] == 134_217_728

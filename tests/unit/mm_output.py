@@ -155,7 +155,8 @@ class Cluster:
     """Answers the reading commands about filesets; what one prints may be replaced."""
 
     def __init__(self, **prints: str) -> None:
-        self.prints = {"mmlsfs": MMLSFS, "mmlsfileset": listing(), "mmrepquota": report(), **prints}
+        self.prints = {"mmlsfs": MMLSFS, "mmlsfileset": listing(), "mmrepquota": report()}
+        self.prints |= {"mmgetacl": ACL, **prints}
         self.asked: list[tuple[str, ...]] = []
 
     def __call__(
@@ -175,8 +176,6 @@ class Cluster:
                 code, text, said = 0, self._quota(name), ""
             case "stat", [*_]:
                 code, text, said = 0, "".join(map(_stat, args[args.index("--") + 1 :])), ""
-            case "mmgetacl", _:
-                code, text, said = 0, ACL, ""
             case _:
                 code, text, said = 0, self.prints[command], ""
         return Completed(tuple(argv), code, text, said)

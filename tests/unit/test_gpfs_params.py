@@ -63,6 +63,15 @@ def test_what_is_wanted(params: dict[str, Any], field: str, value: object) -> No
     assert want(**params)[field] == value
 
 
+def test_a_size_means_the_same_in_a_request_and_in_the_settings() -> None:
+    assert want(handler(quota="1.1TiB"))["quota"] == want(quota="1.1TiB")["quota"]
+    with pytest.raises(InvalidRequest) as refused:
+        want(quota="10T")
+    assert refused.value.expected == "10TiB (by 1024) or 10TB (by 1000)"
+    with pytest.raises(ConfigError, match=r"10TiB \(by 1024\)"):
+        handler(quota="10T")
+
+
 def test_defaults_come_from_the_settings() -> None:
     found = want(
         handler(kind="dependent", parent="cf0", quota="1TiB", mode="0750", path="p/{{ fileset }}")

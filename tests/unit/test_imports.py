@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LAYERS = (
-    {"wording"},
-    {"contract", "ulid", "rename", "sizes", "notify", "turns", "persons"},
+    {"wording", "sizes"},
+    {"contract", "ulid", "rename", "notify", "turns", "persons"},
     {"losses"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},

@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 
 from handlers import _nfs4
+from handlers._mm import Mm
+from handlers._mm_above import judge_acl
+from provisioner.contract import Unavailable
+from tests.unit.mm_output import Cluster
 
 # WashU RIS, mmgetacl of a directory.
 REAL = """\
@@ -89,3 +93,35 @@ def test_closed(text: str, closed: bool) -> None:
 def test_what_is_no_acl_is_named_with_its_line(text: str) -> None:
     with pytest.raises(ValueError, match="line 1"):
         _nfs4.parse(text)
+
+
+AUDITED = "special:everyone@:rwx-:audit\n"
+
+
+def test_an_entry_that_only_writes_a_log_is_read_and_opens_nothing() -> None:
+    assert _nfs4.closed(_nfs4.CLOSED + AUDITED)
+    assert not _nfs4.trivial(_nfs4.CLOSED + AUDITED)
+    assert ":rwx-:audit\n" in _nfs4.write(_nfs4.parse(AUDITED))
+    assert judge_acl("/gpfs/fs1/p", AUDITED) is None
+
+
+def test_a_template_has_no_entry_that_gpfs_does_not_keep() -> None:
+    with pytest.raises(ValueError, match="everyone@ has audit: GPFS keeps allow and deny"):
+        _nfs4.template(_nfs4.CLOSED + AUDITED)
+
+
+def test_an_acl_that_was_cut_is_never_whole() -> None:
+    text = _nfs4.write(_nfs4.parse(SHORT))
+    assert _nfs4.whole(text)
+    lines = text.splitlines(keepends=True)
+    ends = ["".join(lines[:count]) for count in range(len(lines))]
+    heads = [number for number, line in enumerate(lines) if line[0] not in " #\n"]
+    # Right before an entry, and its empty line, nothing shows that one more was there.
+    between = {number for head in heads[1:] for number in (head, head - 1)} | {len(lines) - 1}
+    assert not [n for n, end in enumerate(ends) if n not in between and _nfs4.whole(end)]
+
+
+def test_an_acl_of_which_nothing_was_printed_closes_nothing() -> None:
+    mm = Mm(Cluster(mmgetacl="#NFSv4 ACL\n"), "fs1")
+    with pytest.raises(Unavailable, match="an ACL that ends too early"):
+        mm.acl("/gpfs/fs1/cf1")

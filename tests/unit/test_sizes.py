@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,10 @@ from provisioner.sizes import format_size, parse_size
         ("1EiB", 1 << 60),
         ("1EB", 10**18),
         ("017", 17),
+        ("1.1TiB", 1209462790554),
+        ("0.7TiB", 769658139444),
+        ("1.0001KiB", 1025),
+        ("1.5TB", 15 * 10**11),
     ],
 )
 def test_a_size_is_so_many_bytes(text: str | int, size: int) -> None:
@@ -48,7 +54,23 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         parse_size(text)
 
 
-@pytest.mark.parametrize("text", ["0.5", "0.1B", "1.0001KiB"])
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("10T", "10TiB (by 1024) or 10TB (by 1000)"),
+        ("1.5t", "1.5TiB (by 1024) or 1.5TB (by 1000)"),
+        ("5Ti", "5TiB"),
+        ("1,5TB", "1.5TB"),
+        ("1,5 TiB", "1.5TiB"),
+        ("5TX", "a size such as"),
+    ],
+)
+def test_how_it_is_written_is_said_of_what_is_nearly_a_size(text: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"expected {re.escape(meant)}"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["0.5", "0.1B"])
 def test_part_of_a_byte_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no whole number of bytes"):
         parse_size(text)
