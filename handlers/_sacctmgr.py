@@ -20,7 +20,8 @@ FILTER = 200
 """Names up to which a question is put for them alone; beyond, for the whole cluster."""
 
 _ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
-_USER = re.compile(r"^\s*UserName=(\S+?)\((\d+)\)", re.MULTILINE)
+_PARTITION = re.compile(r"^PartitionName=(\S+)", re.MULTILINE)
+_HELD = re.compile(r"^\s*(?:ClusterName=\S+ Account=(\S+) )?UserName=(\S+?)\((\d+)\)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Association:
     user: str
     parent: str
     limits: Limits
+    partition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +54,13 @@ class Tools:
             where.append(f"account={','.join(sorted(accounts))}")
         rows = self._show("assoc", where, _ASSOC)
         asked = frozenset(accounts)
-        return [
-            self._association(row) for row in rows if not row[2] and (not asked or row[0] in asked)
-        ]
+        return [self._association(row) for row in rows if not asked or row[0] in asked]
 
     def everywhere(self, accounts: Collection[str]) -> tuple[list[Association], set[str]]:
         """Read the associations of accounts, and which of these other clusters have as well."""
         some = 0 < len(accounts) <= FILTER
         where = [f"account={','.join(sorted(accounts))}"] if some else []
-        rows = [
-            row for row in self._show("assoc", [*OWN, *where], ("Cluster", *_ASSOC)) if not row[3]
-        ]
+        rows = self._show("assoc", [*OWN, *where], ("Cluster", *_ASSOC))
         own = [self._association(row[1:]) for row in rows if row[0] == self.cluster]
         others = {row[1] for row in rows if row[0] != self.cluster}
         asked = frozenset(accounts)
@@ -76,8 +74,8 @@ class Tools:
 
     @staticmethod
     def _association(row: Sequence[str]) -> Association:
-        account, user, _, parent, *limits = row
-        return Association(account, user, parent, printed(limits))
+        account, user, partition, parent, *limits = row
+        return Association(account, user, parent, printed(limits), partition)
 
     def default_accounts(self, users: Collection[str]) -> dict[str, str]:
         """Read users' default accounts on the cluster."""
@@ -87,11 +85,13 @@ class Tools:
         rows = self._show("user", where, ("User", "DefaultAccount"))
         return {user: account for user, account, *_ in rows if account}
 
-    def privileged(self, user: str) -> bool:
-        """Say whether a user is an administrator or operator, or coordinates an account."""
-        where = ["withcoord", "where", f"name={user}"]
+    def privileged(self, users: Collection[str]) -> set[str]:
+        """Name those who are administrators or operators, or coordinate an account."""
+        if not users:
+            return set()
+        where = ["withcoord", "where", f"name={','.join(sorted(users))}"]
         rows = self._show("user", where, ("User", "AdminLevel", "Coordinators"))
-        return any(level not in ("", "None") or accounts for _, level, accounts, *_ in rows)
+        return {name for name, level, of, *_ in rows if level not in ("", "None") or of}
 
     def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
         """Read accounts' descriptions and organizations."""
@@ -112,17 +112,35 @@ class Tools:
         """List the clusters of the slurmdbd."""
         return [row[0] for row in self._show("cluster", [], ("Cluster",))]
 
-    def failed_uids(self, users: Collection[str]) -> set[str]:
-        """Name the users whom slurmctld holds with a failed uid lookup."""
+    def failed_uids(
+        self, users: Collection[str], accounts: Collection[str]
+    ) -> set[tuple[str, str]]:
+        """Name whom slurmctld holds with a failed uid lookup, as (account, user).
+
+        The user's own record is ('', user): either may be failed without the other, and while the
+        record is, a job that names no account is refused.
+        """
         if not users or not self.scontrol:
             return set()
-        some = [f"users={','.join(sorted(users))}"] if len(users) <= FILTER else []
-        argv = [*self.scontrol, "show", "assoc_mgr", *some, "flags=users"]
-        done = self.run(argv, timeout=self.timeout, env=self.environment)
-        if done.returncode != 0 or done.timed_out:
-            raise Unavailable(f"slurmctld of {self.cluster}: {_words(done)}")
-        found = {name for name, uid in _USER.findall(done.stdout) if int(uid) == FAILED_UID}
-        return found & set(users)
+        some = [
+            f"{what}={','.join(sorted(names))}"
+            for what, names in (("users", users), ("accounts", accounts))
+            if len(names) <= FILTER
+        ]
+        argv = [*self.scontrol, "show", "assoc_mgr", *some, "flags=users,assoc"]
+        text = self._ask(argv, "slurmctld")
+        return {
+            (account, user)
+            for account, user, uid in _HELD.findall(text)
+            if int(uid) == FAILED_UID and user in users and (not account or account in accounts)
+        }
+
+    def partitions(self) -> list[str] | None:
+        """List the partitions of the cluster, hidden ones too; None where nobody can be asked."""
+        if not self.scontrol:
+            return None
+        text = self._ask([*self.scontrol, "--all", "--oneliner", "show", "partition"], "slurmctld")
+        return _PARTITION.findall(text)
 
     def running(self, account: str, users: Collection[str]) -> bool:
         """Say whether users have jobs in an account."""
@@ -130,10 +148,7 @@ class Tools:
             return False
         some = [f"--users={','.join(sorted(users))}"] if len(users) <= FILTER else []
         argv = [*self.squeue, "--noheader", f"--account={account}", *some, "--format=%i"]
-        done = self.run(argv, timeout=self.timeout, env=self.environment)
-        if done.returncode != 0 or done.timed_out:
-            raise Unavailable(f"squeue on {self.cluster}: {_words(done)}")
-        return bool(done.stdout.strip())
+        return bool(self._ask(argv, "slurmctld").strip())
 
     def reconfigure(self) -> None:
         """Let slurmctld look up all users again."""
@@ -159,20 +174,25 @@ class Tools:
 
     def _show(self, what: str, where: Sequence[str], columns: Sequence[str]) -> list[list[str]]:
         argv = [*self.sacctmgr, "-nP", "show", what, *where, f"format={','.join(columns)}"]
+        text = self._ask(argv, "slurmdbd")
+        rows = [line.split("|") for line in text.splitlines() if "|" in line or line.strip()]
+        return [row + [""] * (len(columns) - len(row)) for row in rows]
+
+    def _ask(self, argv: Sequence[str], daemon: str) -> str:
+        """Run a command that only reads; raises Unavailable."""
         done = self.run(argv, timeout=self.timeout, env=self.environment)
         if done.timed_out:
             raise Unavailable(
                 f"{_shown(done)} gave no answer within {self.timeout:g} s",
-                advice="slurmdbd may be up and stuck on this one question: see whether "
-                "`sacctmgr show cluster` answers, and look into its log for errors",
+                advice=f"{daemon} may be up and stuck on this one question: see whether it answers "
+                "others, and look into its log for errors",
             )
         if done.returncode != 0:
             raise Unavailable(
                 f"{_shown(done)}: {_words(done)}",
-                advice="is slurmdbd up, and may the service's user reach it?",
+                advice=f"is {daemon} up, and may the service's user reach it?",
             )
-        rows = [line.split("|") for line in done.stdout.splitlines() if "|" in line or line.strip()]
-        return [row + [""] * (len(columns) - len(row)) for row in rows]
+        return done.stdout
 
 
 def _shown(done: Completed) -> str:
@@ -181,7 +201,5 @@ def _shown(done: Completed) -> str:
 
 
 def _words(done: Completed) -> str:
-    if done.timed_out:
-        return "no answer in time"
     text = " ".join((done.stderr.strip() or done.stdout.strip()).split())
     return text[:500] or f"exit code {done.returncode}"

@@ -10,7 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from handlers._sacctmgr import Association
+from handlers._slurm_amounts import UNLIMITED
 from handlers._slurm_limits import Limits, add_words, differing, set_words
+from handlers._slurm_rows import WITHOUT, Division, Rows, divide, rows_of, selections, told, words
 from handlers._slurm_texts import same_text
 from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
 
@@ -89,51 +91,104 @@ def _check_parent(key: Key, want: Want, state: State) -> None:
 
 
 def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
-    """List the changes that make a user's association as wanted."""
+    """List the changes that make a user's associations as wanted."""
     account, user = str(want["account"]), str(want["user"])
     data: dict[str, Any] = {"account": account, "name": user}
+    rows = rows_of(state)
     if not want["present"]:
-        return _plan_removal(key, state, data) if state["present"] else ()
-    if not state["present"]:
-        if want.get("closed"):
-            return ()
+        return _plan_removal(key, rows, data) if rows else ()
+    division = divide(want, rows)
+    changes = []
+    if division.missing:
         if not state["account_present"]:
             raise NotReady(
                 f"{key}: account {account} is not there",
                 advice="provision the allocation that makes it",
             )
-        attributes = add_words(cast(Limits, want["limits"]))
-        group = f"add-user {account} " + " ".join(attributes)
-        data["attributes"] = attributes
-        text = f"add user {user} to account {account}"
-        return [Change(key, "add-user", text, 20, group, data)]
-    changes = []
-    seen = cast(Limits, state["limits"])
+        changes.append(_added(key, want, division.missing, data))
+    if not rows:
+        return changes
     if state["uid_failed"]:
-        text = f"heal {user}: slurmctld holds a failed uid lookup"
-        changes.append(Change(key, "heal", text, 25, f"heal {user}", data))
-    sets = _differing(want, seen)
-    if sets:
-        group = f"modify-user {account} " + " ".join(sets)
-        text = f"{user} in {account}: {', '.join(sets)}"
-        both = {**data, "attributes": sets}
-        changes.append(Change(key, "modify-user", text, 30, group, both))
+        text = f"heal {user}: slurmctld holds a failed uid lookup; does `id {user}` answer there?"
+        changes.append(Change(key, "heal", text, 25, "heal", data))
+    sets = {name: _row_sets(want, name, division, rows[name]) for name in rows}
+    # What is added comes first, and is no part of what is changed and removed.
+    beside = {**dict.fromkeys(division.missing, cast(Limits, {})), **rows}
+    changes += _modified(key, sets, beside, data)
     if want.get("default") and state["default_account"] != account and not want.get("closed"):
         changes.append(_default(key, user, account))
+    return [*changes, *_removed(key, division.leaving, beside, data)]
+
+
+def _added(key: Key, want: Want, missing: Sequence[str], data: Mapping[str, Any]) -> Change:
+    account, user = data["account"], data["name"]
+    partitions = [name for name in missing if name]
+    attributes = [f"partition={','.join(partitions)}"] if partitions else []
+    attributes += add_words(cast(Limits, want["limits"]))
+    group = f"add-user {account} " + " ".join(attributes)
+    text = f"add user {user} to account {account}{words(missing, {WITHOUT: {}})}"
+    return Change(key, "add-user", text, 20, group, {**data, "attributes": attributes})
+
+
+def _row_sets(want: Want, name: str, division: Division, seen: Limits) -> tuple[str, ...]:
+    """List what has to be set at one of a user's associations."""
+    if name in division.leaving:
+        return () if _is_locked(seen) else tuple(set_words(USER_LOCK))
+    unlocked = cast(Limits, want.get("unlocked") or {})
+    before = cast(Mapping[str, Limits], want.get("unlocked_in") or {}).get(name)
+    if name in division.others:
+        # Only what a suspension closed is ours to open.
+        return tuple(_differing({"limits": {}, "unlocked": before or {}}, seen))
+    if name != WITHOUT:
+        unlocked = before or dict.fromkeys(unlocked, UNLIMITED)
+    return tuple(_differing({**want, "unlocked": unlocked}, seen))
+
+
+def _is_locked(seen: Limits) -> bool:
+    return all(seen.get(name) == 0 for name in USER_LOCK)
+
+
+def _modified(
+    key: Key, sets: Mapping[str, Sequence[str]], rows: Rows, data: Mapping[str, Any]
+) -> list[Change]:
+    """Set limits, with one change for all associations that need the same.
+
+    sets: what each association needs, by its partition.
+    """
+    account, user = data["account"], data["name"]
+    changes = []
+    for attributes in sorted({tuple(one) for one in sets.values() if one}):
+        some = [name for name, one in sets.items() if tuple(one) == attributes]
+        for where, about in selections(some, rows):
+            group = f"modify-user {account} {where} " + " ".join(attributes)
+            text = f"{user} in {account}{words(about, rows)}: {', '.join(attributes)}"
+            both = {**data, "where": where, "attributes": attributes}
+            changes.append(Change(key, "modify-user", text, 30, group, both))
     return changes
 
 
-def _plan_removal(key: Key, state: State, data: Mapping[str, Any]) -> Sequence[Change]:
+def _removed(key: Key, leaving: Sequence[str], rows: Rows, data: Mapping[str, Any]) -> list[Change]:
+    """Remove some of a user's associations, which others of the same account outlive."""
+    account, user = data["account"], data["name"]
+    changes = []
+    for where, about in selections(leaving, rows) if leaving else ():
+        text = f"remove user {user} from account {account}{words(about, rows)}"
+        group = f"remove-user {account} {where}"
+        changes.append(Change(key, "remove-user", text, 50, group, {**data, "where": where}))
+    return changes
+
+
+def _plan_removal(key: Key, rows: Rows, data: Mapping[str, Any]) -> Sequence[Change]:
     """Lock first, so that nothing new starts; another default before; then remove."""
     account, user = str(data["account"]), str(data["name"])
     changes = []
-    seen = cast(Limits, state["limits"])
-    if not all(seen.get(name) == 0 for name in USER_LOCK):
+    if not all(_is_locked(seen) for seen in rows.values()):
         sets = set_words(USER_LOCK)
         group = f"modify-user {account} " + " ".join(sets)
         both = {**data, "attributes": sets}
-        changes.append(Change(key, "modify-user", f"lock {user} in {account}", 30, group, both))
-    text = f"remove user {user} from account {account}"
+        text = f"lock {user} in {account}{words(rows, rows)}"
+        changes.append(Change(key, "modify-user", text, 30, group, both))
+    text = f"remove user {user} from account {account}{words(rows, rows)}"
     changes.append(Change(key, "remove-user", text, 50, f"remove-user {account}", data))
     return changes
 
@@ -162,21 +217,25 @@ def account_state(
 def user_state(
     account: str,
     user: str,
-    row: Association | None,
+    rows: Sequence[Association],
     default: str,
+    failed: Collection[tuple[str, str]],
     account_present: bool,
-    failed: Collection[str],
 ) -> State:
-    """Say how a user's association is, from its row of `show assoc`."""
+    """Say how a user's associations are, from their rows of `show assoc`.
+
+    failed: failed lookups, as (account, user), and ('', user) for the user's own record.
+    """
     state: dict[str, Any] = {
-        "present": row is not None,
+        "present": bool(rows),
         "account": account,
         "user": user,
         "account_present": account_present,
         "default_account": default,
     }
-    if row is not None:
-        state |= {"limits": dict(row.limits), "uid_failed": user in failed}
+    if rows:
+        state |= told({row.partition: dict(row.limits) for row in rows})
+        state |= {"uid_failed": not {("", user), (account, user)}.isdisjoint(failed)}
     return state
 
 

@@ -1,4 +1,5 @@
-"""What changes for Slurm refer to beside their own object: QOS, resources, the account above.
+"""What changes for Slurm refer to beside their own object: QOS, resources, partitions, and
+the account above.
 
 Promises: pure; a name that is not there is told with the nearest that is. Leaves out: asking for
 them (`slurm`), and limits (`_slurm_limits`).
@@ -28,41 +29,50 @@ class Named:
     qos: tuple[str, ...] = ()
     parent: str = ""
     resources: tuple[str, ...] = ()
+    partitions: tuple[str, ...] = ()
 
 
 def named(change: Change) -> Named:
     """Read the names out of a change's `KEY=VALUE` words."""
     qos: list[str] = []
     resources: list[str] = []
+    partitions: list[str] = []
     parent = ""
     for word in cast(Sequence[str], change.data.get("attributes") or ()):
         name, _, value = word.partition("=")
         limit = LIMITS.get(name.rstrip("+-"))
         if name == "parent":
             parent = value.lower()
+        elif name == "partition":
+            partitions = value.split(",")
         elif limit is not None and limit.kind is Kind.TRES:
             some = (pair.rpartition("=")[0] for pair in value.split(","))
             resources += [one for one in some if one not in _EVERYWHERE]
         elif limit is not None and limit.kind in (Kind.QOS, Kind.NAME):
             qos += [one for one in value.split(",") if one not in ("", "-1")]
-    return Named(tuple(qos), parent, tuple(resources))
+    return Named(tuple(qos), parent, tuple(resources), tuple(partitions))
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a slurmdbd knows, as far as it was asked. missing: parents that the cluster lacks."""
+    """What a slurmdbd knows, as far as it was asked.
+
+    missing: parents that the cluster lacks; partitions: None where slurmctld is not asked.
+    """
 
     cluster: str
     qos: Collection[str] = ()
     resources: Collection[str] = ()
     missing: Collection[str] = ()
     accounts: Collection[str] = ()
+    partitions: Collection[str] | None = None
 
 
 def refused(asked: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
     """Say which changes slurmdbd will not take."""
     known = {one.lower() for one in there.qos}
     counted = {one.lower() for one in there.resources}
+    parts = {one.lower() for one in there.partitions or ()}
     found: dict[Key, Fault] = {}
     for key, one in asked.items():
         unknown = [name for name in one.qos if name not in known]
@@ -84,8 +94,12 @@ def refused(asked: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
             near = _listed([one.parent], there.accounts)
             wrong.append(f"cluster {there.cluster} has no account {near} to be the parent")
             advice.append("name another parent, or have that account made first")
+        absent = [name for name in one.partitions if there.partitions and name not in parts]
+        if absent:
+            wrong.append(f"cluster {there.cluster} has no partition {_listed(absent, parts)}")
+            advice.append(f"write some of {', '.join(sorted(parts))}")
         if wrong:
-            kind = Permanent if unknown or uncounted else Transient
+            kind = Permanent if unknown or uncounted or absent else Transient
             found[key] = kind(f"{key}: {'; '.join(wrong)}", advice="; ".join(advice))
     return found
 

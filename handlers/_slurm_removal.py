@@ -14,26 +14,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from handlers._sacctmgr import Tools
-from provisioner.contract import NotReady
+from provisioner.contract import NotReady, Transient
 
 MOST = 200
 """Users in one call: slurmdbd 24.11.5 took 2 s for 200 of an account, 75 to 117 s for 1,000."""
 
 
-def remove(tools: Tools, account: str, names: Sequence[str]) -> None:
+def remove(tools: Tools, account: str, names: Sequence[str], selection: Sequence[str] = ()) -> None:
     """Remove users' associations with an account, with partitions and without.
 
-    Raises NotReady while one of them has jobs there.
+    selection: a word that says which of them, where some stay; none: all. Raises NotReady while one
+    of the users has jobs under what is to be removed.
     """
     for start in range(0, len(names), MOST):
-        _remove(tools, account, names[start : start + MOST])
+        some = names[start : start + MOST]
+        if selection:
+            _remove_some(tools, account, some, selection)
+        else:
+            _remove_all(tools, account, some)
 
 
-def _remove(tools: Tools, account: str, names: Sequence[str]) -> None:
+def _remove_all(tools: Tools, account: str, names: Sequence[str]) -> None:
     if tools.running(account, names):
-        raise NotReady(
-            f"{', '.join(names[:3])} still has jobs in {account}: locked, to be removed later"
-        )
+        raise _working(account, names)
     defaults = tools.default_accounts(names)
     staying: dict[str, str] = {}
     rows: dict[str, int] = {}
@@ -49,11 +52,43 @@ def _remove(tools: Tools, account: str, names: Sequence[str]) -> None:
     # Of several associations with a default account some may count as default and some not.
     levelled = {name: account for name in leaving if name not in staying and rows.get(name, 0) > 1}
     _set_defaults(tools, moved | levelled)
-    last = [name for name in leaving if name not in moved]
-    for some in ([name for name in names if name not in last], last):
+    _delete(tools, account, names, [name for name in leaving if name not in moved])
+
+
+def _remove_some(
+    tools: Tools, account: str, names: Sequence[str], selection: Sequence[str]
+) -> None:
+    defaults = tools.default_accounts(names)
+    staying = [name for name in names if defaults.get(name) == account]
+    # What stays has to count as default, or the user has no default account any more.
+    _set_defaults(tools, dict.fromkeys(staying, account))
+    try:
+        _delete(tools, account, names, staying, selection)
+    except Transient:
+        # Slurm refuses for a job under that one association, and says so in words alone.
+        if tools.running(account, names):
+            raise _working(account, names) from None
+        raise
+
+
+def _working(account: str, names: Sequence[str]) -> NotReady:
+    return NotReady(
+        f"{', '.join(names[:3])} still has jobs in {account}: locked, to be removed later"
+    )
+
+
+def _delete(
+    tools: Tools,
+    account: str,
+    names: Sequence[str],
+    default: Sequence[str],
+    selection: Sequence[str] = (),
+) -> None:
+    """Delete associations; those of whom they are default ones in a call of their own."""
+    for some in ([name for name in names if name not in default], default):
         if some:
             where = [f"name={','.join(some)}", f"cluster={tools.cluster}", f"account={account}"]
-            tools.write(["delete", "user", "where", *where])
+            tools.write(["delete", "user", "where", *where, *selection])
 
 
 def _set_defaults(tools: Tools, chosen: Mapping[str, str]) -> None:

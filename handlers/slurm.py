@@ -2,8 +2,8 @@
 
 Promises: one writer to a slurmdbd (all its clusters share a lane), every write read back; what a
 claim does not speak of is left alone; nothing that has other people's data in it is removed. A
-user whom slurmctld holds with a failed uid lookup is healed. Leaves out: partitions' own
-associations, QOS definitions, clusters.
+user whom slurmctld holds with a failed uid lookup is healed. Leaves out: definitions
+of QOS, partitions and clusters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from handlers import _params
 from handlers._sacctmgr import Association, Tools
 from handlers._slurm_amounts import UNLIMITED
-from handlers._slurm_limits import Limits, add_words, folded
+from handlers._slurm_limits import Limits, folded
 from handlers._slurm_plan import (
     ACCOUNT_LOCK,
     TEXTS,
@@ -28,8 +28,9 @@ from handlers._slurm_plan import (
     user_state,
 )
 from handlers._slurm_refers import Known, named, refused
-from handlers._slurm_removal import remove
+from handlers._slurm_rows import WITHOUT, asked_partitions, ours_of, rows_of, told
 from handlers._slurm_specs import Specs, parse_specs
+from handlers._slurm_writes import write
 from provisioner.contract import (
     Change,
     Claim,
@@ -38,7 +39,6 @@ from provisioner.contract import (
     InvalidRequest,
     Key,
     Level,
-    Permanent,
     Scalar,
     Site,
     State,
@@ -48,10 +48,8 @@ from provisioner.contract import (
 )
 
 _NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\Z")
+_PARTITION = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")
 _ACCOUNT = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,63}\Z")
-CHUNK = 1000
-"""Names in one list call: at 33 bytes a name far below the kernel's 128 KiB for one argument."""
-
 _UNTAKEN = str.maketrans("\"'|", "   ")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f\"']*\Z")
 
@@ -68,6 +66,13 @@ def _user(value: str) -> str:
     return value
 
 
+def _partition(value: str) -> str:
+    # sacctmgr keeps them in lower case, and slurmctld compares them without.
+    if not _PARTITION.match(value.lower()):
+        raise ValueError(f"{value!r} is no partition: letters, digits, _ . + -, at most 64")
+    return value.lower()
+
+
 def _text(value: str) -> str:
     # sacctmgr takes quotes off; an apostrophe would end the text, and a bar ends a column.
     value = value.translate(_UNTAKEN)
@@ -78,6 +83,7 @@ def _text(value: str) -> str:
 
 Account = Annotated[str, AfterValidator(_account)]
 User = Annotated[str, AfterValidator(_user)]
+Partition = Annotated[str, AfterValidator(_partition)]
 Text = Annotated[str, AfterValidator(_text), Field(max_length=200)]
 
 
@@ -90,7 +96,8 @@ class Settings(BaseModel):
     lane: str = Field("slurm", description="lane; clusters of one slurmdbd must share it")
     sacctmgr: tuple[str, ...] = Field(("sacctmgr",), description="program, with any prefix")
     scontrol: tuple[str, ...] = Field(
-        ("scontrol",), description="program, to find failed uid lookups; none: they are not sought"
+        ("scontrol",),
+        description="program, to find failed uid lookups and partitions; none: they are not sought",
     )
     squeue: tuple[str, ...] = Field(("squeue",), description="program, to see running jobs")
     slurm_conf: str | None = Field(None, description="SLURM_CONF of the three")
@@ -117,6 +124,11 @@ class Params(BaseModel):
         None,
         description="limits; a text or several, as a portal has them",
         examples=["GrpTRES=cpu=64:MaxJobs=10"],
+    )
+    partitions: tuple[Partition, ...] = Field(
+        (),
+        description="partitions that the user gets, and no others; none: all",
+        examples=[["gpu"]],
     )
     default: bool = Field(False, description="make it the user's default account")
     adopt: bool = Field(False, description="take over an account that differs")
@@ -175,7 +187,11 @@ class Slurm:
         want: dict[str, Any] = {"present": True, "account": asked.account, "limits": limits}
         if asked.user is not None:
             key = make_key(self._instance, "assoc", asked.account, asked.user)
-            return {key: {**want, "user": asked.user, "default": asked.default}}
+            want |= {"user": asked.user, "default": asked.default}
+            return {key: {**want, "partitions": sorted(set(asked.partitions))}}
+        if asked.partitions:
+            wrong = "an account has no partitions: its users have"
+            raise InvalidRequest(wrong, field="partitions", expected="a user with them")
         key = make_key(self._instance, "account", asked.account)
         want |= {
             "parent": asked.parent or self._settings.parent,
@@ -200,20 +216,31 @@ class Slurm:
             limits = folded(limits | cast(Limits, claim.want.get("limits") or {}))
         if any(claim.want.get("default") for claim in live):
             merged["default"] = True
+        if kind == "assoc":
+            merged["partitions"] = asked_partitions(live or claims)
         if not live:
             return {**merged, **base, "closed": True, "limits": dict(lock)}
         # A lock that nobody wants any more goes, to what was before where that is known.
         before = cast(Limits, (prior or {}).get("limits") or {})
         opened = {name: before.get(name, UNLIMITED) for name in lock if name not in limits}
-        return {**merged, **base, "closed": False, "limits": limits, "unlocked": opened}
+        base |= {"closed": False, "limits": limits, "unlocked": opened}
+        parts = cast(Mapping[str, Limits], (prior or {}).get("partitions") or {})
+        if parts:
+            base["unlocked_in"] = {
+                partition: {name: own[name] for name in opened} for partition, own in parts.items()
+            }
+        return {**merged, **base}
 
     def prior(self, key: Key, state: State) -> State | None:
         if not state["present"]:
             return None
         lock = ACCOUNT_LOCK if split_key(key)[1] == "account" else USER_LOCK
-        seen = cast(Limits, state["limits"])
-        own = {name: seen.get(name, UNLIMITED) for name in lock}
-        return None if own == lock else {"limits": dict(own)}
+        own = {
+            partition: {name: seen.get(name, UNLIMITED) for name in lock}
+            for partition, seen in rows_of(state).items()
+        }
+        saved = {partition: limits for partition, limits in own.items() if limits != lock}
+        return cast(State, told(saved)) if saved else None
 
     # States.
 
@@ -223,21 +250,21 @@ class Slurm:
         users = {names[3] for names in parts.values() if names[1] == "assoc"}
         described = {names[2] for names in parts.values() if names[1] == "account"}
         rows, shared = self._rows(accounts, described)
-        by_name = {(row.account, row.user): row for row in rows}
+        by_name = _by_name(rows)
         texts = self._tools.accounts(described) if described else {}
         defaults = self._tools.default_accounts(users) if users else {}
         present = {user for _, user in by_name if user in users}
-        failed = self._tools.failed_uids(present)
+        failed = self._tools.failed_uids(present, accounts)
         found: dict[Key, State | Fault] = {}
         for key, (_, kind, account, *rest) in parts.items():
             user = rest[0] if rest else ""
-            row = by_name.get((account, user))
+            [own] = by_name.get((account, ""), [None])
             if kind == "account":
-                found[key] = account_state(account, row, texts.get(account), account in shared)
+                found[key] = account_state(account, own, texts.get(account), account in shared)
             else:
-                there = (account, "") in by_name
+                there = by_name.get((account, user), [])
                 default = defaults.get(user, "")
-                found[key] = user_state(account, user, row, default, there, failed)
+                found[key] = user_state(account, user, there, default, failed, own is not None)
         return found
 
     def _rows(
@@ -249,9 +276,14 @@ class Slurm:
         return self._tools.associations(accounts), set()
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
-        """Name an account's texts as they were last asked for: they are the slurmdbd's."""
-        if "user" in want or want.get("closed"):
+        """Name what was last asked for: an account's texts, which are the slurmdbd's, and a user's
+        partitions, which are then not somebody else's.
+        """
+        if want.get("closed"):
             return {}
+        if "user" in want:
+            asked = ",".join(cast(Sequence[str], want.get("partitions") or ()))
+            return {"partitions": asked} if asked or ours_of(want) else {}
         return {name: want.get(name) for name in TEXTS}  # type: ignore[misc]
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
@@ -260,7 +292,7 @@ class Slurm:
         return plan_user(key, want, state)
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Look for the QOS, resources and parents that changes name, where they name any."""
+        """Look for the QOS, resources, partitions and parents that changes name."""
         asked = {change.key: named(change) for change in changes}
         made = {str(change.data["name"]) for change in changes if change.verb == "add-account"}
         made |= {"root", self._settings.parent}
@@ -270,57 +302,13 @@ class Slurm:
         there = {row.account for row in self._tools.associations(parents)} if parents else set()
         missing = parents - there
         known = {row.account for row in self._tools.associations(())} if missing else set()
-        return refused(asked, Known(self._settings.cluster, qos, tres, missing, known))
+        parts = self._tools.partitions() if any(one.partitions for one in asked.values()) else None
+        return refused(asked, Known(self._settings.cluster, qos, tres, missing, known, parts))
 
     # Writes.
 
     def apply(self, changes: Sequence[Change]) -> None:
-        for start in range(0, len(changes), CHUNK):
-            self._apply(changes[start : start + CHUNK])
-
-    def _apply(self, changes: Sequence[Change]) -> None:
-        verb = changes[0].verb
-        names = [str(change.data["name"]) for change in changes]
-        first = changes[0].data
-        account = str(first.get("account", ""))
-        attributes = [str(one) for one in cast(Sequence[str], first.get("attributes", ()))]
-        cluster = f"cluster={self._settings.cluster}"
-        joined = ",".join(names)
-        write = self._tools.write
-        if verb == "add-account":
-            write(["add", "account", joined, cluster, *attributes])
-        elif verb == "modify-account":
-            write(["modify", "account", "where", f"name={joined}", cluster, "set", *attributes])
-        elif verb == "add-user":
-            write(["add", "user", joined, cluster, f"account={account}", *attributes])
-        elif verb == "modify-user":
-            where = ["where", f"name={joined}", cluster, f"account={account}"]
-            write(["modify", "user", *where, "set", *attributes])
-        elif verb == "default":
-            where = ["where", f"name={joined}", cluster]
-            write(["modify", "user", *where, "set", f"defaultaccount={account}"])
-        elif verb == "remove-user":
-            remove(self._tools, account, names)
-        elif verb == "heal":
-            self._heal(names[0], account)
-        else:
-            raise Permanent(f"slurm has no change {verb!r}")
-
-    def _heal(self, user: str, account: str) -> None:
-        """Let slurmctld look a user up again, keeping every association.
-
-        A user with this association alone is deleted and added as it was, which is cheap; one with
-        several, or with rights that adding does not give, is left as it is, and slurmctld reads all
-        again.
-        """
-        own = self._tools.associations_of([user])
-        if len(own) == 1 and not self._tools.privileged(user):
-            limits = add_words(own[0][1].limits)
-            cluster = f"cluster={self._settings.cluster}"
-            self._tools.write(["delete", "user", "where", f"name={user}"])
-            self._tools.write(["add", "user", user, cluster, f"account={account}", *limits])
-        else:
-            self._tools.reconfigure()
+        write(self._tools, changes)
 
     # The rest.
 
@@ -329,23 +317,25 @@ class Slurm:
         rows = self._tools.associations(())
         described = self._tools.accounts(())
         defaults = self._tools.default_accounts(())
-        for row in rows:
-            if row.account in self._settings.protected or row.user in self._settings.protected:
+        by_name = _by_name(rows)
+        for (account, user), there in by_name.items():
+            if account in self._settings.protected or user in self._settings.protected:
                 continue
-            names = (row.account, row.user) if row.user else (row.account,)
+            names = (account, user) if user else (account,)
             try:
-                key = make_key(self._instance, "assoc" if row.user else "account", *names)
+                key = make_key(self._instance, "assoc" if user else "account", *names)
             except InvalidRequest:
                 continue
-            if row.user:
-                default = defaults.get(row.user, "")
-                yield key, user_state(row.account, row.user, row, default, True, set())
+            if user:
+                yield key, user_state(account, user, there, defaults.get(user, ""), set(), True)
             else:
-                yield key, account_state(row.account, row, described.get(row.account))
+                yield key, account_state(account, there[0], described.get(account))
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         user = state.get("user")
-        return {"account": str(state["account"]), "user": str(user) if user else None}
+        named = {"account": str(state["account"]), "user": str(user) if user else None}
+        rows = rows_of(state)
+        return named if WITHOUT in rows or not rows else {**named, "partitions": ",".join(rows)}
 
     def check(self) -> Sequence[Finding]:
         cluster = self._settings.cluster
@@ -359,12 +349,20 @@ class Slurm:
             return [Finding(Level.ERROR, "slurmdbd", found, advice)]
         findings = [Finding(Level.OK, "slurmdbd", f"answers, and knows cluster {cluster}")]
         try:
-            self._tools.failed_uids(["root"])
+            self._tools.failed_uids(["root"], ["root"])
             findings.append(Finding(Level.OK, "slurmctld", "answers"))
         except Fault as fault:
             # Users wait for it: who is held with a failed lookup is found before each write.
             findings.append(Finding(Level.ERROR, "slurmctld", fault.message, fault.advice))
         return findings
+
+
+def _by_name(rows: Iterable[Association]) -> dict[tuple[str, str], list[Association]]:
+    """Sort associations by account and user; an account's own has no user."""
+    found: dict[tuple[str, str], list[Association]] = {}
+    for row in rows:
+        found.setdefault((row.account, row.user), []).append(row)
+    return found
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Slurm:

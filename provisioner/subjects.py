@@ -114,6 +114,9 @@ class SlurmPart(Part):
         None, description="specs of the account", examples=["GrpTRES=cpu=64"]
     )
     user_specs: Line | None = Field(None, description="specs of each user's association")
+    partitions: tuple[Code, ...] = Field(
+        (), description="partitions that users get, and no others; none: all", examples=[["gpu"]]
+    )
 
 
 class StoragePart(Part):

@@ -216,6 +216,8 @@ def _add_user(data: Slurmdbd, words: list[str]) -> None:
                     added.append(name)
     if not added:
         raise Refused(" Nothing new added.")
+    # slurmctld looks all associations up again then, but no user's own record.
+    data.failed_rows = []
     print(" Adding User(s)\n" + "\n".join(f"  {name}" for name in added))
 
 

@@ -22,6 +22,9 @@ TYPE_CHECKING = False  # importing typing would cost every command a third of it
 if TYPE_CHECKING:
     from pathlib import Path
 
+FAILED = 4294967294
+"""The uid that slurmctld keeps of who could not be looked up."""
+
 PROGRAMS = ("sacctmgr", "scontrol", "squeue")
 
 _LAUNCHER = """\
@@ -77,18 +80,41 @@ def _command(
 def _scontrol(data: Slurmdbd, arguments: Sequence[str]) -> None:
     if list(arguments[:1]) == ["reconfigure"]:
         data.failed = []
+        data.failed_rows = []
         return
     if list(arguments[:2]) == ["show", "assoc_mgr"]:
-        names = names_of(options_of(arguments[2:]).get("users", ""))
-        print("Current Association Manager state\n\nUser Records\n")
-        for number, user in enumerate(data.users, 1000):
-            if names and user not in names:
-                continue
-            failed = user in data.failed
-            default = next(iter(data.users[user]["default"].values()), "(null)")
-            print(f"UserName={user}({4294967294 if failed else number}) DefAccount={default}")
+        _show_assoc_mgr(data, options_of(arguments[2:]))
+        return
+    if [word for word in arguments if not word.startswith("-")] == ["show", "partition"]:
+        for name in data.partitions:
+            print(f"PartitionName={name} AllowGroups=ALL State=UP")
         return
     raise Refused(f"emulated scontrol: no command {' '.join(arguments)}")
+
+
+def _show_assoc_mgr(data: Slurmdbd, options: dict[str, str]) -> None:
+    users, accounts = (names_of(options.get(name, "")) for name in ("users", "accounts"))
+    flags = names_of(options.get("flags", ""))
+    uids = {user: number for number, user in enumerate(data.users, 1000)}
+    print("Current Association Manager state\n")
+    if "users" in flags:
+        print("User Records\n")
+        for user, number in uids.items():
+            if not users or user in users:
+                default = next(iter(data.users[user]["default"].values()), "(null)")
+                uid = FAILED if user in data.failed else number
+                print(f"UserName={user}({uid}) DefAccount={default}")
+    if "assoc" in flags:
+        print("\nAssociation Records\n")
+        for row in data.matching(cluster=data.clusters[:1], account=accounts):
+            user = row["user"]
+            if user and (not users or user in users):
+                failed = [row["account"], user] in data.failed_rows
+                uid = FAILED if failed else uids[user]
+                print(
+                    f"ClusterName={row['cluster']} Account={row['account']} UserName={user}({uid}) "
+                    f"Partition={row['partition']} Priority=0"
+                )
 
 
 def _squeue(data: Slurmdbd, arguments: Sequence[str]) -> None:

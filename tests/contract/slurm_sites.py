@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +52,13 @@ def site() -> Site:
     )
 
 
-def emulated(directory: Path) -> Cluster:
-    """Make an emulated slurmdbd with clusters a and b."""
+def emulated(directory: Path, partitions: Sequence[str] = ("main",)) -> Cluster:
+    """Make an emulated slurmdbd with clusters a and b, which have some partitions."""
     programs = emulator.install(directory)
+    state = directory / "slurmdbd.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "partitions": [*partitions]}))
     tools = {name: [str(programs / name)] for name in emulator.PROGRAMS}
-    return Cluster({"cluster": "a", **tools}, directory / "slurmdbd.json")
+    return Cluster({"cluster": "a", **tools}, state)
 
 
 def real() -> Cluster:

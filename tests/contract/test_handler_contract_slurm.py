@@ -29,7 +29,7 @@ class _OfSlurm(HandlerContract):
         self.speak()
 
     def make_cluster(self, directory: Path) -> Cluster:
-        return slurm_sites.emulated(directory)
+        return slurm_sites.emulated(directory, ("main", "gpu", "cpu", "big"))
 
     def make_name(self) -> str:
         return "cf3"
@@ -91,6 +91,16 @@ class TestAssociations(_OfSlurm):
         self.write("modify", "user", *where, "set", "MaxJobs=11")
 
 
+class TestPartitions(TestAssociations):
+    """Associations with partitions, which have one without, or others, put in their place."""
+
+    def speak(self) -> None:
+        super().speak()
+        self.params = {**self.params, "partitions": ["gpu", "cpu"]}
+        self.other_params = {**self.params, "partitions": ["gpu", "big"]}
+        self.bad_params = [("partitions.0", {**self.params, "partitions": ["a b"]})]
+
+
 class _ByAnAgent(_OfSlurm):
     """With the agent's configuration that is shipped."""
 
@@ -116,6 +126,10 @@ class TestAccountsByAnAgent(_ByAnAgent, TestAccounts):
 
 
 class TestAssociationsByAnAgent(_ByAnAgent, TestAssociations):
+    pass
+
+
+class TestPartitionsByAnAgent(_ByAnAgent, TestPartitions):
     pass
 
 
@@ -152,4 +166,8 @@ class TestAccountsInTheLab(_InTheLab, TestAccounts):
 
 
 class TestAssociationsInTheLab(_InTheLab, TestAssociations):
+    pass
+
+
+class TestPartitionsInTheLab(_InTheLab, TestPartitions):
     pass

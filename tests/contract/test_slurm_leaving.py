@@ -104,6 +104,7 @@ def test_a_read_that_runs_out_of_time_says_which_and_that_slurmdbd_may_be_up(
     handler = build(replace(slurm_sites.site(), run=run), settings)
     with pytest.raises(Unavailable) as raised:
         handler.observe(["slurm-a/assoc/cf1/jdoe"])
-    assert "show assoc cluster=a account=cf1" in raised.value.message
+    assert "sacctmgr -nP show assoc" in raised.value.message
+    assert "cluster=a account=cf1" in raised.value.message
     assert "no answer within 30 s" in raised.value.message
     assert "slurmdbd may be up and stuck" in raised.value.advice

@@ -116,6 +116,7 @@ def test_the_envelope_is_typed() -> None:
         ("quota: {space: 1024}", ("quota", "space"), 1024),
         ("quota: {files: 2000000}", ("quota", "files"), 2_000_000),
         ("slurm: {qos: [a, b]}", ("slurm", "qos"), ("a", "b")),
+        ("slurm: {partitions: [gpu, no]}", ("slurm", "partitions"), ("gpu", "no")),
         ("attributes: {a: 12:30:45}", ("attributes", "a"), "12:30:45"),
         ("attributes: {a: [no, 2]}", ("attributes", "a"), ["no", "2"]),
     ],

@@ -1,0 +1,141 @@
+"""Users whom slurmctld holds with a failed uid lookup: how they are found, and healed whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers.slurm import Slurm, build
+from provisioner import process
+from provisioner.contract import Completed, NotReady
+from provisioner.converge import Outcome
+from tests.contract import slurm_sites
+from tests.contract.slurm_ledger import Ledger, account, changes, faults
+
+KEY = "slurm-a/assoc/cf1/one"
+
+
+class Centre:
+    """An emulated cluster where user one is in account cf1, and every call of a program."""
+
+    def __init__(self, directory: Path, *users: str) -> None:
+        self.cluster = slurm_sites.emulated(directory)
+        self.calls: list[Sequence[str]] = []
+        self.refused: list[str] = []
+        self.handler: Slurm = build(
+            replace(slurm_sites.site(), run=self._run), self.cluster.settings
+        )
+        self.ledger = Ledger()
+        self.ledger.want(self.handler, "allocation:1", account("cf1"))
+        self.run()
+        some = [{"account": "cf1", "user": user, "specs": "MaxJobs=3"} for user in users or ["one"]]
+        self.ledger.want(self.handler, "allocation:1", *some)
+        self.run()
+        self.calls.clear()
+
+    def _run(self, argv: Sequence[str], **more: Any) -> Completed:
+        self.calls.append([Path(argv[0]).name, *argv[1:]])
+        if argv[1] in self.refused:
+            return Completed(tuple(argv), 1, "", "slurm_reconfigure error: Access denied")
+        return process.run(argv, **more)
+
+    def writes(self) -> list[str]:
+        """Give what was written, in short."""
+        called = [" ".join(argv[1 if argv[0] == "scontrol" else 2 :][:2]) for argv in self.calls]
+        return [words for words in called if words.split()[0] in ("delete", "add", "reconfigure")]
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        assert self.cluster.state is not None
+        kept: dict[str, Any] = json.loads(self.cluster.state.read_text())
+        return kept
+
+    def change(self, **values: object) -> None:
+        assert self.cluster.state is not None
+        self.cluster.state.write_text(json.dumps({**self.kept, **values}))
+
+    def run(self) -> Mapping[str, Outcome]:
+        return self.ledger.run(self.handler)
+
+
+FAILED: dict[str, dict[str, object]] = {
+    "both": {"failed": ["one"], "failed_rows": [["cf1", "one"]]},
+    # So it is after anybody else's association was added: `sbatch` without -A is refused still.
+    "the record": {"failed": ["one"]},
+    # So it is when the directory was away while the association was added.
+    "the association": {"failed_rows": [["cf1", "one"]]},
+}
+
+
+@pytest.mark.parametrize("which", FAILED)
+def test_a_user_is_healed_whole_whichever_half_is_failed(tmp_path: Path, which: str) -> None:
+    centre = Centre(tmp_path)
+    before = centre.kept
+    centre.change(**FAILED[which])
+    outcomes = centre.run()
+    assert faults(outcomes) == {}
+    assert any("heal one" in text for text in changes(outcomes))
+    assert centre.kept == before
+    assert changes(centre.run()) == []
+
+
+def test_a_failed_lookup_in_another_account_is_no_matter_of_this_one(tmp_path: Path) -> None:
+    centre = Centre(tmp_path)
+    centre.change(failed_rows=[["cf2", "one"]])
+    assert changes(centre.run()) == []
+
+
+def test_who_has_jobs_is_healed_without_being_deleted(tmp_path: Path) -> None:
+    centre = Centre(tmp_path)
+    before = centre.kept
+    jobs = [{"account": "cf1", "user": "one"}]
+    centre.change(failed=["one"], jobs=jobs)
+    assert faults(centre.run()) == {}
+    assert centre.kept == {**before, "jobs": jobs}
+    assert centre.writes() == ["delete user", "reconfigure"]
+
+
+def test_who_has_jobs_waits_where_slurmctld_may_not_be_told_to_read_again(tmp_path: Path) -> None:
+    centre = Centre(tmp_path)
+    centre.change(failed=["one"], jobs=[{"account": "cf1", "user": "one"}])
+    centre.refused = ["reconfigure"]
+    fault = centre.run()[KEY].fault
+    assert isinstance(fault, NotReady)
+    assert "one, who cannot be deleted" in fault.message
+    assert "Access denied" in fault.message
+    assert "scontrol reconfigure" in fault.advice
+    centre.change(jobs=[])
+    assert faults(centre.run()) == {}
+
+
+def test_many_users_are_healed_by_one_reconfigure(tmp_path: Path) -> None:
+    users = [f"u{number}" for number in range(30)]
+    centre = Centre(tmp_path, *users)
+    centre.change(failed=users)
+    assert faults(centre.run()) == {}
+    assert centre.writes() == ["reconfigure"]
+
+
+@pytest.mark.lab
+@pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab")
+def test_what_slurmctld_holds_of_who_resolves_nowhere_is_read() -> None:
+    cluster = slurm_sites.real()
+    name = "t" + uuid.uuid4().hex[:10]
+    handler = build(slurm_sites.site(), {**cluster.settings, "scontrol": ["scontrol"]})
+    where = [f"cluster={cluster.settings['cluster']}"]
+    try:
+        handler._tools.write(["add", "account", name, *where])
+        handler._tools.write(["add", "user", name, *where, f"account={name}"])
+        assert handler._tools.failed_uids([name, "root"], [name, "root"]) == {
+            ("", name),
+            (name, name),
+        }
+    finally:
+        cluster.forget(name)
