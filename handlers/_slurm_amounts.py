@@ -65,7 +65,7 @@ def amount(what: str, resource: str, text: str) -> int:
     if match is None:
         expected = "a whole number, with K, M, G, T or P if need be; -1 for no limit"
         begins = re.match(r"\d+", text)
-        near = f"{what}={begins[0]}" if begins else ""
+        near = f"{what}={begins[0]}" if begins else f"{what}=-1" if text[:1] in ("", "-") else ""
         raise InvalidRequest(f"{what}={text} is no amount", expected=expected, nearest=near)
     unit = (match[3] or "").upper()
     memory = _is_memory(resource)

@@ -78,7 +78,7 @@ def _key(word: Word) -> Limit | Part | str:
         nearest = get_close_matches(word.key, _KNOWN, 1)
         raise InvalidRequest(
             f"{word.written!r} may not be set" + (f": {why}" if why else ""),
-            expected=f"KEY=VALUE, with a key of {', '.join(LIMITS)}",
+            expected="" if why else f"KEY=VALUE, with a key of {', '.join(LIMITS)}",
             nearest=nearest[0] if nearest and not why else "",
         )
     name = found if isinstance(found, str) else found.name

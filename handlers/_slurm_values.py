@@ -45,7 +45,8 @@ def count(key: str, text: str) -> int:
         what = f"{key}= says nothing: sacctmgr would read 0"
         raise InvalidRequest(what, expected=expected, nearest=f"{key}=-1")
     if not _COUNT.match(text):
-        near = f"{key}=-1" if _is_endless(text) else _beginning(key, text)
+        endless = _is_endless(text) or text.startswith("-")
+        near = f"{key}=-1" if endless else _beginning(key, text)
         raise InvalidRequest(f"{key}={text} is no number", expected=expected, nearest=near)
     return _bounded(key, text, MOST_COUNTED)
 

@@ -282,6 +282,9 @@ def _sign_qos(limits: Limits, sign: str, name: str) -> None:
     kept = {key: list(some) for key, some in limits.get("qos", {}).items()}
     if kept.get(""):
         kept[""] = [one for one in kept[""] if one != name] + ([name] if sign == "+" else [])
+        if not kept[""]:
+            # A list without its last QOS is none: what is inherited counts again, less that one.
+            kept = {"-": [name]}
     else:
         for one in "+-":
             kept[one] = [other for other in kept.get(one, []) if other != name]

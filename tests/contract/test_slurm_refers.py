@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from handlers.emulators.slurmdbd import TRES
 from handlers.slurm import Slurm, build
 from provisioner import process
 from provisioner.contract import Claim, Completed, Fault, Permanent, Transient
@@ -42,11 +43,14 @@ def run() -> Counted:
 
 @pytest.fixture
 def slurm(tmp_path: Path, run: Counted) -> Slurm:
-    """Give a cluster that has the QOS normal, long and debug, and the account physics."""
+    """Give a cluster with the QOS normal, long and debug, the resource gres/gpu:a100, and the
+    account physics.
+    """
     cluster = slurm_sites.emulated(tmp_path)
     assert cluster.state is not None
     state = json.loads(cluster.state.read_text())
-    cluster.state.write_text(json.dumps({**state, "qos": ["normal", "long", "debug"]}))
+    more = {"qos": ["normal", "long", "debug"], "tres": [*TRES, "gres/gpu:a100"]}
+    cluster.state.write_text(json.dumps({**state, **more}))
     handler = build(replace(slurm_sites.site(), run=run), cluster.settings)
     assert faults(handler, {"account": "physics"}) == []
     run.calls.clear()
@@ -75,6 +79,16 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Fault], str]] = {
     "qos": ({"qos": ["normal", "longg"]}, Permanent, "no QOS 'longg' (did you mean 'long'?)"),
     "specs": ({"specs": "QOS+=debg"}, Permanent, "no QOS 'debg' (did you mean 'debug'?)"),
     "default": ({"specs": "DefaultQOS=zzz"}, Permanent, "no QOS 'zzz'"),
+    "resource": (
+        {"specs": "GrpTRES=gres/gpu=2"},
+        Permanent,
+        "the slurmdbd counts no resource 'gres/gpu'",
+    ),
+    "type": (
+        {"specs": "MaxTRES=cpu=1,gres/gpu:a10=1"},
+        Permanent,
+        "no resource 'gres/gpu:a10' (did you mean 'gres/gpu:a100'?)",
+    ),
     "parent": ({"parent": "phisics"}, Transient, "'phisics' (did you mean 'physics'?)"),
 }
 
@@ -98,6 +112,14 @@ def test_the_real_thing_says_the_same_before_it_writes(
     [fault] = faults(slurm, {"account": "cf1", **given})
     assert said in fault.message
     assert not [call for call in run.calls if call.startswith("-i")]
+
+
+def test_what_every_slurmdbd_counts_is_not_asked_for(slurm: Slurm, run: Counted) -> None:
+    every = "GrpTRES=" + ",".join(f"{name}=1" for name in TRES)
+    assert faults(slurm, {"account": "physics", "specs": every}) == []
+    assert not [call for call in run.calls if "tres" in call]
+    assert faults(slurm, {"account": "physics", "specs": "MaxTRES=gres/gpu:a100=1"}) == []
+    assert [call for call in run.calls if "tres" in call] == ["-nP show tres"]
 
 
 def test_all_that_is_not_there_is_told_at_once(slurm: Slurm) -> None:
