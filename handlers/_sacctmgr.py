@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from handlers._slurm_limits import COLUMNS, OWN, Limits, printed
-from provisioner.contract import Completed, Run, Transient, Unavailable, Unknown
+from provisioner.contract import Completed, Permanent, Run, Transient, Unavailable, Unknown
 
 FAILED_UID = 4294967294
 """The uid that slurmctld keeps of a user whom it could not look up."""
@@ -21,6 +21,7 @@ FILTER = 200
 
 _ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
 _PARTITION = re.compile(r"^PartitionName=(\S+)", re.MULTILINE)
+_NO_ACCESS = re.compile(r"(?:don't|not) have access to their default qos", re.IGNORECASE)
 _HELD = re.compile(r"^\s*(?:ClusterName=\S+ Account=(\S+) )?UserName=(\S+?)\((\d+)\)", re.MULTILINE)
 
 
@@ -103,6 +104,12 @@ class Tools:
         """List the QOS of the slurmdbd, which are those of all its clusters."""
         return [row[0] for row in self._show("qos", [], ("Name",))]
 
+    def usable_qos(self, accounts: Collection[str]) -> dict[tuple[str, str], list[str]]:
+        """Read which QOS accounts and their users may use, what is handed down included."""
+        where = [f"cluster={self.cluster}", f"account={','.join(sorted(accounts))}"]
+        rows = self._show("assoc", where, ("Account", "User", "QOS"))
+        return {(account, user): qos.split(",") for account, user, qos, *_ in rows}
+
     def tres(self) -> list[str]:
         """List the resources that the slurmdbd can count, as in `gres/gpu:a100`."""
         rows = self._show("tres", [], ("Type", "Name"))
@@ -164,6 +171,12 @@ class Tools:
         self._judge(self.run(argv, timeout=self.timeout, env=self.environment))
 
     def _judge(self, done: Completed) -> None:
+        # 22.05.8 ends with 0 then, and has set nothing of the whole command; later ones end with 1.
+        if not done.timed_out and _NO_ACCESS.search(done.stderr + done.stdout):
+            raise Permanent(
+                f"{_shown(done)}: {_words(done)}",
+                advice="have the default QOS among the QOS, or take it out of what is asked for",
+            )
         if done.timed_out:
             raise Unknown(f"{_shown(done)} gave no answer within {self.timeout:g} s")
         if done.returncode != 0:

@@ -104,6 +104,41 @@ def refused(asked: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
     return found
 
 
+def default_of(change: Change) -> str:
+    """Name the default QOS that a change sets; '' where it sets none."""
+    for word in cast(Sequence[str], change.data.get("attributes") or ()):
+        name, _, value = word.partition("=")
+        if name == "DefaultQOS" and value not in ("", "-1"):
+            return value
+    return ""
+
+
+def without_access(change: Change, allowed: Mapping[tuple[str, str], Collection[str]]) -> str:
+    """Say which QOS a change makes the default of who may not use it; '': none.
+
+    slurmdbd adds such a user, whose jobs are refused then, and 22.05 leaves one that is there as
+    they are with exit code 0. allowed: the QOS that may be used now, by account and user.
+    """
+    default = default_of(change)
+    attributes = cast(Sequence[str], change.data.get("attributes") or ())
+    words = dict(word.split("=", 1) for word in attributes if "=" in word)
+    account, user = str(change.data.get("account", "")), str(change.data["name"])
+    places = (
+        [(account, user), (account, "")] if account else [(user, ""), (words.get("parent", ""), "")]
+    )
+    there = next((allowed[place] for place in places if place in allowed), None)
+    if "QOS" in words:
+        there = words["QOS"].split(",")
+    if not default or there is None:
+        return ""
+    added = words.get("QOS+", "").split(",")
+    taken = words.get("QOS-", "").split(",")
+    usable = sorted({one for one in (*there, *added) if one} - set(taken))
+    if default in usable:
+        return ""
+    return f"DefaultQOS={default} is none of the QOS that may be used there: {', '.join(usable)}"
+
+
 def _listed(names: Sequence[str], known: Collection[str]) -> str:
     told = []
     for name in names:

@@ -27,7 +27,7 @@ from handlers._slurm_plan import (
     plan_user,
     user_state,
 )
-from handlers._slurm_refers import Known, named, refused
+from handlers._slurm_refers import Known, default_of, named, refused, without_access
 from handlers._slurm_rows import WITHOUT, asked_partitions, ours_of, rows_of, told
 from handlers._slurm_specs import Specs, parse_specs
 from handlers._slurm_writes import write
@@ -39,6 +39,7 @@ from provisioner.contract import (
     InvalidRequest,
     Key,
     Level,
+    Permanent,
     Scalar,
     Site,
     State,
@@ -303,7 +304,19 @@ class Slurm:
         missing = parents - there
         known = {row.account for row in self._tools.associations(())} if missing else set()
         parts = self._tools.partitions() if any(one.partitions for one in asked.values()) else None
-        return refused(asked, Known(self._settings.cluster, qos, tres, missing, known, parts))
+        facts = Known(self._settings.cluster, qos, tres, missing, known, parts)
+        return {**self._without_access(changes), **refused(asked, facts)}
+
+    def _without_access(self, changes: Sequence[Change]) -> dict[Key, Fault]:
+        some = [change for change in changes if default_of(change)]
+        accounts = {str(change.data.get("account", change.data["name"])) for change in some}
+        accounts |= {named(change).parent for change in some} - {""}
+        allowed = self._tools.usable_qos(accounts) if some else {}
+        told = {change.key: without_access(change, allowed) for change in some}
+        advice = "add it to the QOS of the account, or to those in the user's specs"
+        return {
+            key: Permanent(f"{key}: {text}", advice=advice) for key, text in told.items() if text
+        }
 
     # Writes.
 

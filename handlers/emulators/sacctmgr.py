@@ -7,6 +7,7 @@ not listed here (it is refused), the program itself (`slurm`), and how all is ke
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -166,6 +167,31 @@ def _set_limits(data: Slurmdbd, assoc: Row, words: Sequence[str]) -> None:
         raise Refused(str(wrong)) from None
 
 
+def _set_limits_of(data: Slurmdbd, found: Sequence[Row], words: list[str]) -> bool:
+    """Set limits of associations; one whose default QOS is none of its own stops all.
+
+    22.05.8 ends with 0 then.
+    """
+    before = [copy.deepcopy(assoc["limits"]) for assoc in found]
+    for assoc in found:
+        _set_limits(data, assoc, _set_part(words))
+    wrong = [assoc for assoc in found if not _may_use_default(data, assoc)]
+    if not wrong:
+        return True
+    for assoc, limits in zip(found, before, strict=True):
+        assoc["limits"] = limits
+    sys.stderr.write(" These associations don't have access to their default qos.\n")
+    for assoc in wrong:
+        sys.stderr.write(f"  C = {assoc['cluster']} A = {assoc['account']} U = {assoc['user']}\n")
+    return False
+
+
+def _may_use_default(data: Slurmdbd, assoc: Row) -> bool:
+    limits = sacctmgr_limits.row(assoc["limits"], _above(data, assoc), raw=False)
+    default = limits.get("defaultqos", "")
+    return not default or default in names_of(limits.get("qos", ""))
+
+
 def _add_account(data: Slurmdbd, words: list[str]) -> None:
     options = options_of(words)
     added = []
@@ -249,8 +275,9 @@ def _modify_account(data: Slurmdbd, words: list[str]) -> None:
     found = [assoc for assoc in named if assoc["user"] == "" and assoc["account"] in names]
     if not found:
         raise Refused(" Nothing modified")
+    if not _set_limits_of(data, found, words):
+        return
     for assoc in found:
-        _set_limits(data, assoc, _set_part(words))
         if "parent" in values:
             assoc["parent"] = values["parent"].lower()
         for key in ("description", "organization"):
@@ -264,8 +291,8 @@ def _modify_user(data: Slurmdbd, words: list[str]) -> None:
     found = [assoc for assoc in _matching(data, where) if assoc["user"]]
     if not found:
         raise Refused(" Nothing modified")
-    for assoc in found:
-        _set_limits(data, assoc, _set_part(words))
+    if not _set_limits_of(data, found, words):
+        return
     account = str(values.get("defaultaccount", ""))
     for cluster, user in {(row["cluster"], row["user"]) for row in found} if account else ():
         if not data.matching(cluster=[cluster], account=[account], user=[user]):

@@ -138,6 +138,50 @@ def test_a_parent_that_is_made_in_the_same_batch_is_there(slurm: Slurm) -> None:
     assert faults(slurm, {"account": "top"}, {"account": "cf1", "parent": "top"}) == []
 
 
+NO_ACCESS: dict[str, dict[str, Any]] = {
+    "a new account": {"account": "cf1", "specs": "DefaultQOS=long"},
+    "one with a list": {"account": "physics", "specs": "QOS=debug:DefaultQOS=long"},
+    "one that is there": {"account": "physics", "specs": "DefaultQOS=long"},
+    "a new user": {"account": "physics", "user": "bob", "specs": "DefaultQOS=long"},
+    "one taken off": {
+        "account": "physics",
+        "user": "bob",
+        "specs": "QOS-=normal:DefaultQOS=normal",
+    },
+}
+
+
+@pytest.mark.parametrize("name", NO_ACCESS)
+def test_a_default_qos_that_may_not_be_used_is_told_once_and_nothing_is_written(
+    slurm: Slurm, run: Counted, name: str
+) -> None:
+    for told in (foretold, faults):
+        [fault] = told(slurm, NO_ACCESS[name])
+        assert type(fault) is Permanent
+        assert "is none of the QOS that may be used there" in fault.message
+    assert not [call for call in run.calls if call.startswith("-i")]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"account": "cf1", "specs": "QOS=long,normal:DefaultQOS=long"},
+        {"account": "physics", "user": "bob", "specs": "QOS+=long:DefaultQOS=long"},
+        {"account": "physics", "user": "bob", "specs": "DefaultQOS=normal"},
+    ],
+)
+def test_a_default_qos_that_may_be_used_is_set(slurm: Slurm, given: dict[str, Any]) -> None:
+    assert faults(slurm, given) == []
+
+
+def test_a_list_without_the_default_qos_is_refused_for_good_in_slurm_s_words(slurm: Slurm) -> None:
+    both = "QOS=long,normal:DefaultQOS=long"
+    assert faults(slurm, {"account": "physics", "specs": both}) == []
+    [fault] = faults(slurm, {"account": "physics", "specs": "QOS=normal"})
+    assert type(fault) is Permanent
+    assert "don't have access to their default qos" in fault.message
+
+
 def test_what_names_nothing_costs_no_question_more(slurm: Slurm, run: Counted) -> None:
     assert faults(slurm, {"account": "physics", "user": "ann"}) == []
     assert not [call for call in run.calls if "qos" in call]
