@@ -12,12 +12,16 @@ from typing import Any
 
 import pytest
 
+from handlers._slurm_healing import heal
 from handlers.slurm import Slurm, build
 from provisioner import process
 from provisioner.contract import Completed, NotReady
 from provisioner.converge import Outcome
 from tests.contract import slurm_sites
 from tests.contract.slurm_ledger import Ledger, account, changes, faults
+
+SPECS = "MaxJobs=3:MaxTRES=mem=1536G:MaxWall=1-12"
+"""What Slurm prints otherwise than it takes: `mem=1.50T`, given back, is one of 1 MB."""
 
 KEY = "slurm-a/assoc/cf1/one"
 
@@ -35,7 +39,7 @@ class Centre:
         self.ledger = Ledger()
         self.ledger.want(self.handler, "allocation:1", account("cf1"))
         self.run()
-        some = [{"account": "cf1", "user": user, "specs": "MaxJobs=3"} for user in users or ["one"]]
+        some = [{"account": "cf1", "user": user, "specs": SPECS} for user in users or ["one"]]
         self.ledger.want(self.handler, "allocation:1", *some)
         self.run()
         self.calls.clear()
@@ -121,6 +125,24 @@ def test_many_users_are_healed_by_one_reconfigure(tmp_path: Path) -> None:
     centre.change(failed=users)
     assert faults(centre.run()) == {}
     assert centre.writes() == ["reconfigure"]
+
+
+@pytest.mark.lab
+@pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab")
+def test_who_is_made_anew_in_a_real_slurm_has_what_they_had() -> None:
+    cluster = slurm_sites.real()
+    tools = cluster.handler()._tools
+    name = "t" + uuid.uuid4().hex[:10]
+    where = [f"cluster={cluster.settings['cluster']}"]
+    limits = ["maxjobs=3", "maxtres=mem=1536G", "maxwall=1-12", "qos+=normal"]
+    try:
+        tools.write(["add", "account", name, *where])
+        tools.write(["add", "user", name, *where, f"account={name}", "partition=main", *limits])
+        before = tools.associations_of([name])
+        heal(tools, [name])
+        assert tools.associations_of([name]) == before
+    finally:
+        cluster.forget(name)
 
 
 @pytest.mark.lab
