@@ -143,6 +143,10 @@ class Directory:
             )
         self._write(f"modify {dn}", lambda connection: connection.modify(dn, given))
 
+    def replace(self, dn: str, values: Mapping[str, Value | None]) -> None:
+        """Set attributes of an entry; None takes one away. Raises as `modify` does."""
+        self.modify(dn, [("replace", n, [] if v is None else [v]) for n, v in values.items()])
+
     def each(self, write: Callable[[T], None], items: Sequence[T]) -> None:
         """Call `write` with each item, over several connections when there are many.
 

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from handlers import _params
+from handlers._left import given_back
+from handlers._sid import sid_bytes
 from provisioner.contract import (
     Claim,
     Conflict,
@@ -39,6 +41,9 @@ IDENTITY = ("uid", "gid", "sid")
 FIELDS = (
     "uid", "gid", "sid", "mail", "full_name", "given_name", "surname", "home", "shell",
 )  # fmt: skip
+
+_EXTRA = "attributes."
+"""Before the name of a further attribute, beside those of fields."""
 
 UNPROTECTED = "a name that is not in the handler's `protected`"
 
@@ -119,6 +124,14 @@ def check_texts(params: BaseModel) -> None:
             raise InvalidRequest(f"{value!r} is no absolute path", field=field, expected="/home/x")
 
 
+def check_sid(text: str) -> None:
+    """Refuse what is no SID. Raises InvalidRequest."""
+    try:
+        sid_bytes(text)
+    except ValueError as error:
+        raise InvalidRequest(str(error), field="sid", expected="S-1-5-21-...") from None
+
+
 def check_allowed(given: Mapping[str, str], allowed: Collection[str]) -> None:
     """Refuse attributes that the settings do not allow. Raises InvalidRequest."""
     for name, value in given.items():
@@ -158,8 +171,14 @@ def merge_account(
 
 
 def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, Scalar]:
-    """List the fields that are wanted and are not so; what nobody wants is left as it is."""
-    found: dict[str, Scalar] = {}
+    """List the fields that are wanted and are not so; what nobody wants is left as it is.
+
+    What had been set for a claim and is left out now goes back to what it was; None: to nothing.
+    """
+    now, found = holds(state, fields), dict[str, Scalar]()
+    for field, value in given_back(want, lambda name, value: now.get(name) == value).items():
+        if field in now:
+            found[field.removeprefix(_EXTRA)] = value  # type: ignore[assignment]
     for field in fields:
         wanted = want.get(field)
         if (
@@ -173,6 +192,20 @@ def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, 
         for name, value in extra.items():
             if value != present.get(name):
                 found[name] = value  # type: ignore[assignment]
+    return found
+
+
+def sets(want: Want, fields: Collection[str]) -> dict[str, Json]:
+    """Name the fields and further attributes that are wanted, but for what identifies somebody."""
+    return {name: value for name, value in holds(want, fields).items() if value is not None}
+
+
+def holds(state: State, fields: Collection[str]) -> dict[str, Json]:
+    """Say what the fields and further attributes of an entry, or a want, are."""
+    extra = state.get("attributes")
+    found = {name: state.get(name) for name in fields if name not in IDENTITY}
+    if isinstance(extra, Mapping):
+        found |= {f"{_EXTRA}{name}": value for name, value in extra.items()}
     return found
 
 
@@ -217,8 +250,12 @@ def in_words(changes: Mapping[str, Scalar], state: State) -> str:
     parts = []
     for field, value in changes.items():
         old = state.get(field, extra.get(field))
-        parts.append(f"{field} {value}" if old is None else f"{field} {old} -> {value}")
+        new = _NONE if value is None else value
+        parts.append(f"{field} {new}" if old is None else f"{field} {old} -> {new}")
     return ", ".join(parts)
+
+
+_NONE = "none, as nobody asks for one any more"
 
 
 # Marks.

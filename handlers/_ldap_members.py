@@ -1,4 +1,4 @@
-"""Who is in a group: what brings a member in, or takes them away. Pure.
+"""What a step says of a group, and what brings a member in or takes them away. Pure.
 
 Promises: a member is brought only into a group that bears our mark, unless it may be taken over.
 Leaves out: reading and writing members (`ad_group`).
@@ -8,10 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
+from pydantic import BaseModel, ConfigDict, Field
+
+from provisioner.contract import Change, Conflict, Key, KnownAfter, NotReady, State, Want
 
 _GROUP = "it is made by the step that provisions the group; check that the route has one"
 _USER = "it is made by the step that provisions the account; check the route, and `users`"
+
+
+class Params(BaseModel):
+    """What a step says about a group, or, with `user`, about one membership."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    group: str = Field(description="name of the group", examples=["cf0003"])
+    user: str | None = Field(None, description="member; without one it is about the group itself")
+    gid: int | KnownAfter | None = Field(
+        None, description="number of the group; without one it is taken from the handler's `ids`"
+    )
+    description: str | None = Field(None, max_length=200, description="what the group is for")
+    adopt: bool = Field(
+        False, description="take over a group, or bring a member into one, that was not made here"
+    )
 
 
 def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Change]:

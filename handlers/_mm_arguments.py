@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from provisioner.contract import Change, Fault, Key, Permanent
 
@@ -17,7 +18,8 @@ MOST_FILES = 134_217_727
 def refused(changes: Sequence[Change], release: Callable[[], str]) -> dict[Key, Fault]:
     """Say which quotas mmsetquota will not take. release: asks the cluster's minReleaseLevel."""
     files = {c.key: c.data["files"] for c in changes if c.verb == "set-quota"}
-    many = {key: n for key, n in files.items() if isinstance(n, int) and n > MOST_FILES}
+    most = {key: max(cast(Sequence[int], pair)) for key, pair in files.items() if pair}
+    many = {key: n for key, n in most.items() if n > MOST_FILES}
     level = release() if many else ""
     if not re.fullmatch(r"\d+(\.\d+)+", level) or _numbers(level) >= (5, 1, 3):
         return {}
@@ -52,7 +54,7 @@ def inode_space(parent: str | None, limit: int | None) -> tuple[str, ...]:
     return ("--inode-space", "new", *(("--inode-limit", str(limit)) if limit else ()))
 
 
-def limits(quota: int | None, files: int | None) -> tuple[str, ...]:
-    """Write soft and hard limits as one and the same; space in KiB, as GPFS keeps it."""
-    block = ("--block", f"{quota}K:{quota}K") if quota is not None else ()
-    return (*block, *(("--files", f"{files}:{files}") if files is not None else ()))
+def limits(quota: Sequence[int] | None, files: Sequence[int] | None) -> tuple[str, ...]:
+    """Write soft and hard limits; space in KiB, as GPFS keeps it. 0 is no limit."""
+    block = ("--block", f"{quota[0]}K:{quota[1]}K") if quota is not None else ()
+    return (*block, *(("--files", f"{files[0]}:{files[1]}") if files is not None else ()))

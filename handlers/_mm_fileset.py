@@ -8,7 +8,7 @@ Leaves out: the changes between them (`_mm_plan`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from handlers import _mm_listing, _nfs4
@@ -32,7 +32,7 @@ class Wanted:
 
     path: below the mount point; parent: owner of a dependent fileset's inode space; quota: KiB;
     mode: octal text; acl: mmputacl's text; closed: kept, nobody may enter; withdrawn: nobody
-    claims it any more.
+    claims it any more; left: what claims had set and leave out now (`handlers._left`).
     """
 
     name: str
@@ -49,6 +49,7 @@ class Wanted:
     adopt: bool = False
     closed: bool = False
     withdrawn: bool = False
+    left: Mapping[str, Json] = field(default_factory=dict)
 
     @classmethod
     def of(cls, want: Want) -> Wanted:
@@ -206,7 +207,7 @@ def exchanged(
 # Many claims, one want.
 
 
-def merge(claims: Sequence[Claim], prior: State | None, name: str) -> Wanted:
+def merge(claims: Sequence[Claim], prior: State | None, fileset: str) -> Wanted:
     """Make one want of claims: limits are the largest, everything else must agree.
 
     prior: fills what no live claim speaks of: owner, mode, ACL. Raises Conflict naming what two
@@ -215,26 +216,42 @@ def merge(claims: Sequence[Claim], prior: State | None, name: str) -> Wanted:
     live = [claim for claim in claims if not claim.suspended]
     adopt = any(bool(claim.want.get("adopt")) for claim in live or claims)
     if not live:
-        return Wanted(name, adopt=adopt, closed=True, withdrawn=not claims)
-    merged: dict[str, Json] = {"name": name, "adopt": adopt}
-    for field in ("path", "kind", "parent", "uid", "gid", "mode", "acl"):
-        merged[field] = _agreed(field, live)
-    for field in ("quota", "files", "inode_limit"):
-        asked = [n for claim in live if isinstance(n := claim.want.get(field), int)]
-        merged[field] = max(asked, default=None)
-    for field in ("uid", "gid", "mode", "acl"):
-        if merged[field] is None and prior is not None:
-            merged[field] = prior.get(field)
+        return Wanted(fileset, adopt=adopt, closed=True, withdrawn=not claims)
+    merged: dict[str, Json] = {"name": fileset, "adopt": adopt}
+    for name in ("path", "kind", "parent", "uid", "gid", "mode", "acl"):
+        merged[name] = _agreed(name, live)
+    for name in ("quota", "files", "inode_limit"):
+        asked = [n for claim in live if isinstance(n := claim.want.get(name), int)]
+        merged[name] = max(asked, default=None)
+    for name in ("uid", "gid", "mode", "acl"):
+        if merged[name] is None and prior is not None:
+            merged[name] = prior.get(name)
     return Wanted.of(merged)
 
 
-def _agreed(field: str, claims: Sequence[Claim]) -> Json:
-    said = {claim.claimant: claim.want.get(field) for claim in claims}
+def sets(wanted: Wanted) -> dict[str, Json]:
+    """Name the limits that are wanted, each as soft and hard one; quota in KiB."""
+    limits = {"quota": wanted.quota, "files": wanted.files, "inode_limit": wanted.inode_limit}
+    return {name: [limit, limit] for name, limit in limits.items() if limit is not None}
+
+
+def holds(found: Found) -> dict[str, Json]:
+    """Say what limits a fileset has; None: none."""
+    limits = {
+        "quota": (found.block_soft, found.block_hard),
+        "files": (found.files_soft, found.files_hard),
+        "inode_limit": (found.max_inodes, found.max_inodes),
+    }
+    return {name: list(limit) if any(limit) else None for name, limit in limits.items()}
+
+
+def _agreed(name: str, claims: Sequence[Claim]) -> Json:
+    said = {claim.claimant: claim.want.get(name) for claim in claims}
     known = {who: value for who, value in said.items() if value is not None}
     if len({str(value) for value in known.values()}) > 1:
         texts = ", ".join(f"{who} wants {value!r}" for who, value in sorted(known.items()))
         raise Conflict(
-            f"claims on one fileset contradict each other in {field}: {texts}",
+            f"claims on one fileset contradict each other in {name}: {texts}",
             advice="make the requests say the same, or give them filesets of their own",
         )
     return next(iter(known.values()), None)

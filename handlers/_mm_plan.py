@@ -10,13 +10,15 @@ Leaves out: deleting, unlinking and moving, which nothing here ever does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from handlers import _nfs4
+from handlers._left import given_back
 from handlers._mm_above import MARK
-from handlers._mm_fileset import CLOSED_MODE, Found, Wanted
+from handlers._mm_fileset import CLOSED_MODE, Found, Wanted, sets
 from handlers._mm_units import INODE_STEP, fits, size_text
 from provisioner.contract import Change, Conflict, Json, Key, Permanent
 
@@ -177,25 +179,61 @@ def _mark(key: Key, mark: str, wanted: Wanted, found: Found) -> Change:
     return Change(key, "mark", f"comment {comment!r}", _CREATE, f"mark:{wanted.name}", data)
 
 
-def quota_holds(found: Found, quota: int | None, files: int | None) -> bool:
+Pair = Sequence[int]
+"""A soft and a hard limit; zeros: none. Quotas in KiB."""
+
+
+def quota_holds(found: Found, quota: Pair | None, files: Pair | None) -> bool:
     """Say whether soft and hard limits are as wanted; GPFS rounds up to the block size."""
-    blocks = (found.block_soft, found.block_hard)
-    inodes = (found.files_soft, found.files_hard)
-    return all(quota is None or fits(n, quota, found.block_kib) for n in blocks) and all(
-        files is None or fits(n, files, INODE_STEP) for n in inodes
+    return _holds((found.block_soft, found.block_hard), quota, found.block_kib) and _holds(
+        (found.files_soft, found.files_hard), files, INODE_STEP
     )
 
 
+def _holds(found: Pair, wanted: Pair | None, step: int) -> bool:
+    return wanted is None or all(fits(*both, step) for both in zip(found, wanted, strict=True))
+
+
+def _is_so(found: Found, name: str, limit: Any) -> bool:
+    """Say whether a fileset has a limit; limit: None for none."""
+    if name == "inode_limit":
+        return limit is not None and inodes_hold(found, limit[0])
+    pair = limit or (0, 0)
+    return quota_holds(found, *((pair, None) if name == "quota" else (None, pair)))
+
+
+def _limits(wanted: Wanted, found: Found) -> Mapping[str, Pair]:
+    """Give the limits that are wanted, and those that nobody wants any more as they were before.
+
+    A fileset always has a number of inodes that it is limited to: where it is not known what that
+    was, it stays.
+    """
+    back: Mapping[str, Any] = given_back({"left": wanted.left}, partial(_is_so, found))
+    if not found.present:
+        back = {}
+    if back.get("inode_limit", ()) is None:
+        back = {name: limit for name, limit in back.items() if name != "inode_limit"}
+    gone = {name: limit or (0, 0) for name, limit in back.items()}
+    return {**gone, **cast(Mapping[str, Pair], sets(wanted))}
+
+
 def _quota(key: Key, wanted: Wanted, found: Found) -> list[Change]:
-    if quota_holds(found, wanted.quota, wanted.files):
+    limits = _limits(wanted, found)
+    quota, files = limits.get("quota"), limits.get("files")
+    if quota_holds(found, quota, files):
         return []
     texts = []
-    if wanted.quota is not None and not quota_holds(found, wanted.quota, None):
-        texts.append(f"quota {_limit(found.block_hard)} -> {size_text(wanted.quota)}")
-    if wanted.files is not None and not quota_holds(found, None, wanted.files):
-        texts.append(f"files {found.files_hard or 'unlimited'} -> {wanted.files}")
-    data: Mapping[str, Json] = {"name": wanted.name, "quota": wanted.quota, "files": wanted.files}
+    if quota is not None and not quota_holds(found, quota, None):
+        texts.append(f"quota {_limit(found.block_hard)} -> {_limit(quota[1])}{_back(wanted.quota)}")
+    if files is not None and not quota_holds(found, None, files):
+        before, after = found.files_hard or "unlimited", files[1] or "unlimited"
+        texts.append(f"files {before} -> {after}{_back(wanted.files)}")
+    data: Mapping[str, Json] = {"name": wanted.name, "quota": quota, "files": files}
     return [Change(key, "set-quota", ", ".join(texts), _QUOTA, f"quota:{wanted.name}", data)]
+
+
+def _back(wanted: int | None) -> str:
+    return "" if wanted is not None else ", as nobody asks for one any more"
 
 
 def _limit(in_kib: int) -> str:
@@ -208,11 +246,11 @@ def inodes_hold(found: Found, limit: int) -> bool:
 
 
 def _inodes(key: Key, wanted: Wanted, found: Found) -> list[Change]:
-    limit = wanted.inode_limit
+    (limit, _) = _limits(wanted, found).get("inode_limit", (None, None))
     if limit is None or not found.independent or inodes_hold(found, limit):
         return []
     limit = max(limit, found.alloc_inodes)
-    text = f"inode limit {found.max_inodes} -> {limit}"
+    text = f"inode limit {found.max_inodes} -> {limit}{_back(wanted.inode_limit)}"
     data: Mapping[str, Json] = {"name": wanted.name, "inode_limit": limit}
     return [Change(key, "set-inode-limit", text, _INODES, f"inodes:{wanted.name}", data)]
 

@@ -26,15 +26,18 @@ from handlers._ldap_account import (
     check_texts,
     differences,
     find_mark,
+    holds,
     in_words,
     keep_numbers,
     mark_of,
     merge_account,
     read_params,
+    sets,
     switch,
 )
 from handlers._ldap_answers import Exists, Unwilling
 from handlers._ldap_check import check_directory
+from handlers._ldap_dialects import ACCOUNTS
 from handlers._ldap_ids import Ids, Numbers, Taken, named
 from handlers._ldap_kept import (
     identity,
@@ -77,16 +80,7 @@ _USERS = "(&(objectClass=user)(!(objectClass=computer)))"
 _UNFINISHED = "unfinished: has no password yet"
 """Stands below the mark of an account that was made disabled, until it is enabled."""
 
-_ATTRIBUTES = {
-    "uid": "uidNumber",
-    "gid": "gidNumber",
-    "mail": "mail",
-    "full_name": "displayName",
-    "given_name": "givenName",
-    "surname": "sn",
-    "home": "unixHomeDirectory",
-    "shell": "loginShell",
-}
+_ATTRIBUTES = ACCOUNTS["user"].attributes
 _WRITTEN = tuple(_ATTRIBUTES)
 
 
@@ -255,6 +249,14 @@ class AdAccount:
     def _takes(self, uid: object) -> bool:
         return uid is None and self._settings.ids.container is not None
 
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        """Name what is wanted of the account, but for its numbers."""
+        return sets(want, _WRITTEN) if self._settings.mode == "manage" else {}
+
+    def holds(self, key: Key, state: State) -> Mapping[str, Json]:
+        """Say what the account's fields are."""
+        return holds(state, _WRITTEN)
+
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Name the account's numbers and SID, which homes and files hang on."""
         return identity(state)
@@ -353,9 +355,7 @@ class AdAccount:
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
         self._hold(change, split_key(change.key)[2], wanted.get("uidNumber"))
-        self._directory.modify(
-            str(change.data["dn"]), [("replace", name, [value]) for name, value in wanted.items()]
-        )
+        self._directory.replace(str(change.data["dn"]), wanted)
 
     def _number(self, change: Change, taken: Taken) -> None:
         number = taken.numbers[owner_of(change)]

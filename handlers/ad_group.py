@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from handlers import _params
 from handlers._ldap import Directory, Modification
@@ -23,11 +23,13 @@ from handlers._ldap_account import (
     check_texts,
     differences,
     find_mark,
+    holds,
     in_words,
     keep_numbers,
     mark_of,
     merge_account,
     read_params,
+    sets,
     without_marks,
 )
 from handlers._ldap_answers import Absent, Exists, Unwilling
@@ -44,7 +46,7 @@ from handlers._ldap_kept import (
     returned,
     returning,
 )
-from handlers._ldap_members import plan_member
+from handlers._ldap_members import Params, plan_member
 from handlers._ldap_settings import DirectorySettings
 from handlers._ldap_text import Entry, child, chunks, same_dn
 from handlers._sid import sid_text
@@ -58,7 +60,6 @@ from provisioner.contract import (
     InvalidRequest,
     Json,
     Key,
-    KnownAfter,
     Scalar,
     Site,
     State,
@@ -86,22 +87,6 @@ class Settings(DirectorySettings):
     ids: Ids = Field(default_factory=Ids, description="group numbers allowed, and given out")
     protected: tuple[str, ...] = Field(
         ("root", "wheel", "administrators"), description="groups that are never touched"
-    )
-
-
-class Params(BaseModel):
-    """What a step says about a group, or, with `user`, about one membership."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    group: str = Field(description="name of the group", examples=["cf0003"])
-    user: str | None = Field(None, description="member; without one it is about the group itself")
-    gid: int | KnownAfter | None = Field(
-        None, description="number of the group; without one it is taken from the handler's `ids`"
-    )
-    description: str | None = Field(None, max_length=200, description="what the group is for")
-    adopt: bool = Field(
-        False, description="take over a group, or bring a member into one, that was not made here"
     )
 
 
@@ -199,6 +184,14 @@ class AdGroup:
     @property
     def _gives_numbers(self) -> bool:
         return self._settings.ids.container is not None
+
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        """Name a group's description, where one is wanted."""
+        return sets(want, ("description",))
+
+    def holds(self, key: Key, state: State) -> Mapping[str, Json]:
+        """Say what a group's description is."""
+        return holds(state, ("description",))
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Name a group's number, which files and filesets hang on."""
@@ -399,15 +392,14 @@ class AdGroup:
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
         self._hold(change, wanted.get("gidNumber"))
-        self._directory.modify(
-            str(change.data["dn"]), [("replace", name, [value]) for name, value in wanted.items()]
-        )
+        self._directory.replace(str(change.data["dn"]), wanted)
 
     def _describe(self, change: Change, _: Taken) -> None:
         """Change the description by itself: where marks stand beside it, they stay."""
-        old, new = change.data["old"], str(change.data["new"])
+        old, new = change.data["old"], change.data["new"]
         changes: list[Modification] = [("delete", "description", [str(old)])] if old else []
-        self._directory.modify(str(change.data["dn"]), [*changes, ("add", "description", [new])])
+        changes += [("add", "description", [str(new)])] if new else []
+        self._directory.modify(str(change.data["dn"]), changes)
 
     def _adopt(self, change: Change, _: Taken) -> None:
         mark, dn = str(change.data["mark"]), str(change.data["dn"])

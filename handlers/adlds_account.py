@@ -28,14 +28,17 @@ from handlers._ldap_account import (
     check_allowed,
     check_name,
     check_ownership,
+    check_sid,
     check_texts,
     differences,
     find_mark,
+    holds,
     in_words,
     keep_numbers,
     mark_of,
     merge_account,
     read_params,
+    sets,
     switch,
 )
 from handlers._ldap_answers import Exists
@@ -163,7 +166,7 @@ class AdldsAccount:
                 expected="{{ steps.ACCOUNT.output.sid }} in the route",
             )
         if isinstance(given.sid, str):
-            _check_sid(given.sid)
+            check_sid(given.sid)
         if given.uid is None and settings.ids.container is None:
             raise InvalidRequest(
                 "no uid, and no range to take one from",
@@ -234,15 +237,12 @@ class AdldsAccount:
 
     def _creation(self, key: Key, want: Want) -> Change:
         want = remade(key, want)
-        fields = {
-            name: want[name] for name in self._dialect.attributes if want.get(name) is not None
-        }
-        extra = want.get("attributes")
+        fields = {n: want[n] for n in self._dialect.attributes if want.get(n) is not None}
         data: dict[str, Json] = {
             "name": want["name"],
             "fields": fields,
             "sid": want.get("sid"),
-            "attributes": extra if isinstance(extra, Mapping) else {},
+            "attributes": want.get("attributes") or {},
             "take": want.get("uid") is None,
         }
         text = f"create account {want['name']}{returning(want, 'uid')}"
@@ -254,16 +254,17 @@ class AdldsAccount:
             fields = differences(want, state, self._dialect.attributes)
             if not self._dialect.has_flag and state["enabled"] != is_open:
                 fields.pop("shell", None)
+            if fields.get("surname", "") is None:  # RFC 4519 wants one of every person
+                fields["surname"] = str(want["name"])
             if fields:
-                named: dict[str, Json] = {
-                    self._dialect.attributes.get(k, k): v for k, v in fields.items()
-                }
-                text = in_words(fields, state)
-                yield Change(key, "set", text, 0, "set", {"dn": dn, "set": named})
-            if want.get("uid") is None and state["uid"] is None:
+                names = self._dialect.attributes
                 data: dict[str, Json] = {
-                    "dn": dn, "take": True, "sid": want.get("sid"), "gid": state["gid"]
-                }  # fmt: skip
+                    "dn": dn,
+                    "set": {names.get(k, k): v for k, v in fields.items()},
+                }
+                yield Change(key, "set", in_words(fields, state), 0, "set", data)
+            if want.get("uid") is None and state["uid"] is None:
+                data = {"dn": dn, "take": True, "sid": want.get("sid"), "gid": state["gid"]}
                 yield Change(key, "number", "give a uid of the range", 0, "number", data)
         if state["enabled"] != is_open:
             verb, text = switch(want)
@@ -274,6 +275,14 @@ class AdldsAccount:
         if self._dialect.has_flag:
             return {FLAG: "FALSE" if is_open else "TRUE"}
         return {"loginShell": want["shell"] if is_open else self._settings.closed_shell}
+
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        """Name what is wanted of the account, but for its numbers."""
+        return sets(want, self._dialect.attributes)
+
+    def holds(self, key: Key, state: State) -> Mapping[str, Json]:
+        """Say what the account's fields are."""
+        return holds(state, self._dialect.attributes)
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Name the account's numbers and SID, which homes and files hang on."""
@@ -306,8 +315,8 @@ class AdldsAccount:
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """List the accounts of our container, but for names that no request could bear."""
-        found = self._directory.search(self._settings.container, self._dialect.found, self._asked())
-        for entry in found:
+        asked = self._settings.container, self._dialect.found, self._asked()
+        for entry in self._directory.search(*asked):
             try:
                 key = make_key(self._site.instance, "account", self._name(entry))
             except InvalidRequest:
@@ -382,9 +391,7 @@ class AdldsAccount:
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
         self._hold(change, split_key(change.key)[2], wanted.get("uidNumber"))
-        self._directory.modify(
-            str(change.data["dn"]), [("replace", name, [value]) for name, value in wanted.items()]
-        )
+        self._directory.replace(str(change.data["dn"]), wanted)
 
     def _note(self, change: Change, _: Taken) -> None:
         notes: Any = change.data["notes"]
@@ -437,10 +444,3 @@ class AdldsAccount:
         elif sid:
             notes.append(f"sid:{sid}")
         return {**attributes, "description": notes}
-
-
-def _check_sid(text: str) -> None:
-    try:
-        sid_bytes(text)
-    except ValueError as error:
-        raise InvalidRequest(str(error), field="sid", expected="S-1-5-21-...") from None

@@ -32,6 +32,7 @@ from provisioner.contract import (
     Finding,
     Handler,
     InvalidRequest,
+    Json,
     Key,
     KnownAfter,
     Level,
@@ -123,6 +124,14 @@ class FilesetHandler:
         linked elsewhere, and Permanent where quotas or ACLs cannot hold."""
         root = self._settings.root
         return _mm_plan.plan(key, self._mark(key), Wanted.of(want), Found.of(state), root)
+
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        """Name the limits that are wanted; owner, mode and ACL are the routes' to say."""
+        return _mm_fileset.sets(Wanted.of(want))
+
+    def holds(self, key: Key, state: State) -> Mapping[str, Json]:
+        """Say what limits a fileset has."""
+        return _mm_fileset.holds(Found.of(state))
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Say which quotas are too large for the cluster, which junctions are taken, and which lie

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from provisioner import many
+from provisioner.applied import Applied
 from provisioner.contract import Key, Scalar, State
 from provisioner.tables import IDS, chunks, lanes, objects
 
@@ -83,6 +84,9 @@ _RECORD = (
         prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
         found=case((_MOVED, objects.c.found), else_=bindparam("b_found")),
         identity=case((bindparam("b_forget"), None), else_=_IDENTITY),
+        applied=func.coalesce(
+            bindparam("b_applied", type_=objects.c.applied.type), objects.c.applied
+        ),
     )
 )
 
@@ -213,22 +217,13 @@ def next_due(conn: Connection, lane: str) -> float | None:
     return conn.scalar(_NEXT_DUE, {"b_lane": lane})
 
 
-def save_priors(conn: Connection, priors: Mapping[Key, State]) -> None:
-    """Keep what a suspension will have to give back."""
-    statement = (
-        update(objects)
-        .where(objects.c.key == bindparam("b_key"))
-        .values(prior=bindparam("b_prior"))
-    )
-    conn.execute(statement, [{"b_key": key, "b_prior": prior} for key, prior in priors.items()])
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a drain learnt of one object.
 
     converged: it is as wanted at `generation`; due: when to look again, None: not by itself; found:
-    how it was taken over, by now; identity: what may not change; None: as it was, empty: nothing.
+    how it was taken over, by now; identity: what may not change; None: as it was, empty: nothing;
+    applied: what claims have set, None: as it was.
     """
 
     key: Key
@@ -242,6 +237,7 @@ class Reading:
     drop_prior: bool
     found: str | None = None
     identity: Mapping[str, Scalar] | None = None
+    applied: Applied | None = None
 
 
 def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
@@ -263,6 +259,7 @@ def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
                 "b_found": r.found,
                 "b_identity": r.identity or None,
                 "b_forget": r.identity == {},
+                "b_applied": r.applied,
                 "b_now": now,
             }
             for r in readings
@@ -346,25 +343,6 @@ def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:
             .where(objects.c.key.in_(part))
             .values(due=now, attempts=0, waiting_since=None)
         )
-
-
-def identities(conn: Connection, keys: Collection[Key]) -> dict[Key, Mapping[str, Scalar]]:
-    """Return what objects were when they were last as wanted, where their handlers keep that."""
-    columns = (objects.c.key, objects.c.identity)
-    found: dict[Key, Mapping[str, Scalar]] = {}
-    for part in chunks(keys):
-        kept = objects.c.key.in_(part) & objects.c.identity.is_not(None)
-        found.update((row.key, row.identity) for row in conn.execute(select(*columns).where(kept)))
-    return found
-
-
-def priors(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
-    """Return what was saved of objects before they were closed."""
-    found: dict[Key, State] = {}
-    for part in chunks(keys):
-        rows = conn.execute(select(objects.c.key, objects.c.prior).where(objects.c.key.in_(part)))
-        found.update({key: prior for key, prior in rows if prior is not None})
-    return found
 
 
 def add(conn: Connection, keys: Mapping[Key, tuple[str, str]], due: float | None) -> None:

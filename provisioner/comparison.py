@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from provisioner import agenda, ledger
+from provisioner import agenda, keepsakes, ledger
 from provisioner.contract import Claim, Conflict, Fault, Key, NotReady, Scalar
-from provisioner.converge import Item
 from provisioner.found import Look, look
 from provisioner.request import Request
 from provisioner.routing import Step, StepClaim
@@ -96,15 +95,13 @@ def _read(system: System, wave: Sequence[tuple[_Line, Step]]) -> dict[Key, Look]
     for instance, claims in asked.items():
         with system.journal.reading() as conn:
             held = ledger.claims_of(conn, claims)
-            priors, known = agenda.priors(conn, claims), agenda.identities(conn, claims)
+            kept = keepsakes.of(conn, claims)
         items = []
         for key, listed in claims.items():
             names = {claim.claimant for claim in listed}
             others = [claim for claim in held.get(key, ()) if claim.claimant not in names]
             whole = tuple(sorted((*others, *listed), key=lambda claim: claim.claimant))
-            items.append(
-                Item(key, whole, priors.get(key), found=agenda.OURS, identity=known.get(key))
-            )
+            items.append(kept.get(key, keepsakes.NOTHING).item(key, whole, agenda.OURS))
         found |= {one.outcome.item.key: one for one in look(system.handlers[instance], items)}
     return found
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 from pydantic_core import core_schema
 
@@ -389,38 +389,6 @@ class Handler(Protocol):
 
     def check(self) -> Sequence[Finding]:
         """Check backend, permissions and secrets for `provisioner doctor`; never raises."""
-        ...
-
-
-@runtime_checkable
-class Foresees(Protocol):
-    """A handler that can ask beforehand whether planned changes will be taken.
-
-    Need not be there. What a change leans on beside its own object (a QOS that has to exist, a
-    number that another may bear) is looked up only where a change does, so that all others cost
-    no question; `plan` and the real thing both ask, before the first write.
-    """
-
-    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Say of planned changes which will be refused, and why; reads only.
-
-        changes: those of a batch, as `plan` listed them. Raises Unavailable when the backend is
-        away.
-        """
-        ...
-
-
-@runtime_checkable
-class Keeps(Protocol):
-    """A handler that has to know what an object was when it was last as wanted.
-
-    Need not be there. What `identity` says is kept in the ledger as long as somebody claims the
-    object, and comes back as the want's `was`; so one that was deleted behind the back, or given
-    another number by hand, is told from one that never was.
-    """
-
-    def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
-        """Name what to keep of an object that is as wanted; empty: what was kept stays. Pure."""
         ...
 
 

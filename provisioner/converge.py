@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from provisioner.abilities import Foresees, Keeps, Restores
+from provisioner.applied import Applied, forgotten, left, noted, settled
 from provisioner.contract import (
     OWNING,
     Change,
     Claim,
     Fault,
-    Foresees,
     Handler,
-    Keeps,
     Key,
     Permanent,
     Scalar,
@@ -41,7 +41,8 @@ class Item:
     """One due object: its claims, and what was saved before it was closed.
 
     found: how it was taken over, where it was there before; one of the values in `agenda`;
-    identity: what it was when it was last as wanted, where its handler keeps that.
+    identity: what it was when it was last as wanted, where its handler keeps that; applied: what
+    claims had set of it, None where it was ours before that was noted.
     """
 
     key: Key
@@ -52,6 +53,7 @@ class Item:
     waiting_since: float | None = None
     found: str | None = None
     identity: Mapping[str, Scalar] | None = None
+    applied: Applied | None = None
 
     @property
     def open(self) -> bool:
@@ -65,7 +67,8 @@ class Outcome:
 
     fault None: it has converged; changed: what was written, in words; found: how the object is
     taken over, by now; identity: what may not change from now on; None: what it was before,
-    empty: nobody claims it, and whoever has its name next is another.
+    empty: nobody claims it, and whoever has its name next is another; applied: what claims have
+    set; None: what it was before.
     """
 
     item: Item
@@ -74,10 +77,23 @@ class Outcome:
     fault: Fault | None = None
     found: str | None = None
     identity: Mapping[str, Scalar] | None = None
+    applied: Applied | None = None
 
 
-SavePrior = Callable[[Mapping[Key, State]], None]
-"""Makes durable what objects were; called before the first write that closes or removes them."""
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What has to be durable before the first write.
+
+    priors: what objects were that are going to be closed or removed; applied: what is going to be
+    set of objects, with what it was before.
+    """
+
+    priors: Mapping[Key, State]
+    applied: Mapping[Key, Applied]
+
+
+Save = Callable[[Former], None]
+"""Makes durable what objects were."""
 
 
 @dataclass(slots=True)
@@ -94,7 +110,7 @@ class _Work:
     over: bool = False
 
 
-def converge(handler: Handler, items: Iterable[Item], save_prior: SavePrior) -> list[Outcome]:
+def converge(handler: Handler, items: Iterable[Item], save: Save) -> list[Outcome]:
     """Bring items to what their claims want, as far as the backend lets.
 
     Never raises for what one object does wrong; an Unavailable backend leaves Unavailable as the
@@ -113,8 +129,11 @@ def converge(handler: Handler, items: Iterable[Item], save_prior: SavePrior) -> 
             # Only what is going to be closed is saved: an object that is left as it is may yet
             # become another one, and what it was now would be given to that.
             keys = [one.item.key for one in changing if one.item.key in remembered]
-            if keys:
-                save_prior({key: remembered.pop(key) for key in keys})
+            former = Former(
+                {key: remembered.pop(key) for key in keys}, _to_be_set(handler, changing)
+            )
+            if former.priors or former.applied:
+                save(former)
             _apply(handler, changing)
             _observe(handler, changing)
         else:
@@ -125,10 +144,7 @@ def converge(handler: Handler, items: Iterable[Item], save_prior: SavePrior) -> 
         for one in work.values():
             if not one.over:
                 _end(one, fault)
-    return [
-        Outcome(w.item, w.state, tuple(w.written), w.fault, identity=_identity(handler, w))
-        for w in work.values()
-    ]
+    return [_outcome(handler, one) for one in work.values()]
 
 
 def dry_run(
@@ -143,14 +159,55 @@ def dry_run(
     except (Unavailable, Unknown) as fault:
         for one in work.values():
             _end(one, fault)
-    return [
-        (
-            w.item,
-            w.changes,
-            Outcome(w.item, w.state, (), w.fault, identity=_identity(handler, w)),
-        )
-        for w in work.values()
-    ]
+    return [(one.item, one.changes, _outcome(handler, one)) for one in work.values()]
+
+
+def _outcome(handler: Handler, one: _Work) -> Outcome:
+    return Outcome(
+        one.item,
+        one.state,
+        tuple(one.written),
+        one.fault,
+        identity=_identity(handler, one),
+        applied=_applied(handler, one),
+    )
+
+
+def _to_be_set(handler: Handler, work: Iterable[_Work]) -> dict[Key, Applied]:
+    """Note what is going to be set of objects, and was not noted yet."""
+    if not isinstance(handler, Restores):
+        return {}
+    found: dict[Key, Applied] = {}
+    for one in work:
+        if not one.item.open:
+            continue
+        now = _noted(handler, one)
+        if now != one.item.applied:
+            found[one.item.key] = now
+            one.item = replace(one.item, applied=now)
+    return found
+
+
+def _noted(handler: Restores, one: _Work) -> Applied:
+    """Say what is set of an open object, by what is wanted and how it is."""
+    item, want, state = one.item, one.want or {}, one.state or {}
+    sets, taken = handler.sets(item.key, want), item.found is not None
+    if not state.get("present"):
+        # What is made anew has nothing of what was there.
+        return noted({}, sets, {}, taken=taken)
+    return noted(item.applied, sets, handler.holds(item.key, state), taken=taken)
+
+
+def _applied(handler: Handler, one: _Work) -> Applied | None:
+    """Say what claims have set of an object that is as wanted; None: what was noted before."""
+    if one.fault is not None or not isinstance(handler, Restores):
+        return None
+    there = one.state is not None and one.state.get("present")
+    if not one.item.claims:
+        return forgotten(one.item.applied or {}) if there else {}
+    if not (there and one.item.open) or any(c.verb not in OWNING for c in one.changes):
+        return None
+    return settled(_noted(handler, one), handler.sets(one.item.key, one.want or {}))
 
 
 def _identity(handler: Handler, one: _Work) -> Mapping[str, Scalar] | None:
@@ -214,11 +271,14 @@ def _remember(handler: Handler, work: Iterable[_Work]) -> dict[Key, State]:
 
 
 def _wanted(handler: Handler, item: Item) -> Want:
-    """Merge an item's claims; a handler that keeps what an object was is told."""
+    """Merge an item's claims; a handler is told what an object was, and what was set of it."""
     want = handler.merge(item.key, item.claims, item.prior)
-    if item.identity is None or not isinstance(handler, Keeps):
-        return want
-    return {**want, "was": item.identity}
+    if item.open and item.applied and isinstance(handler, Restores):
+        gone = left(item.applied, handler.sets(item.key, want))
+        want = {**want, "left": gone} if gone else want
+    if item.identity is not None and isinstance(handler, Keeps):
+        want = {**want, "was": item.identity}
+    return want
 
 
 def _plan(handler: Handler, one: _Work) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from provisioner import process, rendering
+from provisioner.applied import Applied
 from provisioner.contract import (
     Change,
     Claim,
@@ -27,7 +28,7 @@ from provisioner.contract import (
     Site,
     State,
 )
-from provisioner.converge import Item, Outcome, converge
+from provisioner.converge import Former, Item, Outcome, converge
 
 Params = Mapping[str, object]
 
@@ -134,6 +135,7 @@ class Ledger:
 
     claims: dict[Key, tuple[Claim, ...]] = field(default_factory=dict)
     priors: dict[Key, State] = field(default_factory=dict)
+    applied: dict[Key, Applied] = field(default_factory=dict)
 
     def claim(self, handler: Handler, *params: Params) -> Ledger:
         """Claim what parameters speak of, in place of what was claimed of it before."""
@@ -156,7 +158,10 @@ class Ledger:
     @property
     def items(self) -> list[Item]:
         """Return what is due: everything."""
-        return [Item(key, claims, self.priors.get(key)) for key, claims in self.claims.items()]
+        return [
+            Item(key, claims, self.priors.get(key), applied=self.applied.get(key, {}))
+            for key, claims in self.claims.items()
+        ]
 
     def run(self, handler: Handler) -> dict[Key, Outcome]:
         """Converge everything; what was saved is dropped once an open object has converged."""
@@ -164,10 +169,13 @@ class Ledger:
         for key, outcome in outcomes.items():
             if outcome.fault is None and outcome.item.open:
                 self.priors.pop(key, None)
+            if outcome.applied is not None:
+                self.applied[key] = stored(outcome.applied)
         return outcomes
 
-    def _save(self, priors: Mapping[Key, State]) -> None:
-        self.priors |= stored(priors)
+    def _save(self, former: Former) -> None:
+        self.priors |= stored(former.priors)
+        self.applied |= stored(former.applied)
 
 
 class Interrupted(BaseException):

@@ -16,19 +16,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from provisioner import agenda, binding, journal, ledger, settling, steps
+from provisioner import agenda, binding, journal, keepsakes, ledger, settling, steps
+from provisioner.applied import forgotten
 from provisioner.contract import (
     Fault,
     Handler,
-    Key,
     NotReady,
     Permanent,
-    State,
     Transient,
     Unavailable,
     Unknown,
 )
-from provisioner.converge import Item, Outcome, converge
+from provisioner.converge import Former, Item, Outcome, converge
 from provisioner.found import Differs, as_taken, guarded, look
 
 log = logging.getLogger(__name__)
@@ -177,15 +176,15 @@ class Lane:
         outcomes = []
         mine = [as_taken(item) for item in items if not guarded(item)]
         if mine:
-            outcomes += [_taken(one) for one in converge(handler, mine, self._save_priors)]
+            outcomes += [_taken(one) for one in converge(handler, mine, self._save)]
         others = [item for item in items if guarded(item)]
         if others:
             outcomes += [replace(one.outcome, found=one.found) for one in look(handler, others)]
         return outcomes
 
-    def _save_priors(self, priors: Mapping[Key, State]) -> None:
+    def _save(self, former: Former) -> None:
         with self._journal.transaction() as conn:
-            agenda.save_priors(conn, priors)
+            keepsakes.save(conn, former)
 
     def _recorded(
         self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float
@@ -210,7 +209,9 @@ class Lane:
             item.key: settling.Verdict(item.generation, "done", (), None, None) for item in unbound
         }
         for outcome in outcomes:
-            reading = replace(self._reading(outcome, now), identity=outcome.identity)
+            reading = replace(
+                self._reading(outcome, now), identity=outcome.identity, applied=outcome.applied
+            )
             readings[outcome.item.key] = reading
             if outcome.fault is not None and outcome.fault.trace:
                 log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
@@ -321,18 +322,21 @@ def _plain(outcome: Outcome) -> Outcome:
 def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
     """Say what converging would come to, and write nothing: what is as wanted has converged.
 
-    An object that only lacks our mark is as wanted: the ledger has it until it may be written.
+    An object that only lacks our mark is as wanted: the ledger has it until it may be written. What
+    is set of it as it is wanted is ours from then on.
     """
     outcomes = []
     for seen in look(handler, items):
-        fault = seen.outcome.fault
+        fault, applied = seen.outcome.fault, seen.outcome.applied
+        if applied is not None and not seen.outcome.item.applied:
+            applied = forgotten(applied)
         if seen.writes:
             key = seen.outcome.item.key
             fault = Withheld(
                 f"{key}: not written while the service only observes: {'; '.join(seen.writes)}",
                 advice="provisioner drift, then provisioner journal release",
             )
-        outcomes.append(replace(seen.outcome, fault=fault, found=seen.found))
+        outcomes.append(replace(seen.outcome, fault=fault, found=seen.found, applied=applied))
     return outcomes
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
-from provisioner import agenda, many
+from provisioner import agenda, keepsakes, many
 from provisioner.contract import Claim, Key, Want
 from provisioner.converge import Item
 from provisioner.tables import IDS, chunks, claims, objects, step_objects, suspensions
@@ -76,11 +76,10 @@ _DUE = (
         objects.c.key,
         objects.c.instance,
         objects.c.generation,
-        objects.c.prior,
         objects.c.attempts,
         objects.c.waiting_since,
         objects.c.found,
-        objects.c.identity,
+        *keepsakes.COLUMNS,
     )
     .where(objects.c.lane == bindparam("b_lane"), objects.c.due <= bindparam("b_now"))
     .order_by(objects.c.due)
@@ -336,22 +335,24 @@ def due(conn: Connection, lane: str, now: float, limit: int) -> list[Due]:
     rows = conn.execute(_DUE, {"b_lane": lane, "b_now": now, "b_limit": limit}).all()
     held = claims_of(conn, [row.key for row in rows])
     return [
-        Due(
-            row.instance,
-            Item(
-                row.key,
-                held.get(row.key, ()),
-                row.prior,
-                row.generation,
-                row.attempts,
-                row.waiting_since,
-                row.found,
-                row.identity,
-            ),
-            unbound=held.get(row.key) == (),
-        )
+        Due(row.instance, _item(row, held.get(row.key, ())), unbound=held.get(row.key) == ())
         for row in rows
     ]
+
+
+def _item(row: Any, held: tuple[Claim, ...]) -> Item:
+    kept = keepsakes.kept(row)
+    return Item(
+        row.key,
+        held,
+        kept.prior,
+        row.generation,
+        row.attempts,
+        row.waiting_since,
+        row.found,
+        kept.identity,
+        kept.applied,
+    )
 
 
 def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:

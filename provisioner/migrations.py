@@ -90,7 +90,12 @@ def _fifth(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE requests ADD COLUMN listed TEXT")
 
 
-STEPS: tuple[Step, ...] = (_second, _third, _fourth, _fifth)
+def _sixth(db: sqlite3.Connection) -> None:
+    """Version 6: known is what claims have set of an object, and what was there before."""
+    db.execute("ALTER TABLE objects ADD COLUMN applied JSON")
+
+
+STEPS: tuple[Step, ...] = (_second, _third, _fourth, _fifth, _sixth)
 """From version 1 to 2, from 2 to 3, ... What changes `tables` adds a step here, in plain SQL."""
 
 VERSION = 1 + len(STEPS)

@@ -11,11 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, ledger, records
+from provisioner import agenda, keepsakes, ledger, records
 from provisioner.contract import Claim, ConfigError, Key, NotReady, Refused, Scalar, State
 from provisioner.converge import Item, Outcome
 from provisioner.documents import InvalidDocument
 from provisioner.found import Look, look
+from provisioner.keepsakes import NOTHING
 from provisioner.request import Request, parse_request
 from provisioner.routing import Step
 from provisioner.steps import describe
@@ -96,10 +97,9 @@ def _after(unsettled: tuple[str, ...], step: PlannedStep) -> PlannedStep:
 def _plan_step(conn: Connection, system: System, step: Step, adopt: bool) -> PlannedStep:
     """Plan one step; adopt: the request takes over what differs."""
     held = ledger.claims_of(conn, [claim.key for claim in step.claims])
-    priors = agenda.priors(conn, [claim.key for claim in step.claims])
+    kept = keepsakes.of(conn, [claim.key for claim in step.claims])
     founds = {} if adopt else agenda.found_of(conn, [claim.key for claim in step.claims])
     suspended = ledger.suspended_parts(conn, [claim.claimant for claim in step.claims])
-    identities = agenda.identities(conn, [claim.key for claim in step.claims])
     items: list[Item] = []
     late: dict[Key, tuple[str, ...]] = {}
     for claim in step.claims:
@@ -109,7 +109,7 @@ def _plan_step(conn: Connection, system: System, step: Step, adopt: bool) -> Pla
         others = tuple(c for c in held.get(claim.key, ()) if c.claimant != claim.claimant)
         mine = Claim(claim.claimant, claim.want, claim.claimant in suspended)
         found = founds.get(claim.key)
-        items.append(_item(claim.key, (*others, mine), priors, identities, found))
+        items.append(kept.get(claim.key, NOTHING).item(claim.key, (*others, mine), found))
     results = {one.outcome.item.key: one for one in _dry(system, step.instance, items)}
     objects = [
         PlannedObject(claim.key, (), False, late[claim.key])
@@ -126,7 +126,7 @@ def _plan_withdrawn(
     keys = sorted({key for key, _ in gone})
     held = ledger.claims_of(conn, keys)
     still = {key for key, _ in ledger.pairs(conn, keys) - gone}
-    priors, identities = agenda.priors(conn, keys), agenda.identities(conn, keys)
+    kept = keepsakes.of(conn, keys)
     # Those that were adopted go as any other; those that were only seen stay.
     founds = agenda.found_of(conn, keys)
     founds = {key: how for key, how in founds.items() if how == agenda.SEEN}
@@ -135,7 +135,7 @@ def _plan_withdrawn(
         left = tuple(c for c in held.get(key, ()) if (key, c.claimant) not in gone)
         if not left and key in still:
             continue  # what is claimed by steps that are not due yet is left as it is till then
-        one = _item(key, left, priors, identities, founds.get(key))
+        one = kept.get(key, NOTHING).item(key, left, founds.get(key))
         by_instance.setdefault(instance, []).append(one)
     return [
         PlannedStep(
@@ -162,13 +162,13 @@ def _plan_verb(system: System, request: Request, writer: str) -> list[PlannedSte
             return []
         held = ledger.claims_of(conn, keys)
         keys = [key for key in keys if held.get(key) != ()]
-        priors, identities = agenda.priors(conn, keys), agenda.identities(conn, keys)
+        kept = keepsakes.of(conn, keys)
         founds = agenda.found_of(conn, keys)
         closed = _closed_after(conn, request, writer)
         by_instance: dict[str, list[Item]] = {}
         for key, instance in agenda.instances_of(conn, keys).items():
             claims = tuple(replace(c, suspended=closed(c)) for c in held.get(key, ()))
-            one = _item(key, claims, priors, identities, founds.get(key))
+            one = kept.get(key, NOTHING).item(key, claims, founds.get(key))
             by_instance.setdefault(instance, []).append(one)
     return [
         PlannedStep(
@@ -199,16 +199,6 @@ def _closed_after(conn: Connection, request: Request, writer: str) -> Callable[[
         return bool(ledger.suspended_parts(conn, others)) if lifting else claim.suspended
 
     return closed
-
-
-def _item(
-    key: Key,
-    claims: tuple[Claim, ...],
-    priors: Mapping[Key, State],
-    identities: Mapping[Key, Mapping[str, Scalar]],
-    found: str | None,
-) -> Item:
-    return Item(key, claims, priors.get(key), found=found, identity=identities.get(key))
 
 
 def _dry(system: System, instance: str, items: Sequence[Item]) -> list[Look]:
@@ -289,13 +279,13 @@ def everything(system: System) -> list[Standing]:
 def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
     with system.journal.reading() as conn:
         held = ledger.claims_of(conn, keys)
-        priors, identities = agenda.priors(conn, keys), agenda.identities(conn, keys)
+        kept = keepsakes.of(conn, keys)
         instances = agenda.instances_of(conn, keys)
         founds = agenda.found_of(conn, keys)
     found: list[Standing] = []
     for instance in sorted(set(instances.values())):
         items = [
-            _item(key, held.get(key, ()), priors, identities, founds.get(key))
+            kept.get(key, NOTHING).item(key, held.get(key, ()), founds.get(key))
             for key in keys
             if instances[key] == instance
         ]

@@ -149,6 +149,7 @@ objects = Table(
     Column("prior", JSON(none_as_null=True), doc="saved before it was closed, to be given back"),
     Column("found", Text, doc="one of `agenda.NEW` and so on: it was there before us"),
     Column("identity", JSON(none_as_null=True), doc="what may not change while it is claimed"),
+    Column("applied", JSON(none_as_null=True), doc="what claims set, with what was before"),
     Index("objects_due", "lane", "due"),
 )
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from handlers.emulators import mm
 from handlers.gpfs_fileset import FilesetHandler, build
+from provisioner.applied import Applied
 from provisioner.contract import Claim, Completed, Key, Run, Site, State
-from provisioner.converge import Item, Outcome, converge
+from provisioner.converge import Former, Item, Outcome, converge
 from provisioner.process import run
 from provisioner.rendering import render_text
 
@@ -91,6 +92,7 @@ class Ledger:
         self.handler = handler
         self.claims: dict[Key, dict[str, Claim]] = {}
         self.priors: dict[Key, State] = {}
+        self.applied: dict[Key, Applied] = {}
 
     def provision(self, claimant: str = "allocation:1", **params: object) -> Key:
         """Claim a fileset."""
@@ -107,12 +109,26 @@ class Ledger:
     def run(self, *keys: Key) -> dict[Key, Outcome]:
         """Converge objects; what was saved is dropped once an open object has converged."""
         chosen = keys or tuple(self.claims)
-        items = [Item(k, tuple(self.claims[k].values()), self.priors.get(k)) for k in chosen]
-        outcomes = {o.item.key: o for o in converge(self.handler, items, self.priors.update)}
+        items = [
+            Item(
+                k,
+                tuple(self.claims[k].values()),
+                self.priors.get(k),
+                applied=self.applied.get(k, {}),
+            )
+            for k in chosen
+        ]
+        outcomes = {o.item.key: o for o in converge(self.handler, items, self._save)}
         for key, outcome in outcomes.items():
             if outcome.fault is None and outcome.item.open:
                 self.priors.pop(key, None)
+            if outcome.applied is not None:
+                self.applied[key] = outcome.applied
         return outcomes
+
+    def _save(self, former: Former) -> None:
+        self.priors.update(former.priors)
+        self.applied.update(former.applied)
 
     def converged(self, *keys: Key) -> dict[str, Any]:
         """Converge and give the state of the one object, or of the first."""

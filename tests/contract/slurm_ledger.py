@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from handlers.slurm import Slurm
+from provisioner.applied import Applied
 from provisioner.contract import Claim, Key, State
-from provisioner.converge import Item, Outcome, converge
+from provisioner.converge import Former, Item, Outcome, converge
 
 
 class Ledger:
@@ -15,13 +16,20 @@ class Ledger:
     def __init__(self) -> None:
         self.claims: dict[Key, tuple[Claim, ...]] = {}
         self.priors: dict[Key, State] = {}
+        self.applied: dict[Key, Applied] = {}
 
-    def save(self, priors: Mapping[Key, State]) -> None:
-        self.priors.update(priors)
+    def save(self, former: Former) -> None:
+        self.priors.update(former.priors)
+        self.applied.update(former.applied)
 
     def run(self, handler: Slurm) -> dict[Key, Outcome]:
-        items = [Item(key, claims, self.priors.get(key)) for key, claims in self.claims.items()]
-        return {one.item.key: one for one in converge(handler, items, self.save)}
+        items = [
+            Item(key, claims, self.priors.get(key), applied=self.applied.get(key, {}))
+            for key, claims in self.claims.items()
+        ]
+        outcomes = {one.item.key: one for one in converge(handler, items, self.save)}
+        self.applied |= {k: o.applied for k, o in outcomes.items() if o.applied is not None}
+        return outcomes
 
     def want(self, handler: Slurm, claimant: str, *params: Mapping[str, object]) -> None:
         for some in params:

@@ -24,7 +24,7 @@ POINTS = {
     *("write in Spool.write_result", "rename in Spool.write_result", "rename in Spool.move"),
     *("write in _replace", "rename in _replace", "unlink in Spool.discard_result"),
     *("rename_new in Spool._put_back", "commit in Service._drained"),
-    *("commit in Lane._record", "commit in Lane._save_priors", "commit in Lane._note_breaker"),
+    *("commit in Lane._record", "commit in Lane._save", "commit in Lane._note_breaker"),
     *("AdAccount.observe", "AdldsAccount.observe", "NssGate.observe", "Slurm.observe"),
     *("AdAccount.apply", "AdldsAccount.apply", "HomeDirectory.apply", "Slurm.apply"),
     *("HomeDirectory.observe", "rename_new in RealHost.make", "write in RealHost._copy"),

@@ -18,12 +18,12 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
-from provisioner.converge import ROUNDS, Item, Outcome, converge, dry_run
+from provisioner.converge import ROUNDS, Former, Item, Outcome, converge, dry_run
 from tests.unit.shelf import Rows, Shelf, item, jar
 
 
-def nothing_saved(saved: Mapping[Key, State]) -> None:
-    raise AssertionError(f"nothing was to be saved, but {saved} was")
+def nothing_saved(former: Former) -> None:
+    raise AssertionError(f"nothing was to be saved, but {former} was")
 
 
 def run(shelf: Shelf, *items: Item) -> dict[Key, Outcome]:
@@ -258,9 +258,9 @@ class Saved(dict[Key, State]):
         self.shelf = shelf
         self.calls_before: list[int] = []
 
-    def __call__(self, saved: Mapping[Key, State]) -> None:
+    def __call__(self, former: Former) -> None:
         self.calls_before.append(len(self.shelf.calls))
-        self.update(saved)
+        self.update(former.priors)
 
 
 def test_what_a_closed_object_was_is_saved_before_the_first_write() -> None:
@@ -319,7 +319,7 @@ def test_an_object_that_cannot_be_saved_is_not_closed_and_the_others_are(error: 
 
 
 def test_what_could_not_be_saved_durably_is_not_closed() -> None:
-    def disk_full(saved: Mapping[Key, State]) -> None:
+    def disk_full(former: Former) -> None:
         raise OSError(28, "No space left on device")
 
     shelf = Shelf({"a": jar()})

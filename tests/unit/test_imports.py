@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     {"wording", "sizes"},
     {"contract", "ulid", "rename", "notify", "turns", "persons"},
-    {"losses"},
+    {"losses", "abilities", "applied"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
     {"audit", "leftovers", "places", "companions", "values", "lineage", "sums", "ways"}
@@ -36,6 +36,7 @@ LAYERS = (
         "agenda",
         "waits",
     },
+    {"keepsakes"},
     {"ledger", "beforehand", "history", "request", "spool", "fakes", "agent", "found", "lookup"}
     | {"outcomes"},
     {"config", "finish", "testing", "submitters", "holdings", "crowds"},
@@ -110,6 +111,7 @@ HOMES = {
             "lookup",
             "agenda",
             "waits",
+            "keepsakes",
             "ledger",
             "holdings",
             "remarks",
