@@ -77,16 +77,16 @@ def differing(want: Mapping[str, Value], seen: Mapping[str, Value]) -> Limits:
     found = {
         place: value
         for place, value in want.items()
-        if LIMITS[key_of(place)].kind is not Kind.QOS and not _is_all(place)
+        if LIMITS[key_of(place)].kind is not Kind.QOS and not is_whole(place)
         if seen.get(place, clear(place)) != value
     }
-    for key in (key_of(place) for place in want if _is_all(place)):
+    for key in (key_of(place) for place in want if is_whole(place)):
         there = (place for place in seen if place.startswith(key + "/"))
         found |= {place: UNLIMITED for place in there if place not in want}
     return found | _differing_qos(want, seen)
 
 
-def _is_all(place: str) -> bool:
+def is_whole(place: str) -> bool:
     """Say whether a place is that of all resources of a key that are not named."""
     return "/" not in place and LIMITS[key_of(place)].kind is Kind.TRES
 
@@ -128,7 +128,7 @@ def set_words(limits: Mapping[str, Value]) -> list[str]:
         key, slash, resource = place.partition("/")
         if slash:
             text = f"{resource}={_written(place, value)}"
-        elif _is_all(place):
+        elif is_whole(place):
             continue
         else:
             text = _written(place, value)
@@ -139,6 +139,13 @@ def set_words(limits: Mapping[str, Value]) -> list[str]:
 def add_words(limits: Mapping[str, Value]) -> list[str]:
     """Write limits as arguments of `sacctmgr add`, where there is nothing to clear yet."""
     return set_words({p: v for p, v in limits.items() if not is_clear(p, v)})
+
+
+def shown_value(place: str, value: Value) -> str:
+    """Write a place with a value for a person, as sacctmgr takes it: `GrpTRES=cpu=64`."""
+    key, slash, resource = place.partition("/")
+    text = _written(place, value)
+    return f"{key}={resource}={text}" if slash else f"{key}={text}"
 
 
 def _written(place: str, value: Value) -> str:

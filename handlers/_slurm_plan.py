@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from handlers._sacctmgr import Association
 from handlers._slurm_amounts import UNLIMITED
-from handlers._slurm_limits import Limits, add_words, differing, set_words
+from handlers._slurm_back import steps, unlocked
+from handlers._slurm_limits import Limits, add_words, set_words
 from handlers._slurm_rows import WITHOUT, Division, Rows, divide, rows_of, selections, told, words
 from handlers._slurm_texts import same_text
 from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
@@ -50,12 +51,13 @@ def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Chan
         ]
         if any(s.startswith("parent=") for s in sets) and not want.get("adopt"):
             _check_parent(key, want, state)
-    sets += _differing(want, cast(Limits, state["limits"]))
-    if sets:
-        data = {"name": account, "attributes": sets}
-        text = f"account {account}: {', '.join(sets)}{_for_all(sets, state)}"
-        group = "modify-account " + " ".join(sets)
-        changes.append(Change(key, "modify-account", text, 30, group, data))
+    first, *rest = _steps(want, cast(Limits, state["limits"])) or [[]]
+    for number, some in enumerate([sets + first, *rest]):
+        if some:
+            data = {"name": account, "attributes": some}
+            text = f"account {account}: {', '.join(some)}{_for_all(some, state)}"
+            group = "modify-account " + " ".join(some)
+            changes.append(Change(key, "modify-account", text, 30 + number, group, data))
     return changes
 
 
@@ -111,10 +113,12 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
     if state["uid_failed"]:
         text = f"heal {user}: slurmctld holds a failed uid lookup; does `id {user}` answer there?"
         changes.append(Change(key, "heal", text, 25, "heal", data))
-    sets = {name: _row_sets(want, name, division, rows[name]) for name in rows}
+    calls = {name: _row_steps(want, name, division, rows[name]) for name in rows}
     # What is added comes first, and is no part of what is changed and removed.
     beside = {**dict.fromkeys(division.missing, cast(Limits, {})), **rows}
-    changes += _modified(key, sets, beside, data)
+    for number in range(max(map(len, calls.values()))):
+        sets = {name: some[number] for name, some in calls.items() if len(some) > number}
+        changes += _modified(key, sets, beside, data, 30 + number)
     if want.get("default") and state["default_account"] != account and not want.get("closed"):
         changes.append(_default(key, user, account))
     return [*changes, *_removed(key, division.leaving, beside, data)]
@@ -130,18 +134,18 @@ def _added(key: Key, want: Want, missing: Sequence[str], data: Mapping[str, Any]
     return Change(key, "add-user", text, 20, group, {**data, "attributes": attributes})
 
 
-def _row_sets(want: Want, name: str, division: Division, seen: Limits) -> tuple[str, ...]:
-    """List what has to be set at one of a user's associations."""
+def _row_steps(want: Want, name: str, division: Division, seen: Limits) -> list[list[str]]:
+    """List what has to be set at one of a user's associations, call by call."""
     if name in division.leaving:
-        return () if _is_locked(seen) else tuple(set_words(USER_LOCK))
-    unlocked = cast(Limits, want.get("unlocked") or {})
+        return [] if _is_locked(seen) else [set_words(USER_LOCK)]
+    opened = cast(Limits, want.get("unlocked") or {})
     before = cast(Mapping[str, Limits], want.get("unlocked_in") or {}).get(name)
     if name in division.others:
         # Only what a suspension closed is ours to open.
-        return tuple(_differing({"limits": {}, "unlocked": before or {}}, seen))
+        return _steps({"limits": {}, "unlocked": before or {}}, seen)
     if name != WITHOUT:
-        unlocked = before or dict.fromkeys(unlocked, UNLIMITED)
-    return tuple(_differing({**want, "unlocked": unlocked}, seen))
+        opened = before or dict.fromkeys(opened, UNLIMITED)
+    return _steps({**want, "unlocked": opened}, seen)
 
 
 def _is_locked(seen: Limits) -> bool:
@@ -149,7 +153,7 @@ def _is_locked(seen: Limits) -> bool:
 
 
 def _modified(
-    key: Key, sets: Mapping[str, Sequence[str]], rows: Rows, data: Mapping[str, Any]
+    key: Key, sets: Mapping[str, Sequence[str]], rows: Rows, data: Mapping[str, Any], phase: int
 ) -> list[Change]:
     """Set limits, with one change for all associations that need the same.
 
@@ -163,7 +167,7 @@ def _modified(
             group = f"modify-user {account} {where} " + " ".join(attributes)
             text = f"{user} in {account}{words(about, rows)}: {', '.join(attributes)}"
             both = {**data, "where": where, "attributes": attributes}
-            changes.append(Change(key, "modify-user", text, 30, group, both))
+            changes.append(Change(key, "modify-user", text, phase, group, both))
     return changes
 
 
@@ -254,10 +258,9 @@ def _attributes(want: Want, limits: Limits) -> list[str]:
     return named + add_words(limits)
 
 
-def _differing(want: Want, seen: Limits) -> list[str]:
-    """Write what has to be set. A lock is only ours to open where all of it is there."""
-    limits = dict(cast(Limits, want["limits"]))
-    unlocked = cast(Limits, want.get("unlocked") or {})
-    if unlocked and all(seen.get(name) == 0 for name in unlocked):
-        limits |= unlocked
-    return set_words(differing(limits, seen))
+def _steps(want: Want, seen: Limits) -> list[list[str]]:
+    """Write what has to be set, by call. A lock is only ours to open where all of it is there."""
+    opened = cast(Limits, want.get("unlocked") or {})
+    if opened and all(seen.get(name) == 0 for name in opened):
+        want = {**want, "limits": {**cast(Limits, want["limits"]), **unlocked(want, opened)}}
+    return [set_words(some) for some in steps(want, seen)]

@@ -17,7 +17,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from handlers import _params
 from handlers._sacctmgr import Association, Tools
 from handlers._slurm_amounts import UNLIMITED
+from handlers._slurm_back import holds, sets
 from handlers._slurm_limits import Limits, folded
+from handlers._slurm_merge import Rule, age, check_rules, merged
 from handlers._slurm_plan import (
     ACCOUNT_LOCK,
     TEXTS,
@@ -37,6 +39,7 @@ from provisioner.contract import (
     Fault,
     Finding,
     InvalidRequest,
+    Json,
     Key,
     Level,
     Permanent,
@@ -106,6 +109,12 @@ class Settings(BaseModel):
     parent: Account = Field("root", description="parent of accounts that name none")
     protected: tuple[str, ...] = Field(
         ("root",), description="users and accounts that are never touched"
+    )
+    merge: Annotated[dict[str, Rule], AfterValidator(check_rules)] = Field(
+        {},
+        validate_default=True,
+        description="how several claims on one account or association become one limit",
+        examples=[{"GrpTRES": "sum", "DefaultQOS": "newest"}],
     )
 
 
@@ -210,27 +219,28 @@ class Slurm:
         base: dict[str, Any] = {"present": bool(claims) or kind == "account", "account": names[0]}
         if kind == "assoc":
             base["user"] = names[1]
-        merged: dict[str, Any] = {}
-        limits: Limits = {}
-        for claim in sorted(live or claims, key=lambda claim: claim.claimant):
-            merged |= {name: value for name, value in claim.want.items() if value is not None}
-            limits = folded(limits | cast(Limits, claim.want.get("limits") or {}))
+        texts: dict[str, Any] = {}
+        for claim in sorted(live or claims, key=age):
+            texts |= {name: value for name, value in claim.want.items() if value is not None}
         if any(claim.want.get("default") for claim in live):
-            merged["default"] = True
+            texts["default"] = True
         if kind == "assoc":
-            merged["partitions"] = asked_partitions(live or claims)
+            texts["partitions"] = asked_partitions(live or claims)
         if not live:
-            return {**merged, **base, "closed": True, "limits": dict(lock)}
+            return {**texts, **base, "closed": True, "limits": dict(lock)}
+        made = merged(live, self._settings.merge)
         # A lock that nobody wants any more goes, to what was before where that is known.
         before = cast(Limits, (prior or {}).get("limits") or {})
-        opened = {name: before.get(name, UNLIMITED) for name in lock if name not in limits}
-        base |= {"closed": False, "limits": limits, "unlocked": opened}
+        opened = {name: before.get(name, UNLIMITED) for name in lock if name not in made.limits}
+        base |= {"closed": False, "limits": made.limits, "unlocked": opened}
         parts = cast(Mapping[str, Limits], (prior or {}).get("partitions") or {})
         if parts:
             base["unlocked_in"] = {
                 partition: {name: own[name] for name in opened} for partition, own in parts.items()
             }
-        return {**merged, **base}
+        base |= {"disputed": made.disputed} if made.disputed else {}
+        base |= {"shared": made.shared} if made.shared else {}
+        return {**texts, **base}
 
     def prior(self, key: Key, state: State) -> State | None:
         if not state["present"]:
@@ -275,6 +285,15 @@ class Slurm:
         if described:
             return self._tools.everywhere(accounts)
         return self._tools.associations(accounts), set()
+
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        """Name the limits that are wanted; an account's texts stay, as there are always some."""
+        return sets(cast(Limits, want["limits"]))
+
+    def holds(self, key: Key, state: State) -> Mapping[str, Json]:
+        """Say what limits are set at an association itself: of several the one without partition."""
+        lock = ACCOUNT_LOCK if split_key(key)[1] == "account" else USER_LOCK
+        return holds(next((row for _, row in sorted(rows_of(state).items())), {}), lock)
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Name what was last asked for: an account's texts, which are the slurmdbd's, and a user's

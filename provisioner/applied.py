@@ -7,7 +7,7 @@ any more. Leaves out: keeping it (`agenda`), and giving it back, which is the ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from provisioner.contract import Json
 
@@ -18,9 +18,13 @@ There are several while it is not known which of them was written last. A `befor
 backend's own "not set"; it stands for what is not known, too."""
 
 
-def left(applied: Applied | None, sets: Mapping[str, Json]) -> Applied:
-    """Choose what had been set and is wanted no more. sets: what is wanted."""
-    return {name: one for name, one in (applied or {}).items() if name not in sets}
+def left(applied: Applied | None, sets: Mapping[str, Json], disputed: Collection[str]) -> Applied:
+    """Choose what had been set and is wanted no more.
+
+    sets: what is wanted; disputed: what stays as it is, as claims contradict each other.
+    """
+    kept = {*sets, *disputed}
+    return {name: one for name, one in (applied or {}).items() if name not in kept}
 
 
 def noted(
@@ -44,9 +48,10 @@ def noted(
     return noted
 
 
-def settled(applied: Applied, sets: Mapping[str, Json]) -> Applied:
+def settled(applied: Applied, sets: Mapping[str, Json], disputed: Collection[str]) -> Applied:
     """Say what is set of an object that is as wanted; what was given back is ours no more."""
-    return {name: {**applied[name], "set": [value]} for name, value in sets.items()}
+    stays = {name: one for name, one in applied.items() if name in disputed}
+    return stays | {name: {**applied[name], "set": [value]} for name, value in sets.items()}
 
 
 def forgotten(applied: Applied) -> Applied:

@@ -35,7 +35,8 @@ Want = Mapping[str, Json]
 """What an object should be: plain JSON, so that the ledger keeps it and a command can read it.
 
 A claim's want with a boolean `adopt` says whether what was not made here may be taken over; the
-engine sets it where the ledger has taken the object over."""
+engine sets it where the ledger has taken the object over. What `merge` leaves as it is, as claims
+contradict each other, it names in `disputed`: setting -> claimant -> what that one wants."""
 
 State = Mapping[str, Json]
 """What an object was observed to be. Always has `present: bool`."""
@@ -176,13 +177,15 @@ class Claim:
     """What one claimant wants of one object.
 
     claimant: such as `allocation:42/user:jdoe`; suspended: a suspension of any part of the
-    claimant is in force, so this claim asks for the object to be kept, closed.
+    claimant is in force, so this claim asks for the object to be kept, closed; order: the id of its
+    request, so that what came later sorts later.
     """
 
     claimant: str
     want: Want
     suspended: bool = False
     source: str = ""
+    order: str = ""
 
 
 OWNING = frozenset({"adopt", "mark"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -207,7 +207,13 @@ def _applied(handler: Handler, one: _Work) -> Applied | None:
         return forgotten(one.item.applied or {}) if there else {}
     if not (there and one.item.open) or any(c.verb not in OWNING for c in one.changes):
         return None
-    return settled(_noted(handler, one), handler.sets(one.item.key, one.want or {}))
+    want = one.want or {}
+    return settled(_noted(handler, one), handler.sets(one.item.key, want), _disputed(want))
+
+
+def _disputed(want: Want) -> Collection[str]:
+    disputed = want.get("disputed")
+    return disputed if isinstance(disputed, Mapping) else ()
 
 
 def _identity(handler: Handler, one: _Work) -> Mapping[str, Scalar] | None:
@@ -274,7 +280,7 @@ def _wanted(handler: Handler, item: Item) -> Want:
     """Merge an item's claims; a handler is told what an object was, and what was set of it."""
     want = handler.merge(item.key, item.claims, item.prior)
     if item.open and item.applied and isinstance(handler, Restores):
-        gone = left(item.applied, handler.sets(item.key, want))
+        gone = left(item.applied, handler.sets(item.key, want), _disputed(want))
         want = {**want, "left": gone} if gone else want
     if item.identity is not None and isinstance(handler, Keeps):
         want = {**want, "was": item.identity}

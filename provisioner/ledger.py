@@ -87,9 +87,9 @@ _DUE = (
 )
 
 
-_CLAIMS_OF = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.source).where(
-    claims.c.key.in_(IDS)
-)
+_CLAIMS_OF = select(
+    claims.c.key, claims.c.claimant, claims.c.want, claims.c.source, claims.c.request
+).where(claims.c.key.in_(IDS))
 
 
 _ANY_SUSPENSION = select(suspensions.c.subject).limit(1)
@@ -366,11 +366,11 @@ def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim,
         rows += conn.execute(_CLAIMS_OF, {"b_ids": part}).all()
     closed = _suspended(conn, {row.claimant for row in rows})
     found: dict[Key, list[Claim]] = {}
-    for key, claimant, want, source in rows:
+    for key, claimant, want, source, request in rows:
         counted = found.setdefault(key, [])
         if want is not None:
             suspended = bool(closed) and not closed.isdisjoint(parts(claimant))
-            counted.append(Claim(claimant, want, suspended, source))
+            counted.append(Claim(claimant, want, suspended, source, request))
     return {key: tuple(sorted(value, key=lambda c: c.claimant)) for key, value in found.items()}
 
 

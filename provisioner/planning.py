@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, keepsakes, ledger, records
+from provisioner import agenda, keepsakes, ledger, records, ulid
 from provisioner.contract import Claim, ConfigError, Key, NotReady, Refused, Scalar, State
 from provisioner.converge import Item, Outcome
 from provisioner.documents import InvalidDocument
@@ -107,7 +107,7 @@ def _plan_step(conn: Connection, system: System, step: Step, adopt: bool) -> Pla
             late[claim.key] = tuple(sorted(step.late))
             continue
         others = tuple(c for c in held.get(claim.key, ()) if c.claimant != claim.claimant)
-        mine = Claim(claim.claimant, claim.want, claim.claimant in suspended)
+        mine = Claim(claim.claimant, claim.want, claim.claimant in suspended, order=ulid.new())
         found = founds.get(claim.key)
         items.append(kept.get(claim.key, NOTHING).item(claim.key, (*others, mine), found))
     results = {one.outcome.item.key: one for one in _dry(system, step.instance, items)}

@@ -48,13 +48,18 @@ def test_what_was_written_and_read_back_is_what_is_set() -> None:
         "label": {"set": ["jam", "rum"], "before": "tea"},
         "lid": {"set": [1], "before": None},
     }
-    assert settled(both, {"label": "rum"}) == {"label": {"set": ["rum"], "before": "tea"}}
+    assert settled(both, {"label": "rum"}, ()) == {"label": {"set": ["rum"], "before": "tea"}}
 
 
 def test_what_is_wanted_no_more_is_left() -> None:
-    assert left(JAM, {}) == JAM
-    assert left(JAM, {"label": "tea"}) == {}
-    assert left(None, {}) == {}
+    assert left(JAM, {}, ()) == JAM
+    assert left(JAM, {"label": "tea"}, ()) == {}
+    assert left(None, {}, ()) == {}
+
+
+def test_what_is_disputed_is_neither_left_nor_forgotten() -> None:
+    assert left(JAM, {}, ["label"]) == {}
+    assert settled(JAM, {}, ["label"]) == JAM
 
 
 def test_of_what_nobody_claims_only_what_we_set_is_known() -> None:
