@@ -23,7 +23,7 @@ from handlers._slurm_amounts import UNLIMITED
 from handlers._slurm_keys import LIMITS, Kind
 from handlers._slurm_limits import Limits, key_of, shown_value
 from handlers._slurm_values import Value
-from provisioner.contract import Claim
+from provisioner.contract import Claim, Json
 
 
 class Rule(StrEnum):
@@ -51,10 +51,15 @@ DEFAULTS: Final[Mapping[str, Rule]] = {name: _UNUSUAL.get(name, Rule.LARGEST) fo
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What claims come to. disputed: by place, what each claimant wants of what stays as it is."""
+    """What claims come to.
+
+    disputed: by place, what each claimant wants of what stays as it is; shared: of places of which
+    they want several things, what counts, by which rule, and what each wants.
+    """
 
     limits: Limits
     disputed: Mapping[str, Mapping[str, str]]
+    shared: Mapping[str, Mapping[str, Json]]
 
 
 def check_rules(rules: Mapping[str, Rule]) -> dict[str, Rule]:
@@ -74,21 +79,33 @@ def merged(claims: Sequence[Claim], rules: Mapping[str, Rule]) -> Merged:
     wanted = {c.claimant: cast(Limits, c.want.get("limits") or {}) for c in ordered}
     limits: Limits = {}
     disputed: dict[str, Mapping[str, str]] = {}
+    shared: dict[str, Mapping[str, Json]] = {}
     for place in sorted({place for own in wanted.values() for place in own}):
         key = key_of(place)
         if key == "QOS":
             continue
         said = {who: value for who, own in wanted.items() if (value := _of(own, place)) is not None}
         value = _one(place, list(said.values()), rules[key])
+        words = {who: shown_value(place, one) for who, one in said.items()}
         if value is None:
-            disputed[place] = {who: shown_value(place, one) for who, one in said.items()}
-        else:
-            limits[place] = value
+            disputed[place] = words
+            continue
+        limits[place] = value
+        if len(set(said.values())) > 1:
+            shared[place] = _counts(shown_value(place, value), rules[key], words)
     spoken = {who: own for who, own in wanted.items() if any(key_of(p) == "QOS" for p in own)}
     qos = _qos(list(spoken.values()), rules["QOS"])
+    words = {who: _in_words(own) for who, own in spoken.items()}
     if qos is None:
-        disputed["QOS"] = {who: _in_words(own) for who, own in spoken.items()}
-    return Merged(limits | (qos or {}), disputed)
+        disputed["QOS"] = words
+    elif len(set(words.values())) > 1:
+        shared["QOS"] = _counts(_in_words(qos), rules["QOS"], words)
+    return Merged(limits | (qos or {}), disputed, shared)
+
+
+def _counts(what: str, rule: Rule, said: Mapping[str, str]) -> Mapping[str, Json]:
+    named = "all" if what.startswith("QOS") and rule is Rule.LARGEST else rule.value
+    return {"counts": what, "rule": named, "claims": said}
 
 
 def age(claim: Claim) -> tuple[str, list[tuple[int, str]]]:

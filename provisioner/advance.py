@@ -12,7 +12,17 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from provisioner import agenda, binding, ledger, readiness, records, remarks, stepbook, steps
+from provisioner import (
+    agenda,
+    binding,
+    disputes,
+    ledger,
+    readiness,
+    records,
+    remarks,
+    stepbook,
+    steps,
+)
 from provisioner.binding import Progress
 from provisioner.contract import Fault, Key, Want
 from provisioner.readiness import OVER
@@ -79,12 +89,18 @@ def _remark(
         return binding.asked(conn, loaded[who], found[who], name, progress)
 
     done = {who: found[who] for who, outcome in outcomes.items() if outcome == "done"}
-    for who, remark in remarks.remarks(conn, done, asks).items():
+    said = remarks.remarks(conn, done, asks)
+    keys = {
+        who: {part.key: step.instance for step in listed if step.routed for part in step.objects}
+        for who, listed in done.items()
+    }
+    for who, told in disputes.of(conn, keys, progress).items():
+        remark = said.get(who, remarks.Remark())
         if remark.newer:
             outcomes[who] = "superseded"
-        records.set_problems(
-            conn, who, [{"line": None, "key": "", "message": text} for text in remark.notes]
-        )
+        notes = [*told, *remark.notes]
+        if notes or loaded[who].problems:
+            records.set_problems(conn, who, disputes.problems(notes))
 
 
 @dataclass(slots=True)

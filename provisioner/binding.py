@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from provisioner import agenda, ledger, records
-from provisioner.contract import Fault, InvalidRequest, Key, Scalar, State, Want
+from provisioner.contract import Claim, Fault, InvalidRequest, Key, Scalar, State, Want
 from provisioner.routing import Step
 from provisioner.stepbook import ObjectRecord, StepRecord
 from provisioner.tables import step_objects
@@ -30,12 +30,17 @@ OutputsOf = Callable[[str, State], Mapping[str, Scalar]]
 """Ask the instance's handler for the outputs of a state."""
 
 
+MergeOf = Callable[[str, Key, Sequence[Claim]], Want]
+"""Ask the instance's handler what claims on an object come to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How steps find what they are bound with."""
+    """How steps find what they are bound with, and what their claims come to beside others'."""
 
     bind: Bind
     outputs_of: OutputsOf
+    merge_of: MergeOf
 
 
 def bound(

@@ -42,6 +42,11 @@ class Candidate:
     objects: tuple[Key, ...] = ()
     crowd: tuple[str, ...] | None = None
 
+    @property
+    def shared(self) -> dict[Key, str]:
+        """Return the objects that it claims for no user of its own, with their instances."""
+        return {c.key: step.instance for step in self.planned for c in step.claims if not c.item}
+
 
 Route = Callable[[Request], tuple[Step, ...]]
 """Gives the steps of a request: none of a verb."""

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import cast
 
 from provisioner.abilities import Foresees, Keeps, Restores
 from provisioner.applied import Applied, forgotten, left, noted, settled
@@ -30,6 +31,7 @@ from provisioner.contract import (
     Unknown,
     Want,
 )
+from provisioner.merging import told
 from provisioner.retrying import reads
 
 ROUNDS = 3
@@ -68,7 +70,7 @@ class Outcome:
     fault None: it has converged; changed: what was written, in words; found: how the object is
     taken over, by now; identity: what may not change from now on; None: what it was before,
     empty: nobody claims it, and whoever has its name next is another; applied: what claims have
-    set; None: what it was before.
+    set; None: what it was before; notes: what several claims come to.
     """
 
     item: Item
@@ -78,6 +80,7 @@ class Outcome:
     found: str | None = None
     identity: Mapping[str, Scalar] | None = None
     applied: Applied | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ def _outcome(handler: Handler, one: _Work) -> Outcome:
         one.fault,
         identity=_identity(handler, one),
         applied=_applied(handler, one),
+        notes=told(one.want or {}),
     )
 
 
@@ -212,8 +216,7 @@ def _applied(handler: Handler, one: _Work) -> Applied | None:
 
 
 def _disputed(want: Want) -> Collection[str]:
-    disputed = want.get("disputed")
-    return disputed if isinstance(disputed, Mapping) else ()
+    return cast(Collection[str], want.get("disputed") or ())
 
 
 def _identity(handler: Handler, one: _Work) -> Mapping[str, Scalar] | None:

@@ -19,6 +19,7 @@ from provisioner import (
     agenda,
     audit,
     binding,
+    disputes,
     journal,
     ledger,
     precedents,
@@ -239,6 +240,7 @@ class Intake:
         step_rows: list[dict[str, Any]] = []
         object_rows: list[dict[str, Any]] = []
         gone = self._claim(conn, provisions, now) if provisions else {}
+        disputes.note(conn, {c.claimed.ulid: c.shared for c in provisions}, self._progress)
         for candidate in provisions:
             ulid = candidate.claimed.ulid
             some_steps, some_objects = steps.rows_of(ulid, candidate.planned)

@@ -26,7 +26,10 @@ from provisioner.wiring import System
 
 @dataclass(frozen=True, slots=True)
 class PlannedObject:
-    """What would be changed of one object. known_after: steps that have to be done first."""
+    """What would be changed of one object.
+
+    known_after: steps that have to be done first; notes: what several claims on it come to.
+    """
 
     key: Key
     changes: tuple[str, ...]
@@ -34,6 +37,7 @@ class PlannedObject:
     known_after: tuple[str, ...] = ()
     error: Mapping[str, str] | None = None
     state: State | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +220,8 @@ def _planned(seen: Look) -> PlannedObject:
     if error is not None:
         error.pop("traceback", None)  # a look tells; what failed for good is kept by its request
     texts = (*seen.marks, *seen.writes) if error is None else ()
-    return PlannedObject(key, texts, error is None and not texts, (), error, outcome.state)
+    already = error is None and not texts
+    return PlannedObject(key, texts, already, (), error, outcome.state, outcome.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +335,7 @@ def plain(steps: Sequence[PlannedStep]) -> list[dict[str, Any]]:
                     "already": one.already,
                     "known_after": list(one.known_after),
                     "error": dict(one.error) if one.error else None,
+                    "notes": list(one.notes),
                 }
                 for one in step.objects
             ],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,13 +22,16 @@ from provisioner.agenthost import Agent, runner
 from provisioner.config import Config
 from provisioner.contract import (
     Build,
+    Claim,
     ConfigError,
     Fault,
     Handler,
     Host,
+    Key,
     Scalar,
     Site,
     State,
+    Want,
 )
 from provisioner.converge import unexpected
 from provisioner.journal import Journal
@@ -77,7 +80,7 @@ class System:
     @property
     def progress(self) -> binding.Progress:
         """Say how later steps are bound."""
-        return binding.Progress(self._bind, self.outputs_of)
+        return binding.Progress(self._bind, self.outputs_of, self._merge_of)
 
     def remember(self, ulid: str, request: Request) -> None:
         """Keep a parsed request at hand for its later steps."""
@@ -92,6 +95,13 @@ class System:
             return {}
         with _expecting_faults(f"the outputs of {instance}"):
             return handler.outputs(state)
+
+    def _merge_of(self, instance: str, key: Key, claims: Sequence[Claim]) -> Want:
+        handler = self.handlers.get(instance)
+        if handler is None:
+            return {}
+        with _expecting_faults(f"merging claims on {key}"):
+            return handler.merge(key, claims, None)
 
     def _bind(
         self, record: Record, step: str, outputs: binding.Outputs, users: binding.Users

@@ -272,7 +272,7 @@ def _show_steps(found: Sequence[PlannedStep]) -> None:
         name = step.name if step.name == step.instance else f"{step.name} ({step.instance})"
         site.say(f"  {name}")
         for one in step.objects:
-            for line in _lines(one):
+            for line in (*_lines(one), *one.notes):
                 site.say(f"    {one.key}: {line}")
     if not any(step.objects for step in found):
         site.say("  changes no object")

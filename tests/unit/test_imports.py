@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     {"wording", "sizes"},
     {"contract", "ulid", "rename", "notify", "turns", "persons"},
-    {"losses", "abilities", "applied"},
+    {"losses", "abilities", "applied", "merging"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
     {"audit", "leftovers", "places", "companions", "values", "lineage", "sums", "ways"}
@@ -49,6 +49,7 @@ LAYERS = (
     {"routing"},
     {"readiness"},
     {"steps", "binding"},
+    {"disputes"},
     {"advance", "undo"},
     {"settling"},
     {"steering"},
@@ -116,6 +117,7 @@ HOMES = {
             "holdings",
             "remarks",
             "binding",
+            "disputes",
             "advance",
             "steps",
             "undo",

@@ -10,6 +10,7 @@ import pytest
 from handlers._slurm_merge import DEFAULTS, Merged, Rule, check_rules, merged
 from handlers._slurm_specs import parse_specs
 from provisioner.contract import Claim
+from provisioner.merging import told
 
 
 def claims(*specs: str) -> list[Claim]:
@@ -52,7 +53,9 @@ LARGEST: Sequence[tuple[tuple[str, ...], Mapping[str, Any]]] = [
 def test_each_limit_is_the_one_that_lets_most_in_whoever_comes_first(
     specs: tuple[str, ...], limits: Mapping[str, Any]
 ) -> None:
-    assert of(*specs) == of(*specs[::-1]) == Merged(dict(limits), {})
+    one, other = of(*specs), of(*specs[::-1])
+    assert (one.limits, other.limits) == (limits, limits)
+    assert (one.disputed, other.disputed) == ({}, {})
 
 
 RULES: Sequence[tuple[str, Rule, tuple[str, ...], Mapping[str, Any]]] = [
@@ -75,7 +78,8 @@ RULES: Sequence[tuple[str, Rule, tuple[str, ...], Mapping[str, Any]]] = [
 def test_a_site_chooses_the_rule(
     key: str, rule: Rule, specs: tuple[str, ...], limits: Mapping[str, Any]
 ) -> None:
-    assert of(*specs, **{key: rule}) == Merged(dict(limits), {})
+    both = of(*specs, **{key: rule})
+    assert (both.limits, both.disputed) == (limits, {})
 
 
 CONFLICTS: Sequence[tuple[Mapping[str, Rule], tuple[str, str], str, tuple[str, str]]] = [
@@ -93,7 +97,16 @@ def test_what_no_rule_settles_is_in_no_want_and_who_wants_what_is_said(
 ) -> None:
     both = of(specs[0], f"{specs[1]}:MaxJobs=5", **rules)
     told = dict(zip(("allocation:9", "allocation:10"), said, strict=True))
-    assert both == Merged({"MaxJobs": 5}, {place: told})
+    assert both == Merged({"MaxJobs": 5}, {place: told}, {})
+
+
+def test_what_counts_is_told_with_the_rule_and_who_wants_what() -> None:
+    both = of("GrpTRES=cpu=100:QOS=debug:MaxJobs=5", "GrpTRES=cpu=50:QOS+=long:MaxJobs=5")
+    assert told({"shared": both.shared, "disputed": both.disputed}) == (
+        "GrpTRES=cpu=100 (largest): allocation:9 wants GrpTRES=cpu=100, "
+        "allocation:10 wants GrpTRES=cpu=50",
+        "QOS=debug,long (all): allocation:9 wants QOS=debug, allocation:10 wants QOS+=long",
+    )
 
 
 def test_of_one_age_the_higher_number_counts_as_the_newer() -> None:

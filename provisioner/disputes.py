@@ -1,0 +1,53 @@
+"""Disputes: requests whose claims contradict another's, told when they are accepted and at the end.
+
+Promises: inside the caller's transaction; nothing is refused or kept waiting for a dispute. Leaves
+out: what claims come to (`merging`), and the dry run, which tells it too (`planning`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection
+
+from provisioner import ledger, records
+from provisioner.binding import Progress
+from provisioner.contract import Fault, Key
+from provisioner.merging import disputed
+
+MOST = 20
+"""Disputes that are told of one request."""
+
+
+Asked = Mapping[str, Mapping[Key, str]]
+"""By request the objects that it claims, with their instances."""
+
+
+def of(conn: Connection, asked: Asked, progress: Progress) -> dict[str, list[str]]:
+    """Say of requests what stays as it is of the objects that others claim as well."""
+    instances = {key: instance for keys in asked.values() for key, instance in keys.items()}
+    told: dict[Key, list[str]] = {}
+    for key, claims in ledger.claims_of(conn, instances).items():
+        if len(claims) < 2:
+            continue
+        try:
+            want = progress.merge_of(instances[key], key, claims)
+        except Fault:
+            continue  # its step fails, and says why
+        told[key] = [f"{key}: {text}" for text in disputed(want)]
+    return {
+        request: [text for key in sorted(keys) for text in told.get(key, ())][:MOST]
+        for request, keys in asked.items()
+    }
+
+
+def note(conn: Connection, asked: Asked, progress: Progress) -> None:
+    """Note of requests that were just accepted what stays as it is."""
+    for request, told in of(conn, asked, progress).items():
+        if told:
+            records.set_problems(conn, request, problems(told))
+
+
+def problems(texts: Iterable[str]) -> list[dict[str, str | None]]:
+    """Write notes as a request's problems."""
+    return [{"line": None, "key": "", "message": text} for text in texts]
