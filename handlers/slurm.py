@@ -291,7 +291,7 @@ class Slurm:
         return sets(cast(Limits, want["limits"]))
 
     def holds(self, key: Key, state: State) -> Mapping[str, Json]:
-        """Say what limits are set at an association itself: of several the one without partition."""
+        """Say what limits an association itself has: of several the one without partition."""
         lock = ACCOUNT_LOCK if split_key(key)[1] == "account" else USER_LOCK
         return holds(next((row for _, row in sorted(rows_of(state).items())), {}), lock)
 
