@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,10 +93,37 @@ def parse(
     size: most bytes; expected: what whoever wrote nothing is told to write. Raises InvalidDocument
     for what is no such document, or a dangerous one.
     """
-    document = _build(_text(data, size, expected))
+    text = _text(data, size, expected)
+    try:
+        document = _build(text)
+    except InvalidDocument as error:
+        if not (blank := _odd_blank(text)) or blank in error.problems:
+            raise
+        raise InvalidDocument([blank, *error.problems], error.document) from None
     if document is None:
         raise _refuse(1, "there is no document", expected)
     return document
+
+
+_ODD = "\u00a0\u1680\u2000-\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+"""What editors and portals put where a blank is meant, and what is not to be seen at all."""
+
+_ODD_KEY = re.compile(f"[{_ODD}]")
+_ODD_PLACE = re.compile(rf"^[ -]*[\"']?([{_ODD}])|:([{_ODD}])", re.MULTILINE)
+
+
+def _odd_blank(text: str) -> Problem | None:
+    """Find what looks like a blank before a key, or behind its colon, and is none to YAML."""
+    found = _ODD_PLACE.search(text)
+    if found is None:
+        return None
+    return _odd(text.count("\n", 0, found.start()) + 1, found[1] or found[2])
+
+
+def _odd(line: int, character: str) -> Problem:
+    name = unicodedata.name(character, "an invisible character").lower()
+    said = f"{name} (U+{ord(character):04X}), which only looks like a blank or like nothing"
+    return Problem(line, "", said, "blanks of the space bar around keys, and none in them")
 
 
 def _text(data: bytes, size: int, expected: str) -> str:
@@ -225,6 +253,8 @@ class _Builder:
         top = self.stack[-1] if self.stack else None
         if top is not None and isinstance(top.value, dict) and top.key is None:
             key = event.value
+            if not event.style and (odd := _ODD_KEY.search(key)):
+                raise InvalidDocument([_odd(line, odd[0])])
             if key in top.value:
                 dotted = ".".join(map(str, (*top.path, key)))
                 first = self.lines[(*top.path, key)]

@@ -3,24 +3,33 @@
 Promises: it alone would be enough, were there no events. Of a backlog each owner of files has a
 turn, and what comes behind it is seen while it is served, for a twentieth of the time. A file that
 is passed over comes back by itself; a staging directory that was replaced is taken up, and one that
-is gone or not safe gives no names. Leaves out: opening files.
+is gone or not safe gives no names. What lies there under a name that only looks like a request's is
+told. Leaves out: opening files.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from provisioner.contract import ConfigError
+from provisioner.requestfile import SIGNATURE, label
 from provisioner.safety import check_directory, check_same_device
 from provisioner.turns import Turns
 
 log = logging.getLogger(__name__)
 
 ENDINGS = (".yaml", ".yml", ".json")
+
+_MEANT = re.compile(r"\.(ya?ml|json)([.~ ].*)?\Z", re.IGNORECASE)
+"""How a name ends that somebody meant for a request's: `X.YAML`, `x.yaml.txt`, `x.json~`."""
+
+_SETTLED = 60.0
+"""Seconds after which a name is no longer one that a program gives to what it still writes."""
 
 _LISTING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SORTED_BY_TIME = 1000
@@ -45,6 +54,33 @@ def check_staging(spool: Path) -> None:
     check_directory(staging, found, door=True, owner=spool.stat().st_uid)
     if active.is_dir():
         check_same_device(staging, found, active.stat())
+
+
+def passed_over(spool: Path) -> list[str]:
+    """List files in staging that are never taken as they are named, though meant for requests.
+
+    What was written within a minute may still get another name. Raises OSError where staging
+    cannot be read.
+    """
+    before, found = time.time() - _SETTLED, []
+    with os.scandir(spool / "staging") as entries:
+        for entry in entries:
+            name = entry.name
+            if _taken(name) or name[0] == "." or not _MEANT.search(name):
+                continue
+            if name.endswith(SIGNATURE) and _taken(name.removesuffix(SIGNATURE)):
+                continue
+            try:
+                there = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if there.st_mtime < before:
+                found.append(label(name))
+    return sorted(found)
+
+
+def _taken(name: str) -> bool:
+    return name.endswith(ENDINGS) and name[0] != "."
 
 
 def _look(staging: Path) -> os.stat_result:
@@ -147,7 +183,7 @@ class Sweep:
             with os.scandir(directory) as entries:
                 for entry in entries:
                     name = entry.name
-                    if not name.endswith(ENDINGS) or name[0] == ".":
+                    if not _taken(name):
                         continue
                     if self._later:
                         present.add(name)

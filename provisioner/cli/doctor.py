@@ -20,7 +20,7 @@ from provisioner.agenda import lane_rows
 from provisioner.agenthost import Agent
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
-from provisioner.cli.queue import full
+from provisioner.cli.queue import full, never_taken
 from provisioner.clock import last_jump
 from provisioner.config import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
@@ -29,7 +29,7 @@ from provisioner.requestfile import RESULT, user_name
 from provisioner.results import moment
 from provisioner.safety import check_chain, check_directory
 from provisioner.spool import Spool
-from provisioner.sweep import check_staging
+from provisioner.sweep import check_staging, passed_over
 from provisioner.wiring import build
 
 _OLD = 3
@@ -106,6 +106,9 @@ def _spool(config: Config) -> Iterator[Finding]:
         return
     yield Finding(Level.OK, "spool", str(root))
     yield _serving(root)
+    if misnamed := passed_over(root):
+        advice = f"mv {shlex.quote(misnamed[0])} to a name that ends so, if it is still wanted"
+        yield Finding(Level.WARNING, STAGING, never_taken(misnamed), advice)
     there = {path.name for path in (root / "quarantine").iterdir()}
     aside = sorted(there - {name + RESULT for name in there})
     if aside:

@@ -61,6 +61,7 @@ def queue(
     }
     serving = site.served_by(settings.spool)
     staged = _staged(settings.spool)
+    misnamed = _misnamed(settings.spool)
     trouble = _trouble(settings)
     because = observing(book)
     if as_json:
@@ -68,6 +69,7 @@ def queue(
             {
                 "served_by": serving,
                 "staging": staged,
+                "misnamed": misnamed,
                 "trouble": trouble,
                 "observing": because,
                 "counts": counts,
@@ -105,8 +107,29 @@ def queue(
     if because:
         advice = "provisioner drift, then provisioner journal release"
         site.say(f"nothing is written to any backend: {because}: {advice}")
+    if misnamed:
+        site.say(never_taken(misnamed))
     if trouble:
         site.say(f"nothing is taken from staging: {trouble}")
+
+
+def never_taken(misnamed: Sequence[str]) -> str:
+    """Say which files lie in staging for ever, and why."""
+    more = f", and {len(misnamed) - 5} more" if len(misnamed) > 5 else ""
+    names = ", ".join(misnamed[:5])
+    return (
+        f"never taken from staging as they are named: {names}{more}: a request's name ends in "
+        ".yaml, .yml or .json, in small letters"
+    )
+
+
+def _misnamed(spool: Path) -> list[str]:
+    from provisioner.sweep import passed_over
+
+    try:
+        return passed_over(spool)
+    except OSError:  # `_trouble` says so
+        return []
 
 
 def _staged(spool: Path) -> int:

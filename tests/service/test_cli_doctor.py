@@ -264,3 +264,13 @@ def test_a_clock_that_jumped_is_told_for_a_week(desk: Desk) -> None:
         told.append([one["message"] for one in findings(desk) if one["subject"] == "clock"])
     assert [len(one) for one in told] == [1, 0]
     assert "jumped forward by 10 days, to " in told[0][0]
+
+
+def test_a_file_that_is_never_taken_is_told_by_doctor_and_queue(desk: Desk) -> None:
+    path = desk.spool / "staging" / "USER.YAML"
+    path.write_text("action: user.provision\n")
+    os.utime(path, (1, 1))
+    [finding] = [one for one in findings(desk, "warning") if one["subject"] == "staging"]
+    assert "USER.YAML: a request's name ends in .yaml, .yml or .json" in finding["message"]
+    assert desk("queue", "--json").json["misnamed"] == ["USER.YAML"]
+    assert "never taken from staging as they are named: USER.YAML" in desk("queue").out

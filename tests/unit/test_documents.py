@@ -254,3 +254,30 @@ def test_half_of_a_surrogate_pair_becomes_the_text_of_its_escape() -> None:
 def test_what_is_no_plain_data_is_not_written(value: object) -> None:
     with pytest.raises(TypeError, match="no plain data"):
         dump(value)
+
+
+NO_BREAK = (
+    "line 2: no-break space (U+00A0), which only looks like a blank or like nothing; expected"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("user:\n\u00a0 name: jdoe\n", NO_BREAK),
+        ("user:\n  \u00a0name: jdoe\n", NO_BREAK),
+        ("action: x\nuser:\u00a0jdoe\n", NO_BREAK),
+        ("users:\n-\u00a0jdoe\n", NO_BREAK),
+        ("action: x\n\u3000user: y\n", "line 2: ideographic space (U+3000)"),
+        ("action: x\nus\u200ber: y\n", "line 2: zero width space (U+200B)"),
+        ('{"action": "x",\n\u00a0"user": "y"}', NO_BREAK),
+    ],
+)
+def test_what_only_looks_like_a_blank_is_named(text: str, said: str) -> None:
+    with pytest.raises(InvalidDocument) as caught:
+        parse(text.encode())
+    assert said in str(caught.value)
+
+
+def test_a_no_break_space_inside_a_value_is_text() -> None:
+    assert parse("title: Pro\u00a0teins\n".encode()).value == {"title": "Pro\u00a0teins"}

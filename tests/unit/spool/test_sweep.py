@@ -58,6 +58,30 @@ def test_what_is_not_named_as_a_request_is_not_there(spool: Spool, name: str) ->
     assert spool.waiting(10) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("X.YAML", True),
+        ("x.Yml", True),
+        ("x.yaml.txt", True),
+        ("x.json~", True),
+        ("x.yaml.filepart", True),
+        ("x.yaml (1)", True),
+        ("x.yaml", False),
+        ("x.yaml.sig", False),
+        ("x.YAML.sig", True),
+        ("users.jsonl", False),
+        ("users.txt", False),
+        (".x.YAML", False),
+    ],
+)
+def test_what_only_looks_like_a_request_is_told(spool: Spool, name: str, told: bool) -> None:
+    path = put(spool, name)
+    assert sweep.passed_over(Path(spool.staging).parent) == []
+    os.utime(path, (1, 1))
+    assert sweep.passed_over(Path(spool.staging).parent) == ([name] if told else [])
+
+
 def test_few_files_come_in_order_of_their_time(spool: Spool) -> None:
     for age, name in enumerate(["c.yaml", "a.json", "b.yml"]):
         os.utime(put(spool, name), (1000 + age, 1000 + age))
