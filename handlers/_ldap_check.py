@@ -6,8 +6,10 @@ Promises: reads only, and never raises. Leaves out: rights that no directory tel
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from handlers._ldap import Directory
+from handlers._ldap_authority import lacking
 from provisioner.contract import Fault, Finding, Level
 
 _CLASSES = "allowedChildClassesEffective"
@@ -19,22 +21,42 @@ def check_directory(
 ) -> list[Finding]:
     """Check servers, bind, and places. places: setting -> (its DN, class of what is made there)."""
     base = directory.settings.base
+    authority = _authority(instance, directory.settings.ca_file)
     try:
         servers = directory.probe()
-        findings = [_server(instance, url, fault) for url, fault in servers.items()]
+        findings = [*authority, *(_server(instance, url, fault) for url, fault in servers.items())]
         if all(servers.values()):
             return findings
         found = directory.search(base, "(objectClass=*)", ["objectClass"], "BASE")
     except Fault as fault:
-        return [Finding(Level.ERROR, instance, fault.message, fault.advice)]
+        return [*authority, Finding(Level.ERROR, instance, fault.message, fault.advice)]
     except Exception as error:  # a secret that cannot be read, for one
-        return [Finding(Level.ERROR, instance, f"{type(error).__name__}: {error}")]
+        said = f"{type(error).__name__}: {error}"
+        return [*authority, Finding(Level.ERROR, instance, said)]
     if not found:
         advice = "check base and bind_dn"
         return [*findings, Finding(Level.ERROR, instance, f"nothing to be seen at {base}", advice)]
     for setting, (dn, made) in places.items():
         findings.append(_check_place(directory, instance, setting, dn, made))
     return findings
+
+
+def _authority(instance: str, ca_file: Path | None) -> list[Finding]:
+    try:
+        lacks = lacking(ca_file) if ca_file is not None else []
+    except (OSError, ValueError):  # connecting says what is wrong with the file
+        return []
+    return [
+        Finding(
+            Level.WARNING,
+            instance,
+            f"ca_file {ca_file}: {one}: Python 3.13 and later refuse it",
+            "let the authority be certified anew, with keyUsage=critical,keyCertSign,cRLSign, "
+            "basicConstraints=critical,CA:TRUE and subjectKeyIdentifier=hash; until then stay with "
+            "Python 3.12",
+        )
+        for one in lacks
+    ]
 
 
 def _server(instance: str, url: str, fault: Fault | None) -> Finding:

@@ -158,6 +158,8 @@ def _confirm(directory: Path) -> None:
         raise LabError(f"{directory} is up without {', '.join(dead)}; take it down, then up again")
     if not (directory / "lab.json").exists():
         raise LabError(f"{directory} was left half up; take it down, then up again")
+    for path in inside.cover_again(directory):
+        print(f"lab: {path} was the machine's, as it was replaced there; it is the lab's again")
     print(f"lab: {directory} is up already on {known(directory).address}")
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from deploy.lab.hold import HIDDEN
 from deploy.lab.place import HOST, LabError
 
 _LAUNCH = 'echo $$ >"$0"; exec "$@"'
@@ -60,6 +61,23 @@ def entering(directory: Path) -> list[str]:
     if pid is None:
         raise LabError(f"{directory}: the lab is down")
     return ["nsenter", f"--target={pid}", "--mount", "--pid", "--uts", "--"]
+
+
+def cover_again(directory: Path) -> list[str]:
+    """Cover those files of the machine again that shine through; gives their paths.
+
+    A bind mount on a file goes, silently and in every namespace, when somebody on the machine
+    renames a new file into its place, as a package does with /etc/nsswitch.conf.
+    """
+    bare = []
+    for name in sorted(HIDDEN):
+        ours, theirs = str(directory / "root" / name), f"/{name}"
+        same = subprocess.run([*entering(directory), "test", ours, "-ef", theirs], check=False)
+        if same.returncode:
+            mount = [*entering(directory), "mount", "--bind", ours, theirs]
+            subprocess.run(mount, check=True, capture_output=True)
+            bare.append(theirs)
+    return bare
 
 
 def start(directory: Path, name: str, command: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from deploy.lab import inside
+from deploy.lab.hold import HIDDEN
 
 LAB = Path(__file__).resolve().parents[2] / "deploy" / "lab"
 MACHINE = [Path("/etc/nsswitch.conf"), Path("/etc/hosts"), Path("/proc/sys/kernel/hostname")]
@@ -94,3 +95,23 @@ def test_the_machine_stays_as_it_was(two: tuple[Path, Path]) -> None:
     assert outside.returncode == 2
     assert [file.read_text() for file in MACHINE] == there
     assert "ldap" not in there[0]
+
+
+def test_a_file_of_the_machine_that_shines_through_is_covered_again() -> None:
+    """What a renamed /etc/nsswitch.conf does to the mount on it, done to one namespace alone."""
+    top = Path(mkdtemp(prefix="lab-", dir="/var/tmp"))
+    for name in ("run", "log", "root/etc"):
+        (top / name).mkdir(parents=True)
+    for name in HIDDEN:
+        (top / "root" / name).write_text("the lab's\n")
+    try:
+        inside.hold(top)
+        assert inside.cover_again(top) == []
+        words = [*inside.entering(top), "umount", "/etc/nsswitch.conf"]
+        subprocess.run(words, check=True)
+        assert inside.cover_again(top) == ["/etc/nsswitch.conf"]
+        seen = [*inside.entering(top), "cat", "/etc/nsswitch.conf"]
+        assert subprocess.run(seen, check=True, capture_output=True).stdout == b"the lab's\n"
+    finally:
+        inside.end(top)
+        shutil.rmtree(top)
