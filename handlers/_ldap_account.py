@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from handlers import _params
+from handlers._claims import age, differ, said
 from handlers._left import given_back
 from handlers._sid import sid_bytes
 from provisioner.contract import (
@@ -143,27 +144,31 @@ def check_allowed(given: Mapping[str, str], allowed: Collection[str]) -> None:
             )
 
 
-def merge_account(
-    claims: Sequence[Claim], prior: State | None, fields: Collection[str] = FIELDS
-) -> Want:
-    """Make one want of an account's claims: `wanted` is `open`, `closed` or `withdrawn`.
+def merge_account(claims: Sequence[Claim], prior: State | None) -> Want:
+    """Make one want of an account's or a group's claims: `open`, `closed` or `withdrawn`.
 
-    A user's own claim wins over one that an allocation makes. Raises Conflict when claims differ
-    in what identifies the account.
+    A user's own claim wins over one that an allocation makes, and the newest over others. A number
+    about which claims differ stays as it is. Raises Conflict when they are of several people.
     """
     live = [claim for claim in claims if not claim.suspended]
-    chosen = sorted(live or claims, key=lambda c: (not c.claimant.startswith("user:"), c.claimant))
+    chosen = sorted(live or claims, key=age, reverse=True)
+    chosen.sort(key=lambda claim: not claim.claimant.startswith("user:"))
     want: dict[str, Json] = {}
     for claim in chosen:
-        for field, value in claim.want.items():
-            known = want.setdefault(field, value)
-            if known is None:
-                want[field] = value
-            elif field in IDENTITY and value is not None and value != known:
-                raise Conflict(
-                    f"{claim.claimant} wants {field} {value}, {chosen[0].claimant} wants {known}",
-                    advice="send the request that is wrong again with the right number",
-                )
+        want |= {name: value for name, value in claim.want.items() if want.get(name) is None}
+    disputed: dict[str, Json] = {}
+    for field in IDENTITY:
+        values = said(field, chosen)
+        if not differ(values):
+            continue
+        if field == "sid":
+            told = ", ".join(f"{who} wants {field} {value}" for who, value in values.items())
+            advice = "send the request that is wrong again with the right one"
+            raise Conflict(f"claims are of several people: {told}", advice=advice)
+        disputed[field] = {who: f"{field} {value}" for who, value in values.items()}
+        del want[field]
+    if disputed:
+        want["disputed"] = disputed
     want["adopt"] = any(claim.want.get("adopt") for claim in chosen)
     want["wanted"] = "open" if live else "closed" if claims else "withdrawn"
     want["prior"] = dict(prior) if prior is not None else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 from handlers._ldap_ids import Named, Numbers
 from provisioner.contract import Change, Conflict, Fault, Json, Key, Scalar, State, Want, split_key
@@ -24,8 +25,10 @@ def identity(state: State) -> Mapping[str, Scalar]:
 def recalled(key: Key, want: Want, state: State) -> Want:
     """Give a want with the numbers that the object had, where no request names any.
 
-    Raises Conflict where it is there under another number than it had.
+    Raises Conflict where it is there under another number than it had, or is not there and claims
+    do not agree which it should get.
     """
+    _check_agreed(key, want, state)
     kept = dict(want)
     for field in NUMBERS:
         had, has = _was(want).get(field), state.get(field)
@@ -40,6 +43,17 @@ def recalled(key: Key, want: Want, state: State) -> Want:
             )
         kept[field] = had
     return kept
+
+
+def _check_agreed(key: Key, want: Want, state: State) -> None:
+    disputed = cast(Mapping[str, Mapping[str, str]], want.get("disputed") or {})
+    if not disputed or any(state.get(name) is not None for name in disputed):
+        return
+    texts = (f"{who} wants {what}" for said in disputed.values() for who, what in said.items())
+    raise Conflict(
+        f"{key}: claims do not agree about its number: {', '.join(texts)}",
+        advice="send the request that is wrong again with the right number, or without",
+    )
 
 
 def returning(want: Want, field: str) -> str:

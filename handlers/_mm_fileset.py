@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from handlers import _mm_listing, _nfs4
+from handlers._claims import differ, said
 from handlers._mm import Entry
 from handlers._mm_rows import Record, Unreadable, count
+from handlers._mm_units import size_text
 from handlers._mm_usage import Quota, Usage
 from provisioner.contract import Claim, Conflict, Fault, Json, State, Want
 
@@ -32,7 +34,8 @@ class Wanted:
 
     path: below the mount point; parent: owner of a dependent fileset's inode space; quota: KiB;
     mode: octal text; acl: mmputacl's text; closed: kept, nobody may enter; withdrawn: nobody
-    claims it any more; left: what claims had set and leave out now (`handlers._left`).
+    claims it any more; left: what claims had set and leave out now (`handlers._left`); disputed: by
+    property, what each claimant wants of what stays as it is; shared: of limits, what counts.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Wanted:
     closed: bool = False
     withdrawn: bool = False
     left: Mapping[str, Json] = field(default_factory=dict)
+    disputed: Mapping[str, Json] = field(default_factory=dict)
+    shared: Mapping[str, Json] = field(default_factory=dict)
 
     @classmethod
     def of(cls, want: Want) -> Wanted:
@@ -208,25 +213,56 @@ def exchanged(
 
 
 def merge(claims: Sequence[Claim], prior: State | None, fileset: str) -> Wanted:
-    """Make one want of claims: limits are the largest, everything else must agree.
+    """Make one want of claims: limits are the largest, and of all else that claims do not agree
+    about a fileset that is there stays as it is; a new one is as the first claimant wants it.
 
-    prior: fills what no live claim speaks of: owner, mode, ACL. Raises Conflict naming what two
-    claims want differently.
+    prior: fills what no live claim speaks of: owner, mode, ACL.
     """
     live = [claim for claim in claims if not claim.suspended]
     adopt = any(bool(claim.want.get("adopt")) for claim in live or claims)
     if not live:
         return Wanted(fileset, adopt=adopt, closed=True, withdrawn=not claims)
     merged: dict[str, Json] = {"name": fileset, "adopt": adopt}
+    disputed: dict[str, Json] = {}
+    shared: dict[str, Json] = {}
     for name in ("path", "kind", "parent", "uid", "gid", "mode", "acl"):
-        merged[name] = _agreed(name, live)
+        values = said(name, live)
+        merged[name] = next(iter(values.values()), None)
+        if differ(values):
+            disputed[name] = {who: _in_words(name, value) for who, value in values.items()}
     for name in ("quota", "files", "inode_limit"):
-        asked = [n for claim in live if isinstance(n := claim.want.get(name), int)]
-        merged[name] = max(asked, default=None)
+        limits = {who: n for who, n in said(name, live).items() if isinstance(n, int)}
+        merged[name] = max(limits.values(), default=None)
+        if differ(limits):
+            words: Json = {who: _in_words(name, n) for who, n in limits.items()}
+            counts = _in_words(name, max(limits.values()))
+            shared[name] = {"counts": counts, "rule": "largest", "claims": words}
     for name in ("uid", "gid", "mode", "acl"):
         if merged[name] is None and prior is not None:
             merged[name] = prior.get(name)
-    return Wanted.of(merged)
+    return replace(Wanted.of(merged), disputed=disputed, shared=shared)
+
+
+def _in_words(name: str, value: Json) -> str:
+    if name == "acl":
+        return "another ACL"
+    return f"{name} {size_text(value) if name == 'quota' and isinstance(value, int) else value}"
+
+
+def as_it_is(wanted: Wanted, found: Found) -> Wanted:
+    """Want of a fileset that is there nothing that claims do not agree about."""
+    of = set(wanted.disputed)
+    if not found.present or not of:
+        return wanted
+    changes: dict[str, Json] = dict.fromkeys(of & {"uid", "gid", "mode", "acl"})
+    if of & {"mode", "acl"}:
+        changes |= {"mode": None, "acl": None}  # an ACL rules the bits of the mode
+    if "path" in of and found.linked:
+        changes["path"] = found.path
+    if of & {"kind", "parent"}:
+        changes["kind"] = "independent" if found.independent else "dependent"
+        changes["parent"] = "root" if found.independent else found.space
+    return replace(wanted, **cast(Any, changes))
 
 
 def sets(wanted: Wanted) -> dict[str, Json]:
@@ -243,18 +279,6 @@ def holds(found: Found) -> dict[str, Json]:
         "inode_limit": (found.max_inodes, found.max_inodes),
     }
     return {name: list(limit) if any(limit) else None for name, limit in limits.items()}
-
-
-def _agreed(name: str, claims: Sequence[Claim]) -> Json:
-    said = {claim.claimant: claim.want.get(name) for claim in claims}
-    known = {who: value for who, value in said.items() if value is not None}
-    if len({str(value) for value in known.values()}) > 1:
-        texts = ", ".join(f"{who} wants {value!r}" for who, value in sorted(known.items()))
-        raise Conflict(
-            f"claims on one fileset contradict each other in {name}: {texts}",
-            advice="make the requests say the same, or give them filesets of their own",
-        )
-    return next(iter(known.values()), None)
 
 
 def prior(found: Found) -> dict[str, Json] | None:

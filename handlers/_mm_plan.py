@@ -18,7 +18,7 @@ from typing import Any, cast
 from handlers import _nfs4
 from handlers._left import given_back
 from handlers._mm_above import MARK
-from handlers._mm_fileset import CLOSED_MODE, Found, Wanted, sets
+from handlers._mm_fileset import CLOSED_MODE, Found, Wanted, as_it_is, sets
 from handlers._mm_units import INODE_STEP, fits, size_text
 from provisioner.contract import Change, Conflict, Json, Key, Permanent
 
@@ -54,7 +54,7 @@ def plan(key: Key, mark: str, wanted: Wanted, found: Found, root: str = "") -> l
         return []
     if wanted.withdrawn and not ours(found, mark):
         return []
-    wanted = _as_named(wanted, found)
+    wanted = as_it_is(_as_named(wanted, found), found)
     if _anothers(found, mark):
         raise Conflict(f"{key}: the fileset bears another's mark: {found.comment!r}")
     if not wanted.closed:

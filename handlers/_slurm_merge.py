@@ -11,7 +11,6 @@ as here, and of two values of one limit a chance one counts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +18,7 @@ from typing import Final, cast
 
 from handlers import _slurm_amounts as amounts
 from handlers import _slurm_values as values
+from handlers._claims import age
 from handlers._slurm_amounts import UNLIMITED
 from handlers._slurm_keys import LIMITS, Kind
 from handlers._slurm_limits import Limits, key_of, shown_value
@@ -106,16 +106,6 @@ def merged(claims: Sequence[Claim], rules: Mapping[str, Rule]) -> Merged:
 def _counts(what: str, rule: Rule, said: Mapping[str, str]) -> Mapping[str, Json]:
     named = "all" if what.startswith("QOS") and rule is Rule.LARGEST else rule.value
     return {"counts": what, "rule": named, "claims": said}
-
-
-def age(claim: Claim) -> tuple[str, list[tuple[int, str]]]:
-    """Sort claims from the oldest to the newest; of one age by numbers as numbers."""
-    return claim.order, natural(claim.claimant)
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Sort names by the numbers in them: `allocation:9` before `allocation:10`."""
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name) if p]
 
 
 def _of(own: Limits, place: str) -> Value | None:

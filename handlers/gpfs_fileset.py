@@ -112,7 +112,7 @@ class FilesetHandler:
         return {self._key(given.fileset): want}
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
-        """Make one want: limits are the largest; raises Conflict where claims contradict."""
+        """Make one want: limits are the largest; what claims do not agree about stays as it is."""
         return _mm_fileset.merge(claims, prior, split_key(key)[-1]).json()
 
     def prior(self, key: Key, state: State) -> State | None:

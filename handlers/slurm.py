@@ -15,11 +15,12 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from handlers import _params
+from handlers._claims import age
 from handlers._sacctmgr import Association, Tools
 from handlers._slurm_amounts import UNLIMITED
 from handlers._slurm_back import holds, sets
 from handlers._slurm_limits import Limits, folded
-from handlers._slurm_merge import Rule, age, check_rules, merged
+from handlers._slurm_merge import Rule, check_rules, merged
 from handlers._slurm_plan import (
     ACCOUNT_LOCK,
     TEXTS,

@@ -8,6 +8,7 @@ import pytest
 
 from handlers import ad_account, ad_group, adlds_account
 from provisioner.contract import Claim, Conflict, Handler, NotReady, Permanent, Site
+from provisioner.merging import disputed
 
 BASE = "DC=campus,DC=test"
 SID = "S-1-5-21-1-2-3-1104"
@@ -170,12 +171,41 @@ def test_the_users_own_claim_wins() -> None:
     assert (want["shell"], want["mail"]) == ("/bin/zsh", "j@x.test")
 
 
-def test_claims_that_differ_in_the_number_are_a_conflict() -> None:
+def test_a_number_about_which_claims_differ_stays_as_it_is() -> None:
     handler = managed()
-    key, one = next(iter(handler.claims({"name": "jdoe", "uid": 10_000}).items()))
-    other = handler.claims({"name": "jdoe", "uid": 10_001})[key]
-    with pytest.raises(Conflict, match="uid"):
+    key, one = next(iter(handler.claims({"name": "jdoe", "uid": 10_001}).items()))
+    other = handler.claims({"name": "jdoe", "uid": 10_002, "mail": "j@x.test"})[key]
+    want = handler.merge(key, [Claim("user:jdoe", one), Claim("allocation:1", other)], None)
+    assert [change.data["set"] for change in handler.plan(key, want, OPEN)] == [
+        {"mail": "j@x.test"}
+    ]
+    assert disputed(want) == (
+        "uid stays as it is, as claims contradict each other: allocation:1 wants uid 10002, "
+        "user:jdoe wants uid 10001",
+    )
+    with pytest.raises(Conflict, match="do not agree about its number"):
+        handler.plan(key, want, ABSENT)
+
+
+def test_claims_of_two_people_are_a_conflict() -> None:
+    handler = lds()
+    key, one = next(iter(handler.claims({"name": "jdoe", "sid": SID}).items()))
+    other = handler.claims({"name": "jdoe", "sid": f"{SID}9"})[key]
+    with pytest.raises(Conflict, match="several people"):
         handler.merge(key, [Claim("user:jdoe", one), Claim("allocation:1", other)], None)
+
+
+def test_a_group_is_described_as_the_newest_request_says() -> None:
+    own = {**ADDRESS, "container": f"OU=groups,{BASE}", "ids": IDS}
+    handler = ad_group.build(site("groups"), own)
+    key, one = next(iter(handler.claims({"group": "cf3", "description": "One"}).items()))
+    other = handler.claims({"group": "cf3", "description": "Two"})[key]
+    for orders, said in ((("1", "2"), "Two"), (("2", "1"), "One"), (("", ""), "Two")):
+        both = [
+            Claim("allocation:9", one, order=orders[0]),
+            Claim("allocation:10", other, order=orders[1]),
+        ]
+        assert handler.merge(key, both, None)["description"] == said
 
 
 def test_no_plan_tells_a_password() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from handlers import _nfs4
 from handlers._mm_fileset import Found, Wanted, merge, prior
 from handlers._mm_plan import plan
 from provisioner.contract import Claim, Conflict, Fault, Permanent
+from provisioner.merging import disputed, told
 
 KEY = "fs1/fileset/cf3"
 MARK = "hpc1:fs1/fileset/cf3"
@@ -168,9 +170,37 @@ def test_limits_are_the_largest() -> None:
     assert (merged.quota, merged.files) == (7, 9)
 
 
-def test_what_contradicts_is_named() -> None:
-    with pytest.raises(Conflict, match="gid: a wants 1, b wants 2"):
-        merge([claim("a", gid=1), claim("b", gid=2)], None, "cf3")
+def test_which_limit_counts_is_told_with_who_wants_what() -> None:
+    merged = merge([claim("allocation:10", quota=5), claim("allocation:9", quota=7)], None, "cf3")
+    assert told(merged.json()) == (
+        "quota 7 KiB (largest): allocation:9 wants quota 7 KiB, allocation:10 wants quota 5 KiB",
+    )
+
+
+DISPUTED: list[tuple[dict[str, object], dict[str, object], list[str]]] = [
+    ({"gid": 1}, {"gid": 2}, []),
+    ({"path": "p/a"}, {"path": "p/b"}, []),
+    ({"kind": "independent"}, {"kind": "dependent"}, []),
+    ({"mode": "2770"}, {"mode": "0755"}, []),
+    ({"gid": 1, "quota": 1 << 30}, {"gid": 2, "quota": 9 << 30}, ["set-quota"]),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "verbs"), DISPUTED)
+def test_what_claims_do_not_agree_about_stays_as_it_is_and_the_rest_is_made(
+    one: dict[str, Any], other: dict[str, Any], verbs: list[str]
+) -> None:
+    merged = merge([claim("allocation:9", **one), claim("allocation:10", **other)], None, "cf3")
+    assert [change.verb for change in plan(KEY, MARK, merged, GOOD)] == verbs
+    [said] = disputed(merged.json())
+    assert "stays as it is" in said
+    assert said.index("allocation:9 wants") < said.index("allocation:10 wants")
+
+
+def test_a_new_fileset_is_as_the_first_claimant_wants_it() -> None:
+    merged = merge([claim("allocation:10", gid=2), claim("allocation:9", gid=1)], None, "cf3")
+    owners = [c.data["gid"] for c in plan(KEY, MARK, merged, ABSENT) if c.verb == "chown"]
+    assert owners == [1]
 
 
 def test_a_live_claim_keeps_it_open_and_alone_counts() -> None:
