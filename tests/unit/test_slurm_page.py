@@ -8,6 +8,7 @@ import pytest
 
 from handlers._slurm_keys import LIMITS, PARTS, REFUSED, TEXTS, Limit
 from handlers._slurm_limits import clear
+from handlers._slurm_merge import DEFAULTS, Rule
 from tests.contract import slurm_rounds
 
 PAGE = Path("docs/slurm.md")
@@ -46,8 +47,18 @@ def test_every_limit_is_listed_with_its_names_and_what_clears_it() -> None:
     ]
 
 
+MERGED = {Rule.LARGEST: "the largest", Rule.SMALLEST: "the smallest", Rule.CONFLICT: "a conflict"}
+
+
 def test_it_says_of_every_limit_how_claims_are_merged() -> None:
-    assert all(merged for _, _, _, merged, _ in rows("Keys"))
+    listed = {key: merged for key, _, _, merged, _ in rows("Keys")}
+    assert listed.pop(code("QOS")) == "all of them"
+    others = {name: rule for name, rule in DEFAULTS.items() if name != "QOS"}
+    assert listed == {code(name): MERGED[rule] for name, rule in others.items()}
+
+
+def test_every_rule_stands_in_its_table() -> None:
+    assert [row[0] for row in rows("Several claims")] == [code(rule) for rule in Rule]
 
 
 def test_what_is_written_sent_and_kept_is_what_was_tried() -> None:
