@@ -3,7 +3,8 @@
 Promises: a new home appears with its skeleton or not at all; one that is there keeps every file,
 and is not taken from another owner. A closed home belongs to root, so that its user cannot open it
 again, bears the sticky bit to be told from root's other directories, and opens only to whom it
-belonged. Leaves out: how it is done on the host (`provisioner.host`), quotas, and automounters.
+belonged. None is made or given where others than admins could exchange it. Leaves out: how it is
+done on the host (`provisioner.host`), quotas, and automounters.
 """
 
 from __future__ import annotations
@@ -203,6 +204,7 @@ class HomeDirectory:
                 "gid": seen.gid,
                 "mode": f"{seen.mode:04o}",
                 "acl": seen.acl,
+                "above": seen.above,
             }
         return found
 
@@ -211,7 +213,10 @@ class HomeDirectory:
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         if not state["present"]:
-            return () if want["closed"] else [self._make(key, want, state)]
+            if want["closed"]:
+                return ()
+            _check_above(key, state)
+            return [self._make(key, want, state)]
         if state["kind"] != "directory":
             raise Conflict(
                 f"{key}: {state['path']} is a {state['kind']}", advice="look who put it there"
@@ -239,6 +244,8 @@ class HomeDirectory:
         if want["acl"] is not None and _entries(want["acl"]) != _entries(state["acl"]):
             text = f"ACL {state['acl'] or 'none'} -> {want['acl'] or 'none'}"
             changes.append(Change(key, "set-acl", text, 3, key, {"acl": want["acl"]}))
+        if changes and not closed:
+            _check_above(key, state)
         return changes
 
     def _make(self, key: Key, want: Want, state: State) -> Change:
@@ -311,6 +318,16 @@ def _failed(what: str, error: OSError) -> Fault:
     """Judge what the kernel said: a full or ailing file system may be well again later."""
     kind = Transient if error.errno in _AGAIN else Permanent
     return kind(f"{what}: {error.strerror}")
+
+
+def _check_above(key: Key, state: State) -> None:
+    """Refuse to make or to give a home that others than admins could exchange (docs/adr/0019)."""
+    if state.get("above"):
+        raise Permanent(
+            f"{key}: {state['above']}: who is no admin could exchange what lies below it, and no "
+            "home is made or given there",
+            advice="mend that, then `provisioner retry`; to suspend works wherever a home lies",
+        )
 
 
 def _octal(value: object) -> int:

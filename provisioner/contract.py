@@ -262,7 +262,11 @@ class Render(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DirectoryState:
-    """A directory as the host sees it. mode: permission bits; acl: `getfacl`-like text or ''."""
+    """A directory as the host sees it.
+
+    mode: permission bits; acl: `getfacl`-like text or ''; above: why others than admins could
+    exchange what lies there, '' where they cannot.
+    """
 
     present: bool
     uid: int = 0
@@ -270,6 +274,7 @@ class DirectoryState:
     mode: int = 0
     acl: str = ""
     kind: str = "directory"
+    above: str = ""
 
 
 CLOSED_HOME = 0o1000

@@ -1,24 +1,27 @@
 """What is done to directories on a host: a few fixed verbs, by directory file descriptors.
 
 Promises: every component below `root` is opened without following a link, so a path that a hostile
-user has prepared leads nowhere else; a new directory appears whole or not at all, and what is
-missing above it belongs to root; nothing is ever removed but a hidden directory that an interrupted
-`make` left. Leaves out: deciding (`handlers`).
-Source of the ACL's binary form: linux/posix_acl_xattr.h.
+user has prepared leads nowhere else; nothing is made or given below a directory that others than
+root and this process's user could write to, and what is there is closed wherever it lies; a new
+directory appears whole or not at all, and what is missing above it belongs to root; nothing is ever
+removed but a hidden directory that an interrupted `make` left. Leaves out: deciding (`handlers`).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from provisioner import posix_acl
 from provisioner.contract import (
     CLOSED_HOME,
+    ConfigError,
     Conflict,
     DirectoryState,
     Permanent,
@@ -26,13 +29,9 @@ from provisioner.contract import (
     closed_home,
 )
 from provisioner.rename import rename_new
+from provisioner.safety import check_chain, exchangeable
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_ACCESS, _DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
-_VERSION = 2
-_TAGS = {"u": 0x02, "g": 0x08}
-_OWNER, _USER, _GROUP_OWNER, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-_NO_ID = 0xFFFFFFFF
 
 
 def build(argument: str) -> RealHost:
@@ -46,19 +45,21 @@ class RealHost:
     def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState:
         """Look at what is at a path, following no link.
 
-        Raises Conflict where a component on the way is a link or no directory.
+        Raises Conflict where a component on the way is a link or no directory, Unavailable where
+        others than admins could exchange the root.
         """
         parent, name = _split(path)
+        above = _Above(-1)
         try:
-            with _walk(root, parent, mounted) as directory:
-                found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            with self._walk(root, parent, mounted) as above:
+                found = os.stat(name, dir_fd=above.directory, follow_symlinks=False)
                 if not stat.S_ISDIR(found.st_mode):
                     return DirectoryState(True, found.st_uid, found.st_gid, kind=_kind(found))
-                opened = _enter(directory, name, root, path)
+                opened = _enter(above.directory, name, root, path)
         except FileNotFoundError:
-            return DirectoryState(False)
+            return DirectoryState(False, above=above.steered)
         try:
-            return self._state(opened)
+            return replace(self._state(opened), above=above.steered)
         finally:
             os.close(opened)
 
@@ -83,7 +84,9 @@ class RealHost:
             with suppress(Conflict):  # what came to be meanwhile is looked at on the way
                 self.make(root, parent, uid=0, gid=0, mode=0o755, skeleton=None, mounted=mounted)
         hidden = f".{name}.provisioner-new"
-        with _walk(root, parent, mounted) as directory:
+        with self._walk(root, parent, mounted) as above:
+            above.check()
+            directory = above.directory
             with suppress(FileNotFoundError):
                 os.close(_enter(directory, hidden, root, path))
                 _remove(directory, hidden)
@@ -110,7 +113,7 @@ class RealHost:
         The mark comes first, so that a kill leaves no directory of root's without it, and once
         more, as the one who owned it could take it off in between.
         """
-        with _directory(root, path) as opened:
+        with self._directory(root, path, taking=uid == 0) as opened:
             self._permit(opened)
             if uid == 0:
                 self._mark(opened)
@@ -120,7 +123,7 @@ class RealHost:
 
     def set_mode(self, root: Path, path: str, *, mode: int) -> None:
         """Set a directory's permission bits."""
-        with _directory(root, path) as opened:
+        with self._directory(root, path, taking=closed_home(mode)) as opened:
             self._permit(opened)
             self._chmod(opened, mode)
 
@@ -130,11 +133,11 @@ class RealHost:
         `g::r-x` is the owning group's own entry, `o::` that of others; what is left out is taken
         from the mode. The mask lets through what any entry gives.
         """
-        with _directory(root, path) as opened:
+        with self._directory(root, path) as opened:
             self._permit(opened)
             mode = os.fstat(opened).st_mode
-            for name, prefix in ((_ACCESS, ""), (_DEFAULT, "d:")):
-                encoded = _encode(acl, prefix, mode)
+            for name, prefix in posix_acl.KINDS:
+                encoded = posix_acl.encode(acl, prefix, mode)
                 try:
                     if encoded:
                         os.setxattr(opened, name, encoded)
@@ -146,12 +149,60 @@ class RealHost:
 
     def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]:
         """List the directories in the root, but hidden ones."""
-        with _walk(root, "", mounted) as directory, os.scandir(directory) as entries:
+        with self._walk(root, "", mounted) as above, os.scandir(above.directory) as entries:
             return sorted(
                 entry.name
                 for entry in entries
                 if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
             )
+
+    @contextmanager
+    def _walk(self, root: Path, path: str, mounted: bool = False) -> Iterator[_Above]:
+        """Open a directory below the root, a component at a time, following no link.
+
+        mounted: raise Unavailable where the root that was opened is no mount point. Raises
+        Unavailable where others than admins could exchange the root, too.
+        """
+        try:
+            check_chain(root / "home")
+            current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except ConfigError as error:
+            raise Unavailable(error.message, advice=error.advice) from None
+        except OSError as error:
+            advice = f"mount it, or mkdir {root}, owned by root, mode 0755"
+            raise Unavailable(f"{root}: {error.strerror}", advice=advice) from None
+        at, steered = root, ""
+        try:
+            if mounted and not _is_mount(current):
+                raise Unavailable(
+                    f"{root} is no mount point: its file system is not mounted",
+                    advice=f"mount {root}, and work goes on by itself; where it is to be an "
+                    "ordinary directory, take `mounted: true` out of the handler's settings",
+                )
+            for part in [part for part in path.split("/") if part]:
+                inner = _enter(current, part, root, path)
+                os.close(current)
+                current, at = inner, at / part
+                found = self._state(current)
+                wrong = exchangeable(found.uid, found.gid, found.mode)
+                if wrong and not steered:
+                    steered = f"{at} {wrong[0]} ({wrong[1]} {shlex.quote(str(at))})"
+            yield _Above(current, steered)
+        finally:
+            os.close(current)
+
+    @contextmanager
+    def _directory(self, root: Path, path: str, *, taking: bool = False) -> Iterator[int]:
+        """Open a directory below the root. taking: access is only taken away, wherever it lies."""
+        parent, name = _split(path)
+        with self._walk(root, parent) as above:
+            if not taking:
+                above.check()
+            opened = _enter(above.directory, name, root, path)
+            try:
+                yield opened
+            finally:
+                os.close(opened)
 
     # What an emulated host and the agent do otherwise.
 
@@ -161,7 +212,7 @@ class RealHost:
     def _state(self, opened: int) -> DirectoryState:
         found = os.fstat(opened)
         mode = stat.S_IMODE(found.st_mode)
-        return DirectoryState(True, found.st_uid, found.st_gid, mode, _decode(opened))
+        return DirectoryState(True, found.st_uid, found.st_gid, mode, posix_acl.decode(opened))
 
     def _mark(self, opened: int) -> None:
         mode = self._state(opened).mode
@@ -211,38 +262,33 @@ class RealHost:
                     os.close(opened)
 
 
+@dataclass(frozen=True, slots=True)
+class _Above:
+    """The directory above a home, opened. steered: why others than admins could exchange it."""
+
+    directory: int
+    steered: str = ""
+
+    def check(self) -> None:
+        """Raise Permanent where nothing may be made or given here."""
+        if self.steered:
+            raise steered(self.steered)
+
+
+def steered(above: str) -> Permanent:
+    """Say that no home is made or given below a directory that is not an admin's."""
+    return Permanent(
+        f"{above}: who is no admin could exchange what lies below it, and no home is made or given "
+        "there",
+        advice="mend that, then `provisioner retry`",
+    )
+
+
 def _split(path: str) -> tuple[str, str]:
     parts = [part for part in path.split("/") if part]
     if not parts or any(part in (".", "..") for part in parts) or path.startswith("/"):
         raise Permanent(f"{path!r} is no path below a root")
     return "/".join(parts[:-1]), parts[-1]
-
-
-@contextmanager
-def _walk(root: Path, path: str, mounted: bool = False) -> Iterator[int]:
-    """Open a directory below the root, a component at a time, following no link.
-
-    mounted: raise Unavailable where the root that was opened is no mount point.
-    """
-    try:
-        current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        advice = f"mount it, or mkdir {root}, owned by root, mode 0755"
-        raise Unavailable(f"{root}: {error.strerror}", advice=advice) from None
-    try:
-        if mounted and not _is_mount(current):
-            raise Unavailable(
-                f"{root} is no mount point: its file system is not mounted",
-                advice=f"mount {root}, and work goes on by itself; where it is to be an ordinary "
-                "directory, take `mounted: true` out of the handler's settings",
-            )
-        for part in [part for part in path.split("/") if part]:
-            inner = _enter(current, part, root, path)
-            os.close(current)
-            current = inner
-        yield current
-    finally:
-        os.close(current)
 
 
 def _is_mount(opened: int) -> bool:
@@ -272,17 +318,6 @@ def _enter(directory: int, name: str, root: Path, path: str) -> int:
         raise
 
 
-@contextmanager
-def _directory(root: Path, path: str) -> Iterator[int]:
-    parent, name = _split(path)
-    with _walk(root, parent) as directory:
-        opened = _enter(directory, name, root, path)
-        try:
-            yield opened
-        finally:
-            os.close(opened)
-
-
 def _remove(directory: int, name: str) -> None:
     """Remove a hidden directory that an interrupted `make` left, following no link."""
     opened = os.open(name, _OPEN, dir_fd=directory)
@@ -307,56 +342,3 @@ def _kind(found: os.stat_result) -> str:
         stat.S_IFSOCK: "socket",
     }
     return kinds.get(stat.S_IFMT(found.st_mode), "device")
-
-
-def _bits(text: str) -> int:
-    return sum(bit for letter, bit in (("r", 4), ("w", 2), ("x", 1)) if letter in text)
-
-
-def _encode(acl: str, prefix: str, mode: int) -> bytes:
-    """Encode the entries of an ACL that begin with a prefix ('' or `d:`)."""
-    base = {"u": mode >> 6 & 7, "g": mode >> 3 & 7, "o": mode & 7}
-    entries: list[tuple[int, int, int]] = []
-    for part in [part.strip() for part in acl.split(",") if part.strip()]:
-        default = part.startswith("d:")
-        if default != (prefix == "d:"):
-            continue
-        kind, number, bits = part.removeprefix("d:").split(":")
-        if number:
-            entries.append((_TAGS[kind], _bits(bits), int(number)))
-        else:
-            base[kind] = _bits(bits)
-    if not entries:
-        return b""
-    mask = base["g"]
-    for entry in entries:
-        mask |= entry[1]
-    entries += [
-        (_OWNER, base["u"], _NO_ID),
-        (_GROUP_OWNER, base["g"], _NO_ID),
-        (_MASK, mask, _NO_ID),
-        (_OTHER, base["o"], _NO_ID),
-    ]
-    entries.sort(key=lambda entry: (entry[0], entry[2]))
-    packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
-    return struct.pack("<I", _VERSION) + packed
-
-
-def _decode(opened: int) -> str:
-    """Write the entries of a directory's ACLs, in the order of their numbers.
-
-    Those of the owner, and of others but for a default ACL, are the mode's.
-    """
-    found = []
-    for name, prefix in ((_ACCESS, ""), (_DEFAULT, "d:")):
-        try:
-            encoded = os.getxattr(opened, name)
-        except OSError:
-            continue
-        for tag, bits, number in struct.iter_unpack("<HHI", encoded[4:]):
-            letters = "".join(c if bits & b else "-" for c, b in zip("rwx", (4, 2, 1), strict=True))
-            if tag in (_USER, _GROUP):
-                found.append(f"{prefix}{'u' if tag == _USER else 'g'}:{number}:{letters}")
-            elif tag == _GROUP_OWNER or (tag == _OTHER and prefix):
-                found.append(f"{prefix}{'g' if tag == _GROUP_OWNER else 'o'}::{letters}")
-    return ",".join(found)

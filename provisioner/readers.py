@@ -13,11 +13,11 @@ import os
 import pwd
 import shlex
 import stat
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from provisioner import posix_acl
 from provisioner.requestfile import uid_of
 from provisioner.safety import is_private_group
 
@@ -26,14 +26,8 @@ log = logging.getLogger(__name__)
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a writer's directory is opened."""
 
-_ACL = "system.posix_acl_access"
+_ACL = posix_acl.ACCESS
 _NO_ACLS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM}
-
-# linux/posix_acl_xattr.h: tag, permissions, id; sorted by tag.
-_USER_OBJ, _USER, _GROUP_OBJ, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x10, 0x20
-_NOBODY = 0xFFFFFFFF
-_ENTRY = struct.Struct("<HHI")
-_VERSION = struct.pack("<I", 2)
 
 
 def admit(directory: int, writer: str) -> str:
@@ -126,20 +120,12 @@ def _acl_of(directory: int) -> bytes | None:
 
 def _users_in(acl: bytes | None) -> set[int]:
     """Name the users whom an ACL has entries for."""
-    entries = _ENTRY.iter_unpack((acl or _VERSION)[len(_VERSION) :])
-    return {uid for tag, _, uid in entries if tag == _USER}
+    return posix_acl.users_in(acl) if acl is not None else set()
 
 
 def _acl(uid: int) -> bytes:
     """Make the ACL that lets one user in."""
-    entries = (
-        (_USER_OBJ, 7, _NOBODY),
-        (_USER, 5, uid),
-        (_GROUP_OBJ, 0, _NOBODY),
-        (_MASK, 5, _NOBODY),
-        (_OTHER, 0, _NOBODY),
-    )
-    return _VERSION + b"".join(_ENTRY.pack(*entry) for entry in entries)
+    return posix_acl.encode(f"u:{uid}:r-x", "", 0o700)
 
 
 def _close(directory: int, acl: bytes | None) -> None:

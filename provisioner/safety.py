@@ -1,43 +1,92 @@
 """Whether directories can be trusted: owners and modes, from the root of the file system down.
 
-Promises: nobody but root and the service can replace what was checked; each complaint names the
-directory and the command that mends it. Leaves out: making anything.
+Promises: nobody but root and the service can replace what was checked, or lead a link on the way
+to it elsewhere; each complaint names the directory and the command that mends it. Leaves out:
+making anything.
 """
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
 import shlex
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from provisioner.contract import ConfigError
 
 
 def check_chain(path: Path) -> None:
-    """Check every directory above a path, links resolved.
+    """Check every directory that is passed on the way to a path, and whose the links on it are.
 
-    Each must belong to root or to this process's user, and be writable by nobody else; a sticky
-    one (as /tmp) and one writable by its owner's private group pass. Raises ConfigError.
+    Each must belong to root or to this process's user, and directories be writable by nobody else;
+    a sticky one (as /tmp) and one writable by its owner's private group pass. Raises ConfigError.
     """
-    for parent in path.resolve().parents:
-        found = parent.stat()
-        if found.st_uid not in {0, os.geteuid()}:
-            raise ConfigError(
-                f"{parent} belongs to uid {found.st_uid}, who could replace what is below it",
-                advice=f"chown root {shlex.quote(str(parent))}",
-            )
-        if found.st_mode & stat.S_ISVTX:
+    for at, found in _passed(path):
+        quoted = shlex.quote(str(at))
+        if stat.S_ISLNK(found.st_mode):
+            if found.st_uid not in {0, os.geteuid()}:
+                raise ConfigError(
+                    f"{at} is a link of uid {found.st_uid}, who could lead it elsewhere",
+                    advice=f"rm {quoted}; ls -l {shlex.quote(str(at.parent))} to see who makes it",
+                )
             continue
-        if found.st_mode & stat.S_IWOTH or (
-            found.st_mode & stat.S_IWGRP and not is_private_group(found.st_uid, found.st_gid)
-        ):
+        wrong = exchangeable(found.st_uid, found.st_gid, found.st_mode)
+        if wrong:
+            said, mend = wrong
             raise ConfigError(
-                f"{parent} is writable by others, who could replace what is below it",
-                advice=f"chmod go-w {shlex.quote(str(parent))}",
+                f"{at} {said}, who could replace what is below it", advice=f"{mend} {quoted}"
             )
+
+
+def exchangeable(uid: int, gid: int, mode: int) -> tuple[str, str] | None:
+    """Say why others could exchange what lies in a directory, and which command mends it.
+
+    uid, gid, mode: as `stat` has them. None: root and this process's user alone could.
+    """
+    if uid not in {0, os.geteuid()}:
+        return f"belongs to uid {uid}", "chown root"
+    if mode & stat.S_ISVTX:
+        return None
+    if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not is_private_group(uid, gid)):
+        return "is writable by others", "chmod go-w"
+    return None
+
+
+def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Give each directory above a path, and each link, in the order in which the kernel passes.
+
+    Raises OSError where something above the path is not there.
+    """
+    at, links = Path("/"), 0
+    yield at, os.lstat(at)
+    left = list(reversed(path.absolute().parts[1:]))
+    while left:
+        name = left.pop()
+        at = at.parent if name == ".." else at / name
+        try:
+            found = os.lstat(at)
+        except FileNotFoundError:
+            if not left:
+                return
+            raise
+        if stat.S_ISLNK(found.st_mode):
+            links += 1
+            if links > _LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+            yield at, found
+            target = at.readlink()
+            at = Path("/") if target.is_absolute() else at.parent
+            left += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+        elif left:
+            yield at, found
+
+
+_LINKS = 40
+"""Most links on a way: Linux follows no more (path_resolution(7))."""
 
 
 def check_directory(

@@ -526,3 +526,46 @@ def test_a_home_that_is_wanted_elsewhere_is_refused_with_where_it_is_made(root: 
             handler.claims({**given, "home": elsewhere})
         assert raised.value.field == "home"
         assert str(root / "jdoe") in raised.value.expected
+
+
+# Directories above a home.
+
+
+def test_a_home_below_a_directory_that_is_not_an_admins_is_refused_before_anything_is_made(
+    root: Path,
+) -> None:
+    (root / "j").mkdir()
+    os.chown(root / "j", 20009, 20009)
+    nested = homes(root, path="{{ name[0] }}/{{ name }}")
+    [seen] = nested.observe([KEY]).values()
+    assert not isinstance(seen, Fault)
+    with pytest.raises(Permanent, match="who is no admin could exchange"):
+        nested.plan(KEY, nested.merge(KEY, claims(nested), None), seen)
+    fault = fault_of(nested)
+    assert isinstance(fault, Permanent)
+    assert f"{root}/j belongs to uid 20009 (chown root {root}/j)" in fault.message
+    assert list((root / "j").iterdir()) == []
+
+
+def test_a_home_whose_directory_above_was_given_away_is_closed_and_not_opened_again(
+    root: Path,
+) -> None:
+    nested = homes(root, path="{{ name[0] }}/{{ name }}")
+    ledger = bring(nested, JDOE)
+    os.chown(root / "j", 20009, 20009)
+    ledger.suspend()
+    assert faults(ledger.run(nested)) == {}
+    assert seen(root / "j" / "jdoe")[0] == 0
+    ledger.suspend(False)
+    assert "who is no admin could exchange" in faults(ledger.run(nested))[KEY]
+    assert seen(root / "j" / "jdoe")[0] == 0
+    os.chown(root / "j", 0, 0)
+    assert faults(ledger.run(nested)) == {}
+    assert seen(root / "j" / "jdoe")[:2] == (20001, 20002)
+
+
+def test_a_root_that_others_could_exchange_is_told_by_doctor(root: Path) -> None:
+    os.chown(root, 20009, 20009)
+    [finding] = homes(root).check()
+    assert (finding.level, finding.advice) == (Level.ERROR, f"chown root {root}")
+    assert isinstance(fault_of(homes(root)), Unavailable)

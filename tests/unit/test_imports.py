@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     {"wording", "sizes"},
-    {"contract", "ulid", "rename", "notify", "turns", "persons"},
+    {"contract", "ulid", "rename", "notify", "turns", "persons", "posix_acl"},
     {"losses", "abilities", "applied", "merging"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
