@@ -28,13 +28,15 @@ class Part:
     """One claim of a request.
 
     after: objects that it begins after; late: one of them without which it cannot begin, and
-    fails; takes: its value is that one's; begun: when, 0 where it has not.
+    fails; takes: its value is that one's; known: it takes nothing from an earlier step, so that a
+    manifest tells all of it; begun: when, 0 where it has not.
     """
 
     value: str | None
     after: tuple[str, ...] = ()
     late: str = ""
     takes: bool = False
+    known: bool = True
     failed: bool = False
     begun: int = 0
     over: bool = False
@@ -128,10 +130,7 @@ class Oracle:
         values = {pair: self._value(pair) for pair in mine}
         waits = all(value is not None or mine[pair].running for pair, value in values.items())
         same = all(
-            # What a step takes from an earlier one is not known when a manifest is read.
-            value is not None and (bool(parts[pair].late) or value == (parts[pair].value,))
-            for pair, value in values.items()
-            if value is not None or not parts[pair].after
+            value == (parts[pair].value,) for pair, value in values.items() if parts[pair].known
         )
         return waits and same
 
@@ -273,9 +272,9 @@ def person(name: str, uid: str) -> dict[Pair, Part]:
     who, ad, lds = f"user:{name}", f"ad/account/{name}", f"lds/account/{name}"
     return {
         (ad, who): Part(uid),
-        (lds, who): Part(None, (ad,), ad, takes=True),
-        (f"nss/resolves/{name}", who): Part(None, (ad, lds)),
-        (f"home/home/{name}", who): Part(None, (ad, lds), ad, takes=True),
+        (lds, who): Part(None, (ad,), ad, takes=True, known=False),
+        (f"nss/resolves/{name}", who): Part(None, (ad, lds), known=False),
+        (f"home/home/{name}", who): Part(None, (ad, lds), ad, takes=True, known=False),
     }
 
 
@@ -284,7 +283,7 @@ def share(number: int, code: str, users: list[str], quota: str, fair: str) -> di
     root, group, account = f"allocation:{number}", f"groups/group/{code}", f"slurm/account/{code}"
     found = {
         (group, root): Part(None),
-        (f"fs/fileset/{code}", root): Part(quota, (group,), late=group),
+        (f"fs/fileset/{code}", root): Part(quota, (group,), late=group, known=False),
         (account, root): Part(fair),
     }
     for user in users:
