@@ -274,10 +274,11 @@ def test_who_works_in_a_partition_that_goes_is_locked_there_now_and_loses_it_lat
 
 def test_one_with_a_partition_alone_is_healed_with_it(tmp_path: Path) -> None:
     centre = emulated(tmp_path)
-    centre.ask(GPU, specs="MaxJobs=3")
-    centre.run()
+    centre.admin("add", "partition=gpu", "maxjobs=3")
+    centre.ask()
     change(centre.cluster, failed=["cf1"])
     assert any("heal" in text for text in centre.run().changed)
+    # Made anew without it, they would keep that: nobody asked for the partition.
     assert centre.rows() == {GPU: "3"}
 
 

@@ -59,6 +59,9 @@ def _wrong(rows: list[invariant.Row]) -> int:
 def backends(root: Path) -> dict[str, Any]:
     """Return what the backends have, but for numbers, times and secrets."""
     slurm = json.loads((root / "slurm/slurmdbd.json").read_text())
+    for row in slurm["assocs"]:
+        # Whichever of a user's accounts is made first is the default one.
+        del row["default"]
     people = {
         name: sorted(
             dn for dn in _entries(root / name) if re.fullmatch(r"(?i)cn=\w+,ou=people,.*", dn)
