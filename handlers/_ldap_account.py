@@ -16,6 +16,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from handlers import _params
 from handlers._claims import age, differ, said
 from handlers._left import given_back
+from handlers._params import Fits
 from handlers._sid import sid_bytes
 from provisioner.contract import (
     Claim,
@@ -26,7 +27,9 @@ from provisioner.contract import (
     KnownAfter,
     Scalar,
     State,
+    Told,
     Want,
+    line,
 )
 
 NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}(?<!\.)\Z")
@@ -60,9 +63,10 @@ class AccountParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     name: str = Field(description="login name", examples=["jdoe"])
-    full_name: str | None = Field(None, max_length=200, description="as shown to people")
-    given_name: str | None = Field(None, max_length=64, description="first name")
-    surname: str | None = Field(None, max_length=64, description="family name")
+    # rangeUpper of displayName, givenName and sn (MS-ADA1 to 3).
+    full_name: Annotated[str | None, Fits(256)] = Field(None, description="as shown to people")
+    given_name: Annotated[str | None, Fits(64)] = Field(None, description="first name")
+    surname: Annotated[str | None, Fits(64)] = Field(None, description="family name")
     mail: str | KnownAfter | None = Field(
         None, validation_alias=AliasChoices("mail", "email"), description="mail address",
         examples=["j.doe@campus.test"],
@@ -81,7 +85,7 @@ class AccountParams(BaseModel):
         None, description="login shell; the handler's `shell` otherwise",
         examples=["/bin/bash"],
     )  # fmt: skip
-    attributes: Mapping[str, str] = Field(
+    attributes: Mapping[str, Annotated[str, Fits(1024)]] = Field(
         default_factory=dict,
         description="further attributes, of those that the handler's `attributes` allows",
         examples=[{"department": "Physics"}],
@@ -113,14 +117,12 @@ def check_name(field: str, name: str, protected: Collection[str], longest: int =
 
 
 def check_texts(params: BaseModel) -> None:
-    """Refuse control characters, and paths that are none. Raises InvalidRequest."""
+    """Refuse paths and addresses that are none. Raises InvalidRequest."""
     for field, value in params.model_dump(exclude={"attributes"}).items():
         if not isinstance(value, str):
             continue
-        if not value.isprintable():
-            raise InvalidRequest(
-                "has a control character", field=field, expected="one line of text"
-            )
+        if field == "mail" and not value.isprintable():
+            raise InvalidRequest("has a control character", field=field, expected="a mail address")
         if field in {"home", "shell"} and not _PATH.match(value):
             raise InvalidRequest(f"{value!r} is no absolute path", field=field, expected="/home/x")
 
@@ -135,8 +137,8 @@ def check_sid(text: str) -> None:
 
 def check_allowed(given: Mapping[str, str], allowed: Collection[str]) -> None:
     """Refuse attributes that the settings do not allow. Raises InvalidRequest."""
-    for name, value in given.items():
-        if name not in allowed or not value.isprintable():
+    for name in given:
+        if name not in allowed:
             raise InvalidRequest(
                 f"attribute {name} may not be set so",
                 field=f"attributes.{name}",
@@ -256,7 +258,8 @@ def in_words(changes: Mapping[str, Scalar], state: State) -> str:
     for field, value in changes.items():
         old = state.get(field, extra.get(field))
         new = _NONE if value is None else value
-        parts.append(f"{field} {new}" if old is None else f"{field} {old} -> {new}")
+        was = "" if old is None else f" {line(str(old)).text} ->"
+        parts.append(f"{field}{was} {new}")
     return ", ".join(parts)
 
 
@@ -264,6 +267,14 @@ _NONE = "none, as nobody asks for one any more"
 
 
 # Marks.
+
+
+def unlike_marks(text: str, longest: int) -> Told:
+    """Put a text in quotes that reads as a mark, where marks stand beside it."""
+    told = line(text, longest)
+    if not _MARK.match(told.text):
+        return told
+    return Told(f'"{told.text}"', "put in quotes, as it reads as a provisioner's mark")
 
 
 def mark_of(service: str, key: Key) -> str:

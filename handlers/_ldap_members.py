@@ -1,35 +1,23 @@
-"""What a step says of a group, and what brings a member in or takes them away. Pure.
+"""Who is in a group: what brings a member in, or takes them away.
 
-Promises: a member is brought only into a group that bears our mark, unless it may be taken over.
-Leaves out: reading and writing members (`ad_group`).
+Promises: a member is brought only into a group that bears our mark, unless it may be taken over;
+many changes of one group are few modifies. Leaves out: reading members (`ad_group`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from handlers._ldap import Directory, Modification
+from handlers._ldap_answers import Absent, Exists, Unwilling
+from handlers._ldap_text import chunks, same_dn
+from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
 
-from provisioner.contract import Change, Conflict, Key, KnownAfter, NotReady, State, Want
+_MEMBERS = 1000
+"""Members that one modify adds or takes away: AD takes some 5,000 values in a request."""
 
 _GROUP = "it is made by the step that provisions the group; check that the route has one"
 _USER = "it is made by the step that provisions the account; check the route, and `users`"
-
-
-class Params(BaseModel):
-    """What a step says about a group, or, with `user`, about one membership."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    group: str = Field(description="name of the group", examples=["cf0003"])
-    user: str | None = Field(None, description="member; without one it is about the group itself")
-    gid: int | KnownAfter | None = Field(
-        None, description="number of the group; without one it is taken from the handler's `ids`"
-    )
-    description: str | None = Field(None, max_length=200, description="what the group is for")
-    adopt: bool = Field(
-        False, description="take over a group, or bring a member into one, that was not made here"
-    )
 
 
 def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Change]:
@@ -56,3 +44,34 @@ def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Chang
     text = f"add {user} to {group}" if wanted else f"remove {user} from {group}"
     data = {"dn": state["group_dn"], "value": state["value"]}
     return [Change(key, verb, text, 1, f"{verb}:{group}", data)]
+
+
+def change_members(
+    directory: Directory,
+    attribute: str,
+    members: Callable[[str], Sequence[str]],
+    changes: Sequence[Change],
+) -> None:
+    """Add or take away many members of one group by few modifies.
+
+    members: reads all members of a group, by its DN. A modify is all or nothing, and is refused
+    when one member is there already (68) or is none (53): then what is there is read, and only the
+    rest is written.
+    """
+    adds = changes[0].verb == "add-member"
+    dn = str(changes[0].data["dn"])
+
+    def modify(values: Sequence[str]) -> None:
+        change: Modification = ("add" if adds else "delete", attribute, values)
+        directory.modify(dn, [change])
+
+    for some in chunks([str(change.data["value"]) for change in changes], _MEMBERS):
+        try:
+            modify(some)
+        except (Exists, Absent, Unwilling):
+            present = {same_dn(one) for one in members(dn)}
+            rest = [value for value in some if (same_dn(value) in present) is not adds]
+            if len(rest) == len(some):
+                raise
+            if rest:
+                modify(rest)

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, GetCoreSchemaHandler, ValidationError
+from pydantic_core import core_schema
 
-from provisioner.contract import ConfigError, InvalidRequest, KnownAfter, Wrong, wrongs
+from provisioner.contract import (
+    ConfigError,
+    InvalidRequest,
+    KnownAfter,
+    Told,
+    Wrong,
+    line,
+    wrongs,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -101,6 +111,35 @@ Name = Annotated[str, AfterValidator(_name)]
 
 Mode = Annotated[str, AfterValidator(_octal)]
 """Permission bits as octal text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """Makes a text what a backend can hold, in place of refusing it; beside an annotation.
+
+    longest: characters; holds: what the backend makes of it beside that.
+    """
+
+    longest: int
+    holds: Callable[[str, int], Told] = line
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        def fit(value: Any) -> Any:
+            return self.holds(value, self.longest).text if isinstance(value, str) else value
+
+        return core_schema.no_info_after_validator_function(fit, handler(source))
+
+
+def adapted(model: type[BaseModel], values: Mapping[str, object]) -> dict[str, str]:
+    """Say which texts of parameters are held otherwise than they were written; see `Fits`."""
+    told = {}
+    for name, field in model.model_fields.items():
+        for fits in field.metadata:
+            value = values.get(name)
+            if isinstance(fits, Fits) and isinstance(value, str):
+                told[name] = fits.holds(value, fits.longest).said
+    return {name: said for name, said in told.items() if said}
+
 
 LateId = KnownAfter | int
 """A numeric id that an earlier step may give."""

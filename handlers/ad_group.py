@@ -11,16 +11,14 @@ and comes back with its claim; a suspended or withdrawn group stays as it is.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from handlers import _params
 from handlers._ldap import Directory, Modification
 from handlers._ldap_account import (
+    NAME,
     check_name,
     check_ownership,
-    check_texts,
     differences,
     find_mark,
     holds,
@@ -32,10 +30,11 @@ from handlers._ldap_account import (
     sets,
     without_marks,
 )
-from handlers._ldap_answers import Absent, Exists, Unwilling
+from handlers._ldap_answers import Exists
 from handlers._ldap_check import check_directory
 from handlers._ldap_dialects import GROUPS
-from handlers._ldap_ids import Ids, Numbers, Taken, named
+from handlers._ldap_group import Params, Settings
+from handlers._ldap_ids import Numbers, Taken, named
 from handlers._ldap_kept import (
     ambiguous,
     former,
@@ -46,9 +45,9 @@ from handlers._ldap_kept import (
     returned,
     returning,
 )
-from handlers._ldap_members import Params, plan_member
-from handlers._ldap_settings import DirectorySettings
-from handlers._ldap_text import Entry, child, chunks, same_dn
+from handlers._ldap_members import change_members, plan_member
+from handlers._ldap_names import group_name
+from handlers._ldap_text import Entry, child, same_dn
 from handlers._sid import sid_text
 from provisioner.contract import (
     Change,
@@ -68,26 +67,9 @@ from provisioner.contract import (
     split_key,
 )
 
+__all__ = ["AdGroup", "Params", "Settings", "build"]
+
 _USERS = "(|(objectClass=user)(objectClass=userProxy)(objectClass=userProxyFull))"
-
-_MEMBERS = 1000
-"""Members that one modify adds or takes away: AD takes some 5,000 values in a request."""
-
-
-class Settings(DirectorySettings):
-    """Settings of an `ad_group`."""
-
-    profile: Literal["ad", "adlds", "rfc2307"] = Field("ad", description="kind of the directory")
-    container: str = Field(
-        description="DN where groups are made", examples=["OU=groups,DC=campus,DC=test"]
-    )
-    users: str | None = Field(
-        None, description="DN below which members are looked up; `base` otherwise"
-    )
-    ids: Ids = Field(default_factory=Ids, description="group numbers allowed, and given out")
-    protected: tuple[str, ...] = Field(
-        ("root", "wheel", "administrators"), description="groups that are never touched"
-    )
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
@@ -113,15 +95,33 @@ class AdGroup:
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         """Speak of a group or of one member. Raises InvalidRequest or Refused."""
         given: Params = read_params(Params, params)
-        group = check_name("group", given.group, self._settings.protected)
+        group = self._group(given.group)
         if given.user is not None:
             user = check_name("user", given.user, ())
             key = make_key(self._site.instance, "member", group, user)
             return {key: {"group": group, "user": user, "adopt": given.adopt}}
         self._settings.ids.check("gid", given.gid)
-        check_texts(given)
         want: dict[str, Any] = {**given.model_dump(exclude_none=True), "group": group}
         return {make_key(self._site.instance, "group", group): want}
+
+    def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
+        """Say what of a description is held otherwise than it was written."""
+        told = _params.adapted(Params, params)
+        code = str(params.get("group") or "")
+        name = group_name(code, self._settings.prefix)
+        if name != code.lower():
+            told["group"] = f"{code!r} is the group {name}: the directory takes no such name"
+        return told
+
+    def _group(self, code: str) -> str:
+        """Give the name of a code's group. Raises InvalidRequest, for a protected name too."""
+        prefix = self._settings.prefix
+        try:
+            return check_name("group", group_name(code, prefix), self._settings.protected)
+        except InvalidRequest as fault:
+            if prefix is None and not NAME.match(code.lower()):
+                fault.expected += "; or `prefix` in the handler's settings, for codes that are not"
+            raise
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         """Merge claims; a member stays while one live claim wants them."""
@@ -349,7 +349,7 @@ class AdGroup:
     def apply(self, changes: Sequence[Change]) -> None:
         """Write changes of one group; each may be written again."""
         if changes[0].verb in {"add-member", "remove-member"}:
-            self._change_members(changes)
+            change_members(self._directory, self._dialect.member, self.members, changes)
             return
         changes = given_back(changes, former(self._numbers, changes))
         taken = self._numbers.take([owner_of(c) for c in changes if c.data.get("take")])
@@ -412,26 +412,3 @@ class AdGroup:
     def _number(self, change: Change, taken: Taken) -> None:
         number = taken.numbers[owner_of(change)]
         self._directory.modify(str(change.data["dn"]), [("replace", "gidNumber", [number])])
-
-    def _change_members(self, changes: Sequence[Change]) -> None:
-        """Add or take away many members of one group by few modifies.
-
-        A modify is all or nothing, and is refused when one member is there already (68) or is none
-        (53): then what is there is read, and only the rest is written.
-        """
-        adds = changes[0].verb == "add-member"
-        dn = str(changes[0].data["dn"])
-        for some in chunks([str(change.data["value"]) for change in changes], _MEMBERS):
-            try:
-                self._modify_members(dn, adds, some)
-            except (Exists, Absent, Unwilling):
-                present = {same_dn(one) for one in self.members(dn)}
-                rest = [value for value in some if (same_dn(value) in present) is not adds]
-                if len(rest) == len(some):
-                    raise
-                if rest:
-                    self._modify_members(dn, adds, rest)
-
-    def _modify_members(self, dn: str, adds: bool, values: Sequence[str]) -> None:
-        change: Modification = ("add" if adds else "delete", self._dialect.member, values)
-        self._directory.modify(dn, [change])

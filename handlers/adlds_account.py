@@ -176,6 +176,10 @@ class AdldsAccount:
         want: dict[str, Any] = given.model_dump(exclude_none=True)
         return {make_key(self._site.instance, "account", name): {**want, "name": name}}
 
+    def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
+        """Say which texts the directory holds otherwise than they were written."""
+        return _params.adapted(Params, params)
+
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         """Merge claims; what none of them says comes from the settings, or from before."""
         want = dict(merge_account(claims, prior))

@@ -119,6 +119,10 @@ class FilesetHandler:
         """Save owner, mode and ACL of a fileset that is open."""
         return _mm_fileset.prior(Found.of(state))
 
+    def stores(self, key: Key) -> bool:
+        """Say that data lie in every fileset: whether in this one yet would have to be asked."""
+        return True
+
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """List the changes; raises Conflict for a fileset that is not ours, of another kind, or
         linked elsewhere, and Permanent where quotas or ACLs cannot hold."""

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from handlers import _params
 from handlers._claims import age
+from handlers._params import Fits
 from handlers._sacctmgr import Association, Tools
 from handlers._slurm_amounts import UNLIMITED
 from handlers._slurm_back import holds, sets
@@ -33,6 +34,7 @@ from handlers._slurm_plan import (
 from handlers._slurm_refers import Known, default_of, named, refused, without_access
 from handlers._slurm_rows import WITHOUT, asked_partitions, ours_of, rows_of, told
 from handlers._slurm_specs import Specs, parse_specs
+from handlers._slurm_texts import LONGEST, as_held
 from handlers._slurm_writes import write
 from provisioner.contract import (
     Change,
@@ -55,8 +57,6 @@ from provisioner.contract import (
 _NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\Z")
 _PARTITION = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")
 _ACCOUNT = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,63}\Z")
-_UNTAKEN = str.maketrans("\"'|", "   ")
-_TEXT = re.compile(r"[^\x00-\x1f\x7f\"']*\Z")
 
 
 def _account(value: str) -> str:
@@ -78,18 +78,10 @@ def _partition(value: str) -> str:
     return value.lower()
 
 
-def _text(value: str) -> str:
-    # sacctmgr takes quotes off; an apostrophe would end the text, and a bar ends a column.
-    value = value.translate(_UNTAKEN)
-    if not _TEXT.match(value):
-        raise ValueError("has a control character")
-    return value
-
-
 Account = Annotated[str, AfterValidator(_account)]
 User = Annotated[str, AfterValidator(_user)]
 Partition = Annotated[str, AfterValidator(_partition)]
-Text = Annotated[str, AfterValidator(_text), Field(max_length=200)]
+Text = Annotated[str | None, Fits(LONGEST, as_held)]
 
 
 class Settings(BaseModel):
@@ -127,8 +119,8 @@ class Params(BaseModel):
     account: Account = Field(description="the account", examples=["cf0003"])
     user: User | None = Field(None, description="the user who is in it")
     parent: Account | None = Field(None, description="parent account")
-    description: Text | None = Field(None, description="the account's description")
-    organization: Text | None = Field(None, description="the account's organization")
+    description: Text = Field(None, description="the account's description")
+    organization: Text = Field(None, description="the account's organization")
     qos: tuple[str, ...] = Field((), description="QOS that may be used")
     fairshare: int | None = Field(None, ge=0, description="shares")
     specs: Annotated[str, Field(max_length=4000)] | tuple[str, ...] | None = Field(
@@ -163,7 +155,10 @@ def _texts(texts: Mapping[str, str], user: str | None) -> dict[str, str]:
         what = f"{named} may not be set at a user"
         raise InvalidRequest(what, field="specs", expected="write it in the account's specs")
     try:
-        return {name: _account(t) if name == "parent" else _text(t) for name, t in texts.items()}
+        return {
+            name: _account(t) if name == "parent" else as_held(t, LONGEST).text
+            for name, t in texts.items()
+        }
     except ValueError as error:
         raise InvalidRequest(str(error), field="specs") from None
 
@@ -212,6 +207,10 @@ class Slurm:
             **specs.texts,
         }
         return {key: want}
+
+    def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
+        """Say which texts Slurm holds otherwise than they were written."""
+        return _params.adapted(Params, params)
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         _, kind, *names = split_key(key)

@@ -65,3 +65,28 @@ class Restores(Protocol):
     def holds(self, key: Key, state: State) -> Mapping[str, Json]:
         """Say what an object's settings are, in the words of `sets`; None: not set. Pure."""
         ...
+
+
+@runtime_checkable
+class Adapts(Protocol):
+    """A handler that holds some of what it is given otherwise than it was written.
+
+    What it says is told by `check` and `plan` and in the result: nothing is refused that a backend
+    could hold in other words.
+    """
+
+    def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
+        """Say of parameters, by name, what becomes of them (`shortened to 64 characters`). Pure."""
+        ...
+
+
+@runtime_checkable
+class Stores(Protocol):
+    """A handler in some of whose objects people's data lie.
+
+    A request that would leave such an object for one of another name is held.
+    """
+
+    def stores(self, key: Key) -> bool:
+        """Say whether data lie in an object of this kind. Pure."""
+        ...

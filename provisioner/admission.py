@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from provisioner import audit, policy, records
-from provisioner.candidates import Candidate, plain_problems
+from provisioner.candidates import Candidate, notes, plain_problems
 from provisioner.documents import Problem
 from provisioner.review import NEW_USER, Ruling
 from provisioner.spool import Claimed
@@ -94,6 +94,13 @@ def row(
         "on_behalf_of": person,
         "listed": None if candidate.crowd is None else "\n".join(candidate.crowd),
     }
+
+
+def noted(candidate: Candidate, state: str, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Add to what is wrong with a request that is taken what is held otherwise than written."""
+    if candidate.request is None or state not in records.OPEN:
+        return problems
+    return (*problems, *notes(candidate.request, candidate.planned))
 
 
 def told_of(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:

@@ -100,7 +100,8 @@ def _remark(
             outcomes[who] = "superseded"
         notes = [*told, *remark.notes]
         if notes or loaded[who].problems:
-            records.set_problems(conn, who, disputes.problems(notes))
+            kept = [one for one in loaded[who].problems or () if one.get("key")]
+            records.set_problems(conn, who, [*kept, *disputes.problems(notes)])
 
 
 @dataclass(slots=True)

@@ -144,6 +144,12 @@ def problem_of(fault: Fault) -> Problem:
     return Problem(None, "", advised(fault.message, fault.advice))
 
 
+def notes(request: Request, planned: Sequence[Step]) -> tuple[Problem, ...]:
+    """Say what of a request that is right is held otherwise than it was written."""
+    told = (*request.told, *(note for step in planned for note in step.told))
+    return tuple(dict.fromkeys(told))
+
+
 def plain_problems(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:
     """Put problems as the journal keeps them; None where there are none."""
     return [

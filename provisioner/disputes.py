@@ -42,10 +42,11 @@ def of(conn: Connection, asked: Asked, progress: Progress) -> dict[str, list[str
 
 
 def note(conn: Connection, asked: Asked, progress: Progress) -> None:
-    """Note of requests that were just accepted what stays as it is."""
-    for request, told in of(conn, asked, progress).items():
-        if told:
-            records.set_problems(conn, request, problems(told))
+    """Note of requests that were just accepted what stays as it is, beside what was noted."""
+    said = {request: told for request, told in of(conn, asked, progress).items() if told}
+    for request, record in records.load(conn, list(said)).items():
+        noted = record.problems or ()
+        records.set_problems(conn, request, [*noted, *problems(said[request])])
 
 
 def problems(texts: Iterable[str]) -> list[dict[str, str | None]]:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from provisioner import agenda, ledger
+from provisioner.contract import Key, split_key
 from provisioner.losses import Pair, losing, people_of, person_of
 from provisioner.tables import IDS, chunks, claims, objects, suspensions
 
@@ -53,6 +54,24 @@ def losers(
     left |= {pair for pair in coming if pair[0] in keys}
     whole = {claimant for _, claimant in gone if person_of(claimant) is None}
     return losing(gone, _open(conn, left), people_of(_had_by(conn, whole)))
+
+
+def left(conn: Connection, going: Collection[Pair], coming: Collection[Pair]) -> dict[Key, Key]:
+    """Say which objects nobody would claim any more as their claimant wants another of the kind.
+
+    going, coming: as in `losers`. What was never as wanted is left out; a suspended one is not.
+    """
+    instead = {(who, *split_key(key)[:2]): key for key, who in coming if (key, who) not in going}
+    moved = {
+        key: instead[who, *split_key(key)[:2]]
+        for key, who in going
+        if person_of(who) is None and (who, *split_key(key)[:2]) in instead
+    }
+    made: set[Key] = set()
+    for part in chunks(moved):
+        made.update(key for key, _ in conn.execute(_HAD_OF, {"b_ids": part}))
+    kept = {key for key, _ in ledger.pairs(conn, made).difference(going)}
+    return {key: moved[key] for key in sorted(made - kept - {key for key, _ in coming})}
 
 
 def people(conn: Connection) -> set[str]:

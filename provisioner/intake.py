@@ -28,7 +28,16 @@ from provisioner import (
     stepbook,
     steps,
 )
-from provisioner.admission import Admitted, claimed_of, keep, row, ruled, together, told_of
+from provisioner.admission import (
+    Admitted,
+    claimed_of,
+    keep,
+    noted,
+    row,
+    ruled,
+    together,
+    told_of,
+)
 from provisioner.advance import advance
 from provisioner.candidates import Candidate, judge, plain_problems, problem_of, waves
 from provisioner.contract import Fault
@@ -137,7 +146,7 @@ class Intake:
             state, problems = precedents.verdict(candidate, history, ruling.get(record.id), now)
             admitted.readmitted.append(record.id)
             records.set_state(conn, [record.id], _AGAIN, state)
-            records.set_problems(conn, record.id, plain_problems(problems))
+            records.set_problems(conn, record.id, plain_problems(noted(candidate, state, problems)))
             keep(conn, candidate, state)
             if state == "accepted":
                 records.set_accepted(conn, record.id, now)
@@ -176,7 +185,7 @@ class Intake:
             else:
                 admitted.outcomes[candidate.claimed.ulid] = state
             person = ruling.on_behalf_of if ruling is not None else None
-            made = row(candidate, state, problems, now, person)
+            made = row(candidate, state, noted(candidate, state, problems), now, person)
             if state == "refused" and self._review.is_outsider(candidate.claimed.uid):
                 made = shortened(made)
             rows.append(made)

@@ -131,7 +131,7 @@ class Policy:
         if answer.verdict != REFUSE:
             answer = self._unseen(asked) or answer
         if answer.verdict == ALLOW:
-            answer = self.crowd(asked.hit, asked.known) or answer
+            answer = self.crowd(asked.hit, asked.known) or self._leaving(asked) or answer
         if answer.verdict == REVIEW and asked.approved:
             return ALLOWED
         return answer
@@ -265,6 +265,17 @@ class Policy:
             f"it would take something away from {hit} of the {known} users who have anything, "
             f"more than {self._mass.share:g} %",
             self._release_advice(None),
+        )
+
+    def _leaving(self, asked: Question) -> Answer | None:
+        """Say what is to be reviewed about data that would be left for another object."""
+        if not asked.left:
+            return None
+        return Answer(
+            REVIEW,
+            f"it would leave {', and '.join(asked.left)}: what is in there stays there, closed",
+            "the name that it had in `allocation.storage.fileset`, to keep it; or in "
+            f"`allocation.storage.leaves`, to leave it; or {self._release_advice(None)}",
         )
 
     def _release_advice(self, who: Submitter | None) -> str:

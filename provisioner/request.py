@@ -20,6 +20,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from provisioner.actions import ACTIONS, Envelope
 from provisioner.documents import Document, InvalidDocument, Path, Problem, in_order, parse
 from provisioner.subjects import UsersFile
+from provisioner.values import Changed
 from provisioner.wording import Wrong, wrongs
 
 
@@ -36,7 +37,8 @@ class Request:
     """One request. values: what expressions in routes may use, typed, with None for what is absent.
 
     users: those that `each: user` goes through; users_file: lists them, until it was read; places:
-    the key of each value of expressions; lines: the line of every key of the file.
+    the key of each value of expressions; lines: the line of every key of the file; told: what was
+    changed of its texts.
     """
 
     action: str
@@ -53,6 +55,7 @@ class Request:
     users: tuple[str, ...] = ()
     users_file: UsersFile | None = None
     resource_key: str = field(default="", compare=False)
+    told: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
     places: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)
     lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
 
@@ -96,15 +99,30 @@ def parse_request(data: bytes) -> Request:
     model = _model(document, problems)
     if model is None:
         raise InvalidDocument(in_order(problems))
+    changed: Changed = {}
     try:
-        body = model.model_validate({**document.value, **_meant(document, model)})
+        body = model.model_validate({**document.value, **_meant(document, model)}, context=changed)
     except ValidationError as error:
         found = problems_of(error, document, model)
         raise InvalidFile(in_order([*problems, *found]), _rest(document, model, found)) from None
-    request = _request(body, document)
+    request = replace(_request(body, document), told=_told(document, changed))
     if problems:
         raise InvalidFile(in_order(problems), request)
     return request
+
+
+def _told(document: Document, changed: Changed) -> tuple[Problem, ...]:
+    """Say what was changed of a file's texts, each by its key and line."""
+    if not changed:
+        return ()
+    found = []
+    for path, line in document.lines.items():
+        value: Any = document.value
+        for part in path:
+            value = value[part]
+        if isinstance(value, str) and value in changed:
+            found.append(Problem(line, ".".join(map(str, path)), changed[value]))
+    return tuple(in_order(found))
 
 
 def _meant(document: Document, model: type[Envelope]) -> dict[str, str]:

@@ -103,7 +103,7 @@ def _sentences(result: Result) -> list[str]:
     for step in result.steps:
         if step.error is not None:
             lines.append(_error_line(step))
-    if result.retry and result.problems:
+    if result.retry and result.problems and not _errors(result):
         lines.append("Mend it and put it into staging again; to try the same file again:")
     elif result.retry:
         lines.append("When that is mended, try again:" if _errors(result) else "To try again:")

@@ -24,7 +24,7 @@ from provisioner import (
     ulid,
     verbs,
 )
-from provisioner.contract import InvalidRequest, Key, Refused
+from provisioner.contract import InvalidRequest, Key, Refused, split_key
 from provisioner.lookup import Seeker
 from provisioner.losses import Pair
 from provisioner.request import Request, parse_request
@@ -93,11 +93,17 @@ class Ruling:
     seeker: Seeker | None = None
 
 
+def _nothing(key: Key) -> bool:
+    return False
+
+
 class Review:
     """Judges requests by one site's policy."""
 
-    def __init__(self, site: policy.Policy) -> None:
+    def __init__(self, site: policy.Policy, stores: Callable[[Key], bool] = _nothing) -> None:
+        """stores: whether people's data lie in an object."""
         self._rules = site
+        self._stores = stores
         self._shut_out: dict[int, dict[str, float]] = {}
 
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
@@ -117,6 +123,7 @@ class Review:
             hit = set() if case.counted else changes.losers(case, seeker)
             crowd = hit | self._lately(case.uid, now) if hit else hit
             asked = replace(asked, approved=case.approved, hit=len(crowd))
+            asked = replace(asked, left=self._left(case, changes))
             if len(crowd) > self._rules.harmless:
                 asked = replace(asked, known=len(holdings.people(conn) | crowd))
             if not self._rules.trusts(who.uid):
@@ -134,6 +141,16 @@ class Review:
             person = self._rules.believed(who, asked.on_behalf_of)
             found[case.id] = Ruling(answer, asked.fresh, person, seeker)
         return found
+
+    def _left(self, case: Case, changes: _Changes) -> tuple[str, ...]:
+        """Name the data that a request would leave, but for those that it says it leaves."""
+        storage = (case.request.values.get("allocation") or {}).get("storage") or {}
+        said = str(storage.get("leaves") or "").lower()
+        return tuple(
+            f"{old} for {new}"
+            for old, new in changes.left(case).items()
+            if self._stores(old) and split_key(old)[-1].lower() != said
+        )
 
     def foresee(self, uid: int, writer: str, request: Request) -> Ruling | None:
         """Refuse what policy refuses whatever the journal has; None: it has to be judged.
@@ -216,6 +233,13 @@ class _Changes:
         going, coming = self._found[case.id] = self._of(case, seeker)
         return holdings.losers(self._conn, going, coming, self._taken) if going else set()
 
+    def left(self, case: Case) -> dict[Key, Key]:
+        """Name the objects that a request leaves for others; see `holdings.left`."""
+        if case.request.action not in _CLAIMING:
+            return {}
+        going, coming = self._stated(case)
+        return holdings.left(self._conn, going, coming) if going and coming else {}
+
     def allow(self, case: Case) -> None:
         """Count what a request takes away as taken."""
         self._taken |= self._found.get(case.id, (set(), set()))[0]
@@ -229,6 +253,11 @@ class _Changes:
             return holdings.claimed(self._conn, [subject]), set()
         if case.request.action not in _CLAIMING:
             return set(), set()
+        return self._stated(case)
+
+    def _stated(self, case: Case) -> tuple[set[Pair], set[Pair]]:
+        """Say of a request that states what its subject claims which claims go, and which come."""
+        subject = case.request.subject
         coming = {(claim.key, claim.claimant) for step in case.planned for claim in step.claims}
         return self._before[subject] - coming, coming
 

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from provisioner import origins
+from provisioner.abilities import Adapts
 from provisioner.config import Config, StepConfig, default_routes
 from provisioner.contract import (
     ConfigError,
@@ -46,13 +47,15 @@ class StepClaim:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of one request. late: the steps that some of its parameters come from."""
+    """One step of one request. late: the steps that some of its parameters come from; told: what
+    its handler holds otherwise than it was written."""
 
     name: str
     instance: str
     needs: tuple[str, ...]
     claims: tuple[StepClaim, ...]
     late: frozenset[str]
+    told: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +288,9 @@ class Router:
     ) -> Step:
         """Make one step. Raises InvalidDocument with all that is wrong with it."""
         handler = self._handlers[one.instance]
+        where = f"step {one.template.config.name} ({one.instance})"
+        with_ = one.template.config.with_
+        told: list[Problem] = []
         late: set[str] = set()
         claims: list[StepClaim] = []
         wrong: list[tuple[str, Fault, Any]] = []
@@ -297,6 +303,10 @@ class Router:
                 alike = {key: parameters[key] for key in one.template.alike}
                 given = {key: value for key, value in parameters.items() if value is not None}
                 wanted = _claims(handler, given, request.adopt)
+                if isinstance(handler, Adapts):
+                    for name, said in handler.adapted(given).items():
+                        fault = InvalidRequest(said, field=name)
+                        told.append(origins.problem(request, fault, where, with_, item))
             except Fault as fault:
                 before = values.get("steps") if outputs else None
                 every = (fault, *getattr(fault, "also", ()))
@@ -311,16 +321,14 @@ class Router:
             for key, want in wanted.items():
                 claims.append(StepClaim(claimant, key, None if waits else want, item))
         if wrong:
-            where = f"step {one.template.config.name} ({one.instance})"
-            with_ = one.template.config.with_
-            told = [
+            found = [
                 origins.problem(request, fault, where, with_, item, before)
                 for item, fault, before in wrong
             ]
-            raise InvalidDocument(list(dict.fromkeys(told)))
-        return Step(
-            one.template.config.name, one.instance, one.needs, tuple(claims), frozenset(late)
-        )
+            raise InvalidDocument(list(dict.fromkeys(found)))
+        notes = tuple(dict.fromkeys(told))
+        name = one.template.config.name
+        return Step(name, one.instance, one.needs, tuple(claims), frozenset(late), notes)
 
 
 def _check_listed(request: Request) -> None:

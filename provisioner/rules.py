@@ -56,7 +56,8 @@ class Question:
     numbers: keys by which it gives numbers of users and groups; names: protected ones would be
     among these, by kind; fresh: users that nobody knew; recent: how many of those the submitter
     brought within the hour; hit: people who would lose something, with those who just did; known:
-    people who have something; on_behalf_of: the person whom the request names, believed or not;
+    people who have something; left: what would be left with people's data in it, and for what;
+    on_behalf_of: the person whom the request names, believed or not;
     digest: that of the request which was looked at before it is released.
     """
 
@@ -77,6 +78,7 @@ class Question:
     recent: int = 0
     hit: int = 0
     known: int = 0
+    left: tuple[str, ...] = ()
     target: Target | None = None
     approved: bool = False
     on_behalf_of: str | None = None

@@ -73,7 +73,7 @@ class Service:
         self.keeper = Keeper(spool, self._journal, system.config.retention)
         self.copier = Copier(self._journal, system.config)
         self.reporter = Reporter(system)
-        review = Review(system.policy)
+        review = Review(system.policy, system.stores)
         budget = system.config.manifests
         enclosures = Enclosures(budget, review, spool.companions.manifest, system.router)
         self._keep = system.config.retention.outsider_count

@@ -18,6 +18,7 @@ from provisioner.values import (
     Id,
     Line,
     Mail,
+    Phrase,
     Size,
     UserName,
 )
@@ -57,9 +58,9 @@ class User(Part):
     """A person's account."""
 
     name: UserName
-    full_name: Line | None = Field(None, description="the name to show")
-    given_name: Line | None = Field(None, description="first name")
-    surname: Line | None = Field(None, description="last name")
+    full_name: Phrase | None = Field(None, description="the name to show")
+    given_name: Phrase | None = Field(None, description="first name")
+    surname: Phrase | None = Field(None, description="last name")
     email: Mail | None = Field(None, description="mail address")
     uid: Id | None = Field(None, description="numeric user id, where the site gives it")
     gid: Id | None = Field(None, description="numeric id of the primary group")
@@ -79,7 +80,7 @@ class ProjectRef(Part):
     """The project that an allocation belongs to."""
 
     code: Code
-    title: Line | None = Field(None, description="what it is about")
+    title: Phrase | None = Field(None, description="what it is about")
     pi: UserName | None = Field(None, description="who leads it")
     gid: Id | None = Field(None, description="numeric id of the project's group")
 
@@ -106,8 +107,8 @@ class SlurmPart(Part):
 
     account: Code | None = Field(None, description="account, where not the project's code")
     parent: Code | None = Field(None, description="parent account")
-    description: Line | None = Field(None, description="the account's description")
-    organization: Line | None = Field(None, description="the account's organization")
+    description: Phrase | None = Field(None, description="the account's description")
+    organization: Phrase | None = Field(None, description="the account's organization")
     qos: tuple[Code, ...] = Field((), description="QOS that may be used")
     fairshare: Count | None = Field(None, description="shares")
     specs: Line | None = Field(
@@ -127,6 +128,9 @@ class StoragePart(Part):
         None, description="where it is linked; for root and writers with `paths` in their rule"
     )
     kind: Literal["independent", "dependent"] | None = Field(None, description="kind of fileset")
+    leaves: Code | None = Field(
+        None, description="the fileset that it had, where it is to have another and leave its data"
+    )
 
 
 class AllocationRef(Part):

@@ -10,8 +10,16 @@ import re
 import unicodedata
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
+from provisioner import texts
 from provisioner.sizes import parse_size
 
 
@@ -34,9 +42,27 @@ def _one_line(value: str) -> str:
     return value
 
 
-def _lines(value: str) -> str:
-    _one_line(value.replace("\n", "").replace("\t", ""))
-    return value
+_TEXT = 2000
+"""Characters of a text of several lines."""
+
+Changed = dict[str, str]
+"""What was said of texts that were changed, by the text as it was written; a model's context."""
+
+
+def _phrase(value: str, info: ValidationInfo) -> str:
+    return _noted(value, texts.line(value), info)
+
+
+def _lines(value: str, info: ValidationInfo) -> str:
+    return _noted(value, texts.lines(value, _TEXT), info)
+
+
+def _noted(value: str, told: texts.Told, info: ValidationInfo) -> str:
+    """Keep in the context what was changed of a text, where there is one."""
+    changed = info.context
+    if told.said and isinstance(changed, dict):
+        changed[value] = told.said
+    return told.text
 
 
 def _digits(value: object) -> object:
@@ -91,7 +117,11 @@ Person = Annotated[
     ),
 ]
 Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
-Text = Annotated[str, Field(max_length=2000), AfterValidator(_lines)]
+"""What programs compare, as an id: it stays as it was written, or is refused."""
+Phrase = Annotated[str, AfterValidator(_phrase)]
+"""What people read, as a title: made what every backend can hold, and never refused."""
+Text = Annotated[str, AfterValidator(_lines)]
+"""What people read, of several lines."""
 Id = Annotated[int, Field(ge=1, le=4294967293), BeforeValidator(_digits)]
 Count = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_digits)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_dated)]
@@ -116,5 +146,5 @@ AbsolutePath = Annotated[
     ),
 ]
 Free = dict[
-    Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], Line | list[Line] | None
+    Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], Phrase | list[Phrase] | None
 ]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import cast
 
 from provisioner import binding, crowds, rendering
+from provisioner.abilities import Stores
 from provisioner.agenthost import Agent, runner
 from provisioner.config import Config
 from provisioner.contract import (
@@ -32,6 +33,7 @@ from provisioner.contract import (
     Site,
     State,
     Want,
+    split_key,
 )
 from provisioner.converge import unexpected
 from provisioner.journal import Journal
@@ -87,6 +89,11 @@ class System:
         self._requests[ulid] = request
         if len(self._requests) > _REMEMBERED:
             self._requests.popitem(last=False)
+
+    def stores(self, key: Key) -> bool:
+        """Say whether people's data lie in an object; see `abilities.Stores`."""
+        handler = self.handlers.get(split_key(key)[0])
+        return isinstance(handler, Stores) and handler.stores(key)
 
     def outputs_of(self, instance: str, state: State) -> Mapping[str, Scalar]:
         """Ask an instance's handler for the outputs of a state. Raises Permanent where it fails."""

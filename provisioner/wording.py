@@ -54,7 +54,6 @@ _LIMITS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 
 def _few(context: Mapping[str, Any], what: str) -> str:
     least = context["min_length"]
-    # pydantic counts the characters of some texts as entries.
     return "is empty" if least == 1 else f"has fewer than {least} {what}"
 
 
@@ -132,6 +131,8 @@ def _said(loc: Loc, detail: Any) -> Wrong:
     if name == "extra_forbidden":
         return Wrong(loc, "unknown", "unknown key")
     value = detail.get("input")
+    if isinstance(value, str) and name in ("too_long", "too_short"):
+        name = f"string_{name}"  # pydantic counts the characters of some texts as entries
     if name in ("literal_error", "enum"):
         options = re.findall(r"'([^']*)'", str(context["expected"]))
         close = get_close_matches(str(value), options, 1, 0.4)

@@ -153,13 +153,16 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
 
 def _judged(file: Path) -> tuple[tuple[Problem, ...], list[str]]:
     """Judge a request as the service would if who runs this sent it: (problems, notes)."""
-    from provisioner.candidates import expired
+    from provisioner.candidates import expired, notes
 
     request, planned, problems = _whole(file)
     if problems or request is None:
         return problems, []
     late = expired(request, time.time())
-    return ((late,), []) if late else _by_policy(request, planned)
+    if late:
+        return (late,), []
+    wrong, said = _by_policy(request, planned)
+    return wrong, [*map(str, notes(request, planned)), *said]
 
 
 def _whole(
@@ -211,7 +214,8 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
     else:
         with book.reading() as conn:
             case = Case("", me.uid, me.name, request, planned)
-            answer = Review(decides).judge(conn, [case], time.time())[""].answer
+            review = Review(decides, site.system().stores) if planned else Review(decides)
+            answer = review.judge(conn, [case], time.time())[""].answer
         book.close()
     if answer.verdict == policy.REFUSE:
         return (Problem(None, "", answer.why, answer.advice),), []
@@ -223,10 +227,10 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
 def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
     """Say what a request would change now, step by step; writes nothing."""
     from provisioner import planning
-    from provisioner.candidates import expired
+    from provisioner.candidates import expired, notes
     from provisioner.documents import InvalidDocument
 
-    request, _, problems = _whole(file)
+    request, planned, problems = _whole(file)
     late = expired(request, time.time()) if request is not None else None
     if problems or late or request is None:
         raise InvalidDocument([*problems, *([late] if late else [])])
@@ -235,6 +239,8 @@ def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
         site.print_json(planning.plain(found))
     else:
         _show(request, found)
+    for note in notes(request, planned):
+        site.say(str(note), file=sys.stderr if as_json else None)
     errors = {one.error["type"] for step in found for one in step.objects if one.error}
     if errors - {"NotReady", "Unavailable"}:
         raise typer.Exit(Exit.FAILED)

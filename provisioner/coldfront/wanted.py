@@ -6,7 +6,6 @@ out is out, whatever else is wrong. Leaves out: what ColdFront's facts mean (`ma
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +28,7 @@ from provisioner.coldfront.attributes import (
     USER_SPECS,
 )
 from provisioner.protected import SYSTEM_ACCOUNTS, SYSTEM_GROUPS, SYSTEM_USERS, Names
+from provisioner.texts import phrase
 from provisioner.values import Mail, UserName
 
 Document = dict[str, Any]
@@ -130,8 +130,8 @@ def _why_not(name: str) -> str | None:
 
 
 def one_line(text: str) -> str | None:
-    """Make one line of a text that a person typed."""
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()[:500] or None
+    """Make one line of a text that a person typed, as the format does."""
+    return phrase(text) or None
 
 
 def filled(body: Mapping[str, Any]) -> Document:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LAYERS = (
-    {"wording", "sizes"},
+    {"wording", "texts", "faults", "sizes"},
     {"contract", "ulid", "rename", "notify", "turns", "persons", "posix_acl"},
     {"losses", "abilities", "applied", "merging"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
@@ -262,5 +262,5 @@ def test_the_plugins_pure_modules_know_neither_django_nor_coldfront(name: str) -
 @pytest.mark.parametrize("path", PLUGIN, ids=relative)
 def test_the_plugin_takes_of_the_engine_what_any_writer_needs(path: Path) -> None:
     used = {name.split(".")[1] for name in imports(path) if name.startswith("provisioner.")}
-    assert used <= {"coldfront", "actions", "contract", "documents", "drop", "protected",
+    assert used <= {"coldfront", "actions", "contract", "documents", "drop", "protected", "texts",
                     "receipts", "requestfile", "sizes", "values"}  # fmt: skip

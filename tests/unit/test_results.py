@@ -92,6 +92,14 @@ def comment(text: str) -> str:
             FAILED,
             "When that is mended, try again:     provisioner retry 01M83R3DXD32FV2KR2BYP24BAC",
         ),
+        (
+            replace(FAILED, problems=({"key": "user.full_name", "message": "left out U+00AD"},)),
+            "user.full_name: left out U+00AD",
+        ),
+        (
+            replace(FAILED, problems=({"key": "user.full_name", "message": "left out U+00AD"},)),
+            "When that is mended, try again:",
+        ),
         (REFUSED, "Refused: nothing was done. a.yaml, asked for by coldfront."),
         (REFUSED, "Line 3, allocation.usrs: unknown key; expected: one of id, users; did you mean"),
         (REFUSED, "did you mean users? no action Mend it"),

@@ -42,7 +42,7 @@ def site(tmp_path: Path) -> Site:
         (
             "handlers: {homes: {use: home_directory}, names: {use: nss_gate}}",
             user(),
-            [("resolves", "names", ()), ("home", "homes", ())],
+            [("resolves", "names", ()), ("home", "homes", ("resolves",))],
         ),
         (
             "handlers: {ad: {use: ad_account}, lds: {use: adlds_account}, nss: {use: nss_gate},"
@@ -52,7 +52,7 @@ def site(tmp_path: Path) -> Site:
                 ("account", "ad", ()),
                 ("lds", "lds", ("account",)),
                 ("resolves", "nss", ("account", "lds")),
-                ("home", "h", ("account", "lds")),
+                ("home", "h", ("account", "lds", "resolves")),
             ],
         ),
         (STORAGE, allocation(), [("fileset", "fs1", ())]),
