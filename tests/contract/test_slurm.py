@@ -81,8 +81,10 @@ def test_a_user_without_the_account_is_not_ready(cluster: Cluster, name: str) ->
 
 def test_limits_are_changed_and_what_nobody_speaks_of_is_left(cluster: Cluster, name: str) -> None:
     handler, ledger = cluster.handler(), Ledger()
-    ledger.want(handler, "allocation:1", account(name, specs="GrpJobs=10:MaxJobs=5"))
+    ledger.want(handler, "allocation:1", account(name, specs="GrpJobs=10"))
     ledger.run(handler)
+    where = ["where", f"name={name}", f"cluster={cluster.settings['cluster']}"]
+    handler._tools.write(["modify", "account", *where, "set", "MaxJobs=5"])
     ledger.want(handler, "allocation:1", account(name, specs="GrpJobs=20"))
     outcome = ledger.run(handler)[f"slurm-a/account/{name}"]
     assert outcome.fault is None and outcome.state is not None
