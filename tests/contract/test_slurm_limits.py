@@ -124,3 +124,52 @@ def _nearest(written: str) -> str:
     with pytest.raises(InvalidRequest) as raised:
         parse_specs(written.replace("@", "x"))
     return raised.value.nearest.replace("xa,xb", "@a,@b")
+
+
+def test_texts_in_the_specs_of_an_account_are_the_accounts(cluster: Cluster, name: str) -> None:
+    handler = cluster.handler()
+    converged(handler, {"account": f"{name}up"})
+    params = {"account": name, "description": "from the title"}
+    texts = f"Description='protein: phase 2':Organization=bio:Parent={name}up"
+    _, limits = converged(handler, {**params, "specs": f"{texts}:MaxJobs=3"})
+    (state,) = handler.observe([f"slurm-a/account/{name}"]).values()
+    assert isinstance(state, Mapping)
+    assert (state["description"], state["organization"]) == ("protein: phase 2", "bio")
+    assert (state["parent"], limits) == (f"{name}up", {"MaxJobs": 3})
+
+
+@pytest.mark.parametrize("text", ["Description=x", "Organization=x", "Parent=x"])
+def test_a_users_specs_have_no_texts(tmp_path: Path, text: str) -> None:
+    handler = slurm_sites.emulated(tmp_path).handler()
+    with pytest.raises(InvalidRequest) as raised:
+        handler.claims({"account": "cf1", "user": "ann", "specs": text})
+    assert (raised.value.field, raised.value.expected) == (
+        "specs",
+        "write it in the account's specs",
+    )
+
+
+@pytest.mark.parametrize("text", ["Parent=no/such", "Description='a\tb'"])
+def test_a_text_of_specs_is_held_against_the_rules_of_parameters(tmp_path: Path, text: str) -> None:
+    handler = slurm_sites.emulated(tmp_path).handler()
+    with pytest.raises(InvalidRequest) as raised:
+        handler.claims({"account": "cf1", "specs": text})
+    assert raised.value.field == "specs"
+
+
+def test_a_parameter_goes_before_specs(tmp_path: Path) -> None:
+    handler = slurm_sites.emulated(tmp_path).handler()
+    asked = {"account": "cf1", "qos": ["long"], "fairshare": 7, "specs": "QOS=debug:Fairshare=3"}
+    (want,) = handler.claims(asked).values()
+    assert want["limits"] == {"QOS": "long", "Fairshare": 7}
+
+
+def test_what_is_handed_down_is_not_taken_for_ones_own(cluster: Cluster, name: str) -> None:
+    """A limit is cleared at a user although their account has one, and is given to none anew."""
+    handler = cluster.handler()
+    above = f"MaxJobs=5:MaxTRES=cpu=5:MaxWall=5:Priority=5:QOS={name}a:DefaultQOS={name}a"
+    converged(handler, {"account": name, "specs": above})
+    user = {"account": name, "user": name}
+    converged(handler, {**user, "specs": "MaxJobs=3"})
+    changed, limits = converged(handler, {**user, "specs": "MaxJobs=-1:MaxTRES=-1:QOS="})
+    assert (len(changed), limits) == (1, {})

@@ -221,3 +221,32 @@ def _option(word: str) -> tuple[str, str, str]:
 def _read(kept: dict[str, object]) -> Limits:
     row = sacctmgr_limits.row(kept, [], raw=True)
     return printed([row.get(limit.column.lower(), "") for limit in LIMITS.values()])
+
+
+DUMPED = {
+    "MaxTRES": "MaxTRESPerJob",
+    "MaxTRESMins": "MaxTRESMinsPerJob",
+    "MaxWall": "MaxWallDurationPerJob",
+}
+"""The names that `sacctmgr dump` writes, where they are others (print_file_add_limits_to_line)."""
+
+
+@given(st.lists(_words(), max_size=8))
+def test_a_line_that_sacctmgr_dumps_says_what_is_there(words: list[str]) -> None:
+    want = _try(":".join(words))
+    if want is None:
+        return
+    kept: dict[str, object] = {}
+    sacctmgr_limits.told(kept, [_option(word) for word in add_words(want)], QOS, TRES)
+    row = sacctmgr_limits.row(kept, [], raw=True)
+    line = []
+    for limit in LIMITS.values():
+        text = row.get(limit.column.lower(), "")
+        if limit.kind is Kind.WALL and text:
+            text = str(kept[limit.column.lower()])
+        elif limit.kind in (Kind.QOS, Kind.NAME):
+            text = f"'{text}'" if text else ""
+        if text:
+            line.append(f"{DUMPED.get(limit.name, limit.name)}={text}")
+    read = parse_specs(":".join(line)).limits
+    assert {p: v for p, v in read.items() if not is_clear(p, v)} == _read(kept)
