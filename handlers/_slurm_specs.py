@@ -55,6 +55,22 @@ def parse_specs(specs: str | Iterable[str], name: str = "specs") -> Specs:
     return Specs(folded(limits), texts)
 
 
+def agreed(limits: Limits) -> Limits:
+    """Return limits whose default QOS is one of the QOS, where all are said: Slurm takes no other.
+
+    Raises InvalidRequest.
+    """
+    default, qos = limits.get("DefaultQOS", amounts.UNLIMITED), str(limits.get("QOS", ""))
+    if qos and default != amounts.UNLIMITED and str(default) not in values.names(qos):
+        raise InvalidRequest(
+            f"DefaultQOS={default} is not one of QOS={qos}",
+            field="specs",
+            expected="one of them; -1 for none",
+            nearest=f"DefaultQOS={qos.partition(',')[0]}",
+        )
+    return limits
+
+
 def _add(limits: Limits, places: Limits) -> None:
     """Add the places of one word: the last counts, but what it adds to QOS or takes off."""
     for place, value in places.items():

@@ -33,7 +33,7 @@ from handlers._slurm_plan import (
 )
 from handlers._slurm_refers import Known, default_of, named, refused, without_access
 from handlers._slurm_rows import WITHOUT, asked_partitions, ours_of, rows_of, told
-from handlers._slurm_specs import Specs, parse_specs
+from handlers._slurm_specs import Specs, agreed, parse_specs
 from handlers._slurm_texts import LONGEST, as_held
 from handlers._slurm_writes import write
 from provisioner.contract import (
@@ -137,7 +137,7 @@ class Params(BaseModel):
     adopt: bool = Field(False, description="take over an account that differs")
 
 
-def _asked(asked: Params) -> tuple[Specs, Limits]:
+def _asked(asked: Params) -> Specs:
     """Read what is asked for of limits; `fairshare` and `qos` go before specs."""
     specs = parse_specs(asked.specs or ())
     limits = dict(specs.limits)
@@ -145,7 +145,7 @@ def _asked(asked: Params) -> tuple[Specs, Limits]:
         limits |= parse_specs(f"Fairshare={asked.fairshare}", "fairshare").limits
     if asked.qos:
         limits |= parse_specs(f"QOS={','.join(asked.qos)}", "qos").limits
-    return Specs(folded(limits), _texts(specs.texts, asked.user)), folded(limits)
+    return Specs(agreed(folded(limits)), _texts(specs.texts, asked.user))
 
 
 def _texts(texts: Mapping[str, str], user: str | None) -> dict[str, str]:
@@ -189,8 +189,8 @@ class Slurm:
             if name in self._settings.protected:
                 other = "a name that is not in the handler's `protected`"
                 raise InvalidRequest(f"{name} is protected", field=field, expected=other)
-        specs, limits = _asked(asked)
-        want: dict[str, Any] = {"present": True, "account": asked.account, "limits": limits}
+        specs = _asked(asked)
+        want: dict[str, Any] = {"present": True, "account": asked.account, "limits": specs.limits}
         if asked.user is not None:
             key = make_key(self._instance, "assoc", asked.account, asked.user)
             want |= {"user": asked.user, "default": asked.default}

@@ -164,6 +164,12 @@ def test_a_parameter_goes_before_specs(tmp_path: Path) -> None:
     assert want["limits"] == {"QOS": "long", "Fairshare": 7}
 
 
+def test_a_default_qos_is_held_against_the_qos_of_the_request(tmp_path: Path) -> None:
+    handler = slurm_sites.emulated(tmp_path).handler()
+    with pytest.raises(InvalidRequest):
+        handler.claims({"account": "cf1", "qos": ["long"], "specs": "DefaultQOS=debug"})
+
+
 def test_what_is_handed_down_is_not_taken_for_ones_own(cluster: Cluster, name: str) -> None:
     """A limit is cleared at a user although their account has one, and is given to none anew."""
     handler = cluster.handler()

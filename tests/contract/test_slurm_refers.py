@@ -140,7 +140,6 @@ def test_a_parent_that_is_made_in_the_same_batch_is_there(slurm: Slurm) -> None:
 
 NO_ACCESS: dict[str, dict[str, Any]] = {
     "a new account": {"account": "cf1", "specs": "DefaultQOS=long"},
-    "one with a list": {"account": "physics", "specs": "QOS=debug:DefaultQOS=long"},
     "one that is there": {"account": "physics", "specs": "DefaultQOS=long"},
     "a new user": {"account": "physics", "user": "bob", "specs": "DefaultQOS=long"},
     "one taken off": {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from handlers._slurm_grammar import words
 from handlers._slurm_keys import LIMITS, PARTS, REFUSED, TEXTS
 from handlers._slurm_limits import Limits
-from handlers._slurm_specs import parse_specs
+from handlers._slurm_specs import agreed, parse_specs
 from provisioner.contract import InvalidRequest
 
 
@@ -208,6 +208,29 @@ def test_what_slurm_would_refuse_or_keep_as_another_value_is_told_with_the_neare
     with pytest.raises(InvalidRequest) as raised:
         parse_specs(text)
     assert (raised.value.field, raised.value.nearest) == ("specs", nearest)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {},
+        {"QOS": "a,b", "DefaultQOS": "b"},
+        {"QOS": "a", "DefaultQOS": -1},
+        {"QOS": "a"},
+        # What is inherited is not known yet.
+        {"QOS": "", "DefaultQOS": "b"},
+        {"QOS+": "a", "DefaultQOS": "b"},
+        {"DefaultQOS": "b"},
+    ],
+)
+def test_a_default_of_the_qos_may_be_asked_for(limits: Limits) -> None:
+    assert agreed(limits) == limits
+
+
+def test_a_default_that_is_none_of_the_qos_is_refused_with_one_that_is() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        agreed({"QOS": "a,b", "DefaultQOS": "c"})
+    assert (raised.value.field, raised.value.nearest) == ("specs", "DefaultQOS=a")
 
 
 def test_all_mistakes_are_told_at_once() -> None:
