@@ -8,7 +8,7 @@ slurmdbd knows the QOS and resources that are named (`_slurm_refers`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -53,6 +53,20 @@ def parse_specs(specs: str | Iterable[str], name: str = "specs") -> Specs:
     if faults:
         raise several(faults)
     return Specs(folded(limits), texts)
+
+
+def together(specs: str | Iterable[str] | None, fairshare: int | None, qos: Sequence[str]) -> Specs:
+    """Read specs, and a fair share and QOS that stand beside them and go before them.
+
+    Raises InvalidRequest.
+    """
+    read = parse_specs(specs or ())
+    limits = dict(read.limits)
+    if fairshare is not None:
+        limits |= parse_specs(f"Fairshare={fairshare}", "fairshare").limits
+    if qos:
+        limits |= parse_specs(f"QOS={','.join(qos)}", "qos").limits
+    return Specs(agreed(folded(limits)), read.texts)
 
 
 def agreed(limits: Limits) -> Limits:

@@ -20,7 +20,7 @@ from handlers._params import Fits
 from handlers._sacctmgr import Association, Tools
 from handlers._slurm_amounts import UNLIMITED
 from handlers._slurm_back import holds, sets
-from handlers._slurm_limits import Limits, folded
+from handlers._slurm_limits import Limits
 from handlers._slurm_merge import Rule, check_rules, merged
 from handlers._slurm_plan import (
     ACCOUNT_LOCK,
@@ -33,7 +33,7 @@ from handlers._slurm_plan import (
 )
 from handlers._slurm_refers import Known, default_of, named, refused, without_access
 from handlers._slurm_rows import WITHOUT, asked_partitions, ours_of, rows_of, told
-from handlers._slurm_specs import Specs, agreed, parse_specs
+from handlers._slurm_specs import together
 from handlers._slurm_texts import LONGEST, as_held
 from handlers._slurm_writes import write
 from provisioner.contract import (
@@ -137,17 +137,6 @@ class Params(BaseModel):
     adopt: bool = Field(False, description="take over an account that differs")
 
 
-def _asked(asked: Params) -> Specs:
-    """Read what is asked for of limits; `fairshare` and `qos` go before specs."""
-    specs = parse_specs(asked.specs or ())
-    limits = dict(specs.limits)
-    if asked.fairshare is not None:
-        limits |= parse_specs(f"Fairshare={asked.fairshare}", "fairshare").limits
-    if asked.qos:
-        limits |= parse_specs(f"QOS={','.join(asked.qos)}", "qos").limits
-    return Specs(agreed(folded(limits)), _texts(specs.texts, asked.user))
-
-
 def _texts(texts: Mapping[str, str], user: str | None) -> dict[str, str]:
     """Check the texts of specs as those of parameters. Raises InvalidRequest."""
     if texts and user is not None:
@@ -189,7 +178,8 @@ class Slurm:
             if name in self._settings.protected:
                 other = "a name that is not in the handler's `protected`"
                 raise InvalidRequest(f"{name} is protected", field=field, expected=other)
-        specs = _asked(asked)
+        specs = together(asked.specs, asked.fairshare, asked.qos)
+        texts = _texts(specs.texts, asked.user)
         want: dict[str, Any] = {"present": True, "account": asked.account, "limits": specs.limits}
         if asked.user is not None:
             key = make_key(self._instance, "assoc", asked.account, asked.user)
@@ -204,7 +194,7 @@ class Slurm:
             "description": asked.description,
             "organization": asked.organization,
             "adopt": asked.adopt,
-            **specs.texts,
+            **texts,
         }
         return {key: want}
 
