@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -179,6 +180,28 @@ def test_a_kill_beside_the_write_loses_neither_what_is_ours_nor_what_was_there(
     shelf.poison, shelf.lies = set(), False
     book.run(claimed(None))
     assert (shelf.rows["a"], book.applied) == (jar("tea"), {})
+
+
+class Killed(BaseException):
+    """The service dies."""
+
+
+@pytest.mark.parametrize("before", [None, jar("tea")], ids=["new", "there"])
+def test_what_was_written_when_the_service_died_is_known_to_be_ours(before: Any) -> None:
+    class Deadly(Restoring):
+        def apply(self, changes: Sequence[Change]) -> None:
+            super().apply(changes)
+            raise Killed
+
+    rows = {} if before is None else {"a": before}
+    book = Book(Deadly(rows), {})
+    for _ in range(2):  # a new jar is made first, and labelled then
+        with suppress(Killed):
+            book.run(claimed("jam"))
+    book.shelf = Restoring(book.shelf.rows)
+    assert book.shelf.rows["a"] == jar("jam")
+    book.run(claimed(None))
+    assert book.shelf.rows["a"]["label"] == ("tea" if before else "None")
 
 
 def test_nothing_is_noted_where_nothing_new_is_set() -> None:
