@@ -99,9 +99,11 @@ def _remark(
         if remark.newer:
             outcomes[who] = "superseded"
         notes = [*told, *remark.notes]
-        if notes or loaded[who].problems:
-            kept = [one for one in loaded[who].problems or () if one.get("key")]
+        kept = [one for one in loaded[who].problems or () if one.get("key")]
+        if notes:
             records.set_problems(conn, who, [*kept, *disputes.problems(notes)])
+        elif disputes.among(loaded[who].problems):
+            records.set_problems(conn, who, kept)
 
 
 @dataclass(slots=True)

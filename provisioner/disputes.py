@@ -6,14 +6,15 @@ out: what claims come to (`merging`), and the dry run, which tells it too (`plan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 
 from provisioner import ledger, records
 from provisioner.binding import Progress
 from provisioner.contract import Fault, Key
-from provisioner.merging import disputed
+from provisioner.merging import CONTRADICT, disputed
 
 MOST = 20
 """Disputes that are told of one request."""
@@ -47,6 +48,11 @@ def note(conn: Connection, asked: Asked, progress: Progress) -> None:
     for request, record in records.load(conn, list(said)).items():
         noted = record.problems or ()
         records.set_problems(conn, request, [*noted, *problems(said[request])])
+
+
+def among(problems: Sequence[Mapping[str, Any]] | None) -> bool:
+    """Say whether a dispute was noted of a request, which may be over by now."""
+    return any(CONTRADICT in str(one["message"]) for one in problems or ())
 
 
 def problems(texts: Iterable[str]) -> list[dict[str, str | None]]:
