@@ -21,7 +21,7 @@ def compute(number: int, specs: str, users: str = "") -> str:
 def desk(tmp_path: Path) -> Desk:
     """Give a sandbox with one allocation on the account."""
     desk = Desk(tmp_path / "box")
-    desk.serve(compute(9, "GrpTRES=cpu=100:DefaultQOS=normal"))
+    desk.serve(compute(9, "GrpTRES=cpu=100:DefaultQOS=normal:Fairshare=parent"))
     return desk
 
 
@@ -55,7 +55,7 @@ def test_a_conflict_is_told_when_it_is_accepted_and_the_users_get_in(desk: Desk)
 
 def test_a_conflict_that_is_over_by_the_end_is_told_no_more(desk: Desk) -> None:
     desk("pause", "slurm")
-    desk("submit", "-", stdin=compute(10, "DefaultQOS=other").encode())
+    desk("submit", "-", stdin=compute(10, "Fairshare=9").encode())
     desk("run", "--drain", "--patience", "1", code=None)
     assert "stays as it is" in desk("show", "of-10").out
     desk("submit", "-", stdin=compute(9, "").replace("of-9", "less").encode())
