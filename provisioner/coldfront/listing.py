@@ -18,7 +18,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 
 from provisioner.coldfront import controls, outbox, words
-from provisioner.coldfront.models import INCOMPLETE, NEW, OPEN, Request, Standing, Step
+from provisioner.coldfront.models import INCOMPLETE, NEW, OPEN, PROMISED, Request, Standing, Step
 
 ATTENTION = "attention"
 PAGE = 50
@@ -144,9 +144,9 @@ def _all() -> QuerySet[Any]:
     newer = Request.objects.filter(key=OuterRef("key"), number__gt=OuterRef("number"))
     steps = Step.objects.filter(request=OuterRef("pk")).order_by("pk").values("pk")
     wrong = steps.filter(state__in=("failed", "cancelled"))
-    rows = Request.objects.exclude(digest="", action="").filter(of=None)
+    rows = Request.objects.exclude(digest="", action="").filter(of=None).exclude(state=PROMISED)
     return rows.defer("body", "answer").annotate(
-        newest=~Exists(newer.exclude(digest="", action="")),
+        newest=~Exists(newer.exclude(digest="", action="").exclude(state=PROMISED)),
         told=Coalesce(
             Subquery(wrong.exclude(message="")[:1]),
             Subquery(wrong[:1]),

@@ -21,13 +21,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from provisioner.coldfront import earlier, mapping, options, outbox, snapshots
-from provisioner.coldfront.models import LISTED, MENDABLE, NEW, WRITTEN, Request
+from provisioner.coldfront.models import LISTED, MENDABLE, NEW, PROMISED, WRITTEN, Request
 from provisioner.coldfront.wanted import Wanted
 from provisioner.drop import drop, drop_companion
 
 KEY = "reconcile"
-
-_FIELDS = ("subject", "action", "body", "digest", "problems", "project", "state", "written")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,12 @@ def unsay(number: int) -> None:
     event = _event(number)
     # An event that said the same as a row was added to what the row came from.
     said = Request.objects.filter(Q(event=event) | Q(event__startswith=f"{event},"))
-    said.filter(state__in=(WRITTEN, LISTED)).delete()
+    said.filter(state__in=(WRITTEN, PROMISED, LISTED)).delete()
+
+
+def followed(number: int) -> None:
+    """Note that the service has followed a manifest: who was left out is shut out now."""
+    outbox.followed(_event(number))
 
 
 _COMMAND = "provisioner_reconcile"
@@ -212,14 +215,7 @@ def _keep(rows: Iterable[Request]) -> None:
     for row in kept:
         if row.body:
             row.state, row.written = WRITTEN, now
-    # As an update of many rows, each with values of its own, it would take ten times as long.
-    by_target = connection.features.supports_update_conflicts_with_target
-    Request.objects.bulk_create(
-        kept,
-        update_conflicts=True,
-        unique_fields=["number"] if by_target else None,
-        update_fields=_FIELDS,
-    )
+    outbox.save(kept)
 
 
 def _replace(said: Iterable[str], number: int) -> None:
@@ -239,7 +235,7 @@ def _replace(said: Iterable[str], number: int) -> None:
 
 
 def _note_access(event: str, manifest: Manifest) -> None:
-    """Remember whom the service will suspend and resume, so that pages and events know."""
+    """Remember whom the service will suspend and resume, for when it has done so."""
     listed = {
         line.about["allocation"]
         for line in manifest.lines

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from provisioner.coldfront import attributes
 from provisioner.coldfront.attributes import (
     ACCOUNT,
     CLUSTER,
@@ -109,7 +110,10 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """An allocation with its parent resource. users: the entitled ones."""
+    """An allocation with its parent resource.
+
+    users: the entitled ones; linked: the other resources that it is on.
+    """
 
     pk: int
     status: str
@@ -117,6 +121,7 @@ class Allocation:
     resource: Resource | None
     attributes: Attributes = field(default_factory=dict)
     users: tuple[Person, ...] = ()
+    linked: tuple[Resource, ...] = ()
 
 
 def key_of(kind: str, of: object) -> str:
@@ -165,20 +170,37 @@ def provision(allocation: Allocation, options: Options) -> Wanted | None:
             if (values := given(allocation.attributes, attribute))
         },
     }
-    if _of_cluster(resource):
-        body["slurm"] = _slurm(allocation, resource, seen)
-    if resource.kind == "Storage" or given(allocation.attributes, SPACE):
+    places: dict[str, str] = {}
+    clusters = _clusters(allocation)
+    if clusters:
+        body["slurm"] = _slurm(allocation, clusters, seen)
+    spaces = attributes.spaces(allocation.attributes, options.quota_unit)
+    if resource.kind == "Storage" or spaces:
         body["quota"] = {
-            "space": seen.one(SPACE, needed=resource.kind == "Storage", unit=options.quota_unit),
+            "space": seen.space(spaces, needed=resource.kind == "Storage"),
             "files": seen.one(FILES),
         }
+        places["allocation.quota.space"] = f"the allocation attribute {next(iter(spaces), SPACE)!r}"
     body["storage"] = {
         "fileset": seen.one(FILESET),
         "path": seen.one(PATH),
         "kind": seen.one(KIND),
     }
-    wanted = checked({"action": "allocation.provision", "allocation": filled(body)}, strange)
-    return whole(wanted, (*unknown, *seen.problems), users)
+    document = {"action": "allocation.provision", "allocation": filled(body)}
+    return whole(checked(document, strange, places), (*unknown, *seen.problems), users)
+
+
+def unused(allocation: Allocation, options: Options) -> tuple[str, ...]:
+    """Name the attributes of an allocation that nothing which is asked for says."""
+    used = {*options.attributes, FILESET, PATH, KIND}
+    if _clusters(allocation):
+        used |= {ACCOUNT, PARENT, SPECS, USER_SPECS}
+    spaces = attributes.spaces(allocation.attributes, options.quota_unit)
+    if spaces or (allocation.resource is not None and allocation.resource.kind == "Storage"):
+        used |= {FILES, *spaces}
+    used |= {f"{name}_attriblist" for name in used}
+    there = (name for name in allocation.attributes if given(allocation.attributes, name))
+    return tuple(sorted(name for name in there if name not in used))
 
 
 def suspend(pk: int, status: str) -> Document:
@@ -196,33 +218,42 @@ def _access(action: str, pk: int, reason: str) -> Document:
     return {"action": action, "reason": reason, "allocation": {"id": str(pk)}, "cause": CAUSE}
 
 
-def _of_cluster(resource: Resource) -> bool:
-    return bool(
-        given(resource.attributes, CLUSTER)
-        or (resource.parent is not None and _of_cluster(resource.parent))
-    )
+def _clusters(allocation: Allocation) -> tuple[Resource, ...]:
+    """List the resources of an allocation that belong to its cluster, its parent resource first."""
+    attached = [one for one in (allocation.resource, *allocation.linked) if one is not None]
+    on = [(one, name) for one in attached if (name := _cluster(one)) and resource_name(one)]
+    return tuple(one for one, name in on if name == on[0][1])
 
 
-def _slurm(allocation: Allocation, resource: Resource, seen: _Seen) -> Document:
+def _cluster(resource: Resource | None) -> str:
+    while resource is not None:
+        if said := given(resource.attributes, CLUSTER):
+            return said[0]
+        resource = resource.parent
+    return ""
+
+
+def _slurm(allocation: Allocation, clusters: Sequence[Resource], seen: _Seen) -> Document:
     """Say what Slurm should know, as ColdFront's Slurm plugin would, but never of account root.
 
     A partition's `slurm_specs` are the account's; a cluster's are the cluster's own, and left out.
     """
-    partition = resource.attributes.get(SPECS, ()) if resource.kind == "Cluster Partition" else ()
+    partitions = [
+        one.attributes.get(SPECS, ()) for one in clusters if one.kind == "Cluster Partition"
+    ]
+    of_users = [one.attributes.get(USER_SPECS, ()) for one in clusters]
     return {
-        "account": seen.one(ACCOUNT, needed=True),
+        "account": seen.one(ACCOUNT, needed=allocation.resource == clusters[0]),
         "parent": seen.one(PARENT),
-        "specs": _specs(allocation.attributes.get(SPECS, ()), partition),
-        "user_specs": _specs(
-            allocation.attributes.get(USER_SPECS, ()), resource.attributes.get(USER_SPECS, ())
-        ),
+        "specs": _specs(allocation.attributes.get(SPECS, ()), *partitions),
+        "user_specs": _specs(allocation.attributes.get(USER_SPECS, ()), *of_users),
     }
 
 
 def _specs(*lists: Sequence[str]) -> str | None:
-    """Join specs, each once, in the order in which they stand."""
-    items = (item.strip() for values in lists for value in values for item in value.split(":"))
-    return ":".join(dict.fromkeys(item for item in items if item)) or None
+    """Join specs as they stand, each once: where one ends inside a text, Slurm's grammar says."""
+    texts = (value.strip().strip(":") for values in lists for value in values)
+    return ":".join(dict.fromkeys(text for text in texts if text)) or None
 
 
 class _Seen:
@@ -232,7 +263,7 @@ class _Seen:
         self._attributes = allocation.attributes
         self.problems: list[str] = []
 
-    def one(self, attribute: str, *, needed: bool = False, unit: str = "") -> str | None:
+    def one(self, attribute: str, *, needed: bool = False) -> str | None:
         values = tuple(dict.fromkeys(given(self._attributes, attribute)))
         if len(values) > 1:
             self.problems.append(
@@ -243,7 +274,15 @@ class _Seen:
             if needed:
                 self.problems.append(f"fill in the allocation attribute {attribute!r}")
             return None
-        return f"{values[0]} {unit}" if unit else values[0]
+        return values[0]
+
+    def space(self, units: Mapping[str, str], *, needed: bool) -> str | None:
+        """Read how much space there is. units: of the attributes that say so."""
+        if len(units) > 1:
+            self.problems.append(f"the allocation has {' and '.join(map(repr, units))}: leave one")
+        for attribute, unit in units.items():
+            return f"{self.one(attribute)} {unit}"
+        return self.one(SPACE, needed=needed)
 
 
 # Projects and people.

@@ -12,6 +12,8 @@ INCOMPLETE = "incomplete"
 NEW = "new"
 LISTED = "listed"
 """Said by a manifest, and by no request of its own."""
+PROMISED = "promised"
+"""Will have been said by a manifest when the service has followed it."""
 WRITTEN = "written"
 OPEN = (WRITTEN, "accepted", "deferred", "observed", "held", "scheduled")
 """States in which an answer is still to come."""

@@ -14,15 +14,17 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from django.db import connection, transaction
 from django.db.models import Case, When
 from django.utils import timezone
 
-from provisioner.coldfront import actor, earlier, mapping, options, snapshots
+from provisioner.coldfront import earlier, mapping, options, snapshots
 from provisioner.coldfront.models import (
     INCOMPLETE,
     LISTED,
     MENDABLE,
     NEW,
+    PROMISED,
     WRITTEN,
     Request,
 )
@@ -35,18 +37,35 @@ log = logging.getLogger(__name__)
 
 _EVENTS = 500
 
+_SAID = ("subject", "action", "body", "digest", "problems", "project", "state", "written")
+"""Columns of a row that are known when it has its number already."""
+
 
 # What is said.
 
 
-def allocation(pk: int, event: str, *, with_user: int | None = None) -> None:
+def note(kind: str, pk: int, event: str, by: str) -> int:
+    """Note that something changed, to be said in a moment; return the note's number.
+
+    kind: `allocation` or `project`. What nobody says within a minute, `mend` does.
+    """
+    row = Request.objects.create(event=event, key=mapping.key_of(kind, pk), by=by, **{kind: pk})
+    return int(row.pk)
+
+
+def forget(number: int) -> None:
+    """Forget a note: what it is about was said."""
+    Request.objects.filter(pk=number, state=NEW, body="").delete()
+
+
+def allocation(pk: int, event: str, *, by: str = "", let_in: int | None = None) -> None:
     """Say what an allocation and its users should be now.
 
-    with_user: the key of an allocation user who has just been let in (ColdFront tells before it
-    saves).
+    by: who caused it; let_in: the key of an allocation user who has just been let in (ColdFront
+    tells before it saves).
     """
-    row = _reserve(event, mapping.key_of("allocation", pk), allocation=pk)
-    found = list(snapshots.allocations([pk], with_user=(pk, with_user) if with_user else None))
+    row = _reserve(event, mapping.key_of("allocation", pk), by, allocation=pk)
+    found = list(snapshots.allocations([pk], with_user=(pk, let_in) if let_in else None))
     if not found:
         _withdraw(row, pk, "deleted")
         return
@@ -58,20 +77,23 @@ def allocation(pk: int, event: str, *, with_user: int | None = None) -> None:
         _withdraw(row, pk, status)
         return
     if wanted.document is not None:
-        people(facts.users, event)
+        people(facts.users, event, by)
     wanted = _carried_out("allocation", row, wanted)
     _say(row, wanted, f"allocation:{pk}")
     if wanted.document is not None:
-        _readmit(pk, facts.project.pk, event)
+        _readmit(pk, facts.project.pk, event, by)
 
 
-def project(pk: int, event: str) -> None:
-    """Say what a project and its members should be now, and its allocations if it is archived."""
+def project(pk: int, event: str, *, by: str = "") -> None:
+    """Say what a project and its members should be now, and its allocations if it is archived.
+
+    by: who caused it.
+    """
     if not options.mapping().projects:
         for one in earlier.allocations_of(pk):
-            allocation(one, event)
+            allocation(one, event, by=by)
         return
-    row = _reserve(event, mapping.key_of("project", pk), project=pk)
+    row = _reserve(event, mapping.key_of("project", pk), by, project=pk)
     found = list(snapshots.projects([pk]))
     if not found:
         row.delete()
@@ -82,29 +104,47 @@ def project(pk: int, event: str) -> None:
         row.delete()
     else:
         if wanted.document is not None and facts.status != "Archived":
-            people(facts.people, event)
+            people(facts.people, event, by)
         wanted = _carried_out("project", row, wanted)
         _say(row, wanted, f"project:{mapping.project_code(facts, options.mapping())}")
     if facts.status == "Archived":
         for one in earlier.allocations_of(pk):
-            allocation(one, event)
+            allocation(one, event, by=by)
 
 
-def people(persons: Iterable[mapping.Person], event: str) -> None:
-    """Say who users are: those of whom it was not said yet, or not so."""
+def people(persons: Iterable[mapping.Person], event: str, by: str = "") -> None:
+    """Say who users are: those of whom it was not said yet, or not so. by: who caused it."""
     unique = {person.name: person for person in persons}
     keys = {name: mapping.key_of("user", name) for name in unique}
     latest = earlier.last(keys.values())
-    for name, person in unique.items():
-        wanted = mapping.provision_user(person)
-        if not is_news(wanted, latest.get(keys[name])):
-            continue
-        _say(_reserve(event, keys[name], user=name), wanted, f"user:{name}")
+    said = {name: mapping.provision_user(person) for name, person in unique.items()}
+    news = [name for name in unique if is_news(said[name], latest.get(keys[name]))]
+    rows = [Request(event=event[:_EVENTS], key=keys[name], by=by, user=name) for name in news]
+    if connection.features.can_return_rows_from_bulk_insert:
+        Request.objects.bulk_create(rows)
+    else:
+        for row in rows:
+            row.save()
+    for row in rows:
+        fill(row, said[row.user], f"user:{row.user}")
+    save(rows)
 
 
-def _reserve(event: str, key: str, **about: Any) -> Request:
+def save(rows: Iterable[Request]) -> None:
+    """Save what rows say, each having its number already."""
+    # As an update of many rows, each with values of its own, it would take ten times as long.
+    by_target = connection.features.supports_update_conflicts_with_target
+    Request.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["number"] if by_target else None,
+        update_fields=_SAID,
+    )
+
+
+def _reserve(event: str, key: str, by: str, **about: Any) -> Request:
     """Take the next number."""
-    row: Request = Request.objects.create(event=event, key=key, by=actor.acting(), **about)
+    row: Request = Request.objects.create(event=event[:_EVENTS], key=key, by=by, **about)
     return row
 
 
@@ -119,7 +159,7 @@ def take_out(refused: Request) -> None:
     if taken is None:
         return
     about = {"allocation": refused.allocation, "project": refused.project}
-    row = _reserve(f"{request_id(refused.number)} refused", refused.key, **about)
+    row = _reserve(f"{request_id(refused.number)} refused", refused.key, refused.by, **about)
     said = json.loads(refused.body)[part]
     why = f"{request_id(refused.number)} was refused, and stands as before but for who left:"
     problems = (*refused.problems, f"{why} {refused.error}")
@@ -208,16 +248,19 @@ def _withdraw(row: Request, pk: int, status: str) -> None:
     _say(row, Wanted(mapping.suspend(pk, status)), f"allocation:{pk}")
 
 
-def _readmit(pk: int, of: int, event: str) -> None:
+def _readmit(pk: int, of: int, event: str, by: str) -> None:
     """Give an allocation's access back, where it was taken away."""
-    before = earlier.last([_access(pk)]).get(_access(pk))
+    before = Request.objects.filter(key=_access(pk)).exclude(digest="", action="").last()
     if before is not None and before.action == "allocation.suspend":
-        row = _reserve(event, _access(pk), allocation=pk, project=of)
+        row = _reserve(event, _access(pk), by, allocation=pk, project=of)
         _say(row, Wanted(mapping.resume(pk)), f"allocation:{pk}")
 
 
 def note_listed(event: str, listed: Iterable[int], left_out: Iterable[int]) -> None:
-    """Note what the service was told of allocations' access in another way: by a manifest."""
+    """Note what the service is told of allocations' access in another way: by a manifest.
+
+    It counts when the service has followed that (`followed`), which may be held for days.
+    """
     told = dict.fromkeys(listed, "allocation.resume")
     told |= dict.fromkeys(left_out, "allocation.suspend")
     latest = earlier.last(map(_access, told))
@@ -234,12 +277,16 @@ def note_listed(event: str, listed: Iterable[int], left_out: Iterable[int]) -> N
             allocation=pk,
             action=action,
             subject=f"allocation:{pk}",
-            digest="manifest",
-            state=LISTED,
+            state=PROMISED,
         )
         for pk, action in told.items()
         if changed(pk, action)
     )
+
+
+def followed(event: str) -> None:
+    """Note that the service has followed what a manifest told of access."""
+    Request.objects.filter(event=event, state=PROMISED).update(state=LISTED, digest="manifest")
 
 
 # Rows become files.
@@ -254,11 +301,24 @@ def flush(limit: int | None = None) -> int:
     # People first: what is for them waits until they are known.
     first = Case(When(action="user.provision", then=0), default=1)
     rows = Request.objects.filter(state=NEW).exclude(body="").order_by(first, "number")
-    count = 0
-    for row in rows[:limit] if limit is not None else rows.iterator():
-        write(row)
-        count += 1
-    return count
+    written: list[Request] = []
+    try:
+        for row in rows[:limit] if limit is not None else rows.iterator():
+            _drop(row)
+            written.append(row)
+    finally:
+        _mark_all(written)
+    return len(written)
+
+
+def _mark_all(written: list[Request]) -> None:
+    """Note that rows are files; what a kill leaves undone is written again, as it is."""
+    first = [row.pk for row in written if row.action == "user.provision"]
+    rest = [row.pk for row in written if row.action != "user.provision"]
+    for numbers in (first, rest):
+        for start in range(0, len(numbers), 500):
+            some = Request.objects.filter(pk__in=numbers[start : start + 500], state=NEW)
+            some.update(state=WRITTEN, written=timezone.now(), error="")
 
 
 def write(row: Request) -> None:
@@ -266,12 +326,16 @@ def write(row: Request) -> None:
 
     Raises ConfigError or OSError when staging does not take it; every row that waits says so.
     """
+    _drop(row)
+    mark_written(row)
+
+
+def _drop(row: Request) -> None:
     try:
         drop(options.staging(), f"{request_id(row.number)}.json", row.body.encode())
     except (ConfigError, OSError) as error:
         Request.objects.filter(state=NEW).exclude(body="").update(error=str(error))
         raise
-    mark_written(row)
 
 
 def mark_written(row: Request) -> None:
@@ -286,13 +350,12 @@ def mend() -> None:
     cut = timezone.now() - datetime.timedelta(minutes=1)
     left = list(Request.objects.filter(state=NEW, body="", created__lt=cut))
     for row in left:
-        number, event = row.number, row.event
-        about = (row.allocation, row.project, row.key)
-        Request.objects.filter(pk=number).delete()
-        if about[0] is not None:
-            allocation(about[0], event)
-        elif about[1] is not None:
-            project(about[1], event)
+        with transaction.atomic():
+            if row.allocation is not None:
+                allocation(row.allocation, row.event, by=row.by)
+            elif row.project is not None:
+                project(row.project, row.event, by=row.by)
+            forget(row.number)
 
 
 def waiting() -> Collection[int]:

@@ -7,7 +7,7 @@ Leaves out: how it looks (templates), and what may go wrong on the way (`templat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from coldfront.core.allocation.models import Allocation
@@ -50,10 +50,21 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """What keeps some users from being ready. number: the first request that says so."""
+
+    users: tuple[str, ...]
+    text: str
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """What is shown. columns: heads of the lines' cells; notes: what is missing, for this reader.
 
-    more: lines that were left out; unready: lines that are not ready.
+    more: lines that were left out; unready: users who are not ready; causes: of all the lines that
+    are not ready, each once; unused: attributes that
+    nothing says which is asked for, for staff.
     """
 
     role: access.Role
@@ -62,11 +73,21 @@ class Section:
     notes: tuple[str, ...] = ()
     more: int = 0
     unready: int = 0
+    causes: tuple[Cause, ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 def of_allocation(user: Any, allocation: Any) -> Section | None:
     """Say how an allocation's users stand; None: nothing of it is for this reader."""
-    return _section(user, allocation.project, [allocation], columns=True)
+    section = _section(user, allocation.project, [allocation], columns=True)
+    if section is None or section.role != "staff":
+        return section
+    found = [
+        name
+        for facts in snapshots.allocations([allocation.pk])
+        for name in mapping.unused(facts, options.mapping())
+    ]
+    return replace(section, unused=tuple(found))
 
 
 def of_project(user: Any, project: Any) -> Section | None:
@@ -98,7 +119,8 @@ def _section(
         _line(role, at, one, names.get(at[0], ""), people.get(at[1], ""), chosen)
         for at, one in shown
     )
-    unready = sum(one.stand.state in (answers.WAITING, answers.FAILED) for _, one in found)
+    waiting = (answers.WAITING, answers.FAILED)
+    unready = len({who for (_, who), one in found if one.stand.state in waiting})
     return Section(
         role=role,
         lines=lines,
@@ -106,6 +128,21 @@ def _section(
         notes=notes,
         more=len(found) - len(shown),
         unready=unready,
+        causes=_causes(lines),
+    )
+
+
+def _causes(lines: Sequence[Line]) -> tuple[Cause, ...]:
+    gathered: dict[str, list[Line]] = {}
+    for line in lines:
+        if not line.ready:
+            todo = f". What to do: {line.advice}" if line.advice else ""
+            gathered.setdefault(f"{line.message}{todo}" if line.message else line.text, []).append(
+                line
+            )
+    return tuple(
+        Cause(tuple(line.user for line in some), text, some[0].number)
+        for text, some in gathered.items()
     )
 
 

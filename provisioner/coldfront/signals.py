@@ -1,7 +1,7 @@
 """Listens to ColdFront.
 
-Promises: no handler raises, and none looks at who sent a signal; what is heard is said after the
-commit, whatever becomes of it. Leaves out: changes that ColdFront sends no signal for; some are
+Promises: no handler raises, and none looks at who sent a signal. Leaves out: when what is heard is
+said (`heard`); changes that ColdFront sends no signal for; some are
 seen as rows are saved, and `provisioner_reconcile` finds them all.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from coldfront.core.allocation import signals as of_allocations
@@ -20,11 +20,9 @@ from coldfront.core.allocation.models import (
 )
 from coldfront.core.project import signals as of_projects
 from coldfront.core.project.models import ProjectUser
-from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
-from provisioner.coldfront import options, outbox
-from provisioner.contract import ConfigError
+from provisioner.coldfront import heard
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +31,7 @@ Handler = Callable[..., None]
 
 def connect() -> None:
     """Connect every handler, each once however often this is called."""
+    heard.connect()
     for name in (
         "allocation_new",
         "allocation_activate",
@@ -68,42 +67,37 @@ def _listen(signal: Any, event: str, handler: Handler, model: Any = None) -> Non
 
 
 def _of_allocation(event: str, allocation_pk: int, **_: Any) -> None:
-    _after_commit(outbox.allocation, allocation_pk, event)
+    heard.change("allocation", allocation_pk, event)
 
 
 def _of_allocation_user(event: str, allocation_user_pk: int, **_: Any) -> None:
-    allocation = AllocationUser.objects.values_list("allocation_id", flat=True).get(
-        pk=allocation_user_pk
-    )
+    allocation = heard.owner("allocation", allocation_user_pk, _allocation_of)
     let_in = allocation_user_pk if event == "allocation_activate_user" else None
-    _after_commit(outbox.allocation, allocation, event, with_user=let_in)
+    heard.change("allocation", allocation, event, let_in=let_in)
+
+
+def _allocation_of(member: int) -> tuple[int, Iterable[int]]:
+    rows = AllocationUser.objects.values_list("allocation_id", flat=True)
+    pk = rows.get(pk=member)
+    return pk, AllocationUser.objects.filter(allocation=pk).values_list("pk", flat=True)
 
 
 def _of_project(event: str, project_obj: Any, **_: Any) -> None:
-    _after_commit(outbox.project, project_obj.pk, event)
+    heard.change("project", project_obj.pk, event)
 
 
 def _of_project_user(event: str, project_user_pk: int, **_: Any) -> None:
-    project = ProjectUser.objects.values_list("project_id", flat=True).get(pk=project_user_pk)
-    _after_commit(outbox.project, project, event)
+    heard.change("project", heard.owner("project", project_user_pk, _project_of), event)
+
+
+def _project_of(member: int) -> tuple[int, Iterable[int]]:
+    pk = ProjectUser.objects.values_list("project_id", flat=True).get(pk=member)
+    return pk, ProjectUser.objects.filter(project=pk).values_list("pk", flat=True)
 
 
 def _saved(event: str, instance: Any, **_: Any) -> None:
-    _after_commit(outbox.allocation, instance.pk, event)
+    heard.change("allocation", instance.pk, event)
 
 
 def _part_saved(event: str, instance: Any, **_: Any) -> None:
-    _after_commit(outbox.allocation, instance.allocation_id, event)
-
-
-def _after_commit(say: Handler, *about: Any, **more: Any) -> None:
-    def run() -> None:
-        try:
-            say(*about, **more)
-            outbox.flush(options.at_once())
-        except (ConfigError, OSError) as error:
-            log.error("provisioner: staging takes nothing, and is tried again later: %s", error)
-        except Exception:
-            log.exception("provisioner: %s could not be said; the next reconcile finds it", about)
-
-    transaction.on_commit(run, robust=True)
+    heard.change("allocation", instance.allocation_id, event)

@@ -63,6 +63,7 @@ def allocations(
                 resource=resources.read(attached[0].pk) if attached else None,
                 attributes=own,
                 users=tuple(users.get(row.pk, ())),
+                linked=tuple(resources.read(one.pk) for one in attached[1:]),
             )
 
 

@@ -109,6 +109,8 @@ def _read_receipt(directory: Path, row: Request) -> bool:
         )
         if row.action == "reconcile" and answer.state in _NOT_FOLLOWED:
             manifest.unsay(row.number)
+        elif row.action == "reconcile" and answer.state in ("done", "failed"):
+            manifest.followed(row.number)
         if row.action in _WITH_USERS and answer.state == "refused":
             outbox.take_out(Request.objects.get(pk=row.pk))
     return True

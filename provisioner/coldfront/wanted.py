@@ -144,12 +144,14 @@ def filled(body: Mapping[str, Any]) -> Document:
     return found
 
 
-def checked(document: Document, notes: Sequence[str] = ()) -> Wanted:
-    """Hold a document against the format."""
+def checked(
+    document: Document, notes: Sequence[str] = (), places: Mapping[str, str] | None = None
+) -> Wanted:
+    """Hold a document against the format. places: where keys are filled in, if not as usual."""
     try:
         ACTIONS[document["action"]].model_validate({"provisioner": "1", **document})
     except ValidationError as error:
-        problems = [_problem(detail) for detail in error.errors(include_url=False)]
+        problems = [_problem(detail, places or {}) for detail in error.errors(include_url=False)]
         return Wanted(None, (*dict.fromkeys(problems), *notes))
     return Wanted(document, tuple(notes))
 
@@ -160,8 +162,8 @@ def whole(wanted: Wanted, missing: Sequence[str], users: Sequence[str]) -> Wante
     return Wanted(document, (*missing, *wanted.problems), tuple(users))
 
 
-def _problem(detail: Any) -> str:
+def _problem(detail: Any, places: Mapping[str, str]) -> str:
     key = ".".join(part for part in detail["loc"] if isinstance(part, str))
-    where = _FILLED_IN.get(key, key)
+    where = places.get(key) or _FILLED_IN.get(key, key)
     said = str(detail["msg"]).removeprefix("Value error, ")
     return f"mend {where}: {detail.get('input')!r} is refused: {said}"

@@ -223,6 +223,12 @@ class Site:
             },
         )
 
+    def followed(self) -> None:
+        """Answer every manifest as a service does that has followed it."""
+        for row in self.rows(action="reconcile"):
+            self.answer(row, "done")
+        self.sync()
+
     def sync(self) -> str:
         said = StringIO()
         call_command("provisioner_sync", stdout=said, stderr=said)

@@ -178,12 +178,53 @@ def test_who_was_left_out_of_a_manifest_that_was_refused_is_not_closed(
     site: Site, silent: Allocation
 ) -> None:
     reconcile(site)
+    site.followed()
     site.quietly(silent, "Expired")
     reconcile(site)
-    assert how_it_stands(silent) == "closed"
     site.answer(site.rows(action="reconcile")[-1], "refused")
     site.sync()
     assert how_it_stands(silent) == "waiting"
+    assert site.rows(action="allocation.suspend") == []
+
+
+def test_who_is_left_out_is_closed_when_the_service_has_followed_and_not_while_it_is_held(
+    site: Site, silent: Allocation
+) -> None:
+    reconcile(site)
+    site.followed()
+    site.quietly(silent, "Expired")
+    reconcile(site)
+    held = site.rows(action="reconcile")[-1]
+    for state, stands_so in (("held", "waiting"), ("done", "closed")):
+        site.answer(held, state)
+        site.sync()
+        assert how_it_stands(silent) == stands_so
+        assert "told by a manifest" not in site.get("/provisioning/?state=held")
+
+
+def test_manifests_that_are_held_and_replaced_leave_nothing(site: Site, silent: Allocation) -> None:
+    reconcile(site)
+    site.followed()
+    site.quietly(silent, "Expired")
+    for _ in range(3):
+        for row in site.rows(action="reconcile", state="held"):
+            site.answer(row, "superseded")
+        reconcile(site)
+        site.answer(site.rows(action="reconcile")[-1], "held")
+        site.sync()
+    assert len(site.rows(state="promised")) == len(site.rows(state="held")) == 1
+
+
+def test_who_comes_back_while_a_manifest_that_shuts_them_out_is_held_is_let_in(
+    site: Site, silent: Allocation
+) -> None:
+    reconcile(site)
+    site.followed()
+    site.quietly(silent, "Expired")
+    reconcile(site)
+    site.clear()
+    site.decide(silent, status="Active")
+    assert [one["action"] for one in site.files()] == ["allocation.resume"]
 
 
 def test_nothing_is_left_where_staging_takes_nothing(site: Site, silent: Allocation) -> None:
@@ -223,9 +264,11 @@ def test_access_that_goes_and_comes_in_silence_is_seen_on_the_pages(
     reconcile(site)
     site.quietly(silent, "Expired")
     reconcile(site)
+    site.followed()
     assert how_it_stands(silent) == "closed"
     site.quietly(silent, "Active")
     reconcile(site)
+    site.followed()
     assert how_it_stands(silent) == "waiting"
 
 

@@ -21,6 +21,7 @@ from provisioner.coldfront.mapping import (
     resource_name,
     resume,
     suspend,
+    unused,
 )
 from provisioner.coldfront.wanted import Document, Wanted
 from provisioner.request import parse_request
@@ -126,7 +127,11 @@ SPECS = [
     ("a cluster's specs are the cluster's own", CLUSTER, ("X=1",), "X=1", None),
     ("a partition's are the account's and the users'", PARTITION, ("X=1",), "X=1:QOS+=gpu",
      "MaxJobs=5"),
-    ("each stands once, in order", CLUSTER, ("B=1:A=2", "A=2:C=3"), "B=1:A=2:C=3", None),
+    ("each text stands once, in order, as it is", CLUSTER, ("B=1:A=2", "A=2:C=3", "B=1:A=2"),
+     "B=1:A=2:A=2:C=3", None),
+    ("what holds colons is handed on whole", CLUSTER, ("GrpWall=100:00:00", "MaxWall=24:00:00"),
+     "GrpWall=100:00:00:MaxWall=24:00:00", None),
+    ("a colon at the ends is none", CLUSTER, (" :X=1: ", ":"), "X=1", None),
     ("nothing is nothing", CLUSTER, (), None, None),
 ]  # fmt: skip
 
@@ -142,7 +147,78 @@ def test_specs_are_joined_as_coldfronts_slurm_plugin_does(
     assert (slurm.get("specs"), slurm.get("user_specs")) == (specs, user_specs)
 
 
+LINKED = [
+    ("a storage allocation with a linked cluster", (CLUSTER,), "X=1", None),
+    ("with a partition of it, too", (CLUSTER, PARTITION), "X=1:QOS+=gpu", "MaxJobs=5"),
+    ("of another cluster nothing is said",
+     (CLUSTER, dataclasses.replace(PARTITION, attributes={"slurm_cluster": ("b",),
+                                                          "slurm_specs": ("Y=1",)})), "X=1", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("linked", "specs", "user_specs"), [case[1:] for case in LINKED], ids=[c[0] for c in LINKED]
+)
+def test_a_linked_cluster_gets_the_account_and_its_limits(
+    linked: tuple[Resource, ...], specs: str, user_specs: str | None
+) -> None:
+    facts = on(STORAGE, quota="1", slurm_account_name="cf3", slurm_specs="X=1")
+    allocation = asked(provision(dataclasses.replace(facts, linked=linked), Options()))[
+        "allocation"
+    ]
+    said = allocation["slurm"]
+    assert (said["account"], said["specs"], said.get("user_specs")) == ("cf3", specs, user_specs)
+    assert allocation["resource"] == "hpc-storage"
+
+
+def test_a_linked_cluster_needs_no_account() -> None:
+    facts = dataclasses.replace(on(STORAGE, quota="1"), linked=(CLUSTER,))
+    assert "slurm" not in asked(provision(facts, Options()))["allocation"]
+
+
+def test_a_linked_cluster_that_is_not_provisioned_is_told_nothing() -> None:
+    off = Resource("x", "Cluster", {"slurm_cluster": ("a",), "provisioner_resource": ("-",)})
+    facts = dataclasses.replace(on(STORAGE, quota="1", slurm_specs="X=1"), linked=(off,))
+    assert "slurm" not in asked(provision(facts, Options()))["allocation"]
+
+
+UNUSED = [
+    (on(STORAGE, quota="1", slurm_specs="X=1"), ("slurm_specs",)),
+    (dataclasses.replace(on(STORAGE, quota="1", slurm_specs="X=1"), linked=(CLUSTER,)), ()),
+    (on(CLUSTER, slurm_account_name="a", slurm_specs_attriblist="x"), ()),
+    (on(CLUSTER, **{"Core Usage (Hours)": "9", "freeipa_group": "g"}), ("Core Usage (Hours)",)),
+    (on(CLUSTER, **{"Storage Quota (files)": "9"}), ("Storage Quota (files)",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("facts", "named"), UNUSED)
+def test_every_attribute_that_is_not_used_is_named(
+    facts: Allocation, named: tuple[str, ...]
+) -> None:
+    assert unused(facts, Options()) == named
+
+
+@pytest.mark.parametrize(
+    ("attribute", "unit", "space"),
+    [
+        ("Storage Quota (TB)", "GB", "5 TB"),
+        ("Storage Quota (TB)", "GiB", "5 TiB"),
+        ("Storage Quota (TiB)", "GB", "5 TiB"),
+        ("storage quota (pb)", "GB", "5 PB"),
+        ("Storage Quota (GB)", "GB", "5 GB"),
+    ],
+)
+def test_a_quota_is_in_the_unit_of_its_attribute(attribute: str, unit: str, space: str) -> None:
+    wanted = provision(on(STORAGE, **{attribute: "5"}), Options(quota_unit=unit))
+    assert asked(wanted)["allocation"]["quota"] == {"space": space}
+
+
 WRONG = [
+    (on(STORAGE, **{"Storage Quota (TB)": "x"}), "mend the allocation attribute 'Storage Quota (T"),
+    (
+        on(STORAGE, quota="1", **{"Storage Quota (TB)": "5"}),
+        "the allocation has 'Storage Quota (GB)' and 'Storage Quota (TB)': leave one",
+    ),
     (on(CLUSTER), "fill in the allocation attribute 'slurm_account_name'"),
     (on(STORAGE), "fill in the allocation attribute 'Storage Quota (GB)'"),
     (on(STORAGE, quota="many"), "mend the allocation attribute 'Storage Quota (GB)': 'many GB'"),
