@@ -100,7 +100,7 @@ def noted(candidate: Candidate, state: str, problems: tuple[Problem, ...]) -> tu
     """Add to what is wrong with a request that is taken what is held otherwise than written."""
     if candidate.request is None or state not in records.OPEN:
         return problems
-    return (*problems, *notes(candidate.request, candidate.planned))
+    return (*problems, *candidate.notes, *notes(candidate.request, candidate.planned))
 
 
 def told_of(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from provisioner import crowds
 from provisioner.contract import ConfigError, Fault, InvalidRequest, Key
 from provisioner.documents import InvalidDocument, Problem, advised, in_order
 from provisioner.request import InvalidFile, Request, parse_request
@@ -27,7 +28,8 @@ class Candidate:
     """A claimed file, read and judged by itself. request None: it says nothing we understand.
 
     forbidden: what policy said, of one that was read no further than that; listed, objects: what
-    the lines of its manifest ask for, and name; crowd: the users that its file lists.
+    the lines of its manifest ask for, and name; crowd: the users for whom it counts, where its body
+    lists none, or more; notes: who was left out.
     """
 
     claimed: Claimed
@@ -41,6 +43,7 @@ class Candidate:
     listed: tuple[Candidate, ...] = ()
     objects: tuple[Key, ...] = ()
     crowd: tuple[str, ...] | None = None
+    notes: tuple[Problem, ...] = ()
 
     @property
     def shared(self) -> dict[Key, str]:
@@ -55,6 +58,15 @@ Foresee = Callable[[Request], Ruling | None]
 """Says what policy refuses by what a request says alone."""
 
 
+LeftOut = Callable[[Claimed, Request], Sequence[str]]
+"""Names the users whom a request goes without."""
+
+
+def nobody(claimed: Claimed, request: Request) -> Sequence[str]:
+    """Leave nobody out."""
+    return ()
+
+
 class _Forbidden(Exception):
     """Ends the reading of a file whose writer may not ask for what it says."""
 
@@ -64,11 +76,19 @@ class _Forbidden(Exception):
         self.ruling = ruling
 
 
-def judge(claimed: Claimed, router: Router, foresee: Foresee) -> Candidate:
+def judge(
+    claimed: Claimed, router: Router, foresee: Foresee, left_out: LeftOut = nobody
+) -> Candidate:
     """Parse and route what a file says, touching nothing.
 
     What policy refuses anyway is parsed alone: of the site's configuration it is told nothing.
     """
+    notes: tuple[Problem, ...] = ()
+
+    def meant(request: Request) -> Request:
+        nonlocal notes
+        request, notes = crowds.without(request, left_out(claimed, request))
+        return request
 
     def route(request: Request) -> tuple[Step, ...]:
         ruling = foresee(request)
@@ -78,7 +98,9 @@ def judge(claimed: Claimed, router: Router, foresee: Foresee) -> Candidate:
         return () if later else router.route(request)
 
     try:
-        return Candidate(claimed, *read(claimed.body, route))
+        request, planned, problems = read(claimed.body, route, meant)
+        crowd = request.users if request is not None and notes else None
+        return Candidate(claimed, request, planned, problems, crowd=crowd, notes=notes)
     except _Forbidden as found:
         return Candidate(claimed, found.request, (), (), found.ruling)
     except Exception as error:
@@ -87,14 +109,17 @@ def judge(claimed: Claimed, router: Router, foresee: Foresee) -> Candidate:
         return Candidate(claimed, None, (), (Problem(None, "", why),))
 
 
-def read(body: bytes, route: Route) -> tuple[Request | None, tuple[Step, ...], tuple[Problem, ...]]:
+def read(
+    body: bytes, route: Route, meant: Callable[[Request], Request] = lambda request: request
+) -> tuple[Request | None, tuple[Step, ...], tuple[Problem, ...]]:
     """Parse and route a file: the request, its steps, and everything that is wrong with it.
 
+    meant: makes of what was parsed what is followed.
     The request is None where the form is not right. Raises ConfigError where the right form is all
     that can be told.
     """
     try:
-        request = parse_request(body)
+        request = meant(parse_request(body))
     except InvalidFile as error:
         return None, (), _with_rest(error, route)
     except InvalidDocument as error:

@@ -1,13 +1,13 @@
 """Crowds: the users of one request, in a file of their own where there are too many for its body.
 
 Promises: a list is a user name a line, each held against the same pattern as in a request, and
-every mistake is told with its line; a request whose list was not read is one that nobody routes.
-Leaves out: whose the file is, and reading it (`enclosures`).
+every mistake is told with its line; who is left out of a request is told; a request whose list was
+not read is one that nobody routes. Leaves out: whose the file is, and reading it (`enclosures`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -92,9 +92,27 @@ def with_users(request: Request, users: tuple[str, ...]) -> Request:
     return replace(request, users=users, values=values, users_file=None)
 
 
+def without(request: Request, left_out: Collection[str]) -> tuple[Request, tuple[Problem, ...]]:
+    """Make a request go without some of its users, with a word about each of them."""
+    if not left_out:
+        return request, ()
+    key = f"{request.action.partition('.')[0]}.users"
+    notes = tuple(
+        Problem(
+            None,
+            f"{key}.{number}",
+            f"{name} is left out: the name is protected, and no request touches it",
+            "take the user out; see policy.protected in the configuration, system names stay so",
+        )
+        for number, name in enumerate(request.users)
+        if name in left_out
+    )
+    return with_users(request, tuple(n for n in request.users if n not in left_out)), notes
+
+
 def whole(record: Record) -> Request:
-    """Parse a recorded request, with the users that were in its file."""
+    """Parse a recorded request, with the users for whom it counts: those of its file, or fewer."""
     request = parse_request(record.body)
-    if request.users_file is None or record.listed is None:
+    if record.listed is None:
         return request
     return with_users(request, tuple(record.listed.split()))

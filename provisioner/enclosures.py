@@ -67,7 +67,10 @@ class Enclosures:
             return candidate
         assert candidate.request is not None
         request = crowds.with_users(candidate.request, users)
-        candidate = replace(candidate, request=request, crowd=users)
+        claimed = candidate.claimed
+        left_out = self._review.left_out(claimed.uid, claimed.writer, request)
+        request, notes = crowds.without(request, left_out)
+        candidate = replace(candidate, request=request, crowd=request.users, notes=notes)
         try:
             return replace(candidate, planned=self._router.route(request))
         except InvalidDocument as wrong:

@@ -122,7 +122,11 @@ class Intake:
         def foresee(request: Request) -> Ruling | None:
             return self._review.foresee(claimed.uid, claimed.writer, request)
 
-        return judge(claimed, self._router, foresee)
+        return judge(claimed, self._router, foresee, self.left_out)
+
+    def left_out(self, claimed: Claimed, request: Request) -> Sequence[str]:
+        """Name the users whom a request goes without."""
+        return self._review.left_out(claimed.uid, claimed.writer, request)
 
     def readmit(self, ids: Iterable[str]) -> Admitted:
         """Judge and accept anew requests that were recorded and waited for their time."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from provisioner import manifest
 from provisioner import ulid as ulids
-from provisioner.candidates import Candidate, judge
+from provisioner.candidates import Candidate, LeftOut, judge, nobody
 from provisioner.contract import Key
 from provisioner.documents import InvalidDocument, Problem
 from provisioner.manifest import Place
@@ -67,17 +67,19 @@ class Listing:
     """What a manifest lists. subjects: the number of each line's subject, from none on."""
 
     def __init__(
-        self, whose: Claimed, file: str, body: bytes, router: Router, *, adopting: bool
+        self, whose: Claimed, file: str, body: bytes, router: Router, left_out: LeftOut | None
     ) -> None:
         """whose: who asks for the lines; file: the manifest's name.
 
-        adopting: lines may name objects, and one that cannot be followed refuses the whole.
+        left_out: who is left out of a line; None: what is there is adopted: lines may name objects,
+        and one that cannot be followed refuses the whole.
         """
         self._whose = whose
         self._file = file
         self._body = body
         self._router = router
-        self._adopting = adopting
+        self._adopting = left_out is None
+        self._left_out = left_out or nobody
         self._starts = array("Q")
         self._ends = array("Q")
         self.subjects: dict[str, int] = {}
@@ -127,7 +129,7 @@ class Listing:
 
     def _read(self, number: int, line: bytes) -> Candidate:
         name = f"{self._file}-{number + 1}"
-        candidate = judge(child(self._whose, name, line), self._router, _later)
+        candidate = judge(child(self._whose, name, line), self._router, _later, self._left_out)
         if candidate.request is not None and candidate.request.users_file is not None:
             return replace(candidate, problems=(*candidate.problems, _NAMES_A_FILE))
         return candidate
@@ -135,7 +137,8 @@ class Listing:
     def _check(self, number: int, candidate: Candidate) -> None:
         """Note what is wrong with a line, and whether it refuses the whole."""
         entry = f"manifest entry {number + 1}"
-        found = [replace(p, line=None, key=f"{entry}: {p.key}") for p in candidate.problems]
+        told = (*candidate.problems, *candidate.notes)
+        found = [replace(p, line=None, key=f"{entry}: {p.key}") for p in told]
         subject = candidate.request.subject if candidate.request is not None else None
         if subject in self.subjects:
             self._refusing.append(Problem(None, entry, f"{subject} stands twice"))

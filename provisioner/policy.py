@@ -10,6 +10,7 @@ with the reason and what to do. Leaves out: finding out what a question has to k
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,6 +27,9 @@ REFUSE: Literal["refuse"] = "refuse"
 
 _STAGING_GROUP = ("user.*", "project.*", "allocation.*", "membership.*", "reconcile", "adopt")
 """What members of the staging group may ask for where no rules say it, whose subject it be."""
+
+_OF_MANY = ("allocation.provision", "project.provision")
+"""What lists people whom others put there."""
 
 _OWN_REQUESTS = ("request.retry", "request.hold", "request.cancel")
 """What they may do with their own requests."""
@@ -106,6 +110,15 @@ class Policy:
         """Say whether an object bears a name that no request touches."""
         protected = self._protected["object"]
         return any(name.casefold() in protected for name in split_key(key)[2:])
+
+    def left_out(self, who: Submitter, action: str, users: Sequence[str]) -> tuple[str, ...]:
+        """Name those whom a portal's request goes without: they alone bear protected names.
+
+        A portal lists whom its people put there: one of them is to keep no other out, or in.
+        """
+        if action not in _OF_MANY or not named(self._portals, who):
+            return ()
+        return tuple(name for name in users if name.casefold() in self._protected["object"])
 
     @property
     def releasers(self) -> tuple[str, ...]:

@@ -26,9 +26,10 @@ from provisioner.journal import Journal, JournalBroken, JournalFull
 from provisioner.listing import Listing
 from provisioner.manifest import Moment
 from provisioner.reconcile import Reconcile
-from provisioner.request import parse_request
+from provisioner.request import Request, parse_request
 from provisioner.review import Review
 from provisioner.routing import Router
+from provisioner.spool import Claimed
 from provisioner.strikes import Strikes
 
 log = logging.getLogger(__name__)
@@ -134,9 +135,13 @@ class Portions:
         adopting = request.action == "adopt"
         as_of = request.values["as_of"]
         asked = ulids.first(as_of.timestamp()) if as_of is not None else record.id
-        listing = Listing(whose, file, body, self._router, adopting=adopting)
+        left_out = None if adopting else self._left_out
+        listing = Listing(whose, file, body, self._router, left_out)
         moment = Moment(min(asked, record.id), self._follower.followed)
         return Errand(claimed, request, listing, moment)
+
+    def _left_out(self, claimed: Claimed, request: Request) -> Sequence[str]:
+        return self._review.left_out(claimed.uid, claimed.writer, request)
 
     def _run(self, errand: Errand) -> Iterator[None]:
         if errand.request.action == "adopt":

@@ -163,6 +163,11 @@ class Review:
             return None
         return Ruling(answer, (), self._rules.believed(who, request.on_behalf_of))
 
+    def left_out(self, uid: int, writer: str, request: Request) -> tuple[str, ...]:
+        """Name the users of a request whom it goes without. uid, writer: who asks."""
+        who = Submitter(uid, writer) if self._rules.trusts(uid) else submitters.find(uid)
+        return self._rules.left_out(who, request.action, request.users)
+
     def trusts(self, uid: int) -> bool:
         """Say whether a user needs no rule."""
         return self._rules.trusts(uid)

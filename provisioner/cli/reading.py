@@ -80,7 +80,7 @@ def show(
         return
     site.say(body.rstrip() or "# the file was not read")
     if record.listed is not None:
-        site.say(f"# users_file: {len(record.listed.split())} users; --json lists them")
+        site.say(f"# for {len(record.listed.split())} users; --json lists them")
     site.say("---")
     comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
     if record.state in records.OPEN:

@@ -6,8 +6,8 @@ Promises: a receipt that cannot be read changes nothing. Leaves out: where recei
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from provisioner.contract import InvalidRequest
@@ -17,6 +17,10 @@ READY, WAITING, FAILED, CLOSED = "ready", "waiting", "failed", "closed"
 """How somebody stands; closed: their allocation's access is taken away."""
 
 _SAID = ("message", "advice", "type")
+LEFT_OUT = "left out"
+"""The name of the part in which somebody is left out of a request; no route has such a step."""
+
+_PLACE = re.compile(r"(?:allocation|project)\.users\.([0-9]+)")
 _SIZE = 16 * 1024 * 1024
 _STATE = re.compile(rb"^state: ([a-z]+)$", re.M)
 
@@ -40,13 +44,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a request stands. whole: the receipt as it is; advice: what would be right."""
+    """How a request stands.
+
+    whole: the receipt as it is; advice: what would be right; left_out: the users whom the service
+    left out, by their places in the request's list, as parts of it.
+    """
 
     state: str
     whole: dict[str, Any]
     parts: tuple[Part, ...] = ()
     problems: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
+    left_out: Mapping[int, Part] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,13 @@ def read(receipt: bytes) -> Answer | None:
     wrong = _listed(document, "problems")
     problems = tuple(str(one.get("message") or "") for one in wrong)
     advice = tuple(str(one["expected"]) for one in wrong if one.get("expected"))
-    return Answer(state, dict(document), tuple(parts), problems, advice)
+    left_out = {
+        int(place[1]): Part(LEFT_OUT, "", "failed", "", str(one.get("message") or ""),
+                            str(one.get("expected") or ""), "Refused")
+        for one in wrong
+        if (place := _PLACE.fullmatch(str(one.get("key") or "")))
+    }  # fmt: skip
+    return Answer(state, dict(document), tuple(parts), problems, advice, left_out)
 
 
 def _parts(step: dict[str, Any]) -> Iterable[Part]:
@@ -97,9 +112,12 @@ def _listed(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 def stand(user: str, state: str, parts: Sequence[Part], problems: Sequence[str] = ()) -> Stand:
     """Say how a user stands by one request: its state, and its steps as far as told."""
+    own = own_parts(user, parts)
+    out = next((part for part in own if part.name == LEFT_OUT), None)
+    if out is not None:
+        return Stand(FAILED, out.message, out.advice)
     if state in ("done", "superseded"):
         return Stand(READY)
-    own = own_parts(user, parts)
     wrong = next((part for part in own if part.state in ("failed", "cancelled")), None)
     if wrong is not None:
         return Stand(FAILED, f"{wrong.name}: {wrong.message or wrong.state}", wrong.advice)
@@ -113,6 +131,9 @@ def stand(user: str, state: str, parts: Sequence[Part], problems: Sequence[str] 
 
 def own_parts(user: str, parts: Sequence[Part]) -> list[Part]:
     """Choose a user's parts: of steps that have one for each their own, of others the step."""
+    out = [part for part in parts if part.name == LEFT_OUT and part.user == user]
+    if out:
+        return out
     each = {part.name for part in parts if part.user}
     return [
         part for part in parts if part.user == user or (not part.user and part.name not in each)

@@ -7,11 +7,12 @@ Promises: a few queries, however many things are asked after. Leaves out: saying
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from django.db.models import Max
+from django.db.models.functions import Lower
 
 from provisioner.coldfront.models import MENDABLE, Request
 from provisioner.coldfront.wanted import Wanted, without_leavers
@@ -58,6 +59,34 @@ def _newest(keys: Iterable[str], rows: Any) -> dict[str, Request]:
         chosen = Request.objects.filter(number__in=numbers).defer("answer")
         found |= {row.key: row for row in chosen}
     return found
+
+
+def codes(projects: Collection[int]) -> dict[int, str]:
+    """Say under which code each project was asked for last, where it was: it keeps that."""
+    found: dict[int, str] = {}
+    ordered = sorted(projects)
+    for start in range(0, len(ordered), _CHUNK):
+        some = _coded().filter(project__in=ordered[start : start + _CHUNK])
+        newest = some.order_by().values("project").annotate(newest=Max("number"))
+        chosen = Request.objects.filter(number__in=[one["newest"] for one in newest])
+        found |= dict(chosen.values_list("project", "code"))
+    return found
+
+
+def coded(folded: Collection[str]) -> set[int]:
+    """List the projects that were asked for under some codes. folded: in lower case."""
+    rows = _coded().annotate(folded=Lower("code"))
+    found: set[int] = set()
+    ordered = sorted(folded)
+    for start in range(0, len(ordered), _CHUNK):
+        some = rows.filter(folded__in=ordered[start : start + _CHUNK])
+        found.update(some.order_by().values_list("project", flat=True).distinct())
+    return found
+
+
+def _coded() -> Any:
+    rows = Request.objects.exclude(code="").exclude(project=None)
+    return rows.exclude(state__in=("refused", "cancelled"))
 
 
 def people() -> set[str]:

@@ -195,7 +195,10 @@ def _entry(
         what=what,
         why=why,
         advice=advice or look.advice,
-        notes=tuple(map(str, row.problems)),
+        notes=(
+            *map(str, row.problems),
+            *([row.error] if row.state == "done" and row.error else []),
+        ),
         buttons=tuple(Button(verb, *controls.LABELS[verb]) for verb in verbs),
         digest=row.answered_digest or "",
         control=control_told(control) if control is not None else "",

@@ -84,7 +84,7 @@ class Person:
 class Project:
     """A project. users: the active ones; same_code: other projects that have its code.
 
-    people: the users and the PI, as persons.
+    kept: the code under which it was asked for before; people: the users and the PI, as persons.
     """
 
     pk: int
@@ -95,6 +95,7 @@ class Project:
     users: tuple[str, ...] = ()
     gid: str = ""
     same_code: tuple[int, ...] = ()
+    kept: str = ""
     people: tuple[Person, ...] = ()
 
 
@@ -289,8 +290,11 @@ class _Seen:
 
 
 def project_code(project: Project, options: Options) -> str:
-    """Name a project: by its code, or else by its number, as titles are not unique."""
-    return project.code or options.project_code.format(pk=project.pk)
+    """Name a project: by its code, or else by its number, as titles are not unique.
+
+    One that was asked for keeps its name: what the backends have of it is called so.
+    """
+    return project.kept or project.code or options.project_code.format(pk=project.pk)
 
 
 def provision_project(project: Project, options: Options) -> Wanted:

@@ -25,7 +25,7 @@ class Request(models.Model):
     """A request.
 
     number: its place in the order of all of them; the id is INSTANCE-NUMBER; by: the person who
-    caused it; of: the request that this one steers.
+    caused it; of: the request that this one steers; code: the project's, as it was said.
     """
 
     number = models.BigAutoField(primary_key=True)
@@ -35,6 +35,7 @@ class Request(models.Model):
     key = models.CharField(max_length=255, db_index=True)
     allocation = models.IntegerField(null=True, db_index=True)
     project = models.IntegerField(null=True, db_index=True)
+    code = models.CharField(max_length=64, blank=True, default="", db_index=True)
     user = models.CharField(max_length=150, blank=True, db_index=True)
     body = models.TextField(blank=True)
     digest = models.CharField(max_length=64, blank=True)

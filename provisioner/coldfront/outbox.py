@@ -28,7 +28,7 @@ from provisioner.coldfront.models import (
     WRITTEN,
     Request,
 )
-from provisioner.coldfront.wanted import Wanted, without_leavers
+from provisioner.coldfront.wanted import Wanted, project_code, without_leavers
 from provisioner.contract import ConfigError
 from provisioner.drop import drop
 from provisioner.requestfile import LIMIT
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 _EVENTS = 500
 
-_SAID = ("subject", "action", "body", "digest", "problems", "project", "state", "written")
+_SAID = ("subject", "action", "body", "digest", "problems", "project", "code", "state", "written")
 """Columns of a row that are known when it has its number already."""
 
 
@@ -200,8 +200,9 @@ def fill(row: Request, wanted: Wanted, subject: str) -> None:
         return
     row.action = wanted.document["action"]
     row.body = _body(row, wanted.document)
+    row.code = project_code(wanted.document)
     if len(row.body.encode()) > LIMIT:
-        row.state, row.body = INCOMPLETE, ""
+        row.state, row.body, row.code = INCOMPLETE, "", ""
         row.problems = [*row.problems, f"it has more than {LIMIT} bytes: too many users"]
 
 

@@ -6,6 +6,7 @@ Leaves out: how it looks (templates), and what may go wrong on the way (`templat
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -82,12 +83,17 @@ def of_allocation(user: Any, allocation: Any) -> Section | None:
     section = _section(user, allocation.project, [allocation], columns=True)
     if section is None or section.role != "staff":
         return section
-    found = [
-        name
-        for facts in snapshots.allocations([allocation.pk])
-        for name in mapping.unused(facts, options.mapping())
-    ]
-    return replace(section, unused=tuple(found))
+    unused: list[str] = []
+    notes = list(section.notes)
+    for facts in snapshots.allocations([allocation.pk]):
+        unused += mapping.unused(facts, options.mapping())
+        kept, code = facts.project.kept, facts.project.code
+        if kept and code and kept != code:
+            notes.append(
+                f"ColdFront calls the project {code} by now; it stays {kept}, as what it has is"
+                " called so."
+            )
+    return replace(section, unused=tuple(unused), notes=tuple(notes))
 
 
 def of_project(user: Any, project: Any) -> Section | None:
@@ -104,7 +110,7 @@ def _section(
         return None
     keys = {mapping.key_of("allocation", one.pk): one.pk for one in allocations}
     asked = stands.of(keys)
-    names = snapshots.resource_names(list(keys.values()))
+    names = _told_apart(snapshots.resource_names(list(keys.values())))
     notes = _notes(role, keys, names)
     found = sorted(stands.read(asked, done=True).items(), key=_first)
     if role == "member":
@@ -144,6 +150,12 @@ def _causes(lines: Sequence[Line]) -> tuple[Cause, ...]:
         Cause(tuple(line.user for line in some), text, some[0].number)
         for text, some in gathered.items()
     )
+
+
+def _told_apart(names: dict[int, str]) -> dict[int, str]:
+    """Add the number of each allocation where several are on one resource."""
+    count = Counter(names.values())
+    return {pk: name if count[name] == 1 else f"{name} #{pk}" for pk, name in names.items()}
 
 
 _STOPPED = ("failed", "cancelled")

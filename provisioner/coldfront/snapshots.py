@@ -22,7 +22,7 @@ from coldfront.core.project.models import Project, ProjectAttribute, ProjectUser
 from coldfront.core.resource.models import Resource, ResourceAttribute
 from django.contrib.auth.models import User
 
-from provisioner.coldfront import mapping, options
+from provisioner.coldfront import earlier, mapping, options
 from provisioner.coldfront.attributes import GID
 
 _CHUNK = 500
@@ -111,7 +111,8 @@ def _projects(rows: Sequence[Any]) -> list[mapping.Project]:
         members.setdefault(one.project_id, []).append(person(one.user))
     rows_of_gids = ProjectAttribute.objects.filter(project__in=keys, proj_attr_type__name=GID)
     gids = dict(rows_of_gids.order_by("-pk").values_list("project_id", "value"))
-    same = _same_codes(rows)
+    kept = earlier.codes(keys)
+    same = _same_codes(rows, kept)
     return [
         mapping.Project(
             pk=row.pk,
@@ -123,30 +124,41 @@ def _projects(rows: Sequence[Any]) -> list[mapping.Project]:
             people=(*([person(row.pi)] if row.pi.is_active else []), *members.get(row.pk, ())),
             gid=gids.get(row.pk, ""),
             same_code=same.get(row.pk, ()),
+            kept=kept.get(row.pk, ""),
         )
         for row in {row.pk: row for row in rows}.values()
     ]
 
 
-def _same_codes(rows: Sequence[Any]) -> Mapping[int, tuple[int, ...]]:
-    """Find the projects that would get a code that another has, too."""
+def _same_codes(rows: Sequence[Any], kept: Mapping[int, str]) -> Mapping[int, tuple[int, ...]]:
+    """Find the projects that would get a code that another has, too.
+
+    kept: the codes of those that were asked for. Who came first is not stopped by who comes later.
+    """
     chosen = options.mapping()
     codes = {
-        row.pk: mapping.project_code(mapping.Project(row.pk, row.project_code), chosen)
+        row.pk: mapping.project_code(
+            mapping.Project(row.pk, row.project_code, kept=kept.get(row.pk, "")), chosen
+        ).lower()
         for row in rows
     }
     taken: dict[str, set[int]] = {}
     for pk, code in codes.items():
-        taken.setdefault(code.lower(), set()).add(pk)
-    others = Project.objects.exclude(project_code="").values_list("pk", "project_code")
-    for pk, code in others:
-        if code.lower() in taken:
-            taken[code.lower()].add(pk)
-    return {
-        pk: tuple(sorted(taken[code.lower()] - {pk}))
-        for pk, code in codes.items()
-        if len(taken[code.lower()]) > 1
-    }
+        taken.setdefault(code, set()).add(pk)
+    named = Project.objects.exclude(project_code="").values_list("pk", "project_code")
+    others = {pk: code for pk, code in named if code.lower() in taken and pk not in codes}
+    held = earlier.coded(taken.keys()) - codes.keys()
+    there = Project.objects.filter(pk__in=held).values_list("pk", "project_code")
+    others |= dict(there)
+    theirs = earlier.codes(others.keys())
+    for pk, code in others.items():
+        taken.get(theirs.get(pk, code).lower(), set()).add(pk)
+    before = kept.keys() | theirs.keys()
+    found = {}
+    for pk, code in codes.items():
+        rivals = taken[code] - {pk}
+        found[pk] = tuple(sorted(rivals & before if pk in before else rivals))
+    return {pk: rivals for pk, rivals in found.items() if rivals}
 
 
 # Users.

@@ -10,6 +10,8 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from provisioner.coldfront import answers, earlier, mapping
 from provisioner.coldfront.models import Request, Step
 
@@ -83,9 +85,13 @@ def _closed(rows: Sequence[Request]) -> set[int]:
 
 def _parts(rows: Iterable[Request], *, done: bool) -> Mapping[int, list[answers.Part]]:
     found: dict[int, list[answers.Part]] = {}
-    numbers = [row.pk for row in rows if done or row.state != "done"]
+    whole = {row.pk for row in rows if done or row.state != "done"}
+    numbers = [row.pk for row in rows]
     for start in range(0, len(numbers), _CHUNK):
-        for step in Step.objects.filter(request__in=numbers[start : start + _CHUNK]):
+        some = numbers[start : start + _CHUNK]
+        # Of what is done, who was left out.
+        wanted = Q(request__in=whole.intersection(some)) | Q(name=answers.LEFT_OUT)
+        for step in Step.objects.filter(wanted, request__in=some):
             found.setdefault(step.request_id, []).append(part(step))
     return found
 

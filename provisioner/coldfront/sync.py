@@ -7,8 +7,10 @@ what it was read as; two at once come to the same as one. Leaves out: what a rec
 
 from __future__ import annotations
 
+import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +100,7 @@ def _read_receipt(directory: Path, row: Request) -> bool:
                 advice=part.advice,
                 needs=list(part.needs),
             )
-            for part in answer.parts
+            for part in (*answer.parts, *_left_out(row, answer))
         )
         Request.objects.filter(pk=row.pk).update(
             state=answer.state,
@@ -114,6 +116,16 @@ def _read_receipt(directory: Path, row: Request) -> bool:
         if row.action in _WITH_USERS and answer.state == "refused":
             outbox.take_out(Request.objects.get(pk=row.pk))
     return True
+
+
+def _left_out(row: Request, answer: answers.Answer) -> Iterator[answers.Part]:
+    """Name the users whom the service left out of a request."""
+    if not answer.left_out:
+        return
+    asked = json.loads(row.body)[row.action.partition(".")[0]]["users"]
+    for place, part in answer.left_out.items():
+        if place < len(asked):
+            yield replace(part, user=str(asked[place]))
 
 
 # How users stand.

@@ -49,6 +49,12 @@ class Wanted:
     repeated: bool = False
 
 
+def project_code(document: Document) -> str:
+    """Read under which code a project is asked for; '' where the request names none."""
+    project = document.get("project") or document.get("allocation", {}).get("project") or {}
+    return str(project.get("code", ""))
+
+
 def without_leavers(asked: Document, wanted: Wanted) -> Wanted:
     """Say what was asked for last without those who are out today: the whole cannot be said.
 

@@ -15,7 +15,7 @@ from coldfront.core.resource.models import Resource
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
-from provisioner.coldfront.models import Request
+from provisioner.coldfront.models import Request, Standing
 from tests.coldfront.site import Site
 
 HPC = "University HPC"
@@ -99,17 +99,10 @@ def a_quota_is_negative(site: Site, allocation: Allocation) -> None:
     site.fill_in(allocation, "Storage Quota (GB)", -5)
 
 
-def a_project_gets_its_code(site: Site, allocation: Allocation) -> None:
-    # No form of ColdFront has the code; an import of projects brings it.
-    other = Project.objects.exclude(pk=allocation.project.pk)[0]
-    Project.objects.filter(pk=other.pk).update(project_code="CF1")
-
-
 CANNOT_BE_SAID = [
     an_attribute_is_deleted,
     an_attribute_stands_there_twice,
     a_quota_is_negative,
-    a_project_gets_its_code,
 ]
 
 
@@ -227,3 +220,37 @@ def test_who_is_left_is_let_in_again_though_the_whole_cannot_be_said(
     asked = [one["action"] for one in site.files()]
     assert asked == ["allocation.provision", "allocation.resume"]
     assert site.last("allocation.provision")["allocation"]["users"] == ["cgray", "sfoster"]
+
+
+def test_whom_the_service_left_out_is_told_and_not_called_ready(
+    site: Site, shared: Allocation
+) -> None:
+    shared.remove_user(User.objects.get(username="jjames"))
+    [row] = site.rows(state="written")
+    left_out = {
+        "key": "allocation.users.1",
+        "message": "sfoster is left out: the name is protected",
+    }
+    site.answer(row, "done", problems=[left_out])
+    site.sync()
+    found = dict(Standing.objects.filter(allocation=shared.pk).values_list("user", "state"))
+    assert found == {"cgray": "ready", "sfoster": "failed"}
+    assert "sfoster is left out" in site.get("/provisioning/")
+
+
+def test_a_project_that_gets_the_code_of_another_stops_nobody_of_that(
+    site: Site, shared: Allocation
+) -> None:
+    # No form of ColdFront has the code; an import of projects brings it.
+    other = Project.objects.exclude(pk=shared.project.pk)[0]
+    Project.objects.filter(pk=other.pk).update(project_code="CF1")
+    site.join(other, "jjames")
+    lacking = Request.objects.filter(key=f"project-{other.pk}").latest("number")
+    assert "and so has project" in lacking.problems[0]
+    remove(site, shared, "jjames")
+    remove_from_project(site, shared, "sfoster")
+    assert site.last("allocation.provision")["allocation"]["users"] == ["cgray"]
+    assert site.last("project.provision")["project"]["users"] == ["cgray", "jjames"]
+    found = listed(site)
+    assert found[f"allocation:{shared.pk}"] == ["cgray"]
+    assert found["project:cf1"] == ["cgray", "jjames"]
