@@ -94,6 +94,8 @@ def _remark(
         who: {part.key: step.instance for step in listed if step.routed for part in step.objects}
         for who, listed in done.items()
     }
+    # What a verb noted of itself stands.
+    keys = {who: some for who, some in keys.items() if some}
     for who, told in disputes.of(conn, keys, progress).items():
         remark = said.get(who, remarks.Remark())
         if remark.newer:
