@@ -109,8 +109,8 @@ def test_a_decision_costs_at_most_twice_and_hardly_more_for_more_users(
         site.sync()
         assert len(site.last("allocation.provision")["allocation"]["users"]) == count
     for twenty, hundred, most in own.values():
-        # Rows are made as many at once as one statement of SQLite's takes.
-        assert hundred - twenty <= (100 - 20) / 5
+        # A page writes fifty files at most; rows are made as many at once as one statement takes.
+        assert hundred - twenty <= (100 - 20) / 2
         assert most - hundred <= (400 - 100) / 20
 
 
