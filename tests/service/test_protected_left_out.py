@@ -34,7 +34,7 @@ def test_a_protected_name_is_left_out_and_told_and_the_others_are_served(
     asked = newest(site, "one.json")
     assert asked.state == "done"
     assert members(site) == {"cf1/u1", "cf1/u2"}
-    [note] = asked.problems or ()
+    [note] = list(asked.problems or [])
     assert (note["key"], note["message"]) == (
         "allocation.users.1",
         f"{name} is left out: the name is protected, and no request touches it",
