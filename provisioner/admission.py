@@ -120,7 +120,6 @@ def claimed_of(record: records.Record) -> Claimed:
         sha256=record.digest,
         device=0,
         inode=0,
-        mtime_ns=0,
         size=len(record.body),
     )
 

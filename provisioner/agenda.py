@@ -103,24 +103,11 @@ _STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(IDS))
 
 
 def touch(conn: Connection, keys: Collection[Key], now: float) -> int:
-    """Make objects due: what is wanted of them has changed, or is to be looked at again.
+    """Make objects due: what is wanted of them has changed.
 
     Return how many of them there are.
     """
-    touched = 0
-    for part in chunks(keys):
-        touched += conn.execute(
-            update(objects)
-            .where(objects.c.key.in_(part))
-            .values(
-                generation=objects.c.generation + 1,
-                due=now,
-                attempts=0,
-                waiting_since=None,
-                error=None,
-            )
-        ).rowcount
-    return touched
+    return _make_due(conn, keys, now, waiting_since=None)
 
 
 def look_again(conn: Connection, keys: Collection[Key], now: float) -> None:
@@ -129,18 +116,25 @@ def look_again(conn: Connection, keys: Collection[Key], now: float) -> None:
     What is not ready goes on waiting from when it began to: whoever looks each hour does not keep
     it waiting for ever. What was given up is tried anew.
     """
+    _make_due(conn, keys, now, waiting_since=case((_IS_DUE, objects.c.waiting_since)))
+
+
+def _make_due(conn: Connection, keys: Collection[Key], now: float, *, waiting_since: Any) -> int:
+    """Have objects looked at now, as for the first time; return how many there are."""
+    made = 0
     for part in chunks(keys):
-        conn.execute(
+        made += conn.execute(
             update(objects)
             .where(objects.c.key.in_(part))
             .values(
                 generation=objects.c.generation + 1,
                 due=now,
                 attempts=0,
-                waiting_since=case((_IS_DUE, objects.c.waiting_since)),
+                waiting_since=waiting_since,
                 error=None,
             )
-        )
+        ).rowcount
+    return made
 
 
 def all_keys(conn: Connection) -> list[Key]:

@@ -24,7 +24,6 @@ InvalidRequest = faults.InvalidRequest
 NotReady = faults.NotReady
 Permanent = faults.Permanent
 Refused = faults.Refused
-Superseded = faults.Superseded
 Transient = faults.Transient
 Unavailable = faults.Unavailable
 Unknown = faults.Unknown

@@ -84,9 +84,5 @@ class Unknown(Fault):
     """A write got no answer: it may have happened; observed until it is settled."""
 
 
-class Superseded(Fault):
-    """A newer request has taken this one's place."""
-
-
 class ConfigError(Fault):
     """The configuration cannot work; raised when handlers are built, before any request."""

@@ -310,17 +310,6 @@ def everything(conn: Connection) -> list[Held]:
     return [Held(*row) for row in conn.execute(select(*columns))]
 
 
-def suspended_by(conn: Connection, source: str, cause: str) -> set[str]:
-    """Name the subjects that a writer suspended for a cause."""
-    return set(
-        conn.scalars(
-            select(suspensions.c.subject).where(
-                suspensions.c.source == source, suspensions.c.cause == cause
-            )
-        )
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Due:
     """An object that is due. unbound: it is claimed, but by no step that has become due yet."""

@@ -60,7 +60,6 @@ class Claimed:
     sha256: str
     device: int
     inode: int
-    mtime_ns: int
     size: int
     alone: bool = True
     signed: bool = False
@@ -146,7 +145,6 @@ def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Claimed | 
         sha256=hashlib.sha256(body).hexdigest(),
         device=after.st_dev,
         inode=after.st_ino,
-        mtime_ns=after.st_mtime_ns,
         size=after.st_size,
         alone=opened.alone,
     )

@@ -150,6 +150,19 @@ def user(name: str) -> str:
     return f"provisioner: 1\naction: user.provision\nuser: {{name: {name}}}\n"
 
 
+def storage(code: str = "CF1", users: str = "jdoe") -> str:
+    """Write a request for an allocation of a project on storage."""
+    return f"""provisioner: 1
+action: allocation.provision
+allocation:
+  id: 1
+  resource: hpc-storage
+  project: {{code: {code}, title: One, pi: jdoe}}
+  users: [{users}]
+  quota: {{space: 1TiB}}
+"""
+
+
 def of_user(verb: str, name: str) -> str:
     """Write a request that suspends or resumes a person."""
     return f"provisioner: 1\naction: user.{verb}\nuser: {{name: {name}}}\n"

@@ -8,18 +8,9 @@ from typing import Any
 import pytest
 
 from handlers.emulators._directory_store import Store
-from tests.service.cli_site import Desk, user
+from tests.service.cli_site import Desk, storage, user
 
 RECONCILE = "provisioner: 1\naction: reconcile\n"
-STORAGE = """provisioner: 1
-action: allocation.provision
-allocation:
-  id: 1
-  resource: hpc-storage
-  project: {code: CF1, title: One, pi: jdoe}
-  users: [jdoe]
-  quota: {space: 1TiB}
-"""
 
 
 @pytest.fixture
@@ -27,7 +18,7 @@ def desk(tmp_path: Path) -> Desk:
     """Give a sandbox with a person in an allocation on storage."""
     desk = Desk(tmp_path / "box")
     desk.serve(user("jdoe"))
-    desk.serve(STORAGE)
+    desk.serve(storage())
     return desk
 
 

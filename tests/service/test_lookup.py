@@ -9,6 +9,7 @@ import pytest
 
 from provisioner.records import Record
 from tests.service.engine_site import Site, allocation, control, release
+from tests.service.test_manifest import entry, reconcile
 from tests.service.test_policy import OPERATOR, PORTAL, SECOND, STRANGER, now, put, send, why
 
 POLICY = """\
@@ -207,3 +208,23 @@ def test_anothers_newer_request_keeps_an_old_one_from_being_tried_again_and_is_n
     told = why(send(site, B, control("request.retry", old.id), "r.yaml"))
     assert "another was accepted for allocation:1 since" in told
     assert newer.id not in told
+
+
+def test_whose_a_subject_is_is_told_to_who_asks_for_it_and_nothing_of_its_request(
+    site: Site,
+) -> None:
+    theirs = send(site, PORTAL, allocation(1, "ann", head="id: cf-1\n"), "one.yaml")
+    asked = send(site, B, allocation(1, "bob"), "two.yaml")
+    assert asked.state == "refused"
+    assert "it is uid-4711's" in why(asked)
+    told = str(asked.problems)
+    assert not any(secret in told for secret in (theirs.id, "cf-1", "ann", theirs.state))
+
+
+def test_a_manifest_is_told_how_many_subjects_are_others_and_not_whose(tmp_path: Path) -> None:
+    site = Site(tmp_path, POLICY.replace("user.*]", "user.*, reconcile]"))
+    theirs = [send(site, PORTAL, allocation(n, "ann"), f"{n}.yaml") for n in (1, 2)]
+    asked = reconcile(site, entry(1, "bob"), entry(2, "bob"), uid=B)
+    assert "2 of other writers" in why(asked)
+    told = str(asked.problems)
+    assert not any(secret in told for secret in ("uid-4711", "ann", *(one.id for one in theirs)))

@@ -130,6 +130,8 @@ def test_a_newer_manifest_s_suspension_is_not_lifted_by_an_older_one(site: Site)
     assert older.state == "held"
     reconcile(site, *(entry(number, f"u{number}") for number in (1, 3, 4, 5, 6, 7, 8, 9)))
     assert "cf2/u2" not in members(site)
+    with site.system.journal.reading() as conn:
+        assert records.states_of(conn, [older.id]) == {older.id: "superseded"}
     put(site, "release.yaml", release(older).encode(), OPERATOR)
     finish(site)
     assert "cf2/u2" not in members(site)

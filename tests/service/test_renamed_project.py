@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_site import Desk, user
+from tests.service.cli_site import Desk, storage, user
 
-STORAGE = """provisioner: 1
-action: allocation.provision
-allocation:
-  id: 1
-  resource: hpc-storage
-  project: {code: CODE, title: One, pi: jdoe}
-  users: [jdoe]
-  quota: {space: 1TiB}
-"""
+STORAGE = storage("CODE")
 RENAMED = STORAGE.replace("CODE", "CF1new")
 LEAVES = RENAMED + "  storage: {leaves: CF1}\n"
 
