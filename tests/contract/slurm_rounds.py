@@ -82,7 +82,7 @@ ROUNDS: list[tuple[str, str, Limits]] = [
     ("QOS=@b", "QOS=@b", {"QOS": "@b"}),
     ("QOS+=@a", "QOS+=@a", {"QOS": "@a,@b"}),
     ("QOS-=@b", "QOS-=@b", {"QOS": "@a"}),
-    ("QOS=@a:QOS+=@b", "QOS=@a,@b", {"QOS": "@a,@b"}),
+    ("QOS=@a:QOS+=@b", "QOS+=@b", {"QOS": "@a,@b"}),
     ("DefaultQOS=@a", "DefaultQOS=@a", {"QOS": "@a,@b", "DefaultQOS": "@a"}),
     ("DefaultQOS=-1", "DefaultQOS=-1", {"QOS": "@a,@b"}),
     ("QOS=", "QOS=", {}),
