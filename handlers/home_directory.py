@@ -163,7 +163,7 @@ class HomeDirectory:
         closed, before = not live, prior or {}
         # Of another person's home that had the name, nothing comes back.
         own = before.get("mode") if before.get("uid") == merged.get("uid") else None
-        mode = merged.get("mode") or own or self._settings.mode
+        mode = merged.get("mode") or (self._kept(str(own)) if own else self._settings.mode)
         return {
             **merged,
             "present": bool(claims),
@@ -172,6 +172,13 @@ class HomeDirectory:
             "mode": f"{CLOSED_HOME | _octal(self._settings.closed_mode):04o}" if closed else mode,
             "acl": None if closed else _whole(self._settings.acl, mode),
         }
+
+    def _kept(self, mode: str) -> str:
+        """Return what comes back of the mode that a user gave their home.
+
+        A user may give it to everybody; the service does not, nor does the agent let it.
+        """
+        return f"{_octal(mode) & (0o755 | _octal(self._settings.mode)):04o}"
 
     def prior(self, key: Key, state: State) -> State | None:
         # What bears the mark is being closed, whosesoever it is yet.

@@ -196,6 +196,9 @@ class Slurm:
             "adopt": asked.adopt,
             **texts,
         }
+        if str(want["parent"]).lower() == asked.account.lower():
+            own = f"{asked.account} is no parent of its own"
+            raise InvalidRequest(own, field="parent", expected="another account, or none")
         return {key: want}
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:

@@ -235,11 +235,23 @@ def test_suspending_closes_and_resuming_restores(passable: Path) -> None:
     assert (home / "thesis").read_text() == "years of work"
 
 
-def test_the_mode_that_a_home_had_comes_back(root: Path) -> None:
-    handler = homes(root)
+@pytest.mark.parametrize(
+    "site, given, back",
+    [
+        ("0700", 0o711, 0o711),
+        ("0700", 0o777, 0o755),
+        ("0770", 0o2777, 0o775),
+        ("0700", 0o1733, 0o711),
+    ],
+    ids=["narrow", "everybody's", "the site's group writes", "sticky"],
+)
+def test_the_mode_that_a_home_had_comes_back_but_for_what_lets_others_write(
+    root: Path, site: str, given: int, back: int
+) -> None:
+    handler = homes(root, mode=site)
     ledger = bring(handler, JDOE)
-    (root / "jdoe").chmod(0o711)
-    for suspended, mode in ((True, 0o1000), (False, 0o711)):
+    (root / "jdoe").chmod(given)
+    for suspended, mode in ((True, 0o1000), (False, back)):
         ledger.suspend(suspended)
         assert faults(ledger.run(handler)) == {}
         assert seen(root / "jdoe")[2] == mode

@@ -280,7 +280,8 @@ def test_a_crash_after_any_write_converges_when_run_again(
         {"account": "cf3", "user": "x\n"},
         {"account": "cf3", "user": "u", "specs": "AdminLevel=Administrator"},
         {"account": "cf3", "user": "u", "specs": "MaxJobs=1 AdminLevel=Administrator"},
-        {"account": "cf3", "description": "a\nb"},
+        {"account": "cf3", "parent": "CF3"},
+        {"account": "cf3", "specs": "Parent=cf3"},
     ],
 )
 def test_hostile_names_are_refused_before_slurm_sees_them(
