@@ -241,12 +241,8 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 
 def as_coldfront(specs: list[str]) -> set[str]:
-    """Take specs apart as ColdFront 1.1.10 does (SlurmBase.spec_list)."""
-    items = []
-    for text in specs:
-        for item in text.split(":"):
-            items.append(item)
-    return set(items)
+    """Take specs apart as ColdFront 1.1.10 does: at each colon, in no order."""
+    return {item for text in specs for item in text.split(":")}
 
 
 KEYS = st.sampled_from([*LIMITS, *(part.name for part in PARTS)])
