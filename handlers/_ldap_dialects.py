@@ -58,7 +58,8 @@ class GroupDialect:
 
     name: attribute of the group's name beside cn; user: attribute of a member's name; fixed: what
     every group gets; member: its attribute; note: where marks stand; names: members are names, not
-    DNs; ranged: the server gives long lists in ranges.
+    DNs; ranged: the server gives long lists in ranges; primary: a user's primary group has them
+    without listing them.
     """
 
     classes: tuple[str, ...]
@@ -69,6 +70,7 @@ class GroupDialect:
     fixed: Mapping[str, str]
     names: bool = False
     ranged: bool = False
+    primary: bool = False
     ids: str = "container"
 
     @property
@@ -83,7 +85,7 @@ _GLOBAL_SECURITY = {"groupType": "-2147483646"}
 GROUPS: Mapping[str, GroupDialect] = {
     "ad": GroupDialect(
         ("top", "group"), "sAMAccountName", "sAMAccountName", "member", "info",
-        _GLOBAL_SECURITY, ranged=True,
+        _GLOBAL_SECURITY, ranged=True, primary=True,
     ),
     "adlds": GroupDialect(
         ("top", "group"), "cn", "cn", "member", "description", _GLOBAL_SECURITY

@@ -1,7 +1,7 @@
 """Who is in a group: what brings a member in, or takes them away.
 
 Promises: a member is brought only into a group that bears our mark, unless it may be taken over;
-many changes of one group are few modifies. Leaves out: reading members (`ad_group`).
+many changes of one group are few modifies. Leaves out: reading members (`_ldap_membership`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ _MEMBERS = 1000
 """Members that one modify adds or takes away: AD takes some 5,000 values in a request."""
 
 _GROUP = "it is made by the step that provisions the group; check that the route has one"
+_PRIMARY = (
+    "give them another primary group first, such as Domain Users (`primaryGroupID` 513), then "
+    "`provisioner retry` this request"
+)
 _USER = "it is made by the step that provisions the account; check the route, and `users`"
 
 
 def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Change]:
     """List what brings a member in or takes them away. ours: the mark of the group, where it is.
 
-    Raises Conflict for a group that somebody else keeps, NotReady where it or the user is missing.
+    Raises Conflict for a group that somebody else keeps, and for one who is in it by their primary
+    group, whom no directory takes out; NotReady where it or the user is missing.
     """
     group, user, wanted = want["group"], want["user"], bool(want["member"])
     # A name in a request must not lead into a group that somebody else keeps, such as admins.
@@ -36,6 +41,10 @@ def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Chang
         )
     if state["present"] == wanted:
         return []
+    if state["primary"]:
+        raise Conflict(
+            f"{key}: {group} is the primary group of {user}, and keeps them in it", advice=_PRIMARY
+        )
     if state["group_dn"] is None:
         raise NotReady(f"{key}: there is no group {group} yet", advice=_GROUP)
     if state["value"] is None:

@@ -46,6 +46,7 @@ from handlers._ldap_kept import (
     returning,
 )
 from handlers._ldap_members import change_members, plan_member
+from handlers._ldap_membership import Membership, Person
 from handlers._ldap_names import group_name
 from handlers._ldap_text import Entry, child, same_dn
 from handlers._sid import sid_text
@@ -69,8 +70,6 @@ from provisioner.contract import (
 
 __all__ = ["AdGroup", "Params", "Settings", "build"]
 
-_USERS = "(|(objectClass=user)(objectClass=userProxy)(objectClass=userProxyFull))"
-
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
     """Build the handler; raises ConfigError naming the setting."""
@@ -86,6 +85,8 @@ class AdGroup:
         self._settings = settings
         self._dialect = GROUPS[settings.profile]
         self._directory = Directory(settings, site.secret)
+        users = settings.users or settings.base
+        self._membership = Membership(self._directory, self._dialect, users)
         self._numbers = Numbers(
             self._directory, settings.ids, "gidNumber", settings.base, self._dialect.ids
         )
@@ -209,22 +210,31 @@ class AdGroup:
         members = {key: parts[2:] for key, parts in asked.items() if parts[1] == "member"}
         also = [self._dialect.member] if members else []
         groups = self._groups({parts[2] for parts in asked.values()}, also)
-        present = self._present({group for group, _ in members.values()}, groups)
-        values = self._values({user for _, user in members.values()})
+        kept = {group for group, _ in members.values()} & groups.keys()
+        listed = self._membership.listed(groups[group] for group in kept)
+        people = self._membership.find({user for _, user in members.values()})
         states: dict[Key, State | Fault] = {
             key: self._state(key, groups[parts[2]]) if parts[2] in groups else {"present": False}
             for key, parts in asked.items()
             if parts[1] == "group"
         }
         for key, (group, user) in members.items():
-            value = values.get(user)
-            states[key] = {
-                "present": value is not None and same_dn(value) in present.get(group, ()),
-                "group_dn": groups[group].dn if group in groups else None,
-                "mark": self._mark(groups[group]) if group in groups else "",
-                "value": value,
-            }
+            states[key] = self._member(groups.get(group), people.get(user), listed)
         return states
+
+    def _member(
+        self, group: Entry | None, person: Person | None, listed: Mapping[str, Collection[str]]
+    ) -> State:
+        """Say whether somebody is in a group. listed: who is, by the DN of each group."""
+        primary = bool(group and person and person.is_in_by_itself(group))
+        among = bool(group and person and same_dn(person.value) in listed[group.dn])
+        return {
+            "present": primary or among,
+            "primary": primary,
+            "group_dn": group.dn if group else None,
+            "mark": self._mark(group) if group else "",
+            "value": person.value if person else None,
+        }
 
     def _groups(self, names: Collection[str], also: Sequence[str] = ()) -> dict[str, Entry]:
         """Find groups by name; also: what is asked for beside what every state has."""
@@ -233,39 +243,6 @@ class AdGroup:
         )
         return {self._name(entry): entry for entry in found}
 
-    def _present(self, names: Collection[str], groups: Mapping[str, Entry]) -> dict[str, set[str]]:
-        return {
-            name: {same_dn(one) for one in self._all_members(groups[name])}
-            for name in names
-            if name in groups
-        }
-
-    def members(self, dn: str, start: int = 0) -> list[str]:
-        """Read all members of a group, range by range, from one on."""
-        attribute, found = self._dialect.member, list[str]()
-        while True:
-            ranged = self._dialect.ranged or start
-            asked = f"{attribute};range={start}-*" if ranged else attribute
-            entry = self._directory.read(dn, [asked])
-            some, following = entry.ranged(attribute) if entry else ((), None)
-            found += some
-            if following is None:
-                return found
-            start = following
-
-    def _values(self, users: Collection[str]) -> dict[str, str]:
-        """Find what stands for a user in a group: a DN, or the name itself."""
-        if self._dialect.names:
-            return {user: user for user in users}
-        found = self._directory.find(
-            self._dialect.user,
-            users,
-            [self._dialect.user],
-            base=self._settings.users or self._settings.base,
-            within=_USERS,
-        )
-        return {(entry.text(self._dialect.user) or "").lower(): entry.dn for entry in found}
-
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """List the groups of our container, and those of their members that are users.
 
@@ -273,30 +250,12 @@ class AdGroup:
         """
         asked = [*self._asked(), self._dialect.member]
         found = self._directory.search(self._settings.container, self._dialect.found, asked)
-        users = {} if self._dialect.names else self._users()
         for entry in found:
-            group = self._name(entry)
-            if (key := self._key("group", group)) is None:
-                continue
-            yield key, self._state(key, entry)
-            for value in self._all_members(entry):
-                user, dn = users.get(same_dn(value), (value.lower(), value.lower()))
-                if (key := self._key("member", group, user)) is not None:
-                    mark = self._mark(entry)
-                    yield key, {"present": True, "group_dn": entry.dn, "mark": mark, "value": dn}
-
-    def _users(self) -> dict[str, tuple[str, str]]:
-        """Read the names and DNs of all users, by DN in one spelling."""
-        below = self._settings.users or self._settings.base
-        found = self._directory.search(below, _USERS, [self._dialect.user])
-        named = {e.dn: (e.text(self._dialect.user) or "").lower() for e in found}
-        return {same_dn(dn): (name, dn) for dn, name in named.items()}
-
-    def _all_members(self, entry: Entry) -> list[str]:
-        """Give a group's members: those that came with it, and the ranges that did not."""
-        some, following = entry.ranged(self._dialect.member)
-        rest = [] if following is None else self.members(entry.dn, following)
-        return [*some, *rest]
+            if (key := self._key("group", self._name(entry))) is not None:
+                yield key, self._state(key, entry)
+        for entry, person in self._membership.everybody(found):
+            if (key := self._key("member", self._name(entry), person.name)) is not None:
+                yield key, self._member(entry, person, {entry.dn: [same_dn(person.value)]})
 
     def _key(self, *parts: str) -> Key | None:
         try:
@@ -349,7 +308,7 @@ class AdGroup:
     def apply(self, changes: Sequence[Change]) -> None:
         """Write changes of one group; each may be written again."""
         if changes[0].verb in {"add-member", "remove-member"}:
-            change_members(self._directory, self._dialect.member, self.members, changes)
+            change_members(self._directory, self._dialect.member, self._membership.read, changes)
             return
         changes = given_back(changes, former(self._numbers, changes))
         taken = self._numbers.take([owner_of(c) for c in changes if c.data.get("take")])

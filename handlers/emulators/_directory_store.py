@@ -219,12 +219,45 @@ class Store:
                 _check_password(values)
                 entry["pwdLastSet"] = [_windows_now()]
                 continue
+            self._check_primary(entry, operation, attribute, values)
             name = _spelling(entry, attribute)
             entry[name] = self._changed(entry.get(name, []), operation, attribute, values)
             if not entry[name]:
                 del entry[name]
+            if attribute.lower() == "primarygroupid" and self.kind == "ad":
+                self._move_primary(key, self.entries[key], entry)
         _check_enabled(entry)
         self._append(self.names[key], entry)
+
+    def _check_primary(
+        self, group: Attributes, operation: int, attribute: str, values: list[bytes]
+    ) -> None:
+        """Refuse to add or take away who has the group as their primary one, as AD does."""
+        if self.kind != "ad" or attribute.lower() != "member" or operation == REPLACE:
+            return
+        for value in values:
+            user = self.entries.get(folded(attribute, value).decode(), {})
+            if "primaryGroupID" in user and self._primary(user) == values_of(group, "objectSid"):
+                code = 68 if operation == ADD else 53
+                raise Answer(code, "00000562: it is the primary group of a member")
+
+    def _primary(self, user: Attributes) -> list[bytes]:
+        return [sid_bytes(f"{self.domain}-{user['primaryGroupID'][0].decode()}")]
+
+    def _move_primary(self, key: str, before: Attributes, after: Attributes) -> None:
+        """List a user in the former primary group, and no more in the new one, as AD does."""
+        old, new = (
+            next(iter(self.holders("objectSid", self._primary(user)[0])), "")
+            for user in (before, after)
+        )
+        listed = values_of(self.entries.get(new, {}), "member")
+        kept = [one for one in listed if folded("member", one).decode() != key]
+        if len(kept) == len(listed):
+            raise Answer(53, "00000561: who is in no group has it not as their primary one")
+        self._append(self.names[new], {**self.entries[new], "member": kept})
+        if old:
+            some = [*values_of(self.entries[old], "member"), self.names[key].encode()]
+            self._append(self.names[old], {**self.entries[old], "member": some})
 
     def _changed(
         self, present: list[bytes], operation: int, attribute: str, values: list[bytes]

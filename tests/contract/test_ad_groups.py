@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from handlers import ad_group
+from handlers._ldap_dialects import GROUPS
+from handlers._ldap_membership import Membership
 from provisioner.contract import (
     Change,
     Claim,
@@ -156,6 +158,38 @@ def test_a_member_waits_for_group_and_user(directory: Backend) -> None:
     assert isinstance(nobody[0].fault, NotReady)
 
 
+@pytest.fixture
+def primary(active: Backend) -> dict[str, Any]:
+    """Give a member of a group that an administrator then made their primary one."""
+    handler, member = handler_of(active), {"group": active.name("cf3"), "user": active.name("ann")}
+    active.user(member["user"])
+    bring(handler, {"group": member["group"]}, member)
+    group = state_of(bring(handler, {"group": member["group"]})[0])
+    number = str(group["sid"]).rpartition("-")[2]
+    dn = str(state_of(bring(handler, member)[0])["value"])
+    active.directory().replace(dn, {"primaryGroupID": number})
+    return member
+
+
+def test_who_has_a_group_as_their_primary_one_is_in_it(
+    active: Backend, primary: dict[str, Any]
+) -> None:
+    handler = handler_of(active)
+    found = state_of(bring(handler, primary)[0])
+    assert (found["present"], found["primary"]) == (True, True)
+    assert bring(handler, primary)[0].changed == ()
+    assert handler.claims(primary).keys() <= dict(handler.inventory()).keys()
+
+
+def test_who_is_to_leave_their_primary_group_is_still_in_it_and_that_is_told(
+    active: Backend, primary: dict[str, Any]
+) -> None:
+    left = bring(handler_of(active), primary, suspended=True)[0]
+    assert isinstance(left.fault, Conflict)
+    assert "primary group" in left.fault.message
+    assert "primaryGroupID" in left.fault.advice
+
+
 def test_what_a_live_claim_wants_stays(directory: Backend) -> None:
     handler, group, user = handler_of(directory), directory.name("cf3"), directory.name("jdoe")
     directory.user(user)
@@ -245,8 +279,8 @@ def test_a_group_of_three_thousand_is_read_in_ranges(active: Backend) -> None:
     active.user(user)
     done = bring(handler, {"group": group, "user": user})
     assert done[0].changed == (f"add {user} to {group}",)
-    assert isinstance(handler, ad_group.AdGroup)
-    assert len(handler.members(dn)) == 3001
+    read = Membership(plain, GROUPS["ad"], active.base).read(dn)
+    assert len(read) == 3001
     assert f"g/member/{group}/{user}" in dict(handler.inventory())
     first = plain.read(dn, ["member;range=0-1499"])
     assert first is not None

@@ -216,6 +216,7 @@ def test_no_plan_tells_a_password() -> None:
 
 MEMBER = {
     "present": True,
+    "primary": False,
     "group_dn": "CN=cf3",
     "value": "CN=jdoe",
     "mark": "hpc1:g/group/cf3",
@@ -231,7 +232,7 @@ FOREIGN = {**MEMBER, "mark": ""}
         ("suspended", MEMBER, ["remove-member"]),
         ("none", MEMBER, ["remove-member"]),
         ("none", {**MEMBER, "present": False}, []),
-        ("live", {"present": False, "group_dn": None, "value": "CN=jdoe"}, NotReady),
+        ("live", {**MEMBER, "present": False, "group_dn": None, "mark": ""}, NotReady),
         ("live", {**MEMBER, "present": False, "value": None}, NotReady),
         ("none", {"present": False, "group_dn": None, "value": None}, []),
         ("live", FOREIGN, Conflict),
@@ -241,6 +242,9 @@ FOREIGN = {**MEMBER, "mark": ""}
         ("suspended", FOREIGN, Conflict),
         ("suspended", {**FOREIGN, "present": False}, []),
         ("none", FOREIGN, ["remove-member"]),
+        ("live", {**MEMBER, "primary": True}, []),
+        ("suspended", {**MEMBER, "primary": True}, Conflict),
+        ("none", {**MEMBER, "primary": True}, Conflict),
     ],
 )
 def test_a_membership(claimed: str, state: dict[str, Any], verbs: Any) -> None:
