@@ -287,7 +287,8 @@ def test_an_allocation_is_of_the_project_that_its_newest_request_names(tmp_path:
     text = Path(sample("storage.yaml")).read_text()
     desk.serve(sample("user-jdoe.yaml"), sample("user-asmith.json"), text)
     refused = text.replace("hpc-storage", "nowhere")
-    desk.serve(text.replace("CF0003", "CF0004"), refused)
+    moved = text.replace("CF0003", "CF0004") + "  storage: {leaves: cf0003}\n"
+    desk.serve(moved, refused)
     assert "fs1/fileset/cf0004" in desk("status", "project:CF0004", code=None).out
     none = "nothing is claimed for project:{}, nor for an allocation of it\n"
     assert desk("status", "project:CF0003", code=3).out == none.format("CF0003")
