@@ -8,6 +8,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell has its background ignore it; what tests start is told to end as from a terminal.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-WRITERS = {
-    "tests.contract.test_handler_contract_slurm",
-    "tests.contract.test_slurm",
-    "tests.service.test_acceptance",
-}
-"""Modules that write to the lab's slurmdbd: several writers lose writes, or wait for minutes."""
+WHOLE = {"tests.contract.test_handler_contract_slurm", "tests.service.test_acceptance"}
+"""Modules whose tests together are one writer to the lab's slurmdbd."""
 
 
 OWN_TO_A_PROCESS = re.compile(r"set\(\{|<.* at 0x")
@@ -40,12 +37,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"not the same name in every process: {item.nodeid}; give ids=")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_writer_to_slurmdbd(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let the modules that write to the lab's Slurm wait for each other."""
-    if "PROVISIONER_LAB" not in os.environ or request.module.__name__ not in WRITERS:
-        yield
-        return
+@contextmanager
+def one_writer_to_slurmdbd() -> Iterator[None]:
+    """Wait for the others that write to the lab's Slurm.
+
+    Of several writers at once slurmdbd 22.05.8 loses writes, lets some wait for minutes, and once
+    ended.
+    """
     with open(Path(os.environ["PROVISIONER_LAB"], "slurmdbd.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_module(request: pytest.FixtureRequest) -> Iterator[None]:
+    alone = "PROVISIONER_LAB" in os.environ and request.module.__name__ in WHOLE
+    with one_writer_to_slurmdbd() if alone else nullcontext():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _one_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold for a test of the lab, in any module that knows where its Slurm is."""
+    knows = getattr(request.module, "slurm_sites", None) is not None
+    in_lab = request.node.get_closest_marker("lab") is not None and "PROVISIONER_LAB" in os.environ
+    alone = in_lab and knows and request.module.__name__ not in WHOLE
+    with one_writer_to_slurmdbd() if alone else nullcontext():
         yield

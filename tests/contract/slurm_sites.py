@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from handlers.emulators import slurm as emulator
 from handlers.slurm import Slurm, build
@@ -69,3 +72,35 @@ def real() -> Cluster:
     return Cluster(
         {"cluster": slurm["cluster"], "slurm_conf": slurm["conf"], "timeout": 60, "scontrol": []}
     )
+
+
+BOTH = [
+    "emulated",
+    pytest.param(
+        "real",
+        marks=[
+            pytest.mark.lab,
+            pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
+        ],
+    ),
+]
+"""The clusters of a suite, as parameters of a fixture; the real one bears its marker."""
+
+
+def which(one: str, directory: Path, partitions: Sequence[str] = ("main",)) -> Cluster:
+    """Give the cluster that a parameter names. partitions: of the emulated one."""
+    return emulated(directory, partitions) if one == "emulated" else real()
+
+
+def own_name(cluster: Cluster, *qos: str) -> Iterator[str]:
+    """Give a name that nobody had before, and take out what was made under it.
+
+    qos: what ends the names of QOS that are made with it; they stay, as to delete one makes
+    slurmdbd write the associations of everybody.
+    """
+    unique = "t" + uuid.uuid4().hex[:10]
+    if qos:
+        made = ",".join(unique + one for one in qos)
+        cluster.handler()._tools.write(["add", "qos", made])
+    yield unique
+    cluster.forget(unique)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,29 +22,16 @@ from tests.contract.slurm_ledger import Ledger, account, changes, faults, limits
 from tests.contract.slurm_sites import Cluster
 
 
-@pytest.fixture(
-    params=[
-        "emulated",
-        pytest.param(
-            "real",
-            marks=[
-                pytest.mark.lab,
-                pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
-            ],
-        ),
-    ]
-)
+@pytest.fixture(params=slurm_sites.BOTH)
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
     """Give a cluster with no account of ours."""
-    return slurm_sites.emulated(tmp_path) if request.param == "emulated" else slurm_sites.real()
+    return slurm_sites.which(request.param, tmp_path)
 
 
 @pytest.fixture
 def name(cluster: Cluster) -> Iterator[str]:
     """Give a name that nobody had before, and take out what was made under it."""
-    unique = "t" + uuid.uuid4().hex[:10]
-    yield unique
-    cluster.forget(unique)
+    yield from slurm_sites.own_name(cluster)
 
 
 def test_an_account_with_its_users_is_made_and_a_second_run_writes_nothing(

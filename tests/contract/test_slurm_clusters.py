@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -53,18 +52,7 @@ class Asking:
         return state["description"]
 
 
-@pytest.fixture(
-    params=[
-        "emulated",
-        pytest.param(
-            "real",
-            marks=[
-                pytest.mark.lab,
-                pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
-            ],
-        ),
-    ]
-)
+@pytest.fixture(params=slurm_sites.BOTH)
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Asking, Asking]]:
     """Give two clusters of one slurmdbd, without the account."""
     if request.param == "emulated":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,32 +18,15 @@ from tests.contract.slurm_rounds import REFUSED, ROUNDS, TAKEN
 from tests.contract.slurm_sites import Cluster
 
 
-@pytest.fixture(
-    params=[
-        "emulated",
-        pytest.param(
-            "real",
-            marks=[
-                pytest.mark.lab,
-                pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
-            ],
-        ),
-    ]
-)
+@pytest.fixture(params=slurm_sites.BOTH)
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
-    return slurm_sites.emulated(tmp_path) if request.param == "emulated" else slurm_sites.real()
+    return slurm_sites.which(request.param, tmp_path)
 
 
 @pytest.fixture
 def name(cluster: Cluster) -> Iterator[str]:
     """Give a name that nobody had before, with two QOS of it, and take out what was made."""
-    unique = "limit" + uuid.uuid4().hex[:8]
-    tools = cluster.handler()._tools
-    tools.write(["add", "qos", f"{unique}a,{unique}b"])
-    yield unique
-    cluster.forget(unique)
-    if cluster.state is None:
-        tools.write(["delete", "qos", "where", f"name={unique}a,{unique}b"])
+    yield from slurm_sites.own_name(cluster, "a", "b")
 
 
 def converged(handler: Slurm, params: Mapping[str, object]) -> tuple[list[str], Limits]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,31 +18,16 @@ from tests.contract.slurm_sites import Cluster
 GPU, CPU, BIG, ANY = "gpu", "cpu", "big", ""
 
 
-@pytest.fixture(
-    params=[
-        "emulated",
-        pytest.param(
-            "real",
-            marks=[
-                pytest.mark.lab,
-                pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
-            ],
-        ),
-    ]
-)
+@pytest.fixture(params=slurm_sites.BOTH)
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
     """Give a cluster with no account of ours, and the partitions gpu, cpu and big."""
-    if request.param == "real":
-        return slurm_sites.real()
-    return slurm_sites.emulated(tmp_path, ["main", GPU, CPU, BIG])
+    return slurm_sites.which(request.param, tmp_path, ["main", GPU, CPU, BIG])
 
 
 @pytest.fixture
 def name(cluster: Cluster) -> Iterator[str]:
     """Give a name that nobody had before, and take out what was made under it."""
-    unique = "t" + uuid.uuid4().hex[:10]
-    yield unique
-    cluster.forget(unique)
+    yield from slurm_sites.own_name(cluster)
 
 
 def change(cluster: Cluster, **values: object) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,32 +17,15 @@ from tests.contract.slurm_sites import Cluster
 QOS = ("debug", "viz", "long")
 
 
-@pytest.fixture(
-    params=[
-        "emulated",
-        pytest.param(
-            "real",
-            marks=[
-                pytest.mark.lab,
-                pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
-            ],
-        ),
-    ]
-)
+@pytest.fixture(params=slurm_sites.BOTH)
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
-    return slurm_sites.emulated(tmp_path) if request.param == "emulated" else slurm_sites.real()
+    return slurm_sites.which(request.param, tmp_path)
 
 
 @pytest.fixture
 def name(cluster: Cluster) -> Iterator[str]:
     """Give a name that nobody had before, with three QOS of it, and take out what was made."""
-    unique = "merge" + uuid.uuid4().hex[:8]
-    tools, made = cluster.handler()._tools, ",".join(unique + one for one in QOS)
-    tools.write(["add", "qos", made])
-    yield unique
-    cluster.forget(unique)
-    if cluster.state is None:
-        tools.write(["delete", "qos", "where", f"name={made}"])
+    yield from slurm_sites.own_name(cluster, *QOS)
 
 
 class Shared:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -120,18 +118,14 @@ def test_what_a_directory_cannot_hold_of_a_name_is_cut_and_told(active: Backend)
     }
 
 
-@pytest.fixture(params=["emulated", pytest.param("real", marks=pytest.mark.lab)])
+@pytest.fixture(params=slurm_sites.BOTH)
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
-    if request.param == "real" and "PROVISIONER_LAB" not in os.environ:
-        pytest.skip("PROVISIONER_LAB names no lab")
-    return slurm_sites.emulated(tmp_path) if request.param == "emulated" else slurm_sites.real()
+    return slurm_sites.which(request.param, tmp_path)
 
 
 @pytest.fixture
 def prefix(cluster: Cluster) -> Iterator[str]:
-    unique = "t" + uuid.uuid4().hex[:10]
-    yield unique
-    cluster.forget(unique)
+    yield from slurm_sites.own_name(cluster)
 
 
 def test_a_slurm_account_bears_any_title(cluster: Cluster, prefix: str) -> None:
