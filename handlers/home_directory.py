@@ -178,7 +178,7 @@ class HomeDirectory:
 
         A user may give it to everybody; the service does not, nor does the agent let it.
         """
-        return f"{_octal(mode) & (0o755 | _octal(self._settings.mode)):04o}"
+        return f"{_octal(mode) & (0o3755 | _octal(self._settings.mode)):04o}"
 
     def prior(self, key: Key, state: State) -> State | None:
         # What bears the mark is being closed, whosesoever it is yet.

@@ -93,7 +93,7 @@ class TestAccountsInActiveDirectory(_OfADirectory):
             ("name", {"name": ""}),
             ("uid", {"name": name, "uid": 0}),
             ("home", {"name": name, "home": "/home/../etc"}),
-            ("full_name", {"name": name, "full_name": "a\nb"}),
+            ("full_name", {"name": name, "full_name": ["a"]}),
             ("attributes.memberOf", {"name": name, "attributes": {"memberOf": "x"}}),
             ("emial", {"name": name, "emial": "j@campus.test"}),
         ]
@@ -165,7 +165,7 @@ class TestGroups(_OfADirectory):
         self.bad_params = [
             ("group", {}),
             ("gid", {"group": name, "gid": 0}),
-            ("description", {"group": name, "description": "a\nb"}),
+            ("description", {"group": name, "description": ["a"]}),
             ("grp", {"group": name, "grp": "x"}),
         ]
 

@@ -61,7 +61,7 @@ class TestAccounts(_OfSlurm):
             ("account", {**one, "account": "root"}),
             ("specs", {**one, "specs": "AdminLevel=Administrator"}),
             ("fairshare", {**one, "fairshare": -1}),
-            ("description", {**one, "description": "a\nb"}),
+            ("description", {**one, "description": ["a"]}),
         ]
 
     def disturb(self) -> None:

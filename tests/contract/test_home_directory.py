@@ -240,8 +240,8 @@ def test_suspending_closes_and_resuming_restores(passable: Path) -> None:
     [
         ("0700", 0o711, 0o711),
         ("0700", 0o777, 0o755),
-        ("0770", 0o2777, 0o775),
-        ("0700", 0o1733, 0o711),
+        ("0770", 0o2777, 0o2775),
+        ("0700", 0o1733, 0o1711),
     ],
     ids=["narrow", "everybody's", "the site's group writes", "sticky"],
 )
