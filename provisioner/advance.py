@@ -100,12 +100,11 @@ def _remark(
         remark = said.get(who, remarks.Remark())
         if remark.newer:
             outcomes[who] = "superseded"
-        notes = [*told, *remark.notes]
-        kept = [one for one in loaded[who].problems or () if one.get("key")]
-        if notes:
-            records.set_problems(conn, who, [*kept, *disputes.problems(notes)])
-        elif disputes.among(loaded[who].problems):
-            records.set_problems(conn, who, kept)
+        before = loaded[who].problems
+        after = disputes.renewed(before, told)
+        after += [{"line": None, "key": "", "message": text} for text in remark.notes]
+        if after != list(before or ()):
+            records.set_problems(conn, who, after)
 
 
 @dataclass(slots=True)

@@ -83,11 +83,11 @@ def judge(
 
     What policy refuses anyway is parsed alone: of the site's configuration it is told nothing.
     """
-    notes: tuple[Problem, ...] = ()
+    out: tuple[Problem, ...] = ()
 
     def meant(request: Request) -> Request:
-        nonlocal notes
-        request, notes = crowds.without(request, left_out(claimed, request))
+        nonlocal out
+        request, out = crowds.without(request, left_out(claimed, request))
         return request
 
     def route(request: Request) -> tuple[Step, ...]:
@@ -99,8 +99,8 @@ def judge(
 
     try:
         request, planned, problems = read(claimed.body, route, meant)
-        crowd = request.users if request is not None and notes else None
-        return Candidate(claimed, request, planned, problems, crowd=crowd, notes=notes)
+        crowd = request.users if request is not None and out else None
+        return Candidate(claimed, request, planned, problems, crowd=crowd, notes=out)
     except _Forbidden as found:
         return Candidate(claimed, found.request, (), (), found.ruling)
     except Exception as error:

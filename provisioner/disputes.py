@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from provisioner import ledger, records
 from provisioner.binding import Progress
 from provisioner.contract import Fault, Key
-from provisioner.merging import CONTRADICT, disputed
+from provisioner.merging import disputed
 
 MOST = 20
 """Disputes that are told of one request."""
@@ -50,11 +50,17 @@ def note(conn: Connection, asked: Asked, progress: Progress) -> None:
         records.set_problems(conn, request, [*noted, *problems(said[request])])
 
 
-def among(problems: Sequence[Mapping[str, Any]] | None) -> bool:
-    """Say whether a dispute was noted of a request, which may be over by now."""
-    return any(CONTRADICT in str(one["message"]) for one in problems or ())
+def renewed(
+    noted: Sequence[Mapping[str, Any]] | None, texts: Iterable[str]
+) -> list[Mapping[str, Any]]:
+    """Put the disputes of today in the place of those that were noted before; all else stays."""
+    stays = [one for one in noted or () if not one.get(_DISPUTE)]
+    return [*stays, *problems(texts)]
 
 
-def problems(texts: Iterable[str]) -> list[dict[str, str | None]]:
-    """Write notes as a request's problems."""
-    return [{"line": None, "key": "", "message": text} for text in texts]
+def problems(texts: Iterable[str]) -> list[dict[str, Any]]:
+    """Write disputes as a request's problems; they are known by more than their words."""
+    return [{"line": None, "key": "", "message": text, _DISPUTE: True} for text in texts]
+
+
+_DISPUTE = "dispute"

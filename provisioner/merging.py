@@ -11,13 +11,14 @@ from typing import cast
 
 from provisioner.contract import Json, Want
 
-CONTRADICT = "stays as it is, as claims contradict each other"
-
 
 def disputed(want: Want) -> tuple[str, ...]:
     """Say what stays as it is, as claims contradict each other, setting by setting."""
     found = cast(Mapping[str, Mapping[str, str]], want.get("disputed") or {})
-    return tuple(f"{name} {CONTRADICT}: {in_words(said)}" for name, said in found.items())
+    return tuple(
+        f"{name} stays as it is, as claims contradict each other: {in_words(said)}"
+        for name, said in found.items()
+    )
 
 
 def told(want: Want) -> tuple[str, ...]:
