@@ -14,6 +14,7 @@ import pytest
 from provisioner import receipts
 from provisioner.readers import Readers
 from tests.unit.acls import AS_ROOT
+from tests.unit.receipts_site import reads, receipts_root
 
 pytestmark = AS_ROOT
 
@@ -55,13 +56,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent not in (Path("/"), Path("/tmp")) and parent.stat().st_uid == 0:
-            parent.chmod(0o755)
-    made = tmp_path / "receipts"
-    made.mkdir()
-    made.chmod(0o711)
-    return made
+    return receipts_root(tmp_path)
 
 
 def write(root: Path, writer: str) -> Path:
@@ -72,22 +67,7 @@ def write(root: Path, writer: str) -> Path:
 
 def who_reads(path: Path) -> set[int]:
     """Say which of the users read a file."""
-    return {uid for uid in (ALICE, BOB, CEM) if _reads(path, uid)}
-
-
-def _reads(path: Path, uid: int) -> bool:
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.setgroups([])
-            os.setgid(USERS if uid == CEM else uid)
-            os.setuid(uid)
-            path.read_bytes()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return {uid for uid in (ALICE, BOB, CEM) if reads(path, uid, USERS if uid == CEM else uid)}
 
 
 def test_a_name_that_comes_back_under_another_uid_reads_from_its_next_receipt_on(

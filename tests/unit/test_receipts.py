@@ -9,6 +9,7 @@ import yaml
 
 from provisioner import receipts
 from provisioner.contract import Json
+from tests.unit.receipts_site import reads, receipts_root
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -79,30 +80,9 @@ def test_an_unknown_writer_gets_a_receipt_that_nobody_else_reads(tmp_path: Path)
     assert path.parent.stat().st_mode & 0o077 == 0
 
 
-def _readable_by(path: Path, uid: int) -> bool:
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.setgroups([])
-            os.setgid(uid)
-            os.setuid(uid)
-            path.read_bytes()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
 @pytest.fixture
 def reachable(tmp_path: Path) -> Path:
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent not in (Path("/"), Path("/tmp")) and parent.stat().st_uid == 0:
-            parent.chmod(0o755)
-    made = tmp_path / "receipts"
-    made.mkdir()
-    made.chmod(0o711)
-    return made
+    return receipts_root(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
@@ -113,8 +93,8 @@ def test_its_writer_reads_a_receipt_and_no_other_user_does(reachable: Path, umas
         path = write(reachable, "uid-54321", "a", {"state": "accepted"})
     finally:
         os.umask(before)
-    assert _readable_by(path, 54321)
-    assert not _readable_by(path, 54322)
+    assert reads(path, 54321, 54321)
+    assert not reads(path, 54322, 54322)
     assert path.parent.stat().st_uid == 0
 
 
@@ -129,5 +109,5 @@ def test_without_acls_the_writers_group_is_let_in(
     daemon = pwd.getpwnam("daemon")
     path = write(reachable, "daemon", "a", {})
     assert daemon.pw_uid == daemon.pw_gid
-    assert _readable_by(path, daemon.pw_uid)
-    assert not _readable_by(path, 54322)
+    assert reads(path, daemon.pw_uid, daemon.pw_uid)
+    assert not reads(path, 54322, 54322)
