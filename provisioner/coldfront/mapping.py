@@ -246,8 +246,9 @@ def _slurm(allocation: Allocation, clusters: Sequence[Resource], seen: _Seen) ->
     return {
         "account": seen.one(ACCOUNT, needed=allocation.resource == clusters[0]),
         "parent": seen.one(PARENT),
-        "specs": _specs(allocation.attributes.get(SPECS, ()), *partitions),
-        "user_specs": _specs(allocation.attributes.get(USER_SPECS, ()), *of_users),
+        # Of two words about one limit the last counts, which is the allocation's own.
+        "specs": _specs(*partitions, allocation.attributes.get(SPECS, ())),
+        "user_specs": _specs(*of_users, allocation.attributes.get(USER_SPECS, ())),
     }
 
 
@@ -281,9 +282,10 @@ class _Seen:
         """Read how much space there is. units: of the attributes that say so."""
         if len(units) > 1:
             self.problems.append(f"the allocation has {' and '.join(map(repr, units))}: leave one")
-        for attribute, unit in units.items():
-            return f"{self.one(attribute)} {unit}"
-        return self.one(SPACE, needed=needed)
+        if not units:
+            return self.one(SPACE, needed=needed)
+        attribute, unit = next(iter(units.items()))
+        return f"{self.one(attribute)} {unit}"
 
 
 # Projects and people.

@@ -125,7 +125,7 @@ def test_a_resource_that_says_nothing_is_not_provisioned(resource: Resource | No
 
 SPECS = [
     ("a cluster's specs are the cluster's own", CLUSTER, ("X=1",), "X=1", None),
-    ("a partition's are the account's and the users'", PARTITION, ("X=1",), "X=1:QOS+=gpu",
+    ("a partition's are the account's and the users'", PARTITION, ("X=1",), "QOS+=gpu:X=1",
      "MaxJobs=5"),
     ("each text stands once, in order, as it is", CLUSTER, ("B=1:A=2", "A=2:C=3", "B=1:A=2"),
      "B=1:A=2:A=2:C=3", None),
@@ -149,7 +149,7 @@ def test_specs_are_joined_as_coldfronts_slurm_plugin_does(
 
 LINKED = [
     ("a storage allocation with a linked cluster", (CLUSTER,), "X=1", None),
-    ("with a partition of it, too", (CLUSTER, PARTITION), "X=1:QOS+=gpu", "MaxJobs=5"),
+    ("with a partition of it, too", (CLUSTER, PARTITION), "QOS+=gpu:X=1", "MaxJobs=5"),
     ("of another cluster nothing is said",
      (CLUSTER, dataclasses.replace(PARTITION, attributes={"slurm_cluster": ("b",),
                                                           "slurm_specs": ("Y=1",)})), "X=1", None),
