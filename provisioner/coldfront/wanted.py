@@ -74,7 +74,7 @@ _USER: TypeAdapter[str] = TypeAdapter(UserName)
 _MAIL: TypeAdapter[str] = TypeAdapter(Mail)
 
 _PROTECTED = Names((*SYSTEM_USERS, *SYSTEM_GROUPS, *SYSTEM_ACCOUNTS))
-"""What the service refuses whole requests for; what a site adds there is known to it alone."""
+"""Names that no request touches; what a site adds there is known to the service alone."""
 
 _FILLED_IN: Mapping[str, str] = {
     "allocation.resource": f"the resource's attribute {RESOURCE!r} or {CLUSTER!r}",
