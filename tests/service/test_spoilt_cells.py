@@ -13,7 +13,7 @@ import pytest
 from provisioner import cells, migrations, rebuild, start
 from provisioner.contract import ConfigError
 from provisioner.journal import Journal, JournalBroken
-from provisioner.tables import metadata, requests
+from provisioner.tables import metadata, objects, requests
 from tests.service.engine_site import Site, allocation, control, user
 from tests.service.test_users_file import listed
 
@@ -35,6 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site.request(control("lane.pause", "second"), "pause.yaml")
     with site.system.journal.transaction() as conn:
         conn.exec_driver_sql("INSERT INTO companions VALUES ('R', X'7B7D0A')")
+        conn.execute(objects.update().values(applied={"mail": {"before": None, "set": ["a@b"]}}))
     site.system.journal.close()
     return site
 
