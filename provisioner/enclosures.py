@@ -18,12 +18,12 @@ from provisioner.config import ManifestsConfig
 from provisioner.contract import Fault, InvalidRequest, Refused
 from provisioner.documents import InvalidDocument, Problem
 from provisioner.request import Request
-from provisioner.requestfile import uid_of
 from provisioner.review import Review
 from provisioner.routing import Router
 from provisioner.sizes import format_size
 from provisioner.spool import Claimed
 from provisioner.subjects import UsersFile
+from provisioner.submitters import uid_of
 
 log = logging.getLogger(__name__)
 

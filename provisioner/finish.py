@@ -14,9 +14,9 @@ from typing import Any
 
 from provisioner import audit, journal, receipts, records, results, stepbook
 from provisioner.outcomes import outcome_line, receipt_name, receipt_of, result_of
-from provisioner.requestfile import user_name
 from provisioner.spool import Rejected, Spool
 from provisioner.strikes import Strikes
+from provisioner.submitters import user_name
 
 log = logging.getLogger(__name__)
 

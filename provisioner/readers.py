@@ -18,8 +18,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from provisioner import posix_acl
-from provisioner.requestfile import uid_of
 from provisioner.safety import is_private_group
+from provisioner.submitters import uid_of
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,13 @@ import errno
 import fcntl
 import hashlib
 import os
-import pwd
 import signal
 import stat
-import time
 from dataclasses import dataclass
 
 from provisioner import ulid as ulids
 from provisioner.contract import InvalidRequest
+from provisioner.submitters import user_name
 
 LIMIT = 64 * 1024
 """Largest request, in bytes."""
@@ -37,9 +36,6 @@ _LONGEST = 255 - ulids.LENGTH - len("-") - len(RESULT)
 
 TOO_LARGE = "many users go into a file of their own: `users_file`, docs/request-format.md"
 """What to do with a request that is too large: a whole cannot be split."""
-
-KNOWN_FOR = 60.0
-"""Seconds for which a user's name and groups are remembered: a uid may be another's by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,32 +174,6 @@ def label(name: str) -> str:
 def entry_of(ulid: str, name: str) -> str:
     """Name the entry of a request's file wherever it lies after staging."""
     return f"{ulid}-{label(name)}"
-
-
-_users: dict[int, tuple[float, str]] = {}
-
-
-def uid_of(name: str) -> int | None:
-    """Return the uid of a user as `user_name` names them; None: there is none."""
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        number = name.removeprefix("uid-")
-        return int(number) if number != name and number.isascii() and number.isdigit() else None
-
-
-def user_name(uid: int) -> str:
-    """Name the user of a uid, `uid-1234` where nobody knows it; asked again after a minute."""
-    now = time.monotonic()
-    known = _users.get(uid)
-    if known is not None and known[0] > now:
-        return known[1]
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = f"uid-{uid}"
-    _users[uid] = (now + KNOWN_FOR, name)
-    return name
 
 
 def _escaped(character: str) -> str:

@@ -24,9 +24,9 @@ from provisioner.config import RetentionConfig
 from provisioner.outsiders import Outsiders
 from provisioner.readers import Readers
 from provisioner.records import ENDED
-from provisioner.requestfile import KNOWN_FOR
 from provisioner.results import moment
 from provisioner.spool import Spool
+from provisioner.submitters import KNOWN_FOR
 from provisioner.tables import requests, step_objects, steps
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,8 @@
 """Submitters: the user who owns a request's file, with the groups that the host knows them in.
 
 Promises: who asks is a uid and what this host's name service makes of it, never what a file says.
-Leaves out: what they may ask (`policy`).
+A name and
+its groups are asked for again after a minute. Leaves out: what they may ask (`policy`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import pwd
 import time
 from dataclasses import dataclass
 
-from provisioner.requestfile import KNOWN_FOR, user_name
-
 log = logging.getLogger(__name__)
+
+KNOWN_FOR = 60.0
+"""Seconds for which a user's name and groups are remembered: a uid may be another's by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,31 @@ class Submitter:
     groups: frozenset[str] = frozenset()
 
 
+_users: dict[int, tuple[float, str]] = {}
 _found: dict[int, tuple[float, Submitter]] = {}
+
+
+def uid_of(name: str) -> int | None:
+    """Return the uid of a user as `user_name` names them; None: there is none."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        number = name.removeprefix("uid-")
+        return int(number) if number != name and number.isascii() and number.isdigit() else None
+
+
+def user_name(uid: int) -> str:
+    """Name the user of a uid, `uid-1234` where nobody knows it; asked again after a minute."""
+    now = time.monotonic()
+    known = _users.get(uid)
+    if known is not None and known[0] > now:
+        return known[1]
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"uid-{uid}"
+    _users[uid] = (now + KNOWN_FOR, name)
+    return name
 
 
 def find(uid: int) -> Submitter:

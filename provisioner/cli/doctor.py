@@ -25,10 +25,11 @@ from provisioner.clock import last_jump
 from provisioner.config import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.places import CLOSED, OPEN, RECEIPTS, STAGING
-from provisioner.requestfile import RESULT, user_name
+from provisioner.requestfile import RESULT
 from provisioner.results import moment
 from provisioner.safety import check_chain, check_directory
 from provisioner.spool import Spool
+from provisioner.submitters import user_name
 from provisioner.sweep import check_staging, passed_over
 from provisioner.wiring import build
 

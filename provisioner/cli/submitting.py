@@ -14,7 +14,8 @@ import typer
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Fault, InvalidRequest
-from provisioner.requestfile import LIMIT, RESULT, TOO_LARGE, label, user_name
+from provisioner.requestfile import LIMIT, RESULT, TOO_LARGE, label
+from provisioner.submitters import user_name
 
 if TYPE_CHECKING:
     from provisioner.documents import Problem

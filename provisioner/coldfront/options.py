@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.conf import settings
 
 from provisioner.coldfront.mapping import Options
-from provisioner.requestfile import user_name
+from provisioner.submitters import user_name
 
 
 def _setting(name: str, default: Any) -> Any:

@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from provisioner.coldfront.models import Request
-from provisioner.requestfile import user_name
+from provisioner.submitters import user_name
 from tests.coldfront.site import Site
 from tests.service.cli_site import Desk
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     {"wording", "texts", "faults", "sizes"},
-    {"contract", "ulid", "rename", "notify", "turns", "persons", "posix_acl"},
+    {"contract", "ulid", "rename", "notify", "turns", "persons", "posix_acl", "submitters"},
     {"losses", "abilities", "applied", "merging"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
@@ -39,7 +39,7 @@ LAYERS = (
     {"keepsakes"},
     {"ledger", "beforehand", "history", "request", "spool", "fakes", "agent", "found", "lookup"}
     | {"outcomes"},
-    {"config", "finish", "testing", "submitters", "holdings", "crowds"},
+    {"config", "finish", "testing", "holdings", "crowds"},
     {"rules", "protected", "outsiders"},
     {"clerk", "clock", "policy", "retention", "backup"},
     {"level"},
@@ -263,4 +263,4 @@ def test_the_plugins_pure_modules_know_neither_django_nor_coldfront(name: str) -
 def test_the_plugin_takes_of_the_engine_what_any_writer_needs(path: Path) -> None:
     used = {name.split(".")[1] for name in imports(path) if name.startswith("provisioner.")}
     assert used <= {"coldfront", "actions", "contract", "documents", "drop", "protected", "texts",
-                    "receipts", "requestfile", "sizes", "values"}  # fmt: skip
+                    "receipts", "requestfile", "sizes", "submitters", "values"}  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from provisioner import requestfile, submitters
+from provisioner import submitters
 
 UID = 54321
 
@@ -20,10 +20,10 @@ def person(name: str, gid: int) -> pwd.struct_passwd:
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """Nothing is known of the uid, before and after."""
-    for known in (requestfile._users, submitters._found):
+    for known in (submitters._users, submitters._found):
         known.pop(UID, None)
     yield
-    for known in (requestfile._users, submitters._found):
+    for known in (submitters._users, submitters._found):
         known.pop(UID, None)
 
 
@@ -34,12 +34,12 @@ def has(monkeypatch: pytest.MonkeyPatch, name: str, gid: int) -> None:
 
 
 def test_a_uid_keeps_its_name_for_a_minute_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert requestfile.KNOWN_FOR <= 60.0
-    monkeypatch.setattr(requestfile, "KNOWN_FOR", 0.0)
+    assert submitters.KNOWN_FOR <= 60.0
+    monkeypatch.setattr(submitters, "KNOWN_FOR", 0.0)
     has(monkeypatch, "old", 0)
-    assert requestfile.user_name(UID) == "old"
+    assert submitters.user_name(UID) == "old"
     has(monkeypatch, "new", 0)
-    assert requestfile.user_name(UID) == "new"
+    assert submitters.user_name(UID) == "new"
 
 
 def test_nobody_is_judged_by_the_groups_of_who_had_the_uid_before(
@@ -48,6 +48,6 @@ def test_nobody_is_judged_by_the_groups_of_who_had_the_uid_before(
     has(monkeypatch, "old", 0)
     assert submitters.find(UID) == submitters.Submitter(UID, "old", frozenset({"root"}))
     # The name is forgotten before the groups are.
-    del requestfile._users[UID]
+    del submitters._users[UID]
     has(monkeypatch, "new", 1)
     assert submitters.find(UID) == submitters.Submitter(UID, "new", frozenset({"daemon"}))

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from provisioner import ulid as ulids
-from provisioner.requestfile import LIMIT, user_name
+from provisioner.requestfile import LIMIT
 from provisioner.spool import Claimed, Rejected, Spool
+from provisioner.submitters import user_name
 from tests.unit.spool.files import (
     BODY,
     dangling,
