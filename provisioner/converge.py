@@ -19,7 +19,6 @@ from provisioner.applied import Applied, forgotten, left, noted, settled
 from provisioner.contract import (
     OWNING,
     Change,
-    Claim,
     Fault,
     Handler,
     Key,
@@ -31,36 +30,12 @@ from provisioner.contract import (
     Unknown,
     Want,
 )
+from provisioner.items import Former, Item
 from provisioner.merging import told
 from provisioner.retrying import reads
 
 ROUNDS = 3
 """How often an object is planned again after its changes: a new object may show what it lacks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One due object: its claims, and what was saved before it was closed.
-
-    found: how it was taken over, where it was there before; one of the values in `agenda`;
-    identity: what it was when it was last as wanted, where its handler keeps that; applied: what
-    claims had set of it, None where it was ours before that was noted.
-    """
-
-    key: Key
-    claims: tuple[Claim, ...]
-    prior: State | None = None
-    generation: int = 0
-    attempts: int = 0
-    waiting_since: float | None = None
-    found: str | None = None
-    identity: Mapping[str, Scalar] | None = None
-    applied: Applied | None = None
-
-    @property
-    def open(self) -> bool:
-        """Say whether a claim that is not suspended keeps it open."""
-        return any(not claim.suspended for claim in self.claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +56,6 @@ class Outcome:
     identity: Mapping[str, Scalar] | None = None
     applied: Applied | None = None
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Former:
-    """What has to be durable before the first write.
-
-    priors: what objects were that are going to be closed or removed; applied: what is going to be
-    set of objects, with what it was before.
-    """
-
-    priors: Mapping[Key, State]
-    applied: Mapping[Key, Applied]
 
 
 Save = Callable[[Former], None]

@@ -28,7 +28,8 @@ from provisioner.contract import (
     Site,
     State,
 )
-from provisioner.converge import Former, Item, Outcome, converge
+from provisioner.converge import Outcome, converge
+from provisioner.items import Former, Item
 
 Params = Mapping[str, object]
 

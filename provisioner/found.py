@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from provisioner.agenda import DIFFERS, NEW, OURS, SEEN
 from provisioner.contract import OWNING, Change, Conflict, Fault, Handler, NotReady
-from provisioner.converge import Item, Outcome, dry_run
+from provisioner.converge import Outcome, dry_run
+from provisioner.items import Item
 
 
 class Differs(Conflict):

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from provisioner.applied import Applied
 from provisioner.contract import Claim, Key, Scalar, State
-from provisioner.converge import Former, Item
+from provisioner.items import Former, Item
 from provisioner.tables import IDS, chunks, objects
 
 

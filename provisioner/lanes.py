@@ -27,8 +27,9 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
-from provisioner.converge import Former, Item, Outcome, converge
+from provisioner.converge import Outcome, converge
 from provisioner.found import Differs, as_taken, guarded, look
+from provisioner.items import Former, Item
 
 log = logging.getLogger(__name__)
 

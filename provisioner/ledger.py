@@ -25,7 +25,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from provisioner import agenda, keepsakes, many
 from provisioner.contract import Claim, Key, Want
-from provisioner.converge import Item
+from provisioner.items import Item
 from provisioner.tables import IDS, chunks, claims, objects, step_objects, suspensions
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.

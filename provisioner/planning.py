@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 
 from provisioner import agenda, keepsakes, ledger, records, ulid
 from provisioner.contract import Claim, ConfigError, Key, NotReady, Refused, Scalar, State
-from provisioner.converge import Item, Outcome
+from provisioner.converge import Outcome
 from provisioner.documents import InvalidDocument
 from provisioner.found import Look, look
+from provisioner.items import Item
 from provisioner.keepsakes import NOTHING
 from provisioner.request import Request, parse_request
 from provisioner.routing import Step

@@ -26,8 +26,9 @@ import yaml
 
 from provisioner import config as configuration
 from provisioner.contract import Claim, Fault, Handler
-from provisioner.converge import Item, converge
+from provisioner.converge import converge
 from provisioner.drop import drop
+from provisioner.items import Item
 from provisioner.lanes import Patience
 from provisioner.service import Service
 from provisioner.spool import Spool

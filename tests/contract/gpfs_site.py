@@ -11,7 +11,8 @@ from handlers.emulators import mm
 from handlers.gpfs_fileset import FilesetHandler, build
 from provisioner.applied import Applied
 from provisioner.contract import Claim, Completed, Key, Run, Site, State
-from provisioner.converge import Former, Item, Outcome, converge
+from provisioner.converge import Outcome, converge
+from provisioner.items import Former, Item
 from provisioner.process import run
 from provisioner.rendering import render_text
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from handlers.slurm import Slurm
 from provisioner.applied import Applied
 from provisioner.contract import Claim, Key, State
-from provisioner.converge import Former, Item, Outcome, converge
+from provisioner.converge import Outcome, converge
+from provisioner.items import Former, Item
 
 
 class Ledger:

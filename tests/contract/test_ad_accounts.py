@@ -19,7 +19,8 @@ from provisioner.contract import (
     State,
     Unavailable,
 )
-from provisioner.converge import Item, Outcome, converge
+from provisioner.converge import Outcome, converge
+from provisioner.items import Item
 from tests.contract.ad_backends import Backend, backends, emulated, make
 
 

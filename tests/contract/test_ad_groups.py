@@ -21,7 +21,8 @@ from provisioner.contract import (
     NotReady,
     State,
 )
-from provisioner.converge import Item, Outcome, converge
+from provisioner.converge import Outcome, converge
+from provisioner.items import Item
 from tests.contract.ad_backends import Backend, backends, make
 
 

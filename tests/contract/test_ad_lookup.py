@@ -10,7 +10,8 @@ import pytest
 
 from handlers import ad_account
 from provisioner.contract import Claim, Conflict, Handler, NotReady, Permanent
-from provisioner.converge import Item, Outcome, converge
+from provisioner.converge import Outcome, converge
+from provisioner.items import Item
 from tests.contract import ad_backends
 from tests.contract.ad_backends import Backend
 

@@ -10,7 +10,8 @@ import pytest
 
 from handlers import ad_account, ad_group, adlds_account
 from provisioner.contract import Claim, Conflict, Fault, Handler
-from provisioner.converge import Item, Outcome, converge, dry_run
+from provisioner.converge import Outcome, converge, dry_run
+from provisioner.items import Item
 from tests.contract.ad_backends import Backend, emulated
 
 DOMAIN = "campus.test"

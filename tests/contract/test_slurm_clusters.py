@@ -11,7 +11,8 @@ import pytest
 
 from handlers.slurm import Slurm
 from provisioner.contract import Claim, Scalar
-from provisioner.converge import Item, converge
+from provisioner.converge import converge
+from provisioner.items import Item
 from tests.contract import slurm_sites
 from tests.contract.slurm_sites import Cluster
 

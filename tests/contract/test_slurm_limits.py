@@ -12,7 +12,8 @@ from handlers._slurm_limits import COLUMNS, OWN, Limits
 from handlers._slurm_specs import parse_specs
 from handlers.slurm import Slurm
 from provisioner.contract import Claim, InvalidRequest, Transient
-from provisioner.converge import Item, converge
+from provisioner.converge import converge
+from provisioner.items import Item
 from tests.contract import slurm_sites
 from tests.contract.slurm_rounds import REFUSED, ROUNDS, TAKEN
 from tests.contract.slurm_sites import Cluster

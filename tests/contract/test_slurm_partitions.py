@@ -10,7 +10,8 @@ import pytest
 
 from handlers.slurm import Slurm
 from provisioner.contract import InvalidRequest, Key, Permanent
-from provisioner.converge import Item, Outcome, converge, dry_run
+from provisioner.converge import Outcome, converge, dry_run
+from provisioner.items import Item
 from tests.contract import slurm_sites
 from tests.contract.slurm_ledger import Ledger, account, changes, faults
 from tests.contract.slurm_sites import Cluster

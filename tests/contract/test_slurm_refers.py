@@ -14,7 +14,8 @@ from handlers.emulators.slurmdbd import TRES
 from handlers.slurm import Slurm, build
 from provisioner import process
 from provisioner.contract import Claim, Completed, Fault, Permanent, Transient
-from provisioner.converge import Item, converge, dry_run
+from provisioner.converge import converge, dry_run
+from provisioner.items import Item
 from tests.contract import slurm_sites
 
 

@@ -12,7 +12,8 @@ from handlers import ad_account, ad_group
 from handlers.slurm import build as build_slurm
 from provisioner.abilities import Adapts
 from provisioner.contract import Claim, Handler, State
-from provisioner.converge import Item, converge
+from provisioner.converge import converge
+from provisioner.items import Item
 from provisioner.texts import phrase
 from tests.contract import ad_backends, slurm_sites
 from tests.contract.ad_backends import Backend

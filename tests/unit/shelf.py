@@ -17,7 +17,7 @@ from provisioner.contract import (
     Unavailable,
     Want,
 )
-from provisioner.converge import Item
+from provisioner.items import Item
 
 Rows = dict[Key, dict[str, Any]]
 

@@ -10,7 +10,8 @@ import pytest
 
 from provisioner.applied import Applied, forgotten, left, noted, settled
 from provisioner.contract import Change, Claim, Json, Key, Permanent, State, Want
-from provisioner.converge import Former, Item, Outcome, converge, dry_run
+from provisioner.converge import Outcome, converge, dry_run
+from provisioner.items import Former, Item
 from tests.unit.shelf import Shelf, jar
 
 # Pure.

@@ -18,7 +18,8 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
-from provisioner.converge import ROUNDS, Former, Item, Outcome, converge, dry_run
+from provisioner.converge import ROUNDS, Outcome, converge, dry_run
+from provisioner.items import Former, Item
 from tests.unit.shelf import Rows, Shelf, item, jar
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from provisioner.agenda import DIFFERS, NEW, OURS, SEEN
 from provisioner.contract import Change, Claim, Conflict, Fault, Key, State, Want
-from provisioner.converge import Item
 from provisioner.found import Differs, as_taken, guarded, look
+from provisioner.items import Item
 
 KEY = "x/thing/a"
 

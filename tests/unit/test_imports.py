@@ -14,6 +14,7 @@ LAYERS = (
     {"wording", "texts", "faults", "sizes"},
     {"contract", "ulid", "rename", "notify", "turns", "persons", "posix_acl", "submitters"},
     {"losses", "abilities", "applied", "merging"},
+    {"items"},
     {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
     | {"many"},
     {"audit", "leftovers", "places", "companions", "values", "lineage", "sums", "ways"}

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from provisioner import agenda, keepsakes
 from provisioner.applied import Applied
-from provisioner.converge import Former
+from provisioner.items import Former
 from provisioner.journal import Journal
 
 JAM: Applied = {"label": {"set": ["jam"], "before": "tea"}}
