@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from provisioner import crowds, manifest
+from provisioner import crowds
 from provisioner.candidates import Candidate, problem_of
 from provisioner.config import ManifestsConfig
 from provisioner.contract import Fault, InvalidRequest, Refused
@@ -26,6 +26,9 @@ from provisioner.subjects import UsersFile
 from provisioner.submitters import uid_of
 
 log = logging.getLogger(__name__)
+
+MANIFEST = ".jsonl"
+"""How a manifest's name ends, so that it is not taken for a request."""
 
 
 class Enclosures:
@@ -129,7 +132,7 @@ class Enclosures:
         return self._read(claimed, named, crowds.SIZE)
 
     def _manifest(self, claimed: Claimed, named: Any) -> Claimed:
-        if not named.file.endswith(manifest.ENDING):
+        if not named.file.endswith(MANIFEST):
             raise InvalidRequest(f"{named.file!r} is no manifest", expected="*.jsonl")
         if named.size > self._budget.size:
             raise InvalidRequest(

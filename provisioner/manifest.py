@@ -20,9 +20,6 @@ from provisioner.contract import InvalidRequest, Key, Want, make_key
 from provisioner.ledger import Held
 from provisioner.routing import Step
 
-ENDING = ".jsonl"
-"""How its name ends, so that it is not taken for a request."""
-
 CAUSE = "reconcile"
 """The cause of a suspension for being left out of a manifest."""
 
