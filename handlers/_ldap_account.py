@@ -8,7 +8,7 @@ Leaves out: attributes and classes of a certain directory.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
@@ -21,6 +21,7 @@ from handlers._sid import sid_bytes
 from provisioner.contract import (
     Claim,
     Conflict,
+    Home,
     InvalidRequest,
     Json,
     Key,
@@ -114,6 +115,14 @@ def check_name(field: str, name: str, protected: Collection[str], longest: int =
     if lower in {one.lower() for one in protected}:
         raise InvalidRequest(f"{name} is protected", field=field, expected=UNPROTECTED)
     return lower
+
+
+def home_named(given: AccountParams, default: Callable[[str], str]) -> Home | None:
+    """Say which home an account gets; None: a step before says it."""
+    name = given.name.lower()
+    if isinstance(given.home, KnownAfter):
+        return None
+    return Home(name, given.home or default(name))
 
 
 def check_texts(params: BaseModel) -> None:

@@ -27,6 +27,7 @@ from handlers._ldap_account import (
     differences,
     find_mark,
     holds,
+    home_named,
     in_words,
     keep_numbers,
     mark_of,
@@ -58,6 +59,7 @@ from provisioner.contract import (
     Fault,
     Finding,
     Handler,
+    Home,
     InvalidRequest,
     Json,
     Key,
@@ -171,6 +173,15 @@ class AdAccount:
         want: dict[str, Any] = given.model_dump(exclude_none=True)
         return {make_key(self._site.instance, "account", name): {**want, "name": name}}
 
+    def home(self, params: Mapping[str, object]) -> Home | None:
+        """Say which home an account gets, where we write it."""
+        if self._settings.mode == "lookup":
+            return None
+        return home_named(read_params(Params, params), self._default_home)
+
+    def _default_home(self, name: str) -> str:
+        return self._site.render(self._settings.home, {"name": name})
+
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
         """Say which texts the directory holds otherwise than they were written."""
         return _params.adapted(Params, params)
@@ -180,7 +191,7 @@ class AdAccount:
         want = dict(merge_account(claims, prior))
         if self._settings.mode == "manage" and want["wanted"] == "open":
             defaults: dict[str, Json] = {
-                "home": self._site.render(self._settings.home, {"name": want["name"]}),
+                "home": self._default_home(str(want["name"])),
                 "shell": self._settings.shell,
                 "gid": want.get("uid") if self._settings.gid == "uid" else self._settings.gid,
             }

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -26,6 +26,7 @@ from provisioner.contract import (
     Conflict,
     Fault,
     Finding,
+    Home,
     InvalidRequest,
     Key,
     KnownAfter,
@@ -77,6 +78,12 @@ class Settings(BaseModel):
         "where they are missing, owned by root, mode 0755",
         examples=["{{ name[0] }}/{{ name }}"],
     )
+    known_as: str | None = Field(
+        None,
+        description="what accounts call a home, from `name` alone, where hosts see it elsewhere "
+        "than it is made (an export, an automounter); else its path",
+        examples=["/home/{{ name }}"],
+    )
     mode: Mode = Field("0700", description="permission bits of a home")
     closed_mode: Annotated[Mode, AfterValidator(_shut)] = Field(
         "0000",
@@ -107,6 +114,10 @@ class Params(BaseModel):
     home: str | None = Field(
         None, description="where the request wants it; refused where homes lie elsewhere"
     )
+    account_home: str | KnownAfter | None = Field(
+        None,
+        description="what the account names, or what resolves; refused where homes lie elsewhere",
+    )
     adopt: bool = Field(False, description="take over a directory that another owns")
 
 
@@ -132,15 +143,36 @@ class HomeDirectory:
             "mode": asked.mode,
             "adopt": asked.adopt,
         }
-        key = make_key(self._site.instance, "home", asked.name)
-        place = str(self._settings.root / self._path(key))
-        if asked.home is not None and asked.home != place:
+        place = self._known_as(asked.name)
+        if asked.home is not None and PurePosixPath(asked.home) != place:
             raise InvalidRequest(
                 f"{asked.home!r} is not where the home of {asked.name} is made",
                 field="home",
                 expected=f"{place}, or none; or a route whose home step is given no `home`",
             )
-        return {key: want}
+        named = asked.account_home
+        if isinstance(named, str) and named and PurePosixPath(named) != place:
+            raise InvalidRequest(
+                f"{asked.name} would log in to {named!r}, and their home is made in {place}",
+                field="account_home",
+                expected=f"{place} in the account, and in what resolves; or `path` and `known_as` "
+                f"of {self._site.instance} as accounts have it; then `provisioner retry`",
+            )
+        return {make_key(self._site.instance, "home", asked.name): want}
+
+    def home(self, params: Mapping[str, object]) -> Home | None:
+        """Say where a home is made; one that no account names, as on a scratch disk, is none."""
+        if "account_home" not in params:
+            return None
+        name = _params.params(Params, params).name
+        return Home(name, str(self._known_as(name)), made=True)
+
+    def _known_as(self, name: str) -> PurePosixPath:
+        """Give a home's path, as accounts have it."""
+        if self._settings.known_as is not None:
+            return PurePosixPath(self._site.render(self._settings.known_as, {"name": name}))
+        below = self._path(make_key(self._site.instance, "home", name))
+        return PurePosixPath(self._settings.root / below)
 
     def _check_id(self, field: str, number: int | KnownAfter, setting: str) -> None:
         low, high = getattr(self._settings, setting), self._settings.max_id

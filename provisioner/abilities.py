@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from provisioner.contract import Change, Fault, Json, Key, Scalar, State, Want
+from provisioner.contract import Change, Fault, Home, Json, Key, Scalar, State, Want
 
 
 @runtime_checkable
@@ -77,6 +77,19 @@ class Adapts(Protocol):
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
         """Say of parameters, by name, what becomes of them (`shortened to 64 characters`). Pure."""
+        ...
+
+
+@runtime_checkable
+class Lodges(Protocol):
+    """A handler that says where people have their homes: it names the path in an account, or makes
+    the directory there.
+
+    A route whose steps say different ones is refused before anything is written (`homes`).
+    """
+
+    def home(self, params: Mapping[str, object]) -> Home | None:
+        """Say where a person's home is by a step's parameters; None: that is not said. Pure."""
         ...
 
 

@@ -156,6 +156,15 @@ class Finding:
     advice: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a person's home is. made: the directory is made there; else an account names it."""
+
+    person: str
+    path: str
+    made: bool = False
+
+
 # What the engine lends to a handler.
 
 

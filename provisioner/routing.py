@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
-from provisioner import origins
-from provisioner.abilities import Adapts
+from provisioner import homes, origins
+from provisioner.abilities import Adapts, Lodges
 from provisioner.config import Config, StepConfig, default_routes
 from provisioner.contract import (
     ConfigError,
@@ -27,8 +27,9 @@ from provisioner.contract import (
     Want,
 )
 from provisioner.documents import InvalidDocument, Problem, advised, in_order
+from provisioner.homes import Lodged
 from provisioner.rendering import Pending
-from provisioner.request import Request
+from provisioner.request import Request, parse_request
 from provisioner.routes import Template, compiled, condition, rendered, taken
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
@@ -48,7 +49,7 @@ class StepClaim:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of one request. late: the steps that some of its parameters come from; told: what
-    its handler holds otherwise than it was written."""
+    its handler holds otherwise than it was written; lodged: where it says that homes are."""
 
     name: str
     instance: str
@@ -56,6 +57,7 @@ class Step:
     claims: tuple[StepClaim, ...]
     late: frozenset[str]
     told: tuple[Problem, ...] = ()
+    lodged: tuple[Lodged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,13 @@ class Router:
             action: compiled(action, config.routes.get(action) or shipped[action], known)  # type: ignore[call-overload]
             for action in shipped
         }
+        self._check_homes()
+
+    def _check_homes(self) -> None:
+        """Refuse routes that make homes elsewhere than accounts name them, whoever it is."""
+        steps, _ = self._steps(parse_request(homes.SAMPLE))
+        for problem in homes.apart([one for step in steps for one in step.lodged]):
+            raise ConfigError(f"routes.user.provision: {problem.message}", advice=problem.expected)
 
     def route(self, request: Request) -> tuple[Step, ...]:
         """Return the steps of a request, each after those that it needs.
@@ -136,6 +145,7 @@ class Router:
                 steps.append(self._step(request, one, values, {}))
             except InvalidDocument as found:
                 problems += found.problems
+        problems += homes.apart([one for step in steps for one in step.lodged])
         return steps, problems
 
     def bind(
@@ -291,6 +301,7 @@ class Router:
         where = f"step {one.template.config.name} ({one.instance})"
         with_ = one.template.config.with_
         told: list[Problem] = []
+        lodged: list[Lodged] = []
         late: set[str] = set()
         claims: list[StepClaim] = []
         wrong: list[tuple[str, Fault, Any]] = []
@@ -303,6 +314,8 @@ class Router:
                 alike = {key: parameters[key] for key in one.template.alike}
                 given = {key: value for key, value in parameters.items() if value is not None}
                 wanted = _claims(handler, given, request.adopt)
+                if isinstance(handler, Lodges) and (home := handler.home(given)):
+                    lodged.append(Lodged(where, one.instance, home))
                 if isinstance(handler, Adapts):
                     for name, said in handler.adapted(given).items():
                         fault = InvalidRequest(said, field=name)
@@ -328,7 +341,8 @@ class Router:
             raise InvalidDocument(list(dict.fromkeys(found)))
         notes = tuple(dict.fromkeys(told))
         name = one.template.config.name
-        return Step(name, one.instance, one.needs, tuple(claims), frozenset(late), notes)
+        waited = frozenset(late)
+        return Step(name, one.instance, one.needs, tuple(claims), waited, notes, tuple(lodged))
 
 
 def _check_listed(request: Request) -> None:

@@ -23,6 +23,7 @@ from provisioner.contract import (
     Fault,
     InvalidRequest,
     Key,
+    KnownAfter,
     Level,
     Permanent,
     State,
@@ -73,6 +74,33 @@ def fault_of(handler: HomeDirectory, **params: object) -> Fault | None:
 
 def claims(handler: HomeDirectory) -> Sequence[Claim]:
     return Ledger().claim(handler, JDOE).claims[KEY]
+
+
+@pytest.mark.parametrize(
+    ("settings", "params", "refused"),
+    [
+        ({}, {"account_home": "{root}/jdoe"}, ""),
+        ({}, {"account_home": "{root}//jdoe/"}, ""),
+        ({}, {"account_home": ""}, ""),
+        ({}, {"account_home": KnownAfter("resolves")}, ""),
+        ({}, {"account_home": "{root}/m/jdoe"}, "account_home"),
+        ({"path": "{{ name[0] }}/{{ name }}"}, {"account_home": "{root}/jdoe"}, "account_home"),
+        ({"known_as": "/h/{{ name }}"}, {"account_home": "/h/jdoe", "home": "/h/jdoe"}, ""),
+        ({"known_as": "/h/{{ name }}"}, {"account_home": "{root}/jdoe"}, "account_home"),
+        ({"known_as": "/h/{{ name }}"}, {"home": "{root}/jdoe"}, "home"),
+    ],
+)
+def test_a_home_that_an_account_names_elsewhere_is_refused(
+    root: Path, settings: Mapping[str, str], params: Mapping[str, Any], refused: str
+) -> None:
+    given = {n: v.format(root=root) if isinstance(v, str) else v for n, v in params.items()}
+    handler = homes(root, **settings)
+    if not refused:
+        assert list(handler.claims({**JDOE, **given})) == [KEY]
+        return
+    with pytest.raises(InvalidRequest) as raised:
+        handler.claims({**JDOE, **given})
+    assert raised.value.field == refused
 
 
 def seen(path: Path) -> tuple[int, int, int]:

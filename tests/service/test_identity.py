@@ -40,7 +40,7 @@ class Mapping(Desk):
             start, end = config.index("  names:"), config.index("  homes:")
             self.config.write_text(config[:start] + config[end:])
 
-    def account(self, name: str, **numbers: int) -> None:
+    def account(self, name: str, **also: int | str) -> None:
         """Make an account as the campus does."""
         settings = DirectorySettings.model_validate(
             {"servers": [f"emulated://{self.root}/ad.json"], "base": "DC=campus,DC=test"}
@@ -48,13 +48,13 @@ class Mapping(Desk):
         classes = ["top", "person", "organizationalPerson", "user"]
         Directory(settings, lambda _: "").add(
             f"CN={name},OU=people,DC=campus,DC=test",
-            {"objectClass": classes, "sAMAccountName": name, **numbers},
+            {"objectClass": classes, "sAMAccountName": name, **also},
         )
 
     def resolve(self, name: str, uid: int, gid: int) -> None:
         """Have the host know a user."""
         with self.lines.open("a") as lines:
-            lines.write(f"{name}:x:{uid}:{gid}::/home/{name}:/bin/bash\n")
+            lines.write(f"{name}:x:{uid}:{gid}::{self.root}/home/{name}:/bin/bash\n")
 
     def home(self, name: str) -> Any:
         """Return what was read of a home; None where there is none."""

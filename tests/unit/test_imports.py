@@ -46,7 +46,7 @@ LAYERS = (
     {"level"},
     {"start"},
     {"rebuild"},
-    {"origins", "remarks", "routes"},
+    {"origins", "remarks", "routes", "homes"},
     {"routing"},
     {"readiness"},
     {"steps", "binding"},
