@@ -56,7 +56,7 @@ def bound(
     listed: all steps of the request; parts: the objects, all of the step or all of some users.
     Raises Fault where the parameters do not suit, are not known, or name other objects.
     """
-    users = {part.item for part in parts} if len(parts) < len(step.objects) else None
+    users = {part.item for part in parts} or None
     given = _outputs(conn, step, listed, progress.outputs_of, users)
     made = progress.bind(record, step.name, given, users)
     if made.late or any(claim.want is None for claim in made.claims):

@@ -58,13 +58,13 @@ Foresee = Callable[[Request], Ruling | None]
 """Says what policy refuses by what a request says alone."""
 
 
-LeftOut = Callable[[Claimed, Request], Sequence[str]]
-"""Names the users whom a request goes without."""
+MeantBy = Callable[[Claimed, Request], crowds.Meant]
+"""Says for whom a request counts."""
 
 
-def nobody(claimed: Claimed, request: Request) -> Sequence[str]:
+def everybody(claimed: Claimed, request: Request) -> crowds.Meant:
     """Leave nobody out."""
-    return ()
+    return request, ()
 
 
 class _Forbidden(Exception):
@@ -77,7 +77,7 @@ class _Forbidden(Exception):
 
 
 def judge(
-    claimed: Claimed, router: Router, foresee: Foresee, left_out: LeftOut = nobody
+    claimed: Claimed, router: Router, foresee: Foresee, meant_by: MeantBy = everybody
 ) -> Candidate:
     """Parse and route what a file says, touching nothing.
 
@@ -87,7 +87,7 @@ def judge(
 
     def meant(request: Request) -> Request:
         nonlocal out
-        request, out = crowds.without(request, left_out(claimed, request))
+        request, out = meant_by(claimed, request)
         return request
 
     def route(request: Request) -> tuple[Step, ...]:

@@ -92,8 +92,16 @@ def with_users(request: Request, users: tuple[str, ...]) -> Request:
     return replace(request, users=users, values=values, users_file=None)
 
 
-def without(request: Request, left_out: Collection[str]) -> tuple[Request, tuple[Problem, ...]]:
-    """Make a request go without some of its users, with a word about each of them."""
+Meant = tuple[Request, tuple[Problem, ...]]
+"""A request as it counts, with a word about everybody who is left out of it."""
+
+
+def spared(request: Request, left_out: Collection[str]) -> Meant:
+    """Make a request go without some of its users, and without whose name a backend does not take.
+
+    left_out: whose names are protected. Of the others routing says, step by step.
+    """
+    request = replace(request, spares=True)
     if not left_out:
         return request, ()
     key = f"{request.action.partition('.')[0]}.users"

@@ -71,8 +71,7 @@ class Enclosures:
         assert candidate.request is not None
         request = crowds.with_users(candidate.request, users)
         claimed = candidate.claimed
-        left_out = self._review.left_out(claimed.uid, claimed.writer, request)
-        request, notes = crowds.without(request, left_out)
+        request, notes = self._review.meant(claimed.uid, claimed.writer, request)
         candidate = replace(candidate, request=request, crowd=request.users, notes=notes)
         try:
             return replace(candidate, planned=self._router.route(request))

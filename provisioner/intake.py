@@ -41,6 +41,7 @@ from provisioner.admission import (
 from provisioner.advance import advance
 from provisioner.candidates import Candidate, judge, plain_problems, problem_of, waves
 from provisioner.contract import Fault
+from provisioner.crowds import Meant
 from provisioner.documents import Problem
 from provisioner.enclosures import Enclosures, names_one
 from provisioner.lookup import Seeker
@@ -122,11 +123,11 @@ class Intake:
         def foresee(request: Request) -> Ruling | None:
             return self._review.foresee(claimed.uid, claimed.writer, request)
 
-        return judge(claimed, self._router, foresee, self.left_out)
+        return judge(claimed, self._router, foresee, self.meant)
 
-    def left_out(self, claimed: Claimed, request: Request) -> Sequence[str]:
-        """Name the users whom a request goes without."""
-        return self._review.left_out(claimed.uid, claimed.writer, request)
+    def meant(self, claimed: Claimed, request: Request) -> Meant:
+        """Say for whom a request counts."""
+        return self._review.meant(claimed.uid, claimed.writer, request)
 
     def readmit(self, ids: Iterable[str]) -> Admitted:
         """Judge and accept anew requests that were recorded and waited for their time."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from provisioner import manifest
 from provisioner import ulid as ulids
-from provisioner.candidates import Candidate, LeftOut, judge, nobody
+from provisioner.candidates import Candidate, MeantBy, everybody, judge
 from provisioner.contract import Key
 from provisioner.documents import InvalidDocument, Problem
 from provisioner.manifest import Place
@@ -67,19 +67,19 @@ class Listing:
     """What a manifest lists. subjects: the number of each line's subject, from none on."""
 
     def __init__(
-        self, whose: Claimed, file: str, body: bytes, router: Router, left_out: LeftOut | None
+        self, whose: Claimed, file: str, body: bytes, router: Router, meant_by: MeantBy | None
     ) -> None:
         """whose: who asks for the lines; file: the manifest's name.
 
-        left_out: who is left out of a line; None: what is there is adopted: lines may name objects,
-        and one that cannot be followed refuses the whole.
+        meant_by: says for whom a line counts; None: what is there is adopted: lines may name
+        objects, and one that cannot be followed refuses the whole.
         """
         self._whose = whose
         self._file = file
         self._body = body
         self._router = router
-        self._adopting = left_out is None
-        self._left_out = left_out or nobody
+        self._adopting = meant_by is None
+        self._meant_by = meant_by or everybody
         self._starts = array("Q")
         self._ends = array("Q")
         self.subjects: dict[str, int] = {}
@@ -129,7 +129,7 @@ class Listing:
 
     def _read(self, number: int, line: bytes) -> Candidate:
         name = f"{self._file}-{number + 1}"
-        candidate = judge(child(self._whose, name, line), self._router, _later, self._left_out)
+        candidate = judge(child(self._whose, name, line), self._router, _later, self._meant_by)
         if candidate.request is not None and candidate.request.users_file is not None:
             return replace(candidate, problems=(*candidate.problems, _NAMES_A_FILE))
         return candidate

@@ -92,6 +92,11 @@ def _key(request: Request, read: Path, item: str) -> Path:
     return () if place is None else (*place, *more)
 
 
+def person(request: Request, item: str) -> str:
+    """Return the key of somebody whom a step `each: user` goes through, with dots."""
+    return ".".join(map(str, _person(request, item)))
+
+
 def _person(request: Request, item: str) -> Path:
     place = request.places.get("users", request.places.get("user", ()))
     listed: Any = request.values

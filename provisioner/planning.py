@@ -73,7 +73,8 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
         for step in planned:
             bound = step
             if step.late and all(need in settled for need in step.needs):
-                bound = system.router.bind(request, step.name, outputs)
+                users = {claim.item for claim in step.claims} or None
+                bound = system.router.bind(request, step.name, outputs, users)
             unsettled = tuple(need for need in step.needs if need not in settled)
             done = _after(unsettled, _plan_step(conn, system, bound, request.adopt))
             found.append(done)

@@ -111,13 +111,15 @@ class Policy:
         protected = self._protected["object"]
         return any(name.casefold() in protected for name in split_key(key)[2:])
 
-    def left_out(self, who: Submitter, action: str, users: Sequence[str]) -> tuple[str, ...]:
-        """Name those whom a portal's request goes without: they alone bear protected names.
+    def spares(self, who: Submitter, action: str) -> bool:
+        """Say whether a request goes without those of its users who cannot have what it asks for.
 
         A portal lists whom its people put there: one of them is to keep no other out, or in.
         """
-        if action not in _OF_MANY or not named(self._portals, who):
-            return ()
+        return action in _OF_MANY and named(self._portals, who)
+
+    def protected_among(self, users: Sequence[str]) -> tuple[str, ...]:
+        """Name those of some users who bear protected names."""
         return tuple(name for name in users if name.casefold() in self._protected["object"])
 
     @property

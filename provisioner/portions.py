@@ -19,6 +19,7 @@ from provisioner.admission import claimed_of
 from provisioner.adoption import Adoption
 from provisioner.candidates import problem_of
 from provisioner.contract import Fault, InvalidRequest
+from provisioner.crowds import Meant
 from provisioner.documents import InvalidDocument, Problem
 from provisioner.enclosures import Enclosures
 from provisioner.following import Errand, Follower, Stopped, end
@@ -135,13 +136,13 @@ class Portions:
         adopting = request.action == "adopt"
         as_of = request.values["as_of"]
         asked = ulids.first(as_of.timestamp()) if as_of is not None else record.id
-        left_out = None if adopting else self._left_out
-        listing = Listing(whose, file, body, self._router, left_out)
+        meant_by = None if adopting else self._meant
+        listing = Listing(whose, file, body, self._router, meant_by)
         moment = Moment(min(asked, record.id), self._follower.followed)
         return Errand(claimed, request, listing, moment)
 
-    def _left_out(self, claimed: Claimed, request: Request) -> Sequence[str]:
-        return self._review.left_out(claimed.uid, claimed.writer, request)
+    def _meant(self, claimed: Claimed, request: Request) -> Meant:
+        return self._review.meant(claimed.uid, claimed.writer, request)
 
     def _run(self, errand: Errand) -> Iterator[None]:
         if errand.request.action == "adopt":

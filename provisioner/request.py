@@ -38,7 +38,7 @@ class Request:
 
     users: those that `each: user` goes through; users_file: lists them, until it was read; places:
     the key of each value of expressions; lines: the line of every key of the file; told: what was
-    changed of its texts.
+    changed of its texts; spares: a user whose name a backend does not take is left out there alone.
     """
 
     action: str
@@ -54,6 +54,7 @@ class Request:
     resource: str | None = None
     users: tuple[str, ...] = ()
     users_file: UsersFile | None = None
+    spares: bool = False
     resource_key: str = field(default="", compare=False)
     told: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
     places: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)

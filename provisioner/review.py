@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from provisioner import (
     audit,
+    crowds,
     holdings,
     ledger,
     lookup,
@@ -25,6 +26,7 @@ from provisioner import (
     verbs,
 )
 from provisioner.contract import InvalidRequest, Key, Refused, split_key
+from provisioner.crowds import Meant
 from provisioner.lookup import Seeker
 from provisioner.losses import Pair
 from provisioner.request import Request, parse_request
@@ -97,6 +99,13 @@ def _nothing(key: Key) -> bool:
     return False
 
 
+def meant(rules: policy.Policy, who: Submitter, request: Request) -> Meant:
+    """Say for whom a request counts: a portal's goes without who bears a protected name."""
+    if not rules.spares(who, request.action):
+        return request, ()
+    return crowds.spared(request, rules.protected_among(request.users))
+
+
 class Review:
     """Judges requests by one site's policy."""
 
@@ -163,10 +172,10 @@ class Review:
             return None
         return Ruling(answer, (), self._rules.believed(who, request.on_behalf_of))
 
-    def left_out(self, uid: int, writer: str, request: Request) -> tuple[str, ...]:
-        """Name the users of a request whom it goes without. uid, writer: who asks."""
+    def meant(self, uid: int, writer: str, request: Request) -> Meant:
+        """Say for whom a request counts. uid, writer: who asks."""
         who = Submitter(uid, writer) if self._rules.trusts(uid) else submitters.find(uid)
-        return self._rules.left_out(who, request.action, request.users)
+        return meant(self._rules, who, request)
 
     def trusts(self, uid: int) -> bool:
         """Say whether a user needs no rule."""

@@ -8,13 +8,13 @@ anything.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provisioner import homes, origins
 from provisioner.abilities import Adapts, Lodges
-from provisioner.config import Config, StepConfig, default_routes
+from provisioner.choices import Choices, Chosen, unknown_resource
+from provisioner.config import Config, default_routes
 from provisioner.contract import (
     ConfigError,
     Fault,
@@ -26,11 +26,11 @@ from provisioner.contract import (
     Scalar,
     Want,
 )
-from provisioner.documents import InvalidDocument, Problem, advised, in_order
+from provisioner.documents import InvalidDocument, Problem, in_order
 from provisioner.homes import Lodged
 from provisioner.rendering import Pending
 from provisioner.request import Request, parse_request
-from provisioner.routes import Template, compiled, condition, rendered, taken
+from provisioner.routes import compiled, rendered
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 """What steps gave, by (step, item)."""
@@ -49,7 +49,8 @@ class StepClaim:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of one request. late: the steps that some of its parameters come from; told: what
-    its handler holds otherwise than it was written; lodged: where it says that homes are."""
+    its handler holds otherwise than it was written; lodged: where it says that homes are; left_out:
+    whose names it does not take, and why."""
 
     name: str
     instance: str
@@ -58,6 +59,7 @@ class Step:
     late: frozenset[str]
     told: tuple[Problem, ...] = ()
     lodged: tuple[Lodged, ...] = ()
+    left_out: Mapping[str, Problem] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +82,6 @@ class _Given(dict[str, Any]):
 _LEFT_OUT: Mapping[str, Any] = {"output": _Given()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """A step that a request takes, with the instance that serves it."""
-
-    template: Template
-    instance: str
-    needs: tuple[str, ...]
-
-
 class Router:
     """Routes requests by the configuration.
 
@@ -101,9 +94,7 @@ class Router:
         """kinds: the kind of handler of each instance."""
         self._config = config
         self._handlers = handlers
-        self._kinds = kinds
-        self._bound = {name for r in config.resources.values() for name in r.handlers}
-        _check_resources(config, handlers)
+        self._choices = Choices(config, handlers, kinds)
         shipped = default_routes()
         known = {*handlers, *kinds.values()}
         self._routes = {
@@ -124,13 +115,15 @@ class Router:
         Raises InvalidDocument with every reason why it cannot be routed.
         """
         _check_listed(request)
-        problems = self._of_resource(request)
+        problems = unknown_resource(self._config, request)
         if problems:
             nearest = problems[0].nearest
             meant = replace(request, resource=nearest)
             more = self._steps(meant)[1] if nearest else []
             raise InvalidDocument(in_order([*problems, *more]))
         steps, problems = self._steps(request)
+        if not request.spares:
+            problems += [why for step in steps for why in step.left_out.values()]
         if problems:
             raise InvalidDocument(in_order(problems))
         return tuple(steps)
@@ -139,12 +132,16 @@ class Router:
         """Route a request as far as it can be: its steps, and all that is wrong."""
         values = self._base(request)
         chosen, problems = self._chosen(request, values)
-        steps = []
+        steps: list[Step] = []
         for one in chosen:
+            behind = _left_out(one, steps)
+            here = set(request.users) - behind if behind else None
             try:
-                steps.append(self._step(request, one, values, {}))
+                step = self._step(request, one, values, {}, here)
             except InvalidDocument as found:
                 problems += found.problems
+            else:
+                steps.append(_spared(request, step, behind))
         problems += homes.apart([one for step in steps for one in step.lodged])
         return steps, problems
 
@@ -194,61 +191,8 @@ class Router:
 
     def _chosen(
         self, request: Request, base: Mapping[str, Any]
-    ) -> tuple[list[_Chosen], list[Problem]]:
-        """Choose the steps that a request takes; with what is wrong about the others."""
-        route = self._routes.get(request.action, ())
-        found: dict[str, _Chosen] = {}
-        problems: list[Problem] = []
-        for template in route:
-            try:
-                instance = self._instance(template.config, request)
-                if instance is None or not taken(template, base):
-                    continue
-            except InvalidRequest as fault:
-                problems.append(_unchosen(request, template.config, fault))
-                continue
-            wanted = dict.fromkeys((*template.config.needs, *sorted(template.used)))
-            needs = tuple(name for name in wanted if name in found)
-            found[template.config.name] = _Chosen(template, instance, needs)
-        return list(found.values()), problems
-
-    def _of_resource(self, request: Request) -> list[Problem]:
-        """Say that a resource is unknown."""
-        resources = self._config.resources
-        if request.resource is None or request.resource in resources:
-            return []
-        nearest = get_close_matches(request.resource, resources, 1, 0.4)
-        why = f"there is no resource {request.resource!r}"
-        known = f"one of {', '.join(sorted(resources))}" if resources else "none is configured"
-        key = request.resource_key
-        return [request.placed(Problem(None, key, why, known, nearest[0] if nearest else ""))]
-
-    def _instance(self, step: StepConfig, request: Request) -> str | None:
-        """Return the instance that serves a step, or None where it is left out."""
-        if step.handler in self._handlers and step.handler not in self._kinds.values():
-            return step.handler
-        resource = self._config.resources.get(request.resource or "")
-        own = [n for n in (resource.handlers if resource else ()) if self._serves(n, step.handler)]
-        free = [n for n in self._handlers if n not in self._bound and self._serves(n, step.handler)]
-        found = own or free
-        if len(found) == 1:
-            return found[0]
-        if not found and step.optional:
-            return None
-        if not found:
-            raise InvalidRequest(
-                f"step {step.name}: no {step.handler} serves {request.resource or 'this site'}",
-                field=request.resource_key,
-                advice="name one under `resources` in the configuration",
-            )
-        raise InvalidRequest(
-            f"step {step.name}: {', '.join(found)} could serve it",
-            field=request.resource_key,
-            advice="name one of them as the step's `handler`, or under one resource each",
-        )
-
-    def _serves(self, instance: str, handler: str) -> bool:
-        return handler in (instance, self._kinds.get(instance))
+    ) -> tuple[list[Chosen], list[Problem]]:
+        return self._choices.of(self._routes.get(request.action, ()), request, base)
 
     # Rendering.
 
@@ -260,17 +204,17 @@ class Router:
             "site": self._config.site,
         }
 
-    def _items(self, request: Request, one: _Chosen) -> Sequence[str]:
+    def _items(self, request: Request, one: Chosen) -> Sequence[str]:
         return request.users if one.template.config.each else ("",)
 
     def _parameters(
-        self, request: Request, one: _Chosen, base: Mapping[str, Any], outputs: Outputs
+        self, request: Request, one: Chosen, base: Mapping[str, Any], outputs: Outputs
     ) -> Iterable[tuple[str, Mapping[str, Any]]]:
         for item, values in self._values(request, one, base, outputs):
             yield item, rendered(one.template, values)
 
     def _values(
-        self, request: Request, one: _Chosen, base: Mapping[str, Any], outputs: Outputs
+        self, request: Request, one: Chosen, base: Mapping[str, Any], outputs: Outputs
     ) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """Give what expressions may use, for each user where the step goes through them."""
         used = one.template.used
@@ -282,7 +226,7 @@ class Router:
                 values["steps"] = {name: self._output(name, item, one, outputs) for name in used}
             yield item, values
 
-    def _output(self, name: str, item: str, one: _Chosen, outputs: Outputs) -> Mapping[str, Any]:
+    def _output(self, name: str, item: str, one: Chosen, outputs: Outputs) -> Mapping[str, Any]:
         if name not in one.needs:
             return _LEFT_OUT
         given = outputs.get((name, item), outputs.get((name, "")))
@@ -291,7 +235,7 @@ class Router:
     def _step(
         self,
         request: Request,
-        one: _Chosen,
+        one: Chosen,
         base: Mapping[str, Any],
         outputs: Outputs,
         users: Collection[str] | None = None,
@@ -304,7 +248,8 @@ class Router:
         lodged: list[Lodged] = []
         late: set[str] = set()
         claims: list[StepClaim] = []
-        wrong: list[tuple[str, Fault, Any]] = []
+        wrong: list[Problem] = []
+        left_out: dict[str, Problem] = {}
         alike: Mapping[str, Any] = {}
         for item, values in self._values(request, one, base, outputs):
             if users is not None and item not in users:
@@ -323,7 +268,12 @@ class Router:
             except Fault as fault:
                 before = values.get("steps") if outputs else None
                 every = (fault, *getattr(fault, "also", ()))
-                wrong += [(item, each, before) for each in every]
+                found = [origins.problem(request, f, where, with_, item, before) for f in every]
+                # Whose name it is not, goes without this step; what else is wrong is the request's.
+                if item and all(one.key == origins.person(request, item) for one in found):
+                    left_out[item] = found[0]
+                else:
+                    wrong += found
                 continue
             waits = {step for value in parameters.values() for step in _late(value)}
             late |= waits
@@ -334,15 +284,36 @@ class Router:
             for key, want in wanted.items():
                 claims.append(StepClaim(claimant, key, None if waits else want, item))
         if wrong:
-            found = [
-                origins.problem(request, fault, where, with_, item, before)
-                for item, fault, before in wrong
-            ]
-            raise InvalidDocument(list(dict.fromkeys(found)))
+            raise InvalidDocument(list(dict.fromkeys(wrong)))
         notes = tuple(dict.fromkeys(told))
         name = one.template.config.name
         waited = frozenset(late)
-        return Step(name, one.instance, one.needs, tuple(claims), waited, notes, tuple(lodged))
+        return Step(
+            name, one.instance, one.needs, tuple(claims), waited, notes, tuple(lodged), left_out
+        )
+
+
+def _left_out(one: Chosen, steps: Sequence[Step]) -> set[str]:
+    """Name the users for whom a step cannot begin, as a step that it needs is without them."""
+    if not one.template.config.each:
+        return set()
+    return {user for step in steps if step.name in one.needs for user in step.left_out}
+
+
+def _spared(request: Request, step: Step, behind: Collection[str]) -> Step:
+    """Tell of whom a step does without. behind: those whom a step before does without."""
+    where = f"step {step.name} ({step.instance})"
+    why = "a step that it needs goes without them"
+    left_out = dict(step.left_out) | {
+        user: Problem(None, origins.person(request, user), f"{where}: {why}") for user in behind
+    }
+    if not (left_out and request.spares):
+        return step
+    notes = [
+        replace(why, message=f"{user} is left out of {why.message}")
+        for user, why in left_out.items()
+    ]
+    return replace(step, told=(*step.told, *notes), left_out=left_out)
 
 
 def _check_listed(request: Request) -> None:
@@ -376,24 +347,3 @@ def _late(value: Json | KnownAfter | object) -> Iterable[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _late(inner)
-
-
-def _check_resources(config: Config, handlers: Mapping[str, Handler]) -> None:
-    for name, resource in config.resources.items():
-        for instance in resource.handlers:
-            if instance not in handlers:
-                nearest = get_close_matches(instance, handlers, 1)
-                hint = f"did you mean {nearest[0]!r}?" if nearest else ""
-                raise ConfigError(
-                    f"resources.{name}: there is no handler {instance!r}", advice=hint
-                )
-
-
-def _unchosen(request: Request, step: StepConfig, fault: InvalidRequest) -> Problem:
-    """Tell why a step cannot be chosen, or whether it is to be."""
-    if fault.field == "when" and step.when:
-        asked = {"when": condition(step.when)}
-        return origins.problem(request, fault, f"step {step.name}", asked)
-    why = advised(fault.message, fault.advice)
-    told = Problem(None, fault.field, why, fault.expected, fault.nearest)
-    return request.placed(told)

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from provisioner.requestfile import LIMIT, RESULT, TOO_LARGE, label
 from provisioner.submitters import user_name
 
 if TYPE_CHECKING:
+    from provisioner.crowds import Meant
     from provisioner.documents import Problem
     from provisioner.planning import PlannedObject, PlannedStep
     from provisioner.records import Record
@@ -156,36 +158,65 @@ def _judged(file: Path) -> tuple[tuple[Problem, ...], list[str]]:
     """Judge a request as the service would if who runs this sent it: (problems, notes)."""
     from provisioner.candidates import expired, notes
 
-    request, planned, problems = _whole(file)
-    if problems or request is None:
-        return problems, []
-    late = expired(request, time.time())
+    found = _whole(file)
+    if found.problems or found.request is None:
+        return found.problems, []
+    late = expired(found.request, time.time())
     if late:
         return (late,), []
-    wrong, said = _by_policy(request, planned)
-    return wrong, [*map(str, notes(request, planned)), *said]
+    wrong, said = _by_policy(found.request, found.planned)
+    told = (*found.left_out, *notes(found.request, found.planned))
+    return wrong, [*map(str, told), *said]
 
 
-def _whole(
-    file: Path,
-) -> tuple[Request | None, tuple[Step, ...], tuple[Problem, ...]]:
-    """Read a request with the users that are listed beside it: as `candidates.read`."""
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A request with the users that are listed beside it, as `candidates.read` gives it.
+
+    left_out: without whom it counts, if who runs this sent it.
+    """
+
+    request: Request | None
+    planned: tuple[Step, ...]
+    problems: tuple[Problem, ...]
+    left_out: tuple[Problem, ...] = ()
+
+
+def _whole(file: Path) -> _Whole:
+    """Read a request, with the users that are listed beside it."""
     from provisioner.candidates import problem_of, read
     from provisioner.cli import beside
     from provisioner.documents import InvalidDocument
 
-    request, planned, problems = read(_read(file), _route)
-    if request is None or problems or request.users_file is None:
-        return request, planned, problems
+    left_out: tuple[Problem, ...] = ()
+
+    def meant(request: Request) -> Request:
+        nonlocal left_out
+        request, left_out = _meant(request)
+        return request
+
+    found = _Whole(*read(_read(file), _route, meant))
+    request = found.request
+    if request is None or found.problems or request.users_file is None:
+        return replace(found, left_out=left_out)
     try:
-        request = beside.whole(request, file.parent)
-        return request, _route(request), ()
+        request = meant(beside.whole(request, file.parent))
+        return _Whole(request, _route(request), (), left_out)
     except ConfigError:
         raise
     except InvalidDocument as error:
-        return request, (), error.problems
+        return _Whole(request, (), error.problems)
     except Fault as fault:
-        return request, (), (request.placed(problem_of(fault)),)
+        return _Whole(request, (), (request.placed(problem_of(fault)),))
+
+
+def _meant(request: Request) -> Meant:
+    """Say for whom a request counts, if who runs this sent it."""
+    from provisioner import submitters
+    from provisioner.review import meant
+    from provisioner.wiring import policy_of
+
+    return meant(policy_of(site.config()), submitters.find(os.geteuid()), request)
 
 
 def _route(request: Request) -> tuple[Step, ...]:
@@ -231,7 +262,8 @@ def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
     from provisioner.candidates import expired, notes
     from provisioner.documents import InvalidDocument
 
-    request, planned, problems = _whole(file)
+    whole = _whole(file)
+    request, problems = whole.request, whole.problems
     late = expired(request, time.time()) if request is not None else None
     if problems or late or request is None:
         raise InvalidDocument([*problems, *([late] if late else [])])
@@ -240,7 +272,7 @@ def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
         site.print_json(planning.plain(found))
     else:
         _show(request, found)
-    for note in notes(request, planned):
+    for note in (*whole.left_out, *notes(request, whole.planned)):
         site.say(str(note), file=sys.stderr if as_json else None)
     errors = {one.error["type"] for step in found for one in step.objects if one.error}
     if errors - {"NotReady", "Unavailable"}:

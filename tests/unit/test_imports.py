@@ -47,6 +47,7 @@ LAYERS = (
     {"start"},
     {"rebuild"},
     {"origins", "remarks", "routes", "homes"},
+    {"choices"},
     {"routing"},
     {"readiness"},
     {"steps", "binding"},
