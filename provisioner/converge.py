@@ -95,9 +95,9 @@ def converge(handler: Handler, items: Iterable[Item], save: Save) -> list[Outcom
             # Only what is going to be closed is saved: an object that is left as it is may yet
             # become another one, and what it was now would be given to that.
             keys = [one.item.key for one in changing if one.item.key in remembered]
-            former = Former(
-                {key: remembered.pop(key) for key in keys}, _to_be_set(handler, changing)
-            )
+            to_be_set = _to_be_set(handler, changing)
+            changing = [one for one in changing if not one.over]
+            former = Former({key: remembered.pop(key) for key in keys}, to_be_set)
             if former.priors or former.applied:
                 save(former)
             _apply(handler, changing)
@@ -129,13 +129,18 @@ def dry_run(
 
 
 def _outcome(handler: Handler, one: _Work) -> Outcome:
+    identity = applied = None
+    try:
+        identity, applied = _identity(handler, one), _applied(handler, one)
+    except Exception:
+        _end(one, _unexpected("identity, sets or holds", handler))
     return Outcome(
         one.item,
         one.state,
         tuple(one.written),
         one.fault,
-        identity=_identity(handler, one),
-        applied=_applied(handler, one),
+        identity=identity,
+        applied=applied,
         notes=told(one.want or {}),
     )
 
@@ -148,7 +153,11 @@ def _to_be_set(handler: Handler, work: Iterable[_Work]) -> dict[Key, Applied]:
     for one in work:
         if not one.item.open:
             continue
-        now = _noted(handler, one)
+        try:
+            now = _noted(handler, one)
+        except Exception:
+            _end(one, _unexpected("sets or holds", handler))
+            continue
         if now != one.item.applied:
             found[one.item.key] = now
             one.item = replace(one.item, applied=now)

@@ -6,6 +6,7 @@ loaded. Leaves out: running anything.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections import OrderedDict
@@ -50,6 +51,8 @@ SHIPPED_TEMPLATES = next(
 )
 """A checkout's own, or where an installation puts them."""
 
+log = logging.getLogger(__name__)
+
 _REMEMBERED = 4096
 """Parsed requests kept for their later steps; one that is forgotten is parsed again."""
 
@@ -91,9 +94,13 @@ class System:
             self._requests.popitem(last=False)
 
     def stores(self, key: Key) -> bool:
-        """Say whether people's data lie in an object; see `abilities.Stores`."""
+        """Say whether people's data lie in an object, or may; see `abilities.Stores`."""
         handler = self.handlers.get(split_key(key)[0])
-        return isinstance(handler, Stores) and handler.stores(key)
+        try:
+            return isinstance(handler, Stores) and handler.stores(key)
+        except Exception:
+            log.exception("%s: the handler cannot say whether data lie in it; taken as if so", key)
+            return True
 
     def outputs_of(self, instance: str, state: State) -> Mapping[str, Scalar]:
         """Ask an instance's handler for the outputs of a state. Raises Permanent where it fails."""

@@ -12,7 +12,7 @@ from provisioner.applied import Applied, forgotten, left, noted, settled
 from provisioner.contract import Change, Claim, Json, Key, Permanent, State, Want
 from provisioner.converge import Outcome, converge, dry_run
 from provisioner.items import Former, Item
-from tests.unit.shelf import Shelf, jar
+from tests.unit.shelf import Rows, Shelf, jar
 
 # Pure.
 
@@ -91,6 +91,15 @@ class Restoring(Shelf):
 
     def holds(self, key: Key, state: State) -> Mapping[str, Json]:
         return {"label": state["label"]}
+
+
+class Faulty(Restoring):
+    """One that cannot say of one object what it does say of all others."""
+
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        if key == "a":
+            raise ZeroDivisionError("division by zero")
+        return super().sets(key, want)
 
 
 def claimed(label: str | None, *, suspended: bool = False) -> tuple[Claim, ...]:
@@ -245,3 +254,15 @@ def test_a_handler_that_gives_nothing_back_is_told_nothing() -> None:
     shelf = Shelf({"a": jar("jam")})
     [outcome] = converge(shelf, [Item("a", claimed("jam"), applied=JAM)], lambda _: None)
     assert (outcome.fault, outcome.applied) == (None, None)
+
+
+@pytest.mark.parametrize("rows", [{}, {"a": jar("jam")}], ids=["to be written", "as wanted"])
+def test_a_handler_that_cannot_say_what_it_sets_fails_the_object_and_not_its_lane(
+    rows: Rows,
+) -> None:
+    items = [Item(key, claimed("jam"), applied={}) for key in ("a", "b")]
+    one, other = converge(Faulty(dict(rows)), items, lambda former: None)
+    assert isinstance(one.fault, Permanent)
+    assert "sets or holds failed unexpectedly: ZeroDivisionError" in one.fault.message
+    assert one.changed == ()
+    assert (other.fault, other.changed) == (None, ("make b", "label b jam"))

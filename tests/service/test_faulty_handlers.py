@@ -1,0 +1,29 @@
+"""A handler that raises what it should not: what it was asked about waits for a person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.service.engine_site import Accounts, Site
+
+
+class Stumbling(Accounts):
+    """One that cannot say whether data lie in its objects."""
+
+    def stores(self, key: str) -> bool:
+        raise ZeroDivisionError(key)
+
+
+def test_where_a_handler_cannot_say_whether_data_lie_in_an_object_they_may(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(tmp_path)
+    system = replace(
+        site.system, handlers={**site.system.handlers, "first": Stumbling("first", site.first)}
+    )
+    assert system.stores("first/account/jdoe")
+    assert not system.stores("second/account/jdoe")
+    assert "first/account/jdoe: the handler cannot say whether data lie in it" in caplog.text
