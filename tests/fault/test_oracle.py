@@ -16,6 +16,33 @@ from tests.fault.model.play import WEIGHTS, Event, Mismatch, play, played
 SEEDS = range(2000 if os.environ.get("PROVISIONER_FAULT") == "whole" else 24)
 
 PINNED: dict[str, list[Event]] = {
+    "what another had set before us comes back when it is left out": [
+        ("share", 1, [], "", ""),
+        ("damage", "other", 0.9),
+        ("share", 1, [], "4", "5"),
+        ("drain",),
+        ("share", 1, [], "", ""),
+    ],
+    "what another has set since stays when it is left out": [
+        ("share", 1, [], "4", "5"),
+        ("drain",),
+        ("share", 1, [], "", ""),
+        ("drain",),
+        ("damage", "other", 0.9),
+        ("share", 1, [], "", ""),
+        ("suspend", "allocation:1"),
+        ("drain",),
+        ("resume", "allocation:1"),
+    ],
+    "what is left out while it is closed goes back when it opens": [
+        ("share", 1, [], "4", "5"),
+        ("drain",),
+        ("suspend", "allocation:1"),
+        ("drain",),
+        ("share", 1, [], "", "5"),
+        ("drain",),
+        ("resume", "allocation:1"),
+    ],
     "a removal of what only waits is over at once, its backend away or not, and stays so": [
         ("manifest", [(1, ["ann", "bob", "dan"], "1", "7"), (3, ["ann", "cem"], "6", "8")]),
         ("steer", "hold", 5),

@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from handlers._left import given_back
 from provisioner.contract import (
     Change,
     Claim,
     Fault,
     Finding,
+    Json,
     Key,
     NotReady,
     Scalar,
@@ -42,13 +44,15 @@ class Shape:
     """How the objects of an instance behave.
 
     names: parameters that make the key, by the kind of object; value: the parameter that is
-    compared; leaves: kinds of which what nobody claims is taken out, and not left closed; needs:
-    keys that have to exist before an object can be made, with {0} and {1} for its own names.
+    compared; leaves: kinds of which what nobody claims is taken out, and not left closed; returns:
+    kinds whose value goes back to what it was when nobody names one any more; needs: keys that have
+    to exist before an object can be made, with {0} and {1} for its own names.
     """
 
     names: Mapping[str, tuple[str, ...]]
     value: Mapping[str, str] = field(default_factory=dict)
     leaves: frozenset[str] = frozenset()
+    returns: frozenset[str] = frozenset()
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -62,13 +66,14 @@ SHAPES = {
         {"member": ("group", "user"), "group": ("group",)},
         {"group": "gid"},
         frozenset({"member"}),
-        {"member": ("groups/group/{0}", "ad/account/{1}")},
+        needs={"member": ("groups/group/{0}", "ad/account/{1}")},
     ),
-    "fs": Shape({"fileset": ("fileset",)}, {"fileset": "files"}),
+    "fs": Shape({"fileset": ("fileset",)}, {"fileset": "files"}, returns=frozenset({"fileset"})),
     "slurm": Shape(
         {"assoc": ("account", "user"), "account": ("account",)},
         {"account": "fairshare", "assoc": "specs"},
         frozenset({"assoc"}),
+        frozenset({"account"}),
         {"assoc": ("slurm/account/{0}",)},
     ),
 }
@@ -103,8 +108,15 @@ class Shaped:
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         live = [claim for claim in claims if not claim.suspended]
         values = [str(c.want["value"]) for c in live if c.want.get("value") is not None]
-        value = max(values) if values else (prior or {}).get("value")
+        value = max(values, default=None)
         return {"open": bool(live), "value": value, "claimed": bool(claims)}
+
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        named = split_key(key)[1] in self._shape.returns and want["value"] is not None
+        return {"value": want["value"]} if named else {}
+
+    def holds(self, key: Key, state: State) -> Mapping[str, Json]:
+        return {"value": state.get("value")}
 
     def prior(self, key: Key, state: State) -> State | None:
         return {"value": state["value"]} if state["present"] and state["open"] else None
@@ -133,8 +145,7 @@ class Shaped:
         if not state["present"] and state["missing"]:
             raise NotReady(f"{key}: there is no {state['missing']}")
         now = (state.get("open"), state.get("value"))
-        value = want["value"] if want["value"] is not None else state.get("value")
-        wanted = (want["open"], value if want["open"] else state.get("value"))
+        wanted = (want["open"], _value(want, state) if want["open"] else state.get("value"))
         return [_change(key, "put", wanted)] if not state["present"] or now != wanted else ()
 
     def apply(self, changes: Sequence[Change]) -> None:
@@ -181,6 +192,9 @@ class Gate(Shaped):
             raise NotReady(f"{key} does not resolve")
         return ()
 
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        return {}
+
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         return {}
 
@@ -188,6 +202,14 @@ class Gate(Shaped):
 def handlers(world: World) -> dict[str, Shaped]:
     """Make one handler for each instance."""
     return {name: Gate(name, world) if name == "nss" else Shaped(name, world) for name in KINDS}
+
+
+def _value(want: Want, state: State) -> Any:
+    """Choose the value of an open object: as wanted, as it was before us, else as it is."""
+    if want["value"] is not None:
+        return want["value"]
+    back = given_back(want, lambda name, value: bool(state.get(name) == value))
+    return back["value"] if back else state.get("value")
 
 
 def _change(key: Key, verb: str, wanted: tuple[Any, Any] = (None, None)) -> Change:

@@ -9,7 +9,8 @@ The rules, as docs/cli.md and docs/adr tell them:
 - what it made stays its own, and what it did not make counts while it is neither held nor
   cancelled;
 - a removal, a suspension and a resume count from their acceptance;
-- an object is open while a claim on it is not suspended, and as the largest of those wants it.
+- an object is open while a claim on it is not suspended, and as the largest of those wants it;
+- where none of those wants a value any more, one that is as it was set goes back to what it was.
 """
 
 from __future__ import annotations
@@ -67,6 +68,17 @@ class Ask:
 Row = tuple[bool, str | None]
 """An object that is there: whether it is open, and its value."""
 
+RETURNS = ("fs/fileset/", "slurm/account/")
+"""Objects whose value goes back when nobody names one any more."""
+
+
+@dataclass
+class Setting:
+    """The value that was set of an object, and the one that was there before."""
+
+    ours: str | None
+    before: str | None
+
 
 class Oracle:
     """What was asked for, and what there has to be."""
@@ -74,6 +86,7 @@ class Oracle:
     def __init__(self) -> None:
         self.log: list[Ask] = []
         self.rows: dict[str, Row] = {}
+        self.settings: dict[str, Setting] = {}
         self.away: set[str] = set()
         self.suspended: dict[tuple[str, str], str] = {}
         self._clock = 0
@@ -138,6 +151,11 @@ class Oracle:
         """Name the subjects of a kind for which something is claimed."""
         roots = {pair[1].partition("/")[0] for pair in self._pairs() if self._owner(pair)}
         return {root for root in roots if root.startswith(kind + ":")}
+
+    def left_out(self, key: str) -> bool:
+        """Say whether an object is open, and nobody names a value of it."""
+        wanted = self._wanted(key)
+        return wanted is not None and wanted[1] == (OPEN, None)
 
     # What is wanted.
 
@@ -215,13 +233,27 @@ class Oracle:
             return not is_open or f"lds/account/{key.split('/')[2]}" in self.rows
         if not claimed and key.split("/")[1] in ("member", "assoc"):
             self.rows.pop(key, None)
+        elif now is None and is_open:
+            if not all(other in self.rows for other in _needs(key)):
+                return False
+            self.settings.pop(key, None)
+            self.rows[key] = (OPEN, self._set(key, value, None))
         elif now is not None:
-            self.rows[key] = (is_open, now[1] if value is None or not is_open else value)
-        elif is_open and all(other in self.rows for other in _needs(key)):
-            self.rows[key] = (OPEN, value)
-        elif is_open:
-            return False
+            self.rows[key] = (is_open, self._set(key, value, now[1]) if is_open else now[1])
+            if not claimed and key in self.settings:
+                self.settings[key].before = None
         return True
+
+    def _set(self, key: str, value: str | None, now: str | None) -> str | None:
+        """Return the value of an open object, and remember what is ours of it."""
+        if not key.startswith(RETURNS):
+            return now if value is None else value
+        if value is not None:
+            known = self.settings.setdefault(key, Setting(value, now))
+            known.ours = value
+            return value
+        known = self.settings.pop(key, Setting(None, None))
+        return known.before if now == known.ours else now
 
     def _settle(self, key: str) -> None:
         """Tell those who wait for an object that it is as wanted."""
@@ -278,8 +310,10 @@ def person(name: str, uid: str) -> dict[Pair, Part]:
     }
 
 
-def share(number: int, code: str, users: list[str], quota: str, fair: str) -> dict[Pair, Part]:
-    """List the parts of an allocation."""
+def share(
+    number: int, code: str, users: list[str], quota: str | None, fair: str | None
+) -> dict[Pair, Part]:
+    """List the parts of an allocation. quota, fair: None leaves it out."""
     root, group, account = f"allocation:{number}", f"groups/group/{code}", f"slurm/account/{code}"
     found = {
         (group, root): Part(None),

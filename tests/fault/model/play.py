@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fault.model.backends import KINDS
-from tests.fault.model.oracle import Ask, Oracle, person, seat, share
+from tests.fault.model.oracle import RETURNS, Ask, Oracle, person, seat, share
 from tests.fault.model.site import Site
 
 Event = tuple[Any, ...]
@@ -52,14 +52,14 @@ def _event(rng: random.Random) -> Event:
     users = sorted(rng.sample(USERS, rng.randint(0, 3)))
     drawn: dict[str, Callable[[], Event]] = {
         "person": lambda: (name, str(rng.randint(1001, 1003))),
-        "share": lambda: (number, users, _digit(rng), _digit(rng)),
+        "share": lambda: (number, users, _maybe(rng), _maybe(rng)),
         "seat": lambda: (number, name),
         "unseat": lambda: (number, name),
         "suspend": lambda: (rng.choice([f"user:{name}", f"allocation:{number}"]),),
         "resume": lambda: (rng.choice([f"user:{name}", f"allocation:{number}"]),),
         "manifest": lambda: (
             [
-                (n, sorted(rng.sample(USERS, rng.randint(0, 3))), _digit(rng), _digit(rng))
+                (n, sorted(rng.sample(USERS, rng.randint(0, 3))), _maybe(rng), _maybe(rng))
                 for n in sorted(rng.sample(list(CODES), rng.randint(1, 3)))
             ],
         ),
@@ -68,13 +68,14 @@ def _event(rng: random.Random) -> Event:
             rng.randint(0, 5),
         ),
         "away": lambda: (rng.choice(list(KINDS)),),
-        "damage": lambda: (rng.choice(["remove", "open", "value"]), rng.random()),
+        "damage": lambda: (rng.choice(["remove", "open", "value", "other", "other"]), rng.random()),
     }
     return (kind, *drawn.get(kind, tuple)())
 
 
-def _digit(rng: random.Random) -> str:
-    return str(rng.randint(1, 9))
+def _maybe(rng: random.Random) -> str:
+    """Draw a value, or none, which leaves it out."""
+    return str(rng.randint(1, 9)) if rng.random() < 0.6 else ""
 
 
 WEIGHTS = {
@@ -90,7 +91,7 @@ WEIGHTS = {
     "back": 3,
     "restart": 1,
     "reconcile": 4,
-    "damage": 2,
+    "damage": 3,
     "manifest": 3,
 }
 
@@ -143,9 +144,12 @@ class Game:
         text = (
             "action: allocation.provision\nallocation:\n"
             f"  {_of(number)}\n  users: [{', '.join(users)}]\n"
-            f"  quota: {{files: {quota}}}\n  slurm: {{fairshare: {fair}}}\n"
+            + (f"  quota: {{files: {quota}}}\n" if quota else "")
+            + (f"  slurm: {{fairshare: {fair}}}\n" if fair else "")
         )
-        self._ask(text, f"allocation:{number}", share(number, code, users, quota, fair))
+        self._ask(
+            text, f"allocation:{number}", share(number, code, users, quota or None, fair or None)
+        )
 
     def seat(self, number: int, user: str) -> None:
         self._ask(_member("add", number, user), *_seat(number, user))
@@ -190,7 +194,9 @@ class Game:
 
     def manifest(self, lines: list[tuple[int, list[str], str, str]]) -> None:
         """Reconcile with all allocations that there shall be."""
-        wanted = {f"allocation:{n}": share(n, CODES[n], u, q, f) for n, u, q, f in lines}
+        wanted = {
+            f"allocation:{n}": share(n, CODES[n], u, q or None, f or None) for n, u, q, f in lines
+        }
         held = {a.subject.partition("/")[0] for a in self.asks if self._is_held(a)}
         gone = {who for who, why in self.oracle.suspended if why == "reconcile"}
         before = {subject: self.oracle.listed(subject, wanted[subject]) for subject in wanted}
@@ -246,10 +252,12 @@ class Game:
         self.back()
         self.drain()
         rows = self.site.world.rows
-        # What nobody wants to have a certain value, nobody mends.
-        whole = sorted(
-            key for key, row in rows.items() if row["open"] and (how != "value" or row["value"])
-        )
+        # What nobody wants to have a certain value, nobody mends: what another sets there stays.
+        fit: dict[str, Callable[[str], bool]] = {
+            "value": lambda key: bool(rows[key]["value"]),
+            "other": lambda key: key.startswith(RETURNS) and self.oracle.left_out(key),
+        }
+        whole = sorted(key for key in rows if rows[key]["open"] and fit.get(how, bool)(key))
         if not whole:
             return
         key = whole[int(where * len(whole))]
@@ -257,6 +265,9 @@ class Game:
             del rows[key]
         elif how == "open":
             rows[key]["open"] = False
+        elif how == "other":
+            rows[key]["value"] = "88"
+            self.oracle.rows[key] = (True, "88")
         else:
             rows[key]["value"] = "0"
         self.reconcile()
@@ -296,8 +307,8 @@ def _line(number: int, users: list[str], quota: str, fair: str) -> str:
         "resource": "one",
         "project": {"code": CODES[number]},
         "users": users,
-        "quota": {"files": quota},
-        "slurm": {"fairshare": fair},
+        **({"quota": {"files": quota}} if quota else {}),
+        **({"slurm": {"fairshare": fair}} if fair else {}),
     }
     return json.dumps({"action": "allocation.provision", "allocation": body})
 
