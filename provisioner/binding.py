@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from provisioner import agenda, ledger, records
+from provisioner import agenda, records
 from provisioner.contract import Claim, Fault, InvalidRequest, Key, Scalar, State, Want
 from provisioner.routing import Step
 from provisioner.stepbook import ObjectRecord, StepRecord
-from provisioner.tables import step_objects
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 """What later steps may use, by (step, item)."""
@@ -111,17 +110,9 @@ def _outputs(
     found: dict[tuple[str, str], dict[str, Scalar]] = {}
     for other, part in before:
         state = read.get(part.key)
-        absent = state is not None and not state.get("present")
-        if absent and _closed(conn, step.request, part.key):
-            continue  # a suspension kept it from being made: it gives nothing yet
+        if state is not None and not state.get("present"):
+            continue  # a suspension kept it from being made, or it is gone: it gives nothing
         given = found.setdefault((other.name, part.item), {})
         if state is not None:
             given.update(outputs_of(other.instance, state))
     return found
-
-
-def _closed(conn: Connection, request: str, key: Key) -> bool:
-    """Say whether a suspension closes what a request claims of an object."""
-    mine = (step_objects.c.request == request) & (step_objects.c.key == key)
-    claimants = set(conn.scalars(select(step_objects.c.claimant).where(mine)))
-    return bool(ledger.suspended_parts(conn, claimants))

@@ -6,19 +6,36 @@ whom (`verbs`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select, update
 
-from provisioner import agenda, readiness, settling, steps
+from provisioner import agenda, readiness, settling, stepbook, steps
 from provisioner.tables import chunks, objects, step_objects
 from provisioner.tables import steps as step_rows
 
 
 def again(conn: Connection, request: str) -> None:
-    """Let the steps of a request that did not get done wait anew, as if they had not begun."""
+    """Let the steps of a request that did not get done wait anew, as if they had not begun.
+
+    Steps that they take values from wait with them where what those were to make is not there: a
+    suspension may have kept it from being made.
+    """
     unfinished = ("failed", "skipped", "cancelled", "due")
+    mine = step_rows.c.request == request
+    _let_wait(
+        conn,
+        request,
+        list(conn.scalars(select(step_rows.c.name).where(mine, step_rows.c.state.in_(unfinished)))),
+    )
+    while absent := _needed_and_absent(conn, request):
+        _let_wait(conn, request, absent)
+
+
+def _let_wait(conn: Connection, request: str, names: Sequence[str]) -> None:
     conn.execute(
         update(step_rows)
-        .where(step_rows.c.request == request, step_rows.c.state.in_(unfinished))
+        .where(step_rows.c.request == request, step_rows.c.name.in_(names))
         .values(state="waiting", error=None, started=None, ended=None)
     )
     waiting = select(step_rows.c.name).where(
@@ -29,6 +46,16 @@ def again(conn: Connection, request: str) -> None:
         .where(step_objects.c.request == request, step_objects.c.step.in_(waiting))
         .values(state="waiting", error=None, generation=None)
     )
+
+
+def _needed_and_absent(conn: Connection, request: str) -> list[str]:
+    """Name the done steps that a waiting one needs, and some of whose objects are not there."""
+    listed = stepbook.steps_of(conn, [request]).get(request, [])
+    needed = {need for step in listed if step.state == "waiting" for need in step.needs}
+    done = [step for step in listed if step.state == "done" and step.name in needed]
+    read = agenda.states(conn, {part.key for step in done for part in step.objects})
+    absent = {key for key, state in read.items() if not state.get("present")}
+    return [step.name for step in done if any(part.key in absent for part in step.objects)]
 
 
 def stop(conn: Connection, request: str, state: str, now: float) -> None:

@@ -34,6 +34,13 @@ PINNED: dict[str, list[Event]] = {
         ("drain",),
         ("resume", "allocation:1"),
     ],
+    "a retry after a resume first makes what the suspension kept from being made": [
+        ("share", 1, [], "2", ""),
+        ("suspend", "allocation:1"),
+        ("drain",),
+        ("resume", "allocation:1"),
+        ("steer", "retry", 0),
+    ],
     "what is left out while it is closed goes back when it opens": [
         ("share", 1, [], "4", "5"),
         ("drain",),

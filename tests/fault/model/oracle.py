@@ -128,7 +128,10 @@ class Oracle:
         self.again(ask)
 
     def again(self, ask: Ask) -> None:
-        """Try once more what a request has not made."""
+        """Try once more what a request has not made, after what that takes its values from."""
+        late = {part.late for part in ask.parts.values() if not part.made} - self.rows.keys()
+        for pair, part in ask.parts.items():
+            part.over = part.over and pair[0] not in late
         for part in ask.parts.values():
             part.failed = False
             if not part.made:
