@@ -26,7 +26,8 @@ CLAIMING = frozenset(
 )
 """Actions that say the whole of what is claimed for their subject."""
 
-_STOPPED = ("cancelled", "held")
+STOPPED = ("cancelled", "held")
+"""States of requests of which only counts what they had made."""
 
 Pair = tuple[Key, str]
 """An object and a claimant."""
@@ -74,7 +75,7 @@ def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Said]]:
             if not _was_accepted(row):
                 continue
             order[row.id] = (row.accepted, row.id)
-            stands = row.state not in _STOPPED or row.action in TAKING
+            stands = row.state not in STOPPED or row.action in TAKING
             for pair in about.get(row.subject, ()):
                 counts = stands or (row.id, pair[0]) in taken
                 found[pair].setdefault(row.id, Said(row.id, row.writer, "", counts=counts))
@@ -113,7 +114,7 @@ def _place(said: Sequence[Said], request: str) -> int:
 
 
 def _said(row: Any) -> Said:
-    counts = row.made or row.state not in _STOPPED
+    counts = row.made or row.state not in STOPPED
     return Said(row.request, row.writer, row.step, row.generation is not None, counts)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    case,
     delete,
     func,
     or_,
@@ -58,6 +59,9 @@ _CLAIM = _WRITE.on_conflict_do_update(
         "want": func.coalesce(_WRITE.excluded.want, claims.c.want),
         "request": _WRITE.excluded.request,
         "source": _WRITE.excluded.source,
+        "former": case(
+            (claims.c.request == _WRITE.excluded.request, claims.c.former), else_=claims.c.request
+        ),
     },
 )
 

@@ -95,7 +95,13 @@ def _sixth(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE objects ADD COLUMN applied JSON")
 
 
-STEPS: tuple[Step, ...] = (_second, _third, _fourth, _fifth, _sixth)
+def _seventh(db: sqlite3.Connection) -> None:
+    """Version 7: known is whose claim a claim took over; of those that are there it may be any."""
+    db.execute("ALTER TABLE claims ADD COLUMN former TEXT")
+    db.execute("UPDATE claims SET former = request")
+
+
+STEPS: tuple[Step, ...] = (_second, _third, _fourth, _fifth, _sixth, _seventh)
 """From version 1 to 2, from 2 to 3, ... What changes `tables` adds a step here, in plain SQL."""
 
 VERSION = 1 + len(STEPS)

@@ -118,6 +118,7 @@ claims = Table(
     Column("want", JSON(none_as_null=True), doc="null until the step that claims is due"),
     Column("request", Text, nullable=False, doc="who claimed last"),
     Column("source", Text, nullable=False),
+    Column("former", Text, doc="whose claim it was before; null: nobody's"),
     Index("claims_root", "root"),
     Index("claims_leaf", "leaf"),
 )

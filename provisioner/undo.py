@@ -119,7 +119,7 @@ def _return_left_out(
     conn: Connection, target: records.Record, progress: binding.Progress, now: float
 ) -> None:
     """Claim again what a provision leaves out and has not taken away, for who had claimed it."""
-    keys = _unrouted(conn, target.id)
+    keys = {*_unrouted(conn, target.id), *_held_back(conn, target.subject)}
     once: set[Pair] = set()
     for part in chunks(keys):
         once.update((row.key, row.claimant) for row in conn.execute(_ONCE, {"b_ids": part}))
@@ -139,6 +139,24 @@ def _return_left_out(
         entry = ledger.Entry(*pair, instances[pair[0]], want)
         ledger.restore(conn, entry, owner.request, owner.writer)
     agenda.touch(conn, {key for key, _ in back}, now)
+
+
+def _held_back(conn: Connection, subject: str) -> list[Key]:
+    """List objects of which requests for a subject were to take claims away, and were stopped.
+
+    Whoever left the same out after them was all that kept those out.
+    """
+    within = subject + "/"
+    about = (requests.c.subject == subject) | requests.c.subject.startswith(within, autoescape=True)
+    statement = (
+        select(step_objects.c.key)
+        .join(steps_table, _STEP)
+        .join(requests, requests.c.id == step_objects.c.request)
+        .where(about, requests.c.state.in_(history.STOPPED), ~steps_table.c.routed)
+        .where(step_objects.c.state.in_(["waiting", "cancelled"]))
+        .distinct()
+    )
+    return list(conn.scalars(statement))
 
 
 def _asked(conn: Connection, request: str) -> set[Pair]:
@@ -190,7 +208,7 @@ def _unmade(conn: Connection, request: str) -> list[_Unmade]:
         if row.made:
             made.add(pair)
         bound = row.generation is not None or (pair in found and found[pair].bound)
-        unclaimed = _unclaimed(row) if bound else row.want is None
+        unclaimed = row.former is None or (_unclaimed(row) if bound else row.want is None)
         found[pair] = _Unmade(*pair, row.want, bound, row.converged > 0, unclaimed)
     return [one for pair, one in found.items() if pair not in made]
 
@@ -249,6 +267,7 @@ _PARTS: Any = (
         claims.c.key,
         claims.c.claimant,
         claims.c.want,
+        claims.c.former,
         objects.c.converged,
         objects.c.prior,
         objects.c.state,

@@ -34,6 +34,27 @@ PINNED: dict[str, list[Event]] = {
         ("drain",),
         ("resume", "allocation:1"),
     ],
+    "who was left out by two is back when both are held or cancelled": [
+        ("share", 3, ["bob", "dan"], "7", "4"),
+        ("manifest", [(3, [], "2", "5")]),
+        ("person", "bob", "1003"),
+        ("manifest", [(3, [], "3", "8")]),
+        ("steer", "hold", 2),
+        ("steer", "cancel", 0),
+    ],
+    "what another had made of an object makes no claim of a held request on it": [
+        ("share", 1, ["ann", "bob", "cem"], "1", "9"),
+        ("person", "ann", "1002"),
+        ("drain",),
+        (
+            "manifest",
+            [(1, ["bob", "dan"], "8", "9"), (3, ["ann", "cem", "dan"], "9", "4")],
+        ),
+        ("person", "bob", "1002"),
+        ("seat", 1, "dan"),
+        ("steer", "hold", 2),
+        ("manifest", [(2, ["bob", "cem", "dan"], "9", "8")]),
+    ],
     "a retry after a resume first makes what the suspension kept from being made": [
         ("share", 1, [], "2", ""),
         ("suspend", "allocation:1"),
