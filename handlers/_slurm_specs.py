@@ -8,9 +8,10 @@ slurmdbd knows the QOS and resources that are named (`_slurm_refers`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 
 from handlers import _slurm_amounts as amounts
 from handlers import _slurm_values as values
@@ -19,6 +20,9 @@ from handlers._slurm_grammar import Word, words
 from handlers._slurm_keys import LIMITS, PARTS, TEXTS, Kind, Limit, Part, find, why_not
 from handlers._slurm_limits import Limits, folded
 from provisioner.contract import InvalidRequest
+
+_TOLD = 20
+"""Most mistakes that are told of one text."""
 
 _KNOWN = (*LIMITS, *(part.name for part in PARTS), *TEXTS)
 
@@ -50,15 +54,20 @@ def parse_specs(specs: str | Iterable[str], name: str = "specs") -> Specs:
             except InvalidRequest as fault:
                 fault.field = name
                 faults.append(fault)
+            if len(faults) == _TOLD:  # to look for the nearest of so many would take a second
+                raise several(faults)
     if faults:
         raise several(faults)
     return Specs(folded(limits), texts)
 
 
-def together(specs: str | Iterable[str] | None, fairshare: int | None, qos: Sequence[str]) -> Specs:
+@lru_cache(maxsize=32)
+def together(
+    specs: str | tuple[str, ...] | None, fairshare: int | None, qos: tuple[str, ...]
+) -> Specs:
     """Read specs, and a fair share and QOS that stand beside them and go before them.
 
-    Raises InvalidRequest.
+    All users of an allocation have the same, which is read once. Raises InvalidRequest.
     """
     read = parse_specs(specs or ())
     limits = dict(read.limits)

@@ -123,7 +123,7 @@ class Params(BaseModel):
     organization: Text = Field(None, description="the account's organization")
     qos: tuple[str, ...] = Field((), description="QOS that may be used")
     fairshare: int | None = Field(None, ge=0, description="shares")
-    specs: Annotated[str, Field(max_length=4000)] | tuple[str, ...] | None = Field(
+    specs: str | tuple[str, ...] | None = Field(
         None,
         description="limits; a text or several, as a portal has them",
         examples=["GrpTRES=cpu=64:MaxJobs=10"],

@@ -79,6 +79,9 @@ class _Given(dict[str, Any]):
         return None
 
 
+_TOLD = 200
+"""Mistakes of a step after which no further user is looked at."""
+
 _LEFT_OUT: Mapping[str, Any] = {"output": _Given()}
 
 
@@ -274,6 +277,8 @@ class Router:
                     left_out[item] = found[0]
                 else:
                     wrong += found
+                if len(wrong) > _TOLD:  # mostly the same, once for each of some thousand users
+                    break
                 continue
             waits = {step for value in parameters.values() for step in _late(value)}
             late |= waits

@@ -20,6 +20,7 @@ from provisioner.values import (
     Mail,
     Phrase,
     Size,
+    Specs,
     UserName,
 )
 
@@ -111,10 +112,10 @@ class SlurmPart(Part):
     organization: Phrase | None = Field(None, description="the account's organization")
     qos: tuple[Code, ...] = Field((), description="QOS that may be used")
     fairshare: Count | None = Field(None, description="shares")
-    specs: Line | None = Field(
+    specs: Specs | None = Field(
         None, description="specs of the account", examples=["GrpTRES=cpu=64"]
     )
-    user_specs: Line | None = Field(None, description="specs of each user's association")
+    user_specs: Specs | None = Field(None, description="specs of each user's association")
     partitions: tuple[Code, ...] = Field(
         (), description="partitions that users get, and no others; none: all", examples=[["gpu"]]
     )

@@ -118,6 +118,13 @@ Person = Annotated[
 ]
 Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 """What programs compare, as an id: it stays as it was written, or is refused."""
+Specs = Annotated[str, Field(max_length=8000), AfterValidator(_one_line)]
+"""Limits of Slurm, as `sacctmgr` takes them.
+
+Slurm sets no length: slurmdbd keeps each list in a column of 65,535 bytes (`text`, `blob` in
+as_mysql_convert.c). Thirty resources with names such as `gres/gpu:a100` in each of its eleven lists
+are under 8,000; more would be kept once for every user.
+"""
 Phrase = Annotated[str, AfterValidator(_phrase)]
 """What people read, as a title: made what every backend can hold, and never refused."""
 Text = Annotated[str, AfterValidator(_lines)]

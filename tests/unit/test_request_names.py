@@ -128,6 +128,19 @@ def test_what_programs_compare_is_one_line_or_refused(body: str, key: str, text:
     assert [found for _, found in wrong("user.provision", body % quoted(text))] == [key]
 
 
+@pytest.mark.parametrize(("length", "refused"), [(501, False), (8000, False), (8001, True)])
+@pytest.mark.parametrize("key", ["specs", "user_specs"])
+def test_limits_of_slurm_may_be_as_long_as_all_lists_of_a_site(
+    key: str, length: int, refused: bool
+) -> None:
+    text = "GrpTRES=" + "x" * (length - 8)
+    body = f"allocation: {{id: 1, resource: a, project: {{code: A}}, slurm: {{{key}: {text}}}}}"
+    told = [found for _, found in wrong("allocation.provision", body)] if refused else []
+    assert told == ([f"allocation.slurm.{key}"] if refused else [])
+    if not refused:
+        parse_request(f"provisioner: 1\naction: allocation.provision\n{body}\n".encode())
+
+
 @pytest.mark.parametrize("number", ["1_0", "1.0", " 1", "-1"])
 @pytest.mark.parametrize(
     ("action", "body", "key"),

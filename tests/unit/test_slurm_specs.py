@@ -259,6 +259,12 @@ def test_values_without_colons_are_taken_apart_as_coldfronts_own_plugin_does(
     assert {word.written for word in words(text)} == as_coldfront([text]) - {""}
 
 
+def test_a_long_text_with_nothing_right_in_it_is_told_by_its_first_mistakes() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        parse_specs("a=1:" * 2000)
+    assert len(raised.value.also) == 19
+
+
 @given(st.text(max_size=200))
 def test_no_text_makes_the_parser_fail_in_another_way(text: str) -> None:
     try:
