@@ -19,7 +19,7 @@ from handlers import _nfs4
 from handlers._left import given_back
 from handlers._mm_above import MARK
 from handlers._mm_fileset import CLOSED_MODE, Found, Wanted, as_it_is, sets
-from handlers._mm_units import INODE_STEP, fits, size_text
+from handlers._mm_units import INODE_STEP, fits, round_up, size_text
 from provisioner.contract import Change, Conflict, Json, Key, Permanent
 
 _CREATE, _CREATE_DEPENDENT, _QUOTA, _INODES, _LINK = 0, 1, 2, 3, 10
@@ -241,15 +241,20 @@ def _limit(in_kib: int) -> str:
 
 
 def inodes_hold(found: Found, limit: int) -> bool:
-    """Say whether an inode limit is as wanted; it cannot be lower than what is allocated."""
-    return fits(found.max_inodes, max(limit, found.alloc_inodes), INODE_STEP)
+    """Say whether an inode limit is as wanted, or is above that since more is allocated already.
+
+    A file system with `--auto-inode-limit` (mmchfs, 5.1.4) raises the limit of a fileset that runs
+    out of inodes, and GPFS takes no limit below what is allocated: to lower it would be undone at
+    the next file, and be found again at each look.
+    """
+    outgrown = found.alloc_inodes > round_up(limit, INODE_STEP) and found.max_inodes >= limit
+    return outgrown or fits(found.max_inodes, limit, INODE_STEP)
 
 
 def _inodes(key: Key, wanted: Wanted, found: Found) -> list[Change]:
     (limit, _) = _limits(wanted, found).get("inode_limit", (None, None))
     if limit is None or not found.independent or inodes_hold(found, limit):
         return []
-    limit = max(limit, found.alloc_inodes)
     text = f"inode limit {found.max_inodes} -> {limit}{_back(wanted.inode_limit)}"
     data: Mapping[str, Json] = {"name": wanted.name, "inode_limit": limit}
     return [Change(key, "set-inode-limit", text, _INODES, f"inodes:{wanted.name}", data)]

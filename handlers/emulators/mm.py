@@ -14,6 +14,7 @@ Switches for tests lie in `DIR/faults.json`, a mapping:
 `refuse: {COMMAND: TEXT}`; `lost: {COMMAND: TEXT}` (takes effect, then fails);
 `release: 5.0.4.0` (minReleaseLevel, 5.2.1.0 without it);
 `slow: {COMMAND: SECONDS}` (takes effect, then waits);
+`inodes: {FILESET: NUMBER}` (allocated by now, and the limit raised as `--auto-inode-limit` does);
 `usage: {FILESET: {COLUMN: VALUE}}` (what quotas tell, such as `blockUsage` or `filesGrace`).
 """
 

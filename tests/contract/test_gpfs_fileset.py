@@ -160,6 +160,27 @@ def test_limits_change_and_are_rounded_up(fs: FileSystem, ledger: Ledger) -> Non
     assert fs.written() == ["mmsetquota", "mmchfileset"]
 
 
+def test_an_inode_limit_that_the_file_system_raised_by_itself_stays(
+    fs: FileSystem, ledger: Ledger
+) -> None:
+    ledger.provision(fileset="cf3", inode_limit=2048)
+    assert ledger.converged()["max_inodes"] == 2048
+    fs.faults(inodes={"cf3": 3000})
+    fs.written()
+    assert ledger.converged()["max_inodes"] == 4096
+    assert fs.written() == []
+
+
+def test_an_inode_limit_above_what_the_file_system_raised_it_to_is_set(
+    fs: FileSystem, ledger: Ledger
+) -> None:
+    ledger.provision(fileset="cf3", inode_limit=2048)
+    ledger.converged()
+    fs.faults(inodes={"cf3": 3000})
+    ledger.provision(fileset="cf3", inode_limit=8192)
+    assert ledger.converged()["max_inodes"] == 8192
+
+
 def test_two_allocations_share_a_fileset(fs: FileSystem, ledger: Ledger) -> None:
     key = ledger.provision("allocation:1", fileset="cf3", quota="1TiB")
     ledger.provision("allocation:2", fileset="cf3", quota="3TiB")
