@@ -33,11 +33,12 @@ TOGETHER = 256 * 1024
 class Admitted:
     """What a batch came to, for what is done after the commit.
 
-    taken: all requests of the batch; manifests: those whose manifest is to be followed.
+    taken: all requests of the batch; manifests: those whose manifest is to be followed, with their
+    writers' uids.
     """
 
     taken: list[str] = field(default_factory=list)
-    manifests: list[str] = field(default_factory=list)
+    manifests: dict[str, int] = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)
     scheduled: list[str] = field(default_factory=list)
     readmitted: list[str] = field(default_factory=list)

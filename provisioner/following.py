@@ -56,8 +56,8 @@ class Follower:
         self._journal = book
         self._intake = intake
         self._tell = tell
-        self.followed: set[str] = set()
-        """Requests that followed from a manifest while others waited for their turn."""
+        self.followed: dict[str, str] = {}
+        """Requests that followed from a manifest while others wait, with the manifest's id."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -74,8 +74,14 @@ class Follower:
             if records.states_of(conn, [ulid]).get(ulid) != "accepted":
                 raise Stopped(ulid)
             yield Commit(conn, errand, self._intake, admitted, time.time())
-        self.followed.update(admitted.accepted)
+        self.followed.update(dict.fromkeys(admitted.accepted, ulid))
         self._tell(admitted)
+
+    def end(self, ulid: str, state: str, problems: Sequence[Problem]) -> None:
+        """End a request of whose manifest nothing can be followed."""
+        with self._journal.transaction() as conn:
+            _end(conn, ulid, state, problems, time.time())
+        self._tell(Admitted(outcomes={ulid: state}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,7 @@ class Commit:
             by_policy = records.load(self.conn, [older])[older].held_by == records.POLICY
             if by_policy and seen is not None and seen.kinds() <= set(kinds):
                 why = f"{ulid}, which came later, takes its place: look at that one"
-                end(self.conn, older, "superseded", (Problem(None, "manifest", why),), self.now)
+                _end(self.conn, older, "superseded", (Problem(None, "manifest", why),), self.now)
                 self.admitted.outcomes[older] = "superseded"
 
     def conclude(self, effect: Effect) -> None:
@@ -135,11 +141,11 @@ class Commit:
     def end(self, state: str, problems: Sequence[Problem]) -> None:
         """End the request: nothing more comes of it."""
         ulid = self.errand.claimed.ulid
-        end(self.conn, ulid, state, problems, self.now)
+        _end(self.conn, ulid, state, problems, self.now)
         self.admitted.outcomes[ulid] = state
 
 
-def end(
+def _end(
     conn: Connection, request: str, state: str, problems: Sequence[Problem], now: float
 ) -> None:
     """End a request whose manifest is not followed, or no further."""

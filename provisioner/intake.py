@@ -343,7 +343,7 @@ class Intake:
             person = records.load(conn, [claimed.ulid])[claimed.ulid].on_behalf_of
         asked = self._asked(claimed, request, now, seeker, person)
         if request.values.get("manifest"):
-            admitted.manifests.append(claimed.ulid)
+            admitted.manifests[claimed.ulid] = claimed.uid
             return None
         try:
             effect = VERBS[request.action](conn, asked)

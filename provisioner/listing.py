@@ -11,12 +11,12 @@ import hashlib
 import time
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from provisioner import manifest
 from provisioner import ulid as ulids
-from provisioner.candidates import Candidate, MeantBy, everybody, judge
+from provisioner.candidates import Candidate, Foresee, MeantBy, everybody, judge
 from provisioner.contract import Key
 from provisioner.documents import InvalidDocument, Problem
 from provisioner.manifest import Place
@@ -63,23 +63,31 @@ def child(claimed: Claimed, name: str, text: bytes) -> Claimed:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What policy says of a line by itself: whether it is refused, and for whom it counts."""
+
+    foresee: Foresee
+    meant_by: MeantBy
+
+
 class Listing:
     """What a manifest lists. subjects: the number of each line's subject, from none on."""
 
     def __init__(
-        self, whose: Claimed, file: str, body: bytes, router: Router, meant_by: MeantBy | None
+        self, whose: Claimed, file: str, body: bytes, router: Router, rights: Rights | None
     ) -> None:
         """whose: who asks for the lines; file: the manifest's name.
 
-        meant_by: says for whom a line counts; None: what is there is adopted: lines may name
-        objects, and one that cannot be followed refuses the whole.
+        rights: of who sent it; None: what is there is adopted: lines may name objects, and one that
+        cannot be followed refuses the whole.
         """
         self._whose = whose
         self._file = file
         self._body = body
         self._router = router
-        self._adopting = meant_by is None
-        self._meant_by = meant_by or everybody
+        self._adopting = rights is None
+        self._rights = rights or _ADOPTING
         self._starts = array("Q")
         self._ends = array("Q")
         self.subjects: dict[str, int] = {}
@@ -97,6 +105,10 @@ class Listing:
         yield from portions(self._judged())
         if self._refusing:
             raise InvalidDocument(self._refusing)
+
+    def routed(self, candidate: Candidate) -> Candidate:
+        """Judge a line that policy refuses as if it did not: it may ask for what is so already."""
+        return judge(candidate.claimed, self._router, _later, self._rights.meant_by)
 
     def again(self, numbers: Iterable[int]) -> Iterator[list[Candidate]]:
         """Judge some of the lines anew, in portions."""
@@ -129,7 +141,10 @@ class Listing:
 
     def _read(self, number: int, line: bytes) -> Candidate:
         name = f"{self._file}-{number + 1}"
-        candidate = judge(child(self._whose, name, line), self._router, _later, self._meant_by)
+        rights = self._rights
+        made = child(self._whose, name, line)
+        # Policy judges what follows when it is asked for. What it refuses anyway is not routed.
+        candidate = judge(made, self._router, rights.foresee, rights.meant_by)
         if candidate.request is not None and candidate.request.users_file is not None:
             return replace(candidate, problems=(*candidate.problems, _NAMES_A_FILE))
         return candidate
@@ -161,4 +176,7 @@ _NAMES_A_FILE = Problem(
 
 
 def _later(request: Request) -> None:
-    """Policy judges what follows from a manifest when it is asked for."""
+    """Leave it to the commit to ask policy."""
+
+
+_ADOPTING = Rights(_later, everybody)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -109,16 +109,18 @@ listed; to suspend it; nothing, as it is suspended."""
 class Moment:
     """The moment of a manifest.
 
-    least: the least id of a request that came later; before: requests with such ids that do not
-    count as later, as they follow from a manifest that came before.
+    least: the least id of a request that came later; id: the manifest's own; followed: requests
+    that followed from manifests, with those. What follows from one that came before does not count
+    as later, whatever its id.
     """
 
     least: str
-    before: Collection[str] = ()
+    id: str = ""
+    followed: Mapping[str, str] = field(default_factory=dict)
 
     def is_later(self, request: str) -> bool:
         """Say whether a request came after the manifest."""
-        return request >= self.least and request not in self.before
+        return request >= self.least and self.followed.get(request, self.id) >= self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,10 @@ class Standing:
     def strangers(self, source: str) -> list[str]:
         """Name the other writers who claim for it."""
         return sorted({one.source for one in self.claims} - {source})
+
+    def own(self, source: str) -> bool:
+        """Say whether its claims are a writer's, and that writer has any."""
+        return bool(self.claims) and not self.strangers(source)
 
     @property
     def pairs(self) -> set[tuple[Key, str]]:

@@ -1,39 +1,64 @@
 """Portions: whose manifest has its turn, and what becomes of one that cannot be served.
 
-Promises: one manifest is followed at a time, in the order in which they came, a portion at each
-call; between two the caller does what others wait for. The request's state says whether it is
-followed: after a crash it is compared anew. One that takes too long to compare, or made the service
-die in the same portion twice, is ended, and the next has its turn. Leaves out: what a portion does
-(`reconcile`, `adoption`).
+Promises: a portion is done at each call, and between two the caller does what others wait for.
+Writers take turns, a portion each; the manifests of one writer are followed one after the other, in
+the order in which they came. So many are begun as memory is there for. The request's state says
+whether it is followed: after a crash it is compared anew. One whose writer may not ask for it any
+more, that takes too long to compare, or made the service die in the same portion twice, is ended.
+Leaves out: what a portion does (`reconcile`, `adoption`).
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from provisioner import records
 from provisioner import ulid as ulids
 from provisioner.admission import claimed_of
 from provisioner.adoption import Adoption
 from provisioner.candidates import problem_of
-from provisioner.contract import Fault, InvalidRequest
+from provisioner.config import ManifestsConfig
+from provisioner.contract import Fault, InvalidRequest, Refused
 from provisioner.crowds import Meant
 from provisioner.documents import InvalidDocument, Problem
 from provisioner.enclosures import Enclosures
-from provisioner.following import Errand, Follower, Stopped, end
+from provisioner.following import Errand, Follower, Stopped
 from provisioner.journal import Journal, JournalBroken, JournalFull
-from provisioner.listing import Listing
+from provisioner.listing import Listing, Rights
 from provisioner.manifest import Moment
 from provisioner.reconcile import Reconcile
 from provisioner.request import Request, parse_request
-from provisioner.review import Review
+from provisioner.review import Review, Ruling
 from provisioner.routing import Router
 from provisioner.spool import Claimed
 from provisioner.strikes import Strikes
 
 log = logging.getLogger(__name__)
+
+
+AT_ONCE = 3
+"""Most bytes of manifests that are followed at once, in those that one may have: the largest takes
+0.4 GiB."""
+
+
+class _NoRight(Refused):
+    """The writer may not ask for it any more."""
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A manifest that is followed. size: its bytes; done: portions; spent: seconds of work."""
+
+    errand: Errand
+    steps: Iterator[None]
+    size: int
+    done: int = 0
+    spent: float = 0.0
 
 
 class Portions:
@@ -47,11 +72,11 @@ class Portions:
         review: Review,
         router: Router,
         lanes: Mapping[str, str],
-        seconds: float,
+        budget: ManifestsConfig,
         strikes: Strikes,
     ) -> None:
-        """lanes: lane of each instance; seconds: of work in which one has to be compared; strikes:
-        where it is noted what is judged.
+        """lanes: lane of each instance; budget: what one may cost; strikes: where it is noted what
+        is judged.
         """
         self._journal = book
         self._follower = follower
@@ -59,75 +84,97 @@ class Portions:
         self._review = review
         self._router = router
         self._lanes = lanes
-        self._seconds = seconds
+        self._budget = budget
         self._strikes = strikes
-        self._waiting: dict[str, None] = {}
-        self._errand: Errand | None = None
-        self._steps: Iterator[None] = iter(())
-        self._spent = 0.0
-        self._done = 0
+        self._waiting: dict[int, dict[str, None]] = {}
+        self._begun: OrderedDict[int, _Begun] = OrderedDict()
 
-    def add(self, ids: list[str]) -> None:
-        """Have the manifests of requests followed."""
-        self._waiting.update(dict.fromkeys(ids))
+    def add(self, whose: Mapping[str, int]) -> None:
+        """Have the manifests of requests followed. whose: uid of each one's writer, in order."""
+        for ulid, uid in whose.items():
+            self._waiting.setdefault(uid, {})[ulid] = None
 
     def resume(self) -> None:
         """Take up what was not over when the service ended."""
         stuck = self._strikes.stuck()
         with self._journal.reading() as conn:
-            ids = records.with_companion(conn)
-        if stuck in ids:
-            ids.remove(stuck)
+            whose = records.with_companion(conn)
+        if stuck in whose:
+            del whose[stuck]
             log.error("%s: the service died twice at one place of its manifest: ended", stuck)
-            with self._journal.transaction() as conn:
-                end(conn, stuck, "failed", (_DEADLY,), time.time())
-        self.add(ids)
+            self._follower.end(stuck, "failed", (_DEADLY,))
+        self.add(whose)
 
     def step(self) -> bool:
-        """Do a portion; False where nothing is to be done."""
-        if self._errand is None and not self._begin():
+        """Do a portion of the writer's manifest whose turn it is; False where there is none."""
+        self._begin()
+        if not self._begun:
+            self._follower.followed.clear()
             return False
-        assert self._errand is not None
-        began = time.monotonic()
-        try:
-            self._strikes.note(self._errand.claimed.ulid, self._done)
-            ended = next(self._steps, _ENDED) is _ENDED
-            self._done += 1
-            self._spent += time.monotonic() - began
-            if not ended:
-                self._check_time(self._errand)
-                return True
-        except Stopped:
-            pass
-        except (JournalFull, JournalBroken):
-            # What was compared is forgotten: when there is room it is compared anew.
-            self._waiting = {self._errand.claimed.ulid: None, **self._waiting}
-            self._errand = None
-            raise
-        except Exception as error:
-            self._give_up(self._errand, error)
-        self._errand, self._steps = None, iter(())
+        uid, begun = next(iter(self._begun.items()))
+        self._begun.move_to_end(uid)
+        if self._is_over(uid, begun):
+            del self._begun[uid]
         self._strikes.clear()
         return True
 
-    def _begin(self) -> bool:
-        """Begin with the next; False where there is none."""
-        if not self._waiting:
-            self._follower.followed.clear()
-        while self._waiting:
-            ulid = next(iter(self._waiting))
-            del self._waiting[ulid]
-            self._strikes.note(ulid, -1)
-            with self._journal.reading() as conn:
-                record = records.load(conn, [ulid]).get(ulid)
-                body = records.companion(conn, ulid)
-            if record is None or record.state != "accepted" or body is None:
-                continue
-            self._spent, self._done = 0.0, 0
-            self._errand = self._errand_of(record, body)
-            self._steps = self._run(self._errand)
+    def _is_over(self, uid: int, begun: _Begun) -> bool:
+        """Do a portion; say whether it was the last."""
+        errand, began = begun.errand, time.monotonic()
+        try:
+            self._check_right(errand)
+            self._strikes.note(errand.claimed.ulid, begun.done)
+            ended = next(begun.steps, _ENDED) is _ENDED
+            begun.done += 1
+            begun.spent += time.monotonic() - began
+            if not ended:
+                self._check_time(begun)
+            return ended
+        except Stopped:
             return True
-        return False
+        except (JournalFull, JournalBroken):
+            # What was compared is forgotten: when there is room it is compared anew.
+            del self._begun[uid]
+            self._waiting[uid] = {errand.claimed.ulid: None, **self._waiting.get(uid, {})}
+            raise
+        except Exception as error:
+            self._give_up(errand, error)
+            return True
+
+    def _begin(self) -> None:
+        """Begin with what waits, as far as there is room: one of each writer."""
+        for uid in [uid for uid in self._waiting if uid not in self._begun]:
+            while uid in self._waiting and uid not in self._begun:
+                ulid = next(iter(self._waiting[uid]))
+                with self._journal.reading() as conn:
+                    size = records.companion_size(conn, ulid)
+                if self._begun and self._size + size > AT_ONCE * self._budget.size:
+                    return
+                # Whoever has more waits behind those who wait already.
+                waiting = self._waiting.pop(uid)
+                del waiting[ulid]
+                if waiting:
+                    self._waiting[uid] = waiting
+                self._open(ulid)
+
+    def _open(self, ulid: str) -> None:
+        """Begin with one, unless its request is over."""
+        self._strikes.note(ulid, -1)
+        with self._journal.reading() as conn:
+            record = records.load(conn, [ulid]).get(ulid)
+            body = records.companion(conn, ulid)
+        if record is None or record.state != "accepted" or body is None:
+            return
+        try:
+            errand = self._errand_of(record, body)
+        except Fault as fault:  # whom it names is gone, or its sender is not trusted any more
+            self._follower.end(ulid, "refused", (problem_of(fault),))
+            return
+        self._begun[record.uid] = _Begun(errand, self._run(errand), len(body))
+
+    @property
+    def _size(self) -> int:
+        return sum(begun.size for begun in self._begun.values())
 
     def _errand_of(self, record: records.Record, body: bytes) -> Errand:
         request, claimed = parse_request(record.body), claimed_of(record)
@@ -136,10 +183,13 @@ class Portions:
         adopting = request.action == "adopt"
         as_of = request.values["as_of"]
         asked = ulids.first(as_of.timestamp()) if as_of is not None else record.id
-        meant_by = None if adopting else self._meant
-        listing = Listing(whose, file, body, self._router, meant_by)
-        moment = Moment(min(asked, record.id), self._follower.followed)
+        rights = None if adopting else Rights(partial(self._foresee, claimed), self._meant)
+        listing = Listing(whose, file, body, self._router, rights)
+        moment = Moment(min(asked, record.id), record.id, self._follower.followed)
         return Errand(claimed, request, listing, moment)
+
+    def _foresee(self, sender: Claimed, request: Request) -> Ruling | None:
+        return self._review.foresee(sender.uid, sender.writer, request)
 
     def _meant(self, claimed: Claimed, request: Request) -> Meant:
         return self._review.meant(claimed.uid, claimed.writer, request)
@@ -150,15 +200,25 @@ class Portions:
             return Adoption(errand, self._follower, self._review, self._lanes, source).run()
         return Reconcile(errand, self._follower, self._review, self._router).run()
 
-    def _check_time(self, errand: Errand) -> None:
-        if self._spent > self._seconds and not errand.compared:
+    def _check_right(self, errand: Errand) -> None:
+        """Raise Refused where policy has come to refuse the writer all of it."""
+        claimed = errand.claimed
+        ruling = self._foresee(claimed, errand.request)
+        if ruling is not None:
+            why = ruling.answer.why
+            log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, why)
+            so_far = "what had followed from it stays" if errand.compared else "nothing was done"
+            raise _NoRight(f"{why}, any more: {so_far}", advice=ruling.answer.advice)
+
+    def _check_time(self, begun: _Begun) -> None:
+        if begun.spent > self._budget.seconds and not begun.errand.compared:
             raise InvalidDocument(
                 [
                     Problem(
                         None,
                         "manifest",
-                        f"after {self._spent:.0f} s only {len(errand.listing.subjects)} of its "
-                        f"lines were compared, and {self._seconds:g} s are granted",
+                        f"after {begun.spent:.0f} s only {len(begun.errand.listing.subjects)} of "
+                        f"its lines were compared, and {self._budget.seconds:g} s are granted",
                         "fewer lines, or a larger `manifests.seconds` in the configuration",
                     )
                 ]
@@ -170,7 +230,7 @@ class Portions:
         problems: Sequence[Problem] = (_unexpected(error),)
         if isinstance(error, InvalidDocument):
             state, problems = "refused", error.problems
-        elif isinstance(error, InvalidRequest) and not errand.compared:
+        elif isinstance(error, InvalidRequest | _NoRight) and not errand.compared:
             state, problems = "refused", (problem_of(error),)
         elif isinstance(error, Fault):
             problems = (errand.request.placed(problem_of(error)),)

@@ -78,11 +78,18 @@ class Reconcile:
             for candidate in some:
                 if candidate.request is not None:
                     stands = now[candidate.request.subject]
-                    goes, comes = self._note(candidate, candidate.request, stands)
+                    meant = self._meant(candidate, stands)
+                    goes, comes = self._note(meant, candidate.request, stands)
                     going |= goes
                     coming |= comes
             self._toll.add(self._follower, going, coming)
             yield
+
+    def _meant(self, candidate: Candidate, now: Standing) -> Candidate:
+        """Route what policy refuses where the writer has it: it may ask for nothing new."""
+        if candidate.forbidden is None or not now.own(self._writer):
+            return candidate
+        return self._listing.routed(candidate)
 
     def _note(
         self, candidate: Candidate, request: Request, now: Standing
@@ -96,6 +103,8 @@ class Reconcile:
         wanted = manifest.wanted_by(candidate.planned)
         if not candidate.problems:
             verdict = manifest.of_listed(wanted, now, self._writer, self._errand.moment)
+        if verdict == "same" and candidate.forbidden is not None:
+            verdict = "ask"  # of nothing that is there: it is refused by itself
         self._verdicts.append(_CODES[verdict])
         self._marks.append(now.mark)
         self._tally.counts[verdict] += 1

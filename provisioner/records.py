@@ -177,11 +177,19 @@ def kept_by(conn: Connection, uid: int) -> int:
     return int(conn.scalar(select(size).where(companions.c.request.in_(mine))) or 0)
 
 
-def with_companion(conn: Connection) -> list[str]:
-    """List accepted requests whose manifest is kept, oldest first."""
+def with_companion(conn: Connection) -> dict[str, int]:
+    """Return accepted requests whose manifest is kept, oldest first, with their writers' uids."""
     kept = select(companions.c.request)
-    statement = select(requests.c.id).where(requests.c.id.in_(kept), requests.c.state == "accepted")
-    return sorted(conn.scalars(statement))
+    statement = select(requests.c.id, requests.c.uid).where(
+        requests.c.id.in_(kept), requests.c.state == "accepted"
+    )
+    return {row.id: row.uid for row in conn.execute(statement.order_by(requests.c.id))}
+
+
+def companion_size(conn: Connection, request: str) -> int:
+    """Say how many bytes the manifest has that was kept of a request; 0 where there is none."""
+    size = func.length(companions.c.body)
+    return conn.scalar(select(size).where(companions.c.request == request)) or 0
 
 
 def companion(conn: Connection, request: str) -> bytes | None:

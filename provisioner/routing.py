@@ -245,6 +245,9 @@ class Router:
     ) -> Step:
         """Make one step. Raises InvalidDocument with all that is wrong with it."""
         handler = self._handlers[one.instance]
+        # Asked once: of a protocol it takes longer than all the rest that is done for a user.
+        adapts = handler if isinstance(handler, Adapts) else None
+        lodges = handler if isinstance(handler, Lodges) else None
         where = f"step {one.template.config.name} ({one.instance})"
         with_ = one.template.config.with_
         told: list[Problem] = []
@@ -262,10 +265,10 @@ class Router:
                 alike = {key: parameters[key] for key in one.template.alike}
                 given = {key: value for key, value in parameters.items() if value is not None}
                 wanted = _claims(handler, given, request.adopt)
-                if isinstance(handler, Lodges) and (home := handler.home(given)):
+                if lodges is not None and (home := lodges.home(given)):
                     lodged.append(Lodged(where, one.instance, home))
-                if isinstance(handler, Adapts):
-                    for name, said in handler.adapted(given).items():
+                if adapts is not None:
+                    for name, said in adapts.adapted(given).items():
                         fault = InvalidRequest(said, field=name)
                         told.append(origins.problem(request, fault, where, with_, item))
             except Fault as fault:

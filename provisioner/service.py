@@ -101,7 +101,7 @@ class Service:
             review,
             system.router,
             system.lanes,
-            budget.seconds,
+            budget,
             self._finisher.strikes,
         )
         settings = system.config.lanes

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioner import changes, listing, records
+from provisioner import changes, listing, records, submitters
 from provisioner.config import load
 from provisioner.intake import Intake
 from provisioner.records import Record
@@ -37,13 +38,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(tmp_path, POLICY)
 
 
-def send(site: Site, *lines: Line, action: str = "reconcile", **more: Any) -> None:
+def send(
+    site: Site, *lines: Line, action: str = "reconcile", uid: int = PORTAL, **more: Any
+) -> None:
     """Put a manifest and its request into staging."""
     data = "".join(json.dumps(line) + "\n" for line in lines).encode()
     named = {"file": "all.jsonl", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    put(site, "all.jsonl", data)
+    put(site, "all.jsonl", data, uid)
     request = {"provisioner": 1, "action": action, "manifest": named, **more}
-    put(site, "reconcile.json", json.dumps(request).encode())
+    put(site, "reconcile.json", json.dumps(request).encode(), uid)
 
 
 def steps(site: Site, count: int) -> None:
@@ -96,6 +99,116 @@ def test_two_manifests_are_followed_one_after_the_other(site: Site) -> None:
     send(site, entry(1, "ann"), entry(2, "eve"))
     finish(site)
     assert members(site) == {"cf1/ann", "cf2/eve"}
+
+
+def test_writers_take_turns_a_portion_each(site: Site) -> None:
+    send(site, *(entry(number, "ann") for number in range(1, 9)))
+    steps(site, 2)
+    send(site, entry(20, "eve"), uid=OTHER)
+    steps(site, 10)
+    with site.system.journal.reading() as conn:
+        found = records.in_states(conn, ["accepted", "deferred", "done"])
+    states = {one.uid: one.state for one in found if one.action == "reconcile"}
+    assert states == {PORTAL: "accepted", OTHER: "done"}
+    assert finish(site).state == "done"
+    assert len(members(site)) == 9
+
+
+def test_a_manifest_for_which_there_is_no_memory_waits(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioner.portions.AT_ONCE", 0)
+    send(site, *(entry(number, "ann") for number in range(1, 9)))
+    steps(site, 2)
+    send(site, entry(20, "eve"), uid=OTHER)
+    steps(site, 10)
+    assert newest(site, "reconcile.json").state == "accepted"
+    assert finish(site).state == "done"
+    assert len(members(site)) == 9
+
+
+@pytest.mark.parametrize("portions", range(1, 14, 3))
+def test_a_crash_while_two_writers_take_turns_loses_neither(site: Site, portions: int) -> None:
+    send(site, *(entry(number, "ann") for number in range(1, 5)))
+    steps(site, 1)
+    send(site, entry(20, "eve"), entry(21, "eve"), uid=OTHER)
+    steps(site, portions)
+    restart(site)
+    finish(site)
+    assert len(members(site)) == 6
+    with site.system.journal.reading() as conn:
+        assert records.with_companion(conn) == {}
+
+
+@pytest.mark.parametrize(
+    ("portions", "state", "said"),
+    [(3, "refused", "nothing was done"), (8, "failed", "what had followed from it stays")],
+)
+def test_who_may_not_ask_for_it_any_more_is_told_so_and_nothing_more_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portions: int, state: str, said: str
+) -> None:
+    monkeypatch.setattr(listing, "MOMENT", 0.0)
+    site = Site(tmp_path, "policy: {rules: [{who: ['@portals'], actions: ['*']}]}\n")
+
+    def are(*groups: str) -> None:
+        who = submitters.Submitter(PORTAL, f"uid-{PORTAL}", frozenset(groups))
+        monkeypatch.setitem(submitters._found, PORTAL, (math.inf, who))
+
+    are("portals")
+    send(site, *(entry(number, "ann") for number in range(1, 6)))
+    steps(site, portions)
+    before = lines_followed(site)
+    are()
+    found = finish(site)
+    assert (found.state, lines_followed(site)) == (state, before)
+    assert f"may not ask for anything here, any more: {said}" in told(found)
+    with site.system.journal.reading() as conn:
+        assert not records.has_companion(conn, found.id)
+
+
+def test_whom_an_adoption_names_may_be_gone_when_its_turn_comes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(site, entry(1, "ann"), action="adopt", writer=f"uid-{OTHER}", uid=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(site.service.portions, "step", lambda: False)
+        site.service.take()
+    monkeypatch.setattr("provisioner.enclosures.uid_of", lambda name: None)
+    assert finish(site).state == "refused"
+    assert "there is no user 'uid-4712'" in told(newest(site, "reconcile.json"))
+
+
+def lines_followed(site: Site) -> list[int]:
+    """List the lines of a manifest of which something followed."""
+    return [number for number in range(1, 6) if state(site, f"all.jsonl-{number}.json")]
+
+
+# What policy refuses.
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Site:
+    """Give a site whose portal may send manifests, and ask for quotas of five files."""
+    rule = "{who: [uid-4711], actions: [reconcile, allocation.*], files: 5}"
+    return Site(tmp_path, f"policy: {{rules: [{rule}]}}\n")
+
+
+def test_of_a_line_that_policy_refuses_nothing_more_is_looked_at(narrow: Site) -> None:
+    send(narrow, entry(1, "ann", code="no-account-", files=6), entry(2, "bob"))
+    assert finish(narrow).state == "done"
+    assert state(narrow, "all.jsonl-1.json") == "refused"
+    assert "no account" not in told(newest(narrow, "all.jsonl-1.json"))
+    assert members(narrow) == {"cf2/bob"}
+
+
+def test_what_is_as_listed_is_not_asked_for_though_policy_would_refuse_it(narrow: Site) -> None:
+    reconcile(narrow, entry(1, "ann", files=5))
+    path = narrow.root / "provisioner.yaml"
+    path.write_text(path.read_text().replace("files: 5}", "files: 4}"))
+    narrow.config = load(path)
+    restart(narrow)
+    again = reconcile(narrow, entry(1, "ann", files=5))
+    assert "0 asked for anew" in told(again)
 
 
 # Of one moment.
@@ -178,7 +291,7 @@ def test_a_manifest_that_is_held_takes_the_place_of_the_one_before(site: Site) -
     assert first.id != second.id
     with site.system.journal.reading() as conn:
         assert records.states_of(conn, [first.id])[first.id] == "superseded"
-        assert records.with_companion(conn) == []
+        assert records.with_companion(conn) == {}
         assert records.has_companion(conn, second.id)
     let_go(site, second)
     assert newest(site, "reconcile.json").state == "done"
