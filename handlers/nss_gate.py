@@ -1,7 +1,9 @@
-"""A gate: ready once a user or group resolves on this host with the expected id.
+"""A gate: ready once a user or group resolves on this host with the expected id, and that id
+resolves to nobody else.
 
 Promises: asks, writes nothing, and lets nothing behind it begin before the answer is right. Leaves
-out: making accounts; waking caches, but for one configured command.
+out: making accounts; waking caches, but for one configured command; who has an id that the host
+gives to the asked name first.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Settings(BaseModel):
 
     passwd: tuple[str, ...] = Field(
         ("getent", "passwd"),
-        description="program that prints passwd lines of the names it is given",
+        description="program that prints passwd lines of the names and the numbers it is given",
     )
     group: tuple[str, ...] = Field(("getent", "group"), description="the same for groups")
     flush: tuple[str, ...] = Field(
@@ -108,22 +110,38 @@ class NssGate:
             names = {split_key(key)[2]: key for key in keys if split_key(key)[1] == kind}
             if names:
                 lines = self._ask(argv, sorted(names))
-                found |= {key: _state(kind, name, lines.get(name)) for name, key in names.items()}
+                seen = {name: _state(kind, name, lines.get(name)) for name in names}
+                bearers = self._bearers(argv, {one["id"] for one in seen.values() if "id" in one})
+                found |= {
+                    key: {**seen[name], "bearer": bearers.get(seen[name].get("id"))}
+                    for name, key in names.items()
+                }
         return found
 
+    def _bearers(self, argv: Sequence[str], numbers: Collection[Any]) -> dict[Any, str]:
+        """Say whom each number resolves to; getent(1) takes a key of digits for a number."""
+        if not numbers:
+            return {}
+        lines = self._lines(argv, sorted(map(str, numbers)))
+        return {int(line[2]): name for name, line in lines.items() if _numbered(line)}
+
     def _ask(self, argv: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
-        """Ask for names; getent(1) ends with 2 when one of them was not found."""
-        done = self._site.run([*argv, *names], timeout=self._settings.timeout)
-        if done.timed_out or done.returncode not in (0, 2):
-            why = "no answer in time" if done.timed_out else done.stderr.strip()
-            raise Unavailable(f"{' '.join(argv)} ended with {done.returncode}: {why}")
-        lines = {
-            line.split(":")[0]: line.split(":") for line in done.stdout.splitlines() if ":" in line
-        }
+        """Ask for names, and have those flushed that were not found."""
+        lines = self._lines(argv, names)
         for name in names:
             if name not in lines and self._settings.flush:
                 self._site.run([*self._settings.flush, name], timeout=self._settings.timeout)
         return lines
+
+    def _lines(self, argv: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
+        """Ask for keys; getent(1) ends with 2 when one of them was not found."""
+        done = self._site.run([*argv, *keys], timeout=self._settings.timeout)
+        if done.timed_out or done.returncode not in (0, 2):
+            why = "no answer in time" if done.timed_out else done.stderr.strip()
+            raise Unavailable(f"{' '.join(argv)} ended with {done.returncode}: {why}")
+        return {
+            line.split(":")[0]: line.split(":") for line in done.stdout.splitlines() if ":" in line
+        }
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         if not want["present"]:
@@ -137,6 +155,14 @@ class NssGate:
             raise Conflict(
                 f"{key}: resolves to id {state['id']}, expected {want['id']}",
                 advice="another account has this name, or NSS maps ids",
+            )
+        name, bearer = str(state["name"]), state.get("bearer")
+        if isinstance(bearer, str) and bearer.lower() != name.lower():
+            raise Conflict(
+                f"{key}: resolves to id {state['id']}, and id {state['id']} to {bearer}: the two "
+                "would own each other's files",
+                advice="have one of them given another number where that account is kept "
+                "(nsswitch.conf says in which order), then `provisioner retry`",
             )
         return ()
 
@@ -160,12 +186,16 @@ class NssGate:
 
 
 def _state(kind: str, name: str, line: list[str] | None) -> State:
-    if line is None or len(line) < 3 or not line[2].isdigit():
+    if line is None or not _numbered(line):
         return {"present": False, "name": name}
     state: dict[str, Any] = {"present": True, "name": name, "id": int(line[2])}
     if kind == "user" and len(line) >= 7:
         state |= {"gid": int(line[3]), "home": line[5], "shell": line[6]}
     return state
+
+
+def _numbered(line: Sequence[str]) -> bool:
+    return len(line) >= 3 and line[2].isascii() and line[2].isdigit()
 
 
 def build(site: Site, settings: Mapping[str, object]) -> NssGate:

@@ -93,6 +93,26 @@ def test_another_number_behind_the_name_is_a_conflict(
 
 
 @pytest.mark.parametrize(
+    ("params", "first"), [({"user": "jdoe"}, "asmith"), ({"group": "cf3"}, "cf2")]
+)
+def test_a_number_that_resolves_to_somebody_else_is_a_conflict(
+    ad: Backend, gate: NssGate, params: Params, first: str
+) -> None:
+    for name in ("asmith", "jdoe"):
+        account(ad, name, 20001)
+    for name in ("cf2", "cf3"):
+        group(ad, name, 30003)
+    fault = fault_of(gate, params)
+    assert isinstance(fault, Conflict)
+    assert f"to {first}: the two would own each other's files" in fault.message
+
+
+def test_a_program_that_knows_no_numbers_says_nothing_against_a_name(tmp_path: Path) -> None:
+    text = '[ "$1" = jdoe ] || exit 2; echo jdoe:x:20001:100::/home/jdoe:/bin/sh'
+    assert fault_of(gate_of(passwd=[script(tmp_path / "names", text)]), {"user": "jdoe"}) is None
+
+
+@pytest.mark.parametrize(
     ("params", "field"),
     [
         ({"user": "jdoe", "gid": 30003}, "gid"),
@@ -149,7 +169,7 @@ def test_nobody_waits_at_a_gate_that_nobody_claims_or_all_of_whom_are_suspended(
     assert [one.fault for one in ledger.run(gate).values()] == [None]
 
 
-def test_many_names_are_one_question_for_users_and_one_for_groups(
+def test_many_names_are_one_question_for_users_and_one_for_groups_and_so_are_their_numbers(
     ad: Backend, tmp_path: Path
 ) -> None:
     program = getent.install(tmp_path / "bin", tmp_path / "ad.json")
@@ -161,7 +181,7 @@ def test_many_names_are_one_question_for_users_and_one_for_groups(
     outcomes = Ledger().claim(gate, *users, {"group": "cf3"}).run(gate)
     waiting = {key for key, one in outcomes.items() if one.fault is not None}
     assert waiting == {"names/user/u20", "names/group/cf3"}
-    assert (tmp_path / "calls").read_text().split() == ["x", "x"]
+    assert (tmp_path / "calls").read_text().split() == ["x", "x", "x"]
 
 
 def test_a_cache_is_flushed_for_who_was_not_found_and_for_nobody_else(
