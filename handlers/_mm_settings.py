@@ -165,6 +165,11 @@ class Params(BaseModel):
     group: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$")] | KnownAfter | None = Field(
         None, description="the group's name, for the ACL template", examples=["cf0003"]
     )
+    for_group: str | KnownAfter | None = Field(
+        None,
+        description="name of the group that is to have it: where one is named, `gid` is needed",
+        examples=["cf0003"],
+    )
     mode: Mode | None = Field(None, description="mode of the root directory", examples=["2770"])
     acl: Template | None = Field(
         None, description="NFSv4 ACL from templates/acl/NAME.j2", examples=["project"]

@@ -77,6 +77,13 @@ class FilesetHandler:
         given = _params.params(Params, params)
         for field in ("uid", "gid"):
             self._check_id(field, getattr(given, field))
+        if given.for_group is not None and given.gid is None:
+            raise InvalidRequest(
+                f"the group {given.for_group} has no number, so the fileset would stay root's",
+                field="gid",
+                expected="a gidNumber of the group (`ids` of `ad_group` gives them), or, where the "
+                "hosts map SIDs to ids, `settings: {groups_resolve: true}` of the resource",
+            )
         chosen = self._settings
         kind, parent = given.kind or chosen.kind, given.parent or chosen.parent
         if kind == "independent" and given.parent not in {None, "root"}:

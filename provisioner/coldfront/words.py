@@ -117,6 +117,7 @@ THINGS: Mapping[str, str] = {
     "resolves": "the account",
     "home": "the home directory",
     "group": "the project's group",
+    "group_resolves": "the project's group",
     "members": "the project's group",
     "fileset": "the storage",
     "slurm_account": "the access to compute time",

@@ -1,4 +1,4 @@
-"""Numbers of people where the directory has none: what resolves on the host says them."""
+"""Numbers of people and groups where the directory has none: the host says what resolves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from handlers._ldap import Directory
 from handlers._ldap_settings import DirectorySettings
-from tests.service.cli_site import Desk, user
+from tests.service.cli_site import Desk, storage, user
 
 MAPPED = (851_707_146, 851_600_513)
 """What SSSD makes of a SID of an Active Directory: numbers of no directory."""
@@ -115,3 +115,42 @@ def test_a_number_that_may_not_own_a_home_names_the_setting_and_who_gave_it(desk
     assert "gid 37 may not own a home; it is what step resolves gave" in error["message"]
     assert "`min_gid` and `max_id` of homes" in error["message"]
     assert "line" not in error["message"]
+
+
+class MappedGroups(Desk):
+    """A sandbox whose directory gives groups no numbers; the host maps one, where it is asked."""
+
+    def __init__(self, root: Path, settings: str) -> None:
+        super().__init__(root)
+        ids = 'ids: {from: 30000, to: 39999, container: "OU=ids,DC=campus,DC=test"}'
+        self.set(ids, "ids: {from: 30000, to: 2000000000}")
+        self.set("{handlers: [fs1]}", f"{{handlers: [fs1]{settings}}}")
+        program = root / "bin" / "mapped"
+        program.write_text(f"#!/bin/sh\necho cf1:x:{MAPPED[1]}:\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        self.set(f'["{root}/bin/getent", group]', f'["{program}"]')
+        self.serve(user("jdoe"))
+
+    def fileset(self) -> Any:
+        """Return what was read of the project's fileset."""
+        status = self("status", "project:CF1", "--json", code=None).json
+        [state] = [one["state"] for one in status if one["object"] == "fs1/fileset/cf1"]
+        return state
+
+
+def test_a_fileset_gets_the_number_that_its_group_resolves_to_where_the_directory_has_none(
+    tmp_path: Path,
+) -> None:
+    desk = MappedGroups(tmp_path / "box", ", settings: {groups_resolve: true}")
+    assert desk.show(desk.serve(storage()))["state"] == "done"
+    assert desk.fileset()["gid"] == MAPPED[1]
+
+
+def test_a_group_without_a_number_leaves_no_fileset_to_root(tmp_path: Path) -> None:
+    desk = MappedGroups(tmp_path / "box", "")
+    shown = desk.show(desk.serve(storage()))
+    assert shown["state"] == "failed"
+    [error] = [one["error"] for one in shown["result"]["steps"] if one.get("error")]
+    assert "the group cf1 has no number, so the fileset would stay root's" in error["message"]
+    assert "`settings: {groups_resolve: true}` of the resource" in error["message"]
+    assert desk.fileset()["present"] is False
