@@ -93,7 +93,7 @@ PARTS: Final = (
     Part("MaxNodesPerJob", "MaxTRES", "node", 4),
 )
 
-TEXTS: Final[Mapping[str, int]] = {"Description": 1, "Organization": 1, "Parent": 2}
+TEXTS: Final[Mapping[str, int]] = {"Description": 1, "Organization": 1}
 """What an account has beside its limits, and the letters that are enough."""
 
 _ELSEWHERE = "it is no limit: "
@@ -110,6 +110,7 @@ REFUSED: Final[Mapping[str, tuple[int, str]]] = {
     "Flags": (2, "22.05 does not keep them, and no limit hangs on them"),
     "NewName": (3, "nobody is renamed"),
     "Names": (1, "who it is for is the allocation's own"),
+    "Parent": (2, "policy would not see it; ask for it by the parameter `parent`"),
     "Partition": (4, "ask for it by the parameter `partitions`"),
     "RawUsage": (7, "it would forget what was used; an administrator of Slurm may, by sacctmgr"),
     "Users": (1, "who it is for is the allocation's own"),

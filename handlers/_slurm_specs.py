@@ -29,7 +29,7 @@ _KNOWN = (*LIMITS, *(part.name for part in PARTS), *TEXTS)
 
 @dataclass(frozen=True, slots=True)
 class Specs:
-    """What specs ask for. texts: `description`, `organization`, `parent`, where they are named."""
+    """What specs ask for. texts: `description` and `organization`, where they are named."""
 
     limits: Limits = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)

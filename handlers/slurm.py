@@ -144,10 +144,7 @@ def _texts(texts: Mapping[str, str], user: str | None) -> dict[str, str]:
         what = f"{named} may not be set at a user"
         raise InvalidRequest(what, field="specs", expected="write it in the account's specs")
     try:
-        return {
-            name: _account(t) if name == "parent" else as_held(t, LONGEST).text
-            for name, t in texts.items()
-        }
+        return {name: as_held(text, LONGEST).text for name, text in texts.items()}
     except ValueError as error:
         raise InvalidRequest(str(error), field="specs") from None
 

@@ -126,12 +126,14 @@ def _names_in(request: Request, keys: Iterable[Key]) -> Mapping[str, tuple[str, 
     values = request.values
     user = values.get("user") or {}
     code = (values.get("project") or {}).get("code")
-    account = ((values.get("allocation") or {}).get("slurm") or {}).get("account")
+    slurm = (values.get("allocation") or {}).get("slurm") or {}
+    # Below the tree's root is every account by itself.
+    above = slurm.get("parent") if slurm.get("parent") != "root" else None
     codes = (code,) if code else ()
     return {
         "user": request.users,
         "group": (*user.get("groups", ()), *codes),
-        "account": (*codes, *((account,) if account else ())),
+        "account": (*codes, *(name for name in (slurm.get("account"), above) if name)),
         # A route may make names of whatever a request says.
         "object": tuple(sorted({name for key in keys for name in split_key(key)[2:]})),
     }

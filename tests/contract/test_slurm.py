@@ -266,7 +266,7 @@ def test_a_crash_after_any_write_converges_when_run_again(
         {"account": "cf3", "user": "u", "specs": "AdminLevel=Administrator"},
         {"account": "cf3", "user": "u", "specs": "MaxJobs=1 AdminLevel=Administrator"},
         {"account": "cf3", "parent": "CF3"},
-        {"account": "cf3", "specs": "Parent=cf3"},
+        {"account": "cf3", "specs": "Parent=cf1"},
     ],
 )
 def test_hostile_names_are_refused_before_slurm_sees_them(

@@ -110,17 +110,16 @@ def _nearest(written: str) -> str:
 
 def test_texts_in_the_specs_of_an_account_are_the_accounts(cluster: Cluster, name: str) -> None:
     handler = cluster.handler()
-    converged(handler, {"account": f"{name}up"})
     params = {"account": name, "description": "from the title"}
-    texts = f"Description='protein: phase 2':Organization=bio:Parent={name}up"
+    texts = "Description='protein: phase 2':Organization=bio"
     _, limits = converged(handler, {**params, "specs": f"{texts}:MaxJobs=3"})
     (state,) = handler.observe([f"slurm-a/account/{name}"]).values()
     assert isinstance(state, Mapping)
     assert (state["description"], state["organization"]) == ("protein: phase 2", "bio")
-    assert (state["parent"], limits) == (f"{name}up", {"MaxJobs": 3})
+    assert limits == {"MaxJobs": 3}
 
 
-@pytest.mark.parametrize("text", ["Description=x", "Organization=x", "Parent=x"])
+@pytest.mark.parametrize("text", ["Description=x", "Organization=x"])
 def test_a_users_specs_have_no_texts(tmp_path: Path, text: str) -> None:
     handler = slurm_sites.emulated(tmp_path).handler()
     with pytest.raises(InvalidRequest) as raised:
@@ -133,9 +132,6 @@ def test_a_users_specs_have_no_texts(tmp_path: Path, text: str) -> None:
 
 def test_a_text_of_specs_is_held_against_the_rules_of_parameters(tmp_path: Path) -> None:
     handler = slurm_sites.emulated(tmp_path).handler()
-    with pytest.raises(InvalidRequest) as raised:
-        handler.claims({"account": "cf1", "specs": "Parent=no/such"})
-    assert raised.value.field == "specs"
     (want,) = handler.claims({"account": "cf1", "specs": "Description='a\tb'"}).values()
     assert want["description"] == "a b"
 

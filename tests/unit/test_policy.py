@@ -465,6 +465,8 @@ HEAD = "provisioner: 1\naction: "
         "allocation.provision\nallocation: {id: 1, resource: r, project: {code: cf1}, "
         "slurm: {account: vip}}\n",
         "allocation.provision\nallocation: {id: 1, resource: r, project: {code: cf1}, "
+        "slurm: {parent: VIP}}\n",
+        "allocation.provision\nallocation: {id: 1, resource: r, project: {code: cf1}, "
         "users: [svc-x]}\n",
         "membership.add\nmembership: {user: boss, allocation: {id: 1, resource: r, "
         "project: {code: cf1}}}\n",
@@ -475,6 +477,12 @@ def test_a_protected_name_is_found_wherever_a_request_says_it(text: str) -> None
     assert PROTECTED.decide(ROOT, question(parse_request((HEAD + text).encode()))).verdict == (
         "refuse"
     )
+
+
+def test_an_account_may_be_right_below_the_root_of_all() -> None:
+    text = "allocation: {id: 1, resource: r, project: {code: cf1}, slurm: {parent: root}}\n"
+    request = parse_request((HEAD + "allocation.provision\n" + text).encode())
+    assert PROTECTED.decide(ROOT, question(request)).verdict == "allow"
 
 
 def test_a_protected_name_is_found_in_what_a_route_makes_of_a_request() -> None:
