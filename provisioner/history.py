@@ -98,10 +98,9 @@ def before(said: Sequence[Said], request: str) -> tuple[Said | None, Said | None
     return owner, bound
 
 
-def left_out(said: Sequence[Said], request: str) -> bool:
-    """Say whether the last that was said before a request is that nobody claims it any more."""
-    earlier = [one for one in said[: _place(said, request)] if one.counts]
-    return bool(earlier) and not earlier[-1].step
+def earlier(said: Sequence[Said], request: str) -> Sequence[Said]:
+    """Return what was said before a request, oldest first."""
+    return said[: _place(said, request)]
 
 
 def overtaken(said: Sequence[Said], request: str) -> bool:

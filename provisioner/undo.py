@@ -8,7 +8,7 @@ steps (`steering`), and writing any outcome (`verbs`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ def give_back(
     others = _claimed_by_others(conn, target.id, keys)
     restored: list[dict[str, Any]] = []
     gone: list[dict[str, str]] = []
+    theirs: list[dict[str, Any]] = []
     for row in rows:
         pair = (row.key, row.claimant)
         owner, bound = before[pair]
@@ -74,18 +75,27 @@ def give_back(
                     "b_source": owner.writer,
                 }
             )
-        elif row.key in others or row.nobodys or history.left_out(told[pair], target.id):
+        elif row.key in others or row.nobodys or not _forgotten(row.former, told[pair], target.id):
             gone.append({"b_key": row.key, "b_claimant": row.claimant})
-        # Else somebody had it whose request is forgotten: it stays claimed, and so stays theirs.
+        else:
+            theirs.append({"b_key": row.key, "b_claimant": row.claimant, "b_request": row.former})
     if restored:
         conn.execute(_RESTORE, restored)
     if gone:
         conn.execute(_DELETE, gone)
+    if theirs:
+        conn.execute(_THEIRS, theirs)
     _wait_again(conn, restored)
     made = {row.key for row in rows if row.converged} | {one["b_key"] for one in restored}
     agenda.touch(conn, made & _claimed(conn, made), now)
     steps.stamp(conn, {one["b_request"] for one in restored})
     ledger.let_be(conn, keys)
+
+
+def _forgotten(former: str | None, said: Sequence[Said], request: str) -> bool:
+    """Say whether a claim was a request's that is known no more: it stays claimed, and theirs."""
+    earlier = history.earlier(said, request)
+    return former is not None and all(one.request != former for one in earlier)
 
 
 def claim_again(
@@ -187,12 +197,13 @@ def _unrouted(conn: Connection, request: str) -> list[Key]:
 class _Unmade:
     """A claim that a request has not made yet.
 
-    bound: its want is the request's own; converged: it was once as somebody wanted; nobodys: it is
-    sure that nobody had it.
+    former: whose it was before, None where it was nobody's; bound: its want is the request's own;
+    converged: it was once as somebody wanted; nobodys: it is sure that nobody had it.
     """
 
     key: Key
     claimant: str
+    former: str | None
     want: Want | None
     bound: bool
     converged: bool
@@ -208,8 +219,8 @@ def _unmade(conn: Connection, request: str) -> list[_Unmade]:
         if row.made:
             made.add(pair)
         bound = row.generation is not None or (pair in found and found[pair].bound)
-        unclaimed = row.former is None or (_unclaimed(row) if bound else row.want is None)
-        found[pair] = _Unmade(*pair, row.want, bound, row.converged > 0, unclaimed)
+        unclaimed = _unclaimed(row) if bound else row.want is None
+        found[pair] = _Unmade(*pair, row.former, row.want, bound, row.converged > 0, unclaimed)
     return [one for pair, one in found.items() if pair not in made]
 
 
@@ -331,6 +342,11 @@ _RESTORE: Any = (
     update(claims)
     .where(claims.c.key == bindparam("b_key"), claims.c.claimant == bindparam("b_claimant"))
     .values(want=bindparam("b_want"), request=bindparam("b_request"), source=bindparam("b_source"))
+)
+_THEIRS: Any = (
+    update(claims)
+    .where(claims.c.key == bindparam("b_key"), claims.c.claimant == bindparam("b_claimant"))
+    .values(request=bindparam("b_request"))
 )
 _DELETE: Any = delete(claims).where(
     claims.c.key == bindparam("b_key"), claims.c.claimant == bindparam("b_claimant")

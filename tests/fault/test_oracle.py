@@ -55,6 +55,14 @@ PINNED: dict[str, list[Event]] = {
         ("steer", "hold", 2),
         ("manifest", [(2, ["bob", "cem", "dan"], "9", "8")]),
     ],
+    "nobody has what a cancelled request had asked for before one that is held": [
+        ("share", 3, ["ann", "cem"], "1", "3"),
+        ("drain",),
+        ("share", 3, ["ann", "cem"], "2", "5"),
+        ("steer", "cancel", 1),
+        ("steer", "hold", 0),
+        ("person", "cem", "1002"),
+    ],
     "a retry after a resume first makes what the suspension kept from being made": [
         ("share", 1, [], "2", ""),
         ("suspend", "allocation:1"),

@@ -107,6 +107,17 @@ def test_what_somebody_had_by_a_forgotten_request_stays_theirs(site: Site) -> No
     assert "first/account/cf" in site.first.rows
 
 
+def test_it_stays_theirs_however_many_requests_are_cancelled_after_it(site: Site) -> None:
+    site.request(allocation(1, files=5))
+    with site.system.journal.transaction() as conn:
+        conn.exec_driver_sql("DELETE FROM step_objects")
+    for files in (9, 10):
+        waits(site, allocation(1, files=files))
+        cancel(site)
+    site.request(RECONCILE)
+    assert "first/account/cf" in site.first.rows
+
+
 def test_a_cancelled_suspension_is_lifted(site: Site) -> None:
     site.request(allocation(1, "ann"))
     waits(site, allocation(1, verb="suspend"))
@@ -226,7 +237,7 @@ def test_what_a_request_made_stays_also_where_it_was_looked_at_since(site: Site)
 
 
 def test_of_requests_in_any_order_of_acceptance_the_former_one_is_wanted_again(site: Site) -> None:
-    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
     site.drop(allocation(1, files=9, head=f"not_before: {soon}\n"), "waiting.yaml")
     site.request(allocation(1, files=5))
     site.first.away = True
