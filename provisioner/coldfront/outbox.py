@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Case, When
 from django.utils import timezone
 
-from provisioner.coldfront import earlier, mapping, options, snapshots
+from provisioner.coldfront import earlier, files, mapping, options, snapshots
 from provisioner.coldfront.models import (
     INCOMPLETE,
     LISTED,
@@ -30,7 +30,6 @@ from provisioner.coldfront.models import (
 )
 from provisioner.coldfront.wanted import Wanted, project_code, without_leavers
 from provisioner.contract import ConfigError
-from provisioner.drop import drop
 from provisioner.requestfile import LIMIT
 
 log = logging.getLogger(__name__)
@@ -201,9 +200,9 @@ def fill(row: Request, wanted: Wanted, subject: str) -> None:
     row.action = wanted.document["action"]
     row.body = _body(row, wanted.document)
     row.code = project_code(wanted.document)
-    if len(row.body.encode()) > LIMIT:
+    if files.too_large(request_id(row.number), row.body):
         row.state, row.body, row.code = INCOMPLETE, "", ""
-        row.problems = [*row.problems, f"it has more than {LIMIT} bytes: too many users"]
+        row.problems = [*row.problems, f"it has more than {LIMIT} bytes beside its users"]
 
 
 def is_news(wanted: Wanted, before: Request | None) -> bool:
@@ -333,7 +332,7 @@ def write(row: Request) -> None:
 
 def _drop(row: Request) -> None:
     try:
-        drop(options.staging(), f"{request_id(row.number)}.json", row.body.encode())
+        files.put(options.staging(), request_id(row.number), row.body)
     except (ConfigError, OSError) as error:
         Request.objects.filter(state=NEW).exclude(body="").update(error=str(error))
         raise

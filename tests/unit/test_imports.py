@@ -193,7 +193,7 @@ ENGINE = [
     path for path in sources("provisioner") if path.name != "__init__.py" and path not in PLUGIN
 ]
 
-PURE = {"attributes", "wanted", "mapping", "answers"}
+PURE = {"attributes", "wanted", "mapping", "answers", "files"}
 """Modules of the plugin that know neither Django nor ColdFront."""
 
 
