@@ -74,6 +74,18 @@ def divide(want: Want, rows: Rows) -> Division:
     return _division({WITHOUT}, rows, leaving=ours & set(rows))
 
 
+def stays_alone(want: Want, rows: Rows) -> tuple[str, ...]:
+    """Say of whom somebody else gave partitions alone that they get no more by this."""
+    asked = want.get("closed") or not want.get("present") or want.get("partitions")
+    if asked or not rows or WITHOUT in rows or ours_of(want):
+        return ()
+    return (
+        f"keeps the partitions {', '.join(sorted(rows))} alone, which an admin gave: one "
+        "association without a partition would open all others. To give all, remove these by hand, "
+        "or ask for `partitions` once",
+    )
+
+
 def ours_of(want: Want) -> set[str]:
     """Name the partitions that were asked for when the association was last as wanted."""
     was = want.get("was")

@@ -32,7 +32,7 @@ from handlers._slurm_plan import (
     user_state,
 )
 from handlers._slurm_refers import Known, default_of, named, refused, without_access
-from handlers._slurm_rows import WITHOUT, asked_partitions, ours_of, rows_of, told
+from handlers._slurm_rows import WITHOUT, asked_partitions, ours_of, rows_of, stays_alone, told
 from handlers._slurm_specs import together
 from handlers._slurm_texts import LONGEST, as_held
 from handlers._slurm_writes import write
@@ -284,6 +284,10 @@ class Slurm:
         """Say what limits an association itself has: of several the one without partition."""
         lock = ACCOUNT_LOCK if split_key(key)[1] == "account" else USER_LOCK
         return holds(next((row for _, row in sorted(rows_of(state).items())), {}), lock)
+
+    def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
+        """Say who keeps partitions alone, though nobody asked for these."""
+        return stays_alone(want, rows_of(state)) if "user" in want else ()
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Name what was last asked for: an account's texts, which are the slurmdbd's, and a user's

@@ -81,6 +81,18 @@ class Adapts(Protocol):
 
 
 @runtime_checkable
+class Remarks(Protocol):
+    """A handler that has something to say of an object that no change of it says.
+
+    `plan` tells it, and so does the result of a request that is done.
+    """
+
+    def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
+        """Say what stays otherwise than one could expect by what is wanted. Pure."""
+        ...
+
+
+@runtime_checkable
 class Lodges(Protocol):
     """A handler that says where people have their homes: it names the path in an account, or makes
     the directory there.

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from provisioner import (
     agenda,
+    asides,
     binding,
     disputes,
     ledger,
@@ -96,13 +97,15 @@ def _remark(
     }
     # What a verb noted of itself stands.
     keys = {who: some for who, some in keys.items() if some}
+    of_handlers = asides.of(conn, keys, progress)
     for who, told in disputes.of(conn, keys, progress).items():
         remark = said.get(who, remarks.Remark())
         if remark.newer:
             outcomes[who] = "superseded"
         before = loaded[who].problems
         after = disputes.renewed(before, told)
-        after += [{"line": None, "key": "", "message": text} for text in remark.notes]
+        notes = (*remark.notes, *of_handlers.get(who, ()))
+        after += [{"line": None, "key": "", "message": text} for text in notes]
         if after != list(before or ()):
             records.set_problems(conn, who, after)
 

@@ -33,13 +33,22 @@ MergeOf = Callable[[str, Key, Sequence[Claim]], Want]
 """Ask the instance's handler what claims on an object come to."""
 
 
+RemarksOf = Callable[[str, Key, Sequence[Claim], State], Sequence[str]]
+"""Ask the instance's handler what is to be said of an object that is claimed, as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How steps find what they are bound with, and what their claims come to beside others'."""
+    """How steps find what they are bound with, and what their claims come to beside others'.
+
+    remarking: the instances whose handlers have remarks.
+    """
 
     bind: Bind
     outputs_of: OutputsOf
     merge_of: MergeOf
+    remarks_of: RemarksOf
+    remarking: Collection[str]
 
 
 def bound(

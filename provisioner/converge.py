@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import cast
 
-from provisioner.abilities import Foresees, Keeps, Restores
+from provisioner.abilities import Foresees, Keeps, Remarks, Restores
 from provisioner.applied import Applied, forgotten, left, noted, settled
 from provisioner.contract import (
     OWNING,
@@ -130,10 +130,12 @@ def dry_run(
 
 def _outcome(handler: Handler, one: _Work) -> Outcome:
     identity = applied = None
+    said: Sequence[str] = ()
     try:
         identity, applied = _identity(handler, one), _applied(handler, one)
+        said = _remarks(handler, one)
     except Exception:
-        _end(one, _unexpected("identity, sets or holds", handler))
+        _end(one, _unexpected("identity, sets, holds or remarks", handler))
     return Outcome(
         one.item,
         one.state,
@@ -141,8 +143,14 @@ def _outcome(handler: Handler, one: _Work) -> Outcome:
         one.fault,
         identity=identity,
         applied=applied,
-        notes=told(one.want or {}),
+        notes=(*told(one.want or {}), *said),
     )
+
+
+def _remarks(handler: Handler, one: _Work) -> Sequence[str]:
+    if not isinstance(handler, Remarks) or one.want is None or one.state is None:
+        return ()
+    return handler.remarks(one.item.key, one.want, one.state)
 
 
 def _to_be_set(handler: Handler, work: Iterable[_Work]) -> dict[Key, Applied]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import cast
 
 from provisioner import binding, crowds, rendering
-from provisioner.abilities import Stores
+from provisioner.abilities import Remarks, Stores
 from provisioner.agenthost import Agent, runner
 from provisioner.config import Config
 from provisioner.contract import (
@@ -85,7 +85,13 @@ class System:
     @property
     def progress(self) -> binding.Progress:
         """Say how later steps are bound."""
-        return binding.Progress(self._bind, self.outputs_of, self._merge_of)
+        return binding.Progress(
+            self._bind,
+            self.outputs_of,
+            self._merge_of,
+            self._remarks_of,
+            {name for name, handler in self.handlers.items() if isinstance(handler, Remarks)},
+        )
 
     def remember(self, ulid: str, request: Request) -> None:
         """Keep a parsed request at hand for its later steps."""
@@ -116,6 +122,15 @@ class System:
             return {}
         with _expecting_faults(f"merging claims on {key}"):
             return handler.merge(key, claims, None)
+
+    def _remarks_of(
+        self, instance: str, key: Key, claims: Sequence[Claim], state: State
+    ) -> Sequence[str]:
+        handler = self.handlers.get(instance)
+        if not isinstance(handler, Remarks):
+            return ()
+        with _expecting_faults(f"remarks on {key}"):
+            return handler.remarks(key, self._merge_of(instance, key, claims), state)
 
     def _bind(
         self, record: Record, step: str, outputs: binding.Outputs, users: binding.Users

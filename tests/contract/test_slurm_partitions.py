@@ -108,6 +108,16 @@ def test_who_has_partitions_alone_keeps_them_when_a_request_names_none(centre: C
     assert (centre.rows(), outcome.changed) == ({GPU: "7"}, ())
     assert outcome.state is not None
     assert centre.handler.outputs(outcome.state)["partitions"] == "gpu"
+    assert ["keeps the partitions gpu alone" in note for note in outcome.notes] == [True]
+
+
+def test_of_who_has_what_was_asked_for_nothing_is_said(centre: Centre) -> None:
+    centre.ask(GPU)
+    assert centre.run().notes == ()
+    centre.ask()
+    assert (centre.run().notes, set(centre.rows())) == ((), {ANY})
+    centre.leave()
+    assert centre.run().notes == ()
 
 
 def test_limits_for_one_who_has_partitions_alone_are_set_at_these(centre: Centre) -> None:
