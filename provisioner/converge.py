@@ -179,7 +179,11 @@ def _noted(handler: Restores, one: _Work) -> Applied:
     if not state.get("present"):
         # What is made anew has nothing of what was there.
         return noted({}, sets, {}, taken=taken)
-    return noted(item.applied, sets, handler.holds(item.key, state), taken=taken)
+    now = handler.holds(item.key, state)
+    if item.prior is not None:
+        # What closed it stands where these were, and goes when it opens.
+        now = {**now, **handler.holds(item.key, {**state, **item.prior})}
+    return noted(item.applied, sets, now, taken=taken)
 
 
 def _applied(handler: Handler, one: _Work) -> Applied | None:

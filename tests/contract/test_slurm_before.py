@@ -1,0 +1,43 @@
+"""What others had set of an account before us comes back, also where it was closed in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract import slurm_sites
+from tests.contract.slurm_ledger import Ledger, account, faults, limits_of
+from tests.contract.slurm_sites import Cluster
+
+
+@pytest.fixture(params=slurm_sites.BOTH)
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
+    """Give a cluster with no account of ours."""
+    return slurm_sites.which(request.param, tmp_path)
+
+
+@pytest.fixture
+def name(cluster: Cluster) -> Iterator[str]:
+    """Give a name that nobody had before, and take out what was made under it."""
+    yield from slurm_sites.own_name(cluster)
+
+
+def test_a_limit_that_closing_uses_comes_back_where_it_was_first_claimed_while_closed(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    key, plain = f"slurm-a/account/{name}", account(name, adopt=True)
+    where = [f"cluster={cluster.settings['cluster']}", "GrpJobs=9", "MaxWall=77"]
+    handler._tools.write(["add", "account", name, *where])
+    ledger.want(handler, "allocation:1", plain)
+    assert faults(ledger.run(handler)) == {}
+    ledger.suspend(True)
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {**plain, "specs": "GrpJobs=4:MaxWall=10"})
+    limits = limits_of(ledger.run(handler), key, "GrpJobs", "MaxWall")
+    assert limits == [4, 10]
+    ledger.want(handler, "allocation:1", plain)
+    limits = limits_of(ledger.run(handler), key, "GrpJobs", "MaxWall")
+    assert limits == [9, 77]
