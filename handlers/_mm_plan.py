@@ -174,7 +174,9 @@ def _create(key: Key, mark: str, wanted: Wanted) -> Change:
 
 
 def _mark(key: Key, mark: str, wanted: Wanted, found: Found) -> Change:
-    comment = f"{mark} {found.comment}".strip()[:255]
+    # A comment has fewer than 256 characters (mmcrfileset); in a site's locale those are bytes.
+    whole = f"{mark} {found.comment}".strip().encode()[:255]
+    comment = whole.decode(errors="ignore")
     data = {"name": wanted.name, "mark": mark, "comment": comment}
     return Change(key, "mark", f"comment {comment!r}", _CREATE, f"mark:{wanted.name}", data)
 

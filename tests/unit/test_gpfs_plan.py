@@ -111,6 +111,19 @@ def test_plan(name: str, wanted: Wanted, found: Found, verbs: str) -> None:
     assert phases == sorted(phases)
 
 
+@pytest.mark.parametrize(
+    ("comment", "left"), [("x" * 300, 255), ("x" + "ü" * 200, 254), ("old", len(MARK) + 4)]
+)
+def test_a_mark_goes_before_a_comment_which_is_cut_to_what_gpfs_keeps(
+    comment: str, left: int
+) -> None:
+    [mark] = plan(KEY, MARK, WANTED, replace(GOOD, comment=comment))
+    said = str(mark.data["comment"])
+    assert said.startswith(f"{MARK} {comment[:3]}")
+    assert len(said.encode()) == left
+    assert said.removeprefix(f"{MARK} ") in comment
+
+
 REFUSALS: list[tuple[str, Wanted, Found, type[Fault], str]] = [
     ("not ours", WANTED, replace(LINKED, comment="mine"), Conflict, "comment is 'mine'"),
     ("elsewhere", replace(WANTED, path="/etc/cf3"), ABSENT, Permanent, "below the mount point"),
