@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from coldfront.core.allocation.models import Allocation
-from coldfront.core.project.models import Project
+from coldfront.core.project.models import Project, ProjectUser
 from django import forms
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 
@@ -22,7 +22,11 @@ from provisioner.coldfront.models import INCOMPLETE, NEW, OPEN, PROMISED, Reques
 
 ATTENTION = "attention"
 PAGE = 50
-_WRONG = ("failed", "refused", "held", INCOMPLETE)
+_WRONG = ("failed", "refused", INCOMPLETE)
+
+
+_ASKED_BACK = ("release", "cancel")
+"""Verbs whose effect nobody takes back by another button."""
 
 
 class Filter(forms.Form):
@@ -58,11 +62,13 @@ class Filter(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """What may be asked of a request."""
+    """What may be asked of a request. asked_back: on the request's own page alone, beside what it
+    is about and a reason."""
 
     verb: str
     label: str
     colour: str
+    asked_back: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,8 @@ class Entry:
 
 
 def requests(asked: Mapping[str, Any]) -> QuerySet[Request]:
-    """Choose the requests that a filter asks for, the newest first."""
+    """Choose the requests that a filter asks for: what is wrong first, then what is held, then the
+    rest, the newest first of each; with earlier ones by time alone."""
     rows = _with_digest(_all())
     if not asked.get("earlier"):
         rows = rows.filter(newest=True)
@@ -96,9 +103,11 @@ def requests(asked: Mapping[str, Any]) -> QuerySet[Request]:
     if asked.get("project"):
         rows = rows.filter(project__in=_projects(asked["project"]).values("pk"))
     if asked.get("user"):
-        in_these = Standing.objects.filter(user__icontains=asked["user"]).values("allocation")
-        rows = rows.filter(Q(user__icontains=asked["user"]) | Q(allocation__in=in_these))
-    return rows.order_by("-number")
+        rows = rows.filter(_about(asked["user"]))
+    if asked.get("earlier"):
+        return rows.order_by("-number")
+    rank = Case(When(_wrong(), then=Value(0)), When(state="held", then=Value(1)), default=Value(2))
+    return rows.annotate(rank=rank).order_by("rank", "-number")
 
 
 def one(number: int) -> Request | None:
@@ -115,11 +124,15 @@ def counts() -> Sequence[tuple[str, str, int]]:
         (name, label, sum(by_state.get(state, 0) for state in states))
         for name, (label, states) in words.GROUPS.items()
     ]
-    return [one for one in found if one[2]]
+    needed = _all().filter(_in_state(ATTENTION), newest=True).count()
+    return [(ATTENTION, "Needs somebody", needed), *(one for one in found if one[2])]
 
 
-def entries(rows: Sequence[Any]) -> list[Entry]:
-    """Say of requests all that the list shows."""
+def entries(rows: Sequence[Any], person: str) -> list[Entry]:
+    """Say of requests all that the list shows.
+
+    person: who looks at it; a release is offered to nobody who caused the request.
+    """
     told = Step.objects.in_bulk([row.told for row in rows if row.told])
     titles = Project.objects.in_bulk({row.project for row in rows if row.project})
     there = set(
@@ -135,6 +148,7 @@ def entries(rows: Sequence[Any]) -> list[Entry]:
             steered.get(row.pk),
             titles.get(row.project),
             row.allocation if row.allocation in there else None,
+            person,
         )
         for row in rows
     ]
@@ -159,9 +173,21 @@ def _with_digest(rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows.annotate(answered_digest=KeyTextTransform("digest", "answer"))
 
 
+def _wrong() -> Q:
+    return Q(state__in=_WRONG) | (Q(state=NEW) & ~Q(error="")) | ~Q(problems=[])
+
+
+def _about(user: str) -> Q:
+    """Choose what is of a user, of an allocation or of a project that they are in."""
+    there = Standing.objects.filter(user__icontains=user).values("allocation")
+    projects = ProjectUser.objects.filter(user__username__icontains=user).values("project")
+    of_project = Q(action__startswith="project.", project__in=projects)
+    return Q(user__icontains=user) | Q(allocation__in=there) | of_project
+
+
 def _in_state(name: str) -> Q:
     if name == ATTENTION:
-        return Q(state__in=_WRONG) | (Q(state=NEW) & ~Q(error="")) | ~Q(problems=[])
+        return _wrong() | Q(state="held")
     if name in words.GROUPS:
         return Q(state__in=words.GROUPS[name][1])
     return Q()
@@ -176,7 +202,12 @@ def _projects(text: str) -> QuerySet[Project]:
 
 
 def _entry(
-    row: Any, told: Step | None, control: Request | None, project: Any, allocation: int | None
+    row: Any,
+    told: Step | None,
+    control: Request | None,
+    project: Any,
+    allocation: int | None,
+    person: str,
 ) -> Entry:
     look = words.of_request(row.state, row.error)
     what = why = advice = ""
@@ -188,6 +219,7 @@ def _entry(
         why, advice = row.error, row.advice
     open_control = control is not None and control.state in (NEW, *OPEN)
     verbs = controls.sensible(row.state, newest=row.newest, asked=open_control)
+    verbs = tuple(verb for verb in verbs if verb != "release" or row.by != person)
     return Entry(
         row=row,
         id=outbox.request_id(row.number),
@@ -199,7 +231,7 @@ def _entry(
             *map(str, row.problems),
             *([row.error] if row.state == "done" and row.error else []),
         ),
-        buttons=tuple(Button(verb, *controls.LABELS[verb]) for verb in verbs),
+        buttons=tuple(Button(verb, *controls.LABELS[verb], verb in _ASKED_BACK) for verb in verbs),
         digest=row.answered_digest or "",
         control=control_told(control) if control is not None else "",
         project=project,

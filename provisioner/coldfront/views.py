@@ -7,7 +7,7 @@ nothing by itself. Leaves out: what a row says (`listing`), and what a button as
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -15,7 +15,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import Case, Value, When
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -57,15 +58,25 @@ def listing_page(request: HttpRequest) -> HttpResponse:
     page = Paginator(rows, listing.PAGE).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
+    entries = listing.entries(list(page), request.user.get_username())
     context = {
         "filter": asked,
         "page": page,
-        "entries": listing.entries(list(page)),
-        "counts": listing.counts(),
+        "entries": entries,
+        "asks": any(entry.buttons for entry in entries),
+        "chips": [_chip(query, *one) for one in listing.counts()],
         "query": query.urlencode(),
         "steers": access.steers(request.user),
     }
     return render(request, "provisioner_coldfront/list.html", context)
+
+
+def _chip(query: QueryDict, name: str, label: str, count: int) -> Mapping[str, object]:
+    """Say what a state's chip shows and where it leads: what else is filtered by stays."""
+    there = query.copy()
+    there["state"] = name
+    chosen = query.get("state") == name
+    return {"label": label, "count": count, "query": there.urlencode(), "chosen": chosen}
 
 
 @require_safe
@@ -75,8 +86,13 @@ def detail(request: HttpRequest, number: int) -> HttpResponse:
     row = listing.one(number)
     if row is None:
         raise Http404
-    [entry] = listing.entries([row])
-    steps = list(row.steps.all()[: _MOST + 1])
+    [entry] = listing.entries([row], request.user.get_username())
+    unwell_first = Case(
+        When(state__in=("failed", "cancelled"), then=Value(0)),
+        When(state="done", then=Value(2)),
+        default=Value(1),
+    )
+    steps = list(row.steps.order_by(unwell_first, "pk")[: _MOST + 1])
     others = Request.objects.filter(key=row.key).exclude(pk=row.pk).exclude(digest="", action="")
     steered = Request.objects.filter(of=row.pk).order_by("-number")
     context = {

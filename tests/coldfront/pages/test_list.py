@@ -52,7 +52,56 @@ def test_a_row_has_its_state_in_words_and_the_buttons_that_make_sense(
     Request.objects.filter(pk=row.pk).update(state=state)
     page = site.get(PAGE)
     assert re.findall(r'class="badge text-bg-\w+">([^<]+)</span></td>', page) == [word]
-    assert re.findall(r'<button type="submit" class="btn btn-sm [^>]*>([^<]+)<', page) == buttons
+    shown = r'<(?:button type="submit"|a) class="btn btn-sm [^>]*mb-1"[^>]*>([^<]+)<'
+    assert re.findall(shown, page) == buttons
+    assert ("Ask for" in page) == bool(buttons)
+
+
+def test_what_is_wrong_comes_first_then_what_is_held_then_the_newest(
+    several: Site, active: Allocation
+) -> None:
+    states = re.findall(r'class="badge text-bg-\w+">([^<]+)</span></td>', several.get(PAGE))
+    assert states[:2] == ["failed", "held"]
+    assert len(states) > 2
+
+
+def test_a_chip_counts_says_that_it_is_chosen_and_keeps_what_else_is_looked_for(
+    several: Site,
+) -> None:
+    page = several.get(f"{PAGE}?state=attention&project=QGP&user=j&page=2")
+    chips = re.findall(r'<a class="btn btn-sm btn-outline-[^"]*" href="\?([^"]+)"([^>]*)>', page)
+    assert chips[0] == ("state=attention&amp;project=QGP&amp;user=j", ' aria-current="true"')
+    assert {current for _, current in chips[1:]} == {""}
+    assert all("project=QGP&amp;user=j" in query for query, _ in chips)
+    assert "Needs somebody 2" in text(page)
+
+
+def test_a_release_is_offered_to_whoever_did_not_ask(site: Site, active: Allocation) -> None:
+    row = asked(site)
+    Request.objects.filter(pk=row.pk).update(by="admin")
+    stands(site, row, "held")
+    for page in (PAGE, f"{PAGE}{row.number}/"):
+        assert not re.search(r">Release</", site.get(page, "admin"))
+        assert re.search(r">Release</", site.get(page, "hnelson"))
+
+
+def test_a_request_lists_what_failed_before_what_is_done(site: Site, active: Allocation) -> None:
+    row = asked(site)
+    wrong = step("associations", "failed", "jjames", message="no uid", advice="make the account")
+    stands(site, row, "failed", step("slurm_account", "done"), step("resolves", "due"), wrong)
+    heads = re.findall(r'<th scope="row">(\w+)</th>', site.get(f"{PAGE}{row.number}/"))
+    assert list(dict.fromkeys(heads)) == ["associations", "resolves", "slurm_account"]
+
+
+def test_a_search_for_a_user_finds_the_requests_of_their_projects(
+    site: Site, active: Allocation
+) -> None:
+    row = asked(site)
+    Request.objects.filter(pk=row.pk).update(
+        action="project.provision", subject="project:1", key="project-1", allocation=None, user=""
+    )
+    assert f"{PAGE}{row.number}/" in site.get(f"{PAGE}?user=jjames")
+    assert f"{PAGE}{row.number}/" not in site.get(f"{PAGE}?user=sfoster")
 
 
 def test_what_is_incomplete_says_what_to_fill_in_and_links_to_it(site: Site) -> None:
@@ -78,7 +127,7 @@ def test_what_is_incomplete_says_what_to_fill_in_and_links_to_it(site: Site) -> 
         ("project=2&state=held", {"allocation:6"}),
         ("project=nothing+like+it", set()),
         ("user=jjames&state=attention", {"allocation:2"}),
-        ("user=JJ&state=asked", {"user:jjames"}),
+        ("user=JJ&state=asked", {"user:jjames", "project:cf1"}),
         ("user=%25", set()),
         ("user=sfoster&state=attention", {"allocation:6"}),
     ],
