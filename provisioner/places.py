@@ -14,6 +14,7 @@ import shlex
 import stat
 from pathlib import Path
 
+from provisioner import disks
 from provisioner.contract import ConfigError
 from provisioner.safety import check_chain, check_directory, check_same_device
 
@@ -97,8 +98,13 @@ def lock(root: Path) -> int:
             f"{root} is served by another process, pid {holder or 'unknown'}",
             advice=f"stop it first; ps -p {holder}" if holder.isdigit() else "stop it first",
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    try:
+        with disks.named(root / "lock"):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
@@ -127,7 +133,8 @@ def _make(path: Path, mode: int) -> None:
     try:
         # Only where it differs: ours to set, but a mode that is right may be another's to change.
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
-            os.fchmod(descriptor, mode)
+            with disks.named(path):
+                os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
 

@@ -15,7 +15,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from provisioner import audit, level, marks, migrations, records
+from provisioner import audit, disks, level, marks, migrations, records
 from provisioner.contract import ConfigError
 from provisioner.database import REBUILD
 from provisioner.journal import Journal
@@ -138,8 +138,9 @@ def begin(book: Journal, mode: str) -> bool:
 def name(spool: Path, identity: str) -> None:
     """Say durably which journal a spool has."""
     made = spool / f".{NAMED}"
-    made.write_text(f"{identity}\n", encoding="ascii")
-    made.chmod(0o600)
-    migrations.flush(made)
+    with disks.named(made):
+        made.write_text(f"{identity}\n", encoding="ascii")
+        made.chmod(0o600)
+        migrations.flush(made)
     made.replace(spool / NAMED)
     migrations.flush(spool)

@@ -15,6 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from provisioner import disks
 from provisioner.cli import (
     auditing,
     control,
@@ -87,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Fault as error:
         _end(error, Exit.FAILED)
     except OSError as error:
-        _end(Fault(f"{error.filename or 'the system'}: {error.strerror}"), Exit.FAILED)
+        said = f"{error.filename or 'the system'}: {error.strerror}"
+        _end(Fault(said, advice=disks.advice(error)), Exit.FAILED)
 
 
 def _take_config(arguments: list[str]) -> list[str]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from provisioner import start
 from provisioner.journal import JournalFull
 from provisioner.reserve import NAME
-from tests.service.cli_site import PROGRAM, Desk, user
+from tests.service.cli_site import PROGRAM, Desk, call, user
 from tests.service.engine_site import Site, allocation
 
 pytestmark = pytest.mark.root
@@ -130,3 +131,38 @@ def test_a_disk_that_fails_at_a_flush_ends_the_service_and_nothing_is_lost(
     assert desk("queue", "--json").json["counts"] == {"done": 1}
     desk("run", "--drain")
     assert desk("queue", "--json").json["counts"] == {"done": 2}
+
+
+def begin(disk: Path, verb: str) -> tuple[int, str]:
+    """Type a verb of a new site on a disk; return how it ended, and what it said."""
+    config = disk / "site.yaml"
+    if not config.exists():
+        config.write_text("service: t\nspool: spool\njournal: j/journal.db\nhandlers: {}\n")
+    done = call(*verb.split(), config=str(config))
+    return done.code, done.err
+
+
+def test_a_first_start_on_a_full_disk_names_the_path_and_what_to_type(disk: Path) -> None:
+    assert begin(disk, "init") == (0, "")
+    fill(disk)
+    code, said = begin(disk, "run --drain")
+    lock = disk / "spool/lock"
+    assert code == 1
+    assert f"{lock}: No space left on device" in said
+    assert f"what to do: make room on that disk (df -h {lock}" in said
+
+
+def test_a_spool_is_not_made_on_a_disk_that_is_read_only_and_the_path_is_named(disk: Path) -> None:
+    (disk / "site.yaml").write_text("service: t\nspool: s\njournal: journal.db\nhandlers: {}\n")
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    code, said = begin(disk, "init")
+    assert code == 1
+    assert f"{disk / 's'}: Read-only file system" in said
+    assert f"findmnt -T {disk / 's'}" in said
+
+
+def test_what_names_its_spool_s_journal_says_where_there_is_no_room(disk: Path) -> None:
+    fill(disk)
+    with pytest.raises(OSError, match="No space left") as caught:
+        start.name(disk, "J")
+    assert caught.value.filename == str(disk / ".journal")

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LAYERS = (
-    {"wording", "texts", "faults", "sizes"},
+    {"wording", "texts", "faults", "sizes", "disks"},
     {"contract", "ulid", "rename", "notify", "turns", "persons", "posix_acl", "submitters"},
     {"losses", "abilities", "applied", "merging"},
     {"items"},
