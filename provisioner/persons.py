@@ -1,8 +1,8 @@
 """Persons: which names stand for one and the same human being.
 
 Promises: pure; a user's name, their uid and the name that a portal knows them by are spellings of
-one person where they are the same but for capitals, or where the site says so. In doubt two names
-are one person: who is kept from releasing asks somebody else. Leaves out: which names stand behind
+one person where they are the same but for capitals, or where the site says so; a name of digits
+alone is that uid's as well, as tools take the one for the other. In doubt two names are one person: who is kept from releasing asks somebody else. Leaves out: which names stand behind
 a request (`review`).
 """
 
@@ -25,12 +25,19 @@ class Persons:
         for one, other in named.items():
             old, new = self._call(one), self._call(other)
             self._called |= {n: new for n, called in self._called.items() if called == old}
-            self._called |= {one.casefold(): new, other.casefold(): new}
+            self._called |= {_plain(one): new, _plain(other): new}
 
     def same(self, some: Iterable[str], others: Iterable[str]) -> bool:
         """Say whether one of some names and one of others are one person's."""
         return not {*map(self._call, some)}.isdisjoint(map(self._call, others))
 
     def _call(self, name: str) -> str:
-        plain = name.casefold()
+        plain = _plain(name)
         return self._called.get(plain, plain)
+
+
+def _plain(name: str) -> str:
+    """Write a name as it is compared."""
+    plain = name.casefold()
+    number = plain.removeprefix("uid-")
+    return f"uid-{number.lstrip('0') or '0'}" if number.isascii() and number.isdigit() else plain

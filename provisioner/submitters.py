@@ -35,15 +35,20 @@ _found: dict[int, tuple[float, Submitter]] = {}
 
 def uid_of(name: str) -> int | None:
     """Return the uid of a user as `user_name` names them; None: there is none."""
+    number = name.removeprefix("uid-")
+    if number != name:
+        return int(number) if number.isascii() and number.isdigit() else None
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
-        number = name.removeprefix("uid-")
-        return int(number) if number != name and number.isascii() and number.isdigit() else None
+        return None
 
 
 def user_name(uid: int) -> str:
-    """Name the user of a uid, `uid-1234` where nobody knows it; asked again after a minute."""
+    """Name the user of a uid, `uid-1234` where nobody knows it; asked again after a minute.
+
+    Names that begin so are nobody else's: a user who is called `uid-1234` has their own number.
+    """
     now = time.monotonic()
     known = _users.get(uid)
     if known is not None and known[0] > now:
@@ -52,6 +57,8 @@ def user_name(uid: int) -> str:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = f"uid-{uid}"
+    if name.startswith("uid-"):
+        name = f"uid-{uid}"  # who bears the name of another's uid is not taken for them
     _users[uid] = (now + KNOWN_FOR, name)
     return name
 

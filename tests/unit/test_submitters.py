@@ -51,3 +51,12 @@ def test_nobody_is_judged_by_the_groups_of_who_had_the_uid_before(
     del submitters._users[UID]
     has(monkeypatch, "new", 1)
     assert submitters.find(UID) == submitters.Submitter(UID, "new", frozenset({"daemon"}))
+
+
+def test_who_is_called_like_another_s_uid_is_not_taken_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    has(monkeypatch, "uid-1005", 0)
+    assert submitters.user_name(UID) == f"uid-{UID}"
+    assert submitters.find(UID).name == f"uid-{UID}"
+    assert submitters.uid_of("uid-1005") == 1005
