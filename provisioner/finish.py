@@ -12,10 +12,9 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from provisioner import audit, journal, receipts, records, results, stepbook
+from provisioner import audit, journal, receipts, records, results, stepbook, strikes
 from provisioner.outcomes import outcome_line, receipt_name, receipt_of, result_of
 from provisioner.spool import Rejected, Spool
-from provisioner.strikes import Strikes
 from provisioner.submitters import user_name
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class Finisher:
         self._journal = book
         self._write_results = write_results
         self._complaints: dict[str, str] = {}
-        self.strikes = Strikes(spool.root)
+        self.strikes = strikes.Strikes(spool.root)
         self.observing = False
 
     def settle(self, ids: Collection[str]) -> list[str]:
@@ -196,8 +195,9 @@ class Finisher:
         moving = [*known, *(astray - known.keys())]
         for start in range(0, len(moving), _PORTION):
             self.settle(moving[start : start + _PORTION])
-        for who in sorted(ids - known.keys()):
-            self._return(who)
+        unjudged = sorted(ids - known.keys())
+        for who in unjudged:
+            self._return(who, alone=len(unjudged) == 1)
         self.strikes.keep()
         for who in resubmitted:
             self.resubmit(who)
@@ -205,12 +205,13 @@ class Finisher:
         self._spool.remove_leftovers()
         return len(ids)
 
-    def _return(self, who: str) -> None:
+    def _return(self, who: str, *, alone: bool) -> None:
         """Put back what nobody had judged when the service died, unless it died of that."""
-        taken = self._spool.taken(who)
+        count, taken = 0, self._spool.taken(who)
         if taken is not None:
             name, found = taken
-            if self.strikes.strike(found, time.time() - found.st_ctime):
+            count = self.strikes.strike(found, time.time() - found.st_ctime, alone=alone)
+            if count >= strikes.MOST:
                 writer = user_name(found.st_uid)
                 self.reject(Rejected(who, name, found.st_uid, writer, DEADLY, quarantine=True))
                 self.settle([who])
@@ -218,6 +219,12 @@ class Finisher:
         back = self._spool.return_to_staging(who)
         if back is not None:
             self.strikes.suspects.add(back)
+            seconds = strikes.rest(count)
+            if seconds:
+                log.error(
+                    "%s: the service died of it %d times: it rests for %g s", back, count, seconds
+                )
+                self._spool.postpone(back, seconds)
 
     def _mend(self) -> None:
         """Bring back what was not flushed: claims that were undone, results and receipts."""

@@ -83,6 +83,18 @@ class Follower:
             _end(conn, ulid, state, problems, time.time())
         self._tell(Admitted(outcomes={ulid: state}))
 
+    def set_aside(self, ulid: str, problem: Problem) -> None:
+        """Hold a request until somebody lets it go on: who sent it may, as if they had held it."""
+        with self._journal.transaction() as conn:
+            if not records.set_state(conn, [ulid], ["accepted"], "held"):
+                return
+            writer = records.load(conn, [ulid])[ulid].writer
+            records.set_hold(conn, ulid, held_by=writer)
+            records.set_problems(conn, ulid, plain_problems((problem,)))
+            text = f"by the service: {problem.message}"
+            audit.append(conn, [audit.Event(ulid, HELD, text)], time.time())
+        self._tell(Admitted(effects=[Effect(held=[ulid])]))
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:

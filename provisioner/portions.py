@@ -4,8 +4,9 @@ Promises: a portion is done at each call, and between two the caller does what o
 Writers take turns, a portion each; the manifests of one writer are followed one after the other, in
 the order in which they came. So many are begun as memory is there for. The request's state says
 whether it is followed: after a crash it is compared anew. One whose writer may not ask for it any
-more, that takes too long to compare, or made the service die in the same portion twice, is ended.
-Leaves out: what a portion does (`reconcile`, `adoption`).
+more, or that takes too long to compare, is ended; one at whose same place the service died rests,
+and is held for somebody to look when it died again and again. Leaves out: what a portion does
+(`reconcile`, `adoption`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from provisioner import records
+from provisioner import records, strikes
 from provisioner import ulid as ulids
 from provisioner.admission import claimed_of
 from provisioner.adoption import Adoption
@@ -52,12 +53,11 @@ class _NoRight(Refused):
 
 @dataclass(slots=True)
 class _Begun:
-    """A manifest that is followed. size: its bytes; done: portions; spent: seconds of work."""
+    """A manifest that is followed. size: its bytes; spent: seconds of work."""
 
     errand: Errand
     steps: Iterator[None]
     size: int
-    done: int = 0
     spent: float = 0.0
 
 
@@ -73,9 +73,9 @@ class Portions:
         router: Router,
         lanes: Mapping[str, str],
         budget: ManifestsConfig,
-        strikes: Strikes,
+        judging: Strikes,
     ) -> None:
-        """lanes: lane of each instance; budget: what one may cost; strikes: where it is noted what
+        """lanes: lane of each instance; budget: what one may cost; judging: where it is noted what
         is judged.
         """
         self._journal = book
@@ -85,9 +85,10 @@ class Portions:
         self._router = router
         self._lanes = lanes
         self._budget = budget
-        self._strikes = strikes
+        self._strikes = judging
         self._waiting: dict[int, dict[str, None]] = {}
         self._begun: OrderedDict[int, _Begun] = OrderedDict()
+        self._resting: dict[str, float] = {}
 
     def add(self, whose: Mapping[str, int]) -> None:
         """Have the manifests of requests followed. whose: uid of each one's writer, in order."""
@@ -96,25 +97,40 @@ class Portions:
 
     def resume(self) -> None:
         """Take up what was not over when the service ended."""
-        stuck = self._strikes.stuck()
+        deaths = self._strikes.deaths()
         with self._journal.reading() as conn:
             whose = records.with_companion(conn)
-        if stuck in whose:
-            del whose[stuck]
-            log.error("%s: the service died twice at one place of its manifest: ended", stuck)
-            self._follower.end(stuck, "failed", (_DEADLY,))
+        for ulid, count in deaths.items():
+            if ulid not in whose:
+                self._strikes.forget(ulid)
+            elif count >= strikes.MOST:
+                del whose[ulid]
+                log.error("%s: the service died %d times at one place of it: held", ulid, count)
+                self._follower.set_aside(ulid, _DEADLY)
+                self._strikes.forget(ulid)
+            elif strikes.rest(count):
+                seconds = strikes.rest(count)
+                log.error(
+                    "%s: the service died %d times at one place of it: it rests for %g s",
+                    ulid,
+                    count,
+                    seconds,
+                )
+                self._resting[ulid] = time.monotonic() + seconds
         self.add(whose)
 
     def step(self) -> bool:
         """Do a portion of the writer's manifest whose turn it is; False where there is none."""
         self._begin()
         if not self._begun:
-            self._follower.followed.clear()
+            if not self._waiting:
+                self._follower.followed.clear()
             return False
         uid, begun = next(iter(self._begun.items()))
         self._begun.move_to_end(uid)
         if self._is_over(uid, begun):
             del self._begun[uid]
+            self._strikes.forget(begun.errand.claimed.ulid)
         self._strikes.clear()
         return True
 
@@ -123,9 +139,9 @@ class Portions:
         errand, began = begun.errand, time.monotonic()
         try:
             self._check_right(errand)
-            self._strikes.note(errand.claimed.ulid, begun.done)
+            place = strikes.FOLLOWED if errand.compared else len(errand.listing.subjects)
+            self._strikes.note(errand.claimed.ulid, place)
             ended = next(begun.steps, _ENDED) is _ENDED
-            begun.done += 1
             begun.spent += time.monotonic() - began
             if not ended:
                 self._check_time(begun)
@@ -146,6 +162,8 @@ class Portions:
         for uid in [uid for uid in self._waiting if uid not in self._begun]:
             while uid in self._waiting and uid not in self._begun:
                 ulid = next(iter(self._waiting[uid]))
+                if self._resting.get(ulid, 0.0) > time.monotonic():
+                    break
                 with self._journal.reading() as conn:
                     size = records.companion_size(conn, ulid)
                 if self._begun and self._size + size > AT_ONCE * self._budget.size:
@@ -159,7 +177,7 @@ class Portions:
 
     def _open(self, ulid: str) -> None:
         """Begin with one, unless its request is over."""
-        self._strikes.note(ulid, -1)
+        self._strikes.note(ulid, 0)
         with self._journal.reading() as conn:
             record = records.load(conn, [ulid]).get(ulid)
             body = records.companion(conn, ulid)
@@ -247,9 +265,9 @@ _ENDED = object()
 _DEADLY = Problem(
     None,
     "manifest",
-    "the service died twice while it followed the same part of the manifest",
-    "look into the log of the service and of the kernel (watchdog, memory) for why; a manifest in "
-    "parts, for fewer kinds of subjects each, shows which",
+    f"the service died {strikes.MOST} times at the same place of the manifest",
+    "look into the log of the service and of the kernel (watchdog, memory) for why, then release "
+    "it; a manifest in parts, for fewer kinds of subjects each, shows which",
 )
 
 

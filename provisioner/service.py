@@ -139,6 +139,7 @@ class Service:
 
     def stop(self) -> None:
         """End `run` when what is under way is over."""
+        self._finisher.strikes.stopping()
         self._stopping.set()
         self._woken.set()
 

@@ -227,6 +227,10 @@ class Spool:
                 continue
         raise FileExistsError(errno.EEXIST, "the name is taken in staging", free)
 
+    def postpone(self, name: str, seconds: float) -> None:
+        """Pass a name in staging over for a while."""
+        self._sweep.postpone(name, seconds)
+
     # Results.
 
     def write_result(self, place: str, ulid: str, name: str, text: str) -> str:
