@@ -89,6 +89,7 @@ class Journal:
         self._room: Room | None = None
         self._did: list[Statement] | None = None
         self._position = 0
+        self._file = (0, 0)
         self._sum: sums.Sum | None = None
         self._total = 0
         self._broken: JournalBroken | None = None
@@ -185,6 +186,8 @@ class Journal:
         """Keep every transaction from now on in a log, too."""
         self._position = self.position
         self._total = self._sum_up()
+        there = self.path.stat()
+        self._file = there.st_dev, there.st_ino
         if self._log is None:
             with self._engine.connect() as conn:
                 self._sum = sums.Sum(conn.connection.driver_connection)  # type: ignore[arg-type]
@@ -220,6 +223,7 @@ class Journal:
         did, self._did = self._did, None
         if not did or self._log is None or self._sum is None:
             return self._position, self._total
+        self._check_in_place()
         number = self._position + 1
         total = (self._total + self._sum.moved) % sums.MODULUS
         told = sums.told(migrations.VERSION, number, total)
@@ -229,6 +233,18 @@ class Journal:
         except OSError as error:
             raise self._fault_of(error, "the redo log") from error
         return number, total
+
+    def _check_in_place(self) -> None:
+        """Break where another file, or none, has the journal's name by now.
+
+        What is written to the file that is open would be gone with it.
+        """
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            raise self._break(f"the journal {self.path} was removed while it was served") from None
+        if (there.st_dev, there.st_ino) != self._file:
+            raise self._break(f"another file was put in the place of the journal {self.path}")
 
     def _sum_up(self) -> int:
         """Return the sum of all rows, as it was kept or as they are. Raises ConfigError."""

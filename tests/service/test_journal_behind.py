@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from provisioner import backup, lineage, redolog
+from provisioner.journal import JournalBroken
 from provisioner.redolog import RedoLog
 from tests.service.cli_site import PROGRAM, Desk, Done, of_user, user
+from tests.service.engine_site import Site, allocation
 from tests.service.test_rebuild import table
 
 KEPT = ("requests", "claims", "suspensions", "steps")
@@ -303,3 +305,22 @@ def test_a_transaction_whose_commit_failed_is_taken_back(tmp_path: Path) -> None
     assert [one.number for one in redolog.read(tmp_path, "J", 0)] == [1]
     made.append(2, [("INSERT INTO t VALUES (?)", (3,))])
     assert [one.did[0][1] for one in redolog.read(tmp_path, "J", 1)] == [[[3]]]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda path: Path(shutil.copy(path, f"{path}-new")).replace(path), "another file was"),
+        (lambda path: path.unlink(), "was removed while it was served"),
+    ],
+    ids=["exchanged", "removed"],
+)
+def test_a_journal_that_is_exchanged_while_it_is_served_takes_nothing_more(
+    tmp_path: Path, change: Callable[[Path], object], said: str
+) -> None:
+    site = Site(tmp_path)
+    site.drop(allocation(1, "ann"), "one.yaml")
+    change(site.config.journal)
+    with pytest.raises(JournalBroken, match=said):
+        site.drop(allocation(2, "bob"), "two.yaml")
+    assert site.service._stopping.is_set()
