@@ -56,6 +56,8 @@ class RealHost:
                 if not stat.S_ISDIR(found.st_mode):
                     return DirectoryState(True, found.st_uid, found.st_gid, kind=_kind(found))
                 opened = _enter(above.directory, name, root, path)
+        except _NotThere as missing:
+            return DirectoryState(False, above=missing.steered)
         except FileNotFoundError:
             return DirectoryState(False, above=above.steered)
         try:
@@ -180,7 +182,10 @@ class RealHost:
                     "ordinary directory, take `mounted: true` out of the handler's settings",
                 )
             for part in [part for part in path.split("/") if part]:
-                inner = _enter(current, part, root, path)
+                try:
+                    inner = _enter(current, part, root, path)
+                except FileNotFoundError as error:
+                    raise _NotThere(error, at / part, steered) from None
                 os.close(current)
                 current, at = inner, at / part
                 found = self._state(current)
@@ -273,6 +278,14 @@ class _Above:
         """Raise Permanent where nothing may be made or given here."""
         if self.steered:
             raise steered(self.steered)
+
+
+class _NotThere(FileNotFoundError):
+    """A directory on the way is missing. steered: as of those above it, below which it is made."""
+
+    def __init__(self, error: OSError, path: Path, steered: str) -> None:
+        super().__init__(error.errno, error.strerror, str(path))
+        self.steered = steered
 
 
 def steered(above: str) -> Permanent:

@@ -571,12 +571,13 @@ def test_a_home_that_is_wanted_elsewhere_is_refused_with_where_it_is_made(root: 
 # Directories above a home.
 
 
+@pytest.mark.parametrize("path", ["{{ name[0] }}/{{ name }}", "{{ name[0] }}/new/{{ name }}"])
 def test_a_home_below_a_directory_that_is_not_an_admins_is_refused_before_anything_is_made(
-    root: Path,
+    root: Path, path: str
 ) -> None:
     (root / "j").mkdir()
     os.chown(root / "j", 20009, 20009)
-    nested = homes(root, path="{{ name[0] }}/{{ name }}")
+    nested = homes(root, path=path)
     [seen] = nested.observe([KEY]).values()
     assert not isinstance(seen, Fault)
     with pytest.raises(Permanent, match="who is no admin could exchange"):

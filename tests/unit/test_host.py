@@ -458,6 +458,20 @@ def test_nothing_is_made_or_given_below_a_directory_that_is_not_an_admins(
     assert look(root) == before
 
 
+@pytest.mark.parametrize("whose", NOT_ADMINS)
+@pytest.mark.parametrize("path", ["theirs/jdoe", "theirs/missing/jdoe", "theirs/a/b/jdoe"])
+def test_a_look_says_whose_a_directory_above_is_whatever_is_missing_below_it(
+    host: Host, root: Path, whose: str, path: str
+) -> None:
+    uid, mode = NOT_ADMINS[whose]
+    (root / "theirs").mkdir()
+    os.chown(root / "theirs", uid, OWNER["gid"])
+    (root / "theirs").chmod(mode)
+    seen = host.observe(root, path)
+    assert not seen.present
+    assert str(root / "theirs") in seen.above
+
+
 def test_a_home_in_a_members_directory_is_closed_all_the_same(host: Host, root: Path) -> None:
     (root / "theirs" / "jdoe").mkdir(parents=True)
     for path in ("theirs", "theirs/jdoe"):
