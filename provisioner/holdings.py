@@ -16,7 +16,7 @@ from sqlalchemy import Connection, or_, select
 from provisioner import agenda, ledger
 from provisioner.contract import Key, split_key
 from provisioner.losses import Pair, losing, people_of, person_of
-from provisioner.tables import IDS, chunks, claims, objects, suspensions
+from provisioner.tables import IDS, chunks, claims, objects, step_objects, suspensions
 
 # What was adopted and differs is not written, and whoever it is for has it as it is.
 _MET = claims.c.want.is_not(None) & (
@@ -24,6 +24,12 @@ _MET = claims.c.want.is_not(None) & (
 )
 _PAIRS: Any = select(claims.c.key, claims.c.claimant)
 _HAD: Any = _PAIRS.join(objects, objects.c.key == claims.c.key).where(_MET)
+_UNWRITTEN = (objects.c.converged > 0) & (objects.c.converged < objects.c.generation)
+_WAS: Any = (
+    select(step_objects.c.key, step_objects.c.claimant)
+    .where(step_objects.c.key.in_(IDS), step_objects.c.state == "done")
+    .distinct()
+)
 _HAD_OF = _HAD.where(claims.c.key.in_(IDS))
 
 
@@ -54,6 +60,21 @@ def losers(
     left |= {pair for pair in coming if pair[0] in keys}
     whole = {claimant for _, claimant in gone if person_of(claimant) is None}
     return losing(gone, _open(conn, left), people_of(_had_by(conn, whole)))
+
+
+def unwritten(conn: Connection) -> set[str]:
+    """Name the people who have something in the backends that they lose once these are written.
+
+    So it is while the service only observes: what was taken back or closed since is there still.
+    """
+    keys = set(conn.scalars(select(objects.c.key).where(_UNWRITTEN)))
+    had: set[Pair] = set()
+    for part in chunks(keys):
+        had.update((key, who) for key, who in conn.execute(_WAS, {"b_ids": part}))
+    claimed_now = ledger.pairs(conn, keys)
+    had |= claimed_now
+    staying = _open(conn, claimed_now)
+    return losing(had - staying, staying, people_of(had))
 
 
 def left(conn: Connection, going: Collection[Pair], coming: Collection[Pair]) -> dict[Key, Key]:

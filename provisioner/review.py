@@ -18,6 +18,7 @@ from provisioner import (
     holdings,
     ledger,
     lookup,
+    marks,
     policy,
     records,
     rules,
@@ -244,6 +245,9 @@ class _Changes:
 
     def losers(self, case: Case, seeker: Seeker) -> set[str]:
         """Name the people who lose something by a request, after those that were allowed."""
+        if case.request.action == "journal.release":
+            why = marks.get(self._conn, marks.OBSERVING)
+            return holdings.unwritten(self._conn) if why not in (None, marks.CONFIGURED) else set()
         going, coming = self._found[case.id] = self._of(case, seeker)
         return holdings.losers(self._conn, going, coming, self._taken) if going else set()
 

@@ -339,3 +339,37 @@ def test_a_cancellation_that_gives_back_what_was_is_nobodys_loss(twelve: Site) -
         asked = send(twelve, PORTAL, control(f"request.{verb}", waits.id), f"{verb}.yaml")
         assert asked.state == "done"
     assert members(twelve) == 12
+
+
+@pytest.mark.parametrize(("stays", "state"), [(4, "held"), (14, "done")])
+def test_who_lets_an_observing_service_write_has_to_find_a_second_person_where_a_crowd_loses(
+    tmp_path: Path, stays: int, state: str
+) -> None:
+    site = Site(tmp_path, POLICY)
+    send(site, 0, allocation(1, people(15)))
+    mode(site, "mode: observe\n")
+    left_out = send(site, 0, allocation(1, people(stays)), "fewer.yaml")
+    if left_out.state == "held":
+        send(site, OPERATOR, release(left_out), "release.yaml")
+    mode(site, "mode: converge\n")
+    assert len([key for key in site.first.rows if "/member/" in key]) == 15
+    found = send(site, 0, "provisioner: 1\naction: journal.release\n", "go.yaml")
+    assert found.state == state
+    if state == "held":
+        assert "it would take something away from 11 of the" in why(found)
+        assert len([key for key in site.first.rows if "/member/" in key]) == 15
+        send(site, OPERATOR, release(found), "release.yaml")
+        assert now(site, found).state == "done"
+    site.drain()
+    assert len([key for key in site.first.rows if "/member/" in key]) == stays
+
+
+def mode(site: Site, said: str) -> None:
+    """Change the mode in the configuration, and start the service anew."""
+    path = site.root / "provisioner.yaml"
+    kept = [line for line in path.read_text().splitlines(True) if not line.startswith("mode:")]
+    path.write_text("".join([*kept, said]))
+    site.config = load(path)
+    site.spool.close()
+    site.system.journal.close()
+    site.start()
