@@ -1,9 +1,9 @@
 """Holdings: what people have now, by the ledger, and who would lose some of it.
 
 Promises: reads alone, inside the caller's transaction. Somebody has what was claimed for them and
-read back as wanted at least once, unless it is suspended; what was only ever asked for, as for a
-name that nobody bears, is nobody's. Leaves out: what a request takes away (`review`, `reconcile`),
-and how many may lose something (`policy`).
+read back as wanted at least once, whoever claims it for them now, unless it is suspended; what was
+only ever asked for, as for a name that nobody bears, is nobody's. Leaves out: what a request takes
+away (`review`, `reconcile`), and how many may lose something (`policy`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,14 @@ from provisioner.contract import Key, split_key
 from provisioner.losses import Pair, losing, people_of, person_of
 from provisioner.tables import IDS, chunks, claims, objects, step_objects, suspensions
 
-# What was adopted and differs is not written, and whoever it is for has it as it is.
-_MET = claims.c.want.is_not(None) & (
-    (objects.c.converged > 0) | (objects.c.found == agenda.DIFFERS)
+# What was adopted and differs is not written, and whoever it is for has it as it is. What is there
+# and only a waiting step claims is left as it is: they have it by that claim until it goes.
+_MET = or_(
+    claims.c.want.is_not(None) & ((objects.c.converged > 0) | (objects.c.found == agenda.DIFFERS)),
+    claims.c.want.is_(None)
+    & (objects.c.converged > 0)
+    & objects.c.prior.is_(None)
+    & objects.c.state["present"].as_boolean(),
 )
 _PAIRS: Any = select(claims.c.key, claims.c.claimant)
 _HAD: Any = _PAIRS.join(objects, objects.c.key == claims.c.key).where(_MET)

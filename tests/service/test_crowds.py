@@ -330,6 +330,20 @@ def test_a_cancellation_that_leaves_a_crowd_without_anything_is_counted(twelve: 
     assert now(twelve, again).state == "cancelled"
 
 
+@pytest.mark.parametrize("verb", ["cancel", "hold"])
+def test_what_a_crowd_has_and_only_a_waiting_request_claims_is_lost_with_that(
+    twelve: Site, verb: str
+) -> None:
+    send(twelve, OPERATOR, control("lane.pause", "first"), "pause.yaml")
+    other = send(twelve, PORTAL, allocation(2, people(12)), "other.yaml")
+    assert send(twelve, PORTAL, allocation(1), "leave.yaml").state != "held"
+    asked = send(twelve, PORTAL, control(f"request.{verb}", other.id), f"{verb}.yaml")
+    assert asked.state == "held"
+    assert "away from 12 of the 12 users who have anything" in why(asked)
+    send(twelve, OPERATOR, control("lane.unpause", "first"), "unpause.yaml")
+    assert members(twelve) == 12
+
+
 def test_a_cancellation_that_gives_back_what_was_is_nobodys_loss(twelve: Site) -> None:
     twelve.first.missing = {f"v{number}" for number in range(9)}
     more = ", ".join([people(12), *sorted(twelve.first.missing)])
