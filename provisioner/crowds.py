@@ -13,7 +13,6 @@ from typing import Any
 
 from provisioner.contract import InvalidRequest
 from provisioner.documents import InvalidDocument, Problem
-from provisioner.records import Record
 from provisioner.request import Request, parse_request
 from provisioner.subjects import UsersFile
 from provisioner.values import is_user_name
@@ -118,9 +117,10 @@ def spared(request: Request, left_out: Collection[str]) -> Meant:
     return with_users(request, tuple(n for n in request.users if n not in left_out)), notes
 
 
-def whole(record: Record) -> Request:
-    """Parse a recorded request, with the users for whom it counts: those of its file, or fewer."""
-    request = parse_request(record.body)
-    if record.listed is None:
-        return request
-    return with_users(request, tuple(record.listed.split()))
+def whole(body: bytes, listed: str | None) -> Request:
+    """Parse a request as it was recorded, with the users for whom it counts.
+
+    listed: their names with spaces between, its file's or fewer; None: those that stand in it.
+    """
+    request = parse_request(body)
+    return request if listed is None else with_users(request, tuple(listed.split()))

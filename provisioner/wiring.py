@@ -135,7 +135,7 @@ class System:
     def _bind(
         self, record: Record, step: str, outputs: binding.Outputs, users: binding.Users
     ) -> Step:
-        request = self._requests.get(record.id) or crowds.whole(record)
+        request = self._requests.get(record.id) or crowds.whole(record.body, record.listed)
         with _expecting_faults(f"binding step {step}"):
             return self.router.bind(request, step, outputs, users)
 

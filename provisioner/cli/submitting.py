@@ -291,7 +291,7 @@ def say_what(record: Record) -> None:
         site.say(f"  it is {record.state} now")
         return
     try:
-        request = crowds.whole(record)
+        request = crowds.whole(record.body, record.listed)
         if request.values.get("manifest"):
             # To plan it would ask every backend for everything.
             site.say(f"  what its manifest changes: provisioner show {record.id}")

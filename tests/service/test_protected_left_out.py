@@ -39,7 +39,7 @@ def test_a_protected_name_is_left_out_and_told_and_the_others_are_served(
         "allocation.users.1",
         f"{name} is left out: the name is protected, and no request touches it",
     )
-    assert crowds.whole(asked).users == ("u1", "u2")
+    assert crowds.whole(asked.body, asked.listed).users == ("u1", "u2")
 
 
 def test_who_is_removed_beside_a_protected_name_is_out(site: Site) -> None:

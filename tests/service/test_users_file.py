@@ -167,7 +167,7 @@ def test_a_request_goes_on_with_its_users(site: Site, verb: str) -> None:
     with site.system.journal.reading() as conn:
         again = records.load(conn, [first.id])[first.id]
     assert again.listed == "ann\nbob"
-    assert crowds.whole(again).users == ("ann", "bob")
+    assert crowds.whole(again.body, again.listed).users == ("ann", "bob")
     assert again.state == "scheduled"
 
 
