@@ -1,1 +1,1 @@
-"""Handlers, one module for each kind of object; each is reached by an entry point."""
+"""Handlers, one module or folder for each family of objects; each is reached by an entry point."""

@@ -4,7 +4,7 @@ Promises: a new home appears with its skeleton or not at all; one that is there 
 and is not taken from another owner. A closed home belongs to root, so that its user cannot open it
 again, bears the sticky bit to be told from root's other directories, and opens only to whom it
 belonged. None is made or given where others than admins could exchange it. Leaves out: how it is
-done on the host (`provisioner.host`), quotas, and automounters.
+done on the host (`provisioner.system.directories`), quotas, and automounters.
 """
 
 from __future__ import annotations

@@ -14,27 +14,29 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-from provisioner import agenda, placement, records, start
-from provisioner.admission import Admitted
-from provisioner.backup import Copier
-from provisioner.clerk import Clerk
-from provisioner.clock import Clock
+from provisioner.admission.admission import Admitted
+from provisioner.admission.enclosures import Enclosures
+from provisioner.admission.intake import Intake
+from provisioner.admission.signature import Signatures
 from provisioner.contract import ConfigError
-from provisioner.enclosures import Enclosures
-from provisioner.finish import Finisher
-from provisioner.following import Follower
-from provisioner.intake import Intake
-from provisioner.journal import JournalBroken, JournalFull
-from provisioner.lanes import Drained, Lane, Patience, lanes_of
-from provisioner.notify import Notifier
-from provisioner.outsiders import Outsiders
-from provisioner.portions import Portions
-from provisioner.reporter import Reporter
-from provisioner.retention import Keeper
-from provisioner.review import Review
-from provisioner.signature import Signatures
-from provisioner.spool import Claimed, Rejected, Spool
-from provisioner.watch import Watcher
+from provisioner.convergence.lanes import Drained, Lane, Patience, lanes_of
+from provisioner.inspection.daily_report import Reporter
+from provisioner.journal.journal import JournalBroken, JournalFull
+from provisioner.journal.records import object_rows, request_rows
+from provisioner.manifests.following import Follower
+from provisioner.manifests.portions import Portions
+from provisioner.outcome.filing import Finisher
+from provisioner.outcome.filing_thread import Clerk
+from provisioner.outcome.outsiders import Outsiders
+from provisioner.policy.review import Review
+from provisioner.recovery import startup
+from provisioner.recovery.backup import Copier
+from provisioner.recovery.clock import Clock
+from provisioner.recovery.retention import Keeper
+from provisioner.spool.spool import Claimed, Rejected, Spool
+from provisioner.spool.watch import Watcher
+from provisioner.steps import placement
+from provisioner.system.sd_notify import Notifier
 from provisioner.wiring import System
 
 log = logging.getLogger(__name__)
@@ -208,7 +210,7 @@ class Service:
             while not self._stopping.is_set():
                 taken = self.take()
                 with self._journal.reading() as conn:
-                    count, last = records.counts(conn), records.last_event(conn)
+                    count, last = request_rows.counts(conn), request_rows.last_event(conn)
                 now_left = count.get("accepted", 0) + count.get("deferred", 0)
                 idle = not taken and not self.clerk.busy and self._spool.due_in() is None
                 if now_left == 0 and idle:
@@ -241,7 +243,7 @@ class Service:
     def counts(self) -> dict[str, int]:
         """Count requests by state."""
         with self._journal.reading() as conn:
-            return records.counts(conn)
+            return request_rows.counts(conn)
 
     def take(self) -> int:
         """Sweep staging once and accept what is there; do a portion of a manifest.
@@ -343,22 +345,22 @@ class Service:
         deferred: list[str] = []
         if drained.later:
             with self._journal.transaction() as conn:
-                deferred = records.set_state(conn, drained.later, ["accepted"], "deferred")
+                deferred = request_rows.set_state(conn, drained.later, ["accepted"], "deferred")
         self.clerk.settle({*drained.outcomes, *deferred})
         if drained.outcomes:
             self._woken.set()
 
     def recover(self) -> None:
         """Take up what a crash interrupted: files follow the journal, paused lanes stay so."""
-        start.claim(self._spool, self._journal)
+        startup.claim(self._spool, self._journal)
         self.copier.open()
         placement.place(self._journal, self._system.lanes, self._system.progress)
         self.clock.begin()
-        self._observe(start.begin(self._journal, self._system.config.mode))
+        self._observe(startup.begin(self._journal, self._system.config.mode))
         self._finisher.redo()
         self.portions.resume()
         with self._journal.reading() as conn:
-            rows = agenda.lane_rows(conn)
+            rows = object_rows.lane_rows(conn)
         for name, row in rows.items():
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None
@@ -366,7 +368,7 @@ class Service:
     def _open(self) -> list[str]:
         """List what waits: its receipts say that it is only observed."""
         with self._journal.reading() as conn:
-            return records.ids_in(conn, ("accepted", "deferred"))
+            return request_rows.ids_in(conn, ("accepted", "deferred"))
 
     def _observe(self, observing: bool) -> None:
         """Have lanes write nothing, or write again."""

@@ -18,10 +18,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
 
-from provisioner import binding, crowds, rendering
-from provisioner.abilities import Remarks, Stores
-from provisioner.agenthost import Agent, runner
-from provisioner.config import Config
+from provisioner.agent.client import Agent, runner
+from provisioner.config.schema import Config
 from provisioner.contract import (
     Build,
     Claim,
@@ -36,12 +34,16 @@ from provisioner.contract import (
     Want,
     split_key,
 )
-from provisioner.converge import unexpected
-from provisioner.journal import Journal
-from provisioner.policy import Policy
-from provisioner.records import Record
-from provisioner.request import Request
-from provisioner.routing import Router, Step
+from provisioner.contract.abilities import Remarks, Stores
+from provisioner.convergence.converge import unexpected
+from provisioner.journal.journal import Journal
+from provisioner.journal.records.request_rows import Record
+from provisioner.policy.policy import Policy
+from provisioner.request import crowds
+from provisioner.request.request import Request
+from provisioner.routing import expressions
+from provisioner.routing.router import Router, Step
+from provisioner.steps import binding
 
 HANDLERS = "provisioner.handlers"
 HOSTS = "provisioner.hosts"
@@ -175,7 +177,7 @@ def build(config: Config) -> System:
             service=config.service,
             run=run,
             host=host,
-            render=rendering.render_text,
+            render=expressions.render_text,
             template=_template(config),
             secret=config.secret,
         )

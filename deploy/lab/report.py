@@ -18,7 +18,7 @@ def start_gpfs(lab: Lab) -> None:
     """Write the emulator's commands; they keep their state in files, so no daemon is needed."""
     repository = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(repository)}
-    run(sys.executable, "-m", "handlers.emulators.mm", "install", str(lab.path("gpfs")),
+    run(sys.executable, "-m", "handlers.emulators.gpfs.mm", "install", str(lab.path("gpfs")),
         "--filesystem", FILESYSTEM, "--real-ownership", environment=environment)  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.contract import DirectoryState
-from provisioner.host import RealHost
+from provisioner.system.directories import RealHost
 
 
 def build(argument: str) -> EmulatedHost:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from handlers.emulators import directory as directories
-from handlers.emulators import getent, mm, slurm
+from handlers.emulators import getent
+from handlers.emulators.gpfs import mm
+from handlers.emulators.ldap import directory as directories
+from handlers.emulators.slurm import programs
 from provisioner.contract import ConfigError
-from provisioner.journal import Journal
-from provisioner.spool import Spool
+from provisioner.journal.journal import Journal
+from provisioner.spool.spool import Spool
 
 _CONFIG = """\
 # A sandbox: emulated backends, nothing outside this directory is touched.
@@ -106,7 +108,7 @@ def make(directory: Path) -> str:
     (base / "journal").mkdir(mode=0o700)
     Spool.create(base / "spool").close()
     mm.install(base / "gpfs", filesystem="fs1")
-    slurm.install(base / "slurm", clusters=("a", "b"))
+    programs.install(base / "slurm", clusters=("a", "b"))
     directories.create(base / "ad.json", "ad", "DC=campus,DC=test")
     directories.create(base / "lds.json", "adlds", "DC=hpc,DC=test")
     getent.install(base / "bin", base / "ad.json")

@@ -18,8 +18,8 @@ from provisioner.cli.exits import Exit
 from provisioner.contract import InvalidRequest
 
 if TYPE_CHECKING:
-    from provisioner.audit import Entry
-    from provisioner.journal import Journal
+    from provisioner.journal.audit import Entry
+    from provisioner.journal.journal import Journal
 
 JSON = typer.Option(False, "--json", help="for programs")
 
@@ -39,7 +39,7 @@ def verify(
     as_json: bool = JSON,
 ) -> None:
     """Check that no event was altered, removed, put in between or moved."""
-    from provisioner import audit
+    from provisioner.journal import audit
 
     pinned = audit.Head.parse(head) if head else None
     book = site.journal(site.config())
@@ -82,7 +82,7 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Tell who asked for what, when, what was done and what was read back."""
-    from provisioner import audit
+    from provisioner.journal import audit
 
     if subject and not all(subject.partition(":")):
         raise InvalidRequest(f"{subject!r} is no subject", expected="user:NAME, allocation:ID ...")
@@ -120,15 +120,15 @@ def _seconds(text: str) -> float | None:
 
 def _ids(book: Journal, name: str) -> list[str]:
     """Find the requests that a name names; the trail may tell of one whose row was pruned."""
-    from provisioner import records
+    from provisioner.journal.records import request_rows
 
     with book.reading() as conn:
-        found = records.find(conn, name)
+        found = request_rows.find(conn, name)
     return [record.id for record in found] or [name.upper()]
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
-    from provisioner.results import moment
+    from provisioner.outcome.results import moment
 
     return {
         "event": entry.seq,
@@ -144,7 +144,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 def _lines(entry: Entry) -> list[str]:
     """Write an event for a person: what happened, and below it what was done and read back."""
-    from provisioner.results import moment
+    from provisioner.outcome.results import moment
 
     facts = entry.facts
     mark = "" if entry.sound else "ALTERED "

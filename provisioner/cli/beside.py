@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from provisioner import crowds
 from provisioner.contract import InvalidRequest
-from provisioner.documents import InvalidDocument
-from provisioner.drop import drop_companion
-from provisioner.request import Request, parse_request
+from provisioner.request import crowds
+from provisioner.request.documents import InvalidDocument
+from provisioner.request.request import Request, parse_request
+from provisioner.spool.submit import drop_companion
 
 
 def listed(request: Request, folder: Path) -> bytes | None:

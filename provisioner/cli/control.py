@@ -91,8 +91,8 @@ def _of_lane(verb: str) -> Callable[..., None]:
 
 def drop(action: str, target: dict[str, str], reason: str, timeout: float | None, key: str) -> None:
     """Drop a control request; key: as `submitting.send` has it."""
-    from provisioner.documents import dump
-    from provisioner.request import parse_request
+    from provisioner.request.documents import dump
+    from provisioner.request.request import parse_request
 
     request: dict[str, str | int] = {"provisioner": 1, "action": action, **target}
     if reason:
@@ -107,8 +107,8 @@ def drop(action: str, target: dict[str, str], reason: str, timeout: float | None
 
 def _retry(name: str, body: bytes, timeout: float, key: str) -> None:
     """Retry a request that was refused, and follow its file, which gets a new id in staging."""
-    from provisioner import ulid
     from provisioner.cli.progress import wait_for
+    from provisioner.system import ulid
 
     try:
         target = looked_up(name)

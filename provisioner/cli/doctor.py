@@ -15,22 +15,23 @@ from pathlib import Path
 
 import typer
 
-from provisioner import backup, level, marks, redolog
-from provisioner.agenda import lane_rows
-from provisioner.agenthost import Agent
+from provisioner.agent.client import Agent
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.cli.queue import full, never_taken
-from provisioner.clock import last_jump
-from provisioner.config import Config
+from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
-from provisioner.places import CLOSED, OPEN, RECEIPTS, STAGING
-from provisioner.requestfile import RESULT
-from provisioner.results import moment
-from provisioner.safety import check_chain, check_directory
-from provisioner.spool import Spool
-from provisioner.submitters import user_name
-from provisioner.sweep import check_staging, passed_over
+from provisioner.journal import facts
+from provisioner.journal.records.object_rows import lane_rows
+from provisioner.outcome.results import moment
+from provisioner.recovery import backup, level, redo_log
+from provisioner.recovery.clock import last_jump
+from provisioner.spool.layout import CLOSED, OPEN, RECEIPTS, STAGING
+from provisioner.spool.scan import check_staging, passed_over
+from provisioner.spool.spool import Spool
+from provisioner.spool.submission import RESULT
+from provisioner.system.ownership import check_chain, check_directory
+from provisioner.system.users import user_name
 from provisioner.wiring import build
 
 _OLD = 3
@@ -159,7 +160,7 @@ def _journal(config: Config) -> Iterator[Finding]:
         return
     with book.reading() as conn:
         lanes = lane_rows(conn)
-        observing = marks.get(conn, marks.OBSERVING)
+        observing = facts.get(conn, facts.OBSERVING)
         jump = last_jump(conn)
     book.close()
     if config.journal.stat().st_mode & _OTHERS_WRITE:
@@ -208,7 +209,7 @@ def _copies(config: Config) -> Finding:
     except OSError as error:
         said = f"{config.backup_directory}: {error.strerror}"
         return Finding(Level.ERROR, "backup", said, "ls -ld it: the service must write there")
-    log = redolog.files(config.backup_directory)
+    log = redo_log.files(config.backup_directory)
     if not found and (not log or log[0].after == 0):
         return Finding(Level.OK, "backup", f"{config.backup_directory}: no copy yet")
     if not found:

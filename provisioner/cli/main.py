@@ -15,7 +15,6 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from provisioner import disks
 from provisioner.cli import (
     auditing,
     control,
@@ -29,6 +28,7 @@ from provisioner.cli import (
 )
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Fault, InvalidRequest, Refused, Unavailable
+from provisioner.system import disks
 
 
 class _Verbs(TyperGroup):

@@ -21,9 +21,9 @@ from provisioner.cli.exits import Exit
 from provisioner.contract import Fault, InvalidRequest
 
 if TYPE_CHECKING:
-    from provisioner.comparison import Compared
-    from provisioner.drift import Drift, Unexplained
-    from provisioner.planning import Standing
+    from provisioner.inspection.comparison import Compared
+    from provisioner.inspection.drift import Drift, Unexplained
+    from provisioner.inspection.planning import Standing
     from provisioner.wiring import System
 
 
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def drift(as_json: bool = typer.Option(False, "--json", help="for programs")) -> None:
     """List what would be written to the backends now, and what nobody explains."""
-    from provisioner import drift as drifts
+    from provisioner.inspection import drift as drifts
 
     found = drifts.whole(site.reading())
     if as_json:
@@ -139,10 +139,11 @@ def adopt(
 
 
 def _find(system: System, body: bytes, handlers: Sequence[str]) -> _Found:
-    from provisioner import agenda, comparison, drift
-    from provisioner import manifest as manifests
-    from provisioner.documents import InvalidDocument
-    from provisioner.request import parse_request
+    from provisioner.inspection import comparison, drift
+    from provisioner.journal.records import object_rows
+    from provisioner.manifests import manifest as manifests
+    from provisioner.request.documents import InvalidDocument
+    from provisioner.request.request import parse_request
 
     compared = []
     if body:
@@ -154,7 +155,7 @@ def _find(system: System, body: bytes, handlers: Sequence[str]) -> _Found:
                 raise InvalidRequest(f"manifest entry {number}: {error.message}") from None
         compared = comparison.compare(system, requests)
     with system.journal.reading() as conn:
-        known = {*agenda.all_keys(conn), *(one.key for one in compared)}
+        known = {*object_rows.all_keys(conn), *(one.key for one in compared)}
     rest, unread = drift.unexplained(system, known, handlers)
     return _Found(compared, rest, unread)
 
@@ -213,10 +214,10 @@ def _agreed(found: _Found, rest: Sequence[Unexplained], differing: bool) -> bool
 
 
 def _check_observing(system: System) -> None:
-    from provisioner import marks
+    from provisioner.journal import facts
 
     with system.journal.reading() as conn:
-        observed = marks.get(conn, marks.OBSERVING) is not None
+        observed = facts.get(conn, facts.OBSERVING) is not None
         if not observed and system.config.mode != "observe":
             raise Fault(
                 "backends are written to: what is missing would be made at once",
@@ -226,8 +227,8 @@ def _check_observing(system: System) -> None:
 
 
 def _send(body: bytes, more: dict[str, Any], timeout: float | None, key: str) -> None:
-    from provisioner.documents import dump
-    from provisioner.drop import drop_companion
+    from provisioner.request.documents import dump
+    from provisioner.spool.submit import drop_companion
 
     name = drop_companion(site.staging(), "adopt.jsonl", body)
     digest = hashlib.sha256(body).hexdigest()

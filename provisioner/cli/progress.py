@@ -20,10 +20,10 @@ from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Unavailable
 
 if TYPE_CHECKING:
-    from provisioner.journal import Journal
-    from provisioner.lookup import Seeker
-    from provisioner.records import Record
-    from provisioner.stepbook import StepRecord
+    from provisioner.journal.journal import Journal
+    from provisioner.journal.records.lookup import Seeker
+    from provisioner.journal.records.request_rows import Record
+    from provisioner.journal.records.step_rows import StepRecord
 
 Say = Callable[[str, str], None]
 """Tell one line: (line, state), the state gives its colour."""
@@ -56,8 +56,8 @@ class Follower:
         self._names: dict[str, str] = {}
         self.ended = 0
         with journal.reading() as conn:
-            from provisioner.records import OPEN, in_states, last_event
-            from provisioner.stepbook import outlines_of
+            from provisioner.journal.records.request_rows import OPEN, in_states, last_event
+            from provisioner.journal.records.step_rows import outlines_of
 
             self._seq = last_event(conn)
             self._open = {record.id for record in in_states(conn, OPEN)}
@@ -74,21 +74,21 @@ class Follower:
     def look(self) -> None:
         """Tell what is new."""
 
-        from provisioner import records, stepbook
+        from provisioner.journal.records import request_rows, step_rows
 
         with self._journal.reading() as conn:
-            events = records.events_after(conn, self._seq)
+            events = request_rows.events_after(conn, self._seq)
             self._seq = events[-1][0] if events else self._seq
-            ended = {who: kind for _, who, kind, _ in events if kind in records.ENDED}
+            ended = {who: kind for _, who, kind, _ in events if kind in request_rows.ENDED}
             stirred = {who for _, who, _, _ in events}
             self._open |= stirred
             # No step is over without an event: what is as it was is not read again.
             stirring = [who for who in sorted(self._open)[:FOLLOWED] if who in stirred]
-            outlines = stepbook.outlines_of(conn, stirring)
+            outlines = step_rows.outlines_of(conn, stirring)
             over = [step for who in stirring for step in self._untold(outlines[who])]
-            steps = [stepbook.whole(conn, step) for step in over]
+            steps = [step_rows.whole(conn, step) for step in over]
             named = {*(step.request for step in steps), *ended}
-            loaded = records.load(conn, named - self._names.keys())
+            loaded = request_rows.load(conn, named - self._names.keys())
         self._names |= {record.id: record.name for record in loaded.values()}
         for step in steps:
             self._told.add((step.request, step.name))
@@ -127,7 +127,7 @@ def told(step: StepRecord) -> str:
 @contextmanager
 def following(path: Path) -> Iterator[None]:
     """Tell on standard output what happens in a journal while the block runs."""
-    from provisioner.journal import Journal
+    from provisioner.journal.journal import Journal
 
     book = Journal.open(path)
     over = threading.Event()
@@ -179,7 +179,7 @@ def looked_up(name: str) -> Record | None:
 
     Raises InvalidRequest when there is none, or more than one.
     """
-    from provisioner import lookup
+    from provisioner.journal.records import lookup
 
     try:
         book = site.journal(site.config())
@@ -196,7 +196,7 @@ def seeker() -> Seeker:
     """Say who runs this; who may read the journal may know of all that is in it."""
     import os
 
-    from provisioner.lookup import Seeker
+    from provisioner.journal.records.lookup import Seeker
 
     return Seeker(os.geteuid(), others=True)
 
@@ -219,8 +219,8 @@ def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
 
 
 def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -> Exit:
-    from provisioner import records, stepbook
-    from provisioner.requestfile import label
+    from provisioner.journal.records import request_rows, step_rows
+    from provisioner.spool.submission import label
 
     shown: set[str] = set()
 
@@ -232,17 +232,17 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
     with _screen() as (say, _):
         for _ in _until(dropped, timeout):
             with book.reading() as conn:
-                record = records.newest(conn, label(dropped.name), since)
+                record = request_rows.newest(conn, label(dropped.name), since)
                 who = record.id if record else ""
-                steps = stepbook.steps_of(conn, [who])[who]
-                waiting = stepbook.waiting_for(conn, [who])[who]
+                steps = step_rows.steps_of(conn, [who])[who]
+                waiting = step_rows.waiting_for(conn, [who])[who]
             for step in steps:
                 if step.state in _OVER:
                     once(told(step), step.state)
             for one in waiting:
                 if one["error"]:
                     once(f"{one['step']}: waits: {one['error']['message']}", "deferred")
-            if record is not None and record.state in records.ENDED:
+            if record is not None and record.state in request_rows.ENDED:
                 return _outcome(record, say)
     raise _late(dropped, timeout)
 
@@ -256,7 +256,7 @@ def _outcome(record: Record, say: Say) -> Exit:
 
 def _problem(plain: Mapping[str, Any]) -> str:
     """Put a problem as the journal and the receipts keep it into a line."""
-    from provisioner.documents import Problem
+    from provisioner.request.documents import Problem
 
     fields = {name: plain[name] for name in ("expected", "nearest") if plain.get(name)}
     return str(Problem(plain.get("line"), plain.get("key") or "", plain["message"], **fields))
@@ -264,9 +264,9 @@ def _problem(plain: Mapping[str, Any]) -> str:
 
 def _wait_for_receipt(spool: Path, dropped: Path, since: str, timeout: float) -> Exit:
     """Wait as one who may not read the journal: by the receipts that are for them."""
-    from provisioner.documents import parse
-    from provisioner.records import ENDED
-    from provisioner.requestfile import label
+    from provisioner.journal.records.request_rows import ENDED
+    from provisioner.request.documents import parse
+    from provisioner.spool.submission import label
 
     found = spool / "receipts" / _me()
     for _ in _until(dropped, timeout):
@@ -286,7 +286,7 @@ def _me() -> str:
     import os
     import pwd
 
-    from provisioner.receipts import safe
+    from provisioner.outcome.receipts import safe
 
     return safe(pwd.getpwuid(os.geteuid()).pw_name)
 

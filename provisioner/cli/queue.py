@@ -16,9 +16,9 @@ from provisioner.cli import site
 from provisioner.contract import ConfigError
 
 if TYPE_CHECKING:
-    from provisioner.config import Config
-    from provisioner.journal import Journal
-    from provisioner.records import Record
+    from provisioner.config.schema import Config
+    from provisioner.journal.journal import Journal
+    from provisioner.journal.records.request_rows import Record
 
 _LANE = ("paused_by", "breaker_until", "breaker_reason")
 
@@ -38,18 +38,18 @@ def queue(
 ) -> None:
     """List lanes, and requests that have no outcome yet, with what they wait for."""
 
-    from provisioner import agenda, records, stepbook
+    from provisioner.journal.records import object_rows, request_rows, step_rows
 
     settings = site.config()
     now = time.time()
     book = site.journal(settings)
     over = _newest_outcomes(book, ended)
     with book.reading() as conn:
-        counts = records.counts(conn)
-        loaded = records.in_states(conn, records.OPEN, limit)
-        waiting = stepbook.waiting_for(conn, [record.id for record in loaded])
-        due = agenda.due_counts(conn, now)
-        rows = agenda.lane_rows(conn)
+        counts = request_rows.counts(conn)
+        loaded = request_rows.in_states(conn, request_rows.OPEN, limit)
+        waiting = step_rows.waiting_for(conn, [record.id for record in loaded])
+        due = object_rows.due_counts(conn, now)
+        rows = object_rows.lane_rows(conn)
     held = holds(settings, book, loaded)
     lanes = {
         name: {
@@ -99,7 +99,7 @@ def queue(
         hold = held.get(record.id)
         for text in waits(record, waiting[record.id], lanes, hold, now)[:_WAITS]:
             site.say(f"    {text}")
-    unlisted = sum(counts.get(state, 0) for state in records.OPEN) - len(loaded)
+    unlisted = sum(counts.get(state, 0) for state in request_rows.OPEN) - len(loaded)
     if unlisted > 0:
         site.say(f"and {unlisted} more: --limit")
     for record in over:
@@ -124,7 +124,7 @@ def never_taken(misnamed: Sequence[str]) -> str:
 
 
 def _misnamed(spool: Path) -> list[str]:
-    from provisioner.sweep import passed_over
+    from provisioner.spool.scan import passed_over
 
     try:
         return passed_over(spool)
@@ -134,7 +134,7 @@ def _misnamed(spool: Path) -> list[str]:
 
 def _staged(spool: Path) -> int:
     """Count the files in staging that nobody has taken yet."""
-    from provisioner.sweep import ENDINGS
+    from provisioner.spool.scan import ENDINGS
 
     try:
         names = [path.name for path in (spool / "staging").iterdir()]
@@ -154,15 +154,15 @@ def _served(serving: int | None, staged: int, waiting: bool) -> str:
 
 def observing(book: Journal) -> str:
     """Say why nothing is written to any backend; '' when it is."""
-    from provisioner import marks
+    from provisioner.journal import facts
 
     with book.reading() as conn:
-        return marks.get(conn, marks.OBSERVING) or ""
+        return facts.get(conn, facts.OBSERVING) or ""
 
 
 def full(settings: Config) -> str:
     """Say which of the journal's disks has no room for new work; '' where all have."""
-    from provisioner import reserve
+    from provisioner.recovery import reserve
 
     there = [path for path in settings.journal_places if path.is_dir()]
     return reserve.trouble(there)
@@ -170,7 +170,7 @@ def full(settings: Config) -> str:
 
 def _trouble(settings: Config) -> str:
     """Say why nothing is taken from staging; '' when all is well."""
-    from provisioner.sweep import check_staging
+    from provisioner.spool.scan import check_staging
 
     spool = settings.spool
     try:
@@ -188,12 +188,12 @@ def holds(settings: Config, book: Journal, loaded: Sequence[Record]) -> dict[str
 
     second: it has to be somebody else than who sent it.
     """
-    from provisioner import records
+    from provisioner.journal.records import request_rows
     from provisioner.wiring import policy_of
 
     held = [record for record in loaded if record.state == "held"]
     with book.reading() as conn:
-        why = records.why_held(conn, [record.id for record in held])
+        why = request_rows.why_held(conn, [record.id for record in held])
     release = list(policy_of(settings).releasers) if held else []
     return {
         record.id: {
@@ -216,17 +216,19 @@ def _configured_lanes() -> list[str]:
 def _newest_outcomes(book: Journal, count: int) -> list[Record]:
     """Find the requests that ended last, newest last, among the last events."""
 
-    from provisioner import records
+    from provisioner.journal.records import request_rows
 
     if not count:
         return []
     with book.reading() as conn:
-        since = records.last_event(conn) - 10 * count
+        since = request_rows.last_event(conn) - 10 * count
         ended = [
-            who for _, who, kind, _ in records.events_after(conn, since) if kind in records.ENDED
+            who
+            for _, who, kind, _ in request_rows.events_after(conn, since)
+            if kind in request_rows.ENDED
         ]
-        found = records.load(conn, ended)
-    over = [record for record in found.values() if record.state in records.ENDED]
+        found = request_rows.load(conn, ended)
+    over = [record for record in found.values() if record.state in request_rows.ENDED]
     return sorted(over, key=lambda record: record.ended or 0)[-count:]
 
 
@@ -251,7 +253,7 @@ def plain_waits(waiting: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def moment(seconds: float | None) -> str | None:
     """Write a time for programs."""
-    from provisioner import results
+    from provisioner.outcome import results
 
     return None if seconds is None else results.moment(seconds)
 

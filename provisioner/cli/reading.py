@@ -18,9 +18,9 @@ from provisioner.cli.queue import holds, moment, observing, plain_waits, waits
 from provisioner.contract import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
-    from provisioner.journal import Journal
-    from provisioner.records import Record
-    from provisioner.stepbook import StepRecord
+    from provisioner.journal.journal import Journal
+    from provisioner.journal.records.request_rows import Record
+    from provisioner.journal.records.step_rows import StepRecord
 
 JSON = typer.Option(False, "--json", help="for programs")
 config_app = typer.Typer(no_args_is_help=True, help="Check the configuration, or print one.")
@@ -42,23 +42,24 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Show one request: its file, its steps and its outcome."""
-    from provisioner import agenda, changes, outcomes, records, results, stepbook
-    from provisioner.documents import dump
+    from provisioner.journal.records import changes, object_rows, request_rows, step_rows
+    from provisioner.outcome import outcomes, results
+    from provisioner.request.documents import dump
 
     settings = site.config()
     book = site.journal(settings)
     record = _find(book, name)
     with book.reading() as conn:
-        listed = stepbook.steps_of(conn, [record.id])[record.id]
-        events = records.events_of(conn, record.id)
-        waiting = stepbook.waiting_for(conn, [record.id])[record.id]
-        lanes = agenda.lane_rows(conn)
+        listed = step_rows.steps_of(conn, [record.id])[record.id]
+        events = request_rows.events_of(conn, record.id)
+        waiting = step_rows.waiting_for(conn, [record.id])[record.id]
+        lanes = object_rows.lane_rows(conn)
         shown = changes.shown(conn, record.id) if record.state == "held" else None
     hold = holds(settings, book, [record]).get(record.id)
     result = outcomes.result_of(record, listed)
     plain = results.plain(result)
     body = record.body.decode("utf-8", "backslashreplace")
-    if record.state in records.OPEN:
+    if record.state in request_rows.OPEN:
         del plain["ended"]
     if as_json:
         site.print_json(
@@ -69,7 +70,7 @@ def show(
                 "body": body,
                 "users": record.listed.split() if record.listed is not None else None,
                 "result": plain,
-                "waiting_for": plain_waits(waiting) if record.state in records.OPEN else [],
+                "waiting_for": plain_waits(waiting) if record.state in request_rows.OPEN else [],
                 "held": hold,
                 "would": shown.lines() if shown is not None else [],
                 "events": [
@@ -83,7 +84,7 @@ def show(
         site.say(f"# for {len(record.listed.split())} users; --json lists them")
     site.say("---")
     comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
-    if record.state in records.OPEN:
+    if record.state in request_rows.OPEN:
         found = waits(record, waiting, lanes, hold, time.time())
         comment += [f"# Waits: {text}" for text in found]
     if record.state == "held":
@@ -104,10 +105,10 @@ def _traces(listed: Sequence[StepRecord]) -> list[str]:
 
 def _find(book: Journal, name: str) -> Record:
     """Find the one request that a name means, the newest where it is a file's name."""
-    from provisioner import lookup, records
+    from provisioner.journal.records import lookup, request_rows
 
     with book.reading() as conn:
-        found = lookup.seek(conn, name, seeker()) or records.newest(conn, name, "")
+        found = lookup.seek(conn, name, seeker()) or request_rows.newest(conn, name, "")
     if found is None:
         raise InvalidRequest(
             f"there is no request {name!r}",
@@ -166,7 +167,7 @@ def handlers(as_json: bool = JSON) -> None:
 
 def schema() -> None:
     """Print the JSON Schema of requests, for editors."""
-    from provisioner.request import json_schema
+    from provisioner.request.request import json_schema
 
     site.print_json(json_schema())
 
@@ -190,6 +191,6 @@ def config_check(as_json: bool = JSON) -> None:
 @config_app.command("example")
 def config_example() -> None:
     """Print an example of every option, with its description."""
-    from provisioner.examples import example
+    from provisioner.inspection.examples import example
 
     print(example(), end="")

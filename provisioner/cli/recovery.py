@@ -17,7 +17,7 @@ from provisioner.cli import control, site, submitting
 from provisioner.contract import InvalidRequest, Refused
 
 if TYPE_CHECKING:
-    from provisioner.rebuild import Rebuilt
+    from provisioner.recovery.rebuild import Rebuilt
 
 journal_app = typer.Typer(
     no_args_is_help=True, help="Rebuild a journal that was lost or damaged, and release it."
@@ -37,7 +37,7 @@ def backup(
     file: str = typer.Argument("", metavar="FILE", help="a new file; else in `backup.directory`"),
 ) -> None:
     """Copy the journal, also while the service runs; the copy is whole and flushed."""
-    from provisioner import backup as copies
+    from provisioner.recovery import backup as copies
 
     settings = site.config()
     site.journal(settings).close()
@@ -58,8 +58,8 @@ def rebuild(
     empty: bool = typer.Option(False, "--empty", help="begin with nothing, where nothing is left"),
 ) -> None:
     """Make a new journal from the newest whole copy and the redo log."""
-    from provisioner import rebuild as rebuilding
-    from provisioner.spool import Spool
+    from provisioner.recovery import rebuild as rebuilding
+    from provisioner.spool.spool import Spool
 
     settings = site.config()
     with closing(Spool.open(settings.spool)) as spool:
@@ -73,7 +73,7 @@ def rebuild(
 
 
 def _tell(made: Rebuilt) -> None:
-    from provisioner.results import moment
+    from provisioner.outcome.results import moment
 
     for why in made.damaged:
         site.say(f"not used: {why}")
@@ -110,14 +110,15 @@ def release(
     key: str = submitting.KEY,
 ) -> None:
     """Let what is wanted be written to the backends, by who has seen the drift."""
-    from provisioner import drift, marks
+    from provisioner.inspection import drift
+    from provisioner.journal import facts
 
     system = site.reading()
     with system.journal.reading() as conn:
-        observed = marks.get(conn, marks.OBSERVING)
+        observed = facts.get(conn, facts.OBSERVING)
     if observed is None:
         raise InvalidRequest("the journal is not only observed: there is nothing to release")
-    if observed == marks.CONFIGURED:
+    if observed == facts.CONFIGURED:
         raise Refused(
             f"{observed}: nothing is released while it does",
             advice="say `mode: converge` there and start the service again; it still only observes",

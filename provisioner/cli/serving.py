@@ -25,14 +25,14 @@ def register(app: typer.Typer) -> None:
 
 def init() -> None:
     """Make the spool and the journal, with their owners and modes."""
-    from provisioner import start
-    from provisioner.journal import Journal
-    from provisioner.spool import Spool
+    from provisioner.journal.journal import Journal
+    from provisioner.recovery import startup
+    from provisioner.spool.spool import Spool
 
     settings = site.config()
     Spool.create(settings.spool, settings.staging_group).close()
     settings.journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    start.check_there(settings.spool, settings.journal)
+    startup.check_there(settings.spool, settings.journal)
     if not settings.journal.exists():  # one of a former version is migrated by `run`
         Journal.open(settings.journal).close()
     site.say(f"spool   {settings.spool}\njournal {settings.journal}")
@@ -47,11 +47,11 @@ def run(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="say only what is wrong"),
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
-    from provisioner import start
     from provisioner.cli.progress import following
-    from provisioner.notify import Notifier
+    from provisioner.recovery import startup
     from provisioner.service import Service
-    from provisioner.spool import Spool
+    from provisioner.spool.spool import Spool
+    from provisioner.system.sd_notify import Notifier
 
     told = logging.WARNING if drain or quiet else logging.INFO
     _log_to_stderr(logging.DEBUG if verbose else told)
@@ -61,7 +61,7 @@ def run(
     with closing(Spool.open(system.config.spool)) as spool:
         spool.lock()
         config = system.config
-        start.make_ready(config.spool, config.journal, config.backup_directory)
+        startup.make_ready(config.spool, config.journal, config.backup_directory)
         service = Service(system, spool)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from provisioner.contract import ConfigError, Refused
-from provisioner.documents import InvalidDocument
-from provisioner.request import Request, parse_request
-from provisioner.requestfile import NAMESPACE
+from provisioner.request.documents import InvalidDocument
+from provisioner.request.request import Request, parse_request
+from provisioner.spool.submission import NAMESPACE
 
 LASTS = 86400
 """Seconds for which a request is good that does not say it."""

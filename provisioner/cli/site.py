@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from provisioner.contract import ConfigError
-from provisioner.requestfile import label
+from provisioner.spool.submission import label
 
 if TYPE_CHECKING:
-    from provisioner.config import Config
-    from provisioner.journal import Journal
+    from provisioner.config.schema import Config
+    from provisioner.journal.journal import Journal
     from provisioner.wiring import System
 
 DEFAULT = Path("/etc/provisioner/provisioner.yaml")
@@ -49,7 +49,7 @@ def door() -> Door:
 
     A writer needs neither the handlers' settings nor the time that it takes to check them.
     """
-    from provisioner.documents import InvalidDocument, parse
+    from provisioner.request.documents import InvalidDocument, parse
 
     file = path()
     try:
@@ -73,7 +73,7 @@ def door() -> Door:
 
 def config() -> Config:
     """Load the configuration that was named."""
-    from provisioner.config import load
+    from provisioner.config.schema import load
 
     return load(path())
 
@@ -96,17 +96,17 @@ def reading() -> System:
 
 def journal(settings: Config) -> Journal:
     """Open the journal that is there: one made here would not belong to the service's user."""
-    from provisioner.journal import Journal
+    from provisioner.journal.journal import Journal
 
     _check_journal(settings)
     return Journal.open(settings.journal)
 
 
 def _check_journal(settings: Config) -> None:
-    from provisioner import start
+    from provisioner.recovery import startup
 
     try:
-        start.check_there(settings.spool, settings.journal)
+        startup.check_there(settings.spool, settings.journal)
         settings.journal.stat()
     except FileNotFoundError:
         advice = "provisioner init"

@@ -15,12 +15,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from provisioner import ledger, planning
 from provisioner.cli import site
 from provisioner.contract import Claim, Fault, InvalidRequest, Json, Key, Scalar, State
-from provisioner.ledger import Suspension
-from provisioner.request import parse_request
-from provisioner.results import moment
+from provisioner.inspection import planning
+from provisioner.journal.records import ledger
+from provisioner.journal.records.ledger import Suspension
+from provisioner.outcome.results import moment
+from provisioner.request.request import parse_request
 from provisioner.wiring import System
 
 _HIDDEN = ("present", "mark", "note", "dn", "control", "group_dn", "account_present")
@@ -76,7 +77,7 @@ def of(system: System, subject: str) -> list[Found]:
 def _unclaimed(system: System, name: str) -> list[Found]:
     """Look for a person whom nobody claims where `user.provision` would make them."""
     body = {"provisioner": "1", "action": "user.provision", "user": {"name": name}}
-    from provisioner.documents import dump
+    from provisioner.request.documents import dump
 
     request = parse_request(dump(body).encode())
     return [

@@ -15,16 +15,16 @@ import typer
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Fault, InvalidRequest
-from provisioner.requestfile import LIMIT, RESULT, TOO_LARGE, label
-from provisioner.submitters import user_name
+from provisioner.spool.submission import LIMIT, RESULT, TOO_LARGE, label
+from provisioner.system.users import user_name
 
 if TYPE_CHECKING:
-    from provisioner.crowds import Meant
-    from provisioner.documents import Problem
-    from provisioner.planning import PlannedObject, PlannedStep
-    from provisioner.records import Record
-    from provisioner.request import Request
-    from provisioner.routing import Step
+    from provisioner.inspection.planning import PlannedObject, PlannedStep
+    from provisioner.journal.records.request_rows import Record
+    from provisioner.request.crowds import Meant
+    from provisioner.request.documents import Problem
+    from provisioner.request.request import Request
+    from provisioner.routing.router import Step
 
 _FILE = typer.Argument(..., metavar="FILE", help="the request; - for standard input")
 _JSON = typer.Option(False, "--json", help="for programs")
@@ -88,8 +88,8 @@ def send(
     key: what it is signed with where the site takes signatures; '' for none; folder: where the list
     of users lies that it may name.
     """
-    from provisioner import ulid
     from provisioner.cli import beside
+    from provisioner.system import ulid
 
     since = ulid.new()[:10]  # to the millisecond
     door = site.door()
@@ -127,7 +127,7 @@ def send(
 
 def _drop(door: site.Door, name: str, body: bytes, key: str) -> str:
     from provisioner.cli import signing
-    from provisioner.drop import drop, drop_signed
+    from provisioner.spool.submit import drop, drop_signed
 
     if door.signed and key:
         signed = signing.sign(body, key)
@@ -156,7 +156,7 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
 
 def _judged(file: Path) -> tuple[tuple[Problem, ...], list[str]]:
     """Judge a request as the service would if who runs this sent it: (problems, notes)."""
-    from provisioner.candidates import expired, notes
+    from provisioner.admission.candidates import expired, notes
 
     found = _whole(file)
     if found.problems or found.request is None:
@@ -184,9 +184,9 @@ class _Whole:
 
 def _whole(file: Path) -> _Whole:
     """Read a request, with the users that are listed beside it."""
-    from provisioner.candidates import problem_of, read
+    from provisioner.admission.candidates import problem_of, read
     from provisioner.cli import beside
-    from provisioner.documents import InvalidDocument
+    from provisioner.request.documents import InvalidDocument
 
     left_out: tuple[Problem, ...] = ()
 
@@ -212,30 +212,31 @@ def _whole(file: Path) -> _Whole:
 
 def _meant(request: Request) -> Meant:
     """Say for whom a request counts, if who runs this sent it."""
-    from provisioner import submitters
-    from provisioner.review import meant
+    from provisioner.policy.review import meant
+    from provisioner.system import users
     from provisioner.wiring import policy_of
 
-    return meant(policy_of(site.config()), submitters.find(os.geteuid()), request)
+    return meant(policy_of(site.config()), users.find(os.geteuid()), request)
 
 
 def _route(request: Request) -> tuple[Step, ...]:
     """Route by the site's configuration, which is asked only when the form is right."""
-    from provisioner.verbs import VERBS
+    from provisioner.controls.verbs import VERBS
 
     later = request.action in VERBS or request.users_file is not None
     return () if later else site.system().router.route(request)
 
 
 def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem, ...], list[str]]:
-    from provisioner import policy, rules, submitters
-    from provisioner.documents import Problem
-    from provisioner.review import Case, Review
+    from provisioner.policy import policy, rules
+    from provisioner.policy.review import Case, Review
+    from provisioner.request.documents import Problem
+    from provisioner.system import users
     from provisioner.wiring import policy_of
 
     settings = site.config()
     decides = policy_of(settings)
-    me = submitters.find(os.geteuid())
+    me = users.find(os.geteuid())
     notes = []
     try:
         book = site.journal(settings)
@@ -258,9 +259,9 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
 
 def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
     """Say what a request would change now, step by step; writes nothing."""
-    from provisioner import planning
-    from provisioner.candidates import expired, notes
-    from provisioner.documents import InvalidDocument
+    from provisioner.admission.candidates import expired, notes
+    from provisioner.inspection import planning
+    from provisioner.request.documents import InvalidDocument
 
     whole = _whole(file)
     request, problems = whole.request, whole.problems
@@ -283,7 +284,8 @@ def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
 
 def say_what(record: Record) -> None:
     """Say whose a request is, what it would change now, and its digest."""
-    from provisioner import crowds, planning
+    from provisioner.inspection import planning
+    from provisioner.request import crowds
 
     site.say(f"{record.action} {record.subject}, asked for by {record.asker}")
     site.say(f"  {record.id} with the digest {record.digest}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import TypeAdapter, ValidationError
 from simple_history.models import HistoricalRecords
 
-from provisioner.values import Person
+from provisioner.request.values import Person
 
 _PERSON: TypeAdapter[str] = TypeAdapter(Person)
 

@@ -22,7 +22,7 @@ from coldfront.core.project import signals as of_projects
 from coldfront.core.project.models import ProjectUser
 from django.db.models.signals import post_delete, post_save
 
-from provisioner.coldfront import heard
+from provisioner.coldfront.asking import heard
 
 log = logging.getLogger(__name__)
 

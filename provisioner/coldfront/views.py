@@ -21,8 +21,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from provisioner.coldfront import access, controls, listing, words
 from provisioner.coldfront.models import NEW, Request
+from provisioner.coldfront.pages import access, controls, listing, words
 from provisioner.contract import InvalidRequest
 
 _MOST = 500

@@ -20,7 +20,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from provisioner.submitters import user_name
+from provisioner.system.users import user_name
 from tests.coldfront.environment import environment
 
 PROVISIONER = Path(sys.executable).with_name("provisioner")

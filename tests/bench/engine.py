@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from provisioner import config as configuration
-from provisioner import drop as writer
-from provisioner.admission import Admitted
-from provisioner.drop import drop
-from provisioner.routing import Router
+from provisioner.admission.admission import Admitted
+from provisioner.config import schema as configuration
+from provisioner.routing.router import Router
 from provisioner.service import Service
-from provisioner.spool import Claimed, Spool
+from provisioner.spool import submit as writer
+from provisioner.spool.spool import Claimed, Spool
+from provisioner.spool.submit import drop
 from provisioner.wiring import System
 from tests.bench.nothing import Nothing
 

@@ -24,14 +24,14 @@ from typing import Any
 
 import yaml
 
-from provisioner import config as configuration
+from provisioner.config import schema as configuration
 from provisioner.contract import Claim, Fault, Handler
-from provisioner.converge import converge
-from provisioner.drop import drop
-from provisioner.items import Item
-from provisioner.lanes import Patience
+from provisioner.convergence.converge import converge
+from provisioner.convergence.lanes import Patience
+from provisioner.objects.items import Item
 from provisioner.service import Service
-from provisioner.spool import Spool
+from provisioner.spool.spool import Spool
+from provisioner.spool.submit import drop
 from provisioner.wiring import System, build
 
 ROUTES = """\

@@ -19,9 +19,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provisioner.drop import drop, drop_companion
-from provisioner.notify import Notifier
 from provisioner.service import Service
+from provisioner.spool.submit import drop, drop_companion
+from provisioner.system.sd_notify import Notifier
 from tests.bench.engine import body, site
 
 MIB = 1024 * 1024

@@ -24,9 +24,9 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import Client, override_settings
 
-from provisioner import receipts
 from provisioner.coldfront.models import Request
-from provisioner.request import parse_request
+from provisioner.outcome import receipts
+from provisioner.request.request import parse_request
 
 
 @dataclass

@@ -21,7 +21,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test import override_settings
 
-from provisioner.coldfront import manifest, outbox
+from provisioner.coldfront.asking import manifest, outbox
 from provisioner.coldfront.models import Request, Standing
 from tests.coldfront.site import Site
 

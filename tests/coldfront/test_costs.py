@@ -25,7 +25,7 @@ from django.db.models.signals import post_delete, post_save
 from django.dispatch import Signal
 from django.test.utils import CaptureQueriesContext
 
-from provisioner.coldfront import outbox
+from provisioner.coldfront.asking import outbox
 from provisioner.coldfront.models import Request
 from tests.coldfront.site import Site
 

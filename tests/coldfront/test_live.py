@@ -19,9 +19,9 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from provisioner.coldfront.models import Request
-from provisioner.submitters import user_name
+from provisioner.system.users import user_name
 from tests.coldfront.site import Site
-from tests.service.cli_site import Desk
+from tests.support.cli_site import Desk
 
 HPC = "University HPC"
 PAGE = "/provisioning/"

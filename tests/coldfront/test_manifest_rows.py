@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from provisioner.coldfront import stands
+from provisioner.coldfront.answering import stands
 from provisioner.coldfront.models import Request, Standing
 from tests.coldfront.site import Site
 

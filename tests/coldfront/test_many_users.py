@@ -18,9 +18,9 @@ from coldfront.core.project.models import (
 )
 from django.contrib.auth.models import User
 
-from provisioner.coldfront import outbox
+from provisioner.coldfront.asking import outbox
 from provisioner.coldfront.models import Request
-from provisioner.requestfile import LIMIT
+from provisioner.spool.submission import LIMIT
 from tests.coldfront.site import Site
 
 HPC = "University HPC"

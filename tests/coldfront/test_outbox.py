@@ -22,7 +22,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import override_settings
 
-from provisioner.coldfront import outbox, signals
+from provisioner.coldfront import signals
+from provisioner.coldfront.asking import outbox
 from provisioner.coldfront.models import Request
 from tests.coldfront.site import Site
 

@@ -29,8 +29,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from provisioner.manifest import read
-from provisioner.request import parse_request
+from provisioner.manifests.manifest import read
+from provisioner.request.request import parse_request
 from tests.coldfront.site import Site
 
 HPC = "University HPC"

@@ -23,7 +23,7 @@ from django.db import connection
 from django.test import override_settings
 
 from provisioner.coldfront.models import Request, Standing
-from provisioner.submitters import user_name
+from provisioner.system.users import user_name
 from tests.coldfront.site import Site
 
 HPC = "University HPC"

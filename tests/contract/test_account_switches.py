@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from handlers import ad_account, adlds_account
-from handlers._ldap_dialects import FLAG
+from handlers.ldap import ad_account, adlds_account
+from handlers.ldap.directory.dialects import FLAG
 from provisioner.contract import Handler, Key
-from provisioner.converge import dry_run
+from provisioner.convergence.converge import dry_run
 from provisioner.testing import Ledger
-from tests.contract.ad_backends import Backend, backends, make
+from tests.support.ad_backends import Backend, backends, make
 
 SID = "S-1-5-21-1004336348-1177238915-682003330-1106"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from handlers import ad_account
-from handlers._ldap_account import mark_of
+from handlers.ldap import ad_account
+from handlers.ldap.account import mark_of
 from provisioner.contract import (
     Claim,
     Conflict,
@@ -19,9 +19,9 @@ from provisioner.contract import (
     State,
     Unavailable,
 )
-from provisioner.converge import Outcome, converge
-from provisioner.items import Item
-from tests.contract.ad_backends import Backend, backends, emulated, make
+from provisioner.convergence.converge import Outcome, converge
+from provisioner.objects.items import Item
+from tests.support.ad_backends import Backend, backends, emulated, make
 
 
 @pytest.fixture(params=backends("ad"))

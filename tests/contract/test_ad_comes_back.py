@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from handlers import ad_account, ad_group, adlds_account
-from handlers._ldap import connect
-from handlers._ldap_settings import DirectorySettings
+from handlers.ldap import ad_account, ad_group, adlds_account
+from handlers.ldap.directory.client import connect
+from handlers.ldap.directory.settings import DirectorySettings
 from provisioner.contract import Claim, Conflict, Handler, State
-from provisioner.converge import Outcome, converge, dry_run
-from provisioner.items import Item
-from tests.contract.ad_backends import Backend, backends, make
+from provisioner.convergence.converge import Outcome, converge, dry_run
+from provisioner.objects.items import Item
+from tests.support.ad_backends import Backend, backends, make
 
 SID = "S-1-5-21-1004336348-1177238915-682003330-1106"
 Params = Mapping[str, Any]

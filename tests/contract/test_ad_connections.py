@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from handlers._ldap import Directory
-from handlers._ldap_check import check_directory
-from handlers._ldap_settings import DirectorySettings
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.doctor import check_directory
+from handlers.ldap.directory.settings import DirectorySettings
 from provisioner.contract import Fault, Unavailable, Unknown
-from tests.contract.ad_backends import Backend, backends, make
+from tests.support.ad_backends import Backend, backends, make
 
 pytestmark = pytest.mark.lab
 

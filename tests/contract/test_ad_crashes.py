@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from handlers import ad_account, ad_group, adlds_account
-from handlers._ldap import Directory
+from handlers.ldap import ad_account, ad_group, adlds_account
+from handlers.ldap.directory.client import Directory
 from provisioner.contract import Claim, Handler
-from provisioner.converge import Outcome, converge
-from provisioner.items import Item
-from tests.contract.ad_backends import Backend, backends, make
+from provisioner.convergence.converge import Outcome, converge
+from provisioner.objects.items import Item
+from tests.support.ad_backends import Backend, backends, make
 
 SID = "S-1-5-21-1004336348-1177238915-682003330-1106"
 

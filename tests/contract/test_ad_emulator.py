@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.contract.ad_backends import Backend, emulated
+from tests.support.ad_backends import Backend, emulated
 
 WRITER = """
 import sys
-from handlers._ldap import Directory
-from handlers._ldap_settings import DirectorySettings
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.settings import DirectorySettings
 base, file, name = sys.argv[1:]
 d = Directory(DirectorySettings(servers=(file,), base=base), lambda name: "")
 for n in range(50):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlers.emulators.getent import install
-from tests.contract.ad_backends import Backend, emulated
+from tests.support.ad_backends import Backend, emulated
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from handlers import ad_group
-from handlers._ldap_dialects import GROUPS
-from handlers._ldap_membership import Membership
+from handlers.ldap import ad_group
+from handlers.ldap.directory.dialects import GROUPS
+from handlers.ldap.membership import Membership
 from provisioner.contract import (
     Change,
     Claim,
@@ -21,9 +21,9 @@ from provisioner.contract import (
     NotReady,
     State,
 )
-from provisioner.converge import Outcome, converge
-from provisioner.items import Item
-from tests.contract.ad_backends import Backend, backends, make
+from provisioner.convergence.converge import Outcome, converge
+from provisioner.objects.items import Item
+from tests.support.ad_backends import Backend, backends, make
 
 
 @pytest.fixture(params=[*backends("ad"), *backends("adlds")])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from handlers._ldap_ids import Ids, Numbers
+from handlers.ldap.numbers.ids import Ids, Numbers
 from provisioner.contract import Permanent
-from tests.contract.ad_backends import Backend, backends, make
+from tests.support.ad_backends import Backend, backends, make
 
 
 @pytest.fixture(params=[*backends("ad"), *backends("adlds")])

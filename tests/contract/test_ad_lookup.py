@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from handlers import ad_account
+from handlers.ldap import ad_account
 from provisioner.contract import Claim, Conflict, Handler, NotReady, Permanent
-from provisioner.converge import Outcome, converge
-from provisioner.items import Item
-from tests.contract import ad_backends
-from tests.contract.ad_backends import Backend
+from provisioner.convergence.converge import Outcome, converge
+from provisioner.objects.items import Item
+from tests.support import ad_backends
+from tests.support.ad_backends import Backend
 
 
 @pytest.fixture(params=ad_backends.backends("ad"))

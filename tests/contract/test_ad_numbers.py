@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from handlers import ad_account, ad_group, adlds_account
+from handlers.ldap import ad_account, ad_group, adlds_account
 from provisioner.contract import Claim, Conflict, Fault, Handler
-from provisioner.converge import Outcome, converge, dry_run
-from provisioner.items import Item
-from tests.contract.ad_backends import Backend, emulated
+from provisioner.convergence.converge import Outcome, converge, dry_run
+from provisioner.objects.items import Item
+from tests.support.ad_backends import Backend, emulated
 
 DOMAIN = "campus.test"
 KINDS = ["ad", "lds", "plain", "group"]

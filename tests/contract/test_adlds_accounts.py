@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from handlers import adlds_account
+from handlers.ldap import adlds_account
 from provisioner.contract import Claim, Conflict, Handler, InvalidRequest, KnownAfter, State
-from provisioner.converge import Outcome, converge
-from provisioner.items import Item
-from tests.contract.ad_backends import Backend, backends, make
+from provisioner.convergence.converge import Outcome, converge
+from provisioner.objects.items import Item
+from tests.support.ad_backends import Backend, backends, make
 
 SID = "S-1-5-21-1004336348-1177238915-682003330-1106"
 OTHER = "S-1-5-21-1004336348-1177238915-682003330-1107"

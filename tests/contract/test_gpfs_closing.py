@@ -13,14 +13,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from handlers._mm import Entry
-from handlers._mm_fileset import Found, exchanged
-from provisioner.agenthost import runner
+from handlers.gpfs.mm.client import Entry
+from handlers.gpfs.state import Found, exchanged
+from provisioner.agent.client import runner
 from provisioner.contract import Conflict, Fault, Key, Permanent
-from tests.contract.agent_sites import shipped
-from tests.contract.gpfs_site import FileSystem, Ledger
 from tests.contract.test_gpfs_paths import GROUP, as_member
-from tests.unit.acls import AS_ROOT
+from tests.support.acls import AS_ROOT
+from tests.support.agent_sites import shipped
+from tests.support.gpfs_site import FileSystem, Ledger
 
 pytestmark = AS_ROOT
 

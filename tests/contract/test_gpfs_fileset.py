@@ -19,7 +19,7 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
-from tests.contract.gpfs_site import Crash, FileSystem, Ledger
+from tests.support.gpfs_site import Crash, FileSystem, Ledger
 
 FULL: dict[str, Any] = {
     "fileset": "cf3",

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from provisioner.contract import Conflict, Fault, InvalidRequest, Permanent
-from tests.contract.gpfs_site import FileSystem, Ledger
+from tests.support.gpfs_site import FileSystem, Ledger
 
 MEMBER, GROUP = 2101, 3101
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import Fault, Permanent, Unavailable
-from tests.contract.gpfs_site import FileSystem, Ledger
+from tests.support.gpfs_site import FileSystem, Ledger
 
 
 @pytest.fixture

@@ -6,22 +6,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from handlers import (
-    command,
-    gpfs_fileset,
-    home_directory,
-    nss_gate,
-)
-from handlers.emulators import getent, mm
+from handlers import command, home_directory, nss_gate
+from handlers.emulators import getent
+from handlers.emulators.gpfs import mm
 from handlers.emulators.host import EmulatedHost
-from provisioner.agenthost import Agent, AgentHost, runner
+from handlers.gpfs import handler as gpfs_fileset
+from provisioner.agent.client import Agent, AgentHost, runner
 from provisioner.contract import Handler, Host, Run
-from provisioner.host import RealHost
-from provisioner.process import run
+from provisioner.system.directories import RealHost
+from provisioner.system.process import run
 from provisioner.testing import HandlerContract, site
-from tests.contract import agent_sites
-from tests.contract.ad_backends import emulated
-from tests.unit.acls import AS_ROOT
+from tests.support import agent_sites
+from tests.support.acls import AS_ROOT
+from tests.support.ad_backends import emulated
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 

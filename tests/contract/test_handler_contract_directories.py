@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from handlers import ad_account, ad_group, adlds_account
-from handlers._ldap_account import mark_of
-from handlers.emulators._directory_store import Kind
+from handlers.emulators.ldap.store import Kind
+from handlers.ldap import ad_account, ad_group, adlds_account
+from handlers.ldap.account import mark_of
 from provisioner.contract import Handler
 from provisioner.testing import HandlerContract
-from tests.contract.ad_backends import Backend, emulated, real
+from tests.support.ad_backends import Backend, emulated, real
 
 SID = "S-1-5-21-1004336348-1177238915-682003330-1106"
 

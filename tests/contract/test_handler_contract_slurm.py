@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from handlers import slurm
-from handlers.emulators import slurm as emulator
-from provisioner.agenthost import runner
+from handlers.emulators.slurm import programs as emulator
+from handlers.slurm import handler as slurm
+from provisioner.agent.client import runner
 from provisioner.contract import Handler
 from provisioner.testing import HandlerContract, site
-from tests.contract import agent_sites, slurm_sites
-from tests.contract.slurm_sites import Cluster
-from tests.unit.acls import AS_ROOT
+from tests.support import agent_sites, slurm_sites
+from tests.support.acls import AS_ROOT
+from tests.support.slurm_sites import Cluster
 
 
 class _OfSlurm(HandlerContract):

@@ -30,11 +30,11 @@ from provisioner.contract import (
     Transient,
     Unavailable,
 )
-from provisioner.converge import Outcome
-from provisioner.fakes import Interrupted, watched
-from provisioner.host import RealHost
+from provisioner.convergence.converge import Outcome
+from provisioner.system.directories import RealHost
 from provisioner.testing import Ledger, site
-from tests.unit.acls import AS_ROOT, getfacl
+from provisioner.testing.fakes import Interrupted, watched
+from tests.support.acls import AS_ROOT, getfacl
 
 pytestmark = AS_ROOT
 

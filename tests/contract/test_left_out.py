@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from handlers import ad_account, ad_group, adlds_account, gpfs_fileset
-from handlers.emulators import mm
-from handlers.emulators._directory_store import Kind
+from handlers.emulators.gpfs import mm
+from handlers.emulators.ldap.store import Kind
+from handlers.gpfs import handler as gpfs_fileset
+from handlers.ldap import ad_account, ad_group, adlds_account
 from provisioner.contract import Fault, Handler, State
-from provisioner.converge import Outcome
-from provisioner.fakes import Interrupted, Ledger, Params, site, watched
-from provisioner.process import run
-from tests.contract.ad_backends import Backend, backends, make
+from provisioner.convergence.converge import Outcome
+from provisioner.system.process import run
+from provisioner.testing.fakes import Interrupted, Ledger, Params, site, watched
+from tests.support.ad_backends import Backend, backends, make
 
 SID = "S-1-5-21-1004336348-1177238915-682003330-1106"
 

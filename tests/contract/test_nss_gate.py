@@ -21,10 +21,10 @@ from provisioner.contract import (
     Permanent,
     Unavailable,
 )
-from provisioner.fakes import Params
-from provisioner.process import run
+from provisioner.system.process import run
 from provisioner.testing import Ledger, site
-from tests.contract.ad_backends import Backend, emulated
+from provisioner.testing.fakes import Params
+from tests.support.ad_backends import Backend, emulated
 
 ROOT = {"user": "root", "uid": 0}
 

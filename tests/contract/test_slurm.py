@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.slurm import Slurm, build
+from handlers.slurm.handler import Slurm, build
 from provisioner.contract import (
     Change,
     Completed,
@@ -17,9 +17,9 @@ from provisioner.contract import (
     Level,
     NotReady,
 )
-from tests.contract import slurm_sites
-from tests.contract.slurm_ledger import Ledger, account, changes, faults, limits_of
-from tests.contract.slurm_sites import Cluster
+from tests.support import slurm_sites
+from tests.support.slurm_ledger import Ledger, account, changes, faults, limits_of
+from tests.support.slurm_sites import Cluster
 
 
 @pytest.fixture(params=slurm_sites.BOTH)
@@ -345,7 +345,7 @@ def test_who_has_running_jobs_is_locked_now_and_removed_later(tmp_path: Path) ->
 def test_one_whom_slurm_refuses_fails_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from handlers._sacctmgr import Tools
+    from handlers.slurm.client import Tools
     from provisioner.contract import Transient
 
     handler, ledger = slurm_sites.emulated(tmp_path).handler(), Ledger()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract import slurm_sites
-from tests.contract.slurm_ledger import Ledger, account, faults, limits_of
-from tests.contract.slurm_sites import Cluster
+from tests.support import slurm_sites
+from tests.support.slurm_ledger import Ledger, account, faults, limits_of
+from tests.support.slurm_sites import Cluster
 
 
 @pytest.fixture(params=slurm_sites.BOTH)

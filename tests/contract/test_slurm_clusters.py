@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from handlers.slurm import Slurm
+from handlers.slurm.handler import Slurm
 from provisioner.contract import Claim, Scalar
-from provisioner.converge import converge
-from provisioner.items import Item
-from tests.contract import slurm_sites
-from tests.contract.slurm_sites import Cluster
+from provisioner.convergence.converge import converge
+from provisioner.objects.items import Item
+from tests.support import slurm_sites
+from tests.support.slurm_sites import Cluster
 
 
 @dataclass

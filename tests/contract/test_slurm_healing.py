@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from handlers._slurm_healing import heal
-from handlers.slurm import Slurm, build
-from provisioner import process
+from handlers.slurm.handler import Slurm, build
+from handlers.slurm.healing import heal
 from provisioner.contract import Completed, NotReady
-from provisioner.converge import Outcome
-from tests.contract import slurm_sites
-from tests.contract.slurm_ledger import Ledger, account, changes, faults
+from provisioner.convergence.converge import Outcome
+from provisioner.system import process
+from tests.support import slurm_sites
+from tests.support.slurm_ledger import Ledger, account, changes, faults
 
 SPECS = "MaxJobs=3:MaxTRES=mem=1536G:MaxWall=1-12"
 """What Slurm prints otherwise than it takes: `mem=1.50T`, given back, is one of 1 MB."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from handlers.slurm import build
+from handlers.slurm.handler import build
 from provisioner.contract import Change, Completed, Unavailable
-from tests.contract import slurm_sites
-from tests.contract.slurm_ledger import Ledger, account, faults
-from tests.contract.slurm_sites import Cluster
+from tests.support import slurm_sites
+from tests.support.slurm_ledger import Ledger, account, faults
+from tests.support.slurm_sites import Cluster
 
 
 @pytest.fixture(params=slurm_sites.BOTH)

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from handlers._slurm_keys import LIMITS
-from handlers._slurm_limits import COLUMNS, OWN, Limits
-from handlers._slurm_specs import parse_specs
-from handlers.slurm import Slurm
+from handlers.slurm.handler import Slurm
+from handlers.slurm.limits.keys import LIMITS
+from handlers.slurm.limits.limits import COLUMNS, OWN, Limits
+from handlers.slurm.limits.specs import parse_specs
 from provisioner.contract import Claim, InvalidRequest, Transient
-from provisioner.converge import converge
-from provisioner.items import Item
-from tests.contract import slurm_sites
-from tests.contract.slurm_rounds import REFUSED, ROUNDS, TAKEN
-from tests.contract.slurm_sites import Cluster
+from provisioner.convergence.converge import converge
+from provisioner.objects.items import Item
+from tests.support import slurm_sites
+from tests.support.slurm_rounds import REFUSED, ROUNDS, TAKEN
+from tests.support.slurm_sites import Cluster
 
 
 @pytest.fixture(params=slurm_sites.BOTH)

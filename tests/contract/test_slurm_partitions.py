@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from handlers.slurm import Slurm
+from handlers.slurm.handler import Slurm
 from provisioner.contract import InvalidRequest, Key, Permanent
-from provisioner.converge import Outcome, converge, dry_run
-from provisioner.items import Item
-from tests.contract import slurm_sites
-from tests.contract.slurm_ledger import Ledger, account, changes, faults
-from tests.contract.slurm_sites import Cluster
+from provisioner.convergence.converge import Outcome, converge, dry_run
+from provisioner.objects.items import Item
+from tests.support import slurm_sites
+from tests.support.slurm_ledger import Ledger, account, changes, faults
+from tests.support.slurm_sites import Cluster
 
 GPU, CPU, BIG, ANY = "gpu", "cpu", "big", ""
 

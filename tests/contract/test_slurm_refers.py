@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from handlers.emulators.slurmdbd import TRES
-from handlers.slurm import Slurm, build
-from provisioner import process
+from handlers.emulators.slurm.slurmdbd import TRES
+from handlers.slurm.handler import Slurm, build
 from provisioner.contract import Claim, Completed, Fault, Permanent, Transient
-from provisioner.converge import converge, dry_run
-from provisioner.items import Item
-from tests.contract import slurm_sites
+from provisioner.convergence.converge import converge, dry_run
+from provisioner.objects.items import Item
+from provisioner.system import process
+from tests.support import slurm_sites
 
 
 class Counted:

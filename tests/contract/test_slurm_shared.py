@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from handlers.slurm import Slurm, build
+from handlers.slurm.handler import Slurm, build
 from provisioner.contract import Key
-from provisioner.converge import Outcome
-from tests.contract import slurm_sites
-from tests.contract.slurm_ledger import Ledger, faults
-from tests.contract.slurm_sites import Cluster
+from provisioner.convergence.converge import Outcome
+from tests.support import slurm_sites
+from tests.support.slurm_ledger import Ledger, faults
+from tests.support.slurm_sites import Cluster
 
 QOS = ("debug", "viz", "long")
 

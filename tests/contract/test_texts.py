@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from handlers import ad_account, ad_group
-from handlers.slurm import build as build_slurm
-from provisioner.abilities import Adapts
+from handlers.ldap import ad_account, ad_group
+from handlers.slurm.handler import build as build_slurm
 from provisioner.contract import Claim, Handler, State
-from provisioner.converge import converge
-from provisioner.items import Item
-from provisioner.texts import phrase
-from tests.contract import ad_backends, slurm_sites
-from tests.contract.ad_backends import Backend
-from tests.contract.slurm_sites import Cluster
+from provisioner.contract.abilities import Adapts
+from provisioner.contract.texts import phrase
+from provisioner.convergence.converge import converge
+from provisioner.objects.items import Item
+from tests.support import ad_backends, slurm_sites
+from tests.support.ad_backends import Backend
+from tests.support.slurm_sites import Cluster
 
 TITLES = {
     "soft hyphen": ("Pro\u00adteins", "Proteins"),

@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from provisioner.documents import DEPTH, InvalidDocument
-from provisioner.request import parse_request
-from provisioner.requestfile import LIMIT
+from provisioner.request.documents import DEPTH, InvalidDocument
+from provisioner.request.request import parse_request
+from provisioner.spool.submission import LIMIT
 
 SAMPLES = Path(__file__).parents[2] / "templates/requests"
 ROOM = 100 * 1024 * 1024

@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from provisioner.drop import drop
+from provisioner.spool.submit import drop
 from tests.fault.points import Nursery
 
 CONFIG = """\

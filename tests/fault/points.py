@@ -140,23 +140,26 @@ class Points:
 def _place(frame: FrameType, what: str) -> str:
     """Name the function of the engine's that calls; '': somebody else does."""
     module = frame.f_globals.get("__name__", "")
-    if not module.startswith("provisioner.") or module == "provisioner.drop":
+    if not module.startswith("provisioner.") or module == "provisioner.spool.submit":
         return ""
     return f"{what} in {frame.f_code.co_qualname}"
 
 
 def install(points: Points) -> None:
     """Put the points in. To be called before anything else of the engine is imported."""
-    from provisioner import rename, requestfile
+    from provisioner.spool import submission
+    from provisioner.system import rename
 
     for name in ("rename", "unlink", "write"):
         setattr(os, name, points.around(getattr(os, name)))
     vars(rename)["rename_new"] = points.around(rename.rename_new)
     for name in ("open_unwritten", "read"):
-        vars(requestfile)[name] = points.around(getattr(requestfile, name), name)
+        vars(submission)[name] = points.around(getattr(submission, name), name)
 
-    from provisioner import journal, lanes, service
-    from provisioner.finish import Finisher
+    from provisioner import service
+    from provisioner.convergence import lanes
+    from provisioner.journal import journal
+    from provisioner.outcome.filing import Finisher
 
     for name in ("settle", "announce", "resubmit", "reject", "redo"):
         setattr(Finisher, name, points.around(getattr(Finisher, name), f"Finisher.{name}"))
@@ -189,7 +192,7 @@ def install(points: Points) -> None:
 
 def _hint(times: int) -> None:
     """Have each event of staging reach the service so many times."""
-    from provisioner.watch import Watcher
+    from provisioner.spool.watch import Watcher
 
     hint = Watcher._hint
 
@@ -202,7 +205,7 @@ def _hint(times: int) -> None:
 
 def _flush_nothing() -> None:
     """Have the journal as fast as it would be if no power ever failed."""
-    from provisioner import database
+    from provisioner.journal import database
 
     prepare = database._prepare
 

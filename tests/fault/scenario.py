@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from provisioner.drop import drop
+from provisioner.spool.submit import drop
 from tests.fault import invariant
 from tests.fault.points import Nursery
 

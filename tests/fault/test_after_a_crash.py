@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import records
-from tests.service.engine_site import Site, allocation, control
+from provisioner.journal.records import request_rows
+from tests.support.engine_site import Site, allocation, control
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def undo_claim(site: Site, name: str) -> None:
 
 def requests(site: Site) -> list[str]:
     with site.system.journal.reading() as conn:
-        return sorted(record.name for record in records.in_states(conn, records.ENDED))
+        return sorted(record.name for record in request_rows.in_states(conn, request_rows.ENDED))
 
 
 def test_a_file_whose_claim_a_power_cut_undid_is_no_second_request(

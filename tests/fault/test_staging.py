@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.documents import DEPTH
-from provisioner.drop import drop
+from provisioner.request.documents import DEPTH
+from provisioner.spool.submit import drop
 from tests.fault.plain import PATIENCE, Plain, project
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from provisioner.drop import drop
+from provisioner.spool.submit import drop
 
 PAUSE, REST = 0.004, 0.06
 """Seconds after each request, and after each tenth: then nothing of the writer's is flushed, and

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
-from provisioner import agenda, audit, changes, config, drift, ledger, records
-from provisioner.records import Record
-from tests.service.engine_site import Site, allocation, membership
-from tests.service.engine_site import release as released
+from provisioner.config import schema
+from provisioner.inspection import drift
+from provisioner.journal import audit
+from provisioner.journal.records import changes, ledger, object_rows, request_rows
+from provisioner.journal.records.request_rows import Record
 from tests.service.test_manifest import Line, entry, newest, put, reconcile, told
+from tests.support.engine_site import Site, allocation, membership
+from tests.support.engine_site import release as released
 
 PORTAL = 4711
 RELEASE = "provisioner: 1\naction: journal.release\n"
@@ -59,14 +62,14 @@ def release(site: Site) -> None:
     """Let what is wanted be written."""
     path = site.root / "provisioner.yaml"
     path.write_text(path.read_text().replace("mode: observe", "mode: converge"))
-    site.config = config.load(path)
+    site.config = schema.load(path)
     site.start()
     site.request(RELEASE, "release.yaml")
 
 
 def found(site: Site, key: str) -> str | None:
     with site.system.journal.reading() as conn:
-        return agenda.found_of(conn, [key]).get(key)
+        return object_rows.found_of(conn, [key]).get(key)
 
 
 def claims(site: Site) -> set[tuple[str, str, str]]:
@@ -169,7 +172,7 @@ def test_who_leaves_is_taken_out_also_where_their_membership_differs(site: Site)
     site.first.foreign.clear()
     portals(site, entry(1, "ann", "bob"))
     with site.system.journal.transaction() as conn:
-        agenda.set_found(conn, ["first/member/cf1/bob"], agenda.DIFFERS)
+        object_rows.set_found(conn, ["first/member/cf1/bob"], object_rows.DIFFERS)
     release(site)
     reconcile(site, entry(1, "ann"))
     assert "first/member/cf1/bob" not in site.first.rows
@@ -227,7 +230,7 @@ def test_a_subject_that_claims_what_fits_has_it_and_lets_it_go(site: Site) -> No
     adopt(site, *(thing(key) for key in site.first.rows))
     release(site)
     site.request(allocation(1, "ann, bob", code="cf1"))
-    assert found(site, "first/member/cf1/bob") == agenda.OURS
+    assert found(site, "first/member/cf1/bob") == object_rows.OURS
     site.request(membership(1, "bob", "remove"))
     assert "first/member/cf1/bob" not in site.first.rows
     assert site.limit("first/account/old") == "5"
@@ -265,7 +268,7 @@ def test_policy_refuses_who_may_not_adopt_with_an_alarm(site: Site) -> None:
     assert done.state == "refused"
     assert "may not ask for adopt" in told(done)
     with site.system.journal.reading() as conn:
-        assert "alarm" in [kind for _, kind, _ in records.events_of(conn, done.id)]
+        assert "alarm" in [kind for _, kind, _ in request_rows.events_of(conn, done.id)]
     assert claims(site) == set()
 
 
@@ -335,11 +338,11 @@ def test_a_crash_after_the_acceptance_is_made_up_for_at_the_start(site: Site) ->
     for lane in lanes:
         lane.paused = True
     portals(site, line)
-    assert found(site, "first/account/cf1") == agenda.NEW
+    assert found(site, "first/account/cf1") == object_rows.NEW
     site.start()
     site.drain()
     assert child(site).state == "done"
-    assert found(site, "first/account/cf1") == agenda.DIFFERS
+    assert found(site, "first/account/cf1") == object_rows.DIFFERS
     assert site.first.calls == []
 
 
@@ -349,8 +352,8 @@ def test_adopting_twice_comes_to_the_same(site: Site) -> None:
     before = claims(site)
     portals(site, line, thing("first/account/old"))
     assert claims(site) == before
-    assert found(site, "first/account/cf1") == agenda.DIFFERS
-    assert found(site, "first/account/old") == agenda.SEEN
+    assert found(site, "first/account/cf1") == object_rows.DIFFERS
+    assert found(site, "first/account/old") == object_rows.SEEN
 
 
 def test_what_a_portal_asked_for_while_observed_is_over_with_the_adoption(site: Site) -> None:

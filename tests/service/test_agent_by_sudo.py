@@ -43,7 +43,7 @@ class Machine:
         self.program = top / "bin/provisioner-agent"
         self.program.parent.mkdir()
         self.program.write_text(
-            f"#!{sys.executable} -I\nfrom provisioner.agent import main\nmain()\n"
+            f"#!{sys.executable} -I\nfrom provisioner.agent.server import main\nmain()\n"
         )
         self.program.chmod(0o755)
         (self.etc / "sudoers").write_text(f'{USER} ALL=(root) NOPASSWD: {self.program} ""\n')

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_site import Desk, sample
+from tests.support.cli_site import Desk, sample
 
 PROGRAMS = {
     "Slurm is unmounted": ("slurm", "compute.yaml", "sacctmgr cannot be run"),

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import backup, redolog
 from provisioner.contract import ConfigError
-from tests.service.cli_site import Desk, user
-from tests.service.engine_site import Site, allocation, control
+from provisioner.recovery import backup, redo_log
+from tests.support.cli_site import Desk, user
+from tests.support.engine_site import Site, allocation, control
 
 
 def dump(path: Path) -> list[str]:
@@ -27,8 +27,8 @@ def replayed(copy: Path, directory: Path) -> list[str]:
     """Return what a copy holds when the log was done on it again."""
     identity, position = backup.position_of(copy)
     with closing(sqlite3.connect(copy)) as db:
-        for one in redolog.read(directory, identity, position):
-            redolog.do_again(db, one)
+        for one in redo_log.read(directory, identity, position):
+            redo_log.do_again(db, one)
         db.commit()
     return dump(copy)
 
@@ -120,11 +120,11 @@ def test_old_copies_go_and_with_them_the_log_that_only_they_need(tmp_path: Path)
         if number == 1:
             [first] = backup.copies(directory)
             os.link(first.path, oldest)
-    begun = {file.after for file in redolog.files(directory)}
+    begun = {file.after for file in redo_log.files(directory)}
     backup.prune(directory, 2)
     left = backup.copies(directory)
     assert len(left) == 2
-    assert {file.after for file in redolog.files(directory)} < begun
+    assert {file.after for file in redo_log.files(directory)} < begun
     site.request(allocation(9, "ann"), "9.yaml")
     want = dump(site.config.journal)
     for copy in left:

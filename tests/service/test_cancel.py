@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from provisioner import ledger
-from tests.service.engine_site import Site, allocation, control, membership, user
+from provisioner.journal.records import ledger
+from tests.support.engine_site import Site, allocation, control, membership, user
 
 RECONCILE = "provisioner: 1\naction: reconcile\n"
 

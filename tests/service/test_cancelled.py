@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.engine_site import Site, allocation, control, user
+from tests.support.engine_site import Site, allocation, control, user
 
 ORDERED = "order: {{key: a, number: {}}}\nuser:"
 

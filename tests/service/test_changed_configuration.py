@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import config as configuration
-from provisioner import drift, planning, records
-from provisioner.request import parse_request
-from provisioner.routing import Router
+from provisioner.config import schema as configuration
+from provisioner.inspection import drift, planning
+from provisioner.journal.records import request_rows
+from provisioner.request.request import parse_request
+from provisioner.routing.router import Router
 from provisioner.service import Service
-from provisioner.spool import Spool
+from provisioner.spool.spool import Spool
 from provisioner.wiring import System
-from tests.service.engine_site import CONFIG, Accounts, Site, allocation, control, user
+from tests.support.engine_site import CONFIG, Accounts, Site, allocation, control, user
 
 NONE_FIRST = (
     CONFIG.replace("first: {use: accounts}, ", "")
@@ -82,7 +83,7 @@ def test_what_failed_for_want_of_a_handler_is_done_when_it_is_back(site: Site) -
     start(site, NONE_FIRST, accounts(site, "second", "second"))
     start(site, CONFIG, accounts(site, "first", "first"), accounts(site, "second", "second"))
     with site.system.journal.reading() as conn:
-        (failed,) = records.in_states(conn, ["failed"])
+        (failed,) = request_rows.in_states(conn, ["failed"])
     site.request(control("request.retry", failed.id), "retry.yaml")
     assert site.limit("second/account/ann", "second") == "5"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.cli.exits import Exit
-from tests.service.cli_site import PROGRAM, Desk, Done, call, clean, sample, user
+from tests.support.cli_site import PROGRAM, Desk, Done, call, clean, sample, user
 
 VERBS = [
     *("init", "run", "sandbox", "doctor"),

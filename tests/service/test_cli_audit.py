@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.cli_site import Desk, clean, of_user, sample, served, user
+from tests.support.cli_site import Desk, clean, of_user, sample, served, user
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_site import PROGRAM, Desk, sample, user
+from tests.support.cli_site import PROGRAM, Desk, sample, user
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from provisioner import marks
-from provisioner.journal import Journal
-from tests.service.cli_site import Desk, clean
+from provisioner.journal import facts
+from provisioner.journal.journal import Journal
+from tests.support.cli_site import Desk, clean
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_a_clock_that_jumped_is_told_for_a_week(desk: Desk) -> None:
     for ago in (3600, 8 * 86400):
         book = Journal.open(desk.root / "journal/journal.db")
         with book.transaction() as conn:
-            marks.put(conn, marks.JUMPED, f"{time.time() - ago} 864000.0")
+            facts.put(conn, facts.JUMPED, f"{time.time() - ago} 864000.0")
         book.close()
         told.append([one["message"] for one in findings(desk) if one["subject"] == "clock"])
     assert [len(one) for one in told] == [1, 0]

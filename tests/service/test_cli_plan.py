@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.cli_site import SAMPLES, SERVED, Desk, of_user, sample, served, user
+from tests.support.cli_site import SAMPLES, SERVED, Desk, of_user, sample, served, user
 
 Changes = dict[str, list[str]]
 """The changes of each object, in order."""

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from provisioner.cli.submitting import say_what
-from provisioner.documents import parse
-from provisioner.records import Record
-from tests.service.cli_site import Desk, Done, of_user, user
+from provisioner.journal.records.request_rows import Record
+from provisioner.request.documents import parse
+from tests.support.cli_site import Desk, Done, of_user, user
 
 NOBODY = 65534
 

@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
-from provisioner.config import load
-from tests.service.cli_site import SERVED, Desk, clean, of_user, sample, served, user
+from provisioner.config.schema import load
+from tests.support.cli_site import SERVED, Desk, clean, of_user, sample, served, user
 
 DOCUMENT = Path(__file__).parents[2] / "docs/cli.md"
 

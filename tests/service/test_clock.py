@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from provisioner import agenda, audit, records, ulid
-from provisioner.clock import EVENT, last_jump
-from provisioner.tables import events, objects
-from tests.service.engine_site import Site, allocation, user
+from provisioner.journal import audit
+from provisioner.journal.records import object_rows, request_rows
+from provisioner.journal.schema import events, objects
+from provisioner.recovery.clock import EVENT, last_jump
+from provisioner.system import ulid
+from tests.support.engine_site import Site, allocation, user
 
 HOUR, DAY = 3600.0, 86400.0
 
@@ -79,7 +81,7 @@ def latest(site: Site) -> float:
     """Say how far from now anything is put off."""
     with site.system.journal.reading() as conn:
         dues = list(conn.scalars(select(objects.c.due).where(objects.c.due.is_not(None))))
-        lanes = agenda.lane_rows(conn).values()
+        lanes = object_rows.lane_rows(conn).values()
     ends = [*dues, *(row["breaker_until"] or 0.0 for row in lanes)]
     return float(max(ends)) - time.time()
 
@@ -143,7 +145,7 @@ def test_dues_of_a_time_to_come_are_found_at_a_start_of_another_boot(
     clocks.jump(10 * DAY)
     waits(site)
     clocks.jump(-10 * DAY)
-    monkeypatch.setattr("provisioner.clock._found", ["another-boot"])
+    monkeypatch.setattr("provisioner.recovery.clock._found", ["another-boot"])
     restart(site)
     assert latest(site) <= 0.024
     assert is_done(site)
@@ -165,7 +167,7 @@ def test_ids_grow_over_a_restart_with_the_clock_set_back(
     restart(site, monkeypatch)
     site.request(user("second"), "2.yaml")
     with site.system.journal.reading() as conn:
-        found = records.in_states(conn, ["done"])
+        found = request_rows.in_states(conn, ["done"])
     assert [record.name for record in found] == ["1.yaml", "2.yaml"]
 
 

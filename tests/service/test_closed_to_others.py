@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_site import Desk, user
+from tests.support.cli_site import Desk, user
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from handlers.emulators._directory_store import Store
-from tests.service.cli_site import Desk, storage, user
+from handlers.emulators.ldap.store import Store
+from tests.support.cli_site import Desk, storage, user
 
 RECONCILE = "provisioner: 1\naction: reconcile\n"
 

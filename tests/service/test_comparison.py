@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.comparison import compare
 from provisioner.contract import InvalidRequest, Key
-from provisioner.request import parse_request
-from tests.service.engine_site import Site, allocation, user
+from provisioner.inspection.comparison import compare
+from provisioner.request.request import parse_request
+from tests.support.engine_site import Site, allocation, user
 
 ACCOUNT, MEMBER = "first/account/cf", "first/member/cf/ann"
 EARLY, LATE = "first/account/ann", "second/account/ann"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import records
-from provisioner.config import RetentionConfig, load
-from provisioner.records import Record
-from provisioner.retention import Keeper
-from tests.service.engine_site import Site, allocation, control, membership, release, user
+from provisioner.config.schema import RetentionConfig, load
+from provisioner.journal.records import request_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.recovery.retention import Keeper
 from tests.service.test_manifest import entry, reconcile
 from tests.service.test_policy import OPERATOR, POLICY, PORTAL, now, put, send, why
+from tests.support.engine_site import Site, allocation, control, membership, release, user
 
 
 def people(count: int) -> str:
@@ -54,7 +54,7 @@ def remove(site: Site, uid: int, count: int) -> dict[str, str]:
     site.take()
     site.drain()
     with site.system.journal.reading() as conn:
-        found = [records.newest(conn, f"{number:02}.yaml", "") for number in range(count)]
+        found = [request_rows.newest(conn, f"{number:02}.yaml", "") for number in range(count)]
     return {record.name: record.state for record in found if record is not None}
 
 
@@ -124,7 +124,7 @@ def each(site: Site, texts: list[str], uid: int = PORTAL) -> list[str]:
     site.take()
     site.drain()
     with site.system.journal.reading() as conn:
-        found = [records.newest(conn, f"{number:02}.yaml", "") for number in range(len(texts))]
+        found = [request_rows.newest(conn, f"{number:02}.yaml", "") for number in range(len(texts))]
     return [record.state for record in found if record is not None]
 
 
@@ -288,7 +288,7 @@ def take(site: Site, uid: int, text: str, name: str) -> Record:
     put(site, uid, text, name)
     site.take()
     with site.system.journal.reading() as conn:
-        found = records.newest(conn, name, "")
+        found = request_rows.newest(conn, name, "")
     assert found is not None
     return found
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import start
-from provisioner.journal import JournalFull
-from provisioner.reserve import NAME
-from tests.service.cli_site import PROGRAM, Desk, call, user
-from tests.service.engine_site import Site, allocation
+from provisioner.journal.journal import JournalFull
+from provisioner.recovery import startup
+from provisioner.recovery.reserve import NAME
+from tests.support.cli_site import PROGRAM, Desk, call, user
+from tests.support.engine_site import Site, allocation
 
 pytestmark = pytest.mark.root
 
@@ -164,5 +164,5 @@ def test_a_spool_is_not_made_on_a_disk_that_is_read_only_and_the_path_is_named(d
 def test_what_names_its_spool_s_journal_says_where_there_is_no_room(disk: Path) -> None:
     fill(disk)
     with pytest.raises(OSError, match="No space left") as caught:
-        start.name(disk, "J")
+        startup.name(disk, "J")
     assert caught.value.filename == str(disk / ".journal")

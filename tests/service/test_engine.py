@@ -9,9 +9,9 @@ from typing import Never
 import pytest
 from sqlalchemy import select, update
 
-from provisioner import audit
-from provisioner.tables import events, objects
-from tests.service.engine_site import Killed, Site, allocation, control, membership, user
+from provisioner.journal import audit
+from provisioner.journal.schema import events, objects
+from tests.support.engine_site import Killed, Site, allocation, control, membership, user
 
 
 @pytest.fixture

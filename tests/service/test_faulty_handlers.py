@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.engine_site import Accounts, Site
+from tests.support.engine_site import Accounts, Site
 
 
 class Stumbling(Accounts):

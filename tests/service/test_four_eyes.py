@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, func, select
 
-from provisioner import audit, records
-from provisioner.records import Record
-from provisioner.tables import events
-from tests.service.engine_site import Site, allocation, control, release
+from provisioner.journal import audit
+from provisioner.journal.records import request_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.journal.schema import events
 from tests.service.test_adopt import adopt
 from tests.service.test_manifest import entry, newest, put, reconcile
 from tests.service.test_policy import OPERATOR, PORTAL, SECOND, STRANGER, now, send, spoken, why
 from tests.service.test_signatures import EXPIRES, allow, make_key, sign
+from tests.support.engine_site import Site, allocation, control, release
 
 POLICY = """\
 policy:
@@ -67,7 +68,7 @@ def test_whoever_asked_by_whatever_account_or_portal_does_not_release(
 ) -> None:
     uid, person = asked
     held = send(site, uid, LARGE if person is None else spoken(LARGE, person))
-    assert held.held_by == records.POLICY
+    assert held.held_by == request_rows.POLICY
     answer = tried(site, released[0], held, released[1])
     assert now(site, held).state == outcome
     assert answer.state == ("done" if outcome == "done" else "refused")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_site import Desk, user
 from tests.service.test_identity import MAPPED, Mapping
+from tests.support.cli_site import Desk, user
 
 ACCOUNTS = 'home: "{root}/home/{{{{ name }}}}"'
 

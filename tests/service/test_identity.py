@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from handlers._ldap import Directory
-from handlers._ldap_settings import DirectorySettings
-from tests.service.cli_site import Desk, storage, user
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.settings import DirectorySettings
+from tests.support.cli_site import Desk, storage, user
 
 MAPPED = (851_707_146, 851_600_513)
 """What SSSD makes of a SID of an Active Directory: numbers of no directory."""

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import backup, lineage, redolog
-from provisioner.journal import JournalBroken
-from provisioner.redolog import RedoLog
-from tests.service.cli_site import PROGRAM, Desk, Done, of_user, user
-from tests.service.engine_site import Site, allocation
+from provisioner.journal.journal import JournalBroken
+from provisioner.recovery import backup, lineage, redo_log
+from provisioner.recovery.redo_log import RedoLog
 from tests.service.test_rebuild import table
+from tests.support.cli_site import PROGRAM, Desk, Done, of_user, user
+from tests.support.engine_site import Site, allocation
 
 KEPT = ("requests", "claims", "suspensions", "steps")
 
@@ -79,7 +79,7 @@ def older_without_the_log(desk: Served) -> None:
 def older_beside_a_cut_log(desk: Served) -> None:
     """Of the log its first half is spoilt, and it still says how far it went."""
     older(desk)
-    path = redolog.files(log_of(desk))[-1].path
+    path = redo_log.files(log_of(desk))[-1].path
     lines = path.read_bytes().splitlines(keepends=True)
     lines[2] = lines[2].replace(b"0", b"1")
     path.write_bytes(b"".join(lines))
@@ -89,8 +89,8 @@ def all_older(desk: Served) -> None:
     """Journal and log were put back as they were at the copy: only the spool knows of more."""
     older(desk)
     position = backup.position_of(journal(desk))[1]
-    for file in redolog.files(log_of(desk)):
-        redolog.leave(file, position)
+    for file in redo_log.files(log_of(desk)):
+        redo_log.leave(file, position)
 
 
 def suspended(desk: Served) -> list[object]:
@@ -157,9 +157,9 @@ def one_ahead(desk: Served) -> None:
     position = backup.position_of(journal(desk))[1]
     older(desk)
     with closing(sqlite3.connect(journal(desk))) as db:
-        for one in redolog.read(log_of(desk), *backup.position_of(journal(desk))):
+        for one in redo_log.read(log_of(desk), *backup.position_of(journal(desk))):
             if one.number < position:
-                redolog.do_again(db, one)
+                redo_log.do_again(db, one)
         db.commit()
     assert backup.position_of(journal(desk))[1] == position - 1
 
@@ -181,7 +181,7 @@ def test_that_transaction_is_no_reason_to_rebuild(desk: Served) -> None:
 
 def test_one_that_is_torn_was_never_there(desk: Served) -> None:
     one_ahead(desk)
-    path = redolog.files(log_of(desk))[-1].path
+    path = redo_log.files(log_of(desk))[-1].path
     path.write_bytes(path.read_bytes()[:-7])
     desk("run", "--drain")
     desk("audit", "verify")
@@ -196,7 +196,7 @@ def no_log(desk: Served) -> None:
 
 
 def a_cut_log(desk: Served) -> None:
-    path = redolog.files(log_of(desk))[-1].path
+    path = redo_log.files(log_of(desk))[-1].path
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-2]))
 
@@ -271,10 +271,10 @@ def test_a_rebuild_over_a_hole_leaves_a_log_of_one_line(desk: Served) -> None:
     desk.serve(user("asmith"))
     desk.serve(user("eve"))
     older(desk)
-    redolog.files(log_of(desk))[-2].path.unlink()
+    redo_log.files(log_of(desk))[-2].path.unlink()
     assert "behind a gap" in desk("journal", "rebuild").out
     desk.serve(user("zoe"))
-    found = lineage.trace(redolog.files(log_of(desk)))
+    found = lineage.trace(redo_log.files(log_of(desk)))
     assert found.branches == ()
     newest = backup.copies(log_of(desk))[-1].position
     assert found.covers(newest, backup.position_of(journal(desk))[1])
@@ -294,7 +294,7 @@ def test_the_journal_of_another_instance_is_not_measured_by_this_ones_log(tmp_pa
 def test_a_log_can_be_begun_in_another_directory(desk: Served) -> None:
     desk.set("journal: ", "backup: {directory: elsewhere}\njournal: ")
     desk.serve(user("asmith"))
-    assert [file.after > 0 for file in redolog.files(desk.root / "elsewhere")] == [True]
+    assert [file.after > 0 for file in redo_log.files(desk.root / "elsewhere")] == [True]
 
 
 def test_a_transaction_whose_commit_failed_is_taken_back(tmp_path: Path) -> None:
@@ -302,9 +302,9 @@ def test_a_transaction_whose_commit_failed_is_taken_back(tmp_path: Path) -> None
     made.append(1, [("INSERT INTO t VALUES (?)", (1,))])
     made.append(2, [("INSERT INTO t VALUES (?)", (2,))])
     made.take_back()
-    assert [one.number for one in redolog.read(tmp_path, "J", 0)] == [1]
+    assert [one.number for one in redo_log.read(tmp_path, "J", 0)] == [1]
     made.append(2, [("INSERT INTO t VALUES (?)", (3,))])
-    assert [one.did[0][1] for one in redolog.read(tmp_path, "J", 1)] == [[[3]]]
+    assert [one.did[0][1] for one in redo_log.read(tmp_path, "J", 1)] == [[[3]]]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import migrations
-from tests.service.cli_site import Desk, user
+from provisioner.journal import migrations
+from tests.support.cli_site import Desk, user
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_journal_of_a_former_version_is_migrated_by_the_service(tmp_path: Path
     desk = Desk(tmp_path / "box")
     path = journal(desk)
     path.unlink()
-    dump = Path(__file__).parents[1] / "unit/journals/v1.sql"
+    dump = Path(__file__).parents[1] / "support/journals/v1.sql"
     with closing(sqlite3.connect(path)) as db:
         db.executescript(dump.read_text())
     assert "start the service" in desk("queue", code=4).err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from tests.service.engine_site import Site
+from tests.support.engine_site import Site
 
 
 def test_a_stop_that_comes_as_a_wake_is_forgotten_ends_the_lane(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_site import Desk
-from tests.service.moving_site import allocation, manifest, old_scripts
+from tests.support.cli_site import Desk
+from tests.support.moving_site import allocation, manifest, old_scripts
 
 KIB = {"1TiB": 1 << 30, "2TiB": 2 << 30, "5TiB": 5 << 30, "unlimited": 0}
 FILESET = "fs1/fileset/cf1"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from provisioner.cli import site as command_line
-from tests.service.cli_site import PROGRAM, Desk, sample
-from tests.service.engine_site import Site, allocation, control, user
+from tests.support.cli_site import PROGRAM, Desk, sample
+from tests.support.engine_site import Site, allocation, control, user
 
 
 @pytest.fixture

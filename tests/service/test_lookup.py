@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.records import Record
-from tests.service.engine_site import Site, allocation, control, release
+from provisioner.journal.records.request_rows import Record
 from tests.service.test_manifest import entry, reconcile
 from tests.service.test_policy import OPERATOR, PORTAL, SECOND, STRANGER, now, put, send, why
+from tests.support.engine_site import Site, allocation, control, release
 
 POLICY = """\
 policy:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from provisioner import records
-from provisioner.records import Record
-from tests.service.engine_site import Site, allocation, control, release, user
+from provisioner.journal.records import request_rows
+from provisioner.journal.records.request_rows import Record
+from tests.support.engine_site import Site, allocation, control, release, user
 
 PORTAL = 4711
 POLICY = """\
@@ -82,7 +82,7 @@ def reconcile(
 def newest(site: Site, name: str) -> Record:
     """Return the newest request of a name."""
     with site.system.journal.reading() as conn:
-        found = records.newest(conn, name, "")
+        found = request_rows.newest(conn, name, "")
     assert found is not None
     return found
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_site import Desk
-from tests.service.moving_site import allocation, manifest, old_scripts, person, state
+from tests.support.cli_site import Desk
+from tests.support.moving_site import allocation, manifest, old_scripts, person, state
 
 FITS = {"quota": {"space": "5TiB"}}
 DIFFERS = {"slurm": {"specs": "GrpTRES=cpu=64"}}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.cli_site import Desk
+from tests.support.cli_site import Desk
 
 LONG = "anna-maria.bergmann-huber"
 """A name that the format and Slurm take, and Active Directory does not: it takes 20 letters."""

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provisioner import audit, config, drift, marks, records, stepbook
-from provisioner.reporter import KEPT
-from tests.service.engine_site import Site, allocation, control, membership, user
+from provisioner.config import schema
+from provisioner.inspection import drift
+from provisioner.inspection.daily_report import KEPT
+from provisioner.journal import audit, facts
+from provisioner.journal.records import request_rows, step_rows
+from tests.support.engine_site import Site, allocation, control, membership, user
 
 RELEASE = "provisioner: 1\naction: journal.release\n"
 OBSERVE = "mode: observe\n"
@@ -30,13 +33,13 @@ def converge(site: Site) -> None:
     """Change the configuration, and start the service anew."""
     path = site.root / "provisioner.yaml"
     path.write_text(path.read_text().replace(OBSERVE, "mode: converge\n"))
-    site.config = config.load(path)
+    site.config = schema.load(path)
     site.start()
 
 
-def head(site: Site, name: str = "r.yaml") -> records.Record:
+def head(site: Site, name: str = "r.yaml") -> request_rows.Record:
     with site.system.journal.reading() as conn:
-        found = records.newest(conn, name, "")
+        found = request_rows.newest(conn, name, "")
     assert found is not None
     return found
 
@@ -104,7 +107,7 @@ def test_what_waits_neither_fails_nor_uses_up_its_patience(tmp_path: Path, what:
     one = head(site)
     assert one.state == "deferred"
     with site.system.journal.reading() as conn:
-        waiting = stepbook.waiting_for(conn, [one.id])[one.id]
+        waiting = step_rows.waiting_for(conn, [one.id])[one.id]
     assert waiting
     assert all(one["due"] is not None for one in waiting)
 
@@ -168,12 +171,12 @@ def test_a_service_that_wrote_may_be_put_back_to_observing(tmp_path: Path) -> No
     calls = len(site.first.calls)
     path = site.root / "provisioner.yaml"
     path.write_text(path.read_text() + OBSERVE)
-    site.config = config.load(path)
+    site.config = schema.load(path)
     site.start()
     site.request(allocation(1, "ann", files=9))
     assert len(site.first.calls) == calls
     with site.system.journal.reading() as conn:
-        assert marks.get(conn, marks.OBSERVING) == marks.CONFIGURED
+        assert facts.get(conn, facts.OBSERVING) == facts.CONFIGURED
 
 
 # The report.

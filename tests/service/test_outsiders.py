@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from provisioner import audit, beforehand, outsiders, records
-from provisioner.config import load
-from provisioner.outsiders import EVENT
-from provisioner.records import Record
-from provisioner.tables import events, requests, suspensions
-from tests.service.engine_site import Site, allocation, user
+from provisioner.config.schema import load
+from provisioner.journal import audit
+from provisioner.journal.records import beforehand, request_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.journal.schema import events, requests, suspensions
+from provisioner.outcome import outsiders
+from provisioner.outcome.outsiders import EVENT
 from tests.service.test_policy import put, send, why
+from tests.support.engine_site import Site, allocation, user
 
 pytestmark = [
     pytest.mark.root,
@@ -49,7 +51,7 @@ def prune(site: Site) -> int:
 def rows(site: Site) -> list[Record]:
     with site.system.journal.reading() as conn:
         assert audit.verify(conn).problem == ""
-        return records.in_states(conn, (*records.OPEN, *records.ENDED))
+        return request_rows.in_states(conn, (*request_rows.OPEN, *request_rows.ENDED))
 
 
 def names(site: Site) -> list[str]:

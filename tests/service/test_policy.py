@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from provisioner import audit, records
-from provisioner.config import load
-from provisioner.intake import Intake
-from provisioner.records import Record
-from provisioner.tables import events, requests
-from tests.service.engine_site import Site, allocation, control, membership, release, user
+from provisioner.admission.intake import Intake
+from provisioner.config.schema import load
+from provisioner.journal import audit
+from provisioner.journal.records import request_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.journal.schema import events, requests
+from tests.support.engine_site import Site, allocation, control, membership, release, user
 
 PORTAL, OPERATOR, SECOND, STRANGER = 4711, 4712, 4713, 4714
 """Uids that nobody has here: the service calls them `uid-4711`."""
@@ -54,7 +55,7 @@ def send(site: Site, uid: int, text: str, name: str = "r.yaml") -> Record:
     site.take()
     site.drain()
     with site.system.journal.reading() as conn:
-        found = records.newest(conn, name, "")
+        found = request_rows.newest(conn, name, "")
     assert found is not None
     return found
 
@@ -62,13 +63,13 @@ def send(site: Site, uid: int, text: str, name: str = "r.yaml") -> Record:
 def now(site: Site, record: Record) -> Record:
     """Return a request as it is now."""
     with site.system.journal.reading() as conn:
-        return records.load(conn, [record.id])[record.id]
+        return request_rows.load(conn, [record.id])[record.id]
 
 
 def told(site: Site, record: Record, *kinds: str) -> list[tuple[str, str]]:
     """List a request's events of some kinds."""
     with site.system.journal.reading() as conn:
-        return [(k, text) for _, k, text in records.events_of(conn, record.id) if k in kinds]
+        return [(k, text) for _, k, text in request_rows.events_of(conn, record.id) if k in kinds]
 
 
 def why(record: Record) -> str:
@@ -209,7 +210,7 @@ def test_what_is_to_be_reviewed_waits_until_an_operator_releases_it(
     site: Site, text: str, reason: str
 ) -> None:
     held = send(site, PORTAL, text)
-    assert (held.state, held.held_by) == ("held", records.POLICY)
+    assert (held.state, held.held_by) == ("held", request_rows.POLICY)
     assert reason in why(held)
     assert (site.config.spool / "held" / f"{held.id}-{held.name}").is_file()
     assert site.first.rows == {} and not site.service.lanes["first"].paused
@@ -242,7 +243,7 @@ def test_nobody_releases_their_own(tmp_path: Path, uid: int) -> None:
     )
     send(site, 0, allocation(1, "ann, bob"))
     held = send(site, uid, allocation(1, ""), "all.yaml")
-    assert (held.state, held.held_by) == ("held", records.POLICY)
+    assert (held.state, held.held_by) == ("held", request_rows.POLICY)
     refused = send(site, uid, release(held), "release.yaml")
     assert (refused.state, now(site, held).state) == ("refused", "held")
     assert "nobody releases their own" in why(refused)
@@ -283,7 +284,7 @@ def test_a_release_finds_that_the_request_has_expired(
     head = "expires: 2126-01-01T00:00:00Z\n"
     held = send(site, PORTAL, allocation(1, "ann", files=50, head=head))
     put(site, OPERATOR, release(held), "release.yaml")
-    monkeypatch.setattr("provisioner.intake.time.time", lambda: 4.95e9)  # in 2126
+    monkeypatch.setattr("provisioner.admission.intake.time.time", lambda: 4.95e9)  # in 2126
     site.take()
     assert (now(site, held).state, now(site, held).ended) == ("refused", 4.95e9)
 
@@ -306,7 +307,7 @@ def test_what_was_released_before_its_time_is_not_held_again_when_that_comes(
     assert held.state == "held"
     send(site, OPERATOR, release(held), "release.yaml")
     assert now(site, held).state == "scheduled"
-    monkeypatch.setattr("provisioner.intake.time.time", lambda: 4.95e9)
+    monkeypatch.setattr("provisioner.admission.intake.time.time", lambda: 4.95e9)
     site.service.intake.readmit(site.service.intake.due_later())
     monkeypatch.undo()
     assert now(site, held).state == "accepted"

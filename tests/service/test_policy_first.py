@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from provisioner.records import Record
-from tests.service.engine_site import Site, allocation, control
+from provisioner.journal.records.request_rows import Record
 from tests.service.test_policy import send, told, why
+from tests.support.engine_site import Site, allocation, control
 
 PORTAL, STRANGER, LIMITED = 4711, 4714, 4715
 RULES = """\
@@ -91,7 +91,7 @@ def without(site: Site, rule: str, text: str) -> Record:
 
 
 def restart(site: Site) -> None:
-    from provisioner.config import load
+    from provisioner.config.schema import load
 
     site.config = load(site.root / "provisioner.yaml")
     site.spool.close()

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from provisioner import changes, listing, records, submitters
-from provisioner.config import load
-from provisioner.intake import Intake
-from provisioner.records import Record
-from tests.service.cli_site import call
-from tests.service.engine_site import Site, control, release, user
+from provisioner.admission.intake import Intake
+from provisioner.config.schema import load
+from provisioner.journal.records import changes, request_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.manifests import listing
+from provisioner.system import users
 from tests.service.test_manifest import Line, ask, entry, members, newest, own, put, reconcile, told
+from tests.support.cli_site import call
+from tests.support.engine_site import Site, control, release, user
 
 PORTAL, OTHER, OPERATOR = 4711, 4712, 4713
 POLICY = """\
@@ -66,7 +68,7 @@ def finish(site: Site) -> Record:
 def state(site: Site, name: str) -> str | None:
     """Return the state of the newest request of a name; None: there is none."""
     with site.system.journal.reading() as conn:
-        found = records.newest(conn, name, "")
+        found = request_rows.newest(conn, name, "")
     return found.state if found is not None else None
 
 
@@ -107,7 +109,7 @@ def test_writers_take_turns_a_portion_each(site: Site) -> None:
     send(site, entry(20, "eve"), uid=OTHER)
     steps(site, 10)
     with site.system.journal.reading() as conn:
-        found = records.in_states(conn, ["accepted", "deferred", "done"])
+        found = request_rows.in_states(conn, ["accepted", "deferred", "done"])
     states = {one.uid: one.state for one in found if one.action == "reconcile"}
     assert states == {PORTAL: "accepted", OTHER: "done"}
     assert finish(site).state == "done"
@@ -117,7 +119,7 @@ def test_writers_take_turns_a_portion_each(site: Site) -> None:
 def test_a_manifest_for_which_there_is_no_memory_waits(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provisioner.portions.AT_ONCE", 0)
+    monkeypatch.setattr("provisioner.manifests.portions.AT_ONCE", 0)
     send(site, *(entry(number, "ann") for number in range(1, 9)))
     steps(site, 2)
     send(site, entry(20, "eve"), uid=OTHER)
@@ -137,7 +139,7 @@ def test_a_crash_while_two_writers_take_turns_loses_neither(site: Site, portions
     finish(site)
     assert len(members(site)) == 6
     with site.system.journal.reading() as conn:
-        assert records.with_companion(conn) == {}
+        assert request_rows.with_companion(conn) == {}
 
 
 @pytest.mark.parametrize(
@@ -151,8 +153,8 @@ def test_who_may_not_ask_for_it_any_more_is_told_so_and_nothing_more_follows(
     site = Site(tmp_path, "policy: {rules: [{who: ['@portals'], actions: ['*']}]}\n")
 
     def are(*groups: str) -> None:
-        who = submitters.Submitter(PORTAL, f"uid-{PORTAL}", frozenset(groups))
-        monkeypatch.setitem(submitters._found, PORTAL, (math.inf, who))
+        who = users.Submitter(PORTAL, f"uid-{PORTAL}", frozenset(groups))
+        monkeypatch.setitem(users._found, PORTAL, (math.inf, who))
 
     are("portals")
     send(site, *(entry(number, "ann") for number in range(1, 6)))
@@ -163,7 +165,7 @@ def test_who_may_not_ask_for_it_any_more_is_told_so_and_nothing_more_follows(
     assert (found.state, lines_followed(site)) == (state, before)
     assert f"may not ask for anything here, any more: {said}" in told(found)
     with site.system.journal.reading() as conn:
-        assert not records.has_companion(conn, found.id)
+        assert not request_rows.has_companion(conn, found.id)
 
 
 def test_whom_an_adoption_names_may_be_gone_when_its_turn_comes(
@@ -173,7 +175,7 @@ def test_whom_an_adoption_names_may_be_gone_when_its_turn_comes(
     with monkeypatch.context() as patch:
         patch.setattr(site.service.portions, "step", lambda: False)
         site.service.take()
-    monkeypatch.setattr("provisioner.enclosures.uid_of", lambda name: None)
+    monkeypatch.setattr("provisioner.admission.enclosures.uid_of", lambda name: None)
     assert finish(site).state == "refused"
     assert "there is no user 'uid-4712'" in told(newest(site, "reconcile.json"))
 
@@ -244,7 +246,7 @@ def test_a_newer_manifest_s_suspension_is_not_lifted_by_an_older_one(site: Site)
     reconcile(site, *(entry(number, f"u{number}") for number in (1, 3, 4, 5, 6, 7, 8, 9)))
     assert "cf2/u2" not in members(site)
     with site.system.journal.reading() as conn:
-        assert records.states_of(conn, [older.id]) == {older.id: "superseded"}
+        assert request_rows.states_of(conn, [older.id]) == {older.id: "superseded"}
     put(site, "release.yaml", release(older).encode(), OPERATOR)
     finish(site)
     assert "cf2/u2" not in members(site)
@@ -272,7 +274,7 @@ def test_a_crash_between_two_portions_ends_as_if_there_had_been_none(
     assert members(site) == {"cf1/eve", "cf2/bob", "cf4/dan"}
     one = newest(site, "reconcile.json")
     with site.system.journal.reading() as conn:
-        assert not records.has_companion(conn, one.id)
+        assert not request_rows.has_companion(conn, one.id)
 
 
 @pytest.mark.parametrize(("verb", "ends"), [("hold", "held"), ("cancel", "cancelled")])
@@ -290,9 +292,9 @@ def test_a_manifest_that_is_held_takes_the_place_of_the_one_before(site: Site) -
     second = crowd(site)
     assert first.id != second.id
     with site.system.journal.reading() as conn:
-        assert records.states_of(conn, [first.id])[first.id] == "superseded"
-        assert records.with_companion(conn) == {}
-        assert records.has_companion(conn, second.id)
+        assert request_rows.states_of(conn, [first.id])[first.id] == "superseded"
+        assert request_rows.with_companion(conn) == {}
+        assert request_rows.has_companion(conn, second.id)
     let_go(site, second)
     assert newest(site, "reconcile.json").state == "done"
 
@@ -302,7 +304,7 @@ def test_a_manifest_of_other_subjects_leaves_the_one_that_is_held(site: Site) ->
     send(site, {"action": "user.provision", "user": {"name": "eve"}})
     assert finish(site).state == "done"
     with site.system.journal.reading() as conn:
-        assert records.states_of(conn, [held.id])[held.id] == "held"
+        assert request_rows.states_of(conn, [held.id])[held.id] == "held"
 
 
 def test_a_manifest_that_looks_again_is_replaced_by_the_next(site: Site) -> None:
@@ -389,7 +391,7 @@ def test_a_release_for_a_crowd_releases_the_crowd_alone(site: Site) -> None:
     assert newest(site, "reconcile.json").state == "done"
     assert members(site) == {"cf1/u1", "cf2/u2", "cf10/boss"}
     large = newest(site, "all.jsonl-2.json")
-    assert (large.state, large.held_by) == ("held", records.POLICY)
+    assert (large.state, large.held_by) == ("held", request_rows.POLICY)
     assert "a quota of 50 files is more than 10" in told(large)
     assert site.limit("first/account/cf2") == "5"
     let_go(site, large)

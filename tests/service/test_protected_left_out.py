@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import crowds
-from tests.service.engine_site import Site
+from provisioner.request import crowds
 from tests.service.test_manifest import ask, entry, members, newest, reconcile, told
+from tests.support.engine_site import Site
 
 POLICY = """\
 policy:

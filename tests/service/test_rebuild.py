@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import audit, backup, marks, redolog, stepbook
 from provisioner.contract import ConfigError
-from provisioner.rebuild import Rebuilt, rebuild
-from tests.service.cli_site import Desk, user
-from tests.service.engine_site import Site, allocation, control
+from provisioner.journal import audit, facts
+from provisioner.journal.records import step_rows
+from provisioner.recovery import backup, redo_log
+from provisioner.recovery.rebuild import Rebuilt, rebuild
+from tests.support.cli_site import Desk, user
+from tests.support.engine_site import Site, allocation, control
 
 RELEASE = "provisioner: 1\naction: journal.release\n"
 
@@ -105,7 +107,7 @@ def test_what_is_as_it_was_wanted_gets_done_while_it_is_observed(tmp_path: Path)
     position = site.system.journal.position
     site.drain()
     lose(site)
-    log = redolog.files(site.config.backup_directory)[-1]
+    log = redo_log.files(site.config.backup_directory)[-1]
     lines = log.path.read_bytes().splitlines(keepends=True)
     log.path.write_bytes(b"".join(lines[: 1 + position - log.after]))
     again(site)
@@ -125,7 +127,7 @@ def test_an_observed_object_waits_with_the_changes_as_its_reason(tmp_path: Path)
     site.request(allocation(1, "ann"), "one.yaml")
     [record] = site.open()
     with site.system.journal.reading() as conn:
-        [waits] = stepbook.waiting_for(conn, [record.id])[record.id]
+        [waits] = step_rows.waiting_for(conn, [record.id])[record.id]
     assert waits["error"]["type"] == "Withheld"
     assert "add first/account/cf" in waits["error"]["message"]
     assert "journal release" in waits["error"]["advice"]
@@ -150,7 +152,7 @@ def test_a_request_that_the_log_lost_is_accepted_again_from_its_file(tmp_path: P
     site.drop(allocation(2, "late"), "waits.yaml")
     [lost] = site.open()
     lose(site)
-    last = redolog.files(site.config.backup_directory)[-1]
+    last = redo_log.files(site.config.backup_directory)[-1]
     last.path.write_bytes(last.path.read_bytes()[:-5])
     again(site)
     site.take()
@@ -203,7 +205,7 @@ def test_what_lies_behind_a_gap_is_told_and_left_out(tmp_path: Path) -> None:
     site.start()
     site.request(allocation(3, "eve"), "three.yaml")
     lose(site)
-    redolog.files(site.config.backup_directory)[1].path.unlink()
+    redo_log.files(site.config.backup_directory)[1].path.unlink()
     made = again(site)
     assert made.lost > 0
     assert made.redone == 0
@@ -248,7 +250,7 @@ def test_a_rebuild_that_was_interrupted_is_done_again(tmp_path: Path) -> None:
     assert {name: table(site.config.journal, name) for name in KEPT} == before
     site.start()
     with site.system.journal.reading() as conn:
-        assert marks.get(conn, marks.OBSERVING) is not None
+        assert facts.get(conn, facts.OBSERVING) is not None
 
 
 def test_a_rebuilt_and_released_journal_can_be_lost_again(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.engine_site import Site, allocation, membership, user
+from tests.support.engine_site import Site, allocation, membership, user
 
 
 @pytest.fixture

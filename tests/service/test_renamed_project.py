@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_site import Desk, storage, user
+from tests.support.cli_site import Desk, storage, user
 
 STORAGE = storage("CODE")
 RENAMED = STORAGE.replace("CODE", "CF1new")

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import audit, records, retention
-from provisioner.audit import Head, Verified
-from provisioner.config import RetentionConfig
-from provisioner.retention import Keeper
-from tests.service.engine_site import Site, allocation, control, user
+from provisioner.config.schema import RetentionConfig
+from provisioner.journal import audit
+from provisioner.journal.audit import Head, Verified
+from provisioner.journal.records import request_rows
+from provisioner.recovery import retention
+from provisioner.recovery.retention import Keeper
+from tests.support.engine_site import Site, allocation, control, user
 
 DAY = 86400.0
 
@@ -45,7 +47,7 @@ def verified(site: Site, pinned: Head | None = None) -> Verified:
 def known(site: Site) -> list[str]:
     """List the files of the requests that the journal knows."""
     with site.system.journal.reading() as conn:
-        found = records.in_states(conn, (*records.OPEN, *records.ENDED))
+        found = request_rows.in_states(conn, (*request_rows.OPEN, *request_rows.ENDED))
     return [record.name for record in found]
 
 
@@ -159,7 +161,7 @@ def test_a_request_that_is_tried_again_meanwhile_stays(
     site.first.poison.add("a")
     serve(site, "a", "b")
     with site.system.journal.reading() as conn:
-        [failed] = records.in_states(conn, ["failed"])
+        [failed] = request_rows.in_states(conn, ["failed"])
     listed = site.spool.listed
 
     def retried(place: str) -> list[str]:
@@ -253,7 +255,7 @@ PINNED = re.compile(r"^audit head (\d+:[0-9a-f]{64}) \d{4}-\d\d-\d\dT", re.M)
 def test_the_head_is_logged_at_start_and_stop_and_verifies(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "provisioner.retention")
+    caplog.set_level(logging.INFO, "provisioner.recovery.retention")
     serve(site, "a")
     thread = threading.Thread(target=site.service.run)
     thread.start()
@@ -269,7 +271,7 @@ def test_the_head_is_logged_at_start_and_stop_and_verifies(
 def test_the_head_is_logged_again_and_again(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO, "provisioner.retention")
+    caplog.set_level(logging.INFO, "provisioner.recovery.retention")
     monkeypatch.setattr(retention, "EVERY", 0.01)
     monkeypatch.setattr(retention, "FIRST", 0.01)
     running = keeper(site)
@@ -280,7 +282,7 @@ def test_the_head_is_logged_again_and_again(
 
 
 def test_a_checkpoint_is_logged_too(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "provisioner.retention")
+    caplog.set_level(logging.INFO, "provisioner.recovery.retention")
     serve(site, "a")
     head = verified(site).head
     prune(site, days=2, events_days=1)

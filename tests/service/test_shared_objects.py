@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_site import Desk, user
+from tests.support.cli_site import Desk, user
 
 
 def compute(number: int, specs: str, users: str = "") -> str:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import records
+from provisioner.admission.signature import lasting
 from provisioner.cli import signing
 from provisioner.contract import ConfigError, Refused
-from provisioner.records import Record
-from provisioner.signature import lasting
-from provisioner.spool import Claimed
-from tests.service.cli_site import Desk, sample
-from tests.service.cli_site import user as cli_user
-from tests.service.engine_site import Site, allocation, control, user
+from provisioner.journal.records import request_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.spool.spool import Claimed
+from tests.support.cli_site import Desk, sample
+from tests.support.cli_site import user as cli_user
+from tests.support.engine_site import Site, allocation, control, user
 
 FORGED = 4711
 EXPIRES = "expires: 2126-01-01T00:00:00Z\n"
@@ -102,7 +102,7 @@ def take(site: Site, name: str) -> Record:
     site.take()
     site.drain()
     with site.system.journal.reading() as conn:
-        found = records.newest(conn, name, "")
+        found = request_rows.newest(conn, name, "")
     assert found is not None
     return found
 
@@ -225,7 +225,7 @@ def test_a_replay_that_comes_with_its_original_is_the_same_request(site: Site, k
         put(site, path)
     take(site, "a.yaml")
     with site.system.journal.reading() as conn:
-        told = sorted(why(one) for n in "ab" if (one := records.newest(conn, f"{n}.yaml", "")))
+        told = sorted(why(one) for n in "ab" if (one := request_rows.newest(conn, f"{n}.yaml", "")))
     assert told[0] == ""
     assert "the same request as" in told[1]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli_site import Desk, user
+from tests.support.cli_site import Desk, user
 
 KEY = "slurm-a/assoc/cf1/jdoe"
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import cells, migrations, rebuild, start
 from provisioner.contract import ConfigError
-from provisioner.journal import Journal, JournalBroken
-from provisioner.tables import metadata, objects, requests
-from tests.service.engine_site import Site, allocation, control, user
+from provisioner.journal import cells, migrations
+from provisioner.journal.journal import Journal, JournalBroken
+from provisioner.journal.schema import metadata, objects, requests
+from provisioner.recovery import rebuild, startup
 from tests.service.test_users_file import listed
+from tests.support.engine_site import Site, allocation, control, user
 
 HIGH, LOW = 0x80, 0x01
 
@@ -84,7 +85,7 @@ def test_a_flipped_bit_in_any_text_is_refused(
         assert (table, column) in UNUSED
         return
     with pytest.raises(ConfigError) as refused:
-        start.make_ready(site.config.spool, journal, site.config.backup_directory)
+        startup.make_ready(site.config.spool, journal, site.config.backup_directory)
     told = f"{refused.value.message} {refused.value.advice}"
     assert "journal rebuild" in told or "order_number" in told
     assert str(journal) in refused.value.message
@@ -133,7 +134,7 @@ def test_what_is_wrong_is_named(site: Site, journal: Path, statement: str, said:
         db.execute(statement)
         db.commit()
     with pytest.raises(ConfigError, match="damaged") as refused:
-        start.make_ready(site.config.spool, journal, site.config.backup_directory)
+        startup.make_ready(site.config.spool, journal, site.config.backup_directory)
     assert said in refused.value.message
     assert "journal rebuild" in refused.value.advice
 
@@ -147,11 +148,11 @@ def test_an_index_that_does_not_fit_its_rows_is_refused(site: Site, journal: Pat
         )
         db.commit()
     with pytest.raises(ConfigError, match="damaged"):
-        start.make_ready(site.config.spool, journal, site.config.backup_directory)
+        startup.make_ready(site.config.spool, journal, site.config.backup_directory)
 
 
 def test_a_whole_journal_is_served(site: Site, journal: Path) -> None:
-    start.make_ready(site.config.spool, journal, site.config.backup_directory)
+    startup.make_ready(site.config.spool, journal, site.config.backup_directory)
     kept, total = cells.read(journal, migrations.VERSION)
     assert kept == total
 
@@ -165,7 +166,7 @@ def test_a_journal_that_an_older_program_went_on_with_is_summed_anew(
         db.execute("UPDATE marks SET value = value + 1 WHERE name = 'position'")
         db.commit()
     assert cells.read(journal, migrations.VERSION)[0] is None
-    start.make_ready(site.config.spool, journal, site.config.backup_directory)
+    startup.make_ready(site.config.spool, journal, site.config.backup_directory)
 
 
 @pytest.mark.parametrize(

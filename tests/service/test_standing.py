@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import planning
-from provisioner.request import parse_request
-from tests.service.engine_site import Site, user
+from provisioner.inspection import planning
+from provisioner.request.request import parse_request
+from tests.support.engine_site import Site, user
 
 
 @pytest.fixture

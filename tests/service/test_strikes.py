@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import records, strikes
-from provisioner.intake import Intake
-from provisioner.spool import Claimed
-from provisioner.strikes import Strikes
-from tests.service.engine_site import Site, allocation, release
+from provisioner.admission.intake import Intake
+from provisioner.journal.records import request_rows
+from provisioner.spool import strikes
+from provisioner.spool.spool import Claimed
+from provisioner.spool.strikes import Strikes
 from tests.service.test_manifest import entry, newest
 from tests.service.test_manifest import put as put_as
 from tests.service.test_policy import put
 from tests.service.test_portions import restart, send
+from tests.support.engine_site import Site, allocation, release
 
 WRITER, HONEST = 4711, 4712
 
@@ -222,7 +223,7 @@ def test_a_manifest_that_rests_keeps_no_other_writer_s_waiting(
     serve(site)
     assert newest(site, "reconcile.json").state == "done"
     with site.system.journal.reading() as conn:
-        assert len(records.with_companion(conn)) == 1
+        assert len(request_rows.with_companion(conn)) == 1
 
 
 def test_a_death_before_anything_is_judged_is_not_counted_against_a_manifest(

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import records
-from provisioner.records import Record
-from tests.service.engine_site import Site, allocation, control, release
+from provisioner.journal.records import request_rows
+from provisioner.journal.records.request_rows import Record
 from tests.service.test_crowds import people
 from tests.service.test_policy import OPERATOR, POLICY, PORTAL, SECOND, now, send, why
+from tests.support.engine_site import Site, allocation, control, release
 
 LATER = "not_before: 2126-01-01T00:00:00Z\n"
 
@@ -47,7 +47,7 @@ def test_what_is_cancelled_after_its_release_is_held_again_when_it_is_retried(
     site.back(site.first)
     assert steer(site, PORTAL, "retry", held).state == "done"
     again = now(site, held)
-    assert (again.state, again.held_by, again.approved_by) == ("held", records.POLICY, None)
+    assert (again.state, again.held_by, again.approved_by) == ("held", request_rows.POLICY, None)
     assert site.first.rows == {}
 
 
@@ -76,7 +76,7 @@ def test_what_an_operator_holds_after_its_release_is_not_set_going_by_its_writer
     assert f"uid-4713 held {held.id} before it was cancelled" in why(refused)
     assert site.first.rows == {}
     assert steer(site, SECOND, "retry", held).state == "done"
-    assert now(site, held).held_by == records.POLICY
+    assert now(site, held).held_by == request_rows.POLICY
 
 
 def test_what_an_operator_held_that_needs_no_review_is_let_go_by_another_alone(
@@ -104,7 +104,7 @@ def test_what_is_held_while_it_is_scheduled_is_looked_at_again(site: Site) -> No
     held = released(site, LATER)
     steer(site, SECOND, "hold", held)
     steer(site, SECOND, "release", held)
-    assert now(site, held).held_by == records.POLICY
+    assert now(site, held).held_by == request_rows.POLICY
 
 
 def test_a_released_verb_that_failed_is_looked_at_again_when_it_is_retried(

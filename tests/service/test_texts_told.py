@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.cli_site import Desk, user
+from tests.support.cli_site import Desk, user
 
 ODD = "Pro\u00adtein \u201cfolding\u201d | '\u05e9\u05dc\u05d5\u05dd' \U0001f468\u200d\U0001f469"
 PLAIN = "Protein \u201cfolding\u201d | '\u05e9\u05dc\u05d5\u05dd' \U0001f468\U0001f469"

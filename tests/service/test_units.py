@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.service.cli_site import PROGRAM, user
-from tests.unit import agents
+from tests.support import agents
+from tests.support.cli_site import PROGRAM, user
 
 UNITS = Path(__file__).parents[2] / "deploy/systemd"
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")

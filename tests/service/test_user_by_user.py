@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.lanes import Patience
-from tests.service.engine_site import CONFIG, Site, allocation, control, membership
+from provisioner.convergence.lanes import Patience
+from tests.support.engine_site import CONFIG, Site, allocation, control, membership
 
 GATED = CONFIG.replace(
     """\
@@ -184,7 +184,7 @@ def waiting_since(site: Site) -> float:
     """Return when the one object that is not ready began to wait."""
     from sqlalchemy import select
 
-    from provisioner.tables import objects
+    from provisioner.journal.schema import objects
 
     with site.system.journal.reading() as conn:
         statement = select(objects.c.waiting_since).where(objects.c.waiting_since.is_not(None))

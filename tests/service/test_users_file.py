@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 
-from provisioner import backup, cells, crowds, migrations, records
 from provisioner.contract import InvalidRequest
-from provisioner.drop import drop_companion
-from provisioner.records import Record
-from provisioner.request import parse_request
-from tests.service.cli_site import Desk
-from tests.service.engine_site import Killed, Site, allocation, control, release
+from provisioner.journal import cells, migrations
+from provisioner.journal.records import request_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.recovery import backup
+from provisioner.request import crowds
+from provisioner.request.request import parse_request
+from provisioner.spool.submit import drop_companion
 from tests.service.test_backup import dump, replayed
 from tests.service.test_policy import send, why
+from tests.support.cli_site import Desk
+from tests.support.engine_site import Killed, Site, allocation, control, release
 
 STRANGER, PORTAL, OTHER = 4714, 4711, 4715
 RULES = """\
@@ -55,7 +58,7 @@ def members(site: Site) -> set[str]:
 
 def the_last(site: Site) -> Record:
     with site.system.journal.reading() as conn:
-        return records.load(conn, [records.last_id(conn)])[records.last_id(conn)]
+        return request_rows.load(conn, [request_rows.last_id(conn)])[request_rows.last_id(conn)]
 
 
 def test_an_allocation_of_six_thousand_long_names_is_made(site: Site) -> None:
@@ -158,14 +161,14 @@ def test_a_request_goes_on_with_its_users(site: Site, verb: str) -> None:
     site.first.away = True
     site.request(listed(site, ["ann", "bob"], head={"not_before": "2999-01-01T00:00:00Z"}))
     with site.system.journal.reading() as conn:
-        first = records.load(conn, [records.last_id(conn)])[records.last_id(conn)]
+        first = request_rows.load(conn, [request_rows.last_id(conn)])[request_rows.last_id(conn)]
     site.request(
         control("request.hold" if verb.endswith("release") else "request.cancel", first.id)
     )
     site.start()
     site.request(release(first) if verb.endswith("release") else control(verb, first.id))
     with site.system.journal.reading() as conn:
-        again = records.load(conn, [first.id])[first.id]
+        again = request_rows.load(conn, [first.id])[first.id]
     assert again.listed == "ann\nbob"
     assert crowds.whole(again.body, again.listed).users == ("ann", "bob")
     assert again.state == "scheduled"

@@ -7,9 +7,9 @@ import threading
 import time
 from pathlib import Path
 
-from provisioner.drop import drop
-from provisioner.notify import Notifier
-from tests.service.engine_site import Site, allocation
+from provisioner.spool.submit import drop
+from provisioner.system.sd_notify import Notifier
+from tests.support.engine_site import Site, allocation
 
 
 def heard(manager: socket.socket) -> list[str]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,13 +16,12 @@ import typer.main
 import yaml
 from pydantic import BaseModel
 
-from handlers._ldap_ids import Ids
-from handlers._ldap_settings import DirectorySettings
-from provisioner import agent, agentrules, results
-from provisioner.actions import ACTIONS
+from handlers.ldap.directory.settings import DirectorySettings
+from handlers.ldap.numbers.ids import Ids
+from provisioner.agent import rules, server
 from provisioner.cli.exits import Exit
 from provisioner.cli.main import app
-from provisioner.config import (
+from provisioner.config.schema import (
     AgentConfig,
     BackupConfig,
     Config,
@@ -38,13 +38,15 @@ from provisioner.config import (
     load,
 )
 from provisioner.contract import DirectoryState, Json
-from provisioner.documents import InvalidDocument
-from provisioner.examples import example, handler_settings
-from provisioner.finish import PLACE
-from provisioner.outcomes import receipt_of
-from provisioner.records import Record
-from provisioner.request import parse_request
-from provisioner.stepbook import ObjectRecord, StepRecord
+from provisioner.inspection.examples import example, handler_settings
+from provisioner.journal.records.request_rows import Record
+from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.outcome import results
+from provisioner.outcome.filing import PLACE
+from provisioner.outcome.outcomes import receipt_of
+from provisioner.request.actions import ACTIONS
+from provisioner.request.documents import InvalidDocument
+from provisioner.request.request import parse_request
 from provisioner.wiring import build
 
 ROOT = Path(__file__).parents[2]
@@ -254,7 +256,8 @@ def test_the_options_of_ranges_stand_with_those_of_directories() -> None:
 
 @pytest.mark.parametrize("kind", handler_settings())
 def test_every_parameter_of_a_handler_stands_in_its_table(kind: str) -> None:
-    fields = importlib.import_module(f"handlers.{kind}").Params.model_fields
+    [point] = entry_points(group="provisioner.handlers", name=kind)
+    fields = importlib.import_module(point.module).Params.model_fields
     rows = table(f"`{kind}`", "Parameter")
     assert set(rows) == {field.alias or name for name, field in fields.items()}
 
@@ -312,11 +315,11 @@ def test_every_exit_code_is_explained() -> None:
 
 def test_every_verb_and_every_option_of_the_agent_is_named() -> None:
     text = read("agent.md")
-    for verb, taken in agent._FIELDS.items():
+    for verb, taken in server._FIELDS.items():
         row = ", ".join(f"`{name}`" for name in taken)
         assert f"| `{verb}` | {row} |" in text
     options = {row.rpartition(".")[2] for row in re.findall(r"^\| `([\w.\"/]+)` \|", text, re.M)}
-    assert {name for names in agentrules._NAMES.values() for name in names} <= {
+    assert {name for names in rules._NAMES.values() for name in names} <= {
         *options, "roots", "tools", "ways",
     }  # fmt: skip
 
@@ -324,7 +327,7 @@ def test_every_verb_and_every_option_of_the_agent_is_named() -> None:
 def test_an_answer_of_the_agent_is_as_the_document_shows_it(tmp_path: Path) -> None:
     [shown] = [block for block in BLOCKS if block.language == "json" and "observe" in block.text]
     asked, told = map(json.loads, shown.text.splitlines())
-    assert set(asked) == {"verb", *agent._FIELDS["observe"]}
+    assert set(asked) == {"verb", *server._FIELDS["observe"]}
     assert set(told["value"]) == {field.name for field in fields(DirectoryState)}
 
 

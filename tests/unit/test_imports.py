@@ -1,216 +1,221 @@
-"""Imports run downwards, each library has one home, and handlers know the contract alone."""
+"""Imports run downwards, rooms are entered by doors, each library has one home.
+
+A package is a folder; a file at the top of `provisioner/` or of `provisioner/coldfront/` is one of
+its own. Everything but the lines and the homes is computed from the files.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from configparser import ConfigParser
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
-LAYERS = (
-    {"wording", "texts", "faults", "sizes", "disks"},
-    {"contract", "ulid", "rename", "notify", "turns", "persons", "posix_acl", "submitters"},
-    {"losses", "abilities", "applied", "merging"},
-    {"items"},
-    {"documents", "retrying", "process", "rendering", "safety", "tables", "requestfile", "watch"}
-    | {"many"},
-    {"audit", "leftovers", "places", "companions", "values", "lineage", "sums", "ways"}
-    | {"changes", "strikes", "readers"},
-    {"migrations", "marks", "redolog", "reserve", "subjects", "sweep"},
-    {"cells"},
-    {"database"},
-    {
-        "converge",
-        "actions",
-        "host",
-        "agentrules",
-        "agenthost",
-        "drop",
-        "results",
-        "receipts",
-        "journal",
-        "records",
-        "stepbook",
-        "agenda",
-        "waits",
-    },
-    {"keepsakes"},
-    {"ledger", "beforehand", "history", "request", "spool", "fakes", "agent", "found", "lookup"}
-    | {"outcomes"},
-    {"config", "finish", "testing", "holdings", "crowds"},
-    {"rules", "protected", "outsiders"},
-    {"clerk", "clock", "policy", "retention", "backup"},
-    {"level"},
-    {"start"},
-    {"rebuild"},
-    {"origins", "remarks", "routes", "homes"},
-    {"choices"},
-    {"routing"},
-    {"readiness"},
-    {"steps", "binding"},
-    {"disputes"},
-    {"asides"},
-    {"advance", "undo"},
-    {"settling"},
-    {"steering"},
-    {"verbs", "lanes", "wiring", "placement"},
-    {"review", "planning", "examples", "manifest", "rehearsal"},
-    {"candidates", "standings"},
-    {"drift", "comparison", "precedents"},
-    {"admission", "enclosures", "listing", "signature"},
-    {"intake", "reporter"},
-    {"following"},
-    {"weighing"},
-    {"adoption", "reconcile"},
-    {"portions"},
-    {"service"},
-    {"cli.exits", "cli.site", "cli.beside"},
-    {"cli.progress", "cli.queue", "cli.standing", "cli.signing"},
-    {"cli.doctor"},
-    {"cli.submitting", "cli.reading", "cli.serving", "cli.auditing"},
-    {"cli.control", "cli.moving"},
-    {"cli.recovery"},
-    {"cli.main"},
+LINES = (
+    "contract",
+    "objects request system",
+    "agent config journal spool",
+    "journal.records routing",
+    "outcome steps",
+    "controls convergence recovery",
+    "policy testing",
+    "admission wiring",
+    "inspection manifests",
+    "service",
+    "cli",
 )
-"""Modules of the engine from the lowest up; none imports one of its own layer or above."""
+"""The engine's packages, lowest first: none imports one of its own line or of a later one."""
 
 HOMES = {
-    "watchdog": {"provisioner/watch.py"},
-    "yaml": {"provisioner/documents.py"},
-    "jinja2": {"provisioner/rendering.py"},
-    "tenacity": {"provisioner/retrying.py"},
-    "pytest": {"provisioner/testing.py"},
+    "watchdog": {"provisioner/spool/watch.py"},
+    "yaml": {"provisioner/request/documents.py"},
+    "jinja2": {"provisioner/routing/expressions.py"},
+    "tenacity": {"provisioner/convergence/retrying.py"},
+    "pytest": {"provisioner/testing/handler_contract.py"},
     "ldap3": {
-        "handlers/_ldap.py",
-        "handlers/_ldap_text.py",
-        "handlers/_ldap_answers.py",
-        "handlers/emulators/directory.py",
+        "handlers/ldap/directory/client.py",
+        "handlers/ldap/directory/text.py",
+        "handlers/ldap/directory/answers.py",
+        "handlers/emulators/ldap/directory.py",
     },
     # Statements, and those who work inside a transaction that they are given.
     "sqlalchemy": {
-        f"provisioner/{name}.py"
+        f"provisioner/{name}/"
         for name in (
-            "tables",
-            "many",
-            "audit",
-            "cells",
-            "retention",
-            "outsiders",
-            "clock",
-            "beforehand",
-            "marks",
-            "rebuild",
             "journal",
-            "database",
-            "rehearsal",
-            "records",
-            "stepbook",
-            "settling",
-            "steering",
-            "precedents",
-            "history",
-            "lookup",
-            "agenda",
-            "waits",
-            "keepsakes",
-            "ledger",
-            "holdings",
-            "remarks",
-            "binding",
-            "disputes",
-            "asides",
-            "advance",
-            "steps",
-            "undo",
-            "verbs",
-            "review",
-            "admission",
-            "changes",
-            "following",
-            "standings",
-            "adoption",
-            "intake",
-            "planning",
-        )
-    },
-    "typer": {
-        f"provisioner/cli/{name}.py"
-        for name in (
-            "main",
-            "serving",
-            "submitting",
-            "reading",
-            "queue",
-            "auditing",
+            "outcome",
             "recovery",
-            "moving",
-            "control",
-            "doctor",
+            "steps",
+            "controls",
+            "policy",
+            "admission",
+            "manifests",
+            "inspection",
         )
     },
+    "typer": {"provisioner/cli/"},
     "rich": {f"provisioner/cli/{name}.py" for name in ("progress", "standing", "doctor")},
 }
+"""Where a library is known: files, or folders with what lies below them."""
 
 SANDBOX = {
-    "handlers/emulators/host.py": {"provisioner.host"},
-    "handlers/emulators/site.py": {"provisioner.journal", "provisioner.spool"},
+    "handlers/emulators/host.py": {"provisioner.system.directories"},
+    "handlers/emulators/site.py": {"provisioner.journal.journal", "provisioner.spool.spool"},
 }
 """What of the engine the sandbox stands on, beside the contract."""
 
-EMULATED = {"handlers/_ldap.py": "handlers.emulators.directory"}
+EMULATED = {"handlers/ldap/directory/client.py": "handlers.emulators.ldap.directory"}
 """A connection to `emulated://`, made where it is asked for."""
+
+PURE = {
+    "asking.attributes",
+    "asking.files",
+    "asking.mapping",
+    "asking.wanted",
+    "answering.answers",
+}
+"""Modules of the plugin that know neither Django nor ColdFront."""
+
+ROOMS = 10
+"""Most files of a folder of the engine; the command line has one for each family of verbs."""
 
 
 def sources(*tops: str) -> list[Path]:
     return sorted(path for top in tops for path in (ROOT / top).rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[str]:
-    """List every module that a file imports, wherever in it; `from a import b` gives `a.b` too."""
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {dotted(path) for path in sources("provisioner", "handlers")}
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """List every module that a file imports, wherever in it; of ours, rooms and not their names."""
+    return frozenset(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            assert node.level == 0 and node.module, f"{path}: relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else node.module
 
 
-def module(path: Path) -> str:
-    """Name a module of the engine below `provisioner`."""
-    return ".".join(path.relative_to(ROOT / "provisioner").with_suffix("").parts)
-
-
-def relative(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+@cache
+def package(module: str) -> str:
+    """Name the package of a module of the engine or plugin, below `provisioner`."""
+    parts = module.split(".")[1:]
+    folder = ROOT.joinpath("provisioner", *parts).is_dir()
+    above = parts if folder else parts[:-1]
+    return ".".join(parts if above in ([], ["coldfront"]) else above)
 
 
 PLUGIN = sources("provisioner/coldfront")
 """A program of its own, in ColdFront's process: the service knows nothing of it."""
 
-ENGINE = [
-    path for path in sources("provisioner") if path.name != "__init__.py" and path not in PLUGIN
-]
-
-PURE = {"attributes", "wanted", "mapping", "answers", "files"}
-"""Modules of the plugin that know neither Django nor ColdFront."""
+ENGINE = [path for path in sources("provisioner") if path not in PLUGIN]
+ROOM = [path for path in ENGINE if path.name != "__init__.py"]
+PACKAGES = sorted({package(dotted(path)) for path in ROOM})
 
 
-def test_every_module_of_the_engine_has_its_layer() -> None:
-    listed = [name for layer in LAYERS for name in layer]
-    assert sorted(listed) == sorted(module(path) for path in ENGINE)
+def circle(arrows: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return a circle of arrows; empty: there is none."""
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
-@pytest.mark.parametrize("path", ENGINE, ids=module)
-def test_the_engine_imports_downwards(path: Path) -> None:
-    level = {name: number for number, layer in enumerate(LAYERS) for name in layer}
-    below = {
-        name.removeprefix("provisioner.") for name in imports(path) if name.startswith("provis")
+def doors(name: str) -> set[str]:
+    """Read which rooms a package names in its `__all__`; what else is in there are names."""
+    path = ROOT.joinpath("provisioner", *name.split("."), "__init__.py")
+    [named] = [
+        ast.literal_eval(node.value)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    return {room for room in named if f"provisioner.{name}.{room}" in MODULES}
+
+
+def entered(name: str) -> set[str]:
+    """Find the rooms of a package that others import, or that the installed programs begin in."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    points = " ".join(setup["options.entry_points"].values()).replace(":", " ").split()
+    from_outside = {
+        module
+        for path in sources("provisioner", "handlers")
+        if not dotted(path).startswith("provisioner.") or package(dotted(path)) != name
+        for module in imports(path)
     }
-    assert [n for n in below if n in level and level[n] >= level[module(path)]] == []
+    top = f"provisioner.{name}"
+    used = from_outside | set(points)
+    rooms = {m.rpartition(".")[2] for m in MODULES & used if m.rpartition(".")[0] == top}
+    return {room for room in rooms if f"{name}.{room}" not in PACKAGES}
+
+
+# The engine's house.
+
+
+def test_every_package_stands_on_one_of_at_most_twelve_lines() -> None:
+    assert len(LINES) <= 12
+    assert sorted(" ".join(LINES).split()) == PACKAGES
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=relative)
+def test_the_engine_imports_downwards(path: Path) -> None:
+    line = {name: number for number, names in enumerate(LINES) for name in names.split()}
+    mine = package(dotted(path))
+    others = {package(n) for n in imports(path) if n.startswith("provisioner.")} - {mine}
+    assert {name for name in others if line[name] >= line.get(mine, len(LINES))} == set()
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_the_files_of_a_package_make_no_circle(name: str) -> None:
+    inside = [path for path in ROOM if package(dotted(path)) == name]
+    mine = {dotted(path) for path in inside}
+    assert circle({dotted(path): imports(path) & mine for path in inside}) == []
+
+
+@pytest.mark.parametrize("name", sorted(set(PACKAGES) - {"cli", "service", "wiring"}))
+def test_a_package_is_entered_by_its_doors_and_has_no_other(name: str) -> None:
+    assert doors(name) == entered(name)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_does_not_go_round_by_its_own_door(name: str) -> None:
+    inside = [path for path in ROOM if package(dotted(path)) == name]
+    assert [relative(path) for path in inside if f"provisioner.{name}" in imports(path)] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(PACKAGES) - {"cli"}))
+def test_a_folder_has_ten_rooms_at_most(name: str) -> None:
+    assert len([path for path in ROOM if package(dotted(path)) == name]) <= ROOMS
+
+
+def test_at_the_top_are_who_gets_what_and_the_threads_alone() -> None:
+    assert {path.name for path in (ROOT / "provisioner").glob("*.*")} == {
+        "__init__.py", "py.typed", "service.py", "wiring.py",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", sources("provisioner"), ids=relative)
@@ -218,53 +223,111 @@ def test_the_engine_never_imports_a_handler(path: Path) -> None:
     assert [name for name in imports(path) if name.split(".")[0] == "handlers"] == []
 
 
-@pytest.mark.parametrize("path", sources("handlers"), ids=relative)
-def test_a_handler_imports_of_the_engine_its_contract_alone(path: Path) -> None:
-    allowed = {"provisioner.contract", *SANDBOX.get(relative(path), ())}
-    engine = {
-        ".".join(name.split(".")[:2])
-        for name in imports(path)
-        if name.startswith("provisioner.") and name != "provisioner"
-    }
-    assert engine <= allowed
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "handlers").glob("*.py")), ids=relative)
-def test_a_handler_imports_private_modules_beside_it_and_no_other_handler(path: Path) -> None:
-    beside = {name for name in imports(path) if name.startswith("handlers.")}
-    others = {name for name in beside if not name.split(".")[1].startswith("_")}
-    exempt = EMULATED.get(relative(path), "nothing")
-    assert {name for name in others if not name.startswith(exempt)} == set()
-
-
 @pytest.mark.parametrize("library", HOMES)
 def test_a_library_is_imported_at_its_home_only(library: str) -> None:
-    found = {
+    found = [
         relative(path)
         for path in sources("provisioner", "handlers")
         if any(name.split(".")[0] == library for name in imports(path))
-    }
-    assert found == HOMES[library]
+    ]
+    homes = {next((h for h in HOMES[library] if name.startswith(h)), name) for name in found}
+    assert homes == HOMES[library]
+
+
+# Handlers.
+
+
+@pytest.mark.parametrize("path", sources("handlers"), ids=relative)
+def test_a_handler_imports_of_the_engine_its_contract_alone(path: Path) -> None:
+    engine = {name for name in imports(path) if name.split(".")[0] == "provisioner"}
+    assert engine <= {"provisioner.contract", *SANDBOX.get(relative(path), ())}
+
+
+HANDLERS = [
+    path
+    for path in sources("handlers")
+    if not relative(path).startswith(("handlers/emulators/", "handlers/__init__"))
+]
+
+
+@pytest.mark.parametrize("path", HANDLERS, ids=relative)
+def test_a_handler_imports_what_all_share_and_no_other_handler(path: Path) -> None:
+    mine = dotted(path).split(".")[1]
+    beside = {name for name in imports(path) if name.startswith("handlers.")}
+    others = {name for name in beside if name.split(".")[1] != mine}
+    shared = {name for name in others if name.split(".")[1].startswith("_")}
+    assert others - shared <= {EMULATED.get(relative(path))}
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in HANDLERS}), ids=relative)
+def test_the_files_of_a_handler_make_no_circle(folder: Path) -> None:
+    inside = list(folder.glob("*.py"))
+    mine = {dotted(path) for path in inside}
+    assert circle({dotted(path): imports(path) & mine for path in inside}) == []
+
+
+# The plugin.
 
 
 @pytest.mark.parametrize("path", sources("provisioner", "handlers"), ids=relative)
 def test_only_the_plugin_knows_coldfront(path: Path) -> None:
-    names = set(imports(path))
-    knows = {n for n in names if n.split(".")[0] in {"django", "coldfront"}}
+    knows = {n for n in imports(path) if n.split(".")[0] in {"django", "coldfront"}}
     assert path in PLUGIN or not knows
-    assert path in PLUGIN or not {n for n in names if n.startswith("provisioner.coldfront")}
+    assert path in PLUGIN or not {n for n in imports(path) if "provisioner.coldfront" in n}
+
+
+def test_the_plugins_packages_make_no_circle() -> None:
+    arrows: dict[str, set[str]] = defaultdict(set)
+    for path in PLUGIN:
+        mine = package(dotted(path))
+        beside = {package(n) for n in imports(path) if n.startswith("provisioner.coldfront.")}
+        arrows[mine] |= beside - {mine}
+    assert circle(arrows) == []
+
+
+@pytest.mark.parametrize("name", ["asking", "answering", "pages"])
+def test_the_files_of_a_room_of_the_plugin_make_no_circle(name: str) -> None:
+    inside = [path for path in PLUGIN if package(dotted(path)) == f"coldfront.{name}"]
+    mine = {dotted(path) for path in inside}
+    assert 0 < len(inside) <= ROOMS + 1  # with the door
+    assert circle({dotted(path): imports(path) & mine for path in inside}) == []
 
 
 @pytest.mark.parametrize("name", sorted(PURE))
 def test_the_plugins_pure_modules_know_neither_django_nor_coldfront(name: str) -> None:
-    names = set(imports(ROOT / "provisioner" / "coldfront" / f"{name}.py"))
+    names = imports(ROOT.joinpath("provisioner/coldfront", *name.split(".")).with_suffix(".py"))
     assert {n for n in names if n.split(".")[0] in {"django", "coldfront"}} == set()
-    others = {n.split(".")[2] for n in names if n.startswith("provisioner.coldfront.")}
-    assert others <= PURE
+    others = {n for n in names if n.startswith("provisioner.coldfront.")}
+    assert others <= {f"provisioner.coldfront.{pure}" for pure in PURE}
 
 
 @pytest.mark.parametrize("path", PLUGIN, ids=relative)
 def test_the_plugin_takes_of_the_engine_what_any_writer_needs(path: Path) -> None:
-    used = {name.split(".")[1] for name in imports(path) if name.startswith("provisioner.")}
-    assert used <= {"coldfront", "actions", "contract", "documents", "drop", "protected", "texts",
-                    "receipts", "requestfile", "sizes", "submitters", "values"}  # fmt: skip
+    used = {
+        name.removeprefix("provisioner.")
+        for name in imports(path)
+        if name.startswith("provisioner.") and not name.startswith("provisioner.coldfront")
+    }
+    assert used <= {
+        "contract", "contract.sizes", "contract.texts", "outcome.receipts", "policy.protected",
+        "request.actions", "request.documents", "request.values", "spool.submission",
+        "spool.submit", "system.users",
+    }  # fmt: skip
+
+
+# The tests' own house.
+
+
+def test_the_folders_of_unit_tests_are_those_of_what_they_test() -> None:
+    folders = {path.parent.relative_to(ROOT / "tests/unit") for path in sources("tests/unit")}
+    strange = {
+        str(folder)
+        for folder in folders
+        if not (ROOT / "provisioner" / folder).is_dir() and not (ROOT / folder).is_dir()
+    }
+    assert strange == set()
+
+
+@pytest.mark.parametrize("path", sources("tests/unit", "tests/contract", "tests/service"), ids=str)
+def test_what_tests_stand_on_is_in_one_folder(path: Path) -> None:
+    assert path.name.startswith("test_") or path.name in {"__init__.py", "conftest.py"}

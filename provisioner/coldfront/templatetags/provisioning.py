@@ -18,7 +18,8 @@ from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
 
-from provisioner.coldfront import access, options, sections
+from provisioner.coldfront.asking import options
+from provisioner.coldfront.pages import access, sections
 
 log = logging.getLogger(__name__)
 

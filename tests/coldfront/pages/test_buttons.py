@@ -10,7 +10,7 @@ from coldfront.core.allocation.models import Allocation
 from django.contrib.auth.models import User
 from django.test import override_settings
 
-from provisioner.request import parse_request
+from provisioner.request.request import parse_request
 from tests.coldfront.pages.looking import (
     HOSTILE,
     PAGE,

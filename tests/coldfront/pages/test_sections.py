@@ -11,9 +11,9 @@ from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from provisioner.coldfront import words
-from provisioner.coldfront.answers import Part
+from provisioner.coldfront.answering.answers import Part
 from provisioner.coldfront.models import Request
+from provisioner.coldfront.pages import words
 from tests.coldfront.pages.looking import (
     PAGE,
     answered,

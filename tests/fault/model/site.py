@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from provisioner import config as configuration
-from provisioner import records
-from provisioner.drop import drop
-from provisioner.routing import Router
+from provisioner.config import schema as configuration
+from provisioner.journal.records import request_rows
+from provisioner.routing.router import Router
 from provisioner.service import Service
-from provisioner.spool import Spool
+from provisioner.spool.spool import Spool
+from provisioner.spool.submit import drop
 from provisioner.wiring import System
 from tests.fault.model.backends import KINDS, World, handlers
 
@@ -60,7 +60,7 @@ class Site:
         self.close()
         self._start()
 
-    def send(self, text: str) -> records.Record:
+    def send(self, text: str) -> request_rows.Record:
         """Send a request, and return what became of it at once."""
         self._dropped += 1
         name = f"r{self._dropped}.yaml"
@@ -68,11 +68,11 @@ class Site:
         while self.service.take():
             self.service.clerk.catch_up()
         with self._system.journal.reading() as conn:
-            found = records.newest(conn, name, "")
+            found = request_rows.newest(conn, name, "")
         assert found is not None
         return found
 
-    def send_manifest(self, lines: Sequence[str]) -> tuple[str, list[records.Record]]:
+    def send_manifest(self, lines: Sequence[str]) -> tuple[str, list[request_rows.Record]]:
         """Reconcile with a manifest; return what its writer was told, and what followed from it."""
         body = "".join(f"{line}\n" for line in lines).encode()
         self._dropped += 1
@@ -84,7 +84,7 @@ class Site:
         named = f"{{file: {name}, size: {len(body)}, sha256: {digest}}}"
         told = self.send(f"provisioner: 1\naction: reconcile\nmanifest: {named}\n")
         with self._system.journal.reading() as conn:
-            known = records.in_states(conn, (*records.OPEN, *records.ENDED), 10_000)
+            known = request_rows.in_states(conn, (*request_rows.OPEN, *request_rows.ENDED), 10_000)
         return told.state, [one for one in known if one.id > told.id]
 
     def drain(self) -> None:
@@ -114,4 +114,4 @@ class Site:
     def state(self, request: str) -> str:
         """Return the state of a request."""
         with self._system.journal.reading() as conn:
-            return records.states_of(conn, [request])[request]
+            return request_rows.states_of(conn, [request])[request]

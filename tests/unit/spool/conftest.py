@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.spool import Spool
+from provisioner.spool.spool import Spool
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import ulid as ulids
-from provisioner.requestfile import LIMIT
-from provisioner.spool import Claimed, Rejected, Spool
-from provisioner.submitters import user_name
-from tests.unit.spool.files import (
+from provisioner.spool.spool import Claimed, Rejected, Spool
+from provisioner.spool.submission import LIMIT
+from provisioner.system import ulid as ulids
+from provisioner.system.users import user_name
+from tests.support.spool_files import (
     BODY,
     dangling,
     directory,

@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import ConfigError
-from provisioner.spool import Spool
-from tests.unit.spool.files import (
-    fifo,
-    put,
-    root_only,
-    symlink,
-    take,
-)
+from provisioner.spool.spool import Spool
+from tests.support.spool_files import fifo, put, root_only, symlink, take
 
 
 def test_create_may_be_repeated_and_keeps_what_is_there(tmp_path: Path) -> None:

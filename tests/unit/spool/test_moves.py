@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.spool import Spool
-from tests.unit.spool.files import (
-    BODY,
-    entries,
-    put,
-    take,
-)
+from provisioner.spool.spool import Spool
+from tests.support.spool_files import BODY, entries, put, take
 
 
 def test_a_move_done_again_changes_nothing(spool: Spool) -> None:

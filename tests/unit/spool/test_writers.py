@@ -12,14 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner import ulid as ulids
-from provisioner.spool import Claimed, Rejected, Spool
-from tests.unit.spool.files import (
-    BODY,
-    entries,
-    put,
-    take,
-)
+from provisioner.spool.spool import Claimed, Rejected, Spool
+from provisioner.system import ulid as ulids
+from tests.support.spool_files import BODY, entries, put, take
 
 
 def test_a_file_that_is_still_written_is_left_alone_until_it_is_closed(spool: Spool) -> None:
@@ -121,7 +116,7 @@ def test_a_file_that_cannot_be_moved_is_passed_over_and_holds_up_nobody(
     def denied(*arguments: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("provisioner.spool.rename_new", denied)
+    monkeypatch.setattr("provisioner.spool.spool.rename_new", denied)
     assert spool.claim("a.yaml") is None
     monkeypatch.undo()
     assert spool.waiting(10) == ["b.yaml"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from provisioner.coldfront import outbox
+from provisioner.coldfront.asking import outbox
 from provisioner.contract import ConfigError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from provisioner.coldfront import manifest, outbox
+from provisioner.coldfront.asking import manifest, outbox
 from provisioner.contract import ConfigError
 
 

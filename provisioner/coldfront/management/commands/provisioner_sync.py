@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from provisioner.coldfront import outbox, sync
+from provisioner.coldfront.answering import sync
+from provisioner.coldfront.asking import outbox
 from provisioner.contract import ConfigError
 
 

@@ -11,7 +11,9 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from provisioner.coldfront import outbox, schedules, sync
+from provisioner.coldfront import schedules
+from provisioner.coldfront.answering import sync
+from provisioner.coldfront.asking import outbox
 from provisioner.coldfront.models import Made
 
 _VALUES = {

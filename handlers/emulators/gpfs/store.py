@@ -1,0 +1,186 @@
+"""The GPFS emulator's file system: filesets, quotas, ownership and ACLs in one JSON file.
+
+Promises: ids, inode spaces, root inodes and rounding as read from real clusters; one writer at a
+time (flock). What no public source tells is marked `# invented:`.
+Leaves out: data blocks, what is used of them (a switch says that), users' and groups' quotas, AFM,
+snapshots. Only the standard library, and little of it: every command starts an interpreter.
+"""
+
+# Importing pathlib would cost every command a third of its start.
+# ruff: noqa: PTH103, PTH105, PTH110, PTH118
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+TYPE_CHECKING = False  # importing typing would cost every command a third of its start
+if TYPE_CHECKING:
+    from typing import Any
+
+STATE, LOCK, FAULTS, UNLINKED = "state.json", "lock", "faults.json", "unlinked"
+
+BLOCK_KIB = 4096
+"""Block size: limits are rounded up to it (facts: 4194304 bytes is usual)."""
+
+INODE_SPACE = 524288
+"""Root inode of inode space n is n * 524288 + 3 (one of the three steps seen)."""
+
+
+def create(base: str, filesystem: str, real_ownership: bool) -> None:
+    """Make an empty file system under base, mounted at base/filesystem; keep one that is there."""
+    os.makedirs(os.path.join(base, UNLINKED), exist_ok=True)
+    mount = os.path.join(base, filesystem)
+    os.makedirs(mount, exist_ok=True)
+    if os.path.exists(os.path.join(base, STATE)):
+        return
+    root = _fileset("root", 0, 3, 0, True, "root fileset")
+    root |= {"status": "Linked", "path": mount, "max": 65792, "alloc": 65792}
+    state = {
+        "filesystem": filesystem,
+        "mount": mount,
+        "real": real_ownership,
+        "next_id": 1,
+        "next_space": 1,
+        "next_inode": {},
+        "filesets": {"root": root},
+        "quotas": {},
+        "inodes": {str(os.lstat(mount).st_ino): root["inode"]},
+        "paths": {mount: {"uid": 0, "gid": 0, "mode": 0o755}},
+        "acls": [],
+        "enforced": "user;group;fileset",
+    }
+    _write(base, state)
+
+
+@contextmanager
+def opened(base: str, write: bool = False) -> Iterator[dict[str, Any]]:
+    """Give the state under a lock; write it back when asked to and nothing was raised."""
+    with open(os.path.join(base, LOCK), "a", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if write else fcntl.LOCK_SH)
+        with open(os.path.join(base, STATE), encoding="utf-8") as file:
+            state: dict[str, Any] = json.load(file)
+        yield state
+        if write:
+            _write(base, state)
+
+
+def _write(base: str, state: dict[str, Any]) -> None:
+    path = os.path.join(base, STATE)
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        # Not `dump`, and no indent: both make the standard library write in Python, not in C.
+        file.write(json.dumps(state))
+    os.replace(path + ".new", path)
+
+
+def faults(base: str) -> dict[str, Any]:
+    """Read the switches for tests (see `handlers.emulators.gpfs.mm`)."""
+    try:
+        with open(os.path.join(base, FAULTS), encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def release(base: str) -> str:
+    """Give the cluster's minReleaseLevel."""
+    return str(faults(base).get("release", "5.2.1.0"))
+
+
+def round_up(number: int, step: int) -> int:
+    """Round up to a multiple of step."""
+    return -(-number // step) * step
+
+
+def _fileset(
+    name: str, number: int, inode: int, space: int, owner: bool, comment: str
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "id": number,
+        "inode": inode,
+        "space": space,
+        "owner": owner,
+        "comment": comment,
+        "status": "Unlinked",
+        "path": "",
+        "parent": "--",
+        "created": time.strftime("%a %b %e %H:%M:%S %Y"),
+        "max": 0,
+        "alloc": 0,
+    }
+
+
+def add_fileset(
+    state: dict[str, Any], name: str, comment: str, space: str, limit: int, prealloc: int
+) -> dict[str, Any]:
+    """Add a fileset. space: `new`, or the name of an independent fileset; limits in inodes."""
+    number = state["next_id"]
+    state["next_id"] = number + 1
+    if space == "new":
+        space_id = state["next_space"]
+        state["next_space"] = space_id + 1
+        fileset = _fileset(name, number, space_id * INODE_SPACE + 3, space_id, True, comment)
+        # Facts: 90000 reads back 90112, 100000 reads back 100352; 1M:50K is the GUI's default.
+        fileset["max"] = round_up(limit, 1024)
+        fileset["alloc"] = min(round_up(prealloc, 1024), fileset["max"])
+    else:
+        space_id = state["filesets"][space]["space"]
+        # Facts: a dependent fileset's root inode lies inside its parent's space.
+        inode = state["next_inode"].get(str(space_id), space_id * INODE_SPACE + 4)
+        state["next_inode"][str(space_id)] = inode + 1
+        fileset = _fileset(name, number, inode, space_id, False, comment)
+    state["filesets"][name] = fileset
+    return fileset
+
+
+def holder(state: dict[str, Any], path: str) -> dict[str, Any]:
+    """Give the linked fileset in which a path lies."""
+    linked = [f for f in state["filesets"].values() if f["status"] == "Linked"]
+    around = [f for f in linked if path == f["path"] or path.startswith(f["path"] + "/")]
+    found: dict[str, Any] = max(around, key=lambda f: len(f["path"]))
+    return found
+
+
+def entry(state: dict[str, Any], path: str) -> dict[str, Any]:
+    """Give what is kept of a path's ownership, mode and ACL, made from the host's when unknown."""
+    paths: dict[str, dict[str, Any]] = state["paths"]
+    if path not in paths:
+        found = os.lstat(path)
+        paths[path] = {"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777}
+    return paths[path]
+
+
+def acl_of(state: dict[str, Any], kept: dict[str, Any]) -> str:
+    """Give the ACL that a path has beside its mode; empty where it has none."""
+    found: str = state["acls"][kept["acl"]] if "acl" in kept else ""
+    return found
+
+
+def set_acl(state: dict[str, Any], kept: dict[str, Any], text: str) -> None:
+    """Give a path an ACL. As in GPFS, those that are the same are kept once."""
+    acls: list[str] = state["acls"]
+    if text not in acls:
+        acls.append(text)
+    kept["acl"] = acls.index(text)
+
+
+def mode_of_acl(text: str) -> int:
+    """Give the permission bits that an ACL's owner@, group@ and everyone@ entries show.
+
+    # invented: how GPFS makes a mode of an ACL is not in any public sample but `drwx------`.
+    """
+    shifts = {"owner@": 6, "group@": 3, "everyone@": 0}
+    mode = 0
+    for line in text.splitlines():
+        parts = line.split(":")
+        if parts[0] in {"special", "group"} and len(parts) >= 4 and parts[3] == "allow":
+            shift = shifts.get(parts[1], 3)
+            for letter, bit in (("r", 4), ("w", 2), ("x", 1)):
+                mode |= bit << shift if letter in parts[2] else 0
+    return mode

@@ -1,0 +1,356 @@
+"""The entries of an emulated directory: one file, one line of JSON for each write.
+
+Promises: the rules of Active Directory, AD LDS or a plain RFC 2307 directory that handlers rely on,
+each with the result code that the real server gives; several processes may read and write, and one
+that is killed leaves at most half a line, which the next writer takes away.
+Leaves out: access rights, passwords (checked for form, never kept), schema beyond `_REQUIRED`,
+replication, renaming, compaction.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from handlers.ldap.directory.sid import sid_bytes
+from handlers.ldap.directory.text import first_name, same_dn
+
+Kind: TypeAlias = Literal["ad", "adlds", "rfc2307"]
+Attributes: TypeAlias = dict[str, list[bytes]]
+
+ADD, DELETE, REPLACE = 0, 1, 2
+"""What a modification does (RFC 4511 4.6)."""
+
+_SINCE_1601 = 11_644_473_600
+"""Seconds from 1601, where Windows counts from, to 1970."""
+
+_DISABLED = 2
+"""ACCOUNTDISABLE in userAccountControl (MS-ADTS 2.2.16)."""
+
+_DNS = {"member", "objectcategory"}
+_UNIQUE = (("samaccountname", 68), ("userprincipalname", 19))
+_REQUIRED = {
+    "posixaccount": ("cn", "uid", "uidNumber", "gidNumber", "homeDirectory"),
+    "posixgroup": ("cn", "gidNumber"),
+    "inetorgperson": ("cn", "sn"),
+    "userproxy": ("objectSid",),
+    "userproxyfull": ("objectSid",),
+}
+
+
+class Answer(Exception):
+    """A result code that is not success, with what the server would say."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def values_of(entry: Attributes, name: str) -> list[bytes]:
+    """Give the values of an attribute, whatever the case of its name."""
+    return entry.get(_spelling(entry, name), [])
+
+
+def folded(name: str, value: bytes) -> bytes:
+    """Write a value such that two that the directory holds for equal are equal."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return value
+    return (same_dn(text) if name.lower() in _DNS else text.lower()).encode()
+
+
+class Store:
+    """The entries of one file, by DN, for all connections of a process.
+
+    What others appended is read before every question.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.kind: Kind = "ad"
+        self.domain = ""
+        self.next = 0
+        self.names: dict[str, str] = {}
+        self.entries: dict[str, Attributes] = {}
+        self._held: dict[tuple[str, bytes], set[str]] = {}
+        self._turn = threading.RLock()
+        self._file = path.open("r+b", buffering=0)
+        self._read = 0
+        self._stamp = (0, 0, 0)
+        self._refresh()
+
+    @staticmethod
+    def create(path: Path, kind: Kind, entries: Sequence[tuple[str, Attributes]]) -> None:
+        """Write a new file with some entries, parents first."""
+        numbers = "-".join(str(secrets.randbits(32)) for _ in range(3))
+        head = {"kind": kind, "domain": f"S-1-5-21-{numbers}", "next": 1104}
+        lines = [head, *(_line(dn, entry, 1104) for dn, entry in entries)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+    @classmethod
+    def at(cls, path: Path) -> Store:
+        """Give the store of a file, which is read anew only where somebody else has written it.
+
+        Raises OSError when it is not there.
+        """
+        with _OPENING:
+            known = _OPEN.get(path)
+            if known is None or known._stamp != _stamp(path.stat()):
+                known = _OPEN[path] = cls(path)
+            return known
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold the entries, as the file has them, against this process's other threads."""
+        with self._turn:
+            self._refresh()
+            yield
+
+    def _refresh(self) -> None:
+        """Take in what was appended since; a line without its end does not count."""
+        found = os.fstat(self._file.fileno())
+        size = found.st_size
+        if size == self._read:
+            return
+        self._stamp = _stamp(found)
+        fresh = os.pread(self._file.fileno(), size - self._read, self._read)
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        for line in whole.splitlines():
+            self._take(json.loads(line))
+        self._read += len(whole)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the file against other writers."""
+        with self._turn:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                self._refresh()
+                self._file.truncate(self._read)
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _take(self, line: dict[str, object]) -> None:
+        self.next = int(str(line["next"]))
+        if "kind" in line:
+            self.kind, self.domain = line["kind"], str(line["domain"])  # type: ignore[assignment]
+            return
+        dn = str(line["dn"])
+        key = same_dn(dn)
+        self._index(key, self.entries.pop(key, {}), False)
+        self.names.pop(key, None)
+        found = line["entry"]
+        if isinstance(found, dict):
+            entry = {name: [_from_json(one) for one in some] for name, some in found.items()}
+            self.names[key], self.entries[key] = dn, entry
+            self._index(key, entry, True)
+
+    def holders(self, name: str, value: bytes) -> Collection[str]:
+        """Name the entries that have a value of an attribute."""
+        return self._held.get((name.lower(), folded(name, value)), ())
+
+    def _index(self, key: str, entry: Attributes, present: bool) -> None:
+        for name, values in entry.items():
+            for value in values:
+                held = self._held.setdefault((name.lower(), folded(name, value)), set())
+                (held.add if present else held.discard)(key)
+
+    def _append(self, dn: str, entry: Attributes | None) -> None:
+        line = _line(dn, entry, self.next)
+        os.pwrite(self._file.fileno(), json.dumps(line).encode() + b"\n", self._read)
+        self._refresh()
+
+    # Writing, inside `writing`; each raises Answer.
+
+    def add(self, dn: str, given: Attributes) -> None:
+        """Add an entry."""
+        key = same_dn(dn)
+        if key.partition(",")[2] not in self.entries:
+            raise Answer(32, f"0000208D: the parent of {dn} is not there")
+        if key in self.entries:
+            raise Answer(68, f"00002071: {dn} is there already")
+        entry = dict(given)
+        rdn, named = first_name(dn)
+        entry.setdefault(_spelling(entry, rdn), [named.encode()])
+        classes = {value.decode().lower() for value in values_of(entry, "objectClass")}
+        for required in (one for name in classes for one in _REQUIRED.get(name, ())):
+            if not values_of(entry, required):
+                raise Answer(65, f"0000207C: {dn} lacks {required}")
+        for name, code in _UNIQUE:
+            for value in values_of(entry, name):
+                if self.holders(name, value):
+                    raise Answer(code, f"00000524: {name} {value.decode()} is in use")
+        if self.kind != "rfc2307" and classes & {"user", "group"}:
+            self._identify(entry)
+        if self.kind == "ad" and "user" in classes:
+            _make_account(entry)
+        self._append(dn, entry)
+
+    def _identify(self, entry: Attributes) -> None:
+        if values_of(entry, "objectSid"):
+            raise Answer(53, "0000209A: objectSid is the server's to give")
+        entry["objectSid"] = [sid_bytes(f"{self.domain}-{self.next}")]
+        entry["objectGUID"] = [secrets.token_bytes(16)]
+        self.next += 1
+
+    def modify(self, dn: str, changes: Sequence[tuple[int, str, list[bytes]]]) -> None:
+        """Change an entry: all of it or nothing."""
+        key = same_dn(dn)
+        if key not in self.entries:
+            raise Answer(32, f"0000208D: {dn} is not there")
+        entry = dict(self.entries[key])
+        for operation, attribute, values in changes:
+            if attribute.lower() == "objectsid":
+                raise Answer(19, "0000209A: objectSid is set when an entry is added, never after")
+            if attribute.lower() == "unicodepwd":
+                _check_password(values)
+                entry["pwdLastSet"] = [_windows_now()]
+                continue
+            self._check_primary(entry, operation, attribute, values)
+            name = _spelling(entry, attribute)
+            entry[name] = self._changed(entry.get(name, []), operation, attribute, values)
+            if not entry[name]:
+                del entry[name]
+            if attribute.lower() == "primarygroupid" and self.kind == "ad":
+                self._move_primary(key, self.entries[key], entry)
+        _check_enabled(entry)
+        self._append(self.names[key], entry)
+
+    def _check_primary(
+        self, group: Attributes, operation: int, attribute: str, values: list[bytes]
+    ) -> None:
+        """Refuse to add or take away who has the group as their primary one, as AD does."""
+        if self.kind != "ad" or attribute.lower() != "member" or operation == REPLACE:
+            return
+        for value in values:
+            user = self.entries.get(folded(attribute, value).decode(), {})
+            if "primaryGroupID" in user and self._primary(user) == values_of(group, "objectSid"):
+                code = 68 if operation == ADD else 53
+                raise Answer(code, "00000562: it is the primary group of a member")
+
+    def _primary(self, user: Attributes) -> list[bytes]:
+        return [sid_bytes(f"{self.domain}-{user['primaryGroupID'][0].decode()}")]
+
+    def _move_primary(self, key: str, before: Attributes, after: Attributes) -> None:
+        """List a user in the former primary group, and no more in the new one, as AD does."""
+        old, new = (
+            next(iter(self.holders("objectSid", self._primary(user)[0])), "")
+            for user in (before, after)
+        )
+        listed = values_of(self.entries.get(new, {}), "member")
+        kept = [one for one in listed if folded("member", one).decode() != key]
+        if len(kept) == len(listed):
+            raise Answer(53, "00000561: who is in no group has it not as their primary one")
+        self._append(self.names[new], {**self.entries[new], "member": kept})
+        if old:
+            some = [*values_of(self.entries[old], "member"), self.names[key].encode()]
+            self._append(self.names[old], {**self.entries[old], "member": some})
+
+    def _changed(
+        self, present: list[bytes], operation: int, attribute: str, values: list[bytes]
+    ) -> list[bytes]:
+        if operation == REPLACE:
+            return values
+        known = {folded(attribute, value) for value in present}
+        asked = {folded(attribute, value) for value in values}
+        linked = attribute.lower() == "member" and self.kind != "rfc2307"
+        if operation == ADD:
+            if known & asked:
+                raise Answer(68 if linked else 20, f"00000562: a value of {attribute} is there")
+            if linked and any(value.decode() not in self.entries for value in asked):
+                raise Answer(32, "00000525: a member is not there")
+            return present + values
+        if asked - known:
+            raise Answer(53 if linked else 16, f"00000561: no such value of {attribute}")
+        return [one for one in present if values and folded(attribute, one) not in asked]
+
+    def delete(self, dn: str) -> None:
+        """Take an entry away, and out of every group."""
+        key = same_dn(dn)
+        if key not in self.entries:
+            raise Answer(32, f"0000208D: {dn} is not there")
+        if any(other.endswith("," + key) for other in self.entries):
+            raise Answer(66, f"{dn} has entries below it")
+        self._append(self.names[key], None)
+        for other, entry in list(self.entries.items()):
+            members = entry.get("member", [])
+            kept = [one for one in members if folded("member", one).decode() != key]
+            if len(kept) < len(members):
+                changed = {**entry, "member": kept}
+                if not kept:
+                    del changed["member"]  # an attribute without a value is not there
+                self._append(self.names[other], changed)
+
+
+_OPENING = threading.Lock()
+_OPEN: dict[Path, Store] = {}
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _make_account(entry: Attributes) -> None:
+    password = entry.pop(_spelling(entry, "unicodePwd"), None)
+    if password is not None:
+        _check_password(password)
+    entry.setdefault("userAccountControl", [b"546"])
+    entry["primaryGroupID"] = [b"513"]
+    entry["pwdLastSet"] = [b"0" if password is None else _windows_now()]
+    _check_enabled(entry)
+
+
+def _check_enabled(entry: Attributes) -> None:
+    control = values_of(entry, "userAccountControl")
+    if not control or int(control[0]) & _DISABLED or values_of(entry, "pwdLastSet") != [b"0"]:
+        return
+    raise Answer(53, "0000052D: an account without a password may not be enabled")
+
+
+def _check_password(values: list[bytes]) -> None:
+    text = values[0].decode("utf-16-le", "replace") if values else ""
+    if len(text) < 10 or text[0] != '"' or text[-1] != '"':
+        raise Answer(53, "0000001F: unicodePwd is quoted UTF-16, of eight characters or more")
+
+
+def _windows_now() -> bytes:
+    return str(int((time.time() + _SINCE_1601) * 10_000_000)).encode()
+
+
+def _spelling(entry: Attributes, name: str) -> str:
+    if name in entry:
+        return name
+    return next((known for known in entry if known.lower() == name.lower()), name)
+
+
+def _line(dn: str, entry: Attributes | None, following: int) -> dict[str, object]:
+    if entry is None:
+        return {"dn": dn, "entry": None, "next": following}
+    written = {name: [_to_json(value) for value in values] for name, values in entry.items()}
+    return {"dn": dn, "entry": written, "next": following}
+
+
+def _to_json(value: bytes) -> object:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
+
+
+def _from_json(value: object) -> bytes:
+    if isinstance(value, dict):
+        return base64.b64decode(value["base64"])
+    return str(value).encode()

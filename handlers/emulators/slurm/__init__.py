@@ -1,0 +1,1 @@
+"""Emulated Slurm commands over an emulated slurmdbd."""

@@ -1,0 +1,126 @@
+"""Emulated Slurm: `sacctmgr`, `scontrol` and `squeue`, executables over one emulated slurmdbd.
+
+Promises: the exit codes of slurm-wlm 22.05.8, and of `scontrol` and `squeue` what the slurm handler
+reads of them. Leaves out: jobs, but for those that a test puts into the slurmdbd; a command that is
+not known ends with code 1 and says so.
+"""
+
+# Importing pathlib would cost every command a third of its start.
+# ruff: noqa: PTH100, PTH101, PTH103, PTH110, PTH118, PTH120
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from handlers.emulators.slurm import sacctmgr
+from handlers.emulators.slurm.sacctmgr import Refused, names_of, options_of
+from handlers.emulators.slurm.slurmdbd import Slurmdbd, create, opened
+
+TYPE_CHECKING = False  # importing typing would cost every command a third of its start
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FAILED = 4294967294
+"""The uid that slurmctld keeps of who could not be looked up."""
+
+PROGRAMS = ("sacctmgr", "scontrol", "squeue")
+
+_LAUNCHER = """\
+#!{python} -IS
+import sys
+sys.path.insert(0, {root!r})
+from handlers.emulators.slurm.programs import main
+sys.exit(main({program!r}, sys.argv[1:], {state!r}))
+"""
+
+
+def install(directory: Path, clusters: Sequence[str] = ("a", "b")) -> Path:
+    """Make the executables and an empty slurmdbd below a directory; return where they are."""
+    base = os.path.abspath(directory)
+    programs = os.path.join(base, "bin")
+    os.makedirs(programs, exist_ok=True)
+    state = os.path.join(base, "slurmdbd.json")
+    if not os.path.exists(state):
+        create(state, clusters)
+    here = os.path.abspath(__file__)
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(here))))
+    for program in PROGRAMS:
+        path = os.path.join(programs, program)
+        values = {"python": sys.executable, "root": root, "program": program, "state": state}
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(_LAUNCHER.format(**values))
+        os.chmod(path, 0o755)
+    return type(directory)(programs)
+
+
+def main(program: str, arguments: Sequence[str], state: str) -> int:
+    """Run one of the programs; return its exit code."""
+    run, writes = _command(program, arguments)
+    try:
+        with opened(state, write=writes) as data:
+            run(data, arguments)
+    except Refused as refused:
+        sys.stderr.write(f"{refused}\n")
+        return 1
+    return 0
+
+
+def _command(
+    program: str, arguments: Sequence[str]
+) -> tuple[Callable[[Slurmdbd, Sequence[str]], None], bool]:
+    """Say what a program does, and whether it writes."""
+    if program == "scontrol":
+        return _scontrol, "reconfigure" in arguments
+    if program == "squeue":
+        return _squeue, False
+    return sacctmgr.run, sacctmgr.writes(arguments)
+
+
+def _scontrol(data: Slurmdbd, arguments: Sequence[str]) -> None:
+    if list(arguments[:1]) == ["reconfigure"]:
+        data.failed = []
+        data.failed_rows = []
+        return
+    if list(arguments[:2]) == ["show", "assoc_mgr"]:
+        _show_assoc_mgr(data, options_of(arguments[2:]))
+        return
+    if [word for word in arguments if not word.startswith("-")] == ["show", "partition"]:
+        for name in data.partitions:
+            print(f"PartitionName={name} AllowGroups=ALL State=UP")
+        return
+    raise Refused(f"emulated scontrol: no command {' '.join(arguments)}")
+
+
+def _show_assoc_mgr(data: Slurmdbd, options: dict[str, str]) -> None:
+    users, accounts = (names_of(options.get(name, "")) for name in ("users", "accounts"))
+    flags = names_of(options.get("flags", ""))
+    uids = {user: number for number, user in enumerate(data.users, 1000)}
+    print("Current Association Manager state\n")
+    if "users" in flags:
+        print("User Records\n")
+        for user, number in uids.items():
+            if not users or user in users:
+                default = next(iter(data.users[user]["default"].values()), "(null)")
+                uid = FAILED if user in data.failed else number
+                print(f"UserName={user}({uid}) DefAccount={default}")
+    if "assoc" in flags:
+        print("\nAssociation Records\n")
+        for row in data.matching(cluster=data.clusters[:1], account=accounts):
+            user = row["user"]
+            if user and (not users or user in users):
+                failed = [row["account"], user] in data.failed_rows
+                uid = FAILED if failed else uids[user]
+                print(
+                    f"ClusterName={row['cluster']} Account={row['account']} UserName={user}({uid}) "
+                    f"Partition={row['partition']} Priority=0"
+                )
+
+
+def _squeue(data: Slurmdbd, arguments: Sequence[str]) -> None:
+    options = options_of([word.lstrip("-") for word in arguments])
+    users = names_of(options.get("users", ""))
+    for number, job in enumerate(data.jobs, 1):
+        if job["account"] == options.get("account") and (not users or job["user"] in users):
+            print(number)

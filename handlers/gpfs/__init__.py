@@ -1,0 +1,1 @@
+"""Filesets of IBM Storage Scale (GPFS), with quotas and ACLs."""

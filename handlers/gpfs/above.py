@@ -1,0 +1,293 @@
+"""The way to a junction: the directories above it, and whose they are.
+
+Promises: a path is given to a command that walks it as root only where every directory from the
+mount point down to it is one and no link, belongs to an admin, and lets nobody else write, by its
+mode and by its NFSv4 ACL; and where it lies in no fileset that a provisioner made, but for one's
+own inode space. They are looked at from above: in what an admin alone may write, nobody else can
+exchange the next one, so that the way is the same when the command walks it.
+To close a fileset is not to give it: an agent does that on what it opened, so that nobody's
+directories stand in its way; commands that go by name do it where an admin's alone lead, or will,
+as the same batch closes the filesets above first.
+Where a junction is to be made nothing is yet, or it is told whose that is.
+Leaves out: what is above the mount point, and admins who exchange things meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from handlers.gpfs.mm import nfs4
+from handlers.gpfs.mm.client import Entry, Mm
+from handlers.gpfs.mm.rows import Record
+from handlers.gpfs.state import CLOSED_MODE
+from provisioner.contract import Change, Conflict, Fault, Key, NotReady, Permanent, split_key
+
+MARK = re.compile(r"[A-Za-z0-9_.@+-]+:[^\s/]+/fileset/\S+\Z")
+"""How the comment of a fileset begins that a provisioner made, this one or another."""
+
+_WRITES = {"WRITE/CREATE", "APPEND/MKDIR", "DELETE_CHILD", "WRITE_ACL", "CHOWN"}
+
+
+def above(path: str, mount: str) -> list[str]:
+    """List the directories from the mount point to a path, the upper ones first.
+
+    Raises Permanent for a path that does not lead straight down from the mount point.
+    """
+    parts = path.removeprefix(f"{mount}/").split("/")
+    if not path.startswith(f"{mount}/") or {"", ".", ".."} & set(parts):
+        raise Permanent(f"{path} is no path below the mount point {mount}")
+    return [mount, *(f"{mount}/{'/'.join(parts[:n])}" for n in range(1, len(parts)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Judges ways of one file system. mount: where it is; admins: uids that the directories on a
+    way may belong to."""
+
+    mm: Mm
+    mount: str
+    admins: Collection[int] = (0,)
+
+    def look(
+        self,
+        paths: Collection[str],
+        *,
+        acls: bool,
+        closed: Collection[str] = (),
+        opened: bool = False,
+    ) -> Mapping[str, Fault]:
+        """Say why paths may not be walked; those that may are left out.
+
+        acls: read the directories' NFSv4 ACLs, too. closed: directories that nobody but root enters
+        by then. opened: what is walked is opened on its way, so that directories may be anybody's.
+        What is missing is NotReady: where it is not there nobody but an admin can make it.
+        """
+        chains = {path: above(path, self.mount) for path in paths}
+        ordered = sorted({one for chain in chains.values() for one in chain}, key=_depth)
+        found = self.mm.stat(ordered)
+        wrong: dict[str, Fault] = {}
+        for directory in ordered:
+            upper = directory.rpartition("/")[0]
+            anybodys = directory in closed or opened
+            fault = wrong.get(upper) or judge_kind(directory, found.get(directory))
+            if fault is None and not anybodys:
+                fault = judge(directory, found[directory], self.admins)
+            if fault is None and acls and not anybodys:
+                fault = judge_acl(directory, self.mm.acl(directory))
+            if fault is not None:
+                wrong[directory] = fault
+        return {path: wrong[chain[-1]] for path, chain in chains.items() if chain[-1] in wrong}
+
+    def to_close(
+        self, paths: Collection[str], *, acls: bool, closed: Collection[str] = ()
+    ) -> Mapping[str, Fault]:
+        """Say why filesets cannot be closed by chown and chmod; see `look`."""
+        wrong = self.look(paths, acls=acls, closed=closed, opened=self.mm.by_agent)
+        return {path: _stays_open(path, fault) for path, fault in wrong.items()}
+
+    def check(self, changes: Sequence[Change]) -> None:
+        """Raise the first fault of what is about to be walked, by changes of one verb."""
+        paths = [str(change.data["path"]) for change in changes]
+        if all(takes(change) for change in changes):
+            wrong = self.to_close(paths, acls=self.mm.facts().nfs4)
+        else:
+            wrong = self.look(paths, acls=False)
+        for fault in wrong.values():
+            raise fault
+        if changes[0].verb == "link":
+            return
+        found = self.mm.stat(paths)
+        for path in paths:
+            if path not in found or not found[path].directory:
+                raise Conflict(
+                    f"{path} is a link or no directory: nothing was changed",
+                    advice="look at who made it",
+                )
+
+    def close_acl(self, change: Change) -> bool:
+        """Say whether an ACL that is to be closed is so already, as chmod has replaced it.
+
+        mmputacl goes by name: raises Permanent where the way could be exchanged and chmod has not.
+        """
+        path = str(change.data["path"])
+        steered = self.look([path], acls=True)
+        if not steered:
+            return False
+        if nfs4.closed(self.mm.acl(path)):
+            return True
+        raise Permanent(
+            f"{path} stays open to whom its NFSv4 ACL names: chmod did not replace it, and "
+            f"mmputacl goes by name: {steered[path].message}",
+            advice="mmchfileset DEVICE FILESET --allow-permission-change chmodAndSetAcl, then "
+            "`provisioner retry`; or close the fileset above it first",
+        )
+
+
+def takes(change: Change) -> bool:
+    """Say whether a change of owner, mode or ACL takes access away and gives none."""
+    data = change.data
+    match change.verb:
+        case "chown":
+            return (data["uid"], data["gid"]) == (0, 0)
+        case "chmod":
+            return data["mode"] == CLOSED_MODE
+        case "set-acl":
+            return nfs4.closed(str(data["acl"]))
+        case _:
+            return False
+
+
+def foreseen(
+    way: Way, changes: Sequence[Change], *, acls: bool, records: Sequence[Record]
+) -> Mapping[str, Fault]:
+    """Say which of a batch's changes will be refused for the ways to them, by the changes' keys."""
+    walked = [change for change in changes if "path" in change.data]
+    giving = {c.key: str(c.data["path"]) for c in walked if not takes(c)}
+    taking = {c.key: str(c.data["path"]) for c in walked if c.key not in giving}
+    closed = set(taking.values())
+    wrong = way.look(set(giving.values()), acls=acls, closed=closed)
+    taken = way.to_close(closed, acls=acls, closed=closed)
+    told = {key: wrong[path] for key, path in giving.items() if path in wrong}
+    told |= {key: taken[path] for key, path in taking.items() if path in taken}
+    # Who may make what is missing is an admin, or this very batch.
+    told = {key: fault for key, fault in told.items() if not isinstance(fault, NotReady)}
+    links = {c.key: (str(c.data["name"]), giving[c.key]) for c in walked if c.verb == "link"}
+    links = {key: link for key, link in links.items() if link[1] not in wrong}
+    told |= occupied(links, records, way.mm)
+    by_name = {split_key(key)[-1]: key for key in giving}
+    made = [change for change in changes if change.verb == "create"]
+    spaces = {split_key(c.key)[-1]: str(c.data["parent"] or "") for c in made}
+    paths = {name: giving[key] for name, key in by_name.items()}
+    listed = inside_anothers(paths, records, spaces)
+    return told | {by_name[name]: fault for name, fault in listed.items()}
+
+
+def occupied(
+    links: Mapping[Key, tuple[str, str]], records: Sequence[Record], mm: Mm
+) -> dict[Key, Fault]:
+    """Say which junctions cannot be made as something is there: whose it is, before all is made.
+
+    links: name and path of each fileset that is to be linked.
+    """
+    if not links:
+        return {}
+    holders = {r["path"]: r for r in records if r["status"] == "Linked"}
+    there = mm.stat(sorted({path for _, path in links.values()}))
+    told: dict[Key, Fault] = {}
+    for key, (name, path) in links.items():
+        if path in holders:
+            holder = holders[path]
+            what = f"the fileset {holder['filesetName']} is linked there{_whose(holder)}"
+        elif path in there:
+            kind = "a directory" if there[path].directory else "a file or link"
+            what = f"{kind} of uid {there[path].uid} is there, and no fileset"
+        else:
+            continue
+        told[key] = Conflict(
+            f"the fileset {name} cannot be linked at {path}: {what}",
+            advice="ask for another path, or for the fileset that is there; nothing was made",
+        )
+    return told
+
+
+def _whose(record: Record) -> str:
+    comment = record.get("comment", "")
+    return f" ({comment})" if comment else ""
+
+
+def judge_kind(directory: str, found: Entry | None) -> Fault | None:
+    """Say whether what should be a directory above a junction is none."""
+    if found is None:
+        return NotReady(
+            f"{directory} is not there yet",
+            advice=f"make the directory {directory}, or link the fileset above it",
+        )
+    if not found.directory:
+        return Conflict(f"{directory} is a link or no directory", advice="look at who made it")
+    return None
+
+
+def judge(directory: str, found: Entry, admins: Collection[int]) -> Fault | None:
+    """Say what is wrong with a directory above a junction, by its owner and mode."""
+    quoted = shlex.quote(directory)
+    if found.uid not in admins:
+        return _steered(directory, f"belongs to uid {found.uid}", f"chown root {quoted}")
+    if found.mode & 0o022:
+        return _steered(
+            directory, f"is open to others, mode {found.mode:04o}", f"chmod go-w {quoted}"
+        )
+    return None
+
+
+def judge_acl(directory: str, acl: str) -> Fault | None:
+    """Say what is wrong with a directory above a junction, by its NFSv4 ACL."""
+    try:
+        entries = nfs4.parse(acl)
+    except ValueError as error:
+        return Permanent(f"mmgetacl of {directory} cannot be read: {error}")
+    for entry in entries:
+        writes = {"w", "c"} & set(entry.letters) or _WRITES & (entry.permissions or frozenset())
+        inherited_only = "InheritOnly" in entry.flags
+        if entry.verdict != "allow" or inherited_only or entry.who in ("owner@", "root"):
+            continue
+        if writes:
+            said = f"lets {entry.kind}:{entry.who} write, by its NFSv4 ACL"
+            return _steered(directory, said, f"mmeditacl {shlex.quote(directory)}")
+    return None
+
+
+def _steered(directory: str, said: str, advice: str) -> Fault:
+    return Permanent(
+        f"{directory} {said}: who is no admin could exchange what lies below it, and no fileset is "
+        "linked or given to anybody there",
+        advice=f"{advice}; or ask for a `path` beside it. A dependent fileset's parent: ask for it "
+        'with `mode: "0755"`; or suspend both, and resume it before its parent',
+    )
+
+
+def _stays_open(path: str, fault: Fault) -> Fault:
+    """Say of a fileset that cannot be closed that it is open, and what closes it."""
+    if isinstance(fault, NotReady):
+        return fault
+    return type(fault)(
+        f"{path} stays open: {fault.message}",
+        advice="close the fileset above it first; or have an agent run the commands, which closes "
+        "what it opened (docs/agent.md), then `provisioner retry`",
+    )
+
+
+def inside_anothers(
+    paths: Mapping[str, str], records: Sequence[Record], spaces: Mapping[str, str]
+) -> Mapping[str, Fault]:
+    """Say of junctions, by filesets' names, which lie in a fileset that a provisioner made.
+
+    paths: where each fileset is to be linked; records: the listing; spaces: the fileset whose
+    inode space a fileset will lie in, where it is not in the listing yet. GPFS links a dependent
+    fileset only within its own inode space.
+    """
+    by_name = {record["filesetName"]: record for record in records}
+    owners = {
+        r["inodeSpace"]: r["filesetName"] for r in records if r.get("isInodeSpaceOwner") == "1"
+    }
+    told: dict[str, Fault] = {}
+    for name, path in paths.items():
+        own = by_name.get(name)
+        space = owners.get(own["inodeSpace"], "") if own is not None else spaces.get(name, name)
+        for holder in records:
+            other = holder["filesetName"]
+            first = holder.get("comment", "").split(" ", 1)[0]
+            if other in (name, space) or not MARK.match(first):
+                continue
+            if holder["status"] == "Linked" and path.startswith(f"{holder['path']}/"):
+                told[name] = Permanent(
+                    f"{path} lies in the fileset {other}, which is another's ({first})",
+                    advice="ask for a path beside it, or leave `path` out",
+                )
+    return told
+
+
+def _depth(path: str) -> tuple[int, str]:
+    return path.count("/"), path

@@ -1,0 +1,348 @@
+"""GPFS filesets: created, limited, linked, owned and closed by the mm commands.
+
+Promises: keys `INSTANCE/fileset/NAME`; quota, inode limit, junction, owner, mode and NFSv4 ACL are
+each observed by themselves; only a fileset whose comment begins with our mark
+(`SERVICE:INSTANCE/fileset/NAME`) is changed, unless it may be adopted. A suspended fileset, or one
+that nobody claims, belongs to root alone and keeps its data, quota and junction.
+Leaves out: deleting, unlinking, moving and renaming filesets, AFM, snapshots, quotas of users and
+groups. The directories above a junction must exist and belong to admins (`above`), as mm
+commands, chown and chmod go by path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from handlers import _params
+from handlers.gpfs import plan
+from handlers.gpfs import state as filesets
+from handlers.gpfs.above import Way, foreseen, takes
+from handlers.gpfs.doctor import check_filesystem
+from handlers.gpfs.look import Look
+from handlers.gpfs.mm import arguments, nfs4
+from handlers.gpfs.mm.client import Mm, mount_of
+from handlers.gpfs.mm.units import kib
+from handlers.gpfs.settings import Params, Settings
+from handlers.gpfs.state import Found, Wanted
+from provisioner.contract import (
+    Change,
+    Claim,
+    ConfigError,
+    Fault,
+    Finding,
+    Handler,
+    InvalidRequest,
+    Json,
+    Key,
+    KnownAfter,
+    Level,
+    NotReady,
+    Permanent,
+    Scalar,
+    Site,
+    State,
+    Transient,
+    Want,
+    make_key,
+    split_key,
+)
+
+__all__ = ["FilesetHandler", "Params", "Settings", "build"]
+
+_ACL_VALUES = ("fileset", "path", "uid", "gid", "group")
+"""What an ACL template may use."""
+
+
+class FilesetHandler:
+    """The filesets of one file system; see `provisioner.contract.Handler`."""
+
+    def __init__(self, site: Site, settings: Settings) -> None:
+        self._site = site
+        self._settings = settings
+        self.lane = f"gpfs:{settings.cluster}"
+        self._mm = Mm(
+            run=site.run,
+            filesystem=settings.filesystem,
+            prefix=settings.prefix,
+            mm_path=str(settings.mm_path),
+            tools=str(settings.tools),
+            timeout=settings.timeout,
+        )
+        self._look = Look(self._mm, settings.mount)
+
+    # What is wanted.
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        """Say what one fileset should be; raises InvalidRequest naming the parameter."""
+        given = _params.params(Params, params)
+        for field in ("uid", "gid"):
+            self._check_id(field, getattr(given, field))
+        if given.for_group is not None and given.gid is None:
+            raise InvalidRequest(
+                f"the group {given.for_group} has no number, so the fileset would stay root's",
+                field="gid",
+                expected="a gidNumber of the group (`ids` of `ad_group` gives them), or, where the "
+                "hosts map SIDs to ids, `settings: {groups_resolve: true}` of the resource",
+            )
+        chosen = self._settings
+        kind, parent = given.kind or chosen.kind, given.parent or chosen.parent
+        if kind == "independent" and given.parent not in {None, "root"}:
+            raise InvalidRequest(
+                "an independent fileset has an inode space of its own, and no parent",
+                field="parent",
+                expected="no parent, or kind: dependent",
+            )
+        parent = parent if kind == "dependent" else "root"
+        quota = given.quota or chosen.quota
+        files = given.files or chosen.files
+        inodes = (given.inode_limit or files) if kind == "independent" else None
+        if kind == "dependent" and given.inode_limit is not None:
+            raise InvalidRequest(
+                "a dependent fileset has no inode limit of its own",
+                field="inode_limit",
+                expected="files, or kind: independent",
+            )
+        want: dict[str, Any] = {
+            "name": given.fileset,
+            "path": self._path(given, kind, parent),
+            "kind": kind,
+            "parent": parent,
+            "quota": kib(quota) if isinstance(quota, int) else quota,
+            "files": files,
+            "inode_limit": inodes,
+            "uid": given.uid,
+            "gid": given.gid,
+            "mode": given.mode or chosen.mode,
+            "acl": self._acl(given),
+            "adopt": given.adopt,
+        }
+        return {self._key(given.fileset): want}
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        """Make one want: limits are the largest; what claims do not agree about stays as it is."""
+        return filesets.merge(claims, prior, split_key(key)[-1]).json()
+
+    def prior(self, key: Key, state: State) -> State | None:
+        """Save owner, mode and ACL of a fileset that is open."""
+        return filesets.prior(Found.of(state))
+
+    def stores(self, key: Key) -> bool:
+        """Say that data lie in every fileset: whether in this one yet would have to be asked."""
+        return True
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        """List the changes; raises Conflict for a fileset that is not ours, of another kind, or
+        linked elsewhere, and Permanent where quotas or ACLs cannot hold."""
+        root = self._settings.root
+        return plan.plan(key, self._mark(key), Wanted.of(want), Found.of(state), root)
+
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        """Name the limits that are wanted; owner, mode and ACL are the routes' to say."""
+        return filesets.sets(Wanted.of(want))
+
+    def holds(self, key: Key, state: State) -> Mapping[str, Json]:
+        """Say what limits a fileset has."""
+        return filesets.holds(Found.of(state))
+
+    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
+        """Say which quotas are too large for the cluster, which junctions are taken, and which lie
+        where somebody who is no admin could exchange the way to them."""
+        refused = arguments.refused(changes, lambda: self._mm.config().get("minReleaseLevel", ""))
+        changes = [change for change in changes if change.key not in refused]
+        paths = [str(c.data["path"]) for c in changes if "path" in c.data]
+        if not paths:
+            return refused
+        facts = self._mm.facts()
+        mount = mount_of(facts, self._settings.mount)
+        # Right below the mount point a path lies in no other fileset: the list is not asked for.
+        deep = any(path.count("/") > mount.count("/") + 1 for path in paths)
+        links = any(change.verb == "link" for change in changes)
+        records = self._mm.checked_filesets() if deep or links else []
+        ways = foreseen(self._way(mount), changes, acls=facts.nfs4, records=records)
+        return {**refused, **ways}
+
+    def _way(self, mount: str) -> Way:
+        return Way(self._mm, mount, self._settings.admins)
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        """Name `path` and `fileset`."""
+        found = Found.of(state)
+        return {"path": found.path, "fileset": found.name}
+
+    # What is there.
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        """Read filesets: one listing, one quota report, one stat for all, and an ACL for each."""
+        names = {key: split_key(key)[-1] for key in keys}
+        absent, found = self._look.at(set(names.values()))
+        seen = {key: filesets.named(name, found) or absent for key, name in names.items()}
+        return {k: f if isinstance(f, Fault) else f.json() for k, f in seen.items()}
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        """List all filesets but `root`, and but names that can be no key."""
+        _, found = self._look.at(None)
+        for _, fileset in sorted(found.items()):
+            if isinstance(fileset, Found):
+                try:
+                    key = self._key(filesets.known_as(fileset))
+                except InvalidRequest:
+                    continue
+                yield key, fileset.json()
+
+    # What is written.
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write changes of one group.
+
+        A command that failed is believed only where the change is not to be seen afterwards.
+        """
+        paths = [str(change.data["path"]) for change in changes if "path" in change.data]
+        if paths:
+            way = self._way(str(changes[0].data["mount"]))
+            if changes[0].verb == "set-acl" and takes(changes[0]) and way.close_acl(changes[0]):
+                return
+            way.check(changes)
+        try:
+            self._write(changes, paths)
+        except (Permanent, Transient) as fault:
+            if all(self._settled(change) for change in changes):
+                return
+            self._blame(changes[0], fault)
+            raise
+
+    def _write(self, changes: Sequence[Change], paths: Sequence[str]) -> None:
+        first: Mapping[str, Any] = changes[0].data
+        device = self._settings.filesystem
+        match changes[0].verb:
+            case "create":
+                space = arguments.inode_space(first["parent"], first["inode_limit"])
+                self._mm.write("mmcrfileset", device, first["name"], "-t", first["mark"], *space)
+            case "mark":
+                self._mm.write("mmchfileset", device, first["name"], "-t", first["comment"])
+            case "set-quota":
+                limits = arguments.limits(first["quota"], first["files"])
+                self._mm.write("mmsetquota", f"{device}:{first['name']}", *limits)
+            case "set-inode-limit":
+                limit = str(first["inode_limit"])
+                self._mm.write("mmchfileset", device, first["name"], "--inode-limit", limit)
+            case "link":
+                self._mm.write("mmlinkfileset", device, first["name"], "-J", first["path"])
+            case "chown":
+                self._mm.change("chown", "-h", f"{first['uid']}:{first['gid']}", paths=paths)
+            case "chmod":
+                # Five digits: GNU chmod keeps a directory's set-id bits when given four.
+                self._mm.change("chmod", f"{first['mode']:05o}", paths=paths)
+            case "set-acl":
+                self._mm.write("mmputacl", first["path"], stdin=first["acl"])
+            case verb:
+                raise Permanent(f"{changes[0].key}: {verb!r} is no change of a fileset")
+
+    def _settled(self, change: Change) -> bool:
+        found = self.observe([change.key])[change.key]
+        return not isinstance(found, Fault) and plan.SETTLED[change.verb](
+            Found.of(found), change.data
+        )
+
+    def _blame(self, change: Change, fault: Fault) -> None:
+        """Say what is left of what failed, and raise NotReady where it waits for something."""
+        parent = change.data.get("parent")
+        if change.verb == "link" and isinstance(fault, Permanent):
+            raise arguments.not_linked(change, fault, self._settings.filesystem) from fault
+        if change.verb != "create" or not isinstance(parent, str):
+            return
+        if parent not in {record["filesetName"] for record in self._mm.filesets()}:
+            raise NotReady(
+                f"{change.key}: its parent, the fileset {parent}, is not there yet: "
+                f"{fault.message}",
+                advice=f"ask for {parent} first",
+            ) from fault
+
+    # Doctor.
+
+    def check(self) -> Sequence[Finding]:
+        """Check commands, daemon, file system, quotas, mount point and ACL templates."""
+        acl = self._settings.acl
+        findings = check_filesystem(
+            self._mm, self._settings, self._site.instance, self._mark(self._key("x"))[:-1]
+        )
+        try:
+            self.claims({"fileset": "check"})
+            if acl is not None:
+                self._render_acl(acl, dict.fromkeys(_ACL_VALUES, "check"))
+        except Fault as fault:
+            return [*findings, Finding(Level.ERROR, self._site.instance, fault.message)]
+        return findings
+
+    # Parts of a want.
+
+    def _key(self, name: str) -> Key:
+        return make_key(self._site.instance, "fileset", name)
+
+    def _mark(self, key: Key) -> str:
+        return f"{self._site.service}:{key}"
+
+    def _check_id(self, field: str, value: int | KnownAfter | None) -> None:
+        low, high = self._settings.min_id, self._settings.max_id
+        if isinstance(value, int) and not low <= value <= high:
+            raise InvalidRequest(
+                f"{field} {value} may not own a fileset",
+                field=field,
+                expected=f"{low} to {high} (`min_id` and `max_id` of {self._site.instance})",
+            )
+
+    def _path(self, given: Params, kind: str, parent: str) -> str:
+        values = {"fileset": given.fileset, "kind": kind, "parent": parent}
+        path = given.path or self._site.render(self._settings.path, values)
+        mount = self._settings.mount
+        if mount is not None and PurePosixPath(path).is_relative_to(mount):
+            path = str(PurePosixPath(path).relative_to(mount))
+        # Where the mount point is not known yet, an absolute path is held against it by `plan`.
+        late = mount is None and path.startswith("/")
+        parts = (path[1:] if late else path).split("/")
+        named = all(re.fullmatch(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,254}", p) for p in parts)
+        root = self._settings.root
+        if not named or {".", ".."} & set(parts):
+            what, expected = "mount point", "names of letters, digits and _ . @ + -"
+            expected += ", parted by single slashes"
+        elif root and not late and not path.startswith(f"{root}/"):
+            what, expected = f"root {root}", f"a path that begins with {root}/, or none"
+        else:
+            return path
+        raise InvalidRequest(
+            f"{path!r} is no path below the {what}", field="path", expected=expected
+        )
+
+    def _acl(self, given: Params) -> str | KnownAfter | None:
+        name = given.acl or self._settings.acl
+        if name is None:
+            return None
+        values = {f: getattr(given, f) for f in _ACL_VALUES}
+        for value in values.values():
+            if isinstance(value, KnownAfter):
+                self._site.template(f"acl/{name}.j2")
+                return value
+        return self._render_acl(name, values)
+
+    def _render_acl(self, name: str, values: Mapping[str, object]) -> str:
+        try:
+            template = self._site.template(f"acl/{name}.j2").read_text(encoding="utf-8")
+            return nfs4.template(self._site.render(template, values))
+        except (OSError, ValueError) as error:
+            raise InvalidRequest(
+                f"the ACL template acl/{name}.j2 cannot be used: {error}",
+                field="acl",
+                expected="a template of an NFSv4 ACL, as templates/acl/project.j2",
+            ) from error
+
+
+def build(site: Site, settings: Mapping[str, object]) -> Handler:
+    """Build the handler of one file system; raises ConfigError naming the setting."""
+    chosen = _params.settings(Settings, settings)
+    for name in ("mount", "mm_path", "tools"):
+        path: Path | None = getattr(chosen, name)
+        if path is not None and (not path.is_absolute() or ".." in path.parts):
+            raise ConfigError(f"{name}: {path} is no absolute path")
+    return FilesetHandler(site, chosen)

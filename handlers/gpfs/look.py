@@ -1,0 +1,158 @@
+"""What filesets are: read from one listing, one report of quotas, one stat, and an ACL for each.
+
+Promises: a fileset is told as absent, open or closed only where what was read says so whole. A row
+that cannot be believed makes its fileset Unavailable; one that lacks, in the listing or in the
+report, is asked for by name, as an output that was cut after a line looks like a shorter one.
+Leaves out: filesets that are missing in the listing of a file system that enforces no quotas, as no
+report says they are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from handlers.gpfs import state
+from handlers.gpfs.mm import listing, nfs4
+from handlers.gpfs.mm.client import Entry, Facts, Mm, mount_of, told
+from handlers.gpfs.mm.rows import Record, Unreadable
+from handlers.gpfs.mm.usage import Quota
+from handlers.gpfs.state import Found
+from provisioner.contract import Conflict, Fault, Permanent, Unavailable
+
+READERS = 4
+"""Commands that take one path or name, run side by side."""
+
+_Rows = Mapping[tuple[str, str], Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Reads the filesets of one file system. mount: where it is, asked from mmlsfs when None."""
+
+    mm: Mm
+    mount: Path | None = None
+
+    def at(self, names: Collection[str] | None) -> tuple[Found, dict[str, Found | Fault]]:
+        """Read filesets by name in any case, or all but `root`, and say what one that is absent is.
+
+        A Fault as a value is one fileset's own. Raises Unavailable when nothing can be said.
+        """
+        facts = self.mm.facts()
+        absent = Found(
+            present=False,
+            filesystem=self.mm.filesystem,
+            mount=mount_of(facts, self.mount),
+            block_kib=facts.block_kib,
+            enforced="fileset" in facts.enforced,
+        )
+        records = self.mm.filesets()
+        rows = [r for r in records if r["filesetName"] != "root"]
+        quotas = self._quotas(absent.enforced, records[0]["filesystemName"])
+        found: dict[str, Found | Fault] = {}
+        if names is not None:
+            asked, listed = {n.lower() for n in names}, {r["filesetName"] for r in records}
+            found |= self._lost({n for n, _ in quotas if n.lower() in asked} - listed)
+            rows = [r for r in rows if r["filesetName"].lower() in asked]
+        if not rows:
+            return absent, found
+        doubted = listing.doubted(records)
+        sound = [r for r in records if r["filesetName"] not in doubted]
+        with told(f"mmlsfileset {self.mm.filesystem}"):
+            spaces = listing.spaces(sound)
+
+        def read(record: Record) -> Found | Fault:
+            name = record["filesetName"]
+            try:
+                with told(f"fileset {name}"):
+                    if name in doubted:
+                        raise doubted[name]
+                    quota = self._quota(record, quotas, asked=absent.enforced)
+                    return state.found_of(record, quota, spaces, absent)
+            except Unavailable as fault:
+                return fault
+
+        with ThreadPoolExecutor(READERS) as readers:
+            by_name = dict(
+                zip((r["filesetName"] for r in rows), readers.map(read, rows), strict=True)
+            )
+            linked = [f for f in by_name.values() if isinstance(f, Found) and f.linked]
+            roots = self._roots(linked, records, facts, readers)
+        return absent, found | by_name | roots
+
+    def _lost(self, names: Collection[str]) -> dict[str, Fault]:
+        """Say which filesets the listing lacks, though they are there as the quotas say."""
+        lost = sorted(name for name in names if not self.mm.absent(name))
+        return {
+            name: Unavailable(
+                f"fileset {name} has a quota and lacks in the list of mmlsfileset "
+                f"{self.mm.filesystem}, yet is there when asked for alone: the list was cut, or "
+                "somebody makes it just now",
+                advice="it is read again by itself",
+            )
+            for name in lost
+        }
+
+    def _quotas(self, enforced: bool, filesystem: str) -> _Rows:
+        try:
+            return self.mm.quotas(filesystem)
+        except Unavailable:
+            # mmrepquota fails where no quota is enforced; plan says so where one is wanted.
+            if enforced:
+                raise
+            return {}
+
+    def _quota(self, record: Record, quotas: _Rows, *, asked: bool) -> Quota | None:
+        """Give a fileset's quota; one that the report lacks is asked for by name."""
+        name, filesystem = record["filesetName"], record["filesystemName"]
+        row = quotas.get((name, record["id"]))
+        if row is None and asked:
+            one = self.mm.quota(name, filesystem)
+            row = one.get((name, record["id"]))
+            if one and row is None:
+                raise Unreadable(f"a quota of another fileset {name}", listing.row(record))
+        return None if row is None else Quota.of(row)
+
+    def _roots(
+        self,
+        linked: Sequence[Found],
+        records: Sequence[Record],
+        facts: Facts,
+        readers: ThreadPoolExecutor,
+    ) -> dict[str, Found | Fault]:
+        """Add what stat and mmgetacl say of filesets' root directories."""
+        if not linked:
+            return {}
+        entries = self.mm.stat([linked[0].mount, *(f.path for f in linked)])
+        wrong = state.exchanged(linked, records, entries)
+
+        def whole(one: Found) -> Found | Fault:
+            return wrong.get(one.name) or self._with_root(one, entries.get(one.path), facts)
+
+        return dict(zip((f.name for f in linked), readers.map(whole, linked), strict=True))
+
+    def _with_root(self, found: Found, entry: Entry | None, facts: Facts) -> Found | Fault:
+        if entry is None:
+            return Unavailable(
+                f"fileset {found.name} is linked at {found.path}, where nothing is: "
+                f"is {found.filesystem} mounted?",
+                advice=f"mount it: `mmmount {found.filesystem}`",
+            )
+        if not entry.directory:
+            return Conflict(
+                f"fileset {found.name} is linked at {found.path}, which is no directory",
+                advice="look at who made it; nothing was changed",
+            )
+        whole = replace(found, uid=entry.uid, gid=entry.gid, mode=entry.mode)
+        if not facts.nfs4:
+            return whole
+        try:
+            acl = self.mm.acl(found.path)
+            nfs4.parse(acl)
+        except Unavailable as fault:
+            return fault
+        except ValueError as error:
+            return Permanent(f"mmgetacl of {found.path} cannot be read: {error}")
+        return replace(whole, acl=acl)

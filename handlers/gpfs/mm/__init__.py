@@ -1,0 +1,1 @@
+"""The mm commands: their arguments, and what they print."""

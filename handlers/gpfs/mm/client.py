@@ -1,0 +1,325 @@
+"""The mm commands of IBM Storage Scale (GPFS), and chown, chmod and stat beside them.
+
+Promises: argv lists behind a configurable prefix, and every ending of a command turned into a fault
+of the contract: output that cannot be read, too, is Unavailable, with the row that it lies in. Exit
+codes are not believed where the state of the daemon can be asked for.
+Leaves out: what a fileset should be (`plan`), and anything that unlinks or deletes.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from handlers.gpfs.mm import listing, nfs4, usage
+from handlers.gpfs.mm.rows import Layout, Record, Unreadable, count
+from provisioner.contract import (
+    Completed,
+    Permanent,
+    Run,
+    Transient,
+    Unavailable,
+    Unknown,
+)
+
+PATHS_A_CALL = 500
+"""Paths in one call of chown, chmod or stat: well below the kernel's limit on arguments."""
+
+# 6027-2144 `The lockName lock for file system fileSystem is busy.` and 6027-1262 `Unable to obtain
+# the GPFS configuration file lock.`: nothing that could be asked shows a lock, so words decide.
+_BUSY = re.compile(r"\block\b.*\bis busy\b|Unable to obtain the .* lock", re.IGNORECASE)
+
+_T = TypeVar("_T")
+
+_NOT_RUN = {126, 127}
+"""What sudo, env and shells return when a program cannot be run."""
+
+
+_FS = Layout("mmlsfs", needed=("deviceName", "fieldName", "data"))
+_FORMS = {
+    "blockSize": r"[1-9]\d{3,}",
+    "quotasEnforced": r"none|(user|group|fileset)([;,\s]+(user|group|fileset))*",
+    "ACLSemantics": r"[a-z][a-z0-9]{2,}",
+}
+"""What is looked at of mmlsfs, as it looks where no value stands under another one's name."""
+
+_STATE = Layout("mmgetstate", needed=("state",))
+_CONFIG = Layout("mmlsconfig", needed=("configParameter", "value"))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What holds for a whole file system. block_kib: block size in KiB; enforced: kinds of quota
+    that are; nfs4: whether NFSv4 ACLs are kept."""
+
+    mount: str
+    block_kib: int
+    enforced: tuple[str, ...]
+    nfs4: bool
+    values: Record = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A path as stat sees it. mode: permission bits; directory: it is one, and no link; inode: its
+    number."""
+
+    uid: int
+    gid: int
+    mode: int
+    directory: bool
+    inode: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mm:
+    """The commands for one file system.
+
+    run: runs a program; filesystem: the device's name; prefix: words before every command;
+    mm_path, tools: directories of the mm commands, and of chown, chmod and stat; timeout: seconds
+    for one command.
+    """
+
+    run: Run
+    filesystem: str
+    prefix: tuple[str, ...] = ()
+    mm_path: str = "/usr/lpp/mmfs/bin"
+    tools: str = "/usr/bin"
+    timeout: float = 300.0
+
+    # Reading.
+
+    def facts(self) -> Facts:
+        """Read what holds for the file system (`mmlsfs`)."""
+        return self._read(_facts, "mmlsfs", self.filesystem, "-Y")
+
+    def filesets(self) -> list[Record]:
+        """List all filesets but deleted ones (`mmlsfileset -L`); see `listing.check`.
+
+        Raises Unavailable when the list lacks the fileset `root`, which every file system has:
+        whoever is not root gets an empty list, at some sites with exit code 0.
+        """
+        records = self._read(listing.filesets, "mmlsfileset", self.filesystem, "-L", "-Y")
+        if not any(r["filesetName"] == "root" for r in records):
+            raise Unavailable(
+                f"mmlsfileset {self.filesystem}: the list lacks the fileset root, so it is no list",
+                advice="run the mm commands as root: see the setting `prefix`",
+            )
+        return records
+
+    def checked_filesets(self) -> list[Record]:
+        """List all filesets where each row can be believed; raises Unavailable where one cannot."""
+        records = self.filesets()
+        for record in records:
+            with told(f"mmlsfileset {self.filesystem}"):
+                listing.check(record)
+        return records
+
+    def absent(self, name: str) -> bool:
+        """Say whether there is no fileset of a name, by asking for it alone."""
+        done = self._call(self._mm("mmlsfileset", self.filesystem, name, "-L", "-Y"))
+        # `Fileset named fset does not exist.`, exit code 22.
+        if done.returncode and not done.timed_out and "does not exist" in done.stderr:
+            return True
+        if done.returncode or done.timed_out:
+            raise self._away(done)
+        return False
+
+    def quotas(self, filesystem: str) -> dict[tuple[str, str], Record]:
+        """Read the quotas of all filesets (`mmrepquota -j`), by the fileset's name and id.
+
+        filesystem: its name as the listing of filesets has it.
+        """
+        return self._read(
+            lambda text: usage.of_filesets(usage.REPORT.read(text), filesystem),
+            *("mmrepquota", "-j", "-Y", self.filesystem),
+        )
+
+    def quota(self, name: str, filesystem: str) -> dict[tuple[str, str], Record]:
+        """Read the quota of one fileset (`mmlsquota -j`), which is empty where nothing is kept."""
+        return self._read(
+            lambda text: usage.of_filesets(usage.ONE.read(text), filesystem),
+            *("mmlsquota", "-j", name, "-v", "-Y", self.filesystem),
+        )
+
+    def stat(self, paths: Sequence[str]) -> dict[str, Entry]:
+        """Look at paths without following a last link; what is not there is left out."""
+        found: dict[str, Entry] = {}
+        for chunk in _chunks(paths):
+            # NUL ends each record: no name can hold one.
+            done = self._call(self._tool("stat", "--printf", r"%u %g %f %i %n\0", "--", *chunk))
+            if done.timed_out or (done.returncode and not _said_about(done, chunk)):
+                raise self._away(done)
+            for record in done.stdout.split("\0"):
+                if record:
+                    uid, gid, raw, inode, path = record.split(" ", 4)
+                    bits, directory = int(raw, 16) & 0o7777, int(raw, 16) >> 12 == 0o4
+                    found[path] = Entry(int(uid), int(gid), bits, directory, int(inode))
+        return found
+
+    def acl(self, path: str) -> str:
+        """Read the NFSv4 ACL of a path (`mmgetacl`); raises Unavailable for one that was cut."""
+        return self._read(_whole_acl, "mmgetacl", "-k", "nfs4", path)
+
+    def daemon(self) -> str:
+        """Say in which state the daemon on this node is: `active`, `down`, or why nobody knows.
+
+        Raises Unavailable when that cannot even be asked.
+        """
+        done = self._call(self._mm("mmgetstate", "-Y"))
+        try:
+            states = {record["state"] for record in _STATE.read(done.stdout)}
+        except Unreadable as error:
+            return f"unknown ({_words(done) if done.stderr.strip() else error})"
+        return " ".join(sorted(states)) or f"unknown ({_words(done)})"
+
+    def config(self) -> Record:
+        """Read the cluster's configuration (`mmlsconfig`)."""
+        records = self._read(_CONFIG.read, "mmlsconfig", "-Y")
+        return {record["configParameter"]: record["value"] for record in records}
+
+    def _read(self, parse: Callable[[str], _T], command: str, *args: str) -> _T:
+        """Run a command that reads, and parse what it printed; both raise Unavailable."""
+        text = self.read(command, *args)
+        with told(shlex.join(self._mm(command, *args))):
+            return parse(text)
+
+    def read(self, command: str, *args: str) -> str:
+        """Run a command that reads; raises Unavailable when it does not succeed."""
+        done = self._call(self._mm(command, *args))
+        if done.returncode or done.timed_out:
+            raise self._away(done)
+        return done.stdout
+
+    # Writing.
+
+    def write(self, command: str, *args: str, stdin: str = "") -> None:
+        """Run an mm command that writes.
+
+        Raises Unknown when it got no answer, Unavailable when the daemon is not active, Transient
+        when a lock is held, Permanent when the command failed otherwise.
+        """
+        self._written(self._call(self._mm(command, *args), stdin=stdin))
+
+    def change(self, tool: str, *args: str, paths: Sequence[str]) -> None:
+        """Run chown or chmod on paths; raises as `write` does."""
+        for chunk in _chunks(paths):
+            self._written(self._call(self._tool(tool, *args, "--", *chunk)))
+
+    def _written(self, done: Completed) -> None:
+        if done.timed_out or (done.returncode == 255 and self._remote):
+            raise Unknown(f"no answer from {shlex.join(done.argv)}", advice="it is looked at again")
+        if not done.returncode:
+            return
+        if done.returncode in _NOT_RUN or (state := self.daemon()) != "active":
+            raise self._away(
+                done, "" if done.returncode in _NOT_RUN else f"; the daemon is {state}"
+            )
+        said = f"{shlex.join(done.argv)}: exit code {done.returncode}: {_words(done)}"
+        if _BUSY.search(done.stderr):
+            raise Transient(said)
+        raise Permanent(said)
+
+    # Running.
+
+    @property
+    def by_agent(self) -> bool:
+        """Say whether an agent runs the commands: chown and chmod work on what it opened then."""
+        return bool(self.prefix) and self.prefix[0].split(":", 1)[0] == "agent"
+
+    @property
+    def _remote(self) -> bool:
+        return any(PurePosixPath(word).name == "ssh" for word in self.prefix)
+
+    def _mm(self, command: str, *args: str) -> list[str]:
+        return self._argv(f"{self.mm_path}/{command}", args)
+
+    def _tool(self, tool: str, *args: str) -> list[str]:
+        return self._argv(f"{self.tools}/{tool}", args)
+
+    def _argv(self, program: str, args: Sequence[str]) -> list[str]:
+        words = [program, *args]
+        # ssh joins its words and gives them to a shell at the other end.
+        return [*self.prefix, *([shlex.quote(w) for w in words] if self._remote else words)]
+
+    def _call(self, argv: Sequence[str], stdin: str = "") -> Completed:
+        try:
+            return self.run(argv, stdin=stdin, timeout=self.timeout)
+        except Unavailable as fault:
+            raise Unavailable(
+                fault.message,
+                advice="install it, or mount what it lies on; see the settings `prefix`, "
+                "`mm_path` and `tools`",
+            ) from fault
+
+    def _away(self, done: Completed, more: str = "") -> Unavailable:
+        ending = "timed out" if done.timed_out else f"exit code {done.returncode}"
+        return Unavailable(f"{shlex.join(done.argv)}: {ending}: {_words(done)}{more}")
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn Unreadable into Unavailable: nothing is decided on it, and it is read again."""
+    try:
+        yield
+    except Unreadable as error:
+        raise Unavailable(
+            f"{what}: what it printed cannot be read: {error}",
+            advice="run it by hand: it is read again by itself, and nothing is done until then; "
+            "where the row is printed so each time, look at that fileset's comment and name",
+        ) from error
+
+
+def _whole_acl(text: str) -> str:
+    if not nfs4.whole(text):
+        raise Unreadable("an ACL that ends too early", " ".join(text.split()))
+    return text
+
+
+def _facts(text: str) -> Facts:
+    records = _FS.read(text)
+    if len({record["deviceName"] for record in records}) > 1:
+        raise Unreadable("rows of more than one file system")
+    values = {record["fieldName"]: record["data"] for record in records}
+    for name, form in _FORMS.items():
+        if not re.fullmatch(form, values.get(name, "")):
+            raise Unreadable(f"{name} is {values.get(name)!r}, among {len(records)} rows")
+    sizes = [count(r, "data") for r in records if r["fieldName"] == "blockSize"]
+    return Facts(
+        mount=values.get("defaultMountPoint", ""),
+        block_kib=max(sizes) // 1024,
+        enforced=tuple(re.split(r"[;,\s]+", values["quotasEnforced"])),
+        nfs4=values["ACLSemantics"] != "posix",
+        values=values,
+    )
+
+
+def mount_of(facts: Facts, configured: Path | None) -> str:
+    """Give the mount point: the configured one, else that of mmlsfs. Raises Unavailable."""
+    mount = str(configured) if configured else facts.mount
+    if not mount.startswith("/"):
+        raise Unavailable(
+            f"mmlsfs tells no mount point: {mount!r}", advice="set `mount` in the configuration"
+        )
+    return mount.rstrip("/")
+
+
+def _words(done: Completed) -> str:
+    """Give what a command said, on one line, no longer than a person reads."""
+    said = " ".join((done.stderr.strip() or done.stdout.strip()).split())
+    return said[:600] or "it said nothing"
+
+
+def _said_about(done: Completed, paths: Sequence[str]) -> bool:
+    """Say whether stat ran at all: it found a path, or said of one that it is not there."""
+    return bool(done.stdout) or any(path in done.stderr for path in paths)
+
+
+def _chunks(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(paths), PATHS_A_CALL):
+        yield paths[start : start + PATHS_A_CALL]

@@ -1,0 +1,168 @@
+"""Quotas of filesets as mmrepquota and mmlsquota tell them: limits, usage, in doubt, and grace.
+
+Promises: each value read by its type, or told as unreadable; a grace in words becomes a time that
+is left. Space is in KiB. Pure.
+Leaves out: quotas of users and groups, and whether limits are as wanted (`plan`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+
+from handlers.gpfs.mm.rows import Layout, Record, Unreadable, count, number
+from provisioner.contract import Json
+
+_NEEDED = (
+    "filesystemName", "quotaType", "id", "name", "blockUsage", "blockQuota", "blockLimit",
+    "blockInDoubt", "blockGrace", "filesUsage", "filesQuota", "filesLimit", "filesInDoubt",
+    "filesGrace",
+)  # fmt: skip
+
+REPORT = Layout("mmrepquota", needed=_NEEDED, whole=True)
+
+# Older releases name `fid` in the header and leave it out of their rows.
+ONE = Layout("mmlsquota", needed=_NEEDED, section="fileset")
+
+_GRACE = re.compile(r"(\d{1,6}) (minute|hour|day|week)s?\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """How long one may stay above a soft limit. left: None when one is not above it, or it is over.
+
+    Source: `none | N days | N hours | N minutes | expired` (IBM, mmlsquota).
+    """
+
+    left: timedelta | None = None
+    expired: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> Grace:
+        """Read a grace; raises Unreadable for what is none."""
+        if text in ("none", "expired"):
+            return cls(expired=text == "expired")
+        match = _GRACE.match(text)
+        if match is None:
+            raise Unreadable(f"a grace of {text!r}")
+        return cls(timedelta(**{f"{match[2]}s": int(match[1])}))
+
+    def __str__(self) -> str:
+        if self.left is None:
+            return "expired" if self.expired else "none"
+        seconds = int(self.left.total_seconds())
+        for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+            if seconds >= length and seconds % length == 0:
+                number = seconds // length
+                return f"{number} {unit}{'' if number == 1 else 's'}"
+        return "0 minutes"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a fileset uses of its quota. Space in KiB.
+
+    in_doubt: what servers have been given and may or may not have used; GPFS counts it against the
+    hard limit. Usage can be below 0 until mmcheckquota has counted.
+    """
+
+    block_usage: int
+    block_in_doubt: int
+    block_grace: Grace
+    files_usage: int
+    files_in_doubt: int
+    files_grace: Grace
+
+    @classmethod
+    def of(cls, json: Mapping[str, Json]) -> Usage:
+        """Read it from plain JSON."""
+        graces = {n: Grace.of(str(json[n])) for n in ("block_grace", "files_grace")}
+        numbers = {n: json[n] for n in cls.__slots__ if n not in graces}
+        return cls(**cast(Any, {**numbers, **graces}))
+
+    def json(self) -> dict[str, Json]:
+        """Write it as plain JSON, with a line for people."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {
+            "used": self.words(),
+            **{n: str(v) if isinstance(v, Grace) else v for n, v in values.items()},
+        }
+
+    def words(self) -> str:
+        """Say it in a line: `3 TiB, 1,395 files, 160 MiB in doubt, grace of space 6 days`."""
+        said = [about(self.block_usage), f"{self.files_usage:,} files"]
+        if self.block_in_doubt:
+            said.append(f"{about(self.block_in_doubt)} in doubt")
+        if self.files_in_doubt:
+            said.append(f"{self.files_in_doubt:,} files in doubt")
+        for what, grace in (("space", self.block_grace), ("files", self.files_grace)):
+            if grace != Grace():
+                said.append(f"grace of {what} {grace}")
+        return ", ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A fileset's limits, 0 for none, and its usage. Space in KiB."""
+
+    block_soft: int
+    block_hard: int
+    files_soft: int
+    files_hard: int
+    usage: Usage
+
+    @classmethod
+    def of(cls, record: Record) -> Quota:
+        """Read a row; raises Unreadable, with the row, where a value is not of its kind."""
+        try:
+            return cls(
+                count(record, "blockQuota"),
+                count(record, "blockLimit"),
+                count(record, "filesQuota"),
+                count(record, "filesLimit"),
+                Usage(
+                    number(record, "blockUsage"),
+                    number(record, "blockInDoubt"),
+                    Grace.of(record["blockGrace"]),
+                    number(record, "filesUsage"),
+                    number(record, "filesInDoubt"),
+                    Grace.of(record["filesGrace"]),
+                ),
+            )
+        except Unreadable as error:
+            raise Unreadable(f"{error}, in a row", ":".join(record.values())) from None
+
+
+def of_filesets(records: Sequence[Record], filesystem: str) -> dict[tuple[str, str], Record]:
+    """Give the rows of one file system's filesets, by name and id: a report may be about more.
+
+    Raises Unreadable where a row cannot say of what it is, or two are about one fileset.
+    """
+    found: dict[tuple[str, str], Record] = {}
+    for record in records:
+        kind, named = record["quotaType"], (record["name"], record["id"])
+        line = ":".join(record.values())
+        if kind not in ("USR", "GRP", "FILESET") or not record["filesystemName"]:
+            raise Unreadable(f"quotaType is {kind!r}, in a row", line)
+        if kind != "FILESET" or record["filesystemName"] != filesystem:
+            continue
+        if not named[0] or not re.fullmatch(r"\d+", named[1], re.ASCII):
+            raise Unreadable("no name and id of a fileset, in a row", line)
+        if named in found:
+            raise Unreadable(f"two rows of the fileset {named[0]}", line)
+        found[named] = record
+    return found
+
+
+def about(kib: int) -> str:
+    """Write a size that was measured, to four figures: `321.8 GiB`."""
+    size, unit = float(abs(kib)), "KiB"
+    for larger in ("MiB", "GiB", "TiB", "PiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    sign = "-" if kib < 0 else ""
+    return f"{sign}{size:.1f}".removesuffix(".0") + f" {unit}"

@@ -1,0 +1,185 @@
+"""Settings and parameters of the fileset handler, checked before anything is asked of GPFS.
+
+Promises: strict names, sizes as numbers of bytes, every mistake named in one fault.
+Leaves out: what depends on a setting beside the parameter (`gpfs_fileset`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from handlers.gpfs.mm.units import MAX_BLOCK_KIB, kib
+from provisioner.contract import KnownAfter, parse_size
+
+_DEFAULT_PATH = "{% if parent != 'root' %}{{ parent }}/{% endif %}{{ fileset }}"
+
+
+def _fileset_name(name: str) -> str:
+    # 1-255 characters, not `root` or `new`, no leading dash, no whitespace, none of
+    # / ? $ & * ( ) ` # | [ ] \ (IBM, mmcrfileset), and no `:`, which parts Device:Fileset.
+    if not re.fullmatch(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,254}", name) or set(name) == {"."}:
+        raise ValueError("a fileset's name has letters, digits and _ . @ + -, and no leading dash")
+    if name.lower() in {"root", "new"}:
+        raise ValueError(f"{name!r} is a word that GPFS keeps for itself")
+    return name
+
+
+def _parent_name(name: str) -> str:
+    return name if name == "root" else _fileset_name(name)
+
+
+def _root(path: str) -> str:
+    parts = path.split("/") if path else []
+    if not all(re.fullmatch(r"[A-Za-z0-9_@+][A-Za-z0-9_.@+-]{0,254}", part) for part in parts):
+        raise ValueError("a path below the mount point, such as projects")
+    return path
+
+
+def _positive(value: object) -> object:
+    if isinstance(value, int) and value <= 0:
+        raise ValueError("a limit is more than 0; leave it out for none")
+    return value
+
+
+def _block_limit(value: object) -> object:
+    if isinstance(value, int) and kib(value) > MAX_BLOCK_KIB:
+        raise ValueError(f"a quota is at most {MAX_BLOCK_KIB} KiB")
+    return value
+
+
+Size = Annotated[
+    int | KnownAfter,
+    BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value),
+    AfterValidator(_positive),
+    AfterValidator(_block_limit),
+]
+Count = Annotated[int | KnownAfter, AfterValidator(_positive)]
+FilesetName = Annotated[str, AfterValidator(_fileset_name)]
+ParentName = Annotated[str, AfterValidator(_parent_name)]
+Mode = Annotated[str, Field(pattern=r"^[0-7]{3,4}$")]
+Template = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Kind = Literal["independent", "dependent"]
+
+
+class Settings(BaseModel):
+    """Settings of one file system."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    filesystem: str = Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$",
+        description="the file system's device name",
+        examples=["fs1"],
+    )
+    cluster: str = Field(
+        "local",
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        description="a name for the GPFS cluster; file systems of one cluster share one lane",
+        examples=["hpc"],
+    )
+    mount: Path | None = Field(
+        None, description="mount point; asked from mmlsfs when left out", examples=["/gpfs/fs1"]
+    )
+    root: Annotated[str, AfterValidator(_root)] = Field(
+        "",
+        description="directory below the mount point that all filesets are linked below; empty: "
+        "the mount point. It and every directory between it and a junction belong to admins, who "
+        "alone may write there",
+        examples=["projects"],
+    )
+    admins: tuple[int, ...] = Field(
+        (0,), description="uids that directories above a junction may belong to"
+    )
+    path: str = Field(
+        _DEFAULT_PATH,
+        description="where filesets are linked, below the mount point, from `fileset`, `parent` "
+        "and `kind`; directories above it must exist",
+        examples=["projects/{{ fileset }}"],
+    )
+    prefix: tuple[str, ...] = Field(
+        (),
+        description="words before every command; behind ssh all words are quoted",
+        examples=[["sudo", "-n"], ["ssh", "gpfs1"]],
+    )
+    mm_path: Path = Field(Path("/usr/lpp/mmfs/bin"), description="directory of the mm commands")
+    tools: Path = Field(Path("/usr/bin"), description="directory of chown, chmod and stat")
+    timeout: float = Field(
+        300.0,
+        gt=0,
+        description="seconds for one command; writes may wait for locks",
+        examples=[600],
+    )
+    kind: Kind = Field("independent", description="kind where a request names none")
+    parent: ParentName = Field(
+        "root", description="inode space of dependent filesets where a request names none"
+    )
+    mode: Mode = Field("2770", description="mode of the root directory, octal", examples=["2770"])
+    acl: Template | None = Field(
+        None,
+        description="NFSv4 ACL from templates/acl/NAME.j2 where a request names none",
+        examples=["project"],
+    )
+    quota: Size | None = Field(
+        None, description="space where a request names none", examples=["1TiB"]
+    )
+    files: Count | None = Field(
+        None, description="files where a request names none", examples=[1000000]
+    )
+    min_id: int = Field(1000, ge=1, description="lowest uid and gid that may own a fileset")
+    max_id: int = Field(4294967293, ge=1, description="highest uid and gid that may own a fileset")
+
+
+class Params(BaseModel):
+    """What a route may say of one fileset."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fileset: FilesetName = Field(description="the fileset's name", examples=["cf0003"])
+    path: str | None = Field(
+        None,
+        description="where it is linked: absolute, or below the mount point",
+        examples=["projects/cf0003"],
+    )
+    quota: Size | None = Field(
+        None, description="space, soft and hard: bytes or a size", examples=["5TiB"]
+    )
+    files: Count | None = Field(
+        None, description="number of files, soft and hard", examples=[2000000]
+    )
+    inode_limit: Count | None = Field(
+        None,
+        description="inodes of an independent fileset; as `files` when left out, since a quota of "
+        "files beyond it could not be used",
+        examples=[2000000],
+    )
+    uid: int | KnownAfter | None = Field(
+        None, description="owner; left as it is (root) when left out", examples=[20001]
+    )
+    gid: int | KnownAfter | None = Field(
+        None, description="group; left as it is (root) when left out", examples=[30001]
+    )
+    group: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$")] | KnownAfter | None = Field(
+        None, description="the group's name, for the ACL template", examples=["cf0003"]
+    )
+    for_group: str | KnownAfter | None = Field(
+        None,
+        description="name of the group that is to have it: where one is named, `gid` is needed",
+        examples=["cf0003"],
+    )
+    mode: Mode | None = Field(None, description="mode of the root directory", examples=["2770"])
+    acl: Template | None = Field(
+        None, description="NFSv4 ACL from templates/acl/NAME.j2", examples=["project"]
+    )
+    kind: Kind | None = Field(None, description="independent or dependent", examples=["dependent"])
+    parent: ParentName | None = Field(
+        None,
+        description="fileset that owns the inode space of a dependent one",
+        examples=["cf0003"],
+    )
+    adopt: bool = Field(
+        False, description="take over a fileset that is there and does not bear our mark"
+    )

@@ -1,0 +1,291 @@
+"""What a fileset should be, and what it was found to be.
+
+Promises: both as values that turn into the plain JSON of the contract; one want of many claims;
+what to save before a suspension. Pure.
+Leaves out: the changes between them (`plan`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
+
+from handlers._claims import differ, said
+from handlers.gpfs.mm import listing, nfs4
+from handlers.gpfs.mm.client import Entry
+from handlers.gpfs.mm.rows import Record, Unreadable, count
+from handlers.gpfs.mm.units import size_text
+from handlers.gpfs.mm.usage import Quota, Usage
+from provisioner.contract import Claim, Conflict, Fault, Json, State, Want
+
+CLOSED_MODE = 0o700
+"""Mode of a closed fileset's root, which then belongs to root: an owner could open it again."""
+
+_LIMITS = ("block_soft", "block_hard", "files_soft", "files_hard")
+
+_OPEN_BITS = 0o7077
+"""Bits that a closed fileset's root has none of; those of its owner, root, say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A fileset as it should be; None leaves a property as it is.
+
+    path: below the mount point; parent: owner of a dependent fileset's inode space; quota: KiB;
+    mode: octal text; acl: mmputacl's text; closed: kept, nobody may enter; withdrawn: nobody
+    claims it any more; left: what claims had set and leave out now (`handlers._left`); disputed: by
+    property, what each claimant wants of what stays as it is; shared: of limits, what counts.
+    """
+
+    name: str
+    path: str = ""
+    kind: str = "independent"
+    parent: str = "root"
+    quota: int | None = None
+    files: int | None = None
+    inode_limit: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    mode: str | None = None
+    acl: str | None = None
+    adopt: bool = False
+    closed: bool = False
+    withdrawn: bool = False
+    left: Mapping[str, Json] = field(default_factory=dict)
+    disputed: Mapping[str, Json] = field(default_factory=dict)
+    shared: Mapping[str, Json] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, want: Want) -> Wanted:
+        """Read a want."""
+        return cls(**cast(Any, want))
+
+    def json(self) -> dict[str, Json]:
+        """Write a want."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A fileset as it was read, with what holds for its file system.
+
+    Quotas in KiB; space: name of the fileset that owns its inode space; acl: None where the file
+    system keeps no NFSv4 ACLs; path: absolute, '' while it is not linked; usage: None where no
+    quota is kept.
+    """
+
+    present: bool
+    filesystem: str
+    mount: str
+    block_kib: int = 1
+    enforced: bool = True
+    name: str = ""
+    id: int = -1
+    comment: str = ""
+    independent: bool = True
+    space: str = ""
+    max_inodes: int = 0
+    alloc_inodes: int = 0
+    block_soft: int = 0
+    block_hard: int = 0
+    files_soft: int = 0
+    files_hard: int = 0
+    usage: Usage | None = None
+    linked: bool = False
+    path: str = ""
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0
+    acl: str | None = None
+
+    @classmethod
+    def of(cls, state: State) -> Found:
+        """Read a state."""
+        usage = state.get("usage")
+        told = Usage.of(usage) if isinstance(usage, Mapping) else None
+        return cls(**cast(Any, {**state, "usage": told}))
+
+    def json(self) -> dict[str, Json]:
+        """Write a state."""
+        return {**asdict(self), "usage": self.usage.json() if self.usage else None}
+
+    @property
+    def shut(self) -> bool:
+        """Say whether nobody but root may enter."""
+        return (self.uid, self.gid) == (0, 0) and self.mode_shut and self.acl_shut
+
+    @property
+    def mode_shut(self) -> bool:
+        """Say whether the mode lets in nobody but the owner."""
+        return not self.mode & _OPEN_BITS
+
+    @property
+    def acl_shut(self) -> bool:
+        """Say whether the ACL lets in nobody but the owner."""
+        return self.acl is None or nfs4.closed(self.acl)
+
+
+def found_of(
+    record: Record, quota: Quota | None, spaces: Mapping[str, str], file_system: Found
+) -> Found:
+    """Make one fileset of its row in the listing and of its quota, None where none is kept.
+
+    record: a row that was checked. Raises Unreadable where nobody owns its inode space.
+    """
+    if record["inodeSpace"] not in spaces:
+        raise Unreadable("an inode space that no fileset owns, in a row", listing.row(record))
+    linked = record["status"] == "Linked"
+    limits = {name: getattr(quota, name) for name in _LIMITS} if quota else {}
+    return replace(
+        file_system,
+        present=True,
+        name=record["filesetName"],
+        id=count(record, "id"),
+        comment=record["comment"],
+        independent=record["isInodeSpaceOwner"] == "1",
+        space=spaces[record["inodeSpace"]],
+        max_inodes=count(record, "maxInodes"),
+        alloc_inodes=count(record, "allocInodes"),
+        usage=quota.usage if quota else None,
+        linked=linked,
+        path=record["path"] if linked else "",
+        # Unknown until it is linked; a new one's root directory belongs to root with mode 0700.
+        mode=CLOSED_MODE,
+        **limits,
+    )
+
+
+def named(name: str, listed: Mapping[str, Found | Fault]) -> Found | Fault | None:
+    """Find a fileset by its name, or else the one whose name differs from it in case alone.
+
+    Of several such the one that bears a mark of this name; where none does, it is a Conflict.
+    """
+    if name in listed:
+        return listed[name]
+    alike = {other: one for other, one in listed.items() if other.lower() == name.lower()}
+    if len(alike) < 2:
+        return next(iter(alike.values()), None)
+    known = [one for one in alike.values() if not isinstance(one, Fault)]
+    marked = [one for one in known if known_as(one) == name]
+    if len(marked) == 1:
+        return marked[0]
+    return Conflict(
+        f"the filesets {' and '.join(sorted(alike))} are there, whose names differ from {name} in "
+        "case alone: which is meant cannot be told",
+        advice="rename all but one (mmchfileset -j), or ask for another name",
+    )
+
+
+def known_as(found: Found) -> str:
+    """Give the name that our mark on a fileset says, which may be in another case than its own."""
+    said = found.comment.split(" ", 1)[0].rpartition("/fileset/")[2]
+    return said if said.lower() == found.name.lower() else found.name
+
+
+def exchanged(
+    filesets: Sequence[Found], records: Sequence[Record], entries: Mapping[str, Entry]
+) -> Mapping[str, Conflict]:
+    """Say of filesets, by name, where another directory lies than their own.
+
+    entries: what stat says of their paths and of the mount point. A fileset's root directory has
+    the inode that the listing names. Where the mount point has another than the fileset `root`,
+    stat counts otherwise than the file system (as over NFS), and nothing is said.
+    """
+    inodes = {record["filesetName"]: count(record, "rootInode") for record in records}
+    told: dict[str, Conflict] = {}
+    for one in filesets:
+        seen, mount = entries.get(one.path), entries.get(one.mount)
+        if seen is None or mount is None or mount.inode != inodes["root"]:
+            continue
+        if seen.directory and seen.inode != inodes[one.name]:
+            told[one.name] = Conflict(
+                f"fileset {one.name} is linked at {one.path}, where another directory lies: inode "
+                f"{seen.inode}, not {inodes[one.name]}. Somebody has exchanged it, and the "
+                "fileset itself may be open",
+                advice=f"find {one.mount} -xdev -inum {inodes[one.name]}: put it back, or close "
+                "it there, look who moved it, then `provisioner retry`",
+            )
+    return told
+
+
+# Many claims, one want.
+
+
+def merge(claims: Sequence[Claim], prior: State | None, fileset: str) -> Wanted:
+    """Make one want of claims: limits are the largest, and of all else that claims do not agree
+    about a fileset that is there stays as it is; a new one is as the first claimant wants it.
+
+    prior: fills what no live claim speaks of: owner, mode, ACL.
+    """
+    live = [claim for claim in claims if not claim.suspended]
+    adopt = any(bool(claim.want.get("adopt")) for claim in live or claims)
+    if not live:
+        return Wanted(fileset, adopt=adopt, closed=True, withdrawn=not claims)
+    merged: dict[str, Json] = {"name": fileset, "adopt": adopt}
+    disputed: dict[str, Json] = {}
+    shared: dict[str, Json] = {}
+    for name in ("path", "kind", "parent", "uid", "gid", "mode", "acl"):
+        values = said(name, live)
+        merged[name] = next(iter(values.values()), None)
+        if differ(values):
+            disputed[name] = {who: _in_words(name, value) for who, value in values.items()}
+    for name in ("quota", "files", "inode_limit"):
+        limits = {who: n for who, n in said(name, live).items() if isinstance(n, int)}
+        merged[name] = max(limits.values(), default=None)
+        if differ(limits):
+            words: Json = {who: _in_words(name, n) for who, n in limits.items()}
+            counts = _in_words(name, max(limits.values()))
+            shared[name] = {"counts": counts, "rule": "largest", "claims": words}
+    for name in ("uid", "gid", "mode", "acl"):
+        if merged[name] is None and prior is not None:
+            merged[name] = prior.get(name)
+    return replace(Wanted.of(merged), disputed=disputed, shared=shared)
+
+
+def _in_words(name: str, value: Json) -> str:
+    if name == "acl":
+        return "another ACL"
+    return f"{name} {size_text(value) if name == 'quota' and isinstance(value, int) else value}"
+
+
+def as_it_is(wanted: Wanted, found: Found) -> Wanted:
+    """Want of a fileset that is there nothing that claims do not agree about."""
+    of = set(wanted.disputed)
+    if not found.present or not of:
+        return wanted
+    changes: dict[str, Json] = dict.fromkeys(of & {"uid", "gid", "mode", "acl"})
+    if of & {"mode", "acl"}:
+        changes |= {"mode": None, "acl": None}  # an ACL rules the bits of the mode
+    if "path" in of and found.linked:
+        changes["path"] = found.path
+    if of & {"kind", "parent"}:
+        changes["kind"] = "independent" if found.independent else "dependent"
+        changes["parent"] = "root" if found.independent else found.space
+    return replace(wanted, **cast(Any, changes))
+
+
+def sets(wanted: Wanted) -> dict[str, Json]:
+    """Name the limits that are wanted, each as soft and hard one; quota in KiB."""
+    limits = {"quota": wanted.quota, "files": wanted.files, "inode_limit": wanted.inode_limit}
+    return {name: [limit, limit] for name, limit in limits.items() if limit is not None}
+
+
+def holds(found: Found) -> dict[str, Json]:
+    """Say what limits a fileset has; None: none."""
+    limits = {
+        "quota": (found.block_soft, found.block_hard),
+        "files": (found.files_soft, found.files_hard),
+        "inode_limit": (found.max_inodes, found.max_inodes),
+    }
+    return {name: list(limit) if any(limit) else None for name, limit in limits.items()}
+
+
+def prior(found: Found) -> dict[str, Json] | None:
+    """Say what to save of an open fileset before it is closed."""
+    if not found.present or not found.linked or found.shut:
+        return None
+    saved: dict[str, Json] = {"uid": found.uid, "gid": found.gid, "mode": f"{found.mode:04o}"}
+    if found.acl is not None and not nfs4.trivial(found.acl):
+        saved["acl"] = nfs4.write(nfs4.parse(found.acl))
+    return saved

@@ -1,0 +1,1 @@
+"""A directory over LDAP: connecting, asking, writing, and what its answers mean."""

@@ -1,0 +1,371 @@
+"""A directory over LDAP: connecting, searching in batches, writing; the home of ldap3.
+
+Promises: a password never leaves before TLS is up and the certificate is checked; a batch talks to
+one server, the first that answers, and stays with it until it is away or idle for a minute; what
+fails is one of the contract's errors, and a write without an answer is Unknown.
+Leaves out: what entries mean. With `emulated:///DIR/ad.json` as server the sandbox's directory
+answers, and nothing above this module knows.
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+import ldap3
+
+from handlers.ldap.directory.answers import (
+    FAILURES,
+    NO_SUCH_OBJECT,
+    fault_of,
+    fault_of_read,
+    fault_of_write,
+)
+from handlers.ldap.directory.settings import DirectorySettings
+from handlers.ldap.directory.text import Entry, any_of, chunks
+from provisioner.contract import Fault, Unavailable, Unknown
+
+T = TypeVar("T")
+
+Value: TypeAlias = str | bytes | int
+Modification: TypeAlias = tuple[Literal["add", "delete", "replace"], str, Sequence[Value]]
+"""A verb, an attribute and its values; a replace without values takes the attribute away."""
+
+Scope: TypeAlias = Literal["SUBTREE", "LEVEL", "BASE"]
+
+PAGE = 500
+"""Entries an answer holds: Active Directory gives no more than 1,000 without paging."""
+
+NAMES = 200
+"""Names a filter asks for: AD takes some thousands of terms, slapd's planner likes fewer."""
+
+IDLE = 60.0
+"""Seconds after which an unused connection is closed, and the first server is asked again."""
+
+PER_CONNECTION = 8
+"""Writes that are worth one more connection: a bind over TLS takes as long as 4 to 8 adds."""
+
+
+class Directory:
+    """One directory: a few connections to one of its servers, for all threads."""
+
+    def __init__(self, settings: DirectorySettings, secret: Callable[[str], str]) -> None:
+        self.settings = settings
+        self._secret = secret
+        self._lock = threading.Lock()
+        self._idle: list[tuple[float, Any]] = []
+        self._server = ""
+
+    # Reading.
+
+    def search(
+        self, base: str, filter: str, attributes: Collection[str], scope: Scope = "SUBTREE"
+    ) -> list[Entry]:
+        """Find entries, page by page. Raises Unavailable or what the server's answer means."""
+        where = f"search below {base}"
+        found: list[Entry] = []
+        with self._connection() as connection:
+            cookie: Any = None
+            while True:
+                try:
+                    connection.search(
+                        base, filter, search_scope=scope, attributes=list(attributes),
+                        paged_size=None if scope == "BASE" else PAGE, paged_cookie=cookie,
+                    )  # fmt: skip
+                except FAILURES as error:
+                    self._forget(connection)
+                    raise fault_of_read(_at(connection, where), error) from error
+                if (fault := fault_of(_at(connection, where), connection.result)) is not None:
+                    raise fault
+                found += map(_entry, filter_entries(connection.response))
+                cookie = _cookie(connection.result)
+                if not cookie:
+                    return found
+
+    def find(
+        self,
+        attribute: str,
+        values: Iterable[str],
+        attributes: Collection[str],
+        *,
+        base: str = "",
+        within: str = "",
+    ) -> list[Entry]:
+        """Find the entries with any of some values, some hundreds of values a question.
+
+        within: a filter that must hold too, such as `(objectClass=user)`.
+        """
+        found: list[Entry] = []
+        for some in chunks(sorted(set(values)), NAMES):
+            asked = any_of(attribute, some)
+            full = f"(&{within}{asked})" if within else asked
+            found += self.search(base or self.settings.base, full, attributes)
+        return found
+
+    def read(self, dn: str, attributes: Collection[str]) -> Entry | None:
+        """Read one entry; None when it is not there."""
+        with self._connection() as connection:
+            try:
+                connection.search(
+                    dn, "(objectClass=*)", search_scope="BASE", attributes=list(attributes)
+                )
+            except FAILURES as error:
+                self._forget(connection)
+                raise fault_of_read(_at(connection, f"read {dn}"), error) from error
+            if connection.result.get("result") == NO_SUCH_OBJECT:
+                return None
+            if (fault := fault_of(_at(connection, f"read {dn}"), connection.result)) is not None:
+                raise fault
+            return next(map(_entry, filter_entries(connection.response)), None)
+
+    # Writing.
+
+    def add(self, dn: str, attributes: Mapping[str, Value | Sequence[Value]]) -> None:
+        """Add an entry. Raises Exists when one is there, Unknown when no answer came."""
+        given = {name: _values(value) for name, value in attributes.items()}
+        self._write(f"add {dn}", lambda connection: connection.add(dn, attributes=given))
+
+    def modify(self, dn: str, changes: Sequence[Modification]) -> None:
+        """Change an entry: all of it or nothing. Raises Exists, Absent, Unwilling or Unknown."""
+        verbs = {"add": ldap3.MODIFY_ADD, "delete": ldap3.MODIFY_DELETE}
+        given: dict[str, list[tuple[str, list[Value]]]] = {}
+        for verb, attribute, values in changes:
+            given.setdefault(attribute, []).append(
+                (verbs.get(verb, ldap3.MODIFY_REPLACE), _values(values))
+            )
+        self._write(f"modify {dn}", lambda connection: connection.modify(dn, given))
+
+    def replace(self, dn: str, values: Mapping[str, Value | None]) -> None:
+        """Set attributes of an entry; None takes one away. Raises as `modify` does."""
+        self.modify(dn, [("replace", n, [] if v is None else [v]) for n, v in values.items()])
+
+    def each(self, write: Callable[[T], None], items: Sequence[T]) -> None:
+        """Call `write` with each item, over several connections when there are many.
+
+        All are tried, then the first fault is raised; when the server is away the rest is left.
+        """
+        threads = min(self.settings.connections, 1 + len(items) // PER_CONNECTION)
+        if threads == 1:
+            faults = list(_faults(write, items))
+        else:
+            share = [items[start::threads] for start in range(threads)]
+            with ThreadPoolExecutor(threads) as pool:
+                done = pool.map(lambda part: list(_faults(write, part)), share)
+                faults = [fault for part in done for fault in part]
+        for fault in sorted(faults, key=lambda fault: not isinstance(fault, _AWAY)):
+            raise fault
+
+    def _write(self, what: str, call: Callable[[Any], object]) -> None:
+        with self._connection() as connection:
+            try:
+                call(connection)
+            except FAILURES as error:
+                self._forget(connection)
+                raise fault_of_write(_at(connection, what), error) from error
+            if (fault := fault_of(_at(connection, what), connection.result)) is not None:
+                raise fault
+
+    # Connections.
+
+    @property
+    def server(self) -> str:
+        """Name the server that this batch talks to; empty before the first question."""
+        return self._server
+
+    def probe(self) -> dict[str, Unavailable | None]:
+        """Connect to each server and bind; gives what is wrong with it, if anything."""
+        found: dict[str, Unavailable | None] = {}
+        for url in self.settings.servers:
+            try:
+                _close(connect(self.settings, url, self._secret))
+            except Unavailable as fault:
+                found[url] = fault
+            else:
+                found[url] = None
+        return found
+
+    def close(self) -> None:
+        """Close what is idle, and choose a server anew at the next question."""
+        with self._lock:
+            self._drop()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        with self._lock:
+            connection = self._reuse() or self._open()
+            server = self._server
+        try:
+            yield connection
+        except Fault:
+            # What the server answered says nothing against the connection.
+            self._keep(server, connection)
+            raise
+        except BaseException:
+            _close(connection)
+            raise
+        self._keep(server, connection)
+
+    def _keep(self, server: str, connection: Any) -> None:
+        with self._lock:
+            # One to a server that another thread has found away is of no more use.
+            if self._server == server and not connection.closed:
+                self._idle.append((time.monotonic(), connection))
+            else:
+                _close(connection)
+
+    def _reuse(self) -> Any:
+        now = time.monotonic()
+        if self._idle and now - max(since for since, _ in self._idle) > IDLE:
+            self._drop()
+        while self._idle:
+            _, connection = self._idle.pop()
+            if _is_alive(connection):
+                return connection
+            _close(connection)
+        return None
+
+    def _open(self) -> Any:
+        refused: list[str] = []
+        advice = ""
+        servers = (self._server,) if self._server else self.settings.servers
+        for url in servers:
+            try:
+                connection = connect(self.settings, url, self._secret)
+            except Unavailable as fault:
+                refused.append(fault.message)
+                advice = advice or fault.advice
+                continue
+            self._server = url
+            return connection
+        self._drop()
+        raise Unavailable("; ".join(refused), advice=advice)
+
+    def _forget(self, connection: Any) -> None:
+        _close(connection)
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        for _, connection in self._idle:
+            _close(connection)
+        self._idle.clear()
+        self._server = ""
+
+
+_AWAY = (Unavailable, Unknown)
+
+
+def connect(settings: DirectorySettings, url: str, secret: Callable[[str], str]) -> Any:
+    """Connect to one server and bind, TLS first. Raises Unavailable saying what to mend."""
+    parts = urlsplit(url)
+    if parts.scheme == "emulated":
+        from handlers.emulators.ldap.directory import connect as connect_emulated
+
+        try:
+            return connect_emulated(Path(parts.path))
+        except OSError as error:
+            raise fault_of_read(f"{url}: connect", error) from error
+    try:
+        connection = _prepare(settings, url, secret)
+    except FAILURES as error:
+        raise fault_of_read(f"{url}: connect", error) from error
+    try:
+        connection.open(read_server_info=False)
+        if settings.tls == "starttls" and not connection.start_tls(read_server_info=False):
+            raise Unavailable(
+                f"{url}: start_tls refused: {connection.result.get('description')}",
+                advice="use ldaps, or give the server a certificate",
+            )
+        if not connection.bind(read_server_info=False):
+            fault = fault_of(f"{url}: bind as {settings.bind_dn!r}", connection.result)
+            raise Unavailable(fault.message if fault else url, advice=fault.advice if fault else "")
+    except Unavailable:
+        _close(connection)
+        raise
+    except FAILURES as error:
+        _close(connection)
+        raise fault_of_read(f"{url}: connect", error) from error
+    return connection
+
+
+def _prepare(settings: DirectorySettings, url: str, secret: Callable[[str], str]) -> Any:
+    tls = None
+    if settings.tls != "none":
+        if settings.ca_file is not None and not settings.ca_file.is_file():
+            raise Unavailable(
+                f"ca_file {settings.ca_file} is missing",
+                advice="put the authority's certificate there, or correct `ca_file`",
+            )
+        tls = ldap3.Tls(
+            validate=ssl.CERT_REQUIRED,
+            ca_certs_file=str(settings.ca_file) if settings.ca_file else None,
+            valid_names=[settings.server_name] if settings.server_name else None,
+        )
+    return ldap3.Connection(
+        ldap3.Server(url, get_info=ldap3.NONE, connect_timeout=settings.timeout, tls=tls),
+        user=settings.bind_dn or None,
+        password=secret(settings.password) if settings.password else None,
+        # On ldap:// a plain auto_bind would send the password before start_tls.
+        auto_bind=ldap3.AUTO_BIND_NONE,
+        receive_timeout=settings.timeout,
+        auto_range=False,
+        auto_referrals=False,
+        return_empty_attributes=False,
+        check_names=False,
+    )
+
+
+def filter_entries(response: Iterable[Mapping[str, Any]] | None) -> Iterator[Mapping[str, Any]]:
+    """Leave the references out that Active Directory adds to what it found."""
+    return (one for one in response or () if one.get("type") == "searchResEntry")
+
+
+def _entry(found: Mapping[str, Any]) -> Entry:
+    raw = found["raw_attributes"]
+    return Entry(found["dn"], {name.lower(): tuple(values or ()) for name, values in raw.items()})
+
+
+def _cookie(result: Mapping[str, Any]) -> object:
+    control = (result.get("controls") or {}).get("1.2.840.113556.1.4.319")
+    return control["value"]["cookie"] if control else None
+
+
+def _values(value: Value | Sequence[Value]) -> list[Value]:
+    many = [value] if isinstance(value, (str, bytes, int)) else list(value)
+    return [str(one) if isinstance(one, int) else one for one in many]
+
+
+def _faults(write: Callable[[T], None], items: Iterable[T]) -> Iterator[Fault]:
+    for item in items:
+        try:
+            write(item)
+        except Fault as fault:
+            yield fault
+            if isinstance(fault, _AWAY):
+                return
+
+
+def _is_alive(connection: Any) -> bool:
+    if connection.socket is None:  # emulated
+        return True
+    # A server that closes an idle connection says so, or ends it: there is something to read.
+    waiting = select.poll()
+    waiting.register(connection.socket, select.POLLIN)
+    return not waiting.poll(0)
+
+
+def _at(connection: Any, what: str) -> str:
+    return f"{connection.server.host}: {what}"
+
+
+def _close(connection: Any) -> None:
+    with suppress(*FAILURES):
+        connection.strategy.close()

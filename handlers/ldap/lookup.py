@@ -1,0 +1,101 @@
+"""Accounts that the campus makes, and we look up: what has to be true of one before it is used.
+
+Promises: nothing is written; what may still come is waited for, and what is wrong in the directory
+is told with who can mend it. Two accounts with one number are a Conflict: each could read and
+change what is the other's. Leaves out: reading accounts (`ad_account`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from handlers.ldap.account import differences, in_words
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.text import Entry
+from handlers.ldap.numbers.ids import Ids
+from handlers.ldap.numbers.kept import of_same_person, recalled
+from provisioner.contract import Change, Conflict, Key, NotReady, Permanent, State, Want
+
+_SETTINGS = {"uid": "ids", "gid": "gids"}
+"""The setting that says which numbers of a field are allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a site expects of accounts.
+
+    base: DN below which they are looked up; requires: fields that have to be there; ranges: the
+    numbers allowed, by field.
+    """
+
+    base: str
+    requires: Sequence[str]
+    ranges: Mapping[str, Ids]
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        """Change nothing. Raises NotReady, Conflict or Permanent where it is not as expected."""
+        if want["wanted"] != "open":
+            return []
+        if not state["present"]:
+            raise NotReady(
+                f"{key}: no such account below {self.base}",
+                advice="the campus has to make the account; if it has, check `base` and that the "
+                "service's account may see it",
+            )
+        recalled(key, of_same_person(want), state)
+        wrong = differences(want, state, ("uid", "gid", "sid"))
+        if wrong:
+            raise Conflict(
+                f"{key}: Active Directory does not say what the request says: "
+                f"{in_words({name: state[name] for name in wrong}, want)}",  # type: ignore[misc]
+                advice="leave the numbers out of the request, or have them mended in the directory",
+            )
+        self._waits(key, state)
+        self._allowed(key, state)
+        return []
+
+    def _waits(self, key: Key, state: State) -> None:
+        missing = [field for field in self.requires if state[field] is None]
+        if missing:
+            raise NotReady(
+                f"{key}: the account has no {' and no '.join(missing)} yet",
+                advice="the campus has to give it; where SIDs are mapped to ids, take it out of "
+                "`requires`, and let an `nss_gate` say what resolves",
+            )
+
+    def _allowed(self, key: Key, state: State) -> None:
+        for field, allowed in self.ranges.items():
+            number = state[field]
+            if isinstance(number, int) and not allowed.first <= number <= allowed.last:
+                raise Permanent(
+                    f"{key}: Active Directory says {field} {number}, which is not allowed here",
+                    advice=f"have it mended in the directory, or widen `{_SETTINGS[field]}`",
+                )
+        alike = state.get("namesakes")
+        if isinstance(alike, list) and alike:
+            raise Conflict(
+                f"{key}: uid {state['uid']} is that of {', '.join(map(str, alike[:5]))}, too: they "
+                "would own each other's files",
+                advice="have one of them given another uidNumber in the directory",
+            )
+
+
+def namesakes(
+    directory: Directory, accounts: Mapping[str, Entry], *, within: str
+) -> Mapping[str, list[str]]:
+    """Name for each account the others that have its uidNumber; those with none are left out.
+
+    accounts: entries by name, in lower case; within: the filter of what has such numbers.
+    """
+    numbers = {name: entry.number("uidNumber") for name, entry in accounts.items()}
+    asked = {str(number) for number in numbers.values() if number is not None}
+    if not asked:
+        return {}
+    found = directory.find("uidNumber", asked, ["sAMAccountName", "uidNumber"], within=within)
+    bearers: dict[int | None, set[str]] = {}
+    for entry in found:
+        name = (entry.text("sAMAccountName") or "").lower()
+        bearers.setdefault(entry.number("uidNumber"), set()).add(name)
+    others = {name: bearers.get(number, set()) - {name} for name, number in numbers.items()}
+    return {name: sorted(alike) for name, alike in others.items() if alike}

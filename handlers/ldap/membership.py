@@ -1,0 +1,101 @@
+"""Who is in a group, as a directory says it.
+
+Promises: a list of any length is read, range by range; in Active Directory those count too whose
+primary group it is, whom `member` does not list (MS-ADTS 3.1.1.4.5.19, MS-SAMR 2.2.7.1). Leaves
+out: bringing members in and taking them away (`members`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.dialects import GroupDialect
+from handlers.ldap.directory.sid import sid_text
+from handlers.ldap.directory.text import Entry, same_dn
+
+_USERS = "(|(objectClass=user)(objectClass=userProxy)(objectClass=userProxyFull))"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who may be in a group.
+
+    name: their name; value: what stands for them there, a DN or the name itself; primary: the SID
+    of their primary group, where they have one.
+    """
+
+    name: str
+    value: str
+    primary: str | None = None
+
+    def is_in_by_itself(self, group: Entry) -> bool:
+        """Say whether a group is their primary one: they are in it without being listed."""
+        sid = group.raw("objectSid")
+        return self.primary is not None and sid is not None and sid_text(sid) == self.primary
+
+
+class Membership:
+    """The members of the groups of one directory. users: the DN below which users are."""
+
+    def __init__(self, directory: Directory, dialect: GroupDialect, users: str) -> None:
+        self._directory = directory
+        self._dialect = dialect
+        self._users = users
+        self._asked = [dialect.user, *(("primaryGroupID", "objectSid") if dialect.primary else ())]
+
+    def find(self, names: Collection[str]) -> dict[str, Person]:
+        """Find users by name."""
+        if self._dialect.names:
+            return {name: Person(name, name) for name in names}
+        found = self._directory.find(
+            self._dialect.user, names, self._asked, base=self._users, within=_USERS
+        )
+        return {person.name: person for person in map(self._person, found)}
+
+    def listed(self, groups: Iterable[Entry]) -> Mapping[str, set[str]]:
+        """Read who is listed in some groups, by the DN of each, in one spelling."""
+        return {group.dn: {same_dn(one) for one in self.all_of(group)} for group in groups}
+
+    def all_of(self, group: Entry) -> list[str]:
+        """Give who is listed in a group: those that came with it, and the ranges that did not."""
+        some, following = group.ranged(self._dialect.member)
+        rest = [] if following is None else self.read(group.dn, following)
+        return [*some, *rest]
+
+    def read(self, dn: str, start: int = 0) -> list[str]:
+        """Read who is listed in a group, range by range, from one on."""
+        attribute, found = self._dialect.member, list[str]()
+        while True:
+            ranged = self._dialect.ranged or start
+            asked = f"{attribute};range={start}-*" if ranged else attribute
+            entry = self._directory.read(dn, [asked])
+            some, following = entry.ranged(attribute) if entry else ((), None)
+            found += some
+            if following is None:
+                return found
+            start = following
+
+    def everybody(self, groups: Iterable[Entry]) -> Iterator[tuple[Entry, Person]]:
+        """Yield each group with each of its members; who is no user here is named by their DN."""
+        users = {} if self._dialect.names else self._all_users()
+        for group in groups:
+            for value in self.all_of(group):
+                stranger = Person(value.lower(), value.lower())
+                yield group, users.get(same_dn(value), stranger)
+            for person in users.values():
+                if person.is_in_by_itself(group):
+                    yield group, person
+
+    def _all_users(self) -> dict[str, Person]:
+        """Read all users, by DN in one spelling."""
+        found = self._directory.search(self._users, _USERS, self._asked)
+        return {same_dn(entry.dn): self._person(entry) for entry in found}
+
+    def _person(self, entry: Entry) -> Person:
+        number, sid = entry.number("primaryGroupID"), entry.raw("objectSid")
+        name = (entry.text(self._dialect.user) or "").lower()
+        if not self._dialect.primary or number is None or sid is None:
+            return Person(name, entry.dn)
+        return Person(name, entry.dn, f"{sid_text(sid).rpartition('-')[0]}-{number}")

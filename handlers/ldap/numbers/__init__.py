@@ -1,0 +1,1 @@
+"""uids and gids out of a range, and what an account or a group had before."""

@@ -1,0 +1,351 @@
+"""Numbers for users and groups out of a range: an entry for each number, naming who has it.
+
+Promises: two writers never take one number, because a directory adds an entry only once; a retry
+finds the number that it took before; a number is never used a second time, because its entry
+stays when its user has gone; a number that a request names, or that comes from elsewhere, is held
+the same way before it is written, and refused where another bears it or had it.
+Leaves out: taking entries away.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from handlers.ldap.directory.answers import Exists
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.text import Entry, child
+from provisioner.contract import (
+    Change,
+    Conflict,
+    Fault,
+    InvalidRequest,
+    Json,
+    Key,
+    Permanent,
+    split_key,
+)
+
+_USED = " used"
+"""Ends the description of a number whose bearer was made."""
+
+_RESERVED = " reserved"
+"""Ends the description of a number that was named, not given out."""
+
+LARGEST = 4_294_967_294
+"""The largest uid that Linux takes (the next one means "no change" to chown)."""
+
+
+class Ids(BaseModel):
+    """The numbers that this handler gives out or lets pass."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    first: int = Field(1000, alias="from", ge=1, le=LARGEST, description="smallest number")
+    last: int = Field(2_000_000_000, alias="to", ge=1, le=LARGEST, description="largest number")
+    container: str | None = Field(
+        None,
+        description="DN below which each number taken has an entry; none: numbers are not given "
+        "out, they come from the request or from Active Directory",
+        examples=["OU=ids,DC=hpc,DC=test"],
+    )
+    object_class: str | None = Field(
+        None, description="class of these entries, with cn and description",
+        examples=["container", "organizationalRole"],
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Ids:
+        if self.first > self.last:
+            raise ValueError("`from` is larger than `to`")
+        return self
+
+    def check(self, field: str, number: object, setting: str = "ids") -> None:
+        """Refuse a number outside the range. Raises InvalidRequest naming the field.
+
+        setting: what the range is called in the configuration.
+        """
+        if isinstance(number, int) and not self.first <= number <= self.last:
+            raise InvalidRequest(
+                f"{field} {number} is outside the configured range",
+                field=field,
+                expected=f"{self.first} to {self.last} (the handler's `{setting}`)",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A number that is named for somebody. name: as the directory's entry bears it."""
+
+    key: Key
+    owner: str
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Numbers by owner. found: those that an earlier try took; batch: names the rest together."""
+
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    found: Mapping[str, int] = field(default_factory=dict)
+    batch: str = ""
+
+    def get(self, owner: str) -> int | None:
+        """Give the number taken for an owner."""
+        return self.numbers.get(owner)
+
+
+def named(
+    changes: Iterable[Change], field: str, attribute: str, owner: Callable[[Change], str]
+) -> list[Named]:
+    """List the numbers that changes are going to write because a request names them.
+
+    field: what the number is called in a change that creates, attribute: in one that sets.
+    """
+    found = []
+    for change in changes:
+        given = cast(Mapping[str, Json], change.data.get("fields", change.data))
+        setting = cast(Mapping[str, Json], change.data.get("set") or {})
+        number = setting.get(attribute, given.get(field))
+        if isinstance(number, int) and change.verb in ("create", "set"):
+            found.append(Named(change.key, owner(change), split_key(change.key)[2], number))
+    return found
+
+
+class Numbers:
+    """Gives out the numbers of one range.
+
+    attribute, base: where a number may be in use without having an entry; object_class: of the
+    entries, where the settings name none.
+    """
+
+    def __init__(
+        self, directory: Directory, ids: Ids, attribute: str, base: str, object_class: str
+    ) -> None:
+        self._directory = directory
+        self._ids = ids
+        self._attribute = attribute
+        self._base = base
+        self._class = ids.object_class or object_class
+        self._lock = threading.Lock()
+        self._next = 0
+        self._held: dict[int, str] = {}
+
+    def take(self, owners: Sequence[str]) -> Taken:
+        """Take a number for each owner, or find the one taken before and not yet settled.
+
+        owner: who it is for, such as `account/jdoe`. Raises Permanent when the range is used up.
+        """
+        found = self._found(owners)
+        missing = [owner for owner in dict.fromkeys(owners) if owner not in found]
+        if not missing:
+            return Taken(found, found)
+        with self._lock:
+            free = self._free(len(missing))
+        batch, fresh = f"batch-{secrets.token_hex(8)}", dict[str, int]()
+
+        def write(claim: tuple[str, int]) -> None:
+            fresh[claim[0]] = self._claim(*claim, batch)
+
+        self._directory.each(write, list(zip(missing, free, strict=True)))
+        return Taken({**found, **fresh}, found, batch)
+
+    def settle(self, taken: Taken) -> None:
+        """Say that the numbers are in use, so that the next bearer of a name gets another.
+
+        A batch is settled as a whole by an entry of its name, so that a thousand accounts cost one
+        write; what an earlier try took is settled one by one.
+        """
+
+        def write(item: tuple[str, int]) -> None:
+            owner, number = item
+            self._directory.modify(
+                self._dn(str(number)), [("replace", "description", [owner + _USED])]
+            )
+
+        self._directory.each(write, list(taken.found.items()))
+        if taken.batch:
+            self._directory.add(self._dn(taken.batch), {"objectClass": ["top", self._class]})
+
+    def hold(self, owner: str, number: int, *, name: str, bears: str, within: str = "") -> None:
+        """Make sure that a number that was named is an owner's alone, before it is written.
+
+        name, bears: its name, and the attribute of names; within: which entries bear such numbers.
+        Raises Conflict naming who else bears it, or had it.
+        """
+        asked = self._directory.find(
+            self._attribute, [str(number)], [bears], base=self._base, within=within
+        )
+        others = sorted(e.dn for e in asked if (e.text(bears) or "").lower() != name)
+        if others:
+            raise _another(owner, self._attribute, number, ", ".join(others))
+        if self._ids.container is not None:
+            self._reserve(owner, number)
+            return
+        with self._lock:  # two of one batch are both not there yet
+            first = self._held.setdefault(number, owner)
+        if not _is_same(first, owner):
+            raise _another(owner, self._attribute, number, first)
+
+    def taken(self, wanted: Sequence[Named], *, bears: str, within: str = "") -> dict[Key, Fault]:
+        """Say which numbers that are named are another's already, as `hold` would find."""
+        numbers = {one.number for one in wanted}
+        if not numbers:
+            return {}
+        texts = sorted(map(str, numbers))
+        seen = self._directory.find(
+            self._attribute, texts, [self._attribute, bears], base=self._base, within=within
+        )
+        entries: Sequence[Entry] = ()
+        if self._ids.container is not None:
+            fields = ["cn", "description"]
+            entries = self._directory.find("cn", texts, fields, base=self._ids.container)
+        had = {entry.number("cn"): entry.texts("description") for entry in entries}
+        first: dict[int, str] = {}
+        found: dict[Key, Fault] = {}
+        for one in wanted:
+            bearing = [e for e in seen if e.number(self._attribute) == one.number]
+            others = [e.dn for e in bearing if (e.text(bears) or "").lower() != one.name]
+            others += _strangers(had.get(one.number, ()), one.owner)
+            earlier = first.setdefault(one.number, one.owner)
+            if not _is_same(earlier, one.owner):
+                others.append(earlier)
+            if others:
+                found[one.key] = _another(one.owner, self._attribute, one.number, others[0])
+        return found
+
+    def _reserve(self, owner: str, number: int) -> None:
+        dn = self._dn(str(number))
+        note = owner + _RESERVED
+        try:
+            self._directory.add(dn, {"objectClass": ["top", self._class], "description": [note]})
+        except Exists:
+            entry = self._directory.read(dn, ["description"])
+            texts = entry.texts("description") if entry else ()
+            strangers = _strangers(texts, owner)
+            if strangers:
+                raise _another(owner, self._attribute, number, strangers[0]) from None
+            if not _of_kind(texts, owner):
+                self._directory.modify(dn, [("add", "description", [note])])
+
+    def former(self, owners: Sequence[str]) -> dict[str, list[int]]:
+        """List the numbers that owners had: those in use once, and those that were named."""
+        if self._ids.container is None:
+            return {}
+        noted = {owner + end: owner for owner in owners for end in ("", _USED, _RESERVED)}
+        entries, settled = self._noted(noted)
+        found: dict[str, set[int]] = {}
+        for entry in entries:
+            number, texts = entry.number("cn"), set(entry.texts("description"))
+            for text in texts & noted.keys():
+                if number is not None and (text != noted[text] or texts & settled):
+                    found.setdefault(noted[text], set()).add(number)
+        return {owner: sorted(numbers) for owner, numbers in found.items()}
+
+    def _noted(self, texts: Collection[str]) -> tuple[list[Entry], set[str | None]]:
+        """Find the entries of numbers with some descriptions, and which batches are settled."""
+        below = self._ids.container or ""
+        entries = self._directory.find("description", texts, ["cn", "description"], base=below)
+        batches = {text for e in entries for text in e.texts("description") if _is_batch(text)}
+        return entries, {
+            e.text("cn") for e in self._directory.find("cn", batches, ["cn"], base=below)
+        }
+
+    def _found(self, owners: Collection[str]) -> dict[str, int]:
+        entries, settled = self._noted(owners)
+        asked, numbers = set(owners), dict[str, int]()
+        for entry in entries:
+            number, texts = entry.number("cn"), set(entry.texts("description"))
+            if number is not None and not texts & settled:
+                for owner in texts & asked:
+                    numbers[owner] = min(number, numbers.get(owner, number))
+        return numbers
+
+    def _claim(self, owner: str, number: int, batch: str) -> int:
+        """Add the entry that makes a number an owner's; another writer may be first, so go on."""
+        for _ in range(1000):
+            try:
+                self._directory.add(
+                    self._dn(str(number)),
+                    {"objectClass": ["top", self._class], "description": [owner, batch]},
+                )
+            except Exists:
+                with self._lock:
+                    number = self._free(1)[0]
+            else:
+                return number
+        raise Permanent(f"no number for {owner}: a thousand were taken by others meanwhile")
+
+    def _free(self, count: int) -> list[int]:
+        """Find numbers that have no entry and that nobody is seen to use."""
+        if not self._next:
+            self._next = self._first_free()
+        free: list[int] = []
+        while len(free) < count:
+            tried = list(range(self._next, min(self._next + count, self._ids.last + 1)))
+            if not tried:
+                raise Permanent(
+                    f"the range {self._ids.first} to {self._ids.last} is used up",
+                    advice="set a larger `ids: {to: ...}`; numbers are never used again",
+                )
+            found = self._directory.find(
+                self._attribute, map(str, tried), [self._attribute], base=self._base
+            )
+            used = {entry.number(self._attribute) for entry in found}
+            some = [number for number in tried if number not in used][: count - len(free)]
+            free += some
+            self._next = (some or tried)[-1] + 1
+        return free
+
+    def _first_free(self) -> int:
+        entries = self._directory.search(
+            self._ids.container or "",
+            f"(objectClass={self._class})",
+            ["cn", "description"],
+            "LEVEL",
+        )
+        # One that was named may lie anywhere: giving out goes on where it was.
+        given = [entry for entry in entries if not _is_named(entry.texts("description"))]
+        taken = [number for entry in given if (number := entry.number("cn")) is not None]
+        within = [number for number in taken if self._ids.first <= number <= self._ids.last]
+        return max(within, default=self._ids.first - 1) + 1
+
+    def _dn(self, name: str) -> str:
+        return child("cn", name, self._ids.container or "")
+
+
+def _of_kind(texts: Collection[str], owner: str) -> set[str]:
+    """Name the owners of an owner's kind that a number's entry tells of."""
+    had = {text.split(" ")[0] for text in texts if not _is_batch(text)}
+    return {one for one in had if one.split("/", 1)[0] == owner.split("/", 1)[0]}
+
+
+def _strangers(texts: Collection[str], owner: str) -> list[str]:
+    return [one for one in sorted(_of_kind(texts, owner)) if not _is_same(one, owner)]
+
+
+def _is_batch(text: str) -> bool:
+    return text.startswith("batch-")
+
+
+def _is_named(texts: Sequence[str]) -> bool:
+    return bool(texts) and all(text.endswith(_RESERVED) for text in texts)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Say whether two owners are one; either may have been noted without its SID."""
+    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def _another(owner: str, attribute: str, number: int, other: str) -> Conflict:
+    return Conflict(
+        f"{owner}: {attribute} {number} is {other}'s",
+        advice="send the request again with another number, or with none; a number is never used "
+        "twice, not even when who had it has gone",
+    )

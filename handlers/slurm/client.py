@@ -1,0 +1,218 @@
+"""sacctmgr, scontrol and squeue: their argument lists, and what they print.
+
+Promises: list calls in chunks, always with `cluster=`; a call that ran out of time is Unknown where
+it writes. Leaves out: what should be there (`slurm`). Source: sacctmgr(1), scontrol(1), squeue(1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from handlers.slurm.limits.limits import COLUMNS, OWN, Limits, printed
+from provisioner.contract import Completed, Permanent, Run, Transient, Unavailable, Unknown
+
+FAILED_UID = 4294967294
+"""The uid that slurmctld keeps of a user whom it could not look up."""
+
+FILTER = 200
+"""Names up to which a question is put for them alone; beyond, for the whole cluster."""
+
+_ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
+_PARTITION = re.compile(r"^PartitionName=(\S+)", re.MULTILINE)
+_NO_ACCESS = re.compile(r"(?:don't|not) have access to their default qos", re.IGNORECASE)
+_HELD = re.compile(r"^\s*(?:ClusterName=\S+ Account=(\S+) )?UserName=(\S+?)\((\d+)\)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """One row of `show assoc`, with what is set at it itself; an account's own has no user."""
+
+    account: str
+    user: str
+    parent: str
+    limits: Limits
+    partition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The three programs, as argument lists, and where their configuration is."""
+
+    run: Run
+    cluster: str
+    sacctmgr: Sequence[str] = ("sacctmgr",)
+    scontrol: Sequence[str] = ("scontrol",)
+    squeue: Sequence[str] = ("squeue",)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 120.0
+
+    def associations(self, accounts: Collection[str]) -> list[Association]:
+        """Read the associations of accounts; without any, of the whole cluster."""
+        where = [*OWN, f"cluster={self.cluster}"]
+        if 0 < len(accounts) <= FILTER:
+            where.append(f"account={','.join(sorted(accounts))}")
+        rows = self._show("assoc", where, _ASSOC)
+        asked = frozenset(accounts)
+        return [self._association(row) for row in rows if not asked or row[0] in asked]
+
+    def everywhere(self, accounts: Collection[str]) -> tuple[list[Association], set[str]]:
+        """Read the associations of accounts, and which of these other clusters have as well."""
+        some = 0 < len(accounts) <= FILTER
+        where = [f"account={','.join(sorted(accounts))}"] if some else []
+        rows = self._show("assoc", [*OWN, *where], ("Cluster", *_ASSOC))
+        own = [self._association(row[1:]) for row in rows if row[0] == self.cluster]
+        others = {row[1] for row in rows if row[0] != self.cluster}
+        asked = frozenset(accounts)
+        return [one for one in own if one.account in asked], others & asked
+
+    def associations_of(self, users: Collection[str]) -> list[tuple[str, Association]]:
+        """Read all associations of users, on every cluster."""
+        where = [*OWN, f"user={','.join(sorted(users))}"]
+        rows = self._show("assoc", where, ("Cluster", *_ASSOC))
+        return [(row[0], self._association(row[1:])) for row in rows]
+
+    @staticmethod
+    def _association(row: Sequence[str]) -> Association:
+        account, user, partition, parent, *limits = row
+        return Association(account, user, parent, printed(limits), partition)
+
+    def default_accounts(self, users: Collection[str]) -> dict[str, str]:
+        """Read users' default accounts on the cluster."""
+        where = ["withassoc", "where", f"cluster={self.cluster}"]
+        if 0 < len(users) <= FILTER:
+            where.append(f"name={','.join(sorted(users))}")
+        rows = self._show("user", where, ("User", "DefaultAccount"))
+        return {user: account for user, account, *_ in rows if account}
+
+    def privileged(self, users: Collection[str]) -> set[str]:
+        """Name those who are administrators or operators, or coordinate an account."""
+        if not users:
+            return set()
+        where = ["withcoord", "where", f"name={','.join(sorted(users))}"]
+        rows = self._show("user", where, ("User", "AdminLevel", "Coordinators"))
+        return {name for name, level, of, *_ in rows if level not in ("", "None") or of}
+
+    def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Read accounts' descriptions and organizations."""
+        where = ["where", f"name={','.join(sorted(names))}"] if 0 < len(names) <= FILTER else []
+        rows = self._show("account", where, ("Account", "Description", "Organization"))
+        return {name: (description, organization) for name, description, organization, *_ in rows}
+
+    def qos(self) -> list[str]:
+        """List the QOS of the slurmdbd, which are those of all its clusters."""
+        return [row[0] for row in self._show("qos", [], ("Name",))]
+
+    def usable_qos(self, accounts: Collection[str]) -> dict[tuple[str, str], list[str]]:
+        """Read which QOS accounts and their users may use, what is handed down included."""
+        where = [f"cluster={self.cluster}", f"account={','.join(sorted(accounts))}"]
+        rows = self._show("assoc", where, ("Account", "User", "QOS"))
+        return {(account, user): qos.split(",") for account, user, qos, *_ in rows}
+
+    def tres(self) -> list[str]:
+        """List the resources that the slurmdbd can count, as in `gres/gpu:a100`."""
+        rows = self._show("tres", [], ("Type", "Name"))
+        return ["/".join(part for part in row[:2] if part) for row in rows]
+
+    def clusters(self) -> list[str]:
+        """List the clusters of the slurmdbd."""
+        return [row[0] for row in self._show("cluster", [], ("Cluster",))]
+
+    def failed_uids(
+        self, users: Collection[str], accounts: Collection[str]
+    ) -> set[tuple[str, str]]:
+        """Name whom slurmctld holds with a failed uid lookup, as (account, user).
+
+        The user's own record is ('', user): either may be failed without the other, and while the
+        record is, a job that names no account is refused.
+        """
+        if not users or not self.scontrol:
+            return set()
+        some = [
+            f"{what}={','.join(sorted(names))}"
+            for what, names in (("users", users), ("accounts", accounts))
+            if len(names) <= FILTER
+        ]
+        argv = [*self.scontrol, "show", "assoc_mgr", *some, "flags=users,assoc"]
+        text = self._ask(argv, "slurmctld")
+        return {
+            (account, user)
+            for account, user, uid in _HELD.findall(text)
+            if int(uid) == FAILED_UID and user in users and (not account or account in accounts)
+        }
+
+    def partitions(self) -> list[str] | None:
+        """List the partitions of the cluster, hidden ones too; None where nobody can be asked."""
+        if not self.scontrol:
+            return None
+        text = self._ask([*self.scontrol, "--all", "--oneliner", "show", "partition"], "slurmctld")
+        return _PARTITION.findall(text)
+
+    def running(self, account: str, users: Collection[str]) -> bool:
+        """Say whether users have jobs in an account."""
+        if not self.squeue:
+            return False
+        some = [f"--users={','.join(sorted(users))}"] if len(users) <= FILTER else []
+        argv = [*self.squeue, "--noheader", f"--account={account}", *some, "--format=%i"]
+        return bool(self._ask(argv, "slurmctld").strip())
+
+    def reconfigure(self) -> None:
+        """Let slurmctld look up all users again."""
+        done = self.run([*self.scontrol, "reconfigure"], timeout=self.timeout, env=self.environment)
+        self._judge(done)
+
+    def write(self, words: Iterable[str]) -> None:
+        """Run one immediate sacctmgr command.
+
+        Raises Unknown when it ran out of time, Transient when it said no; neither is proof.
+        """
+        argv = [*self.sacctmgr, "-i", *words]
+        self._judge(self.run(argv, timeout=self.timeout, env=self.environment))
+
+    def _judge(self, done: Completed) -> None:
+        # 22.05.8 ends with 0 then, and has set nothing of the whole command; later ones end with 1.
+        if not done.timed_out and _NO_ACCESS.search(done.stderr + done.stdout):
+            raise Permanent(
+                f"{_shown(done)}: {_words(done)}",
+                advice="have the default QOS among the QOS, or take it out of what is asked for",
+            )
+        if done.timed_out:
+            raise Unknown(f"{_shown(done)} gave no answer within {self.timeout:g} s")
+        if done.returncode != 0:
+            raise Transient(
+                f"{_shown(done)} ended with {done.returncode}: {_words(done)}",
+                advice="run the command by hand as the service's user",
+            )
+
+    def _show(self, what: str, where: Sequence[str], columns: Sequence[str]) -> list[list[str]]:
+        argv = [*self.sacctmgr, "-nP", "show", what, *where, f"format={','.join(columns)}"]
+        text = self._ask(argv, "slurmdbd")
+        rows = [line.split("|") for line in text.splitlines() if "|" in line or line.strip()]
+        return [row + [""] * (len(columns) - len(row)) for row in rows]
+
+    def _ask(self, argv: Sequence[str], daemon: str) -> str:
+        """Run a command that only reads; raises Unavailable."""
+        done = self.run(argv, timeout=self.timeout, env=self.environment)
+        if done.timed_out:
+            raise Unavailable(
+                f"{_shown(done)} gave no answer within {self.timeout:g} s",
+                advice=f"{daemon} may be up and stuck on this one question: see whether it answers "
+                "others, and look into its log for errors",
+            )
+        if done.returncode != 0:
+            raise Unavailable(
+                f"{_shown(done)}: {_words(done)}",
+                advice=f"is {daemon} up, and may the service's user reach it?",
+            )
+        return done.stdout
+
+
+def _shown(done: Completed) -> str:
+    text = " ".join(done.argv)
+    return text if len(text) < 160 else text[:150] + " ..."
+
+
+def _words(done: Completed) -> str:
+    text = " ".join((done.stderr.strip() or done.stdout.strip()).split())
+    return text[:500] or f"exit code {done.returncode}"

@@ -1,0 +1,396 @@
+"""Slurm accounts, users and associations, by sacctmgr in list calls.
+
+Promises: one writer to a slurmdbd (all its clusters share a lane), every write read back; what a
+claim does not speak of is left alone; nothing that has other people's data in it is removed. A
+user whom slurmctld holds with a failed uid lookup is healed. Leaves out: definitions
+of QOS, partitions and clusters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from handlers import _params
+from handlers._claims import age
+from handlers._params import Fits
+from handlers.slurm.client import Association, Tools
+from handlers.slurm.limits.amounts import UNLIMITED
+from handlers.slurm.limits.back import holds, sets
+from handlers.slurm.limits.limits import Limits
+from handlers.slurm.limits.merge import Rule, check_rules, merged
+from handlers.slurm.limits.specs import together
+from handlers.slurm.plan import (
+    ACCOUNT_LOCK,
+    TEXTS,
+    USER_LOCK,
+    account_state,
+    plan_account,
+    plan_user,
+    user_state,
+)
+from handlers.slurm.refers import Known, default_of, named, refused, without_access
+from handlers.slurm.rows import WITHOUT, asked_partitions, ours_of, rows_of, stays_alone, told
+from handlers.slurm.texts import LONGEST, as_held
+from handlers.slurm.writes import write
+from provisioner.contract import (
+    Change,
+    Claim,
+    Fault,
+    Finding,
+    InvalidRequest,
+    Json,
+    Key,
+    Level,
+    Permanent,
+    Scalar,
+    Site,
+    State,
+    Want,
+    make_key,
+    split_key,
+)
+
+_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\Z")
+_PARTITION = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")
+_ACCOUNT = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,63}\Z")
+
+
+def _account(value: str) -> str:
+    if not _ACCOUNT.match(value.lower()):
+        raise ValueError(f"{value!r} is no account: a-z 0-9 _ . -, at most 64")
+    return value.lower()
+
+
+def _user(value: str) -> str:
+    if not _NAME.match(value):
+        raise ValueError(f"{value!r} is no user: a-z or _, then a-z 0-9 _ . -, at most 32")
+    return value
+
+
+def _partition(value: str) -> str:
+    # sacctmgr keeps them in lower case, and slurmctld compares them without.
+    if not _PARTITION.match(value.lower()):
+        raise ValueError(f"{value!r} is no partition: letters, digits, _ . + -, at most 64")
+    return value.lower()
+
+
+Account = Annotated[str, AfterValidator(_account)]
+User = Annotated[str, AfterValidator(_user)]
+Partition = Annotated[str, AfterValidator(_partition)]
+Text = Annotated[str | None, Fits(LONGEST, as_held)]
+
+
+class Settings(BaseModel):
+    """Settings of one cluster."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cluster: str = Field(description="its name in Slurm", examples=["a"], pattern=r"^[a-z0-9_-]+$")
+    lane: str = Field("slurm", description="lane; clusters of one slurmdbd must share it")
+    sacctmgr: tuple[str, ...] = Field(("sacctmgr",), description="program, with any prefix")
+    scontrol: tuple[str, ...] = Field(
+        ("scontrol",),
+        description="program, to find failed uid lookups and partitions; none: they are not sought",
+    )
+    squeue: tuple[str, ...] = Field(("squeue",), description="program, to see running jobs")
+    slurm_conf: str | None = Field(None, description="SLURM_CONF of the three")
+    timeout: float = Field(120.0, gt=0, description="seconds for one call")
+    parent: Account = Field("root", description="parent of accounts that name none")
+    protected: tuple[str, ...] = Field(
+        ("root",), description="users and accounts that are never touched"
+    )
+    merge: Annotated[dict[str, Rule], AfterValidator(check_rules)] = Field(
+        {},
+        validate_default=True,
+        description="how several claims on one account or association become one limit",
+        examples=[{"GrpTRES": "sum", "DefaultQOS": "newest"}],
+    )
+
+
+class Params(BaseModel):
+    """An account; or, with a user, that user's association."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account: Account = Field(description="the account", examples=["cf0003"])
+    user: User | None = Field(None, description="the user who is in it")
+    parent: Account | None = Field(None, description="parent account")
+    description: Text = Field(None, description="the account's description")
+    organization: Text = Field(None, description="the account's organization")
+    qos: tuple[str, ...] = Field((), description="QOS that may be used")
+    fairshare: int | None = Field(None, ge=0, description="shares")
+    specs: str | tuple[str, ...] | None = Field(
+        None,
+        description="limits; a text or several, as a portal has them",
+        examples=["GrpTRES=cpu=64:MaxJobs=10"],
+    )
+    partitions: tuple[Partition, ...] = Field(
+        (),
+        description="partitions that the user gets, and no others; none: all",
+        examples=[["gpu"]],
+    )
+    default: bool = Field(False, description="make it the user's default account")
+    adopt: bool = Field(False, description="take over an account that differs")
+
+
+def _texts(texts: Mapping[str, str], user: str | None) -> dict[str, str]:
+    """Check the texts of specs as those of parameters. Raises InvalidRequest."""
+    if texts and user is not None:
+        named = " and ".join(text.capitalize() for text in texts)
+        what = f"{named} may not be set at a user"
+        raise InvalidRequest(what, field="specs", expected="write it in the account's specs")
+    try:
+        return {name: as_held(text, LONGEST).text for name, text in texts.items()}
+    except ValueError as error:
+        raise InvalidRequest(str(error), field="specs") from None
+
+
+class Slurm:
+    """The handler of one cluster."""
+
+    def __init__(self, site: Site, settings: Settings) -> None:
+        self.lane = settings.lane
+        self._instance = site.instance
+        self._settings = settings
+        environment = {"SLURM_CONF": settings.slurm_conf} if settings.slurm_conf else {}
+        self._tools = Tools(
+            site.run,
+            settings.cluster,
+            settings.sacctmgr,
+            settings.scontrol,
+            settings.squeue,
+            environment,
+            settings.timeout,
+        )
+
+    # Wants.
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        asked = _params.params(Params, params)
+        for field, name in (("account", asked.account), ("user", asked.user)):
+            if name in self._settings.protected:
+                other = "a name that is not in the handler's `protected`"
+                raise InvalidRequest(f"{name} is protected", field=field, expected=other)
+        specs = together(asked.specs, asked.fairshare, asked.qos)
+        texts = _texts(specs.texts, asked.user)
+        want: dict[str, Any] = {"present": True, "account": asked.account, "limits": specs.limits}
+        if asked.user is not None:
+            key = make_key(self._instance, "assoc", asked.account, asked.user)
+            want |= {"user": asked.user, "default": asked.default}
+            return {key: {**want, "partitions": sorted(set(asked.partitions))}}
+        if asked.partitions:
+            wrong = "an account has no partitions: its users have"
+            raise InvalidRequest(wrong, field="partitions", expected="a user with them")
+        key = make_key(self._instance, "account", asked.account)
+        want |= {
+            "parent": asked.parent or self._settings.parent,
+            "description": asked.description,
+            "organization": asked.organization,
+            "adopt": asked.adopt,
+            **texts,
+        }
+        if str(want["parent"]).lower() == asked.account.lower():
+            own = f"{asked.account} is no parent of its own"
+            raise InvalidRequest(own, field="parent", expected="another account, or none")
+        return {key: want}
+
+    def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
+        """Say which texts Slurm holds otherwise than they were written."""
+        return _params.adapted(Params, params)
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        _, kind, *names = split_key(key)
+        live = [claim for claim in claims if not claim.suspended]
+        lock = USER_LOCK if kind == "assoc" else ACCOUNT_LOCK
+        base: dict[str, Any] = {"present": bool(claims) or kind == "account", "account": names[0]}
+        if kind == "assoc":
+            base["user"] = names[1]
+        texts: dict[str, Any] = {}
+        for claim in sorted(live or claims, key=age):
+            texts |= {name: value for name, value in claim.want.items() if value is not None}
+        if any(claim.want.get("default") for claim in live):
+            texts["default"] = True
+        if kind == "assoc":
+            texts["partitions"] = asked_partitions(live or claims)
+        if not live:
+            return {**texts, **base, "closed": True, "limits": dict(lock)}
+        made = merged(live, self._settings.merge)
+        # A lock that nobody wants any more goes, to what was before where that is known.
+        before = cast(Limits, (prior or {}).get("limits") or {})
+        opened = {name: before.get(name, UNLIMITED) for name in lock if name not in made.limits}
+        base |= {"closed": False, "limits": made.limits, "unlocked": opened}
+        parts = cast(Mapping[str, Limits], (prior or {}).get("partitions") or {})
+        if parts:
+            base["unlocked_in"] = {
+                partition: {name: own[name] for name in opened} for partition, own in parts.items()
+            }
+        base |= {"disputed": made.disputed} if made.disputed else {}
+        base |= {"shared": made.shared} if made.shared else {}
+        return {**texts, **base}
+
+    def prior(self, key: Key, state: State) -> State | None:
+        if not state["present"]:
+            return None
+        lock = ACCOUNT_LOCK if split_key(key)[1] == "account" else USER_LOCK
+        own = {
+            partition: {name: seen.get(name, UNLIMITED) for name in lock}
+            for partition, seen in rows_of(state).items()
+        }
+        saved = {partition: limits for partition, limits in own.items() if limits != lock}
+        return cast(State, told(saved)) if saved else None
+
+    # States.
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        parts = {key: split_key(key) for key in keys}
+        accounts = {names[2] for names in parts.values()}
+        users = {names[3] for names in parts.values() if names[1] == "assoc"}
+        described = {names[2] for names in parts.values() if names[1] == "account"}
+        rows, shared = self._rows(accounts, described)
+        by_name = _by_name(rows)
+        texts = self._tools.accounts(described) if described else {}
+        defaults = self._tools.default_accounts(users) if users else {}
+        present = {user for _, user in by_name if user in users}
+        failed = self._tools.failed_uids(present, accounts)
+        found: dict[Key, State | Fault] = {}
+        for key, (_, kind, account, *rest) in parts.items():
+            user = rest[0] if rest else ""
+            [own] = by_name.get((account, ""), [None])
+            if kind == "account":
+                found[key] = account_state(account, own, texts.get(account), account in shared)
+            else:
+                there = by_name.get((account, user), [])
+                default = defaults.get(user, "")
+                found[key] = user_state(account, user, there, default, failed, own is not None)
+        return found
+
+    def _rows(
+        self, accounts: Collection[str], described: Collection[str]
+    ) -> tuple[list[Association], set[str]]:
+        """Read associations, and which accounts other clusters have; where none is asked: none."""
+        if described:
+            return self._tools.everywhere(accounts)
+        return self._tools.associations(accounts), set()
+
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        """Name the limits that are wanted; an account's texts stay, as there are always some."""
+        return sets(cast(Limits, want["limits"]))
+
+    def holds(self, key: Key, state: State) -> Mapping[str, Json]:
+        """Say what limits an association itself has: of several the one without partition."""
+        lock = ACCOUNT_LOCK if split_key(key)[1] == "account" else USER_LOCK
+        return holds(next((row for _, row in sorted(rows_of(state).items())), {}), lock)
+
+    def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
+        """Say who keeps partitions alone, though nobody asked for these."""
+        return stays_alone(want, rows_of(state)) if "user" in want else ()
+
+    def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
+        """Name what was last asked for: an account's texts, which are the slurmdbd's, and a user's
+        partitions, which are then not somebody else's.
+        """
+        if want.get("closed"):
+            return {}
+        if "user" in want:
+            asked = ",".join(cast(Sequence[str], want.get("partitions") or ()))
+            return {"partitions": asked} if asked or ours_of(want) else {}
+        return {name: want.get(name) for name in TEXTS}  # type: ignore[misc]
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        if split_key(key)[1] == "account":
+            return plan_account(key, want, state, self._settings.parent)
+        return plan_user(key, want, state)
+
+    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
+        """Look for the QOS, resources, partitions and parents that changes name."""
+        asked = {change.key: named(change) for change in changes}
+        made = {str(change.data["name"]) for change in changes if change.verb == "add-account"}
+        made |= {"root", self._settings.parent}
+        qos = self._tools.qos() if any(one.qos for one in asked.values()) else ()
+        tres = self._tools.tres() if any(one.resources for one in asked.values()) else ()
+        parents = {one.parent for one in asked.values() if one.parent} - made
+        there = {row.account for row in self._tools.associations(parents)} if parents else set()
+        missing = parents - there
+        known = {row.account for row in self._tools.associations(())} if missing else set()
+        parts = self._tools.partitions() if any(one.partitions for one in asked.values()) else None
+        facts = Known(self._settings.cluster, qos, tres, missing, known, parts)
+        return {**self._without_access(changes), **refused(asked, facts)}
+
+    def _without_access(self, changes: Sequence[Change]) -> dict[Key, Fault]:
+        some = [change for change in changes if default_of(change)]
+        accounts = {str(change.data.get("account", change.data["name"])) for change in some}
+        accounts |= {named(change).parent for change in some} - {""}
+        allowed = self._tools.usable_qos(accounts) if some else {}
+        told = {change.key: without_access(change, allowed) for change in some}
+        advice = "add it to the QOS of the account, or to those in the user's specs"
+        return {
+            key: Permanent(f"{key}: {text}", advice=advice) for key, text in told.items() if text
+        }
+
+    # Writes.
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        write(self._tools, changes)
+
+    # The rest.
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        """List all but what is protected, and names that no request could bear."""
+        rows = self._tools.associations(())
+        described = self._tools.accounts(())
+        defaults = self._tools.default_accounts(())
+        by_name = _by_name(rows)
+        for (account, user), there in by_name.items():
+            if account in self._settings.protected or user in self._settings.protected:
+                continue
+            names = (account, user) if user else (account,)
+            try:
+                key = make_key(self._instance, "assoc" if user else "account", *names)
+            except InvalidRequest:
+                continue
+            if user:
+                yield key, user_state(account, user, there, defaults.get(user, ""), set(), True)
+            else:
+                yield key, account_state(account, there[0], described.get(account))
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        user = state.get("user")
+        named = {"account": str(state["account"]), "user": str(user) if user else None}
+        rows = rows_of(state)
+        return named if WITHOUT in rows or not rows else {**named, "partitions": ",".join(rows)}
+
+    def check(self) -> Sequence[Finding]:
+        cluster = self._settings.cluster
+        try:
+            known = self._tools.clusters()
+        except Fault as fault:
+            return [Finding(Level.ERROR, "slurmdbd", fault.message, fault.advice)]
+        if cluster not in known:
+            advice = f"sacctmgr -i add cluster {cluster}; or mend `cluster` in the configuration"
+            found = f"knows {', '.join(known) or 'no cluster'}, not {cluster}"
+            return [Finding(Level.ERROR, "slurmdbd", found, advice)]
+        findings = [Finding(Level.OK, "slurmdbd", f"answers, and knows cluster {cluster}")]
+        try:
+            self._tools.failed_uids(["root"], ["root"])
+            findings.append(Finding(Level.OK, "slurmctld", "answers"))
+        except Fault as fault:
+            # Users wait for it: who is held with a failed lookup is found before each write.
+            findings.append(Finding(Level.ERROR, "slurmctld", fault.message, fault.advice))
+        return findings
+
+
+def _by_name(rows: Iterable[Association]) -> dict[tuple[str, str], list[Association]]:
+    """Sort associations by account and user; an account's own has no user."""
+    found: dict[tuple[str, str], list[Association]] = {}
+    for row in rows:
+        found.setdefault((row.account, row.user), []).append(row)
+    return found
+
+
+def build(site: Site, settings: Mapping[str, object]) -> Slurm:
+    """Build the handler of one cluster; raises ConfigError naming the setting."""
+    return Slurm(site, _params.settings(Settings, settings))

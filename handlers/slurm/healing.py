@@ -1,0 +1,74 @@
+"""Healing: users whom slurmctld could not look up are looked up again, and lose nothing.
+
+Promises: every association, limit and right stays; nobody who has jobs is deleted. Leaves out: who
+is to be healed (`plan`).
+
+slurmctld looks a user up once, for the user's own record and for each association, and keeps a
+failure: jobs are refused then. `sacctmgr modify` mends neither; deleting and adding does, and so
+does `scontrol reconfigure`, which reads everything again (22.05.8, 24.11.5, 26.05.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from handlers.slurm.client import Association, Tools
+from handlers.slurm.limits.limits import add_words
+from provisioner.contract import NotReady, Transient
+
+ONE_BY_ONE = 20
+"""Users up to which each is deleted and added; beyond, `reconfigure` costs slurmctld less."""
+
+
+def heal(tools: Tools, users: Collection[str]) -> None:
+    """Let slurmctld look users up again.
+
+    One with a single association is deleted and added as it was, which is cheap. One with several,
+    with jobs, or with rights that adding does not give is left as it is, and slurmctld reads all
+    again. Raises NotReady where somebody has jobs and slurmctld may not be told to.
+    """
+    whole = set(users)
+    working: list[str] = []
+    if len(users) <= ONE_BY_ONE:
+        own: dict[str, list[Association]] = {}
+        for _, row in tools.associations_of(users):
+            own.setdefault(row.user, []).append(row)
+        alone = {user: rows[0] for user, rows in own.items() if len(rows) == 1}
+        for user in sorted(alone.keys() - tools.privileged(alone)):
+            if _made_anew(tools, alone[user]):
+                whole.discard(user)
+            else:
+                working.append(user)
+    if whole:
+        _read_again(tools, whole, working)
+
+
+def _made_anew(tools: Tools, row: Association) -> bool:
+    """Delete a user and add them as they were; return False where Slurm does not delete them."""
+    partition = [f"partition={row.partition}"] if row.partition else []
+    try:
+        tools.write(["delete", "user", "where", f"name={row.user}"])
+    except Transient:
+        # ` Error with request: Job(s) active, cancel job(s) before remove` (22.05.8)
+        return False
+    where = [
+        f"cluster={tools.cluster}",
+        f"account={row.account}",
+        *partition,
+        *add_words(row.limits),
+    ]
+    tools.write(["add", "user", row.user, *where])
+    return True
+
+
+def _read_again(tools: Tools, users: Collection[str], working: Collection[str]) -> None:
+    try:
+        tools.reconfigure()
+    except Transient as fault:
+        if set(users) - set(working):
+            raise
+        raise NotReady(
+            f"slurmctld holds a failed uid lookup of {', '.join(sorted(working)[:3])}, who cannot "
+            f"be deleted and added anew while they have jobs; {fault.message}",
+            advice="run `scontrol reconfigure`, or wait until their jobs are over",
+        ) from None

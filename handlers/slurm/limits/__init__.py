@@ -1,0 +1,1 @@
+"""Limits of associations: as people write them, as sacctmgr prints them, and merged."""

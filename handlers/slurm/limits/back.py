@@ -1,0 +1,148 @@
+"""What goes back of an association's limits when no claim asks for them any more.
+
+A setting, as the ledger keeps it, is a place of `limits.limits`; of what is added to a list of QOS,
+or taken off it, each name is one: `QOS+/long`. In `QOS-/long` False means that the list has it.
+
+Promises: pure; lists of QOS are compared as sets, and what others added stays. Leaves out: calling
+sacctmgr (`slurm`), what claims come to (`merge`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from handlers._left import given_back
+from handlers.slurm.limits import values
+from handlers.slurm.limits.limits import Limits, clear, differing, is_whole, key_of
+from handlers.slurm.limits.values import Value
+from provisioner.contract import Json, Want
+
+
+def sets(limits: Mapping[str, Value]) -> dict[str, Json]:
+    """Name what limits set. What clears all resources of a key speaks of none."""
+    found: dict[str, Json] = {}
+    for place, value in limits.items():
+        if place in ("QOS+", "QOS-"):
+            found |= {f"{place}/{name}": True for name in values.names(value)}
+        elif not is_whole(place):
+            found[place] = value
+    return found
+
+
+def holds(seen: Mapping[str, Value], lock: Mapping[str, Value]) -> dict[str, Json]:
+    """Say what limits are set. lock: what closes it; where all of that is there, none of it is."""
+    shut = all(seen.get(place) == value for place, value in lock.items())
+    found: dict[str, Json] = dict(sets({p: v for p, v in seen.items() if not (shut and p in lock)}))
+    for name in values.names(seen.get("QOS", "")):
+        found |= {f"QOS+/{name}": True, f"QOS-/{name}": False}
+    return found | ({"QOS": _all(seen)} if _all(seen) else {})
+
+
+def _all(seen: Mapping[str, Value]) -> str:
+    """Write all of an association's QOS: `a,b`, or what is added and taken off, `+a,-b`."""
+    signs = {"QOS": "", "QOS+": "+", "QOS-": "-"}
+    return ",".join(
+        f"{sign}{name}"
+        for place, sign in signs.items()
+        for name in sorted(values.names(seen.get(place, "")))
+    )
+
+
+def steps(want: Want, seen: Limits) -> list[Limits]:
+    """List what has to be set, one call after the other, so that an association is as wanted.
+
+    More than one call is needed where a name is to be neither added nor taken off any more: Slurm
+    forgets that only together with all others.
+    """
+    wanted = cast(Limits, want["limits"])
+    back = given_back(want, lambda place, value: _is_so(seen, place, value))
+    plain = {p: clear(p) if v is None else cast(Value, v) for p, v in back.items() if _plain(p)}
+    first = differing(_without_qos(plain) | _without_qos(wanted), seen)
+    lists = _Lists.of(seen).steps_to(_Lists.of(seen).wanted(wanted, back))
+    if not lists:
+        return [first] if first else []
+    return [first | lists[0], *lists[1:]]
+
+
+def unlocked(want: Want, opened: Limits) -> Limits:
+    """Give what opens an association, but for what had been set and nobody asks for any more."""
+    back = given_back(want, lambda place, value: opened.get(place, clear(place)) == value)
+    before = {place: clear(place) if v is None else cast(Value, v) for place, v in back.items()}
+    return opened | {place: value for place, value in before.items() if place in opened}
+
+
+def _plain(place: str) -> bool:
+    return key_of(place) != "QOS"
+
+
+def _without_qos(limits: Mapping[str, Value]) -> Limits:
+    return {place: value for place, value in limits.items() if _plain(place)}
+
+
+def _is_so(seen: Limits, place: str, value: Json) -> bool:
+    if place == "QOS":
+        return _all(seen) == (value or "")
+    if _plain(place):
+        wanted = clear(place) if value is None else cast(Value, value)
+        return seen.get(place, clear(place)) == wanted
+    now = holds(seen, {}).get(place)
+    if place.startswith("QOS-/") and "QOS" in seen:
+        # Of a list, what is taken off it is what it does not have.
+        return (now is False) == (value is False)
+    return now == value
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """An association's QOS: all of them, or what is added to and taken off what is inherited."""
+
+    listed: frozenset[str]
+    added: frozenset[str]
+    taken: frozenset[str]
+
+    @classmethod
+    def of(cls, limits: Mapping[str, Value]) -> _Lists:
+        return cls(*(values.names(limits.get(place, "")) for place in ("QOS", "QOS+", "QOS-")))
+
+    def wanted(self, want: Limits, back: Mapping[str, Json]) -> _Lists:
+        """Say what they should be."""
+        asked = _Lists.of(want)
+        if "QOS" in want:
+            return asked
+        listed, added, taken = self.listed, self.added, self.taken
+        if "QOS" in back:
+            signed = values.signed(str(back["QOS"] or "").split(","))
+            listed, added, taken = (values.names(signed.get(sign, "")) for sign in ("", "+", "-"))
+        gone = {sign: _named(back, f"QOS{sign}/") for sign in "+-"}
+        again = {place.partition("/")[2] for place, before in back.items() if before is False}
+        if listed:
+            listed = ((listed - gone["+"]) | again | asked.added) - asked.taken
+            return _Lists(listed, _NONE, _NONE)
+        added = (added - gone["+"] - asked.taken) | asked.added
+        return _Lists(_NONE, added, (taken - gone["-"] - asked.added) | asked.taken)
+
+    def steps_to(self, other: _Lists) -> list[Limits]:
+        """List what has to be set to become others."""
+        if self == other:
+            return []
+        if other.listed:
+            more, less = other.listed - self.listed, self.listed - other.listed
+            if self.listed and not (self.added or self.taken or (more and less)):
+                return [{"QOS+": values.listed(more)} if more else {"QOS-": values.listed(less)}]
+            return [{"QOS": values.listed(other.listed)}]
+        dropped = self.listed | (self.added | self.taken) - (other.added | other.taken)
+        now = _Lists(_NONE, _NONE, _NONE) if dropped else self
+        found: list[Limits] = [{"QOS": ""}] if dropped else []
+        changes = {"QOS+": other.added - now.added, "QOS-": other.taken - now.taken}
+        some = {place: values.listed(names) for place, names in changes.items() if names}
+        return [*found, *([cast(Limits, some)] if some else [])]
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _named(back: Mapping[str, Json], start: str) -> frozenset[str]:
+    found: Iterable[str] = (p.removeprefix(start) for p in back if p.startswith(start))
+    return frozenset(found)

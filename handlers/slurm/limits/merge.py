@@ -1,0 +1,171 @@
+"""Several claims on one account or association: which limit each gives, and what is left as it is.
+
+Promises: pure. Numbers compare as numbers, what one sets and another adds to a list of QOS are one
+list, and each limit is merged by a rule that is a setting. What no rule settles is in nobody's
+want: it stays as it is, and who wants what of it is said. Leaves out: texts of accounts, locks.
+
+ColdFront's own plugin (1.1.10, `plugins/slurm/associations.py`) writes the words of all allocations
+of an account into one line, each once, in the order of a set: what is added up (`QOS+=`) is united,
+as here, and of two values of one limit a chance one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, cast
+
+from handlers._claims import age
+from handlers.slurm.limits import amounts, values
+from handlers.slurm.limits.amounts import UNLIMITED
+from handlers.slurm.limits.keys import LIMITS, Kind
+from handlers.slurm.limits.limits import Limits, key_of, shown_value
+from handlers.slurm.limits.values import Value
+from provisioner.contract import Claim, Json
+
+
+class Rule(StrEnum):
+    """How several values of one limit become one."""
+
+    LARGEST = "largest"
+    SMALLEST = "smallest"
+    SUM = "sum"
+    NEWEST = "newest"
+    CONFLICT = "conflict"
+
+
+_NAMES: Final = {Kind.QOS: (Rule.LARGEST, Rule.NEWEST, Rule.CONFLICT),
+                 Kind.NAME: (Rule.NEWEST, Rule.CONFLICT)}  # fmt: skip
+"""Rules for keys that name something; numbers have all."""
+
+_LOWEST: Final = frozenset({"Priority", "MinPrioThresh"})
+"""Keys whose clear value means less than any number: of all others it means no limit."""
+
+_UNUSUAL: Final = {"DefaultQOS": Rule.CONFLICT, "MinPrioThresh": Rule.SMALLEST}
+
+DEFAULTS: Final[Mapping[str, Rule]] = {name: _UNUSUAL.get(name, Rule.LARGEST) for name in LIMITS}
+"""What lets most in: the largest of each, all QOS; a default QOS is nobody's to choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What claims come to.
+
+    disputed: by place, what each claimant wants of what stays as it is; shared: of places of which
+    they want several things, what counts, by which rule, and what each wants.
+    """
+
+    limits: Limits
+    disputed: Mapping[str, Mapping[str, str]]
+    shared: Mapping[str, Mapping[str, Json]]
+
+
+def check_rules(rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Complete rules that a site names. Raises ValueError for what is no limit, or has no such."""
+    for name, rule in rules.items():
+        if name not in LIMITS:
+            raise ValueError(f"{name} is no limit; expected one of {', '.join(LIMITS)}")
+        allowed = _NAMES.get(LIMITS[name].kind, tuple(Rule))
+        if rule not in allowed:
+            raise ValueError(f"{name} cannot be the {rule}; expected {', '.join(allowed)}")
+    return {**DEFAULTS, **rules}
+
+
+def merged(claims: Sequence[Claim], rules: Mapping[str, Rule]) -> Merged:
+    """Make one mapping of limits of those of claims."""
+    ordered = sorted(claims, key=age)
+    wanted = {c.claimant: cast(Limits, c.want.get("limits") or {}) for c in ordered}
+    limits: Limits = {}
+    disputed: dict[str, Mapping[str, str]] = {}
+    shared: dict[str, Mapping[str, Json]] = {}
+    for place in sorted({place for own in wanted.values() for place in own}):
+        key = key_of(place)
+        if key == "QOS":
+            continue
+        said = {who: value for who, own in wanted.items() if (value := _of(own, place)) is not None}
+        value = _one(place, list(said.values()), rules[key])
+        words = {who: shown_value(place, one) for who, one in said.items()}
+        if value is None:
+            disputed[place] = words
+            continue
+        limits[place] = value
+        if len(set(said.values())) > 1:
+            shared[place] = _counts(shown_value(place, value), rules[key], words)
+    spoken = {who: own for who, own in wanted.items() if any(key_of(p) == "QOS" for p in own)}
+    qos = _qos(list(spoken.values()), rules["QOS"])
+    words = {who: _in_words(own) for who, own in spoken.items()}
+    if qos is None:
+        disputed["QOS"] = words
+    elif len(set(words.values())) > 1:
+        shared["QOS"] = _counts(_in_words(qos), rules["QOS"], words)
+    return Merged(limits | (qos or {}), disputed, shared)
+
+
+def _counts(what: str, rule: Rule, said: Mapping[str, str]) -> Mapping[str, Json]:
+    named = "all" if what.startswith("QOS") and rule is Rule.LARGEST else rule.value
+    return {"counts": what, "rule": named, "claims": said}
+
+
+def _of(own: Limits, place: str) -> Value | None:
+    """Return what a claim says of a place: `GrpTRES=-1` speaks of each resource."""
+    key = key_of(place)
+    return own.get(place, own.get(key) if place != key else None)
+
+
+def _one(place: str, said: Sequence[Value], rule: Rule) -> Value | None:
+    """Make one value of several, oldest first; None: no rule settles it."""
+    if rule is Rule.NEWEST:
+        return said[-1]
+    if len(said) == 1 or (len(set(said)) == 1 and rule is not Rule.SUM):
+        return said[0]
+    numbers = [one for one in said if isinstance(one, int)]
+    if rule is Rule.CONFLICT or len(numbers) != len(said):
+        return said[0] if len(set(said)) == 1 else None
+    return _by_number(place, numbers, rule)
+
+
+def _by_number(place: str, numbers: Sequence[int], rule: Rule) -> int:
+    counted = [one for one in numbers if one != UNLIMITED]
+    lowest = key_of(place) in _LOWEST
+    if len(counted) < len(numbers) and (not counted or lowest == (rule is Rule.SMALLEST)):
+        return UNLIMITED
+    if rule is Rule.SUM:
+        return min(sum(counted), _most(place))
+    return max(counted) if rule is Rule.LARGEST else min(counted)
+
+
+def _most(place: str) -> int:
+    key, _, resource = place.partition("/")
+    kind = LIMITS[key].kind
+    if kind is Kind.TRES:
+        return amounts.MOST_MEMORY if resource in ("mem", "bb") else amounts.MOST
+    most = {Kind.WALL: values.MOST_MINUTES, Kind.SHARES: values.MOST_SHARES}
+    return most.get(kind, values.MOST_COUNTED)
+
+
+def _qos(said: Sequence[Limits], rule: Rule) -> Limits | None:
+    """Make one list, or one of what to add and one of what to take off, of those of claims."""
+    own = [{p: v for p, v in one.items() if key_of(p) == "QOS"} for one in said]
+    if not own:
+        return {}
+    if rule is Rule.NEWEST:
+        return own[-1]
+    if all(one == own[0] for one in own):
+        return own[0]
+    if rule is Rule.CONFLICT:
+        return None
+    added, taken = (
+        frozenset().union(*(values.names(one.get(place, "")) for one in own))
+        for place in ("QOS+", "QOS-")
+    )
+    if any("QOS" in one for one in own):
+        listed = frozenset().union(*(values.names(one.get("QOS", "")) for one in own))
+        return {"QOS": values.listed(listed | added)}
+    # What one takes off and another adds, this one is entitled to.
+    found = {"QOS+": values.listed(added), "QOS-": values.listed(taken - added)}
+    return {place: text for place, text in found.items() if text}
+
+
+def _in_words(own: Limits) -> str:
+    return " ".join(f"{p}={v}" for p, v in sorted(own.items()) if key_of(p) == "QOS")

@@ -1,0 +1,192 @@
+"""The values of Slurm's limits but amounts: as people write them, and as sacctmgr prints them.
+
+Promises: pure. A value is an int wherever Slurm counts (jobs, shares, minutes), and a text where it
+names something, so that two compare as what they are. What Slurm would refuse, or keep as another
+value, is refused, with what it takes and the nearest that is right. Leaves out: resources
+(`amounts`), keys (`keys`). Sources: sacctmgr(1); Slurm's get_uint, time_str2mins,
+slurmdb_addto_qos_char_list, and the columns of its association table, in 22.05, 24.11 and 26.05.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from handlers.slurm.limits.amounts import UNLIMITED
+from provisioner.contract import InvalidRequest
+
+Value: TypeAlias = int | str
+
+MOST_COUNTED: Final = 2**31 - 1
+"""Of jobs: the column is MySQL's `int`, and what is more is refused or wraps."""
+
+MOST_SHARES: Final = 2**31 - 2
+"""One more means `parent`."""
+
+MOST_MINUTES: Final = (2**31 - 1 - 59) // 60
+"""Slurm counts a time's seconds in a C `int`, and adds 59 to round up."""
+
+_COUNT = re.compile(r"\+?\d+\Z", re.ASCII)
+_QOS = re.compile(r"[A-Za-z0-9_][\w.@-]*\Z", re.ASCII)
+_TIME = re.compile(
+    r"(?:(?P<days>\d+)-(?:(?P<hours>\d+)(?::(?P<minutes>\d+)(?::(?P<seconds>\d+))?)?)?"
+    r"|(?P<h>\d+):(?P<m>\d+):(?P<s>\d+)|(?P<mm>\d+)(?::(?P<ss>\d+))?)\Z",
+    re.ASCII,
+)
+
+
+def count(key: str, text: str) -> int:
+    """Read a number of jobs, or a priority. Raises InvalidRequest."""
+    expected = "a whole number; -1 for no limit"
+    if text == "-1":
+        return UNLIMITED
+    if not text:
+        what = f"{key}= says nothing: sacctmgr would read 0"
+        raise InvalidRequest(what, expected=expected, nearest=f"{key}=-1")
+    if not _COUNT.match(text):
+        endless = _is_endless(text) or text.startswith("-")
+        near = f"{key}=-1" if endless else _beginning(key, text)
+        raise InvalidRequest(f"{key}={text} is no number", expected=expected, nearest=near)
+    return _bounded(key, text, MOST_COUNTED)
+
+
+def shares(key: str, text: str) -> Value:
+    """Read a fair share; -1 is what every association has at first, 1. Raises InvalidRequest."""
+    if text.lower() == "parent":
+        return "parent"
+    if text == "-1":
+        return 1
+    if not _COUNT.match(text):
+        near = f"{key}=parent" if text.lower().startswith("par") else _beginning(key, text)
+        expected = "a whole number, or parent; -1 for the usual share, 1"
+        raise InvalidRequest(f"{key}={text} is no share", expected=expected, nearest=near)
+    return _bounded(key, text, MOST_SHARES)
+
+
+def minutes(key: str, text: str) -> int:
+    """Read a time in any of Slurm's spellings: seconds are rounded up. Raises InvalidRequest."""
+    if text == "-1" or _is_endless(text):
+        return UNLIMITED
+    read = _minutes(text)
+    if read is None:
+        raise InvalidRequest(
+            f"{key}={text} is no time",
+            expected="minutes, MM:SS, HH:MM:SS, D-, D-HH, D-HH:MM or D-HH:MM:SS; -1 for no limit",
+            nearest="" if text else f"{key}=-1",
+        )
+    if read > MOST_MINUTES:
+        raise InvalidRequest(
+            f"{key}={text} is more than Slurm can count: it would keep another time",
+            expected=f"at most {written_time(MOST_MINUTES)}; -1 for no limit",
+            nearest=f"{key}=-1",
+        )
+    return read
+
+
+def qos(key: str, operator: str, text: str) -> dict[str, str]:
+    """Read a list of QOS: '' -> all there are; '+' and '-' -> those to add and to take off.
+
+    `QOS=a,b` says all, and `QOS=` that there are none of its own; `QOS+=a`, `QOS=+a` and `QOS-=a`
+    change what there is or is inherited. Raises InvalidRequest.
+    """
+    parts = [one.strip() for one in text.split(",") if one.strip()]
+    if not parts and operator == "=":
+        return {"": ""}
+    for part in parts or [""]:
+        # Slurm takes `-1` for a QOS of the name 1 that is taken off.
+        if part == "-1" or not _QOS.match(part.lstrip("+-")):
+            raise InvalidRequest(
+                f"{key}{operator}{text}: {part!r} is no QOS",
+                expected=f"a list of names; {key}= for none of its own",
+                nearest=f"{key}=" if part in ("-1", "") else "",
+            )
+    found = signed(parts, operator.rstrip("="))
+    if "" in found and len(found) > 1:
+        raise InvalidRequest(
+            f"{key}={text} says all, and adds or takes off: sacctmgr refuses that",
+            expected=f"{key}=NAMES, or {key}+=NAMES and {key}-=NAMES",
+            nearest=f"{key}={listed([*names(found['']), *names(found.get('+', ''))])}",
+        )
+    return found
+
+
+def one_qos(key: str, text: str) -> Value:
+    """Read a default QOS. Raises InvalidRequest."""
+    if text == "-1":
+        return UNLIMITED
+    if not _QOS.match(text):
+        raise InvalidRequest(
+            f"{key}={text} is no QOS",
+            expected="one name; -1 for none of its own",
+            nearest="" if text else f"{key}=-1",
+        )
+    return text.lower()
+
+
+def signed(parts: Iterable[str], sign: str = "") -> dict[str, str]:
+    """Sort `+a,-b,c` by the signs. sign: that of those without one."""
+    found: dict[str, list[str]] = {}
+    for part in parts:
+        if part:
+            own = part[0] if part[0] in "+-" else sign
+            found.setdefault(own, []).append(part.lstrip("+-").lower())
+    return {own: listed(some) for own, some in found.items()}
+
+
+def names(text: Value) -> frozenset[str]:
+    """Read a list of names."""
+    return frozenset(one for one in str(text).split(",") if one)
+
+
+def listed(some: Iterable[str]) -> str:
+    """Write a list of names, each once, in one order."""
+    return ",".join(sorted(set(some)))
+
+
+def printed_number(text: str) -> Value:
+    """Read a number, or `parent`, that sacctmgr prints; what cannot be read stays as it is."""
+    return int(text) if text.isascii() and text.isdigit() else text.lower()
+
+
+def printed_time(text: str) -> Value:
+    """Read a time that sacctmgr prints; what cannot be read stays as it is."""
+    read = _minutes(text)
+    return text if read is None else read
+
+
+def written_time(value: int) -> str:
+    """Write minutes as Slurm prints them."""
+    days, rest = divmod(value, 1440)
+    return f"{f'{days}-' if days else ''}{rest // 60:02}:{rest % 60:02}:00"
+
+
+def _minutes(text: str) -> int | None:
+    match = _TIME.match(text)
+    if match is None:
+        return None
+    part = {name: int(number or 0) for name, number in match.groupdict().items()}
+    seconds = part["days"] * 86400 + (part["hours"] + part["h"]) * 3600
+    seconds += (part["minutes"] + part["m"] + part["mm"]) * 60
+    seconds += part["seconds"] + part["s"] + part["ss"]
+    return -(-seconds // 60)
+
+
+def _is_endless(text: str) -> bool:
+    return text.lower() in ("infinite", "unlimited")
+
+
+def _beginning(key: str, text: str) -> str:
+    begins = re.match(r"\d+", text)
+    return f"{key}={begins[0]}" if begins else ""
+
+
+def _bounded(key: str, text: str, most: int) -> int:
+    value = int(text)
+    if value > most:
+        raise InvalidRequest(
+            f"{key}={text} is more than Slurm can count",
+            expected=f"at most {most}; -1 for no limit",
+            nearest=f"{key}=-1",
+        )
+    return value

@@ -1,0 +1,266 @@
+"""Plans for Slurm: how accounts and associations are, and the changes to what is wanted.
+
+Promises: pure. Accounts are made before users, limits are set after, and who leaves is locked
+before they are removed. Leaves out: the calls (`client`), and who wants what (`slurm`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+from handlers.slurm.client import Association
+from handlers.slurm.limits.amounts import UNLIMITED
+from handlers.slurm.limits.back import steps, unlocked
+from handlers.slurm.limits.limits import Limits, add_words, set_words
+from handlers.slurm.rows import WITHOUT, Division, Rows, divide, rows_of, selections, told, words
+from handlers.slurm.texts import same_text
+from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
+
+USER_LOCK: Limits = {"MaxJobs": 0, "MaxSubmitJobs": 0}
+"""What closes an association. Without MaxJobs, jobs that are queued would still start."""
+
+ACCOUNT_LOCK: Limits = {"GrpJobs": 0, "GrpSubmitJobs": 0}
+"""What closes an account."""
+
+TEXTS = ("description", "organization")
+"""What an account has once in a slurmdbd, for all clusters."""
+
+
+def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Change]:
+    """List the changes that make an account as wanted; root: parent of those that name none."""
+    account = str(want["account"])
+    limits = cast(Limits, want["limits"])
+    if not state["present"]:
+        if want.get("closed"):
+            return ()
+        attributes = _attributes(want, {**limits})
+        phase = 0 if want.get("parent") == root else 1
+        group = "add-account " + " ".join(attributes)
+        data = {"name": account, "attributes": attributes}
+        return [Change(key, "add-account", f"add account {account}", phase, group, data)]
+    changes = []
+    sets = []
+    if not want.get("closed"):
+        sets = [
+            f"{name}={want[name]}"
+            for name in (*TEXTS, "parent")
+            if want.get(name)
+            and not same_text(str(want[name]), str(state[name]))
+            and not _is_anothers(name, want, state)
+        ]
+        if any(s.startswith("parent=") for s in sets) and not want.get("adopt"):
+            _check_parent(key, want, state)
+    first, *rest = _steps(want, cast(Limits, state["limits"])) or [[]]
+    for number, some in enumerate([sets + first, *rest]):
+        if some:
+            data = {"name": account, "attributes": some}
+            text = f"account {account}: {', '.join(some)}{_for_all(some, state)}"
+            group = "modify-account " + " ".join(some)
+            changes.append(Change(key, "modify-account", text, 30 + number, group, data))
+    return changes
+
+
+def _is_anothers(name: str, want: Want, state: State) -> bool:
+    """Say whether a text was set for another cluster since it was last asked for here.
+
+    One slurmdbd has one text: who asks for another one last sets it, and no reconcile sets it back.
+    """
+    was = want.get("was")
+    asked = was.get(name) if isinstance(was, Mapping) else None
+    return bool(state.get("shared")) and name in TEXTS and asked == want[name]
+
+
+def _for_all(sets: Collection[str], state: State) -> str:
+    """Say of texts of an account that other clusters have, too, that they are all clusters'."""
+    texts = [name for name in TEXTS if any(one.startswith(f"{name}=") for one in sets)]
+    if not state.get("shared") or not texts:
+        return ""
+    before = ", ".join(f"{name} {state[name]!r}" for name in texts)
+    return f" (on all clusters of this slurmdbd; it was {before})"
+
+
+def _check_parent(key: Key, want: Want, state: State) -> None:
+    """Refuse to move an account that was not made for this project."""
+    if _is_anothers("description", want, state):
+        return
+    described = str(want.get("description") or "")
+    if state["description"] and described and not same_text(described, str(state["description"])):
+        raise Conflict(
+            f"{key}: the account is there below {state['parent']!r} as "
+            f"{state['description']!r}, wanted below {want['parent']!r} as {described!r}"
+        )
+
+
+def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
+    """List the changes that make a user's associations as wanted."""
+    account, user = str(want["account"]), str(want["user"])
+    data: dict[str, Any] = {"account": account, "name": user}
+    rows = rows_of(state)
+    if not want["present"]:
+        return _plan_removal(key, rows, data) if rows else ()
+    division = divide(want, rows)
+    changes = []
+    if division.missing:
+        if not state["account_present"]:
+            raise NotReady(
+                f"{key}: account {account} is not there",
+                advice="provision the allocation that makes it",
+            )
+        changes.append(_added(key, want, division.missing, data))
+    if not rows:
+        return changes
+    if state["uid_failed"]:
+        text = f"heal {user}: slurmctld holds a failed uid lookup; does `id {user}` answer there?"
+        changes.append(Change(key, "heal", text, 25, "heal", data))
+    calls = {name: _row_steps(want, name, division, rows[name]) for name in rows}
+    # What is added comes first, and is no part of what is changed and removed.
+    beside = {**dict.fromkeys(division.missing, cast(Limits, {})), **rows}
+    for number in range(max(map(len, calls.values()))):
+        sets = {name: some[number] for name, some in calls.items() if len(some) > number}
+        changes += _modified(key, sets, beside, data, 30 + number)
+    if want.get("default") and state["default_account"] != account and not want.get("closed"):
+        changes.append(_default(key, user, account))
+    return [*changes, *_removed(key, division.leaving, beside, data)]
+
+
+def _added(key: Key, want: Want, missing: Sequence[str], data: Mapping[str, Any]) -> Change:
+    account, user = data["account"], data["name"]
+    partitions = [name for name in missing if name]
+    attributes = [f"partition={','.join(partitions)}"] if partitions else []
+    attributes += add_words(cast(Limits, want["limits"]))
+    group = f"add-user {account} " + " ".join(attributes)
+    text = f"add user {user} to account {account}{words(missing, {WITHOUT: {}})}"
+    return Change(key, "add-user", text, 20, group, {**data, "attributes": attributes})
+
+
+def _row_steps(want: Want, name: str, division: Division, seen: Limits) -> list[list[str]]:
+    """List what has to be set at one of a user's associations, call by call."""
+    if name in division.leaving:
+        return [] if _is_locked(seen) else [set_words(USER_LOCK)]
+    opened = cast(Limits, want.get("unlocked") or {})
+    before = cast(Mapping[str, Limits], want.get("unlocked_in") or {}).get(name)
+    if name in division.others:
+        # Only what a suspension closed is ours to open.
+        return _steps({"limits": {}, "unlocked": before or {}}, seen)
+    if name != WITHOUT:
+        opened = before or dict.fromkeys(opened, UNLIMITED)
+    return _steps({**want, "unlocked": opened}, seen)
+
+
+def _is_locked(seen: Limits) -> bool:
+    return all(seen.get(name) == 0 for name in USER_LOCK)
+
+
+def _modified(
+    key: Key, sets: Mapping[str, Sequence[str]], rows: Rows, data: Mapping[str, Any], phase: int
+) -> list[Change]:
+    """Set limits, with one change for all associations that need the same.
+
+    sets: what each association needs, by its partition.
+    """
+    account, user = data["account"], data["name"]
+    changes = []
+    for attributes in sorted({tuple(one) for one in sets.values() if one}):
+        some = [name for name, one in sets.items() if tuple(one) == attributes]
+        for where, about in selections(some, rows):
+            group = f"modify-user {account} {where} " + " ".join(attributes)
+            text = f"{user} in {account}{words(about, rows)}: {', '.join(attributes)}"
+            both = {**data, "where": where, "attributes": attributes}
+            changes.append(Change(key, "modify-user", text, phase, group, both))
+    return changes
+
+
+def _removed(key: Key, leaving: Sequence[str], rows: Rows, data: Mapping[str, Any]) -> list[Change]:
+    """Remove some of a user's associations, which others of the same account outlive."""
+    account, user = data["account"], data["name"]
+    changes = []
+    for where, about in selections(leaving, rows) if leaving else ():
+        text = f"remove user {user} from account {account}{words(about, rows)}"
+        group = f"remove-user {account} {where}"
+        changes.append(Change(key, "remove-user", text, 50, group, {**data, "where": where}))
+    return changes
+
+
+def _plan_removal(key: Key, rows: Rows, data: Mapping[str, Any]) -> Sequence[Change]:
+    """Lock first, so that nothing new starts; another default before; then remove."""
+    account, user = str(data["account"]), str(data["name"])
+    changes = []
+    if not all(_is_locked(seen) for seen in rows.values()):
+        sets = set_words(USER_LOCK)
+        group = f"modify-user {account} " + " ".join(sets)
+        both = {**data, "attributes": sets}
+        text = f"lock {user} in {account}{words(rows, rows)}"
+        changes.append(Change(key, "modify-user", text, 30, group, both))
+    text = f"remove user {user} from account {account}{words(rows, rows)}"
+    changes.append(Change(key, "remove-user", text, 50, f"remove-user {account}", data))
+    return changes
+
+
+def account_state(
+    account: str, row: Association | None, described: tuple[str, str] | None, shared: bool = False
+) -> State:
+    """Say how an account is, from its row of `show assoc` and its description.
+
+    shared: other clusters have it, too.
+    """
+    if row is None:
+        return {"present": False, "account": account}
+    description, organization = described or ("", "")
+    return {
+        "present": True,
+        "account": account,
+        "parent": row.parent,
+        "description": description,
+        "organization": organization,
+        "limits": dict(row.limits),
+        "shared": shared,
+    }
+
+
+def user_state(
+    account: str,
+    user: str,
+    rows: Sequence[Association],
+    default: str,
+    failed: Collection[tuple[str, str]],
+    account_present: bool,
+) -> State:
+    """Say how a user's associations are, from their rows of `show assoc`.
+
+    failed: failed lookups, as (account, user), and ('', user) for the user's own record.
+    """
+    state: dict[str, Any] = {
+        "present": bool(rows),
+        "account": account,
+        "user": user,
+        "account_present": account_present,
+        "default_account": default,
+    }
+    if rows:
+        state |= told({row.partition: dict(row.limits) for row in rows})
+        state |= {"uid_failed": not {("", user), (account, user)}.isdisjoint(failed)}
+    return state
+
+
+def _default(key: Key, user: str, account: str) -> Change:
+    data = {"account": account, "name": user}
+    text = f"default account of {user}: {account}"
+    return Change(key, "default", text, 40, f"default {account}", data)
+
+
+def _attributes(want: Want, limits: Limits) -> list[str]:
+    named = [
+        f"{name}={want[name]}"
+        for name in ("parent", "description", "organization")
+        if want.get(name)
+    ]
+    return named + add_words(limits)
+
+
+def _steps(want: Want, seen: Limits) -> list[list[str]]:
+    """Write what has to be set, by call. A lock is only ours to open where all of it is there."""
+    opened = cast(Limits, want.get("unlocked") or {})
+    if opened and all(seen.get(name) == 0 for name in opened):
+        want = {**want, "limits": {**cast(Limits, want["limits"]), **unlocked(want, opened)}}
+    return [set_words(some) for some in steps(want, seen)]

@@ -1,0 +1,147 @@
+"""What changes for Slurm refer to beside their own object: QOS, resources, partitions, and
+the account above.
+
+Promises: pure; a name that is not there is told with the nearest that is. Leaves out: asking for
+them (`slurm`), and limits (`limits.limits`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import cast
+
+from handlers.slurm.limits.keys import LIMITS, Kind
+from provisioner.contract import Change, Fault, Key, Permanent, Transient
+
+_EVERYWHERE = frozenset(("cpu", "mem", "energy", "node", "billing", "fs/disk", "vmem", "pages"))
+"""The resources that every slurmdbd knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The names that one change refers to. parent: '' where it names none.
+
+    resources: but those that every slurmdbd knows.
+    """
+
+    qos: tuple[str, ...] = ()
+    parent: str = ""
+    resources: tuple[str, ...] = ()
+    partitions: tuple[str, ...] = ()
+
+
+def named(change: Change) -> Named:
+    """Read the names out of a change's `KEY=VALUE` words."""
+    qos: list[str] = []
+    resources: list[str] = []
+    partitions: list[str] = []
+    parent = ""
+    for word in cast(Sequence[str], change.data.get("attributes") or ()):
+        name, _, value = word.partition("=")
+        limit = LIMITS.get(name.rstrip("+-"))
+        if name == "parent":
+            parent = value.lower()
+        elif name == "partition":
+            partitions = value.split(",")
+        elif limit is not None and limit.kind is Kind.TRES:
+            some = (pair.rpartition("=")[0] for pair in value.split(","))
+            resources += [one for one in some if one not in _EVERYWHERE]
+        elif limit is not None and limit.kind in (Kind.QOS, Kind.NAME):
+            qos += [one for one in value.split(",") if one not in ("", "-1")]
+    return Named(tuple(qos), parent, tuple(resources), tuple(partitions))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a slurmdbd knows, as far as it was asked.
+
+    missing: parents that the cluster lacks; partitions: None where slurmctld is not asked.
+    """
+
+    cluster: str
+    qos: Collection[str] = ()
+    resources: Collection[str] = ()
+    missing: Collection[str] = ()
+    accounts: Collection[str] = ()
+    partitions: Collection[str] | None = None
+
+
+def refused(asked: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
+    """Say which changes slurmdbd will not take."""
+    known = {one.lower() for one in there.qos}
+    counted = {one.lower() for one in there.resources}
+    parts = {one.lower() for one in there.partitions or ()}
+    found: dict[Key, Fault] = {}
+    for key, one in asked.items():
+        unknown = [name for name in one.qos if name not in known]
+        uncounted = [name for name in one.resources if name not in counted]
+        wrong, advice = [], []
+        if uncounted:
+            wrong.append(f"the slurmdbd counts no resource {_listed(uncounted, counted)}")
+            advice.append(
+                f"write one of {', '.join(sorted(counted))}; or add {uncounted[0]} to "
+                "AccountingStorageTRES in slurm.conf, restart slurmctld, then try again"
+            )
+        if unknown:
+            wrong.append(f"there is no QOS {_listed(unknown, known)}")
+            advice.append(
+                f"write one of {', '.join(sorted(known))}; or `sacctmgr add qos {unknown[0]}`, "
+                "then try again"
+            )
+        if one.parent in there.missing:
+            near = _listed([one.parent], there.accounts)
+            wrong.append(f"cluster {there.cluster} has no account {near} to be the parent")
+            advice.append("name another parent, or have that account made first")
+        absent = [name for name in one.partitions if there.partitions and name not in parts]
+        if absent:
+            wrong.append(f"cluster {there.cluster} has no partition {_listed(absent, parts)}")
+            advice.append(f"write some of {', '.join(sorted(parts))}")
+        if wrong:
+            kind = Permanent if unknown or uncounted or absent else Transient
+            found[key] = kind(f"{key}: {'; '.join(wrong)}", advice="; ".join(advice))
+    return found
+
+
+def default_of(change: Change) -> str:
+    """Name the default QOS that a change sets; '' where it sets none."""
+    for word in cast(Sequence[str], change.data.get("attributes") or ()):
+        name, _, value = word.partition("=")
+        if name == "DefaultQOS" and value not in ("", "-1"):
+            return value
+    return ""
+
+
+def without_access(change: Change, allowed: Mapping[tuple[str, str], Collection[str]]) -> str:
+    """Say which QOS a change makes the default of who may not use it; '': none.
+
+    slurmdbd adds such a user, whose jobs are refused then, and 22.05 leaves one that is there as
+    they are with exit code 0. allowed: the QOS that may be used now, by account and user.
+    """
+    default = default_of(change)
+    attributes = cast(Sequence[str], change.data.get("attributes") or ())
+    words = dict(word.split("=", 1) for word in attributes if "=" in word)
+    account, user = str(change.data.get("account", "")), str(change.data["name"])
+    places = (
+        [(account, user), (account, "")] if account else [(user, ""), (words.get("parent", ""), "")]
+    )
+    there = next((allowed[place] for place in places if place in allowed), None)
+    if "QOS" in words:
+        there = words["QOS"].split(",")
+    if not default or there is None:
+        return ""
+    added = words.get("QOS+", "").split(",")
+    taken = words.get("QOS-", "").split(",")
+    usable = sorted({one for one in (*there, *added) if one} - set(taken))
+    if default in usable:
+        return ""
+    return f"DefaultQOS={default} is none of the QOS that may be used there: {', '.join(usable)}"
+
+
+def _listed(names: Sequence[str], known: Collection[str]) -> str:
+    told = []
+    for name in names:
+        near = get_close_matches(name, sorted(known), 1)
+        told.append(repr(name) + (f" (did you mean {near[0]!r}?)" if near else ""))
+    return ", ".join(told)

@@ -1,0 +1,51 @@
+"""Writes to Slurm: what each change of a plan is, as calls of sacctmgr.
+
+Promises: changes of one group are list calls, short enough for one argument. Leaves out: which
+changes (`plan`), and what came of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from handlers.slurm.client import Tools
+from handlers.slurm.healing import heal
+from handlers.slurm.removal import remove
+from provisioner.contract import Change, Permanent
+
+CHUNK = 1000
+"""Names in one list call: at 33 bytes a name far below the kernel's 128 KiB for one argument."""
+
+
+def write(tools: Tools, changes: Sequence[Change]) -> None:
+    """Write changes of one group. Raises what `Tools.write` does, and NotReady for who has jobs."""
+    for start in range(0, len(changes), CHUNK):
+        _write(tools, changes[start : start + CHUNK])
+
+
+def _write(tools: Tools, changes: Sequence[Change]) -> None:
+    verb, first = changes[0].verb, changes[0].data
+    names = [str(change.data["name"]) for change in changes]
+    account = str(first.get("account", ""))
+    attributes = [str(one) for one in cast(Sequence[str], first.get("attributes", ()))]
+    selection = [str(first["where"])] if first.get("where") else []
+    cluster, joined = f"cluster={tools.cluster}", ",".join(names)
+    where = ["where", f"name={joined}", cluster]
+    if verb == "add-account":
+        tools.write(["add", "account", joined, cluster, *attributes])
+    elif verb == "modify-account":
+        tools.write(["modify", "account", *where, "set", *attributes])
+    elif verb == "add-user":
+        tools.write(["add", "user", joined, cluster, f"account={account}", *attributes])
+    elif verb == "modify-user":
+        where += [f"account={account}", *selection]
+        tools.write(["modify", "user", *where, "set", *attributes])
+    elif verb == "default":
+        tools.write(["modify", "user", *where, "set", f"defaultaccount={account}"])
+    elif verb == "remove-user":
+        remove(tools, account, names, selection)
+    elif verb == "heal":
+        heal(tools, names)
+    else:
+        raise Permanent(f"slurm has no change {verb!r}")

@@ -1,0 +1,3 @@
+"""From a claimed file to an accepted request, or to a refusal with its reasons."""
+
+__all__ = ["admission", "candidates", "enclosures", "intake", "signature"]

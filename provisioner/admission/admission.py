@@ -1,0 +1,152 @@
+"""Admission: what is written of requests that come, and what a batch came to.
+
+Promises: a request's row is what was judged of it, and can be judged anew from the row alone.
+Leaves out: judging (`candidates`, `duplicates`) and accepting (`intake`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from provisioner.admission.candidates import Candidate, notes, plain_problems
+from provisioner.controls.verbs import Effect
+from provisioner.journal import audit
+from provisioner.journal.records import request_rows
+from provisioner.policy import policy
+from provisioner.policy.review import NEW_USER, Ruling
+from provisioner.request.documents import Problem
+from provisioner.spool.spool import Claimed
+
+log = logging.getLogger(__name__)
+
+ALARM = "alarm"
+"""The kind of event that says that policy refused; the log's line begins with `ALARM policy:`."""
+
+TOGETHER = 256 * 1024
+"""Bytes of requests after which a commit takes no more: one of 64 KiB may have 5,000 users."""
+
+
+@dataclass(slots=True)
+class Admitted:
+    """What a batch came to, for what is done after the commit.
+
+    taken: all requests of the batch; manifests: those whose manifest is to be followed, with their
+    writers' uids.
+    """
+
+    taken: list[str] = field(default_factory=list)
+    manifests: dict[str, int] = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)
+    scheduled: list[str] = field(default_factory=list)
+    readmitted: list[str] = field(default_factory=list)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
+    companions: list[Claimed] = field(default_factory=list)
+
+
+def together(claimed: Sequence[Claimed]) -> Iterator[list[Claimed]]:
+    """Cut a batch into what is judged and committed at once."""
+    some: list[Claimed] = []
+    for one in claimed:
+        some.append(one)
+        if sum(len(each.body) for each in some) >= TOGETHER:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def keep(conn: Connection, candidate: Candidate, state: str) -> None:
+    """Keep the manifest of a request that is not over."""
+    if candidate.manifest is not None and state in request_rows.OPEN:
+        request_rows.keep_companion(conn, candidate.claimed.ulid, candidate.manifest)
+
+
+def row(
+    candidate: Candidate,
+    state: str,
+    problems: tuple[Problem, ...],
+    now: float,
+    person: str | None,
+) -> dict[str, Any]:
+    """Make a request's row. person: for whom its writer asks, where that was believed."""
+    claimed, request = candidate.claimed, candidate.request
+    order = request.order if request else None
+    return {
+        "id": claimed.ulid,
+        "name": claimed.name,
+        "writer": claimed.writer,
+        "uid": claimed.uid,
+        "writer_id": request.id if request else None,
+        "order_key": order.key if order else None,
+        "order_number": order.number if order else None,
+        "action": request.action if request else "",
+        "subject": request.subject if request else "",
+        "digest": claimed.sha256,
+        "body": claimed.body,
+        "state": state,
+        "not_before": request.not_before.timestamp() if request and request.not_before else None,
+        "accepted": now,
+        "ended": None if state in request_rows.OPEN else now,
+        "problems": plain_problems(problems),
+        "on_behalf_of": person,
+        "listed": None if candidate.crowd is None else "\n".join(candidate.crowd),
+    }
+
+
+def noted(candidate: Candidate, state: str, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Add to what is wrong with a request that is taken what is held otherwise than written."""
+    if candidate.request is None or state not in request_rows.OPEN:
+        return problems
+    return (*problems, *candidate.notes, *notes(candidate.request, candidate.planned))
+
+
+def told_of(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
+    """Tell that a request came, and what became of it."""
+    reason = candidate.request.reason if candidate.request else None
+    return audit.asked(row, row["name"], reason, candidate.claimed.behind)
+
+
+def claimed_of(record: request_rows.Record) -> Claimed:
+    """Make the claim of a recorded request anew: only the journal's bytes count."""
+    return Claimed(
+        ulid=record.id,
+        name=record.name,
+        uid=record.uid,
+        writer=record.writer,
+        body=record.body,
+        sha256=record.digest,
+        device=0,
+        inode=0,
+        size=len(record.body),
+    )
+
+
+def ruled(
+    conn: Connection,
+    wave: Sequence[tuple[Candidate, str]],
+    rulings: Mapping[str, Ruling],
+) -> list[audit.Event]:
+    """Hold what policy holds, and tell what it did: new users count, refusals are alarms."""
+    told: list[audit.Event] = []
+    for candidate, state in wave:
+        claimed = candidate.claimed
+        ruling = rulings.get(claimed.ulid)
+        if ruling is None:
+            continue
+        answer = ruling.answer
+        if state == "held":
+            request_rows.set_hold(conn, claimed.ulid, held_by=request_rows.POLICY)
+            text = f"by {request_rows.POLICY}: {answer.why}"
+            told.append(audit.Event(claimed.ulid, "held", text))
+        elif state == "accepted":
+            told += [audit.Event(claimed.ulid, NEW_USER, n, f"user:{n}") for n in ruling.fresh]
+        elif state == "refused" and answer.verdict == policy.REFUSE:
+            told.append(audit.Event(claimed.ulid, ALARM, answer.why))
+            log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, answer.why)
+    return told

@@ -1,0 +1,228 @@
+"""Candidates: claimed files, each read and judged by itself.
+
+Promises: judging touches nothing; whatever is wrong becomes a problem that can be told. Leaves
+out: what was accepted before (`intake`), and who may ask (`review`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioner.contract import ConfigError, Fault, InvalidRequest, Key
+from provisioner.controls.verbs import VERBS
+from provisioner.policy.review import Ruling
+from provisioner.request import crowds
+from provisioner.request.documents import InvalidDocument, Problem, advised, in_order
+from provisioner.request.request import InvalidFile, Request, parse_request
+from provisioner.routing.router import Router, Step
+from provisioner.spool.spool import Claimed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A claimed file, read and judged by itself. request None: it says nothing we understand.
+
+    forbidden: what policy said, of one that was read no further than that; listed, objects: what
+    the lines of its manifest ask for, and name; crowd: the users for whom it counts, where its body
+    lists none, or more; notes: who was left out.
+    """
+
+    claimed: Claimed
+    request: Request | None
+    planned: tuple[Step, ...]
+    problems: tuple[Problem, ...]
+    forbidden: Ruling | None = None
+    companion: Claimed | None = None
+    signature: Claimed | None = None
+    manifest: bytes | None = None
+    listed: tuple[Candidate, ...] = ()
+    objects: tuple[Key, ...] = ()
+    crowd: tuple[str, ...] | None = None
+    notes: tuple[Problem, ...] = ()
+
+    @property
+    def shared(self) -> dict[Key, str]:
+        """Return the objects that it claims for no user of its own, with their instances."""
+        return {c.key: step.instance for step in self.planned for c in step.claims if not c.item}
+
+
+Route = Callable[[Request], tuple[Step, ...]]
+"""Gives the steps of a request: none of a verb."""
+
+Foresee = Callable[[Request], Ruling | None]
+"""Says what policy refuses by what a request says alone."""
+
+
+MeantBy = Callable[[Claimed, Request], crowds.Meant]
+"""Says for whom a request counts."""
+
+
+def everybody(claimed: Claimed, request: Request) -> crowds.Meant:
+    """Leave nobody out."""
+    return request, ()
+
+
+class _Forbidden(Exception):
+    """Ends the reading of a file whose writer may not ask for what it says."""
+
+    def __init__(self, request: Request, ruling: Ruling) -> None:
+        super().__init__(ruling.answer.why)
+        self.request = request
+        self.ruling = ruling
+
+
+def judge(
+    claimed: Claimed, router: Router, foresee: Foresee, meant_by: MeantBy = everybody
+) -> Candidate:
+    """Parse and route what a file says, touching nothing.
+
+    What policy refuses anyway is parsed alone: of the site's configuration it is told nothing.
+    """
+    out: tuple[Problem, ...] = ()
+
+    def meant(request: Request) -> Request:
+        nonlocal out
+        request, out = meant_by(claimed, request)
+        return request
+
+    def route(request: Request) -> tuple[Step, ...]:
+        ruling = foresee(request)
+        if ruling is not None:
+            raise _Forbidden(request, ruling)
+        later = request.action in VERBS or request.users_file is not None
+        return () if later else router.route(request)
+
+    try:
+        request, planned, problems = read(claimed.body, route, meant)
+        crowd = request.users if request is not None and out else None
+        return Candidate(claimed, request, planned, problems, crowd=crowd, notes=out)
+    except _Forbidden as found:
+        return Candidate(claimed, found.request, (), (), found.ruling)
+    except Exception as error:
+        log.exception("%s: routing failed unexpectedly", claimed.name)
+        why = f"routing failed unexpectedly: {error!r}; the service's log has the traceback"
+        return Candidate(claimed, None, (), (Problem(None, "", why),))
+
+
+def read(
+    body: bytes, route: Route, meant: Callable[[Request], Request] = lambda request: request
+) -> tuple[Request | None, tuple[Step, ...], tuple[Problem, ...]]:
+    """Parse and route a file: the request, its steps, and everything that is wrong with it.
+
+    meant: makes of what was parsed what is followed.
+    The request is None where the form is not right. Raises ConfigError where the right form is all
+    that can be told.
+    """
+    try:
+        request = meant(parse_request(body))
+    except InvalidFile as error:
+        return None, (), _with_rest(error, route)
+    except InvalidDocument as error:
+        return None, (), error.problems
+    try:
+        return request, route(request), ()
+    except ConfigError:
+        raise
+    except InvalidDocument as error:
+        return request, (), error.problems
+    except Fault as error:
+        return request, (), (request.placed(problem_of(error)),)
+
+
+def _with_rest(error: InvalidFile, route: Route) -> tuple[Problem, ...]:
+    """Add what is wrong with the rest of a file, as far as the first mistakes are not the cause."""
+    if error.rest is None:
+        return error.problems
+    try:
+        route(error.rest)
+    except InvalidDocument as more:
+        told = [problem.key for problem in error.problems]
+        new = [p for p in more.problems if p.key and not any(_within(p.key, key) for key in told)]
+        return tuple(in_order([*error.problems, *new]))
+    except Exception:  # the form is wrong all the same, and that is told
+        return error.problems
+    return error.problems
+
+
+def expired(request: Request, now: float) -> Problem | None:
+    """Say that a request comes too late. now: seconds since the epoch."""
+    if request.expires is None or request.expires.timestamp() > now:
+        return None
+    return request.placed(Problem(None, "expires", f"expired at {request.expires}"))
+
+
+def _within(one: str, other: str) -> bool:
+    """Say whether one of two keys lies in the other, or is it."""
+    first, second = f"{one}.", f"{other}."
+    return first.startswith(second) or second.startswith(first)
+
+
+def problem_of(fault: Fault) -> Problem:
+    """Put a fault into the words of a refusal."""
+    if isinstance(fault, InvalidRequest):
+        return Problem(fault.line, fault.field, fault.message, fault.expected, fault.nearest)
+    return Problem(None, "", advised(fault.message, fault.advice))
+
+
+def notes(request: Request, planned: Sequence[Step]) -> tuple[Problem, ...]:
+    """Say what of a request that is right is held otherwise than it was written."""
+    told = (*request.told, *(note for step in planned for note in step.told))
+    return tuple(dict.fromkeys(told))
+
+
+def plain_problems(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:
+    """Put problems as the journal keeps them; None where there are none."""
+    return [
+        {
+            "line": problem.line,
+            "key": problem.key,
+            "message": problem.message,
+            "expected": problem.expected,
+            "nearest": problem.nearest,
+        }
+        for problem in problems
+    ] or None
+
+
+def waves(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+    """Cut a batch where a request has to see what an earlier one of the batch wrote."""
+    wave: list[Candidate] = []
+    written: set[str] = set()
+    for candidate in candidates:
+        reads, writes = _touches(candidate)
+        verb = candidate.request is not None and candidate.request.action in VERBS
+        if wave and (verb or not written.isdisjoint(reads)):
+            yield wave
+            wave, written = [], set()
+        wave.append(candidate)
+        written |= writes
+        if verb:
+            yield wave
+            wave, written = [], set()
+    if wave:
+        yield wave
+
+
+def _touches(candidate: Candidate) -> tuple[set[str], set[str]]:
+    """Name what a request's acceptance reads and what it writes, of what others may write."""
+    request = candidate.request
+    if request is None:
+        return set(), set()
+    root, slash, _ = request.subject.partition("/")
+    if slash:
+        reads, writes = {request.subject, root}, {request.subject, root + "/"}
+    else:
+        reads, writes = {root, root + "/"}, {root}
+    own = set()
+    if candidate.claimed.signed:
+        own.add(f"signed {candidate.claimed.writer} {candidate.claimed.sha256}")
+    if request.id is not None:
+        own.add(f"id {candidate.claimed.writer} {request.id}")
+    if request.order is not None:
+        own.add(f"order {candidate.claimed.writer} {request.order.key}")
+    return reads | own, writes | own

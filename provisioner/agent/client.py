@@ -1,0 +1,284 @@
+"""An agent that has rights which the service has not: homes and tools, on this host or another.
+
+Promises: the verbs of a host and `run`, answered by `provisioner agent`; a connection that broke
+under a write is Unknown, under a read Unavailable; every answer is waited for a bounded time. One
+connection serves one thread at a time, and is kept for the next. Leaves out: what may be done; the
+agent's own configuration says that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from provisioner.contract import (
+    Completed,
+    Conflict,
+    DirectoryState,
+    Fault,
+    Permanent,
+    Run,
+    Transient,
+    Unavailable,
+    Unknown,
+)
+from provisioner.system import process
+
+WORD = "agent"
+"""First word of a program that an agent is to run: `agent` for that of `host`, `agent:NAME`."""
+
+SECONDS = 120.0
+"""Longest wait for an answer about directories; longer than the agent's own limit."""
+
+_GRACE = 15.0
+_FRESH = 30.0
+"""Seconds for which an idle connection is used again; the agent keeps it for longer."""
+
+_ANSWER = 256 << 20
+_FAULTS: Mapping[str, type[Fault]] = {
+    kind.__name__: kind for kind in (Conflict, Permanent, Transient, Unavailable, Unknown)
+}
+
+
+def build(argument: str) -> AgentHost:
+    """Build a host of an agent's address: `/SOCKET`, or the words of a command."""
+    return AgentHost(Agent(argument))
+
+
+class Agent:
+    """One agent. address: `/SOCKET`, or a command's words as a shell would quote them."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+
+    def ask(self, verb: str, wait: float = SECONDS, /, **fields: object) -> Any:
+        """Ask, and wait for the answer, at most `wait` seconds.
+
+        Raises the fault that the agent names, OSError where its system said no, Unavailable where
+        it does not answer; where it was asked for a change, Unknown.
+        """
+        line = json.dumps({"verb": verb, **fields}).encode() + b"\n"
+        connection = self._take()
+        try:
+            answer = connection.ask(line, wait)
+        except OSError as error:
+            said = connection.close()
+            words = f"the agent {self.address} gave no answer to {verb}: {error}"
+            kind = Unavailable if verb in ("hello", "observe", "children") else Unknown
+            raise kind(f"{words}; {said}" if said else words, advice=_ADVICE) from None
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._idle.append(connection)
+        return _value(answer, self.address)
+
+    def close(self) -> None:
+        """Close all connections that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _take(self) -> _Connection:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    break
+                connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.close()
+        try:
+            return _Connection(self.address)
+        except OSError as error:
+            said = f"the agent {self.address} cannot be reached: {error.strerror}"
+            raise Unavailable(said, advice=_ADVICE) from None
+
+
+_ADVICE = "see docs/agent.md; `provisioner doctor` asks the agent, whose own log says more"
+
+
+class _Connection:
+    def __init__(self, address: str) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said: IO[bytes] | None = None
+        self._used = time.monotonic()
+        self._kept = bytearray()
+        if address.startswith("/") and " " not in address:
+            self._socket = socket.socket(socket.AF_UNIX)
+            try:
+                self._socket.settimeout(_GRACE)
+                self._socket.connect(address)
+            except OSError:
+                self._socket.close()
+                raise
+            return
+        self._socket, theirs = socket.socketpair()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
+        try:
+            self._process = subprocess.Popen(
+                shlex.split(address),
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=self._said,
+                env={"PATH": process.PATH, "LANG": "C", "LC_ALL": "C"},
+                start_new_session=True,
+            )
+        except OSError:
+            self.close()
+            raise
+        finally:
+            theirs.close()
+
+    @property
+    def usable(self) -> bool:
+        """Say whether the other end waits for a question: what it says unasked is its end."""
+        if time.monotonic() - self._used > _FRESH:
+            return False
+        self._socket.settimeout(0)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def ask(self, line: bytes, seconds: float) -> bytes:
+        deadline = time.monotonic() + seconds
+        self._socket.settimeout(seconds)
+        with contextlib.suppress(BrokenPipeError):  # it said why, and ended
+            self._socket.sendall(line)
+        while (end := self._kept.find(b"\n")) < 0:
+            rest = deadline - time.monotonic()
+            if rest <= 0 or len(self._kept) > _ANSWER:
+                raise TimeoutError(f"none within {seconds:g} s")
+            self._socket.settimeout(rest)
+            part = self._socket.recv(1 << 16)
+            if not part:
+                raise ConnectionError("it ended")
+            self._kept += part
+        answer = bytes(self._kept[:end])
+        del self._kept[: end + 1]
+        self._used = time.monotonic()
+        return answer
+
+    def close(self) -> str:
+        """Close, and return what the agent's command said last."""
+        self._socket.close()
+        if self._process is not None:
+            # It ends by itself, as there is nothing more to read.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                self._process.send_signal(signal.SIGTERM)
+        if self._said is None:
+            return ""
+        with self._said as said:
+            said.seek(0)
+            return " ".join(said.read(4096).decode("utf-8", "backslashreplace").split())[:500]
+
+
+def _value(answer: bytes, address: str) -> Any:
+    try:
+        told = json.loads(answer)
+        if told["ok"]:
+            return told["value"]
+        kind, message = told["fault"], str(told["message"])
+        if kind == "OSError":
+            raise OSError(int(told["errno"] or 0), message)
+        raise _FAULTS.get(kind, Unavailable)(message, advice=str(told.get("advice", "")))
+    except (ValueError, TypeError, KeyError):
+        said = answer[:200].decode("utf-8", "backslashreplace")
+        raise Unavailable(f"{address} is no agent: it said {said!r}", advice=_ADVICE) from None
+
+
+class AgentHost:
+    """The verbs of a host, by an agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+
+    def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState:
+        """Look at what is at a path."""
+        seen = self.agent.ask("observe", root=str(root), path=path, mounted=mounted)
+        return DirectoryState(**seen)
+
+    def make(
+        self,
+        root: Path,
+        path: str,
+        *,
+        uid: int,
+        gid: int,
+        mode: int,
+        skeleton: Path | None,
+        mounted: bool = False,
+    ) -> None:
+        """Make a home; the agent knows the skeleton by its name, and has its own copy."""
+        name = skeleton.name if skeleton is not None else None
+        given = {"uid": uid, "gid": gid, "mode": mode, "skeleton": name, "mounted": mounted}
+        self.agent.ask("make", SECONDS, root=str(root), path=path, **given)
+
+    def set_owner(self, root: Path, path: str, *, uid: int, gid: int) -> None:
+        """Give a directory to an owner and a group."""
+        self.agent.ask("set_owner", root=str(root), path=path, uid=uid, gid=gid)
+
+    def set_mode(self, root: Path, path: str, *, mode: int) -> None:
+        """Set a directory's permission bits."""
+        self.agent.ask("set_mode", root=str(root), path=path, mode=mode)
+
+    def set_acl(self, root: Path, path: str, *, acl: str) -> None:
+        """Set a directory's POSIX ACL."""
+        self.agent.ask("set_acl", root=str(root), path=path, acl=acl)
+
+    def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]:
+        """List the directories in the root, but hidden ones."""
+        found: list[str] = self.agent.ask("children", root=str(root), mounted=mounted)
+        return found
+
+
+def runner(agents: Mapping[str, Agent]) -> Run:
+    """Give what runs programs: one whose first word is `agent` or `agent:NAME` is run by it.
+
+    agents: by that word.
+    """
+
+    def run(
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        timeout: float = 60.0,
+        env: Mapping[str, str] | None = None,
+    ) -> Completed:
+        word = argv[0]
+        if word != WORD and not word.startswith(f"{WORD}:"):
+            return process.run(argv, stdin=stdin, timeout=timeout, env=env)
+        if word not in agents:
+            known = ", ".join(sorted(agents)) or "none"
+            advice = f"`host` or `agents` in the configuration; there are: {known}"
+            raise Unavailable(f"there is no {word}", advice=advice)
+        if env:
+            raise Permanent(
+                f"{word} takes no environment from here: {', '.join(env)}",
+                advice="set `environment` of the tool in the agent's configuration instead",
+            )
+        given = {"tool": argv[1], "arguments": list(argv[2:]), "stdin": stdin}
+        # The agent's own limit ends the program; this one, the waiting.
+        told = agents[word].ask("run", timeout + _GRACE, seconds=timeout, **given)
+        return Completed(tuple(argv), **told)
+
+    return run

@@ -1,0 +1,388 @@
+"""The agent: what needs root, as a few fixed verbs, asked for in lines of JSON.
+
+Promises: one answer a line, whatever the line; nothing is done outside the roots, to ids outside
+their ranges, or by a tool whose arguments the configuration does not show; every verb is in the
+log, with who asked, or is not done; all ends within its time limit, with everything it started.
+Leaves out: deciding, and believing the one who asks. Its configuration is root's alone.
+
+A question: `{"verb": "observe", "root": "/home", "path": "jdoe"}`. An answer: `{"ok": true,
+"value": ...}` or `{"ok": false, "fault": "Conflict", "message": ..., "advice": ...}`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from provisioner.agent.rules import DEFAULT_PATH, Log, Rules, Tool, load, trusted
+from provisioner.agent.ways import Call, Use, Way, held
+from provisioner.contract import (
+    Completed,
+    ConfigError,
+    Fault,
+    Permanent,
+    Unavailable,
+    Unknown,
+    closed_home,
+)
+from provisioner.system import process
+from provisioner.system.directories import RealHost
+
+LINE = 1 << 20
+"""Most bytes of a question."""
+
+_CHUNK = 1 << 16
+_TEXT, _NUMBER, _WORDS, _MAYBE, _FLAG = "text", "number", "words", "text or null", "flag"
+_SECONDS = "seconds"
+_FIELDS: Mapping[str, Mapping[str, str]] = {
+    "hello": {},
+    "observe": {"root": _TEXT, "path": _TEXT, "mounted": _FLAG},
+    "children": {"root": _TEXT, "mounted": _FLAG},
+    "make": {
+        "root": _TEXT,
+        "path": _TEXT,
+        "uid": _NUMBER,
+        "gid": _NUMBER,
+        "mode": _NUMBER,
+        "skeleton": _MAYBE,
+        "mounted": _FLAG,
+    },
+    "set_owner": {"root": _TEXT, "path": _TEXT, "uid": _NUMBER, "gid": _NUMBER},
+    "set_mode": {"root": _TEXT, "path": _TEXT, "mode": _NUMBER},
+    "set_acl": {"root": _TEXT, "path": _TEXT, "acl": _TEXT},
+    "run": {"tool": _TEXT, "arguments": _WORDS, "stdin": _TEXT, "seconds": _SECONDS},
+}
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    _TEXT: lambda value: isinstance(value, str),
+    _NUMBER: lambda value: type(value) is int,
+    _WORDS: lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+    _MAYBE: lambda value: value is None or isinstance(value, str),
+    _FLAG: lambda value: type(value) is bool,
+    _SECONDS: lambda value: type(value) in (int, float) and 0 < value < 1e6,
+}
+READS = {"hello", "observe", "children"}
+
+
+class Agent:
+    """Answers questions. who: in the log, the one who asks."""
+
+    def __init__(self, rules: Rules, log: Log, who: str) -> None:
+        self._rules, self._log, self._who = rules, log, who
+
+    def answer(self, line: bytes) -> bytes:
+        """Answer one question; never raises for its sake."""
+        began = time.monotonic()
+        asked: Mapping[str, Any] = {}
+        try:
+            try:
+                asked = _question(line)
+                if asked["verb"] not in READS:
+                    self._log.write(self._who, _short(asked), "begins")
+                told: dict[str, Any] = {"ok": True, "value": self._do(asked)}
+            except _TooLong:
+                raise _late(asked.get("verb", "")) from None
+            except RecursionError:
+                raise Permanent("the question is nested too deeply") from None
+        except Fault as fault:
+            kind, message = type(fault).__name__, fault.message
+            told = {"ok": False, "fault": kind, "message": message, "advice": fault.advice}
+        except OSError as error:
+            told = {"ok": False, "fault": "OSError", "errno": error.errno}
+            told["message"] = error.strerror or str(error)
+        except Exception as error:
+            traceback.print_exc()
+            told = {"ok": False, "fault": "Permanent", "message": f"the agent failed: {error!r}"}
+            told["advice"] = "its log and the service manager's say more"
+        ended = "ok" if told["ok"] else f"{told['fault']}: {told['message'][:300]}"
+        seconds = time.monotonic() - began
+        try:
+            self._log.write(self._who, _short(asked), ended, seconds)
+        except Fault as fault:  # what was done was announced before
+            print(fault.message, file=sys.stderr)
+            if asked.get("verb") in READS:
+                told = {"ok": False, "fault": "Unavailable", "message": fault.message}
+        return json.dumps(told).encode()
+
+    def _do(self, asked: Mapping[str, Any]) -> Any:
+        verb = asked["verb"]
+        if verb == "hello":
+            rules = self._rules
+            known = {"roots": sorted(rules.roots), "tools": sorted(rules.tools)}
+            return {"uid": os.geteuid(), **known, "skeletons": sorted(rules.skeletons)}
+        if verb == "run":
+            return self._run(asked)
+        with _limit(self._rules.seconds):
+            return self._on_directories(verb, asked)
+
+    def _on_directories(self, verb: str, asked: Mapping[str, Any]) -> Any:
+        rule = self._rules.root(asked["root"])
+        host, root = _Guarded(rule.first, rule.last), Path(asked["root"])
+        if verb == "children":
+            return host.children(root, mounted=asked["mounted"])
+        path = rule.path(asked["path"])
+        if "uid" in asked:
+            rule.check_ids(asked["uid"], asked["gid"], closing=verb == "set_owner")
+        if "mode" in asked:
+            rule.check_mode(asked["mode"])
+        if verb == "observe":
+            return asdict(host.observe(root, path, mounted=asked["mounted"]))
+        if verb == "make":
+            given = {name: asked[name] for name in ("uid", "gid", "mode", "mounted")}
+            host.make(root, path, **given, skeleton=self._rules.skeleton(asked["skeleton"]))
+        elif verb == "set_owner":
+            host.set_owner(root, path, uid=asked["uid"], gid=asked["gid"])
+        elif verb == "set_mode":
+            host.set_mode(root, path, mode=asked["mode"])
+        else:
+            host.set_acl(root, path, acl=rule.check_acl(asked["acl"]))
+        return None
+
+    def _run(self, asked: Mapping[str, Any]) -> Any:
+        tool: Tool = self._rules.tool(asked["tool"])
+        use = tool.check(asked["arguments"], asked["stdin"])
+        trusted(tool.path)
+        until = time.monotonic() + min(tool.seconds, asked["seconds"])
+        with _given(asked["arguments"], self._rules.ways, use) as calls:
+            done = [_call(tool, call, asked["stdin"], until) for call in calls]
+        told = asdict(_joined(done))
+        del told["argv"]
+        return told
+
+
+def _given(
+    words: Sequence[str], ways: Sequence[Way], use: Use | None
+) -> AbstractContextManager[Sequence[Call]]:
+    """Hold the ways of a tool's paths while it runs; what changes nothing gets them as they are."""
+    return nullcontext([Call(words)]) if use is None else held(words, ways, use)
+
+
+def _call(tool: Tool, call: Call, stdin: str, until: float) -> Completed:
+    argv = [str(tool.path), *call.words]
+    rest = until - time.monotonic()
+    if rest <= 0:
+        return Completed(tuple(argv), -signal.SIGKILL, "", "", timed_out=True)
+    done = process.run(
+        argv, stdin=stdin, timeout=rest, env=tool.environment, directory=call.directory
+    )
+    if call.path and done.stderr:
+        return replace(done, stderr=f"{call.path}: {done.stderr}")
+    return done
+
+
+def _joined(done: Sequence[Completed]) -> Completed:
+    """Make one ending of several: the first that failed counts, all are heard."""
+    failed = [one for one in done if one.returncode]
+    return replace(
+        (failed or done)[0],
+        stdout="".join(one.stdout for one in done),
+        stderr="".join(one.stderr for one in done),
+        timed_out=any(one.timed_out for one in done),
+    )
+
+
+class _Guarded(RealHost):
+    """This host, but for what belongs to nobody whom homes are for: root's, the system's."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self._first, self._last = first, last
+
+    def _permit(self, opened: int) -> None:
+        found = os.fstat(opened)
+        mode = stat.S_IMODE(found.st_mode)
+        # A closed home is root's, keeps its group, and bears a mark that root alone can set there.
+        owner = found.st_uid or found.st_gid
+        if not self._first <= owner <= self._last:
+            raise Permanent(
+                f"the directory belongs to {found.st_uid}:{found.st_gid}, for whom there are no "
+                "homes here",
+                advice="look whose it is; `ids` of the root in the agent's configuration",
+            )
+        if not found.st_uid and self._first > 0 and not closed_home(mode):
+            raise Permanent(
+                f"the directory is root's, mode {mode:04o}, and bears no mark of a closed home",
+                advice="look what it is; where it is a home that was closed before there was the "
+                "mark: chmod u=rwx,go=,+t DIR, and `provisioner retry`",
+            )
+
+
+def _question(line: bytes) -> Mapping[str, Any]:
+    """Read a question; raises Permanent where it is none."""
+    if len(line) > LINE:
+        raise Permanent(f"a question has at most {LINE} bytes")
+    try:
+        asked = json.loads(line.decode("utf-8"), object_pairs_hook=_once)
+    except ValueError as error:
+        raise Permanent(f"the question is not JSON: {str(error)[:200]}") from None
+    if not isinstance(asked, dict) or not isinstance(asked.get("verb"), str):
+        raise Permanent('a question is an object with a "verb"')
+    fields = _FIELDS.get(asked["verb"])
+    if fields is None:
+        raise Permanent(f"{asked['verb'][:40]!r} is no verb: {', '.join(_FIELDS)}")
+    if set(asked) != {"verb", *fields}:
+        raise Permanent(f"{asked['verb']} takes exactly: {', '.join(fields) or 'nothing'}")
+    for name, kind in fields.items():
+        if not _FITS[kind](asked[name]):
+            raise Permanent(f"{asked['verb']}: {name} is no {kind}")
+    return asked
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _short(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the log keeps of a question: all of it, but for what is long, and for input."""
+    kept = {name: value for name, value in asked.items() if name != "stdin"}
+    text = json.dumps(kept)
+    if len(text) <= 2000:
+        return kept
+    # What was asked of what comes first, however the question was written.
+    heads = [name for name in ("verb", "tool", "root", "path") if name in kept]
+    head: dict[str, Any] = {name: str(kept.pop(name))[:300] for name in heads}
+    return {**head, "cut": json.dumps(kept)[:2000]}
+
+
+# Time limits.
+
+
+class _TooLong(Exception):
+    """A verb has used up its time."""
+
+
+def _ring(number: int, frame: FrameType | None) -> NoReturn:
+    raise _TooLong
+
+
+def _late(verb: str) -> Fault:
+    kind = Unavailable if verb in READS else Unknown
+    return kind(f"{verb} took too long", advice="is the file system hanging?")
+
+
+@contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, _ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# The program.
+
+
+def serve(agent: Agent, source: int, sink: int, idle: float) -> None:
+    """Answer each line of the source until it ends, or until none came for `idle` seconds.
+
+    What has no line end was cut off on its way, and is not done.
+    """
+    for line in _lines(source, idle):
+        rest = memoryview(agent.answer(line) + b"\n")
+        while rest:
+            rest = rest[os.write(sink, rest) :]
+
+
+def _lines(source: int, idle: float) -> Iterator[bytes]:
+    """Give whole lines; of one that is too long, its beginning, once."""
+    kept, cut = b"", False
+    while select.select([source], [], [], idle)[0]:
+        part = os.read(source, _CHUNK)
+        if not part:
+            return
+        *whole, kept = (kept + part).split(b"\n")
+        for line in whole:
+            if not cut:
+                yield line
+            cut = False
+        if len(kept) > LINE:
+            if not cut:
+                yield kept
+            kept, cut = b"", True
+
+
+def asker(rules: Rules, source: int) -> str:
+    """Say who asks: the other end of a socket, who ran sudo, or who started this program.
+
+    Raises Permanent where they may not.
+    """
+    allowed = {0, os.geteuid(), *rules.allow}
+    who, uids = f"uid {os.getuid()}", []
+    try:
+        end = socket.socket(fileno=os.dup(source))
+    except OSError:
+        pass
+    else:
+        with end:
+            if end.family == socket.AF_UNIX:
+                raw = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+                pid, uid, _ = struct.unpack("iII", raw)
+                uids.append(uid)
+                who = f"uid {uid}, process {pid}"
+            else:
+                raise Permanent("the agent listens to no network: use ssh")
+    sudo = os.environ.get("SUDO_UID", "")
+    if sudo:
+        uids.append(int(sudo) if sudo.isdigit() else -1)
+        who += f", by sudo as uid {sudo}"
+    if "SSH_CONNECTION" in os.environ:
+        who += f", by ssh from {os.environ['SSH_CONNECTION']}"
+    for uid in uids:
+        if uid not in allowed:
+            raise Permanent(f"uid {uid} may not ask", advice="`allow` in the agent's configuration")
+    return who
+
+
+def main() -> None:
+    """Run the program: questions on standard input, answers on standard output."""
+    arguments = sys.argv[1:]
+    path = DEFAULT_PATH
+    if len(arguments) == 2 and arguments[0] == "--config" and "SUDO_UID" not in os.environ:
+        path = Path(arguments[1])
+    elif arguments:
+        sys.exit("usage: provisioner-agent [--config FILE]; by sudo: without arguments")
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _leave)
+    try:
+        rules = load(path)
+        log = Log(rules.log)
+        who = asker(rules, 0)
+    except (ConfigError, Permanent, OSError) as error:
+        # Also told to the one who asks: over a socket, nobody sees what is said elsewhere.
+        advice = getattr(error, "advice", "")
+        fault = {"ok": False, "fault": "Unavailable", "message": str(error), "advice": advice}
+        print(json.dumps(fault), flush=True)
+        sys.exit(f"provisioner-agent: {error}" + (f"\nwhat to do: {advice}" if advice else ""))
+    os.umask(0o077)
+    os.chdir("/")
+    try:
+        serve(Agent(rules, log, who), 0, 1, rules.idle)
+    except BrokenPipeError:
+        pass  # whoever asked is gone
+    except ConnectionResetError:
+        pass
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The ways that paths given to a root's tool may take: from a directory of admins down.
+
+Promises: a tool gets a path only where every directory from the top of a way down to it was opened
+by its descriptor, without following a link, belongs to an admin, and lets nobody else write by its
+mode; the end is no link either. Where a tool works on directories by descriptor, it works in what
+was opened, and gets no name that could be exchanged. Leaves out: NFSv4 ACLs, which no
+descriptor tells, and what admins exchange.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioner.contract import Conflict, Permanent
+from provisioner.system.ownership import check_chain
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A directory that paths may lie below. admins: uids that it, and the directories between it
+    and the end of a path, may belong to."""
+
+    top: Path = Path("/")
+    admins: frozenset[int] = frozenset({0})
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How a tool uses its paths. steered: somebody who is no admin may be able to exchange what is
+    on the way, as it only takes access away; descriptor: it works in each directory, opened."""
+
+    steered: bool = False
+    descriptor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool's words, once. directory: the open one it is to work in, known to people as path."""
+
+    words: Sequence[str]
+    directory: int | None = None
+    path: str = ""
+
+
+@contextmanager
+def held(words: Sequence[str], ways: Sequence[Way], use: Use) -> Iterator[Sequence[Call]]:
+    """Give what a tool has to be called with, as long as what was opened is open.
+
+    Each word that begins with `/` is a path. By descriptor, words are OPTION... -- PATH..., and
+    there is a call for each path: in that directory, whose name is `.` then. Raises Permanent where
+    words are not like that, or a path is below no way or could be steered; Conflict where a link is
+    in it.
+    """
+    with ExitStack() as stack:
+        options, paths = _parted(words) if use.descriptor else (words, words)
+        calls = [] if use.descriptor else [Call(words)]
+        for word in paths:
+            if not word.startswith("/"):
+                continue
+            upper, name = stack.enter_context(_above(word, ways, use.steered))
+            _check_end(upper, name, word)
+            if use.descriptor:
+                directory = _enter(upper, name, word)
+                stack.callback(os.close, directory)
+                calls.append(Call([*options, "--", "."], directory, word))
+        yield calls
+
+
+def _parted(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Part options from paths: no other word may mean a file to a tool that works in a directory.
+
+    Raises Permanent.
+    """
+    at = words.index("--") if "--" in words else len(words)
+    options, paths = words[:at], words[at + 1 :]
+    if not paths or not all(path.startswith("/") for path in paths):
+        raise Permanent(
+            f"{shlex.join(words)[:300]!r} is not OPTION... -- PATH..., with whole paths",
+            advice="a tool that `uses` descriptors, or is `taking`, gets no other words",
+        )
+    return options, paths
+
+
+@contextmanager
+def _above(path: str, ways: Sequence[Way], steered: bool) -> Iterator[tuple[int, str]]:
+    """Open the directory that a path ends in, a component at a time, and give the last name."""
+    way, parts = _below(path, ways)
+    check_chain(way.top)
+    current = os.open(way.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        at = way.top
+        for part in parts[:-1]:
+            _check(current, at, () if steered and at != way.top else way.admins)
+            inner = _enter(current, part, path)
+            os.close(current)
+            current, at = inner, at / part
+        _check(current, at, () if steered and at != way.top else way.admins)
+        yield current, parts[-1]
+    finally:
+        os.close(current)
+
+
+def _below(path: str, ways: Sequence[Way]) -> tuple[Way, list[str]]:
+    for way in sorted(ways, key=lambda way: len(way.top.parts), reverse=True):
+        top = str(way.top).rstrip("/") + "/"
+        parts = path.removeprefix(top).split("/")
+        if path.startswith(top) and not {"", ".", ".."} & set(parts):
+            return way, parts
+    tops = ", ".join(str(way.top) for way in ways)
+    raise Permanent(
+        f"{path[:300]!r} leads straight down from no directory that tools may work below: {tops}",
+        advice='[ways."/DIR"] in the agent\'s configuration',
+    )
+
+
+def _check(opened: int, at: Path, admins: Sequence[int] | frozenset[int]) -> None:
+    """Check whose an open directory on the way is; no admins: it may be anybody's."""
+    found = os.fstat(opened)
+    if not admins:
+        return
+    if found.st_uid not in admins:
+        said, advice = f"belongs to uid {found.st_uid}", f"chown root {shlex.quote(str(at))}"
+    elif found.st_mode & _OTHERS_WRITE:
+        mode = stat.S_IMODE(found.st_mode)
+        said, advice = f"is open to others, mode {mode:04o}", f"chmod go-w {shlex.quote(str(at))}"
+    else:
+        return
+    raise Permanent(
+        f"{at} {said}: who is no admin could exchange what lies below it, and nothing was done",
+        advice=f"{advice}; or `admins` of the way in the agent's configuration",
+    )
+
+
+def _check_end(upper: int, name: str, path: str) -> None:
+    try:
+        found = os.stat(name, dir_fd=upper, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        raise _link(path, name)
+
+
+def _enter(upper: int, name: str, path: str) -> int:
+    try:
+        return os.open(name, _OPEN, dir_fd=upper)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise _link(path, name) from None
+        raise Permanent(f"{path}: {name}: {error.strerror}") from None
+
+
+def _link(path: str, name: str) -> Conflict:
+    return Conflict(
+        f"{path}: {name} is a link or no directory, and nothing was done",
+        advice="look who made it; no link is followed",
+    )

@@ -1,0 +1,246 @@
+"""Brings home what the service answered.
+
+Promises: what a person removed in ColdFront is never brought back; a status is changed only from
+what it was read as; two at once come to the same as one. Leaves out: what a receipt means
+(`answers`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from coldfront.core.allocation.models import (
+    Allocation,
+    AllocationStatusChoice,
+    AllocationUser,
+    AllocationUserStatusChoice,
+)
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from provisioner.coldfront.answering import answers, stands
+from provisioner.coldfront.asking import manifest, mapping, options, outbox, snapshots
+from provisioner.coldfront.models import MENDABLE, OPEN, Made, Request, Standing, Step
+from provisioner.outcome.receipts import safe
+
+log = logging.getLogger(__name__)
+
+_BASELINE = "baseline"
+
+_NOT_FOLLOWED = ("refused", "superseded", "cancelled")
+"""States in which a manifest ends of which nothing was compared."""
+
+_WITH_USERS = ("allocation.provision", "project.provision")
+"""Actions that say who is in something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """How much changed."""
+
+    answered: int = 0
+    stands: int = 0
+    made_pending: int = 0
+    made_active: int = 0
+
+
+def sync() -> Synced:
+    """Read receipts, and record how every allocation user stands.
+
+    Raises OSError when the receipts cannot be read.
+    """
+    answered = _read_receipts(options.receipts())
+    stands = _record_stands()
+    made = _pending() if options.pending() else (0, 0)
+    return Synced(answered, stands, *made)
+
+
+# Receipts.
+
+
+def _read_receipts(directory: Path) -> int:
+    newer = Request.objects.filter(key=OuterRef("key"), number__gt=OuterRef("number"))
+    asked = Request.objects.filter(
+        Q(state__in=OPEN) | Q(state__in=MENDABLE) & ~Exists(newer)
+    ).order_by("number")
+    if asked.exists() and not directory.is_dir():
+        # Before the first request of this user was accepted there is no directory.
+        log.info("provisioner: there are no receipts in %s", directory)
+        return 0
+    return sum(_read_receipt(directory, row) for row in list(asked))
+
+
+def _read_receipt(directory: Path, row: Request) -> bool:
+    try:
+        receipt = (directory / f"{safe(outbox.request_id(row.number))}.yaml").read_bytes()
+    except FileNotFoundError:
+        return False
+    answer = answers.read(receipt)
+    if answer is None or answer.whole == row.answer:
+        return False
+    with transaction.atomic():
+        # Another sync may be at the same row; one that is gone was of a manifest that is unsaid.
+        if not Request.objects.select_for_update().filter(pk=row.pk):
+            return False
+        row.steps.all().delete()
+        Step.objects.bulk_create(
+            Step(
+                request=row,
+                name=part.name,
+                user=part.user,
+                handler=part.handler,
+                state=part.state,
+                kind=part.kind[:40],
+                message=part.message,
+                advice=part.advice,
+                needs=list(part.needs),
+            )
+            for part in (*answer.parts, *_left_out(row, answer))
+        )
+        Request.objects.filter(pk=row.pk).update(
+            state=answer.state,
+            answer=answer.whole,
+            answered=timezone.now(),
+            error="; ".join(answer.problems),
+            advice="; ".join(answer.advice),
+        )
+        if row.action == "reconcile" and answer.state in _NOT_FOLLOWED:
+            manifest.unsay(row.number)
+        elif row.action == "reconcile" and answer.state in ("done", "failed"):
+            manifest.followed(row.number)
+        if row.action in _WITH_USERS and answer.state == "refused":
+            outbox.take_out(Request.objects.get(pk=row.pk))
+    return True
+
+
+def _left_out(row: Request, answer: answers.Answer) -> Iterator[answers.Part]:
+    """Name the users whom the service left out of a request."""
+    if not answer.left_out:
+        return
+    asked = json.loads(row.body)[row.action.partition(".")[0]]["users"]
+    for place, part in answer.left_out.items():
+        if place < len(asked):
+            yield replace(part, user=str(asked[place]))
+
+
+# How users stand.
+
+
+def _record_stands() -> int:
+    """Bring the standings to what the last requests say; return how many changed."""
+    wanted = stands.read(stands.everywhere())
+    now, changed = timezone.now(), 0
+    known = {(row.allocation, row.user): row for row in Standing.objects.all()}
+    fresh: list[Standing] = []
+    altered: list[Standing] = []
+    for (allocation, user), found in wanted.items():
+        number, stand = found.number, found.stand
+        row = known.get((allocation, user))
+        was = (row.state, row.message, row.advice, row.number) if row is not None else None
+        if was == (stand.state, stand.message, stand.advice, number):
+            continue
+        changed += 1
+        one = row or Standing(allocation=allocation, user=user)
+        one.state, one.message, one.advice, one.number = (
+            stand.state, stand.message, stand.advice, number,
+        )  # fmt: skip
+        if stand.state == answers.READY and one.ready is None:
+            one.ready = now
+        (altered if row is not None else fresh).append(one)
+    asked = {allocation for allocation, _ in wanted}
+    gone = [row.pk for at, row in known.items() if at[0] in asked and at not in wanted]
+    for start in range(0, len(gone), 500):
+        Standing.objects.filter(pk__in=gone[start : start + 500]).delete()
+    Standing.objects.bulk_create(fresh, batch_size=500, ignore_conflicts=True)
+    fields = ["state", "message", "advice", "number", "ready"]
+    Standing.objects.bulk_update(altered, fields, batch_size=100)
+    return changed + len(gone)
+
+
+# The status that ColdFront shows, where a centre opts in.
+
+
+def _pending() -> tuple[int, int]:
+    """Make users Pending until everything is in place; return how many became Pending and Active.
+
+    Who is Active when a centre opts in counts as served.
+    """
+    status = _pending_status()
+    if not Made.objects.filter(model=_BASELINE).exists():
+        _take_as_served()
+        Made.objects.create(model=_BASELINE, row=0)
+        return 0, 0
+    active = AllocationUserStatusChoice.objects.get(name="Active")
+    standings = {(row.allocation, row.user): row for row in Standing.objects.all()}
+    counts = [0, 0]
+    rows = AllocationUser.objects.filter(
+        status__in=(status, active), allocation__status__name__in=mapping.ENTITLED
+    ).select_related("status", "user")
+    for row in rows.iterator():
+        standing = standings.get((row.allocation_id, row.user.username))
+        if standing is None:
+            continue
+        if row.status_id == active.pk and standing.ready is None:
+            counts[0] += _move(row, active, status, standing.number)
+        elif row.status_id == status.pk and standing.ready is not None:
+            counts[1] += _move(row, status, active, standing.number)
+    return counts[0], counts[1]
+
+
+def _pending_status() -> Any:
+    status, made = AllocationUserStatusChoice.objects.get_or_create(name=snapshots.PENDING)
+    if made:
+        Made.objects.create(model="allocation.AllocationUserStatusChoice", row=status.pk)
+    return status
+
+
+def _take_as_served() -> None:
+    rows = AllocationUser.objects.filter(
+        status__name="Active", allocation__status__name__in=mapping.ENTITLED
+    )
+    now = timezone.now()
+    Standing.objects.filter(ready=None).update(ready=now)
+    Standing.objects.bulk_create(
+        (
+            Standing(allocation=pk, user=name, state=answers.READY, number=0, ready=now)
+            for pk, name in rows.values_list("allocation_id", "user__username")
+        ),
+        ignore_conflicts=True,
+        batch_size=500,
+    )
+
+
+def _move(row: Any, old: Any, new: Any, number: int) -> int:
+    """Change a status where it is still what was read and the allocation still entitled."""
+    entitled = AllocationStatusChoice.objects.filter(name__in=mapping.ENTITLED)
+    kinds = list(entitled.values_list("pk", flat=True))
+    with transaction.atomic():
+        # Of a row that another process has just changed, PostgreSQL looks again at the row's own
+        # columns and at no joined ones: each row is asked for by itself, the allocation's kept.
+        of = Allocation.objects.select_for_update().filter(pk=row.allocation_id, status__in=kinds)
+        if not of:
+            return 0
+        found = AllocationUser.objects.filter(pk=row.pk, status=old).update(status=new)
+        if found:
+            # For ColdFront's history, which an update leaves out.
+            row.refresh_from_db()
+            row._change_reason = f"provisioner: {outbox.request_id(number)}"
+            row.save()
+    return int(found)
+
+
+def unpend() -> int:
+    """Make everybody Active who is Pending, for the app is taken out."""
+    active = AllocationUserStatusChoice.objects.get(name="Active")
+    rows = AllocationUser.objects.filter(status__name=snapshots.PENDING)
+    for row in list(rows):
+        row.status = active
+        row._change_reason = "provisioner: uninstalled"
+        row.save()
+    return len(rows)

@@ -1,0 +1,3 @@
+"""The configuration: every option, and the routes that are shipped."""
+
+__all__ = ["schema"]

@@ -1,0 +1,495 @@
+"""The configuration: which handlers, resources and routes a site has.
+
+Promises: one schema with a description of every option; all errors of a file at once, with lines.
+Leaves out: whether the backends are there (`doctor`), and building anything (`wiring`).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from provisioner.contract import ConfigError
+from provisioner.request.actions import ACTIONS
+from provisioner.request.documents import Document, InvalidDocument, parse
+from provisioner.request.request import problems_of
+from provisioner.request.values import Count, Size
+
+SIZE = 1024 * 1024
+"""Most bytes of a configuration."""
+
+_EXPECTED = "a configuration, as `provisioner config example` prints one"
+
+DEFAULT_PATH = Path("/etc/provisioner/provisioner.yaml")
+DEFAULT_ROUTES = Path(__file__).with_name("default_routes.yaml")
+
+RouteAction = Literal[
+    "user.provision", "project.provision", "allocation.provision", "membership.add"
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class StepConfig(_Part):
+    """One step of a route."""
+
+    name: str = Field(
+        description="name, for `needs`, `steps.NAME.output` and results",
+        pattern=r"^[a-z][a-z0-9_]{0,31}$",
+        examples=["home"],
+    )
+    handler: str = Field(
+        description="an instance's name, or a kind: then the resource's instance of that kind, "
+        "else the only one that no resource names",
+        examples=["home_directory"],
+    )
+    needs: tuple[str, ...] = Field((), description="steps that have to be done first")
+    each: Literal["user"] | None = Field(
+        None, description="`user`: once for each user of the request, bound to `user`"
+    )
+    when: str | None = Field(
+        None, description="an expression; the step is left out where it is false"
+    )
+    optional: bool = Field(False, description="left out where no instance serves it")
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="the handler's parameters"
+    )
+
+
+class HandlerConfig(BaseModel):
+    """One instance of a handler; all but `use` are the handler's own settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: str = Field(description="the kind of handler, as `provisioner handlers` lists them")
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Return the handler's own settings."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class ResourceConfig(_Part):
+    """What a request's `resource` may name."""
+
+    handlers: tuple[str, ...] = Field(description="instances that serve it", examples=[["slurm-a"]])
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="free values for expressions: `{{ resource.NAME }}`"
+    )
+
+
+class LaneConfig(_Part):
+    """How long a lane goes on with what does not converge, and how much it takes at once."""
+
+    first: float = Field(2.0, gt=0, description="seconds until the first next try; doubles")
+    most: float = Field(900.0, gt=0, description="most seconds between tries")
+    tries: int = Field(8, ge=1, description="how often a backend may say no")
+    days: float = Field(7.0, gt=0, description="how long an object may be not ready")
+    batch: int = Field(1000, ge=1, le=10000, description="objects taken at once")
+
+
+class RetentionConfig(_Part):
+    """How long what is over is kept. `failed/` is emptied of outsiders' files alone."""
+
+    done_days: float = Field(90.0, gt=0, description="days that files and results stay in `done/`")
+    done_count: int = Field(
+        100000, ge=1, description="most requests in `done/`; the oldest go before their time"
+    )
+    journal_days: float = Field(
+        400.0, gt=0, description="days that the journal keeps requests after their outcome"
+    )
+    journal_floor: int = Field(
+        1000, ge=1, description="newest outcomes that the journal keeps however old they are"
+    )
+    outsider_count: int = Field(
+        1000,
+        ge=1,
+        description="refused files that are kept of each writer who may ask for nothing; the "
+        "oldest go",
+    )
+    events_days: float = Field(
+        800.0, gt=0, description="days that the audit trail is kept; a checkpoint says what went"
+    )
+
+
+class BackupConfig(_Part):
+    """Copies of the journal, and the redo log that leads from each to today."""
+
+    directory: Path | None = Field(
+        None,
+        description="where both are kept, on a local disk, best another than the journal's; "
+        "`backup` beside the journal where none is named",
+        examples=["/srv/backup/provisioner"],
+    )
+    every: float = Field(3600.0, gt=0, description="seconds between copies")
+    keep: int = Field(24, ge=1, description="copies that are kept")
+
+    def below(self, base: Path) -> Self:
+        """Take a relative path from a directory."""
+        path = None if self.directory is None else base / self.directory
+        return self.model_copy(update={"directory": path})
+
+
+class ManifestsConfig(_Part):
+    """What a manifest may cost. The defaults are for 2 GiB of memory, as the shipped unit has."""
+
+    size: Size = Field(64 * 1024**2, description="most bytes of one", examples=["64MiB"], le=2**29)
+    lines: int = Field(1_200_000, ge=1, description="most lines of one")
+    seconds: float = Field(
+        3600.0, gt=0, description="seconds of work in which one has to be compared"
+    )
+    kept: Size = Field(
+        512 * 1024**2, description="most bytes of one writer's manifests that are not over"
+    )
+
+
+class AgentConfig(_Part):
+    """Where `provisioner-agent` answers: one of these."""
+
+    agent: tuple[str, ...] | None = Field(
+        None,
+        description="command that starts it",
+        examples=[["ssh", "root@fileserver", "provisioner-agent"]],
+    )
+    socket: Path | None = Field(
+        None, description="socket that starts it", examples=["/run/provisioner/agent.sock"]
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError(f"is exactly one of: {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Return the socket's path, or the command as a shell would read it."""
+        return shlex.join(self.agent) if self.agent else str(self.socket)
+
+    def below(self, base: Path) -> Self:
+        """Return it with paths that begin at a directory."""
+        named = {name: getattr(self, name) for name in type(self).model_fields}
+        paths = {name: base / path for name, path in named.items() if isinstance(path, Path)}
+        return self.model_copy(update=paths)
+
+
+class HostConfig(AgentConfig):
+    """A host that is not this one as it is: an agent's, or an emulated one."""
+
+    emulated: Path | None = Field(None, description="directory that keeps what only root could do")
+
+
+def _known_actions(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in patterns:
+        if not any(fnmatchcase(action, pattern) for action in ACTIONS):
+            raise ValueError(f"{pattern!r} is no action, and no pattern of any")
+    return patterns
+
+
+class RuleConfig(_Part):
+    """Who may ask for what. A rule fits a request when every line of it does."""
+
+    who: tuple[str, ...] = Field(
+        description="users, `@GROUP`, or `*` for everybody", examples=[["coldfront", "@hpc-staff"]]
+    )
+    actions: Annotated[tuple[str, ...], AfterValidator(_known_actions)] = Field(
+        description="actions; `*` stands for any part of a name",
+        examples=[["allocation.*", "membership.*"]],
+    )
+    resources: tuple[str, ...] = Field(
+        (),
+        description="the request has to be about these alone; empty: about any, or none",
+        examples=[["hpc-storage"]],
+    )
+    projects: tuple[str, ...] = Field(
+        (),
+        description="the request has to be about projects of these codes alone, `*` for any part; "
+        "a user's groups count as well",
+        examples=[["CF*"]],
+    )
+    accounts: tuple[str, ...] = Field(
+        (),
+        description="Slurm accounts and filesets that it may name beside those of `projects`",
+        examples=[["guests-*"]],
+    )
+    space: Size | None = Field(None, description="largest `quota.space`", examples=["50TiB"])
+    files: Count | None = Field(None, description="largest `quota.files`", examples=[20000000])
+    new_users: Count | None = Field(
+        None, description="most users an hour that were not known, by one submitter", examples=[50]
+    )
+    adopt: bool = Field(False, description="may say `adopt: true`")
+    paths: bool = Field(False, description="may say where storage lies: `storage.path`")
+    numbers: bool = Field(
+        False, description="may give numbers: `user.uid`, `user.gid`, `project.gid`"
+    )
+    others: bool = Field(
+        False,
+        description="other submitters' allocations and projects, too; for `request.*` their "
+        "requests: who may not, learns of their own only",
+    )
+    review: bool = Field(False, description="held until an operator releases it")
+
+
+class ProtectedConfig(_Part):
+    """What nobody may touch through requests, beside root and system names."""
+
+    users: tuple[str, ...] = Field((), description="users; `*` stands for any part of a name")
+    groups: tuple[str, ...] = Field((), description="groups, likewise")
+    accounts: tuple[str, ...] = Field(
+        (), description="Slurm accounts, filesets and all else that has a name, likewise"
+    )
+
+
+class MassConfig(_Part):
+    """How many people may lose something at once before a second person has to look."""
+
+    share: float = Field(20.0, ge=0, le=100, description="percent of the users who have anything")
+    users: int = Field(10, ge=0, description="never held up to this many users")
+    minutes: float = Field(
+        10.0, ge=0, description="requests of one submitter count together for so long; not root's"
+    )
+
+
+class SignaturesConfig(_Part):
+    """Who signs requests, for staging where owners can be forged."""
+
+    allowed_signers: Path = Field(
+        description="file of users and their keys, as ssh-keygen(1) has it under ALLOWED SIGNERS",
+        examples=["/etc/provisioner/allowed_signers"],
+    )
+    required: bool = Field(False, description="a request without a signature is refused")
+
+
+class PolicyConfig(_Part):
+    """Who may ask for what, and what a second person has to see first."""
+
+    rules: tuple[RuleConfig, ...] | None = Field(
+        None,
+        description="the first that fits decides; none: refused. Without any, members of "
+        "`staging_group` may ask for everything but others' requests and lanes",
+    )
+    portals: tuple[str, ...] = Field(
+        (),
+        description="users, or `@GROUP`, whose programs write for people: whom their requests name "
+        "in `on_behalf_of` is believed to ask",
+        examples=[["coldfront"]],
+    )
+    persons: dict[str, str] = Field(
+        default_factory=dict,
+        description="whose name a portal has otherwise, or who has several accounts: name -> their "
+        "name on this host. Who is the same person, does not release what they asked for",
+        examples=[{"jane.doe": "jdoe", "adm-jdoe": "jdoe"}],
+    )
+    protected: ProtectedConfig = Field(
+        default_factory=ProtectedConfig,
+        description="names that nobody may touch, beside root and system names",
+    )
+    mass: MassConfig = Field(
+        default_factory=MassConfig,
+        description="a request that shuts out more users at once is held",
+    )
+    signatures: SignaturesConfig | None = Field(
+        None, description="who signs requests; none: `NAME.sig` beside a request is not looked at"
+    )
+
+    def below(self, base: Path) -> Self:
+        """Return it with paths that begin at a directory."""
+        if self.signatures is None:
+            return self
+        signers = {"allowed_signers": base / self.signatures.allowed_signers}
+        return self.model_copy(update={"signatures": self.signatures.model_copy(update=signers)})
+
+
+class Config(_Part):
+    """The whole configuration. Paths may be relative to the file."""
+
+    service: str = Field(
+        description="this provisioner's name; it is in every mark left in a backend",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$",
+        examples=["hpc1"],
+    )
+    spool: Path = Field(
+        description="where requests are dropped, and lie when they are over",
+        examples=["/var/spool/provisioner"],
+    )
+    journal: Path = Field(
+        description="the database, on a local disk", examples=["/var/lib/provisioner/journal.db"]
+    )
+    mode: Literal["converge", "observe"] = Field(
+        "converge",
+        description="`observe`: accept requests, read every backend, write to none, and say each "
+        "day what would be done; until a person has released the journal",
+    )
+    templates: tuple[Path, ...] = Field((), description="searched before the shipped templates")
+    secrets: dict[str, Path] = Field(
+        default_factory=dict,
+        description="name -> file with one line; a systemd credential of that name comes first",
+    )
+    staging_group: str | None = Field(None, description="group that may drop requests")
+    policy: PolicyConfig = Field(
+        default_factory=PolicyConfig, description="who may ask for what; root may do everything"
+    )
+    host: Literal["real"] | HostConfig = Field("real", description="where homes are made")
+    agents: dict[str, AgentConfig] = Field(
+        default_factory=dict,
+        description="more agents, to run tools: `agent:NAME` as first word of a program",
+    )
+    site: dict[str, Any] = Field(
+        default_factory=dict, description="free values for expressions: `{{ site.NAME }}`"
+    )
+    handlers: dict[str, HandlerConfig] = Field(
+        default_factory=dict, description="instances; the name begins the keys of their objects"
+    )
+    resources: dict[str, ResourceConfig] = Field(
+        default_factory=dict, description="what a request's `resource` may name"
+    )
+    lanes: dict[str, LaneConfig] = Field(
+        default_factory=dict, description="by lane, as `provisioner queue` lists them"
+    )
+    backup: BackupConfig = Field(
+        default_factory=BackupConfig, description="copies of the journal, and its redo log"
+    )
+    manifests: ManifestsConfig = Field(
+        default_factory=ManifestsConfig, description="what a manifest may cost"
+    )
+    retention: RetentionConfig = Field(
+        default_factory=RetentionConfig, description="how long what is over is kept"
+    )
+    routes: dict[RouteAction, tuple[StepConfig, ...]] = Field(
+        default_factory=dict, description="instead of the shipped route of the action"
+    )
+
+    @property
+    def backup_directory(self) -> Path:
+        """Return where copies of the journal and its redo log are kept."""
+        return self.backup.directory or self.journal.parent / "backup"
+
+    @property
+    def journal_places(self) -> tuple[Path, Path]:
+        """Return the directories on whose disks each transaction of the journal is written."""
+        return self.journal.parent, self.backup_directory
+
+    @property
+    def host_kind(self) -> tuple[str, str]:
+        """Return the kind of host and its argument."""
+        if isinstance(self.host, HostConfig):
+            if self.host.emulated is None:
+                return "agent", self.host.address
+            return "emulated", str(self.host.emulated)
+        return "real", ""
+
+    @property
+    def agent_addresses(self) -> dict[str, str]:
+        """Return the agents' addresses by the word that stands for each before a program."""
+        found = {f"agent:{name}": agent.address for name, agent in self.agents.items()}
+        kind, address = self.host_kind
+        return {**found, "agent": address} if kind == "agent" else found
+
+    def secret(self, name: str) -> str:
+        """Read a secret: a systemd credential of that name, or the configured file.
+
+        Raises ConfigError naming the secret, never what is in it.
+        """
+        places = [self.secrets[name]] if name in self.secrets else []
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        if credentials and "/" not in name:
+            places.insert(0, Path(credentials, name))
+        for place in places:
+            try:
+                value = place.read_text(encoding="utf-8").strip()
+            except FileNotFoundError:
+                continue
+            except UnicodeDecodeError:
+                raise ConfigError(f"secret {name}: {place} is not UTF-8 text") from None
+            except OSError as error:
+                raise ConfigError(f"secret {name}: {place}: {error.strerror}") from None
+            if not value:
+                # Many a directory takes a bind with an empty password for an anonymous one.
+                raise ConfigError(f"secret {name}: {place} is empty")
+            return value
+        raise ConfigError(
+            f"secret {name} is not there",
+            advice=f"name its file under `secrets` in the configuration: {name}: /PATH",
+        )
+
+
+def find() -> Path:
+    """Return the configuration's path: $PROVISIONER_CONFIG, or the default."""
+    return Path(os.environ.get("PROVISIONER_CONFIG") or DEFAULT_PATH)
+
+
+def load(path: Path) -> Config:
+    """Load a configuration.
+
+    Raises ConfigError with every problem, each with its line.
+    """
+    document = _read(path)
+    try:
+        config = Config.model_validate(_untexted(document.value))
+    except ValidationError as error:
+        problems = "\n".join(f"  {p}" for p in problems_of(error, document, Config))
+        raise ConfigError(f"{path} is not right:\n{problems}") from None
+    return _absolute(config, path.resolve().parent)
+
+
+def _read(path: Path) -> Document:
+    try:
+        return parse(path.read_bytes(), size=SIZE, expected=_EXPECTED)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no configuration {path}",
+            advice="`provisioner config example` prints one; --config FILE names another",
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except InvalidDocument as error:
+        raise ConfigError(f"{path} is not right:\n{error.message}") from None
+
+
+def _untexted(value: Any) -> Any:
+    """Leave out keys without a value: an option that is named and empty has its default."""
+    if isinstance(value, dict):
+        return {key: _untexted(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_untexted(inner) for inner in value]
+    return value
+
+
+def _absolute(config: Config, base: Path) -> Config:
+    host = config.host if config.host == "real" else config.host.below(base)
+    return config.model_copy(
+        update={
+            "spool": base / config.spool,
+            "journal": base / config.journal,
+            "backup": config.backup.below(base),
+            "policy": config.policy.below(base),
+            "templates": tuple(base / path for path in config.templates),
+            "secrets": {name: base / path for name, path in config.secrets.items()},
+            "host": host,
+            "agents": {name: agent.below(base) for name, agent in config.agents.items()},
+        }
+    )
+
+
+def default_routes() -> Mapping[str, tuple[StepConfig, ...]]:
+    """Load the shipped routes."""
+    document = _read(DEFAULT_ROUTES)
+    return {
+        action: tuple(StepConfig.model_validate(step) for step in route)
+        for action, route in document.value.items()
+    }

@@ -1,0 +1,351 @@
+"""What a handler may import: the protocol, its values and its errors.
+
+Promises: everything a handler needs from the engine is here or on the `Site` it is built with.
+Leaves out: how the engine drives a handler (`converge`), and what any backend looks like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, TypeAlias
+
+from pydantic_core import core_schema
+
+from provisioner.contract import faults, sizes, texts, validation
+
+ConfigError = faults.ConfigError
+Conflict = faults.Conflict
+Fault = faults.Fault
+InvalidRequest = faults.InvalidRequest
+NotReady = faults.NotReady
+Permanent = faults.Permanent
+Refused = faults.Refused
+Transient = faults.Transient
+Unavailable = faults.Unavailable
+Unknown = faults.Unknown
+
+Wrong = validation.Wrong
+wrongs = validation.wrongs
+"""What pydantic found, in words for people: for a handler that reads its parameters by a model."""
+
+parse_size = sizes.parse_size
+format_size = sizes.format_size
+"""Sizes as requests and the configuration write them: a handler's parameters mean the same."""
+
+Told = texts.Told
+line = texts.line
+"""Make one line of a text that a person typed, as the format does."""
+
+Scalar: TypeAlias = str | int | float | bool | None
+Json: TypeAlias = "Scalar | Sequence[Json] | Mapping[str, Json]"
+
+Key = str
+"""`INSTANCE/KIND/NAME[/NAME...]`, for example `slurm-a/assoc/cf3/jdoe`; made by `make_key`."""
+
+Want = Mapping[str, Json]
+"""What an object should be: plain JSON, so that the ledger keeps it and a command can read it.
+
+A claim's want with a boolean `adopt` says whether what was not made here may be taken over; the
+engine sets it where the ledger has taken the object over. What `merge` leaves as it is, as claims
+contradict each other, it names in `disputed`: setting -> claimant -> what that one wants."""
+
+State = Mapping[str, Json]
+"""What an object was observed to be. Always has `present: bool`."""
+
+_PART = re.compile(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,254}\Z")
+
+
+def make_key(*parts: str) -> Key:
+    """Join instance, kind and names into a key.
+
+    Raises InvalidRequest when a part is empty, has a character outside `A-Za-z0-9_.@+-`, or
+    begins with a dash.
+    """
+    for part in parts:
+        if not _PART.match(part) or part in {".", ".."}:
+            raise InvalidRequest(f"{part!r} cannot name an object", expected=_PART.pattern)
+    return "/".join(parts)
+
+
+def split_key(key: Key) -> tuple[str, ...]:
+    """Split a key into instance, kind and names."""
+    return tuple(key.split("/"))
+
+
+# Values that are not known yet.
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAfter:
+    """Stands for a parameter that a route takes from an earlier step's output.
+
+    A handler's `claims` is first called with these in place of what is not known yet, so that all
+    else is checked and the keys are known; it is called again with real values before any claim
+    counts. Keys must not depend on one. In a pydantic model: `uid: int | KnownAfter`.
+    """
+
+    step: str
+
+    def __str__(self) -> str:
+        return f"known after {self.step}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.is_instance_schema(cls)
+
+
+# Claims and changes.
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one claimant wants of one object.
+
+    claimant: such as `allocation:42/user:jdoe`; suspended: a suspension of any part of the
+    claimant is in force, so this claim asks for the object to be kept, closed; order: the id of its
+    request, so that what came later sorts later.
+    """
+
+    claimant: str
+    want: Want
+    suspended: bool = False
+    source: str = ""
+    order: str = ""
+
+
+OWNING = frozenset({"adopt", "mark"})
+"""Verbs of changes that note whose an object is, and change nothing else of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write that takes a state nearer to a want.
+
+    verb: short and stable, for grouping and tests (`create`, `set-quota`); text: the whole change
+    for a person (`quota 5 TiB -> 6 TiB`), never a secret; phase: order across objects, lowest
+    first; group: changes of one phase and group may go in one `apply`; data: the handler's own.
+    """
+
+    key: Key
+    verb: str
+    text: str
+    phase: int = 0
+    group: str = ""
+    data: Mapping[str, Json] = field(default_factory=dict)
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `provisioner doctor`: what was checked, what was found, how to mend it."""
+
+    level: Level
+    subject: str
+    message: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a person's home is. made: the directory is made there; else an account names it."""
+
+    person: str
+    path: str
+    made: bool = False
+
+
+# What the engine lends to a handler.
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A program that ended by itself, or was ended: `timed_out`."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+
+class Run(Protocol):
+    """Run a program; see `provisioner.system.process.run`."""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        timeout: float = 60.0,
+        env: Mapping[str, str] | None = None,
+    ) -> Completed: ...
+
+
+class Render(Protocol):
+    """Render a Jinja2 text with values; see `provisioner.routing.expressions.render_text`."""
+
+    def __call__(self, template: str, values: Mapping[str, object]) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryState:
+    """A directory as the host sees it.
+
+    mode: permission bits; acl: `getfacl`-like text or ''; above: why others than admins could
+    exchange what lies there, '' where they cannot.
+    """
+
+    present: bool
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0
+    acl: str = ""
+    kind: str = "directory"
+    above: str = ""
+
+
+CLOSED_HOME = 0o1000
+"""The mark of a closed home: the sticky bit, on a directory of root's that is shut to others."""
+
+
+def closed_home(mode: int) -> bool:
+    """Say whether a directory's permission bits are those of a closed home, if it is root's."""
+    return mode & (CLOSED_HOME | 0o077) == CLOSED_HOME
+
+
+class Host(Protocol):
+    """What is done to directories on a host, as a few fixed verbs; see `system.directories`.
+
+    Every verb works by directory file descriptors from `root` down and follows no link. `path` is
+    relative to `root`. Each raises Permanent or Conflict naming the path, and what to do;
+    Unavailable where the root is not there or, with `mounted`, is no mount point.
+    """
+
+    def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState: ...
+    def make(
+        self,
+        root: Path,
+        path: str,
+        *,
+        uid: int,
+        gid: int,
+        mode: int,
+        skeleton: Path | None,
+        mounted: bool = False,
+    ) -> None: ...
+    def set_owner(self, root: Path, path: str, *, uid: int, gid: int) -> None: ...
+    def set_mode(self, root: Path, path: str, *, mode: int) -> None: ...
+    def set_acl(self, root: Path, path: str, *, acl: str) -> None: ...
+    def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a handler is given when it is built.
+
+    instance: the handler's name in the configuration, first part of its keys; service: this
+    provisioner's name, for marks; template: finds a file or directory below `templates/`;
+    secret: reads a named secret (a file or a credential); sandboxed paths are the site's own.
+    """
+
+    instance: str
+    service: str
+    run: Run
+    host: Host
+    render: Render
+    template: Callable[[str], Path]
+    secret: Callable[[str], str]
+
+
+# The handler.
+
+
+class Handler(Protocol):
+    """Code for the objects of one kind of backend.
+
+    `claims`, `merge`, `prior`, `plan` and `outputs` are pure. `apply` gets changes of one phase and
+    one group; it may raise a Fault, and nobody believes its return: the engine observes again.
+    """
+
+    lane: str
+    """Name of the backend's queue: all handlers that write to one backend say the same."""
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        """Say which objects the parameters speak of, and what they should be.
+
+        params may hold KnownAfter values. Raises InvalidRequest naming the field.
+        """
+        ...
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        """Make one want of all claims on an object.
+
+        No claims: it should not be there, or be left, closed. All suspended: kept, closed.
+        prior: what `prior` saved before the object was closed, to be restored when it opens; kept
+        until an open object has been read back, so it may be of another person's that had the name.
+        """
+        ...
+
+    def prior(self, key: Key, state: State) -> State | None:
+        """Say what must be saved of an open object before it is closed; None: nothing.
+
+        Asked when no claim keeps it open, be all suspended or none left, and nothing is saved yet.
+        """
+        ...
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        """Read the objects' states; one question for all where the backend can.
+
+        Raises Unavailable when the backend is away. A Fault as a value is one object's own.
+        """
+        ...
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        """List the changes from state to want; none when it is so.
+
+        Raises Conflict, NotReady or Permanent for what cannot be planned.
+        """
+        ...
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write changes of one phase and group."""
+        ...
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        """List all objects there are that a request could name, for unknowns and adoption.
+
+        What is the system's own, or can never be written by this handler, is left out.
+        """
+        ...
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        """Name what later steps may use (`steps.NAME.output.uid`)."""
+        ...
+
+    def check(self) -> Sequence[Finding]:
+        """Check backend, permissions and secrets for `provisioner doctor`; never raises."""
+        ...
+
+
+class Build(Protocol):
+    """What an entry point of the group `provisioner.handlers` names."""
+
+    def __call__(self, site: Site, settings: Mapping[str, object]) -> Handler:
+        """Build a handler; raises ConfigError naming the setting."""
+        ...
+
+
+def not_supported(what: str) -> NoReturn:
+    """Raise Permanent for a thing that this handler does not do."""
+    raise Permanent(f"{what} is not supported", advice="change the request or the route")

@@ -1,0 +1,3 @@
+"""What a person may do to requests, claims and lanes."""
+
+__all__ = ["verbs"]

@@ -1,0 +1,362 @@
+"""Lanes: the queue in front of one backend, and its one drain.
+
+Promises: one writer to a backend; due objects are taken in batches and an object alone waits for no
+company; what is not ready or away is due again later, with growing, jittered delays, and a backend
+that is away uses up nobody's tries. Leaves out: how an object is made so (`converge`), and what
+becomes of a request's file (`finish` is given).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from provisioner.contract import (
+    Fault,
+    Handler,
+    NotReady,
+    Permanent,
+    Transient,
+    Unavailable,
+    Unknown,
+)
+from provisioner.convergence.converge import Outcome, converge
+from provisioner.convergence.existing import Differs, as_taken, guarded, look
+from provisioner.journal import journal
+from provisioner.journal.records import keepsakes, ledger, object_rows
+from provisioner.objects.applied import forgotten
+from provisioner.objects.items import Former, Item
+from provisioner.steps import binding, settling, steps
+
+log = logging.getLogger(__name__)
+
+LATER = (NotReady, Transient, Unavailable, Unknown)
+"""Faults that leave an object due; every other ends its step."""
+
+_SPREAD = 0.2
+"""Share by which a delay is longer or shorter, so that not all come back at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a lane goes on with what does not converge.
+
+    first, most: seconds until an object is due again, doubling from one to the other; tries: how
+    often the backend may say no; days: how long an object may be not ready; batch: objects a drain.
+    """
+
+    first: float = 2.0
+    most: float = 900.0
+    tries: int = 8
+    days: float = 7.0
+    batch: int = 1000
+
+    @property
+    def longest(self) -> float:
+        """Return the most seconds that anything is put off."""
+        return self.most * (1 + _SPREAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What one drain did. outcomes: requests that are over; later: requests that now wait."""
+
+    taken: int
+    outcomes: Mapping[str, str]
+    later: Sequence[str]
+
+
+class Withheld(NotReady):
+    """An object that would be written, did the service not only observe."""
+
+
+Finish = Callable[[Drained], None]
+"""Told after the commit: writes results, moves files, wakes other lanes."""
+
+
+class Lane:
+    """One backend's queue: `drain` takes a batch, `run` drains until `stop`."""
+
+    def __init__(
+        self,
+        name: str,
+        handlers: Mapping[str, Handler],
+        book: journal.Journal,
+        progress: binding.Progress,
+        finish: Finish,
+        patience: Patience,
+    ) -> None:
+        self.name = name
+        self.paused = False
+        self.observing = False
+        self.now: Callable[[], float] = time.time
+        """Tells the time of day; a service's own sets right first what a jump of it made wrong."""
+        self._handlers = handlers
+        self._journal = book
+        self._progress = progress
+        self._finish = finish
+        self._patience = patience
+        self._woken = threading.Event()
+        self._stopping = False
+        self._open_until = 0.0
+        self._openings = 0
+
+    @property
+    def away(self) -> bool:
+        """Say whether the backend did not answer the last drain."""
+        return self._openings > 0
+
+    def wake(self) -> None:
+        """Say that there may be something due."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End `run` after the drain that is under way."""
+        self._stopping = True
+        self._woken.set()
+
+    def run(self) -> None:
+        """Drain until stopped; an error of the engine's own is logged, and the lane goes on."""
+        while self._goes_on():
+            try:
+                if self.drain():
+                    continue
+                pause = self.rest()
+            except journal.JournalFull as error:
+                log.error("lane %s: trying again in 1 s: %s", self.name, error)
+                pause = 1.0
+            except Exception:
+                log.exception("lane %s: the drain failed; trying again in 10 s", self.name)
+                pause = 10.0
+            self._woken.wait(pause)
+
+    def _goes_on(self) -> bool:
+        """Say whether to drain again, after which whoever wakes is heard."""
+        # In this order: cleared after the look, a stop in between would be slept through for ever.
+        self._woken.clear()
+        return not self._stopping
+
+    def rest(self) -> float | None:
+        """Return the seconds until something is due; None: nothing is."""
+        now = self.now()
+        if self.paused:
+            return None
+        with self._journal.reading() as conn:
+            due = object_rows.next_due(conn, self.name)
+        if due is None:
+            return None
+        return max(0.0, due - now, self._open_until - time.monotonic())
+
+    def drain(self) -> int:
+        """Take what is due and converge it; return how many objects were taken."""
+        now, began = self.now(), time.monotonic()
+        if self.paused or began < self._open_until:
+            return 0
+        with self._journal.reading() as conn:
+            batch = ledger.due(conn, self.name, now, self._patience.batch)
+        if not batch:
+            return 0
+        outcomes = []
+        for instance, handler in self._handlers.items():
+            items = [due.item for due in batch if due.instance == instance and not due.unbound]
+            if items:
+                outcomes += self._take(handler, items)
+        self._breaker([outcome.fault for outcome in outcomes])
+        # What was read of waits is of the time before: it goes on as if no clock had been set.
+        ended = now + time.monotonic() - began
+        self._finish(self._recorded(outcomes, [due.item for due in batch if due.unbound], ended))
+        return len(batch)
+
+    def _take(self, handler: Handler, items: Sequence[Item]) -> list[Outcome]:
+        """Converge objects; what may not be written now is looked at alone."""
+        if self.observing:
+            return observe(handler, items)
+        outcomes = []
+        mine = [as_taken(item) for item in items if not guarded(item)]
+        if mine:
+            outcomes += [_taken(one) for one in converge(handler, mine, self._save)]
+        others = [item for item in items if guarded(item)]
+        if others:
+            outcomes += [replace(one.outcome, found=one.found) for one in look(handler, others)]
+        return outcomes
+
+    def _save(self, former: Former) -> None:
+        with self._journal.transaction() as conn:
+            keepsakes.save(conn, former)
+
+    def _recorded(
+        self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float
+    ) -> Drained:
+        """Record what became of objects; a state that is no JSON is its own object's fault."""
+        try:
+            return self._record(outcomes, unbound, now)
+        except Exception:
+            plain = [_plain(outcome) for outcome in outcomes]
+            if plain == outcomes:
+                raise
+            return self._record(plain, unbound, now)
+
+    def _record(self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float) -> Drained:
+        """Record what was converged, and that for whom else it waits nothing is to be made yet.
+
+        unbound: objects that only steps claim which are not due. Nobody looked at them, so what is
+        known of them stays.
+        """
+        readings = {}
+        verdicts = {
+            item.key: settling.Verdict(item.generation, "done", (), None, None) for item in unbound
+        }
+        for outcome in outcomes:
+            reading = replace(
+                self._reading(outcome, now), identity=outcome.identity, applied=outcome.applied
+            )
+            readings[outcome.item.key] = reading
+            if outcome.fault is not None and outcome.fault.trace:
+                log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
+            over = reading.converged or _adopted_as_it_is(outcome)
+            verdicts[outcome.item.key] = settling.Verdict(
+                outcome.item.generation,
+                "done" if over else "failed" if reading.due is None else "due",
+                outcome.changed,
+                reading.error,
+                outcome.state if over else None,
+                outcome.item.found == object_rows.NEW,
+                not_ready=isinstance(outcome.fault, NotReady)
+                and not isinstance(outcome.fault, Withheld),
+                wanted=outcome.item.open,
+            )
+        with self._journal.transaction() as conn:
+            object_rows.record(conn, list(readings.values()), now)
+            object_rows.rest(conn, {item.key: item.generation for item in unbound})
+            ended, later = settling.settle(conn, verdicts, self._progress, now)
+        return Drained(len(outcomes) + len(unbound), ended, later)
+
+    def _reading(self, outcome: Outcome, now: float) -> object_rows.Reading:
+        item, fault = outcome.item, outcome.fault
+        if fault is None:
+            opened = item.prior is not None and item.open
+            return object_rows.Reading(
+                *(item.key, item.generation, True, outcome.state, None, 0, None, None, opened),
+                found=outcome.found,
+            )
+        attempts = item.attempts + isinstance(fault, Transient | Unknown)
+        # A backend that is away uses up nobody's patience: it is counted anew when it is back.
+        away = isinstance(fault, Unavailable)
+        since = now if away else item.waiting_since or now
+        if _adopted_as_it_is(outcome):
+            last: Fault | None = fault
+        elif self.observing:
+            # Whoever sent it is not to blame for what nobody may mend yet.
+            last, attempts = None, item.attempts
+        else:
+            last = self._last_word(fault, attempts, since, now)
+        due = now + self._delay(fault, attempts, since, now) if last is None else None
+        return object_rows.Reading(
+            item.key,
+            item.generation,
+            False,
+            outcome.state,
+            due,
+            attempts,
+            None if away else since,
+            steps.describe(last or fault, item.key),
+            False,
+            outcome.found,
+        )
+
+    def _last_word(self, fault: Fault, attempts: int, since: float, now: float) -> Fault | None:
+        """Return the fault that ends the object's tries, or None while there is patience."""
+        if not isinstance(fault, LATER):
+            return fault
+        if isinstance(fault, Transient | Unknown) and attempts >= self._patience.tries:
+            return Permanent(f"{fault.message} (tried {attempts} times)", advice=fault.advice)
+        if isinstance(fault, NotReady) and now - since > self._patience.days * 86400:
+            waited = f"(waited {self._patience.days:g} days)"
+            return Permanent(f"{fault.message} {waited}", advice=fault.advice)
+        return None
+
+    def _delay(self, fault: Fault, attempts: int, since: float, now: float) -> float:
+        first, most = self._patience.first, self._patience.most
+        if isinstance(fault, Unavailable):
+            # The breaker says when: the object is simply due when it closes.
+            return 0.0
+        if isinstance(fault, NotReady) or self.observing:
+            delay = max(first, (now - since) / 2)
+        else:
+            delay = first * 2 ** max(0, attempts - 1)
+        return min(most, delay) * random.uniform(1 - _SPREAD, 1 + _SPREAD)
+
+    def _breaker(self, faults: Sequence[Fault | None]) -> None:
+        """Open while the backend is away; close at the first drain that it answers."""
+        away = next((fault for fault in faults if isinstance(fault, Unavailable)), None)
+        if away is None:
+            if self._openings:
+                self._openings = 0
+                self._note_breaker(None, None)
+            return
+        self._openings += 1
+        delay = min(self._patience.most, self._patience.first * 2 ** (self._openings - 1))
+        delay *= random.uniform(1 - _SPREAD, 1 + _SPREAD)
+        self._open_until = time.monotonic() + delay
+        log.warning("lane %s: backend away, next try in %.0f s: %s", self.name, delay, away.message)
+        self._note_breaker(self.now() + delay, away.message)
+
+    def _note_breaker(self, until: float | None, reason: str | None) -> None:
+        with self._journal.transaction() as conn:
+            object_rows.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
+
+
+def _plain(outcome: Outcome) -> Outcome:
+    """Make a fault of a state that no journal can keep."""
+    try:
+        json.dumps(outcome.state)
+    except (TypeError, ValueError) as error:
+        why = f"{outcome.item.key}: its state as read is no JSON: {error}"
+        fault = Permanent(why, advice="this is a fault of the handler: report it")
+        return replace(outcome, state=None, fault=fault)
+    return outcome
+
+
+def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
+    """Say what converging would come to, and write nothing: what is as wanted has converged.
+
+    An object that only lacks our mark is as wanted: the ledger has it until it may be written. What
+    is set of it as it is wanted is ours from then on.
+    """
+    outcomes = []
+    for seen in look(handler, items):
+        fault, applied = seen.outcome.fault, seen.outcome.applied
+        if applied is not None and not seen.outcome.item.applied:
+            applied = forgotten(applied)
+        if seen.writes:
+            key = seen.outcome.item.key
+            fault = Withheld(
+                f"{key}: not written while the service only observes: {'; '.join(seen.writes)}",
+                advice="provisioner drift, then provisioner journal release",
+            )
+        outcomes.append(replace(seen.outcome, fault=fault, found=seen.found, applied=applied))
+    return outcomes
+
+
+def _taken(outcome: Outcome) -> Outcome:
+    """Say of what was converged how it is taken over: what was written is as any other."""
+    settled = outcome.fault is None or outcome.changed
+    return replace(outcome, found=None if settled else outcome.item.found)
+
+
+def _adopted_as_it_is(outcome: Outcome) -> bool:
+    """Say whether an adoption ends here: it differs, which is told, and stays as it is."""
+    return outcome.item.found == object_rows.NEW and isinstance(outcome.fault, Differs)
+
+
+def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:
+    """Group instances by the lane that writes for them."""
+    found: dict[str, dict[str, Handler]] = {}
+    for instance, handler in handlers.items():
+        found.setdefault(handler.lane, {})[instance] = handler
+    return found

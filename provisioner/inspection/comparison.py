@@ -1,0 +1,144 @@
+"""What a manifest lists beside what is in the backends, before anything is taken over.
+
+Promises: reads only, each backend in a few questions however long the manifest is; what a step
+takes from an earlier one is bound with what is there. Leaves out: taking over (`adoption`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from provisioner.contract import Claim, Conflict, Fault, Key, NotReady, Scalar
+from provisioner.convergence.existing import Look, look
+from provisioner.journal.records import keepsakes, ledger, object_rows
+from provisioner.request.request import Request
+from provisioner.routing.router import Step, StepClaim
+from provisioner.wiring import System
+
+Kind = Literal["fits", "differs", "conflict", "missing", "later", "fault"]
+"""How an object stands. missing: it is not there; later: what it should be is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One object. texts: what differs, or what is wrong; subjects: whose it is wanted to be."""
+
+    key: Key
+    kind: Kind
+    subjects: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Line:
+    """One request of the manifest on its way. there: steps all of whose objects are there."""
+
+    request: Request
+    steps: dict[str, Step]
+    outputs: dict[tuple[str, str], dict[str, Scalar]] = field(default_factory=dict)
+    there: set[str] = field(default_factory=set)
+
+
+def compare(system: System, requests: Iterable[Request]) -> list[Compared]:
+    """Say of each object that requests list whether it is there, and as listed.
+
+    Raises InvalidRequest or Refused as accepting one of them would.
+    """
+    lines = [
+        _Line(request, {step.name: step for step in system.router.route(request)})
+        for request in requests
+    ]
+    found: dict[Key, Compared] = {}
+    while wave := [(line, step) for line in lines for step in _ready(system, line)]:
+        seen = _read(system, wave)
+        for line, step in wave:
+            del line.steps[step.name]
+            _note(system, line, step, seen)
+        subjects = _subjects(wave)
+        found |= {key: _judged(one, subjects[key]) for key, one in seen.items()}
+    for line in lines:
+        for step in line.steps.values():
+            after = sorted({*step.needs, *step.late} - line.there or step.late)
+            why = (f"known after {', '.join(after)}",)
+            for claim in step.claims:
+                later = Compared(claim.key, "later", (line.request.subject,), why)
+                found.setdefault(claim.key, later)
+    return [found[key] for key in sorted(found)]
+
+
+def _ready(system: System, line: _Line) -> list[Step]:
+    """Bind the steps of a request that can be looked at now."""
+    ready = []
+    for step in line.steps.values():
+        if not step.late:
+            ready.append(step)
+        elif step.late <= line.there:
+            try:
+                bound = system.router.bind(line.request, step.name, line.outputs)
+            except Fault:
+                continue
+            if all(claim.want is not None for claim in bound.claims):
+                ready.append(bound)
+    return ready
+
+
+def _read(system: System, wave: Sequence[tuple[_Line, Step]]) -> dict[Key, Look]:
+    """Look at the objects of some steps: a question for each handler."""
+    asked: dict[str, dict[Key, list[Claim]]] = {}
+    for _, step in wave:
+        for given in step.claims:
+            mine = asked.setdefault(step.instance, {}).setdefault(given.key, [])
+            mine.append(Claim(given.claimant, given.want or {}))
+    found: dict[Key, Look] = {}
+    for instance, claims in asked.items():
+        with system.journal.reading() as conn:
+            held = ledger.claims_of(conn, claims)
+            kept = keepsakes.of(conn, claims)
+        items = []
+        for key, listed in claims.items():
+            names = {claim.claimant for claim in listed}
+            others = [claim for claim in held.get(key, ()) if claim.claimant not in names]
+            whole = tuple(sorted((*others, *listed), key=lambda claim: claim.claimant))
+            items.append(kept.get(key, keepsakes.NOTHING).item(key, whole, object_rows.OURS))
+        found |= {one.outcome.item.key: one for one in look(system.handlers[instance], items)}
+    return found
+
+
+def _note(system: System, line: _Line, step: Step, seen: Mapping[Key, Look]) -> None:
+    """Note what a step gives to later ones, where all of its objects are there."""
+
+    def there(claim: StepClaim) -> bool:
+        state = seen[claim.key].outcome.state
+        return state is not None and bool(state.get("present"))
+
+    for claim in step.claims:
+        if there(claim):
+            state = seen[claim.key].outcome.state or {}
+            given = line.outputs.setdefault((step.name, claim.item), {})
+            given.update(system.outputs_of(step.instance, state))
+    if all(map(there, step.claims)):
+        line.there.add(step.name)
+
+
+def _subjects(wave: Sequence[tuple[_Line, Step]]) -> dict[Key, tuple[str, ...]]:
+    found: dict[Key, dict[str, None]] = {}
+    for line, step in wave:
+        for claim in step.claims:
+            found.setdefault(claim.key, {})[line.request.subject] = None
+    return {key: tuple(names) for key, names in found.items()}
+
+
+def _judged(seen: Look, subjects: tuple[str, ...]) -> Compared:
+    key, state, fault = seen.outcome.item.key, seen.outcome.state, seen.outcome.fault
+    absent = state is not None and not state.get("present")
+    if fault is not None:
+        waits = isinstance(fault, NotReady) and absent
+        kind: Kind = "missing" if waits else "conflict" if isinstance(fault, Conflict) else "fault"
+        return Compared(key, kind, subjects, (fault.message.removeprefix(f"{key}: "),))
+    if absent and (seen.writes or seen.marks):
+        return Compared(key, "missing", subjects, (*seen.marks, *seen.writes))
+    if seen.writes:
+        return Compared(key, "differs", subjects, seen.writes)
+    return Compared(key, "fits", subjects)

@@ -1,0 +1,141 @@
+"""An example configuration, made from the descriptions of every option.
+
+Promises: it loads as it stands, and so does every part of it whose `#` is taken away. Leaves out:
+what the options are for together (docs/configuration.md).
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from provisioner.config.schema import (
+    BackupConfig,
+    Config,
+    LaneConfig,
+    ManifestsConfig,
+    PolicyConfig,
+    ResourceConfig,
+    RetentionConfig,
+    RuleConfig,
+    SignaturesConfig,
+    StepConfig,
+)
+from provisioner.request.documents import dump
+from provisioner.wiring import HANDLERS
+
+_WIDTH = 98
+
+_HEAD = """\
+# Every option of provisioner.yaml, with its default where it has one, else an example. Take the
+# `# ` away from what you need; `provisioner config check` says whether it is right.
+"""
+
+
+def example() -> str:
+    """Return a commented configuration with every option and every handler's settings."""
+    parts = {
+        "policy": _policy(),
+        "handlers": [
+            line
+            for kind, settings in handler_settings().items()
+            for line in _named(f"{kind}-a", [f"use: {kind}", *_options(settings)])
+        ],
+        "resources": _named("cluster-a", _options(ResourceConfig)),
+        "lanes": _named("slurm", _options(LaneConfig)),
+        "backup": _options(BackupConfig),
+        "manifests": _options(ManifestsConfig),
+        "retention": _options(RetentionConfig),
+        "routes": _named("user.provision", _item(_options(StepConfig))),
+    }
+    lines: list[str] = []
+    for name, field in Config.model_fields.items():
+        if name in parts:
+            hidden = (f"  # {line}" for line in parts[name])
+            lines += ["", *_comment(field), f"{name}:", *hidden]
+        else:
+            lines += ["", *_option(name, field, _default(field))]
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def _policy() -> list[str]:
+    """Write the options of policy, with those of one rule."""
+    lines: list[str] = []
+    for name, field in PolicyConfig.model_fields.items():
+        if name == "rules":
+            lines += [*_comment(field), *_named(name, _item(_options(RuleConfig)))]
+        elif name == "signatures":
+            lines += [*_comment(field), *_named(name, _options(SignaturesConfig))]
+        else:
+            lines += _option(name, field, _default(field))
+    return lines
+
+
+def handler_settings() -> Mapping[str, type[BaseModel]]:
+    """Find the model of the settings of every installed kind of handler that has one."""
+    found = {}
+    for point in sorted(entry_points(group=HANDLERS), key=lambda point: point.name):
+        settings = getattr(__import__(point.module, fromlist=["Settings"]), "Settings", None)
+        if isinstance(settings, type) and issubclass(settings, BaseModel):
+            found[point.name] = settings
+    return found
+
+
+def _named(name: str, lines: list[str]) -> list[str]:
+    return [f"{name}:", *(f"  {line}" for line in lines)]
+
+
+def _item(lines: list[str]) -> list[str]:
+    """Make options the one item of a list."""
+    return ["-", *(f"  {line}" for line in lines)]
+
+
+def _options(model: type[BaseModel], values: BaseModel | None = None) -> list[str]:
+    """Write every option of a model; values: what stands where an option has no example."""
+    lines: list[str] = []
+    for name, field in model.model_fields.items():
+        value = _default(field) if values is None else getattr(values, name)
+        lines += _option(field.alias or name, field, value)
+    return lines
+
+
+def _option(name: str, field: FieldInfo, default: Any) -> Iterator[str]:
+    shown = (
+        field.examples[0]
+        if field.examples and default in (None, (), "", PydanticUndefined)
+        else default
+    )
+    differs = default is not PydanticUndefined and shown is not default
+    yield from _comment(field, f"default: {_inline(default)}" if differs else "")
+    if isinstance(shown, BaseModel):
+        yield from _named(name, _options(type(shown), shown))
+    else:
+        yield f"{name}: {_inline(shown)}"
+
+
+def _comment(field: FieldInfo, more: str = "") -> list[str]:
+    text = "; ".join(part for part in (field.description or "", more) if part)
+    return [f"# {line}" for line in textwrap.wrap(text, _WIDTH - 12, break_on_hyphens=False)]
+
+
+def _default(field: FieldInfo) -> Any:
+    if field.default_factory is not None:
+        return field.get_default(call_default_factory=True, validated_data={})
+    return field.default
+
+
+def _inline(value: Any) -> str:
+    """Write a value in one line."""
+    if value is PydanticUndefined:
+        return "..."
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_inline, value))}]"
+    if isinstance(value, str | int | float | bool | None):
+        return dump(value).strip()
+    return "{}" if isinstance(value, Mapping) else dump(str(value)).strip()

@@ -1,0 +1,3 @@
+"""The journal as a database: its schema, its transactions, its wholeness, its chain of events."""
+
+__all__ = ["audit", "bulk", "cells", "database", "facts", "journal", "migrations", "schema"]

@@ -1,0 +1,140 @@
+"""The database of a journal: one SQLite file, connected to, made and checked.
+
+Promises: a file that is no journal of today's is not written to, and what keeps it from being used
+is told with its path and what to do. Leaves out: transactions (`journal`), and what is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from provisioner.contract import ConfigError
+from provisioner.journal import cells, facts, migrations
+from provisioner.journal.schema import metadata
+from provisioner.system import ulid
+
+REBUILD = "`provisioner journal rebuild` makes a new one from the newest copy and the redo log"
+
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def connect(path: Path) -> Engine:
+    """Connect to a journal's file, making it where there is none.
+
+    Raises ConfigError where the directory is missing, or the file is no journal of today's.
+    """
+    if not path.parent.is_dir():
+        raise ConfigError(
+            f"the journal's directory {path.parent} is missing", advice="run `provisioner init`"
+        )
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "timeout": 30},
+        json_serializer=_compact,
+        json_deserializer=_parsed,
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    try:
+        version = _version_at(path)
+        if version == 0:
+            _create(engine, path)
+        elif version > migrations.VERSION:
+            raise migrations.newer(path, version, migrations.VERSION)
+        elif version < migrations.VERSION:
+            raise ConfigError(
+                f"the journal {path} has the former version {version}",
+                advice="start the service: it brings the journal to the version of today",
+            )
+        else:
+            _check_columns(engine)
+    except ConfigError as error:
+        engine.dispose()
+        if str(path) in error.message:
+            raise
+        raise ConfigError(f"the journal {path}: {error.message}", advice=error.advice) from None
+    except (DBAPIError, sqlite3.Error) as error:
+        engine.dispose()
+        raise unusable(path, error) from error
+    return engine
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise cells.Spoilt(f"a cell with JSON has {text[:60]!r}") from None
+
+
+def unusable(path: Path, error: Exception) -> ConfigError:
+    """Say why a file cannot be used as the journal, and what to do."""
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return ConfigError(f"the journal {path} is damaged: {cause}", advice=REBUILD)
+    if code == sqlite3.SQLITE_READONLY:
+        said, advice = f"the journal {path} is read-only", "see the mount (findmnt -T), and dmesg"
+        return ConfigError(said, advice=advice)
+    return ConfigError(
+        f"the journal {path} cannot be opened: {cause}",
+        advice="see its owner and mode, and whether the disk is full or read-only",
+    )
+
+
+def _version_at(path: Path) -> int:
+    """Return the version of a file, which is not written to; 0 for none and for an empty one."""
+    if not path.exists() or not path.stat().st_size:
+        return 0
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        return migrations.version_of(db)
+
+
+def _create(engine: Engine, path: Path) -> None:
+    # SQLite gives the files beside it the same mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
+    with engine.begin() as conn:
+        metadata.create_all(conn)
+        if facts.get(conn, facts.JOURNAL) is None:  # else another has just made it
+            facts.put(conn, facts.JOURNAL, ulid.new())
+            facts.put(conn, facts.POSITION, "0")
+            conn.exec_driver_sql(f"PRAGMA user_version={migrations.VERSION}")
+
+
+def _check_columns(engine: Engine) -> None:
+    with engine.connect() as bare:
+        conn = bare.execution_options(reading=True)
+        for table in metadata.sorted_tables:
+            there = {row[1] for row in conn.exec_driver_sql(f"PRAGMA table_info({table.name})")}
+            missing = [column.name for column in table.columns if column.name not in there]
+            if missing:
+                raise ConfigError(
+                    f"its table {table.name} has no {', '.join(missing)}: it is not a journal of "
+                    "this program",
+                    advice="look at `journal` in the configuration: is it the right file?",
+                )
+
+
+def _prepare(connection: Any, _: object) -> None:
+    # SQLAlchemy's documentation, "Serializable isolation / Savepoints / Transactional DDL":
+    # the driver must leave BEGIN to us.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA busy_timeout=30000")
+
+
+def _begin(conn: Connection) -> None:
+    # A writer that begins as a reader can be refused when it first writes.
+    reading = conn.get_execution_options().get("reading", False)
+    conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

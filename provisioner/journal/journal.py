@@ -1,0 +1,326 @@
+"""The journal: one database for requests, claims and objects, and its transactions.
+
+Promises: what a transaction wrote is on disk when it returns (SQLite: write-ahead log,
+synchronous=FULL), or not at all; where a redo log is kept, it is there as well, before. After an
+error of the disk nothing more is written: what is on it can be known only by reading it anew
+(`JournalBroken`). Leaves out: the file itself (`database`), and what is written (`request_rows`,
+`ledger`, `object_rows`).
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError
+
+from provisioner.contract import ConfigError, Fault
+from provisioner.journal import cells, database, facts, migrations, sums
+
+_WRITES = ("INSERT", "UPDATE", "DELETE")
+
+_UNREADABLE = "Could not decode to UTF-8"
+"""Begins what the driver says of a text that is none; it gives no code."""
+
+_PLACE = "INSERT INTO marks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
+_BROKEN = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,
+}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+class JournalFull(Fault):
+    """There is no room for a transaction, of which nothing was written."""
+
+
+class JournalBroken(Fault):
+    """The disk failed: the service has to end, and to read at its next start what is there."""
+
+
+Statement = tuple[str, Any]
+"""SQL that was run, and its values: a row, or a list of rows."""
+
+
+class Log(Protocol):
+    """What keeps a transaction beside the database."""
+
+    def append(self, number: int, did: Sequence[Statement]) -> None:
+        """Make a transaction's statements durable. Raises OSError, and then has none of them."""
+
+    def take_back(self) -> None:
+        """Remove the transaction that was appended last. Raises OSError."""
+
+
+class Room(Protocol):
+    """What sees to it that outcomes find room when new work does not."""
+
+    def ease(self) -> None:
+        """Give room for what has to be written, if there is little."""
+
+    def give_up(self) -> None:
+        """Give all the room that there is."""
+
+
+class Journal:
+    """One open database.
+
+    A service has one writer at a time: `transaction` takes turns. Command-line readers open the
+    same file by themselves.
+    """
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        """Use `open` instead."""
+        self.path = path
+        self._engine = engine
+        self._turn = threading.RLock()
+        self._log: Log | None = None
+        self._room: Room | None = None
+        self._did: list[Statement] | None = None
+        self._position = 0
+        self._file = (0, 0)
+        self._sum: sums.Sum | None = None
+        self._total = 0
+        self._broken: JournalBroken | None = None
+        self._tell: Callable[[], None] = lambda: None
+
+    @classmethod
+    def open(cls, path: Path) -> Journal:
+        """Open the journal, making it where there is none.
+
+        Raises ConfigError where the directory is missing, or the file is no journal of today's.
+        """
+        return cls(database.connect(path), path)
+
+    def check(self) -> None:
+        """Read every page, index and cell. Raises ConfigError where it is damaged."""
+        try:
+            with self.reading() as conn:
+                found = conn.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()
+        except DBAPIError as error:
+            raise database.unusable(self.path, error) from error
+        except JournalBroken as error:
+            raise ConfigError(error.message, advice=error.advice) from error
+        said = "; ".join(" ".join(str(line).split()) for line in found if line != "ok")
+        if not said:
+            try:
+                said = cells.wrong(self.path, migrations.VERSION)
+            except sqlite3.Error as error:
+                raise database.unusable(self.path, error) from error
+        if said:
+            raise ConfigError(
+                f"the journal {self.path} is damaged: {said}", advice=database.REBUILD
+            )
+
+    @contextmanager
+    def transaction(self, *, new_work: bool = False) -> Iterator[Connection]:
+        """Give a connection; what was written on it is durable after the block.
+
+        new_work: it may wait until there is room, and has no share in the reserve. Raises
+        JournalFull where there is no room, JournalBroken where the disk failed.
+        """
+        with self._turn, self._guarded(), self._eased(new_work):
+            number, total = self._position, self._total
+            try:
+                with self._engine.begin() as conn:
+                    if self._sum is not None:
+                        self._sum.moved = 0
+                    self._did = [] if self._log is not None else None
+                    yield conn
+                    number, total = self._keep(conn)
+            except DBAPIError as error:
+                if number > self._position:
+                    self._take_back(error)
+                raise
+            finally:
+                self._did = None
+            self._position, self._total = number, total
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection that sees one state of the database and holds up no writer."""
+        with self._turn, self._guarded(), self._engine.connect() as bare:
+            conn = bare.execution_options(reading=True)
+            with conn.begin():
+                yield conn
+
+    @contextmanager
+    def rehearsal(self, conn: Connection) -> Iterator[None]:
+        """Take back what the block writes inside a transaction: it is only seen what it does."""
+        did = len(self._did or ())
+        moved = self._sum.moved if self._sum is not None else 0
+        trial = conn.begin_nested()
+        try:
+            yield
+        finally:
+            trial.rollback()
+            if self._did is not None:
+                del self._did[did:]
+            if self._sum is not None:
+                self._sum.moved = moved
+
+    @property
+    def identity(self) -> str:
+        """The journal's own id, which all copies of it have."""
+        with self.reading() as conn:
+            return facts.get(conn, facts.JOURNAL) or ""
+
+    @property
+    def position(self) -> int:
+        """How many transactions the redo log has seen."""
+        with self.reading() as conn:
+            return int(facts.get(conn, facts.POSITION) or 0)
+
+    def record_into(self, log: Log, room: Room | None = None) -> None:
+        """Keep every transaction from now on in a log, too."""
+        self._position = self.position
+        self._total = self._sum_up()
+        there = self.path.stat()
+        self._file = there.st_dev, there.st_ino
+        if self._log is None:
+            with self._engine.connect() as conn:
+                self._sum = sums.Sum(conn.connection.driver_connection)  # type: ignore[arg-type]
+            event.listen(self._engine, "before_cursor_execute", self._capture)
+        self._log, self._room = log, room
+
+    def when_broken(self, tell: Callable[[], None]) -> None:
+        """Have somebody told when the disk fails."""
+        self._tell = tell
+
+    def raise_broken(self) -> None:
+        """Raise JournalBroken where the disk has failed."""
+        if self._broken is not None:
+            raise self._broken
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._engine.dispose()
+
+    # Private.
+
+    def _capture(
+        self, _: object, __: object, sql: str, values: Any, ___: object, ____: bool
+    ) -> None:
+        if self._did is not None and sql.lstrip()[:6].upper() in _WRITES:
+            self._did.append((sql, values))
+
+    def _keep(self, conn: Connection) -> tuple[int, int]:
+        """Write a transaction to the redo log, just before its commit; return its number and sum.
+
+        What the log has counts: after a crash before the commit it is done again at the start.
+        """
+        did, self._did = self._did, None
+        if not did or self._log is None or self._sum is None:
+            return self._position, self._total
+        self._check_in_place()
+        number = self._position + 1
+        total = (self._total + self._sum.moved) % sums.MODULUS
+        told = sums.told(migrations.VERSION, number, total)
+        conn.exec_driver_sql(_PLACE, [(facts.POSITION, str(number)), (facts.SUM, told)])
+        try:
+            self._log.append(number, did)
+        except OSError as error:
+            raise self._fault_of(error, "the redo log") from error
+        return number, total
+
+    def _check_in_place(self) -> None:
+        """Break where another file, or none, has the journal's name by now.
+
+        What is written to the file that is open would be gone with it.
+        """
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            raise self._break(f"the journal {self.path} was removed while it was served") from None
+        if (there.st_dev, there.st_ino) != self._file:
+            raise self._break(f"another file was put in the place of the journal {self.path}")
+
+    def _sum_up(self) -> int:
+        """Return the sum of all rows, as it was kept or as they are. Raises ConfigError."""
+        try:
+            with self.reading() as conn:
+                kept = sums.read(facts.get(conn, facts.SUM), migrations.VERSION, self._position)
+            if kept is not None:
+                return kept
+            return cells.read(self.path, migrations.VERSION)[1]
+        except (cells.Spoilt, ValueError) as error:
+            raise ConfigError(
+                f"the journal {self.path} is damaged: {error}", advice=database.REBUILD
+            ) from error
+
+    def _take_back(self, error: DBAPIError) -> None:
+        """Have the log forget a transaction whose commit failed, unless the database may have it.
+
+        Whoever wanted it is told that it was not written.
+        """
+        code = _code(error)
+        if self._log is None or (code & 0xFF in _BROKEN and code not in _FULL):
+            return
+        try:
+            self._log.take_back()
+        except OSError as failed:
+            raise self._break(
+                f"the redo log {failed.filename or ''}: {failed.strerror}"
+            ) from failed
+
+    @contextmanager
+    def _eased(self, new_work: bool) -> Iterator[None]:
+        room = None if new_work else self._room
+        if room is not None:
+            room.ease()
+        try:
+            yield
+        except (JournalFull, DBAPIError) as error:
+            if room is not None and (isinstance(error, JournalFull) or _code(error) in _FULL):
+                room.give_up()  # whoever tries again finds it
+            raise
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        self.raise_broken()
+        try:
+            yield
+        except cells.Spoilt as error:
+            raise self._break(f"the journal {self.path} is damaged: {error}") from error
+        except DBAPIError as error:
+            code = _code(error)
+            if str(error.orig).startswith(_UNREADABLE):
+                raise self._break(f"the journal {self.path} is damaged: {error.orig}") from error
+            if code in _FULL:
+                raise _full(self.path, error.orig) from error
+            if code & 0xFF in _BROKEN:
+                raise self._break(f"the journal {self.path}: {error.orig}") from error
+            raise
+
+    def _fault_of(self, error: OSError, what: str) -> Fault:
+        if error.errno in _NO_ROOM:
+            return _full(error.filename or what, error.strerror)
+        return self._break(f"{what} {error.filename or ''}: {error.strerror}")
+
+    def _break(self, said: str) -> JournalBroken:
+        self._broken = JournalBroken(
+            f"{said}: nothing more is written",
+            advice="look at the disk and at the kernel's log (dmesg), then start the service "
+            f"again; where it says that the journal is damaged, {database.REBUILD}",
+        )
+        self._tell()
+        return self._broken
+
+
+def _code(error: DBAPIError) -> int:
+    return int(getattr(error.orig, "sqlite_errorcode", 0))
+
+
+def _full(what: object, said: object) -> JournalFull:
+    return JournalFull(f"{what}: {said}", advice="make room on that disk; what waits goes on then")

@@ -1,0 +1,195 @@
+"""Schema versions of the journal: from any former one to today's, at the start of the service.
+
+Promises: each step is one transaction together with its version, so that a crash leaves the version
+before or after it; the file as it was is kept beside, whole and flushed, before the first step.
+Steps never change once they were released: a journal of any age takes them in order. Leaves out:
+the tables as they are today (`schema`), and who may migrate (`start`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from provisioner.contract import ConfigError
+from provisioner.journal import audit
+from provisioner.system import ulid
+
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+Step = Callable[[sqlite3.Connection], None]
+"""Brings a database from one version to the next, inside a transaction."""
+
+
+def _second(db: sqlite3.Connection) -> None:
+    """Version 2: events are a chain, policy holds requests, the journal has marks."""
+    db.execute("ALTER TABLE requests ADD COLUMN held_by TEXT")
+    db.execute("ALTER TABLE requests ADD COLUMN approved_by TEXT")
+    db.execute(
+        "CREATE TABLE companions (request TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (request))"
+    )
+    db.execute("CREATE TABLE marks (name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name))")
+    db.execute("INSERT INTO marks VALUES ('journal', ?), ('position', '0')", [ulid.new()])
+    db.execute("ALTER TABLE events RENAME TO old_events")
+    db.execute("DROP INDEX events_request")
+    db.execute(
+        "CREATE TABLE events (seq INTEGER NOT NULL, at FLOAT NOT NULL, request TEXT, "
+        "kind TEXT NOT NULL, text TEXT NOT NULL, subject TEXT, facts TEXT, "
+        "previous TEXT NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (seq))"
+    )
+    db.execute("CREATE INDEX events_request ON events (request)")
+    seq, previous, last = 0, audit.GENESIS, 0.0
+    added = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+    def chain(at: float, request: str | None, kind: str, text: str, *more: str | None) -> None:
+        nonlocal seq, previous
+        subject, facts = more or (None, None)
+        seq += 1
+        digest = audit.seal(seq, at, request, kind, text, subject, facts, previous)
+        db.execute(added, [seq, at, request, kind, text, subject, facts, previous, digest])
+        previous = digest
+
+    old = db.execute("SELECT at, request, kind, text FROM old_events ORDER BY seq")
+    for at, request, kind, text in old:
+        chain(at, request, kind, text)
+        last = at
+    # Who asked for what was told by the requests' rows alone.
+    columns = ("id", "name", "writer", "uid", "action", "digest", "state", "subject")
+    rows = db.execute(f"SELECT {', '.join(columns)} FROM requests ORDER BY id")
+    for values in rows.fetchall():
+        row = dict(zip(columns, values, strict=True))
+        facts = _compact(audit.asked(row, "").facts)
+        chain(last, row["id"], "migrated", "from a journal without a chain", row["subject"], facts)
+    db.execute("DROP TABLE old_events")
+
+
+def _third(db: sqlite3.Connection) -> None:
+    """Version 3: known are who asks through a portal, and how what was there was taken over."""
+    db.execute("ALTER TABLE requests ADD COLUMN on_behalf_of TEXT")
+    db.execute("ALTER TABLE objects ADD COLUMN found TEXT")
+
+
+def _fourth(db: sqlite3.Connection) -> None:
+    """Version 4: known is what an object was, such as its number, when it was last as wanted."""
+    db.execute("ALTER TABLE objects ADD COLUMN identity JSON")
+    # A merge patch leaves out what is null.
+    db.execute(
+        "UPDATE objects SET identity = json_patch('{}', json_object('uid', "
+        "json_extract(state, '$.uid'), 'gid', json_extract(state, '$.gid'), 'sid', "
+        "json_extract(state, '$.sid'))) WHERE converged = generation "
+        "AND json_extract(state, '$.present') AND coalesce(json_extract(state, '$.uid'), "
+        "json_extract(state, '$.gid')) IS NOT NULL"
+    )
+
+
+def _fifth(db: sqlite3.Connection) -> None:
+    """Version 5: the users of a request may be in a file of their own."""
+    db.execute("ALTER TABLE requests ADD COLUMN listed TEXT")
+
+
+def _sixth(db: sqlite3.Connection) -> None:
+    """Version 6: known is what claims have set of an object, and what was there before."""
+    db.execute("ALTER TABLE objects ADD COLUMN applied JSON")
+
+
+def _seventh(db: sqlite3.Connection) -> None:
+    """Version 7: known is whose claim a claim took over; of those that are there it may be any."""
+    db.execute("ALTER TABLE claims ADD COLUMN former TEXT")
+    db.execute("UPDATE claims SET former = request")
+
+
+STEPS: tuple[Step, ...] = (_second, _third, _fourth, _fifth, _sixth, _seventh)
+"""From version 1 to 2, from 2 to 3, ... What changes `schema` adds a step here, in plain SQL."""
+
+VERSION = 1 + len(STEPS)
+"""The version that `schema` describes."""
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """Return a database's version; 0 for an empty one.
+
+    Raises ConfigError for one that is no journal.
+    """
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return 0
+    if not {"requests", "claims", "objects", "events"} <= tables:
+        raise ConfigError(
+            "it is a database, but no journal: it has other tables",
+            advice="look at `journal` in the configuration: is it the right file?",
+        )
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version) or 1
+
+
+def migrate(path: Path, steps: Sequence[Step] = STEPS) -> Path | None:
+    """Bring a journal that nobody has open to the newest version.
+
+    Return where the former file is kept; None: there was nothing to do. Raises ConfigError for a
+    journal that is newer than this program, sqlite3.Error where it cannot be read.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        version, newest = version_of(db), 1 + len(steps)
+        if version in (0, newest):
+            return None
+        if version > newest:
+            raise newer(path, version, newest)
+        kept = path.with_name(f"{path.name}.v{version}")
+        if not kept.exists():
+            copy(db, kept)
+        db.execute("PRAGMA synchronous=FULL")
+        for number, step in enumerate(steps[version - 1 :], version + 1):
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                step(db)
+                db.execute(f"PRAGMA user_version={number}")
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+        return kept
+
+
+def newer(path: Path, version: int, known: int) -> ConfigError:
+    """Say that a journal was written by a newer program."""
+    return ConfigError(
+        f"the journal {path} has version {version}, this program knows {known}: a newer program "
+        "has written it",
+        advice=f"install that program again, or put back the copy {path.name}.v{known} that it "
+        "kept, and lose what was done since",
+    )
+
+
+def copy(
+    db: sqlite3.Connection, target: Path, check: Callable[[Path], None] = lambda _: None
+) -> None:
+    """Copy a database into one new file, whole or not at all, and flush it.
+
+    check: raises where the copy must not get its name.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        with closing(sqlite3.connect(partial)) as made:
+            db.backup(made)
+            made.execute("PRAGMA journal_mode=DELETE")
+        check(partial)
+        flush(partial)
+        partial.rename(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    flush(target.parent)
+
+
+def flush(path: Path) -> None:
+    """Make a file's content, or a directory's names, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

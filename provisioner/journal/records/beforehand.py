@@ -1,0 +1,52 @@
+"""Suspensions in advance: of whom nobody claims anything for yet, and how many may stand.
+
+Promises: one writer cannot fill the journal with invented names or causes; who is suspended and has
+something is counted by causes alone. Everything is read inside the caller's transaction. Leaves
+out: what a suspension does (`ledger`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, or_, select
+
+from provisioner.contract import Refused
+from provisioner.journal.schema import claims, suspensions
+
+MOST = 10_000
+"""Suspensions of one writer that may stand while nobody claims anything for whom they are about."""
+
+CAUSES = 100
+"""Causes for which one writer may have suspended one subject at the same time."""
+
+_COUNT = select(func.count()).select_from(suspensions)
+
+
+def check(conn: Connection, subject: str, source: str, cause: str) -> None:
+    """Raise Refused where one more suspension by a writer would be too many.
+
+    One that stands already is none more.
+    """
+    mine = suspensions.c.source == source
+    causes = select(suspensions.c.cause).where(suspensions.c.subject == subject, mine)
+    standing = set(conn.scalars(causes))
+    if cause in standing:
+        return
+    if len(standing) >= CAUSES:
+        raise Refused(
+            f"{source} has suspended {subject} for {len(standing)} causes, and may for {CAUSES}",
+            advice=f"resume {subject} for some of them; provisioner status {subject} lists them",
+        )
+    if int(conn.scalar(_COUNT.where(mine)) or 0) < MOST or _claimed(conn, subject):
+        return
+    nobody = ~select(claims.c.key).where(claims.c.root == suspensions.c.subject).exists()
+    nobody &= ~select(claims.c.key).where(claims.c.leaf == suspensions.c.subject).exists()
+    if int(conn.scalar(_COUNT.where(mine, nobody)) or 0) >= MOST:
+        raise Refused(
+            f"nobody claims anything for {subject}, and {source} has suspended {MOST} like it",
+            advice="resume those that will not come: the names may be wrong",
+        )
+
+
+def _claimed(conn: Connection, subject: str) -> bool:
+    some = or_(claims.c.root == subject, claims.c.leaf == subject)
+    return conn.scalar(select(claims.c.key).where(some).limit(1)) is not None

@@ -1,0 +1,70 @@
+"""Changes: what a manifest would do to whom, as it was when the whole was held for a person.
+
+Promises: what an operator is shown is what was compared, and what their release is for; it is an
+event of the request, so that the audit trail has it. Leaves out: comparing (`reconcile`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from provisioner.journal.schema import events
+
+HELD = "held"
+"""The kind of the event."""
+
+MOST = 10_000
+"""Most subjects that are listed of each kind; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What was shown. losing: how many people would lose something.
+
+    subjects: those that are listed, by what happens to them; counts: how many there are.
+    """
+
+    losing: int
+    subjects: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """Put them as the event keeps them."""
+        listed = {what: list(names[:MOST]) for what, names in self.subjects.items()}
+        return {"losing": self.losing, "subjects": listed, "counts": dict(self.counts)}
+
+    def kinds(self) -> set[str]:
+        """Name the kinds of the subjects: user, project, allocation."""
+        return {name.partition(":")[0] for names in self.subjects.values() for name in names}
+
+    def lines(self) -> list[str]:
+        """Say what happens to each subject, a line each."""
+        told = []
+        for what, names in self.subjects.items():
+            told += [f"{name}: {what}" for name in names]
+            more = self.counts.get(what, 0) - len(names)
+            if more > 0:
+                told.append(f"and {more} more: {what}")
+        return told
+
+
+def shown(conn: Connection, request: str) -> Changes | None:
+    """Return what a manifest would have changed when it was held last; None: it never was."""
+    statement = (
+        select(events.c.facts)
+        .where(events.c.request == request, events.c.kind == HELD, events.c.facts.is_not(None))
+        .order_by(events.c.seq.desc())
+        .limit(1)
+    )
+    facts = conn.scalar(statement)
+    if facts is None:
+        return None
+    found = json.loads(facts) if isinstance(facts, str) else facts
+    return (
+        Changes(found["losing"], found["subjects"], found["counts"]) if "losing" in found else None
+    )

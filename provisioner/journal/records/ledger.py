@@ -1,0 +1,392 @@
+"""The ledger: who wants what of which object, and what is suspended.
+
+Promises: claims and suspensions change only inside the caller's transaction, and objects whose
+claims moved are due. Leaves out: requests and their steps (`request_rows`), when objects are due
+(`object_rows`), and any backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert
+
+from provisioner.contract import Claim, Key, Want
+from provisioner.journal import bulk
+from provisioner.journal.records import keepsakes, object_rows
+from provisioner.journal.schema import IDS, chunks, claims, objects, step_objects, suspensions
+from provisioner.objects.items import Item
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One claim as it is written: want None keeps what was wanted until the step is due."""
+
+    key: Key
+    claimant: str
+    instance: str
+    want: Want | None
+
+
+def _nest(subject: str) -> Any:
+    """Match the claims of a subject and all that lies in it."""
+    return or_(
+        claims.c.claimant == subject,
+        and_(claims.c.claimant > subject + "/", claims.c.claimant < subject + "0"),
+    )
+
+
+_WRITE = insert(claims)
+
+
+_CLAIM = _WRITE.on_conflict_do_update(
+    index_elements=["key", "claimant"],
+    set_={
+        "want": func.coalesce(_WRITE.excluded.want, claims.c.want),
+        "request": _WRITE.excluded.request,
+        "source": _WRITE.excluded.source,
+        "former": case(
+            (claims.c.request == _WRITE.excluded.request, claims.c.former), else_=claims.c.request
+        ),
+    },
+)
+
+
+_PAIRS = select(claims.c.key, claims.c.claimant)
+
+
+_OF_ROOTS = _PAIRS.where(claims.c.root.in_(IDS))
+
+
+_OF_CLAIMANTS = _PAIRS.where(claims.c.claimant.in_(IDS))
+
+
+_DUE = (
+    select(
+        objects.c.key,
+        objects.c.instance,
+        objects.c.generation,
+        objects.c.attempts,
+        objects.c.waiting_since,
+        objects.c.found,
+        *keepsakes.COLUMNS,
+    )
+    .where(objects.c.lane == bindparam("b_lane"), objects.c.due <= bindparam("b_now"))
+    .order_by(objects.c.due)
+    .limit(bindparam("b_limit"))
+)
+
+
+_CLAIMS_OF = select(
+    claims.c.key, claims.c.claimant, claims.c.want, claims.c.source, claims.c.request
+).where(claims.c.key.in_(IDS))
+
+
+_ANY_SUSPENSION = select(suspensions.c.subject).limit(1)
+
+
+def claim(
+    conn: Connection,
+    entries: Sequence[Entry],
+    lanes: Mapping[str, str],
+    owner: Mapping[str, tuple[str, str]],
+    now: float,
+) -> None:
+    """Write claims; those with a want count at once, and their objects are due.
+
+    lanes: lane of each instance; owner: request and source of each claimant.
+    """
+    if not entries:
+        return
+    bulk.run(conn, _CLAIM, [_row(entry, *owner[entry.claimant]) for entry in entries])
+    ready = {e.key: (e.instance, lanes[e.instance]) for e in entries if e.want is not None}
+    later = {e.key: (e.instance, lanes[e.instance]) for e in entries if e.want is None}
+    object_rows.add(conn, ready, now)
+    object_rows.add(conn, later, None)
+
+
+def restore(conn: Connection, entry: Entry, request: str, source: str) -> None:
+    """Write a claim that was taken back once more, as it was: its request's and its writer's."""
+    conn.execute(_WRITE, _row(entry, request, source))
+
+
+def _row(entry: Entry, request: str, source: str) -> dict[str, Any]:
+    return {
+        "key": entry.key,
+        "claimant": entry.claimant,
+        "root": entry.claimant.partition("/")[0],
+        "leaf": entry.claimant.rpartition("/")[2],
+        "want": entry.want,
+        "request": request,
+        "source": source,
+    }
+
+
+def bind(conn: Connection, entries: Sequence[Entry], request: str) -> None:
+    """Let claims count with their wants, where no newer request has claimed since."""
+    statement = (
+        update(claims)
+        .where(
+            claims.c.key == bindparam("b_key"),
+            claims.c.claimant == bindparam("b_claimant"),
+            claims.c.request == request,
+        )
+        .values(want=bindparam("b_want"))
+    )
+    rows = [
+        {"b_key": e.key, "b_claimant": e.claimant, "b_want": e.want}
+        for e in entries
+        if e.want is not None
+    ]
+    if rows:
+        conn.execute(statement, rows)
+
+
+def claimed(conn: Connection, subjects: Collection[str]) -> dict[str, set[tuple[Key, str]]]:
+    """Return, for each subject, the (key, claimant) pairs of its claims and of its nest."""
+    whole = [subject for subject in subjects if "/" not in subject]
+    leaves = [subject for subject in subjects if "/" in subject]
+    found: dict[str, set[tuple[Key, str]]] = {subject: set() for subject in subjects}
+    for part in chunks(whole):
+        for key, claimant in conn.execute(_OF_ROOTS, {"b_ids": part}):
+            found[claimant.partition("/")[0]].add((key, claimant))
+    for part in chunks(leaves):
+        for key, claimant in conn.execute(_OF_CLAIMANTS, {"b_ids": part}):
+            found[claimant].add((key, claimant))
+    return found
+
+
+def pairs(conn: Connection, keys: Collection[Key]) -> set[tuple[Key, str]]:
+    """Return (key, claimant) of each claim on objects, be it one that does not count yet."""
+    found: set[tuple[Key, str]] = set()
+    for part in chunks(keys):
+        for key, claimant in conn.execute(_PAIRS.where(claims.c.key.in_(IDS)), {"b_ids": part}):
+            found.add((key, claimant))
+    return found
+
+
+def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) -> list[Key]:
+    """Take claims back; their objects are due. Return the keys.
+
+    What was never made so because it is another's stays as it is: it was claimed, never ours. What
+    was adopted goes, also where it was not as wanted.
+    """
+    if not gone:
+        return []
+    conn.execute(
+        delete(claims).where(
+            claims.c.key == bindparam("b_key"), claims.c.claimant == bindparam("b_claimant")
+        ),
+        [{"b_key": key, "b_claimant": who} for key, who in gone],
+    )
+    named = {key for key, _ in gone}
+    strange = object_rows.never_ours(conn, named)
+    let_be(conn, strange)
+    keys = sorted(named - strange)
+    object_rows.touch(conn, keys, now)
+    object_rows.let_go(conn, keys)
+    return keys
+
+
+def let_be(conn: Connection, keys: Collection[Key]) -> None:
+    """Have nobody look by itself at objects that nobody claims and no request waits for.
+
+    What is another's, and was never ours, is forgotten: whoever looks at all objects would close
+    it.
+    """
+    claimed = select(claims.c.key).where(claims.c.key == objects.c.key).exists()
+    awaited = (
+        select(step_objects.c.key)
+        .where(step_objects.c.key == objects.c.key, step_objects.c.state == "due")
+        .exists()
+    )
+    for part in chunks(keys):
+        conn.execute(
+            update(objects).where(objects.c.key.in_(part), ~claimed, ~awaited).values(due=None)
+        )
+    for part in chunks(object_rows.never_ours(conn, keys)):
+        conn.execute(delete(objects).where(objects.c.key.in_(part), ~claimed, ~awaited))
+
+
+def suspend(
+    conn: Connection, subject: str, source: str, cause: str, request: str, now: float
+) -> None:
+    """Record a reason for taking access away."""
+    conn.execute(
+        insert(suspensions).on_conflict_do_nothing(),
+        {"subject": subject, "source": source, "cause": cause, "request": request, "since": now},
+    )
+
+
+def resume(conn: Connection, subject: str, source: str, cause: str) -> bool:
+    """Take one reason back; False where there was none."""
+    result = conn.execute(
+        delete(suspensions).where(
+            suspensions.c.subject == subject,
+            suspensions.c.source == source,
+            suspensions.c.cause == cause,
+        )
+    )
+    return result.rowcount > 0
+
+
+def lift(conn: Connection, request: str) -> bool:
+    """Take back the reason that a request recorded; False where it recorded none."""
+    return conn.execute(delete(suspensions).where(suspensions.c.request == request)).rowcount > 0
+
+
+def reasons(conn: Connection, subject: str) -> list[str]:
+    """List the suspensions of a subject, as `SOURCE: CAUSE`."""
+    rows = conn.execute(
+        select(suspensions.c.source, suspensions.c.cause).where(suspensions.c.subject == subject)
+    )
+    return [f"{source}: {cause}" for source, cause in rows]
+
+
+def reasons_told(conn: Connection, subject: str, source: str) -> list[str]:
+    """List the suspensions of a subject as far as it is for one source to know: its own.
+
+    That there are others is told, and not whose they are, nor why.
+    """
+    found = reasons(conn, subject)
+    own = [one for one in found if one.startswith(f"{source}: ")]
+    return own if len(own) == len(found) else [*own, "others"]
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """One reason for which a subject's access is taken away. since: seconds since the epoch."""
+
+    subject: str
+    source: str
+    cause: str
+    request: str
+    since: float
+
+
+def suspensions_of(conn: Connection, subjects: Collection[str]) -> list[Suspension]:
+    """List the suspensions of subjects, oldest first."""
+    found: list[Suspension] = []
+    for part in chunks(subjects):
+        rows = conn.execute(select(suspensions).where(suspensions.c.subject.in_(part)))
+        found += [Suspension(r.subject, r.source, r.cause, r.request, r.since) for r in rows]
+    return sorted(found, key=lambda one: (one.since, one.subject))
+
+
+def keys_of(conn: Connection, subject: str) -> list[Key]:
+    """List the objects that a subject claims, wherever it stands in the claimant."""
+    rows = conn.scalars(
+        select(claims.c.key)
+        .where(or_(claims.c.root == subject, claims.c.leaf == subject, _nest(subject)))
+        .distinct()
+    )
+    return sorted(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One claim as it is. request: who claimed last; source: that request's writer."""
+
+    key: Key
+    claimant: str
+    want: Want | None
+    request: str
+    source: str
+
+
+def everything(conn: Connection) -> list[Held]:
+    """List every claim."""
+    columns = (claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source)
+    return [Held(*row) for row in conn.execute(select(*columns))]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An object that is due. unbound: it is claimed, but by no step that has become due yet."""
+
+    instance: str
+    item: Item
+    unbound: bool
+
+
+def due(conn: Connection, lane: str, now: float, limit: int) -> list[Due]:
+    """Take the objects of a lane that are due, longest due first."""
+    rows = conn.execute(_DUE, {"b_lane": lane, "b_now": now, "b_limit": limit}).all()
+    held = claims_of(conn, [row.key for row in rows])
+    return [
+        Due(row.instance, _item(row, held.get(row.key, ())), unbound=held.get(row.key) == ())
+        for row in rows
+    ]
+
+
+def _item(row: Any, held: tuple[Claim, ...]) -> Item:
+    kept = keepsakes.kept(row)
+    return Item(
+        row.key,
+        held,
+        kept.prior,
+        row.generation,
+        row.attempts,
+        row.waiting_since,
+        row.found,
+        kept.identity,
+        kept.applied,
+    )
+
+
+def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:
+    """Return the claims on objects that count, each with whether it is suspended.
+
+    An object that is claimed only by steps that are not due yet has an empty tuple; one that
+    nobody claims is not in the answer.
+    """
+    rows: list[Any] = []
+    for part in chunks(keys):
+        rows += conn.execute(_CLAIMS_OF, {"b_ids": part}).all()
+    closed = _suspended(conn, {row.claimant for row in rows})
+    found: dict[Key, list[Claim]] = {}
+    for key, claimant, want, source, request in rows:
+        counted = found.setdefault(key, [])
+        if want is not None:
+            suspended = bool(closed) and not closed.isdisjoint(parts(claimant))
+            counted.append(Claim(claimant, want, suspended, source, request))
+    return {key: tuple(sorted(value, key=lambda c: c.claimant)) for key, value in found.items()}
+
+
+def parts(claimant: str) -> tuple[str, ...]:
+    """Name the subjects whose suspension closes a claimant's claims."""
+    root, slash, leaf = claimant.partition("/")
+    return (root, leaf, claimant) if slash else (claimant,)
+
+
+def _suspended(conn: Connection, claimants: Collection[str]) -> set[str]:
+    """Name the subjects whose suspension closes what some claimants claim."""
+    found: set[str] = set()
+    if conn.scalar(_ANY_SUSPENSION) is None:
+        return found
+    for part in chunks({name for claimant in claimants for name in parts(claimant)}):
+        found.update(
+            conn.scalars(select(suspensions.c.subject).where(suspensions.c.subject.in_(part)))
+        )
+    return found
+
+
+def suspended_parts(conn: Connection, claimants: Collection[str]) -> set[str]:
+    """Return the claimants that a suspension closes."""
+    closed = _suspended(conn, claimants)
+    return {claimant for claimant in claimants if not closed.isdisjoint(parts(claimant))}

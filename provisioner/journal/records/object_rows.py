@@ -1,0 +1,385 @@
+"""The agenda: when each object is due, what was last read of it, and what is known of lanes.
+
+Promises: everything is read and written inside the caller's transaction. Leaves out: who wants
+what of an object (`ledger`), and any backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from provisioner.contract import Key, Scalar, State
+from provisioner.journal import bulk
+from provisioner.journal.schema import IDS, chunks, lanes, objects
+from provisioner.objects.applied import Applied
+
+# Objects that were there before: how they were taken over. None: they are as any other.
+
+NEW = "new"
+"""An adoption named it: it is looked at next, and not written."""
+
+SEEN = "seen"
+"""Nobody claimed it when it was adopted: explained, and left as it is."""
+
+DIFFERS = "differs"
+"""Who adopted it wants it otherwise than it is: not written while it is open."""
+
+OURS = "ours"
+"""It is as wanted, and ours by the ledger: its backend may not bear our mark yet."""
+
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+
+
+_BLANK = insert(objects)
+
+
+_MAKE_KNOWN = _BLANK.on_conflict_do_nothing()
+
+
+_MAKE_DUE = _BLANK.on_conflict_do_update(
+    index_elements=["key"],
+    set_={
+        "generation": objects.c.generation + 1,
+        "due": _BLANK.excluded.due,
+        "attempts": 0,
+        "waiting_since": None,
+        "error": None,
+    },
+)
+
+
+_NEXT_DUE = (
+    select(objects.c.due)
+    .where(objects.c.lane == bindparam("b_lane"), objects.c.due.is_not(None))
+    .order_by(objects.c.due)
+    .limit(1)
+)
+
+
+_MOVED = objects.c.generation != bindparam("b_generation")
+
+
+_IDENTITY = func.coalesce(
+    bindparam("b_identity", type_=objects.c.identity.type), objects.c.identity
+)
+
+
+_RECORD = (
+    update(objects)
+    .where(objects.c.key == bindparam("b_key"))
+    .values(
+        converged=case((bindparam("b_ok"), bindparam("b_generation")), else_=objects.c.converged),
+        due=case((_MOVED, objects.c.due), else_=bindparam("b_due")),
+        attempts=bindparam("b_attempts"),
+        waiting_since=bindparam("b_since"),
+        error=bindparam("b_error"),
+        state=func.coalesce(bindparam("b_state", type_=objects.c.state.type), objects.c.state),
+        observed=bindparam("b_now"),
+        prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
+        found=case((_MOVED, objects.c.found), else_=bindparam("b_found")),
+        identity=case((bindparam("b_forget"), None), else_=_IDENTITY),
+        applied=func.coalesce(
+            bindparam("b_applied", type_=objects.c.applied.type), objects.c.applied
+        ),
+    )
+)
+
+
+_REST = (
+    update(objects)
+    .where(objects.c.key == bindparam("b_key"), ~_MOVED)
+    .values(due=None, attempts=0, waiting_since=None, error=None)
+)
+
+
+_IS_DUE = objects.c.due.is_not(None)
+_STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(IDS))
+
+
+def touch(conn: Connection, keys: Collection[Key], now: float) -> int:
+    """Make objects due: what is wanted of them has changed.
+
+    Return how many of them there are.
+    """
+    return _make_due(conn, keys, now, waiting_since=None)
+
+
+def look_again(conn: Connection, keys: Collection[Key], now: float) -> None:
+    """Make objects due to be looked at, while what is wanted of them stays.
+
+    What is not ready goes on waiting from when it began to: whoever looks each hour does not keep
+    it waiting for ever. What was given up is tried anew.
+    """
+    _make_due(conn, keys, now, waiting_since=case((_IS_DUE, objects.c.waiting_since)))
+
+
+def _make_due(conn: Connection, keys: Collection[Key], now: float, *, waiting_since: Any) -> int:
+    """Have objects looked at now, as for the first time; return how many there are."""
+    made = 0
+    for part in chunks(keys):
+        made += conn.execute(
+            update(objects)
+            .where(objects.c.key.in_(part))
+            .values(
+                generation=objects.c.generation + 1,
+                due=now,
+                attempts=0,
+                waiting_since=waiting_since,
+                error=None,
+            )
+        ).rowcount
+    return made
+
+
+def all_keys(conn: Connection) -> list[Key]:
+    """List every object of the ledger."""
+    return sorted(conn.scalars(select(objects.c.key)))
+
+
+def due_keys(conn: Connection) -> list[Key]:
+    """List the objects that are due now or later."""
+    return sorted(conn.scalars(select(objects.c.key).where(objects.c.due.is_not(None))))
+
+
+def instances_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
+    """Return the handler's instance of each object."""
+    found: dict[Key, str] = {}
+    for part in chunks(keys):
+        rows = conn.execute(
+            select(objects.c.key, objects.c.instance).where(objects.c.key.in_(part))
+        )
+        found.update({row.key: row.instance for row in rows})
+    return found
+
+
+def displaced(conn: Connection, lanes: Mapping[str, str]) -> bool:
+    """Say whether an object is in another lane than its instance, or is due and has no instance."""
+    rows = conn.execute(select(objects.c.instance, objects.c.lane, _IS_DUE).distinct())
+    return any(lanes.get(one, lane if not due else None) != lane for one, lane, due in rows)
+
+
+def place(conn: Connection, lanes: Mapping[str, str]) -> None:
+    """Put objects into the lanes that serve their instances now. lanes: lane of each instance."""
+    for instance, lane in lanes.items():
+        conn.execute(
+            update(objects)
+            .where(objects.c.instance == instance, objects.c.lane != lane)
+            .values(lane=lane)
+        )
+
+
+PUT_BACK = "put it back into the configuration, or send the request again without"
+"""What to do about an object whose handler is not configured any more."""
+
+
+def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
+    """Read of each due object that none of some instances serves: why nothing comes of it."""
+    rows = conn.execute(
+        select(objects).where(
+            objects.c.due.is_not(None), objects.c.instance.not_in(list(instances))
+        )
+    )
+    return [
+        Reading(
+            row.key,
+            row.generation,
+            False,
+            row.state,
+            None,
+            row.attempts,
+            row.waiting_since,
+            {
+                "type": "ConfigError",
+                "message": f"{row.key}: there is no handler {row.instance!r} any more",
+                "advice": PUT_BACK,
+                "object": row.key,
+            },
+            False,
+        )
+        for row in rows
+    ]
+
+
+def next_due(conn: Connection, lane: str) -> float | None:
+    """Return when the lane's next object is due."""
+    return conn.scalar(_NEXT_DUE, {"b_lane": lane})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a drain learnt of one object.
+
+    converged: it is as wanted at `generation`; due: when to look again, None: not by itself; found:
+    how it was taken over, by now; identity: what may not change; None: as it was, empty: nothing;
+    applied: what claims have set, None: as it was.
+    """
+
+    key: Key
+    generation: int
+    converged: bool
+    state: State | None
+    due: float | None
+    attempts: int
+    waiting_since: float | None
+    error: Mapping[str, str] | None
+    drop_prior: bool
+    found: str | None = None
+    identity: Mapping[str, Scalar] | None = None
+    applied: Applied | None = None
+
+
+def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
+    """Write what a drain learnt; an object whose wants moved meanwhile stays due."""
+    bulk.run(
+        conn,
+        _RECORD,
+        [
+            {
+                "b_key": r.key,
+                "b_generation": r.generation,
+                "b_ok": r.converged,
+                "b_due": r.due,
+                "b_attempts": r.attempts,
+                "b_since": r.waiting_since,
+                "b_error": r.error,
+                "b_state": r.state,
+                "b_drop": r.drop_prior,
+                "b_found": r.found,
+                "b_identity": r.identity or None,
+                "b_forget": r.identity == {},
+                "b_applied": r.applied,
+                "b_now": now,
+            }
+            for r in readings
+        ],
+    )
+
+
+def rest(conn: Connection, taken: Mapping[Key, int]) -> None:
+    """Have objects looked at no more by themselves, unless their wants moved: nothing is made yet.
+
+    taken: the generation at which each was taken.
+    """
+    bulk.run(conn, _REST, [{"b_key": key, "b_generation": moved} for key, moved in taken.items()])
+
+
+def never_ours(conn: Connection, keys: Collection[Key]) -> set[Key]:
+    """Name the objects that were in conflict with what was wanted from the first try on."""
+    found: set[Key] = set()
+    for part in chunks(keys):
+        disputed = (objects.c.converged == 0) & objects.c.error.is_not(None)
+        rows = conn.execute(
+            select(objects.c.key, objects.c.error, objects.c.found).where(
+                objects.c.key.in_(part), disputed | (objects.c.found == SEEN)
+            )
+        )
+        found.update(
+            row.key for row in rows if row.found == SEEN or row.error["type"] == "Conflict"
+        )
+    return found
+
+
+def set_found(conn: Connection, keys: Collection[Key], found: str | None) -> None:
+    """Say of known objects how they were taken over; None: they are as any other."""
+    for part in chunks(keys):
+        conn.execute(update(objects).where(objects.c.key.in_(part)).values(found=found))
+
+
+def let_go(conn: Connection, keys: Collection[Key]) -> None:
+    """Let objects that were adopted, and nobody claims any more, be closed as any other."""
+    adopted = objects.c.found.in_([NEW, DIFFERS])
+    for part in chunks(keys):
+        conn.execute(update(objects).where(objects.c.key.in_(part), adopted).values(found=None))
+
+
+def found_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
+    """Return how objects were taken over; those that are as any other are left out."""
+    found: dict[Key, str] = {}
+    for part in chunks(keys):
+        rows = conn.execute(
+            select(objects.c.key, objects.c.found).where(
+                objects.c.key.in_(part), objects.c.found.is_not(None)
+            )
+        )
+        found.update({row.key: row.found for row in rows})
+    return found
+
+
+def found_among(conn: Connection, keys: Collection[Key], *values: str) -> set[Key]:
+    """Return those of some objects that were taken over in one of some ways."""
+    found: set[Key] = set()
+    for part in chunks(keys):
+        some = select(objects.c.key).where(objects.c.key.in_(part), objects.c.found.in_(values))
+        found.update(conn.scalars(some))
+    return found
+
+
+def states(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
+    """Return the states as last read."""
+    found: dict[Key, State] = {}
+    for part in chunks(keys):
+        rows = conn.execute(_STATES, {"b_ids": part})
+        found.update({key: state for key, state in rows if state is not None})
+    return found
+
+
+def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:
+    """Make objects due now with all their tries, while what is wanted of them stays."""
+    for part in chunks(keys):
+        conn.execute(
+            update(objects)
+            .where(objects.c.key.in_(part))
+            .values(due=now, attempts=0, waiting_since=None)
+        )
+
+
+def add(conn: Connection, keys: Mapping[Key, tuple[str, str]], due: float | None) -> None:
+    """Make objects known; with a time they are due then, and anew where they were known.
+
+    keys: object -> (instance, lane).
+    """
+    rows = [
+        {
+            "key": key,
+            "instance": instance,
+            "lane": lane,
+            "generation": 0 if due is None else 1,
+            "converged": 0,
+            "attempts": 0,
+            "due": due,
+        }
+        for key, (instance, lane) in keys.items()
+    ]
+    if rows:
+        bulk.run(conn, _MAKE_KNOWN if due is None else _MAKE_DUE, rows)
+
+
+def lane_rows(conn: Connection) -> dict[str, dict[str, Any]]:
+    """Return what is recorded of lanes: who paused them, and their breakers."""
+    return {row.name: dict(row._mapping) for row in conn.execute(select(lanes))}
+
+
+def due_counts(conn: Connection, now: float) -> dict[str, tuple[int, int]]:
+    """Count each lane's objects: (due now, due later)."""
+    rows = conn.execute(
+        select(
+            objects.c.lane,
+            func.sum(case((objects.c.due <= now, 1), else_=0)),
+            func.sum(case((objects.c.due > now, 1), else_=0)),
+        )
+        .where(objects.c.due.is_not(None))
+        .group_by(objects.c.lane)
+    )
+    return {lane: (int(ready or 0), int(later or 0)) for lane, ready, later in rows}
+
+
+def set_lane(conn: Connection, name: str, **values: object) -> None:
+    """Record something of a lane (`paused_by`, `breaker_until`, `breaker_reason`)."""
+    if conn.execute(update(lanes).where(lanes.c.name == name).values(**values)).rowcount == 0:
+        conn.execute(insert(lanes), {"name": name, **values})

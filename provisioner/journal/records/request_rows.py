@@ -1,0 +1,402 @@
+"""Records: requests, and what happened to them.
+
+Promises: everything is read and written inside the caller's transaction. Leaves out: their steps
+(`step_rows`), claims (`ledger`), and objects (`object_rows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from provisioner.journal import audit, bulk
+from provisioner.journal.schema import IDS, chunks, companions, events, requests
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+
+
+OPEN = ("accepted", "deferred", "held", "scheduled")
+"""States of a request that has no outcome yet."""
+
+
+POLICY = "the policy"
+"""Holds what a second person has to see; no user has a name with a space."""
+
+
+ENDED = ("done", "failed", "refused", "cancelled", "superseded")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A request as the journal knows it. Times in seconds since the epoch."""
+
+    id: str
+    name: str
+    writer: str
+    uid: int
+    writer_id: str | None
+    order_key: str | None
+    order_number: int | None
+    action: str
+    subject: str
+    digest: str
+    body: bytes
+    state: str
+    not_before: float | None
+    accepted: float
+    ended: float | None
+    problems: list[dict[str, Any]] | None
+    held_by: str | None = None
+    approved_by: str | None = None
+    on_behalf_of: str | None = None
+    listed: str | None = None
+
+    @property
+    def asker(self) -> str:
+        """Name who asks: the writer, and the person for whom it writes."""
+        return asker(self.writer, self.on_behalf_of)
+
+
+_INSERT_REQUESTS = insert(requests)
+
+
+_END = (
+    update(requests)
+    .where(requests.c.id == bindparam("b_id"))
+    .values(state=bindparam("b_state"), ended=bindparam("b_now"))
+)
+
+
+_LOAD = select(requests).where(requests.c.id.in_(IDS))
+
+
+def asker(writer: str, person: str | None) -> str:
+    """Name who asks: a writer, and the person for whom it writes."""
+    return f"{writer} for {person}" if person is not None else writer
+
+
+def insert_requests(conn: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+    """Add requests."""
+    bulk.run(conn, _INSERT_REQUESTS, records)
+
+
+def end_requests(
+    conn: Connection,
+    outcomes: Mapping[str, str],
+    now: float,
+    *,
+    text: str = "",
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the outcome of requests: id -> one of ENDED. text, facts: for its event."""
+    if outcomes:
+        rows = [{"b_id": who, "b_state": is_, "b_now": now} for who, is_ in outcomes.items()]
+        bulk.run(conn, _END, rows)
+        told = [audit.Event(who, state, text, None, facts) for who, state in outcomes.items()]
+        audit.append(conn, told, now)
+
+
+def older_open(
+    conn: Connection, request: str, writer: str, action: str, states: Collection[str]
+) -> list[str]:
+    """List a writer's earlier requests of one action that are in some states, oldest first."""
+    return list(
+        conn.scalars(
+            select(requests.c.id)
+            .where(
+                requests.c.state.in_(list(states)),
+                requests.c.action == action,
+                requests.c.writer == writer,
+                requests.c.id < request,
+            )
+            .order_by(requests.c.id)
+        )
+    )
+
+
+def set_state(conn: Connection, ids: Collection[str], old: Collection[str], new: str) -> list[str]:
+    """Move requests from some states to another; return those that moved."""
+    moved = list(
+        conn.scalars(
+            select(requests.c.id).where(
+                requests.c.id.in_(list(ids)), requests.c.state.in_(list(old))
+            )
+        )
+    )
+    if moved:
+        conn.execute(update(requests).where(requests.c.id.in_(moved)).values(state=new, ended=None))
+    return moved
+
+
+def set_accepted(conn: Connection, request: str, now: float) -> None:
+    """Say that a request that waited counts from now on."""
+    conn.execute(update(requests).where(requests.c.id == request).values(accepted=now))
+
+
+def set_problems(
+    conn: Connection, request: str, problems: Sequence[Mapping[str, Any]] | None
+) -> None:
+    """Keep what a request's writer should know."""
+    conn.execute(update(requests).where(requests.c.id == request).values(problems=problems))
+
+
+def keep_companion(conn: Connection, request: str, body: bytes) -> None:
+    """Keep the manifest of a request that waits."""
+    drop_companion(conn, request)
+    conn.execute(insert(companions), {"request": request, "body": body})
+
+
+def has_companion(conn: Connection, request: str) -> bool:
+    """Say whether the manifest of a request is kept: it is not over."""
+    statement = select(companions.c.request).where(companions.c.request == request)
+    return conn.scalar(statement) is not None
+
+
+def kept_by(conn: Connection, uid: int) -> int:
+    """Say how many bytes a submitter's manifests have that are kept."""
+    size = func.coalesce(func.sum(func.length(companions.c.body)), 0)
+    mine = select(requests.c.id).where(requests.c.uid == uid)
+    return int(conn.scalar(select(size).where(companions.c.request.in_(mine))) or 0)
+
+
+def with_companion(conn: Connection) -> dict[str, int]:
+    """Return accepted requests whose manifest is kept, oldest first, with their writers' uids."""
+    kept = select(companions.c.request)
+    statement = select(requests.c.id, requests.c.uid).where(
+        requests.c.id.in_(kept), requests.c.state == "accepted"
+    )
+    return {row.id: row.uid for row in conn.execute(statement.order_by(requests.c.id))}
+
+
+def companion_size(conn: Connection, request: str) -> int:
+    """Say how many bytes the manifest has that was kept of a request; 0 where there is none."""
+    size = func.length(companions.c.body)
+    return conn.scalar(select(size).where(companions.c.request == request)) or 0
+
+
+def companion(conn: Connection, request: str) -> bytes | None:
+    """Return the manifest that was kept of a request."""
+    return conn.scalar(select(companions.c.body).where(companions.c.request == request))
+
+
+def drop_companion(conn: Connection, request: str) -> None:
+    """Forget a manifest."""
+    conn.execute(delete(companions).where(companions.c.request == request))
+
+
+def set_hold(conn: Connection, request: str, **values: str | None) -> None:
+    """Keep who holds a request (`held_by`), or released what policy held (`approved_by`)."""
+    conn.execute(update(requests).where(requests.c.id == request).values(**values))
+
+
+def note(conn: Connection, rows: Sequence[tuple[str | None, str, str]], now: float) -> None:
+    """Add events: (request, kind, text)."""
+    audit.append(conn, [audit.Event(*row) for row in rows], now)
+
+
+def events_of(conn: Connection, request: str) -> list[tuple[float, str, str]]:
+    """List a request's events: (time, kind, text)."""
+    rows = conn.execute(
+        select(events.c.at, events.c.kind, events.c.text)
+        .where(events.c.request == request)
+        .order_by(events.c.seq)
+    )
+    return [(row.at, row.kind, row.text) for row in rows]
+
+
+def why_held(conn: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Say of held requests who or what held them last, and why."""
+    found: dict[str, str] = {}
+    for part in chunks(ids):
+        rows = conn.execute(
+            select(events.c.request, events.c.text)
+            .where(events.c.request.in_(part), events.c.kind == "held")
+            .order_by(events.c.seq)
+        )
+        found.update({row.request: row.text for row in rows})
+    return found
+
+
+def find(conn: Connection, name: str) -> list[Record]:
+    """Find requests by id, by the beginning of one, or by their writer's own id; newest last.
+
+    What only repeats an own id, and was answered or refused for it, stands before the request that
+    has it.
+    """
+    matches = (requests.c.id == name) | (requests.c.writer_id == name)
+    if len(name) >= 4:
+        matches |= requests.c.id.startswith(name.upper(), autoescape=True)
+    rows = conn.execute(select(requests).where(matches).order_by(requests.c.id)).all()
+    found = [Record(*row) for row in rows]
+    return sorted(found, key=lambda record: (not repeats(record.problems), record.id))
+
+
+def repeats(problems: Collection[Mapping[str, Any]] | None) -> bool:
+    """Say whether a request came under an own id that another one had, by what it was told."""
+    return any(one.get("key") == "id" and one.get("line") is None for one in problems or ())
+
+
+def events_after(conn: Connection, seq: int) -> list[tuple[int, str, str, str]]:
+    """List what happened to requests after an event: (number, request, kind, text)."""
+    rows = conn.execute(
+        select(events.c.seq, events.c.request, events.c.kind, events.c.text)
+        .where(events.c.seq > seq, events.c.request.is_not(None))
+        .order_by(events.c.seq)
+    )
+    return [(row.seq, row.request, row.kind, row.text) for row in rows]
+
+
+def last_event(conn: Connection) -> int:
+    """Return the number of the last event; 0 where there is none."""
+    return int(conn.scalar(select(func.max(events.c.seq))) or 0)
+
+
+def last_id(conn: Connection) -> str:
+    """Return the highest id of a request; '' where there is none."""
+    return conn.scalar(select(func.max(requests.c.id))) or ""
+
+
+def newest(conn: Connection, name: str, since: str) -> Record | None:
+    """Return the newest request whose file bore a name; since: the beginning of a ULID."""
+    row = conn.execute(
+        select(requests)
+        .where(requests.c.name == name, requests.c.id >= since)
+        .order_by(requests.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else Record(*row)
+
+
+def newest_of(conn: Connection, actions: Collection[str]) -> list[Record]:
+    """List the newest request of each subject that was accepted with one of some actions.
+
+    Oldest first.
+    """
+    ids = (
+        select(func.max(requests.c.id))
+        .where(
+            requests.c.action.in_(list(actions)),
+            requests.c.state.not_in(["refused", "superseded", "scheduled"]),
+        )
+        .group_by(requests.c.subject)
+    )
+    rows = conn.execute(select(requests).where(requests.c.id.in_(ids)).order_by(requests.c.id))
+    return [Record(*row) for row in rows]
+
+
+def newer(conn: Connection, record: Record, actions: Collection[str]) -> str:
+    """Name the newest request accepted after one, for its subject or what lies in or around it.
+
+    actions: those that count. '' where there is none.
+    """
+    root, slash, _ = record.subject.partition("/")
+    within = requests.c.subject.startswith(root + "/", autoescape=True)
+    about = [requests.c.subject == root, requests.c.subject == record.subject if slash else within]
+    return (
+        conn.scalar(
+            select(func.max(requests.c.id)).where(
+                or_(*about),
+                requests.c.id > record.id,
+                requests.c.action.in_(list(actions)),
+                requests.c.state.in_(["accepted", "deferred", "done", "failed"]),
+            )
+        )
+        or ""
+    )
+
+
+def held_for(conn: Connection, writer: str) -> dict[str, str]:
+    """Return the newest held request of a writer for each subject, or for what lies in it."""
+    rows = conn.execute(
+        select(requests.c.subject, requests.c.id)
+        .where(requests.c.state == "held", requests.c.writer == writer)
+        .order_by(requests.c.id)
+    )
+    return {row.subject.partition("/")[0]: row.id for row in rows}
+
+
+def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
+    """Load requests by id."""
+    found: dict[str, Record] = {}
+    for part in chunks(ids):
+        found.update({row[0]: Record(*row) for row in conn.execute(_LOAD, {"b_ids": part}).all()})
+    return found
+
+
+def states_of(conn: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Return the states of those requests that are known."""
+    found: dict[str, str] = {}
+    for part in chunks(ids):
+        rows = conn.execute(
+            select(requests.c.id, requests.c.state).where(requests.c.id.in_(IDS)), {"b_ids": part}
+        )
+        found.update({row[0]: row[1] for row in rows})
+    return found
+
+
+def noted(conn: Connection, ids: Collection[str], kind: str) -> list[str]:
+    """Return those requests that have an event of a kind, oldest first."""
+    statement = select(events.c.request).where(events.c.request.in_(IDS), events.c.kind == kind)
+    found = {who for part in chunks(ids) for who in conn.scalars(statement, {"b_ids": part})}
+    return sorted(found)
+
+
+def lately(conn: Connection, seconds: float, most: int) -> list[str]:
+    """List requests of which the events of so many seconds before the newest one tell.
+
+    most: events that are looked at.
+    """
+    newest = select(func.max(events.c.seq)).scalar_subquery()
+    end = select(events.c.at).where(events.c.seq == newest).scalar_subquery()
+    statement = (
+        select(events.c.request)
+        .where(events.c.seq > newest - most, events.c.at >= end - seconds)
+        .where(events.c.request.is_not(None))
+        .distinct()
+    )
+    return sorted(conn.scalars(statement))
+
+
+def scheduled_until(conn: Connection, now: float) -> list[str]:
+    """List scheduled requests whose `not_before` has come, oldest first."""
+    return list(
+        conn.scalars(
+            select(requests.c.id)
+            .where(requests.c.state == "scheduled", requests.c.not_before <= now)
+            .order_by(requests.c.id)
+        )
+    )
+
+
+def ids_in(conn: Connection, states: Collection[str]) -> list[str]:
+    """List the requests in some states."""
+    return list(conn.scalars(select(requests.c.id).where(requests.c.state.in_(states))))
+
+
+def in_states(conn: Connection, states: Collection[str], limit: int = 1000) -> list[Record]:
+    """List requests in some states, oldest first."""
+    rows = conn.execute(
+        select(requests)
+        .where(requests.c.state.in_(list(states)))
+        .order_by(requests.c.id)
+        .limit(limit)
+    )
+    return [Record(*row) for row in rows]
+
+
+def counts(conn: Connection) -> dict[str, int]:
+    """Count requests by state."""
+    rows = conn.execute(select(requests.c.state, func.count()).group_by(requests.c.state))
+    return {row[0]: row[1] for row in rows}

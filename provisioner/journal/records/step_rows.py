@@ -1,0 +1,254 @@
+"""The step book: steps of requests, and the objects of each, as the journal has them.
+
+Promises: everything is read and written inside the caller's transaction. Leaves out: deciding which
+step is due (`steps`), and what is known of an object by itself (`object_rows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
+
+from provisioner.journal import bulk
+from provisioner.journal.schema import IDS, chunks, objects, step_objects, steps
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step and its objects as the journal knows them."""
+
+    request: str
+    name: str
+    instance: str
+    needs: tuple[str, ...]
+    routed: bool
+    state: str
+    started: float | None
+    ended: float | None
+    error: dict[str, str] | None
+    objects: tuple[ObjectRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """One object's part in a step."""
+
+    key: str
+    item: str
+    state: str
+    changed: tuple[str, ...]
+    error: dict[str, str] | None
+    read_back: dict[str, Any] | None
+    claimant: str = ""
+
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+_INSERT_STEPS = insert(steps)
+
+_GENERATION = select(objects.c.generation).where(objects.c.key == bindparam("b_key"))
+
+_NEW_OBJECTS = insert_or(step_objects).values(
+    generation=case((bindparam("b_state") == "due", _GENERATION.scalar_subquery()))
+)
+
+_INSERT_OBJECTS = _NEW_OBJECTS.on_conflict_do_update(
+    index_elements=["request", "step", "key", "item"],
+    set_={
+        name: _NEW_OBJECTS.excluded[name] for name in ("claimant", "state", "changed", "generation")
+    },
+)
+
+_STEPS_OF = select(steps).where(steps.c.request.in_(IDS)).order_by(steps.c.ordinal)
+
+_OBJECTS = select(
+    step_objects.c.request,
+    step_objects.c.step,
+    step_objects.c.key,
+    step_objects.c.item,
+    step_objects.c.state,
+    step_objects.c.changed,
+    step_objects.c.error,
+    step_objects.c.read_back,
+    step_objects.c.claimant,
+).order_by(step_objects.c.key)
+
+_OBJECTS_OF = _OBJECTS.where(step_objects.c.request.in_(IDS))
+
+_STANDINGS_OF = (
+    select(
+        step_objects.c.request,
+        step_objects.c.step,
+        step_objects.c.key,
+        step_objects.c.item,
+        step_objects.c.state,
+        step_objects.c.claimant,
+    )
+    .where(step_objects.c.request.in_(IDS))
+    .order_by(step_objects.c.key)
+)
+
+_OBJECTS_OF_ONE = _OBJECTS.where(
+    step_objects.c.request == bindparam("b_request"), step_objects.c.step == bindparam("b_step")
+)
+
+_USERS_WAITING = (
+    select(step_objects.c.request)
+    .where(
+        step_objects.c.request.in_(IDS),
+        step_objects.c.state == "waiting",
+        step_objects.c.item != "",
+    )
+    .distinct()
+)
+
+
+def insert_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add steps."""
+    bulk.run(conn, _INSERT_STEPS, rows)
+
+
+def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add objects of steps; those that are due wait for the generation that the object now has."""
+    bound = [{**row, "b_key": row["key"], "b_state": row["state"]} for row in rows]
+    bulk.run(conn, _INSERT_OBJECTS, bound)
+
+
+def forget_steps(conn: Connection, request: str) -> None:
+    """Drop the steps of a request that is going to be accepted anew.
+
+    What it has made it has made: those parts are kept, and are the new steps' (`history`).
+    """
+    unmade = step_objects.c.read_back.is_(None)
+    conn.execute(delete(step_objects).where(step_objects.c.request == request, unmade))
+    conn.execute(delete(steps).where(steps.c.request == request))
+
+
+def outlines_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+    """Load the steps of requests in the route's order, without their objects."""
+    return _load(conn, ids, {})
+
+
+def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+    """Load the steps of requests in the route's order, with their objects."""
+    parts: dict[tuple[str, str], list[ObjectRecord]] = {}
+    for some in chunks(ids):
+        for who, step, *part in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
+            parts.setdefault((who, step), []).append(_object(*part))
+    return _load(conn, ids, parts)
+
+
+def standings_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+    """Load the steps of requests, with how their objects stand and no word of what became of them.
+
+    An allocation of thousands of users is read again each time that some of them get further.
+    """
+    parts: dict[tuple[str, str], list[ObjectRecord]] = {}
+    for some in chunks(ids):
+        for who, step, key, item, state, claimant in conn.execute(_STANDINGS_OF, {"b_ids": some}):
+            record = ObjectRecord(key, item, state, (), None, None, claimant)
+            parts.setdefault((who, step), []).append(record)
+    return _load(conn, ids, parts)
+
+
+def whole(conn: Connection, step: StepRecord) -> StepRecord:
+    """Load the objects of one step."""
+    asked = {"b_request": step.request, "b_step": step.name}
+    rows = conn.execute(_OBJECTS_OF_ONE, asked).all()
+    return replace(step, objects=tuple(_object(*part) for _, _, *part in rows))
+
+
+def with_users_waiting(conn: Connection, ids: Collection[str]) -> set[str]:
+    """Return those of some requests that have a step of which a user's part waits."""
+    found: set[str] = set()
+    for part in chunks(ids):
+        found.update(conn.scalars(_USERS_WAITING, {"b_ids": part}))
+    return found
+
+
+def set_objects(
+    conn: Connection,
+    request: str,
+    step: str,
+    users: Collection[str],
+    state: str,
+    *,
+    error: Mapping[str, str] | None = None,
+) -> None:
+    """Write what becomes of the waiting parts of a step. users: whose, '' for a step's own.
+
+    Those that become due have no generation yet (`steps.stamp`).
+    """
+    for part in chunks(users):
+        conn.execute(
+            update(step_objects)
+            .where(
+                step_objects.c.request == request,
+                step_objects.c.step == step,
+                step_objects.c.item.in_(part),
+                step_objects.c.state == "waiting",
+            )
+            .values(state=state, error=error, generation=None)
+        )
+
+
+def _object(
+    key: str, item: str, state: str, changed: list[str], error: Any, read_back: Any, claimant: str
+) -> ObjectRecord:
+    return ObjectRecord(key, item, state, tuple(changed), error, read_back, claimant)
+
+
+def _load(
+    conn: Connection, ids: Collection[str], parts: Mapping[tuple[str, str], list[ObjectRecord]]
+) -> dict[str, list[StepRecord]]:
+    found: dict[str, list[StepRecord]] = {who: [] for who in ids}
+    for some in chunks(ids):
+        for row in conn.execute(_STEPS_OF, {"b_ids": some}).all():
+            found[row.request].append(
+                StepRecord(
+                    row.request,
+                    row.name,
+                    row.instance,
+                    tuple(row.needs),
+                    row.routed,
+                    row.state,
+                    row.started,
+                    row.ended,
+                    row.error,
+                    tuple(parts.get((row.request, row.name), ())),
+                )
+            )
+    return found
+
+
+def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Say what open requests wait for: key, state, error and when it is due, for each object."""
+    rows = conn.execute(
+        select(
+            step_objects.c.request,
+            step_objects.c.step,
+            step_objects.c.key,
+            objects.c.due,
+            objects.c.attempts,
+            objects.c.error,
+            objects.c.lane,
+        )
+        .join(objects, objects.c.key == step_objects.c.key)
+        .where(step_objects.c.request.in_(list(ids)), step_objects.c.state == "due")
+    )
+    found: dict[str, list[dict[str, Any]]] = {who: [] for who in ids}
+    for row in rows:
+        found[row.request].append(
+            {
+                "step": row.step,
+                "object": row.key,
+                "lane": row.lane,
+                "due": row.due,
+                "attempts": row.attempts,
+                "error": row.error,
+            }
+        )
+    return found

@@ -1,0 +1,186 @@
+"""The journal's tables, as SQLAlchemy Core sees them.
+
+Promises: one place for names and types; the same on SQLite and PostgreSQL. Times are seconds since
+the epoch, UTC. Leaves out: any reading or writing (`journal`, `ledger`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    BindParameter,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+)
+
+metadata = MetaData()
+
+_CHUNK = 500
+"""Names in one IN list: below every database's limit on parameters."""
+
+IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
+"""The names of an IN list, as `chunks` cuts them."""
+
+
+def chunks(values: Collection[str]) -> Iterator[list[str]]:
+    """Cut values into lists that fit an IN list of any database."""
+    ordered = list(values)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]
+
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Text, primary_key=True, doc="ULID given at the claim"),
+    Column("name", Text, nullable=False, doc="the file's name in staging"),
+    Column("writer", Text, nullable=False, doc="owner of the file"),
+    Column("uid", Integer, nullable=False),
+    Column("writer_id", Text, doc="the writer's own `id`"),
+    Column("order_key", Text),
+    Column("order_number", BigInteger),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("digest", Text, nullable=False, doc="SHA-256 of the body"),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("not_before", Float),
+    Column("accepted", Float, nullable=False),
+    Column("ended", Float),
+    Column("problems", JSON(none_as_null=True), doc="why refused, or what else to know"),
+    Column("held_by", Text, doc="who holds it; `request_rows.POLICY`: policy does"),
+    Column("approved_by", Text, doc="who released what policy held"),
+    Column("on_behalf_of", Text, doc="the person for whom a trusted writer asked"),
+    Column("listed", Text, doc="the users of its companion, a name a line"),
+    Index("requests_state", "state"),
+    Index("requests_writer_id", "writer", "writer_id"),
+    Index("requests_digest", "digest"),
+    Index("requests_order", "writer", "order_key", "order_number"),
+)
+
+companions = Table(
+    "companions",
+    metadata,
+    Column("request", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False, doc="the manifest, until it has been compared"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("request", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("ordinal", Integer, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("needs", JSON, nullable=False),
+    Column("routed", Boolean, nullable=False, doc="bound by the route; else made by the ledger"),
+    Column("state", Text, nullable=False),
+    Column("started", Float),
+    Column("ended", Float),
+    Column("error", JSON(none_as_null=True)),
+)
+
+step_objects = Table(
+    "step_objects",
+    metadata,
+    Column("request", Text, primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("claimant", Text, nullable=False),
+    Column("generation", Integer, doc="the object's when the step became due"),
+    Column("state", Text, nullable=False),
+    Column("changed", JSON, nullable=False),
+    Column("error", JSON(none_as_null=True)),
+    Column("read_back", JSON(none_as_null=True)),
+    Index("step_objects_key", "key", "state"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("claimant", Text, primary_key=True),
+    Column("root", Text, nullable=False, doc="first part of the claimant"),
+    Column("leaf", Text, nullable=False, doc="last part of the claimant"),
+    Column("want", JSON(none_as_null=True), doc="null until the step that claims is due"),
+    Column("request", Text, nullable=False, doc="who claimed last"),
+    Column("source", Text, nullable=False),
+    Column("former", Text, doc="whose claim it was before; null: nobody's"),
+    Index("claims_root", "root"),
+    Index("claims_leaf", "leaf"),
+)
+
+suspensions = Table(
+    "suspensions",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("cause", Text, primary_key=True),
+    Column("request", Text, nullable=False),
+    Column("since", Float, nullable=False),
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("instance", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("generation", Integer, nullable=False, doc="moved by each change of what is wanted"),
+    Column("converged", Integer, nullable=False, doc="the generation that was last read back"),
+    Column("due", Float),
+    Column("attempts", Integer, nullable=False),
+    Column("waiting_since", Float),
+    Column("error", JSON(none_as_null=True)),
+    Column("state", JSON(none_as_null=True), doc="as last read"),
+    Column("observed", Float),
+    Column("prior", JSON(none_as_null=True), doc="saved before it was closed, to be given back"),
+    Column("found", Text, doc="one of `object_rows.NEW` and so on: it was there before us"),
+    Column("identity", JSON(none_as_null=True), doc="what may not change while it is claimed"),
+    Column("applied", JSON(none_as_null=True), doc="what claims set, with what was before"),
+    Index("objects_due", "lane", "due"),
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("paused_by", Text),
+    Column("breaker_until", Float),
+    Column("breaker_reason", Text),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("request", Text),
+    Column("kind", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("subject", Text, doc="whom it is about: a subject or a claimant"),
+    Column("facts", Text, doc="JSON as it was hashed"),
+    Column("previous", Text, nullable=False, doc="the hash of the event before"),
+    Column("hash", Text, nullable=False, doc="SHA-256 over all other columns: `audit.seal`"),
+    Index("events_request", "request"),
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", Text, primary_key=True, doc="`marks` has the names"),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,174 @@
+"""Following: what comes of a manifest is accepted, held or ended, each time in one commit.
+
+Promises: nothing is written for a request that was held, cancelled or ended meanwhile. Leaves out:
+what comes of it (`reconcile`, `adoption`), and when (`portions`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from provisioner.admission.admission import Admitted
+from provisioner.admission.candidates import Candidate, plain_problems
+from provisioner.admission.intake import Intake
+from provisioner.controls.verbs import Effect, replace_older
+from provisioner.journal import audit
+from provisioner.journal.journal import Journal
+from provisioner.journal.records import request_rows
+from provisioner.journal.records.changes import HELD, Changes, shown
+from provisioner.manifests.listing import Listing
+from provisioner.manifests.manifest import Moment
+from provisioner.policy import policy
+from provisioner.policy.review import Answers, steered
+from provisioner.request.documents import Problem
+from provisioner.request.request import Request
+from provisioner.spool.spool import Claimed
+
+
+class Stopped(Exception):
+    """The request was held, cancelled or ended while its manifest was followed."""
+
+
+@dataclass(slots=True)
+class Errand:
+    """One request whose manifest is followed.
+
+    listing: what it lists; moment: what is newer than it; compared: all of it was;
+    counted: a person has released that so many lose something.
+    """
+
+    claimed: Claimed
+    request: Request
+    listing: Listing
+    moment: Moment
+    compared: bool = False
+    counted: bool = False
+
+
+class Follower:
+    """Writes what comes of manifests, for one service."""
+
+    def __init__(self, book: Journal, intake: Intake, tell: Callable[[Admitted], None]) -> None:
+        """tell: is told of each commit, as of those of the intake."""
+        self._journal = book
+        self._intake = intake
+        self._tell = tell
+        self.followed: dict[str, str] = {}
+        """Requests that followed from a manifest while others wait, with the manifest's id."""
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection that only reads."""
+        with self._journal.reading() as conn:
+            yield conn
+
+    @contextmanager
+    def commit(self, errand: Errand) -> Iterator[Commit]:
+        """Give a commit for what comes of a portion. Raises Stopped where it is not to be."""
+        ulid = errand.claimed.ulid
+        admitted = Admitted()
+        with self._journal.transaction(new_work=True) as conn:
+            if request_rows.states_of(conn, [ulid]).get(ulid) != "accepted":
+                raise Stopped(ulid)
+            yield Commit(conn, errand, self._intake, admitted, time.time())
+        self.followed.update(dict.fromkeys(admitted.accepted, ulid))
+        self._tell(admitted)
+
+    def end(self, ulid: str, state: str, problems: Sequence[Problem]) -> None:
+        """End a request of whose manifest nothing can be followed."""
+        with self._journal.transaction() as conn:
+            _end(conn, ulid, state, problems, time.time())
+        self._tell(Admitted(outcomes={ulid: state}))
+
+    def set_aside(self, ulid: str, problem: Problem) -> None:
+        """Hold a request until somebody lets it go on: who sent it may, as if they had held it."""
+        with self._journal.transaction() as conn:
+            if not request_rows.set_state(conn, [ulid], ["accepted"], "held"):
+                return
+            writer = request_rows.load(conn, [ulid])[ulid].writer
+            request_rows.set_hold(conn, ulid, held_by=writer)
+            request_rows.set_problems(conn, ulid, plain_problems((problem,)))
+            text = f"by the service: {problem.message}"
+            audit.append(conn, [audit.Event(ulid, HELD, text)], time.time())
+        self._tell(Admitted(effects=[Effect(held=[ulid])]))
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit for one errand."""
+
+    conn: Connection
+    errand: Errand
+    intake: Intake
+    admitted: Admitted
+    now: float
+
+    def follow(self, asked: Sequence[Candidate]) -> set[str]:
+        """Accept requests that follow, each judged by itself; return those that were accepted."""
+        claimed = self.errand.claimed
+        record = request_rows.load(self.conn, [claimed.ulid])[claimed.ulid]
+        askers = tuple(dict.fromkeys(steered(self.conn, record).askers))
+        asked = [replace(c, claimed=replace(c.claimed, behind=askers)) for c in asked]
+        answers = Answers(claimed.uid, claimed.writer, False, self.errand.counted)
+        before = set(self.admitted.accepted)
+        self.intake.follow(self.conn, asked, answers, self.admitted, self.now)
+        return {*self.admitted.accepted} - before
+
+    def hold(self, why: policy.Answer, told: str, changes: Changes) -> None:
+        """Hold the whole for a second person, who is shown what it would change."""
+        ulid = self.errand.claimed.ulid
+        request_rows.set_state(self.conn, [ulid], ["accepted"], "held")
+        request_rows.set_hold(self.conn, ulid, held_by=request_rows.POLICY, approved_by=None)
+        problem = Problem(None, "manifest", f"{why.why}: {told}", why.advice)
+        request_rows.set_problems(self.conn, ulid, plain_problems((problem,)))
+        text = f"by {request_rows.POLICY}: {why.why}"
+        audit.append(self.conn, [audit.Event(ulid, HELD, text, None, changes.facts())], self.now)
+        self.admitted.effects.append(Effect(held=[ulid]))
+
+    def replace_older(self, kinds: Collection[str]) -> None:
+        """End the writer's earlier manifests that still look again, or are held for a crowd.
+
+        kinds: of subjects that this one lists. One that was held for subjects of another kind says
+        more than this one does.
+        """
+        ulid, writer = self.errand.claimed.ulid, self.errand.claimed.writer
+        self.admitted.outcomes.update(replace_older(self.conn, ulid, writer, self.now))
+        for older in request_rows.older_open(self.conn, ulid, writer, "reconcile", ("held",)):
+            seen = shown(self.conn, older)
+            by_policy = request_rows.load(self.conn, [older])[older].held_by == request_rows.POLICY
+            if by_policy and seen is not None and seen.kinds() <= set(kinds):
+                why = f"{ulid}, which came later, takes its place: look at that one"
+                _end(self.conn, older, "superseded", (Problem(None, "manifest", why),), self.now)
+                self.admitted.outcomes[older] = "superseded"
+
+    def conclude(self, effect: Effect) -> None:
+        """End the acceptance of the request; it goes on waiting for what `effect.keys` names."""
+        request_rows.drop_companion(self.conn, self.errand.claimed.ulid)
+        who = Candidate(self.errand.claimed, self.errand.request, (), ())
+        self.intake.conclude(self.conn, who, effect, self.admitted, self.now)
+
+    def end(self, state: str, problems: Sequence[Problem]) -> None:
+        """End the request: nothing more comes of it."""
+        ulid = self.errand.claimed.ulid
+        _end(self.conn, ulid, state, problems, self.now)
+        self.admitted.outcomes[ulid] = state
+
+
+def _end(
+    conn: Connection, request: str, state: str, problems: Sequence[Problem], now: float
+) -> None:
+    """End a request whose manifest is not followed, or no further."""
+    request_rows.drop_companion(conn, request)
+    request_rows.set_problems(conn, request, plain_problems(problems))
+    why = "; ".join(problem.message for problem in problems)
+    request_rows.end_requests(conn, {request: state}, now, text=why)
+
+
+def left_alone(candidate: Candidate, why: str) -> Candidate:
+    """Refuse a line that wants an answer, and whose subject is left alone."""
+    return replace(candidate, problems=(Problem(None, "", f"left alone: {why}"),))

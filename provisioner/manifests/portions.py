@@ -1,0 +1,277 @@
+"""Portions: whose manifest has its turn, and what becomes of one that cannot be served.
+
+Promises: a portion is done at each call, and between two the caller does what others wait for.
+Writers take turns, a portion each; the manifests of one writer are followed one after the other, in
+the order in which they came. So many are begun as memory is there for. The request's state says
+whether it is followed: after a crash it is compared anew. One whose writer may not ask for it any
+more, or that takes too long to compare, is ended; one at whose same place the service died rests,
+and is held for somebody to look when it died again and again. Leaves out: what a portion does
+(`reconcile`, `adoption`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from provisioner.admission.admission import claimed_of
+from provisioner.admission.candidates import problem_of
+from provisioner.admission.enclosures import Enclosures
+from provisioner.config.schema import ManifestsConfig
+from provisioner.contract import Fault, InvalidRequest, Refused
+from provisioner.journal.journal import Journal, JournalBroken, JournalFull
+from provisioner.journal.records import request_rows
+from provisioner.manifests.adoption import Adoption
+from provisioner.manifests.following import Errand, Follower, Stopped
+from provisioner.manifests.listing import Listing, Rights
+from provisioner.manifests.manifest import Moment
+from provisioner.manifests.reconcile import Reconcile
+from provisioner.policy.review import Review, Ruling
+from provisioner.request.crowds import Meant
+from provisioner.request.documents import InvalidDocument, Problem
+from provisioner.request.request import Request, parse_request
+from provisioner.routing.router import Router
+from provisioner.spool import strikes
+from provisioner.spool.spool import Claimed
+from provisioner.spool.strikes import Strikes
+from provisioner.system import ulid as ulids
+
+log = logging.getLogger(__name__)
+
+
+AT_ONCE = 3
+"""Most bytes of manifests that are followed at once, in those that one may have: the largest takes
+0.4 GiB."""
+
+
+class _NoRight(Refused):
+    """The writer may not ask for it any more."""
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A manifest that is followed. size: its bytes; spent: seconds of work."""
+
+    errand: Errand
+    steps: Iterator[None]
+    size: int
+    spent: float = 0.0
+
+
+class Portions:
+    """The manifests that are followed, for the thread that takes requests."""
+
+    def __init__(
+        self,
+        book: Journal,
+        follower: Follower,
+        enclosures: Enclosures,
+        review: Review,
+        router: Router,
+        lanes: Mapping[str, str],
+        budget: ManifestsConfig,
+        judging: Strikes,
+    ) -> None:
+        """lanes: lane of each instance; budget: what one may cost; judging: where it is noted what
+        is judged.
+        """
+        self._journal = book
+        self._follower = follower
+        self._enclosures = enclosures
+        self._review = review
+        self._router = router
+        self._lanes = lanes
+        self._budget = budget
+        self._strikes = judging
+        self._waiting: dict[int, dict[str, None]] = {}
+        self._begun: OrderedDict[int, _Begun] = OrderedDict()
+        self._resting: dict[str, float] = {}
+
+    def add(self, whose: Mapping[str, int]) -> None:
+        """Have the manifests of requests followed. whose: uid of each one's writer, in order."""
+        for ulid, uid in whose.items():
+            self._waiting.setdefault(uid, {})[ulid] = None
+
+    def resume(self) -> None:
+        """Take up what was not over when the service ended."""
+        deaths = self._strikes.deaths()
+        with self._journal.reading() as conn:
+            whose = request_rows.with_companion(conn)
+        for ulid, count in deaths.items():
+            if ulid not in whose:
+                self._strikes.forget(ulid)
+            elif count >= strikes.MOST:
+                del whose[ulid]
+                log.error("%s: the service died %d times at one place of it: held", ulid, count)
+                self._follower.set_aside(ulid, _DEADLY)
+                self._strikes.forget(ulid)
+            elif strikes.rest(count):
+                seconds = strikes.rest(count)
+                log.error(
+                    "%s: the service died %d times at one place of it: it rests for %g s",
+                    ulid,
+                    count,
+                    seconds,
+                )
+                self._resting[ulid] = time.monotonic() + seconds
+        self.add(whose)
+
+    def step(self) -> bool:
+        """Do a portion of the writer's manifest whose turn it is; False where there is none."""
+        self._begin()
+        if not self._begun:
+            if not self._waiting:
+                self._follower.followed.clear()
+            return False
+        uid, begun = next(iter(self._begun.items()))
+        self._begun.move_to_end(uid)
+        if self._is_over(uid, begun):
+            del self._begun[uid]
+            self._strikes.forget(begun.errand.claimed.ulid)
+        self._strikes.clear()
+        return True
+
+    def _is_over(self, uid: int, begun: _Begun) -> bool:
+        """Do a portion; say whether it was the last."""
+        errand, began = begun.errand, time.monotonic()
+        try:
+            self._check_right(errand)
+            place = strikes.FOLLOWED if errand.compared else len(errand.listing.subjects)
+            self._strikes.note(errand.claimed.ulid, place)
+            ended = next(begun.steps, _ENDED) is _ENDED
+            begun.spent += time.monotonic() - began
+            if not ended:
+                self._check_time(begun)
+            return ended
+        except Stopped:
+            return True
+        except (JournalFull, JournalBroken):
+            # What was compared is forgotten: when there is room it is compared anew.
+            del self._begun[uid]
+            self._waiting[uid] = {errand.claimed.ulid: None, **self._waiting.get(uid, {})}
+            raise
+        except Exception as error:
+            self._give_up(errand, error)
+            return True
+
+    def _begin(self) -> None:
+        """Begin with what waits, as far as there is room: one of each writer."""
+        for uid in [uid for uid in self._waiting if uid not in self._begun]:
+            while uid in self._waiting and uid not in self._begun:
+                ulid = next(iter(self._waiting[uid]))
+                if self._resting.get(ulid, 0.0) > time.monotonic():
+                    break
+                with self._journal.reading() as conn:
+                    size = request_rows.companion_size(conn, ulid)
+                if self._begun and self._size + size > AT_ONCE * self._budget.size:
+                    return
+                # Whoever has more waits behind those who wait already.
+                waiting = self._waiting.pop(uid)
+                del waiting[ulid]
+                if waiting:
+                    self._waiting[uid] = waiting
+                self._open(ulid)
+
+    def _open(self, ulid: str) -> None:
+        """Begin with one, unless its request is over."""
+        self._strikes.note(ulid, 0)
+        with self._journal.reading() as conn:
+            record = request_rows.load(conn, [ulid]).get(ulid)
+            body = request_rows.companion(conn, ulid)
+        if record is None or record.state != "accepted" or body is None:
+            return
+        try:
+            errand = self._errand_of(record, body)
+        except Fault as fault:  # whom it names is gone, or its sender is not trusted any more
+            self._follower.end(ulid, "refused", (problem_of(fault),))
+            return
+        self._begun[record.uid] = _Begun(errand, self._run(errand), len(body))
+
+    @property
+    def _size(self) -> int:
+        return sum(begun.size for begun in self._begun.values())
+
+    def _errand_of(self, record: request_rows.Record, body: bytes) -> Errand:
+        request, claimed = parse_request(record.body), claimed_of(record)
+        whose = self._enclosures.whose(claimed, request)
+        file = request.values["manifest"].file
+        adopting = request.action == "adopt"
+        as_of = request.values["as_of"]
+        asked = ulids.first(as_of.timestamp()) if as_of is not None else record.id
+        rights = None if adopting else Rights(partial(self._foresee, claimed), self._meant)
+        listing = Listing(whose, file, body, self._router, rights)
+        moment = Moment(min(asked, record.id), record.id, self._follower.followed)
+        return Errand(claimed, request, listing, moment)
+
+    def _foresee(self, sender: Claimed, request: Request) -> Ruling | None:
+        return self._review.foresee(sender.uid, sender.writer, request)
+
+    def _meant(self, claimed: Claimed, request: Request) -> Meant:
+        return self._review.meant(claimed.uid, claimed.writer, request)
+
+    def _run(self, errand: Errand) -> Iterator[None]:
+        if errand.request.action == "adopt":
+            source = errand.request.values["writer"] or errand.claimed.writer
+            return Adoption(errand, self._follower, self._review, self._lanes, source).run()
+        return Reconcile(errand, self._follower, self._review, self._router).run()
+
+    def _check_right(self, errand: Errand) -> None:
+        """Raise Refused where policy has come to refuse the writer all of it."""
+        claimed = errand.claimed
+        ruling = self._foresee(claimed, errand.request)
+        if ruling is not None:
+            why = ruling.answer.why
+            log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, why)
+            so_far = "what had followed from it stays" if errand.compared else "nothing was done"
+            raise _NoRight(f"{why}, any more: {so_far}", advice=ruling.answer.advice)
+
+    def _check_time(self, begun: _Begun) -> None:
+        if begun.spent > self._budget.seconds and not begun.errand.compared:
+            raise InvalidDocument(
+                [
+                    Problem(
+                        None,
+                        "manifest",
+                        f"after {begun.spent:.0f} s only {len(begun.errand.listing.subjects)} of "
+                        f"its lines were compared, and {self._budget.seconds:g} s are granted",
+                        "fewer lines, or a larger `manifests.seconds` in the configuration",
+                    )
+                ]
+            )
+
+    def _give_up(self, errand: Errand, error: Exception) -> None:
+        """End a request whose manifest cannot be followed."""
+        state = "failed"
+        problems: Sequence[Problem] = (_unexpected(error),)
+        if isinstance(error, InvalidDocument):
+            state, problems = "refused", error.problems
+        elif isinstance(error, InvalidRequest | _NoRight) and not errand.compared:
+            state, problems = "refused", (problem_of(error),)
+        elif isinstance(error, Fault):
+            problems = (errand.request.placed(problem_of(error)),)
+        else:
+            log.exception("%s: its manifest cannot be followed", errand.claimed.ulid)
+        try:
+            with self._follower.commit(errand) as commit:
+                commit.end(state, problems)
+        except Stopped:
+            return
+
+
+_ENDED = object()
+_DEADLY = Problem(
+    None,
+    "manifest",
+    f"the service died {strikes.MOST} times at the same place of the manifest",
+    "look into the log of the service and of the kernel (watchdog, memory) for why, then release "
+    "it; a manifest in parts, for fewer kinds of subjects each, shows which",
+)
+
+
+def _unexpected(error: Exception) -> Problem:
+    why = f"following its manifest failed unexpectedly: {error!r}"
+    return Problem(None, "manifest", why, "the service's log has the traceback: report it")

@@ -1,0 +1,266 @@
+"""Reconciling with a manifest: comparing all of it, and following what differs.
+
+Promises: the first pass compares each line with the ledger and writes nothing; it says how many
+people would lose something, and the whole is held where that is a crowd. What follows is written in
+portions: of each subject only while nobody has claimed for it since it was compared, and nothing
+that was accepted after the manifest's own moment is touched. Leaves out: what differs (`manifest`),
+and when a portion has its turn (`portions`).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+
+from provisioner.admission.candidates import Candidate, judge
+from provisioner.contract import Key
+from provisioner.controls.verbs import Effect, look_again
+from provisioner.journal.records import object_rows
+from provisioner.manifests import manifest, standings, weighing
+from provisioner.manifests.following import Commit, Errand, Follower, left_alone
+from provisioner.manifests.listing import child, portions
+from provisioner.manifests.manifest import Standing, Verdict
+from provisioner.manifests.weighing import Toll
+from provisioner.objects.losses import Pair
+from provisioner.policy import holdings
+from provisioner.policy.review import Review
+from provisioner.request.request import Request
+from provisioner.routing.router import Router
+
+AWAITED = 20_000
+"""Most objects that the request waits for and its result lists; of more it says how many."""
+
+_AT_ONCE = 2000
+"""Most subjects that are looked up, or looked at again, at once."""
+
+_VERDICTS: tuple[Verdict, ...] = ("ask", "same", "newer", "others", "held", "wrong")
+_CODES = {verdict: number for number, verdict in enumerate(_VERDICTS)}
+_NEWER = "a newer request has claimed it since the manifest was read"
+
+
+class Reconcile:
+    """The comparison of one manifest with the ledger, and what follows from it."""
+
+    def __init__(self, errand: Errand, follower: Follower, review: Review, router: Router) -> None:
+        self._errand = errand
+        self._follower = follower
+        self._review = review
+        self._router = router
+        self._listing = errand.listing
+        self._writer = errand.claimed.writer
+        self._tally = manifest.Tally()
+        self._verdicts = bytearray()
+        self._marks = array("q")
+        self._acting: list[int] = []
+        self._leaving: dict[str, int] = {}
+        self._toll = Toll()
+        self._objects = 0
+        self._children = 0
+
+    def run(self) -> Iterator[None]:
+        """Do a portion at each step. Raises InvalidRequest, InvalidDocument and Stopped."""
+        yield from self._compare()
+        yield from self._miss()
+        self._errand.compared = True
+        if self._held():
+            return
+        yield from self._follow()
+        yield from self._suspend()
+        yield from self._look()
+
+    # The first pass: nothing is written.
+
+    def _compare(self) -> Iterator[None]:
+        for some in self._listing.portions():
+            requests = [c.request for c in some if c.request is not None]
+            with self._follower.reading() as conn:
+                now = standings.of(conn, [r.subject for r in requests], self._writer)
+            going: set[Pair] = set()
+            coming: set[Pair] = set()
+            for candidate in some:
+                if candidate.request is not None:
+                    stands = now[candidate.request.subject]
+                    meant = self._meant(candidate, stands)
+                    goes, comes = self._note(meant, candidate.request, stands)
+                    going |= goes
+                    coming |= comes
+            self._toll.add(self._follower, going, coming)
+            yield
+
+    def _meant(self, candidate: Candidate, now: Standing) -> Candidate:
+        """Route what policy refuses where the writer has it: it may ask for nothing new."""
+        if candidate.forbidden is None or not now.own(self._writer):
+            return candidate
+        return self._listing.routed(candidate)
+
+    def _note(
+        self, candidate: Candidate, request: Request, now: Standing
+    ) -> tuple[set[Pair], set[Pair]]:
+        """Keep of a line what is to be done about it, and how its subject stood.
+
+        Return the claims that would go with it, and those that would come.
+        """
+        number = len(self._verdicts)
+        verdict: Verdict = "wrong"
+        wanted = manifest.wanted_by(candidate.planned)
+        if not candidate.problems:
+            verdict = manifest.of_listed(wanted, now, self._writer, self._errand.moment)
+        if verdict == "same" and candidate.forbidden is not None:
+            verdict = "ask"  # of nothing that is there: it is refused by itself
+        self._verdicts.append(_CODES[verdict])
+        self._marks.append(now.mark)
+        self._tally.counts[verdict] += 1
+        if _back(verdict, now, request.subject):
+            self._tally.resumed += 1
+            self._acting.append(number)
+        elif verdict == "ask" or request.id is not None:
+            self._acting.append(number)
+        if verdict == "same":
+            self._objects += len(now.claims)
+        if verdict != "ask":
+            return set(), set()
+        return now.pairs - wanted.keys(), wanted.keys() - now.pairs
+
+    def _miss(self) -> Iterator[None]:
+        """Look for what the ledger has and the manifest leaves out, of the kinds that it lists."""
+        for kind in sorted(self._kinds() & manifest.LEFT_OUT.keys()):
+            last = ""
+            while True:
+                with self._follower.reading() as conn:
+                    found = standings.subjects_after(conn, kind, last, _AT_ONCE)
+                    missed = [name for name in found if name not in self._listing.subjects]
+                    now = standings.of(conn, missed, self._writer)
+                    self._toll.going |= holdings.claimed(conn, self._missed(now))
+                if not found:
+                    break
+                last = found[-1]
+                yield
+
+    def _kinds(self) -> set[str]:
+        return {subject.partition(":")[0] for subject in self._listing.subjects}
+
+    def _missed(self, standing: Mapping[str, Standing]) -> list[str]:
+        """Say which of some subjects that are left out are to be suspended."""
+        leaving = []
+        for subject, now in standing.items():
+            verdict = manifest.of_left_out(now, self._writer, self._errand.moment)
+            self._tally.counts[verdict] += 1
+            if verdict == "suspend":
+                self._leaving[subject] = now.mark
+                leaving.append(subject)
+        return leaving
+
+    def _held(self) -> bool:
+        """Hold the whole where too many would lose something, and nobody has released that."""
+        asked = [
+            subject
+            for subject, number in self._listing.subjects.items()
+            if _VERDICTS[self._verdicts[number]] == "ask"
+        ]
+        seen = {"asked for anew": asked, "suspended": list(self._leaving)}
+        whole = self._errand, self._follower, self._review, self._toll
+        return weighing.held(*whole, (self._tally.told(), seen), self._kinds())
+
+    # The second pass: a commit for each portion.
+
+    def _follow(self) -> Iterator[None]:
+        for some in self._listing.again(self._acting):
+            with self._follower.commit(self._errand) as commit:
+                subjects = [c.request.subject for c in some if c.request is not None]
+                now = standings.of(commit.conn, subjects, self._writer)
+                asked = [
+                    one
+                    for candidate in some
+                    if candidate.request is not None
+                    for one in self._asked(candidate, candidate.request, now)
+                ]
+                commit.follow(asked)
+            yield
+
+    def _asked(
+        self, candidate: Candidate, request: Request, standing: Mapping[str, Standing]
+    ) -> Iterator[Candidate]:
+        """Say what follows from a line."""
+        subject = request.subject
+        number, now = self._listing.subjects[subject], standing[subject]
+        verdict = _VERDICTS[self._verdicts[number]]
+        if now.mark != self._marks[number]:
+            self._pass_over(verdict, now, subject)
+            verdict = "newer"
+        if _back(verdict, now, subject):
+            yield self._child(manifest.about(manifest.BACK, subject))
+        if verdict == "ask" or (request.id is not None and verdict in ("same", "wrong")):
+            yield candidate
+        elif request.id is not None and verdict == "newer":
+            yield left_alone(candidate, _NEWER)
+        elif request.id is not None and verdict == "others":
+            others = ", ".join(now.strangers(self._writer))
+            yield left_alone(candidate, f"it was asked for by {others}")
+        elif request.id is not None and verdict == "held":
+            yield left_alone(candidate, f"{now.held} is held: release it, or cancel it")
+
+    def _pass_over(self, verdict: Verdict, now: Standing, subject: str) -> None:
+        """Count a subject that changed since it was compared among those claimed later."""
+        self._tally.counts[verdict] -= 1
+        self._tally.counts["newer"] += 1
+
+    def _suspend(self) -> Iterator[None]:
+        for some in portions(self._leaving):
+            with self._follower.commit(self._errand) as commit:
+                now = standings.of(commit.conn, some, self._writer)
+                commit.follow(list(self._suspended(some, now)))
+            yield
+
+    def _suspended(
+        self, subjects: Sequence[str], standing: Mapping[str, Standing]
+    ) -> Iterator[Candidate]:
+        for subject in subjects:
+            if standing[subject].mark == self._leaving[subject]:
+                yield self._child(manifest.about(manifest.LEFT_OUT, subject))
+            else:
+                self._pass_over("suspend", standing[subject], subject)
+
+    def _child(self, text: bytes) -> Candidate:
+        self._children += 1
+        claimed = self._errand.claimed
+        made = child(claimed, f"{claimed.name}-{self._children}", text)
+        return judge(made, self._router, lambda request: None)
+
+    def _look(self) -> Iterator[None]:
+        """Have what is as listed looked at again, and end."""
+        awaited: set[Key] = set()
+        same = (
+            subject
+            for subject, number in self._listing.subjects.items()
+            if _VERDICTS[self._verdicts[number]] == "same"
+        )
+        for some in portions(same, _AT_ONCE):
+            if self._objects <= AWAITED:
+                with self._follower.reading() as conn:
+                    awaited |= standings.keys_of(conn, some)
+            else:
+                self._touch(some)
+            yield
+        with self._follower.commit(self._errand) as commit:
+            commit.replace_older(self._kinds())
+            commit.conclude(self._ended(commit, awaited))
+
+    def _touch(self, subjects: Sequence[str]) -> None:
+        with self._follower.commit(self._errand) as commit:
+            keys = standings.keys_of(commit.conn, subjects)
+            left = object_rows.found_among(commit.conn, keys, object_rows.DIFFERS)
+            object_rows.look_again(commit.conn, keys - left, commit.now)
+
+    def _ended(self, commit: Commit, awaited: set[Key]) -> Effect:
+        effect = look_again(commit.conn, awaited, commit.now)
+        more = []
+        if self._objects > AWAITED:
+            more = [f"{self._objects} objects are looked at again: too many to list them here"]
+        effect.notes = [self._tally.told(), *self._listing.notes, *more, *effect.notes]
+        return effect
+
+
+def _back(verdict: Verdict, now: Standing, subject: str) -> bool:
+    """Say whether a subject that is listed was suspended for being left out."""
+    back = now.suspension is not None and subject.partition(":")[0] in manifest.BACK
+    return back and verdict in ("ask", "same")

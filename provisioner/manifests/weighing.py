@@ -1,0 +1,69 @@
+"""Weighing: whether what follows from a manifest takes something away from a crowd.
+
+Promises: everybody who would lose something by any line is counted once, before anything follows;
+the whole is held then, and a release lets so many lose something, and no more. Leaves out: who
+loses something (`holdings`), and how many are too many (`policy`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from provisioner.journal.records import ledger, request_rows
+from provisioner.journal.records.changes import Changes, shown
+from provisioner.manifests.following import Errand, Follower
+from provisioner.objects.losses import Pair
+from provisioner.policy import holdings
+from provisioner.policy.review import Review
+
+
+@dataclass(slots=True)
+class Toll:
+    """What would follow. going: claims that would go or be closed; coming: those that would come
+    on objects that somebody claims.
+    """
+
+    going: set[Pair] = field(default_factory=set)
+    coming: set[Pair] = field(default_factory=set)
+
+    def add(self, follower: Follower, going: Collection[Pair], coming: Collection[Pair]) -> None:
+        """Add what a portion would do."""
+        with follower.reading() as conn:
+            # What nobody has now is lost to nobody, whoever gets it.
+            held = {key for key, _ in ledger.pairs(conn, {key for key, _ in coming})}
+        self.going.update(going)
+        self.coming.update(pair for pair in coming if pair[0] in held)
+
+
+def held(
+    errand: Errand,
+    follower: Follower,
+    review: Review,
+    toll: Toll,
+    seen: tuple[str, Mapping[str, Sequence[str]]],
+    replacing: Collection[str] = (),
+) -> bool:
+    """Hold the whole where too many would lose something, and nobody has released that.
+
+    seen: what a person is told, and the subjects by what would happen to them; replacing: kinds of
+    subjects for which it takes the place of earlier ones.
+    """
+    ulid = errand.claimed.ulid
+    with follower.reading() as conn:
+        losing = holdings.losers(conn, toll.going, toll.coming)
+        crowd = review.crowd(conn, losing)
+        released = request_rows.load(conn, [ulid])[ulid].approved_by is not None
+        before = shown(conn, ulid) if released else None
+    if crowd is None:
+        return False
+    if before is not None and len(losing) <= before.losing:
+        errand.counted = True
+        return False
+    told, subjects = seen
+    counts = {what: len(names) for what, names in subjects.items()}
+    with follower.commit(errand) as commit:
+        if replacing:
+            commit.replace_older(replacing)
+        commit.hold(crowd, told, Changes(len(losing), subjects, counts))
+    return True

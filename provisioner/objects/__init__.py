@@ -1,0 +1,3 @@
+"""Plain values of one object: what is due, what was set of it, who loses it. Pure."""
+
+__all__ = ["applied", "items", "losses", "merging"]

@@ -1,0 +1,142 @@
+"""Receipts: how a request stands, where its writer can read it from acceptance on.
+
+Promises: `receipts/<writer>/<id>.yaml` is always whole, and nobody reads it but its writer and the
+service: the writer's directory belongs to the service and lets one other user in (`readers`). Ids
+and names are made safe for file names. Leaves out: flushing, as the journal can make every receipt
+again; and what a receipt says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from provisioner.contract import Json
+from provisioner.outcome import readers
+from provisioner.request.documents import dump
+from provisioner.system import ulid
+from provisioner.system.rename import rename_new
+
+log = logging.getLogger(__name__)
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LONGEST = 160
+ENDING = ".yaml"
+_PLAIN = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9_.@+-]{0,159}\Z")
+_AT_CWD = -100  # from fcntl.h: names are paths
+
+
+def path(receipts: Path, writer: str, name: str) -> Path:
+    """Say where the receipt of a writer's request is, by its id or ULID."""
+    return receipts / safe(writer) / f"{safe(name)}.yaml"
+
+
+def is_there(receipts: Path, writer: str, name: str) -> bool:
+    """Say whether a receipt is there; one that is empty lost what was in it with the power."""
+    try:
+        return path(receipts, writer, name).stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -> None:
+    """Write a receipt, in place of an earlier one.
+
+    receipts: a directory that only the service may write to; name: the request's id or ULID.
+    Raises OSError when it cannot be written.
+    """
+    home, entry = receipts / safe(writer), f"{safe(name)}.yaml"
+    body = dump(receipt).encode("utf-8", "backslashreplace")
+    try:
+        directory = os.open(home, readers.DIRECTORY)
+    except FileNotFoundError:
+        _make(home, writer)
+        directory = os.open(home, readers.DIRECTORY)
+    try:
+        readers.admit(directory, writer)
+        _replace(directory, entry, body)
+    finally:
+        os.close(directory)
+
+
+def entries(receipts: Path, before: float) -> Iterator[Path]:
+    """Give the receipts that were last written before a time, writer by writer."""
+    for home in sorted(path for path in receipts.iterdir() if path.is_dir()):
+        for entry in os.scandir(home):
+            if entry.name.endswith(ENDING) and entry.stat(follow_symlinks=False).st_ctime < before:
+                yield Path(entry.path)
+
+
+def request_of(receipt: Path) -> str | None:
+    """Return the ULID of the request that a receipt tells of; None where it says none."""
+    with receipt.open("rb") as file:
+        word, _, value = file.readline(200).decode("ascii", "replace").strip().partition(": ")
+    value = value.strip("'\"")
+    return value if word == "id" and ulid.is_ulid(value) else None
+
+
+def remove(receipts: Path, writer: str, name: str) -> None:
+    """Remove a receipt, if it is there."""
+    path(receipts, writer, name).unlink(missing_ok=True)
+
+
+def safe(text: str) -> str:
+    """Make a text fit to be a file name; different texts get different names.
+
+    All but letters, digits and `_-.@+~` is written as `%0A`, and so is a dot or dash in front;
+    what is long is cut, with a hash of the whole.
+    """
+    if _PLAIN.match(text):
+        return text
+    name = quote(text, safe="@+", errors="surrogatepass")
+    if not name or name[0] in ".-~":
+        name = f"%{ord(text[0]):02X}{name[1:]}" if text else "%"
+    if len(name) > _LONGEST:
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        name = f"{name[:_LONGEST]}%~{digest}"
+    return name
+
+
+def _replace(directory: int, name: str, body: bytes) -> None:
+    temporary = f".{ulid.new()}"
+    file = os.open(temporary, _CREATE, 0o644, dir_fd=directory)
+    try:
+        # Whatever the umask: the directory keeps others out.
+        os.fchmod(file, 0o644)
+        rest = memoryview(body)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        os.unlink(temporary, dir_fd=directory)
+        raise
+    finally:
+        os.close(file)
+
+
+def _make(directory: Path, writer: str) -> None:
+    """Make a writer's directory, with the writer let in before it has its name.
+
+    The files in it are for all to read, as nobody else gets that far.
+    """
+    fresh = directory.parent / f".{ulid.new()}"
+    fresh.mkdir(mode=0o700)
+    try:
+        opened = os.open(fresh, readers.DIRECTORY)
+        try:
+            why = readers.admit(opened, writer)
+        finally:
+            os.close(opened)
+        if why:
+            log.warning("receipts of %s: %s", writer, why)
+        rename_new(_AT_CWD, str(fresh), _AT_CWD, str(directory))
+    except FileExistsError:
+        fresh.rmdir()
+    except BaseException:
+        fresh.rmdir()
+        raise

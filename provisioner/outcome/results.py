@@ -1,0 +1,227 @@
+"""Results: what was done about a request, for whoever reads the file beside it.
+
+Promises: a YAML document that opens with what happened, in plain words, and what to do next; pure.
+Nothing that looks like a secret is in it, nor a control character. Leaves out: where it is put
+(`spool`), and what its writer may read at any time (`receipts`).
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from provisioner.contract import Json, State
+from provisioner.request.documents import dump
+
+_SECRET = re.compile(r"passw|secret|token|unicodepwd|credential|private_?key", re.IGNORECASE)
+_WITHHELD = "(withheld)"
+_WIDTH = 98
+
+_OPENINGS = {
+    "done": "Done.",
+    "failed": "Failed.",
+    "refused": "Refused: nothing was done.",
+    "superseded": "Superseded: a newer request took its place.",
+    "cancelled": "Cancelled.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One step's part. changed: each change as text; already: keys of what was so before.
+
+    read_back: what each object was at the end, by key; started, ended: seconds since the epoch;
+    error: `type`, `object`, `message` and `advice` of what stopped the step.
+    """
+
+    name: str
+    handler: str
+    state: str
+    changed: tuple[str, ...]
+    already: tuple[str, ...]
+    read_back: Mapping[str, State]
+    started: float | None
+    ended: float | None
+    error: Mapping[str, Json] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A request at its end. problems: what was wrong with the file, or else is worth knowing, each
+    with `message` and, where known, `line`, `key`, `expected`, `nearest`; retry: the command that
+    tries again, '' where there is nothing to try.
+    """
+
+    id: str
+    name: str
+    action: str
+    subject: str
+    writer: str
+    outcome: str
+    accepted: float
+    ended: float
+    steps: tuple[StepResult, ...]
+    problems: tuple[Mapping[str, Json], ...]
+    retry: str
+    on_behalf_of: str | None = None
+
+
+def render(result: Result) -> str:
+    """Write a result as YAML under a comment that says what happened and what to do next."""
+    lines = [line for sentence in _sentences(result) for line in _wrapped(_clean(sentence))]
+    if result.retry:
+        lines.append(f"    {_clean(result.retry)}")  # never wrapped, to be copied
+    comment = "".join(f"# {line}\n" for line in lines)
+    return comment + dump(plain(result))
+
+
+def _wrapped(text: str) -> list[str]:
+    if len(text) <= _WIDTH and "\n" not in text:
+        return [text]
+    return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
+
+
+@lru_cache(maxsize=256)  # what one batch did, it did at a few moments
+def moment(seconds: float) -> str:
+    """Write a time as ISO 8601 to the millisecond, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _sentences(result: Result) -> list[str]:
+    """Say what happened and what to do, a line each."""
+    what = f"{result.action} of {result.subject}" if result.action else result.name
+    opening = _OPENINGS.get(result.outcome, f"{result.outcome.capitalize()}.")
+    lines = [f"{opening} {what}, asked for by {_asker(result)}."]
+    if result.steps:
+        lines.append(_counted(result.steps))
+    for problem in result.problems:
+        lines.append(_problem_line(problem))
+    for step in result.steps:
+        if step.error is not None:
+            lines.append(_error_line(step))
+    if result.retry and result.problems and not _errors(result):
+        lines.append("Mend it and put it into staging again; to try the same file again:")
+    elif result.retry:
+        lines.append("When that is mended, try again:" if _errors(result) else "To try again:")
+    elif result.outcome == "done" and not result.problems and not _errors(result):
+        lines.append("Nothing needs to be done.")
+    return lines
+
+
+def _asker(result: Result) -> str:
+    person = f" for {result.on_behalf_of}" if result.on_behalf_of else ""
+    return f"{result.writer}{person}"
+
+
+def _errors(result: Result) -> bool:
+    return any(step.error is not None for step in result.steps)
+
+
+def _counted(steps: Sequence[StepResult]) -> str:
+    changes = sum(len(step.changed) for step in steps)
+    already = sum(len(step.already) for step in steps)
+    over = sum(step.state == "done" for step in steps)
+    return (
+        f"{over} of {_many(len(steps), 'step')} done, {_many(changes, 'change')} made, "
+        f"{_many(already, 'object')} already as wanted."
+    )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _problem_line(problem: Mapping[str, Json]) -> str:
+    where = f"Line {problem['line']}" if problem.get("line") else ""
+    if problem.get("key"):
+        where = f"{where}, {problem['key']}" if where else str(problem["key"])
+    text = f"{where}: {problem.get('message', '')}" if where else str(problem.get("message", ""))
+    if problem.get("expected"):
+        text += f"; expected: {problem['expected']}"
+    if problem.get("nearest"):
+        text += f"; did you mean {problem['nearest']}?"
+    return text
+
+
+def _error_line(step: StepResult) -> str:
+    error = step.error or {}
+    where = error.get("object", "")
+    what = f" {where}" if where else ""
+    ended = "left" if step.state == "done" else "stopped on" if what else "stopped"
+    message = str(error.get("message", "")).removeprefix(f"{where}: ")
+    text = f"Step {step.name} ({step.handler}) {ended}{what}: {message}"
+    return f"{text}. What to do: {error['advice']}." if error.get("advice") else f"{text}."
+
+
+def plain(result: Result) -> dict[str, Json]:
+    document: dict[str, Json] = {
+        "id": result.id,
+        "request": _clean(result.name),
+        "action": result.action,
+        "subject": result.subject,
+        "writer": result.writer,
+        **({"on_behalf_of": result.on_behalf_of} if result.on_behalf_of else {}),
+        "outcome": result.outcome,
+        "accepted": moment(result.accepted),
+        "ended": moment(result.ended),
+    }
+    if result.problems:
+        document["problems"] = [_safe(_filled(problem)) for problem in result.problems]
+    if result.steps:
+        document["steps"] = [_step(step) for step in result.steps]
+    if result.retry:
+        document["retry"] = result.retry
+    return document
+
+
+def _step(step: StepResult) -> dict[str, Json]:
+    document: dict[str, Json] = {"step": step.name, "handler": step.handler, "state": step.state}
+    if step.started is not None:
+        document["started"] = moment(step.started)
+    if step.ended is not None:
+        document["ended"] = moment(step.ended)
+    if step.changed:
+        document["changed"] = [_clean(text) for text in step.changed]
+    if step.already:
+        document["already"] = list(step.already)
+    if step.read_back:
+        document["read_back"] = _safe(step.read_back)
+    if step.error is not None:
+        # A traceback is for the journal, the log and `show`: a result is read by whoever asked.
+        told = {name: value for name, value in step.error.items() if name != "traceback"}
+        document["error"] = _safe(_filled(told))
+    return document
+
+
+def _filled(values: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in values.items() if value not in (None, "")}
+
+
+def _safe(value: Json) -> Json:
+    """Copy a value with secrets withheld and control characters escaped."""
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, Mapping):
+        return {
+            _clean(key): _WITHHELD if _SECRET.search(key) and inner else _safe(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, Sequence):
+        return [_safe(inner) for inner in value]
+    return value
+
+
+def _clean(text: str) -> str:
+    """Escape what cannot be printed; line ends stay, as YAML and the comment keep them apart."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,370 @@
+"""Review: what policy has to know of the journal to judge a request, and its answer.
+
+Promises: everything is read inside the caller's transaction, so that the answer counts for what
+was accepted before, and only what a site's policy looks at is looked up. Leaves out: the rules
+(`policy`), and what becomes of an answer (`intake`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select
+
+from provisioner.contract import InvalidRequest, Key, Refused, split_key
+from provisioner.controls import verbs
+from provisioner.journal import audit, facts
+from provisioner.journal.records import ledger, lookup, request_rows
+from provisioner.journal.records.lookup import Seeker
+from provisioner.journal.schema import chunks, claims, events, requests
+from provisioner.objects.losses import Pair
+from provisioner.policy import holdings, policy, rules
+from provisioner.request import crowds
+from provisioner.request.crowds import Meant
+from provisioner.request.request import Request, parse_request
+from provisioner.routing.router import Step
+from provisioner.system import ulid
+from provisioner.system import users as submitters
+from provisioner.system.users import Submitter
+
+HOUR = 3600.0
+
+NEW_USER = "new-user"
+"""The kind of event by which new users are counted; its text is the user."""
+
+_CLAIMING = (
+    *("user.provision", "project.provision", "allocation.provision", "membership.add"),
+    *("project.archive", "membership.remove"),
+)
+"""Actions that state what a subject claims from then on: all else that it claimed goes."""
+
+_CLOSING = ("user.suspend", "allocation.suspend")
+"""Actions that close what is claimed for a subject."""
+
+
+Steers = Callable[[Seeker], tuple[set[Pair], set[Pair]]]
+"""Says of a request that steers another one which claims go, and which come by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request that is to be judged.
+
+    approved: a second person has released it; counted: one has released that so many lose
+    something, whom this request is a part of; steers: None where it steers no other request.
+    """
+
+    id: str
+    uid: int
+    writer: str
+    request: Request
+    planned: Sequence[Step]
+    approved: bool = False
+    counted: bool = False
+    steers: Steers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Who answers for requests before policy. approved, counted: as in `Case`."""
+
+    uid: int
+    writer: str
+    approved: bool = False
+    counted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """Policy's answer.
+
+    fresh: users whom nobody knew, where they count; on_behalf_of: the person for whom it is asked,
+    where that is believed; seeker: who asks, as one who looks a request up; None: nothing is.
+    """
+
+    answer: policy.Answer
+    fresh: tuple[str, ...] = ()
+    on_behalf_of: str | None = None
+    seeker: Seeker | None = None
+
+
+def _nothing(key: Key) -> bool:
+    return False
+
+
+def meant(rules: policy.Policy, who: Submitter, request: Request) -> Meant:
+    """Say for whom a request counts: a portal's goes without who bears a protected name."""
+    if not rules.spares(who, request.action):
+        return request, ()
+    return crowds.spared(request, rules.protected_among(request.users))
+
+
+class Review:
+    """Judges requests by one site's policy."""
+
+    def __init__(self, site: policy.Policy, stores: Callable[[Key], bool] = _nothing) -> None:
+        """stores: whether people's data lie in an object."""
+        self._rules = site
+        self._stores = stores
+        self._shut_out: dict[int, dict[str, float]] = {}
+
+    def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
+        """Judge the requests of a wave: none of them depends on what another writes."""
+        changes = _Changes(conn, cases)
+        brought: dict[int, dict[str, None]] = {}
+        found = {}
+        for case in cases:
+            asked = rules.question(
+                case.request, (claim.key for step in case.planned for claim in step.claims)
+            )
+            who = Submitter(case.uid, case.writer)
+            if not self._rules.trusts(who.uid):
+                who = submitters.find(who.uid)
+            others = self._rules.steers_others(who, case.request.action)
+            seeker = Seeker(case.uid, others, case.id)
+            hit = set() if case.counted else changes.losers(case, seeker)
+            crowd = hit | self._lately(case.uid, now) if hit else hit
+            asked = replace(asked, approved=case.approved, hit=len(crowd))
+            asked = replace(asked, left=self._left(case, changes))
+            if len(crowd) > self._rules.harmless:
+                asked = replace(asked, known=len(holdings.people(conn) | crowd))
+            if not self._rules.trusts(who.uid):
+                asked = self._ask_more(conn, case, asked, brought, now)
+            if case.request.action.startswith("request."):
+                asked = replace(asked, target=_target(conn, case.request, seeker))
+            answer = self._rules.decide(who, asked)
+            if answer.verdict == policy.ALLOW:
+                changes.allow(case)
+            if asked.fresh and answer.verdict == policy.ALLOW:
+                brought.setdefault(who.uid, {}).update(dict.fromkeys(asked.fresh))
+            counts = hit and not case.approved and not self._rules.trusts(case.uid)
+            if counts and answer.verdict == policy.ALLOW:
+                self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
+            person = self._rules.believed(who, asked.on_behalf_of)
+            found[case.id] = Ruling(answer, asked.fresh, person, seeker)
+        return found
+
+    def _left(self, case: Case, changes: _Changes) -> tuple[str, ...]:
+        """Name the data that a request would leave, but for those that it says it leaves."""
+        storage = (case.request.values.get("allocation") or {}).get("storage") or {}
+        said = str(storage.get("leaves") or "").lower()
+        return tuple(
+            f"{old} for {new}"
+            for old, new in changes.left(case).items()
+            if self._stores(old) and split_key(old)[-1].lower() != said
+        )
+
+    def foresee(self, uid: int, writer: str, request: Request) -> Ruling | None:
+        """Refuse what policy refuses whatever the journal has; None: it has to be judged.
+
+        uid, writer: who asks. Nothing is looked up, and nothing of the journal is told.
+        """
+        who = Submitter(uid, writer) if self._rules.trusts(uid) else submitters.find(uid)
+        answer = self._rules.foresee(who, rules.question(request))
+        if answer is None:
+            return None
+        return Ruling(answer, (), self._rules.believed(who, request.on_behalf_of))
+
+    def meant(self, uid: int, writer: str, request: Request) -> Meant:
+        """Say for whom a request counts. uid, writer: who asks."""
+        who = Submitter(uid, writer) if self._rules.trusts(uid) else submitters.find(uid)
+        return meant(self._rules, who, request)
+
+    def trusts(self, uid: int) -> bool:
+        """Say whether a user needs no rule."""
+        return self._rules.trusts(uid)
+
+    def is_outsider(self, uid: int) -> bool:
+        """Say whether a user may ask for nothing at all."""
+        return not self._rules.trusts(uid) and self._rules.is_outsider(submitters.find(uid))
+
+    def check_objects(self, keys: Iterable[Key]) -> None:
+        """Raise Refused where one of some objects has a name that nobody may touch."""
+        for key in keys:
+            if self._rules.protects(key):
+                raise Refused(f"{key} is protected", advice="leave it out")
+
+    def crowd(self, conn: Connection, losers: Collection[str]) -> policy.Answer | None:
+        """Say what is to be reviewed about some people losing something; None: nothing."""
+        if len(losers) <= self._rules.harmless:
+            return None
+        return self._rules.crowd(len(losers), len(holdings.people(conn).union(losers)))
+
+    def _lately(self, uid: int, now: float) -> set[str]:
+        """Name the users whom a submitter's requests shut out a moment ago.
+
+        A broken export seldom comes as one request. Kept in memory: a guard against mistakes may
+        forget them when the service starts anew.
+        """
+        since = now - self._rules.at_once
+        kept = {who: at for who, at in self._shut_out.get(uid, {}).items() if at > since}
+        self._shut_out[uid] = kept
+        return set(kept)
+
+    def _ask_more(
+        self,
+        conn: Connection,
+        case: Case,
+        asked: rules.Question,
+        brought: dict[int, dict[str, None]],
+        now: float,
+    ) -> rules.Question:
+        """Add what only some rules look at, and costs a look into the journal."""
+        if self._rules.knows_subjects:
+            asked = _with_subject(conn, case, asked)
+        if self._rules.counts_new_users and case.request.action not in verbs.VERBS:
+            uid = case.uid
+            if uid not in brought:
+                brought[uid] = dict.fromkeys(_brought(conn, uid, now - HOUR))
+            already = brought[uid]
+            fresh = tuple(
+                name for name in _unknown(conn, case.request.users) if name not in already
+            )
+            asked = replace(asked, fresh=fresh, recent=len(already))
+        return asked
+
+
+class _Changes:
+    """What the requests of a wave take away, none of which is written yet."""
+
+    def __init__(self, conn: Connection, cases: Sequence[Case]) -> None:
+        self._conn = conn
+        self._before = ledger.claimed(
+            conn, {c.request.subject for c in cases if c.request.action in _CLAIMING}
+        )
+        self._taken: set[Pair] = set()
+        self._found: dict[str, tuple[set[Pair], set[Pair]]] = {}
+
+    def losers(self, case: Case, seeker: Seeker) -> set[str]:
+        """Name the people who lose something by a request, after those that were allowed."""
+        if case.request.action == "journal.release":
+            why = facts.get(self._conn, facts.OBSERVING)
+            return holdings.unwritten(self._conn) if why not in (None, facts.CONFIGURED) else set()
+        going, coming = self._found[case.id] = self._of(case, seeker)
+        return holdings.losers(self._conn, going, coming, self._taken) if going else set()
+
+    def left(self, case: Case) -> dict[Key, Key]:
+        """Name the objects that a request leaves for others; see `holdings.left`."""
+        if case.request.action not in _CLAIMING:
+            return {}
+        going, coming = self._stated(case)
+        return holdings.left(self._conn, going, coming) if going and coming else {}
+
+    def allow(self, case: Case) -> None:
+        """Count what a request takes away as taken."""
+        self._taken |= self._found.get(case.id, (set(), set()))[0]
+
+    def _of(self, case: Case, seeker: Seeker) -> tuple[set[Pair], set[Pair]]:
+        """Say which claims go or are closed, and which come."""
+        if case.steers is not None:
+            return case.steers(seeker)
+        subject = case.request.subject
+        if case.request.action in _CLOSING:
+            return holdings.claimed(self._conn, [subject]), set()
+        if case.request.action not in _CLAIMING:
+            return set(), set()
+        return self._stated(case)
+
+    def _stated(self, case: Case) -> tuple[set[Pair], set[Pair]]:
+        """Say of a request that states what its subject claims which claims go, and which come."""
+        subject = case.request.subject
+        coming = {(claim.key, claim.claimant) for step in case.planned for claim in step.claims}
+        return self._before[subject] - coming, coming
+
+
+def _unknown(conn: Connection, users: Sequence[str]) -> list[str]:
+    """List the users whom no claim is for."""
+    known: set[str] = set()
+    for part in chunks([f"user:{name}" for name in users]):
+        known.update(conn.scalars(select(claims.c.leaf).where(claims.c.leaf.in_(part)).distinct()))
+    return [name for name in dict.fromkeys(users) if f"user:{name}" not in known]
+
+
+def _brought(conn: Connection, uid: int, since: float) -> list[str]:
+    """List the new users that a submitter's requests brought since a time."""
+    statement = (
+        select(events.c.text)
+        .join(requests, requests.c.id == events.c.request)
+        .where(
+            events.c.request >= ulid.first(since),
+            events.c.at >= since,  # ids are ahead of the time once a clock was
+            events.c.kind == NEW_USER,
+            requests.c.uid == uid,
+        )
+    )
+    return list(conn.scalars(statement))
+
+
+def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.Question:
+    """Add what a subject has already, and whose it is, whatever a request says."""
+    root = case.request.subject.partition("/")[0]
+    if not root.startswith(("allocation:", "project:")):
+        return asked  # a person is no writer's: portals and admins ask for the same ones
+    rows = conn.execute(select(claims.c.request, claims.c.source).where(_is(root)).distinct()).all()
+    owners = {row.source for row in rows}
+    nobodys = not owners and case.request.action in _CLOSING
+    if nobodys or case.writer not in owners:
+        before = _asked_before(conn, root, case.writer)
+        owners, nobodys = (set() if before else owners), nobodys and not before
+    for record in request_rows.load(conn, {row.request for row in rows}).values():
+        of = rules.question(parse_request(record.body))
+        asked = replace(
+            asked,
+            already=asked.already | of.resources,
+            projects=asked.projects | of.projects,
+            accounts=asked.accounts | of.accounts,
+        )
+    if not asked.resources:
+        asked = replace(asked, resources=asked.already)
+    mine = case.writer in owners
+    return replace(
+        asked,
+        already=asked.already - asked.resources,
+        owners=() if mine else tuple(sorted(owners)),
+        nobodys=nobodys,
+    )
+
+
+def _is(root: str) -> ColumnElement[bool]:
+    """Match the claims of a subject; of a project in whatever letters its code was written.
+
+    Routes make one group of `CF3` and `cf3`, so that whose the one is, is the other.
+    """
+    if not root.startswith("project:"):
+        return claims.c.root == root
+    within = and_(claims.c.root >= "project:", claims.c.root < "project;")
+    return and_(within, func.lower(claims.c.root) == root.lower())
+
+
+def _asked_before(conn: Connection, root: str, writer: str) -> bool:
+    """Say whether a submitter had a subject before another took it over."""
+    had = select(requests.c.id).where(
+        requests.c.writer == writer,
+        requests.c.subject == root,
+        requests.c.action.in_(_CLAIMING),
+        requests.c.state.in_([*request_rows.OPEN, "done", "failed", "superseded"]),
+    )
+    return conn.scalar(had.limit(1)) is not None
+
+
+def _target(conn: Connection, request: Request, seeker: Seeker) -> rules.Target | None:
+    """Find the request that is steered; None: there is none, and the verb says so."""
+    try:
+        return steered(conn, lookup.find(conn, verbs.named(request), seeker))
+    except InvalidRequest:
+        return None
+
+
+def steered(conn: Connection, record: request_rows.Record) -> rules.Target:
+    """Say of a request what policy looks at when it is steered."""
+    return rules.Target(
+        record.id,
+        record.uid,
+        record.writer,
+        record.held_by,
+        record.on_behalf_of,
+        audit.behind(conn, record.id),
+        record.held_by == request_rows.POLICY,
+        record.digest,
+    )

@@ -1,0 +1,313 @@
+"""A new journal from the newest whole copy and the redo log.
+
+Promises: the journal that was there is kept beside; the new one takes its place in one rename, when
+it is whole and flushed; it is observed only, so that no backend is written to, until an operator
+has released it. Where a journal that was behind had been served, the line that was there first
+counts; what was left out of the log is kept beside it, and told. Done again after a crash it comes
+to the same. Leaves out: what is in the spool and not in the log, which is told.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select, update
+
+from provisioner.config.schema import Config
+from provisioner.contract import ConfigError
+from provisioner.journal import audit, cells, facts, migrations
+from provisioner.journal.journal import Journal
+from provisioner.journal.records import object_rows, request_rows
+from provisioner.journal.schema import lanes, requests
+from provisioner.recovery import backup, level, redo_log, startup
+from provisioner.recovery.lineage import File, Lineage, trace
+from provisioner.recovery.redo_log import RedoLog
+from provisioner.spool.spool import Spool
+
+_PORTION = 1000
+"""Transactions of the log that are done again in one."""
+
+_ENDED = ("done", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild came to.
+
+    base: the copy, None: an empty journal; damaged: copies that were of no use, and why;
+    redone: transactions of the log; until: when the last one was, seconds since the epoch; lost:
+    transactions that are in the log behind a gap; counts: requests by state; unknown: files of
+    requests that ended, of which the new journal knows nothing; aside: the journal that was there;
+    forked: what was done twice, ''; left: copies and files of the log that do not lead to the new
+    journal, under the names that they have now.
+    """
+
+    base: Path | None
+    damaged: tuple[str, ...]
+    redone: int
+    until: float | None
+    lost: int
+    counts: dict[str, int]
+    unknown: tuple[Path, ...]
+    aside: Path | None
+    forked: str = ""
+    left: tuple[Path, ...] = ()
+
+
+def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> Rebuilt:
+    """Rebuild the journal of a spool that this process has locked.
+
+    copy: instead of the newest whole one; empty: begin with nothing. Raises ConfigError where the
+    journal is whole, or nothing is there to make one of.
+    """
+    journal, directory = config.journal, config.backup_directory
+    identity = _identity(spool.root)
+    _refuse_whole(journal, identity, directory, spool)
+    made = journal.with_name(f"{journal.name}.rebuilding")
+    _remove(made)
+    damaged: list[str] = []
+    lineage = _lineage(directory, identity, copy, empty=empty)
+    forked = level.forked(directory, lineage) if lineage.branches else ""
+    base = None if empty else _base(directory, identity, copy, lineage, damaged)
+    if base is None and not empty and not _from_the_start(directory, identity):
+        raise ConfigError(
+            f"{directory} has no whole copy of the journal of {spool.root}"
+            + "".join(f"\n  {why}" for why in damaged),
+            advice="name one: `provisioner journal rebuild --copy FILE`; where there is none, "
+            "--empty begins with nothing: every request has then to be sent again",
+        )
+    redone, until = _redo(made, base, lineage, identity)
+    book = Journal.open(made)
+    try:
+        book.check()
+        position = book.position
+        lost = sum(max(0, file.last - max(file.after, position)) for file in lineage.line)
+        left = () if empty else _leave(directory, book.identity, lineage, position)
+        _mark(book, directory, base, max(spool.listed("done"), default=""))
+        with book.reading() as conn:
+            counts = request_rows.counts(conn)
+            known = set(conn.scalars(select(requests.c.id)))
+        startup.name(spool.root, book.identity)
+    finally:
+        book.close()
+    unknown = tuple(
+        spool.root / place / ulid
+        for place in _ENDED
+        for ulid in spool.listed(place)
+        if ulid not in known
+    )
+    migrations.flush(made)
+    aside = _take_place(made, journal)
+    backup.back_up(journal, directory, config.backup.keep)
+    return Rebuilt(base, tuple(damaged), redone, until, lost, counts, unknown, aside, forked, left)
+
+
+def _identity(spool: Path) -> str | None:
+    try:
+        return (spool / startup.NAMED).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+
+
+def _refuse_whole(journal: Path, identity: str | None, directory: Path, spool: Spool) -> None:
+    if not journal.exists() or not journal.stat().st_size:
+        return
+    try:
+        level.check(journal, directory)
+        with _opened(journal) as book:
+            book.check()
+            if book.identity != identity:
+                return
+            startup.check_newest(spool, book)
+    except ConfigError:
+        return
+    raise ConfigError(
+        f"the journal {journal} is whole: there is nothing to rebuild",
+        advice="provisioner doctor; to go back to a copy all the same, move the journal away first",
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Journal]:
+    book = Journal.open(path)
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+def _lineage(directory: Path, identity: str | None, copy: Path | None, *, empty: bool) -> Lineage:
+    """Find the line of the log to do again: the first, or the one that a chosen copy is of."""
+    known = [copy] if copy else [one.path for one in reversed(backup.copies(directory))]
+    for path in known if identity is None else ():
+        with suppress(sqlite3.Error, KeyError, ValueError):
+            identity = identity or backup.position_of(path)[0]
+    if empty or identity is None:
+        return Lineage(())
+    lineage = trace(redo_log.files(directory, identity))
+    for branch in lineage.branches:
+        if copy is not None and _lies_beyond(copy, lineage) and _is_told(copy, branch):
+            return lineage.along(branch)
+    return lineage
+
+
+def _lies_beyond(copy: Path, lineage: Lineage) -> bool:
+    """Say whether a copy was made behind the place where a log forks."""
+    return bool(lineage.branches) and backup.position_of(copy)[1] > lineage.fork
+
+
+def _is_astray(copy: Path, lineage: Lineage) -> bool:
+    """Say whether a copy was made on a branch of the log."""
+    return _lies_beyond(copy, lineage) and not _is_told(copy, lineage.line)
+
+
+def _is_told(copy: Path, files: Iterable[File]) -> bool:
+    """Say whether the newest event of a copy stands in some files of the log."""
+    with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        newest = db.execute("SELECT hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    return newest is not None and redo_log.tells(files, newest[0])
+
+
+def _base(
+    directory: Path,
+    identity: str | None,
+    copy: Path | None,
+    lineage: Lineage,
+    damaged: list[str],
+) -> Path | None:
+    """Find the copy to begin with; those that are of no use are told."""
+    for path in [copy] if copy else [one.path for one in reversed(backup.copies(directory))]:
+        try:
+            backup.check(path)
+            _check_cells(path)
+            whose, _ = backup.position_of(path)
+            astray = _is_astray(path, lineage)
+        except (ConfigError, sqlite3.Error, KeyError, ValueError, OSError) as error:
+            said = error.message if isinstance(error, ConfigError) else f"{path}: {error}"
+            damaged.append(said)
+            continue
+        if identity in (None, whose) and not astray:
+            return path
+        of = "the journal that was behind" if astray else "another journal"
+        damaged.append(f"{path} is a copy of {of}")
+    if copy:
+        raise ConfigError(damaged[0], advice="name another copy, or none: the newest is taken")
+    return None
+
+
+def _check_cells(copy: Path) -> None:
+    """Raise ConfigError where a copy of today's version has a cell that nobody wrote."""
+    with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        version = migrations.version_of(db)
+    said = cells.wrong(copy, version) if version == migrations.VERSION else ""
+    if said:
+        raise ConfigError(f"{copy} is damaged: {said}")
+
+
+def _from_the_start(directory: Path, identity: str | None) -> bool:
+    """Say whether the log has everything since there was a journal, in tables as of today."""
+    found = redo_log.files(directory, identity) if identity else []
+    return bool(found) and found[0].after == 0 and found[0].version == migrations.VERSION
+
+
+def _redo(
+    made: Path, base: Path | None, lineage: Lineage, identity: str | None
+) -> tuple[int, float | None]:
+    """Make the database of copy and log; return how many transactions were done again."""
+    if base is None:
+        with _opened(made) as book, book.transaction() as conn:
+            if identity is not None and lineage.line:
+                facts.put(conn, facts.JOURNAL, identity)
+    else:
+        with closing(sqlite3.connect(f"{base.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            migrations.copy(db, made)
+    redone, until = 0, None
+    db = sqlite3.connect(made, isolation_level=None)
+    try:
+        # Flushed as a whole before it gets its name.
+        db.execute("PRAGMA synchronous=OFF")
+        version = migrations.version_of(db)
+        db.execute("BEGIN")
+        for one in redo_log.along(lineage, backup.position_of(made)[1]):
+            if one.version != version:
+                db.execute("COMMIT")
+                db.close()
+                migrations.migrate(made, migrations.STEPS[: one.version - 1])
+                db, version = sqlite3.connect(made, isolation_level=None), one.version
+                db.execute("BEGIN")
+            try:
+                redo_log.do_again(db, one)
+            except sqlite3.Error as error:
+                raise ConfigError(
+                    f"transaction {one.number} of the redo log does not fit what was made of "
+                    f"{base or 'nothing'}: {error}",
+                    advice="name another copy: provisioner journal rebuild --copy FILE",
+                ) from error
+            redone, until = redone + 1, one.at
+            if redone % _PORTION == 0:
+                db.execute("COMMIT")
+                db.execute("BEGIN")
+        db.execute("COMMIT")
+    finally:
+        db.close()
+    migrations.migrate(made)
+    return redone, until
+
+
+def _leave(directory: Path, identity: str, lineage: Lineage, position: int) -> tuple[Path, ...]:
+    """Take out of log and copies what does not lead to a position; return where it is kept."""
+    left = []
+    for copy in backup.copies(directory):
+        with suppress(sqlite3.Error, KeyError, ValueError):  # it was told, and nobody takes it
+            whose, reached = backup.position_of(copy.path)
+            if whose == identity and (reached > position or _is_astray(copy.path, lineage)):
+                aside = copy.path.with_name(f"{copy.path.name}{redo_log.LEFT}")
+                copy.path.rename(aside)
+                left.append(aside)
+    left += [redo_log.leave(file, file.after) for branch in lineage.branches for file in branch]
+    for file, limit in zip(lineage.line, lineage.limits(), strict=True):
+        through = min(limit, position)
+        # One more was never committed, where a later file begins.
+        if file.last > through + (limit < lineage.last):
+            left.append(redo_log.leave(file, through))
+    return tuple(left)
+
+
+def _mark(book: Journal, directory: Path, base: Path | None, newest: str) -> None:
+    """Have the new journal observed, and every object looked at; the log has it, too."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    book.record_into(RedoLog(directory, book.identity, migrations.VERSION))
+    now = time.time()
+    said = f"from {base.name if base else 'nothing'}"
+    with book.transaction() as conn:
+        facts.put(conn, facts.OBSERVING, f"the journal was rebuilt {said}")
+        facts.put(conn, facts.NEWEST, newest)
+        object_rows.hasten(conn, object_rows.all_keys(conn), now)
+        conn.execute(update(lanes).values(breaker_until=None, breaker_reason=None))
+        audit.append(conn, [audit.Event(None, "rebuilt", said)], now)
+
+
+def _take_place(made: Path, journal: Path) -> Path | None:
+    """Put the new journal where the service looks for it; return where the old one is now."""
+    aside = None
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    # The old one's write-ahead log must not be taken for the new one's.
+    for ending in ("-wal", "-shm", ""):
+        old = journal.with_name(journal.name + ending)
+        if old.exists():
+            aside = journal.with_name(f"{journal.name}.damaged-{moment}{ending}")
+            old.rename(aside)
+    made.rename(journal)
+    migrations.flush(journal.parent)
+    return aside
+
+
+def _remove(made: Path) -> None:
+    """Remove what a rebuild left that was interrupted."""
+    for path in made.parent.glob(f"{made.name}*"):
+        path.unlink()

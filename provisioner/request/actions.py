@@ -1,0 +1,345 @@
+"""The actions: for each, what a request must and may say.
+
+Promises: the one description of the format; the parser, the JSON Schema and the documentation are
+made from it. Leaves out: reading files (`request`), and what is said of a person, a project or an
+allocation (`subjects`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from provisioner.request.subjects import (
+    Allocation,
+    AllocationRef,
+    Manifest,
+    Membership,
+    MembershipRef,
+    OrderPart,
+    Part,
+    Project,
+    ProjectRef,
+    User,
+    UserRef,
+    UsersFile,
+)
+from provisioner.request.values import Line, Moment, Person, Text
+
+
+class Envelope(Part):
+    """What every request may say."""
+
+    provisioner: Annotated[Literal["1"], WithJsonSchema({"enum": [1, "1"]})] = Field(
+        description="the format's version"
+    )
+    action: str
+    id: Annotated[Line, Field(min_length=1, max_length=128)] | None = Field(
+        None, description="the writer's own number for this request", examples=["coldfront-1-8231"]
+    )
+    order: OrderPart | None = Field(None, description="the writer's own order")
+    on_behalf_of: Person | None = Field(
+        None, description="the person who asks; counts where policy trusts the writer with it"
+    )
+    reason: Text | None = Field(None, description="free text")
+    expires: Moment | None = Field(
+        None,
+        description="refused after this time, with its zone",
+        examples=["2026-12-24T00:00:00Z"],
+    )
+    not_before: Moment | None = Field(
+        None, description="waits until this time, with its zone", examples=["2026-12-24T00:00:00Z"]
+    )
+    adopt: bool = Field(False, description="take over what is there and differs")
+
+    def subject(self) -> str:
+        """Name what the request is about."""
+        raise NotImplementedError
+
+    def resource_name(self) -> str | None:
+        """Name the resource, where the request speaks of one."""
+        return None
+
+    def resource_key(self) -> str:
+        """Name the key that says so."""
+        return ""
+
+    def user_names(self) -> tuple[str, ...]:
+        """List the users that `each: user` goes through."""
+        return ()
+
+    def users_in(self) -> UsersFile | None:
+        """Name the file that lists them, where one does."""
+        return None
+
+    def expressions(self) -> Mapping[str, Any]:
+        """Make what expressions in routes may use."""
+        return {}
+
+    def places(self) -> Mapping[str, tuple[str, ...]]:
+        """Say which key of the file each name of an expression is; `users`: who is gone through."""
+        return {name: (name,) for name in type(self).model_fields}
+
+
+class _OfUser(Envelope):
+    user: UserRef | User
+
+    def subject(self) -> str:
+        return f"user:{self.user.name}"
+
+    def user_names(self) -> tuple[str, ...]:
+        return (self.user.name,)
+
+    def expressions(self) -> Mapping[str, Any]:
+        return {"user": self.user.model_dump(), "cause": getattr(self, "cause", None)}
+
+
+class UserProvision(_OfUser):
+    """Make a person's account, and keep it as said here."""
+
+    action: Literal["user.provision"]
+    user: User
+
+
+class _Suspension(Envelope):
+    cause: Line | None = Field(None, description="why; each cause has to be lifted by itself")
+
+
+class UserSuspension(_Suspension, _OfUser):
+    """Take a person's access away, or give it back."""
+
+    action: Literal["user.suspend", "user.resume"]
+    user: UserRef
+
+
+class _OfProject(Envelope):
+    project: ProjectRef
+
+    def subject(self) -> str:
+        return f"project:{self.project.code}"
+
+    def places(self) -> Mapping[str, tuple[str, ...]]:
+        return {"users": ("project", "users"), **super().places()}
+
+    def expressions(self) -> Mapping[str, Any]:
+        return {"project": self.project.model_dump()}
+
+
+class ProjectProvision(_OfProject):
+    """Make a project's group, and keep its members as said here."""
+
+    action: Literal["project.provision"]
+    project: Project
+
+    def user_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.project.users))
+
+    def users_in(self) -> UsersFile | None:
+        return self.project.users_file
+
+
+class ProjectArchive(_OfProject):
+    """Close what the project itself claimed; nothing is deleted."""
+
+    action: Literal["project.archive"]
+
+
+class _OfAllocation(Envelope):
+    allocation: AllocationRef
+
+    def subject(self) -> str:
+        return f"allocation:{self.allocation.id}"
+
+    def resource_name(self) -> str | None:
+        return self.allocation.resource
+
+    def resource_key(self) -> str:
+        return "allocation.resource"
+
+    def places(self) -> Mapping[str, tuple[str, ...]]:
+        whole = ("allocation",)
+        return {"project": (*whole, "project"), "users": (*whole, "users"), **super().places()}
+
+    def expressions(self) -> Mapping[str, Any]:
+        allocation = self.allocation.model_dump()
+        cause = getattr(self, "cause", None)
+        return {"allocation": allocation, "project": allocation["project"], "cause": cause}
+
+
+class AllocationProvision(_OfAllocation):
+    """Make an allocation's storage or accounts, and keep them as said here."""
+
+    action: Literal["allocation.provision"]
+    allocation: Allocation
+
+    def user_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.allocation.users))
+
+    def users_in(self) -> UsersFile | None:
+        return self.allocation.users_file
+
+
+class AllocationSuspension(_Suspension, _OfAllocation):
+    """Take the access of an allocation's users away, or give it back."""
+
+    action: Literal["allocation.suspend", "allocation.resume"]
+
+
+class _OfMembership(Envelope):
+    membership: MembershipRef | Membership
+
+    def subject(self) -> str:
+        return f"allocation:{self.membership.allocation.id}/user:{self.membership.user}"
+
+    def resource_name(self) -> str | None:
+        return self.membership.allocation.resource
+
+    def resource_key(self) -> str:
+        return "membership.allocation.resource"
+
+    def user_names(self) -> tuple[str, ...]:
+        return (self.membership.user,)
+
+    def places(self) -> Mapping[str, tuple[str, ...]]:
+        whole = ("membership", "allocation")
+        return {
+            "allocation": whole,
+            "project": (*whole, "project"),
+            **super().places(),
+            "user": ("membership", "user"),
+        }
+
+    def expressions(self) -> Mapping[str, Any]:
+        membership = self.membership.model_dump()
+        allocation = {"users": (self.membership.user,), "quota": {}, **membership["allocation"]}
+        return {
+            "membership": membership,
+            "allocation": allocation,
+            "project": allocation["project"],
+        }
+
+
+class MembershipAdd(_OfMembership):
+    """Let a user into an allocation."""
+
+    action: Literal["membership.add"]
+    membership: Membership
+
+
+class MembershipRemove(_OfMembership):
+    """Take a user out of an allocation; what other allocations entitle stays."""
+
+    action: Literal["membership.remove"]
+    membership: MembershipRef
+
+
+class Reconcile(Envelope):
+    """Compare everything with every backend, and mend what differs."""
+
+    action: Literal["reconcile"]
+    as_of: Moment | None = Field(None, description="objects claimed later are left alone")
+    manifest: Manifest | None = Field(None, description="all that should be, in a companion file")
+
+    def subject(self) -> str:
+        return "site:"
+
+    def expressions(self) -> Mapping[str, Any]:
+        return {"manifest": self.manifest, "as_of": self.as_of}
+
+
+class Adopt(Envelope):
+    """Take over what is in the backends as it is, while the service only observes."""
+
+    action: Literal["adopt"]
+    manifest: Manifest = Field(description="what is taken over, in a companion file")
+    as_of: Moment | None = Field(None, description="subjects claimed later are left alone")
+    writer: Annotated[Line, Field(min_length=1)] | None = Field(
+        None,
+        description="whose the claims become, where not the sender's; root and the service may say",
+        examples=["coldfront"],
+    )
+    differing: bool = Field(False, description="what differs is changed to what is listed")
+
+    def subject(self) -> str:
+        return "site:"
+
+    def expressions(self) -> Mapping[str, Any]:
+        return {name: getattr(self, name) for name in ("manifest", "as_of", "writer", "differing")}
+
+
+class _OfRequest(Envelope):
+    request: Annotated[Line, Field(min_length=1)] = Field(
+        description="the other request's id, as `provisioner queue` prints it"
+    )
+
+    def subject(self) -> str:
+        return f"request:{self.request}"
+
+
+class OfRequest(_OfRequest):
+    """Steer another request."""
+
+    action: Literal["request.retry", "request.hold", "request.cancel"]
+
+
+class Release(_OfRequest):
+    """Let a held request go on."""
+
+    action: Literal["request.release"]
+    digest: str | None = Field(
+        None,
+        description="the SHA-256 of the request that was looked at, as `provisioner show` prints "
+        "it; what policy holds is not released without",
+        pattern=r"^[0-9a-f]{64}$",
+    )
+
+    def expressions(self) -> Mapping[str, Any]:
+        return {"digest": self.digest}
+
+
+class OfLane(Envelope):
+    """Stop a lane, or let it go on."""
+
+    action: Literal["lane.pause", "lane.unpause"]
+    lane: Annotated[Line, Field(min_length=1)] = Field(
+        description="a lane, as `provisioner queue` prints it"
+    )
+
+    def subject(self) -> str:
+        return f"lane:{self.lane}"
+
+
+class OfJournal(Envelope):
+    """Let a rebuilt journal, whose drift was seen, be written to the backends again."""
+
+    action: Literal["journal.release"]
+
+    def subject(self) -> str:
+        return "site:"
+
+
+_MODELS: tuple[type[Envelope], ...] = (
+    UserProvision,
+    UserSuspension,
+    ProjectProvision,
+    ProjectArchive,
+    AllocationProvision,
+    AllocationSuspension,
+    MembershipAdd,
+    MembershipRemove,
+    Reconcile,
+    Adopt,
+    OfRequest,
+    Release,
+    OfLane,
+    OfJournal,
+)
+
+ACTIONS: Mapping[str, type[Envelope]] = {
+    action: model
+    for model in _MODELS
+    for action in model.model_fields["action"].annotation.__args__  # type: ignore[union-attr]
+}
+"""The model of each action."""

@@ -1,0 +1,343 @@
+"""The request format: what a file may say, and every error in it at once.
+
+Promises: a request that was parsed has only known keys, strict names and typed values; a request
+that was not says for each error the line, the key, what was expected and the nearest valid name.
+Leaves out: who may ask (`policy`), and what the site makes of it (`routing`).
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from provisioner.contract.validation import Wrong, wrongs
+from provisioner.request.actions import ACTIONS, Envelope
+from provisioner.request.documents import Document, InvalidDocument, Path, Problem, in_order, parse
+from provisioner.request.subjects import UsersFile
+from provisioner.request.values import Changed
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A writer's own order of its requests under a key."""
+
+    key: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. values: what expressions in routes may use, typed, with None for what is absent.
+
+    users: those that `each: user` goes through; users_file: lists them, until it was read; places:
+    the key of each value of expressions; lines: the line of every key of the file; told: what was
+    changed of its texts; spares: a user whose name a backend does not take is left out there alone.
+    """
+
+    action: str
+    subject: str
+    values: Mapping[str, Any]
+    id: str | None = None
+    order: Order | None = None
+    on_behalf_of: str | None = None
+    reason: str | None = None
+    expires: datetime | None = None
+    not_before: datetime | None = None
+    adopt: bool = False
+    resource: str | None = None
+    users: tuple[str, ...] = ()
+    users_file: UsersFile | None = None
+    spares: bool = False
+    resource_key: str = field(default="", compare=False)
+    told: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+    places: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)
+    lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def line_of(self, path: Path) -> int | None:
+        """Return the line of a key, or of the nearest one around it."""
+        return next(
+            (self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), None
+        )
+
+    def placed(self, problem: Problem) -> Problem:
+        """Give a problem of one of the file's keys its line."""
+        line = problem.line or self.line_of(path_of(problem.key))
+        return replace(problem, line=line)
+
+
+class InvalidFile(InvalidDocument):
+    """A file with what is wrong in its form. rest: what the right ones of its keys ask for."""
+
+    def __init__(self, problems: Sequence[Problem], rest: Request | None) -> None:
+        super().__init__(problems)
+        self.rest = rest
+
+
+def path_of(key: str) -> Path:
+    """Return the path of a dotted key."""
+    return tuple(int(part) if part.isdigit() else part for part in key.split(".")) if key else ()
+
+
+def parse_request(data: bytes) -> Request:
+    """Parse the bytes of a request file.
+
+    Raises InvalidFile with every problem.
+    """
+    problems: list[Problem] = []
+    try:
+        document = parse(data, expected="a request, beginning with `provisioner: 1`")
+    except InvalidDocument as error:
+        if error.document is None:
+            raise
+        document, problems = error.document, [*error.problems]
+    model = _model(document, problems)
+    if model is None:
+        raise InvalidDocument(in_order(problems))
+    changed: Changed = {}
+    try:
+        body = model.model_validate({**document.value, **_meant(document, model)}, context=changed)
+    except ValidationError as error:
+        found = problems_of(error, document, model)
+        raise InvalidFile(in_order([*problems, *found]), _rest(document, model, found)) from None
+    request = replace(_request(body, document), told=_told(document, changed))
+    if problems:
+        raise InvalidFile(in_order(problems), request)
+    return request
+
+
+def _told(document: Document, changed: Changed) -> tuple[Problem, ...]:
+    """Say what was changed of a file's texts, each by its key and line."""
+    if not changed:
+        return ()
+    found = []
+    for path, line in document.lines.items():
+        value: Any = document.value
+        for part in path:
+            value = value[part]
+        if isinstance(value, str) and value in changed:
+            found.append(Problem(line, ".".join(map(str, path)), changed[value]))
+    return tuple(in_order(found))
+
+
+def _meant(document: Document, model: type[Envelope]) -> dict[str, str]:
+    """Give version and action as they were probably meant, so that the rest can be read."""
+    action = document.value.get("action")
+    actions = model.model_fields["action"].annotation.__args__  # type: ignore[union-attr]
+    if action in actions:
+        return {"provisioner": "1"}
+    return {"provisioner": "1", "action": get_close_matches(str(action), actions, 1, 0.0)[0]}
+
+
+def _rest(document: Document, model: type[Envelope], problems: Sequence[Problem]) -> Request | None:
+    """Read a file without what is wrong in it; None: without that it is no request."""
+    value = copy.deepcopy(document.value)
+    # From the last to the first, so that the entries of a list keep their numbers.
+    for problem in reversed(problems):
+        *above, last = path_of(problem.key) or ("",)
+        parent: Any = value
+        for part in above:
+            parent = parent.get(part) if isinstance(parent, dict) else None
+        if isinstance(parent, dict):
+            parent.pop(last, None)
+    try:
+        body = model.model_validate({**value, **_meant(document, model)})
+    except ValidationError:
+        return None
+    return _request(body, document)
+
+
+def _model(document: Document, problems: list[Problem]) -> type[Envelope] | None:
+    """Find the model of the document's action, or of the one that was probably meant.
+
+    Add what is wrong with version and action to the problems.
+    """
+    version = document.value.get("provisioner")
+    if version != "1":
+        line = document.lines.get(("provisioner",), 1)
+        why = "missing" if version is None else f"version {version!r} is not known"
+        problems.append(Problem(line, "provisioner", why, "1"))
+    action = document.value.get("action")
+    if isinstance(action, str) and action in ACTIONS:
+        return ACTIONS[action]
+    known = f"one of {', '.join(ACTIONS)}"
+    if action is None:
+        problems.append(Problem(1, "action", "missing", known))
+        return None
+    at = document.lines.get(("action",))
+    close = get_close_matches(str(action), ACTIONS, 1, 0.4)
+    nearest = close[0] if close else ""
+    problems.append(Problem(at, "action", f"{action!r} is no action", known, nearest))
+    return ACTIONS.get(nearest)
+
+
+def problems_of(
+    error: ValidationError, document: Document, model: type[BaseModel]
+) -> list[Problem]:
+    """Translate pydantic's errors into problems with lines and nearest names, in file order."""
+
+    def place(loc: Path, last: bool) -> Path:
+        return _known_path(loc, last, document)
+
+    return in_order([_problem(wrong, document, model) for wrong in wrongs(error, place)])
+
+
+def _problem(wrong: Wrong, document: Document, model: type[BaseModel]) -> Problem:
+    path = wrong.loc
+    key = ".".join(map(str, path))
+    line = next(
+        (document.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in document.lines), 1
+    )
+    if wrong.kind == "unknown":
+        names = sorted(_fields(model, path[:-1]))
+        nearest = get_close_matches(str(path[-1]), names, 1, 0.5)
+        return Problem(
+            line,
+            key,
+            wrong.message,
+            f"one of {', '.join(names)}" if names else "no such key",
+            nearest[0] if nearest else "",
+        )
+    return Problem(
+        line, key, wrong.message, wrong.expected or _expected(model, path), wrong.nearest
+    )
+
+
+def _known_path(loc: Path, last: bool, document: Document) -> Path:
+    """Leave out of a location what is no key of the document (union members).
+
+    last: its last part is one, though the document may not have it.
+    """
+    end = len(loc) - 1 if last else None
+    path: Path = ()
+    for number, part in enumerate(loc):
+        if (*path, part) in document.lines or number == end:
+            path = (*path, part)
+    return path
+
+
+def _field(model: type[BaseModel], path: Path) -> Any:
+    """Follow a path through nested models to the field it names."""
+    current: Any = model
+    field: Any = None
+    free = False  # the next part is one of many of a kind, named by whoever writes the file
+    for part in path:
+        if isinstance(part, int):
+            continue
+        if free:
+            free = False
+            continue
+        field = _named(current).get(part)
+        if field is None:
+            return None
+        current = _nested(field.annotation)
+        free = get_origin(field.annotation) is dict
+    return field
+
+
+def _named(model: Any) -> dict[str, Any]:
+    """Return the fields of a model by the names they have in a file."""
+    fields = getattr(model, "model_fields", {})
+    return {field.alias or name: field for name, field in fields.items()}
+
+
+def _nested(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _nested(inner)
+        if found is not None:
+            return found
+    return None
+
+
+def _fields(model: type[BaseModel], path: Path) -> set[str]:
+    if not path:
+        return set(_named(model))
+    field = _field(model, path)
+    return set(_named(_nested(field.annotation))) if field is not None else set()
+
+
+def _expected(model: type[BaseModel], path: Path) -> str:
+    field = _field(model, path)
+    if field is None:
+        return ""
+    example = field.examples[0] if field.examples else None
+    description = (field.description or "").rstrip(".")
+    return f"{description}, such as {example}" if example is not None else description
+
+
+def _request(body: Envelope, document: Document) -> Request:
+    values = body.expressions()
+    return Request(
+        action=body.action,
+        subject=body.subject(),
+        values=values,
+        id=body.id,
+        order=Order(body.order.key, body.order.number) if body.order else None,
+        on_behalf_of=body.on_behalf_of,
+        reason=body.reason,
+        expires=body.expires,
+        not_before=body.not_before,
+        adopt=body.adopt,
+        resource=body.resource_name(),
+        users=body.user_names(),
+        users_file=body.users_in(),
+        resource_key=body.resource_key(),
+        places=body.places(),
+        lines=document.lines,
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a request file, for editors."""
+    from typing import Union
+
+    union: Any = Union[tuple(dict.fromkeys(ACTIONS.values()))]  # noqa: UP007
+    schema = TypeAdapter(union).json_schema(mode="validation")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "provisioner request"
+    _widen(schema)
+    return schema
+
+
+_WRITTEN: Mapping[str, Mapping[str, Any]] = {
+    "integer": {"type": ["integer", "string"], "pattern": "^[0-9]+$"},
+    "boolean": {"type": ["boolean", "string"], "pattern": "^(true|false|yes|no|on|off)$"},
+}
+"""What an editor may take for a value of a type: to it `id: 42` is a number, to us text."""
+
+
+def _widen(schema: Any) -> None:
+    """Let every type admit all that an editor may take a right value for, and no more."""
+    if isinstance(schema, dict):
+        kind = schema.get("type")
+        if kind == "string" and "const" not in schema and "enum" not in schema:
+            schema.update(_text(schema))
+        elif isinstance(kind, str):
+            schema.update(_WRITTEN.get(kind, {}))
+        if "patternProperties" in schema:
+            schema["additionalProperties"] = False
+        for inner in schema.values():
+            _widen(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _widen(inner)
+
+
+def _text(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what an editor may take a text for: `017` is a number to it, and a code to us."""
+    if "format" in schema:
+        return {}
+    pattern = schema.get("pattern", "")
+    types = ["string"]
+    number = any(re.search(pattern, "1" * length) for length in (1, 64))
+    types += ["number"] if number else []
+    types += ["boolean"] if re.search(pattern, "true") else []
+    return {"type": types, **({} if not number or re.search(pattern, "-1") else {"minimum": 0})}

@@ -1,0 +1,190 @@
+"""Subjects: the people, projects and allocations that requests are about.
+
+Promises: the one description of what may be said of each. Leaves out: what is asked for
+(`actions`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+from provisioner.request.values import (
+    AbsolutePath,
+    Code,
+    Count,
+    Free,
+    Id,
+    Line,
+    Mail,
+    Phrase,
+    Size,
+    Specs,
+    UserName,
+)
+
+
+class Part(BaseModel):
+    """A mapping of a request: only known keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class UsersFile(Part):
+    """A companion file with the users, a name a line, where there are many."""
+
+    file: Code = Field(description="its name in staging", examples=["42.users"])
+    size: Count = Field(description="its bytes")
+    sha256: str = Field(description="its SHA-256", pattern=r"^[0-9a-f]{64}$")
+
+
+def _alone(value: UsersFile | None, info: ValidationInfo) -> UsersFile | None:
+    if value is not None and info.data.get("users"):
+        raise ValueError("stands beside `users`; expected one of the two")
+    return value
+
+
+UsersInFile = Annotated[UsersFile | None, AfterValidator(_alone)]
+
+
+class OrderPart(Part):
+    """The writer's own order of its requests."""
+
+    key: Line = Field(description="what is ordered", examples=["allocation-42"])
+    number: Count = Field(description="a lower one than accepted is superseded")
+
+
+class User(Part):
+    """A person's account."""
+
+    name: UserName
+    full_name: Phrase | None = Field(None, description="the name to show")
+    given_name: Phrase | None = Field(None, description="first name")
+    surname: Phrase | None = Field(None, description="last name")
+    email: Mail | None = Field(None, description="mail address")
+    uid: Id | None = Field(None, description="numeric user id, where the site gives it")
+    gid: Id | None = Field(None, description="numeric id of the primary group")
+    shell: AbsolutePath | None = Field(None, description="login shell", examples=["/bin/bash"])
+    home: AbsolutePath | None = Field(None, description="home directory, where not by template")
+    groups: tuple[Code, ...] = Field((), description="groups to be a member of")
+    attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
+
+
+class UserRef(Part):
+    """A person, by name."""
+
+    name: UserName
+
+
+class ProjectRef(Part):
+    """The project that an allocation belongs to."""
+
+    code: Code
+    title: Phrase | None = Field(None, description="what it is about")
+    pi: UserName | None = Field(None, description="who leads it")
+    gid: Id | None = Field(None, description="numeric id of the project's group")
+
+
+class Project(ProjectRef):
+    """A project and its people."""
+
+    users: tuple[UserName, ...] = Field((), description="everybody in it", max_length=10_000)
+    users_file: UsersInFile = Field(
+        None, description="a companion file with them, in place of `users`"
+    )
+    attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
+
+
+class Quota(Part):
+    """Limits of a fileset."""
+
+    space: Size | None = Field(None, description="space", examples=["5TiB"])
+    files: Count | None = Field(None, description="number of files")
+
+
+class SlurmPart(Part):
+    """What Slurm should know of an allocation, in the words of ColdFront's attributes."""
+
+    account: Code | None = Field(None, description="account, where not the project's code")
+    parent: Code | None = Field(None, description="parent account")
+    description: Phrase | None = Field(None, description="the account's description")
+    organization: Phrase | None = Field(None, description="the account's organization")
+    qos: tuple[Code, ...] = Field((), description="QOS that may be used")
+    fairshare: Count | None = Field(None, description="shares")
+    specs: Specs | None = Field(
+        None, description="specs of the account", examples=["GrpTRES=cpu=64"]
+    )
+    user_specs: Specs | None = Field(None, description="specs of each user's association")
+    partitions: tuple[Code, ...] = Field(
+        (), description="partitions that users get, and no others; none: all", examples=[["gpu"]]
+    )
+
+
+class StoragePart(Part):
+    """What a file system should know of an allocation."""
+
+    fileset: Code | None = Field(None, description="fileset, where not the project's code")
+    path: AbsolutePath | None = Field(
+        None, description="where it is linked; for root and writers with `paths` in their rule"
+    )
+    kind: Literal["independent", "dependent"] | None = Field(None, description="kind of fileset")
+    leaves: Code | None = Field(
+        None, description="the fileset that it had, where it is to have another and leave its data"
+    )
+
+
+class AllocationRef(Part):
+    """An allocation, as far as memberships and suspensions need it."""
+
+    id: Code = Field(description="the portal's number of the allocation", examples=["42"])
+    resource: Code | None = Field(None, description="resource of the site's configuration")
+    project: ProjectRef | None = Field(None, description="the project it belongs to")
+    slurm: SlurmPart = Field(default_factory=SlurmPart)
+    storage: StoragePart = Field(default_factory=StoragePart)
+    attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
+
+
+class Allocation(AllocationRef):
+    """An allocation: the whole of what should be."""
+
+    resource: Code = Field(
+        description="resource of the site's configuration", examples=["cluster-a"]
+    )
+    project: ProjectRef = Field(description="the project it belongs to")
+    users: tuple[UserName, ...] = Field((), description="everybody entitled", max_length=10_000)
+    users_file: UsersInFile = Field(
+        None, description="a companion file with them, in place of `users`"
+    )
+    quota: Quota = Field(default_factory=Quota)
+
+
+class MembershipAllocation(AllocationRef):
+    """The allocation that somebody joins."""
+
+    resource: Code = Field(
+        description="resource of the site's configuration", examples=["cluster-a"]
+    )
+    project: ProjectRef = Field(description="the project it belongs to")
+
+
+class Membership(Part):
+    """A user in an allocation."""
+
+    allocation: MembershipAllocation
+    user: UserName
+
+
+class MembershipRef(Part):
+    """A user who leaves an allocation."""
+
+    allocation: AllocationRef
+    user: UserName
+
+
+class Manifest(Part):
+    """A companion file (JSON Lines) with all that should be."""
+
+    file: Code = Field(description="its name in staging")
+    size: Count = Field(description="its bytes")
+    sha256: str = Field(description="its SHA-256", pattern=r"^[0-9a-f]{64}$")

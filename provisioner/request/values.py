@@ -1,0 +1,157 @@
+"""Values: the names, sizes, numbers and times that a request or a configuration may write.
+
+Promises: each is checked strictly, before any backend sees it, and says what it should be. Leaves
+out: where each may stand (`subjects`, `actions`, `config`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from provisioner.contract import texts
+from provisioner.contract.sizes import parse_size
+
+
+def _matches(pattern: str, what: str) -> Any:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(f"not {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _one_line(value: str) -> str:
+    if value.isprintable():
+        return value
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise ValueError("has a control character")
+    return value
+
+
+_TEXT = 2000
+"""Characters of a text of several lines."""
+
+Changed = dict[str, str]
+"""What was said of texts that were changed, by the text as it was written; a model's context."""
+
+
+def _phrase(value: str, info: ValidationInfo) -> str:
+    return _noted(value, texts.line(value), info)
+
+
+def _lines(value: str, info: ValidationInfo) -> str:
+    return _noted(value, texts.lines(value, _TEXT), info)
+
+
+def _noted(value: str, told: texts.Told, info: ValidationInfo) -> str:
+    """Keep in the context what was changed of a text, where there is one."""
+    changed = info.context
+    if told.said and isinstance(changed, dict):
+        changed[value] = told.said
+    return told.text
+
+
+def _digits(value: object) -> object:
+    """Refuse what Python takes for a number and people do not: `1_0`, `1.0`, ` 1`."""
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+", value):
+        raise ValueError("not a whole number")
+    return value
+
+
+def _dated(value: object) -> object:
+    """Refuse a bare number, which would be seconds since 1970."""
+    if isinstance(value, str) and not re.match(r"[0-9]{4}-", value):
+        raise ValueError("not a time")
+    return value
+
+
+_USER = r"[a-z_][a-z0-9_.-]{0,31}"
+_CODE = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+_MAIL = r'[^@\s<>()\[\]\\,;:"]{1,64}@[A-Za-z0-9.-]{1,255}'
+_PERSON = r"[A-Za-z0-9_.@+-]{1,150}"
+_PATH = r"(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+"
+
+
+def is_user_name(text: str) -> bool:
+    """Say whether a text is a user name."""
+    return re.fullmatch(_USER, text) is not None
+
+
+UserName = Annotated[
+    str,
+    _matches(_USER, "a user name: a lower-case letter or _, then at most 31 of a-z 0-9 _ . -"),
+    Field(
+        description="a user's login name",
+        examples=["jdoe"],
+        json_schema_extra={"pattern": f"^{_USER}$"},
+    ),
+]
+Code = Annotated[
+    str,
+    _matches(_CODE, "a code: letters, digits, _ . -, at most 64"),
+    Field(
+        description="a short name", examples=["CF0003"], json_schema_extra={"pattern": f"^{_CODE}$"}
+    ),
+]
+Person = Annotated[
+    str,
+    _matches(_PERSON, "a person's name: at most 150 of A-Z a-z 0-9 _ . @ + -"),
+    Field(
+        description="a person, as the writer knows them",
+        examples=["jdoe"],
+        json_schema_extra={"pattern": f"^{_PERSON}$"},
+    ),
+]
+Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
+"""What programs compare, as an id: it stays as it was written, or is refused."""
+Specs = Annotated[str, Field(max_length=8000), AfterValidator(_one_line)]
+"""Limits of Slurm, as `sacctmgr` takes them.
+
+Slurm sets no length: slurmdbd keeps each list in a column of 65,535 bytes (`text`, `blob` in
+as_mysql_convert.c). Thirty resources with names such as `gres/gpu:a100` in each of its eleven lists
+are under 8,000; more would be kept once for every user.
+"""
+Phrase = Annotated[str, AfterValidator(_phrase)]
+"""What people read, as a title: made what every backend can hold, and never refused."""
+Text = Annotated[str, AfterValidator(_lines)]
+"""What people read, of several lines."""
+Id = Annotated[int, Field(ge=1, le=4294967293), BeforeValidator(_digits)]
+Count = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_digits)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_dated)]
+Size = Annotated[
+    int,
+    BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value),
+    Field(ge=0, lt=2**63),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["5TiB", "500 GB"]}),
+]
+Mail = Annotated[
+    str,
+    _matches(_MAIL, "a mail address"),
+    Field(examples=["jdoe@example.org"], json_schema_extra={"pattern": f"^{_MAIL}$"}),
+]
+AbsolutePath = Annotated[
+    str,
+    _matches(_PATH, "an absolute path of plain names"),
+    Field(
+        max_length=1000,
+        examples=["/gpfs/projects/cf0003"],
+        json_schema_extra={"pattern": f"^{_PATH}$"},
+    ),
+]
+Free = dict[
+    Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")], Phrase | list[Phrase] | None
+]

@@ -1,0 +1,124 @@
+"""Choices: which steps of a route a request takes, and which instance serves each.
+
+Promises: a resource or a handler that cannot be chosen is told, with the nearest one. Leaves out:
+parameters and claims (`routing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from provisioner.config.schema import Config, StepConfig
+from provisioner.contract import ConfigError, Handler, InvalidRequest
+from provisioner.request.documents import Problem, advised
+from provisioner.request.request import Request
+from provisioner.routing import source_keys
+from provisioner.routing.routes import Template, condition, taken
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A step that a request takes, with the instance that serves it."""
+
+    template: Template
+    instance: str
+    needs: tuple[str, ...]
+
+
+class Choices:
+    """What can be chosen on one site.
+
+    Raises ConfigError at construction for resources that name no handler.
+    """
+
+    def __init__(
+        self, config: Config, handlers: Mapping[str, Handler], kinds: Mapping[str, str]
+    ) -> None:
+        """kinds: the kind of handler of each instance."""
+        _check_resources(config, handlers)
+        self._config = config
+        self._handlers = handlers
+        self._kinds = kinds
+        self._bound = {name for r in config.resources.values() for name in r.handlers}
+
+    def of(
+        self, route: Sequence[Template], request: Request, base: Mapping[str, Any]
+    ) -> tuple[list[Chosen], list[Problem]]:
+        """Choose the steps that a request takes; with what is wrong about the others."""
+        found: dict[str, Chosen] = {}
+        problems: list[Problem] = []
+        for template in route:
+            try:
+                instance = self._instance(template.config, request)
+                if instance is None or not taken(template, base):
+                    continue
+            except InvalidRequest as fault:
+                problems.append(_unchosen(request, template.config, fault))
+                continue
+            wanted = dict.fromkeys((*template.config.needs, *sorted(template.used)))
+            needs = tuple(name for name in wanted if name in found)
+            found[template.config.name] = Chosen(template, instance, needs)
+        return list(found.values()), problems
+
+    def _instance(self, step: StepConfig, request: Request) -> str | None:
+        """Return the instance that serves a step, or None where it is left out."""
+        if step.handler in self._handlers and step.handler not in self._kinds.values():
+            return step.handler
+        resource = self._config.resources.get(request.resource or "")
+        own = [n for n in (resource.handlers if resource else ()) if self._serves(n, step.handler)]
+        free = [n for n in self._handlers if n not in self._bound and self._serves(n, step.handler)]
+        found = own or free
+        if len(found) == 1:
+            return found[0]
+        if not found and step.optional:
+            return None
+        if not found:
+            raise InvalidRequest(
+                f"step {step.name}: no {step.handler} serves {request.resource or 'this site'}",
+                field=request.resource_key,
+                advice="name one under `resources` in the configuration",
+            )
+        raise InvalidRequest(
+            f"step {step.name}: {', '.join(found)} could serve it",
+            field=request.resource_key,
+            advice="name one of them as the step's `handler`, or under one resource each",
+        )
+
+    def _serves(self, instance: str, handler: str) -> bool:
+        return handler in (instance, self._kinds.get(instance))
+
+
+def unknown_resource(config: Config, request: Request) -> list[Problem]:
+    """Say that a resource is unknown."""
+    resources = config.resources
+    if request.resource is None or request.resource in resources:
+        return []
+    nearest = get_close_matches(request.resource, resources, 1, 0.4)
+    why = f"there is no resource {request.resource!r}"
+    known = f"one of {', '.join(sorted(resources))}" if resources else "none is configured"
+    key = request.resource_key
+    return [request.placed(Problem(None, key, why, known, nearest[0] if nearest else ""))]
+
+
+def _check_resources(config: Config, handlers: Mapping[str, Handler]) -> None:
+    for name, resource in config.resources.items():
+        for instance in resource.handlers:
+            if instance not in handlers:
+                nearest = get_close_matches(instance, handlers, 1)
+                hint = f"did you mean {nearest[0]!r}?" if nearest else ""
+                raise ConfigError(
+                    f"resources.{name}: there is no handler {instance!r}", advice=hint
+                )
+
+
+def _unchosen(request: Request, step: StepConfig, fault: InvalidRequest) -> Problem:
+    """Tell why a step cannot be chosen, or whether it is to be."""
+    if fault.field == "when" and step.when:
+        asked = {"when": condition(step.when)}
+        return source_keys.problem(request, fault, f"step {step.name}", asked)
+    why = advised(fault.message, fault.advice)
+    told = Problem(None, fault.field, why, fault.expected, fault.nearest)
+    return request.placed(told)

@@ -1,0 +1,357 @@
+"""Routing: from a request to the steps that make it true, and from steps to claims.
+
+Promises: a request is routed whole or refused with every reason; parameters that an earlier step
+gives are left open (`KnownAfter`), all others are checked by the handler. Leaves out: writing
+anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from provisioner.config.schema import Config, default_routes
+from provisioner.contract import (
+    ConfigError,
+    Fault,
+    Handler,
+    InvalidRequest,
+    Json,
+    Key,
+    KnownAfter,
+    Scalar,
+    Want,
+)
+from provisioner.contract.abilities import Adapts, Lodges
+from provisioner.request.documents import InvalidDocument, Problem, in_order
+from provisioner.request.request import Request, parse_request
+from provisioner.routing import homes, source_keys
+from provisioner.routing.choices import Choices, Chosen, unknown_resource
+from provisioner.routing.expressions import Pending
+from provisioner.routing.homes import Lodged
+from provisioner.routing.routes import compiled, rendered
+
+Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
+"""What steps gave, by (step, item)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepClaim:
+    """One claim of a step. want None: it is known only after another step."""
+
+    claimant: str
+    key: Key
+    want: Want | None
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of one request. late: the steps that some of its parameters come from; told: what
+    its handler holds otherwise than it was written; lodged: where it says that homes are; left_out:
+    whose names it does not take, and why."""
+
+    name: str
+    instance: str
+    needs: tuple[str, ...]
+    claims: tuple[StepClaim, ...]
+    late: frozenset[str]
+    told: tuple[Problem, ...] = ()
+    lodged: tuple[Lodged, ...] = ()
+    left_out: Mapping[str, Problem] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A step with the parameters that its handler is given, for `plan` and for tests."""
+
+    name: str
+    instance: str
+    needs: tuple[str, ...]
+    parameters: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+class _Given(dict[str, Any]):
+    """Outputs of a step: what a handler did not give is None."""
+
+    def __missing__(self, name: str) -> None:
+        return None
+
+
+_TOLD = 200
+"""Mistakes of a step after which no further user is looked at."""
+
+_LEFT_OUT: Mapping[str, Any] = {"output": _Given()}
+
+
+class Router:
+    """Routes requests by the configuration.
+
+    Raises ConfigError at construction for routes that cannot work.
+    """
+
+    def __init__(
+        self, config: Config, handlers: Mapping[str, Handler], kinds: Mapping[str, str]
+    ) -> None:
+        """kinds: the kind of handler of each instance."""
+        self._config = config
+        self._handlers = handlers
+        self._choices = Choices(config, handlers, kinds)
+        shipped = default_routes()
+        known = {*handlers, *kinds.values()}
+        self._routes = {
+            action: compiled(action, config.routes.get(action) or shipped[action], known)  # type: ignore[call-overload]
+            for action in shipped
+        }
+        self._check_homes()
+
+    def _check_homes(self) -> None:
+        """Refuse routes that make homes elsewhere than accounts name them, whoever it is."""
+        steps, _ = self._steps(parse_request(homes.SAMPLE))
+        for problem in homes.apart([one for step in steps for one in step.lodged]):
+            raise ConfigError(f"routes.user.provision: {problem.message}", advice=problem.expected)
+
+    def route(self, request: Request) -> tuple[Step, ...]:
+        """Return the steps of a request, each after those that it needs.
+
+        Raises InvalidDocument with every reason why it cannot be routed.
+        """
+        _check_listed(request)
+        problems = unknown_resource(self._config, request)
+        if problems:
+            nearest = problems[0].nearest
+            meant = replace(request, resource=nearest)
+            more = self._steps(meant)[1] if nearest else []
+            raise InvalidDocument(in_order([*problems, *more]))
+        steps, problems = self._steps(request)
+        if not request.spares:
+            problems += [why for step in steps for why in step.left_out.values()]
+        if problems:
+            raise InvalidDocument(in_order(problems))
+        return tuple(steps)
+
+    def _steps(self, request: Request) -> tuple[list[Step], list[Problem]]:
+        """Route a request as far as it can be: its steps, and all that is wrong."""
+        values = self._base(request)
+        chosen, problems = self._chosen(request, values)
+        steps: list[Step] = []
+        for one in chosen:
+            behind = _left_out(one, steps)
+            here = set(request.users) - behind if behind else None
+            try:
+                step = self._step(request, one, values, {}, here)
+            except InvalidDocument as found:
+                problems += found.problems
+            else:
+                steps.append(_spared(request, step, behind))
+        problems += homes.apart([one for step in steps for one in step.lodged])
+        return steps, problems
+
+    def bind(
+        self, request: Request, step: str, outputs: Outputs, users: Collection[str] | None = None
+    ) -> Step:
+        """Render one step anew with what earlier steps gave.
+
+        users: those whose part is rendered, where the step goes through users; None: all of it.
+
+        Raises InvalidRequest when the values do not suit the handler, or the configuration has
+        no such step any more.
+        """
+        _check_listed(request)
+        values = self._base(request)
+        for one in self._chosen(request, values)[0]:
+            if one.template.config.name == step:
+                try:
+                    return self._step(request, one, values, outputs, users)
+                except InvalidDocument as found:
+                    first = found.problems[0]
+                    raise InvalidRequest(
+                        "; ".join(map(str, found.problems)), field=first.key, line=first.line
+                    ) from None
+        raise InvalidRequest(
+            f"step {step} is no longer in the route of {request.action}",
+            advice="the configuration changed meanwhile: send the request again",
+        )
+
+    def explain(self, request: Request) -> tuple[Explained, ...]:
+        """Return the parameters of each step, with KnownAfter for what is not known yet."""
+        values = self._base(request)
+        chosen, problems = self._chosen(request, values)
+        if problems:
+            raise InvalidDocument(problems)
+        return tuple(
+            Explained(
+                one.template.config.name,
+                one.instance,
+                one.needs,
+                tuple(self._parameters(request, one, values, {})),
+            )
+            for one in chosen
+        )
+
+    # Choosing.
+
+    def _chosen(
+        self, request: Request, base: Mapping[str, Any]
+    ) -> tuple[list[Chosen], list[Problem]]:
+        return self._choices.of(self._routes.get(request.action, ()), request, base)
+
+    # Rendering.
+
+    def _base(self, request: Request) -> dict[str, Any]:
+        resource = self._config.resources.get(request.resource or "")
+        return {
+            **request.values,
+            "resource": {"name": request.resource, **(resource.settings if resource else {})},
+            "site": self._config.site,
+        }
+
+    def _items(self, request: Request, one: Chosen) -> Sequence[str]:
+        return request.users if one.template.config.each else ("",)
+
+    def _parameters(
+        self, request: Request, one: Chosen, base: Mapping[str, Any], outputs: Outputs
+    ) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        for item, values in self._values(request, one, base, outputs):
+            yield item, rendered(one.template, values)
+
+    def _values(
+        self, request: Request, one: Chosen, base: Mapping[str, Any], outputs: Outputs
+    ) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """Give what expressions may use, for each user where the step goes through them."""
+        used = one.template.used
+        for item in self._items(request, one):
+            values = dict(base)
+            if item:
+                values["user"] = item
+            if used:
+                values["steps"] = {name: self._output(name, item, one, outputs) for name in used}
+            yield item, values
+
+    def _output(self, name: str, item: str, one: Chosen, outputs: Outputs) -> Mapping[str, Any]:
+        if name not in one.needs:
+            return _LEFT_OUT
+        given = outputs.get((name, item), outputs.get((name, "")))
+        return {"output": Pending(name) if given is None else _Given(given)}
+
+    def _step(
+        self,
+        request: Request,
+        one: Chosen,
+        base: Mapping[str, Any],
+        outputs: Outputs,
+        users: Collection[str] | None = None,
+    ) -> Step:
+        """Make one step. Raises InvalidDocument with all that is wrong with it."""
+        handler = self._handlers[one.instance]
+        # Asked once: of a protocol it takes longer than all the rest that is done for a user.
+        adapts = handler if isinstance(handler, Adapts) else None
+        lodges = handler if isinstance(handler, Lodges) else None
+        where = f"step {one.template.config.name} ({one.instance})"
+        with_ = one.template.config.with_
+        told: list[Problem] = []
+        lodged: list[Lodged] = []
+        late: set[str] = set()
+        claims: list[StepClaim] = []
+        wrong: list[Problem] = []
+        left_out: dict[str, Problem] = {}
+        alike: Mapping[str, Any] = {}
+        for item, values in self._values(request, one, base, outputs):
+            if users is not None and item not in users:
+                continue
+            try:
+                parameters = rendered(one.template, values, alike)
+                alike = {key: parameters[key] for key in one.template.alike}
+                given = {key: value for key, value in parameters.items() if value is not None}
+                wanted = _claims(handler, given, request.adopt)
+                if lodges is not None and (home := lodges.home(given)):
+                    lodged.append(Lodged(where, one.instance, home))
+                if adapts is not None:
+                    for name, said in adapts.adapted(given).items():
+                        fault = InvalidRequest(said, field=name)
+                        told.append(source_keys.problem(request, fault, where, with_, item))
+            except Fault as fault:
+                before = values.get("steps") if outputs else None
+                every = (fault, *getattr(fault, "also", ()))
+                found = [source_keys.problem(request, f, where, with_, item, before) for f in every]
+                # Whose name it is not, goes without this step; what else is wrong is the request's.
+                if item and all(one.key == source_keys.person(request, item) for one in found):
+                    left_out[item] = found[0]
+                else:
+                    wrong += found
+                if len(wrong) > _TOLD:  # mostly the same, once for each of some thousand users
+                    break
+                continue
+            waits = {step for value in parameters.values() for step in _late(value)}
+            late |= waits
+            whole = f"{request.subject}/user:{item}"
+            claimant = (
+                whole if item and not request.subject.endswith(f"user:{item}") else request.subject
+            )
+            for key, want in wanted.items():
+                claims.append(StepClaim(claimant, key, None if waits else want, item))
+        if wrong:
+            raise InvalidDocument(list(dict.fromkeys(wrong)))
+        notes = tuple(dict.fromkeys(told))
+        name = one.template.config.name
+        waited = frozenset(late)
+        return Step(
+            name, one.instance, one.needs, tuple(claims), waited, notes, tuple(lodged), left_out
+        )
+
+
+def _left_out(one: Chosen, steps: Sequence[Step]) -> set[str]:
+    """Name the users for whom a step cannot begin, as a step that it needs is without them."""
+    if not one.template.config.each:
+        return set()
+    return {user for step in steps if step.name in one.needs for user in step.left_out}
+
+
+def _spared(request: Request, step: Step, behind: Collection[str]) -> Step:
+    """Tell of whom a step does without. behind: those whom a step before does without."""
+    where = f"step {step.name} ({step.instance})"
+    why = "a step that it needs goes without them"
+    left_out = dict(step.left_out) | {
+        user: Problem(None, source_keys.person(request, user), f"{where}: {why}") for user in behind
+    }
+    if not (left_out and request.spares):
+        return step
+    notes = [
+        replace(why, message=f"{user} is left out of {why.message}")
+        for user, why in left_out.items()
+    ]
+    return replace(step, told=(*step.told, *notes), left_out=left_out)
+
+
+def _check_listed(request: Request) -> None:
+    """Refuse a request whose users were not read: without them everybody would lose access."""
+    if request.users_file is not None:
+        raise InvalidRequest(
+            f"the users in {request.users_file.file} were not read",
+            field="users_file",
+            expected="the request sent anew, with its file",
+        )
+
+
+def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[Key, Want]:
+    """Ask a handler for claims; a request that adopts says so to those that can take over."""
+    if not adopt or "adopt" in given:
+        return handler.claims(given)
+    try:
+        return handler.claims({**given, "adopt": True})
+    except InvalidRequest as fault:
+        if fault.field != "adopt":
+            raise
+    return handler.claims(given)
+
+
+def _late(value: Json | KnownAfter | object) -> Iterable[str]:
+    if isinstance(value, KnownAfter):
+        yield value.step
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _late(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _late(inner)

@@ -1,0 +1,126 @@
+"""Routes: the steps of an action as the configuration has them, compiled.
+
+Promises: a route that cannot work is refused before any request; rendering one step's parameters
+tells all that cannot be rendered. Leaves out: which instance serves a step, and claims (`routing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from provisioner.config.schema import StepConfig
+from provisioner.contract import ConfigError, InvalidRequest
+from provisioner.routing.expressions import Compiled, compile_value, reads, references
+
+_FALSE = {"", "false", "no", "off", "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A step of a route, compiled. alike: parameters that are the same for each of its users."""
+
+    config: StepConfig
+    when: Compiled | None
+    parameters: Mapping[str, Compiled]
+    used: frozenset[str]
+    alike: frozenset[str]
+
+
+def compiled(
+    action: str, route: Sequence[StepConfig], known: Collection[str]
+) -> tuple[Template, ...]:
+    """Compile a route.
+
+    known: the instances of handlers, and their kinds. Raises ConfigError for a route that cannot
+    work.
+    """
+    names: list[str] = []
+    found = []
+    for step in route:
+        where = f"routes.{action}: step {step.name}"
+        if step.name in names:
+            raise ConfigError(f"{where} stands twice")
+        if step.handler not in known and not step.optional:
+            nearest = get_close_matches(step.handler, known, 1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else ""
+            raise ConfigError(f"{where}: there is no handler {step.handler!r}", advice=hint)
+        template = _template(step, where)
+        for need in (*step.needs, *template.used):
+            if need not in names:
+                raise ConfigError(
+                    f"{where} needs {need!r}, which is no step before it",
+                    advice="put it after the steps that it needs",
+                )
+        names.append(step.name)
+        found.append(template)
+    return tuple(found)
+
+
+def _template(step: StepConfig, where: str) -> Template:
+    """Compile one step's expressions; where: says in a complaint which step it is."""
+    when = condition(step.when) if step.when else None
+    try:
+        if references(when):
+            raise ConfigError(
+                "`when` uses the output of a step",
+                advice="what a request takes is decided before any step: use its own values",
+            )
+        used = references(step.with_)
+        parameters = {key: compile_value(value) for key, value in step.with_.items()}
+        alike = frozenset(key for key, value in step.with_.items() if not _varies(value))
+        return Template(step, compile_value(when) if when else None, parameters, used, alike)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}", advice=error.advice) from None
+
+
+def _varies(template: object) -> bool:
+    return any(name[0] in ("user", "steps") for name in reads(template))
+
+
+def condition(text: str) -> str:
+    """Write a `when`, which is an expression with braces or without, as a template."""
+    return text if "{{" in text else "{{ " + text + " }}"
+
+
+def _is_true(value: object) -> bool:
+    """Take what `when` yields; a value of the configuration is text, `false` too."""
+    return value.strip().lower() not in _FALSE if isinstance(value, str) else bool(value)
+
+
+def rendered(
+    template: Template, values: Mapping[str, Any], known: Mapping[str, Any] = MappingProxyType({})
+) -> Mapping[str, Any]:
+    """Render a step's parameters, but for those that are known.
+
+    Raises InvalidRequest naming all that cannot be.
+    """
+    try:
+        return {
+            key: known[key] if key in known else each(values)
+            for key, each in template.parameters.items()
+        }
+    except InvalidRequest:
+        faults = []
+        for key, each in template.parameters.items():
+            try:
+                each(values)
+            except InvalidRequest as fault:
+                fault.field = key
+                faults.append(fault)
+        faults[0].also = tuple(faults[1:])
+        raise faults[0] from None
+
+
+def taken(template: Template, values: Mapping[str, Any]) -> bool:
+    """Say whether a request takes a step; raises InvalidRequest where that cannot be said."""
+    if template.when is None:
+        return True
+    try:
+        return _is_true(template.when(values))
+    except InvalidRequest as fault:
+        fault.field = "when"
+        raise

@@ -1,0 +1,362 @@
+"""The spool: where request files wait, are worked on, and end.
+
+Promises: the only module that moves a request's file. A file is claimed by a rename that one
+claimer wins, into a directory that nobody else can enter; it is checked and read through one
+descriptor, which the name cannot be exchanged under; no link is followed and nothing is waited for.
+Every move may be done again. All is done by directory file descriptors.
+Leaves out: what the files say, and which of them the journal knows. Nothing here is flushed: after
+a power cut the journal's bytes count, and moves are redone from it.
+
+Names: from `active` on a file is `ULID-NAME`, NAME being the name in staging as `label` gives it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from pathlib import Path
+
+from provisioner.spool import layout, leftovers
+from provisioner.spool.attachments import Companions
+from provisioner.spool.layout import CLOSED, OPEN, RECEIPTS, STAGING
+from provisioner.spool.scan import Sweep
+from provisioner.spool.submission import (
+    RESULT,
+    SIGNATURE,
+    Claimed,
+    Opened,
+    Rejected,
+    StillWritten,
+    entry_of,
+    label,
+    open_unwritten,
+    read,
+    reject_unopened,
+)
+from provisioner.system import ulid as ulids
+from provisioner.system.rename import rename_new
+
+__all__ = ["Claimed", "Rejected", "Spool", "label", "result_entry"]
+
+log = logging.getLogger(__name__)
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BUSY, _FAILED, _DENIED = 0.01, 1.0, 60.0
+"""Seconds before a file is looked at again: it is written to; the disk failed; we may not."""
+
+
+class Spool:
+    """The directories of one spool. `waiting` and `claim` are for one thread, all else for any."""
+
+    def __init__(self, root: Path, directories: dict[str, int]) -> None:
+        """Use `open` instead."""
+        self.root = root
+        self._directories = directories
+        self._lock: int | None = None
+        self._sweep = Sweep(self.staging, directories[STAGING], self._open_staging)
+        self.companions = Companions(directories[STAGING], directories["active"])
+
+    @property
+    def staging(self) -> Path:
+        """Where writers put their files."""
+        return self.root / STAGING
+
+    @property
+    def receipts(self) -> Path:
+        """Where writers find their receipts."""
+        return self.root / RECEIPTS
+
+    # Making and opening.
+
+    @classmethod
+    def create(cls, root: Path, group: str | None = None) -> Spool:
+        """Make what is missing of a spool, set modes, and open it; see `layout.make`."""
+        layout.make(root, group)
+        return cls.open(root)
+
+    @classmethod
+    def open(cls, root: Path) -> Spool:
+        """Open a spool where it is safe; see `layout.open_all`."""
+        return cls(root, layout.open_all(root))
+
+    def close(self) -> None:
+        """Give up all descriptors, and the lock with them."""
+        for descriptor in self._directories.values():
+            os.close(descriptor)
+        self._directories.clear()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def lock(self) -> None:
+        """Become the one service of this spool; see `layout.lock`."""
+        self._lock = layout.lock(self.root)
+
+    # Taking files.
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is taken from staging, with what mends it; '' when all is well."""
+        return self._sweep.trouble
+
+    def waiting(self, limit: int) -> list[str]:
+        """List names to claim, at most `limit`; none when all were given and nothing is new.
+
+        A backlog is given in portions: ask until none come. In each the owners of files take
+        turns, so that nobody waits behind all that another one has there. Up to 1000 are in order
+        of their time, more in order of their inode. None come while staging is gone or not safe:
+        see `trouble`.
+        """
+        return self._sweep.names(limit)
+
+    def due_in(self) -> float | None:
+        """Say in how many seconds a file that was passed over should be looked at again."""
+        return self._sweep.due_in()
+
+    def claim(self, name: str) -> Claimed | Rejected | None:
+        """Take a file out of staging into `active` and read it; never raises for one file's sake.
+
+        None: it is gone, or it is passed over for a while (`due_in`): somebody is still writing to
+        it, it cannot be moved, or the disk or the process has no room; the log says why.
+        """
+        try:
+            opened = open_unwritten(self._directories[STAGING], name)
+        except FileNotFoundError:
+            self._sweep.settle(name)
+            return None
+        except StillWritten:
+            self._sweep.postpone(name, _BUSY)
+            return None
+        except OSError as error:
+            self._pass_over(name, error)
+            return None
+        try:
+            return self._claim(name, ulids.new(), opened)
+        finally:
+            if opened is not None:
+                os.close(opened.file)
+
+    # Moving files.
+
+    def move(self, ulid: str, source: str, target: str, name: str | None) -> bool:
+        """Move a file between places; False when it is not in the source.
+
+        name: the request's name; without it the source is searched.
+        """
+        entry = self._entry(source, ulid, name)
+        if entry is None:
+            return False
+        try:
+            os.rename(
+                entry,
+                entry,
+                src_dir_fd=self._directories[source],
+                dst_dir_fd=self._directories[target],
+            )
+        except FileNotFoundError:
+            return False
+        return True
+
+    def lies(self, place: str, ulid: str, name: str) -> bool:
+        """Say whether a request's file is in a place."""
+        return self._size(place, entry_of(ulid, name)) is not None
+
+    def taken(self, ulid: str) -> tuple[str, os.stat_result] | None:
+        """Find a file that was claimed: its name, and what it is; None: it is not in `active`."""
+        entry = self._entry("active", ulid, None)
+        if entry is None:
+            return None
+        found = os.stat(entry, dir_fd=self._directories["active"], follow_symlinks=False)
+        return entry.removeprefix(f"{ulid}-"), found
+
+    def reclaim(self, place: str, ulid: str, name: str, uid: int, sha256: str, by: float) -> bool:
+        """Take a request's file again whose claim was undone with the power, straight to a place.
+
+        by: when it had been accepted; what came to staging later is another request. False: there
+        is no such file of this owner with these bytes.
+        """
+        try:
+            opened = open_unwritten(self._directories[STAGING], name)
+        except (FileNotFoundError, StillWritten):
+            return False
+        if opened is None:
+            return False
+        try:
+            found = read(opened, ulid, name)
+            # Nobody sets this time: it is that of the writer's rename, or of a later one.
+            came = os.fstat(opened.file).st_ctime
+            if not isinstance(found, Claimed) or came > by:
+                return False
+            if (found.uid, found.sha256) != (uid, sha256):
+                return False
+            directory = self._directories[place]
+            rename_new(self._directories[STAGING], name, directory, entry_of(ulid, name))
+        except FileNotFoundError:
+            return False
+        finally:
+            os.close(opened.file)
+        return True
+
+    def listed(self, place: str) -> list[str]:
+        """List the ULIDs of the files in a place, oldest first."""
+        found = {entry[: ulids.LENGTH] for entry in layout.entries(self._directories[place])}
+        return sorted(ulid for ulid in found if ulids.is_ulid(ulid))
+
+    def return_to_staging(
+        self, ulid: str, source: str = "active", name: str | None = None
+    ) -> str | None:
+        """Put a file back where its writer put it, with its signature; None: it is not there.
+
+        name: the request's name; without it the source is searched. Where it is taken in staging,
+        the ULID comes into it. Returns the new name.
+        """
+        entry = self._entry(source, ulid, name)
+        if entry is None:
+            return None
+        wanted = entry.removeprefix(f"{ulid}-")
+        stem, dot, ending = wanted.rpartition(".")
+        free = f"{stem}-{ulid}{dot}{ending}"
+        # The signature goes first: without it the request would be refused.
+        beside = source, entry + SIGNATURE
+        for new in (wanted, free):
+            try:
+                beside = self._put_back(*beside, new + SIGNATURE) or beside
+                return new if self._put_back(source, entry, new) else None
+            except FileExistsError:
+                continue
+        raise FileExistsError(errno.EEXIST, "the name is taken in staging", free)
+
+    def postpone(self, name: str, seconds: float) -> None:
+        """Pass a name in staging over for a while."""
+        self._sweep.postpone(name, seconds)
+
+    # Results.
+
+    def write_result(self, place: str, ulid: str, name: str, text: str) -> str:
+        """Write a request's result beside its file, in place of an earlier one; return its entry.
+
+        Not flushed: the journal can make it again.
+        """
+        directory = self._directories[place]
+        temporary, entry = f".{ulid}{leftovers.RESULT}", result_entry(ulid, name)
+        try:
+            file = os.open(temporary, _CREATE, 0o640, dir_fd=directory)
+        except FileExistsError:
+            os.unlink(temporary, dir_fd=directory)
+            file = os.open(temporary, _CREATE, 0o640, dir_fd=directory)
+        try:
+            rest = memoryview(text.encode("utf-8", "backslashreplace"))
+            while rest:
+                rest = rest[os.write(file, rest) :]
+        finally:
+            os.close(file)
+        os.rename(temporary, entry, src_dir_fd=directory, dst_dir_fd=directory)
+        return entry
+
+    def has_result(self, place: str, ulid: str, name: str) -> bool:
+        """Say whether a result is there; one that is empty lost what was in it with the power."""
+        return bool(self._size(place, result_entry(ulid, name)))
+
+    def discard_result(self, place: str, ulid: str, name: str) -> None:
+        """Remove the result of an earlier try, if there is one."""
+        try:
+            os.unlink(result_entry(ulid, name), dir_fd=self._directories[place])
+        except FileNotFoundError:
+            return
+
+    def remove(self, place: str, ulid: str, name: str) -> None:
+        """Remove a request's file and its result for good, where they are there.
+
+        Raises OSError where one cannot be removed.
+        """
+        directory = self._directories[place]
+        for entry in (entry_of(ulid, name), result_entry(ulid, name)):
+            try:
+                os.unlink(entry, dir_fd=directory)
+            except FileNotFoundError:
+                continue
+            except IsADirectoryError:
+                os.rmdir(entry, dir_fd=directory)
+
+    def remove_leftovers(self) -> int:
+        """Remove what writers, results and receipts left half written when somebody died.
+
+        Only what nobody has written to for a minute, and signatures of what was accepted: to be
+        called before anything is claimed. Returns how many there were.
+        """
+        removed = leftovers.remove(self._directories[STAGING], leftovers.DROPPED)
+        for place in (*OPEN, *CLOSED):
+            removed += leftovers.remove(self._directories[place], leftovers.RESULT)
+        removed += leftovers.remove_signatures(self._directories["active"])
+        return removed + leftovers.remove_receipts(self._directories[RECEIPTS])
+
+    # Private.
+
+    def _claim(self, name: str, ulid: str, opened: Opened | None) -> Claimed | Rejected | None:
+        entry = entry_of(ulid, name)
+        try:
+            rename_new(self._directories[STAGING], name, self._directories["active"], entry)
+        except FileNotFoundError:
+            self._sweep.settle(name)
+            return None
+        except OSError as error:
+            self._pass_over(name, error)
+            return None
+        try:
+            there = os.stat(entry, dir_fd=self._directories["active"], follow_symlinks=False)
+            if opened is None:
+                self._sweep.settle(name)
+                return reject_unopened(ulid, name, there)
+            # Else the name was given to another file between opening and taking it.
+            if os.path.samestat(there, os.fstat(opened.file)):
+                found = read(opened, ulid, name)
+                if found is not None:
+                    self._sweep.settle(name)
+                    return found
+            self._sweep.postpone(name, _BUSY)
+        except OSError as error:
+            self._pass_over(name, error)
+        try:
+            self.return_to_staging(ulid, "active", name)
+        except OSError as error:
+            log.error("%s stays in active until the next start: %s", entry, error)
+        return None
+
+    def _pass_over(self, name: str, error: OSError) -> None:
+        denied = error.errno in {errno.EACCES, errno.EPERM, errno.EXDEV}
+        log.error("%s cannot be taken from staging: %s", label(name), error.strerror)
+        self._sweep.postpone(name, _DENIED if denied else _FAILED)
+
+    def _open_staging(self) -> int:
+        return layout.open_staging(self.staging, self._directories["active"])
+
+    def _size(self, place: str, entry: str) -> int | None:
+        """Return the size of what is in a place; None: nothing is."""
+        try:
+            found = os.stat(entry, dir_fd=self._directories[place], follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return found.st_size
+
+    def _put_back(self, source: str, entry: str, name: str) -> tuple[str, str] | None:
+        """Rename into staging; None: it is not there. Raises FileExistsError."""
+        try:
+            rename_new(self._directories[source], entry, self._directories[STAGING], name)
+        except FileNotFoundError:
+            return None
+        return STAGING, name
+
+    def _entry(self, place: str, ulid: str, name: str | None) -> str | None:
+        """Name a request's entry; search for it where the name is unknown."""
+        if name is not None:
+            return entry_of(ulid, name)
+        found = {e for e in layout.entries(self._directories[place]) if e.startswith(ulid)}
+        # By its ending alone a request whose name ends as a result's would be lost.
+        beside = {entry + ending for entry in found for ending in (RESULT, SIGNATURE)}
+        return next((e for e in sorted(found - beside) if not e.endswith(SIGNATURE)), None)
+
+
+def result_entry(ulid: str, name: str) -> str:
+    """Name the result that lies beside a request's file."""
+    return entry_of(ulid, name) + RESULT

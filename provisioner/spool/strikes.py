@@ -1,0 +1,137 @@
+"""Strikes: what made the service die while it was judged, so that it is not the first for ever.
+
+Promises: what was being judged when the service ended is known at the next start: files that were
+taken and that no journal has, and the place in a manifest that was noted. A death counts against a
+file that was judged by itself, and against a manifest that it met at one place again; not where the
+service was asked to stop. What has died twice rests before it is tried again, each time for twice
+as long: whoever kills the service for another reason does not do it each time just then. Nothing is
+flushed: a power cut forgets a strike, and is none. Leaves out: what becomes of what has too many
+(`filing`, `portions`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+MOST = 4
+"""Strikes with which a file or a manifest is set aside. A quick death of a file is one; one after
+half a minute of judging, as by the watchdog, is two."""
+
+LONG = 30.0
+"""Seconds of judging after which the death of a file counts twice."""
+
+REST = 60.0
+"""Seconds for which rests what has two strikes."""
+
+NEAR = 500
+"""Lines of a manifest within which two deaths are at one place: a portion may end anywhere."""
+
+FOLLOWED = -1
+"""The place in a manifest that was compared whole, and that is followed."""
+
+_FILE = ".strikes"
+_NOTE = ".judging"
+_PLACES = ".judging-before"
+_STOP = ".stopping"
+
+
+def rest(count: int) -> float:
+    """Say for how many seconds something with so many strikes rests."""
+    return REST * 2 ** (count - 2) if count >= 2 else 0.0
+
+
+class Strikes:
+    """The strikes of one spool."""
+
+    def __init__(self, spool: Path) -> None:
+        """spool: the directory above `staging`, in which nobody else writes."""
+        self._spool = spool
+        self._before = self._read(_FILE)
+        self._now: dict[str, int] = {}
+        self._asked = (spool / _STOP).exists()
+        self.suspects: set[str] = set()
+        """Names in staging that are to be judged each by itself."""
+
+    def stopping(self) -> None:
+        """Say that the service was asked to stop: who kills it now is in a hurry."""
+        self._write(_STOP, {})
+
+    def strike(self, found: os.stat_result, lasted: float, *, alone: bool) -> int:
+        """Count the death of the service against a file; return how many strikes it has.
+
+        found: the file as it lies in `active`; lasted: seconds from its claim until now; alone:
+        nothing else was being judged.
+        """
+        who = _who(found)
+        count = self._before.get(who, 0)
+        if alone and not self._asked:
+            count += 2 if lasted > LONG else 1
+        self._now[who] = count
+        return count
+
+    def keep(self) -> None:
+        """Remember the strikes of this start, and of what rests in staging; those alone."""
+        if self._before:
+            with suppress(OSError), os.scandir(self._spool / "staging") as entries:
+                for entry in entries:
+                    with suppress(OSError):
+                        who = _who(entry.stat(follow_symlinks=False))
+                        if who in self._before:
+                            self._now.setdefault(who, self._before[who])
+        if self._now or self._before:
+            self._write(_FILE, self._now)
+        with suppress(OSError):
+            (self._spool / _STOP).unlink(missing_ok=True)
+
+    def note(self, request: str, place: int) -> None:
+        """Say at which line of a manifest a portion begins next, or `FOLLOWED`."""
+        self._write(_NOTE, {request: place})
+
+    def clear(self) -> None:
+        """Say that no manifest is judged."""
+        self._write(_NOTE, {})
+
+    def deaths(self) -> dict[str, int]:
+        """Count the death at the place that was noted; say how many each manifest has had at its.
+
+        To be called once, at the start.
+        """
+        noted = {} if self._asked else self._read(_NOTE)
+        counted = self._read(_PLACES)
+        # Once read it is over: a start that dies before it judges anything adds none.
+        self.clear()
+        for request, place in noted.items():
+            before = counted.get(f"{request} at", place)
+            near = before == place or (min(before, place) >= 0 and abs(before - place) <= NEAR)
+            counted[request] = counted.get(request, 0) + 1 if near else 1
+            counted[f"{request} at"] = place
+        self._write(_PLACES, counted)
+        return {who: count for who, count in counted.items() if f"{who} at" in counted}
+
+    def forget(self, request: str) -> None:
+        """Forget the deaths at a manifest: it is over."""
+        counted = self._read(_PLACES)
+        if counted.pop(request, None) is not None:
+            counted.pop(f"{request} at", None)
+            self._write(_PLACES, counted)
+
+    def _read(self, name: str) -> dict[str, int]:
+        try:
+            found = json.loads((self._spool / name).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _write(self, name: str, value: dict[str, int]) -> None:
+        # A disk that is full or read-only is told elsewhere, and costs a strike at most.
+        with suppress(OSError):
+            path = self._spool / name
+            path.touch(0o600)
+            path.write_text(json.dumps(value))
+
+
+def _who(found: os.stat_result) -> str:
+    return f"{found.st_dev}:{found.st_ino}:{found.st_mtime_ns}"

@@ -1,0 +1,232 @@
+"""A request's file: opened so that nobody can be writing to it, checked, and read once.
+
+Promises: what is judged is the open file, not its name; no link is followed, no FIFO waited for,
+and no byte read of what cannot be a request. Leaves out: where files lie and how they move
+(`spool`), and what they say (`request`).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import signal
+import stat
+from dataclasses import dataclass
+
+from provisioner.contract import InvalidRequest
+from provisioner.system import ulid as ulids
+from provisioner.system.users import user_name
+
+LIMIT = 64 * 1024
+"""Largest request, in bytes."""
+
+RESULT = ".result.yaml"
+"""What the name of a result ends in."""
+
+SIGNATURE = ".sig"
+"""What the name of a request's signature ends in, behind the whole name of the request."""
+
+NAMESPACE = "provisioner"
+"""What a signature has to be for, so that one made for mail or git is worth nothing here."""
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_LONGEST = 255 - ulids.LENGTH - len("-") - len(RESULT)
+
+TOO_LARGE = "many users go into a file of their own: `users_file`, docs/request-format.md"
+"""What to do with a request that is too large: a whole cannot be split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A request's file, taken and read; from here on only `body` counts.
+
+    name: as `label` gives it; uid, writer: the owner of the open file; alone: a read lease proved
+    that nobody had it open for writing, False where the file system has no leases or the service
+    may not take one; signed: uid and writer are those of who signed the bytes; behind: names of
+    others who stand behind it, as who sent what another signed.
+    """
+
+    ulid: str
+    name: str
+    uid: int
+    writer: str
+    body: bytes
+    sha256: str
+    device: int
+    inode: int
+    size: int
+    alone: bool = True
+    signed: bool = False
+    behind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that was taken into `active` and cannot be a request.
+
+    reason: for its writer, with what to do; quarantine: an honest writer does not make such files.
+    """
+
+    ulid: str
+    name: str
+    uid: int
+    writer: str
+    reason: str
+    quarantine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open file. file: its descriptor; alone: as in Claimed, while the descriptor is open."""
+
+    file: int
+    alone: bool
+
+
+class NotThere(InvalidRequest):
+    """A file that a request needs does not lie beside it."""
+
+
+class StillWritten(Exception):
+    """Somebody has the file open for writing."""
+
+
+def open_unwritten(directory: int, name: str) -> Opened | None:
+    """Open a file for reading, with a lease that keeps writers out until it is closed.
+
+    None: it is of a kind that cannot be opened (a link, a socket), or the service may not read it.
+    Raises StillWritten, FileNotFoundError, and OSError when descriptors or the disk fail.
+    """
+    try:
+        file = os.open(name, _READ, dir_fd=directory)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM, errno.ENODEV}:
+            return None
+        raise
+    try:
+        # Whoever opens a leased file for writing has a signal sent to the holder, and that is
+        # SIGIO, which ends a process that does not handle it, unless another is named.
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        if error.errno == errno.EAGAIN:
+            os.close(file)
+            raise StillWritten(name) from None
+        # EINVAL: no regular file, or no leases here; EACCES: another's file and no CAP_LEASE.
+        return Opened(file, alone=False)
+    return Opened(file, alone=True)
+
+
+def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Claimed | Rejected | None:
+    """Check and read an open file of at most `limit` bytes; None: it changed meanwhile.
+
+    Raises OSError when the disk fails.
+    """
+    before = os.fstat(opened.file)
+    reason = _objection(before, limit) or _misnamed(name)
+    if reason is not None:
+        return _rejected(ulid, name, before, *reason)
+    body = os.read(opened.file, limit + 1)
+    after = os.fstat(opened.file)
+    if _version(after) != _version(before) or len(body) != after.st_size:
+        return None
+    return Claimed(
+        ulid=ulid,
+        name=label(name),
+        uid=after.st_uid,
+        writer=user_name(after.st_uid),
+        body=body,
+        sha256=hashlib.sha256(body).hexdigest(),
+        device=after.st_dev,
+        inode=after.st_ino,
+        size=after.st_size,
+        alone=opened.alone,
+    )
+
+
+def reject_unopened(ulid: str, name: str, found: os.stat_result) -> Rejected:
+    """Say why a file that could not be opened cannot be a request."""
+    reason = _objection(found)
+    if reason is None:
+        reason = ("the service may not read it: chmod u+r, or let its owner move it in", False)
+    return _rejected(ulid, name, found, *reason)
+
+
+def label(name: str) -> str:
+    """Make a file's name fit for a log, a result and a file name behind a ULID.
+
+    What cannot be printed is escaped as `\\x0a`; what is too long is cut before its ending. Does
+    nothing to a name that it made.
+    """
+    if not name.isprintable():
+        name = "".join(c if c.isprintable() else _escaped(c) for c in name)
+    if len(name) * 4 <= _LONGEST or len(name.encode()) <= _LONGEST:
+        return name
+    stem, dot, ending = name.rpartition(".")
+    if not stem or len(ending) > 8:
+        stem, dot, ending = name, "", ""
+    room = _LONGEST - len((dot + ending).encode()) - 1
+    return stem.encode()[:room].decode("utf-8", "ignore") + "~" + dot + ending
+
+
+def entry_of(ulid: str, name: str) -> str:
+    """Name the entry of a request's file wherever it lies after staging."""
+    return f"{ulid}-{label(name)}"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode gives it
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _objection(found: os.stat_result, limit: int = LIMIT) -> tuple[str, bool] | None:
+    """Say why a file cannot be a request, and whether it is to be set aside; None: it can."""
+    if not stat.S_ISREG(found.st_mode):
+        return f"it is {_kind(found.st_mode)}: put a regular file into staging", True
+    if found.st_nlink != 1:
+        return f"it has {found.st_nlink} links: copy the file, do not link it", True
+    if found.st_mode & (stat.S_ISUID | stat.S_ISGID):
+        return "it is setuid or setgid: chmod u-s,g-s", True
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        mode = stat.S_IMODE(found.st_mode)
+        return f"others may write to it (mode {mode:04o}): chmod go-w before moving it in", False
+    if found.st_size > limit:
+        what = f": {TOO_LARGE}" if limit == LIMIT else ""
+        return f"it has {found.st_size} bytes, more than {limit}{what}", False
+    return None
+
+
+def _misnamed(name: str) -> tuple[str, bool] | None:
+    """Say why nothing of a name is taken, as `_objection` does."""
+    if not label(name).endswith(RESULT):
+        return None
+    return f"its name ends in {RESULT}, as only results' do: give it another, then move it in", True
+
+
+def _rejected(
+    ulid: str, name: str, found: os.stat_result, reason: str, quarantine: bool
+) -> Rejected:
+    writer = user_name(found.st_uid)
+    return Rejected(ulid, label(name), found.st_uid, writer, reason, quarantine)
+
+
+def _version(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_size, found.st_mtime_ns, found.st_nlink, found.st_mode, found.st_uid)
+
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
+
+
+def _kind(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "no regular file")

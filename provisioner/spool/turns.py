@@ -1,0 +1,58 @@
+"""Turns: what waits in staging, one queue for each owner of files.
+
+Promises: whoever has little there waits for one file of each other owner at most, however much
+those have; what is taken together is in the order in which it came. Pure. Leaves out: finding the
+names and their owners (`scan`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+
+
+class Turns:
+    """Names that wait, and whose turn it is."""
+
+    def __init__(self) -> None:
+        self._queues: OrderedDict[int, deque[tuple[int, str]]] = OrderedDict()
+        self._names: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def add(self, found: Iterable[tuple[int, int, str]]) -> None:
+        """Put names behind their owners' others: (owner's uid, when it came, name), in order.
+
+        When it came is any number that grows.
+        """
+        for owner, came, name in found:
+            queue = self._queues.get(owner)
+            if queue is None:
+                queue = self._queues[owner] = deque()
+            queue.append((came, name))
+            self._names.add(name)
+
+    def take(self, limit: int) -> list[str]:
+        """Take one name of each owner in turn, at most `limit`, and give them as they came.
+
+        The next time begins with the owner who would have been next.
+        """
+        taken: list[tuple[int, str]] = []
+        while self._queues and len(taken) < limit:
+            owner, queue = next(iter(self._queues.items()))
+            taken.append(queue.popleft())
+            if queue:
+                self._queues.move_to_end(owner)
+            else:
+                del self._queues[owner]
+        self._names.difference_update(name for _, name in taken)
+        return [name for _, name in sorted(taken)]
+
+    def clear(self) -> None:
+        """Forget all names."""
+        self._queues.clear()
+        self._names.clear()

@@ -1,0 +1,3 @@
+"""A request"s steps as they begin, wait and end."""
+
+__all__ = ["advance", "binding", "disputes", "placement", "readiness", "settling", "steps"]

@@ -1,0 +1,106 @@
+"""Readiness: which objects of a step may begin, and which never will.
+
+Promises: pure. A step that goes through users begins user by user, as what it needs gets done for
+each: who is not ready keeps nobody else waiting. Any other step begins whole. Leaves out: making
+anything due (`steps`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+
+OVER = ("done", "failed", "skipped", "cancelled")
+"""States of steps, and of objects in them, that nothing changes by itself any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What may happen with a step now.
+
+    begin: objects that may begin; barred: the needs that did not get done, by the user for whom
+    nothing begins any more; whole: that is so for all of the step, be it that it has no objects.
+    """
+
+    begin: tuple[ObjectRecord, ...]
+    barred: Mapping[str, tuple[str, ...]]
+    whole: bool
+
+
+def of(step: StepRecord, steps: Mapping[str, StepRecord]) -> Ready | None:
+    """Say what may begin of a step, or never will; None: nothing changes now.
+
+    steps: all of the request, by name.
+    """
+    if step.state not in ("waiting", "due"):
+        return None
+    needs = [_Need(steps[name]) for name in step.needs]
+    waiting = [part for part in step.objects if part.state == "waiting"]
+    if not step.objects:
+        return _ready(step, [], {"": _stand(needs, "")}) if step.state == "waiting" else None
+    by_user: dict[str, list[ObjectRecord]] = {}
+    for part in waiting:
+        by_user.setdefault(part.item, []).append(part)
+    return _ready(step, waiting, {user: _stand(needs, user) for user in by_user})
+
+
+def outcome(parts: Iterable[ObjectRecord]) -> str | None:
+    """Return the state of a step all of whose objects are over; None: some are not."""
+    states = {part.state for part in parts}
+    if not states.issubset(OVER):
+        return None
+    worst: Sequence[str] = ("cancelled", "failed", "skipped", "done")
+    return min(states, key=worst.index, default="done")
+
+
+def _ready(
+    step: StepRecord, waiting: Sequence[ObjectRecord], stands: Mapping[str, _Standing]
+) -> Ready | None:
+    begin = tuple(part for part in waiting if stands[part.item].state == "done")
+    barred = {user: one.missing for user, one in stands.items() if one.state == "barred"}
+    all_of_it = len(waiting) == len(step.objects) and len({*stands.values()}) == 1
+    first = next(iter(stands.values()), None)
+    if all_of_it and first is not None and first.state != "open":
+        return Ready(begin, barred, True)
+    return Ready(begin, barred, False) if begin or barred else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How the needs of a step stand for a user. missing: those that did not get done."""
+
+    state: Literal["done", "barred", "open"]
+    missing: tuple[str, ...] = ()
+
+
+class _Need:
+    """A step that another one needs."""
+
+    def __init__(self, step: StepRecord) -> None:
+        self.name = step.name
+        self._step = step
+        self._states: dict[str, set[str]] = {}
+        for part in step.objects:
+            self._states.setdefault(part.item, set()).add(part.state)
+
+    def stands(self, user: str) -> Literal["done", "barred", "open"]:
+        """Say how it stands for a user; '' or one whom it does not go through: as a whole."""
+        if self._step.state == "done":
+            return "done"
+        own = self._states.get(user, set()) if user else set()
+        if own == {"done"}:
+            return "done"
+        if self._step.state in OVER or (own and own.issubset(OVER)):
+            return "barred"
+        return "open"
+
+
+def _stand(needs: Sequence[_Need], user: str) -> _Standing:
+    stands = {need.name: need.stands(user) for need in needs}
+    if "open" in stands.values():
+        return _Standing("open")
+    missing = tuple(name for name, state in stands.items() if state == "barred")
+    return _Standing("barred" if missing else "done", missing)

@@ -1,0 +1,13 @@
+"""The machine: directories, programs, users, identifiers, systemd; nothing of requests."""
+
+__all__ = [
+    "directories",
+    "disks",
+    "ownership",
+    "posix_acl",
+    "process",
+    "rename",
+    "sd_notify",
+    "ulid",
+    "users",
+]

@@ -1,0 +1,357 @@
+"""What is done to directories on a host: a few fixed verbs, by directory file descriptors.
+
+Promises: every component below `root` is opened without following a link, so a path that a hostile
+user has prepared leads nowhere else; nothing is made or given below a directory that others than
+root and this process's user could write to, and what is there is closed wherever it lies; a new
+directory appears whole or not at all, and what is missing above it belongs to root; nothing is ever
+removed but a hidden directory that an interrupted `make` left. Leaves out: deciding (`handlers`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from provisioner.contract import (
+    CLOSED_HOME,
+    ConfigError,
+    Conflict,
+    DirectoryState,
+    Permanent,
+    Unavailable,
+    closed_home,
+)
+from provisioner.system import posix_acl
+from provisioner.system.ownership import check_chain, exchangeable
+from provisioner.system.rename import rename_new
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def build(argument: str) -> RealHost:
+    """Build the real host; it has no argument."""
+    return RealHost()
+
+
+class RealHost:
+    """This host."""
+
+    def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState:
+        """Look at what is at a path, following no link.
+
+        Raises Conflict where a component on the way is a link or no directory, Unavailable where
+        others than admins could exchange the root.
+        """
+        parent, name = _split(path)
+        above = _Above(-1)
+        try:
+            with self._walk(root, parent, mounted) as above:
+                found = os.stat(name, dir_fd=above.directory, follow_symlinks=False)
+                if not stat.S_ISDIR(found.st_mode):
+                    return DirectoryState(True, found.st_uid, found.st_gid, kind=_kind(found))
+                opened = _enter(above.directory, name, root, path)
+        except _NotThere as missing:
+            return DirectoryState(False, above=missing.steered)
+        except FileNotFoundError:
+            return DirectoryState(False, above=above.steered)
+        try:
+            return replace(self._state(opened), above=above.steered)
+        finally:
+            os.close(opened)
+
+    def make(
+        self,
+        root: Path,
+        path: str,
+        *,
+        uid: int,
+        gid: int,
+        mode: int,
+        skeleton: Path | None,
+        mounted: bool = False,
+    ) -> None:
+        """Make a directory with a copy of the skeleton, whole or not at all.
+
+        One that is there keeps every file: that is a Conflict, which a new look settles.
+        Directories above it that are missing are root's, mode 0755.
+        """
+        parent, name = _split(path)
+        if parent and not self.observe(root, parent, mounted=mounted).present:
+            with suppress(Conflict):  # what came to be meanwhile is looked at on the way
+                self.make(root, parent, uid=0, gid=0, mode=0o755, skeleton=None, mounted=mounted)
+        hidden = f".{name}.provisioner-new"
+        with self._walk(root, parent, mounted) as above:
+            above.check()
+            directory = above.directory
+            with suppress(FileNotFoundError):
+                os.close(_enter(directory, hidden, root, path))
+                _remove(directory, hidden)
+            os.mkdir(hidden, 0o700, dir_fd=directory)
+            made = os.open(hidden, _OPEN, dir_fd=directory)
+            try:
+                if skeleton is not None:
+                    self._copy(skeleton, made, uid, gid)
+                self._own(made, uid, gid)
+                self._chmod(made, mode)
+                os.fsync(made)
+            finally:
+                os.close(made)
+            try:
+                rename_new(directory, hidden, directory, name)
+            except FileExistsError:
+                _remove(directory, hidden)
+                raise Conflict(f"{root / path} came to be meanwhile") from None
+            os.fsync(directory)
+
+    def set_owner(self, root: Path, path: str, *, uid: int, gid: int) -> None:
+        """Give a directory to an owner and a group; to root, it gets the mark of a closed home.
+
+        The mark comes first, so that a kill leaves no directory of root's without it, and once
+        more, as the one who owned it could take it off in between.
+        """
+        with self._directory(root, path, taking=uid == 0) as opened:
+            self._permit(opened)
+            if uid == 0:
+                self._mark(opened)
+            self._own(opened, uid, gid)
+            if uid == 0:
+                self._mark(opened)
+
+    def set_mode(self, root: Path, path: str, *, mode: int) -> None:
+        """Set a directory's permission bits."""
+        with self._directory(root, path, taking=closed_home(mode)) as opened:
+            self._permit(opened)
+            self._chmod(opened, mode)
+
+    def set_acl(self, root: Path, path: str, *, acl: str) -> None:
+        """Set a directory's POSIX ACL: `u:1234:rwx,g:55:r-x,d:u:1234:rwx`; '' takes it off.
+
+        `g::r-x` is the owning group's own entry, `o::` that of others; what is left out is taken
+        from the mode. The mask lets through what any entry gives.
+        """
+        with self._directory(root, path) as opened:
+            self._permit(opened)
+            mode = os.fstat(opened).st_mode
+            for name, prefix in posix_acl.KINDS:
+                encoded = posix_acl.encode(acl, prefix, mode)
+                try:
+                    if encoded:
+                        os.setxattr(opened, name, encoded)
+                    else:
+                        os.removexattr(opened, name)
+                except OSError as error:
+                    if encoded or error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+                        raise Permanent(f"{root / path}: ACL: {error.strerror}") from None
+
+    def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]:
+        """List the directories in the root, but hidden ones."""
+        with self._walk(root, "", mounted) as above, os.scandir(above.directory) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+            )
+
+    @contextmanager
+    def _walk(self, root: Path, path: str, mounted: bool = False) -> Iterator[_Above]:
+        """Open a directory below the root, a component at a time, following no link.
+
+        mounted: raise Unavailable where the root that was opened is no mount point. Raises
+        Unavailable where others than admins could exchange the root, too.
+        """
+        try:
+            check_chain(root / "home")
+            current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except ConfigError as error:
+            raise Unavailable(error.message, advice=error.advice) from None
+        except OSError as error:
+            advice = f"mount it, or mkdir {root}, owned by root, mode 0755"
+            raise Unavailable(f"{root}: {error.strerror}", advice=advice) from None
+        at, steered = root, ""
+        try:
+            if mounted and not _is_mount(current):
+                raise Unavailable(
+                    f"{root} is no mount point: its file system is not mounted",
+                    advice=f"mount {root}, and work goes on by itself; where it is to be an "
+                    "ordinary directory, take `mounted: true` out of the handler's settings",
+                )
+            for part in [part for part in path.split("/") if part]:
+                try:
+                    inner = _enter(current, part, root, path)
+                except FileNotFoundError as error:
+                    raise _NotThere(error, at / part, steered) from None
+                os.close(current)
+                current, at = inner, at / part
+                found = self._state(current)
+                wrong = exchangeable(found.uid, found.gid, found.mode)
+                if wrong and not steered:
+                    steered = f"{at} {wrong[0]} ({wrong[1]} {shlex.quote(str(at))})"
+            yield _Above(current, steered)
+        finally:
+            os.close(current)
+
+    @contextmanager
+    def _directory(self, root: Path, path: str, *, taking: bool = False) -> Iterator[int]:
+        """Open a directory below the root. taking: access is only taken away, wherever it lies."""
+        parent, name = _split(path)
+        with self._walk(root, parent) as above:
+            if not taking:
+                above.check()
+            opened = _enter(above.directory, name, root, path)
+            try:
+                yield opened
+            finally:
+                os.close(opened)
+
+    # What an emulated host and the agent do otherwise.
+
+    def _permit(self, opened: int) -> None:
+        """Raise Permanent where an open directory may not be changed."""
+
+    def _state(self, opened: int) -> DirectoryState:
+        found = os.fstat(opened)
+        mode = stat.S_IMODE(found.st_mode)
+        return DirectoryState(True, found.st_uid, found.st_gid, mode, posix_acl.decode(opened))
+
+    def _mark(self, opened: int) -> None:
+        mode = self._state(opened).mode
+        if not closed_home(mode):
+            self._chmod(opened, mode & 0o700 | CLOSED_HOME)
+
+    def _own(self, opened: int, uid: int, gid: int) -> None:
+        try:
+            os.fchown(opened, uid, gid)
+        except OSError as error:
+            raise Permanent(
+                f"the owner cannot be set to {uid}:{gid}: {error.strerror}",
+                advice="the service needs CAP_CHOWN where homes are",
+            ) from None
+
+    def _chmod(self, opened: int, mode: int) -> None:
+        os.fchmod(opened, mode)
+
+    def _copy(self, source: Path, target: int, uid: int, gid: int) -> None:
+        """Copy files, directories and links of the skeleton into an open directory."""
+        for entry in sorted(source.iterdir()):
+            found = entry.lstat()
+            if stat.S_ISLNK(found.st_mode):
+                os.symlink(entry.readlink(), entry.name, dir_fd=target)
+                with suppress(PermissionError):
+                    os.chown(entry.name, uid, gid, dir_fd=target, follow_symlinks=False)
+            elif stat.S_ISDIR(found.st_mode):
+                os.mkdir(entry.name, 0o700, dir_fd=target)
+                opened = os.open(entry.name, _OPEN, dir_fd=target)
+                try:
+                    self._copy(entry, opened, uid, gid)
+                    self._own(opened, uid, gid)
+                    self._chmod(opened, stat.S_IMODE(found.st_mode))
+                finally:
+                    os.close(opened)
+            elif stat.S_ISREG(found.st_mode):
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                opened = os.open(entry.name, flags, 0o600, dir_fd=target)
+                try:
+                    rest = memoryview(entry.read_bytes())
+                    while rest:
+                        rest = rest[os.write(opened, rest) :]
+                    self._own(opened, uid, gid)
+                    self._chmod(opened, stat.S_IMODE(found.st_mode) & 0o777)
+                    os.fsync(opened)
+                finally:
+                    os.close(opened)
+
+
+@dataclass(frozen=True, slots=True)
+class _Above:
+    """The directory above a home, opened. steered: why others than admins could exchange it."""
+
+    directory: int
+    steered: str = ""
+
+    def check(self) -> None:
+        """Raise Permanent where nothing may be made or given here."""
+        if self.steered:
+            raise steered(self.steered)
+
+
+class _NotThere(FileNotFoundError):
+    """A directory on the way is missing. steered: as of those above it, below which it is made."""
+
+    def __init__(self, error: OSError, path: Path, steered: str) -> None:
+        super().__init__(error.errno, error.strerror, str(path))
+        self.steered = steered
+
+
+def steered(above: str) -> Permanent:
+    """Say that no home is made or given below a directory that is not an admin's."""
+    return Permanent(
+        f"{above}: who is no admin could exchange what lies below it, and no home is made or given "
+        "there",
+        advice="mend that, then `provisioner retry`",
+    )
+
+
+def _split(path: str) -> tuple[str, str]:
+    parts = [part for part in path.split("/") if part]
+    if not parts or any(part in (".", "..") for part in parts) or path.startswith("/"):
+        raise Permanent(f"{path!r} is no path below a root")
+    return "/".join(parts[:-1]), parts[-1]
+
+
+def _is_mount(opened: int) -> bool:
+    """Say whether an open directory is where a file system is mounted, be it by a bind mount."""
+    above = os.open("..", _OPEN, dir_fd=opened)
+    try:
+        return _mount(opened) != _mount(above)
+    finally:
+        os.close(above)
+
+
+def _mount(opened: int) -> str:
+    """Give the kernel's number of the mount that an open directory lies in."""
+    lines = Path(f"/proc/self/fdinfo/{opened}").read_text().splitlines()
+    return next(line for line in lines if line.startswith("mnt_id:"))
+
+
+def _enter(directory: int, name: str, root: Path, path: str) -> int:
+    try:
+        return os.open(name, _OPEN, dir_fd=directory)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise Conflict(
+                f"{root / path}: {name} is a link or no directory",
+                advice="look who made it; the service follows no link",
+            ) from None
+        raise
+
+
+def _remove(directory: int, name: str) -> None:
+    """Remove a hidden directory that an interrupted `make` left, following no link."""
+    opened = os.open(name, _OPEN, dir_fd=directory)
+    try:
+        with os.scandir(opened) as found:
+            entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+        for inner, is_directory in entries:
+            if is_directory:
+                _remove(opened, inner)
+            else:
+                os.unlink(inner, dir_fd=opened)
+    finally:
+        os.close(opened)
+    os.rmdir(name, dir_fd=directory)
+
+
+def _kind(found: os.stat_result) -> str:
+    kinds = {
+        stat.S_IFLNK: "link",
+        stat.S_IFREG: "file",
+        stat.S_IFIFO: "FIFO",
+        stat.S_IFSOCK: "socket",
+    }
+    return kinds.get(stat.S_IFMT(found.st_mode), "device")

@@ -1,0 +1,107 @@
+"""Slurm, emulated and real: what the contract suite of the `slurm` handler runs over."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from handlers.emulators.slurm import programs as emulator
+from handlers.slurm.handler import Slurm, build
+from provisioner.contract import Site
+from provisioner.routing import expressions
+from provisioner.system import process
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One cluster that a handler can be built for. state: the emulator's file, or None."""
+
+    settings: Mapping[str, object]
+    state: Path | None = None
+
+    def handler(self) -> Slurm:
+        """Build a handler anew, as after a restart."""
+        return build(site(), self.settings)
+
+    def forget(self, name: str) -> None:
+        """Take out of a real slurmdbd what a test made: users who resolve nowhere slow it down."""
+        if self.state is not None:
+            return
+        tools = self.handler()._tools
+        rows = [row for row in tools.associations(()) if name in row.account]
+        users = sorted({row.user for row in rows if row.user})
+        accounts = sorted({row.account for row in rows})
+        if users:
+            tools.write(["delete", "user", "where", f"name={','.join(users)}"])
+        if accounts:
+            tools.write(["delete", "account", "where", f"name={','.join(accounts)}"])
+
+
+def site() -> Site:
+    """Give what a handler is built with."""
+    return Site(
+        instance="slurm-a",
+        service="test",
+        run=process.run,
+        host=None,  # type: ignore[arg-type]
+        render=expressions.render_text,
+        template=Path,
+        secret=str,
+    )
+
+
+def emulated(directory: Path, partitions: Sequence[str] = ("main",)) -> Cluster:
+    """Make an emulated slurmdbd with clusters a and b, which have some partitions."""
+    programs = emulator.install(directory)
+    state = directory / "slurmdbd.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "partitions": [*partitions]}))
+    tools = {name: [str(programs / name)] for name in emulator.PROGRAMS}
+    return Cluster({"cluster": "a", **tools}, state)
+
+
+def real() -> Cluster:
+    """Give the lab's cluster."""
+    lab = json.loads(Path(os.environ["PROVISIONER_LAB"], "lab.json").read_text())
+    slurm = lab["slurm"]
+    # The suite's users resolve nowhere, so what slurmctld holds of them is not asked.
+    return Cluster(
+        {"cluster": slurm["cluster"], "slurm_conf": slurm["conf"], "timeout": 60, "scontrol": []}
+    )
+
+
+BOTH = [
+    "emulated",
+    pytest.param(
+        "real",
+        marks=[
+            pytest.mark.lab,
+            pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="no lab"),
+        ],
+    ),
+]
+"""The clusters of a suite, as parameters of a fixture; the real one bears its marker."""
+
+
+def which(one: str, directory: Path, partitions: Sequence[str] = ("main",)) -> Cluster:
+    """Give the cluster that a parameter names. partitions: of the emulated one."""
+    return emulated(directory, partitions) if one == "emulated" else real()
+
+
+def own_name(cluster: Cluster, *qos: str) -> Iterator[str]:
+    """Give a name that nobody had before, and take out what was made under it.
+
+    qos: what ends the names of QOS that are made with it; they stay, as to delete one makes
+    slurmdbd write the associations of everybody.
+    """
+    unique = "t" + uuid.uuid4().hex[:10]
+    if qos:
+        made = ",".join(unique + one for one in qos)
+        cluster.handler()._tools.write(["add", "qos", made])
+    yield unique
+    cluster.forget(unique)

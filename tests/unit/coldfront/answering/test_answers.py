@@ -1,0 +1,91 @@
+"""What a receipt means for one user."""
+
+from __future__ import annotations
+
+import pytest
+
+from provisioner.coldfront.answering.answers import (
+    FAILED,
+    READY,
+    WAITING,
+    Answer,
+    Part,
+    Stand,
+    read,
+    stand,
+    worst,
+)
+from provisioner.journal.records.request_rows import Record
+from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.outcome.outcomes import receipt_of
+from provisioner.request.documents import dump
+
+ACCOUNT = StepRecord("i", "account", "slurm-a", (), True, "done", 1.0, 2.0, None)
+FOR_EACH = StepRecord(
+    "i", "users", "slurm-a", (), True, "failed", 1.0, 2.0, None,
+    (
+        ObjectRecord("k1", "jdoe", "done", (), None, None),
+        ObjectRecord("k2", "asmith", "failed", (), {"message": "no uid", "advice": "ask"}, None),
+    ),
+)  # fmt: skip
+
+
+def receipt(state: str, *steps: StepRecord) -> Answer:
+    """Read what the service itself writes."""
+    record = Record(
+        "i", "n", "w", 0, None, None, None, "a", "s", "d", b"", state, None, 1.0, None, None
+    )
+    found = read(dump(receipt_of(record, steps)).encode())
+    assert found is not None
+    return found
+
+
+def test_a_receipt_tells_each_step_and_each_users_part() -> None:
+    assert receipt("failed", ACCOUNT, FOR_EACH).parts == (
+        Part("account", "slurm-a", "done"),
+        Part("users", "slurm-a", "failed"),
+        Part("users", "slurm-a", "done", "jdoe"),
+        Part("users", "slurm-a", "failed", "asmith", "no uid", "ask"),
+    )
+
+
+STANDS = [
+    ("jdoe", "done", (), Stand(READY)),
+    ("jdoe", "written", (), Stand(WAITING, "written")),
+    ("jdoe", "failed", (ACCOUNT, FOR_EACH), Stand(READY)),
+    ("asmith", "failed", (ACCOUNT, FOR_EACH), Stand(FAILED, "users: no uid", "ask")),
+    ("jdoe", "refused", (), Stand(FAILED, "the request was refused")),
+    ("jdoe", "superseded", (), Stand(READY)),
+]
+
+
+@pytest.mark.parametrize(("user", "state", "steps", "expected"), STANDS)
+def test_a_user_stands_as_their_own_parts_do(
+    user: str, state: str, steps: tuple[StepRecord, ...], expected: Stand
+) -> None:
+    answer = receipt(state, *steps)
+    assert stand(user, answer.state, answer.parts, answer.problems) == expected
+
+
+def test_what_the_service_only_observes_is_still_to_come() -> None:
+    record = Record(
+        *("i", "n", "w", 0, None, None, None, "a", "s", "d", b"", "deferred", None, 1.0, None, None)
+    )
+    answer = read(dump(receipt_of(record, (ACCOUNT, FOR_EACH), observing=True)).encode())
+    assert answer is not None
+    assert answer.state == "observed"
+
+
+@pytest.mark.parametrize("text", [b"", b"x", b"state: [a]\n", b"\xff", b"a: *b\n"])
+def test_what_is_no_receipt_says_nothing(text: bytes) -> None:
+    assert read(text) is None
+
+
+def test_of_a_receipt_with_very_many_users_the_outcome_is_read() -> None:
+    many = "".join(f"      user{number}: done\n" for number in range(20_000))
+    text = f"state: failed\nsteps:\n  - step: users\n    users:\n{many}"
+    assert read(text.encode()) == Answer("failed", {"state": "failed"})
+
+
+def test_what_failed_is_said_first() -> None:
+    assert worst([Stand(READY), Stand(FAILED, "x"), Stand(WAITING)]) == Stand(FAILED, "x")

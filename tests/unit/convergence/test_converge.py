@@ -1,0 +1,359 @@
+"""Convergence: what was read back decides; one bad object never fails the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import pytest
+
+from provisioner.contract import (
+    Change,
+    Conflict,
+    Fault,
+    Key,
+    NotReady,
+    Permanent,
+    State,
+    Transient,
+    Unavailable,
+    Unknown,
+)
+from provisioner.convergence.converge import ROUNDS, Outcome, converge, dry_run
+from provisioner.objects.items import Former, Item
+from tests.support.shelf import Rows, Shelf, item, jar
+
+
+def nothing_saved(former: Former) -> None:
+    raise AssertionError(f"nothing was to be saved, but {former} was")
+
+
+def run(shelf: Shelf, *items: Item) -> dict[Key, Outcome]:
+    return {o.item.key: o for o in converge(shelf, items, nothing_saved)}
+
+
+def faults(outcomes: Mapping[Key, Outcome]) -> dict[Key, str]:
+    """Name the type of each fault."""
+    return {key: type(o.fault).__name__ for key, o in outcomes.items() if o.fault is not None}
+
+
+# The path.
+
+
+def test_an_object_is_observed_written_and_read_back() -> None:
+    shelf = Shelf()
+    outcome = run(shelf, item("a"))["a"]
+    assert (outcome.fault, outcome.state) == (None, jar())
+    assert outcome.changed == ("make a", "label a jam")
+    assert len(shelf.reads) == 2
+
+
+def test_a_second_run_changes_nothing() -> None:
+    shelf = Shelf()
+    run(shelf, item("a"), item("b", "tea"))
+    shelf.calls.clear()
+    outcomes = run(shelf, item("a"), item("b", "tea"))
+    assert shelf.calls == []
+    assert [outcome.changed for outcome in outcomes.values()] == [(), ()]
+
+
+def test_what_is_as_wanted_is_read_once_and_not_again_with_the_rest() -> None:
+    shelf = Shelf({"a": jar()})
+    run(shelf, item("a"), item("b"))
+    assert shelf.reads == [["a", "b"], ["b"]]
+
+
+def test_an_object_without_claims_goes() -> None:
+    shelf = Shelf({"a": jar()})
+    [outcome] = converge(shelf, [Item("a", ())], Saved(shelf))
+    assert outcome.changed == ("remove a",)
+    assert shelf.rows == {}
+
+
+def test_outcomes_come_in_the_order_of_the_items() -> None:
+    assert list(run(Shelf(), item("c"), item("a"), item("b"))) == ["c", "a", "b"]
+
+
+def test_nothing_due_asks_nothing() -> None:
+    shelf = Shelf()
+    assert run(shelf) == {}
+    assert shelf.reads == []
+
+
+# Order and grouping.
+
+
+def test_phases_come_in_order_and_each_group_in_one_call() -> None:
+    shelf = Shelf({"old": jar(), "open": jar(closed=True)})
+    items = [Item("old", ()), item("a"), item("open"), item("b", "tea"), item("c")]
+    converge(shelf, items, Saved(shelf))
+    assert shelf.calls == [
+        ("make", ["a", "b", "c"]),
+        ("label", ["a", "c"]),
+        ("label", ["b"]),
+        ("lid", ["open"]),
+        ("remove", ["old"]),
+    ]
+
+
+def test_a_thousand_objects_are_two_calls() -> None:
+    shelf = Shelf()
+    outcomes = run(shelf, *(item(f"{number}") for number in range(1000)))
+    assert faults(outcomes) == {}
+    assert [(verb, len(keys)) for verb, keys in shelf.calls] == [("make", 1000), ("label", 1000)]
+
+
+# One bad object.
+
+
+def test_a_bad_object_fails_alone_in_few_calls() -> None:
+    shelf = Shelf()
+    shelf.poison = {"513"}
+    outcomes = run(shelf, *(item(f"{number}") for number in range(1000)))
+    assert faults(outcomes) == {"513": "Permanent"}
+    assert outcomes["513"].fault is not None
+    assert outcomes["513"].fault.message == "poisoned"
+    assert set(shelf.rows) == {f"{number}" for number in range(1000) if number != 513}
+    assert len(shelf.calls) < 30
+
+
+def test_an_object_whose_change_failed_gets_no_later_one() -> None:
+    shelf = Shelf()
+    shelf.poison = {"a"}
+    outcomes = run(shelf, item("a"), item("b"))
+    assert [keys for verb, keys in shelf.calls if verb == "label"] == [["b"]]
+    assert (outcomes["a"].changed, outcomes["b"].changed) == ((), ("make b", "label b jam"))
+
+
+def test_what_was_written_before_it_failed_is_told() -> None:
+    shelf = Shelf({"a": jar("tea", closed=True)})
+    real = shelf.apply
+
+    def fail_at_the_lid(changes: Sequence[Change]) -> None:
+        shelf.poison = {"a"} if changes[0].verb == "lid" else set()
+        real(changes)
+
+    shelf.apply = fail_at_the_lid  # type: ignore[method-assign]
+    outcome = run(shelf, item("a"))["a"]
+    assert (outcome.changed, outcome.state) == (("label a jam",), jar(closed=True))
+    assert type(outcome.fault) is Permanent
+
+
+@pytest.mark.parametrize(
+    "fault", [Permanent("no"), Transient("no"), NotReady("no"), Conflict("no")]
+)
+def test_what_the_backend_said_of_an_object_is_its_outcome(fault: Fault) -> None:
+    shelf = Shelf()
+    shelf.poison, shelf.raises = {"a"}, lambda: fault
+    outcomes = run(shelf, item("a"), item("b"))
+    assert (outcomes["a"].fault, outcomes["b"].fault) == (fault, None)
+
+
+@pytest.mark.parametrize("where", ["seen", "no_plan"])
+@pytest.mark.parametrize("fault", [Permanent("no"), NotReady("no"), Conflict("no")])
+def test_a_fault_while_looking_or_planning_is_the_objects_own(where: str, fault: Fault) -> None:
+    shelf = Shelf()
+    getattr(shelf, where)["a"] = fault
+    outcomes = run(shelf, item("a"), item("b"))
+    assert (outcomes["a"].fault, outcomes["b"].fault) == (fault, None)
+    assert set(shelf.rows) == {"b"}
+
+
+def test_an_object_that_the_handler_says_nothing_of_fails() -> None:
+    shelf = Shelf()
+    shelf.unseen = {"a"}
+    outcomes = run(shelf, item("a"), item("b"))
+    assert faults(outcomes) == {"a": "Permanent"}
+
+
+@pytest.mark.parametrize("where", ["plan", "apply"])
+def test_an_unexpected_exception_fails_its_object_in_one_line_with_the_traceback_aside(
+    where: str,
+) -> None:
+    shelf = Shelf()
+    if where == "plan":
+        shelf.no_plan["a"] = ZeroDivisionError("division by zero")
+    else:
+        shelf.poison, shelf.raises = {"a"}, lambda: ZeroDivisionError("division by zero")
+    outcomes = run(shelf, item("a"), item("b"))
+    assert faults(outcomes) == {"a": "Permanent"}
+    fault = outcomes["a"].fault
+    assert fault is not None
+    assert f"Shelf.{where} failed unexpectedly" in fault.message
+    assert "ZeroDivisionError: division by zero" in fault.message
+    assert "\n" not in fault.message
+    assert fault.trace.startswith("Traceback")
+    assert "report it" in fault.advice
+
+
+# What apply says is not believed.
+
+
+def test_a_write_that_raised_and_happened_all_the_same_has_converged() -> None:
+    shelf = Shelf()
+    shelf.poison, shelf.writes_before_raising = {"a"}, True
+    shelf.rows["a"] = jar("tea")
+    outcome = run(shelf, item("a"))["a"]
+    assert (outcome.fault, outcome.state) == (None, jar())
+
+
+def test_a_write_that_returned_and_did_not_happen_is_found_out() -> None:
+    shelf = Shelf()
+    shelf.lies = True
+    outcome = run(shelf, item("a"))["a"]
+    assert isinstance(outcome.fault, Transient)
+    assert outcome.fault.message == "a: written, but not read back: make a; label a jam"
+    assert outcome.state == {"present": False, "label": None, "closed": False}
+    assert [verb for verb, _ in shelf.calls] == ["make", "label"] * ROUNDS
+
+
+# Writes without an answer, and backends that are away.
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_a_write_without_an_answer_is_settled_by_observing(happened: bool) -> None:
+    shelf = Shelf({"a": jar("tea")})
+    shelf.poison, shelf.writes_before_raising = {"a"}, happened
+    shelf.raises = lambda: Unknown("no answer")
+    assert faults(run(shelf, item("a"))) == {"a": "Unknown"}
+    shelf.poison, shelf.calls = set(), []
+    outcome = run(shelf, item("a"))["a"]
+    assert (outcome.fault, outcome.state) == (None, jar())
+    assert shelf.calls == ([] if happened else [("label", ["a"])])
+
+
+@pytest.mark.parametrize("fault", [Unavailable("away"), Unknown("no answer")])
+def test_what_concerns_the_backend_is_not_blamed_on_one_object_nor_written_again(
+    fault: Fault,
+) -> None:
+    shelf = Shelf({"done": jar()})
+    shelf.poison, shelf.raises = {"a"}, lambda: fault
+    outcomes = run(shelf, item("done"), item("a"), item("b"))
+    assert [outcome.fault for outcome in outcomes.values()] == [None, fault, fault]
+    assert shelf.calls == [("make", ["a", "b"])]
+
+
+def test_a_backend_that_is_away_is_asked_for_a_moment_and_nothing_is_written() -> None:
+    shelf = Shelf()
+    shelf.away = True
+    assert faults(run(shelf, item("a"), item("b"))) == {"a": "Unavailable", "b": "Unavailable"}
+    assert len(shelf.reads) > 1
+    assert shelf.calls == []
+
+
+def test_a_handler_that_cannot_look_fails_every_object_and_not_the_service() -> None:
+    class Blind(Shelf):
+        def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+            raise KeyError("jar")
+
+    outcomes = run(Blind(), item("a"), item("b"))
+    assert faults(outcomes) == {"a": "Permanent", "b": "Permanent"}
+
+
+# What is saved before something is closed.
+
+
+class Saved(dict[Key, State]):
+    """What was saved, and what the shelf had been told by then."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.calls_before: list[int] = []
+
+    def __call__(self, former: Former) -> None:
+        self.calls_before.append(len(self.shelf.calls))
+        self.update(former.priors)
+
+
+def test_what_a_closed_object_was_is_saved_before_the_first_write() -> None:
+    shelf = Shelf({"a": jar(), "b": jar("tea")})
+    saved = Saved(shelf)
+    converge(shelf, [item("a", suspended=True), item("b", "tea", suspended=True)], saved)
+    assert saved == {"a": {"label": "jam"}, "b": {"label": "tea"}}
+    assert saved.calls_before == [0]
+    assert shelf.rows["a"] == jar(closed=True)
+
+
+def test_what_an_object_was_that_nobody_claims_any_more_is_saved_too() -> None:
+    shelf = Shelf({"a": jar()})
+    saved = Saved(shelf)
+    converge(shelf, [Item("a", ())], saved)
+    assert (saved, saved.calls_before) == ({"a": {"label": "jam"}}, [0])
+
+
+def test_nothing_is_saved_of_what_could_not_be_closed() -> None:
+    shelf = Shelf({"a": jar()})
+    shelf.no_plan["a"] = Conflict("somebody else's")
+    assert faults(run(shelf, item("a", suspended=True))) == {"a": "Conflict"}
+
+
+@pytest.mark.parametrize(
+    ("one", "rows"),
+    [
+        (item("a"), {"a": jar("tea")}),
+        (item("a", suspended=True), {}),
+        (item("a", suspended=True), {"a": jar(closed=True)}),
+        (Item("a", ()), {}),
+        (Item("a", item("a", suspended=True).claims, {"label": "jam"}), {"a": jar(closed=True)}),
+        (Item("a", (*item("a").claims, *item("a", suspended=True).claims)), {"a": jar()}),
+    ],
+    ids=["open", "absent", "closed already", "gone already", "saved before", "open to another"],
+)
+def test_nothing_is_saved_of_what_is_not_closed_now(one: Item, rows: Rows) -> None:
+    assert run(Shelf(rows), one)["a"].fault is None
+
+
+def test_what_was_saved_serves_the_same_run() -> None:
+    shelf = Shelf({"a": jar("found")})
+    [outcome] = converge(shelf, [item("a", suspended=True)], Saved(shelf))
+    assert (outcome.item.prior, outcome.state) == ({"label": "found"}, jar("found", closed=True))
+
+
+@pytest.mark.parametrize("error", [Permanent("no"), ZeroDivisionError("no")])
+def test_an_object_that_cannot_be_saved_is_not_closed_and_the_others_are(error: Exception) -> None:
+    shelf = Shelf({"a": jar(), "b": jar()})
+    shelf.no_prior["a"] = error
+    saved = Saved(shelf)
+    outcomes = converge(shelf, [item("a", suspended=True), item("b", suspended=True)], saved)
+    assert [type(outcome.fault) for outcome in outcomes] == [Permanent, type(None)]
+    assert (shelf.rows["a"]["closed"], shelf.rows["b"]["closed"]) == (False, True)
+    assert set(saved) == {"b"}
+
+
+def test_what_could_not_be_saved_durably_is_not_closed() -> None:
+    def disk_full(former: Former) -> None:
+        raise OSError(28, "No space left on device")
+
+    shelf = Shelf({"a": jar()})
+    with pytest.raises(OSError, match="No space"):
+        converge(shelf, [item("a", suspended=True)], disk_full)
+    assert shelf.calls == []
+
+
+# The dry run.
+
+
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing() -> None:
+    shelf = Shelf({"b": jar()})
+    shelf.no_plan["c"] = NotReady("not yet")
+    found = dry_run(shelf, [item("a"), item("b"), item("c")])
+    assert [[change.text for change in changes] for _, changes, _ in found] == [
+        ["make a", "label a jam"],
+        [],
+        [],
+    ]
+    assert [type(outcome.fault) for _, _, outcome in found] == [type(None), type(None), NotReady]
+    assert (shelf.calls, set(shelf.rows)) == ([], {"b"})
+
+
+def test_a_dry_run_plans_what_the_run_then_does() -> None:
+    shelf = Shelf({"b": jar("tea"), "c": jar(closed=True)})
+    items = [item("a"), item("b"), item("c")]
+    planned = {one.key: tuple(c.text for c in changes) for one, changes, _ in dry_run(shelf, items)}
+    assert planned == {key: outcome.changed for key, outcome in run(shelf, *items).items()}
+
+
+def test_a_dry_run_on_a_backend_that_is_away_says_so() -> None:
+    shelf = Shelf()
+    shelf.away = True
+    [(_, changes, outcome)] = dry_run(shelf, [item("a")])
+    assert (list(changes), type(outcome.fault)) == ([], Unavailable)

@@ -1,0 +1,136 @@
+"""What was there before us: what may be written, by how it was found and what is wanted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from provisioner.contract import Change, Claim, Conflict, Fault, Key, State, Want
+from provisioner.convergence.existing import Differs, as_taken, guarded, look
+from provisioner.journal.records.object_rows import DIFFERS, NEW, OURS, SEEN
+from provisioner.objects.items import Item
+
+KEY = "x/thing/a"
+
+
+class Things:
+    """A handler of marked things with a size: those unmarked that differ are a conflict."""
+
+    lane = "x"
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        return dict.fromkeys(keys, self._state)
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        live = [claim for claim in claims if not claim.suspended]
+        size = max((str(claim.want["size"]) for claim in live), default="closed")
+        return {"size": size, "adopt": any(claim.want["adopt"] for claim in claims)}
+
+    def prior(self, key: Key, state: State) -> State | None:
+        return None
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        if not state["present"]:
+            return [Change(key, "make", "make it")] if want["size"] != "closed" else []
+        if state["mark"] == "theirs":
+            raise Conflict("it bears another's mark")
+        changes = [Change(key, "size", "size it")] if state["size"] != want["size"] else []
+        if state["mark"] == "ours":
+            return changes
+        if changes and not want["adopt"]:
+            raise Conflict("it is unmarked, and differs")
+        return [Change(key, "mark", "mark it"), *changes]
+
+
+ABSENT: State = {"present": False}
+
+
+def there(size: str = "5", mark: str = "") -> State:
+    return {"present": True, "size": size, "mark": mark}
+
+
+def item(found: str | None, *claims: Claim) -> Item:
+    return Item(KEY, claims, found=found)
+
+
+OPEN = Claim("allocation:1", {"size": "5", "adopt": False})
+SHUT = Claim("allocation:1", {"size": "5", "adopt": False}, suspended=True)
+
+
+@dataclass(frozen=True)
+class Case:
+    """found, claims and state before; fault's type, what would be written, and found afterwards."""
+
+    found: str | None
+    claims: tuple[Claim, ...]
+    state: State
+    fault: type[Fault] | None
+    writes: tuple[str, ...]
+    after: str | None
+
+
+SIZE = ("size it",)
+CASES = {
+    "new and fits, unmarked": Case(NEW, (OPEN,), there(), None, (), OURS),
+    "new and fits, marked": Case(NEW, (OPEN,), there(mark="ours"), None, (), OURS),
+    "new and differs": Case(NEW, (OPEN,), there("4"), Differs, (), DIFFERS),
+    "new and differs, marked": Case(NEW, (OPEN,), there("4", "ours"), Differs, (), DIFFERS),
+    "new and another's": Case(NEW, (OPEN,), there(mark="theirs"), Conflict, (), None),
+    "new and not there": Case(NEW, (OPEN,), ABSENT, Fault, ("make it",), None),
+    "new and nobody's": Case(NEW, (), there(), None, (), SEEN),
+    "new, nobody's, not there": Case(NEW, (), ABSENT, None, (), SEEN),
+    "differs still": Case(DIFFERS, (OPEN,), there("4"), Differs, (), DIFFERS),
+    "differed, and fits by now": Case(DIFFERS, (OPEN,), there(), None, (), OURS),
+    "differs, and is to be closed": Case(DIFFERS, (SHUT,), there("4"), None, SIZE, DIFFERS),
+    "ours and changed": Case(OURS, (OPEN,), there("4"), None, SIZE, OURS),
+    "ours and closed": Case(OURS, (SHUT,), there(), None, SIZE, OURS),
+    "seen, and nobody's": Case(SEEN, (), there("4", "theirs"), None, (), SEEN),
+    "seen, claimed, fits": Case(SEEN, (OPEN,), there(), None, (), OURS),
+    "seen, claimed, differs": Case(SEEN, (OPEN,), there("4"), Differs, (), SEEN),
+    "seen, claimed, closed": Case(SEEN, (SHUT,), there("4"), Differs, (), SEEN),
+    "as any other, and fits": Case(None, (OPEN,), there(mark="ours"), None, (), None),
+    "as any other, unmarked": Case(None, (OPEN,), there(), None, (), OURS),
+    "as any other, differs": Case(None, (OPEN,), there("4"), Conflict, (), None),
+    "as any other, marked": Case(None, (OPEN,), there("4", "ours"), None, SIZE, None),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_seen_of_an_object_says_what_may_be_written(name: str) -> None:
+    case = CASES[name]
+    handler: Any = Things(case.state)
+    [seen] = look(handler, [item(case.found, *case.claims)])
+    fault = seen.outcome.fault
+    assert fault is None if case.fault is None else isinstance(fault, case.fault)
+    assert (seen.writes, seen.found) == (case.writes, case.after)
+
+
+GUARDED = {
+    "new": (NEW, (OPEN,), True),
+    "seen": (SEEN, (OPEN,), True),
+    "seen, and to be closed": (SEEN, (SHUT,), True),
+    "differs": (DIFFERS, (OPEN,), True),
+    "differs, and to be closed": (DIFFERS, (SHUT,), False),
+    "differs, and nobody's any more": (DIFFERS, (), False),
+    "ours": (OURS, (OPEN,), False),
+    "as any other": (None, (OPEN,), False),
+}
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_what_was_not_taken_over_is_only_looked_at(name: str) -> None:
+    found, claims, expected = GUARDED[name]
+    assert guarded(item(found, *claims)) is expected
+
+
+def test_claims_of_what_was_taken_over_may_take_it_over() -> None:
+    assert [claim.want["adopt"] for claim in as_taken(item(OURS, OPEN)).claims] == [True]
+    assert as_taken(item(None, OPEN)).claims == (OPEN,)
+    bare = Claim("allocation:1", {"size": "5"})
+    assert as_taken(item(OURS, bare)).claims == (bare,)

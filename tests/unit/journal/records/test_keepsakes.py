@@ -1,0 +1,51 @@
+"""What the ledger keeps of objects comes back as it was saved, and as what was noted of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from provisioner.journal.journal import Journal
+from provisioner.journal.records import keepsakes, object_rows
+from provisioner.objects.applied import Applied
+from provisioner.objects.items import Former
+
+JAM: Applied = {"label": {"set": ["jam"], "before": "tea"}}
+
+
+def as_wanted(conn: Connection) -> None:
+    reading = object_rows.Reading("a", 1, True, {"present": True}, None, 0, None, None, False)
+    object_rows.record(conn, [reading], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("converged", "saved", "kept"),
+    [(False, None, {}), (True, None, None), (True, JAM, JAM), (False, JAM, JAM)],
+    ids=["never as wanted", "ours before it was noted", "noted", "not written yet"],
+)
+def test_what_was_never_as_wanted_has_nothing_of_ours_and_of_the_rest_it_is_known_or_not(
+    tmp_path: Path, converged: bool, saved: Applied | None, kept: Applied | None
+) -> None:
+    book = Journal.open(tmp_path / "journal.db")
+    with book.transaction() as conn:
+        object_rows.add(conn, {"a": ("shelf", "shelf")}, 0.0)
+        if converged:
+            as_wanted(conn)
+        if saved is not None:
+            keepsakes.save(conn, Former({}, {"a": saved}))
+    with book.reading() as conn:
+        assert keepsakes.of(conn, ["a", "b"]) == {"a": keepsakes.Kept(applied=kept)}
+    book.close()
+
+
+def test_a_look_that_learns_nothing_of_it_leaves_what_was_noted(tmp_path: Path) -> None:
+    book = Journal.open(tmp_path / "journal.db")
+    with book.transaction() as conn:
+        object_rows.add(conn, {"a": ("shelf", "shelf")}, 0.0)
+        keepsakes.save(conn, Former({"a": {"label": "tea"}}, {"a": JAM}))
+        as_wanted(conn)
+    with book.reading() as conn:
+        assert keepsakes.of(conn, ["a"])["a"] == keepsakes.Kept({"label": "tea"}, None, JAM)
+    book.close()

@@ -1,0 +1,152 @@
+"""A journal of any former version becomes one of today's, and is kept as it was beside."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from provisioner.contract import ConfigError
+from provisioner.journal import audit, facts, migrations
+from provisioner.journal.journal import Journal
+from provisioner.journal.migrations import Step, migrate
+from provisioner.journal.records import request_rows
+
+FORMER = sorted((Path(__file__).parents[2] / "support/journals").glob("v*.sql"))
+"""Real journals as each former version of the program wrote them, dumped."""
+
+Schema = dict[str, set[tuple[str, str, int, int]]]
+
+
+def former(tmp_path: Path, dump: Path = FORMER[0]) -> Path:
+    """Make the file that a former version left."""
+    path = tmp_path / "journal.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(dump.read_text())
+        if dump.stem != "v1":  # which knew no versions
+            db.execute(f"PRAGMA user_version={dump.stem.removeprefix('v')}")
+            db.commit()
+    return path
+
+
+def schema(path: Path) -> Schema:
+    """Return the tables with their columns: name, type, not null, primary key."""
+    with closing(sqlite3.connect(path)) as db:
+        names = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            name: {
+                (row[1], row[2], row[3], row[5]) for row in db.execute(f"PRAGMA table_info({name})")
+            }
+            for (name,) in names
+        }
+
+
+def indexes(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as db:
+        return {n for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+
+
+def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        return migrations.version_of(db)
+
+
+def test_every_former_version_has_a_journal_to_try() -> None:
+    """Whoever adds a step dumps a journal of the version before: `sqlite3 journal.db .dump`."""
+    assert [path.stem for path in FORMER] == [f"v{n}" for n in range(1, migrations.VERSION)]
+
+
+@pytest.mark.parametrize("dump", FORMER, ids=lambda path: path.stem)
+def test_a_migrated_journal_is_as_a_new_one(tmp_path: Path, dump: Path) -> None:
+    """Where this fails, `tables` was changed without a step in `migrations.STEPS`."""
+    path = former(tmp_path, dump)
+    migrate(path)
+    new = tmp_path / "new.db"
+    Journal.open(new).close()
+    assert schema(path) == schema(new)
+    assert indexes(path) == indexes(new)
+    Journal.open(path).close()
+
+
+@pytest.mark.parametrize("dump", FORMER, ids=lambda path: path.stem)
+def test_a_migrated_journal_has_all_requests_and_its_chain_verifies(
+    tmp_path: Path, dump: Path
+) -> None:
+    path = former(tmp_path, dump)
+    migrate(path)
+    book = Journal.open(path)
+    with book.reading() as conn:
+        assert request_rows.counts(conn) == {"done": 2, "deferred": 1, "refused": 1}
+        assert audit.verify(conn).problem == ""
+        assert len(facts.get(conn, facts.JOURNAL) or "") == 26
+    book.close()
+
+
+def test_the_file_as_it_was_is_kept_beside(tmp_path: Path) -> None:
+    path = former(tmp_path)
+    before = schema(path)
+    kept = migrate(path)
+    assert kept == tmp_path / "journal.db.v1"
+    assert schema(kept) == before
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_program_that_does_not_migrate_refuses_a_former_version(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Journal.open(former(tmp_path))
+    assert "former version 1" in refused.value.message
+    assert "start the service" in refused.value.advice
+
+
+def test_a_journal_of_today_is_left_alone(tmp_path: Path) -> None:
+    Journal.open(tmp_path / "journal.db").close()
+    before = (tmp_path / "journal.db").read_bytes()
+    assert migrate(tmp_path / "journal.db") is None
+    assert (tmp_path / "journal.db").read_bytes() == before
+
+
+# The mechanism, with steps of the test's own.
+
+
+def add(table: str) -> Step:
+    def step(db: sqlite3.Connection) -> None:
+        db.execute(f"CREATE TABLE {table} (x)")
+
+    return step
+
+
+def fail(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE half (x)")
+    raise RuntimeError("killed")
+
+
+def test_steps_are_taken_in_order_from_the_version_that_is_there(tmp_path: Path) -> None:
+    path = former(tmp_path)
+    migrate(path, [add("two")])
+    assert version(path) == 2
+    migrate(path, [fail, add("three"), add("four")])
+    assert version(path) == 4
+    assert {"two", "three", "four"} <= set(schema(path))
+    assert "half" not in schema(path)
+
+
+def test_a_step_that_fails_leaves_the_version_before_it_and_is_taken_again(tmp_path: Path) -> None:
+    path = former(tmp_path)
+    with pytest.raises(RuntimeError):
+        migrate(path, [add("two"), fail])
+    assert version(path) == 2
+    assert "half" not in schema(path)
+    migrate(path, [fail, add("three")])
+    assert version(path) == 3
+    assert "two" not in schema(tmp_path / "journal.db.v1"), "the first file is the one to keep"
+
+
+def test_a_newer_journal_is_not_touched(tmp_path: Path) -> None:
+    path = former(tmp_path)
+    migrate(path, [add("two"), add("three")])
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="a newer program has written it"):
+        migrate(path, [add("two")])
+    assert path.read_bytes() == before

@@ -1,0 +1,57 @@
+"""Which names are one person's."""
+
+from __future__ import annotations
+
+import pytest
+
+from provisioner.policy.persons import Persons, account
+
+NAMED = Persons(
+    {"jane.doe": "jdoe", "adm-jdoe": "JDoe", "root2": "ops", "ops": "bob", "a": "b", "b": "a"}
+    | {"20077": "kim"}
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("ann", "ann", True),
+        ("ann", "Ann", True),
+        ("ann", "bob", False),
+        ("jane.doe", "jdoe", True),
+        ("Jane.Doe", "JDOE", True),
+        ("jane.doe", "adm-jdoe", True),
+        ("root2", "bob", True),
+        ("bob", "root2", True),
+        ("root2", "jdoe", False),
+        ("a", "b", True),
+        ("uid-7", "UID-7", True),
+        ("7", "uid-7", True),
+        ("007", "uid-7", True),
+        ("7", "uid-70", False),
+        ("uid-20077", "kim", True),
+        ("7th", "uid-7", False),
+        ("\u0667", "uid-7", False),
+    ],
+)
+def test_two_names_are_one_persons_as_the_site_says_and_in_whatever_case(
+    one: str, other: str, same: bool
+) -> None:
+    assert NAMED.same([one], [other]) is same
+    assert NAMED.same(["x", one], [other, "y"]) is same
+
+
+def test_an_account_is_known_by_name_and_by_number() -> None:
+    persons = Persons({})
+    assert persons.same(account("ann", 7), account("renamed", 7))
+    assert persons.same(account("ann", 7), account("ann", 8))
+    assert not persons.same(account("ann", 7), account("bob", 8))
+
+
+def test_a_portal_s_person_whose_name_is_a_number_is_not_another_than_who_has_that_uid() -> None:
+    assert Persons({}).same(["1005"], account("jdoe", 1005))
+    assert not Persons({}).same(["1005"], account("1006", 1006))
+
+
+def test_nobody_is_no_person() -> None:
+    assert not Persons({}).same([], ["ann"])
