@@ -191,8 +191,9 @@ class Service:
         observing = any(lane.observing for lane in self.lanes.values())
         mode = "only observing, nothing is written to a backend" if observing else "writing"
         return (
-            f"provisioner {version('provisioner')} serves {config.service}: spool {config.spool}, "
-            f"journal {config.journal}, lanes {', '.join(lanes) or 'none'}; {mode}"
+            f"provisioner {version('hpc-provisioner')} serves {config.service}: "
+            f"spool {config.spool}, journal {config.journal}, "
+            f"lanes {', '.join(lanes) or 'none'}; {mode}"
         )
 
     def drain(self, patience: float) -> bool:
