@@ -24,7 +24,7 @@ def site(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Site:
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     """List the lines on outcomes, without ids and times."""
-    lines = [record.getMessage() for record in caplog.records if record.name.endswith("finish")]
+    lines = [record.getMessage() for record in caplog.records if record.name.endswith("filing")]
     return [re.sub(r"[0-9A-Z]{26}", "ID", re.sub(r"\d+\.\d\d s", "0 s", one)) for one in lines]
 
 
