@@ -27,6 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = Site(tmp_path_factory.mktemp("site"))
     site.request(user("jdoe", uid=2000), "early.yaml")
     site.request(allocation(1, "ann, bob", head="id: own-1\n"), "one.yaml")
+    site.request(allocation(1, "ann, bob", files=6), "again.yaml")
     site.request(user("ann", "suspend"), "closed.yaml")
     site.first.poison = {"mallory"}
     site.request(allocation(3, "mallory"), "fails.yaml")
@@ -77,7 +78,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize("bit", [HIGH, LOW], ids=["unreadable", "readable"])
-@pytest.mark.parametrize(("table", "column"), WORDS, ids=".".join)
+@pytest.mark.parametrize(("table", "column"), WORDS, ids=map(".".join, WORDS))
 def test_a_flipped_bit_in_any_text_is_refused(
     site: Site, journal: Path, table: str, column: str, bit: int
 ) -> None:
