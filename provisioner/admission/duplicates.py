@@ -1,4 +1,4 @@
-"""Precedents: what was accepted before, and what it makes of a request that comes now.
+"""Duplicates: what was accepted before, and what it makes of a request that comes now.
 
 Promises: of one id or one order of a writer, and of signed bytes, the request that counts is
 found inside the caller's transaction; the verdict on a candidate is a pure function of that, of

@@ -157,8 +157,9 @@ def _held_back(conn: Connection, subject: str) -> list[Key]:
 
     Whoever left the same out after them was all that kept those out.
     """
-    within = subject + "/"
-    about = (requests.c.subject == subject) | requests.c.subject.startswith(within, autoescape=True)
+    # Not by LIKE, to which upper and lower case are the same: ids are not.
+    within = (requests.c.subject > subject + "/") & (requests.c.subject < subject + "0")
+    about = (requests.c.subject == subject) | within
     statement = (
         select(step_objects.c.key)
         .join(steps_table, _STEP)

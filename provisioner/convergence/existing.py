@@ -1,4 +1,4 @@
-"""What was there before us: what it would take to make it so, and whether that may be done.
+"""Existing objects: what it would take to make them as wanted, and whether that may be done.
 
 Promises: reads only. An object that an adoption took over is written when it fits what is wanted,
 when somebody says that it may differ no longer, or to take access away; before that its difference

@@ -1,4 +1,4 @@
-"""The reporter: says each day, while the service only observes, what it would have done.
+"""The daily report: says each day, while the service only observes, what it would have done.
 
 Promises: a line in the log and a file in the spool's `drift/`, newest by name last, whole or not
 there; reports of two months are kept. Leaves out: what differs (`drift`), and mending.

@@ -1,4 +1,4 @@
-"""Marks: the few facts about the journal as a whole.
+"""Facts: what is known about the journal as a whole.
 
 Promises: everything is read and written inside the caller's transaction. Leaves out: what follows
 from a mark.

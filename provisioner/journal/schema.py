@@ -181,6 +181,6 @@ events = Table(
 marks = Table(
     "marks",
     metadata,
-    Column("name", Text, primary_key=True, doc="`marks` has the names"),
+    Column("name", Text, primary_key=True, doc="`facts` has the names"),
     Column("value", Text, nullable=False),
 )

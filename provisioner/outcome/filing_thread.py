@@ -1,4 +1,4 @@
-"""The clerk: one thread that keeps files, results and receipts in step with the journal.
+"""The filing thread: one that keeps files, results and receipts in step with the journal.
 
 Promises: whoever commits never waits for a file; files are moved in the order of the journal's
 states, as one thread reads and writes them; a request that ends soon after it was accepted gets

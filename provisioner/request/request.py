@@ -2,7 +2,7 @@
 
 Promises: a request that was parsed has only known keys, strict names and typed values; a request
 that was not says for each error the line, the key, what was expected and the nearest valid name.
-Leaves out: who may ask (`policy`), and what the site makes of it (`routing`).
+Leaves out: who may ask (`policy`), and what the site makes of it (`router`).
 """
 
 from __future__ import annotations

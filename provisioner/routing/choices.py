@@ -1,7 +1,7 @@
 """Choices: which steps of a route a request takes, and which instance serves each.
 
 Promises: a resource or a handler that cannot be chosen is told, with the nearest one. Leaves out:
-parameters and claims (`routing`).
+parameters and claims (`router`).
 """
 
 from __future__ import annotations

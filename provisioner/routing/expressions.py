@@ -2,7 +2,7 @@
 
 Promises: only what the configuration says is evaluated, in Jinja2's sandbox, never what a request
 contains; a whole `{{ expression }}` keeps its type, and nothing passes for a part of a text.
-Leaves out: which values there are (`routing`).
+Leaves out: which values there are (`router`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Routes: the steps of an action as the configuration has them, compiled.
 
 Promises: a route that cannot work is refused before any request; rendering one step's parameters
-tells all that cannot be rendered. Leaves out: which instance serves a step, and claims (`routing`).
+tells all that cannot be rendered. Leaves out: which instance serves a step, and claims (`router`).
 """
 
 from __future__ import annotations

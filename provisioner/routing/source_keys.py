@@ -1,4 +1,4 @@
-"""Origins: which key of a request's file a step's parameter was taken from.
+"""Source keys: which key of a request's file a step's parameter was taken from.
 
 Promises: what is wrong with a parameter is told where its writer can mend it, by the key that its
 expression reads and the line of that key. Leaves out: rendering, and what is wrong.

@@ -1,4 +1,4 @@
-"""Companions: files beside a request that belong to it, a manifest or a signature.
+"""Attachments: files beside a request that belong to it, a manifest or a signature.
 
 Promises: what holds for requests holds for them: no link is followed, nothing is waited for, and
 what somebody is still writing is not read. A signature is taken into `active` behind its request,

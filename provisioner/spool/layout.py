@@ -1,4 +1,4 @@
-"""The places of a spool: its directories, how they are made, and opened where they are safe.
+"""The layout of a spool: its directories, how they are made, and opened where they are safe.
 
 Promises: what is opened is a directory of this service's that nobody else may write to, staging
 aside, in which nobody may remove another's file; one that is not is named with the command that

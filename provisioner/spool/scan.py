@@ -1,4 +1,4 @@
-"""The sweep: which names lie in staging and are to be claimed now.
+"""The scan: which names lie in staging and are to be claimed now.
 
 Promises: it alone would be enough, were there no events. Of a backlog each owner of files has a
 turn, and what comes behind it is seen while it is served, for a twentieth of the time. A file that

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 MOST = 4
 """Strikes with which a file or a manifest is set aside. A quick death of a file is one; one after
@@ -34,7 +36,7 @@ FOLLOWED = -1
 
 _FILE = ".strikes"
 _NOTE = ".judging"
-_PLACES = ".judging-before"
+_PLACES = ".judging-deaths"
 _STOP = ".stopping"
 
 
@@ -66,7 +68,7 @@ class Strikes:
         nothing else was being judged.
         """
         who = _who(found)
-        count = self._before.get(who, 0)
+        count: int = self._before.get(who, 0)
         if alone and not self._asked:
             count += 2 if lasted > LONG else 1
         self._now[who] = count
@@ -104,28 +106,26 @@ class Strikes:
         # Once read it is over: a start that dies before it judges anything adds none.
         self.clear()
         for request, place in noted.items():
-            before = counted.get(f"{request} at", place)
+            count, before = counted.get(request, (0, place))
             near = before == place or (min(before, place) >= 0 and abs(before - place) <= NEAR)
-            counted[request] = counted.get(request, 0) + 1 if near else 1
-            counted[f"{request} at"] = place
+            counted[request] = (count + 1 if near else 1, place)
         self._write(_PLACES, counted)
-        return {who: count for who, count in counted.items() if f"{who} at" in counted}
+        return {request: count for request, (count, _) in counted.items()}
 
     def forget(self, request: str) -> None:
         """Forget the deaths at a manifest: it is over."""
         counted = self._read(_PLACES)
         if counted.pop(request, None) is not None:
-            counted.pop(f"{request} at", None)
             self._write(_PLACES, counted)
 
-    def _read(self, name: str) -> dict[str, int]:
+    def _read(self, name: str) -> dict[str, Any]:
         try:
             found = json.loads((self._spool / name).read_bytes())
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _write(self, name: str, value: dict[str, int]) -> None:
+    def _write(self, name: str, value: Mapping[str, Any]) -> None:
         # A disk that is full or read-only is told elsewhere, and costs a strike at most.
         with suppress(OSError):
             path = self._spool / name

@@ -1,4 +1,4 @@
-"""The durable writer: a whole file into staging, or none.
+"""Submitting, durably: a whole file into staging, or none.
 
 Promises: when `drop` returns, the file is there in full and survives a power cut; a reader never
 sees a part of it. Leaves out: what is in it, and whether anybody takes it.

@@ -1,8 +1,7 @@
-"""Submitters: the user who owns a request's file, with the groups that the host knows them in.
+"""Users: who owns a request's file, with the name and the groups that the host knows them by.
 
 Promises: who asks is a uid and what this host's name service makes of it, never what a file says.
-A name and
-its groups are asked for again after a minute. Leaves out: what they may ask (`policy`).
+A name and its groups are asked for again after a minute. Leaves out: what they may ask (`policy`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The agenda: when each object is due, what was last read of it, and what is known of lanes.
+"""Objects: when each is due, what was last read of it, and what is known of lanes.
 
 Promises: everything is read and written inside the caller's transaction. Leaves out: who wants
 what of an object (`ledger`), and any backend.

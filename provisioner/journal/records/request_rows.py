@@ -1,4 +1,4 @@
-"""Records: requests, and what happened to them.
+"""Requests: what was asked for, and what happened to them.
 
 Promises: everything is read and written inside the caller's transaction. Leaves out: their steps
 (`step_rows`), claims (`ledger`), and objects (`object_rows`).

@@ -1,4 +1,4 @@
-"""The step book: steps of requests, and the objects of each, as the journal has them.
+"""Steps of requests, and the objects of each, as the journal has them.
 
 Promises: everything is read and written inside the caller's transaction. Leaves out: deciding which
 step is due (`steps`), and what is known of an object by itself (`object_rows`).
