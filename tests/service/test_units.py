@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -118,7 +119,7 @@ class Site:
         host = f"host: {{socket: {self.socket}}}"
         for old, new in {
             "host: {emulated: host}": f"{host}\nstaging_group: {GROUP}\n{POLICY}",
-            f"root: {self.root}/box/home": f"root: {self.homes}",
+            f"{self.root}/box/home": f"{self.homes}",  # what LDS says, too
         }.items():
             assert old in text
             text = text.replace(old, new)
@@ -166,7 +167,6 @@ class Site:
     def service(self, heard: list[str]) -> Iterator[int]:
         """Have the service run, and hear what it tells systemd."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            manager.settimeout(60)
             manager.bind(str(self.root / "notify"))
             os.chown(self.root / "notify", SERVICE, SERVICE)
             told = {"NOTIFY_SOCKET": str(self.root / "notify"), "WATCHDOG_USEC": "3000000"}
@@ -174,6 +174,8 @@ class Site:
                 powerless(*PROGRAM, "run"), env={**self.environment, **told}, stderr=-1, text=True
             ) as process:
                 try:
+                    while not select.select([manager], [], [], 0.1)[0]:
+                        assert process.poll() is None, process.communicate()[1]
                     heard.append(manager.recv(100).decode())
                     yield process.pid
                 finally:
