@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from deploy.lab.write import begin, fill, finish, run
 CLUSTER = "lab"
 OTHER = "other"
 """A second cluster in the database, with no controller: what is meant for one must not reach it."""
+
+
+CLIENTS = ("sacctmgr", "scontrol", "sinfo", "squeue", "sbatch", "scancel")
 
 
 def conf(lab: Lab) -> Path:
@@ -38,6 +42,8 @@ def configure(lab: Lab) -> None:
     fill("slurm.conf", conf(lab), values)
     # slurmdbd refuses a file that others may read.
     fill("slurmdbd.conf", lab.path("etc", "slurmdbd.conf"), values, mode=0o600)
+    # 24.11 and later want to hear it where there are no cgroups; 22.05 does not look.
+    lab.path("etc", "cgroup.conf").write_text("CgroupPlugin=disabled\n")
     for name in ("slurmctld", "slurmd"):
         lab.path("data", name).mkdir(exist_ok=True)
 
@@ -86,7 +92,7 @@ def start_mariadb(lab: Lab) -> None:
     client = ["mariadb", "--no-defaults", "--user=root", f"--socket={socket}"]
     _answers(lab, "mariadb", *client, "--execute=select 1", port="mariadb")
     password = lab.secret("slurmdbd").read_text()
-    run(*client, stdin=(
+    run(*inside.entering(lab.directory), *client, stdin=(
         "create database if not exists slurm;"
         f"create or replace user slurm@'%' identified by '{password}';"
         "grant all on slurm.* to slurm@'%';"
@@ -106,6 +112,11 @@ def start_slurmdbd(lab: Lab) -> None:
 
 def start_slurmctld(lab: Lab) -> None:
     """Start the controller; slurmdbd and the name service must answer."""
+    state = lab.path("data", "slurmctld")
+    if not (state / "assoc_usage").exists():
+        # 26.05 does not start on what a controller left that was killed before it saved this.
+        shutil.rmtree(state)
+        state.mkdir()
     _start(lab, "slurmctld", "slurmctld", "-D")
 
     def up() -> bool:
@@ -148,7 +159,8 @@ def _environment(lab: Lab) -> Mapping[str, str]:
 def _slurm(lab: Lab, *command: str, seconds: float = 60) -> str:
     """Ask Slurm; a controller that is away is an answer, too."""
     done = subprocess.run(
-        command, check=False, text=True, env=_environment(lab), timeout=seconds,
+        [*inside.entering(lab.directory), *command],
+        check=False, text=True, env=_environment(lab), timeout=seconds,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     return done.stdout
@@ -161,8 +173,8 @@ def _answers(lab: Lab, name: str, *command: str, port: str | None = None) -> Non
         if port and not inside.listens(lab.directory, LOOPBACK, lab.ports[port]):
             return False
         done = subprocess.run(
-            command, check=False, env=_environment(lab), stdin=subprocess.DEVNULL,
-            capture_output=True,
+            [*inside.entering(lab.directory), *command],
+            check=False, env=_environment(lab), stdin=subprocess.DEVNULL, capture_output=True,
         )  # fmt: skip
         return done.returncode == 0
 

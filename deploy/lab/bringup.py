@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import concurrent.futures
 import contextlib
 import fcntl
@@ -12,33 +13,40 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from deploy.lab import accounting, directories, inside, report
-from deploy.lab.place import Lab, LabError, check_directory, choose, known
+from deploy.lab import accounting, directories, inside, report, suites
+from deploy.lab.place import Lab, LabError, check_directory, choose, known, settled_suite
 
 DAEMONS = (
     "samba", "slapd-adlds", "slapd-rfc2307", "nslcd",
     "munge", "mariadb", "slurmdbd", "slurmctld", "slurmd",
 )  # fmt: skip
 
-PROGRAMS = (
+OUTSIDE = ("openssl", "nsenter", "unshare", "setpriv", "setsid")
+"""Programs of the machine that every lab needs."""
+
+INSIDE = (
     "samba", "samba-tool", "slapd", "slapadd", "ldapsearch", "nslcd", "munged", "mariadbd",
-    "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sacctmgr", "openssl", "nsenter",
-    "unshare", "setpriv", "setsid",
+    "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sacctmgr",
 )  # fmt: skip
+"""Programs that a lab needs of the Debian that it runs."""
 
 
-def up(directory: Path) -> None:
-    """Bring the lab up, or say that it is up. Raises LabError; nothing is then left running."""
+def up(directory: Path, suite: str | None = None) -> None:
+    """Bring the lab up, or say that it is up.
+
+    suite: a Debian to run it on, `trixie`; None for the machine's own, or for that of a lab that
+    was there before. Raises LabError; nothing is then left running.
+    """
     if os.geteuid() != 0:
         raise LabError("the lab needs root: its daemons serve many users, on ports below 1024")
     os.environ["PATH"] = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin:/sbin"
-    away = [program for program in PROGRAMS if shutil.which(program) is None]
-    if away:
-        raise LabError(f"not installed: {', '.join(away)}; run deploy/lab/install")
     check_directory(directory)
+    suite = settled_suite(directory, suite)
+    _installed(OUTSIDE if suite else OUTSIDE + INSIDE)
+    trees = [suites.tree(suite)] if suite else []
     os.umask(0o022)  # Users of the lab pass through its directories.
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o755)
@@ -47,8 +55,10 @@ def up(directory: Path) -> None:
             _confirm(directory)
             return
         began = time.monotonic()
-        with choose(directory) as lab:
+        with choose(directory, suite) as lab:
             try:
+                _prepare(lab)
+                inside.hold(lab.directory, *trees)
                 _start(lab, began)
             except BaseException:
                 inside.end(directory)
@@ -80,14 +90,28 @@ def enter(directory: Path, command: list[str]) -> None:
     os.execvp(words[0], words)
 
 
-def main(verb: Callable[[Path], None]) -> None:
-    """Run `up DIR` or `down DIR`."""
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        sys.exit(f"usage: {Path(sys.argv[0]).name} DIR")
+def main_up() -> None:
+    """Run `up DIR [--suite SUITE]`."""
+    reader = argparse.ArgumentParser(prog="up", description="Bring a lab up; see README.md.")
+    reader.add_argument("directory", type=Path, help="where the lab keeps everything")
+    reader.add_argument("--suite", help="the Debian to run it on, as trixie; else the machine's")
+    told = reader.parse_args()
+    _carried_out(lambda: up(told.directory.resolve(), told.suite))
+
+
+def main_down() -> None:
+    """Run `down DIR`."""
+    reader = argparse.ArgumentParser(prog="down", description="Take a lab down; see README.md.")
+    reader.add_argument("directory", type=Path, help="where the lab keeps everything")
+    told = reader.parse_args()
+    _carried_out(lambda: down(told.directory.resolve()))
+
+
+def _carried_out(verb: Callable[[], None]) -> None:
     # Ended from outside, clean up as for an interrupt.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        verb(Path(sys.argv[1]).resolve())
+        verb()
     except KeyboardInterrupt:
         sys.exit("lab: interrupted")
     except LabError as error:
@@ -106,8 +130,14 @@ def main_enter() -> None:
         sys.exit(f"lab: {error}")
 
 
-def _start(lab: Lab, began: float) -> None:
-    """Start everything, side by side where nothing has to wait."""
+def _installed(programs: Sequence[str]) -> None:
+    away = [program for program in programs if shutil.which(program) is None]
+    if away:
+        raise LabError(f"not installed: {', '.join(away)}; run deploy/lab/install")
+
+
+def _prepare(lab: Lab) -> None:
+    """Write what the daemons read."""
     shutil.rmtree(lab.path("run"), ignore_errors=True)
     for name in ("etc", "data", "log", "run", "run/sessions", "run/tmp", "tls", "home", "gpfs"):
         lab.path(name).mkdir(exist_ok=True)
@@ -115,7 +145,10 @@ def _start(lab: Lab, began: float) -> None:
     directories.make_secrets(lab)
     directories.cover_etc(lab)
     accounting.configure(lab)
-    inside.hold(lab.directory)
+
+
+def _start(lab: Lab, began: float) -> None:
+    """Start everything, side by side where nothing has to wait."""
 
     def timed(what: str, step: Callable[[], None]) -> None:
         begin = time.monotonic()

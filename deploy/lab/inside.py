@@ -34,9 +34,10 @@ def holder(directory: Path) -> int | None:
     return int(kept["pid"]) if alive else None
 
 
-def hold(directory: Path) -> int:
+def hold(directory: Path, *trees: Path) -> int:
     """Make the namespaces. Gives the process id of their first process.
 
+    trees: the root of their view, where it is not the machine's own.
     Raises LabError: the kernel or a container forbids it.
     """
     (directory / "run" / "holder.json").unlink(missing_ok=True)
@@ -45,7 +46,8 @@ def hold(directory: Path) -> int:
     unshare = ["unshare", "--mount", "--pid", "--uts", "--fork", "--kill-child"]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*unshare, "--", sys.executable, "-I", str(script), str(directory), HOST],
+            [*unshare, "--", sys.executable, "-I", str(script), str(directory), HOST,
+             *map(str, trees)],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     until(lambda: holder(directory) is not None or process.poll() is not None, "namespaces", 10)
@@ -61,6 +63,26 @@ def entering(directory: Path) -> list[str]:
     if pid is None:
         raise LabError(f"{directory}: the lab is down")
     return ["nsenter", f"--target={pid}", "--mount", "--pid", "--uts", "--"]
+
+
+def lend(directory: Path, programs: Sequence[str]) -> Path:
+    """Write commands that run programs inside for who is outside, while the lab is up.
+
+    Gives the directory that they are in.
+    """
+    place = directory / "run" / "bin"
+    place.mkdir(exist_ok=True)
+    for program in programs:
+        (place / program).write_text(_from_outside(directory))
+        (place / program).chmod(0o755)
+    return place
+
+
+def _from_outside(directory: Path) -> str:
+    """Write a script that runs, from outside, the program inside that bears the script's name."""
+    # The view of files alone: these are clients, and end with whoever started them.
+    words = f"nsenter --target={holder(directory)} --mount"
+    return f"""#!/bin/sh\nexec {words} --wdns="$PWD" -- "${{0##*/}}" "$@"\n"""
 
 
 def cover_again(directory: Path) -> list[str]:

@@ -45,11 +45,15 @@ class LabError(Exception):
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab's directory, the third number of its addresses, and its ports."""
+    """A lab's directory, the third number of its addresses, and its ports.
+
+    suite: the Debian whose programs it runs; None for the machine's own.
+    """
 
     directory: Path
     number: int
     ports: Mapping[str, int]
+    suite: str | None = None
 
     @property
     def address(self) -> str:
@@ -100,7 +104,7 @@ def check_directory(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def choose(directory: Path) -> Iterator[Lab]:
+def choose(directory: Path, suite: str | None) -> Iterator[Lab]:
     """Choose addresses and ports for a lab, and hold them until the block ends.
 
     Those that it had before are taken again where they are free. Raises LabError: none is free.
@@ -118,8 +122,9 @@ def choose(directory: Path) -> Iterator[Lab]:
             except OSError:
                 continue
             ports = _free_ports(number)
-            lab = Lab(directory, number, ports)
-            file.write_text(json.dumps({"number": number, "ports": ports}, indent=2) + "\n")
+            lab = Lab(directory, number, ports, suite)
+            kept = {"number": number, "ports": ports, "suite": suite}
+            file.write_text(json.dumps(kept, indent=2) + "\n")
             yield lab
             return
     raise LabError("no address 127.77.* is free on ports 389 and 636: who listens on 0.0.0.0?")
@@ -131,7 +136,23 @@ def known(directory: Path) -> Lab:
         kept = json.loads((directory / "place.json").read_text())
     except FileNotFoundError:
         raise LabError(f"{directory}: no lab was ever up here") from None
-    return Lab(directory, kept["number"], kept["ports"])
+    return Lab(directory, kept["number"], kept["ports"], kept.get("suite"))
+
+
+def settled_suite(directory: Path, asked: str | None) -> str | None:
+    """Give the suite that a lab runs; one that has data stays on the programs that wrote them.
+
+    Raises LabError: another is asked for.
+    """
+    if not (directory / "place.json").exists():
+        return asked
+    suite = known(directory).suite
+    if asked not in (None, suite):
+        raise LabError(
+            f"{directory} holds the data of {suite or 'this machine'}, not of {asked}: "
+            "take it down and remove it, or choose another directory"
+        )
+    return suite
 
 
 def _address(number: int, host: int) -> str:

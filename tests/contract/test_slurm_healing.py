@@ -150,7 +150,9 @@ def test_who_is_made_anew_in_a_real_slurm_has_what_they_had() -> None:
 def test_what_slurmctld_holds_of_who_resolves_nowhere_is_read() -> None:
     cluster = slurm_sites.real()
     name = "t" + uuid.uuid4().hex[:10]
-    handler = build(slurm_sites.site(), {**cluster.settings, "scontrol": ["scontrol"]})
+    handler = build(
+        slurm_sites.site(), {**cluster.settings, "scontrol": [slurm_sites.program("scontrol")]}
+    )
     where = [f"cluster={cluster.settings['cluster']}"]
     try:
         handler._tools.write(["add", "account", name, *where])

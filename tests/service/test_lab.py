@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -97,21 +98,81 @@ def test_the_machine_stays_as_it_was(two: tuple[Path, Path]) -> None:
     assert "ldap" not in there[0]
 
 
-def test_a_file_of_the_machine_that_shines_through_is_covered_again() -> None:
-    """What a renamed /etc/nsswitch.conf does to the mount on it, done to one namespace alone."""
+@pytest.fixture
+def bare() -> Iterator[Path]:
+    """Give a lab's directory as it is before its namespaces are made, and end them."""
     top = Path(mkdtemp(prefix="lab-", dir="/var/tmp"))
     for name in ("run", "log", "root/etc"):
         (top / name).mkdir(parents=True)
     for name in HIDDEN:
         (top / "root" / name).write_text("the lab's\n")
-    try:
-        inside.hold(top)
-        assert inside.cover_again(top) == []
-        words = [*inside.entering(top), "umount", "/etc/nsswitch.conf"]
-        subprocess.run(words, check=True)
-        assert inside.cover_again(top) == ["/etc/nsswitch.conf"]
-        seen = [*inside.entering(top), "cat", "/etc/nsswitch.conf"]
-        assert subprocess.run(seen, check=True, capture_output=True).stdout == b"the lab's\n"
-    finally:
-        inside.end(top)
-        shutil.rmtree(top)
+    yield top
+    inside.end(top)
+    shutil.rmtree(top)
+
+
+def within(top: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program inside."""
+    command = [*inside.entering(top), *words]
+    return subprocess.run(command, check=False, text=True, capture_output=True)
+
+
+def test_a_file_of_the_machine_that_shines_through_is_covered_again(bare: Path) -> None:
+    """What a renamed /etc/nsswitch.conf does to the mount on it, done to one namespace alone."""
+    inside.hold(bare)
+    assert inside.cover_again(bare) == []
+    assert within(bare, "umount", "/etc/nsswitch.conf").returncode == 0
+    assert inside.cover_again(bare) == ["/etc/nsswitch.conf"]
+    assert within(bare, "cat", "/etc/nsswitch.conf").stdout == "the lab's\n"
+
+
+@pytest.fixture
+def tree() -> Iterator[Path]:
+    """Make a Debian that is just large enough to be looked at from inside."""
+    top = Path(mkdtemp(prefix="tree-", dir="/var/tmp"))
+    top.chmod(0o755)
+    (top / "usr").mkdir()
+    (top / "etc").mkdir()
+    for link in ("bin", "sbin", "lib", "lib64"):
+        (top / link).symlink_to(f"usr/{link}")
+    for place in ("mnt", "proc", "run", "usr/bin"):
+        (top / place).mkdir()
+    for program in ("mount", "umount", "cat", "touch", "hostname"):
+        file = shutil.which(program)
+        assert file is not None
+        shutil.copy(file, top / "usr/bin" / program)
+        needed = subprocess.run(["ldd", file], check=True, text=True, capture_output=True).stdout
+        for library in re.findall(r"(/lib\S+)", needed):
+            target = top / "usr" / library.removeprefix("/").removeprefix("usr/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, target)
+    for name in HIDDEN:
+        (top / name).write_text("the tree's\n")
+    (top / "etc/os-release").write_text("VERSION_CODENAME=tree\n")
+    yield top
+    shutil.rmtree(top)
+
+
+def test_a_lab_on_another_debian_has_its_tree_for_a_root(bare: Path, tree: Path) -> None:
+    """nsenter, which goes to the root of a mount namespace, stays in it."""
+    inside.hold(bare, tree)
+    assert within(bare, "cat", "/etc/os-release").stdout == "VERSION_CODENAME=tree\n"
+    assert within(bare, "cat", "/etc/nsswitch.conf").stdout == "the lab's\n"
+    assert within(bare, "cat", __file__).stdout == Path(__file__).read_text(encoding="utf-8")
+    assert within(bare, "touch", str(bare / "log/here")).returncode == 0
+    assert (bare / "log/here").exists()
+
+
+def test_labs_that_share_a_tree_leave_it_as_it_is(bare: Path, tree: Path) -> None:
+    inside.hold(bare, tree)
+    assert "Read-only file system" in within(bare, "touch", "/usr/here").stderr
+    inside.end(bare)
+    assert str(tree) not in Path("/proc/mounts").read_text()
+
+
+def test_clients_of_a_lab_run_inside_for_who_is_outside(bare: Path, tree: Path) -> None:
+    (bare / "words").write_text("a b\n")
+    inside.hold(bare, tree)
+    words = [str(inside.lend(bare, ["cat"]) / "cat"), "words", "/etc/os-release"]
+    done = subprocess.run(words, check=True, text=True, capture_output=True, cwd=bare)
+    assert done.stdout == "a b\nVERSION_CODENAME=tree\n"

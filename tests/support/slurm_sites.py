@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,12 +68,30 @@ def emulated(directory: Path, partitions: Sequence[str] = ("main",)) -> Cluster:
 
 def real() -> Cluster:
     """Give the lab's cluster."""
-    lab = json.loads(Path(os.environ["PROVISIONER_LAB"], "lab.json").read_text())
-    slurm = lab["slurm"]
+    slurm = lab()["slurm"]
     # The suite's users resolve nowhere, so what slurmctld holds of them is not asked.
     return Cluster(
-        {"cluster": slurm["cluster"], "slurm_conf": slurm["conf"], "timeout": 60, "scontrol": []}
+        {
+            "cluster": slurm["cluster"],
+            "slurm_conf": slurm["conf"],
+            "timeout": 60,
+            "sacctmgr": [program("sacctmgr")],
+            "scontrol": [],
+        }
     )
+
+
+def lab() -> Mapping[str, Any]:
+    """Read what the lab tells of itself: deploy/lab/README.md."""
+    told: dict[str, Any] = json.loads(
+        Path(os.environ["PROVISIONER_LAB"], "lab.json").read_text(encoding="utf-8")
+    )
+    return told
+
+
+def program(name: str) -> str:
+    """Name a client of the lab's Slurm, which is of the lab's own Debian."""
+    return str(Path(lab()["slurm"].get("bin", ""), name))
 
 
 BOTH = [
