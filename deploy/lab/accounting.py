@@ -12,6 +12,7 @@ from pathlib import Path
 from deploy.lab import inside
 from deploy.lab.directories import lab_paths
 from deploy.lab.place import HOST, LOOPBACK, Lab
+from deploy.lab.versions import at_least, version
 from deploy.lab.write import begin, fill, finish, run
 
 CLUSTER = "lab"
@@ -42,10 +43,20 @@ def configure(lab: Lab) -> None:
     fill("slurm.conf", conf(lab), values)
     # slurmdbd refuses a file that others may read.
     fill("slurmdbd.conf", lab.path("etc", "slurmdbd.conf"), values, mode=0o600)
-    # 24.11 and later want to hear it where there are no cgroups; 22.05 does not look.
-    lab.path("etc", "cgroup.conf").write_text("CgroupPlugin=disabled\n")
     for name in ("slurmctld", "slurmd"):
         lab.path("data", name).mkdir(exist_ok=True)
+
+
+def disown_cgroups(lab: Lab) -> None:
+    """Let the daemons do without cgroups, which a container may lack.
+
+    24.11 and later have to be told. 22.05, which does not ask, takes it for a plugin:
+    `slurmd: error: cannot find cgroup plugin for disabled`.
+    """
+    file = lab.path("etc", "cgroup.conf")
+    file.unlink(missing_ok=True)
+    if at_least(version(lab, "slurm"), "24.11"):
+        file.write_text("CgroupPlugin=disabled\n")
 
 
 def munge_socket(lab: Lab) -> Path:

@@ -171,6 +171,7 @@ def _start(lab: Lab, began: float) -> None:
 
     # Slurm's daemons resolve every user of their database when they start, so names come first.
     directories.certify(lab)
+    accounting.disown_cgroups(lab)
     _side_by_side(lab, domain, others, database)
     timed("slurmdbd", lambda: accounting.start_slurmdbd(lab))
     _side_by_side(

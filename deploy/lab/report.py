@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.lab import accounting, directories, inside
 from deploy.lab.place import HOST, Lab
+from deploy.lab.versions import versions
 from deploy.lab.write import fill, run
 
 FILESYSTEM = "fs1"
-
-ASKED = {
-    "slurm": ("sacctmgr", "--version"),
-    "mariadb": ("mariadbd", "--version"),
-    "samba": ("samba", "--version"),
-    "slapd": ("slapd", "-VV"),
-}
-"""What prints a version: `slurm-wlm 22.05.8`, `mariadbd  Ver 10.11.19-MariaDB-0+deb12u1 for ...`,
-`Version 4.17.12-Debian`, `@(#) $OpenLDAP: slapd 2.5.13+dfsg-5 (Feb  8 2023 01:56:12) $`."""
 
 
 def start_gpfs(lab: Lab) -> None:
@@ -53,25 +43,13 @@ def _clients(lab: Lab) -> str:
     return str(inside.lend(lab.directory, accounting.CLIENTS)) if lab.suite else ""
 
 
-def _versions(lab: Lab) -> Mapping[str, str]:
-    """Ask the programs inside which they are."""
-    into = (*inside.entering(lab.directory), "env", f"SLURM_CONF={accounting.conf(lab)}")
-    return {name: number(run(*into, *words)) for name, words in ASKED.items()}
-
-
-def number(text: str) -> str:
-    """Find the version in what a program prints of itself; '' where there is none."""
-    found = re.search(r"\d+(\.\d+)+", text)
-    return found[0] if found else ""
-
-
 def _report(lab: Lab, seconds: float) -> dict[str, object]:
     ad = {**directories.ad(lab).report(lab), "domain": directories.DOMAIN}
     return {
         "directory": str(lab.directory),
         "address": lab.address,
         "suite": lab.suite,
-        "versions": _versions(lab),
+        "versions": dict(versions(lab)),
         "seconds": round(seconds, 1),
         "enter": [str(Path(__file__).with_name("enter")), str(lab.directory)],
         "config": str(lab.path("provisioner.yaml")),

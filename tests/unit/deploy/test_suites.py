@@ -9,7 +9,7 @@ import pytest
 
 from deploy.lab import suites
 from deploy.lab.place import LabError, settled_suite
-from deploy.lab.report import number
+from deploy.lab.versions import at_least, number
 
 
 @pytest.mark.parametrize("name", ["", "../etc", "--variant=x", "Trixie", "tri xie"])
@@ -70,3 +70,10 @@ def test_a_lab_does_not_change_its_suite(tmp_path: Path, kept: str | None, asked
 )
 def test_a_version_is_found_in_what_a_program_prints(printed: str, version: str) -> None:
     assert number(printed) == version
+
+
+@pytest.mark.parametrize(
+    ("version", "at_or_after"), [("22.05.8", False), ("24.11.0", True), ("26.05.5", True)]
+)
+def test_versions_are_compared_number_by_number(version: str, at_or_after: bool) -> None:
+    assert at_least(version, "24.11") is at_or_after
