@@ -25,6 +25,7 @@ from provisioner.journal.journal import JournalBroken, JournalFull
 from provisioner.journal.records import object_rows, request_rows
 from provisioner.manifests.following import Follower
 from provisioner.manifests.portions import Portions
+from provisioner.objects.states import RUNNING, RequestState
 from provisioner.outcome.filing import Finisher
 from provisioner.outcome.filing_thread import Clerk
 from provisioner.outcome.outsiders import Outsiders
@@ -212,7 +213,7 @@ class Service:
                 taken = self.take()
                 with self._journal.reading() as conn:
                     count, last = request_rows.counts(conn), request_rows.last_event(conn)
-                now_left = count.get("accepted", 0) + count.get("deferred", 0)
+                now_left = count.get(RequestState.ACCEPTED, 0) + count.get(RequestState.DEFERRED, 0)
                 idle = not taken and not self.clerk.busy and self._spool.due_in() is None
                 if now_left == 0 and idle:
                     return True
@@ -323,7 +324,7 @@ class Service:
     def _admitted(self, admitted: Admitted) -> None:
         self.portions.add(admitted.manifests)
         touched = {*admitted.outcomes, *admitted.scheduled, *admitted.readmitted}
-        self._count_refused(list(admitted.outcomes.values()).count("refused"))
+        self._count_refused(list(admitted.outcomes.values()).count(RequestState.REFUSED))
         for effect in admitted.effects:
             touched.update(effect.reopened, effect.held)
             for ulid in effect.resubmitted:
@@ -346,7 +347,9 @@ class Service:
         deferred: list[str] = []
         if drained.later:
             with self._journal.transaction() as conn:
-                deferred = request_rows.set_state(conn, drained.later, ["accepted"], "deferred")
+                deferred = request_rows.set_state(
+                    conn, drained.later, [RequestState.ACCEPTED], RequestState.DEFERRED
+                )
         self.clerk.settle({*drained.outcomes, *deferred})
         if drained.outcomes:
             self._woken.set()
@@ -369,7 +372,7 @@ class Service:
     def _open(self) -> list[str]:
         """List what waits: its receipts say that it is only observed."""
         with self._journal.reading() as conn:
-            return request_rows.ids_in(conn, ("accepted", "deferred"))
+            return request_rows.ids_in(conn, RUNNING)
 
     def _observe(self, observing: bool) -> None:
         """Have lanes write nothing, or write again."""

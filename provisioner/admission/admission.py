@@ -14,9 +14,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from provisioner.admission.candidates import Candidate, notes, plain_problems
+from provisioner.admission.duplicates import Verdict
 from provisioner.controls.verbs import Effect
 from provisioner.journal import audit
 from provisioner.journal.records import request_rows
+from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import NEW_USER, Ruling
 from provisioner.request.documents import Problem
@@ -44,7 +46,7 @@ class Admitted:
     accepted: list[str] = field(default_factory=list)
     scheduled: list[str] = field(default_factory=list)
     readmitted: list[str] = field(default_factory=list)
-    outcomes: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, RequestState] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
     companions: list[Claimed] = field(default_factory=list)
 
@@ -61,21 +63,20 @@ def together(claimed: Sequence[Claimed]) -> Iterator[list[Claimed]]:
         yield some
 
 
-def keep(conn: Connection, candidate: Candidate, state: str) -> None:
+def keep(conn: Connection, candidate: Candidate, state: RequestState) -> None:
     """Keep the manifest of a request that is not over."""
-    if candidate.manifest is not None and state in request_rows.OPEN:
+    if candidate.manifest is not None and state in OPEN:
         request_rows.keep_companion(conn, candidate.claimed.ulid, candidate.manifest)
 
 
 def row(
     candidate: Candidate,
-    state: str,
-    problems: tuple[Problem, ...],
+    verdict: Verdict,
     now: float,
     person: str | None,
 ) -> dict[str, Any]:
     """Make a request's row. person: for whom its writer asks, where that was believed."""
-    claimed, request = candidate.claimed, candidate.request
+    claimed, request, state = candidate.claimed, candidate.request, verdict.state
     order = request.order if request else None
     return {
         "id": claimed.ulid,
@@ -92,16 +93,19 @@ def row(
         "state": state,
         "not_before": request.not_before.timestamp() if request and request.not_before else None,
         "accepted": now,
-        "ended": None if state in request_rows.OPEN else now,
-        "problems": plain_problems(problems),
+        "ended": None if state in OPEN else now,
+        "problems": plain_problems(noted(candidate, state, verdict.problems)),
         "on_behalf_of": person,
         "listed": None if candidate.crowd is None else "\n".join(candidate.crowd),
+        "duplicate_of": verdict.duplicate_of,
     }
 
 
-def noted(candidate: Candidate, state: str, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+def noted(
+    candidate: Candidate, state: RequestState, problems: tuple[Problem, ...]
+) -> tuple[Problem, ...]:
     """Add to what is wrong with a request that is taken what is held otherwise than written."""
-    if candidate.request is None or state not in request_rows.OPEN:
+    if candidate.request is None or state not in OPEN:
         return problems
     return (*problems, *candidate.notes, *notes(candidate.request, candidate.planned))
 
@@ -129,7 +133,7 @@ def claimed_of(record: request_rows.Record) -> Claimed:
 
 def ruled(
     conn: Connection,
-    wave: Sequence[tuple[Candidate, str]],
+    wave: Sequence[tuple[Candidate, RequestState]],
     rulings: Mapping[str, Ruling],
 ) -> list[audit.Event]:
     """Hold what policy holds, and tell what it did: new users count, refusals are alarms."""
@@ -140,13 +144,13 @@ def ruled(
         if ruling is None:
             continue
         answer = ruling.answer
-        if state == "held":
-            request_rows.set_hold(conn, claimed.ulid, held_by=request_rows.POLICY)
+        if state == RequestState.HELD:
+            request_rows.hold_for_review(conn, claimed.ulid)
             text = f"by {request_rows.POLICY}: {answer.why}"
             told.append(audit.Event(claimed.ulid, "held", text))
-        elif state == "accepted":
+        elif state == RequestState.ACCEPTED:
             told += [audit.Event(claimed.ulid, NEW_USER, n, f"user:{n}") for n in ruling.fresh]
-        elif state == "refused" and answer.verdict == policy.REFUSE:
+        elif state == RequestState.REFUSED and answer.verdict == policy.REFUSE:
             told.append(audit.Event(claimed.ulid, ALARM, answer.why))
             log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, answer.why)
     return told

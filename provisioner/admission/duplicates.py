@@ -14,11 +14,23 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from provisioner.admission.candidates import Candidate, expired
-from provisioner.journal.records import request_rows
 from provisioner.journal.schema import IDS, chunks, requests
+from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import Ruling
 from provisioner.request.documents import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a candidate, and why.
+
+    duplicate_of: the request whose own id it came under again.
+    """
+
+    state: RequestState
+    problems: tuple[Problem, ...] = ()
+    duplicate_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +38,7 @@ class Known:
     """What a request that comes again is compared with."""
 
     id: str
-    state: str
+    state: RequestState
     digest: str
 
 
@@ -51,49 +63,51 @@ def look_up(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> P
     return Precedents(others, _highest_orders(conn, keys), _taken(conn, bodies))
 
 
-def verdict(
-    candidate: Candidate, before: Precedents, ruling: Ruling | None, now: float
-) -> tuple[str, tuple[Problem, ...]]:
+def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now: float) -> Verdict:
     """Say what becomes of a candidate: its state, and why."""
     request, claimed = candidate.request, candidate.claimed
     if request is None:
-        return "refused", candidate.problems
+        return Verdict(RequestState.REFUSED, candidate.problems)
     if candidate.forbidden is not None:
-        return "refused", (_by_policy(candidate.forbidden.answer),)
+        return Verdict(RequestState.REFUSED, (_by_policy(candidate.forbidden.answer),))
     replayed = before.signed.get((claimed.writer, claimed.sha256))
     if replayed is not None:
         why = f"the same request as {replayed.id}, which is {replayed.state}"
-        if replayed.state in (*request_rows.OPEN, "done"):
-            return "done", (Problem(None, "", why),)
+        if replayed.state in (*OPEN, RequestState.DONE):
+            return Verdict(RequestState.DONE, (Problem(None, "", why),))
         # Whoever can copy a signed request does not bring back what was cancelled.
-        return "refused", (Problem(None, "", why, "a new `expires`, and a new signature"),)
+        anew = "a new `expires`, and a new signature"
+        return Verdict(RequestState.REFUSED, (Problem(None, "", why, anew),))
     known = before.known.get((claimed.writer, request.id or ""))
-    if known is not None and known.state in (*request_rows.OPEN, "done"):
+    if known is not None and known.state in (*OPEN, RequestState.DONE):
         if known.digest != claimed.sha256:
             why = f"id {request.id!r} is {known.id}, {known.state}, with other content"
-            return "refused", (Problem(None, "id", why, "a new id for a new request"),)
+            other = Problem(None, "id", why, "a new id for a new request")
+            return Verdict(RequestState.REFUSED, (other,), duplicate_of=known.id)
         why = f"the same request as {known.id}, which is {known.state}"
-        return "done", (Problem(None, "id", why),)
+        return Verdict(RequestState.DONE, (Problem(None, "id", why),), duplicate_of=known.id)
     if candidate.problems:
-        return "refused", candidate.problems
+        return Verdict(RequestState.REFUSED, candidate.problems)
     if request.users_file is not None:  # to accept it would take everybody out
-        return "refused", (Problem(None, "users_file", "its list was not read", _ANEW),)
+        unread = Problem(None, "users_file", "its list was not read", _ANEW)
+        return Verdict(RequestState.REFUSED, (unread,))
     answer = ruling.answer if ruling is not None else policy.ALLOWED
     if answer.verdict == policy.REFUSE:
-        return "refused", (_by_policy(answer),)
+        return Verdict(RequestState.REFUSED, (_by_policy(answer),))
     late = expired(request, now)
     if late is not None:
-        return "refused", (late,)
+        return Verdict(RequestState.REFUSED, (late,))
     if request.order is not None:
         highest = before.orders.get((claimed.writer, request.order.key))
         if highest is not None and request.order.number < highest:
             why = f"order {request.order.number} comes after {highest}, which was accepted"
-            return "superseded", (request.placed(Problem(None, "order.number", why)),)
+            late = request.placed(Problem(None, "order.number", why))
+            return Verdict(RequestState.SUPERSEDED, (late,))
     if answer.verdict == policy.REVIEW:
-        return "held", (_by_policy(answer),)
+        return Verdict(RequestState.HELD, (_by_policy(answer),))
     if request.not_before is not None and request.not_before.timestamp() > now:
-        return "scheduled", ()
-    return "accepted", ()
+        return Verdict(RequestState.SCHEDULED)
+    return Verdict(RequestState.ACCEPTED)
 
 
 _ANEW = "the request sent anew, with its file"
@@ -110,10 +124,13 @@ _EARLIER = (
         requests.c.digest,
         requests.c.writer,
         requests.c.writer_id,
-        requests.c.problems,
     )
     # One that was refused by itself never hides an older one that was accepted.
-    .where(requests.c.writer_id.in_(IDS), requests.c.state != "refused")
+    .where(
+        requests.c.writer_id.in_(IDS),
+        requests.c.state != RequestState.REFUSED,
+        requests.c.duplicate_of.is_(None),
+    )
     .order_by(requests.c.id)
 )
 
@@ -123,11 +140,9 @@ def _earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple
     wanted = set(names)
     found: dict[tuple[str, str], Known] = {}
     for part in chunks({writer_id for _, writer_id in wanted}):
-        rows = conn.execute(_EARLIER, {"b_ids": part})
-        for who, state, digest, writer, writer_id, problems in rows:
-            if (writer, writer_id) in wanted and not request_rows.repeats(problems):
-                found[writer, writer_id] = Known(who, state, digest)
-    return found
+        for row in conn.execute(_EARLIER, {"b_ids": part}):
+            found[row.writer, row.writer_id] = Known(row.id, row.state, row.digest)
+    return {name: one for name, one in found.items() if name in wanted}
 
 
 def _taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
@@ -137,7 +152,7 @@ def _taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[
     for part in chunks({digest for _, digest in wanted}):
         rows = conn.execute(
             select(requests.c.id, requests.c.state, requests.c.digest, requests.c.writer)
-            .where(requests.c.digest.in_(part), requests.c.state != "refused")
+            .where(requests.c.digest.in_(part), requests.c.state != RequestState.REFUSED)
             .order_by(requests.c.id)
         )
         for who, state, digest, writer in rows:
@@ -154,7 +169,7 @@ def _highest_orders(
     for part in chunks({key for _, key in wanted}):
         rows = conn.execute(
             select(requests.c.writer, requests.c.order_key, func.max(requests.c.order_number))
-            .where(requests.c.order_key.in_(part), requests.c.state != "refused")
+            .where(requests.c.order_key.in_(part), requests.c.state != RequestState.REFUSED)
             .group_by(requests.c.writer, requests.c.order_key)
         )
         found.update({(writer, key): number for writer, key, number in rows})

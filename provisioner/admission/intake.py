@@ -34,6 +34,7 @@ from provisioner.controls.verbs import VERBS, Asked, Effect
 from provisioner.journal import audit, journal
 from provisioner.journal.records import ledger, object_rows, request_rows, step_rows
 from provisioner.journal.records.lookup import Seeker
+from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.outsiders import shortened
 from provisioner.policy import rehearsal
 from provisioner.policy.review import Answers, Case, Review, Ruling, Steers
@@ -47,7 +48,7 @@ from provisioner.steps.advance import advance
 
 log = logging.getLogger(__name__)
 
-_AGAIN = (*request_rows.OPEN, "failed", "cancelled")
+_AGAIN = (*OPEN, RequestState.FAILED, RequestState.CANCELLED)
 """States from which a request is judged anew."""
 
 
@@ -140,17 +141,19 @@ class Intake:
             who = Answers(record.uid, record.writer, record.approved_by is not None)
             ruling = self._rule(conn, [candidate], now, who)
             history = duplicates.look_up(conn, [candidate], besides=record.id)
-            state, problems = duplicates.verdict(candidate, history, ruling.get(record.id), now)
+            verdict = duplicates.verdict(candidate, history, ruling.get(record.id), now)
+            state, problems = verdict.state, verdict.problems
             admitted.readmitted.append(record.id)
             request_rows.set_state(conn, [record.id], _AGAIN, state)
             request_rows.set_problems(
                 conn, record.id, plain_problems(noted(candidate, state, problems))
             )
+            request_rows.set_duplicate_of(conn, record.id, verdict.duplicate_of)
             keep(conn, candidate, state)
-            if state == "accepted":
+            if state == RequestState.ACCEPTED:
                 request_rows.set_accepted(conn, record.id, now)
                 self._accept(conn, [candidate], admitted, now, rulings=ruling)
-            elif state not in request_rows.OPEN:
+            elif state not in OPEN:
                 admitted.outcomes[record.id] = state
                 request_rows.drop_companion(conn, record.id)
                 why = "; ".join(problem.message for problem in problems)
@@ -175,17 +178,18 @@ class Intake:
         rulings = self._rule(conn, wave, now, answers)
         for candidate in wave:
             ruling = rulings.get(candidate.claimed.ulid)
-            state, problems = duplicates.verdict(candidate, history, ruling, now)
-            if state == "accepted":
+            verdict = duplicates.verdict(candidate, history, ruling, now)
+            state = verdict.state
+            if state == RequestState.ACCEPTED:
                 accepted.append(candidate)
                 admitted.accepted.append(candidate.claimed.ulid)
-            elif state == "scheduled":
+            elif state == RequestState.SCHEDULED:
                 admitted.scheduled.append(candidate.claimed.ulid)
             else:
                 admitted.outcomes[candidate.claimed.ulid] = state
             person = ruling.on_behalf_of if ruling is not None else None
-            made = row(candidate, state, noted(candidate, state, problems), now, person)
-            if state == "refused" and self._review.is_outsider(candidate.claimed.uid):
+            made = row(candidate, verdict, now, person)
+            if state == RequestState.REFUSED and self._review.is_outsider(candidate.claimed.uid):
                 made = shortened(made)
             rows.append(made)
             keep(conn, candidate, state)
@@ -257,7 +261,7 @@ class Intake:
             if ulid in gone:
                 assert candidate.request is not None
                 more = steps.rows_of_keys(
-                    ulid, candidate.request.subject, gone[ulid], "withdraw from ", len(some_steps)
+                    ulid, candidate.request.subject, gone[ulid], len(some_steps), withdraws=True
                 )
                 new_steps += more[0]
                 new_objects += more[1]
@@ -318,7 +322,7 @@ class Intake:
         told = {c.claimed.ulid for c in wave if c.request is not None and c.request.adopt}
         if told:
             adopted = {e.key for e in entries if owner[e.claimant][0] in told}
-            object_rows.set_found(conn, adopted, None)
+            object_rows.set_adoption(conn, adopted, None)
         return gone
 
     def _run_verb(
@@ -344,8 +348,10 @@ class Intake:
         except Fault as fault:
             told = request.placed(problem_of(fault))
             request_rows.set_problems(conn, claimed.ulid, plain_problems((told,)))
-            request_rows.end_requests(conn, {claimed.ulid: "failed"}, now, text=fault.message)
-            admitted.outcomes[claimed.ulid] = "failed"
+            request_rows.end_requests(
+                conn, {claimed.ulid: RequestState.FAILED}, now, text=fault.message
+            )
+            admitted.outcomes[claimed.ulid] = RequestState.FAILED
             return None
         if claimed.ulid in effect.held:
             admitted.effects.append(effect)

@@ -10,6 +10,7 @@ from provisioner.cli import site, submitting
 from provisioner.cli.exits import Exit
 from provisioner.cli.progress import looked_up
 from provisioner.contract import InvalidRequest
+from provisioner.objects.states import RequestState
 
 _OF_REQUESTS = {
     "retry": "Try a request that failed once more; one that waits is tried at once.",
@@ -114,7 +115,7 @@ def _retry(name: str, body: bytes, timeout: float, key: str) -> None:
         target = looked_up(name)
     except InvalidRequest:  # the service says so
         return
-    if target is None or target.state != "refused":
+    if target is None or target.state != RequestState.REFUSED:
         return
     since = ulid.new()[:10]
     try:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Unavailable
+from provisioner.objects.states import ENDED, OPEN, OVER, RequestState, StepState
 
 if TYPE_CHECKING:
     from provisioner.journal.journal import Journal
@@ -34,15 +35,18 @@ POLL = 0.1
 FOLLOWED = 50
 """Requests whose steps are told; of a crowd only the outcomes are."""
 
-_COLOURS = {
-    "done": "green",
-    "failed": "red",
-    "refused": "red",
-    "cancelled": "yellow",
-    "deferred": "yellow",
+_COLOURS: Mapping[str, str] = {
+    RequestState.DONE: "green",
+    RequestState.FAILED: "red",
+    RequestState.REFUSED: "red",
+    RequestState.CANCELLED: "yellow",
+    RequestState.DEFERRED: "yellow",
 }
-_EXITS = {"done": Exit.OK, "superseded": Exit.OK, "refused": Exit.INVALID}
-_OVER = ("done", "failed", "skipped", "cancelled")
+_EXITS = {
+    RequestState.DONE: Exit.OK,
+    RequestState.SUPERSEDED: Exit.OK,
+    RequestState.REFUSED: Exit.INVALID,
+}
 
 
 class Follower:
@@ -56,14 +60,14 @@ class Follower:
         self._names: dict[str, str] = {}
         self.ended = 0
         with journal.reading() as conn:
-            from provisioner.journal.records.request_rows import OPEN, in_states, last_event
+            from provisioner.journal.records.request_rows import in_states, last_event
             from provisioner.journal.records.step_rows import outlines_of
 
             self._seq = last_event(conn)
             self._open = {record.id for record in in_states(conn, OPEN)}
             before = outlines_of(conn, sorted(self._open)[:FOLLOWED])
         self._told = {
-            (who, step.name) for who in before for step in before[who] if step.state in _OVER
+            (who, step.name) for who in before for step in before[who] if step.state in OVER
         }
 
     @property
@@ -79,7 +83,7 @@ class Follower:
         with self._journal.reading() as conn:
             events = request_rows.events_after(conn, self._seq)
             self._seq = events[-1][0] if events else self._seq
-            ended = {who: kind for _, who, kind, _ in events if kind in request_rows.ENDED}
+            ended = {who: kind for _, who, kind, _ in events if kind in ENDED}
             stirred = {who for _, who, _, _ in events}
             self._open |= stirred
             # No step is over without an event: what is as it was is not read again.
@@ -103,7 +107,7 @@ class Follower:
         return [
             step
             for step in steps
-            if step.state in _OVER and (step.request, step.name) not in self._told
+            if step.state in OVER and (step.request, step.name) not in self._told
         ]
 
 
@@ -114,7 +118,7 @@ def told(step: StepRecord) -> str:
     if error is not None:
         advice = f" (what to do: {error['advice']})" if error.get("advice") else ""
         return f"{step.name}: {step.state}: {error['message']}{advice}"
-    if step.state != "done":
+    if step.state != StepState.DONE:
         return f"{step.name}: {step.state}"
     if not changes:
         made = [p.read_back.get("present") for p in step.objects if p.read_back is not None]
@@ -237,12 +241,12 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
                 steps = step_rows.steps_of(conn, [who])[who]
                 waiting = step_rows.waiting_for(conn, [who])[who]
             for step in steps:
-                if step.state in _OVER:
+                if step.state in OVER:
                     once(told(step), step.state)
             for one in waiting:
                 if one["error"]:
-                    once(f"{one['step']}: waits: {one['error']['message']}", "deferred")
-            if record is not None and record.state in request_rows.ENDED:
+                    once(f"{one['step']}: waits: {one['error']['message']}", RequestState.DEFERRED)
+            if record is not None and record.state in ENDED:
                 return _outcome(record, say)
     raise _late(dropped, timeout)
 
@@ -264,7 +268,6 @@ def _problem(plain: Mapping[str, Any]) -> str:
 
 def _wait_for_receipt(spool: Path, dropped: Path, since: str, timeout: float) -> Exit:
     """Wait as one who may not read the journal: by the receipts that are for them."""
-    from provisioner.journal.records.request_rows import ENDED
     from provisioner.request.documents import parse
     from provisioner.spool.submission import label
 

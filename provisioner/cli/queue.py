@@ -14,6 +14,7 @@ import typer
 
 from provisioner.cli import site
 from provisioner.contract import ConfigError
+from provisioner.objects.states import ENDED, OPEN, RequestState
 
 if TYPE_CHECKING:
     from provisioner.config.schema import Config
@@ -46,7 +47,7 @@ def queue(
     over = _newest_outcomes(book, ended)
     with book.reading() as conn:
         counts = request_rows.counts(conn)
-        loaded = request_rows.in_states(conn, request_rows.OPEN, limit)
+        loaded = request_rows.in_states(conn, OPEN, limit)
         waiting = step_rows.waiting_for(conn, [record.id for record in loaded])
         due = object_rows.due_counts(conn, now)
         rows = object_rows.lane_rows(conn)
@@ -99,7 +100,7 @@ def queue(
         hold = held.get(record.id)
         for text in waits(record, waiting[record.id], lanes, hold, now)[:_WAITS]:
             site.say(f"    {text}")
-    unlisted = sum(counts.get(state, 0) for state in request_rows.OPEN) - len(loaded)
+    unlisted = sum(counts.get(state, 0) for state in OPEN) - len(loaded)
     if unlisted > 0:
         site.say(f"and {unlisted} more: --limit")
     for record in over:
@@ -191,7 +192,7 @@ def holds(settings: Config, book: Journal, loaded: Sequence[Record]) -> dict[str
     from provisioner.journal.records import request_rows
     from provisioner.wiring import policy_of
 
-    held = [record for record in loaded if record.state == "held"]
+    held = [record for record in loaded if record.state == RequestState.HELD]
     with book.reading() as conn:
         why = request_rows.why_held(conn, [record.id for record in held])
     release = list(policy_of(settings).releasers) if held else []
@@ -222,13 +223,9 @@ def _newest_outcomes(book: Journal, count: int) -> list[Record]:
         return []
     with book.reading() as conn:
         since = request_rows.last_event(conn) - 10 * count
-        ended = [
-            who
-            for _, who, kind, _ in request_rows.events_after(conn, since)
-            if kind in request_rows.ENDED
-        ]
+        ended = [who for _, who, kind, _ in request_rows.events_after(conn, since) if kind in ENDED]
         found = request_rows.load(conn, ended)
-    over = [record for record in found.values() if record.state in request_rows.ENDED]
+    over = [record for record in found.values() if record.state in ENDED]
     return sorted(over, key=lambda record: record.ended or 0)[-count:]
 
 
@@ -280,7 +277,7 @@ def waits(
             f"until it is released: provisioner release {record.id}",
             f"who may: {by}{but}",
         ]
-    if record.state == "scheduled":
+    if record.state == RequestState.SCHEDULED:
         left = _span((record.not_before or now) - now)
         return [f"until its not_before, in {left}"]
     lines = []

@@ -16,6 +16,7 @@ from provisioner.cli.exits import Exit
 from provisioner.cli.progress import seeker
 from provisioner.cli.queue import holds, moment, observing, plain_waits, waits
 from provisioner.contract import ConfigError, InvalidRequest
+from provisioner.objects.states import OPEN, RequestState
 
 if TYPE_CHECKING:
     from provisioner.journal.journal import Journal
@@ -54,12 +55,12 @@ def show(
         events = request_rows.events_of(conn, record.id)
         waiting = step_rows.waiting_for(conn, [record.id])[record.id]
         lanes = object_rows.lane_rows(conn)
-        shown = changes.shown(conn, record.id) if record.state == "held" else None
+        shown = changes.shown(conn, record.id) if record.state == RequestState.HELD else None
     hold = holds(settings, book, [record]).get(record.id)
     result = outcomes.result_of(record, listed)
     plain = results.plain(result)
     body = record.body.decode("utf-8", "backslashreplace")
-    if record.state in request_rows.OPEN:
+    if record.state in OPEN:
         del plain["ended"]
     if as_json:
         site.print_json(
@@ -70,7 +71,7 @@ def show(
                 "body": body,
                 "users": record.listed.split() if record.listed is not None else None,
                 "result": plain,
-                "waiting_for": plain_waits(waiting) if record.state in request_rows.OPEN else [],
+                "waiting_for": plain_waits(waiting) if record.state in OPEN else [],
                 "held": hold,
                 "would": shown.lines() if shown is not None else [],
                 "events": [
@@ -84,10 +85,10 @@ def show(
         site.say(f"# for {len(record.listed.split())} users; --json lists them")
     site.say("---")
     comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
-    if record.state in request_rows.OPEN:
+    if record.state in OPEN:
         found = waits(record, waiting, lanes, hold, time.time())
         comment += [f"# Waits: {text}" for text in found]
-    if record.state == "held":
+    if record.state == RequestState.HELD:
         comment.append(f"# Digest, for who releases it: {record.digest}")
     comment += [f"# Would, when released: {line}" for line in shown.lines()] if shown else []
     site.say("\n".join(comment))

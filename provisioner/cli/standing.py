@@ -20,6 +20,7 @@ from provisioner.contract import Claim, Fault, InvalidRequest, Json, Key, Scalar
 from provisioner.inspection import planning
 from provisioner.journal.records import ledger
 from provisioner.journal.records.ledger import Suspension
+from provisioner.objects.states import Adoption
 from provisioner.outcome.results import moment
 from provisioner.request.request import parse_request
 from provisioner.wiring import System
@@ -42,7 +43,7 @@ class Found:
     outputs: Mapping[str, Scalar]
     missing: tuple[str, ...]
     error: Mapping[str, str] | None
-    found: str | None = None
+    adoption: Adoption | None = None
 
 
 def of(system: System, subject: str) -> list[Found]:
@@ -68,7 +69,7 @@ def of(system: System, subject: str) -> list[Found]:
             _outputs(system, one.instance, one.state),
             one.missing,
             one.error,
-            one.found,
+            one.adoption,
         )
         for one in standing
     ]
@@ -122,7 +123,7 @@ def plain(one: Found, subject: str, closed: Sequence[Suspension]) -> dict[str, A
         "state": one.state,
         "missing": list(one.missing),
         "error": one.error,
-        "adopted": one.found,
+        "adopted": one.adoption,
         "suspensions": [
             {**asdict(reason), "since": moment(reason.since)}
             for reason in closed

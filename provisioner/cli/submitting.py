@@ -15,6 +15,7 @@ import typer
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Fault, InvalidRequest
+from provisioner.objects.states import RequestState
 from provisioner.spool.submission import LIMIT, RESULT, TOO_LARGE, label
 from provisioner.system.users import user_name
 
@@ -289,7 +290,7 @@ def say_what(record: Record) -> None:
 
     site.say(f"{record.action} {record.subject}, asked for by {record.asker}")
     site.say(f"  {record.id} with the digest {record.digest}")
-    if record.state != "held":
+    if record.state != RequestState.HELD:
         site.say(f"  it is {record.state} now")
         return
     try:

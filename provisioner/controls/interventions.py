@@ -13,7 +13,8 @@ from sqlalchemy import Connection, select, update
 from provisioner.journal.records import object_rows, step_rows
 from provisioner.journal.schema import chunks, objects, step_objects
 from provisioner.journal.schema import steps as their_steps
-from provisioner.steps import readiness, settling, steps
+from provisioner.objects.states import OVER, StepState
+from provisioner.steps import settling, steps
 
 
 def again(conn: Connection, request: str) -> None:
@@ -22,7 +23,7 @@ def again(conn: Connection, request: str) -> None:
     Steps that they take values from wait with them where what those were to make is not there: a
     suspension may have kept it from being made.
     """
-    unfinished = ("failed", "skipped", "cancelled", "due")
+    unfinished = (StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED, StepState.DUE)
     mine = their_steps.c.request == request
     _let_wait(
         conn,
@@ -41,35 +42,35 @@ def _let_wait(conn: Connection, request: str, names: Sequence[str]) -> None:
     conn.execute(
         update(their_steps)
         .where(their_steps.c.request == request, their_steps.c.name.in_(names))
-        .values(state="waiting", error=None, started=None, ended=None)
+        .values(state=StepState.WAITING, error=None, started=None, ended=None)
     )
     waiting = select(their_steps.c.name).where(
-        their_steps.c.request == request, their_steps.c.state == "waiting"
+        their_steps.c.request == request, their_steps.c.state == StepState.WAITING
     )
     conn.execute(
         update(step_objects)
         .where(step_objects.c.request == request, step_objects.c.step.in_(waiting))
-        .values(state="waiting", error=None, generation=None)
+        .values(state=StepState.WAITING, error=None, generation=None)
     )
 
 
 def _needed_and_absent(conn: Connection, request: str) -> list[str]:
     """Name the done steps that a waiting one needs, and some of whose objects are not there."""
     listed = step_rows.steps_of(conn, [request]).get(request, [])
-    needed = {need for step in listed if step.state == "waiting" for need in step.needs}
-    done = [step for step in listed if step.state == "done" and step.name in needed]
+    needed = {need for step in listed if step.state == StepState.WAITING for need in step.needs}
+    done = [step for step in listed if step.state == StepState.DONE and step.name in needed]
     read = object_rows.states(conn, {part.key for step in done for part in step.objects})
     absent = {key for key, state in read.items() if not state.get("present")}
     return [step.name for step in done if any(part.key in absent for part in step.objects)]
 
 
-def stop(conn: Connection, request: str, state: str, now: float) -> None:
+def stop(conn: Connection, request: str, state: StepState, now: float) -> None:
     """Stop the steps of a request that are not over: `cancelled`, or `waiting` for a held one.
 
     What it has no claim on, and no other request waits for, is no longer due. What it has one on
     stays due: whoever has the claim now may wait for it (`undo`).
     """
-    running = ("waiting", "due")
+    running = (StepState.WAITING, StepState.DUE)
     mine = (step_objects.c.request == request) & step_objects.c.state.in_(running)
     looked_at = (
         select(their_steps.c.name)
@@ -81,12 +82,12 @@ def stop(conn: Connection, request: str, state: str, now: float) -> None:
     conn.execute(
         update(their_steps)
         .where(their_steps.c.request == request, their_steps.c.state.in_(running))
-        .values(state=state, ended=now if state in readiness.OVER else None)
+        .values(state=state, ended=now if state in OVER else None)
     )
     conn.execute(update(step_objects).where(mine).values(state=state))
     awaited = (
         select(step_objects.c.key)
-        .where(step_objects.c.key == objects.c.key, step_objects.c.state == "due")
+        .where(step_objects.c.key == objects.c.key, step_objects.c.state == StepState.DUE)
         .exists()
     )
     for part in chunks(keys):
@@ -101,7 +102,7 @@ def wait_whole(conn: Connection, request: str) -> None:
     begins_again = (
         select(other.c.key)
         .where(other.c.request == step_objects.c.request, other.c.step == step_objects.c.step)
-        .where(other.c.item == step_objects.c.item, other.c.state == "waiting")
+        .where(other.c.item == step_objects.c.item, other.c.state == StepState.WAITING)
         .exists()
     )
     routed = (
@@ -110,18 +111,20 @@ def wait_whole(conn: Connection, request: str) -> None:
         .where(their_steps.c.name == step_objects.c.step, their_steps.c.routed)
         .exists()
     )
-    mine = (step_objects.c.request == request) & (step_objects.c.state == "done")
-    conn.execute(update(step_objects).where(mine, begins_again, routed).values(state="waiting"))
+    mine = (step_objects.c.request == request) & (step_objects.c.state == StepState.DONE)
+    conn.execute(
+        update(step_objects).where(mine, begins_again, routed).values(state=StepState.WAITING)
+    )
     waits = (
         select(step_objects.c.key)
         .where(step_objects.c.request == their_steps.c.request)
-        .where(step_objects.c.step == their_steps.c.name, step_objects.c.state == "waiting")
+        .where(step_objects.c.step == their_steps.c.name, step_objects.c.state == StepState.WAITING)
         .exists()
     )
     conn.execute(
         update(their_steps)
-        .where(their_steps.c.request == request, their_steps.c.state.in_(readiness.OVER), waits)
-        .values(state="waiting", error=None, ended=None)
+        .where(their_steps.c.request == request, their_steps.c.state.in_(OVER), waits)
+        .values(state=StepState.WAITING, error=None, ended=None)
     )
 
 
@@ -131,7 +134,7 @@ def begin_unrouted(conn: Connection, request: str, now: float) -> None:
         conn.scalars(
             select(their_steps.c.name).where(
                 their_steps.c.request == request,
-                their_steps.c.state == "waiting",
+                their_steps.c.state == StepState.WAITING,
                 ~their_steps.c.routed,
             )
         )
@@ -149,13 +152,13 @@ def begin_unrouted(conn: Connection, request: str, now: float) -> None:
     conn.execute(
         update(their_steps)
         .where(their_steps.c.request == request, their_steps.c.name.in_(names))
-        .values(state="due", started=now)
+        .values(state=StepState.DUE, started=now)
     )
     conn.execute(
         update(step_objects)
         .where(step_objects.c.request == request, step_objects.c.step.in_(names))
-        .where(step_objects.c.state == "waiting")
-        .values(state="due", generation=None)
+        .where(step_objects.c.state == StepState.WAITING)
+        .values(state=StepState.DUE, generation=None)
     )
     if touched < len(set(keys)):
         steps.pass_over(conn, request)

@@ -19,6 +19,7 @@ from provisioner.journal.records import history, ledger, object_rows, request_ro
 from provisioner.journal.records.history import Pair, Said
 from provisioner.journal.schema import IDS, chunks, claims, objects, requests, step_objects
 from provisioner.journal.schema import steps as steps_table
+from provisioner.objects.states import RUNNING, StepState
 from provisioner.steps import binding, steps
 
 _SUSPENDING = ("user.suspend", "allocation.suspend")
@@ -165,7 +166,7 @@ def _held_back(conn: Connection, subject: str) -> list[Key]:
         .join(steps_table, _STEP)
         .join(requests, requests.c.id == step_objects.c.request)
         .where(about, requests.c.state.in_(history.STOPPED), ~steps_table.c.routed)
-        .where(step_objects.c.state.in_(["waiting", "cancelled"]))
+        .where(step_objects.c.state.in_([StepState.WAITING, StepState.CANCELLED]))
         .distinct()
     )
     return list(conn.scalars(statement))
@@ -187,7 +188,7 @@ def _unrouted(conn: Connection, request: str) -> list[Key]:
         )
         .where(
             step_objects.c.request == request,
-            step_objects.c.state.in_(["waiting", "due", "cancelled"]),
+            step_objects.c.state.in_([StepState.WAITING, StepState.DUE, StepState.CANCELLED]),
             ~steps_table.c.routed,
         )
         .distinct()
@@ -311,7 +312,7 @@ _ROUTED: Any = (
 _WAITING: Any = _ROUTED.where(step_objects.c.read_back.is_(None))
 _OPEN: Any = (
     select(requests.c.id)
-    .where(requests.c.id == bindparam("b_request"), requests.c.state.in_(["accepted", "deferred"]))
+    .where(requests.c.id == bindparam("b_request"), requests.c.state.in_(RUNNING))
     .exists()
 )
 _NOT_MADE: Any = update(step_objects).where(
@@ -320,25 +321,27 @@ _NOT_MADE: Any = update(step_objects).where(
     step_objects.c.claimant == bindparam("b_claimant"),
     step_objects.c.read_back.is_(None),
 )
-_ANEW: Any = _NOT_MADE.values(state="waiting", generation=None, error=None)
-_AGAIN: Any = _NOT_MADE.where(step_objects.c.state == "done", _OPEN).values(
-    state="due", generation=None
+_ANEW: Any = _NOT_MADE.values(state=StepState.WAITING, generation=None, error=None)
+_AGAIN: Any = _NOT_MADE.where(step_objects.c.state == StepState.DONE, _OPEN).values(
+    state=StepState.DUE, generation=None
 )
 _REOPENED: Any = (
     select(step_objects.c.key)
     .where(
         step_objects.c.request == steps_table.c.request,
         step_objects.c.step == steps_table.c.name,
-        step_objects.c.state == "due",
+        step_objects.c.state == StepState.DUE,
     )
     .exists()
 )
 _AGAIN_STEP: Any = (
     update(steps_table)
     .where(
-        steps_table.c.request == bindparam("b_request"), steps_table.c.state == "done", _REOPENED
+        steps_table.c.request == bindparam("b_request"),
+        steps_table.c.state == StepState.DONE,
+        _REOPENED,
     )
-    .values(state="due", ended=None)
+    .values(state=StepState.DUE, ended=None)
 )
 _RESTORE: Any = (
     update(claims)

@@ -25,6 +25,7 @@ from provisioner.journal.records import (
     step_rows,
 )
 from provisioner.journal.records.lookup import Seeker
+from provisioner.objects.states import OPEN, RUNNING, Adoption, RequestState, StepState
 from provisioner.request.request import Request
 from provisioner.steps import binding
 
@@ -44,7 +45,7 @@ class Effect:
     notes: list[str] = field(default_factory=list)
     advance: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
-    ended: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, RequestState] = field(default_factory=dict)
     reopened: list[str] = field(default_factory=list)
     resubmitted: list[str] = field(default_factory=list)
     readmitted: list[str] = field(default_factory=list)
@@ -123,18 +124,20 @@ def _reconcile(conn: Connection, asked: Asked) -> Effect:
     return effect
 
 
-def replace_older(conn: Connection, request: str, writer: str, now: float) -> dict[str, str]:
+def replace_older(
+    conn: Connection, request: str, writer: str, now: float
+) -> dict[str, RequestState]:
     """End a writer's earlier reconciles that still wait: a newer one looks at everything again.
 
     So a backend that is away for a day does not leave an open request for each hour of it. Return
     their outcomes.
     """
-    older = request_rows.older_open(conn, request, writer, "reconcile", ("accepted", "deferred"))
+    older = request_rows.older_open(conn, request, writer, "reconcile", RUNNING)
     # A manifest that is still compared or followed says more than that.
     older = [who for who in older if not request_rows.has_companion(conn, who)]
-    outcomes = dict.fromkeys(older, "superseded")
+    outcomes = dict.fromkeys(older, RequestState.SUPERSEDED)
     for who in older:
-        interventions.stop(conn, who, "cancelled", now)
+        interventions.stop(conn, who, StepState.CANCELLED, now)
     request_rows.end_requests(conn, outcomes, now, text=f"{request} looks at everything again")
     return outcomes
 
@@ -145,7 +148,7 @@ def look_again(conn: Connection, keys: Collection[Key], now: float) -> Effect:
     It waits for nothing while the service only observes: it comes again each hour, and what it
     would wait for may take weeks.
     """
-    left = object_rows.found_among(conn, keys, object_rows.DIFFERS)
+    left = object_rows.adopted_among(conn, keys, Adoption.DIFFERS)
     again = set(keys) - left
     object_rows.look_again(conn, again, now)
     effect = Effect(keys=object_rows.instances_of(conn, again))
@@ -177,29 +180,30 @@ def _cause(asked: Asked) -> str:
 def _retry(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
     effect = Effect()
-    if target.state == "refused":
+    if target.state == RequestState.REFUSED:
         _need_file(target, asked)
         effect.resubmitted.append(target.id)
         # What a crash would keep from being done after the commit is done at the next start.
         _tell(conn, asked, target, "resubmitted")
         effect.notes.append(f"{target.id} was refused: its file goes through staging again")
         return effect
-    if target.state == "cancelled" or (target.state == "failed" and not _begun(conn, target)):
+    failed = target.state == RequestState.FAILED
+    if target.state == RequestState.CANCELLED or (failed and not _begun(conn, target)):
         _undo_nothing(conn, target, asked)
         # It comes anew: neither a hold nor a release of what it was counts any more.
-        request_rows.set_hold(conn, target.id, held_by=None, approved_by=None)
+        request_rows.end_hold(conn, target.id)
         _tell(conn, asked, target, "retried")
         step_rows.forget_steps(conn, target.id)
         return Effect(readmitted=[target.id])
-    if target.state == "failed":
-        request_rows.set_state(conn, [target.id], [target.state], "accepted")
+    if failed:
+        request_rows.set_state(conn, [target.id], [target.state], RequestState.ACCEPTED)
         _tell(conn, asked, target, "retried")
         interventions.again(conn, target.id)
         interventions.begin_unrouted(conn, target.id, asked.now)
         effect.reopened.append(target.id)
         effect.advance.append(target.id)
         return effect
-    if target.state in ("accepted", "deferred"):
+    if target.state in RUNNING:
         waiting = step_rows.waiting_for(conn, [target.id])[target.id]
         keys = [str(row["object"]) for row in waiting]
         object_rows.hasten(conn, keys, asked.now)
@@ -216,7 +220,7 @@ def _need_file(target: request_rows.Record, asked: Asked) -> None:
     if asked.has_file(target):
         return
     why = f"{target.id} was refused, and no file of it lies in failed/: "
-    if any("place" in problem for problem in target.problems or ()):
+    if target.set_aside:
         raise InvalidRequest(
             why + "it was set aside in quarantine/",
             field="request",
@@ -252,17 +256,19 @@ def _undo_nothing(conn: Connection, target: request_rows.Record, asked: Asked) -
 
 def _hold(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
-    if target.state in ("accepted", "deferred") and target.action in undo.COUNTING:
+    if target.state in RUNNING and target.action in undo.COUNTING:
         raise InvalidRequest(
             f"{target.id} is a {target.action}, which is in force from its acceptance on: there is "
             "nothing left to hold",
             field="request",
             expected=_OPPOSITE[target.action],
         )
-    if not request_rows.set_state(conn, [target.id], ["accepted", "deferred", "scheduled"], "held"):
+    if not request_rows.set_state(
+        conn, [target.id], (*RUNNING, RequestState.SCHEDULED), RequestState.HELD
+    ):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
-    request_rows.set_hold(conn, target.id, held_by=asked.writer, approved_by=None)
-    interventions.stop(conn, target.id, "waiting", asked.now)
+    request_rows.hold(conn, target.id, asked.writer)
+    interventions.stop(conn, target.id, StepState.WAITING, asked.now)
     undo.give_back(conn, target, asked.progress, asked.now)
     _tell(conn, asked, target, "held")
     return Effect(held=[target.id])
@@ -281,11 +287,10 @@ _OPPOSITE = {
 
 def _release(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
-    if not request_rows.set_state(conn, [target.id], ["held"], "accepted"):
+    if not request_rows.set_state(conn, [target.id], [RequestState.HELD], RequestState.ACCEPTED):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a held request")
-    request_rows.set_hold(conn, target.id, held_by=None)
-    if target.held_by == request_rows.POLICY:
-        request_rows.set_hold(conn, target.id, approved_by=asked.by)
+    approved_by = asked.by if target.for_review else target.approved_by
+    request_rows.end_hold(conn, target.id, approved_by)
     _tell(conn, asked, target, "released")
     if not _begun(conn, target):
         return Effect(readmitted=[target.id])
@@ -297,16 +302,16 @@ def _release(conn: Connection, asked: Asked) -> Effect:
 
 def _cancel(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
-    if target.state not in request_rows.OPEN:
+    if target.state not in OPEN:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
-    request_rows.set_hold(conn, target.id, approved_by=None)
-    interventions.stop(conn, target.id, "cancelled", asked.now)
+    request_rows.end_approval(conn, target.id)
+    interventions.stop(conn, target.id, StepState.CANCELLED, asked.now)
     notes = undo.undo(conn, target, asked.progress, asked.now)
     told = _by(asked, target, "cancelled")
     request_rows.end_requests(
-        conn, {target.id: "cancelled"}, asked.now, text=told.text, facts=told.facts
+        conn, {target.id: RequestState.CANCELLED}, asked.now, text=told.text, facts=told.facts
     )
-    return Effect(ended={target.id: "cancelled"}, notes=notes)
+    return Effect(ended={target.id: RequestState.CANCELLED}, notes=notes)
 
 
 def _tell(conn: Connection, asked: Asked, target: request_rows.Record, kind: str) -> None:

@@ -33,6 +33,7 @@ from provisioner.convergence.retrying import reads
 from provisioner.objects.applied import Applied, forgotten, left, noted, settled
 from provisioner.objects.items import Former, Item
 from provisioner.objects.merging import told
+from provisioner.objects.states import Adoption
 
 ROUNDS = 3
 """How often an object is planned again after its changes: a new object may show what it lacks."""
@@ -42,7 +43,7 @@ ROUNDS = 3
 class Outcome:
     """What became of an item.
 
-    fault None: it has converged; changed: what was written, in words; found: how the object is
+    fault None: it has converged; changed: what was written, in words; adoption: how the object is
     taken over, by now; identity: what may not change from now on; None: what it was before,
     empty: nobody claims it, and whoever has its name next is another; applied: what claims have
     set; None: what it was before; notes: what several claims come to.
@@ -52,7 +53,7 @@ class Outcome:
     state: State | None
     changed: tuple[str, ...] = ()
     fault: Fault | None = None
-    found: str | None = None
+    adoption: Adoption | None = None
     identity: Mapping[str, Scalar] | None = None
     applied: Applied | None = None
     notes: tuple[str, ...] = ()
@@ -175,7 +176,7 @@ def _to_be_set(handler: Handler, work: Iterable[_Work]) -> dict[Key, Applied]:
 def _noted(handler: Restores, one: _Work) -> Applied:
     """Say what is set of an open object, by what is wanted and how it is."""
     item, want, state = one.item, one.want or {}, one.state or {}
-    sets, taken = handler.sets(item.key, want), item.found is not None
+    sets, taken = handler.sets(item.key, want), item.adoption is not None
     if not state.get("present"):
         # What is made anew has nothing of what was there.
         return noted({}, sets, {}, taken=taken)

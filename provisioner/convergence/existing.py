@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from provisioner.contract import OWNING, Change, Conflict, Fault, Handler, NotReady
 from provisioner.convergence.converge import Outcome, dry_run
-from provisioner.journal.records.object_rows import DIFFERS, NEW, OURS, SEEN
 from provisioner.objects.items import Item
+from provisioner.objects.states import Adoption
 
 
 class Differs(Conflict):
@@ -29,23 +29,25 @@ class Differs(Conflict):
 class Look:
     """What was seen of an object. writes: what would be changed beside marks that it is ours.
 
-    found: how it is taken over, by now.
+    adoption: how it is taken over, by now.
     """
 
     outcome: Outcome
     marks: tuple[str, ...]
     writes: tuple[str, ...]
-    found: str | None
+    adoption: Adoption | None
 
 
 def guarded(item: Item) -> bool:
     """Say whether an object may only be looked at."""
-    return item.found in (NEW, SEEN) or (item.found == DIFFERS and item.open)
+    return item.adoption in (Adoption.NEW, Adoption.SEEN) or (
+        item.adoption == Adoption.DIFFERS and item.open
+    )
 
 
 def as_taken(item: Item) -> Item:
     """Let claims on what was taken over say that it may be."""
-    if item.found is None:
+    if item.adoption is None:
         return item
     claims = tuple(
         replace(claim, want={**claim.want, "adopt": True}) if "adopt" in claim.want else claim
@@ -63,21 +65,21 @@ def look(handler: Handler, items: Iterable[Item]) -> list[Look]:
 
 def _look(item: Item, changes: Sequence[Change], outcome: Outcome) -> Look:
     outcome = replace(outcome, item=item)
-    if not item.claims and item.found in (NEW, SEEN):
+    if not item.claims and item.adoption in (Adoption.NEW, Adoption.SEEN):
         # What would be planned is what nobody claims being closed.
         fault = outcome.fault if outcome.state is None else None
-        return Look(replace(outcome, fault=fault), (), (), SEEN)
+        return Look(replace(outcome, fault=fault), (), (), Adoption.SEEN)
     if outcome.fault is not None:
-        disputed = item.found == NEW and isinstance(outcome.fault, Conflict)
-        return Look(outcome, (), (), None if disputed else item.found)
+        disputed = item.adoption == Adoption.NEW and isinstance(outcome.fault, Conflict)
+        return Look(outcome, (), (), None if disputed else item.adoption)
     marks = tuple(change.text for change in changes if change.verb in OWNING)
     writes = tuple(change.text for change in changes if change.verb not in OWNING)
     if not writes:
         # What has no mark of its own may hang on another object's, such as a member on its group.
-        taken = bool(marks) or item.found is not None
-        return Look(outcome, marks, (), OURS if taken else None)
+        taken = bool(marks) or item.adoption is not None
+        return Look(outcome, marks, (), Adoption.OURS if taken else None)
     if not guarded(item):
-        return Look(outcome, marks, writes, item.found)
+        return Look(outcome, marks, writes, item.adoption)
     if not (outcome.state or {}).get("present"):
         gone = NotReady(f"{item.key}: was adopted, and is not there: it is made the next time")
         return Look(replace(outcome, fault=gone), marks, writes, None)
@@ -88,5 +90,5 @@ def _differs(item: Item, writes: Sequence[str]) -> Fault:
     return Differs(f"{item.key}: was there before, and differs: {'; '.join(writes)}")
 
 
-def _left(item: Item) -> str:
-    return SEEN if item.found == SEEN else DIFFERS
+def _left(item: Item) -> Adoption:
+    return Adoption.SEEN if item.adoption == Adoption.SEEN else Adoption.DIFFERS

@@ -31,6 +31,7 @@ from provisioner.journal import journal
 from provisioner.journal.records import keepsakes, ledger, object_rows
 from provisioner.objects.applied import forgotten
 from provisioner.objects.items import Former, Item
+from provisioner.objects.states import Adoption, StepState
 from provisioner.steps import binding, settling, steps
 
 log = logging.getLogger(__name__)
@@ -182,7 +183,9 @@ class Lane:
             outcomes += [_taken(one) for one in converge(handler, mine, self._save)]
         others = [item for item in items if guarded(item)]
         if others:
-            outcomes += [replace(one.outcome, found=one.found) for one in look(handler, others)]
+            outcomes += [
+                replace(one.outcome, adoption=one.adoption) for one in look(handler, others)
+            ]
         return outcomes
 
     def _save(self, former: Former) -> None:
@@ -209,7 +212,8 @@ class Lane:
         """
         readings = {}
         verdicts = {
-            item.key: settling.Verdict(item.generation, "done", (), None, None) for item in unbound
+            item.key: settling.Verdict(item.generation, StepState.DONE, (), None, None)
+            for item in unbound
         }
         for outcome in outcomes:
             reading = replace(
@@ -219,13 +223,14 @@ class Lane:
             if outcome.fault is not None and outcome.fault.trace:
                 log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
             over = reading.converged or _adopted_as_it_is(outcome)
+            open_ = StepState.FAILED if reading.due is None else StepState.DUE
             verdicts[outcome.item.key] = settling.Verdict(
                 outcome.item.generation,
-                "done" if over else "failed" if reading.due is None else "due",
+                StepState.DONE if over else open_,
                 outcome.changed,
                 reading.error,
                 outcome.state if over else None,
-                outcome.item.found == object_rows.NEW,
+                outcome.item.adoption == Adoption.NEW,
                 not_ready=isinstance(outcome.fault, NotReady)
                 and not isinstance(outcome.fault, Withheld),
                 wanted=outcome.item.open,
@@ -242,7 +247,7 @@ class Lane:
             opened = item.prior is not None and item.open
             return object_rows.Reading(
                 *(item.key, item.generation, True, outcome.state, None, 0, None, None, opened),
-                found=outcome.found,
+                adoption=outcome.adoption,
             )
         attempts = item.attempts + isinstance(fault, Transient | Unknown)
         # A backend that is away uses up nobody's patience: it is counted anew when it is back.
@@ -266,7 +271,7 @@ class Lane:
             None if away else since,
             steps.describe(last or fault, item.key),
             False,
-            outcome.found,
+            outcome.adoption,
         )
 
     def _last_word(self, fault: Fault, attempts: int, since: float, now: float) -> Fault | None:
@@ -339,19 +344,19 @@ def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
                 f"{key}: not written while the service only observes: {'; '.join(seen.writes)}",
                 advice="provisioner drift, then provisioner journal release",
             )
-        outcomes.append(replace(seen.outcome, fault=fault, found=seen.found, applied=applied))
+        outcomes.append(replace(seen.outcome, fault=fault, adoption=seen.adoption, applied=applied))
     return outcomes
 
 
 def _taken(outcome: Outcome) -> Outcome:
     """Say of what was converged how it is taken over: what was written is as any other."""
     settled = outcome.fault is None or outcome.changed
-    return replace(outcome, found=None if settled else outcome.item.found)
+    return replace(outcome, adoption=None if settled else outcome.item.adoption)
 
 
 def _adopted_as_it_is(outcome: Outcome) -> bool:
     """Say whether an adoption ends here: it differs, which is told, and stays as it is."""
-    return outcome.item.found == object_rows.NEW and isinstance(outcome.fault, Differs)
+    return outcome.item.adoption == Adoption.NEW and isinstance(outcome.fault, Differs)
 
 
 def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:

@@ -12,7 +12,8 @@ from typing import Literal
 
 from provisioner.contract import Claim, Conflict, Fault, Key, NotReady, Scalar
 from provisioner.convergence.existing import Look, look
-from provisioner.journal.records import keepsakes, ledger, object_rows
+from provisioner.journal.records import keepsakes, ledger
+from provisioner.objects.states import Adoption
 from provisioner.request.request import Request
 from provisioner.routing.router import Step, StepClaim
 from provisioner.wiring import System
@@ -101,7 +102,7 @@ def _read(system: System, wave: Sequence[tuple[_Line, Step]]) -> dict[Key, Look]
             names = {claim.claimant for claim in listed}
             others = [claim for claim in held.get(key, ()) if claim.claimant not in names]
             whole = tuple(sorted((*others, *listed), key=lambda claim: claim.claimant))
-            items.append(kept.get(key, keepsakes.NOTHING).item(key, whole, object_rows.OURS))
+            items.append(kept.get(key, keepsakes.NOTHING).item(key, whole, Adoption.OURS))
         found |= {one.outcome.item.key: one for one in look(system.handlers[instance], items)}
     return found
 

@@ -16,6 +16,7 @@ from provisioner.contract import Fault, Key, State
 from provisioner.inspection import planning
 from provisioner.inspection.planning import Standing
 from provisioner.journal.records import object_rows
+from provisioner.objects.states import Adoption
 from provisioner.wiring import System
 
 
@@ -65,7 +66,7 @@ def known(system: System) -> Drift:
             changes.append(one)
         elif one.missing:
             marks += 1
-        elif one.found == object_rows.SEEN and not one.claims:
+        elif one.adoption == Adoption.SEEN and not one.claims:
             seen += 1
     return Drift(tuple(changes), marks, tuple(left), tuple(faults), seen, unread=_gone(system))
 

@@ -18,10 +18,11 @@ from provisioner.convergence.existing import Look, look
 from provisioner.journal.records import keepsakes, ledger, object_rows, request_rows
 from provisioner.journal.records.keepsakes import NOTHING
 from provisioner.objects.items import Item
+from provisioner.objects.states import Adoption
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import Request, parse_request
 from provisioner.routing.router import Step
-from provisioner.steps.steps import describe
+from provisioner.steps.steps import WITHDRAWS, describe
 from provisioner.system import ulid
 from provisioner.wiring import System
 
@@ -105,7 +106,7 @@ def _plan_step(conn: Connection, system: System, step: Step, adopt: bool) -> Pla
     """Plan one step; adopt: the request takes over what differs."""
     held = ledger.claims_of(conn, [claim.key for claim in step.claims])
     kept = keepsakes.of(conn, [claim.key for claim in step.claims])
-    founds = {} if adopt else object_rows.found_of(conn, [claim.key for claim in step.claims])
+    founds = {} if adopt else object_rows.adoptions_of(conn, [claim.key for claim in step.claims])
     suspended = ledger.suspended_parts(conn, [claim.claimant for claim in step.claims])
     items: list[Item] = []
     late: dict[Key, tuple[str, ...]] = {}
@@ -135,8 +136,8 @@ def _plan_withdrawn(
     still = {key for key, _ in ledger.pairs(conn, keys) - gone}
     kept = keepsakes.of(conn, keys)
     # Those that were adopted go as any other; those that were only seen stay.
-    founds = object_rows.found_of(conn, keys)
-    founds = {key: how for key, how in founds.items() if how == object_rows.SEEN}
+    founds = object_rows.adoptions_of(conn, keys)
+    founds = {key: how for key, how in founds.items() if how == Adoption.SEEN}
     by_instance: dict[str, list[Item]] = {}
     for key, instance in object_rows.instances_of(conn, keys).items():
         left = tuple(c for c in held.get(key, ()) if (key, c.claimant) not in gone)
@@ -146,7 +147,7 @@ def _plan_withdrawn(
         by_instance.setdefault(instance, []).append(one)
     return [
         PlannedStep(
-            f"withdraw from {instance}",
+            WITHDRAWS + instance,
             instance,
             (),
             tuple(_planned(one) for one in _dry(system, instance, items)),
@@ -170,7 +171,7 @@ def _plan_verb(system: System, request: Request, writer: str) -> list[PlannedSte
         held = ledger.claims_of(conn, keys)
         keys = [key for key in keys if held.get(key) != ()]
         kept = keepsakes.of(conn, keys)
-        founds = object_rows.found_of(conn, keys)
+        founds = object_rows.adoptions_of(conn, keys)
         closed = _closed_after(conn, request, writer)
         by_instance: dict[str, list[Item]] = {}
         for key, instance in object_rows.instances_of(conn, keys).items():
@@ -214,7 +215,7 @@ def _dry(system: System, instance: str, items: Sequence[Item]) -> list[Look]:
         gone = ConfigError(
             f"there is no handler {instance!r} any more", advice=object_rows.PUT_BACK
         )
-        return [Look(Outcome(item, None, fault=gone), (), (), item.found) for item in items]
+        return [Look(Outcome(item, None, fault=gone), (), (), item.adoption) for item in items]
     return look(handler, items) if items else []
 
 
@@ -234,7 +235,7 @@ class Standing:
     """What a backend says of one object now, beside what is wanted.
 
     missing: all that would be written; writes: without marks that it is ours; closes: nobody wants
-    it open; found: how it was taken over, where it was there before.
+    it open; adoption: how it was taken over, where it was there before.
     """
 
     key: Key
@@ -245,7 +246,7 @@ class Standing:
     error: Mapping[str, str] | None
     writes: tuple[str, ...] = ()
     closes: bool = False
-    found: str | None = None
+    adoption: Adoption | None = None
 
 
 def allocations_of(system: System, code: str) -> list[str]:
@@ -291,7 +292,7 @@ def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
         held = ledger.claims_of(conn, keys)
         kept = keepsakes.of(conn, keys)
         instances = object_rows.instances_of(conn, keys)
-        founds = object_rows.found_of(conn, keys)
+        founds = object_rows.adoptions_of(conn, keys)
     found: list[Standing] = []
     for instance in sorted(set(instances.values())):
         items = [
@@ -313,7 +314,7 @@ def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
                     one.error,
                     seen.writes if one.error is None else (),
                     not item.open,
-                    item.found,
+                    item.adoption,
                 )
             )
     return found

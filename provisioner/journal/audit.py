@@ -19,6 +19,7 @@ from sqlalchemy import Connection, delete, insert, or_, select
 from provisioner.contract import InvalidRequest
 from provisioner.journal import bulk
 from provisioner.journal.schema import events, requests
+from provisioner.objects.states import ENDED, RequestState
 
 GENESIS = "0" * 64
 """What the first event of all carries as the hash of the one before."""
@@ -28,9 +29,6 @@ PRUNED = "pruned"
 
 OBJECT = "object"
 """The kind of event that says what became of one object."""
-
-ENDED = ("done", "failed", "refused", "cancelled", "superseded")
-"""Kinds of events, and states of requests, that are outcomes."""
 
 _canonical = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -306,7 +304,9 @@ def _contradiction(conn: Connection, told: _Told, *, whole: bool) -> str:
         who = (row.writer, row.on_behalf_of, row.uid)
         if asked != (row.name, *who, row.action, row.subject, row.digest):
             return f"request {row.id} was altered: its event says {asked}"
-        kept = row.body or row.state != "refused"  # no body is kept of who may ask for nothing
+        kept = (
+            row.body or row.state != RequestState.REFUSED
+        )  # no body is kept of who may ask for nothing
         if row.digest and kept and hashlib.sha256(row.body).hexdigest() != row.digest:
             return f"request {row.id} was altered: its content is not what was accepted"
         if row.state in ENDED and told.outcomes.get(row.id) != row.state:

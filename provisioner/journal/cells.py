@@ -19,17 +19,13 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Column, Float, Integer, LargeBinary, Table, Text
 
 from provisioner.journal import audit, facts, sums
-from provisioner.journal.schema import events, metadata, requests
+from provisioner.journal.schema import Spoilt, States, events, metadata, requests
+from provisioner.objects.states import RequestState
 
-_STATES = {*audit.ENDED, "accepted", "deferred", "held", "scheduled"}
 _NEEDED = (facts.JOURNAL, facts.POSITION)
 _SHOWN = 60
 
 Row = dict[str, Any]
-
-
-class Spoilt(Exception):
-    """A cell is not what its column holds."""
 
 
 def wrong(path: Path, version: int) -> str:
@@ -113,6 +109,9 @@ def _unlike(column: Column[Any]) -> str:
             wrong = f"typeof({name}) <> '{stored}'"
             if kind is JSON:
                 wrong += f" OR NOT json_valid({name})"
+            if isinstance(column.type, States):
+                listed = ", ".join(f"'{state}'" for state in column.type.states)
+                wrong += f" OR {name} NOT IN ({listed})"
             if kind is Boolean:
                 wrong += f" OR {name} NOT IN (0, 1)"
             return f"({name} IS NOT NULL AND ({wrong}))" if column.nullable else f"({wrong})"
@@ -217,10 +216,10 @@ def _as_accepted() -> Callable[[Row], str]:
     """Hold a request against what is known of all of them."""
 
     def follow(row: Row) -> str:
-        if row["state"] not in _STATES:
+        if row["state"] not in RequestState:
             return f"state is {row['state'][:_SHOWN]!r}"
         # Of what a writer in no rule left behind the content is not kept.
-        kept = row["body"] or row["state"] != "refused"
+        kept = row["body"] or row["state"] != RequestState.REFUSED
         if kept and row["digest"] and hashlib.sha256(row["body"]).hexdigest() != row["digest"]:
             return "its content is not what was accepted"
         return ""

@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from provisioner.contract import ConfigError
-from provisioner.journal import cells, facts, migrations
-from provisioner.journal.schema import metadata
+from provisioner.journal import facts, migrations
+from provisioner.journal.schema import Spoilt, metadata
 from provisioner.system import ulid
 
 REBUILD = "`provisioner journal rebuild` makes a new one from the newest copy and the redo log"
@@ -73,7 +73,7 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        raise cells.Spoilt(f"a cell with JSON has {text[:60]!r}") from None
+        raise Spoilt(f"a cell with JSON has {text[:60]!r}") from None
 
 
 def unusable(path: Path, error: Exception) -> ConfigError:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from provisioner.contract import ConfigError, Fault
 from provisioner.journal import cells, database, facts, migrations, sums
+from provisioner.journal.schema import Spoilt
 
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 
@@ -254,7 +255,7 @@ class Journal:
             if kept is not None:
                 return kept
             return cells.read(self.path, migrations.VERSION)[1]
-        except (cells.Spoilt, ValueError) as error:
+        except (Spoilt, ValueError) as error:
             raise ConfigError(
                 f"the journal {self.path} is damaged: {error}", advice=database.REBUILD
             ) from error
@@ -291,7 +292,7 @@ class Journal:
         self.raise_broken()
         try:
             yield
-        except cells.Spoilt as error:
+        except Spoilt as error:
             raise self._break(f"the journal {self.path} is damaged: {error}") from error
         except DBAPIError as error:
             code = _code(error)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -102,7 +103,34 @@ def _seventh(db: sqlite3.Connection) -> None:
     db.execute("UPDATE claims SET former = request")
 
 
-STEPS: tuple[Step, ...] = (_second, _third, _fourth, _fifth, _sixth, _seventh)
+def _eighth(db: sqlite3.Connection) -> None:
+    """Version 8: what was read out of texts before has columns of its own."""
+    db.execute("ALTER TABLE objects RENAME COLUMN found TO adoption")
+    db.execute("ALTER TABLE steps ADD COLUMN withdraws BOOLEAN NOT NULL DEFAULT 0")
+    db.execute("UPDATE steps SET withdraws = 1 WHERE NOT routed AND name LIKE 'withdraw from %'")
+    for column in ("for_review BOOLEAN", "set_aside BOOLEAN", "duplicate_of TEXT"):
+        db.execute(f"ALTER TABLE requests ADD COLUMN {column}")
+    db.execute("UPDATE requests SET for_review = 1 WHERE held_by = 'the policy'")
+    rows = db.execute("SELECT id, problems FROM requests WHERE problems IS NOT NULL").fetchall()
+    for request, text in rows:
+        problems = json.loads(text) or []
+        if any("place" in problem for problem in problems):
+            db.execute("UPDATE requests SET set_aside = 1 WHERE id = ?", [request])
+        for problem in problems:
+            repeated = _REPEATED.search(problem["message"]) if problem.get("key") == "id" else None
+            if repeated is not None and problem.get("line") is None:
+                change = "UPDATE requests SET duplicate_of = ? WHERE id = ?"
+                db.execute(change, [repeated["id"], request])
+
+
+_REPEATED = re.compile(
+    r"(?:\Athe same request as|is) (?P<id>[0-9A-Z]{26}),"
+    r" (?:which is [a-z]+|[a-z]+, with other content)\Z"
+)
+"""What a request was told that came under an own id which another one had."""
+
+
+STEPS: tuple[Step, ...] = (_second, _third, _fourth, _fifth, _sixth, _seventh, _eighth)
 """From version 1 to 2, from 2 to 3, ... What changes `schema` adds a step here, in plain SQL."""
 
 VERSION = 1 + len(STEPS)

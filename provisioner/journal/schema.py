@@ -6,7 +6,8 @@ the epoch, UTC. Leaves out: any reading or writing (`journal`, `ledger`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     BindParameter,
     Boolean,
     Column,
+    Dialect,
     Float,
     Index,
     Integer,
@@ -25,7 +27,14 @@ from sqlalchemy import (
     bindparam,
 )
 
+from provisioner.objects.states import Adoption, RequestState, StepState
+
 metadata = MetaData()
+
+
+class Spoilt(Exception):
+    """A cell is not what its column holds."""
+
 
 _CHUNK = 500
 """Names in one IN list: below every database's limit on parameters."""
@@ -39,6 +48,32 @@ def chunks(values: Collection[str]) -> Iterator[list[str]]:
     ordered = list(values)
     for start in range(0, len(ordered), _CHUNK):
         yield ordered[start : start + _CHUNK]
+
+
+class States(Text):
+    """A text that is one of an enumeration's values, and comes as its member.
+
+    Raises Spoilt where a cell has another.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, states: type[StrEnum]) -> None:
+        super().__init__()
+        self.states = states
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Return what makes the member of a cell."""
+        members: dict[str | None, StrEnum | None] = {None: None}
+        members.update({str(member): member for member in self.states})
+
+        def process(cell: Any) -> Any:
+            try:
+                return members[cell]
+            except KeyError:
+                raise Spoilt(f"a cell with a state has {cell[:60]!r}") from None
+
+        return process
 
 
 requests = Table(
@@ -55,15 +90,18 @@ requests = Table(
     Column("subject", Text, nullable=False),
     Column("digest", Text, nullable=False, doc="SHA-256 of the body"),
     Column("body", LargeBinary, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("state", States(RequestState), nullable=False),
     Column("not_before", Float),
     Column("accepted", Float, nullable=False),
     Column("ended", Float),
     Column("problems", JSON(none_as_null=True), doc="why refused, or what else to know"),
-    Column("held_by", Text, doc="who holds it; `request_rows.POLICY`: policy does"),
+    Column("held_by", Text, doc="who holds it, in words"),
     Column("approved_by", Text, doc="who released what policy held"),
     Column("on_behalf_of", Text, doc="the person for whom a trusted writer asked"),
     Column("listed", Text, doc="the users of its companion, a name a line"),
+    Column("for_review", Boolean, doc="policy holds it until a second person has seen it"),
+    Column("set_aside", Boolean, doc="its file was never read, and lies in quarantine"),
+    Column("duplicate_of", Text, doc="the request whose own id it came under again"),
     Index("requests_state", "state"),
     Index("requests_writer_id", "writer", "writer_id"),
     Index("requests_digest", "digest"),
@@ -86,10 +124,11 @@ steps = Table(
     Column("instance", Text, nullable=False),
     Column("needs", JSON, nullable=False),
     Column("routed", Boolean, nullable=False, doc="bound by the route; else made by the ledger"),
-    Column("state", Text, nullable=False),
+    Column("state", States(StepState), nullable=False),
     Column("started", Float),
     Column("ended", Float),
     Column("error", JSON(none_as_null=True)),
+    Column("withdraws", Boolean, nullable=False, doc="it only takes claims away"),
 )
 
 step_objects = Table(
@@ -101,7 +140,7 @@ step_objects = Table(
     Column("item", Text, primary_key=True),
     Column("claimant", Text, nullable=False),
     Column("generation", Integer, doc="the object's when the step became due"),
-    Column("state", Text, nullable=False),
+    Column("state", States(StepState), nullable=False),
     Column("changed", JSON, nullable=False),
     Column("error", JSON(none_as_null=True)),
     Column("read_back", JSON(none_as_null=True)),
@@ -148,7 +187,7 @@ objects = Table(
     Column("state", JSON(none_as_null=True), doc="as last read"),
     Column("observed", Float),
     Column("prior", JSON(none_as_null=True), doc="saved before it was closed, to be given back"),
-    Column("found", Text, doc="one of `object_rows.NEW` and so on: it was there before us"),
+    Column("adoption", States(Adoption), doc="how it was taken over; null: it is as any other"),
     Column("identity", JSON(none_as_null=True), doc="what may not change while it is claimed"),
     Column("applied", JSON(none_as_null=True), doc="what claims set, with what was before"),
     Index("objects_due", "lane", "due"),

@@ -24,6 +24,7 @@ from provisioner.manifests.following import Commit, Errand, Follower
 from provisioner.manifests.listing import portions
 from provisioner.manifests.manifest import Standing
 from provisioner.manifests.weighing import Toll
+from provisioner.objects import states
 from provisioner.objects.losses import Pair
 from provisioner.policy.review import Review
 
@@ -119,14 +120,18 @@ class Adoption:
                 raise InvalidRequest(f"{key} is of no handler", expected=", ".join(self._lanes))
 
     def _take(self) -> Iterator[None]:
-        found = object_rows.OURS if self._errand.request.values["differing"] else object_rows.NEW
+        found = (
+            states.Adoption.OURS
+            if self._errand.request.values["differing"]
+            else states.Adoption.NEW
+        )
         for some in self._errand.listing.again(self._acting):
             with self._follower.commit(self._errand) as commit:
                 asked = list(self._unchanged(commit.conn, some))
                 accepted = commit.follow(asked)
                 taken = [one for one in asked if one.claimed.ulid in accepted]
                 keys = {c.key for one in taken for step in one.planned for c in step.claims}
-                object_rows.set_found(commit.conn, keys, found)
+                object_rows.set_adoption(commit.conn, keys, found)
                 self._taken += len(taken)
                 self._objects += len(keys)
             yield
@@ -164,7 +169,7 @@ class Adoption:
         object_rows.add(
             commit.conn, {k: (i, self._lanes[i]) for k, i in unclaimed.items()}, commit.now
         )
-        object_rows.set_found(commit.conn, unclaimed, object_rows.NEW)
+        object_rows.set_adoption(commit.conn, unclaimed, states.Adoption.NEW)
         return unclaimed
 
 
@@ -180,7 +185,7 @@ def _check_observing(conn: Connection) -> None:
 def _unclaimed(conn: Connection, keys: Sequence[Key]) -> dict[Key, str]:
     """Choose the objects that nobody claims, nor did: with their instances."""
     known = object_rows.instances_of(conn, keys)
-    left = object_rows.found_among(conn, keys, object_rows.NEW, object_rows.SEEN)
+    left = object_rows.adopted_among(conn, keys, states.Adoption.NEW, states.Adoption.SEEN)
     claimed = ledger.claims_of(conn, keys)
     return {
         key: split_key(key)[0]

@@ -23,6 +23,7 @@ from provisioner.journal.records import request_rows
 from provisioner.journal.records.changes import HELD, Changes, shown
 from provisioner.manifests.listing import Listing
 from provisioner.manifests.manifest import Moment
+from provisioner.objects.states import RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import Answers, steered
 from provisioner.request.documents import Problem
@@ -73,13 +74,13 @@ class Follower:
         ulid = errand.claimed.ulid
         admitted = Admitted()
         with self._journal.transaction(new_work=True) as conn:
-            if request_rows.states_of(conn, [ulid]).get(ulid) != "accepted":
+            if request_rows.states_of(conn, [ulid]).get(ulid) != RequestState.ACCEPTED:
                 raise Stopped(ulid)
             yield Commit(conn, errand, self._intake, admitted, time.time())
         self.followed.update(dict.fromkeys(admitted.accepted, ulid))
         self._tell(admitted)
 
-    def end(self, ulid: str, state: str, problems: Sequence[Problem]) -> None:
+    def end(self, ulid: str, state: RequestState, problems: Sequence[Problem]) -> None:
         """End a request of whose manifest nothing can be followed."""
         with self._journal.transaction() as conn:
             _end(conn, ulid, state, problems, time.time())
@@ -88,10 +89,10 @@ class Follower:
     def set_aside(self, ulid: str, problem: Problem) -> None:
         """Hold a request until somebody lets it go on: who sent it may, as if they had held it."""
         with self._journal.transaction() as conn:
-            if not request_rows.set_state(conn, [ulid], ["accepted"], "held"):
+            if not request_rows.set_state(conn, [ulid], [RequestState.ACCEPTED], RequestState.HELD):
                 return
             writer = request_rows.load(conn, [ulid])[ulid].writer
-            request_rows.set_hold(conn, ulid, held_by=writer)
+            request_rows.hold(conn, ulid, writer)
             request_rows.set_problems(conn, ulid, plain_problems((problem,)))
             text = f"by the service: {problem.message}"
             audit.append(conn, [audit.Event(ulid, HELD, text)], time.time())
@@ -122,8 +123,8 @@ class Commit:
     def hold(self, why: policy.Answer, told: str, changes: Changes) -> None:
         """Hold the whole for a second person, who is shown what it would change."""
         ulid = self.errand.claimed.ulid
-        request_rows.set_state(self.conn, [ulid], ["accepted"], "held")
-        request_rows.set_hold(self.conn, ulid, held_by=request_rows.POLICY, approved_by=None)
+        request_rows.set_state(self.conn, [ulid], [RequestState.ACCEPTED], RequestState.HELD)
+        request_rows.hold_for_review(self.conn, ulid)
         problem = Problem(None, "manifest", f"{why.why}: {told}", why.advice)
         request_rows.set_problems(self.conn, ulid, plain_problems((problem,)))
         text = f"by {request_rows.POLICY}: {why.why}"
@@ -138,13 +139,21 @@ class Commit:
         """
         ulid, writer = self.errand.claimed.ulid, self.errand.claimed.writer
         self.admitted.outcomes.update(replace_older(self.conn, ulid, writer, self.now))
-        for older in request_rows.older_open(self.conn, ulid, writer, "reconcile", ("held",)):
+        for older in request_rows.older_open(
+            self.conn, ulid, writer, "reconcile", (RequestState.HELD,)
+        ):
             seen = shown(self.conn, older)
-            by_policy = request_rows.load(self.conn, [older])[older].held_by == request_rows.POLICY
+            by_policy = request_rows.load(self.conn, [older])[older].for_review
             if by_policy and seen is not None and seen.kinds() <= set(kinds):
                 why = f"{ulid}, which came later, takes its place: look at that one"
-                _end(self.conn, older, "superseded", (Problem(None, "manifest", why),), self.now)
-                self.admitted.outcomes[older] = "superseded"
+                _end(
+                    self.conn,
+                    older,
+                    RequestState.SUPERSEDED,
+                    (Problem(None, "manifest", why),),
+                    self.now,
+                )
+                self.admitted.outcomes[older] = RequestState.SUPERSEDED
 
     def conclude(self, effect: Effect) -> None:
         """End the acceptance of the request; it goes on waiting for what `effect.keys` names."""
@@ -152,7 +161,7 @@ class Commit:
         who = Candidate(self.errand.claimed, self.errand.request, (), ())
         self.intake.conclude(self.conn, who, effect, self.admitted, self.now)
 
-    def end(self, state: str, problems: Sequence[Problem]) -> None:
+    def end(self, state: RequestState, problems: Sequence[Problem]) -> None:
         """End the request: nothing more comes of it."""
         ulid = self.errand.claimed.ulid
         _end(self.conn, ulid, state, problems, self.now)
@@ -160,7 +169,7 @@ class Commit:
 
 
 def _end(
-    conn: Connection, request: str, state: str, problems: Sequence[Problem], now: float
+    conn: Connection, request: str, state: RequestState, problems: Sequence[Problem], now: float
 ) -> None:
     """End a request whose manifest is not followed, or no further."""
     request_rows.drop_companion(conn, request)

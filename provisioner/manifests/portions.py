@@ -30,6 +30,7 @@ from provisioner.manifests.following import Errand, Follower, Stopped
 from provisioner.manifests.listing import Listing, Rights
 from provisioner.manifests.manifest import Moment
 from provisioner.manifests.reconcile import Reconcile
+from provisioner.objects.states import RequestState
 from provisioner.policy.review import Review, Ruling
 from provisioner.request.crowds import Meant
 from provisioner.request.documents import InvalidDocument, Problem
@@ -182,12 +183,12 @@ class Portions:
         with self._journal.reading() as conn:
             record = request_rows.load(conn, [ulid]).get(ulid)
             body = request_rows.companion(conn, ulid)
-        if record is None or record.state != "accepted" or body is None:
+        if record is None or record.state != RequestState.ACCEPTED or body is None:
             return
         try:
             errand = self._errand_of(record, body)
         except Fault as fault:  # whom it names is gone, or its sender is not trusted any more
-            self._follower.end(ulid, "refused", (problem_of(fault),))
+            self._follower.end(ulid, RequestState.REFUSED, (problem_of(fault),))
             return
         self._begun[record.uid] = _Begun(errand, self._run(errand), len(body))
 
@@ -245,12 +246,12 @@ class Portions:
 
     def _give_up(self, errand: Errand, error: Exception) -> None:
         """End a request whose manifest cannot be followed."""
-        state = "failed"
+        state = RequestState.FAILED
         problems: Sequence[Problem] = (_unexpected(error),)
         if isinstance(error, InvalidDocument):
-            state, problems = "refused", error.problems
+            state, problems = RequestState.REFUSED, error.problems
         elif isinstance(error, InvalidRequest | _NoRight) and not errand.compared:
-            state, problems = "refused", (problem_of(error),)
+            state, problems = RequestState.REFUSED, (problem_of(error),)
         elif isinstance(error, Fault):
             problems = (errand.request.placed(problem_of(error)),)
         else:

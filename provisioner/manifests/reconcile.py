@@ -22,6 +22,7 @@ from provisioner.manifests.listing import child, portions
 from provisioner.manifests.manifest import Standing, Verdict
 from provisioner.manifests.weighing import Toll
 from provisioner.objects.losses import Pair
+from provisioner.objects.states import Adoption
 from provisioner.policy import holdings
 from provisioner.policy.review import Review
 from provisioner.request.request import Request
@@ -248,7 +249,7 @@ class Reconcile:
     def _touch(self, subjects: Sequence[str]) -> None:
         with self._follower.commit(self._errand) as commit:
             keys = standings.keys_of(commit.conn, subjects)
-            left = object_rows.found_among(commit.conn, keys, object_rows.DIFFERS)
+            left = object_rows.adopted_among(commit.conn, keys, Adoption.DIFFERS)
             object_rows.look_again(commit.conn, keys - left, commit.now)
 
     def _ended(self, commit: Commit, awaited: set[Key]) -> Effect:

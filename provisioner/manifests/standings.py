@@ -15,6 +15,7 @@ from provisioner.journal.records import request_rows
 from provisioner.journal.records.ledger import Held
 from provisioner.journal.schema import IDS, chunks, claims, suspensions
 from provisioner.manifests.manifest import CAUSE, Standing
+from provisioner.objects.states import OPEN
 
 _CLAIMS = select(
     claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source
@@ -40,7 +41,7 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
     # What waits for a step of a request that is over would wait for ever.
     waits = {one.request for some in held.values() for one in some if one.want is None}
     states = request_rows.states_of(conn, waits)
-    over = {who for who in waits if states.get(who) not in request_rows.OPEN}
+    over = {who for who in waits if states.get(who) not in OPEN}
     stopped = request_rows.held_for(conn, writer)
     return {
         subject: Standing(

@@ -1,3 +1,3 @@
-"""Plain values of one object: what is due, what was set of it, who loses it. Pure."""
+"""Plain values: how requests, steps and objects stand, what is due, what was set. Pure."""
 
-__all__ = ["applied", "items", "losses", "merging"]
+__all__ = ["applied", "items", "losses", "merging", "states"]

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from provisioner.contract import Claim, Key, Scalar, State
 from provisioner.objects.applied import Applied
+from provisioner.objects.states import Adoption
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One due object: its claims, and what was saved before it was closed.
 
-    found: how it was taken over, where it was there before; one of the values in `object_rows`;
+    adoption: how it was taken over, where it was there before; one of the values in `object_rows`;
     identity: what it was when it was last as wanted, where its handler keeps that; applied: what
     claims had set of it, None where it was ours before that was noted.
     """
@@ -28,7 +29,7 @@ class Item:
     generation: int = 0
     attempts: int = 0
     waiting_since: float | None = None
-    found: str | None = None
+    adoption: Adoption | None = None
     identity: Mapping[str, Scalar] | None = None
     applied: Applied | None = None
 

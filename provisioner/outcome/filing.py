@@ -14,6 +14,7 @@ from typing import Any
 
 from provisioner.journal import audit, journal
 from provisioner.journal.records import request_rows, step_rows
+from provisioner.objects.states import ENDED, RequestState
 from provisioner.outcome import receipts, results
 from provisioner.outcome.outcomes import outcome_line, receipt_name, receipt_of, result_of
 from provisioner.spool import strikes
@@ -23,21 +24,21 @@ from provisioner.system.users import user_name
 log = logging.getLogger(__name__)
 
 PLACE = {
-    "accepted": "active",
-    "deferred": "deferred",
-    "scheduled": "deferred",
-    "held": "held",
-    "done": "done",
-    "superseded": "done",
-    "failed": "failed",
-    "refused": "failed",
-    "cancelled": "failed",
+    RequestState.ACCEPTED: "active",
+    RequestState.DEFERRED: "deferred",
+    RequestState.SCHEDULED: "deferred",
+    RequestState.HELD: "held",
+    RequestState.DONE: "done",
+    RequestState.SUPERSEDED: "done",
+    RequestState.FAILED: "failed",
+    RequestState.REFUSED: "failed",
+    RequestState.CANCELLED: "failed",
 }
 """Where the file of a request in each state lies."""
 
 _MOVING = ("active", "deferred", "held")
 
-_TOLD = (*request_rows.ENDED, "deferred")
+_TOLD = (*ENDED, RequestState.DEFERRED)
 """States in which somebody may want to know of each step."""
 
 _LATELY = 600.0
@@ -93,7 +94,7 @@ class Finisher:
                 failed.append(who)
                 continue
             self._complaints.pop(who, None)
-            if record.state in request_rows.ENDED and log.isEnabledFor(logging.INFO):
+            if record.state in ENDED and log.isEnabledFor(logging.INFO):
                 log.info("%s", outcome_line(record, listed))
         return failed
 
@@ -117,7 +118,7 @@ class Finisher:
         self, record: request_rows.Record, listed: Sequence[step_rows.StepRecord]
     ) -> None:
         place = _place_of(record)
-        ended = record.state in request_rows.ENDED
+        ended = record.state in ENDED
         # The move comes last: a file that is where it belongs says that all the rest is done.
         if (ended and self._write_results) or not record.digest:
             self._write_result(place, record, listed)
@@ -134,7 +135,7 @@ class Finisher:
     def _write_result(
         self, place: str, record: request_rows.Record, listed: Sequence[step_rows.StepRecord]
     ) -> None:
-        again = record.state != "refused" or self.has_file(record)
+        again = record.state != RequestState.REFUSED or self.has_file(record)
         text = results.render(result_of(record, listed, again=again))
         self._spool.write_result(place, record.id, record.name, text)
 
@@ -161,8 +162,6 @@ class Finisher:
         """Record that a file was not even read, and why; `settle` sets it aside."""
         now = time.time()
         problem: dict[str, Any] = {"line": None, "key": "", "message": rejected.reason}
-        if rejected.quarantine:
-            problem["place"] = "quarantine"
         row = {
             "id": rejected.ulid,
             "name": rejected.name,
@@ -172,10 +171,11 @@ class Finisher:
             "subject": "",
             "digest": "",
             "body": b"",
-            "state": "refused",
+            "state": RequestState.REFUSED,
             "accepted": now,
             "ended": now,
             "problems": [problem],
+            "set_aside": rejected.quarantine,
         }
         with self._journal.transaction() as conn:
             request_rows.insert_requests(conn, [row])
@@ -266,7 +266,7 @@ class Finisher:
             if not self._spool.reclaim(place, record.id, record.name, *known):
                 return False
             log.warning("%s: the power cut had undone its claim", record.id)
-        if record.state not in request_rows.ENDED or not self._write_results:
+        if record.state not in ENDED or not self._write_results:
             return False
         return not self._spool.has_result(place, record.id, record.name)
 
@@ -278,5 +278,4 @@ class Finisher:
 
 def _place_of(record: request_rows.Record) -> str:
     """Say where the file of a request belongs; one that was never read may be set aside."""
-    aside = not record.digest and any("place" in problem for problem in record.problems or ())
-    return "quarantine" if aside else PLACE[record.state]
+    return "quarantine" if record.set_aside else PLACE[record.state]

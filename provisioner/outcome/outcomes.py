@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioner.journal.records import request_rows, step_rows
+from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.outcome import results
 from provisioner.request.documents import Problem
 
@@ -19,7 +20,7 @@ _LONGEST = 500
 
 def receipt_name(record: request_rows.Record) -> str:
     """Name a receipt; what only repeats an own id leaves that one's receipt as it is."""
-    return record.id if request_rows.repeats(record.problems) else record.writer_id or record.id
+    return record.id if record.duplicate_of is not None else record.writer_id or record.id
 
 
 def outcome_line(record: request_rows.Record, listed: Sequence[step_rows.StepRecord] = ()) -> str:
@@ -33,7 +34,11 @@ def outcome_line(record: request_rows.Record, listed: Sequence[step_rows.StepRec
         if error
     ]
     errors += [str(_kept(one)) for one in record.problems or ()]
-    first = f": {errors[0]}" if errors and record.state not in ("done", "cancelled") else ""
+    first = (
+        f": {errors[0]}"
+        if errors and record.state not in (RequestState.DONE, RequestState.CANCELLED)
+        else ""
+    )
     line = f"{record.id} {what} of {record.asker}: {record.state} in {took:.2f} s{first}"
     # What a file or a backend said does not get to write lines of its own into the log.
     plain = "".join(one if one.isprintable() else " " for one in line)
@@ -50,7 +55,11 @@ def result_of(
     record: request_rows.Record, listed: Sequence[step_rows.StepRecord], *, again: bool = True
 ) -> results.Result:
     """Make a request's result from what the journal has of it. again: it can be tried again."""
-    again = again and record.state in ("failed", "refused", "cancelled") and bool(record.digest)
+    again = (
+        again
+        and record.state in (RequestState.FAILED, RequestState.REFUSED, RequestState.CANCELLED)
+        and bool(record.digest)
+    )
     return results.Result(
         id=record.id,
         name=record.name,
@@ -73,7 +82,9 @@ def _step_of(step: step_rows.StepRecord) -> results.StepResult:
         handler=step.instance,
         state=step.state,
         changed=tuple(f"{p.key}: {text}" for p in step.objects for text in p.changed),
-        already=tuple(p.key for p in step.objects if p.state == "done" and _was_so(step, p)),
+        already=tuple(
+            p.key for p in step.objects if p.state == StepState.DONE and _was_so(step, p)
+        ),
         read_back={p.key: p.read_back for p in step.objects if p.read_back is not None},
         started=step.started,
         ended=step.ended,
@@ -113,7 +124,7 @@ def receipt_of(
     listed: its steps; of a request that is done their names and handlers alone; observing: the
     service only observes.
     """
-    waits = observing and record.state in ("accepted", "deferred")
+    waits = observing and record.state in RUNNING
     return {
         "id": record.id,
         "request": record.name,
@@ -124,19 +135,20 @@ def receipt_of(
         "accepted": results.moment(record.accepted),
         "ended": results.moment(record.ended) if record.ended else None,
         "problems": record.problems or [],
-        "steps": [_named(s) if record.state == "done" else _told_of(s) for s in listed],
+        "steps": [_named(s) if record.state == RequestState.DONE else _told_of(s) for s in listed],
     }
 
 
 def _named(step: step_rows.StepRecord) -> dict[str, Any]:
-    return {"step": step.name, "handler": step.instance, "state": step.state}
+    named = {"step": step.name, "handler": step.instance, "state": step.state}
+    return {**named, "withdraws": True} if step.withdraws else named
 
 
 def _told_of(step: step_rows.StepRecord) -> Mapping[str, Any]:
     """Say how a step stands, for each user where it has a part for each."""
     users: dict[str, str] = {}
     for part in step.objects:
-        if part.item and users.get(part.item, "done") == "done":
+        if part.item and users.get(part.item, StepState.DONE) == StepState.DONE:
             users[part.item] = part.state
     wrong = [("", step.error), *((part.item, part.error) for part in step.objects)]
     return {

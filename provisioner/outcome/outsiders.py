@@ -19,6 +19,7 @@ from provisioner.journal import audit
 from provisioner.journal.journal import Journal
 from provisioner.journal.records import request_rows
 from provisioner.journal.schema import chunks, requests
+from provisioner.objects.states import RequestState
 from provisioner.outcome import receipts
 from provisioner.outcome.outcomes import receipt_name
 from provisioner.spool.spool import Spool
@@ -34,7 +35,7 @@ PROBLEMS = 20
 _PORTION = 500
 _PLACES = ("failed", "quarantine")
 
-_LEFT = (requests.c.state == "refused") & (func.length(requests.c.body) == 0)
+_LEFT = (requests.c.state == RequestState.REFUSED) & (func.length(requests.c.body) == 0)
 """Rows that an outsider may have left: nobody else's refused request is without its body."""
 
 

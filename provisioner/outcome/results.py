@@ -15,18 +15,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from provisioner.contract import Json, State
+from provisioner.objects.states import RequestState, StepState
 from provisioner.request.documents import dump
 
 _SECRET = re.compile(r"passw|secret|token|unicodepwd|credential|private_?key", re.IGNORECASE)
 _WITHHELD = "(withheld)"
 _WIDTH = 98
 
-_OPENINGS = {
-    "done": "Done.",
-    "failed": "Failed.",
-    "refused": "Refused: nothing was done.",
-    "superseded": "Superseded: a newer request took its place.",
-    "cancelled": "Cancelled.",
+_OPENINGS: Mapping[str, str] = {
+    RequestState.DONE: "Done.",
+    RequestState.FAILED: "Failed.",
+    RequestState.REFUSED: "Refused: nothing was done.",
+    RequestState.SUPERSEDED: "Superseded: a newer request took its place.",
+    RequestState.CANCELLED: "Cancelled.",
 }
 
 
@@ -107,7 +108,7 @@ def _sentences(result: Result) -> list[str]:
         lines.append("Mend it and put it into staging again; to try the same file again:")
     elif result.retry:
         lines.append("When that is mended, try again:" if _errors(result) else "To try again:")
-    elif result.outcome == "done" and not result.problems and not _errors(result):
+    elif result.outcome == RequestState.DONE and not result.problems and not _errors(result):
         lines.append("Nothing needs to be done.")
     return lines
 
@@ -124,7 +125,7 @@ def _errors(result: Result) -> bool:
 def _counted(steps: Sequence[StepResult]) -> str:
     changes = sum(len(step.changed) for step in steps)
     already = sum(len(step.already) for step in steps)
-    over = sum(step.state == "done" for step in steps)
+    over = sum(step.state == StepState.DONE for step in steps)
     return (
         f"{over} of {_many(len(steps), 'step')} done, {_many(changes, 'change')} made, "
         f"{_many(already, 'object')} already as wanted."
@@ -151,7 +152,7 @@ def _error_line(step: StepResult) -> str:
     error = step.error or {}
     where = error.get("object", "")
     what = f" {where}" if where else ""
-    ended = "left" if step.state == "done" else "stopped on" if what else "stopped"
+    ended = "left" if step.state == StepState.DONE else "stopped on" if what else "stopped"
     message = str(error.get("message", "")).removeprefix(f"{where}: ")
     text = f"Step {step.name} ({step.handler}) {ended}{what}: {message}"
     return f"{text}. What to do: {error['advice']}." if error.get("advice") else f"{text}."

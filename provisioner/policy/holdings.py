@@ -14,15 +14,16 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from provisioner.contract import Key, split_key
-from provisioner.journal.records import ledger, object_rows
+from provisioner.journal.records import ledger
 from provisioner.journal.schema import IDS, chunks, claims, objects, step_objects, suspensions
 from provisioner.objects.losses import Pair, losing, people_of, person_of
+from provisioner.objects.states import Adoption, StepState
 
 # What was adopted and differs is not written, and whoever it is for has it as it is. What is there
 # and only a waiting step claims is left as it is: they have it by that claim until it goes.
 _MET = or_(
     claims.c.want.is_not(None)
-    & ((objects.c.converged > 0) | (objects.c.found == object_rows.DIFFERS)),
+    & ((objects.c.converged > 0) | (objects.c.adoption == Adoption.DIFFERS)),
     claims.c.want.is_(None)
     & (objects.c.converged > 0)
     & objects.c.prior.is_(None)
@@ -33,7 +34,7 @@ _HAD: Any = _PAIRS.join(objects, objects.c.key == claims.c.key).where(_MET)
 _UNWRITTEN = (objects.c.converged > 0) & (objects.c.converged < objects.c.generation)
 _WAS: Any = (
     select(step_objects.c.key, step_objects.c.claimant)
-    .where(step_objects.c.key.in_(IDS), step_objects.c.state == "done")
+    .where(step_objects.c.key.in_(IDS), step_objects.c.state == StepState.DONE)
     .distinct()
 )
 _HAD_OF = _HAD.where(claims.c.key.in_(IDS))

@@ -19,6 +19,7 @@ from provisioner.journal.records import ledger, lookup, request_rows
 from provisioner.journal.records.lookup import Seeker
 from provisioner.journal.schema import chunks, claims, events, requests
 from provisioner.objects.losses import Pair
+from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import holdings, policy, rules
 from provisioner.request import crowds
 from provisioner.request.crowds import Meant
@@ -343,7 +344,9 @@ def _asked_before(conn: Connection, root: str, writer: str) -> bool:
         requests.c.writer == writer,
         requests.c.subject == root,
         requests.c.action.in_(_CLAIMING),
-        requests.c.state.in_([*request_rows.OPEN, "done", "failed", "superseded"]),
+        requests.c.state.in_(
+            [*OPEN, RequestState.DONE, RequestState.FAILED, RequestState.SUPERSEDED]
+        ),
     )
     return conn.scalar(had.limit(1)) is not None
 
@@ -365,6 +368,6 @@ def steered(conn: Connection, record: request_rows.Record) -> rules.Target:
         record.held_by,
         record.on_behalf_of,
         audit.behind(conn, record.id),
-        record.held_by == request_rows.POLICY,
+        bool(record.for_review),
         record.digest,
     )

@@ -21,8 +21,8 @@ from sqlalchemy import Connection, and_, bindparam, delete, select
 from provisioner.config.schema import RetentionConfig
 from provisioner.journal import audit, journal
 from provisioner.journal.records import request_rows
-from provisioner.journal.records.request_rows import ENDED
 from provisioner.journal.schema import requests, step_objects, steps
+from provisioner.objects.states import ENDED, RequestState
 from provisioner.outcome import receipts
 from provisioner.outcome.outsiders import Outsiders
 from provisioner.outcome.readers import Readers
@@ -244,13 +244,13 @@ def _changed(directory: int, entry: str) -> float:
 _newer = requests.alias()
 _IS_HIGHEST = and_(
     requests.c.order_key.is_not(None),
-    requests.c.state != "refused",
+    requests.c.state != RequestState.REFUSED,
     ~select(_newer.c.id)
     .where(
         _newer.c.writer == requests.c.writer,
         _newer.c.order_key == requests.c.order_key,
         _newer.c.order_number > requests.c.order_number,
-        _newer.c.state != "refused",
+        _newer.c.state != RequestState.REFUSED,
     )
     .exists(),
 )

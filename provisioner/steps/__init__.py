@@ -1,3 +1,3 @@
-"""A request"s steps as they begin, wait and end."""
+"""A request's steps as they begin, wait and end."""
 
-__all__ = ["advance", "binding", "disputes", "placement", "readiness", "settling", "steps"]
+__all__ = ["advance", "binding", "disputes", "placement", "settling", "steps"]

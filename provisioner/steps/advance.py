@@ -14,14 +14,14 @@ from sqlalchemy import Connection
 
 from provisioner.contract import Fault, Key, Want
 from provisioner.journal.records import ledger, object_rows, request_rows, step_rows
+from provisioner.objects.states import OVER, RUNNING, RequestState, StepState
 from provisioner.steps import asides, binding, disputes, readiness, remarks, steps
 from provisioner.steps.binding import Progress
-from provisioner.steps.readiness import OVER
 
 
 def advance(
     conn: Connection, ids: Collection[str], progress: Progress, now: float
-) -> dict[str, str]:
+) -> dict[str, RequestState]:
     """Make steps due whose needs are met; return the outcome of requests that are over.
 
     The outcomes are written. Requests that are held are left as they are.
@@ -37,15 +37,19 @@ def advance(
     }
     found = step_rows.steps_of(conn, moving - split)
     found.update(step_rows.standings_of(conn, moving & split))
-    outcomes: dict[str, str] = {}
+    outcomes: dict[str, RequestState] = {}
     for who, listed in found.items():
         walk = _Walk(conn, loaded[who], {step.name: step for step in listed}, progress, now)
         walk.go()
         states = {step.state for step in walk.steps.values()}
         if states.issubset(OVER):
-            outcomes[who] = "done" if states <= {"done"} else "failed"
+            outcomes[who] = (
+                RequestState.DONE if states <= {RequestState.DONE} else RequestState.FAILED
+            )
         found[who] = list(walk.steps.values())
-    done = [who for who, outcome in outcomes.items() if outcome == "done" and who in split]
+    done = [
+        who for who, outcome in outcomes.items() if outcome == RequestState.DONE and who in split
+    ]
     found.update(step_rows.steps_of(conn, done))
     _remark(conn, outcomes, loaded, found, progress)
     request_rows.end_requests(conn, outcomes, now)
@@ -59,11 +63,11 @@ def _moves(
 
     split: users of one of its steps wait, each for what that step needs for them.
     """
-    if record.state not in ("accepted", "deferred"):
+    if record.state not in RUNNING:
         return False
     states = {step.name: step.state for step in listed}
     ready = any(
-        step.state == "waiting" and all(states[need] in OVER for need in step.needs)
+        step.state == StepState.WAITING and all(states[need] in OVER for need in step.needs)
         for step in listed
     )
     return split or ready or set(states.values()).issubset(OVER)
@@ -71,7 +75,7 @@ def _moves(
 
 def _remark(
     conn: Connection,
-    outcomes: dict[str, str],
+    outcomes: dict[str, RequestState],
     loaded: Mapping[str, request_rows.Record],
     found: Mapping[str, Sequence[step_rows.StepRecord]],
     progress: Progress,
@@ -81,7 +85,7 @@ def _remark(
     def asks(who: str, name: str) -> Mapping[tuple[Key, str], Want | None]:
         return binding.asked(conn, loaded[who], found[who], name, progress)
 
-    done = {who: found[who] for who, outcome in outcomes.items() if outcome == "done"}
+    done = {who: found[who] for who, outcome in outcomes.items() if outcome == RequestState.DONE}
     said = remarks.remarks(conn, done, asks)
     keys = {
         who: {part.key: step.instance for step in listed if step.routed for part in step.objects}
@@ -93,7 +97,7 @@ def _remark(
     for who, told in disputes.of(conn, keys, progress).items():
         remark = said.get(who, remarks.Remark())
         if remark.newer:
-            outcomes[who] = "superseded"
+            outcomes[who] = RequestState.SUPERSEDED
         before = loaded[who].problems
         after = disputes.renewed(before, told)
         notes = (*remark.notes, *of_handlers.get(who, ()))
@@ -122,10 +126,10 @@ class _Walk:
             for name, ready in moves.items():
                 step = self.steps[name]
                 if ready.whole and ready.barred:
-                    self._end(step, "skipped", _barred(next(iter(ready.barred.values()))))
+                    self._end(step, StepState.SKIPPED, _barred(next(iter(ready.barred.values()))))
                     continue
                 for user, missing in ready.barred.items():
-                    self._stop(step.name, [user], "skipped", _barred(missing))
+                    self._stop(step.name, [user], StepState.SKIPPED, _barred(missing))
                 if ready.begin or not step.objects:
                     self._begin(step, ready)
                 self._close(name)
@@ -144,22 +148,22 @@ class _Walk:
                     own = tuple(part for part in parts if part.item == user)
                     self._begin(self.steps[step.name], readiness.Ready(own, {}, False))
             elif ready.whole:
-                self._end(step, "failed", self._why(step, fault))
+                self._end(step, StepState.FAILED, self._why(step, fault))
             else:
-                self._stop(step.name, users, "failed", self._why(step, fault))
+                self._stop(step.name, users, StepState.FAILED, self._why(step, fault))
             return
         entries = [ledger.Entry(c.key, c.claimant, made.instance, c.want) for c in made.claims]
         ledger.bind(self.conn, entries, self.record.id)
         keys = {entry.key for entry in entries}
         touched = object_rows.touch(self.conn, keys, self.now)
-        if step.state == "waiting":
-            steps.set_step(self.conn, self.record.id, step.name, "due", self.now)
-        step_rows.set_objects(self.conn, self.record.id, step.name, users, "due")
+        if step.state == StepState.WAITING:
+            steps.set_step(self.conn, self.record.id, step.name, StepState.DUE, self.now)
+        step_rows.set_objects(self.conn, self.record.id, step.name, users, StepState.DUE)
         steps.stamp(self.conn, [self.record.id])
-        self._mark(step.name, users, "due")
+        self._mark(step.name, users, StepState.DUE)
         if touched < len(keys):
             steps.pass_over(self.conn, self.record.id)
-            self.steps[step.name] = replace(step_rows.whole(self.conn, step), state="due")
+            self.steps[step.name] = replace(step_rows.whole(self.conn, step), state=StepState.DUE)
 
     def _why(self, step: step_rows.StepRecord, fault: Fault) -> dict[str, str]:
         """Say why a step cannot be bound: where a suspension keeps it unmade, that is why."""
@@ -173,14 +177,18 @@ class _Walk:
             "advice": f"resume it, then `provisioner retry {self.record.id}`",
         }
 
-    def _stop(self, name: str, users: Collection[str], state: str, why: Mapping[str, str]) -> None:
+    def _stop(
+        self, name: str, users: Collection[str], state: StepState, why: Mapping[str, str]
+    ) -> None:
         """End some users' parts of a step."""
         step_rows.set_objects(self.conn, self.record.id, name, users, state, error=why)
-        if self.steps[name].state == "waiting":
-            steps.set_step(self.conn, self.record.id, name, "due", self.now)
+        if self.steps[name].state == StepState.WAITING:
+            steps.set_step(self.conn, self.record.id, name, StepState.DUE, self.now)
         self._mark(name, users, state)
 
-    def _end(self, step: step_rows.StepRecord, state: str, why: Mapping[str, str] | None) -> None:
+    def _end(
+        self, step: step_rows.StepRecord, state: StepState, why: Mapping[str, str] | None
+    ) -> None:
         steps.set_step(self.conn, self.record.id, step.name, state, self.now, error=why)
         self.steps[step.name] = replace(step, state=state)
 
@@ -188,17 +196,18 @@ class _Walk:
         """End a step all of whose objects are over."""
         step = self.steps[name]
         state = readiness.outcome(step.objects)
-        if step.state == "due" and state is not None:
+        if step.state == StepState.DUE and state is not None:
             self._end(step, state, None)
 
-    def _mark(self, name: str, users: Collection[str], state: str) -> None:
+    def _mark(self, name: str, users: Collection[str], state: StepState) -> None:
         """Keep in mind what was written of some users' parts of a step, which is due by now."""
         step = self.steps[name]
+        waiting = [part for part in step.objects if part.state == StepState.WAITING]
+        stopped = {part for part in waiting if part.item in users}
         parts = tuple(
-            replace(part, state=state) if part.item in users and part.state == "waiting" else part
-            for part in step.objects
+            replace(part, state=state) if part in stopped else part for part in step.objects
         )
-        self.steps[name] = replace(step, state="due", objects=parts)
+        self.steps[name] = replace(step, state=StepState.DUE, objects=parts)
 
 
 def _barred(missing: Sequence[str]) -> dict[str, str]:

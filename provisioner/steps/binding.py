@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from provisioner.contract import Claim, Fault, InvalidRequest, Key, Scalar, State, Want
 from provisioner.journal.records import object_rows, request_rows
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.objects.states import StepState
 from provisioner.routing.router import Step
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
@@ -111,7 +112,7 @@ def _outputs(
     before = [
         (other, part)
         for other in listed
-        if other.state == "done" or other.name in step.needs
+        if other.state == StepState.DONE or other.name in step.needs
         for part in other.objects
         if users is None or not part.item or part.item in users
     ]

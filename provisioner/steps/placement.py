@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from provisioner.journal.journal import Journal
 from provisioner.journal.records import object_rows
+from provisioner.objects.states import StepState
 from provisioner.steps import settling
 from provisioner.steps.binding import Progress
 
@@ -31,7 +32,7 @@ def place(book: Journal, lanes: Mapping[str, str], progress: Progress) -> None:
             return
         object_rows.record(conn, readings, now)
         verdicts = {
-            one.key: settling.Verdict(one.generation, "failed", (), one.error, None)
+            one.key: settling.Verdict(one.generation, StepState.FAILED, (), one.error, None)
             for one in readings
         }
         settling.settle(conn, verdicts, progress, now)

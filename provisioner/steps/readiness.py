@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
-
-OVER = ("done", "failed", "skipped", "cancelled")
-"""States of steps, and of objects in them, that nothing changes by itself any more."""
+from provisioner.objects.states import OVER, StepState
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +33,27 @@ def of(step: StepRecord, steps: Mapping[str, StepRecord]) -> Ready | None:
 
     steps: all of the request, by name.
     """
-    if step.state not in ("waiting", "due"):
+    if step.state not in (StepState.WAITING, StepState.DUE):
         return None
     needs = [_Need(steps[name]) for name in step.needs]
-    waiting = [part for part in step.objects if part.state == "waiting"]
+    waiting = [part for part in step.objects if part.state == StepState.WAITING]
     if not step.objects:
-        return _ready(step, [], {"": _stand(needs, "")}) if step.state == "waiting" else None
+        return (
+            _ready(step, [], {"": _stand(needs, "")}) if step.state == StepState.WAITING else None
+        )
     by_user: dict[str, list[ObjectRecord]] = {}
     for part in waiting:
         by_user.setdefault(part.item, []).append(part)
     return _ready(step, waiting, {user: _stand(needs, user) for user in by_user})
 
 
-def outcome(parts: Iterable[ObjectRecord]) -> str | None:
+def outcome(parts: Iterable[ObjectRecord]) -> StepState | None:
     """Return the state of a step all of whose objects are over; None: some are not."""
-    states = {part.state for part in parts}
+    states = {StepState(part.state) for part in parts}
     if not states.issubset(OVER):
         return None
-    worst: Sequence[str] = ("cancelled", "failed", "skipped", "done")
-    return min(states, key=worst.index, default="done")
+    worst = (StepState.CANCELLED, StepState.FAILED, StepState.SKIPPED, StepState.DONE)
+    return min(states, key=worst.index, default=StepState.DONE)
 
 
 def _ready(
@@ -88,10 +88,10 @@ class _Need:
 
     def stands(self, user: str) -> Literal["done", "barred", "open"]:
         """Say how it stands for a user; '' or one whom it does not go through: as a whole."""
-        if self._step.state == "done":
+        if self._step.state == StepState.DONE:
             return "done"
         own = self._states.get(user, set()) if user else set()
-        if own == {"done"}:
+        if own == {StepState.DONE}:
             return "done"
         if self._step.state in OVER or (own and own.issubset(OVER)):
             return "barred"

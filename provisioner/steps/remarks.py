@@ -17,6 +17,7 @@ from provisioner.contract import Key, Want
 from provisioner.journal.records import ledger, object_rows
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.journal.schema import IDS, chunks, claims, objects, requests
+from provisioner.objects.states import RUNNING, RequestState
 
 Asked = Callable[[str, str], Mapping[tuple[Key, str], Want | None]]
 """What a step of a request asks for, by (key, claimant): (request, step) -> wants."""
@@ -148,7 +149,7 @@ def _withdrawn_by(conn: Connection, who: str, claimant: str) -> str:
         .where(
             requests.c.subject.in_({claimant, claimant.partition("/")[0]}),
             requests.c.id > who,
-            requests.c.state.in_(["accepted", "deferred", "done", "failed"]),
+            requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
         )
         .order_by(requests.c.id.desc())
         .limit(1)

@@ -17,6 +17,7 @@ from provisioner.contract import Key, State
 from provisioner.journal import audit, bulk
 from provisioner.journal.schema import IDS, chunks, requests, step_objects
 from provisioner.journal.schema import steps as step_rows
+from provisioner.objects.states import RequestState, StepState
 from provisioner.steps import binding
 from provisioner.steps.advance import advance
 
@@ -58,7 +59,7 @@ _AWAITING = (
         (step_rows.c.request == step_objects.c.request) & (step_rows.c.name == step_objects.c.step),
     )
     .join(requests, requests.c.id == step_objects.c.request)
-    .where(step_objects.c.key.in_(IDS), step_objects.c.state == "due")
+    .where(step_objects.c.key.in_(IDS), step_objects.c.state == StepState.DUE)
 )
 
 _OBJECT = select(step_objects.c.key).where(
@@ -69,15 +70,15 @@ _ENDING = select(
     step_rows.c.request,
     step_rows.c.name,
     case(
-        (_OBJECT.where(step_objects.c.state == "failed").exists(), "failed"),
-        (_OBJECT.where(step_objects.c.state == "skipped").exists(), "skipped"),
-        else_="done",
+        (_OBJECT.where(step_objects.c.state == StepState.FAILED).exists(), StepState.FAILED),
+        (_OBJECT.where(step_objects.c.state == StepState.SKIPPED).exists(), StepState.SKIPPED),
+        else_=StepState.DONE,
     ),
 ).where(
     step_rows.c.request.in_(IDS),
-    step_rows.c.state == "due",
+    step_rows.c.state == StepState.DUE,
     _OBJECT.exists(),
-    ~_OBJECT.where(step_objects.c.state.in_(["due", "waiting"])).exists(),
+    ~_OBJECT.where(step_objects.c.state.in_([StepState.DUE, StepState.WAITING])).exists(),
 )
 
 _CLOSE = (
@@ -108,7 +109,7 @@ _UPDATE_OBJECT = (
 
 def settle(
     conn: Connection, verdicts: Mapping[Key, Verdict], progress: binding.Progress, now: float
-) -> tuple[dict[str, str], list[str]]:
+) -> tuple[dict[str, RequestState], list[str]]:
     """Write what became of objects into the steps that wait for them.
 
     Return the outcomes of requests that are over, and the requests that now wait for later.
@@ -122,8 +123,8 @@ def settle(
     parts = [(row, _of_step(row, verdicts[row.key])) for row in rows]
     bulk.run(conn, _UPDATE_OBJECT, [_verdict_row(row, verdict) for row, verdict in parts])
     audit.append(conn, [_told(*part) for part in parts if _is_news(*part)], now)
-    over = {row.request for row, verdict in parts if verdict.state != "due"}
-    later = {row.request for row, verdict in parts if verdict.state == "due"}
+    over = {row.request for row, verdict in parts if verdict.state != StepState.DUE}
+    later = {row.request for row, verdict in parts if verdict.state == StepState.DUE}
     close_steps(conn, over, now)
     return advance(conn, sorted(over), progress, now), sorted(later)
 
@@ -140,10 +141,10 @@ def _of_step(row: Any, verdict: Verdict) -> Verdict:
     due again all the same.
     """
     own = row.routed or row.action in _OPENING
-    if verdict.state != "due" or not verdict.not_ready or own:
+    if verdict.state != StepState.DUE or not verdict.not_ready or own:
         return verdict
     if row.action == "reconcile" or verdict.wanted:
-        return replace(verdict, state="done")
+        return replace(verdict, state=StepState.DONE)
     return verdict
 
 
@@ -153,9 +154,9 @@ def _is_news(row: Any, verdict: Verdict) -> bool:
     A reconcile looks at all there is, night by night: what it found as wanted is its state, and
     one of the objects that the result lists, and no more.
     """
-    if verdict.state == "done":
+    if verdict.state == StepState.DONE:
         return bool(row.routed or verdict.adopted or row.changed or verdict.changed)
-    return verdict.state == "failed"
+    return verdict.state == StepState.FAILED
 
 
 def _verdict_row(row: Any, verdict: Verdict) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from sqlalchemy import Connection, bindparam, select, update
 from provisioner.contract import Fault, InvalidRequest, Key
 from provisioner.journal import audit
 from provisioner.journal.schema import IDS, chunks, objects, step_objects, steps
+from provisioner.objects.states import OVER, StepState
 from provisioner.routing.router import Step
-from provisioner.steps.readiness import OVER
+
+WITHDRAWS = "withdraw from "
+"""Begins the name of a step that only takes claims away; `withdraws` says that it does."""
 
 
 def describe(fault: Fault, key: Key = "") -> dict[str, str]:
@@ -39,7 +42,7 @@ def rows_of(
     """
     step_rows, object_rows = [], []
     for ordinal, step in enumerate(planned):
-        state = "waiting" if waits(step) else "due"
+        state = StepState.WAITING if waits(step) else StepState.DUE
         step_rows.append(
             _step_row(request, step.name, ordinal, step.instance, step.needs, True, state)
         )
@@ -54,7 +57,7 @@ def started(step_rows: Sequence[Mapping[str, Any]]) -> list[audit.Event]:
     """Tell which steps of each request are due from the start."""
     names: dict[str, list[str]] = {}
     for row in step_rows:
-        if row["state"] == "due":
+        if row["state"] == StepState.DUE:
             names.setdefault(row["request"], []).append(row["name"])
     return [audit.Event(request, "started", ", ".join(some)) for request, some in names.items()]
 
@@ -65,20 +68,23 @@ def waits(step: Step) -> bool:
 
 
 def rows_of_keys(
-    request: str, subject: str, keys: Mapping[Key, str], prefix: str = "", first: int = 0
+    request: str, subject: str, keys: Mapping[Key, str], first: int = 0, *, withdraws: bool = False
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Make the rows of steps that no route gives: one for each instance of some objects.
 
-    keys: object -> instance; prefix: goes before the instance in the step's name; first: the
-    ordinal of the first one.
+    keys: object -> instance; first: the ordinal of the first one; withdraws: they take away what
+    a provision leaves out, and are named so.
     """
+    prefix = WITHDRAWS if withdraws else ""
     instances = sorted(set(keys.values()))
     step_rows = [
-        _step_row(request, prefix + instance, ordinal, instance, (), False, "due")
+        _step_row(
+            request, prefix + instance, ordinal, instance, (), False, StepState.DUE, withdraws
+        )
         for ordinal, instance in enumerate(instances, first)
     ]
     object_rows = [
-        _object_row(request, prefix + instance, key, "", subject, "due")
+        _object_row(request, prefix + instance, key, "", subject, StepState.DUE)
         for key, instance in keys.items()
     ]
     return step_rows, object_rows
@@ -91,7 +97,8 @@ def _step_row(
     instance: str,
     needs: Sequence[str],
     routed: bool,
-    state: str,
+    state: StepState,
+    withdraws: bool = False,
 ) -> dict[str, Any]:
     return {
         "request": request,
@@ -101,11 +108,12 @@ def _step_row(
         "needs": list(needs),
         "routed": routed,
         "state": state,
+        "withdraws": withdraws,
     }
 
 
 def _object_row(
-    request: str, step: str, key: Key, item: str, claimant: str, state: str
+    request: str, step: str, key: Key, item: str, claimant: str, state: StepState
 ) -> dict[str, Any]:
     return {
         "request": request,
@@ -132,7 +140,7 @@ _STAMP = (
     update(step_objects)
     .where(
         step_objects.c.request.in_(IDS),
-        step_objects.c.state == "due",
+        step_objects.c.state == StepState.DUE,
         step_objects.c.generation.is_(None),
     )
     .values(generation=_GENERATION)
@@ -144,8 +152,8 @@ _SOME = (
 )
 _CLOSE_HOLLOW = (
     update(steps)
-    .where(steps.c.request.in_(IDS), steps.c.state == "due", ~_SOME)
-    .values(state="done", ended=bindparam("b_now"))
+    .where(steps.c.request.in_(IDS), steps.c.state == StepState.DUE, ~_SOME)
+    .values(state=StepState.DONE, ended=bindparam("b_now"))
 )
 
 
@@ -154,8 +162,8 @@ def pass_over(conn: Connection, request: str) -> None:
     there = select(objects.c.key).where(objects.c.key == step_objects.c.key).exists()
     conn.execute(
         update(step_objects)
-        .where(step_objects.c.request == request, step_objects.c.state == "due", ~there)
-        .values(state="done")
+        .where(step_objects.c.request == request, step_objects.c.state == StepState.DUE, ~there)
+        .values(state=StepState.DONE)
     )
 
 
@@ -163,7 +171,7 @@ def set_step(
     conn: Connection,
     request: str,
     name: str,
-    state: str,
+    state: StepState,
     now: float,
     *,
     error: Mapping[str, str] | None = None,
@@ -172,12 +180,12 @@ def set_step(
     values: dict[str, Any] = {"state": state, "error": error}
     if state in OVER:
         values["ended"] = now
-    if state == "due":
+    if state == StepState.DUE:
         values["started"] = now
     conn.execute(
         update(steps).where(steps.c.request == request, steps.c.name == name).values(**values)
     )
-    if state == "due":
+    if state == StepState.DUE:
         told = audit.Event(request, "started", name)
     else:
         why = f": {error['message']}" if error else ""

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.journal.records import request_rows
+from provisioner.objects.states import ENDED
 from tests.support.engine_site import Site, allocation, control
 
 
@@ -141,7 +142,7 @@ def undo_claim(site: Site, name: str) -> None:
 
 def requests(site: Site) -> list[str]:
     with site.system.journal.reading() as conn:
-        return sorted(record.name for record in request_rows.in_states(conn, request_rows.ENDED))
+        return sorted(record.name for record in request_rows.in_states(conn, ENDED))
 
 
 def test_a_file_whose_claim_a_power_cut_undid_is_no_second_request(

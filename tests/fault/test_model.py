@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from provisioner.contract import Key
 from provisioner.journal.records import request_rows
+from provisioner.objects.states import ENDED, OPEN
 from provisioner.outcome.filing import PLACE
 from provisioner.spool.submit import drop
 from tests.support.engine_site import Killed, Site, allocation, control, user
@@ -142,13 +143,13 @@ class Service(RuleBasedStateMachine):
     @invariant()
     def who_has_an_outcome_keeps_it_but_for_a_retry(self) -> None:
         for record in self._records():
-            if record.state in request_rows.ENDED:
+            if record.state in ENDED:
                 continue
             assert record.ended is None
 
     def _records(self) -> list[request_rows.Record]:
         with self.site.system.journal.reading() as conn:
-            return request_rows.in_states(conn, (*request_rows.OPEN, *request_rows.ENDED))
+            return request_rows.in_states(conn, (*OPEN, *ENDED))
 
     # How it ends.
 
@@ -165,7 +166,7 @@ class Service(RuleBasedStateMachine):
                 self._drop(control("request.release", record.id))
         self._serve()
         for record in self._records():
-            assert record.state in request_rows.ENDED, (record.writer_id, record.state)
+            assert record.state in ENDED, (record.writer_id, record.state)
             place = PLACE[record.state]
             entry = f"{record.id}-{record.name}"
             there = (self.site.config.spool / place / entry).exists()
@@ -177,7 +178,7 @@ class Service(RuleBasedStateMachine):
         self._serve()
         for record in self._records():
             if record.action == "reconcile":
-                assert record.state in request_rows.ENDED
+                assert record.state in ENDED
         after = [dict(backend.rows) for backend in (self.site.first, self.site.second)]
         assert before == after, "a reconcile still found something to do"
         self._claims_hold()

@@ -15,6 +15,7 @@ from provisioner.inspection import drift
 from provisioner.journal import audit
 from provisioner.journal.records import changes, ledger, object_rows, request_rows
 from provisioner.journal.records.request_rows import Record
+from provisioner.objects.states import Adoption
 from tests.service.test_manifest import Line, entry, newest, put, reconcile, told
 from tests.support.engine_site import Site, allocation, membership
 from tests.support.engine_site import release as released
@@ -69,7 +70,7 @@ def release(site: Site) -> None:
 
 def found(site: Site, key: str) -> str | None:
     with site.system.journal.reading() as conn:
-        return object_rows.found_of(conn, [key]).get(key)
+        return object_rows.adoptions_of(conn, [key]).get(key)
 
 
 def claims(site: Site) -> set[tuple[str, str, str]]:
@@ -172,7 +173,7 @@ def test_who_leaves_is_taken_out_also_where_their_membership_differs(site: Site)
     site.first.foreign.clear()
     portals(site, entry(1, "ann", "bob"))
     with site.system.journal.transaction() as conn:
-        object_rows.set_found(conn, ["first/member/cf1/bob"], object_rows.DIFFERS)
+        object_rows.set_adoption(conn, ["first/member/cf1/bob"], Adoption.DIFFERS)
     release(site)
     reconcile(site, entry(1, "ann"))
     assert "first/member/cf1/bob" not in site.first.rows
@@ -230,7 +231,7 @@ def test_a_subject_that_claims_what_fits_has_it_and_lets_it_go(site: Site) -> No
     adopt(site, *(thing(key) for key in site.first.rows))
     release(site)
     site.request(allocation(1, "ann, bob", code="cf1"))
-    assert found(site, "first/member/cf1/bob") == object_rows.OURS
+    assert found(site, "first/member/cf1/bob") == Adoption.OURS
     site.request(membership(1, "bob", "remove"))
     assert "first/member/cf1/bob" not in site.first.rows
     assert site.limit("first/account/old") == "5"
@@ -338,11 +339,11 @@ def test_a_crash_after_the_acceptance_is_made_up_for_at_the_start(site: Site) ->
     for lane in lanes:
         lane.paused = True
     portals(site, line)
-    assert found(site, "first/account/cf1") == object_rows.NEW
+    assert found(site, "first/account/cf1") == Adoption.NEW
     site.start()
     site.drain()
     assert child(site).state == "done"
-    assert found(site, "first/account/cf1") == object_rows.DIFFERS
+    assert found(site, "first/account/cf1") == Adoption.DIFFERS
     assert site.first.calls == []
 
 
@@ -352,8 +353,8 @@ def test_adopting_twice_comes_to_the_same(site: Site) -> None:
     before = claims(site)
     portals(site, line, thing("first/account/old"))
     assert claims(site) == before
-    assert found(site, "first/account/cf1") == object_rows.DIFFERS
-    assert found(site, "first/account/old") == object_rows.SEEN
+    assert found(site, "first/account/cf1") == Adoption.DIFFERS
+    assert found(site, "first/account/old") == Adoption.SEEN
 
 
 def test_what_a_portal_asked_for_while_observed_is_over_with_the_adoption(site: Site) -> None:

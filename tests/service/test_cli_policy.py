@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from provisioner.cli.submitting import say_what
-from provisioner.journal.records.request_rows import Record
+from provisioner.objects.states import RequestState
 from provisioner.request.documents import parse
 from tests.support.cli_site import Desk, Done, of_user, user
+from tests.support.records import a_request
 
 NOBODY = 65534
 
@@ -167,8 +168,7 @@ def test_of_a_manifest_it_is_said_who_lists_what_it_changes(
 ) -> None:
     named = f"{{file: a.jsonl, size: 1, sha256: {'a' * 64}}}"
     body = f"provisioner: 1\naction: reconcile\nmanifest: {named}\n".encode()
-    about = ("01J", "r.yaml", "portal", 1, None, None, None, "reconcile", "site:", "d", body)
-    say_what(Record(*about, "held", None, 0.0, None, None))
+    say_what(a_request(id="01J", action="reconcile", body=body, state=RequestState.HELD))
     assert capsys.readouterr().out.endswith("  what its manifest changes: provisioner show 01J\n")
 
 

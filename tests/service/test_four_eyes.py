@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from provisioner.journal import audit
-from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import events
 from tests.service.test_adopt import adopt
@@ -68,7 +67,7 @@ def test_whoever_asked_by_whatever_account_or_portal_does_not_release(
 ) -> None:
     uid, person = asked
     held = send(site, uid, LARGE if person is None else spoken(LARGE, person))
-    assert held.held_by == request_rows.POLICY
+    assert held.for_review
     answer = tried(site, released[0], held, released[1])
     assert now(site, held).state == outcome
     assert answer.state == ("done" if outcome == "done" else "refused")

@@ -16,6 +16,7 @@ from provisioner.journal import audit
 from provisioner.journal.records import beforehand, request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import events, requests, suspensions
+from provisioner.objects.states import ENDED, OPEN
 from provisioner.outcome import outsiders
 from provisioner.outcome.outsiders import EVENT
 from tests.service.test_policy import put, send, why
@@ -51,7 +52,7 @@ def prune(site: Site) -> int:
 def rows(site: Site) -> list[Record]:
     with site.system.journal.reading() as conn:
         assert audit.verify(conn).problem == ""
-        return request_rows.in_states(conn, (*request_rows.OPEN, *request_rows.ENDED))
+        return request_rows.in_states(conn, (*OPEN, *ENDED))
 
 
 def names(site: Site) -> list[str]:

@@ -210,7 +210,7 @@ def test_what_is_to_be_reviewed_waits_until_an_operator_releases_it(
     site: Site, text: str, reason: str
 ) -> None:
     held = send(site, PORTAL, text)
-    assert (held.state, held.held_by) == ("held", request_rows.POLICY)
+    assert (held.state, held.for_review) == ("held", True)
     assert reason in why(held)
     assert (site.config.spool / "held" / f"{held.id}-{held.name}").is_file()
     assert site.first.rows == {} and not site.service.lanes["first"].paused
@@ -243,7 +243,7 @@ def test_nobody_releases_their_own(tmp_path: Path, uid: int) -> None:
     )
     send(site, 0, allocation(1, "ann, bob"))
     held = send(site, uid, allocation(1, ""), "all.yaml")
-    assert (held.state, held.held_by) == ("held", request_rows.POLICY)
+    assert (held.state, held.for_review) == ("held", True)
     refused = send(site, uid, release(held), "release.yaml")
     assert (refused.state, now(site, held).state) == ("refused", "held")
     assert "nobody releases their own" in why(refused)

@@ -391,7 +391,7 @@ def test_a_release_for_a_crowd_releases_the_crowd_alone(site: Site) -> None:
     assert newest(site, "reconcile.json").state == "done"
     assert members(site) == {"cf1/u1", "cf2/u2", "cf10/boss"}
     large = newest(site, "all.jsonl-2.json")
-    assert (large.state, large.held_by) == ("held", request_rows.POLICY)
+    assert (large.state, large.for_review) == ("held", True)
     assert "a quota of 50 files is more than 10" in told(large)
     assert site.limit("first/account/cf2") == "5"
     let_go(site, large)

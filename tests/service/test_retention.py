@@ -15,6 +15,7 @@ from provisioner.config.schema import RetentionConfig
 from provisioner.journal import audit
 from provisioner.journal.audit import Head, Verified
 from provisioner.journal.records import request_rows
+from provisioner.objects.states import ENDED, OPEN
 from provisioner.recovery import retention
 from provisioner.recovery.retention import Keeper
 from tests.support.engine_site import Site, allocation, control, user
@@ -47,7 +48,7 @@ def verified(site: Site, pinned: Head | None = None) -> Verified:
 def known(site: Site) -> list[str]:
     """List the files of the requests that the journal knows."""
     with site.system.journal.reading() as conn:
-        found = request_rows.in_states(conn, (*request_rows.OPEN, *request_rows.ENDED))
+        found = request_rows.in_states(conn, (*OPEN, *ENDED))
     return [record.name for record in found]
 
 

@@ -27,6 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = Site(tmp_path_factory.mktemp("site"))
     site.request(user("jdoe", uid=2000), "early.yaml")
     site.request(allocation(1, "ann, bob", head="id: own-1\n"), "one.yaml")
+    site.request(allocation(1, "ann, bob", head="id: own-1\n"), "same.yaml")
     site.request(allocation(1, "ann, bob", files=6), "again.yaml")
     site.request(user("ann", "suspend"), "closed.yaml")
     site.first.poison = {"mallory"}
@@ -99,7 +100,7 @@ UNUSED = {
     ("requests", "on_behalf_of"),
     ("step_objects", "item"),
     ("lanes", "breaker_reason"),
-    ("objects", "found"),
+    ("objects", "adoption"),
     ("objects", "identity"),
     ("objects", "error"),
     ("suspensions", "cause"),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from tests.service.test_crowds import people
 from tests.service.test_policy import OPERATOR, POLICY, PORTAL, SECOND, now, send, why
@@ -47,7 +46,7 @@ def test_what_is_cancelled_after_its_release_is_held_again_when_it_is_retried(
     site.back(site.first)
     assert steer(site, PORTAL, "retry", held).state == "done"
     again = now(site, held)
-    assert (again.state, again.held_by, again.approved_by) == ("held", request_rows.POLICY, None)
+    assert (again.state, again.for_review, again.approved_by) == ("held", True, None)
     assert site.first.rows == {}
 
 
@@ -76,7 +75,7 @@ def test_what_an_operator_holds_after_its_release_is_not_set_going_by_its_writer
     assert f"uid-4713 held {held.id} before it was cancelled" in why(refused)
     assert site.first.rows == {}
     assert steer(site, SECOND, "retry", held).state == "done"
-    assert now(site, held).held_by == request_rows.POLICY
+    assert now(site, held).for_review
 
 
 def test_what_an_operator_held_that_needs_no_review_is_let_go_by_another_alone(
@@ -104,7 +103,7 @@ def test_what_is_held_while_it_is_scheduled_is_looked_at_again(site: Site) -> No
     held = released(site, LATER)
     steer(site, SECOND, "hold", held)
     steer(site, SECOND, "release", held)
-    assert now(site, held).held_by == request_rows.POLICY
+    assert now(site, held).for_review
 
 
 def test_a_released_verb_that_failed_is_looked_at_again_when_it_is_retried(

@@ -30,6 +30,7 @@ from provisioner.contract import (
     split_key,
 )
 from provisioner.journal.records import request_rows
+from provisioner.objects.states import OPEN
 from provisioner.routing.router import Router
 from provisioner.service import Service
 from provisioner.spool.spool import Spool
@@ -250,7 +251,7 @@ class Site:
     def open(self) -> list[request_rows.Record]:
         """List requests without an outcome."""
         with self.system.journal.reading() as conn:
-            return request_rows.in_states(conn, request_rows.OPEN)
+            return request_rows.in_states(conn, OPEN)
 
     def limit(self, key: Key, backend: str = "first") -> Any:
         """Return what a backend has as an object's limit; None: it has no such object."""

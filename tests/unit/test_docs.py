@@ -39,8 +39,8 @@ from provisioner.config.schema import (
 )
 from provisioner.contract import DirectoryState, Json
 from provisioner.inspection.examples import example, handler_settings
-from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.objects.states import RequestState, StepState
 from provisioner.outcome import results
 from provisioner.outcome.filing import PLACE
 from provisioner.outcome.outcomes import receipt_of
@@ -48,6 +48,7 @@ from provisioner.request.actions import ACTIONS
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import parse_request
 from provisioner.wiring import build
+from tests.support.records import a_request
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -177,12 +178,10 @@ def test_a_result_is_as_the_document_shows_it() -> None:
 
 def test_a_receipt_is_as_the_document_shows_it() -> None:
     [shown] = [block.value for block in ANSWERS if "state" in block.value]
-    record = Record(
-        "i", "n", "w", 0, None, None, None, "a", "s", "d", b"", "done", None, 1.0, None, None
-    )
-    part = ObjectRecord("k", "asmith", "failed", (), {"message": "m", "advice": "a"}, None)
-    step = StepRecord("i", "s", "h", (), True, "failed", 1.0, 2.0, None, (part,))
-    whole: dict[str, Any] = dict(receipt_of(replace(record, state="failed"), [step]))
+    record = a_request()
+    part = ObjectRecord("k", "asmith", StepState.FAILED, (), {"message": "m", "advice": "a"}, None)
+    step = StepRecord("i", "s", "h", (), True, StepState.FAILED, 1.0, 2.0, None, (part,))
+    whole: dict[str, Any] = dict(receipt_of(replace(record, state=RequestState.FAILED), [step]))
     assert list(shown) == list(whole) == list(receipt_of(record))
     assert list(shown["steps"][0]) == list(whole["steps"][0])
     assert list(shown["steps"][0]["problems"][0]) == list(whole["steps"][0]["problems"][0])

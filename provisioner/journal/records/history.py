@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select
 
 from provisioner.contract import Key
-from provisioner.journal.records import request_rows
 from provisioner.journal.schema import IDS, chunks, requests, step_objects
 from provisioner.journal.schema import steps as step_rows
+from provisioner.objects.states import RUNNING, RequestState, StepState
 
 TAKING = ("project.archive", "membership.remove")
 """Actions that take claims back, and write none."""
@@ -26,7 +26,7 @@ CLAIMING = frozenset(
 )
 """Actions that say the whole of what is claimed for their subject."""
 
-STOPPED = ("cancelled", "held")
+STOPPED = (RequestState.CANCELLED, RequestState.HELD)
 """States of requests of which only counts what they had made."""
 
 Pair = tuple[Key, str]
@@ -56,7 +56,7 @@ def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Said]]:
     taken: set[tuple[str, Key]] = set()
     for part in chunks({key for key, _ in pairs}):
         for row in conn.execute(_PARTS, {"b_ids": part}):
-            if not row.routed and row.over == "done":
+            if not row.routed and row.over == StepState.DONE:
                 taken.add((row.request, row.key))
             said = found.get((row.key, row.claimant)) if row.routed else None
             if said is None:
@@ -121,8 +121,8 @@ def _was_accepted(row: Any) -> bool:
     """Say whether a request ever counted: one that only repeats another's id has no steps."""
     if row.begun:
         return True
-    done = row.action in TAKING and row.state in ("accepted", "deferred", "done")
-    return done and not request_rows.repeats(row.problems)
+    done = row.action in TAKING and row.state in (*RUNNING, RequestState.DONE)
+    return done and row.duplicate_of is None
 
 
 _PARTS: Any = (
@@ -151,7 +151,7 @@ _PARTS: Any = (
 def _about(root: str) -> Any:
     begun = select(step_objects.c.key).where(step_objects.c.request == requests.c.id).exists()
     within = and_(requests.c.subject > root + "/", requests.c.subject < root + "0")
-    columns = ("id", "writer", "accepted", "subject", "action", "state", "problems")
+    columns = ("id", "writer", "accepted", "subject", "action", "state", "duplicate_of")
     return select(*(requests.c[name] for name in columns), begun.label("begun")).where(
         requests.c.action.in_(CLAIMING), or_(requests.c.subject == root, within)
     )

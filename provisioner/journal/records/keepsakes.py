@@ -17,6 +17,7 @@ from provisioner.contract import Claim, Key, Scalar, State
 from provisioner.journal.schema import IDS, chunks, objects
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
+from provisioner.objects.states import Adoption
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,10 @@ class Kept:
     identity: Mapping[str, Scalar] | None = None
     applied: Applied | None = None
 
-    def item(self, key: Key, claims: tuple[Claim, ...], found: str | None) -> Item:
+    def item(self, key: Key, claims: tuple[Claim, ...], adoption: Adoption | None) -> Item:
         """Make an item that is looked at, and not due."""
         return Item(
-            key, claims, self.prior, found=found, identity=self.identity, applied=self.applied
+            key, claims, self.prior, adoption=adoption, identity=self.identity, applied=self.applied
         )
 
 

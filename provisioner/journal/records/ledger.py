@@ -29,6 +29,7 @@ from provisioner.journal import bulk
 from provisioner.journal.records import keepsakes, object_rows
 from provisioner.journal.schema import IDS, chunks, claims, objects, step_objects, suspensions
 from provisioner.objects.items import Item
+from provisioner.objects.states import StepState
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
 
@@ -83,7 +84,7 @@ _DUE = (
         objects.c.generation,
         objects.c.attempts,
         objects.c.waiting_since,
-        objects.c.found,
+        objects.c.adoption,
         *keepsakes.COLUMNS,
     )
     .where(objects.c.lane == bindparam("b_lane"), objects.c.due <= bindparam("b_now"))
@@ -212,7 +213,7 @@ def let_be(conn: Connection, keys: Collection[Key]) -> None:
     claimed = select(claims.c.key).where(claims.c.key == objects.c.key).exists()
     awaited = (
         select(step_objects.c.key)
-        .where(step_objects.c.key == objects.c.key, step_objects.c.state == "due")
+        .where(step_objects.c.key == objects.c.key, step_objects.c.state == StepState.DUE)
         .exists()
     )
     for part in chunks(keys):
@@ -343,7 +344,7 @@ def _item(row: Any, held: tuple[Claim, ...]) -> Item:
         row.generation,
         row.attempts,
         row.waiting_since,
-        row.found,
+        row.adoption,
         kept.identity,
         kept.applied,
     )

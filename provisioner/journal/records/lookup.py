@@ -19,6 +19,7 @@ from provisioner.contract import InvalidRequest
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import requests
+from provisioner.objects.states import OPEN, RequestState
 from provisioner.system.ulid import LENGTH
 
 _SHORTEST = 4
@@ -100,7 +101,7 @@ def _begun(conn: Connection, name: str, seeker: Seeker) -> Record | None:
 def _of_others(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     theirs = (requests.c.writer_id == name) & (requests.c.uid != seeker.uid)
     found = _select(conn, theirs)
-    found = [one for one in found if one.state != "refused"] or found
+    found = [one for one in found if one.state != RequestState.REFUSED] or found
     newest = [_first([one for one in found if one.uid == uid]) for uid in {f.uid for f in found}]
     chosen = sorted((one for one in newest if one is not None), key=lambda one: one.id)
     if len(chosen) > 1:
@@ -113,7 +114,7 @@ def _select(
 ) -> list[Record]:
     """List what matches, oldest first; limit: the newest alone."""
     statement = select(requests).where(matches).order_by(requests.c.id.desc()).limit(limit)
-    return [Record(*row) for row in conn.execute(statement)][::-1]
+    return [Record.from_row(row) for row in conn.execute(statement)][::-1]
 
 
 def _first(found: Sequence[Record]) -> Record | None:
@@ -123,7 +124,7 @@ def _first(found: Sequence[Record]) -> Record | None:
     """
 
     def rank(one: Record) -> tuple[bool, bool, str]:
-        return one.state in request_rows.OPEN, not request_rows.repeats(one.problems), one.id
+        return one.state in OPEN, one.duplicate_of is None, one.id
 
     return max(found, key=rank, default=None)
 

@@ -17,21 +17,7 @@ from provisioner.contract import Key, Scalar, State
 from provisioner.journal import bulk
 from provisioner.journal.schema import IDS, chunks, lanes, objects
 from provisioner.objects.applied import Applied
-
-# Objects that were there before: how they were taken over. None: they are as any other.
-
-NEW = "new"
-"""An adoption named it: it is looked at next, and not written."""
-
-SEEN = "seen"
-"""Nobody claimed it when it was adopted: explained, and left as it is."""
-
-DIFFERS = "differs"
-"""Who adopted it wants it otherwise than it is: not written while it is open."""
-
-OURS = "ours"
-"""It is as wanted, and ours by the ledger: its backend may not bear our mark yet."""
-
+from provisioner.objects.states import Adoption
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
 
@@ -82,7 +68,7 @@ _RECORD = (
         state=func.coalesce(bindparam("b_state", type_=objects.c.state.type), objects.c.state),
         observed=bindparam("b_now"),
         prior=case((bindparam("b_drop"), None), else_=objects.c.prior),
-        found=case((_MOVED, objects.c.found), else_=bindparam("b_found")),
+        adoption=case((_MOVED, objects.c.adoption), else_=bindparam("b_adoption")),
         identity=case((bindparam("b_forget"), None), else_=_IDENTITY),
         applied=func.coalesce(
             bindparam("b_applied", type_=objects.c.applied.type), objects.c.applied
@@ -215,9 +201,9 @@ def next_due(conn: Connection, lane: str) -> float | None:
 class Reading:
     """What a drain learnt of one object.
 
-    converged: it is as wanted at `generation`; due: when to look again, None: not by itself; found:
-    how it was taken over, by now; identity: what may not change; None: as it was, empty: nothing;
-    applied: what claims have set, None: as it was.
+    converged: it is as wanted at `generation`; due: when to look again, None: not by itself;
+    adoption: how it was taken over, by now; identity: what may not change; None: as it was, empty:
+    nothing; applied: what claims have set, None: as it was.
     """
 
     key: Key
@@ -229,7 +215,7 @@ class Reading:
     waiting_since: float | None
     error: Mapping[str, str] | None
     drop_prior: bool
-    found: str | None = None
+    adoption: Adoption | None = None
     identity: Mapping[str, Scalar] | None = None
     applied: Applied | None = None
 
@@ -250,7 +236,7 @@ def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
                 "b_error": r.error,
                 "b_state": r.state,
                 "b_drop": r.drop_prior,
-                "b_found": r.found,
+                "b_adoption": r.adoption,
                 "b_identity": r.identity or None,
                 "b_forget": r.identity == {},
                 "b_applied": r.applied,
@@ -275,47 +261,51 @@ def never_ours(conn: Connection, keys: Collection[Key]) -> set[Key]:
     for part in chunks(keys):
         disputed = (objects.c.converged == 0) & objects.c.error.is_not(None)
         rows = conn.execute(
-            select(objects.c.key, objects.c.error, objects.c.found).where(
-                objects.c.key.in_(part), disputed | (objects.c.found == SEEN)
+            select(objects.c.key, objects.c.error, objects.c.adoption).where(
+                objects.c.key.in_(part), disputed | (objects.c.adoption == Adoption.SEEN)
             )
         )
         found.update(
-            row.key for row in rows if row.found == SEEN or row.error["type"] == "Conflict"
+            row.key
+            for row in rows
+            if row.adoption == Adoption.SEEN or row.error["type"] == "Conflict"
         )
     return found
 
 
-def set_found(conn: Connection, keys: Collection[Key], found: str | None) -> None:
+def set_adoption(conn: Connection, keys: Collection[Key], adoption: Adoption | None) -> None:
     """Say of known objects how they were taken over; None: they are as any other."""
     for part in chunks(keys):
-        conn.execute(update(objects).where(objects.c.key.in_(part)).values(found=found))
+        conn.execute(update(objects).where(objects.c.key.in_(part)).values(adoption=adoption))
 
 
 def let_go(conn: Connection, keys: Collection[Key]) -> None:
     """Let objects that were adopted, and nobody claims any more, be closed as any other."""
-    adopted = objects.c.found.in_([NEW, DIFFERS])
+    adopted = objects.c.adoption.in_([Adoption.NEW, Adoption.DIFFERS])
     for part in chunks(keys):
-        conn.execute(update(objects).where(objects.c.key.in_(part), adopted).values(found=None))
+        conn.execute(update(objects).where(objects.c.key.in_(part), adopted).values(adoption=None))
 
 
-def found_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
+def adoptions_of(conn: Connection, keys: Collection[Key]) -> dict[Key, Adoption]:
     """Return how objects were taken over; those that are as any other are left out."""
-    found: dict[Key, str] = {}
+    found: dict[Key, Adoption] = {}
     for part in chunks(keys):
         rows = conn.execute(
-            select(objects.c.key, objects.c.found).where(
-                objects.c.key.in_(part), objects.c.found.is_not(None)
+            select(objects.c.key, objects.c.adoption).where(
+                objects.c.key.in_(part), objects.c.adoption.is_not(None)
             )
         )
-        found.update({row.key: row.found for row in rows})
+        found.update({row.key: row.adoption for row in rows})
     return found
 
 
-def found_among(conn: Connection, keys: Collection[Key], *values: str) -> set[Key]:
+def adopted_among(conn: Connection, keys: Collection[Key], *adoptions: Adoption) -> set[Key]:
     """Return those of some objects that were taken over in one of some ways."""
     found: set[Key] = set()
     for part in chunks(keys):
-        some = select(objects.c.key).where(objects.c.key.in_(part), objects.c.found.in_(values))
+        some = select(objects.c.key).where(
+            objects.c.key.in_(part), objects.c.adoption.in_(adoptions)
+        )
         found.update(conn.scalars(some))
     return found
 

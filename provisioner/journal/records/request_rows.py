@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Row,
     bindparam,
     delete,
     func,
@@ -23,22 +24,16 @@ from sqlalchemy import (
 
 from provisioner.journal import audit, bulk
 from provisioner.journal.schema import IDS, chunks, companions, events, requests
+from provisioner.objects.states import RUNNING, RequestState
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
 
 
-OPEN = ("accepted", "deferred", "held", "scheduled")
-"""States of a request that has no outcome yet."""
-
-
 POLICY = "the policy"
-"""Holds what a second person has to see; no user has a name with a space."""
+"""How policy is named where it holds a request; `for_review` says that it does."""
 
 
-ENDED = ("done", "failed", "refused", "cancelled", "superseded")
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A request as the journal knows it. Times in seconds since the epoch."""
 
@@ -53,7 +48,7 @@ class Record:
     subject: str
     digest: str
     body: bytes
-    state: str
+    state: RequestState
     not_before: float | None
     accepted: float
     ended: float | None
@@ -62,6 +57,14 @@ class Record:
     approved_by: str | None = None
     on_behalf_of: str | None = None
     listed: str | None = None
+    for_review: bool | None = None
+    set_aside: bool | None = None
+    duplicate_of: str | None = None
+
+    @classmethod
+    def from_row(cls, row: Row[Any]) -> Record:
+        """Make one of a row of the table, by the names of its columns."""
+        return cls(**row._mapping)
 
     @property
     def asker(self) -> str:
@@ -77,6 +80,9 @@ _END = (
     .where(requests.c.id == bindparam("b_id"))
     .values(state=bindparam("b_state"), ended=bindparam("b_now"))
 )
+
+
+_NEVER_BEGUN = (RequestState.REFUSED, RequestState.SUPERSEDED, RequestState.SCHEDULED)
 
 
 _LOAD = select(requests).where(requests.c.id.in_(IDS))
@@ -126,7 +132,9 @@ def older_open(
     )
 
 
-def set_state(conn: Connection, ids: Collection[str], old: Collection[str], new: str) -> list[str]:
+def set_state(
+    conn: Connection, ids: Collection[str], old: Collection[RequestState], new: RequestState
+) -> list[str]:
     """Move requests from some states to another; return those that moved."""
     moved = list(
         conn.scalars(
@@ -140,6 +148,11 @@ def set_state(conn: Connection, ids: Collection[str], old: Collection[str], new:
     return moved
 
 
+def defer(conn: Connection, ids: Collection[str]) -> list[str]:
+    """Say of accepted requests that an object of theirs waits; return those that were not so."""
+    return set_state(conn, ids, [RequestState.ACCEPTED], RequestState.DEFERRED)
+
+
 def set_accepted(conn: Connection, request: str, now: float) -> None:
     """Say that a request that waited counts from now on."""
     conn.execute(update(requests).where(requests.c.id == request).values(accepted=now))
@@ -150,6 +163,11 @@ def set_problems(
 ) -> None:
     """Keep what a request's writer should know."""
     conn.execute(update(requests).where(requests.c.id == request).values(problems=problems))
+
+
+def set_duplicate_of(conn: Connection, request: str, earlier: str | None) -> None:
+    """Keep under whose own id a request came again; None: under nobody's."""
+    _write(conn, request, duplicate_of=earlier)
 
 
 def keep_companion(conn: Connection, request: str, body: bytes) -> None:
@@ -175,7 +193,7 @@ def with_companion(conn: Connection) -> dict[str, int]:
     """Return accepted requests whose manifest is kept, oldest first, with their writers' uids."""
     kept = select(companions.c.request)
     statement = select(requests.c.id, requests.c.uid).where(
-        requests.c.id.in_(kept), requests.c.state == "accepted"
+        requests.c.id.in_(kept), requests.c.state == RequestState.ACCEPTED
     )
     return {row.id: row.uid for row in conn.execute(statement.order_by(requests.c.id))}
 
@@ -196,14 +214,28 @@ def drop_companion(conn: Connection, request: str) -> None:
     conn.execute(delete(companions).where(companions.c.request == request))
 
 
-def set_hold(conn: Connection, request: str, **values: str | None) -> None:
-    """Keep who holds a request (`held_by`), or released what policy held (`approved_by`)."""
+def hold(conn: Connection, request: str, holder: str) -> None:
+    """Keep who holds a request; a release from policy counts no more."""
+    _write(conn, request, held_by=holder, for_review=None, approved_by=None)
+
+
+def hold_for_review(conn: Connection, request: str) -> None:
+    """Keep that policy holds a request until a second person has seen it."""
+    _write(conn, request, held_by=POLICY, for_review=True, approved_by=None)
+
+
+def end_hold(conn: Connection, request: str, approved_by: str | None = None) -> None:
+    """Keep that nobody holds a request any more. approved_by: who has released it from policy."""
+    _write(conn, request, held_by=None, for_review=None, approved_by=approved_by)
+
+
+def end_approval(conn: Connection, request: str) -> None:
+    """Keep that a release from policy counts no more."""
+    _write(conn, request, approved_by=None)
+
+
+def _write(conn: Connection, request: str, **values: Any) -> None:
     conn.execute(update(requests).where(requests.c.id == request).values(**values))
-
-
-def note(conn: Connection, rows: Sequence[tuple[str | None, str, str]], now: float) -> None:
-    """Add events: (request, kind, text)."""
-    audit.append(conn, [audit.Event(*row) for row in rows], now)
 
 
 def events_of(conn: Connection, request: str) -> list[tuple[float, str, str]]:
@@ -239,13 +271,8 @@ def find(conn: Connection, name: str) -> list[Record]:
     if len(name) >= 4:
         matches |= requests.c.id.startswith(name.upper(), autoescape=True)
     rows = conn.execute(select(requests).where(matches).order_by(requests.c.id)).all()
-    found = [Record(*row) for row in rows]
-    return sorted(found, key=lambda record: (not repeats(record.problems), record.id))
-
-
-def repeats(problems: Collection[Mapping[str, Any]] | None) -> bool:
-    """Say whether a request came under an own id that another one had, by what it was told."""
-    return any(one.get("key") == "id" and one.get("line") is None for one in problems or ())
+    found = [Record.from_row(row) for row in rows]
+    return sorted(found, key=lambda record: (record.duplicate_of is None, record.id))
 
 
 def events_after(conn: Connection, seq: int) -> list[tuple[int, str, str, str]]:
@@ -276,7 +303,7 @@ def newest(conn: Connection, name: str, since: str) -> Record | None:
         .order_by(requests.c.id.desc())
         .limit(1)
     ).first()
-    return None if row is None else Record(*row)
+    return None if row is None else Record.from_row(row)
 
 
 def newest_of(conn: Connection, actions: Collection[str]) -> list[Record]:
@@ -288,12 +315,12 @@ def newest_of(conn: Connection, actions: Collection[str]) -> list[Record]:
         select(func.max(requests.c.id))
         .where(
             requests.c.action.in_(list(actions)),
-            requests.c.state.not_in(["refused", "superseded", "scheduled"]),
+            requests.c.state.not_in(_NEVER_BEGUN),
         )
         .group_by(requests.c.subject)
     )
     rows = conn.execute(select(requests).where(requests.c.id.in_(ids)).order_by(requests.c.id))
-    return [Record(*row) for row in rows]
+    return [Record.from_row(row) for row in rows]
 
 
 def newer(conn: Connection, record: Record, actions: Collection[str]) -> str:
@@ -310,7 +337,7 @@ def newer(conn: Connection, record: Record, actions: Collection[str]) -> str:
                 or_(*about),
                 requests.c.id > record.id,
                 requests.c.action.in_(list(actions)),
-                requests.c.state.in_(["accepted", "deferred", "done", "failed"]),
+                requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
             )
         )
         or ""
@@ -321,7 +348,7 @@ def held_for(conn: Connection, writer: str) -> dict[str, str]:
     """Return the newest held request of a writer for each subject, or for what lies in it."""
     rows = conn.execute(
         select(requests.c.subject, requests.c.id)
-        .where(requests.c.state == "held", requests.c.writer == writer)
+        .where(requests.c.state == RequestState.HELD, requests.c.writer == writer)
         .order_by(requests.c.id)
     )
     return {row.subject.partition("/")[0]: row.id for row in rows}
@@ -331,18 +358,20 @@ def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
     """Load requests by id."""
     found: dict[str, Record] = {}
     for part in chunks(ids):
-        found.update({row[0]: Record(*row) for row in conn.execute(_LOAD, {"b_ids": part}).all()})
+        found.update(
+            {row.id: Record.from_row(row) for row in conn.execute(_LOAD, {"b_ids": part}).all()}
+        )
     return found
 
 
-def states_of(conn: Connection, ids: Collection[str]) -> dict[str, str]:
+def states_of(conn: Connection, ids: Collection[str]) -> dict[str, RequestState]:
     """Return the states of those requests that are known."""
-    found: dict[str, str] = {}
+    found: dict[str, RequestState] = {}
     for part in chunks(ids):
         rows = conn.execute(
             select(requests.c.id, requests.c.state).where(requests.c.id.in_(IDS)), {"b_ids": part}
         )
-        found.update({row[0]: row[1] for row in rows})
+        found.update({row.id: row.state for row in rows})
     return found
 
 
@@ -374,7 +403,7 @@ def scheduled_until(conn: Connection, now: float) -> list[str]:
     return list(
         conn.scalars(
             select(requests.c.id)
-            .where(requests.c.state == "scheduled", requests.c.not_before <= now)
+            .where(requests.c.state == RequestState.SCHEDULED, requests.c.not_before <= now)
             .order_by(requests.c.id)
         )
     )
@@ -393,7 +422,7 @@ def in_states(conn: Connection, states: Collection[str], limit: int = 1000) -> l
         .order_by(requests.c.id)
         .limit(limit)
     )
-    return [Record(*row) for row in rows]
+    return [Record.from_row(row) for row in rows]
 
 
 def counts(conn: Connection) -> dict[str, int]:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from provisioner.journal import bulk
 from provisioner.journal.schema import IDS, chunks, objects, step_objects, steps
+from provisioner.objects.states import StepState
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,12 @@ class StepRecord:
     instance: str
     needs: tuple[str, ...]
     routed: bool
-    state: str
+    state: StepState
     started: float | None
     ended: float | None
     error: dict[str, str] | None
     objects: tuple[ObjectRecord, ...] = ()
+    withdraws: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class ObjectRecord:
 
     key: str
     item: str
-    state: str
+    state: StepState
     changed: tuple[str, ...]
     error: dict[str, str] | None
     read_back: dict[str, Any] | None
@@ -52,7 +54,7 @@ _INSERT_STEPS = insert(steps)
 _GENERATION = select(objects.c.generation).where(objects.c.key == bindparam("b_key"))
 
 _NEW_OBJECTS = insert_or(step_objects).values(
-    generation=case((bindparam("b_state") == "due", _GENERATION.scalar_subquery()))
+    generation=case((bindparam("b_state") == StepState.DUE, _GENERATION.scalar_subquery()))
 )
 
 _INSERT_OBJECTS = _NEW_OBJECTS.on_conflict_do_update(
@@ -99,7 +101,7 @@ _USERS_WAITING = (
     select(step_objects.c.request)
     .where(
         step_objects.c.request.in_(IDS),
-        step_objects.c.state == "waiting",
+        step_objects.c.state == StepState.WAITING,
         step_objects.c.item != "",
     )
     .distinct()
@@ -174,7 +176,7 @@ def set_objects(
     request: str,
     step: str,
     users: Collection[str],
-    state: str,
+    state: StepState,
     *,
     error: Mapping[str, str] | None = None,
 ) -> None:
@@ -189,14 +191,20 @@ def set_objects(
                 step_objects.c.request == request,
                 step_objects.c.step == step,
                 step_objects.c.item.in_(part),
-                step_objects.c.state == "waiting",
+                step_objects.c.state == StepState.WAITING,
             )
             .values(state=state, error=error, generation=None)
         )
 
 
 def _object(
-    key: str, item: str, state: str, changed: list[str], error: Any, read_back: Any, claimant: str
+    key: str,
+    item: str,
+    state: StepState,
+    changed: list[str],
+    error: Any,
+    read_back: Any,
+    claimant: str,
 ) -> ObjectRecord:
     return ObjectRecord(key, item, state, tuple(changed), error, read_back, claimant)
 
@@ -219,6 +227,7 @@ def _load(
                     row.ended,
                     row.error,
                     tuple(parts.get((row.request, row.name), ())),
+                    row.withdraws,
                 )
             )
     return found
@@ -237,7 +246,7 @@ def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[s
             objects.c.lane,
         )
         .join(objects, objects.c.key == step_objects.c.key)
-        .where(step_objects.c.request.in_(list(ids)), step_objects.c.state == "due")
+        .where(step_objects.c.request.in_(list(ids)), step_objects.c.state == StepState.DUE)
     )
     found: dict[str, list[dict[str, Any]]] = {who: [] for who in ids}
     for row in rows:

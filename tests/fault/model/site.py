@@ -8,6 +8,7 @@ from pathlib import Path
 
 from provisioner.config import schema as configuration
 from provisioner.journal.records import request_rows
+from provisioner.objects.states import ENDED, OPEN
 from provisioner.routing.router import Router
 from provisioner.service import Service
 from provisioner.spool.spool import Spool
@@ -84,7 +85,7 @@ class Site:
         named = f"{{file: {name}, size: {len(body)}, sha256: {digest}}}"
         told = self.send(f"provisioner: 1\naction: reconcile\nmanifest: {named}\n")
         with self._system.journal.reading() as conn:
-            known = request_rows.in_states(conn, (*request_rows.OPEN, *request_rows.ENDED), 10_000)
+            known = request_rows.in_states(conn, (*OPEN, *ENDED), 10_000)
         return told.state, [one for one in known if one.id > told.id]
 
     def drain(self) -> None:

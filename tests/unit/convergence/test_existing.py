@@ -10,8 +10,8 @@ import pytest
 
 from provisioner.contract import Change, Claim, Conflict, Fault, Key, State, Want
 from provisioner.convergence.existing import Differs, as_taken, guarded, look
-from provisioner.journal.records.object_rows import DIFFERS, NEW, OURS, SEEN
 from provisioner.objects.items import Item
+from provisioner.objects.states import Adoption
 
 KEY = "x/thing/a"
 
@@ -55,8 +55,8 @@ def there(size: str = "5", mark: str = "") -> State:
     return {"present": True, "size": size, "mark": mark}
 
 
-def item(found: str | None, *claims: Claim) -> Item:
-    return Item(KEY, claims, found=found)
+def item(adoption: Adoption | None, *claims: Claim) -> Item:
+    return Item(KEY, claims, adoption=adoption)
 
 
 OPEN = Claim("allocation:1", {"size": "5", "adopt": False})
@@ -65,37 +65,43 @@ SHUT = Claim("allocation:1", {"size": "5", "adopt": False}, suspended=True)
 
 @dataclass(frozen=True)
 class Case:
-    """found, claims and state before; fault's type, what would be written, and found afterwards."""
+    """How it was taken over, before and after; fault's type, and what would be written."""
 
-    found: str | None
+    adoption: Adoption | None
     claims: tuple[Claim, ...]
     state: State
     fault: type[Fault] | None
     writes: tuple[str, ...]
-    after: str | None
+    after: Adoption | None
 
 
 SIZE = ("size it",)
 CASES = {
-    "new and fits, unmarked": Case(NEW, (OPEN,), there(), None, (), OURS),
-    "new and fits, marked": Case(NEW, (OPEN,), there(mark="ours"), None, (), OURS),
-    "new and differs": Case(NEW, (OPEN,), there("4"), Differs, (), DIFFERS),
-    "new and differs, marked": Case(NEW, (OPEN,), there("4", "ours"), Differs, (), DIFFERS),
-    "new and another's": Case(NEW, (OPEN,), there(mark="theirs"), Conflict, (), None),
-    "new and not there": Case(NEW, (OPEN,), ABSENT, Fault, ("make it",), None),
-    "new and nobody's": Case(NEW, (), there(), None, (), SEEN),
-    "new, nobody's, not there": Case(NEW, (), ABSENT, None, (), SEEN),
-    "differs still": Case(DIFFERS, (OPEN,), there("4"), Differs, (), DIFFERS),
-    "differed, and fits by now": Case(DIFFERS, (OPEN,), there(), None, (), OURS),
-    "differs, and is to be closed": Case(DIFFERS, (SHUT,), there("4"), None, SIZE, DIFFERS),
-    "ours and changed": Case(OURS, (OPEN,), there("4"), None, SIZE, OURS),
-    "ours and closed": Case(OURS, (SHUT,), there(), None, SIZE, OURS),
-    "seen, and nobody's": Case(SEEN, (), there("4", "theirs"), None, (), SEEN),
-    "seen, claimed, fits": Case(SEEN, (OPEN,), there(), None, (), OURS),
-    "seen, claimed, differs": Case(SEEN, (OPEN,), there("4"), Differs, (), SEEN),
-    "seen, claimed, closed": Case(SEEN, (SHUT,), there("4"), Differs, (), SEEN),
+    "new and fits, unmarked": Case(Adoption.NEW, (OPEN,), there(), None, (), Adoption.OURS),
+    "new and fits, marked": Case(
+        Adoption.NEW, (OPEN,), there(mark="ours"), None, (), Adoption.OURS
+    ),
+    "new and differs": Case(Adoption.NEW, (OPEN,), there("4"), Differs, (), Adoption.DIFFERS),
+    "new and differs, marked": Case(
+        Adoption.NEW, (OPEN,), there("4", "ours"), Differs, (), Adoption.DIFFERS
+    ),
+    "new and another's": Case(Adoption.NEW, (OPEN,), there(mark="theirs"), Conflict, (), None),
+    "new and not there": Case(Adoption.NEW, (OPEN,), ABSENT, Fault, ("make it",), None),
+    "new and nobody's": Case(Adoption.NEW, (), there(), None, (), Adoption.SEEN),
+    "new, nobody's, not there": Case(Adoption.NEW, (), ABSENT, None, (), Adoption.SEEN),
+    "differs still": Case(Adoption.DIFFERS, (OPEN,), there("4"), Differs, (), Adoption.DIFFERS),
+    "differed, and fits by now": Case(Adoption.DIFFERS, (OPEN,), there(), None, (), Adoption.OURS),
+    "differs, and is to be closed": Case(
+        Adoption.DIFFERS, (SHUT,), there("4"), None, SIZE, Adoption.DIFFERS
+    ),
+    "ours and changed": Case(Adoption.OURS, (OPEN,), there("4"), None, SIZE, Adoption.OURS),
+    "ours and closed": Case(Adoption.OURS, (SHUT,), there(), None, SIZE, Adoption.OURS),
+    "seen, and nobody's": Case(Adoption.SEEN, (), there("4", "theirs"), None, (), Adoption.SEEN),
+    "seen, claimed, fits": Case(Adoption.SEEN, (OPEN,), there(), None, (), Adoption.OURS),
+    "seen, claimed, differs": Case(Adoption.SEEN, (OPEN,), there("4"), Differs, (), Adoption.SEEN),
+    "seen, claimed, closed": Case(Adoption.SEEN, (SHUT,), there("4"), Differs, (), Adoption.SEEN),
     "as any other, and fits": Case(None, (OPEN,), there(mark="ours"), None, (), None),
-    "as any other, unmarked": Case(None, (OPEN,), there(), None, (), OURS),
+    "as any other, unmarked": Case(None, (OPEN,), there(), None, (), Adoption.OURS),
     "as any other, differs": Case(None, (OPEN,), there("4"), Conflict, (), None),
     "as any other, marked": Case(None, (OPEN,), there("4", "ours"), None, SIZE, None),
 }
@@ -105,20 +111,20 @@ CASES = {
 def test_what_is_seen_of_an_object_says_what_may_be_written(name: str) -> None:
     case = CASES[name]
     handler: Any = Things(case.state)
-    [seen] = look(handler, [item(case.found, *case.claims)])
+    [seen] = look(handler, [item(case.adoption, *case.claims)])
     fault = seen.outcome.fault
     assert fault is None if case.fault is None else isinstance(fault, case.fault)
-    assert (seen.writes, seen.found) == (case.writes, case.after)
+    assert (seen.writes, seen.adoption) == (case.writes, case.after)
 
 
 GUARDED = {
-    "new": (NEW, (OPEN,), True),
-    "seen": (SEEN, (OPEN,), True),
-    "seen, and to be closed": (SEEN, (SHUT,), True),
-    "differs": (DIFFERS, (OPEN,), True),
-    "differs, and to be closed": (DIFFERS, (SHUT,), False),
-    "differs, and nobody's any more": (DIFFERS, (), False),
-    "ours": (OURS, (OPEN,), False),
+    "new": (Adoption.NEW, (OPEN,), True),
+    "seen": (Adoption.SEEN, (OPEN,), True),
+    "seen, and to be closed": (Adoption.SEEN, (SHUT,), True),
+    "differs": (Adoption.DIFFERS, (OPEN,), True),
+    "differs, and to be closed": (Adoption.DIFFERS, (SHUT,), False),
+    "differs, and nobody's any more": (Adoption.DIFFERS, (), False),
+    "ours": (Adoption.OURS, (OPEN,), False),
     "as any other": (None, (OPEN,), False),
 }
 
@@ -130,7 +136,7 @@ def test_what_was_not_taken_over_is_only_looked_at(name: str) -> None:
 
 
 def test_claims_of_what_was_taken_over_may_take_it_over() -> None:
-    assert [claim.want["adopt"] for claim in as_taken(item(OURS, OPEN)).claims] == [True]
+    assert [claim.want["adopt"] for claim in as_taken(item(Adoption.OURS, OPEN)).claims] == [True]
     assert as_taken(item(None, OPEN)).claims == (OPEN,)
     bare = Claim("allocation:1", {"size": "5"})
-    assert as_taken(item(OURS, bare)).claims == (bare,)
+    assert as_taken(item(Adoption.OURS, bare)).claims == (bare,)

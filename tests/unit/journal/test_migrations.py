@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -82,6 +83,58 @@ def test_a_migrated_journal_has_all_requests_and_its_chain_verifies(
         assert audit.verify(conn).problem == ""
         assert len(facts.get(conn, facts.JOURNAL) or "") == 26
     book.close()
+
+
+A, B = "01J00000000000000000000000", "01J00000000000000000000001"
+
+TOLD = {
+    "a repetition": (f"the same request as {A}, which is done", "id", A),
+    "the same id, other content": (f"id 'x' is {A}, held, with other content", "id", A),
+    "an id that looks like another's": (f"id '{B}' is {A}, done, with other content", "id", A),
+    "an id that is wrong": ("it has a space", "id", None),
+    "signed bytes again": (f"the same request as {A}, which is done", "", None),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_a_request_repeats_is_read_out_of_its_problems_once(tmp_path: Path, name: str) -> None:
+    message, key, earlier = TOLD[name]
+    row = _after("problems", [{"line": None, "key": key, "message": message}], tmp_path)
+    assert row["duplicate_of"] == earlier
+
+
+def test_who_holds_and_what_was_set_aside_are_read_out_of_texts_once(tmp_path: Path) -> None:
+    problem = {"line": None, "key": "", "message": "m", "place": "quarantine"}
+    assert _after("problems", [problem], tmp_path / "a")["set_aside"] == 1
+    assert _after("held_by", "the policy", tmp_path / "b")["for_review"] == 1
+    assert _after("held_by", "root", tmp_path / "c")["for_review"] is None
+
+
+def _after(column: str, value: object, tmp_path: Path) -> sqlite3.Row:
+    """Return a request of the last former version, in which a column was set, as it is now."""
+    tmp_path.mkdir(exist_ok=True)
+    path = former(tmp_path, FORMER[6])
+    cell = value if isinstance(value, str) else json.dumps(value)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE requests SET {column} = ?", [cell])
+        db.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.row_factory = sqlite3.Row
+        row: sqlite3.Row = db.execute("SELECT * FROM requests").fetchone()
+        return row
+
+
+def test_steps_that_withdraw_are_known_by_more_than_their_names(tmp_path: Path) -> None:
+    path = former(tmp_path, FORMER[6])
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE steps SET name = 'withdraw from x', routed = 0 WHERE rowid = 1")
+        db.execute("UPDATE steps SET name = 'withdraw from y', routed = 1 WHERE rowid = 2")
+        db.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as db:
+        names = db.execute("SELECT routed FROM steps WHERE withdraws").fetchall()
+    assert names == [(0,)]
 
 
 def test_the_file_as_it_was_is_kept_beside(tmp_path: Path) -> None:

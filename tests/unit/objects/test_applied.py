@@ -13,6 +13,7 @@ from provisioner.contract import Change, Claim, Json, Key, Permanent, State, Wan
 from provisioner.convergence.converge import Outcome, converge, dry_run
 from provisioner.objects.applied import Applied, forgotten, left, noted, settled
 from provisioner.objects.items import Former, Item
+from provisioner.objects.states import Adoption
 from tests.support.shelf import Rows, Shelf, jar
 
 # Pure.
@@ -115,8 +116,10 @@ class Book:
         self.applied = applied
         self.saved: list[Former] = []
 
-    def run(self, claims: tuple[Claim, ...], found: str | None = None) -> Outcome:
-        item = Item("a", claims, {} if not claims else None, found=found, applied=self.applied)
+    def run(self, claims: tuple[Claim, ...], adoption: Adoption | None = None) -> Outcome:
+        item = Item(
+            "a", claims, {} if not claims else None, adoption=adoption, applied=self.applied
+        )
         [outcome] = converge(self.shelf, [item], self._save)
         if outcome.applied is not None:
             self.applied = outcome.applied

@@ -5,18 +5,19 @@ from __future__ import annotations
 import pytest
 
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.objects.states import StepState
 from provisioner.steps import readiness
 
 
 def part(user: str, state: str) -> ObjectRecord:
     """Make a user's part of a step; '' for a step's own."""
-    return ObjectRecord(f"x/y/{user or 'all'}", user, state, (), None, None)
+    return ObjectRecord(f"x/y/{user or 'all'}", user, StepState(state), (), None, None)
 
 
 def step(name: str, state: str, needs: tuple[str, ...] = (), **users: str) -> StepRecord:
     """Make a step that goes through users, with the state of each; `own` is a step's own object."""
     parts = tuple(part("" if user == "own" else user, is_) for user, is_ in users.items())
-    return StepRecord("R", name, "x", needs, True, state, None, None, None, parts)
+    return StepRecord("R", name, "x", needs, True, StepState(state), None, None, None, parts)
 
 
 def ready(*steps: StepRecord) -> tuple[set[str], dict[str, tuple[str, ...]], bool] | None:

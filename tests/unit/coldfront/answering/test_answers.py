@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from provisioner.coldfront.answering.answers import (
@@ -15,26 +17,29 @@ from provisioner.coldfront.answering.answers import (
     stand,
     worst,
 )
-from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.objects.states import RequestState, StepState
 from provisioner.outcome.outcomes import receipt_of
 from provisioner.request.documents import dump
+from tests.support.records import a_request
 
-ACCOUNT = StepRecord("i", "account", "slurm-a", (), True, "done", 1.0, 2.0, None)
+ACCOUNT = StepRecord("i", "account", "slurm-a", (), True, StepState.DONE, 1.0, 2.0, None)
+NO_UID = {"message": "no uid", "advice": "ask"}
 FOR_EACH = StepRecord(
-    "i", "users", "slurm-a", (), True, "failed", 1.0, 2.0, None,
+    "i", "users", "slurm-a", (), True, StepState.FAILED, 1.0, 2.0, None,
     (
-        ObjectRecord("k1", "jdoe", "done", (), None, None),
-        ObjectRecord("k2", "asmith", "failed", (), {"message": "no uid", "advice": "ask"}, None),
+        ObjectRecord("k1", "jdoe", StepState.DONE, (), None, None),
+        ObjectRecord("k2", "asmith", StepState.FAILED, (), NO_UID, None),
     ),
 )  # fmt: skip
 
 
+RECORD = a_request()
+
+
 def receipt(state: str, *steps: StepRecord) -> Answer:
     """Read what the service itself writes."""
-    record = Record(
-        "i", "n", "w", 0, None, None, None, "a", "s", "d", b"", state, None, 1.0, None, None
-    )
+    record = replace(RECORD, state=RequestState(state))
     found = read(dump(receipt_of(record, steps)).encode())
     assert found is not None
     return found
@@ -68,9 +73,7 @@ def test_a_user_stands_as_their_own_parts_do(
 
 
 def test_what_the_service_only_observes_is_still_to_come() -> None:
-    record = Record(
-        *("i", "n", "w", 0, None, None, None, "a", "s", "d", b"", "deferred", None, 1.0, None, None)
-    )
+    record = replace(RECORD, state=RequestState.DEFERRED)
     answer = read(dump(receipt_of(record, (ACCOUNT, FOR_EACH), observing=True)).encode())
     assert answer is not None
     assert answer.state == "observed"
