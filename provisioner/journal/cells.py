@@ -13,6 +13,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,9 @@ def _name_spoilt(db: sqlite3.Connection, table: Table) -> None:
 
 def _reader(column: Column[Any]) -> Callable[[Any], Any]:
     """Return what makes a value of a column's cell; it raises where it is none."""
+    if isinstance(column.type, States):
+        member = _member_of(column.type.states)
+        return _or_none(member) if column.nullable else member
     for kind, reader in _READERS.items():
         if isinstance(column.type, kind):
             return _or_none(reader) if column.nullable else reader
@@ -165,6 +169,10 @@ def _text(cell: Any) -> str:
     if not isinstance(cell, bytes):
         raise TypeError
     return cell.decode()
+
+
+def _member_of(states: type[StrEnum]) -> Callable[[Any], str]:
+    return lambda cell: states(_text(cell))
 
 
 def _json(cell: Any) -> str:
@@ -216,8 +224,6 @@ def _as_accepted() -> Callable[[Row], str]:
     """Hold a request against what is known of all of them."""
 
     def follow(row: Row) -> str:
-        if row["state"] not in RequestState:
-            return f"state is {row['state'][:_SHOWN]!r}"
         # Of what a writer in no rule left behind the content is not kept.
         kept = row["body"] or row["state"] != RequestState.REFUSED
         if kept and row["digest"] and hashlib.sha256(row["body"]).hexdigest() != row["digest"]:
