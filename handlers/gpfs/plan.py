@@ -186,9 +186,13 @@ Pair = Sequence[int]
 
 
 def quota_holds(found: Found, quota: Pair | None, files: Pair | None) -> bool:
-    """Say whether soft and hard limits are as wanted; GPFS rounds up to the block size."""
+    """Return True if soft and hard limits are as wanted.
+
+    GPFS rounds space up to the block size, and takes a number of files as it is: samples of
+    mmrepquota have 30000 and 33000, where limits of inodes are multiples of 1024.
+    """
     return _holds((found.block_soft, found.block_hard), quota, found.block_kib) and _holds(
-        (found.files_soft, found.files_hard), files, INODE_STEP
+        (found.files_soft, found.files_hard), files, 1
     )
 
 
@@ -257,6 +261,7 @@ def _inodes(key: Key, wanted: Wanted, found: Found) -> list[Change]:
     (limit, _) = _limits(wanted, found).get("inode_limit", (None, None))
     if limit is None or not found.independent or inodes_hold(found, limit):
         return []
+    limit = max(limit, found.alloc_inodes)  # within a step: GPFS takes none below what is allocated
     text = f"inode limit {found.max_inodes} -> {limit}{_back(wanted.inode_limit)}"
     data: Mapping[str, Json] = {"name": wanted.name, "inode_limit": limit}
     return [Change(key, "set-inode-limit", text, _INODES, f"inodes:{wanted.name}", data)]

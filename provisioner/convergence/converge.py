@@ -19,6 +19,7 @@ from provisioner.contract import (
     Change,
     Fault,
     Handler,
+    Json,
     Key,
     Permanent,
     Scalar,
@@ -30,7 +31,7 @@ from provisioner.contract import (
 )
 from provisioner.contract.abilities import Foresees, Keeps, Remarks, Restores
 from provisioner.convergence.retrying import reads
-from provisioner.objects.applied import Applied, forgotten, left, noted, settled
+from provisioner.objects.applied import Applied, left, noted, settled, unclaimed
 from provisioner.objects.items import Former, Item
 from provisioner.objects.merging import told
 from provisioner.objects.states import Adoption
@@ -180,11 +181,17 @@ def _noted(handler: Restores, one: _Work) -> Applied:
     if not state.get("present"):
         # What is made anew has nothing of what was there.
         return noted({}, sets, {}, taken=taken)
+    return noted(item.applied, sets, _now(handler, one), taken=taken)
+
+
+def _now(handler: Restores, one: _Work) -> Mapping[str, Json]:
+    """Return the settings of an object that is there, without those that close it."""
+    item, state = one.item, one.state or {}
     now = handler.holds(item.key, state)
-    if item.prior is not None:
-        # What closed it stands where these were, and goes when it opens.
-        now = {**now, **handler.holds(item.key, {**state, **item.prior})}
-    return noted(item.applied, sets, now, taken=taken)
+    if item.prior is None:
+        return now
+    # What closed it stands where these were, and goes when it opens.
+    return {**now, **handler.holds(item.key, {**state, **item.prior})}
 
 
 def _applied(handler: Handler, one: _Work) -> Applied | None:
@@ -193,7 +200,7 @@ def _applied(handler: Handler, one: _Work) -> Applied | None:
         return None
     there = one.state is not None and one.state.get("present")
     if not one.item.claims:
-        return forgotten(one.item.applied or {}) if there else {}
+        return unclaimed(one.item.applied or {}, _now(handler, one)) if there else {}
     if not (there and one.item.open) or any(c.verb not in OWNING for c in one.changes):
         return None
     want = one.want or {}

@@ -15,7 +15,9 @@ Applied = Mapping[str, Mapping[str, Json]]
 """By the setting's name: `set`, the values that are ours, and `before`, the one that was there.
 
 There are several while it is not known which of them was written last. A `before` of None is the
-backend's own "not set"; it stands for what is not known, too."""
+backend's own "not set"; it stands for what is not known, too. Of an object that nobody claims,
+`kept` is the value when the last claim went.
+"""
 
 
 def left(applied: Applied | None, sets: Mapping[str, Json], disputed: Collection[str]) -> Applied:
@@ -38,10 +40,10 @@ def noted(
     noted = dict(applied or {})
     for name, value in sets.items():
         known = noted.get(name)
-        if known is not None:
+        if known is not None and not _changed_since(known, now.get(name)):
             values = _values(known)
-            if value not in values:
-                noted[name] = {**known, "set": [*values, value]}
+            both = values if value in values else [*values, value]
+            noted[name] = {"set": both, "before": known["before"]}
             continue
         before = None if applied is None else now.get(name)
         noted[name] = {"set": [value], "before": None if taken and before == value else before}
@@ -54,9 +56,23 @@ def settled(applied: Applied, sets: Mapping[str, Json], disputed: Collection[str
     return stays | {name: {**applied[name], "set": [value]} for name, value in sets.items()}
 
 
+def unclaimed(applied: Applied, now: Mapping[str, Json]) -> Applied:
+    """Keep what was before of an object that nobody claims any more, and that is still there.
+
+    now: the settings as they stay. Whoever sets one of them before the next claim comes has set
+    what that claim finds.
+    """
+    return {name: {"kept": now.get(name), **one} for name, one in applied.items()}
+
+
 def forgotten(applied: Applied) -> Applied:
-    """Forget what was before: nobody claims the object, and who has its name next is another."""
+    """Forget what was before: what is as wanted was taken over, and is ours."""
     return {name: {**one, "before": None} for name, one in applied.items()}
+
+
+def _changed_since(one: Mapping[str, Json], now: Json) -> bool:
+    """Return True if somebody set a setting while nobody claimed its object."""
+    return "kept" in one and one["kept"] != now
 
 
 def _values(one: Mapping[str, Json]) -> list[Json]:

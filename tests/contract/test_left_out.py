@@ -119,7 +119,7 @@ def filesets(directory: Path) -> Place:
     more = {**less, "quota": "5TiB", "files": 20480}
 
     def write() -> None:
-        limits = ["fs1:cf3", "--block", "1G:2G", "--files", "1024:2048"]
+        limits = ["fs1:cf3", "--block", "1G:2G", "--files", "20000:20470"]
         assert not run([str(bin / "mmsetquota"), *limits]).returncode
 
     return Place(gpfs_fileset.build(site(), built), less, more, write)
@@ -168,6 +168,40 @@ def test_what_was_there_before_comes_back(place: Place) -> None:
     place.converge(ledger, place.less)
     assert place.state == before
     assert place.converge(ledger, place.less).changed == ()
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "after a second claim"])
+def test_what_was_there_before_comes_back_also_where_nobody_claimed_it_in_between(
+    place: Place, again: bool
+) -> None:
+    ledger = Ledger()
+    place.converge(ledger, place.less)
+    place.set_by_hand()
+    before = place.state
+    place.converge(ledger, place.more)
+    ledger.withdraw()
+    ledger.run(place.handler)
+    if again:
+        place.converge(ledger, place.more)
+        assert place.state != before
+    place.converge(ledger, place.less)
+    assert place.state == before
+
+
+def test_what_somebody_set_while_nobody_claimed_it_is_what_comes_back(place: Place) -> None:
+    ledger = Ledger()
+    place.converge(ledger, place.more)
+    ledger.withdraw()
+    ledger.run(place.handler)
+    place.set_by_hand()
+    ledger.run(place.handler)
+    place.converge(ledger, place.less)
+    before = place.state
+    ledger.withdraw()
+    ledger.run(place.handler)
+    place.converge(ledger, place.more)
+    place.converge(ledger, place.less)
+    assert place.state == before
 
 
 def test_what_somebody_set_since_stays(place: Place) -> None:

@@ -41,3 +41,23 @@ def test_a_limit_that_closing_uses_comes_back_where_it_was_first_claimed_while_c
     ledger.want(handler, "allocation:1", plain)
     limits = limits_of(ledger.run(handler), key, "GrpJobs", "MaxWall")
     assert limits == [9, 77]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "after a second claim"])
+def test_an_admin_s_limits_come_back_after_everybody_had_left_and_somebody_returned(
+    cluster: Cluster, name: str, again: bool
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    key, plain = f"slurm-a/account/{name}", account(name, adopt=True)
+    where = [f"cluster={cluster.settings['cluster']}", "GrpJobs=9", "MaxWall=77"]
+    handler._tools.write(["add", "account", name, *where])
+    limited = {**plain, "specs": "GrpJobs=4:MaxWall=10"}
+    ledger.want(handler, "allocation:1", limited)
+    assert limits_of(ledger.run(handler), key, "GrpJobs", "MaxWall") == [4, 10]
+    ledger.claims = {key: ()}
+    assert limits_of(ledger.run(handler), key, "GrpJobs", "MaxWall") == [0, 10]
+    if again:
+        ledger.want(handler, "allocation:2", limited)
+        assert limits_of(ledger.run(handler), key, "GrpJobs", "MaxWall") == [4, 10]
+    ledger.want(handler, "allocation:2", plain)
+    assert limits_of(ledger.run(handler), key, "GrpJobs", "MaxWall") == [9, 77]

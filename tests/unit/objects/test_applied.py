@@ -11,7 +11,7 @@ import pytest
 
 from provisioner.contract import Change, Claim, Json, Key, Permanent, State, Want
 from provisioner.convergence.converge import Outcome, converge, dry_run
-from provisioner.objects.applied import Applied, forgotten, left, noted, settled
+from provisioner.objects.applied import Applied, forgotten, left, noted, settled, unclaimed
 from provisioner.objects.items import Former, Item
 from provisioner.objects.states import Adoption
 from tests.support.shelf import Rows, Shelf, jar
@@ -66,8 +66,27 @@ def test_what_is_disputed_is_neither_left_nor_forgotten() -> None:
     assert settled(JAM, {}, ["label"]) == JAM
 
 
-def test_of_what_nobody_claims_only_what_we_set_is_known() -> None:
+def test_of_what_is_taken_over_what_was_before_is_not_known() -> None:
     assert forgotten(JAM) == {"label": {"set": ["jam"], "before": None}}
+
+
+LEFT = {"label": {"set": ["jam"], "before": "tea", "kept": "jam"}}
+
+
+def test_what_was_before_stays_known_of_what_nobody_claims() -> None:
+    assert unclaimed(JAM, {"label": "jam"}) == LEFT
+    assert unclaimed(LEFT, {"label": "rye"}) == LEFT
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [("jam", BOTH), ("rye", {"label": {"set": ["rum"], "before": "rye"}})],
+    ids=["as it was left", "set by somebody meanwhile"],
+)
+def test_who_claims_it_again_finds_what_stood_there_before_anybody_asked(
+    now: str, expected: Applied
+) -> None:
+    assert noted(LEFT, {"label": "rum"}, {"label": now}, taken=False) == expected
 
 
 # In converging.
@@ -235,9 +254,9 @@ def test_what_nobody_claims_keeps_what_we_set_to_be_taken_from_the_next() -> Non
     book = Book(Staying({"a": jar("tea")}), {})
     book.run(claimed("jam"))
     book.run(())
-    assert book.applied == {"label": {"set": ["jam"], "before": None}}
+    assert book.applied == LEFT
     book.run(claimed(None))
-    assert book.shelf.rows["a"]["label"] == "None"
+    assert (book.shelf.rows["a"]["label"], book.applied) == ("tea", {})
 
 
 def test_of_what_is_gone_nothing_is_ours() -> None:
