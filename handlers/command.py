@@ -13,7 +13,6 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from handlers import _params
 from provisioner import contract
 from provisioner.contract import (
     Change,
@@ -34,6 +33,8 @@ from provisioner.contract import (
     Unknown,
     Want,
     make_key,
+    read_params,
+    read_settings,
 )
 
 _FAULTS: Mapping[str, type[Fault]] = {
@@ -72,7 +73,7 @@ class Command:
         self._settings = settings
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        asked = _params.params(Params, params)
+        asked = read_params(Params, params)
         given = {name: value for name, value in params.items() if name != "kind"}
         for field, value in given.items():
             if not _plain(value):
@@ -185,4 +186,4 @@ def _plain(value: object) -> bool:
 
 def build(site: Site, settings: Mapping[str, object]) -> Command:
     """Build the handler of one program; raises ConfigError naming the setting."""
-    return Command(site, _params.settings(Settings, settings))
+    return Command(site, read_settings(Settings, settings))

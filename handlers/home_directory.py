@@ -17,8 +17,6 @@ from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from handlers import _params
-from handlers._params import LateId, Mode, Name
 from provisioner.contract import (
     CLOSED_HOME,
     Change,
@@ -30,7 +28,10 @@ from provisioner.contract import (
     InvalidRequest,
     Key,
     KnownAfter,
+    LateId,
     Level,
+    Mode,
+    Name,
     Permanent,
     Scalar,
     Site,
@@ -39,7 +40,10 @@ from provisioner.contract import (
     Want,
     closed_home,
     make_key,
+    read_params,
+    read_settings,
     split_key,
+    together,
 )
 
 _AGAIN = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS, errno.EBUSY}
@@ -131,8 +135,8 @@ class HomeDirectory:
         self._skeleton = site.template(settings.skeleton) if settings.skeleton else None
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        asked = _params.params(Params, params)
-        _params.together(
+        asked = read_params(Params, params)
+        together(
             lambda: self._check_id("uid", asked.uid, "min_id"),
             lambda: self._check_id("gid", asked.gid, "min_gid"),
         )
@@ -164,7 +168,7 @@ class HomeDirectory:
         """Say where a home is made; one that no account names, as on a scratch disk, is none."""
         if "account_home" not in params:
             return None
-        name = _params.params(Params, params).name
+        name = read_params(Params, params).name
         return Home(name, str(self._known_as(name)), made=True)
 
     def _known_as(self, name: str) -> PurePosixPath:
@@ -406,4 +410,4 @@ def _value(letters: str) -> int:
 
 def build(site: Site, settings: Mapping[str, object]) -> HomeDirectory:
     """Build the handler of one root; raises ConfigError naming the setting."""
-    return HomeDirectory(site, _params.settings(Settings, settings))
+    return HomeDirectory(site, read_settings(Settings, settings))

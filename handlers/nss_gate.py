@@ -13,8 +13,6 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from handlers import _params
-from handlers._params import LateId, Name
 from provisioner.contract import (
     Change,
     Claim,
@@ -23,7 +21,9 @@ from provisioner.contract import (
     Finding,
     InvalidRequest,
     Key,
+    LateId,
     Level,
+    Name,
     NotReady,
     Permanent,
     Scalar,
@@ -32,6 +32,8 @@ from provisioner.contract import (
     Unavailable,
     Want,
     make_key,
+    read_params,
+    read_settings,
     split_key,
 )
 
@@ -76,7 +78,7 @@ class NssGate:
         self._settings = settings
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        asked = _params.params(Params, params)
+        asked = read_params(Params, params)
         if (asked.user is None) == (asked.group is None):
             raise InvalidRequest("either a user or a group", field="user")
         kind, name = ("user", asked.user) if asked.user else ("group", asked.group)
@@ -200,4 +202,4 @@ def _numbered(line: Sequence[str]) -> bool:
 
 def build(site: Site, settings: Mapping[str, object]) -> NssGate:
     """Build a gate; raises ConfigError naming the setting."""
-    return NssGate(site, _params.settings(Settings, settings))
+    return NssGate(site, read_settings(Settings, settings))

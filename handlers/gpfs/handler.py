@@ -16,7 +16,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from handlers import _params
 from handlers.gpfs import plan
 from handlers.gpfs import state as filesets
 from handlers.gpfs.above import Way, foreseen, takes
@@ -47,6 +46,8 @@ from provisioner.contract import (
     Transient,
     Want,
     make_key,
+    read_params,
+    read_settings,
     split_key,
 )
 
@@ -77,7 +78,7 @@ class FilesetHandler:
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         """Say what one fileset should be; raises InvalidRequest naming the parameter."""
-        given = _params.params(Params, params)
+        given = read_params(Params, params)
         for field in ("uid", "gid"):
             self._check_id(field, getattr(given, field))
         if given.for_group is not None and given.gid is None:
@@ -340,7 +341,7 @@ class FilesetHandler:
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
     """Build the handler of one file system; raises ConfigError naming the setting."""
-    chosen = _params.settings(Settings, settings)
+    chosen = read_settings(Settings, settings)
     for name in ("mount", "mm_path", "tools"):
         path: Path | None = getattr(chosen, name)
         if path is not None and (not path.is_absolute() or ".." in path.parts):

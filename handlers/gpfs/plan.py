@@ -15,12 +15,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-from handlers._left import given_back
 from handlers.gpfs.above import MARK
 from handlers.gpfs.mm import nfs4
 from handlers.gpfs.mm.units import INODE_STEP, fits, round_up, size_text
 from handlers.gpfs.state import CLOSED_MODE, Found, Wanted, as_it_is, sets
-from provisioner.contract import Change, Conflict, Json, Key, Permanent
+from provisioner.contract import Change, Conflict, Json, Key, Permanent, given_back
 
 _CREATE, _CREATE_DEPENDENT, _QUOTA, _INODES, _LINK = 0, 1, 2, 3, 10
 _CLOSE, _GIVE, _DEPTHS = 100, 400, 99

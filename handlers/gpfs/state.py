@@ -11,13 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
-from handlers._claims import differ, said
 from handlers.gpfs.mm import listing, nfs4
 from handlers.gpfs.mm.client import Entry
 from handlers.gpfs.mm.rows import Record, Unreadable, count
 from handlers.gpfs.mm.units import size_text
 from handlers.gpfs.mm.usage import Quota, Usage
-from provisioner.contract import Claim, Conflict, Fault, Json, State, Want
+from provisioner.contract import (
+    Claim,
+    Conflict,
+    Fault,
+    Json,
+    State,
+    Want,
+    disagree,
+    values_by_claimant,
+)
 
 CLOSED_MODE = 0o700
 """Mode of a closed fileset's root, which then belongs to root: an owner could open it again."""
@@ -34,7 +42,7 @@ class Wanted:
 
     path: below the mount point; parent: owner of a dependent fileset's inode space; quota: KiB;
     mode: octal text; acl: mmputacl's text; closed: kept, nobody may enter; withdrawn: nobody
-    claims it any more; left: what claims had set and leave out now (`handlers._left`); disputed: by
+    claims it any more; left: what claims had set and leave out now (`given_back`); disputed: by
     property, what each claimant wants of what stays as it is; shared: of limits, what counts.
     """
 
@@ -226,14 +234,14 @@ def merge(claims: Sequence[Claim], prior: State | None, fileset: str) -> Wanted:
     disputed: dict[str, Json] = {}
     shared: dict[str, Json] = {}
     for name in ("path", "kind", "parent", "uid", "gid", "mode", "acl"):
-        values = said(name, live)
+        values = values_by_claimant(name, live)
         merged[name] = next(iter(values.values()), None)
-        if differ(values):
+        if disagree(values):
             disputed[name] = {who: _in_words(name, value) for who, value in values.items()}
     for name in ("quota", "files", "inode_limit"):
-        limits = {who: n for who, n in said(name, live).items() if isinstance(n, int)}
+        limits = {who: n for who, n in values_by_claimant(name, live).items() if isinstance(n, int)}
         merged[name] = max(limits.values(), default=None)
-        if differ(limits):
+        if disagree(limits):
             words: Json = {who: _in_words(name, n) for who, n in limits.items()}
             counts = _in_words(name, max(limits.values()))
             shared[name] = {"counts": counts, "rule": "largest", "claims": words}

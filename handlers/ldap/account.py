@@ -13,14 +13,11 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from handlers import _params
-from handlers._claims import age, differ, said
-from handlers._left import given_back
-from handlers._params import Fits
 from handlers.ldap.directory.sid import sid_bytes
 from provisioner.contract import (
     Claim,
     Conflict,
+    Fits,
     Home,
     InvalidRequest,
     Json,
@@ -30,7 +27,12 @@ from provisioner.contract import (
     State,
     Told,
     Want,
+    by_age,
+    disagree,
+    given_back,
     line,
+    read_params,
+    values_by_claimant,
 )
 
 NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}(?<!\.)\Z")
@@ -94,13 +96,13 @@ class AccountParams(BaseModel):
     adopt: bool = Field(False, description="take over an account that was not made here")
 
 
-def read_params(model: type[BaseModel], params: Mapping[str, object]) -> Any:
+def read_account(model: type[BaseModel], params: Mapping[str, object]) -> Any:
     """Check parameters against their model; what is empty counts as not given.
 
     Raises InvalidRequest naming every wrong field.
     """
     given = {name: value for name, value in params.items() if value is not None and value != ""}
-    return _params.params(model, given)
+    return read_params(model, given)
 
 
 def check_name(field: str, name: str, protected: Collection[str], longest: int = 32) -> str:
@@ -162,15 +164,15 @@ def merge_account(claims: Sequence[Claim], prior: State | None) -> Want:
     about which claims differ stays as it is. Raises Conflict when they are of several people.
     """
     live = [claim for claim in claims if not claim.suspended]
-    chosen = sorted(live or claims, key=age, reverse=True)
+    chosen = sorted(live or claims, key=by_age, reverse=True)
     chosen.sort(key=lambda claim: not claim.claimant.startswith("user:"))
     want: dict[str, Json] = {}
     for claim in chosen:
         want |= {name: value for name, value in claim.want.items() if want.get(name) is None}
     disputed: dict[str, Json] = {}
     for field in IDENTITY:
-        values = said(field, chosen)
-        if not differ(values):
+        values = values_by_claimant(field, chosen)
+        if not disagree(values):
             continue
         if field == "sid":
             told = ", ".join(f"{who} wants {field} {value}" for who, value in values.items())

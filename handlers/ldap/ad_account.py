@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from handlers import _params
 from handlers.ldap.account import (
     OUTPUTS,
     AccountParams,
@@ -31,7 +30,7 @@ from handlers.ldap.account import (
     keep_numbers,
     mark_of,
     merge_account,
-    read_params,
+    read_account,
     sets,
     switch,
 )
@@ -67,8 +66,11 @@ from provisioner.contract import (
     Site,
     State,
     Want,
+    adapted,
     make_key,
+    read_settings,
     split_key,
+    together,
 )
 
 _DISABLED = 0x2
@@ -133,7 +135,7 @@ class Params(AccountParams):
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
     """Build the handler; raises ConfigError naming the setting."""
-    return AdAccount(site, _params.settings(Settings, settings))
+    return AdAccount(site, read_settings(Settings, settings))
 
 
 class AdAccount:
@@ -159,12 +161,12 @@ class AdAccount:
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         """Speak of one account. Raises InvalidRequest or Refused."""
-        given: Params = read_params(Params, params)
+        given: Params = read_account(Params, params)
         settings = self._settings
         # sAMAccountName of a user holds 20 characters (MS-ADTS 3.1.1.6, SAM's rule).
         longest = 20 if settings.mode == "manage" else 32
         name = check_name("name", given.name, settings.protected, longest)
-        _params.together(
+        together(
             lambda: settings.ids.check("uid", given.uid),
             lambda: settings.gids.check("gid", given.gid, "gids"),
             lambda: check_texts(given),
@@ -177,14 +179,14 @@ class AdAccount:
         """Say which home an account gets, where we write it."""
         if self._settings.mode == "lookup":
             return None
-        return home_named(read_params(Params, params), self._default_home)
+        return home_named(read_account(Params, params), self._default_home)
 
     def _default_home(self, name: str) -> str:
         return self._site.render(self._settings.home, {"name": name})
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
         """Say which texts the directory holds otherwise than they were written."""
-        return _params.adapted(Params, params)
+        return adapted(Params, params)
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         """Merge claims; what none of them says comes from the settings."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from handlers import _params
 from handlers.ldap.account import (
     NAME,
     check_name,
@@ -25,7 +24,7 @@ from handlers.ldap.account import (
     keep_numbers,
     mark_of,
     merge_account,
-    read_params,
+    read_account,
     sets,
     without_marks,
 )
@@ -64,7 +63,9 @@ from provisioner.contract import (
     Site,
     State,
     Want,
+    adapted,
     make_key,
+    read_settings,
     split_key,
 )
 
@@ -73,7 +74,7 @@ __all__ = ["AdGroup", "Params", "Settings", "build"]
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
     """Build the handler; raises ConfigError naming the setting."""
-    return AdGroup(site, _params.settings(Settings, settings))
+    return AdGroup(site, read_settings(Settings, settings))
 
 
 class AdGroup:
@@ -95,7 +96,7 @@ class AdGroup:
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         """Speak of a group or of one member. Raises InvalidRequest or Refused."""
-        given: Params = read_params(Params, params)
+        given: Params = read_account(Params, params)
         group = self._group(given.group)
         if given.user is not None:
             user = check_name("user", given.user, ())
@@ -107,7 +108,7 @@ class AdGroup:
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
         """Say what of a description is held otherwise than it was written."""
-        told = _params.adapted(Params, params)
+        told = adapted(Params, params)
         code = str(params.get("group") or "")
         name = group_name(code, self._settings.prefix)
         if name != code.lower():

@@ -20,7 +20,6 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, model_validator
 
-from handlers import _params
 from handlers.ldap.account import (
     OUTPUTS,
     AccountParams,
@@ -37,7 +36,7 @@ from handlers.ldap.account import (
     keep_numbers,
     mark_of,
     merge_account,
-    read_params,
+    read_account,
     sets,
     switch,
 )
@@ -73,8 +72,11 @@ from provisioner.contract import (
     Site,
     State,
     Want,
+    adapted,
     make_key,
+    read_settings,
     split_key,
+    together,
 )
 
 
@@ -132,7 +134,7 @@ class Params(AccountParams):
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
     """Build the handler; raises ConfigError naming the setting."""
-    return AdldsAccount(site, _params.settings(Settings, settings))
+    return AdldsAccount(site, read_settings(Settings, settings))
 
 
 class AdldsAccount:
@@ -152,10 +154,10 @@ class AdldsAccount:
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         """Speak of one account. Raises InvalidRequest or Refused."""
-        given: Params = read_params(Params, params)
+        given: Params = read_account(Params, params)
         settings = self._settings
         name = check_name("name", given.name, settings.protected)
-        _params.together(
+        together(
             lambda: settings.ids.check("uid", given.uid),
             lambda: settings.gids.check("gid", given.gid, "gids"),
             lambda: check_texts(given),
@@ -180,14 +182,14 @@ class AdldsAccount:
 
     def home(self, params: Mapping[str, object]) -> Home | None:
         """Say which home an account gets, where we write it."""
-        return home_named(read_params(Params, params), self._default_home)
+        return home_named(read_account(Params, params), self._default_home)
 
     def _default_home(self, name: str) -> str:
         return self._site.render(self._settings.home, {"name": name})
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
         """Say which texts the directory holds otherwise than they were written."""
-        return _params.adapted(Params, params)
+        return adapted(Params, params)
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         """Merge claims; what none of them says comes from the settings, or from before."""

@@ -9,11 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from handlers._params import Fits
 from handlers.ldap.account import unlike_marks
 from handlers.ldap.directory.settings import DirectorySettings
 from handlers.ldap.numbers.ids import Ids
-from provisioner.contract import KnownAfter
+from provisioner.contract import Fits, KnownAfter
 
 
 class Settings(DirectorySettings):

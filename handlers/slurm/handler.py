@@ -14,9 +14,6 @@ from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from handlers import _params
-from handlers._claims import age
-from handlers._params import Fits
 from handlers.slurm.client import Association, Tools
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.back import holds, sets
@@ -41,6 +38,7 @@ from provisioner.contract import (
     Claim,
     Fault,
     Finding,
+    Fits,
     InvalidRequest,
     Json,
     Key,
@@ -50,7 +48,11 @@ from provisioner.contract import (
     Site,
     State,
     Want,
+    adapted,
+    by_age,
     make_key,
+    read_params,
+    read_settings,
     split_key,
 )
 
@@ -170,7 +172,7 @@ class Slurm:
     # Wants.
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        asked = _params.params(Params, params)
+        asked = read_params(Params, params)
         for field, name in (("account", asked.account), ("user", asked.user)):
             if name in self._settings.protected:
                 other = "a name that is not in the handler's `protected`"
@@ -200,7 +202,7 @@ class Slurm:
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
         """Say which texts Slurm holds otherwise than they were written."""
-        return _params.adapted(Params, params)
+        return adapted(Params, params)
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         _, kind, *names = split_key(key)
@@ -210,7 +212,7 @@ class Slurm:
         if kind == "assoc":
             base["user"] = names[1]
         texts: dict[str, Any] = {}
-        for claim in sorted(live or claims, key=age):
+        for claim in sorted(live or claims, key=by_age):
             texts |= {name: value for name, value in claim.want.items() if value is not None}
         if any(claim.want.get("default") for claim in live):
             texts["default"] = True
@@ -393,4 +395,4 @@ def _by_name(rows: Iterable[Association]) -> dict[tuple[str, str], list[Associat
 
 def build(site: Site, settings: Mapping[str, object]) -> Slurm:
     """Build the handler of one cluster; raises ConfigError naming the setting."""
-    return Slurm(site, _params.settings(Settings, settings))
+    return Slurm(site, read_settings(Settings, settings))

@@ -4,6 +4,7 @@ Promises: everything a handler needs from the engine is here or on the `Site` it
 Leaves out: how the engine drives a handler (`converge`), and what any backend looks like.
 """
 
+from provisioner.contract.claims import by_age, disagree, values_by_claimant
 from provisioner.contract.handler import (
     CLOSED_HOME,
     OWNING,
@@ -47,6 +48,18 @@ from provisioner.contract.handler import (
     split_key,
     wrongs,
 )
+from provisioner.contract.leftovers import given_back
+from provisioner.contract.parameters import (
+    Fits,
+    LateId,
+    Mode,
+    Name,
+    adapted,
+    read_params,
+    read_settings,
+    several,
+    together,
+)
 
 __all__ = [
     "CLOSED_HOME",
@@ -60,6 +73,7 @@ __all__ = [
     "DirectoryState",
     "Fault",
     "Finding",
+    "Fits",
     "Handler",
     "Home",
     "Host",
@@ -67,7 +81,10 @@ __all__ = [
     "Json",
     "Key",
     "KnownAfter",
+    "LateId",
     "Level",
+    "Mode",
+    "Name",
     "NotReady",
     "Permanent",
     "Refused",
@@ -83,15 +100,24 @@ __all__ = [
     "Want",
     "Wrong",
     "abilities",
+    "adapted",
+    "by_age",
     "closed_home",
+    "disagree",
     "format_size",
+    "given_back",
     "line",
     "make_key",
     "not_supported",
     "parse_size",
+    "read_params",
+    "read_settings",
+    "several",
     "sizes",
     "split_key",
     "texts",
+    "together",
     "validation",
+    "values_by_claimant",
     "wrongs",
 ]

@@ -13,11 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from handlers._left import given_back
 from handlers.slurm.limits import values
 from handlers.slurm.limits.limits import Limits, clear, differing, is_whole, key_of
 from handlers.slurm.limits.values import Value
-from provisioner.contract import Json, Want
+from provisioner.contract import Json, Want, given_back
 
 
 def sets(limits: Mapping[str, Value]) -> dict[str, Json]:

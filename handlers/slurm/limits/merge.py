@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, cast
 
-from handlers._claims import age
 from handlers.slurm.limits import amounts, values
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.keys import LIMITS, Kind
 from handlers.slurm.limits.limits import Limits, key_of, shown_value
 from handlers.slurm.limits.values import Value
-from provisioner.contract import Claim, Json
+from provisioner.contract import Claim, Json, by_age
 
 
 class Rule(StrEnum):
@@ -74,7 +73,7 @@ def check_rules(rules: Mapping[str, Rule]) -> dict[str, Rule]:
 
 def merged(claims: Sequence[Claim], rules: Mapping[str, Rule]) -> Merged:
     """Make one mapping of limits of those of claims."""
-    ordered = sorted(claims, key=age)
+    ordered = sorted(claims, key=by_age)
     wanted = {c.claimant: cast(Limits, c.want.get("limits") or {}) for c in ordered}
     limits: Limits = {}
     disputed: dict[str, Mapping[str, str]] = {}

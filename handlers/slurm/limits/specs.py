@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 
-from handlers._params import several
 from handlers.slurm.limits import amounts, values
 from handlers.slurm.limits.grammar import Word, words
 from handlers.slurm.limits.keys import LIMITS, PARTS, TEXTS, Kind, Limit, Part, find, why_not
 from handlers.slurm.limits.limits import Limits, folded
-from provisioner.contract import InvalidRequest
+from provisioner.contract import InvalidRequest, several
 
 _TOLD = 20
 """Most mistakes that are told of one text."""

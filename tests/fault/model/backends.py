@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from handlers._left import given_back
 from provisioner.contract import (
     Change,
     Claim,
@@ -24,6 +23,7 @@ from provisioner.contract import (
     State,
     Unavailable,
     Want,
+    given_back,
     make_key,
     split_key,
 )

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from handlers import _params, command, home_directory, nss_gate
+from handlers import command, home_directory, nss_gate
 from handlers.gpfs import handler as gpfs_fileset
 from handlers.ldap import ad_account, ad_group, adlds_account
 from handlers.slurm import handler as slurm
 from provisioner.config import schema
-from provisioner.contract import ConfigError, InvalidRequest
+from provisioner.contract import ConfigError, InvalidRequest, read_params, read_settings, together
 from provisioner.request.actions import ACTIONS
 from provisioner.request.documents import InvalidDocument, dump
 from provisioner.request.request import parse_request
@@ -115,9 +115,9 @@ def test_wrong_parameters_and_settings_are_told_in_our_words(name: str, reader: 
         for value in WRONG:
             try:
                 if reader == "Params":
-                    _params.params(model, nested(path, value))
+                    read_params(model, nested(path, value))
                 else:
-                    _params.settings(model, nested(path, value))
+                    read_settings(model, nested(path, value))
             except InvalidRequest as fault:
                 for one in (fault, *fault.also):
                     assert leaks(one.message.replace(repr(value), "")) == [], one.message
@@ -128,7 +128,7 @@ def test_wrong_parameters_and_settings_are_told_in_our_words(name: str, reader: 
 
 def test_all_that_is_wrong_with_parameters_is_told_at_once() -> None:
     with pytest.raises(InvalidRequest) as raised:
-        _params.params(slurm.Params, {"account": "A B", "fairshare": "many", "usr": "x"})
+        read_params(slurm.Params, {"account": "A B", "fairshare": "many", "usr": "x"})
     told = [raised.value, *raised.value.also]
     assert [(one.field, one.message, one.nearest) for one in told] == [
         ("account", "'A B' is no account: a-z 0-9 _ . -, at most 64", ""),
@@ -142,5 +142,5 @@ def test_checks_that_fail_are_told_together() -> None:
         raise InvalidRequest("is wrong", field=field)
 
     with pytest.raises(InvalidRequest) as raised:
-        _params.together(lambda: fails("a"), lambda: None, lambda: fails("b"))
+        together(lambda: fails("a"), lambda: None, lambda: fails("b"))
     assert [raised.value.field, *(one.field for one in raised.value.also)] == ["a", "b"]

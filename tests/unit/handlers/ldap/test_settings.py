@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from handlers import _params
 from handlers.ldap import ad_account, ad_group, adlds_account
 from handlers.ldap.directory.settings import DirectorySettings
-from provisioner.contract import ConfigError
+from provisioner.contract import ConfigError, read_settings
 
 BASE = "DC=campus,DC=test"
 
@@ -23,7 +22,7 @@ BASE = "DC=campus,DC=test"
     ],
 )
 def test_a_protected_connection_is_taken(settings: dict[str, object]) -> None:
-    assert _params.settings(DirectorySettings, {**settings, "base": BASE}).base == BASE
+    assert read_settings(DirectorySettings, {**settings, "base": BASE}).base == BASE
 
 
 @pytest.mark.parametrize(
@@ -41,21 +40,21 @@ def test_a_protected_connection_is_taken(settings: dict[str, object]) -> None:
 )
 def test_what_cannot_work_is_refused_by_name(settings: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says) as raised:
-        _params.settings(DirectorySettings, {**settings, "base": BASE})
+        read_settings(DirectorySettings, {**settings, "base": BASE})
     assert raised.value.advice
 
 
 def test_managing_needs_a_place_and_a_domain() -> None:
     given = {"servers": ["ldaps://dc1"], "base": BASE, "mode": "manage"}
     with pytest.raises(ConfigError, match="container"):
-        _params.settings(ad_account.Settings, given)
+        read_settings(ad_account.Settings, given)
 
 
 def test_all_handlers_of_a_directory_share_its_lane() -> None:
     given = {"servers": ["ldaps://dc1"], "base": f"OU=HPC,{BASE}"}
-    assert _params.settings(ad_account.Settings, given).lane_name == "directory-campus.test"
+    assert read_settings(ad_account.Settings, given).lane_name == "directory-campus.test"
     made = {**given, "container": f"OU=x,{BASE}"}
-    assert _params.settings(ad_group.Settings, made).lane_name == "directory-campus.test"
+    assert read_settings(ad_group.Settings, made).lane_name == "directory-campus.test"
 
 
 @pytest.mark.parametrize("module", [ad_account, ad_group, adlds_account])

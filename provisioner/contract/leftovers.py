@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from provisioner.contract import Json, Want
+from provisioner.contract.handler import Json, Want
 
 
 def given_back(want: Want, is_so: Callable[[str, Json], bool]) -> dict[str, Json]:

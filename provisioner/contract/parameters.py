@@ -1,7 +1,7 @@
-"""Parameters and settings: everything that is wrong with them, in the contract's words.
+"""Read a step's parameters and a handler's settings into pydantic models.
 
-Promises: all mistakes are told at once, each with its field, what was expected, and the nearest
-name for one that is unknown. Leaves out: what a handler itself demands of right values.
+Promises: all mistakes are reported at once, each with its field, what was expected, and the nearest
+known name for an unknown one. Leaves out: what a handler itself demands of right values.
 """
 
 from __future__ import annotations
@@ -15,29 +15,27 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, GetCoreSchemaHandler, ValidationError
 from pydantic_core import core_schema
 
-from provisioner.contract import (
-    ConfigError,
-    InvalidRequest,
-    KnownAfter,
-    Told,
-    Wrong,
-    line,
-    wrongs,
-)
+from provisioner.contract.faults import ConfigError, InvalidRequest
+from provisioner.contract.handler import KnownAfter
+from provisioner.contract.texts import Told, line
+from provisioner.contract.validation import Wrong, wrongs
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def params(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Read a step's parameters; raises InvalidRequest naming the fields."""
+def read_params(model: type[Model], values: Mapping[str, object]) -> Model:
+    """Read a step's parameters.
+
+    Raises InvalidRequest for the first mistake, with the others in its `also`.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise several([_fault(model, wrong) for wrong in wrongs(error)]) from None
 
 
-def settings(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Read a handler's settings; raises ConfigError naming each that is wrong."""
+def read_settings(model: type[Model], values: Mapping[str, object]) -> Model:
+    """Read a handler's settings. Raises ConfigError that names each wrong one."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -47,15 +45,15 @@ def settings(model: type[Model], values: Mapping[str, object]) -> Model:
 
 
 def together(*checks: Callable[[], object]) -> None:
-    """Make all checks; raises one InvalidRequest with all that they found."""
-    found = []
+    """Run all checks. Raises one InvalidRequest with the mistakes of all of them."""
+    faults = []
     for check in checks:
         try:
             check()
         except InvalidRequest as fault:
-            found.append(fault)
-    if found:
-        raise several(found)
+            faults.append(fault)
+    if faults:
+        raise several(faults)
 
 
 def several(faults: list[InvalidRequest]) -> InvalidRequest:
