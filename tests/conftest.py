@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 # Those run where ColdFront is installed: deploy/test makes the place, and fails where none ran.
-collect_ignore = [] if importlib.util.find_spec("coldfront") else ["coldfront"]
+# A package of its own is tried where it is installed: tests/contract/test_own_package.py.
+collect_ignore = ["support/licence_seats"]
+collect_ignore += [] if importlib.util.find_spec("coldfront") else ["coldfront"]
 
 pytest.register_assert_rewrite("provisioner.testing")
 
