@@ -19,7 +19,7 @@ from provisioner.journal.records import history, ledger, object_rows, request_ro
 from provisioner.journal.records.history import Pair, Said
 from provisioner.journal.schema import IDS, chunks, claims, objects, requests, step_objects
 from provisioner.journal.schema import steps as steps_table
-from provisioner.objects.states import RUNNING, StepState
+from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.steps import binding, steps
 
 _SUSPENDING = ("user.suspend", "allocation.suspend")
@@ -100,33 +100,6 @@ def _forgotten(former: str | None, said: Sequence[Said], request: str) -> bool:
     return former is not None and all(one.request != former for one in earlier)
 
 
-def claim_again(
-    conn: Connection, target: request_rows.Record, lanes: Mapping[str, str], now: float
-) -> None:
-    """Claim anew for a released request what it has not made, where no later one spoke of it.
-
-    It counts when its steps begin, as at the first time; what failed is tried again, and what it
-    leaves out is taken back. lanes: lane of each instance.
-    """
-    rows = conn.execute(_WAITING, {"b_request": target.id}).all()
-    mine = {(row.key, row.claimant) for row in rows}
-    held = ledger.claimed(conn, [target.subject])[target.subject] - _asked(conn, target.id)
-    told = history.of(conn, mine | held)
-    entries = [
-        ledger.Entry(row.key, row.claimant, row.instance, None)
-        for row in rows
-        if row.instance in lanes and not history.overtaken(told[row.key, row.claimant], target.id)
-    ]
-    owner = {entry.claimant: (target.id, target.writer) for entry in entries}
-    ledger.claim(conn, entries, lanes, owner, now)
-    for entry in entries:
-        # Also what failed, or was over because another's claim waited: its claim is a new one.
-        asked = {"b_request": target.id, "b_key": entry.key, "b_claimant": entry.claimant}
-        conn.execute(_ANEW, asked)
-    left = {pair for pair in held if not history.overtaken(told[pair], target.id)}
-    ledger.withdraw(conn, left, now)
-
-
 def _return_left_out(
     conn: Connection, target: request_rows.Record, progress: binding.Progress, now: float
 ) -> None:
@@ -137,7 +110,9 @@ def _return_left_out(
         once.update((row.key, row.claimant) for row in conn.execute(_ONCE, {"b_ids": part}))
     nest = target.subject + "/"
     mine = {p for p in once if p[1] == target.subject or p[1].startswith(nest)}
-    told = history.of(conn, mine - ledger.pairs(conn, keys))
+    unmade = _unmade_of_others(conn, target)
+    keys = {*keys, *(key for key, _ in unmade)}
+    told = history.of(conn, (mine | unmade.keys()) - ledger.pairs(conn, keys))
     instances = object_rows.instances_of(conn, keys)
     before = {
         pair: history.before(said, target.id)
@@ -145,7 +120,11 @@ def _return_left_out(
         if pair[0] in instances and not history.overtaken(said, target.id)
     }
     wants = _wants(conn, {bound for _, bound in before.values() if bound is not None}, progress)
-    back = {pair: (owner, bound) for pair, (owner, bound) in before.items() if owner is not None}
+    back = {
+        pair: (owner, bound)
+        for pair, (owner, bound) in before.items()
+        if owner is not None and (pair in mine or owner.request in unmade[pair])
+    }
     for pair, (owner, bound) in back.items():
         want = wants[bound].get(pair) if bound is not None else None
         entry = ledger.Entry(*pair, instances[pair[0]], want)
@@ -158,23 +137,48 @@ def _held_back(conn: Connection, subject: str) -> list[Key]:
 
     Whoever left the same out after them was all that kept those out.
     """
-    # Not by LIKE, to which upper and lower case are the same: ids are not.
-    within = (requests.c.subject > subject + "/") & (requests.c.subject < subject + "0")
-    about = (requests.c.subject == subject) | within
     statement = (
         select(step_objects.c.key)
         .join(steps_table, _STEP)
         .join(requests, requests.c.id == step_objects.c.request)
-        .where(about, requests.c.state.in_(history.STOPPED), ~steps_table.c.routed)
+        .where(_about(subject), requests.c.state.in_(history.STOPPED), ~steps_table.c.routed)
         .where(step_objects.c.state.in_([StepState.WAITING, StepState.CANCELLED]))
         .distinct()
     )
     return list(conn.scalars(statement))
 
 
-def _asked(conn: Connection, request: str) -> set[Pair]:
-    """List what the steps of a request claim, or claimed."""
-    return {(row.key, row.claimant) for row in conn.execute(_ROUTED, {"b_request": request})}
+def _about(subject: str) -> Any:
+    """Match the requests for a subject and for what lies in it."""
+    # Not by LIKE, to which upper and lower case are the same: ids are not.
+    within = (requests.c.subject > subject + "/") & (requests.c.subject < subject + "0")
+    return (requests.c.subject == subject) | within
+
+
+def _unmade_of_others(conn: Connection, target: request_rows.Record) -> dict[Pair, set[str]]:
+    """List what other requests for a target's subject have not made yet, with their ids.
+
+    A request that was held when the target left its claims out, and was released since, has lost
+    them without a step of the target's that tells so. What the target has taken away stays so.
+    """
+    taken = (
+        select(step_objects.c.key)
+        .join(steps_table, _STEP)
+        .where(step_objects.c.request == target.id, ~steps_table.c.routed)
+        .where(step_objects.c.state == StepState.DONE)
+    )
+    statement = (
+        select(step_objects.c.key, step_objects.c.claimant, step_objects.c.request)
+        .join(steps_table, _STEP)
+        .join(requests, requests.c.id == step_objects.c.request)
+        .where(_about(target.subject), requests.c.id != target.id)
+        .where(requests.c.state.in_([*RUNNING, RequestState.FAILED]), steps_table.c.routed)
+        .where(step_objects.c.state != StepState.DONE, step_objects.c.key.not_in(taken))
+    )
+    found: dict[Pair, set[str]] = {}
+    for key, claimant, request in conn.execute(statement):
+        found.setdefault((key, claimant), set()).add(request)
+    return found
 
 
 def _unrouted(conn: Connection, request: str) -> list[Key]:
@@ -303,13 +307,6 @@ _ONCE: Any = (
     .where(step_objects.c.key.in_(IDS), steps_table.c.routed)
     .distinct()
 )
-_ROUTED: Any = (
-    select(step_objects.c.key, step_objects.c.claimant, steps_table.c.instance)
-    .join(steps_table, _STEP)
-    .where(step_objects.c.request == bindparam("b_request"), steps_table.c.routed)
-    .distinct()
-)
-_WAITING: Any = _ROUTED.where(step_objects.c.read_back.is_(None))
 _OPEN: Any = (
     select(requests.c.id)
     .where(requests.c.id == bindparam("b_request"), requests.c.state.in_(RUNNING))
@@ -321,7 +318,6 @@ _NOT_MADE: Any = update(step_objects).where(
     step_objects.c.claimant == bindparam("b_claimant"),
     step_objects.c.read_back.is_(None),
 )
-_ANEW: Any = _NOT_MADE.values(state=StepState.WAITING, generation=None, error=None)
 _AGAIN: Any = _NOT_MADE.where(step_objects.c.state == StepState.DONE, _OPEN).values(
     state=StepState.DUE, generation=None
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from provisioner.contract import InvalidRequest, Key, Refused
-from provisioner.controls import interventions, undo
+from provisioner.controls import interventions, renewal, undo
 from provisioner.journal import audit
 from provisioner.journal import facts as journal_facts
 from provisioner.journal.records import (
@@ -294,7 +294,7 @@ def _release(conn: Connection, asked: Asked) -> Effect:
     _tell(conn, asked, target, "released")
     if not _begun(conn, target):
         return Effect(readmitted=[target.id])
-    undo.claim_again(conn, target, asked.lanes, asked.now)
+    renewal.claim_again(conn, target, asked.lanes, asked.now)
     interventions.wait_whole(conn, target.id)
     interventions.begin_unrouted(conn, target.id, asked.now)
     return Effect(advance=[target.id], reopened=[target.id])

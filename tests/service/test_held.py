@@ -100,6 +100,51 @@ def test_whom_a_held_change_leaves_out_keeps_what_they_have(site: Site) -> None:
     assert site.open() == []
 
 
+def left_out_while_held(site: Site) -> None:
+    """Hold bob's membership, and send a newer provision that does not list him."""
+    site.request(allocation(1, "ann", files=5))
+    hold(site, membership(1, "bob", "add"))
+    site.drop(allocation(1, "ann", files=9), "newer.yaml")
+
+
+def test_who_is_released_after_another_left_them_out_is_in_when_that_one_is_cancelled(
+    site: Site,
+) -> None:
+    left_out_while_held(site)
+    steer(site, "release")
+    steer(site, "cancel", "newer.yaml")
+    site.drain()
+    assert (site.limit(ACCOUNT), set(site.first.rows)) == ("5", {ACCOUNT, ANN, BOB})
+    assert site.open() == []
+
+
+def test_who_is_out_by_a_newer_provision_that_is_done_stays_out(site: Site) -> None:
+    left_out_while_held(site)
+    steer(site, "release")
+    site.drain()
+    site.request(RECONCILE)
+    assert set(site.first.rows) == {ACCOUNT, ANN}
+    assert "superseded" in {one["outcome"] for one in site.results("done")}
+
+
+def test_who_came_in_while_they_were_left_out_by_what_was_held_stays_in_when_it_is_held_again(
+    site: Site,
+) -> None:
+    left_out_while_held(site)
+    steer(site, "hold", "newer.yaml")
+    steer(site, "release")
+    site.drain()
+    assert BOB in site.first.rows
+    steer(site, "release", "newer.yaml")
+    steer(site, "hold", "newer.yaml")
+    site.request(RECONCILE)
+    assert BOB in site.first.rows
+    steer(site, "release", "newer.yaml")
+    site.drain()
+    assert set(site.first.rows) == {ACCOUNT, ANN}
+    assert site.open() == []
+
+
 def test_what_is_released_undoes_nothing_that_was_asked_for_meanwhile(site: Site) -> None:
     site.request(allocation(1, "ann, bob", files=5))
     hold(site, allocation(1, "ann, bob, cem", files=9))

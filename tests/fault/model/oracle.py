@@ -15,7 +15,7 @@ The rules, as docs/cli.md and docs/adr tell them:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 Pair = tuple[str, str]
@@ -64,6 +64,17 @@ class Ask:
             return self.running or self.parts[pair].made
         return self.running or self.removes or pair in self.taken
 
+    def ended(self) -> bool:
+        """Say whether nothing of it waits any more: each part is over, or will never begin."""
+        missed: set[str] = set()
+        while True:
+            before = len(missed)
+            for (key, _), part in self.parts.items():
+                if not part.over and (part.failed or not missed.isdisjoint(part.after)):
+                    missed.add(key)
+            if len(missed) == before:
+                return all(p.over or key in missed for (key, _), p in self.parts.items())
+
 
 Row = tuple[bool, str | None]
 """An object that is there: whether it is open, and its value."""
@@ -102,8 +113,7 @@ class Oracle:
                 part.over = part.failed = False
                 part.begun = part.begun if part.made else 0
         ask.running, ask.accepted = True, self._clock
-        ask.missed = {p for p in self._pairs() if _within(p[1], ask.subject)} - ask.parts.keys()
-        ask.missed = {pair for pair in ask.missed if self._owner(pair) is not None}
+        ask.missed = self._leaves_out(ask, self.log)
         self.log.append(ask)
         self._begin()
 
@@ -124,8 +134,14 @@ class Oracle:
 
     def release(self, ask: Ask) -> None:
         """Let a held request go on."""
+        ask.missed |= self._leaves_out(ask, self.log[: self.log.index(ask)])
         ask.running = True
         self.again(ask)
+
+    def _leaves_out(self, ask: Ask, earlier: Sequence[Ask]) -> set[Pair]:
+        """List what an earlier request has claimed, and this one does not list."""
+        mine = {p for p in self._pairs() if _within(p[1], ask.subject)} - ask.parts.keys()
+        return {pair for pair in mine if self._owner(pair) in earlier}
 
     def again(self, ask: Ask) -> None:
         """Try once more what a request has not made, after what that takes its values from."""
@@ -144,7 +160,11 @@ class Oracle:
         if mine.keys() != parts.keys():
             return False
         values = {pair: self._value(pair) for pair in mine}
-        waits = all(value is not None or mine[pair].running for pair, value in values.items())
+        # What waits for a request that is over waits for ever, unless it is asked for anew.
+        waits = all(
+            value is not None or (mine[pair].running and not mine[pair].ended())
+            for pair, value in values.items()
+        )
         same = all(
             value == (parts[pair].value,) for pair, value in values.items() if parts[pair].known
         )
@@ -159,6 +179,11 @@ class Oracle:
         """Say whether an object is open, and nobody names a value of it."""
         wanted = self._wanted(key)
         return wanted is not None and wanted[1] == (OPEN, None)
+
+    def names(self, key: str) -> bool:
+        """Say whether somebody names a value of an object."""
+        wanted = self._wanted(key)
+        return wanted is not None and wanted[1][1] is not None
 
     # What is wanted.
 
@@ -269,6 +294,10 @@ class Oracle:
                 if pair[0] == key and part.begun and not part.over:
                     part.over = True
                     part.made = not unbound and self._owner(pair) is ask
+                    last = list(self._said(pair))[-1]
+                    if pair not in last.parts:
+                        # It is left out by that one, and by now nobody has it.
+                        last.taken.add(pair)
 
     def _begin(self) -> None:
         """Begin the parts of requests whose needs are over."""

@@ -254,7 +254,7 @@ class Game:
         rows = self.site.world.rows
         # What nobody wants to have a certain value, nobody mends: what another sets there stays.
         fit: dict[str, Callable[[str], bool]] = {
-            "value": lambda key: bool(rows[key]["value"]),
+            "value": self.oracle.names,
             "other": lambda key: key.startswith(RETURNS) and self.oracle.left_out(key),
         }
         whole = sorted(key for key in rows if rows[key]["open"] and fit.get(how, bool)(key))
@@ -263,6 +263,8 @@ class Game:
         key = whole[int(where * len(whole))]
         if how == "remove":
             del rows[key]
+            # What is made anew has nothing of what another had set there.
+            del self.oracle.rows[key]
         elif how == "open":
             rows[key]["open"] = False
         elif how == "other":
