@@ -21,6 +21,7 @@ FILTER = 200
 
 _ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
 _PARTITION = re.compile(r"^PartitionName=(\S+)", re.MULTILINE)
+_VERSION = re.compile(r"^SLURMDBD_VERSION\s*=\s*(\S+)", re.MULTILINE)
 _NO_ACCESS = re.compile(r"(?:don't|not) have access to their default qos", re.IGNORECASE)
 _HELD = re.compile(r"^\s*(?:ClusterName=\S+ Account=(\S+) )?UserName=(\S+?)\((\d+)\)", re.MULTILINE)
 
@@ -118,6 +119,12 @@ class Tools:
     def clusters(self) -> list[str]:
         """List the clusters of the slurmdbd."""
         return [row[0] for row in self._show("cluster", [], ("Cluster",))]
+
+    def version(self) -> str:
+        """Read slurmdbd's version, `24.11.5`; '' where it does not say."""
+        text = self._ask([*self.sacctmgr, "show", "config"], "slurmdbd")
+        found = _VERSION.search(text)
+        return found[1] if found else ""
 
     def failed_uids(
         self, users: Collection[str], accounts: Collection[str]

@@ -15,6 +15,7 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from handlers.slurm.client import Association, Tools
+from handlers.slurm.doctor import check_slurm
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.back import holds, sets
 from handlers.slurm.limits.limits import Limits
@@ -42,7 +43,6 @@ from provisioner.contract import (
     InvalidRequest,
     Json,
     Key,
-    Level,
     Permanent,
     Scalar,
     Site,
@@ -366,23 +366,7 @@ class Slurm:
         return named if WITHOUT in rows or not rows else {**named, "partitions": ",".join(rows)}
 
     def check(self) -> Sequence[Finding]:
-        cluster = self._settings.cluster
-        try:
-            known = self._tools.clusters()
-        except Fault as fault:
-            return [Finding(Level.ERROR, "slurmdbd", fault.message, fault.advice)]
-        if cluster not in known:
-            advice = f"sacctmgr -i add cluster {cluster}; or mend `cluster` in the configuration"
-            found = f"knows {', '.join(known) or 'no cluster'}, not {cluster}"
-            return [Finding(Level.ERROR, "slurmdbd", found, advice)]
-        findings = [Finding(Level.OK, "slurmdbd", f"answers, and knows cluster {cluster}")]
-        try:
-            self._tools.failed_uids(["root"], ["root"])
-            findings.append(Finding(Level.OK, "slurmctld", "answers"))
-        except Fault as fault:
-            # Users wait for it: who is held with a failed lookup is found before each write.
-            findings.append(Finding(Level.ERROR, "slurmctld", fault.message, fault.advice))
-        return findings
+        return check_slurm(self._tools, self._settings.cluster)
 
 
 def _by_name(rows: Iterable[Association]) -> dict[tuple[str, str], list[Association]]:

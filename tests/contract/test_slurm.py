@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from handlers.slurm.doctor import judged
 from handlers.slurm.handler import Slurm, build
 from provisioner.contract import (
     Change,
@@ -382,6 +383,35 @@ def test_doctor_names_a_cluster_that_is_not_known(cluster: Cluster) -> None:
     assert {finding.level.value for finding in cluster.handler().check()} == {"ok"}
     wrong = Cluster({**cluster.settings, "cluster": "nowhere"})
     assert any("nowhere" in finding.message for finding in wrong.handler().check())
+
+
+def test_doctor_says_that_the_version_of_slurmdbd_was_tried(cluster: Cluster) -> None:
+    version = cluster.handler()._tools.version()
+    assert version
+    [said] = [one for one in cluster.handler().check() if one.message.startswith(version)]
+    assert (said.level, said.subject) == (Level.OK, "slurmdbd")
+    assert f"{version}: tried" in said.message
+
+
+@pytest.mark.parametrize(
+    ("version", "level", "words"),
+    [
+        ("22.05.8", Level.OK, "22.05.8: tried"),
+        ("22.05.11", Level.OK, "22.05.11: tried"),
+        ("24.11.5", Level.OK, "two sacctmgr write at once"),
+        ("26.05.5", Level.OK, "refuses some values that earlier ones cut off"),
+        ("25.05.8", Level.WARNING, "25.05.8: not tried, unlike 22.05, 24.11, 26.05"),
+        ("2.6", Level.WARNING, "2.6: not tried"),
+        ("", Level.WARNING, "of an unknown version: not tried"),
+    ],
+)
+def test_a_version_stands_beside_those_that_were_tried(
+    version: str, level: Level, words: str
+) -> None:
+    found = judged(version)
+    assert found.level is level
+    assert words in found.message
+    assert bool(found.advice) is (level is Level.WARNING)
 
 
 @pytest.mark.parametrize(

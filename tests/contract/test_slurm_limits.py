@@ -15,7 +15,7 @@ from provisioner.contract import Claim, InvalidRequest, Transient
 from provisioner.convergence.converge import converge
 from provisioner.objects.items import Item
 from tests.support import slurm_sites
-from tests.support.slurm_rounds import REFUSED, ROUNDS, TAKEN
+from tests.support.slurm_rounds import REFUSED, REFUSED_BY_26_05, ROUNDS, TAKEN
 from tests.support.slurm_sites import Cluster
 
 
@@ -77,9 +77,16 @@ def test_every_limit_is_set_read_back_changed_and_cleared(
 def test_what_slurm_keeps_as_another_value_is_told_beforehand(
     cluster: Cluster, name: str, written: str
 ) -> None:
-    """sacctmgr takes it with exit code 0; the handler refuses it, and names the nearest."""
+    """sacctmgr takes it with exit code 0, some of it until 26.05; the handler refuses all of it,
+    and names the nearest.
+    """
     kept, nearest = TAKEN[written]
-    assert _raw(cluster.handler(), name, written) == kept
+    handler = cluster.handler()
+    if written in REFUSED_BY_26_05 and handler._tools.version() >= "26.05":
+        with pytest.raises(Transient):
+            _raw(handler, name, written)
+    else:
+        assert _raw(handler, name, written) == kept
     assert _nearest(written) == nearest
 
 

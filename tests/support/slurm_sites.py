@@ -77,6 +77,7 @@ def real() -> Cluster:
             "timeout": 60,
             "sacctmgr": [program("sacctmgr")],
             "scontrol": [],
+            "squeue": [program("squeue")],
         }
     )
 

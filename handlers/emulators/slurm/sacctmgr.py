@@ -140,6 +140,12 @@ def _show_qos(data: Slurmdbd, words: list[str]) -> None:
     _print([{"name": name} for name in data.qos], options_of(words))
 
 
+def _show_config(data: Slurmdbd, words: list[str]) -> None:
+    """Show what the handler reads of the some eighty lines."""
+    print("SlurmDBD configuration:")
+    print("SLURMDBD_VERSION       = 22.05.8")
+
+
 def _show_tres(data: Slurmdbd, words: list[str]) -> None:
     rows = (name.partition("/") for name in data.tres)
     _print([{"type": kind, "name": name} for kind, _, name in rows], options_of(words))
@@ -345,6 +351,7 @@ _COMMANDS: Mapping[tuple[str, str], Callable[[Slurmdbd, list[str]], None]] = {
     ("show", "cluster"): _show_cluster,
     ("show", "qos"): _show_qos,
     ("show", "tres"): _show_tres,
+    ("show", "config"): _show_config,
     ("add", "account"): _add_account,
     ("add", "user"): _add_user,
     ("add", "qos"): _add_qos,
