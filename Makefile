@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 LAB ?= /var/tmp/provisioner-lab
+SUITES ?= bookworm trixie forky
 INPUTS ?= 1000000
 MINUTES ?= 10
 SEED ?= 1
 
-.PHONY: help venv demo test fuzz soak fault check bench lab-up lab-down clean
+.PHONY: help venv demo test matrix fuzz soak fault check bench lab-up lab-down clean
 
 help:  ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +23,10 @@ demo: venv  ## make a sandbox, serve the sample requests, show what became of th
 
 test: venv  ## run all tests; needs root: installs Debian packages and starts a lab
 	@deploy/test $(BIN)
+
+matrix: venv  ## contract tests on Debian's three suites (SUITES=), as a table; needs root, and hours
+	deploy/lab/install debootstrap
+	@$(BIN)/python deploy/matrix $(SUITES) -- -q -n 2 --dist loadfile
 
 fault: venv  ## kill the service at every point, fail every kind of call; fuzz; a model; about 40 minutes
 	PROVISIONER_FAULT=whole $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 tests/fault

@@ -45,20 +45,20 @@ def heal(tools: Tools, users: Collection[str]) -> None:
 
 def _made_anew(tools: Tools, row: Association) -> bool:
     """Delete a user and add them as they were; return False where Slurm does not delete them."""
-    partition = [f"partition={row.partition}"] if row.partition else []
     try:
         tools.write(["delete", "user", "where", f"name={row.user}"])
     except Transient:
         # ` Error with request: Job(s) active, cancel job(s) before remove` (22.05.8)
         return False
-    where = [
-        f"cluster={tools.cluster}",
-        f"account={row.account}",
-        *partition,
-        *add_words(row.limits),
-    ]
-    tools.write(["add", "user", row.user, *where])
+    add_as_it_was(tools, row)
     return True
+
+
+def add_as_it_was(tools: Tools, row: Association) -> None:
+    """Add a user's association again, with its partition and its limits."""
+    partition = [f"partition={row.partition}"] if row.partition else []
+    where = [f"cluster={tools.cluster}", f"account={row.account}", *partition]
+    tools.write(["add", "user", row.user, *where, *add_words(row.limits)])
 
 
 def _read_again(tools: Tools, users: Collection[str], working: Collection[str]) -> None:

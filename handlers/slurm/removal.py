@@ -6,14 +6,16 @@ take, and in none that it refuses for somebody else's default account. Leaves ou
 
 Source: `_check_is_def_acct_before_remove` of Slurm 22.05.8, 24.11.5 and 26.05.3. 22.05 refuses a
 list in which a default association follows one that is not, also of another user; 24.11 and later
-refuse a user's default association as long as one of another account stays.
+refuse a user's default association as long as one of another account stays, 24.11 also as long as
+another one of the same account does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from handlers.slurm.client import Tools
+from handlers.slurm.client import Association, Tools
+from handlers.slurm.healing import add_as_it_was
 from provisioner.contract import NotReady, Transient
 
 MOST = 200
@@ -64,11 +66,48 @@ def _remove_some(
     _set_defaults(tools, dict.fromkeys(staying, account))
     try:
         _delete(tools, account, names, staying, selection)
-    except Transient:
+    except Transient as refused:
         # Slurm refuses for a job under that one association, and says so in words alone.
         if tools.running(account, names):
             raise _working(account, names) from None
-        raise
+        if not staying:
+            raise
+        _remove_default(tools, account, staying, selection, refused)
+
+
+def _remove_default(
+    tools: Tools,
+    account: str,
+    names: Sequence[str],
+    selection: Sequence[str],
+    refused: Transient,
+) -> None:
+    """Remove some of the associations of users whose default account it is, as 24.11 takes it.
+
+    It refuses while the account is a user's default (24.11.5): ` Error with request: You can not
+    remove the default account of a user`. Another account of theirs is the default meanwhile; who
+    has none leaves the account, and is added again to what stays. Raises what was raised before
+    where a user has rights that adding does not give.
+    """
+    rows = [row for cluster, row in tools.associations_of(names) if cluster == tools.cluster]
+    others = {row.user: row.account for row in rows if row.account != account}
+    _set_defaults(tools, others)
+    aside = [name for name in names if name in others]
+    _delete(tools, account, aside, [], selection)
+    alone = [name for name in names if name not in others]
+    if tools.privileged(alone):
+        raise refused
+    _delete(tools, account, alone, [])
+    for row in rows:
+        if row.user in alone and not _selected(row, selection):
+            add_as_it_was(tools, row)
+    _set_defaults(tools, dict.fromkeys(names, account))
+
+
+def _selected(row: Association, selection: Sequence[str]) -> bool:
+    """Say whether an association is among `partition=gpu,cpu`, or is the one of `partition=""`."""
+    chosen = {name.strip('"') for word in selection for name in word.partition("=")[2].split(",")}
+    return row.partition in chosen
 
 
 def _working(account: str, names: Sequence[str]) -> NotReady:

@@ -255,6 +255,13 @@ def test_the_doctor_finds_a_container_that_is_not_there(ad: Backend) -> None:
     assert any("is not there" in finding.message for finding in bad)
 
 
+def test_the_doctor_says_which_directory_answers_and_that_it_was_tried(ad: Backend) -> None:
+    """The emulated one has no root DSE, as OpenLDAP's tells nothing."""
+    emulated = ad.connection["servers"][0].startswith("emulated:")
+    said = [one.message for one in managed(ad).check() if one.message.startswith("Samba ")]
+    assert [text.endswith(": tried") for text in said] == ([] if emulated else [True])
+
+
 def test_a_directory_that_is_away_is_unavailable(tmp_path: Path) -> None:
     ad = Backend("ad", {"servers": [f"emulated://{tmp_path}/none.json"]}, "DC=x", "t")
     assert isinstance(bring(managed(ad), {"name": "jdoe"})[0].fault, Unavailable)

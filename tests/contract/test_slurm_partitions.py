@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from handlers.slurm.handler import Slurm
-from provisioner.contract import InvalidRequest, Key, Permanent
+from handlers.slurm.handler import Slurm, build
+from provisioner.contract import Completed, InvalidRequest, Key, Permanent
 from provisioner.convergence.converge import Outcome, converge, dry_run
 from provisioner.objects.items import Item
+from provisioner.system import process
 from tests.support import slurm_sites
 from tests.support.slurm_ledger import Ledger, account, changes, faults
 from tests.support.slurm_sites import Cluster
@@ -305,3 +308,66 @@ def test_a_claim_says_its_partitions_in_lower_case_and_each_once(tmp_path: Path)
     given = {"account": "cf3", "user": "jdoe", "partitions": ["GPU", "cpu", "gpu"]}
     [want] = slurm_sites.emulated(tmp_path).handler().claims(given).values()
     assert want["partitions"] == [CPU, GPU]
+
+
+class As2411:
+    """A run of programs that refuses as 24.11.5 does: a default account's association stays."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        assert cluster.state is not None
+        self.state = cluster.state
+        self.refused = 0
+
+    def __call__(self, argv: Sequence[str], **more: Any) -> Completed:
+        words = dict(word.partition("=")[::2] for word in argv)
+        if "delete" in argv and "partition" in words:
+            users = json.loads(self.state.read_text())["users"]
+            default = users[words["name"]]["default"].get("a")
+            if default == words["account"]:
+                self.refused += 1
+                said = " Error with request: You can not remove the default account of a user"
+                return Completed(tuple(argv), 1, "", said)
+        return process.run(argv, **more)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["no other account", "another account"])
+@pytest.mark.parametrize("gone", [GPU, CPU])
+def test_one_of_several_goes_where_slurm_keeps_a_default_accounts_associations(
+    tmp_path: Path, elsewhere: bool, gone: str
+) -> None:
+    cluster = slurm_sites.emulated(tmp_path, ["main", GPU, CPU, BIG])
+    centre = Centre(cluster, "one")
+    tools = centre.handler._tools
+    if elsewhere:
+        tools.write(["add", "account", "two", "cluster=a"])
+        tools.write(["add", "user", "one", "cluster=a", "account=two"])
+    centre.ask(GPU, CPU, specs="MaxJobs=5")
+    centre.run()
+    tools.write(["modify", "user", "where", "name=one", "cluster=a", "set", "defaultaccount=one"])
+    run = As2411(cluster)
+    centre.handler = build(replace(slurm_sites.site(), run=run), cluster.settings)
+    stays = CPU if gone == GPU else GPU
+    centre.ask(stays, specs="MaxJobs=5")
+    centre.run()
+    assert run.refused
+    assert centre.rows() == {stays: "5"}
+    assert tools.default_accounts(["one"]) == {"one": "one"}
+    assert centre.run().changed == ()
+
+
+def test_who_has_rights_keeps_them_where_the_association_would_have_to_be_made_again(
+    tmp_path: Path,
+) -> None:
+    cluster = slurm_sites.emulated(tmp_path, ["main", GPU, CPU, BIG])
+    centre = Centre(cluster, "one")
+    centre.ask(GPU, CPU)
+    centre.run()
+    assert cluster.state is not None
+    users = json.loads(cluster.state.read_text())["users"]
+    users["one"]["admin"] = "Operator"
+    change(cluster, users=users)
+    centre.handler = build(replace(slurm_sites.site(), run=As2411(cluster)), cluster.settings)
+    centre.ask(GPU)
+    with pytest.raises(AssertionError, match="You can not remove the default account"):
+        centre.run()
+    assert set(centre.rows()) == {GPU, CPU}

@@ -1,4 +1,4 @@
-"""What `provisioner doctor` asks a directory: is it there, may we bind, may we write.
+"""What `provisioner doctor` asks a directory: which is it, may we bind, may we write.
 
 Promises: reads only, and never raises. Leaves out: rights that no directory tells of.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from handlers.ldap.directory.authority import lacking
 from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.product import product
 from provisioner.contract import Fault, Finding, Level
 
 _CLASSES = "allowedChildClassesEffective"
@@ -27,6 +28,7 @@ def check_directory(
         findings = [*authority, *(_server(instance, url, fault) for url, fault in servers.items())]
         if all(servers.values()):
             return findings
+        findings += product(directory, instance)
         found = directory.search(base, "(objectClass=*)", ["objectClass"], "BASE")
     except Fault as fault:
         return [*authority, Finding(Level.ERROR, instance, fault.message, fault.advice)]
