@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from handlers.ldap import ad_account, adlds_account
-from handlers.ldap.directory.dialects import FLAG
+from handlers.ldap.accounts.beside import FLAG
 from provisioner.contract import Handler, Key
 from provisioner.convergence.converge import dry_run
 from provisioner.testing import Ledger

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from handlers.ldap import ad_account
-from handlers.ldap.account import mark_of
+from handlers.ldap.accounts.active_directory import PasswordMaker
+from handlers.ldap.accounts.handler import Accounts
+from handlers.ldap.marks import mark_of
 from provisioner.contract import (
     Claim,
     Conflict,
@@ -112,8 +114,8 @@ def test_an_account_left_without_password_is_finished(ad: Backend) -> None:
 
 def test_the_three_steps_end_where_one_add_does(ad: Backend) -> None:
     handler = managed(ad)
-    assert isinstance(handler, ad_account.AdAccount)
-    handler.in_one_add = False
+    assert isinstance(handler, Accounts) and isinstance(handler.maker, PasswordMaker)
+    handler.maker.in_one_add = False
     assert state_of(bring(handler, {"name": ad.name("jdoe")}))["enabled"] is True
 
 

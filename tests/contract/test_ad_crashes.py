@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from handlers.ldap import ad_account, ad_group, adlds_account
+from handlers.ldap.accounts.active_directory import PasswordMaker
+from handlers.ldap.accounts.handler import Accounts
 from handlers.ldap.directory.client import Directory
 from provisioner.contract import Claim, Handler
 from provisioner.convergence.converge import Outcome, converge
@@ -85,8 +87,8 @@ def test_an_account_made_in_three_steps(ad: Backend, dead: int) -> None:
     def handler() -> Handler:
         own = {"mode": "manage", "domain": "campus.test", "ids": ad.ids()}
         made = ad_account.build(ad.site("ad"), ad.settings("people", **own))
-        assert isinstance(made, ad_account.AdAccount)
-        made.in_one_add = False
+        assert isinstance(made, Accounts) and isinstance(made.maker, PasswordMaker)
+        made.maker.in_one_add = False
         return made
 
     done = survives(handler, [{"name": ad.name("a")}], dead)

@@ -10,7 +10,7 @@ import pytest
 
 from handlers.ldap import ad_group
 from handlers.ldap.directory.dialects import GROUPS
-from handlers.ldap.membership import Membership
+from handlers.ldap.groups.membership import Membership
 from provisioner.contract import (
     Change,
     Claim,

@@ -10,7 +10,7 @@ import pytest
 
 from handlers.emulators.ldap.store import Kind
 from handlers.ldap import ad_account, ad_group, adlds_account
-from handlers.ldap.account import mark_of
+from handlers.ldap.marks import mark_of
 from provisioner.contract import Handler
 from provisioner.testing import HandlerContract
 from tests.support.ad_backends import Backend, emulated, real

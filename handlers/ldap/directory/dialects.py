@@ -14,37 +14,38 @@ PERSON = {
 }  # fmt: skip
 _POSIX = {"uid": "uidNumber", "gid": "gidNumber", "shell": "loginShell"}
 
-FLAG = "msDS-UserAccountDisabled"
-
 
 @dataclass(frozen=True, slots=True)
-class AccountDialect:
-    """How one kind of account is written. name: its attribute in the DN; ids: class of a number."""
+class AccountSchema:
+    """Classes and attributes of one kind of account.
+
+    name: attribute of its name; rdn: that which its DN begins with; attributes: by field; ids:
+    class of a number's entry.
+    """
 
     classes: tuple[str, ...]
     name: str
+    rdn: str
     attributes: Mapping[str, str]
-    is_proxy: bool = False
-    has_flag: bool = False
     ids: str = "container"
 
     @property
     def found(self) -> str:
-        """Write the filter for the accounts of this kind."""
-        return f"(objectClass={self.classes[-1]})"
+        """Write the filter for the accounts of this kind; computers are users to AD."""
+        own = f"(objectClass={self.classes[-1]})"
+        return f"(&{own}(!(objectClass=computer)))" if self.name == "sAMAccountName" else own
 
 
 _LDS = {**_POSIX, "home": "unixHomeDirectory"}
-ACCOUNTS: Mapping[str, AccountDialect] = {
-    "user": AccountDialect(
-        ("top", "person", "organizationalPerson", "user"), "cn", {**_LDS, **PERSON}, has_flag=True
-    ),
-    "userProxy": AccountDialect(("top", "userProxy"), "cn", _LDS, is_proxy=True),
-    "userProxyFull": AccountDialect(
-        ("top", "userProxyFull"), "cn", {**_LDS, **PERSON}, is_proxy=True
-    ),
-    "rfc2307": AccountDialect(
+_USER = ("top", "person", "organizationalPerson", "user")
+ACCOUNTS: Mapping[str, AccountSchema] = {
+    "ad": AccountSchema(_USER, "sAMAccountName", "CN", {**_LDS, **PERSON}),
+    "user": AccountSchema(_USER, "cn", "cn", {**_LDS, **PERSON}),
+    "userProxy": AccountSchema(("top", "userProxy"), "cn", "cn", _LDS),
+    "userProxyFull": AccountSchema(("top", "userProxyFull"), "cn", "cn", {**_LDS, **PERSON}),
+    "rfc2307": AccountSchema(
         ("top", "person", "organizationalPerson", "inetOrgPerson", "posixAccount"),
+        "uid",
         "uid",
         {**_POSIX, "home": "homeDirectory", **PERSON},
         ids="organizationalRole",

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers.ldap import ad_group
-from handlers.ldap.account import NAME
-from handlers.ldap.names import LONGEST, group_name
+from handlers.ldap.groups.handler import Groups
+from handlers.ldap.names import LONGEST, NAME, group_name
 from provisioner.contract import InvalidRequest, Site, split_key
 
 _FIRST = string.ascii_letters + string.digits
@@ -68,12 +68,12 @@ def test_no_code_can_be_written_that_is_the_group_of_another(code: str) -> None:
         assert group_name(made, "p-") != made
 
 
-def handler(**settings: object) -> ad_group.AdGroup:
+def handler(**settings: object) -> Groups:
     nothing: object = None
     site = Site("groups", "hpc1", nothing, nothing, nothing, nothing, lambda _: "")  # type: ignore[arg-type]
     base = {"servers": ["ldaps://x"], "base": "DC=x", "container": "OU=x", "password": "x"}
     built = ad_group.build(site, {**base, "bind_dn": "CN=x", **settings})
-    assert isinstance(built, ad_group.AdGroup)
+    assert isinstance(built, Groups)
     return built
 
 

@@ -1,8 +1,8 @@
-"""Accounts that the campus makes, and we look up: what has to be true of one before it is used.
+"""What has to be true of an account that the campus makes before it is used. Pure.
 
-Promises: nothing is written; what may still come is waited for, and what is wrong in the directory
-is told with who can mend it. Two accounts with one number are a Conflict: each could read and
-change what is the other's. Leaves out: reading accounts (`ad_account`).
+Promises: what may still come is waited for; what is wrong in the directory is reported with who
+can fix it. Two accounts with one number are a Conflict: each could read and
+change what is the other's. Leaves out: reading accounts (`lookup`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from handlers.ldap.account import differences, in_words
-from handlers.ldap.directory.client import Directory
-from handlers.ldap.directory.text import Entry
+from handlers.ldap.fields import differences, in_words
 from handlers.ldap.numbers.ids import Ids
 from handlers.ldap.numbers.kept import of_same_person, recalled
 from provisioner.contract import Change, Conflict, Key, NotReady, Permanent, State, Want
@@ -22,7 +20,7 @@ _SETTINGS = {"uid": "ids", "gid": "gids"}
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class Expected:
     """What a site expects of accounts.
 
     base: DN below which they are looked up; requires: fields that have to be there; ranges: the
@@ -79,23 +77,3 @@ class Lookup:
                 "would own each other's files",
                 advice="have one of them given another uidNumber in the directory",
             )
-
-
-def namesakes(
-    directory: Directory, accounts: Mapping[str, Entry], *, within: str
-) -> Mapping[str, list[str]]:
-    """Name for each account the others that have its uidNumber; those with none are left out.
-
-    accounts: entries by name, in lower case; within: the filter of what has such numbers.
-    """
-    numbers = {name: entry.number("uidNumber") for name, entry in accounts.items()}
-    asked = {str(number) for number in numbers.values() if number is not None}
-    if not asked:
-        return {}
-    found = directory.find("uidNumber", asked, ["sAMAccountName", "uidNumber"], within=within)
-    bearers: dict[int | None, set[str]] = {}
-    for entry in found:
-        name = (entry.text("sAMAccountName") or "").lower()
-        bearers.setdefault(entry.number("uidNumber"), set()).add(name)
-    others = {name: bearers.get(number, set()) - {name} for name, number in numbers.items()}
-    return {name: sorted(alike) for name, alike in others.items() if alike}

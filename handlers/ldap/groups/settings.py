@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from handlers.ldap.account import unlike_marks
 from handlers.ldap.directory.settings import DirectorySettings
+from handlers.ldap.marks import unlike_marks
 from handlers.ldap.numbers.ids import Ids
 from provisioner.contract import Fits, KnownAfter
 

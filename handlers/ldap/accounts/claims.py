@@ -1,0 +1,83 @@
+"""What steps claim of accounts, and what the claims on one account come to. Pure.
+
+Promises: parameters are refused naming the field; what no claim says comes from the settings.
+Leaves out: comparing with what is there (`plan`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handlers.ldap.accounts.dialect import Dialect
+from handlers.ldap.accounts.params import AccountParams, check_allowed, check_texts
+from handlers.ldap.accounts.settings import AccountSettings
+from handlers.ldap.fields import merge_claims
+from handlers.ldap.names import check_name
+from provisioner.contract import (
+    Claim,
+    Home,
+    Json,
+    Key,
+    KnownAfter,
+    Site,
+    State,
+    Want,
+    make_key,
+    read_params,
+    together,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Reads the steps of one handler of accounts."""
+
+    site: Site
+    settings: AccountSettings
+    dialect: Dialect
+
+    def read(self, params: Mapping[str, object]) -> AccountParams:
+        """Read parameters; what is empty counts as not given. Raises InvalidRequest."""
+        given = {name: value for name, value in params.items() if value is not None and value != ""}
+        return read_params(self.dialect.params, given)
+
+    def claimed(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        """Claim one account. Raises InvalidRequest."""
+        given, settings = self.read(params), self.settings
+        name = check_name("name", given.name, settings.protected, self.dialect.longest)
+        together(
+            lambda: settings.ids.check("uid", given.uid),
+            lambda: settings.gids.check("gid", given.gid, "gids"),
+            lambda: check_texts(given),
+            lambda: check_allowed(given.attributes, settings.attributes),
+        )
+        self.dialect.check(given, gives_numbers=settings.ids.container is not None)
+        want: dict[str, Any] = given.model_dump(exclude_none=True)
+        return {make_key(self.site.instance, "account", name): {**want, "name": name}}
+
+    def home(self, params: Mapping[str, object]) -> Home | None:
+        """Return the home that an account gets; None: an earlier step decides."""
+        given = self.read(params)
+        name = given.name.lower()
+        if isinstance(given.home, KnownAfter):
+            return None
+        return Home(name, given.home or self._default_home(name))
+
+    def merged(self, claims: Sequence[Claim], prior: State | None) -> Want:
+        """Merge claims; what none of them says comes from before, or from the settings."""
+        want = dict(merge_claims(claims, prior))
+        if want["wanted"] != "open":
+            return want
+        saved = prior.get("shell") if prior is not None else None
+        defaults: dict[str, Json] = {
+            "home": self._default_home(str(want["name"])),
+            "shell": saved or self.settings.shell,
+            "gid": want.get("uid") if self.settings.gid == "uid" else self.settings.gid,
+        }
+        defaults = {name: value for name, value in defaults.items() if want.get(name) is None}
+        return {**want, **defaults, "defaults": list(defaults)}
+
+    def _default_home(self, name: str) -> str:
+        return self.site.render(self.settings.home, {"name": name})

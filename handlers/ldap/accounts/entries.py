@@ -1,0 +1,91 @@
+"""Accounts as a directory has them: entries become states.
+
+Promises: one question for some hundreds of names; two entries of one name are a Conflict.
+Leaves out: writing (`handler`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from handlers.ldap.accounts.dialect import Dialect
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.dialects import PERSON
+from handlers.ldap.directory.text import Entry
+from handlers.ldap.marks import mark_of
+from provisioner.contract import (
+    Conflict,
+    Fault,
+    InvalidRequest,
+    Json,
+    Key,
+    Site,
+    State,
+    make_key,
+    split_key,
+)
+
+
+class Entries:
+    """Reads accounts. extra: further attributes that requests may set."""
+
+    def __init__(
+        self, site: Site, directory: Directory, dialect: Dialect, extra: Sequence[str]
+    ) -> None:
+        self._site = site
+        self._directory = directory
+        self._dialect = dialect
+        self._extra = extra
+        self._asked = [
+            dialect.schema.name, *dialect.control, *dialect.schema.attributes.values(), *extra
+        ]  # fmt: skip
+
+    def observe(self, keys: Collection[Key]) -> dict[Key, State | Fault]:
+        """Read accounts by name; an absent one is `present: False`."""
+        names = {split_key(key)[2]: key for key in keys}
+        schema = self._dialect.schema
+        entries = self._directory.find(schema.name, names, self._asked, within=schema.found)
+        by_name: dict[str, list[Entry]] = {}
+        for entry in entries:
+            by_name.setdefault(self._name(entry), []).append(entry)
+        return {key: self._only(key, by_name.get(name, [])) for name, key in names.items()}
+
+    def _only(self, key: Key, entries: Sequence[Entry]) -> State | Fault:
+        if len(entries) > 1:
+            return Conflict(
+                f"{key}: several entries have this name: {', '.join(e.dn for e in entries)}",
+                advice="set `base` to where accounts are unique, or have one of them renamed",
+            )
+        return self._state(key, entries[0]) if entries else {"present": False}
+
+    def below(self, container: str) -> Iterable[tuple[Key, State]]:
+        """List the accounts of a container.
+
+        Left out are those that come with the directory, and names that no request could have.
+        """
+        for entry in self._directory.search(container, self._dialect.schema.found, self._asked):
+            try:
+                key = make_key(self._site.instance, "account", self._name(entry))
+            except InvalidRequest:
+                continue
+            state = self._state(key, entry)
+            if not self._dialect.is_built_in(state):
+                yield key, state
+
+    def _name(self, entry: Entry) -> str:
+        return (entry.text(self._dialect.schema.name) or "").lower()
+
+    def _state(self, key: Key, entry: Entry) -> State:
+        fields: Mapping[str, Json] = {
+            field: entry.number(name) if field in {"uid", "gid"} else entry.text(name)
+            for field, name in self._dialect.schema.attributes.items()
+        }
+        return {
+            "present": True,
+            "name": self._name(entry),
+            "dn": entry.dn,
+            **dict.fromkeys(PERSON),
+            **fields,
+            "attributes": {name: entry.text(name) for name in self._extra},
+            **self._dialect.read(entry, mark_of(self._site.service, key)),
+        }

@@ -1,0 +1,207 @@
+"""Accounts that we make and keep, in any kind of directory.
+
+Promises: what is read decides, and a change may be written again; a number is held before it is
+written. Leaves out: what differs between directories (`dialect`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handlers.ldap.accounts.claims import Claims
+from handlers.ldap.accounts.dialect import Dialect, Maker, NewAccount
+from handlers.ldap.accounts.entries import Entries
+from handlers.ldap.accounts.plan import Planner
+from handlers.ldap.accounts.settings import AccountSettings
+from handlers.ldap.directory.client import Directory, Modification
+from handlers.ldap.directory.doctor import check_directory
+from handlers.ldap.directory.text import child
+from handlers.ldap.fields import holds, sets
+from handlers.ldap.marks import mark_of
+from handlers.ldap.numbers.ids import Numbers, Taken, named
+from handlers.ldap.numbers.kept import identity, owner_of
+from provisioner.contract import (
+    Change,
+    Claim,
+    Fault,
+    Finding,
+    Home,
+    Json,
+    Key,
+    Scalar,
+    Site,
+    State,
+    Want,
+    adapted,
+    split_key,
+)
+
+OUTPUTS = ("name", "sid", "uid", "gid", "mail", "home", "shell", "dn")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One directory of a known kind."""
+
+    directory: Directory
+    dialect: Dialect
+    maker: Maker
+
+
+class Accounts:
+    """Keys `INSTANCE/account/NAME`."""
+
+    def __init__(self, site: Site, settings: AccountSettings, backend: Backend) -> None:
+        self.lane = settings.lane_name
+        self.maker = backend.maker
+        self._site = site
+        self._settings = settings
+        self._container = settings.container or settings.base
+        self._directory = backend.directory
+        self._dialect = backend.dialect
+        self._schema = backend.dialect.schema
+        self._claims = Claims(site, settings, backend.dialect)
+        gives_numbers = settings.ids.container is not None
+        self._planner = Planner(backend.dialect, site.service, gives_numbers)
+        self._entries = Entries(site, backend.directory, backend.dialect, settings.attributes)
+        self._numbers = Numbers(
+            backend.directory, settings.ids, "uidNumber", settings.base, self._schema.ids
+        )
+
+    # Pure.
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        """Claim one account. Raises InvalidRequest."""
+        return self._claims.claimed(params)
+
+    def home(self, params: Mapping[str, object]) -> Home | None:
+        """Return the home that an account gets; None: an earlier step decides."""
+        return self._claims.home(params)
+
+    def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
+        """Say which texts the directory holds otherwise than they were written."""
+        return adapted(self._dialect.params, params)
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        """Merge claims; what none of them says comes from before, or from the settings."""
+        return self._claims.merged(claims, prior)
+
+    def prior(self, key: Key, state: State) -> State | None:
+        """Save of an open account what closing it changes."""
+        if not state["present"] or not state["enabled"]:
+            return None
+        return self._dialect.saved(state)
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        """List what to write. Raises Conflict."""
+        return self._planner.plan(key, want, state)
+
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        """Name what is wanted of the account, but for its numbers."""
+        return sets(want, self._schema.attributes)
+
+    def holds(self, key: Key, state: State) -> Mapping[str, Json]:
+        """Return the account's fields."""
+        return holds(state, self._schema.attributes)
+
+    def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
+        """Name the account's numbers and SID, which homes and files depend on."""
+        return identity(state)
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        """Name the account's ids for later steps."""
+        return {name: state[name] for name in OUTPUTS}  # type: ignore[misc]
+
+    # Reading.
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        """Read accounts by name, some hundreds a question."""
+        return self._entries.observe(keys)
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        """List the accounts of our container that a request could name."""
+        return self._entries.below(self._container)
+
+    def check(self) -> Sequence[Finding]:
+        """Check servers, bind and the right to make accounts."""
+        places = {"container": (self._container, self._schema.classes[-1])}
+        ids = self._settings.ids
+        if ids.container:
+            places["ids.container"] = (ids.container, ids.object_class or self._schema.ids)
+        return check_directory(self._directory, self._site.instance, places)
+
+    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
+        """Find numbers that are another's already, of those that requests name."""
+        asked = named(changes, "uid", "uidNumber", owner_of)
+        return self._numbers.taken(asked, bears=self._schema.name)
+
+    # Writing.
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write changes of one group; each may be written again."""
+        taken = self._numbers.take([owner_of(c) for c in changes if c.data.get("take")])
+        writes: Mapping[str, Callable[[Change, Taken], None]] = {
+            "create": self._create,
+            "number": self._number,
+            "adopt": self._note,
+            "finish": self._finish,
+        }
+        self._directory.each(
+            lambda change: writes.get(change.verb, self._set)(change, taken), changes
+        )
+        if any("/S-1-" not in owner for owner in taken.numbers):
+            # One that names the SID is bound to the person already.
+            self._numbers.settle(taken)
+
+    def _hold(self, change: Change, name: str, number: object) -> None:
+        if isinstance(number, int):
+            self._numbers.hold(owner_of(change), number, name=name, bears=self._schema.name)
+
+    def _set(self, change: Change, _: Taken) -> None:
+        wanted: Any = change.data["set"]
+        self._hold(change, split_key(change.key)[2], wanted.get("uidNumber"))
+        self._directory.replace(str(change.data["dn"]), wanted)
+
+    def _note(self, change: Change, _: Taken) -> None:
+        note: Any = change.data["note"]
+        self._directory.modify(str(change.data["dn"]), [tuple(note)])
+
+    def _finish(self, change: Change, _: Taken) -> None:
+        self.maker.finish(str(change.data["dn"]), str(change.data["mark"]))
+
+    def _number(self, change: Change, taken: Taken) -> None:
+        number = taken.numbers[owner_of(change)]
+        changes: list[Modification] = [("replace", "uidNumber", [number])]
+        if change.data["gid"] is None and self._settings.gid == "uid":
+            changes.append(("replace", "gidNumber", [number]))
+        self._directory.modify(str(change.data["dn"]), changes)
+
+    def _create(self, change: Change, taken: Taken) -> None:
+        name, sid = str(change.data["name"]), change.data["sid"]
+        fields: Any = change.data["fields"]
+        self._hold(change, name, fields.get("uid"))
+        self.maker.make(
+            NewAccount(
+                key=change.key,
+                dn=child(self._schema.rdn, name, self._container),
+                name=name,
+                attributes=self._attributes(change, taken.get(owner_of(change))),
+                mark=mark_of(self._site.service, change.key),
+                sid=str(sid) if sid else None,
+            )
+        )
+
+    def _attributes(self, change: Change, number: int | None) -> dict[str, Any]:
+        fields: Any = change.data["fields"]
+        extra: Any = change.data["attributes"]
+        if number is not None:
+            gid = {"gid": number} if self._settings.gid == "uid" else {}
+            fields = {**gid, **fields, "uid": number}
+        return {
+            "objectClass": list(self._schema.classes),
+            self._schema.name: change.data["name"],
+            **extra,
+            **{self._schema.attributes[field]: value for field, value in fields.items()},
+        }

@@ -1,0 +1,130 @@
+"""Accounts that the campus makes: they are looked up, and never written.
+
+Promises: an account is not ready until the campus has made it. Leaves out: what is expected of it
+(`expected`), and accounts that we make (`handler`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from handlers.ldap.accounts.claims import Claims
+from handlers.ldap.accounts.dialect import Dialect
+from handlers.ldap.accounts.entries import Entries
+from handlers.ldap.accounts.expected import Expected
+from handlers.ldap.accounts.handler import OUTPUTS
+from handlers.ldap.accounts.settings import AccountSettings
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.doctor import check_directory
+from handlers.ldap.fields import merge_claims
+from handlers.ldap.numbers.kept import identity
+from provisioner.contract import (
+    Change,
+    Claim,
+    Fault,
+    Finding,
+    Key,
+    Permanent,
+    Scalar,
+    Site,
+    State,
+    Want,
+    adapted,
+)
+
+
+class LookedUp:
+    """Keys `INSTANCE/account/NAME`."""
+
+    def __init__(
+        self,
+        site: Site,
+        settings: AccountSettings,
+        directory: Directory,
+        dialect: Dialect,
+        requires: Sequence[str],
+    ) -> None:
+        self.lane = settings.lane_name
+        self._site = site
+        self._directory = directory
+        self._dialect = dialect
+        self._claims = Claims(site, settings, dialect)
+        self._entries = Entries(site, directory, dialect, settings.attributes)
+        ranges = {"uid": settings.ids, "gid": settings.gids}
+        self._expected = Expected(settings.base, requires, ranges)
+
+    # Pure.
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        """Claim one account. Raises InvalidRequest."""
+        return self._claims.claimed(params)
+
+    def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
+        """Say which texts the directory holds otherwise than they were written."""
+        return adapted(self._dialect.params, params)
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        """Merge claims."""
+        return merge_claims(claims, prior)
+
+    def prior(self, key: Key, state: State) -> State | None:
+        """Save nothing: nothing is closed here."""
+        return None
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        """Plan nothing. Raises NotReady, Conflict or Permanent where it is not as expected."""
+        return self._expected.plan(key, want, state)
+
+    def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
+        """Name the account's numbers and SID, which homes and files depend on."""
+        return identity(state)
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        """Name the account's ids for later steps."""
+        return {name: state[name] for name in OUTPUTS}  # type: ignore[misc]
+
+    # Reading.
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        """Read accounts by name, and who else has their numbers."""
+        states = self._entries.observe(keys)
+        present = {
+            key: state
+            for key, state in states.items()
+            if not isinstance(state, Fault) and state["present"]
+        }
+        alike = self._namesakes(present)
+        return states | {key: {**present[key], "namesakes": alike[key]} for key in alike}
+
+    def _namesakes(self, states: Mapping[Key, State]) -> Mapping[Key, list[str]]:
+        """Name for each account the others that have its uidNumber, where there are some."""
+        numbers = {str(state["uid"]) for state in states.values() if state["uid"] is not None}
+        if not numbers:
+            return {}
+        schema = self._dialect.schema
+        entries = self._directory.find(
+            "uidNumber", numbers, [schema.name, "uidNumber"], within=schema.found
+        )
+        bearers: dict[int | None, set[str]] = {}
+        for entry in entries:
+            name = (entry.text(schema.name) or "").lower()
+            bearers.setdefault(entry.number("uidNumber"), set()).add(name)
+        others = {
+            key: bearers.get(state["uid"], set()) - {str(state["name"])}  # type: ignore[arg-type]
+            for key, state in states.items()
+        }
+        return {key: sorted(names) for key, names in others.items() if names}
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        """List nothing: none of these accounts is ours to explain."""
+        return ()
+
+    def check(self) -> Sequence[Finding]:
+        """Check servers and bind."""
+        return check_directory(self._directory, self._site.instance, {})
+
+    # Writing.
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Refuse to write. Raises Permanent."""
+        raise Permanent(f"{changes[0].key}: accounts are looked up here, and never written")

@@ -1,0 +1,34 @@
+"""Settings that accounts of every kind of directory share.
+
+Leaves out: where accounts are made and how they are closed, which a directory's own settings say.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from handlers.ldap.directory.settings import DirectorySettings
+from handlers.ldap.numbers.ids import Ids
+
+
+class AccountSettings(DirectorySettings):
+    """Settings of every handler of accounts."""
+
+    container: str | None = Field(None, description="DN where accounts are made")
+    ids: Ids = Field(default_factory=Ids, description="user numbers allowed, and given out")
+    gids: Ids = Field(
+        default_factory=lambda: Ids(first=100), description="numbers of primary groups allowed"
+    )
+    gid: int | Literal["uid"] | None = Field(
+        "uid", description="primary group where a request names none; `uid`: the user's own number"
+    )
+    home: str = Field("/home/{{ name }}", description="home directory where none is named")
+    shell: str = Field("/bin/bash", description="login shell where none is named")
+    attributes: tuple[str, ...] = Field(
+        (), description="further attributes that requests may set", examples=[["department"]]
+    )
+    protected: tuple[str, ...] = Field(
+        ("administrator", "root"), description="names that are never touched"
+    )

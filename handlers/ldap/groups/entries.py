@@ -1,0 +1,65 @@
+"""Groups as a directory has them: entries become states.
+
+Promises: some hundreds of groups a question. Leaves out: who is in them (`membership`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.dialects import GroupDialect
+from handlers.ldap.directory.sid import sid_text
+from handlers.ldap.directory.text import Entry
+from handlers.ldap.marks import find_mark, mark_of, without_marks
+from provisioner.contract import Site, State
+
+
+class GroupEntries:
+    """Reads groups."""
+
+    def __init__(self, site: Site, directory: Directory, dialect: GroupDialect) -> None:
+        self._site = site
+        self._directory = directory
+        self._dialect = dialect
+        self._asked = [dialect.name, "gidNumber", "objectSid", "description", "info"]
+
+    def find(self, names: Collection[str]) -> dict[str, Entry]:
+        """Find groups by name, without their members."""
+        return self._find(names, self._asked)
+
+    def find_with_members(self, names: Collection[str]) -> dict[str, Entry]:
+        """Find groups by name, with those of their members that the server lists at once."""
+        return self._find(names, [*self._asked, self._dialect.member])
+
+    def _find(self, names: Collection[str], asked: Sequence[str]) -> dict[str, Entry]:
+        entries = self._directory.find(self._dialect.name, names, asked, within=self._dialect.found)
+        return {self.name(entry): entry for entry in entries}
+
+    def below(self, container: str) -> Sequence[Entry]:
+        """List the groups of a container, with their members."""
+        asked = [*self._asked, self._dialect.member]
+        return list(self._directory.search(container, self._dialect.found, asked))
+
+    def name(self, entry: Entry) -> str:
+        """Return the name of a group, in lower case."""
+        return (entry.text(self._dialect.name) or "").lower()
+
+    def mark(self, entry: Entry) -> str:
+        """Return the mark of a group: ours, another's or none."""
+        key = "/".join((self._site.instance, "group", self.name(entry)))
+        return find_mark(entry.texts(self._dialect.note), mark_of(self._site.service, key))
+
+    def state(self, entry: Entry) -> State:
+        """Return the state of a group that is there."""
+        sid = entry.raw("objectSid")
+        return {
+            "present": True,
+            "name": self.name(entry),
+            "dn": entry.dn,
+            "gid": entry.number("gidNumber"),
+            "sid": sid_text(sid) if sid else None,
+            "description": next(iter(without_marks(entry.texts("description"))), None),
+            "mark": self.mark(entry),
+            "note": entry.text("info"),
+        }

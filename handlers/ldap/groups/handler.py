@@ -1,0 +1,211 @@
+"""Groups and their members, in Active Directory, AD LDS or a plain RFC 2307 directory.
+
+Promises: a group is made once, with its number, and never deleted; a member is added or taken
+away without touching members that others keep, and only where the group has our mark or may be
+adopted; a list of any length is read in ranges, and many changes of one group are one modify.
+Leaves out: nested groups, moving, members of other domains. A suspended membership is taken away
+and comes back with its claim; a suspended or withdrawn group stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.dialects import GROUPS
+from handlers.ldap.directory.doctor import check_directory
+from handlers.ldap.directory.text import Entry, same_dn
+from handlers.ldap.fields import holds, merge_claims, sets
+from handlers.ldap.groups.entries import GroupEntries
+from handlers.ldap.groups.members import change_members, plan_member
+from handlers.ldap.groups.membership import Membership, Person
+from handlers.ldap.groups.plan import GroupPlanner
+from handlers.ldap.groups.settings import Params, Settings
+from handlers.ldap.groups.writes import GroupWrites
+from handlers.ldap.marks import mark_of
+from handlers.ldap.names import NAME, check_name, group_name
+from handlers.ldap.numbers.kept import identity
+from provisioner.contract import (
+    Change,
+    Claim,
+    Fault,
+    Finding,
+    InvalidRequest,
+    Json,
+    Key,
+    Scalar,
+    Site,
+    State,
+    Want,
+    adapted,
+    make_key,
+    read_params,
+    split_key,
+)
+
+
+class Groups:
+    """Keys `INSTANCE/group/NAME` and `INSTANCE/member/GROUP/USER`."""
+
+    def __init__(self, site: Site, settings: Settings) -> None:
+        self.lane = settings.lane_name
+        self._site = site
+        self._settings = settings
+        self._dialect = GROUPS[settings.profile]
+        self._directory = Directory(settings, site.secret)
+        users = settings.users or settings.base
+        self._membership = Membership(self._directory, self._dialect, users)
+        self._entries = GroupEntries(site, self._directory, self._dialect)
+        self._writes = GroupWrites(site, settings, self._directory, self._dialect)
+        self._planner = GroupPlanner(site.service, settings.ids.container is not None)
+
+    # Pure.
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        """Speak of a group or of one member. Raises InvalidRequest or Refused."""
+        given: Params = _given(params)
+        group = self._group(given.group)
+        if given.user is not None:
+            user = check_name("user", given.user, ())
+            key = make_key(self._site.instance, "member", group, user)
+            return {key: {"group": group, "user": user, "adopt": given.adopt}}
+        self._settings.ids.check("gid", given.gid)
+        want: dict[str, Any] = {**given.model_dump(exclude_none=True), "group": group}
+        return {make_key(self._site.instance, "group", group): want}
+
+    def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
+        """Say what of a description is held otherwise than it was written."""
+        told = adapted(Params, params)
+        code = str(params.get("group") or "")
+        name = group_name(code, self._settings.prefix)
+        if name != code.lower():
+            told["group"] = f"{code!r} is the group {name}: the directory takes no such name"
+        return told
+
+    def _group(self, code: str) -> str:
+        """Give the name of a code's group. Raises InvalidRequest, for a protected name too."""
+        prefix = self._settings.prefix
+        try:
+            return check_name("group", group_name(code, prefix), self._settings.protected)
+        except InvalidRequest as fault:
+            if prefix is None and not NAME.match(code.lower()):
+                fault.expected += "; or `prefix` in the handler's settings, for codes that are not"
+            raise
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        """Merge claims; a member stays while one live claim wants them."""
+        _, kind, *names = split_key(key)
+        if kind == "member":
+            live = any(not claim.suspended for claim in claims)
+            # Whose claim is taken back was brought in by it, or it was a Conflict from the start.
+            adopt = not claims or any(bool(claim.want.get("adopt")) for claim in claims)
+            return {"group": names[0], "user": names[1], "member": live, "adopt": adopt}
+        return merge_claims(claims, prior)
+
+    def prior(self, key: Key, state: State) -> State | None:
+        """Save nothing: a membership comes back by its claim."""
+        return None
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        """List what to write; raises NotReady or Conflict."""
+        if split_key(key)[1] == "member":
+            group = make_key(self._site.instance, "group", str(want["group"]))
+            return plan_member(key, want, state, mark_of(self._site.service, group))
+        return self._planner.plan(key, want, state)
+
+    def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
+        """Name a group's description, where one is wanted."""
+        return sets(want, ("description",))
+
+    def holds(self, key: Key, state: State) -> Mapping[str, Json]:
+        """Say what a group's description is."""
+        return holds(state, ("description",))
+
+    def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
+        """Name a group's number, which files and filesets hang on."""
+        return identity(state)
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        """Name a group's number, DN and SID."""
+        return {name: state.get(name) for name in ("name", "gid", "dn", "sid")}  # type: ignore[misc]
+
+    # Reading.
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        """Read groups by name, each once however many of its members are asked for."""
+        asked = {key: split_key(key) for key in keys}
+        members = {key: parts[2:] for key, parts in asked.items() if parts[1] == "member"}
+        find = self._entries.find_with_members if members else self._entries.find
+        groups = find({parts[2] for parts in asked.values()})
+        kept = {group for group, _ in members.values()} & groups.keys()
+        listed = self._membership.listed(groups[group] for group in kept)
+        people = self._membership.find({user for _, user in members.values()})
+        states: dict[Key, State | Fault] = {
+            key: self._entries.state(groups[parts[2]]) if parts[2] in groups else {"present": False}
+            for key, parts in asked.items()
+            if parts[1] == "group"
+        }
+        for key, (group, user) in members.items():
+            states[key] = self._member(groups.get(group), people.get(user), listed)
+        return states
+
+    def _member(
+        self, group: Entry | None, person: Person | None, listed: Mapping[str, Collection[str]]
+    ) -> State:
+        """Say whether somebody is in a group. listed: who is, by the DN of each group."""
+        primary = bool(group and person and person.is_in_by_itself(group))
+        among = bool(group and person and same_dn(person.value) in listed[group.dn])
+        return {
+            "present": primary or among,
+            "primary": primary,
+            "group_dn": group.dn if group else None,
+            "mark": self._entries.mark(group) if group else "",
+            "value": person.value if person else None,
+        }
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        """List the groups of our container, and those of their members that are users.
+
+        What has a name that no request could have is left out.
+        """
+        entries = self._entries.below(self._settings.container)
+        for entry in entries:
+            if (key := self._key("group", self._entries.name(entry))) is not None:
+                yield key, self._entries.state(entry)
+        for entry, person in self._membership.everybody(entries):
+            if (key := self._key("member", self._entries.name(entry), person.name)) is not None:
+                yield key, self._member(entry, person, {entry.dn: [same_dn(person.value)]})
+
+    def _key(self, *parts: str) -> Key | None:
+        try:
+            return make_key(self._site.instance, *parts)
+        except InvalidRequest:
+            return None
+
+    def check(self) -> Sequence[Finding]:
+        """Check servers, bind and the right to make groups."""
+        places = {"container": (self._settings.container, self._dialect.classes[-1])}
+        if self._settings.ids.container:
+            made = self._settings.ids.object_class or self._dialect.ids
+            places["ids.container"] = (self._settings.ids.container, made)
+        return check_directory(self._directory, self._site.instance, places)
+
+    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
+        """Find numbers that are another's already, of those that requests name."""
+        return self._writes.foresee(changes)
+
+    # Writing.
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write changes of one group; each may be written again."""
+        if changes[0].verb in {"add-member", "remove-member"}:
+            change_members(self._directory, self._dialect.member, self._membership.read, changes)
+        else:
+            self._writes.apply(changes)
+
+
+def _given(params: Mapping[str, object]) -> Params:
+    """Read parameters; what is empty counts as not given. Raises InvalidRequest."""
+    given = {name: value for name, value in params.items() if value is not None and value != ""}
+    return read_params(Params, given)

@@ -1,0 +1,64 @@
+"""What is written so that a group is as wanted: want and state in, changes out. Pure.
+
+Promises: only a group that is ours, or may be adopted, is changed; it keeps its number.
+Leaves out: its members (`members`), writing (`writes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from handlers.ldap.fields import differences, in_words, keep_numbers
+from handlers.ldap.marks import check_ownership, mark_of
+from handlers.ldap.numbers.kept import recalled, returning
+from provisioner.contract import Change, Json, Key, State, Want
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlanner:
+    """Plans for one directory. service: whose marks are ours; gives_numbers: there is a range."""
+
+    service: str
+    gives_numbers: bool
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        """List what to write. Raises Conflict."""
+        if want["wanted"] != "open":
+            return []
+        want = recalled(key, want, state)
+        if not state["present"]:
+            return [self._creation(key, want)]
+        ours = mark_of(self.service, key)
+        want = keep_numbers(key, want, state)
+        changes = list(self._repairs(key, want, state))
+        words = "; ".join(change.text for change in changes)
+        check_ownership(key, ours, state, bool(want.get("adopt")), words)
+        if state["mark"] != ours:
+            data: dict[str, Json] = {"dn": state["dn"], "mark": ours, "note": state["note"]}
+            changes.insert(0, Change(key, "adopt", "adopt: mark as ours", 0, "set", data))
+        return changes
+
+    def _creation(self, key: Key, want: Want) -> Change:
+        data: dict[str, Json] = {
+            "name": want["group"],
+            "gid": want.get("gid"),
+            "description": want.get("description"),
+            "take": want.get("gid") is None and self.gives_numbers,
+        }
+        text = f"create group {want['group']}{returning(want, 'gid')}"
+        return Change(key, "create", text, 0, "create", data)
+
+    def _repairs(self, key: Key, want: Want, state: State) -> Iterable[Change]:
+        fields = differences(want, state, ("gid", "description"))
+        text = in_words(fields, state)
+        if "gid" in fields:
+            data: dict[str, Json] = {"dn": state["dn"], "set": {"gidNumber": fields["gid"]}}
+            yield Change(key, "set", in_words({"gid": fields.pop("gid")}, state), 0, "set", data)
+        if fields:
+            text = in_words(fields, state)
+            data = {"dn": state["dn"], "old": state["description"], "new": fields["description"]}
+            yield Change(key, "describe", text, 0, "set", data)
+        if state["gid"] is None and want.get("gid") is None and self.gives_numbers:
+            data = {"dn": state["dn"], "take": True}
+            yield Change(key, "number", "give a gid of the range", 0, "number", data)

@@ -1,0 +1,112 @@
+"""How groups are made and changed, and how they get their numbers.
+
+Promises: a group is made once, with its number; a number is held before it is written.
+Leaves out: members (`members`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from handlers.ldap.directory.answers import Exists
+from handlers.ldap.directory.client import Directory, Modification
+from handlers.ldap.directory.dialects import GroupDialect
+from handlers.ldap.directory.text import child
+from handlers.ldap.groups.entries import GroupEntries
+from handlers.ldap.groups.settings import Settings
+from handlers.ldap.marks import mark_of
+from handlers.ldap.numbers.ids import Numbers, Taken, named
+from handlers.ldap.numbers.kept import ambiguous, former, given_back, owner_of, returned
+from provisioner.contract import Change, Conflict, Fault, Key, Site, split_key
+
+
+class GroupWrites:
+    """Writes the groups of one directory."""
+
+    def __init__(
+        self, site: Site, settings: Settings, directory: Directory, dialect: GroupDialect
+    ) -> None:
+        self._site = site
+        self._settings = settings
+        self._dialect = dialect
+        self._directory = directory
+        self._entries = GroupEntries(site, directory, dialect)
+        self._numbers = Numbers(directory, settings.ids, "gidNumber", settings.base, dialect.ids)
+
+    def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
+        """Find numbers that are another's already, of those that requests name."""
+        had = former(self._numbers, changes)
+        asked = [*named(changes, "gid", "gidNumber", owner_of), *returned(changes, had)]
+        bears, within = self._dialect.name, self._dialect.found
+        taken = self._numbers.taken(asked, bears=bears, within=within)
+        return {**taken, **ambiguous(changes, had)}
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Write changes of one group; each may be written again."""
+        changes = given_back(changes, former(self._numbers, changes))
+        taken = self._numbers.take([owner_of(c) for c in changes if c.data.get("take")])
+        writes: Mapping[str, Callable[[Change, Taken], None]] = {
+            "create": self._create,
+            "set": self._set,
+            "describe": self._describe,
+            "adopt": self._adopt,
+            "number": self._number,
+        }
+        self._directory.each(lambda change: writes[change.verb](change, taken), changes)
+        self._numbers.settle(taken)
+
+    def _create(self, change: Change, taken: Taken) -> None:
+        name, mark = str(change.data["name"]), mark_of(self._site.service, change.key)
+        dn = child("cn", name, self._settings.container)
+        texts: Any = change.data["description"]
+        notes: dict[str, list[str]] = {"description": [texts] if texts else []}
+        notes.setdefault(self._dialect.note, []).append(mark)
+        self._hold(change, change.data["gid"])
+        number: Any = taken.numbers.get(owner_of(change), change.data["gid"])
+        attributes: dict[str, Any] = {
+            "objectClass": list(self._dialect.classes),
+            self._dialect.name: name,
+            **self._dialect.fixed,
+            **{attribute: values for attribute, values in notes.items() if values},
+            **({} if number is None else {"gidNumber": number}),
+        }
+        try:
+            self._directory.add(dn, attributes)
+        except Exists:
+            if not self._entries.find([name]):
+                raise Conflict(
+                    f"{change.key}: {dn} is there, or its name is in use, and it is no group",
+                    advice="choose another name for the group, or rename what has it",
+                ) from None
+
+    def _hold(self, change: Change, number: object) -> None:
+        """Hold a gid that a request named; a user's primary group is no bearer of it."""
+        if isinstance(number, int):
+            name, bears = split_key(change.key)[2], self._dialect.name
+            within = self._dialect.found
+            self._numbers.hold(owner_of(change), number, name=name, bears=bears, within=within)
+
+    def _set(self, change: Change, _: Taken) -> None:
+        wanted: Any = change.data["set"]
+        self._hold(change, wanted.get("gidNumber"))
+        self._directory.replace(str(change.data["dn"]), wanted)
+
+    def _describe(self, change: Change, _: Taken) -> None:
+        """Change the description by itself: where marks stand beside it, they stay."""
+        old, new = change.data["old"], change.data["new"]
+        changes: list[Modification] = [("delete", "description", [str(old)])] if old else []
+        changes += [("add", "description", [str(new)])] if new else []
+        self._directory.modify(str(change.data["dn"]), changes)
+
+    def _adopt(self, change: Change, _: Taken) -> None:
+        mark, dn = str(change.data["mark"]), str(change.data["dn"])
+        if self._dialect.note == "description":
+            self._directory.modify(dn, [("add", "description", [mark])])
+            return
+        note = "\r\n".join(filter(None, [str(change.data["note"] or ""), mark]))
+        self._directory.modify(dn, [("replace", "info", [note])])
+
+    def _number(self, change: Change, taken: Taken) -> None:
+        number = taken.numbers[owner_of(change)]
+        self._directory.modify(str(change.data["dn"]), [("replace", "gidNumber", [number])])
