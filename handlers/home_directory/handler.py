@@ -1,0 +1,213 @@
+"""Home directories: made whole, owned, closed and opened; never removed.
+
+Promises: a new home appears with its skeleton or not at all; one that is there keeps every file.
+Leaves out: whose a home is and when it is closed (`plan`), how it is done on the host
+(`provisioner.system.directories`), quotas, and automounters.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, cast
+
+from handlers.home_directory.permissions import octal
+from handlers.home_directory.plan import merge, plan, saved
+from handlers.home_directory.settings import Params, Settings
+from provisioner.contract import (
+    Change,
+    Claim,
+    Fault,
+    Finding,
+    Home,
+    InvalidRequest,
+    Key,
+    KnownAfter,
+    Level,
+    Permanent,
+    Scalar,
+    Site,
+    State,
+    Transient,
+    Want,
+    make_key,
+    read_params,
+    read_settings,
+    split_key,
+    together,
+)
+
+_AGAIN = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS, errno.EBUSY}
+
+
+class HomeDirectory:
+    """The handler of one root."""
+
+    def __init__(self, site: Site, settings: Settings) -> None:
+        self.lane = settings.lane or f"homes:{settings.root}"
+        self._site = site
+        self._settings = settings
+        self._skeleton = site.template(settings.skeleton) if settings.skeleton else None
+
+    def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
+        asked = read_params(Params, params)
+        together(
+            lambda: self._check_id("uid", asked.uid, "min_id"),
+            lambda: self._check_id("gid", asked.gid, "min_gid"),
+        )
+        want = {
+            "present": True,
+            "uid": cast(Any, asked.uid),
+            "gid": cast(Any, asked.gid),
+            "mode": asked.mode,
+            "adopt": asked.adopt,
+        }
+        place = self._known_as(asked.name)
+        if asked.home is not None and PurePosixPath(asked.home) != place:
+            raise InvalidRequest(
+                f"{asked.home!r} is not where the home of {asked.name} is made",
+                field="home",
+                expected=f"{place}, or none; or a route whose home step is given no `home`",
+            )
+        named = asked.account_home
+        if isinstance(named, str) and named and PurePosixPath(named) != place:
+            raise InvalidRequest(
+                f"{asked.name} would log in to {named!r}, and their home is made in {place}",
+                field="account_home",
+                expected=f"{place} in the account, and in what resolves; or `path` and `known_as` "
+                f"of {self._site.instance} as accounts have it; then `provisioner retry`",
+            )
+        return {make_key(self._site.instance, "home", asked.name): want}
+
+    def home(self, params: Mapping[str, object]) -> Home | None:
+        """Say where a home is made; one that no account names, as on a scratch disk, is none."""
+        if "account_home" not in params:
+            return None
+        name = read_params(Params, params).name
+        return Home(name, str(self._known_as(name)), made=True)
+
+    def _known_as(self, name: str) -> PurePosixPath:
+        """Give a home's path, as accounts have it."""
+        if self._settings.known_as is not None:
+            return PurePosixPath(self._site.render(self._settings.known_as, {"name": name}))
+        below = self._path(make_key(self._site.instance, "home", name))
+        return PurePosixPath(self._settings.root / below)
+
+    def _check_id(self, field: str, number: int | KnownAfter, setting: str) -> None:
+        low, high = getattr(self._settings, setting), self._settings.max_id
+        if not isinstance(number, KnownAfter) and not low <= number <= high:
+            raise InvalidRequest(
+                f"{field} {number} may not own a home",
+                field=field,
+                expected=f"{low} to {high} (`{setting}` and `max_id` of {self._site.instance})",
+            )
+
+    def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
+        return merge(self._settings, key, claims, prior)
+
+    def prior(self, key: Key, state: State) -> State | None:
+        return saved(state)
+
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        found: dict[Key, State | Fault] = {}
+        for key in keys:
+            path = self._path(key)
+            try:
+                seen = self._site.host.observe(
+                    self._settings.root, path, mounted=self._settings.mounted
+                )
+            except Fault as fault:
+                found[key] = fault
+                continue
+            except OSError as error:
+                found[key] = _failed(f"{key}: {self._settings.root / path}", error)
+                continue
+            found[key] = {
+                "present": seen.present,
+                "path": str(self._settings.root / path),
+                "kind": seen.kind,
+                "uid": seen.uid,
+                "gid": seen.gid,
+                "mode": f"{seen.mode:04o}",
+                "acl": seen.acl,
+                "above": seen.above,
+            }
+        return found
+
+    def _path(self, key: Key) -> str:
+        return self._site.render(self._settings.path, {"name": split_key(key)[2]})
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        return plan(self._settings, key, want, state)
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        host, root = self._site.host, self._settings.root
+        for change in changes:
+            path, data = self._path(change.key), cast(Mapping[str, Any], change.data)
+            try:
+                if change.verb == "make":
+                    host.make(
+                        root,
+                        path,
+                        uid=int(data["uid"]),
+                        gid=int(data["gid"]),
+                        mode=octal(data["mode"]),
+                        skeleton=self._skeleton,
+                        mounted=self._settings.mounted,
+                    )
+                elif change.verb == "set-owner":
+                    host.set_owner(root, path, uid=int(data["uid"]), gid=int(data["gid"]))
+                elif change.verb == "set-mode":
+                    host.set_mode(root, path, mode=octal(data["mode"]))
+                else:
+                    host.set_acl(root, path, acl=str(data["acl"]))
+            except OSError as error:
+                raise _failed(f"{change.key}: {change.text}", error) from None
+
+    def inventory(self) -> Iterable[tuple[Key, State]]:
+        keys = []
+        root, mounted = self._settings.root, self._settings.mounted
+        for name in self._site.host.children(root, mounted=mounted):
+            try:
+                key = make_key(self._site.instance, "home", name)
+            except InvalidRequest:
+                continue
+            if self._path(key) == name:
+                keys.append(key)
+        for key, state in self.observe(keys).items():
+            # What belongs to the system, such as lost+found, is nobody's home.
+            if not isinstance(state, Fault) and cast(int, state["uid"]) >= self._settings.min_id:
+                yield key, state
+
+    def outputs(self, state: State) -> Mapping[str, Scalar]:
+        return {"path": str(state["path"])}
+
+    def check(self) -> Sequence[Finding]:
+        root = self._settings.root
+        try:
+            self._site.host.children(root, mounted=self._settings.mounted)
+        except Fault as fault:
+            return [Finding(Level.ERROR, "homes", fault.message, fault.advice)]
+        except OSError as error:
+            advice = f"mkdir {root}, owned by root, mode 0755"
+            return [Finding(Level.ERROR, "homes", f"{root}: {error}", advice)]
+        try:
+            mode = root.stat().st_mode
+        except OSError:  # it may be out of sight, or on an agent's host alone
+            mode = 0
+        if mode & 0o022:
+            advice = f"chmod go-w {root}"
+            return [Finding(Level.ERROR, "homes", f"{root}: others may write to it", advice)]
+        return [Finding(Level.OK, "homes", f"{root} is there")]
+
+
+def _failed(what: str, error: OSError) -> Fault:
+    """Judge what the kernel said: a full or ailing file system may be well again later."""
+    kind = Transient if error.errno in _AGAIN else Permanent
+    return kind(f"{what}: {error.strerror}")
+
+
+def build(site: Site, settings: Mapping[str, object]) -> HomeDirectory:
+    """Build the handler of one root; raises ConfigError naming the setting."""
+    return HomeDirectory(site, read_settings(Settings, settings))
