@@ -38,7 +38,7 @@ HOMES = {
     "yaml": {"provisioner/request/documents.py"},
     "jinja2": {"provisioner/routing/expressions.py"},
     "tenacity": {"provisioner/convergence/retrying.py"},
-    "pytest": {"provisioner/testing/handler_contract.py"},
+    "pytest": {"provisioner/testing/subject.py", "provisioner/testing/claiming.py"},
     "ldap3": {
         "handlers/ldap/directory/client.py",
         "handlers/ldap/directory/text.py",

@@ -1,0 +1,50 @@
+"""Directories as tests make and look at them."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypedDict
+
+from provisioner.contract import Host
+
+
+class Owner(TypedDict):
+    """To whom a directory is given."""
+
+    uid: int
+    gid: int
+
+
+OWNER: Owner = {"uid": 20001, "gid": 20002}
+
+
+def look(directory: Path) -> dict[str, tuple[int, int, int, int]]:
+    """Give mode, owner, group and time of change of all below a directory, and of itself."""
+    seen = [directory, *sorted(directory.rglob("*"))]
+    found = {str(path): path.lstat() for path in seen}
+    return {p: (s.st_mode, s.st_uid, s.st_gid, s.st_ctime_ns) for p, s in found.items()}
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def owner_of(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_uid, found.st_gid
+
+
+VERBS: dict[str, Callable[[Host, Path, str], object]] = {
+    "observe": lambda host, root, path: host.observe(root, path),
+    "make": lambda host, root, path: host.make(
+        root, path, uid=20001, gid=20002, mode=0o700, skeleton=None
+    ),
+    "set_owner": lambda host, root, path: host.set_owner(root, path, uid=20001, gid=20002),
+    "set_mode": lambda host, root, path: host.set_mode(root, path, mode=0o777),
+    "set_acl": lambda host, root, path: host.set_acl(root, path, acl="u:20001:rwx"),
+}
+
+
+WRITES = [verb for verb in VERBS if verb not in {"observe", "make"}]
