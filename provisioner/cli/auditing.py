@@ -34,11 +34,11 @@ def register(app: typer.Typer) -> None:
 @audit_app.command()
 def verify(
     head: str = typer.Option(
-        "", metavar="SEQ:HASH", help="a head of the chain, as the log has it: it has to be there"
+        "", metavar="SEQ:HASH", help="a head from the log, which the chain must contain"
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Check that no event was altered, removed, put in between or moved."""
+    """Check that no event was altered, removed, inserted or moved."""
     from provisioner.journal import audit
 
     pinned = audit.Head.parse(head) if head else None
@@ -62,9 +62,9 @@ def verify(
     else:
         site.say(f"{found.events} events fit; the head is {found.head}")
         if found.start.seq:
-            site.say(f"those up to {found.start.seq} were pruned, as a checkpoint says")
+            site.say(f"events up to {found.start.seq} were pruned, as a checkpoint says")
         if pinned is None:
-            site.say("what was cut off at the end shows with --head, from the log")
+            site.say("to find out whether the end was cut off, give --head from the log")
     if found.problem:
         raise typer.Exit(Exit.FAILED)
 
@@ -72,7 +72,7 @@ def verify(
 @audit_app.command()
 def show(
     name: str = typer.Argument(
-        "", metavar="ID", help="a request: its id, the beginning of one, or its writer's own"
+        "", metavar="ID", help="a request: its id or the beginning of it, or its writer's own id"
     ),
     subject: str = typer.Option(
         "", metavar="SUBJECT", help="user:NAME, project:CODE, allocation:ID, lane:NAME"
@@ -81,11 +81,13 @@ def show(
     until: str = typer.Option("", metavar="TIME", help="before this time"),
     as_json: bool = JSON,
 ) -> None:
-    """Tell who asked for what, when, what was done and what was read back."""
+    """Show who asked for what, when, what was done and what was read back."""
     from provisioner.journal import audit
 
     if subject and not all(subject.partition(":")):
-        raise InvalidRequest(f"{subject!r} is no subject", expected="user:NAME, allocation:ID ...")
+        raise InvalidRequest(
+            f"{subject!r} is not a subject", expected="user:NAME, allocation:ID ..."
+        )
     start, end = _seconds(since), _seconds(until)
     book = site.journal(site.config())
     ids = _ids(book, name) if name else None
@@ -113,7 +115,7 @@ def _seconds(text: str) -> float | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidRequest(
-            f"{text!r} is no time", expected="2026-11-24 or 2026-11-24T10:00:00Z"
+            f"{text!r} is not a time", expected="2026-11-24 or 2026-11-24T10:00:00Z"
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 

@@ -59,8 +59,8 @@ def drop_listed(staging: Path, body: bytes, folder: Path) -> Path | None:
     if got != wanted:
         (staging / got).unlink(missing_ok=True)
         raise InvalidRequest(
-            f"there is a {wanted} in staging already",
+            f"{wanted} is in staging already",
             field="users_file.file",
-            expected="another name, or the request that names the one there first",
+            expected="another name, or first the request that names that file",
         )
     return staging / got

@@ -13,17 +13,19 @@ from provisioner.contract import InvalidRequest
 from provisioner.objects.states import RequestState
 
 _OF_REQUESTS = {
-    "retry": "Try a request that failed once more; one that waits is tried at once.",
+    "retry": "Retry a failed request; a waiting one is tried at once.",
     "cancel": "Stop a request; what it already made stays.",
-    "hold": "Keep a request from going on.",
+    "hold": "Stop a request until it is released.",
 }
 _OF_LANES = {
-    "pause": "Stop a lane after the batch that is under way.",
-    "unpause": "Let a paused lane go on.",
+    "pause": "Stop a lane after the batch under way.",
+    "unpause": "Let a paused lane continue.",
 }
 
-_ID = typer.Argument(..., metavar="ID", help="its id, the beginning of one, or its writer's own")
-_REASON = typer.Option("", help="why, for those who look later")
+_ID = typer.Argument(
+    ..., metavar="ID", help="its id or the beginning of it, or its writer's own id"
+)
+_REASON = typer.Option("", help="why, for the record")
 _WAIT = typer.Option(False, "--wait", help="wait until the service has done it")
 _TIMEOUT = typer.Option(60.0, min=0, help="with --wait: seconds")
 
@@ -53,14 +55,14 @@ def _of_request(verb: str) -> Callable[..., None]:
 def release(
     name: str = _ID,
     digest: str = typer.Option(
-        "", help="what `show` said; where the request has another, it is not released"
+        "", help="as `show` prints it; a request with another digest is not released"
     ),
     reason: str = _REASON,
     wait: bool = _WAIT,
     timeout: float = _TIMEOUT,
     key: str = submitting.KEY,
 ) -> None:
-    """Let a held request go on, saying whose it is and what it would change."""
+    """Let a held request continue; prints whose it is and what it would change."""
     target = {"request": name}
     seen = looked_up(name)
     if seen is not None:

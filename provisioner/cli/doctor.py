@@ -18,7 +18,7 @@ import typer
 from provisioner.agent.client import Agent
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
-from provisioner.cli.queue import full, never_taken
+from provisioner.cli.queue import full, never_taken, releasing
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.journal import facts
@@ -43,7 +43,7 @@ _WEEK = 7 * 86400.0
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
-_AWAY = "is it up, and can this host reach it? What waits for it goes on by itself when it is back"
+_AWAY = "is it up, and can this host reach it? Requests that wait for it continue when it is back"
 
 
 def run(*, as_json: bool) -> None:
@@ -94,7 +94,7 @@ def _spool(config: Config) -> Iterator[Finding]:
             Level.ERROR,
             "spool",
             f"{root} belongs to {user_name(owner)}, you are {user_name(os.geteuid())}",
-            f"sudo -u {user_name(owner)} provisioner doctor: what counts is what they may do",
+            f"sudo -u {user_name(owner)} provisioner doctor: it checks what that user may do",
         )
         return
     wrong = list(_directories(root))
@@ -109,7 +109,7 @@ def _spool(config: Config) -> Iterator[Finding]:
     yield Finding(Level.OK, "spool", str(root))
     yield _serving(root)
     if misnamed := passed_over(root):
-        advice = f"mv {shlex.quote(misnamed[0])} to a name that ends so, if it is still wanted"
+        advice = f"mv {shlex.quote(misnamed[0])} to such a name, if it is still wanted"
         yield Finding(Level.WARNING, STAGING, never_taken(misnamed), advice)
     there = {path.name for path in (root / "quarantine").iterdir()}
     aside = sorted(there - {name + RESULT for name in there})
@@ -131,7 +131,7 @@ def _directories(root: Path) -> Iterator[Finding]:
     try:
         check_staging(root)
     except Fault as fault:
-        said = f"nothing is taken from it: {fault.message}"
+        said = f"the service takes nothing from it: {fault.message}"
         yield Finding(Level.ERROR, STAGING, said, fault.advice)
     for place in ("", RECEIPTS, *OPEN, *CLOSED):
         path = root / place
@@ -146,7 +146,7 @@ def _directories(root: Path) -> Iterator[Finding]:
 def _serving(root: Path) -> Finding:
     pid = site.served_by(root)
     if pid is None:
-        said = "nobody on this host serves the spool"
+        said = "no service on this host serves the spool"
         advice = "systemctl start provisioner, or `provisioner run`"
         return Finding(Level.WARNING, "service", said, advice)
     return Finding(Level.OK, "service", f"process {pid} serves the spool")
@@ -169,15 +169,14 @@ def _journal(config: Config) -> Iterator[Finding]:
     else:
         yield Finding(Level.OK, "journal", str(config.journal))
     if observing is not None:
-        said = f"it is only observed, nothing is written to any backend: {observing}"
-        advice = "provisioner drift, then provisioner journal release"
-        yield Finding(Level.WARNING, "journal", said, advice)
+        said = f"the service only observes, and writes to no backend: {observing}"
+        yield Finding(Level.WARNING, "journal", said, releasing(observing))
     said = full(config)
     if said:
-        advice = "make room: nothing new is taken from staging until there is"
+        advice = "free space on it: until then the service takes nothing from staging"
         yield Finding(Level.ERROR, "journal", said, advice)
     if jump is not None and 0 <= time.time() - jump.at < _WEEK:
-        said = f"{jump}, to {moment(jump.at)}; waits were set right"
+        said = f"{jump}, to {moment(jump.at)}; waits were corrected"
         yield Finding(Level.WARNING, "clock", said, "chronyc tracking, or timedatectl: who set it?")
     yield _copies(config)
     yield from _level(config)
@@ -189,7 +188,7 @@ def _journal(config: Config) -> Iterator[Finding]:
         if (row["breaker_until"] or 0) > time.time():
             said = f"its backend is away: {row['breaker_reason']}"
             yield Finding(
-                Level.WARNING, f"lane {name}", said, "it goes on when the backend is back"
+                Level.WARNING, f"lane {name}", said, "it continues when the backend is back"
             )
 
 
@@ -208,7 +207,12 @@ def _copies(config: Config) -> Finding:
         found = backup.copies(config.backup_directory)
     except OSError as error:
         said = f"{config.backup_directory}: {error.strerror}"
-        return Finding(Level.ERROR, "backup", said, "ls -ld it: the service must write there")
+        return Finding(
+            Level.ERROR,
+            "backup",
+            said,
+            "check it with ls -ld: the service must be able to write there",
+        )
     log = redo_log.files(config.backup_directory)
     if not found and (not log or log[0].after == 0):
         return Finding(Level.OK, "backup", f"{config.backup_directory}: no copy yet")
@@ -218,7 +222,7 @@ def _copies(config: Config) -> Finding:
     age = time.time() - found[-1].at
     said = f"the newest copy of {len(found)} is {age / 3600:.1f} hours old: {found[-1].path}"
     if age > _OLD * config.backup.every:
-        advice = "provisioner backup; the service's log says why it made none"
+        advice = "provisioner backup; the service's log says why it made no copy"
         return Finding(Level.WARNING, "backup", said, advice)
     return Finding(Level.OK, "backup", said)
 
@@ -231,12 +235,12 @@ def _secret(name: str, path: Path) -> Finding:
     try:
         found = path.stat()
     except OSError as error:
-        advice = f"install -m 0600 /dev/null {quoted}, then put the secret into it, in one line"
+        advice = f"install -m 0600 /dev/null {quoted}, then write the secret into it, in one line"
         return Finding(Level.ERROR, subject, f"{path}: {error.strerror}", advice)
     if found.st_mode & _OTHERS:
         return Finding(Level.ERROR, subject, f"{path} is open to others", f"chmod 600 {quoted}")
     if not found.st_size:
-        return Finding(Level.ERROR, subject, f"{path} is empty", "put the secret into it")
+        return Finding(Level.ERROR, subject, f"{path} is empty", "write the secret into it")
     return Finding(Level.OK, subject, str(path))
 
 
@@ -260,7 +264,7 @@ def _handlers(config: Config) -> Iterator[Finding]:
             handler = build(config.model_copy(update=alone)).handlers[name]
         except Fault as fault:
             message = fault.message.removeprefix(f"handlers.{name}: ")
-            advice = fault.advice or f"mend `handlers.{name}` in the configuration"
+            advice = fault.advice or f"fix `handlers.{name}` in the configuration"
             yield Finding(Level.ERROR, name, message, advice)
             continue
         yield from _checked(name, handler)
@@ -275,7 +279,9 @@ def _checked(name: str, handler: Handler) -> Iterator[Finding]:
     try:
         found = list(handler.check())
     except Exception as error:  # another's handler may break its promise, and hides no other
-        yield Finding(Level.ERROR, name, f"its check failed: {error!r}", "tell who wrote it")
+        yield Finding(
+            Level.ERROR, name, f"its check failed: {error!r}", "report this to its authors"
+        )
         return
     for one in found:
         own = one.subject == name or one.subject.startswith(f"{name}:")

@@ -50,9 +50,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Makes requests true: homes, AD and AD LDS accounts, GPFS filesets, Slurm accounts.",
+    help="Carries out requests: homes, AD and AD LDS accounts, GPFS filesets, Slurm accounts.",
     epilog="Exit codes: 0 ok, 1 a request failed or a check found an error, 2 usage, 3 the request "
-    "is not right, 4 the configuration is not right, 5 a backend or the service did not answer.",
+    "is wrong, 4 the configuration is wrong, 5 a backend or the service did not answer.",
 )
 for module in (serving, submitting, queue, reading, auditing, control, moving, recovery):
     module.register(app)

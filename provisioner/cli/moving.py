@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def drift(as_json: bool = typer.Option(False, "--json", help="for programs")) -> None:
-    """List what would be written to the backends now, and what nobody explains."""
+    """List what the service would write to the backends now, and objects without explanation."""
     from provisioner.inspection import drift as drifts
 
     found = drifts.whole(site.reading())
@@ -84,24 +84,26 @@ class _Found:
 
 def adopt(
     handlers: list[str] = typer.Argument(
-        None, metavar="[HANDLER]...", help="without a manifest: these alone"
+        None, metavar="[HANDLER]...", help="without a manifest: only these"
     ),
     manifest: str = typer.Option("", metavar="FILE", help="what a portal wants, as JSON Lines"),
-    writer: str = typer.Option("", help="whose the manifest is, where it is not the caller's"),
+    writer: str = typer.Option("", help="owner of the manifest, if not the caller"),
     unexplained: bool = typer.Option(
-        False, "--unexplained", help="with a manifest: leave the rest as it is, too, explained"
+        False,
+        "--unexplained",
+        help="with a manifest: also record the rest as known, and leave it unchanged",
     ),
     differing: bool = typer.Option(
-        False, "--differing", help="what differs is changed to what the manifest says"
+        False, "--differing", help="change differing objects to what the manifest says"
     ),
-    yes: bool = typer.Option(False, "--yes", help="do it, without a question"),
-    reason: str = typer.Option("", help="why, for those who look later"),
+    yes: bool = typer.Option(False, "--yes", help="do it without asking"),
+    reason: str = typer.Option("", help="why, for the record"),
     wait: bool = typer.Option(False, "--wait", help="wait until the service has done it"),
     timeout: float = typer.Option(600.0, min=0, help="with --wait: seconds"),
     as_json: bool = typer.Option(False, "--json", help="for programs"),
     key: str = submitting.KEY,
 ) -> None:
-    """Compare what is in the backends with what is wanted, and take it over as it is."""
+    """Compare the backends with what is wanted, and take over existing objects unchanged."""
     system = site.reading()
     unknown = set(handlers or ()) - system.handlers.keys()
     if unknown:
@@ -109,9 +111,9 @@ def adopt(
             f"there is no handler {min(unknown)!r}", expected=", ".join(system.handlers)
         )
     if handlers and manifest:
-        raise InvalidRequest("a manifest says itself what it is about: name no handlers")
+        raise InvalidRequest("a manifest lists its own objects: name no handlers with --manifest")
     if (differing or writer) and not manifest:
-        raise InvalidRequest("--differing and --writer are about a manifest: --manifest FILE")
+        raise InvalidRequest("--differing and --writer need a manifest: --manifest FILE")
     body = Path(manifest).read_bytes() if manifest else b""
     found = _find(system, body, handlers or ())
     if as_json:
@@ -161,12 +163,12 @@ def _find(system: System, body: bytes, handlers: Sequence[str]) -> _Found:
 
 
 _TITLES = {
-    "fits": "fit, and become ours",
-    "differs": "differ, and are left as they are until somebody says --differing",
-    "conflict": "are another's: they are not taken over",
-    "missing": "are not there: they are made when the journal is released",
-    "later": "are looked at when what they hang on is there",
-    "fault": "could not be looked at",
+    "fits": "fit; the service takes them over",
+    "differs": "differ; left unchanged (use --differing to change them)",
+    "conflict": "belong to another; not taken over",
+    "missing": "are missing; made when the journal is released",
+    "later": "not checked yet; they depend on missing objects",
+    "fault": "could not be read",
 }
 
 
@@ -177,14 +179,14 @@ def _lines(found: _Found, *, listed: bool) -> Iterator[str]:
             yield f"{title}:"
             yield from (f"  {one.key}: {'; '.join(one.texts)}" for one in some)
     if found.unexplained:
-        yield "nobody explains:" if listed else "are there, and nobody explains them yet:"
+        yield "unexplained:"
         yield from (f"  {one.key}" for one in found.unexplained)
     for instance, why in found.unread.items():
         yield f"{instance} could not be read: {why}"
     if listed:
         for kind, title in _TITLES.items():
             yield f"{len(found.of(kind)):6} objects {title}"
-    yield f"{len(found.unexplained):6} objects nobody explains"
+    yield f"{len(found.unexplained):6} objects unexplained"
 
 
 def _plain_found(found: _Found) -> dict[str, Any]:
@@ -206,10 +208,10 @@ def _plain_found(found: _Found) -> dict[str, Any]:
 def _agreed(found: _Found, rest: Sequence[Unexplained], differing: bool) -> bool:
     """Ask whoever sits there; elsewhere say what would do it."""
     if not sys.stdin.isatty():
-        site.say("nothing was taken over: --yes does it", file=sys.stderr)
+        site.say("nothing was taken over; repeat with --yes to do it", file=sys.stderr)
         return False
     changed = f", {len(found.of('differs'))} of them to be changed" if differing else ""
-    what = f"{len(found.compared)} objects as listed{changed}, {len(rest)} as they are"
+    what = f"{len(found.compared)} objects as listed{changed}, {len(rest)} unchanged"
     return bool(typer.confirm(f"Take over {what}?"))
 
 
@@ -220,8 +222,8 @@ def _check_observing(system: System) -> None:
         observed = facts.get(conn, facts.OBSERVING) is not None
         if not observed and system.config.mode != "observe":
             raise Fault(
-                "backends are written to: what is missing would be made at once",
-                advice="say `mode: observe` in the configuration and start the service again; "
+                "the service writes to backends, and would make missing objects at once",
+                advice="set `mode: observe` in the configuration and restart the service; "
                 "adopt; then provisioner journal release",
             )
 

@@ -303,7 +303,9 @@ def _until(dropped: Path, timeout: float) -> Iterator[None]:
         time.sleep(POLL)
         if not warned and time.monotonic() - began > 3 and _lies(dropped):
             warned = True
-            print("nobody has taken it yet: is `provisioner run` running?", file=sys.stderr)
+            print(
+                "the service has not taken it yet: is `provisioner run` running?", file=sys.stderr
+            )
 
 
 def _lies(dropped: Path) -> bool:
@@ -316,5 +318,5 @@ def _lies(dropped: Path) -> bool:
 def _late(dropped: Path, timeout: float) -> Unavailable:
     return Unavailable(
         f"no outcome of {dropped.name} within {timeout:g} s",
-        advice="is `provisioner run` running? `provisioner queue` says what is waited for",
+        advice="is `provisioner run` running? `provisioner queue` says what it waits for",
     )

@@ -34,10 +34,12 @@ def register(app: typer.Typer) -> None:
 
 def queue(
     limit: int = typer.Option(100, min=1, max=1000, help="most requests to list, oldest first"),
-    ended: int = typer.Option(0, min=0, max=1000, help="list this many of the newest outcomes too"),
+    ended: int = typer.Option(
+        0, min=0, max=1000, help="also list this many of the newest outcomes"
+    ),
     as_json: bool = typer.Option(False, "--json", help="for programs"),
 ) -> None:
-    """List lanes, and requests that have no outcome yet, with what they wait for."""
+    """List lanes, and requests without an outcome, with what they wait for."""
 
     from provisioner.journal.records import object_rows, request_rows, step_rows
 
@@ -92,7 +94,7 @@ def queue(
         return
     site.say(_served(serving, staged, bool(loaded)))
     known = "  ".join(f"{state}: {number}" for state, number in sorted(counts.items()))
-    site.say(known or "no request was taken yet")
+    site.say(known or "the service has taken no request yet")
     for name, row in lanes.items():
         site.say(f"lane {name}: {row['due']} due, {row['later']} later{_lane_state(row, now)}")
     for record in loaded:
@@ -106,12 +108,11 @@ def queue(
     for record in over:
         site.say(_line(record, now))
     if because:
-        advice = "provisioner drift, then provisioner journal release"
-        site.say(f"nothing is written to any backend: {because}: {advice}")
+        site.say(f"the service writes to no backend: {because}; to end it: {releasing(because)}")
     if misnamed:
         site.say(never_taken(misnamed))
     if trouble:
-        site.say(f"nothing is taken from staging: {trouble}")
+        site.say(f"the service takes nothing from staging: {trouble}")
 
 
 def never_taken(misnamed: Sequence[str]) -> str:
@@ -119,8 +120,8 @@ def never_taken(misnamed: Sequence[str]) -> str:
     more = f", and {len(misnamed) - 5} more" if len(misnamed) > 5 else ""
     names = ", ".join(misnamed[:5])
     return (
-        f"never taken from staging as they are named: {names}{more}: a request's name ends in "
-        ".yaml, .yml or .json, in small letters"
+        f"never taken from staging because of their names: {names}{more}: a request's name ends "
+        "in .yaml, .yml or .json, in lower case"
     )
 
 
@@ -146,11 +147,11 @@ def _staged(spool: Path) -> int:
 
 def _served(serving: int | None, staged: int, waiting: bool) -> str:
     """Say who serves the spool, and how many files nobody has taken yet."""
-    files = f"; files in staging that nobody has taken yet: {staged}" if staged else ""
+    files = f"; files not yet taken from staging: {staged}" if staged else ""
     if serving is not None:
         return f"served by process {serving}{files}"
     advice = ": `provisioner run`, or start the service" if staged or waiting else ""
-    return f"nobody on this host serves the spool{files}{advice}"
+    return f"no service on this host serves the spool{files}{advice}"
 
 
 def observing(book: Journal) -> str:
@@ -159,6 +160,16 @@ def observing(book: Journal) -> str:
 
     with book.reading() as conn:
         return facts.get(conn, facts.OBSERVING) or ""
+
+
+def releasing(because: str) -> str:
+    """Say how an operator lets the service write again. because: as `observing` says it."""
+    from provisioner.journal import facts
+
+    release = "review provisioner drift, then provisioner journal release"
+    if because == facts.CONFIGURED:
+        return f"set `mode: converge`, restart the service, {release}"
+    return release
 
 
 def full(settings: Config) -> str:
@@ -177,7 +188,7 @@ def _trouble(settings: Config) -> str:
     try:
         check_staging(spool)
         said = full(settings)
-        return f"{said}: make room; it goes on by itself" if said else ""
+        return f"{said}: free space on it; the service then continues by itself" if said else ""
     except ConfigError as error:
         return f"{error.message}: {error.advice}"
     except OSError as error:
@@ -271,7 +282,7 @@ def waits(
     """Say what an open request waits for, a line each."""
     if hold is not None:
         by = ", ".join(hold["release"])
-        but = f", but not {record.asker}, whose it is" if hold["second"] else ""
+        but = f", but not {record.asker}, who sent it" if hold["second"] else ""
         return [
             f"held {hold['why']}",
             f"until it is released: provisioner release {record.id}",

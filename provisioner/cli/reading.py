@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from provisioner.journal.records.step_rows import StepRecord
 
 JSON = typer.Option(False, "--json", help="for programs")
-config_app = typer.Typer(no_args_is_help=True, help="Check the configuration, or print one.")
+config_app = typer.Typer(no_args_is_help=True, help="Check the configuration, or print an example.")
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,9 @@ def register(app: typer.Typer) -> None:
 
 def show(
     name: str = typer.Argument(
-        ..., metavar="ID", help="its id, the beginning of one, its writer's own, or its file's name"
+        ...,
+        metavar="ID",
+        help="its id or the beginning of it, its writer's own id, or its file's name",
     ),
     as_json: bool = JSON,
 ) -> None:
@@ -80,7 +82,7 @@ def show(
             }
         )
         return
-    site.say(body.rstrip() or "# the file was not read")
+    site.say(body.rstrip() or "# the service did not read the file")
     if record.listed is not None:
         site.say(f"# for {len(record.listed.split())} users; --json lists them")
     site.say("---")
@@ -89,8 +91,8 @@ def show(
         found = waits(record, waiting, lanes, hold, time.time())
         comment += [f"# Waits: {text}" for text in found]
     if record.state == RequestState.HELD:
-        comment.append(f"# Digest, for who releases it: {record.digest}")
-    comment += [f"# Would, when released: {line}" for line in shown.lines()] if shown else []
+        comment.append(f"# Digest, for its release: {record.digest}")
+    comment += [f"# When released: {line}" for line in shown.lines()] if shown else []
     site.say("\n".join(comment))
     site.say(dump(plain).rstrip())
     for trace in _traces(listed):
@@ -113,8 +115,8 @@ def _find(book: Journal, name: str) -> Record:
     if found is None:
         raise InvalidRequest(
             f"there is no request {name!r}",
-            advice="`provisioner queue --ended 20` lists the newest; one that nobody has taken "
-            "yet still lies in staging",
+            advice="`provisioner queue --ended 20` lists the newest; a file that the service has "
+            "not taken yet lies in staging",
         )
     return found
 
@@ -125,7 +127,7 @@ def status(
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Ask every backend what it has of a subject, side by side, with what is missing."""
+    """Show what every backend has of a subject, side by side, and what is missing."""
     from provisioner.cli import standing
 
     system = site.reading()
@@ -136,7 +138,7 @@ def status(
     else:
         standing.show(subject, found, closed)
         if because := observing(system.journal):
-            site.say(f"nothing is written to any backend: {because}")
+            site.say(f"the service writes to no backend: {because}")
     if not found and not closed:  # of a person it asks the backends
         raise typer.Exit(Exit.INVALID)
     wrong = [one for one in found if one.error or one.missing]
@@ -147,7 +149,7 @@ def status(
 
 
 def handlers(as_json: bool = JSON) -> None:
-    """List the kinds of handler that are installed, and the configured instances."""
+    """List the installed kinds of handler, and the configured instances."""
     from importlib.metadata import entry_points
 
     from provisioner.wiring import HANDLERS
@@ -186,12 +188,12 @@ def config_check(as_json: bool = JSON) -> None:
     if as_json:
         site.print_json({"right": True, "problem": "", "advice": ""})
     else:
-        site.say(f"{site.path()} is right")
+        site.say(f"{site.path()} is correct")
 
 
 @config_app.command("example")
 def config_example() -> None:
-    """Print an example of every option, with its description."""
+    """Print every option with its description and its default or an example."""
     from provisioner.inspection.examples import example
 
     print(example(), end="")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provisioner.recovery.rebuild import Rebuilt
 
 journal_app = typer.Typer(
-    no_args_is_help=True, help="Rebuild a journal that was lost or damaged, and release it."
+    no_args_is_help=True, help="Rebuild a lost or damaged journal, and release it."
 )
 
 _SHOWN = 10
@@ -34,9 +34,11 @@ def register(app: typer.Typer) -> None:
 
 
 def backup(
-    file: str = typer.Argument("", metavar="FILE", help="a new file; else in `backup.directory`"),
+    file: str = typer.Argument(
+        "", metavar="FILE", help="a new file; default: in `backup.directory`"
+    ),
 ) -> None:
-    """Copy the journal, also while the service runs; the copy is whole and flushed."""
+    """Copy the journal, even while the service runs; the copy is complete and on disk."""
     from provisioner.recovery import backup as copies
 
     settings = site.config()
@@ -49,15 +51,17 @@ def backup(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = copies.back_up(settings.journal, directory, settings.backup.keep)
     position = copies.position_of(target)[1]
-    site.say(f"{target}: whole and on disk, {target.stat().st_size} bytes, position {position}")
+    site.say(f"{target}: complete and on disk, {target.stat().st_size} bytes, position {position}")
 
 
 @journal_app.command()
 def rebuild(
-    copy: str = typer.Option("", metavar="FILE", help="begin with this copy, not the newest"),
-    empty: bool = typer.Option(False, "--empty", help="begin with nothing, where nothing is left"),
+    copy: str = typer.Option("", metavar="FILE", help="begin with this copy instead of the newest"),
+    empty: bool = typer.Option(
+        False, "--empty", help="begin with nothing, if no copy and no log is left"
+    ),
 ) -> None:
-    """Make a new journal from the newest whole copy and the redo log."""
+    """Rebuild the journal from the newest complete copy and the redo log."""
     from provisioner.recovery import rebuild as rebuilding
     from provisioner.spool.spool import Spool
 
@@ -67,7 +71,7 @@ def rebuild(
         made = rebuilding.rebuild(settings, spool, copy=Path(copy) if copy else None, empty=empty)
     _tell(made)
     site.say(
-        "it is only observed: nothing is written to any backend until it is released\n"
+        "the service only observes it, and writes to no backend until it is released\n"
         "what to do: start the service; `provisioner drift`; `provisioner journal release`"
     )
 
@@ -79,21 +83,21 @@ def _tell(made: Rebuilt) -> None:
         site.say(f"not used: {why}")
     site.say(f"begun with {made.base or 'an empty journal'}")
     until = f", the last of {moment(made.until)}" if made.until is not None else ""
-    site.say(f"{made.redone} transactions of the redo log were done again{until}")
+    site.say(f"replayed {made.redone} transactions of the redo log{until}")
     if made.lost:
-        site.say(f"{made.lost} later ones are behind a gap in the log, and are lost")
+        site.say(f"lost: {made.lost} later ones, behind a gap in the log")
     if made.forked:
         site.say(f"{made.forked}; the first line was taken, or the one of the copy that was named")
     for path in made.left:
         site.say(f"left out, and kept: {path}")
     if made.aside is not None:
-        site.say(f"the journal that was there is kept in {made.aside}")
+        site.say(f"the old journal is kept in {made.aside}")
     counted = "  ".join(f"{state}: {number}" for state, number in sorted(made.counts.items()))
-    site.say(counted or "it holds no requests")
+    site.say(counted or "the journal has no requests")
     if made.unknown:
         site.say(
-            f"{len(made.unknown)} requests ended that it does not know; their files can be put "
-            "into staging again:"
+            f"{len(made.unknown)} requests ended that the journal does not know; put their files "
+            "into staging again if they are needed:"
         )
         for path in made.unknown[:_SHOWN]:
             site.say(f"    {path}-*")
@@ -102,14 +106,17 @@ def _tell(made: Rebuilt) -> None:
 @journal_app.command()
 def release(
     changes: int = typer.Option(
-        ..., "--changes", min=0, help="the number of objects that `provisioner drift` would change"
+        ...,
+        "--changes",
+        min=0,
+        help="number of objects that would change, as `provisioner drift` says",
     ),
-    reason: str = typer.Option("", help="why, for those who look later"),
+    reason: str = typer.Option("", help="why, for the record"),
     wait: bool = typer.Option(False, "--wait", help="wait until the service has done it"),
     timeout: float = typer.Option(60.0, min=0, help="with --wait: seconds"),
     key: str = submitting.KEY,
 ) -> None:
-    """Let what is wanted be written to the backends, by who has seen the drift."""
+    """Let the service write to the backends again, after a look at the drift."""
     from provisioner.inspection import drift
     from provisioner.journal import facts
 
@@ -117,16 +124,17 @@ def release(
     with system.journal.reading() as conn:
         observed = facts.get(conn, facts.OBSERVING)
     if observed is None:
-        raise InvalidRequest("the journal is not only observed: there is nothing to release")
+        raise InvalidRequest("the service does not only observe: there is nothing to release")
     if observed == facts.CONFIGURED:
         raise Refused(
             f"{observed}: nothing is released while it does",
-            advice="say `mode: converge` there and start the service again; it still only observes",
+            advice="set `mode: converge` there and restart the service, which still only observes; "
+            "then review `provisioner drift`, and release again",
         )
     found = len(drift.known(system).changes)
     if found != changes:
         raise InvalidRequest(
             f"{found} objects would be changed now, not {changes}",
-            expected="the number that `provisioner drift` says",
+            expected="the number that `provisioner drift` prints",
         )
     control.drop("journal.release", {}, reason, timeout if wait else None, key)

@@ -39,12 +39,14 @@ def init() -> None:
 
 
 def run(
-    drain: bool = typer.Option(False, "--drain", help="serve what is there, then end"),
-    patience: float = typer.Option(
-        60.0, min=0, help="with --drain: seconds without progress after which the rest is left"
+    drain: bool = typer.Option(
+        False, "--drain", help="serve the requests that are there, then end"
     ),
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="say more"),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="say only what is wrong"),
+    patience: float = typer.Option(
+        60.0, min=0, help="with --drain: give up after this many seconds without progress"
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="log more"),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="log only problems"),
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
     from provisioner.cli.progress import following
@@ -73,7 +75,7 @@ def run(
     counts = service.counts()
     site.say("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")
     if not empty:
-        site.say("some requests still wait: `provisioner queue` says for what")
+        site.say("some requests still wait; `provisioner queue` says for what")
     raise typer.Exit(Exit.OK if empty else Exit.AWAY)
 
 
@@ -85,7 +87,7 @@ def _log_to_stderr(level: int) -> None:
 
 
 def sandbox(directory: Path = typer.Argument(..., metavar="DIR", help="a new directory")) -> None:
-    """Make a whole site below a directory, with emulated backends, without root."""
+    """Make a complete site in a new directory, with emulated backends, without root."""
     from importlib.metadata import entry_points
 
     for point in entry_points(group="provisioner.sandbox"):

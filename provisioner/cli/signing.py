@@ -56,9 +56,9 @@ def sign(body: bytes, key: str) -> Signed:
 def needed() -> Refused:
     """Say what to do where there is no key."""
     return Refused(
-        "requests have to be signed here, and there is no key to sign with",
+        "this site requires signed requests, and you gave no key",
         advice="--sign KEY, or PROVISIONER_SIGN=KEY: your private key, or the public half of one "
-        "that ssh-agent has; it has to be in the site's list of signers",
+        "that ssh-agent has; it must be in the site's list of signers",
     )
 
 
@@ -85,8 +85,8 @@ def ending(body: bytes, when: int) -> bytes:
         if _says(longer, wanted):
             return longer
     raise Refused(
-        "it does not say when it ends, as a signed request has to",
-        advice=f"write it in: expires: {text}",
+        "a signed request needs `expires`, and it could not be added here",
+        advice=f"add it by hand: expires: {text}",
     )
 
 

@@ -57,13 +57,13 @@ def door() -> Door:
     except OSError as error:
         raise ConfigError(
             f"the configuration {file}: {error.strerror}",
-            advice="name it: --config FILE; `provisioner config example` prints one",
+            advice="name the file by --config FILE; `provisioner config example` prints one",
         ) from None
     except InvalidDocument as error:
-        raise ConfigError(f"{file} is not right:\n{error.message}") from None
+        raise ConfigError(f"{file} is wrong:\n{error.message}") from None
     spool = value.get("spool") if isinstance(value, dict) else None
     if not isinstance(spool, str):
-        raise ConfigError(f"{file} names no `spool`", advice="provisioner config check")
+        raise ConfigError(f"{file} has no `spool`", advice="provisioner config check")
     policy = value.get("policy")
     signatures = policy.get("signatures") if isinstance(policy, dict) else None
     found = signatures if isinstance(signatures, dict) else {}
@@ -112,7 +112,7 @@ def _check_journal(settings: Config) -> None:
         advice = "provisioner init"
         raise ConfigError(f"the journal {settings.journal} is not there", advice=advice) from None
     except PermissionError as error:
-        advice = "only the service's user reads the journal: sudo provisioner ..."
+        advice = "only the service's user may read the journal: sudo provisioner ..."
         raise ConfigError(f"{settings.journal}: {error.strerror}", advice=advice) from None
 
 

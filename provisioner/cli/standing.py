@@ -54,7 +54,7 @@ def of(system: System, subject: str) -> list[Found]:
     kind, _, name = subject.partition(":")
     if kind not in ("user", "project", "allocation") or not name:
         raise InvalidRequest(
-            f"{subject!r} is no subject", expected="user:NAME, project:CODE or allocation:ID"
+            f"{subject!r} is not a subject", expected="user:NAME, project:CODE or allocation:ID"
         )
     also = planning.allocations_of(system, name) if kind == "project" else []
     standing = planning.standing(system, [subject, *also])
@@ -138,11 +138,11 @@ def show(subject: str, found: Sequence[Found], closed: Sequence[Suspension]) -> 
         said = f"suspended by {one.source}: {one.cause}, since {moment(one.since)}"
         site.say(f"{one.subject}: {said} ({one.request})")
     if not found:
-        more = ", nor for an allocation of it" if subject.startswith("project:") else ""
-        site.say(f"nothing is claimed for {subject}{more}")
+        more = ", nor for any of its allocations" if subject.startswith("project:") else ""
+        site.say(f"no request claims anything for {subject}{more}")
         return
     if not any(one.claims for one in found):
-        site.say(f"nothing is claimed for {subject}; what the backends say all the same:")
+        site.say(f"no request claims anything for {subject}; the backends have:")
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH)
@@ -185,7 +185,7 @@ def _one_by_one(found: Sequence[Found], shown: set[str]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for column in ("object", "wanted by", "the backend says", "missing"):
         table.add_column(column, overflow="fold")
-    unclaimed = "a step that waits" if any(one.claims for one in found) else "nobody"
+    unclaimed = "a waiting step" if any(one.claims for one in found) else "nobody"
     for one in found:
         claims = (c.claimant + (" (suspended)" if c.suspended else "") for c in one.claims)
         cells = (one.key, "\n".join(claims) or unclaimed, _says(one, shown), _missing(one))

@@ -34,7 +34,7 @@ KEY = typer.Option(
     "--sign",
     metavar="KEY",
     envvar="PROVISIONER_SIGN",
-    help="sign it: your private key, or the public half of one that ssh-agent has",
+    help="sign the request: your private key, or the public half of one that ssh-agent has",
 )
 _ENDINGS = (".yaml", ".yml", ".json")
 _LONGEST = 200
@@ -62,11 +62,11 @@ def _read(path: Path) -> bytes:
 
 def submit(
     file: Path = _FILE,
-    wait: bool = typer.Option(False, "--wait", help="wait for the outcome, and show the steps"),
+    wait: bool = typer.Option(False, "--wait", help="wait for the outcome, and print each step"),
     timeout: float = typer.Option(600.0, min=0, help="with --wait: seconds"),
     key: str = KEY,
 ) -> None:
-    """Put a request into staging, whole and on disk."""
+    """Put a request into staging, complete and on disk."""
     body = _read(file)
     if len(body) > LIMIT:
         raise InvalidRequest(f"{file} has more than {LIMIT} bytes", advice=TOO_LARGE)
@@ -115,14 +115,14 @@ def send(
     if timeout is None:
         # For who sits there: a portal's log has no use for it.
         if sys.stderr.isatty() and site.served_by(staging.parent) is None:
-            site.say("nobody on this host serves it now: `provisioner run`", file=sys.stderr)
+            site.say("no service on this host serves it now: `provisioner run`", file=sys.stderr)
         return
     from provisioner.cli.progress import wait_for
 
     try:
         raise typer.Exit(wait_for(staging / dropped, since, timeout))
     except KeyboardInterrupt:
-        site.say(f"{dropped} goes on: `provisioner show {label(dropped)}`", file=sys.stderr)
+        site.say(f"{dropped} continues: `provisioner show {label(dropped)}`", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
@@ -148,7 +148,7 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
         for problem in problems:
             site.say(str(problem))
         if not problems:
-            site.say("this request is right")
+            site.say("this request is correct")
     for note in notes:
         site.say(note, file=sys.stderr if as_json else None)
     if problems:
@@ -242,7 +242,9 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
     try:
         book = site.journal(settings)
     except ConfigError:
-        notes.append("what policy asks the journal (new users, whose request) was not looked at")
+        notes.append(
+            "not checked, as you may not read the journal: new users, and whose the request is"
+        )
         keys = (claim.key for step in planned for claim in step.claims)
         answer = decides.decide(me, rules.question(request, keys))
     else:
@@ -259,7 +261,7 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
 
 
 def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
-    """Say what a request would change now, step by step; writes nothing."""
+    """Show what a request would change now, step by step; writes nothing."""
     from provisioner.admission.candidates import expired, notes
     from provisioner.inspection import planning
     from provisioner.request.documents import InvalidDocument
@@ -301,7 +303,7 @@ def say_what(record: Record) -> None:
             return
         _show_steps(planning.plan(site.reading(), request, record.writer))
     except Fault as fault:
-        site.say(f"  what it would change cannot be said here: {fault.message}")
+        site.say(f"  what it would change is unknown here: {fault.message}")
 
 
 def _show(request: Request, found: Sequence[PlannedStep]) -> None:

@@ -443,7 +443,7 @@ def load(path: Path) -> Config:
         config = Config.model_validate(_untexted(document.value))
     except ValidationError as error:
         problems = "\n".join(f"  {p}" for p in problems_of(error, document, Config))
-        raise ConfigError(f"{path} is not right:\n{problems}") from None
+        raise ConfigError(f"{path} is wrong:\n{problems}") from None
     return _absolute(config, path.resolve().parent)
 
 
@@ -458,7 +458,7 @@ def _read(path: Path) -> Document:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except InvalidDocument as error:
-        raise ConfigError(f"{path} is not right:\n{error.message}") from None
+        raise ConfigError(f"{path} is wrong:\n{error.message}") from None
 
 
 def _untexted(value: Any) -> Any:

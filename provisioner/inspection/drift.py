@@ -124,12 +124,12 @@ def told(drift: Drift) -> str:
     """Put it into a line."""
     closed = sum(one.closes for one in drift.changes)
     parts = [f"{len(drift.changes)} objects would be changed"]
-    parts += [f"{closed} of them closed or taken out"] if closed else []
-    parts += [f"{drift.marks} only marked as ours"] if drift.marks else []
+    parts += [f"{closed} of them closed or removed"] if closed else []
+    parts += [f"{drift.marks} would only get our mark"] if drift.marks else []
     parts += [f"{len(drift.left)} were adopted and differ"] if drift.left else []
-    parts += [f"{len(drift.faults)} have another fault"] if drift.faults else []
-    parts += [f"{len(drift.unexplained)} nobody explains"] if drift.unexplained else []
-    parts += [f"{drift.seen} are left as they were found"] if drift.seen else []
+    parts += [f"{len(drift.faults)} have another error"] if drift.faults else []
+    parts += [f"{len(drift.unexplained)} are unexplained"] if drift.unexplained else []
+    parts += [f"{drift.seen} are known and left unchanged"] if drift.seen else []
     parts += [f"not read: {', '.join(drift.unread)}"] if drift.unread else []
     return "; ".join(parts)
 
@@ -138,19 +138,19 @@ def lines(drift: Drift) -> Iterator[str]:
     """Put it into lines for a person, what would be done first, and its sum last."""
     opened = [one for one in drift.changes if not one.closes]
     closed = [one for one in drift.changes if one.closes]
-    for title, some in (("would be changed", opened), ("would be closed or taken out", closed)):
+    for title, some in (("would be changed", opened), ("would be closed or removed", closed)):
         if some:
             yield f"{title}:"
             yield from (f"  {one.key}: {'; '.join(one.writes)}{_by(one)}" for one in some)
     for title, some in (
-        ("were adopted, differ, and are left as they are", list(drift.left)),
-        ("have another fault", list(drift.faults)),
+        ("were adopted and differ; left unchanged", list(drift.left)),
+        ("have another error", list(drift.faults)),
     ):
         if some:
             yield f"{title}:"
             yield from (f"  {one.key}: {_error(one)}{_by(one)}" for one in some)
     if drift.unexplained:
-        yield "are there, and nobody explains them:"
+        yield "unexplained:"
         yield from (f"  {one.key}" for one in drift.unexplained)
     for instance, why in (drift.unread or {}).items():
         yield f"{instance} could not be read: {why}"

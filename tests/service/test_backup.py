@@ -153,7 +153,7 @@ def test_backup_writes_a_file_while_the_service_runs(tmp_path: Path) -> None:
     with desk.service():
         desk("submit", "-", "--wait", stdin=user("jdoe").encode())
         said = desk("backup", str(target)).out
-    assert "whole and on disk" in said
+    assert "complete and on disk" in said
     backup.check(target)
     assert "is there already" in desk("backup", str(target), code=4).err
 

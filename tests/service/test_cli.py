@@ -55,7 +55,7 @@ def test_the_configuration_is_named_before_or_after_the_verb(desk: Desk) -> None
         ["config", "check", "--config", file],
         ["config", f"--config={file}", "check"],
     ):
-        assert call(*words, config="/nonexistent").out == f"{file} is right\n"
+        assert call(*words, config="/nonexistent").out == f"{file} is correct\n"
 
 
 def test_the_environment_names_the_configuration_where_no_option_does(desk: Desk) -> None:
@@ -87,7 +87,7 @@ WRONG = {
     "an endless file to check": (["check", "/dev/zero"], 3, "has more than 65536 bytes"),
     "an empty file": (["plan", "/dev/null"], 3, "the file is empty"),
     "no request": (["show", "nosuch"], 3, "there is no request 'nosuch'"),
-    "no subject": (["status", "x"], 3, "'x' is no subject"),
+    "no subject": (["status", "x"], 3, "'x' is not a subject"),
     "no id": (["retry", ""], 3, "request: "),
     "an id that is none": (["hold", "a\x1bb"], 3, "has a control character"),
     "a directory that is in use": (["sandbox", "/"], 4, "/ is not empty"),
@@ -214,4 +214,4 @@ def test_a_drain_that_is_interrupted_leaves_the_rest(tmp_path: Path) -> None:
             break
     rest = process.communicate(timeout=60)[0]
     assert process.returncode == 5
-    assert "some requests still wait: `provisioner queue`" in rest
+    assert "some requests still wait; `provisioner queue`" in rest

@@ -109,8 +109,8 @@ def test_a_person_reads_who_what_and_what_was_read_back(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("show", "--since", "yesterday"), "'yesterday' is no time"),
-        (("show", "--subject", "jdoe"), "'jdoe' is no subject"),
+        (("show", "--since", "yesterday"), "'yesterday' is not a time"),
+        (("show", "--subject", "jdoe"), "'jdoe' is not a subject"),
         (("verify", "--head", "12"), "'12' is no head"),
     ],
 )

@@ -97,7 +97,7 @@ def test_it_says_why_nothing_is_taken_from_staging_of_a_service_that_runs(
         harm(desk)
         [error] = findings(desk, "error")
     assert error["subject"] == "staging"
-    assert error["message"].startswith(f"nothing is taken from it: {desk.spool}/staging")
+    assert error["message"].startswith(f"the service takes nothing from it: {desk.spool}/staging")
     assert why in error["message"]
 
 
@@ -115,9 +115,12 @@ def written(path: Path, text: str, mode: int) -> None:
 
 
 SECRETS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "missing": (lambda file: None, "install -m 0600 /dev/null {file}, then put the secret into it"),
+    "missing": (
+        lambda file: None,
+        "install -m 0600 /dev/null {file}, then write the secret into it",
+    ),
     "open to others": (lambda file: written(file, "x\n", 0o644), "chmod 600 {file}"),
-    "empty": (lambda file: written(file, "", 0o600), "put the secret into it"),
+    "empty": (lambda file: written(file, "", 0o600), "write the secret into it"),
 }
 
 
@@ -273,4 +276,4 @@ def test_a_file_that_is_never_taken_is_told_by_doctor_and_queue(desk: Desk) -> N
     [finding] = [one for one in findings(desk, "warning") if one["subject"] == "staging"]
     assert "USER.YAML: a request's name ends in .yaml, .yml or .json" in finding["message"]
     assert desk("queue", "--json").json["misnamed"] == ["USER.YAML"]
-    assert "never taken from staging as they are named: USER.YAML" in desk("queue").out
+    assert "never taken from staging because of their names: USER.YAML" in desk("queue").out

@@ -68,7 +68,7 @@ def check(desk: Desk, text: str, *words: str, code: int = 0) -> Done:
 
 def test_who_may_send_a_request_is_told_so(desk: Desk) -> None:
     desk.set("new_users: 0", "new_users: 1")
-    assert check(desk, user("ann")).out.startswith("this request is right\n")
+    assert check(desk, user("ann")).out.startswith("this request is correct\n")
     desk.set("new_users: 1", "new_users: 0")
 
 
@@ -91,8 +91,8 @@ def test_who_would_be_held_is_told_for_whom_it_waits(desk: Desk) -> None:
 
 def test_who_may_not_read_the_journal_is_told_what_was_not_looked_at(desk: Desk) -> None:
     (desk.root / "journal").chmod(0o700)
-    assert "was not looked at" in check(desk, user("ann")).out
-    assert desk("check", "-", stdin=user("ann").encode()).out == "this request is right\n"
+    assert "not checked, as you may not read the journal" in check(desk, user("ann")).out
+    assert desk("check", "-", stdin=user("ann").encode()).out == "this request is correct\n"
 
 
 def test_a_protected_name_is_told_to_root_too(desk: Desk) -> None:
@@ -113,7 +113,7 @@ def test_the_queue_and_show_say_why_a_request_is_held_and_who_may_release_it(des
     lines = (
         "held by the policy: user.suspend by nobody is to be reviewed",
         f"until it is released: provisioner release {row['id']}",
-        "who may: root, daemon, but not nobody, whose it is",
+        "who may: root, daemon, but not nobody, who sent it",
     )
     assert "".join(f"    {line}\n" for line in lines) in desk("queue").out
     assert "".join(f"# Waits: {line}\n" for line in lines) in desk("show", row["id"]).out
@@ -145,7 +145,7 @@ def dropped(desk: Desk) -> Mapping[str, Any]:
 def test_show_says_the_digest_that_a_release_needs(desk: Desk) -> None:
     one = held(desk)
     assert len(one["digest"]) == 64
-    assert f"# Digest, for who releases it: {one['digest']}\n" in desk("show", one["id"]).out
+    assert f"# Digest, for its release: {one['digest']}\n" in desk("show", one["id"]).out
 
 
 @pytest.mark.parametrize("part", [26, 25], ids=["id", "beginning"])

@@ -117,7 +117,7 @@ def test_the_queue_says_for_what_each_request_waits(desk: Desk) -> None:
     assert f"    until it is released: provisioner release {held}\n" in said
     assert f"{late}  scheduled " in said
     assert re.search(r"    until its not_before, in \d+ d\n", said)
-    assert "nobody on this host serves the spool: `provisioner run`" in said
+    assert "no service on this host serves the spool: `provisioner run`" in said
 
 
 def test_the_queue_lists_every_lane_that_can_be_paused(desk: Desk) -> None:
@@ -140,8 +140,8 @@ def test_the_queue_says_why_nothing_is_taken_from_staging(tmp_path: Path) -> Non
     (staging / ".half.yaml").write_text("provisioner: 1\n")
     assert desk("queue", "--json").json["staging"] == 1
     assert desk("queue").out.startswith(
-        "nobody on this host serves the spool; files in staging that nobody has taken yet: 1: "
-        "`provisioner run`, or start the service\nno request was taken yet\n"
+        "no service on this host serves the spool; files not yet taken from staging: 1: "
+        "`provisioner run`, or start the service\nthe service has taken no request yet\n"
     )
 
 
@@ -234,7 +234,9 @@ def test_a_file_that_was_not_read_is_shown_with_its_reason(tmp_path: Path) -> No
     (desk.spool / "staging/large.yaml").write_bytes(b"#" * 100_000)
     desk("run", "--drain")
     said = desk("show", "large.yaml").out
-    assert said.startswith("# the file was not read\n---\n# Refused: nothing was done. large.yaml")
+    assert said.startswith(
+        "# the service did not read the file\n---\n# Refused: nothing was done. large.yaml"
+    )
 
 
 # status.
@@ -265,7 +267,7 @@ def test_two_users_of_an_allocation_are_not_held_against_each_other(desk: Desk) 
 
 def test_a_person_whom_nobody_claims_is_looked_for_all_the_same(desk: Desk) -> None:
     done = desk("status", "user:nobody1")
-    assert done.out.startswith("nothing is claimed for user:nobody1; what the backends say")
+    assert done.out.startswith("no request claims anything for user:nobody1; the backends have")
     assert re.search(r"ad/account/nobody1 +nobody +not there", done.out)
 
 
@@ -290,7 +292,7 @@ def test_an_allocation_is_of_the_project_that_its_newest_request_names(tmp_path:
     moved = text.replace("CF0003", "CF0004") + "  storage: {leaves: cf0003}\n"
     desk.serve(moved, refused)
     assert "fs1/fileset/cf0004" in desk("status", "project:CF0004", code=None).out
-    none = "nothing is claimed for project:{}, nor for an allocation of it\n"
+    none = "no request claims anything for project:{}, nor for any of its allocations\n"
     assert desk("status", "project:CF0003", code=3).out == none.format("CF0003")
     assert desk("status", "project:CF", code=3).out == none.format("CF")
 
@@ -368,7 +370,7 @@ def test_the_schema_takes_the_samples_and_refuses_the_wrong_one(desk: Desk) -> N
 
 
 def test_a_configuration_that_is_right_is_said_to_be(desk: Desk) -> None:
-    assert desk("config", "check").out == f"{desk.config} is right\n"
+    assert desk("config", "check").out == f"{desk.config} is correct\n"
 
 
 @pytest.mark.parametrize(

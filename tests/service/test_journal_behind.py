@@ -133,7 +133,7 @@ def test_what_only_a_newer_spool_knows_is_told_by_the_rebuild_and_then_served(
 ) -> None:
     all_older(desk)
     said = desk("journal", "rebuild").out
-    assert "1 requests ended that it does not know" in said
+    assert "1 requests ended that the journal does not know" in said
     desk("run", "--drain")
 
 
@@ -241,7 +241,7 @@ def test_what_an_older_journal_did_in_place_of_a_newer_one_is_told_and_not_taken
     assert "two lines" in desk("run", "--drain", code=4).err
     said = desk("journal", "rebuild").out
     assert "two lines" in said
-    assert "2 requests ended that it does not know" in said
+    assert "2 requests ended that the journal does not know" in said
     assert said.count("left out, and kept") == 1
     assert {name: table(journal(desk), name) for name in KEPT} == before
     desk("run", "--drain")

@@ -51,16 +51,16 @@ def test_what_is_there_is_compared_and_nothing_is_taken_over_unasked(desk: Desk)
     ]
     said = desk("adopt", "--manifest", file)
     assert "slurm-a/account/cf0003: account cf0003: GrpTRES=cpu=64" in said.out
-    assert "--yes does it" in said.err
+    assert "repeat with --yes" in said.err
     assert not list((desk.spool / "staging").iterdir())
 
 
 def test_a_centre_moves_in(desk: Desk) -> None:
     before = state(desk.root)
     drain(desk)
-    assert "nobody explains them" in desk("drift", code=1).out
+    assert "unexplained:" in desk("drift", code=1).out
     assert "mode: observe" in desk("queue").out
-    assert "only observed" in desk("doctor", code=None).out
+    assert "the service only observes" in desk("doctor", code=None).out
 
     desk("adopt", "--manifest", portal(desk), "--unexplained", "--yes", "--reason", "moving in")
     drain(desk)
@@ -72,7 +72,7 @@ def test_a_centre_moves_in(desk: Desk) -> None:
         "lds/account/asmith",
     }
     assert (found["faults"], found["unexplained"], found["as_found"]) == ([], [], 3)
-    assert "nothing is written to any backend" in desk("status", "user:jdoe", code=1).out
+    assert "the service writes to no backend" in desk("status", "user:jdoe", code=1).out
     refused = desk("journal", "release", "--changes", "2", code=3).err
     assert "mode: observe" in refused
 

@@ -196,11 +196,11 @@ def test_the_report_says_what_would_be_done_closed_and_what_nobody_explains(
     assert path is not None
     assert path.parent == site.config.spool / "drift"
     text = path.read_text()
-    changed, closed = text.split("would be closed or taken out:")
+    changed, closed = text.split("would be closed or removed:")
     assert "first/account/other: add first/account/other (asked for by root)" in changed
     assert "first/member/cf/bob: remove first/member/cf/bob" in closed
     assert "  first/account/old\n" in text
-    assert "1 nobody explains" in text.splitlines()[-1]
+    assert "1 are unexplained" in text.splitlines()[-1]
     assert str(path) in caplog.text
     assert site.first.calls == []
 

@@ -421,8 +421,8 @@ def test_who_releases_a_crowd_is_shown_every_change(site: Site) -> None:
         *(f"allocation:{number}: suspended" for number in range(4, 10)),
     ]
     said = call("show", held.id, config=str(site.root / "provisioner.yaml")).out
-    assert "# Would, when released: allocation:2: asked for anew\n" in said
-    assert "# Would, when released: allocation:9: suspended\n" in said
+    assert "# When released: allocation:2: asked for anew\n" in said
+    assert "# When released: allocation:9: suspended\n" in said
 
 
 def test_a_release_is_for_no_more_people_than_were_shown(site: Site) -> None:

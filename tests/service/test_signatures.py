@@ -373,7 +373,7 @@ def test_each_verb_is_signed_by_the_command_line(desk: Desk) -> None:
 def test_without_a_key_nothing_is_dropped_and_it_is_said_what_to_do(desk: Desk) -> None:
     for words in (("submit", sample("user-jdoe.yaml")), ("pause", "slurm")):
         said = desk(*words, code=3).err
-        assert "have to be signed here" in said
+        assert "this site requires signed requests" in said
         assert "--sign KEY" in said and "PROVISIONER_SIGN=KEY" in said
     assert list((desk.spool / "staging").iterdir()) == []
 
@@ -430,4 +430,4 @@ def test_a_request_that_is_signed_is_given_an_end(text: str, longer: str) -> Non
 def test_a_text_that_takes_no_further_line_has_to_say_its_end_itself() -> None:
     with pytest.raises(Refused) as refused:
         signing.ending(f"{user('ann')}...\n".encode(), 86400)
-    assert refused.value.advice == "write it in: expires: 1970-01-02T00:00:00Z"
+    assert refused.value.advice == "add it by hand: expires: 1970-01-02T00:00:00Z"

@@ -52,7 +52,7 @@ def test_check_plan_and_result_tell_what_was_changed_and_in_which_line(desk: Des
     file = desk.file("odd.yaml", of("cluster-a", ODD))
     said = "line 6: allocation.project.title: left out U+00AD, U+200D"
     checked = desk("check", file).out
-    assert checked.startswith("this request is right")
+    assert checked.startswith("this request is correct")
     assert said in checked
     assert "without quotes, bars" in checked
     assert said in desk("plan", file, code=None).out

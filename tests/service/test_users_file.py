@@ -224,7 +224,7 @@ def beside(desk: Desk, number: int, text: str) -> str:
 
 def test_check_and_plan_read_the_list_beside_the_request(desk: Desk) -> None:
     file = beside(desk, 1, "jdoe\n")
-    assert "this request is right" in desk("check", file).out
+    assert "this request is correct" in desk("check", file).out
     planned = desk("plan", file, "--json", code=None).out
     assert "jdoe" in planned
 

@@ -32,7 +32,7 @@ def complaint(file: Path, text: str) -> list[str]:
     with pytest.raises(ConfigError) as raised:
         load(file)
     first, *rest = raised.value.message.splitlines()
-    assert first == f"{file} is not right:"
+    assert first == f"{file} is wrong:"
     return [line.strip() for line in rest]
 
 
