@@ -84,7 +84,7 @@ def _suspend(conn: Connection, asked: Asked) -> Effect:
     ledger.suspend(conn, subject, asked.writer, _cause(asked), asked.id, asked.now)
     effect = _touched(conn, asked, ledger.keys_of(conn, subject))
     if not effect.keys:
-        effect.notes.append("the suspension is kept: what is asked for later is not made either")
+        effect.notes.append("the suspension stays in force: later requests make nothing either")
     return effect
 
 
@@ -100,7 +100,7 @@ def _resume(conn: Connection, asked: Asked) -> Effect:
     else:
         left = ledger.reasons_told(conn, subject, asked.writer)
     if left:
-        effect.notes.append(f"{subject} stays suspended by {', '.join(left)}")
+        effect.notes.append(f"{subject} is still suspended by {', '.join(left)}")
     return effect
 
 
@@ -153,7 +153,7 @@ def look_again(conn: Connection, keys: Collection[Key], now: float) -> Effect:
     object_rows.look_again(conn, again, now)
     effect = Effect(keys=object_rows.instances_of(conn, again))
     if left:
-        told = f"{len(left)} objects were adopted, differ, and are left: provisioner drift"
+        told = f"{len(left)} objects were adopted, differ, and stay unchanged: provisioner drift"
         effect.notes.append(told)
     if journal_facts.get(conn, journal_facts.OBSERVING) is not None:
         effect.keys = {}
@@ -211,7 +211,7 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
         effect.notes.append(f"{len(keys)} objects of {target.id} are due now")
         return effect
     raise InvalidRequest(
-        f"{target.id} is {target.state}: there is nothing to try again", expected="a failed request"
+        f"{target.id} is {target.state}: there is nothing to retry", expected="a failed request"
     )
 
 
@@ -219,17 +219,17 @@ def _need_file(target: request_rows.Record, asked: Asked) -> None:
     """Refuse to put through staging what has no file: nothing would come of it."""
     if asked.has_file(target):
         return
-    why = f"{target.id} was refused, and no file of it lies in failed/: "
+    why = f"{target.id} was refused, and its file is not in failed/: "
     if target.set_aside:
         raise InvalidRequest(
-            why + "it was set aside in quarantine/",
+            why + "it is in quarantine/",
             field="request",
-            expected="its file back in staging, by mv, when `provisioner show` has said why",
+            expected="its file back in staging (mv), after `provisioner show` has said why",
         )
     raise InvalidRequest(
-        why + "a line of a manifest has none, and any other was taken away",
+        why + "a line of a manifest has no file, and any other file was removed",
         field="request",
-        expected="the manifest or the file sent anew",
+        expected="the manifest or the file, sent again",
     )
 
 
@@ -245,12 +245,12 @@ def _undo_nothing(conn: Connection, target: request_rows.Record, asked: Asked) -
     for family in (_SUSPENDING, history.CLAIMING):
         newer = request_rows.newer(conn, target, family) if target.action in family else ""
         if newer:
-            one = newer if lookup.knows(conn, newer, asked.seeker) else "another"
+            one = newer if lookup.knows(conn, newer, asked.seeker) else "another request"
             raise InvalidRequest(
                 f"{target.id} is {target.state}, and {one} was accepted for {target.subject} "
-                "since: to try the old one again would undo it",
+                "since: retrying the old request would undo that one",
                 field="request",
-                expected="the file sent anew, if it is what should be now",
+                expected="the file sent again, if it is what you want now",
             )
 
 
@@ -258,8 +258,8 @@ def _hold(conn: Connection, asked: Asked) -> Effect:
     target = _target(conn, asked)
     if target.state in RUNNING and target.action in undo.COUNTING:
         raise InvalidRequest(
-            f"{target.id} is a {target.action}, which is in force from its acceptance on: there is "
-            "nothing left to hold",
+            f"{target.id} is a {target.action}, which is in force since its acceptance: it cannot "
+            "be held any more",
             field="request",
             expected=_OPPOSITE[target.action],
         )
@@ -361,13 +361,13 @@ def _release_journal(conn: Connection, asked: Asked) -> Effect:
     if journal_facts.get(conn, journal_facts.OBSERVING) == journal_facts.CONFIGURED:
         raise Refused(
             f"{journal_facts.CONFIGURED}: nothing is released while it does",
-            advice="say `mode: converge` there and start the service again; it still only "
-            "observes; then provisioner drift, and provisioner journal release once more",
+            advice="set `mode: converge` there and restart the service, which still only "
+            "observes; then review `provisioner drift`, and release again",
         )
     if not journal_facts.remove(conn, journal_facts.OBSERVING):
-        return Effect(notes=["the journal was released before, or never only observed"])
+        return Effect(notes=["there is nothing to release: the service writes to the backends"])
     object_rows.hasten(conn, object_rows.due_keys(conn), asked.now)
-    text = f"by {asked.writer}: what is wanted is written to the backends again"
+    text = f"by {asked.writer}: the service writes to the backends again"
     audit.append(conn, [audit.Event(asked.id, "journal released", text)], asked.now)
     return Effect(released=True)
 

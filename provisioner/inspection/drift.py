@@ -76,7 +76,7 @@ def _gone(system: System) -> dict[str, str]:
     with system.journal.reading() as conn:
         counts = Counter(object_rows.instances_of(conn, object_rows.all_keys(conn)).values())
     return {
-        instance: f"there is no such handler any more; objects of it that are known: {count}"
+        instance: f"it is no longer configured; known objects of it: {count}"
         for instance, count in sorted(counts.items())
         if instance not in system.handlers
     }

@@ -33,8 +33,8 @@ from provisioner.wiring import HANDLERS
 _WIDTH = 98
 
 _HEAD = """\
-# Every option of provisioner.yaml, with its default where it has one, else an example. Take the
-# `# ` away from what you need; `provisioner config check` says whether it is right.
+# Every option of provisioner.yaml, with its default, or else an example. Remove the `# ` before
+# what you need; `provisioner config check` says whether the file is correct.
 """
 
 

@@ -60,8 +60,10 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
     Refused as accepting it would.
     """
     if request.values.get("manifest"):
-        adopting = "provisioner adopt --manifest FILE compares it with what is there"
-        sending = "send it: what takes much from many is held, and says what it would do"
+        adopting = "provisioner adopt --manifest FILE compares it with the backends"
+        sending = (
+            "send it: one that takes something from many people is held, and `show` lists changes"
+        )
         advice = adopting if request.action == "adopt" else sending
         raise Refused("plan does not read manifests", advice=advice)
     if request.action in VERBS:

@@ -53,8 +53,8 @@ _PORTION = 256
 
 
 DEADLY = (
-    "the service died each time that it judged it: look into the service's log for why, then move "
-    "the file back into staging, or a request in its place"
+    "the service died each time that it judged this file: find out why in the service's log, then "
+    "move the file, or a corrected one, back into staging"
 )
 """Why a file was set aside that nobody got to the end of."""
 
@@ -227,7 +227,7 @@ class Finisher:
             seconds = strikes.rest(count)
             if seconds:
                 log.error(
-                    "%s: the service died of it %d times: it rests for %g s", back, count, seconds
+                    "%s: the service died of it %d times: it waits for %g s", back, count, seconds
                 )
                 self._spool.postpone(back, seconds)
 

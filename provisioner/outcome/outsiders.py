@@ -93,7 +93,7 @@ class Outsiders:
         writer = gone[-1].writer
         text = (
             f"{len(gone)} refused files of {writer}, who may ask for nothing, were removed; "
-            f"the newest {self._keep} stay"
+            f"the newest {self._keep} are kept"
         )
         facts = {"writer": writer, "uid": gone[-1].uid, "files": len(gone)}
         with self._journal.transaction() as conn:

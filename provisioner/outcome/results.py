@@ -105,9 +105,9 @@ def _sentences(result: Result) -> list[str]:
         if step.error is not None:
             lines.append(_error_line(step))
     if result.retry and result.problems and not _errors(result):
-        lines.append("Mend it and put it into staging again; to try the same file again:")
+        lines.append("Fix the file and put it into staging again; to retry the same file:")
     elif result.retry:
-        lines.append("When that is mended, try again:" if _errors(result) else "To try again:")
+        lines.append("Fix the problem above, then retry:" if _errors(result) else "To retry:")
     elif result.outcome == RequestState.DONE and not result.problems and not _errors(result):
         lines.append("Nothing needs to be done.")
     return lines

@@ -117,6 +117,4 @@ def test_what_no_handler_serves_any_more_is_told_by_all_that_look(site: Site) ->
         assert set(errors.values()) == {None}
     found = drift.whole(site.system)
     assert list(found.unread or {}) == ["first"]
-    assert "first could not be read: there is no such handler any more" in "\n".join(
-        drift.lines(found)
-    )
+    assert "first could not be read: it is no longer configured" in "\n".join(drift.lines(found))

@@ -133,7 +133,7 @@ def test_the_queue_says_why_nothing_is_taken_from_staging(tmp_path: Path) -> Non
     trouble = desk("queue", "--json").json["trouble"]
     assert trouble.startswith(f"{staging} is writable by others and not sticky")
     assert trouble.endswith(f": chmod +t {staging}")
-    assert f"nothing is taken from staging: {trouble}\n" in desk("queue").out
+    assert f"the service takes nothing from staging: {trouble}\n" in desk("queue").out
     staging.chmod(0o1733)
     assert "staging" not in desk("queue").out
     (staging / "late.yaml").write_text("provisioner: 1\n")

@@ -206,5 +206,5 @@ def test_what_counts_from_its_acceptance_cannot_be_held(
     site.back(site.first)
     refused = site.results("failed")[-1]
     assert refused["action"] == "request.hold"
-    assert "in force from its acceptance on" in refused["problems"][0]["message"]
+    assert "in force since its acceptance" in refused["problems"][0]["message"]
     assert instead in refused["problems"][0]["expected"]

@@ -72,7 +72,7 @@ def test_what_a_suspension_keeps_closed_is_said(site: Site) -> None:
 
 def test_who_is_suspended_and_not_there_yet_is_not_made_and_it_says_so(site: Site) -> None:
     site.request(user("dora", "suspend", cause="left"))
-    assert "the suspension is kept" in notes(site.results("done")[0])[1]
+    assert "the suspension stays in force" in notes(site.results("done")[0])[1]
     site.request(user("dora", uid=7))
     [failed] = site.results("failed")
     early, late = failed["steps"]
@@ -98,5 +98,5 @@ def test_a_resume_without_the_cause_says_no_more_than_is_so(site: Site) -> None:
     site.request(user("ann", "resume"))
     assert notes(site.results("done")[-1]) == [
         "root had not suspended user:ann for 'request'",
-        "user:ann stays suspended by root: left",
+        "user:ann is still suspended by root: left",
     ]

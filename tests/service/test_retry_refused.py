@@ -56,8 +56,8 @@ def test_one_whose_file_was_taken_away_is_to_be_sent_anew(site: Site) -> None:
     (site.config.spool / "failed" / f"{before.id}-wrong.yaml").unlink()
     again = retry(site, before.id)
     assert again.state == "failed"
-    assert f"{before.id} was refused, and no file of it lies in failed/" in told(again)
-    assert "the manifest or the file sent anew" in str(again.problems)
+    assert f"{before.id} was refused, and its file is not in failed/" in told(again)
+    assert "the manifest or the file, sent again" in str(again.problems)
     assert newest(site, "wrong.yaml").id == before.id
 
 
@@ -80,7 +80,7 @@ def test_one_that_was_set_aside_is_moved_back_by_hand(site: Site) -> None:
     site.take()
     again = retry(site, newest(site, "pipe.yaml").id)
     assert again.state == "failed"
-    assert "it was set aside in quarantine/" in told(again)
+    assert "it is in quarantine/" in told(again)
     assert "its file back in staging" in str(again.problems)
 
 

@@ -90,7 +90,7 @@ def comment(text: str) -> str:
         (FAILED, "What to do: free inodes on fs1."),
         (
             FAILED,
-            "When that is mended, try again:     provisioner retry 01M83R3DXD32FV2KR2BYP24BAC",
+            "Fix the problem above, then retry:     provisioner retry 01M83R3DXD32FV2KR2BYP24BAC",
         ),
         (
             replace(FAILED, problems=({"key": "user.full_name", "message": "left out U+00AD"},)),
@@ -98,14 +98,14 @@ def comment(text: str) -> str:
         ),
         (
             replace(FAILED, problems=({"key": "user.full_name", "message": "left out U+00AD"},)),
-            "When that is mended, try again:",
+            "Fix the problem above, then retry:",
         ),
         (REFUSED, "Refused: nothing was done. a.yaml, asked for by coldfront."),
         (REFUSED, "Line 3, allocation.usrs: unknown key; expected: one of id, users; did you mean"),
-        (REFUSED, "did you mean users? no action Mend it"),
+        (REFUSED, "did you mean users? no action Fix the file"),
         (
             REFUSED,
-            "put it into staging again; to try the same file again:     provisioner retry 01M8",
+            "and put it into staging again; to retry the same file:     provisioner retry 01M8",
         ),
         (replace(DONE, outcome="superseded"), "Superseded: a newer request took its place"),
     ],
