@@ -244,6 +244,41 @@ PINNED: dict[str, list[Event]] = {
         ("steer", "release", 0),
         ("steer", "hold", 0),
     ],
+    "what stood before the first claim comes back after an allocation moved away and home": [
+        ("share", 3, [], "", ""),
+        ("damage", "other", 0.0),
+        ("share", 3, [], "4", "5"),
+        ("drain",),
+        ("move", 3, [], "", ""),
+        ("drain",),
+        ("share", 3, [], "7", "7"),
+        ("drain",),
+        ("share", 3, [], "", ""),
+    ],
+    "an allocation that was to move is at home when that is cancelled before its storage answers": [
+        ("share", 1, ["bob"], "4", "5"),
+        ("drain",),
+        ("away", "fs"),
+        ("move", 1, ["ann"], "3", "2"),
+        ("drain",),
+        ("steer", "cancel", 0),
+    ],
+    "who left a project by its archival is in the group by their allocation": [
+        ("person", "bob", "1002"),
+        ("project", "cf1", ["ann", "bob"]),
+        ("share", 1, ["bob"], "4", "5"),
+        ("drain",),
+        ("archive", "cf1"),
+    ],
+    "what a provision has taken away stays so when it is cancelled after a release": [
+        ("seat", 2, "dan"),
+        ("share", 2, ["bob"], "2", ""),
+        ("steer", "hold", 5),
+        ("person", "dan", "1001"),
+        ("drain",),
+        ("steer", "release", 2),
+        ("steer", "cancel", 2),
+    ],
 }
 
 

@@ -268,8 +268,6 @@ class Oracle:
             self.rows[key] = (OPEN, self._set(key, value, None))
         elif now is not None:
             self.rows[key] = (is_open, self._set(key, value, now[1]) if is_open else now[1])
-            if not claimed and key in self.settings:
-                self.settings[key].before = None
         return True
 
     def _set(self, key: str, value: str | None, now: str | None) -> str | None:
@@ -340,6 +338,15 @@ def person(name: str, uid: str) -> dict[Pair, Part]:
         (f"nss/resolves/{name}", who): Part(None, (ad, lds), known=False),
         (f"home/home/{name}", who): Part(None, (ad, lds), ad, takes=True, known=False),
     }
+
+
+def project(code: str, users: list[str]) -> dict[Pair, Part]:
+    """List the parts of a project: its group, and who is in it."""
+    root, group = f"project:{code}", f"groups/group/{code}"
+    found = {(group, root): Part(None)}
+    for user in users:
+        found[f"groups/member/{code}/{user}", f"{root}/user:{user}"] = Part(None, (group,))
+    return found
 
 
 def share(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fault.model.backends import KINDS
-from tests.fault.model.oracle import RETURNS, Ask, Oracle, person, seat, share
+from tests.fault.model.oracle import RETURNS, Ask, Oracle, person, project, seat, share
 from tests.fault.model.site import Site
 
 Event = tuple[Any, ...]
@@ -23,6 +23,9 @@ Event = tuple[Any, ...]
 USERS = ("ann", "bob", "cem", "dan")
 CODES = {1: "cf1", 2: "cf1", 3: "cf3"}
 """The project of each allocation: two of them share one."""
+
+ELSEWHERE = "cf4"
+"""The project that an allocation moves to, and comes back from."""
 
 _FIT = {
     "hold": ("accepted", "deferred"),
@@ -53,6 +56,9 @@ def _event(rng: random.Random) -> Event:
     drawn: dict[str, Callable[[], Event]] = {
         "person": lambda: (name, str(rng.randint(1001, 1003))),
         "share": lambda: (number, users, _maybe(rng), _maybe(rng)),
+        "move": lambda: (number, users, _maybe(rng), _maybe(rng)),
+        "project": lambda: (CODES[number], users),
+        "archive": lambda: (CODES[number],),
         "seat": lambda: (number, name),
         "unseat": lambda: (number, name),
         "suspend": lambda: (rng.choice([f"user:{name}", f"allocation:{number}"]),),
@@ -81,6 +87,9 @@ def _maybe(rng: random.Random) -> str:
 WEIGHTS = {
     "person": 4,
     "share": 8,
+    "move": 2,
+    "project": 2,
+    "archive": 1,
     "seat": 3,
     "unseat": 3,
     "suspend": 3,
@@ -140,16 +149,34 @@ class Game:
         self._ask(text, f"user:{name}", person(name, uid))
 
     def share(self, number: int, users: list[str], quota: str, fair: str) -> None:
-        code = CODES[number]
+        self._share(number, CODES[number], ELSEWHERE, users, quota, fair)
+
+    def move(self, number: int, users: list[str], quota: str, fair: str) -> None:
+        """Give an allocation another project: what it had is nobody's, and closed."""
+        self._share(number, ELSEWHERE, CODES[number], users, quota, fair)
+
+    def _share(
+        self, number: int, code: str, leaves: str, users: list[str], quota: str, fair: str
+    ) -> None:
         text = (
             "action: allocation.provision\nallocation:\n"
-            f"  {_of(number)}\n  users: [{', '.join(users)}]\n"
+            f"  {_of(number, code)}\n  users: [{', '.join(users)}]\n"
+            f"  storage: {{leaves: {leaves}}}\n"
             + (f"  quota: {{files: {quota}}}\n" if quota else "")
             + (f"  slurm: {{fairshare: {fair}}}\n" if fair else "")
         )
         self._ask(
             text, f"allocation:{number}", share(number, code, users, quota or None, fair or None)
         )
+
+    def project(self, code: str, users: list[str]) -> None:
+        text = (
+            f"action: project.provision\nproject: {{code: {code}, users: [{', '.join(users)}]}}\n"
+        )
+        self._ask(text, f"project:{code}", project(code, users))
+
+    def archive(self, code: str) -> None:
+        self._ask(f"action: project.archive\nproject: {{code: {code}}}\n", f"project:{code}", None)
 
     def seat(self, number: int, user: str) -> None:
         self._ask(_member("add", number, user), *_seat(number, user))
@@ -299,8 +326,8 @@ class Game:
         self.oracle.accept(ask)
 
 
-def _of(number: int) -> str:
-    return f"id: {number}\n  resource: one\n  project: {{code: {CODES[number]}}}"
+def _of(number: int, code: str) -> str:
+    return f"id: {number}\n  resource: one\n  project: {{code: {code}}}"
 
 
 def _line(number: int, users: list[str], quota: str, fair: str) -> str:
@@ -309,6 +336,7 @@ def _line(number: int, users: list[str], quota: str, fair: str) -> str:
         "resource": "one",
         "project": {"code": CODES[number]},
         "users": users,
+        "storage": {"leaves": ELSEWHERE},
         **({"quota": {"files": quota}} if quota else {}),
         **({"slurm": {"fairshare": fair}} if fair else {}),
     }
