@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from handlers.slurm.limits.limits import COLUMNS, OWN, Limits, printed
 from provisioner.contract import Completed, Permanent, Run, Transient, Unavailable, Unknown
 
+_ENFORCED = re.compile(r"^AccountingStorageEnforce\s*=\s*(\S.*)$", re.MULTILINE)
+
 FAILED_UID = 4294967294
 """The uid that slurmctld keeps of a user whom it could not look up."""
 
@@ -155,6 +157,15 @@ class Tools:
             return None
         text = self._ask([*self.scontrol, "--all", "--oneliner", "show", "partition"], "slurmctld")
         return _PARTITION.findall(text)
+
+    def enforced(self) -> frozenset[str]:
+        """Read what slurmctld enforces of what slurmdbd keeps (slurm.conf(5),
+        AccountingStorageEnforce): `associations`, `limits`, `qos` and others; empty: nothing.
+        """
+        text = self._ask([*self.scontrol, "show", "config"], "slurmctld")
+        found = _ENFORCED.search(text)
+        words = found.group(1).lower().split(",") if found else []
+        return frozenset(word.strip() for word in words) - {"none", "(null)", ""}
 
     def running(self, account: str, users: Collection[str]) -> bool:
         """Say whether users have jobs in an account."""

@@ -30,7 +30,7 @@ def check_slurm(tools: Tools, cluster: str) -> list[Finding]:
         found = f"knows {', '.join(known) or 'no cluster'}, not {cluster}"
         return [Finding(Level.ERROR, "slurmdbd", found, advice)]
     answers = Finding(Level.OK, "slurmdbd", f"answers, and knows cluster {cluster}")
-    return [answers, _version(tools), _controller(tools)]
+    return [answers, _version(tools), *_controller(tools)]
 
 
 def judged(version: str) -> Finding:
@@ -56,10 +56,39 @@ def _version(tools: Tools) -> Finding:
         return Finding(Level.WARNING, "slurmdbd", f"does not say its version: {fault.message}")
 
 
-def _controller(tools: Tools) -> Finding:
+def _controller(tools: Tools) -> list[Finding]:
     try:
         tools.failed_uids(["root"], ["root"])
+        enforced = tools.enforced() if tools.scontrol else None
     except Fault as fault:
         # Users wait for it: who is held with a failed lookup is found before each write.
-        return Finding(Level.ERROR, "slurmctld", fault.message, fault.advice)
-    return Finding(Level.OK, "slurmctld", "answers")
+        return [Finding(Level.ERROR, "slurmctld", fault.message, fault.advice)]
+    answers = Finding(Level.OK, "slurmctld", "answers")
+    return [answers, *(_enforcement(enforced) if enforced is not None else ())]
+
+
+_HOLDS = {
+    "associations": (Level.ERROR, "who was never let in, suspended or removed can run jobs"),
+    "limits": (Level.ERROR, "limits and suspensions are kept, and hold nobody back"),
+    "qos": (Level.WARNING, "a QOS may be used by those who do not have it"),
+}
+"""What each word of AccountingStorageEnforce holds, by what happens without it (slurm.conf(5))."""
+
+_IMPLIED = {
+    "associations": {"limits", "safe", "qos", "all", "wckeys"},
+    "limits": {"safe", "all"},
+    "qos": {"all"},
+}
+"""Words that stand for each of them as well."""
+
+
+def _enforcement(enforced: frozenset[str]) -> list[Finding]:
+    """Say what slurmctld keeps and does not enforce."""
+    advice = "set `AccountingStorageEnforce=associations,limits,qos` in slurm.conf, and restart it"
+    missing = [
+        Finding(level, "slurmctld", f"enforces no {word}: {what}", advice)
+        for word, (level, what) in _HOLDS.items()
+        if word not in enforced and enforced.isdisjoint(_IMPLIED[word])
+    ]
+    said = f"enforces {', '.join(sorted(enforced))}"
+    return missing or [Finding(Level.OK, "slurmctld", said)]

@@ -119,9 +119,21 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
     for number in range(max(map(len, calls.values()))):
         sets = {name: some[number] for name, some in calls.items() if len(some) > number}
         changes += _modified(key, sets, beside, data, 30 + number)
-    if want.get("default") and state["default_account"] != account and not want.get("closed"):
+    if _lacks_default(want, state):
         changes.append(_default(key, user, account))
     return [*changes, *_removed(key, division.leaving, beside, data)]
+
+
+def _lacks_default(want: Want, state: State) -> bool:
+    """Say whether jobs of a user that name no account have to be sent to this one.
+
+    Whose default association an admin deleted has no default account: 22.05.8 ends with 0, keeps
+    the other associations, and refuses jobs that name no account.
+    """
+    if want.get("closed"):
+        return False
+    default = state["default_account"]
+    return default != want["account"] if want.get("default") else not default
 
 
 def _added(key: Key, want: Want, missing: Sequence[str], data: Mapping[str, Any]) -> Change:

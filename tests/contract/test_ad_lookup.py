@@ -83,3 +83,50 @@ def test_a_number_that_is_not_allowed_names_the_setting_that_says_so(
     [done] = bring(looked_up(ad), {"name": ad.name("jdoe")})
     assert isinstance(done.fault, Permanent)
     assert f"widen {setting}" in done.fault.advice
+
+
+_LONG_AGO, _FAR_AHEAD, _NEVER = 133_000_000_000_000_000, 160_000_000_000_000_000, 2**63 - 1
+"""`accountExpires`: in 2022, in 2108, and never."""
+
+_OPEN = {"userAccountControl": 512, "unicodePwd": '"s3cret-Secret"'.encode("utf-16-le")}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"userAccountControl": 514}, "is disabled in Active Directory"),
+        ({"accountExpires": _LONG_AGO}, "has expired on 2022-06-18 (accountExpires)"),
+        (
+            {"userAccountControl": 514, "accountExpires": _LONG_AGO},
+            "is disabled and has expired on 2022-06-18",
+        ),
+    ],
+)
+def test_whom_the_campus_has_shut_out_is_told(
+    ad: Backend, attributes: dict[str, Any], said: str
+) -> None:
+    name = ad.name("gone")
+    ad.user(name, **{**_OPEN, **attributes})
+    [done] = bring(looked_up(ad), {"name": name})
+    assert done.fault is None
+    [note] = done.notes
+    assert said in note
+
+
+@pytest.mark.parametrize("expires", [0, _FAR_AHEAD, _NEVER])
+def test_of_an_account_that_lets_its_person_in_nothing_is_said(ad: Backend, expires: int) -> None:
+    name = ad.name("here")
+    ad.user(name, accountExpires=expires, **_OPEN)
+    [done] = bring(looked_up(ad), {"name": name})
+    assert (done.fault, done.notes) == (None, ())
+
+
+def test_an_account_of_ours_that_has_expired_is_told(ad: Backend) -> None:
+    managed: dict[str, Any] = {"mode": "manage", "domain": ad.domain, "ids": ad.ids()}
+    handler = ad_account.build(ad.site("ad"), ad.settings(**managed))
+    name = ad.name("ours")
+    assert bring(handler, {"name": name})[0].notes == ()
+    ad.directory().replace(f"CN={name},OU=people,{ad.base}", {"accountExpires": _LONG_AGO})
+    [done] = bring(handler, {"name": name})
+    assert done.fault is None
+    assert "has expired on 2022-06-18" in done.notes[0]

@@ -11,7 +11,7 @@ import pytest
 from handlers.slurm.handler import build
 from provisioner.contract import Change, Completed, Unavailable
 from tests.support import slurm_sites
-from tests.support.slurm_ledger import Ledger, account, faults
+from tests.support.slurm_ledger import Ledger, account, changes, faults
 from tests.support.slurm_sites import Cluster
 
 
@@ -93,3 +93,22 @@ def test_a_read_that_runs_out_of_time_says_which_and_that_slurmdbd_may_be_up(
     assert "cluster=a account=cf1" in raised.value.message
     assert "no answer within 30 s" in raised.value.message
     assert "slurmdbd may be up and stuck" in raised.value.advice
+
+
+def test_whose_default_association_an_admin_deleted_gets_a_default_account_again(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    first, second = name + "a", name + "b"
+    ledger.want(handler, "allocation:1", account(first), account(second))
+    ledger.run(handler)
+    for one in (first, second):
+        ledger.want(handler, "allocation:1", {"account": one, "user": name})
+        assert faults(ledger.run(handler)) == {}
+    where = [f"name={name}", f"cluster={cluster.settings['cluster']}", f"account={first}"]
+    handler._tools.write(["delete", "user", "where", *where])
+    assert handler._tools.default_accounts([name]) == {}
+    del ledger.claims[f"slurm-a/assoc/{first}/{name}"]
+    assert faults(ledger.run(handler)) == {}
+    assert handler._tools.default_accounts([name]) == {name: second}
+    assert changes(ledger.run(handler)) == []

@@ -90,6 +90,9 @@ def _scontrol(data: Slurmdbd, arguments: Sequence[str]) -> None:
         for name in data.partitions:
             print(f"PartitionName={name} AllowGroups=ALL State=UP")
         return
+    if list(arguments) == ["show", "config"]:
+        print(f"AccountingStorageEnforce = {data.enforced}\nAccountingStorageHost   = localhost")
+        return
     raise Refused(f"emulated scontrol: no command {' '.join(arguments)}")
 
 

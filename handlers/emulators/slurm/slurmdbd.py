@@ -42,6 +42,7 @@ class Slurmdbd:
         # Associations, as (account, user), whose user slurmctld could not look up.
         self.failed_rows: list[list[str]] = kept.get("failed_rows", [])
         self.tres: list[str] = kept.get("tres", list(TRES))
+        self.enforced: str = kept.get("enforced", "associations,limits,qos")
         self._associations = {_place(row): row for row in kept["assocs"]}
 
     def kept(self) -> dict[str, Any]:
@@ -57,6 +58,7 @@ class Slurmdbd:
             "partitions": self.partitions,
             "failed_rows": self.failed_rows,
             "tres": self.tres,
+            "enforced": self.enforced,
         }
 
     def find(self, cluster: str, account: str, user: str = "", partition: str = "") -> Row | None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from handlers.ldap.accounts.dialect import NewAccount
 from handlers.ldap.accounts.params import AccountParams
+from handlers.ldap.accounts.standing import expired
 from handlers.ldap.directory.answers import Exists, Unwilling
 from handlers.ldap.directory.client import Directory, Modification
 from handlers.ldap.directory.dialects import ACCOUNTS, AccountSchema
@@ -40,7 +42,7 @@ class ActiveDirectory:
     longest: int = 20
     """sAMAccountName of a user holds 20 characters (MS-ADTS 3.1.1.6, SAM's rule)."""
     schema: AccountSchema = ACCOUNTS["ad"]
-    control: Sequence[str] = ("objectSid", "userAccountControl", "info")
+    control: Sequence[str] = ("objectSid", "userAccountControl", "accountExpires", "info")
 
     def check(self, given: AccountParams, *, gives_numbers: bool) -> None:
         """Refuse nothing: SIDs may be mapped to numbers, so an account may have none."""
@@ -54,6 +56,7 @@ class ActiveDirectory:
             "sid": sid_text(sid) if sid else None,
             "enabled": not control & _DISABLED,
             "control": control,
+            "expired": expired(entry.number("accountExpires"), datetime.now(UTC)),
             "mark": mark,
             "note": note,
             "unfinished": _UNFINISHED in note and mark == ours,

@@ -15,6 +15,8 @@ from handlers.ldap.accounts.dialect import Dialect, Maker, NewAccount
 from handlers.ldap.accounts.entries import Entries
 from handlers.ldap.accounts.plan import Planner
 from handlers.ldap.accounts.settings import AccountSettings
+from handlers.ldap.accounts.standing import shut_out
+from handlers.ldap.bearers import borne_by_others
 from handlers.ldap.directory.client import Directory, Modification
 from handlers.ldap.directory.doctor import check_directory
 from handlers.ldap.directory.text import child
@@ -110,6 +112,10 @@ class Accounts:
         """Name the account's numbers and SID, which homes and files depend on."""
         return identity(state)
 
+    def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
+        """Say whose account has expired: closing and opening it changes nothing of that."""
+        return shut_out(state, enables=True) if want["wanted"] == "open" else ()
+
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Name the account's ids for later steps."""
         return {name: state[name] for name in OUTPUTS}  # type: ignore[misc]
@@ -133,9 +139,10 @@ class Accounts:
         return check_directory(self._directory, self._site.instance, places)
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Find numbers that are another's already, of those that requests name."""
+        """Find names that something else has, and numbers that are another's already."""
         asked = named(changes, "uid", "uidNumber", owner_of)
-        return self._numbers.taken(asked, bears=self._schema.name)
+        taken = self._numbers.taken(asked, bears=self._schema.name)
+        return {**taken, **borne_by_others(self._directory, changes, self._schema)}
 
     # Writing.
 

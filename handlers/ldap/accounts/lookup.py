@@ -14,6 +14,7 @@ from handlers.ldap.accounts.entries import Entries
 from handlers.ldap.accounts.expected import Expected
 from handlers.ldap.accounts.handler import OUTPUTS
 from handlers.ldap.accounts.settings import AccountSettings
+from handlers.ldap.accounts.standing import shut_out
 from handlers.ldap.directory.client import Directory
 from handlers.ldap.directory.doctor import check_directory
 from handlers.ldap.fields import merge_claims
@@ -78,6 +79,10 @@ class LookedUp:
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Name the account's numbers and SID, which homes and files depend on."""
         return identity(state)
+
+    def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
+        """Say who is served and cannot log in, as the campus has shut them out."""
+        return shut_out(state, enables=False) if want["wanted"] == "open" else ()
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Name the account's ids for later steps."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from handlers.ldap.bearers import borne_by_others
 from handlers.ldap.directory.answers import Exists
 from handlers.ldap.directory.client import Directory, Modification
 from handlers.ldap.directory.dialects import GroupDialect
@@ -35,12 +36,13 @@ class GroupWrites:
         self._numbers = Numbers(directory, settings.ids, "gidNumber", settings.base, dialect.ids)
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Find numbers that are another's already, of those that requests name."""
+        """Find names that something else has, and numbers that are another's already."""
         had = former(self._numbers, changes)
         asked = [*named(changes, "gid", "gidNumber", owner_of), *returned(changes, had)]
         bears, within = self._dialect.name, self._dialect.found
         taken = self._numbers.taken(asked, bears=bears, within=within)
-        return {**taken, **ambiguous(changes, had)}
+        others = borne_by_others(self._directory, changes, self._dialect)
+        return {**taken, **ambiguous(changes, had), **others}
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Write changes of one group; each may be written again."""

@@ -1,0 +1,48 @@
+"""Whether an account in Active Directory lets its person in.
+
+Promises: a request for somebody whose account the campus has disabled, or has let expire, says so,
+where it would else be done without a word. Leaves out: opening such an account (`ad_account`), and
+passwords, which expire by the domain's policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from provisioner.contract import State
+
+_NEVER = (0, 0x7FFFFFFFFFFFFFFF)
+"""`accountExpires` of an account that never expires (MS-ADA1 2.2)."""
+
+_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
+
+
+def expired(expires: int | None, now: datetime) -> str | None:
+    """Say since which day an account has expired; None: it has not.
+
+    expires: `accountExpires`, in 100 ns since 1601 (MS-ADA1 2.2); now: with a time zone.
+    """
+    if expires is None or expires in _NEVER:
+        return None
+    try:
+        end = _EPOCH + timedelta(microseconds=expires // 10)
+    except OverflowError:
+        return None
+    return end.date().isoformat() if end <= now else None
+
+
+def shut_out(state: State, *, enables: bool) -> Sequence[str]:
+    """Say why an account that is wanted lets nobody in.
+
+    state: as `ad_account` observes it; enables: a disabled one is enabled by us.
+    """
+    if not state["present"]:
+        return ()
+    said = []
+    if not enables and not state["enabled"]:
+        said.append("is disabled")
+    if state.get("expired"):
+        said.append(f"has expired on {state['expired']} (accountExpires)")
+    why = " and ".join(said)
+    return (f"the account {why} in Active Directory: its person cannot log in",) if said else ()
