@@ -16,7 +16,15 @@ from ldap3.protocol.rfc2696 import paged_search_control
 from ldap3.strategy.base import BaseStrategy
 from ldap3.strategy.mockSync import MockSyncStrategy
 
-from handlers.emulators.ldap.store import Answer, Attributes, Kind, Store, folded, values_of
+from handlers.emulators.ldap.store import (
+    Answer,
+    Attributes,
+    Kind,
+    Store,
+    folded,
+    parent_of,
+    values_of,
+)
 from handlers.ldap.directory.text import same_dn
 
 Test: TypeAlias = Callable[[Attributes], bool]
@@ -216,7 +224,7 @@ def _in_scope(key: str, base: str, scope: int) -> bool:
     if scope == 0:
         return key == base
     if scope == 1:
-        return key.partition(",")[2] == base
+        return parent_of(key) == base
     return key == base or key.endswith("," + base)
 
 

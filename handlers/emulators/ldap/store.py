@@ -13,6 +13,7 @@ import base64
 import fcntl
 import json
 import os
+import re
 import secrets
 import threading
 import time
@@ -26,6 +27,8 @@ from handlers.ldap.directory.text import first_name, same_dn
 
 Kind: TypeAlias = Literal["ad", "adlds", "rfc2307"]
 Attributes: TypeAlias = dict[str, list[bytes]]
+
+_FIRST = re.compile(r"(?:[^,\\]|\\.)*,?")
 
 ADD, DELETE, REPLACE = 0, 1, 2
 """What a modification does (RFC 4511 4.6)."""
@@ -54,6 +57,11 @@ class Answer(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def parent_of(dn: str) -> str:
+    """Give the DN of an entry's parent; a comma that is escaped parts nothing."""
+    return _FIRST.sub("", dn, count=1)
 
 
 def values_of(entry: Attributes, name: str) -> list[bytes]:
@@ -178,7 +186,7 @@ class Store:
     def add(self, dn: str, given: Attributes) -> None:
         """Add an entry."""
         key = same_dn(dn)
-        if key.partition(",")[2] not in self.entries:
+        if parent_of(key) not in self.entries:
             raise Answer(32, f"0000208D: the parent of {dn} is not there")
         if key in self.entries:
             raise Answer(68, f"00002071: {dn} is there already")
