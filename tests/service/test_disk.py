@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -159,6 +160,39 @@ def test_a_spool_is_not_made_on_a_disk_that_is_read_only_and_the_path_is_named(d
     assert code == 1
     assert f"{disk / 's'}: Read-only file system" in said
     assert f"findmnt -T {disk / 's'}" in said
+
+
+def test_a_first_start_of_a_user_without_rights_names_the_path_and_what_to_type() -> None:
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    with TemporaryDirectory() as made:
+        site = Path(made)
+        site.chmod(0o755)
+        (site / "site.yaml").write_text("service: t\nspool: s\njournal: journal.db\nhandlers: {}\n")
+        done = typed(site, *nobody, *PROGRAM, "init")
+    assert done.returncode == 1
+    assert f"{site / 's'}: Permission denied" in done.stderr
+    assert f"what to do: namei -l {site / 's'} says whose each directory is" in done.stderr
+
+
+def test_a_first_start_beyond_a_user_s_quota_names_the_path_and_what_to_type(
+    tmp_path: Path,
+) -> None:
+    """The error is put in: a quota of a user needs a kernel and a file system that have some."""
+    assert begin(tmp_path, "init") == (0, "")
+    lock = tmp_path / "spool/lock"
+    beyond = ["-P", str(lock), "-e", "inject=openat,write,ftruncate:error=EDQUOT"]
+    done = typed(tmp_path, "strace", "-f", "-o", "/dev/null", *beyond, *PROGRAM, "run", "--drain")
+    assert done.returncode == 1
+    assert f"{lock}: Disk quota exceeded" in done.stderr
+    assert "what to do: make room, or raise the quota of the user who serves (quota -s)" in (
+        done.stderr
+    )
+
+
+def typed(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Type words for the site of a directory."""
+    env = {**os.environ, "PROVISIONER_CONFIG": str(site / "site.yaml")}
+    return subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_what_names_its_spool_s_journal_says_where_there_is_no_room(disk: Path) -> None:
