@@ -13,13 +13,28 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import assert_never
 
-from provisioner.admission.admission import Admitted
+from provisioner.admission.admission import Admitted, unjudged
+from provisioner.admission.after_commit import (
+    AfterCommit,
+    Announce,
+    CountRefused,
+    Discard,
+    EndObserving,
+    FollowManifests,
+    MoveFiles,
+    PauseLane,
+    Resubmit,
+    WakeLanes,
+    after_commit,
+)
 from provisioner.admission.enclosures import Enclosures
 from provisioner.admission.intake import Intake
 from provisioner.admission.signature import Signatures
 from provisioner.contract import ConfigError
-from provisioner.convergence.lanes import Drained, Lane, Patience, lanes_of
+from provisioner.convergence.lanes import Drained, Lane, lanes_of
+from provisioner.convergence.next_try import Patience
 from provisioner.inspection.daily_report import Reporter
 from provisioner.journal.journal import JournalBroken, JournalFull
 from provisioner.journal.records import object_rows, request_rows
@@ -298,7 +313,7 @@ class Service:
         except Exception:
             if len(left) == 1:
                 log.exception("%s: judging failed unexpectedly", next(iter(left.values())).name)
-                left = {ulid: _unjudged(one) for ulid, one in left.items()}
+                left = {ulid: unjudged(one) for ulid, one in left.items()}
             else:
                 for one in left.values():
                     self._admit([one])
@@ -322,25 +337,34 @@ class Service:
             lane.wake()
 
     def _admitted(self, admitted: Admitted) -> None:
-        self.portions.add(admitted.manifests)
-        touched = {*admitted.outcomes, *admitted.scheduled, *admitted.readmitted}
-        self._count_refused(list(admitted.outcomes.values()).count(RequestState.REFUSED))
-        for effect in admitted.effects:
-            touched.update(effect.reopened, effect.held)
-            for ulid in effect.resubmitted:
-                self.clerk.resubmit(ulid)
-            if effect.released:
+        for left in after_commit(admitted):
+            self._follow_up(left)
+
+    def _follow_up(self, left: AfterCommit) -> None:
+        """Do what is left to do after a commit."""
+        match left:
+            case FollowManifests(writers):
+                self.portions.add(writers)
+            case CountRefused(number):
+                self._count_refused(number)
+            case Resubmit(request):
+                self.clerk.resubmit(request)
+            case EndObserving():
                 self._observe(False)
-                touched.update(self._open())
-            for name, paused in effect.lanes.items():
+                self.clerk.settle(self._open())
+            case PauseLane(name, paused):
                 self.lanes[name].paused = paused
                 self.lanes[name].wake()
-        for companion in admitted.companions:
-            self._spool.companions.discard(companion)
-        self.clerk.settle(touched)
-        self.clerk.announce([who for who in admitted.accepted if who not in touched])
-        if admitted.effects:
-            self._wake_lanes()
+            case Discard(companion):
+                self._spool.companions.discard(companion)
+            case MoveFiles(requests):
+                self.clerk.settle(requests)
+            case Announce(requests):
+                self.clerk.announce(requests)
+            case WakeLanes():
+                self._wake_lanes()
+            case other:
+                assert_never(other)
 
     def _drained(self, drained: Drained) -> None:
         self._wake_lanes()
@@ -394,12 +418,3 @@ class Service:
             lane.stop()
         for thread in threads:
             thread.join()
-
-
-def _unjudged(one: Claimed | Rejected) -> Rejected:
-    """Set a file aside that cannot be judged."""
-    why = (
-        "judging it failed unexpectedly, and the service's log has the traceback: report it; to "
-        "try again, move the file back into staging"
-    )
-    return Rejected(one.ulid, one.name, one.uid, one.writer, why, quarantine=True)

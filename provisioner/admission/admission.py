@@ -22,7 +22,7 @@ from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import NEW_USER, Ruling
 from provisioner.request.documents import Problem
-from provisioner.spool.spool import Claimed
+from provisioner.spool.spool import Claimed, Rejected
 
 log = logging.getLogger(__name__)
 
@@ -154,3 +154,12 @@ def ruled(
             told.append(audit.Event(claimed.ulid, ALARM, answer.why))
             log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, answer.why)
     return told
+
+
+def unjudged(one: Claimed | Rejected) -> Rejected:
+    """Set a file aside that cannot be judged."""
+    why = (
+        "judging it failed unexpectedly, and the service's log has the traceback: report it; to "
+        "try again, move the file back into staging"
+    )
+    return Rejected(one.ulid, one.name, one.uid, one.writer, why, quarantine=True)

@@ -15,18 +15,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
-from provisioner.contract import (
-    Fault,
-    Handler,
-    NotReady,
-    Permanent,
-    Transient,
-    Unavailable,
-    Unknown,
-)
+from provisioner.contract import Fault, Handler, NotReady, Permanent, Unavailable
 from provisioner.convergence.converge import Outcome, converge
 from provisioner.convergence.existing import Differs, as_taken, guarded, look
+from provisioner.convergence.next_try import (
+    SPREAD,
+    Away,
+    Converged,
+    GiveUp,
+    Patience,
+    Retry,
+    Tried,
+    next_try,
+)
 from provisioner.journal import journal
 from provisioner.journal.records import keepsakes, ledger, object_rows
 from provisioner.objects.applied import forgotten
@@ -35,32 +38,6 @@ from provisioner.objects.states import Adoption, StepState
 from provisioner.steps import binding, settling, steps
 
 log = logging.getLogger(__name__)
-
-LATER = (NotReady, Transient, Unavailable, Unknown)
-"""Faults that leave an object due; every other ends its step."""
-
-_SPREAD = 0.2
-"""Share by which a delay is longer or shorter, so that not all come back at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a lane goes on with what does not converge.
-
-    first, most: seconds until an object is due again, doubling from one to the other; tries: how
-    often the backend may say no; days: how long an object may be not ready; batch: objects a drain.
-    """
-
-    first: float = 2.0
-    most: float = 900.0
-    tries: int = 8
-    days: float = 7.0
-    batch: int = 1000
-
-    @property
-    def longest(self) -> float:
-        """Return the most seconds that anything is put off."""
-        return self.most * (1 + _SPREAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +200,10 @@ class Lane:
             if outcome.fault is not None and outcome.fault.trace:
                 log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
             over = reading.converged or _adopted_as_it_is(outcome)
-            open_ = StepState.FAILED if reading.due is None else StepState.DUE
+            undone = StepState.FAILED if reading.due is None else StepState.DUE
             verdicts[outcome.item.key] = settling.Verdict(
                 outcome.item.generation,
-                StepState.DONE if over else open_,
+                StepState.DONE if over else undone,
                 outcome.changed,
                 reading.error,
                 outcome.state if over else None,
@@ -242,59 +219,35 @@ class Lane:
         return Drained(len(outcomes) + len(unbound), ended, later)
 
     def _reading(self, outcome: Outcome, now: float) -> object_rows.Reading:
-        item, fault = outcome.item, outcome.fault
-        if fault is None:
-            opened = item.prior is not None and item.open
-            return object_rows.Reading(
-                *(item.key, item.generation, True, outcome.state, None, 0, None, None, opened),
-                adoption=outcome.adoption,
-            )
-        attempts = item.attempts + isinstance(fault, Transient | Unknown)
-        # A backend that is away uses up nobody's patience: it is counted anew when it is back.
-        away = isinstance(fault, Unavailable)
-        since = now if away else item.waiting_since or now
-        if _adopted_as_it_is(outcome):
-            last: Fault | None = fault
-        elif self.observing:
-            # Whoever sent it is not to blame for what nobody may mend yet.
-            last, attempts = None, item.attempts
-        else:
-            last = self._last_word(fault, attempts, since, now)
-        due = now + self._delay(fault, attempts, since, now) if last is None else None
+        """Read what becomes of an object out of what came of its try."""
+        item = outcome.item
+        since = item.waiting_since or now
+        tried = Tried(outcome.fault, item.attempts, now - since, item.adoption, self.observing)
+        fault: Fault | None = None
+        due, waiting_since, attempts = None, None, 0
+        match next_try(tried, self._patience):
+            case Converged():
+                pass
+            case Away(fault, attempts):
+                due = now
+            case Retry(fault, attempts, delay):
+                due, waiting_since = now + _spread(delay), since
+            case GiveUp(fault, attempts):
+                waiting_since = since
+            case other:
+                assert_never(other)
         return object_rows.Reading(
-            item.key,
-            item.generation,
-            False,
-            outcome.state,
-            due,
-            attempts,
-            None if away else since,
-            steps.describe(last or fault, item.key),
-            False,
-            outcome.adoption,
+            key=item.key,
+            generation=item.generation,
+            converged=fault is None,
+            state=outcome.state,
+            due=due,
+            attempts=attempts,
+            waiting_since=waiting_since,
+            error=None if fault is None else steps.describe(fault, item.key),
+            drop_prior=fault is None and item.prior is not None and item.open,
+            adoption=outcome.adoption,
         )
-
-    def _last_word(self, fault: Fault, attempts: int, since: float, now: float) -> Fault | None:
-        """Return the fault that ends the object's tries, or None while there is patience."""
-        if not isinstance(fault, LATER):
-            return fault
-        if isinstance(fault, Transient | Unknown) and attempts >= self._patience.tries:
-            return Permanent(f"{fault.message} (tried {attempts} times)", advice=fault.advice)
-        if isinstance(fault, NotReady) and now - since > self._patience.days * 86400:
-            waited = f"(waited {self._patience.days:g} days)"
-            return Permanent(f"{fault.message} {waited}", advice=fault.advice)
-        return None
-
-    def _delay(self, fault: Fault, attempts: int, since: float, now: float) -> float:
-        first, most = self._patience.first, self._patience.most
-        if isinstance(fault, Unavailable):
-            # The breaker says when: the object is simply due when it closes.
-            return 0.0
-        if isinstance(fault, NotReady) or self.observing:
-            delay = max(first, (now - since) / 2)
-        else:
-            delay = first * 2 ** max(0, attempts - 1)
-        return min(most, delay) * random.uniform(1 - _SPREAD, 1 + _SPREAD)
 
     def _breaker(self, faults: Sequence[Fault | None]) -> None:
         """Open while the backend is away; close at the first drain that it answers."""
@@ -306,7 +259,7 @@ class Lane:
             return
         self._openings += 1
         delay = min(self._patience.most, self._patience.first * 2 ** (self._openings - 1))
-        delay *= random.uniform(1 - _SPREAD, 1 + _SPREAD)
+        delay = _spread(delay)
         self._open_until = time.monotonic() + delay
         log.warning("lane %s: backend away, next try in %.0f s: %s", self.name, delay, away.message)
         self._note_breaker(self.now() + delay, away.message)
@@ -314,6 +267,11 @@ class Lane:
     def _note_breaker(self, until: float | None, reason: str | None) -> None:
         with self._journal.transaction() as conn:
             object_rows.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
+
+
+def _spread(seconds: float) -> float:
+    """Make a delay somewhat longer or shorter, so that not all come back at once."""
+    return seconds * random.uniform(1 - SPREAD, 1 + SPREAD)
 
 
 def _plain(outcome: Outcome) -> Outcome:

@@ -6,7 +6,11 @@ command line print. Leaves out: who moves anything from one to the next (`advanc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
+
+State = TypeVar("State", bound=StrEnum)
 
 
 class RequestState(StrEnum):
@@ -80,3 +84,82 @@ class Adoption(StrEnum):
     """Its claim wants it otherwise than it is: not written while it is open."""
     OURS = "ours"
     """It is as wanted, and ours by the ledger: its backend may not have our mark yet."""
+
+
+REQUEST_MOVES: Mapping[RequestState | None, Mapping[RequestState, str]] = {
+    None: {
+        RequestState.ACCEPTED: "allowed",
+        RequestState.SCHEDULED: "not_before",
+        RequestState.HELD: "policy",
+        RequestState.REFUSED: "wrong, or not allowed",
+        RequestState.SUPERSEDED: "a newer order",
+        RequestState.DONE: "repeats another",
+    },
+    RequestState.SCHEDULED: {
+        RequestState.ACCEPTED: "its time comes",
+        RequestState.HELD: "hold",
+        RequestState.CANCELLED: "cancel",
+        RequestState.REFUSED: "not allowed any more",
+    },
+    RequestState.HELD: {
+        RequestState.ACCEPTED: "release",
+        RequestState.CANCELLED: "cancel",
+    },
+    RequestState.ACCEPTED: {
+        RequestState.DEFERRED: "an object waits",
+        RequestState.DONE: "all steps done",
+        RequestState.FAILED: "a step was not done",
+        RequestState.SUPERSEDED: "a newer request replaced it",
+        RequestState.HELD: "hold",
+        RequestState.CANCELLED: "cancel",
+    },
+    RequestState.DEFERRED: {
+        RequestState.DONE: "all steps done",
+        RequestState.FAILED: "a step was not done",
+        RequestState.SUPERSEDED: "a newer request replaced it",
+        RequestState.HELD: "hold",
+        RequestState.CANCELLED: "cancel",
+    },
+    RequestState.FAILED: {RequestState.ACCEPTED: "retry"},
+    RequestState.CANCELLED: {RequestState.ACCEPTED: "retry"},
+    RequestState.REFUSED: {},
+    RequestState.DONE: {},
+    RequestState.SUPERSEDED: {},
+}
+"""The moves of a request that have a name, from None before it came, with what makes each.
+
+A request that is judged again, by a release or a retry, may come to any state that a new one may.
+"""
+
+STEP_MOVES: Mapping[StepState | None, Mapping[StepState, str]] = {
+    None: {StepState.DUE: "needs nothing", StepState.WAITING: "needs another step"},
+    StepState.WAITING: {
+        StepState.DUE: "its needs are done",
+        StepState.SKIPPED: "a need is not",
+        StepState.FAILED: "cannot be bound",
+        StepState.CANCELLED: "cancel",
+    },
+    StepState.DUE: {
+        StepState.DONE: "read back as wanted",
+        StepState.FAILED: "given up",
+        StepState.SKIPPED: "a user's need is not done",
+        StepState.WAITING: "hold",
+        StepState.CANCELLED: "cancel",
+    },
+    StepState.DONE: {StepState.WAITING: "a released request begins again"},
+    StepState.FAILED: {StepState.WAITING: "retry"},
+    StepState.SKIPPED: {StepState.WAITING: "retry"},
+    StepState.CANCELLED: {StepState.WAITING: "retry"},
+}
+"""The moves of a step, from None before its request is accepted, with what makes each."""
+
+
+def diagram(moves: Mapping[State | None, Mapping[State, str]]) -> str:
+    """Draw moves as a Mermaid state diagram: one line a move."""
+    lines = [
+        f"    {before or '[*]'} --> {after}: {why}"
+        for before, some in moves.items()
+        for after, why in some.items()
+    ]
+    ends = [f"    {state} --> [*]" for state, some in moves.items() if state and not some]
+    return "\n".join(["stateDiagram-v2", *lines, *ends])

@@ -27,7 +27,7 @@ import yaml
 from provisioner.config import schema as configuration
 from provisioner.contract import Claim, Fault, Handler
 from provisioner.convergence.converge import converge
-from provisioner.convergence.lanes import Patience
+from provisioner.convergence.next_try import Patience
 from provisioner.objects.items import Item
 from provisioner.service import Service
 from provisioner.spool.spool import Spool

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.convergence.lanes import Patience
+from provisioner.convergence.next_try import Patience
 from tests.support.engine_site import CONFIG, Site, allocation, control, membership
 
 GATED = CONFIG.replace(

@@ -1,0 +1,62 @@
+"""What a batch leaves to do once it is committed, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from provisioner.admission.admission import Admitted
+from provisioner.admission.after_commit import (
+    AfterCommit,
+    Announce,
+    CountRefused,
+    EndObserving,
+    FollowManifests,
+    MoveFiles,
+    PauseLane,
+    Resubmit,
+    WakeLanes,
+    after_commit,
+)
+from provisioner.controls.verbs import Effect
+from provisioner.objects.states import RequestState
+
+
+def moved(*requests: str) -> MoveFiles:
+    return MoveFiles(frozenset(requests))
+
+
+CASES: dict[str, tuple[Admitted, Sequence[AfterCommit]]] = {
+    "nothing came": (Admitted(), []),
+    "accepted": (Admitted(accepted=["a", "b"]), [Announce(("a", "b"))]),
+    "over at once": (
+        Admitted(accepted=["a"], outcomes={"a": RequestState.DONE}),
+        [moved("a")],
+    ),
+    "refused": (
+        Admitted(outcomes={"a": RequestState.REFUSED, "b": RequestState.HELD}),
+        [CountRefused(1), moved("a", "b")],
+    ),
+    "waits for its time": (Admitted(scheduled=["a"]), [moved("a")]),
+    "a manifest": (Admitted(manifests={"a": 7}), [FollowManifests({"a": 7})]),
+    "held by a person": (Admitted(effects=[Effect(held=["a"])]), [moved("a"), WakeLanes()]),
+    "tried again from staging": (
+        Admitted(effects=[Effect(resubmitted=["a"])]),
+        [Resubmit("a"), WakeLanes()],
+    ),
+    "a lane is paused": (
+        Admitted(effects=[Effect(lanes={"x": True})]),
+        [PauseLane("x", True), WakeLanes()],
+    ),
+    "the journal is released": (
+        Admitted(effects=[Effect(released=True)]),
+        [EndObserving(), WakeLanes()],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_batch_leaves_to_do_is_listed_in_its_order(name: str) -> None:
+    admitted, expected = CASES[name]
+    assert list(after_commit(admitted)) == expected
