@@ -15,26 +15,13 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import assert_never
 
+from provisioner.admission import after_commit as after
 from provisioner.admission.admission import Admitted, unjudged
-from provisioner.admission.after_commit import (
-    AfterCommit,
-    Announce,
-    CountRefused,
-    Discard,
-    EndObserving,
-    FollowManifests,
-    MoveFiles,
-    PauseLane,
-    Resubmit,
-    WakeLanes,
-    after_commit,
-)
 from provisioner.admission.enclosures import Enclosures
 from provisioner.admission.intake import Intake
 from provisioner.admission.signature import Signatures
 from provisioner.contract import ConfigError
 from provisioner.convergence.lanes import Drained, Lane, lanes_of
-from provisioner.convergence.next_try import Patience
 from provisioner.inspection.daily_report import Reporter
 from provisioner.journal.journal import JournalBroken, JournalFull
 from provisioner.journal.records import object_rows, request_rows
@@ -69,7 +56,6 @@ LATER = 0.5
 
 SWEEP = 2.0
 """Seconds between sweeps of staging when no event comes."""
-
 
 SWITCH = 0.001
 """Seconds that a busy thread may keep the interpreter, so that an arriving file need not wait."""
@@ -122,11 +108,7 @@ class Service:
             budget,
             self._finisher.strikes,
         )
-        settings = system.config.lanes
-        patience = {
-            name: Patience(**settings[name].model_dump()) if name in settings else Patience()
-            for name in lanes_of(system.handlers)
-        }
+        patience = system.patience
         self.clock = Clock(self._journal, {name: one.longest for name, one in patience.items()})
         self.keeper.now = self.clock.settled
         self.lanes = {
@@ -337,34 +319,31 @@ class Service:
             lane.wake()
 
     def _admitted(self, admitted: Admitted) -> None:
-        for left in after_commit(admitted):
-            self._follow_up(left)
-
-    def _follow_up(self, left: AfterCommit) -> None:
         """Do what is left to do after a commit."""
-        match left:
-            case FollowManifests(writers):
-                self.portions.add(writers)
-            case CountRefused(number):
-                self._count_refused(number)
-            case Resubmit(request):
-                self.clerk.resubmit(request)
-            case EndObserving():
-                self._observe(False)
-                self.clerk.settle(self._open())
-            case PauseLane(name, paused):
-                self.lanes[name].paused = paused
-                self.lanes[name].wake()
-            case Discard(companion):
-                self._spool.companions.discard(companion)
-            case MoveFiles(requests):
-                self.clerk.settle(requests)
-            case Announce(requests):
-                self.clerk.announce(requests)
-            case WakeLanes():
-                self._wake_lanes()
-            case other:
-                assert_never(other)
+        for left in after.after_commit(admitted):
+            match left:
+                case after.FollowManifests(writers):
+                    self.portions.add(writers)
+                case after.CountRefused(number):
+                    self._count_refused(number)
+                case after.Resubmit(request):
+                    self.clerk.resubmit(request)
+                case after.EndObserving():
+                    self._observe(False)
+                    self.clerk.settle(self._open())
+                case after.PauseLane(name, paused):
+                    self.lanes[name].paused = paused
+                    self.lanes[name].wake()
+                case after.Discard(companion):
+                    self._spool.companions.discard(companion)
+                case after.MoveFiles(requests):
+                    self.clerk.settle(requests)
+                case after.Announce(requests):
+                    self.clerk.announce(requests)
+                case after.WakeLanes():
+                    self._wake_lanes()
+                case other:
+                    assert_never(other)
 
     def _drained(self, drained: Drained) -> None:
         self._wake_lanes()

@@ -36,6 +36,8 @@ from provisioner.contract import (
 )
 from provisioner.contract.abilities import Remarks, Stores
 from provisioner.convergence.converge import unexpected
+from provisioner.convergence.lanes import lanes_of
+from provisioner.convergence.next_try import Patience
 from provisioner.journal.journal import Journal
 from provisioner.journal.records.request_rows import Record
 from provisioner.policy.policy import Policy
@@ -94,6 +96,15 @@ class System:
             self._remarks_of,
             {name for name, handler in self.handlers.items() if isinstance(handler, Remarks)},
         )
+
+    @property
+    def patience(self) -> dict[str, Patience]:
+        """Return how long each lane goes on with what does not converge."""
+        settings = self.config.lanes
+        return {
+            name: Patience(**settings[name].model_dump()) if name in settings else Patience()
+            for name in lanes_of(self.handlers)
+        }
 
     def remember(self, ulid: str, request: Request) -> None:
         """Keep a parsed request at hand for its later steps."""

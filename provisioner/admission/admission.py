@@ -17,12 +17,13 @@ from provisioner.admission.candidates import Candidate, notes, plain_problems
 from provisioner.admission.duplicates import Verdict
 from provisioner.controls.verbs import Effect
 from provisioner.journal import audit
-from provisioner.journal.records import request_rows
+from provisioner.journal.records import request_rows, step_rows
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import NEW_USER, Ruling
 from provisioner.request.documents import Problem
 from provisioner.spool.spool import Claimed, Rejected
+from provisioner.steps import steps
 
 log = logging.getLogger(__name__)
 
@@ -163,3 +164,16 @@ def unjudged(one: Claimed | Rejected) -> Rejected:
         "try again, move the file back into staging"
     )
     return Rejected(one.ulid, one.name, one.uid, one.writer, why, quarantine=True)
+
+
+def begin(
+    conn: Connection,
+    new_steps: Sequence[Mapping[str, Any]],
+    new_objects: Sequence[Mapping[str, Any]],
+    now: float,
+    told: Sequence[audit.Event] = (),
+) -> None:
+    """Write the steps of requests that begin now. told: events that come before."""
+    step_rows.insert_steps(conn, [{**row, "started": now} for row in new_steps])
+    step_rows.insert_step_objects(conn, new_objects)
+    audit.append(conn, [*told, *steps.started(new_steps)], now)

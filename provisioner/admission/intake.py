@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from provisioner.admission import duplicates
 from provisioner.admission.admission import (
     Admitted,
+    begin,
     claimed_of,
     keep,
     noted,
@@ -32,7 +33,7 @@ from provisioner.admission.signature import Signatures
 from provisioner.contract import Fault
 from provisioner.controls.verbs import VERBS, Asked, Effect
 from provisioner.journal import audit, journal
-from provisioner.journal.records import ledger, object_rows, request_rows, step_rows
+from provisioner.journal.records import ledger, object_rows, request_rows
 from provisioner.journal.records.lookup import Seeker
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.outsiders import shortened
@@ -285,7 +286,7 @@ class Intake:
             new_objects += some_objects
             if not keys:
                 empty.append(ulid)
-        self._begin(conn, new_steps, new_objects, now, told)
+        begin(conn, new_steps, new_objects, now, told)
         # Steps without objects, and requests without steps, are over as soon as they begin.
         hollow = [c.claimed.ulid for c in provisions if any(not s.claims for s in c.planned)]
         steps.close_hollow(conn, hollow, now)
@@ -385,19 +386,6 @@ class Intake:
         notes = tuple(Problem(None, "", text) for text in effect.notes)
         request_rows.set_problems(conn, ulid, plain_problems(notes))
         rows = steps.rows_of_keys(ulid, who.request.subject, effect.keys)
-        self._begin(conn, *rows, now)
+        begin(conn, *rows, now)
         over = [] if effect.keys else [ulid]
         admitted.outcomes.update(advance(conn, over, self._progress, now))
-
-    def _begin(
-        self,
-        conn: Connection,
-        new_steps: Sequence[Mapping[str, Any]],
-        new_objects: Sequence[Mapping[str, Any]],
-        now: float,
-        told: Sequence[audit.Event] = (),
-    ) -> None:
-        """Write the steps of requests that begin now. told: events that come before."""
-        step_rows.insert_steps(conn, [{**row, "started": now} for row in new_steps])
-        step_rows.insert_step_objects(conn, new_objects)
-        audit.append(conn, [*told, *steps.started(new_steps)], now)

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from provisioner.admission.candidates import Candidate, problem_of
-from provisioner.config.schema import SignaturesConfig
+from provisioner.config.policy import SignaturesConfig
 from provisioner.contract import ConfigError, Fault, Refused, Unavailable
 from provisioner.policy import persons
 from provisioner.request.documents import Problem

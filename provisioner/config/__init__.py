@@ -1,3 +1,3 @@
 """The configuration: every option, and the routes that are shipped."""
 
-__all__ = ["schema"]
+__all__ = ["policy", "schema"]

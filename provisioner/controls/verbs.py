@@ -263,9 +263,8 @@ def _hold(conn: Connection, asked: Asked) -> Effect:
             field="request",
             expected=_OPPOSITE[target.action],
         )
-    if not request_rows.set_state(
-        conn, [target.id], (*RUNNING, RequestState.SCHEDULED), RequestState.HELD
-    ):
+    moving = (*RUNNING, RequestState.SCHEDULED)
+    if not request_rows.set_state(conn, [target.id], moving, RequestState.HELD):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     request_rows.hold(conn, target.id, asked.writer)
     interventions.stop(conn, target.id, StepState.WAITING, asked.now)

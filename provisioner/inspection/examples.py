@@ -15,16 +15,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from provisioner.config.policy import PolicyConfig, RuleConfig, SignaturesConfig
 from provisioner.config.schema import (
     BackupConfig,
     Config,
     LaneConfig,
     ManifestsConfig,
-    PolicyConfig,
     ResourceConfig,
     RetentionConfig,
-    RuleConfig,
-    SignaturesConfig,
     StepConfig,
 )
 from provisioner.request.documents import dump

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from provisioner.config.schema import PolicyConfig, RuleConfig
+from provisioner.config.policy import PolicyConfig, RuleConfig
 from provisioner.contract import Key, split_key
 from provisioner.policy import persons
 from provisioner.policy.protected import SYSTEM_ACCOUNTS, SYSTEM_GROUPS, SYSTEM_USERS, Names

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from provisioner.config.schema import RuleConfig
+from provisioner.config.policy import RuleConfig
 from provisioner.contract import Key, split_key
 from provisioner.contract.sizes import format_size
 from provisioner.policy.persons import account

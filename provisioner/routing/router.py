@@ -62,16 +62,6 @@ class Step:
     left_out: Mapping[str, Problem] = field(default_factory=dict, hash=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A step with the parameters that its handler is given, for `plan` and for tests."""
-
-    name: str
-    instance: str
-    needs: tuple[str, ...]
-    parameters: tuple[tuple[str, Mapping[str, Any]], ...]
-
-
 class _Given(dict[str, Any]):
     """Outputs of a step: what a handler did not give is None."""
 
@@ -172,22 +162,6 @@ class Router:
         raise InvalidRequest(
             f"step {step} is no longer in the route of {request.action}",
             advice="the configuration changed meanwhile: send the request again",
-        )
-
-    def explain(self, request: Request) -> tuple[Explained, ...]:
-        """Return the parameters of each step, with KnownAfter for what is not known yet."""
-        values = self._base(request)
-        chosen, problems = self._chosen(request, values)
-        if problems:
-            raise InvalidDocument(problems)
-        return tuple(
-            Explained(
-                one.template.config.name,
-                one.instance,
-                one.needs,
-                tuple(self._parameters(request, one, values, {})),
-            )
-            for one in chosen
         )
 
     # Choosing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioner.config.schema import PolicyConfig
+from provisioner.config.policy import PolicyConfig
 from provisioner.policy.policy import Policy
 from provisioner.policy.rules import Target
 from provisioner.system.users import Submitter

@@ -21,19 +21,21 @@ from handlers.ldap.numbers.ids import Ids
 from provisioner.agent import rules, server
 from provisioner.cli.exits import Exit
 from provisioner.cli.main import app
+from provisioner.config.policy import (
+    MassConfig,
+    PolicyConfig,
+    ProtectedConfig,
+    RuleConfig,
+    SignaturesConfig,
+)
 from provisioner.config.schema import (
     AgentConfig,
     BackupConfig,
     Config,
     LaneConfig,
     ManifestsConfig,
-    MassConfig,
-    PolicyConfig,
-    ProtectedConfig,
     ResourceConfig,
     RetentionConfig,
-    RuleConfig,
-    SignaturesConfig,
     StepConfig,
     load,
 )

@@ -11,7 +11,6 @@ from provisioner.config.schema import load
 from provisioner.contract import (
     InvalidRequest,
     Key,
-    KnownAfter,
     Want,
 )
 from provisioner.request.request import Request
@@ -110,11 +109,6 @@ def test_what_an_earlier_step_gives_is_left_open(site: Site) -> None:
     assert (first.late, second.late) == (frozenset(), frozenset({"first"}))
     assert second.needs == ("first",)
     assert [(claim.key, claim.want) for claim in second.claims] == [("y/item/jdoe", None)]
-
-
-def test_explaining_shows_what_is_known_after_which_step(site: Site) -> None:
-    _, second = routed(site, second=LATE).explain(user())
-    assert second.parameters == (("", {"item": "jdoe", "uid": KnownAfter("first")}),)
 
 
 @pytest.mark.parametrize(
