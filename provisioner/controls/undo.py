@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from provisioner.contract import Key, Want
 from provisioner.journal.records import history, ledger, object_rows, request_rows, step_rows
 from provisioner.journal.records.history import Pair, Said
-from provisioner.journal.schema import IDS, chunks, claims, objects, requests, step_objects
+from provisioner.journal.schema import IDS, chunks, claims, lies_in, objects, requests, step_objects
 from provisioner.journal.schema import steps as steps_table
 from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.steps import binding, steps
@@ -150,9 +150,7 @@ def _held_back(conn: Connection, subject: str) -> list[Key]:
 
 def _about(subject: str) -> Any:
     """Match the requests for a subject and for what lies in it."""
-    # Not by LIKE, to which upper and lower case are the same: ids are not.
-    within = (requests.c.subject > subject + "/") & (requests.c.subject < subject + "0")
-    return (requests.c.subject == subject) | within
+    return (requests.c.subject == subject) | lies_in(requests.c.subject, subject)
 
 
 def _unmade_of_others(conn: Connection, target: request_rows.Record) -> dict[Pair, set[str]]:

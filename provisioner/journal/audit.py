@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select
 
 from provisioner.contract import InvalidRequest
 from provisioner.journal import bulk
-from provisioner.journal.schema import events, requests
+from provisioner.journal.schema import events, lies_in, requests
 from provisioner.objects.states import ENDED, RequestState
 
 GENESIS = "0" * 64
@@ -351,8 +351,8 @@ def trail(
     if subject:
         about = or_(
             events.c.subject == subject,
-            events.c.subject.startswith(subject + "/", autoescape=True),
-            events.c.subject.endswith("/" + subject, autoescape=True),
+            lies_in(events.c.subject, subject),
+            _ends_with(events.c.subject, f"/{subject}"),
         )
         concerned = select(events.c.request).where(about)
         chosen = chosen.where(events.c.request.in_(concerned), or_(about, events.c.kind != OBJECT))
@@ -371,6 +371,11 @@ def trail(
             _facts(row.facts),
             _sealed(row) == row.hash,
         )
+
+
+def _ends_with(column: ColumnElement[str | None], end: str) -> ColumnElement[bool]:
+    """Match texts by their end; LIKE would not tell `user:Jdoe` from `user:jdoe`."""
+    return func.substr(column, func.length(column) - len(end) + 1) == end
 
 
 def _facts(text: str | None) -> Mapping[str, Any]:

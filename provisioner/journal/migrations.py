@@ -130,7 +130,14 @@ _REPEATED = re.compile(
 """What a request was told that came under an own id which another one had."""
 
 
-STEPS: tuple[Step, ...] = (_second, _third, _fourth, _fifth, _sixth, _seventh, _eighth)
+def _ninth(db: sqlite3.Connection) -> None:
+    """Version 9: requests are found by their subject."""
+    db.execute("CREATE INDEX requests_subject ON requests (subject)")
+
+
+STEPS: tuple[Step, ...] = (
+    _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth,
+)  # fmt: skip
 """From version 1 to 2, from 2 to 3, ... What changes `schema` adds a step here, in plain SQL."""
 
 VERSION = 1 + len(STEPS)

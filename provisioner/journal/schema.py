@@ -16,6 +16,7 @@ from sqlalchemy import (
     BindParameter,
     Boolean,
     Column,
+    ColumnElement,
     Dialect,
     Float,
     Index,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    and_,
     bindparam,
 )
 
@@ -76,6 +78,15 @@ class States(Text):
         return process
 
 
+def lies_in(column: ColumnElement[str], subject: str) -> ColumnElement[bool]:
+    """Match what lies in a subject, as `project:cf1/user:jdoe` does in `project:cf1`.
+
+    A range, and no LIKE: SQLite's LIKE takes `CF1` for `cf1`, and reads the whole table.
+    """
+    after = chr(ord("/") + 1)
+    return and_(column > f"{subject}/", column < f"{subject}{after}")
+
+
 requests = Table(
     "requests",
     metadata,
@@ -106,6 +117,7 @@ requests = Table(
     Index("requests_writer_id", "writer", "writer_id"),
     Index("requests_digest", "digest"),
     Index("requests_order", "writer", "order_key", "order_number"),
+    Index("requests_subject", "subject"),
 )
 
 companions = Table(

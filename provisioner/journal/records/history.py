@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, or_, select
 
 from provisioner.contract import Key
-from provisioner.journal.schema import IDS, chunks, requests, step_objects
+from provisioner.journal.schema import IDS, chunks, lies_in, requests, step_objects
 from provisioner.journal.schema import steps as step_rows
 from provisioner.objects.states import RUNNING, RequestState, StepState
 
@@ -150,7 +150,7 @@ _PARTS: Any = (
 
 def _about(root: str) -> Any:
     begun = select(step_objects.c.key).where(step_objects.c.request == requests.c.id).exists()
-    within = and_(requests.c.subject > root + "/", requests.c.subject < root + "0")
+    within = lies_in(requests.c.subject, root)
     columns = ("id", "writer", "accepted", "subject", "action", "state", "duplicate_of")
     return select(*(requests.c[name] for name in columns), begun.label("begun")).where(
         requests.c.action.in_(CLAIMING), or_(requests.c.subject == root, within)

@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
-    and_,
     bindparam,
     case,
     delete,
@@ -27,7 +26,15 @@ from sqlalchemy.dialects.sqlite import insert
 from provisioner.contract import Claim, Key, Want
 from provisioner.journal import bulk
 from provisioner.journal.records import keepsakes, object_rows
-from provisioner.journal.schema import IDS, chunks, claims, objects, step_objects, suspensions
+from provisioner.journal.schema import (
+    IDS,
+    chunks,
+    claims,
+    lies_in,
+    objects,
+    step_objects,
+    suspensions,
+)
 from provisioner.objects.items import Item
 from provisioner.objects.states import StepState
 
@@ -48,7 +55,7 @@ def _nest(subject: str) -> Any:
     """Match the claims of a subject and all that lies in it."""
     return or_(
         claims.c.claimant == subject,
-        and_(claims.c.claimant > subject + "/", claims.c.claimant < subject + "0"),
+        lies_in(claims.c.claimant, subject),
     )
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from provisioner.journal import audit, bulk
-from provisioner.journal.schema import IDS, chunks, companions, events, requests
+from provisioner.journal.schema import IDS, chunks, companions, events, lies_in, requests
 from provisioner.objects.states import RUNNING, RequestState
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
@@ -329,19 +329,15 @@ def newer(conn: Connection, record: Record, actions: Collection[str]) -> str:
     actions: those that count. '' where there is none.
     """
     root, slash, _ = record.subject.partition("/")
-    within = requests.c.subject.startswith(root + "/", autoescape=True)
+    within = lies_in(requests.c.subject, root)
     about = [requests.c.subject == root, requests.c.subject == record.subject if slash else within]
-    return (
-        conn.scalar(
-            select(func.max(requests.c.id)).where(
-                or_(*about),
-                requests.c.id > record.id,
-                requests.c.action.in_(list(actions)),
-                requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
-            )
-        )
-        or ""
+    # Of one subject there are few; SQLite would go by the state, which most requests share.
+    rows = conn.execute(
+        select(requests.c.id, requests.c.action, requests.c.state).where(or_(*about))
     )
+    counting = {*RUNNING, RequestState.DONE, RequestState.FAILED}
+    ids = (row.id for row in rows if row.action in actions and row.state in counting)
+    return max((one for one in ids if one > record.id), default="")
 
 
 def held_for(conn: Connection, writer: str) -> dict[str, str]:

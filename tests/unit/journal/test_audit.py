@@ -269,6 +269,8 @@ def test_a_trail_is_of_a_subject_of_requests_or_of_a_time(conn: Connection) -> N
         ("user:asmith", [10, 12, 13]),
         ("user:smith", []),
         ("user:_smith", []),
+        ("user:Asmith", []),
+        ("Allocation:42", []),
     ],
 )
 def test_a_trail_of_a_part_leaves_out_what_was_done_for_others(
