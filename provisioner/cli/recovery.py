@@ -64,9 +64,11 @@ def rebuild(
     """Rebuild the journal from the newest complete copy and the redo log."""
     from provisioner.recovery import rebuild as rebuilding
     from provisioner.spool.spool import Spool
+    from provisioner.system.locks import locked
 
     settings = site.config()
-    with closing(Spool.open(settings.spool)) as spool:
+    settings.journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with closing(Spool.open(settings.spool)) as spool, locked(settings.journal):
         spool.lock()
         made = rebuilding.rebuild(settings, spool, copy=Path(copy) if copy else None, empty=empty)
     _tell(made)
@@ -96,8 +98,8 @@ def _tell(made: Rebuilt) -> None:
     site.say(counted or "the journal has no requests")
     if made.unknown:
         site.say(
-            f"{len(made.unknown)} requests ended that the journal does not know; put their files "
-            "into staging again if they are needed:"
+            f"{len(made.unknown)} requests lie in the spool that the journal does not know; after "
+            "the release, move those that are needed into staging again:"
         )
         for path in made.unknown[:_SHOWN]:
             site.say(f"    {path}-*")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import typer
@@ -53,6 +53,7 @@ def run(
     from provisioner.recovery import startup
     from provisioner.service import Service
     from provisioner.spool.spool import Spool
+    from provisioner.system.locks import locked
     from provisioner.system.sd_notify import Notifier
 
     told = logging.WARNING if drain or quiet else logging.INFO
@@ -60,9 +61,11 @@ def run(
     system = site.system()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(Exit.OK))  # nothing is under way yet
-    with closing(Spool.open(system.config.spool)) as spool:
+    config = system.config
+    with closing(Spool.open(config.spool)) as spool, ExitStack() as locks:
         spool.lock()
-        config = system.config
+        startup.check_there(config.spool, config.journal)
+        locks.enter_context(locked(config.journal))
         startup.make_ready(config.spool, config.journal, config.backup_directory)
         service = Service(system, spool)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -70,7 +73,7 @@ def run(
         if not drain:
             service.run(Notifier())
             return
-        with following(system.config.journal):
+        with following(config.journal):
             empty = service.drain(patience)
     counts = service.counts()
     site.say("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")

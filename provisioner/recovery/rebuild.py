@@ -32,8 +32,6 @@ from provisioner.spool.spool import Spool
 _PORTION = 1000
 """Transactions of the log that are done again in one."""
 
-_ENDED = ("done", "failed")
-
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
@@ -42,7 +40,7 @@ class Rebuilt:
     base: the copy, None: an empty journal; damaged: copies that were of no use, and why;
     redone: transactions of the log; until: when the last one was, seconds since the epoch; lost:
     transactions that are in the log behind a gap; counts: requests by state; unknown: files of
-    requests that ended, of which the new journal knows nothing; aside: the journal that was there;
+    requests in the spool that the new journal does not know; aside: the journal that was there;
     forked: what was done twice, ''; left: copies and files of the log that do not lead to the new
     journal, under the names that they have now.
     """
@@ -88,19 +86,15 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
         position = book.position
         lost = sum(max(0, file.last - max(file.after, position)) for file in lineage.line)
         left = () if empty else _leave(directory, book.identity, lineage, position)
-        _mark(book, directory, base, max(spool.listed("done"), default=""))
+        kept = [(ulid, place) for place in startup.KEPT for ulid in spool.listed(place)]
+        _mark(book, directory, base, max(kept, default=("", ""))[0])
         with book.reading() as conn:
             counts = request_rows.counts(conn)
             known = set(conn.scalars(select(requests.c.id)))
         startup.name(spool.root, book.identity)
     finally:
         book.close()
-    unknown = tuple(
-        spool.root / place / ulid
-        for place in _ENDED
-        for ulid in spool.listed(place)
-        if ulid not in known
-    )
+    unknown = tuple(spool.root / place / ulid for ulid, place in kept if ulid not in known)
     migrations.flush(made)
     aside = _take_place(made, journal)
     backup.back_up(journal, directory, config.backup.keep)

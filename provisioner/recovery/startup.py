@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 NAMED = "journal"
 """The file of a spool that holds its journal's id."""
 
-_KEPT = ("deferred", "held", "done", "failed")
+KEPT = ("deferred", "held", "done", "failed")
 """Where files lie that some journal has known."""
 
 
@@ -86,7 +86,7 @@ def claim(spool: Spool, book: Journal) -> None:
     except FileNotFoundError:
         with book.reading() as conn:
             empty = not request_rows.counts(conn)
-        if empty and any(spool.listed(place) for place in _KEPT):
+        if empty and any(spool.listed(place) for place in KEPT):
             raise ConfigError(
                 f"the journal {book.path} is new, and {spool.root} holds requests of another",
                 advice=f"put that one back; if it is lost, {REBUILD}",
@@ -102,18 +102,18 @@ def claim(spool: Spool, book: Journal) -> None:
 
 
 def check_newest(spool: Spool, book: Journal) -> None:
-    """Raise ConfigError where requests have ended that came after the journal's last one.
+    """Raise ConfigError if the spool keeps requests that came after the journal's last one.
 
-    So it is where journal, copies and redo log are all older than the spool.
+    So it is if journal, copies and redo log are all older than the spool.
     """
-    done = sorted(spool.listed("done"))
     with book.reading() as conn:
         last = max(request_rows.last_id(conn), facts.get(conn, facts.NEWEST) or "")
-    later = [who for who in done if who > last]
+    later = sorted((ulid, place) for place in KEPT for ulid in spool.listed(place) if ulid > last)
     if later:
+        ulid, place = later[0]
         raise ConfigError(
-            f"the journal {book.path} is older than {spool.root}: {len(later)} requests are done "
-            f"that came after its last one, the first: {later[0]}",
+            f"the journal {book.path} is older than {spool.root}: {len(later)} requests lie there "
+            f"that came after its last one, the first: {place}/{ulid}",
             advice=f"put the newer journal back; if it is lost, {REBUILD}",
         )
 

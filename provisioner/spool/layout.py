@@ -2,12 +2,12 @@
 
 Promises: what is opened is a directory of this service's that nobody else may write to, staging
 aside, in which nobody may remove another's file; one that is not is named with the command that
-mends it. One service at a time holds the lock. Leaves out: the files in them (`spool`).
+mends it. Leaves out: the files in them
+(`spool`).
 """
 
 from __future__ import annotations
 
-import fcntl
 import grp
 import os
 import shlex
@@ -77,32 +77,6 @@ def open_staging(staging: Path, active: int) -> int:
     try:
         check_same_device(staging, os.fstat(descriptor), os.fstat(active))
     except ConfigError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def lock(root: Path) -> int:
-    """Become the one service of a spool; the kernel ends that with the descriptor returned.
-
-    Raises ConfigError naming the process that is.
-    """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(root / "lock", flags, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        raise ConfigError(
-            f"{root} is served by another process, pid {holder or 'unknown'}",
-            advice=f"stop it first; ps -p {holder}" if holder.isdigit() else "stop it first",
-        ) from None
-    try:
-        with disks.named(root / "lock"):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    except OSError:
         os.close(descriptor)
         raise
     return descriptor

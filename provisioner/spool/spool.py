@@ -34,6 +34,7 @@ from provisioner.spool.submission import (
     read,
     reject_unopened,
 )
+from provisioner.system import locks
 from provisioner.system import ulid as ulids
 from provisioner.system.rename import rename_new
 
@@ -90,8 +91,8 @@ class Spool:
             self._lock = None
 
     def lock(self) -> None:
-        """Become the one service of this spool; see `layout.lock`."""
-        self._lock = layout.lock(self.root)
+        """Become the one service of this spool. Raises ConfigError naming the process that is."""
+        self._lock = locks.lock(self.root / "lock", self.root)
 
     # Taking files.
 

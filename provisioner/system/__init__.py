@@ -3,6 +3,7 @@
 __all__ = [
     "directories",
     "disks",
+    "locks",
     "ownership",
     "posix_acl",
     "process",

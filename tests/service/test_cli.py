@@ -197,6 +197,18 @@ def test_one_service_at_a_time_serves_a_spool(tmp_path: Path) -> None:
     assert f"is served by another process, pid {process.pid}" in done.err
 
 
+def test_one_service_at_a_time_serves_a_journal_whatever_its_spool(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    other = desk.root / "other.yaml"
+    text = desk.config.read_text()
+    assert "spool: spool" in text
+    other.write_text(text.replace("spool: spool", "spool: other"))
+    with desk.service() as process:
+        desk("--config", str(other), "init")
+        done = desk("--config", str(other), "run", "--drain", code=4)
+    assert f"journal.db is served by another process, pid {process.pid}" in done.err
+
+
 def test_a_drain_that_is_interrupted_leaves_the_rest(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "site")
     desk("pause", "slurm")

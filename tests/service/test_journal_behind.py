@@ -109,11 +109,24 @@ def test_a_journal_that_is_behind_is_refused_before_anything_is_written(
     before = sorted(path.name for path in log_of(desk).iterdir())
     main = table(journal(desk), "marks")
     refused = desk("run", "--drain", code=4)
-    beside = "requests are done" if spoil is all_older else "its last transaction is number"
+    beside = "requests lie there" if spoil is all_older else "its last transaction is number"
     assert beside in refused.err
     assert "provisioner journal rebuild" in refused.err
     assert sorted(path.name for path in log_of(desk).iterdir()) == before
     assert table(journal(desk), "marks") == main
+
+
+@pytest.mark.parametrize("place", ["deferred", "held", "failed"])
+def test_a_journal_that_lacks_a_request_of_any_place_of_the_spool_is_refused(
+    desk: Served, place: str
+) -> None:
+    all_older(desk)
+    ulid = max(path.name[:26] for path in (desk.spool / "done").iterdir())
+    for path in (desk.spool / "done").glob(f"{ulid}*"):
+        path.rename(desk.spool / place / path.name)
+    assert f"the first: {place}/{ulid}" in desk("run", "--drain", code=4).err
+    assert f"{desk.spool}/{place}/{ulid}" in desk("journal", "rebuild").out
+    desk("run", "--drain")
 
 
 @pytest.mark.parametrize("spoil", [older, without_its_wal], ids=lambda value: value.__name__)
@@ -133,7 +146,7 @@ def test_what_only_a_newer_spool_knows_is_told_by_the_rebuild_and_then_served(
 ) -> None:
     all_older(desk)
     said = desk("journal", "rebuild").out
-    assert "1 requests ended that the journal does not know" in said
+    assert "1 requests lie in the spool that the journal does not know" in said
     desk("run", "--drain")
 
 
@@ -241,7 +254,7 @@ def test_what_an_older_journal_did_in_place_of_a_newer_one_is_told_and_not_taken
     assert "two lines" in desk("run", "--drain", code=4).err
     said = desk("journal", "rebuild").out
     assert "two lines" in said
-    assert "2 requests ended that the journal does not know" in said
+    assert "2 requests lie in the spool that the journal does not know" in said
     assert said.count("left out, and kept") == 1
     assert {name: table(journal(desk), name) for name in KEPT} == before
     desk("run", "--drain")
