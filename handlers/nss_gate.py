@@ -1,14 +1,17 @@
 """A gate: ready once a user or group resolves on this host with the expected id, and that id
 resolves to nobody else.
 
-Promises: asks, writes nothing, and lets nothing behind it begin before the answer is right. Leaves
-out: making accounts; waking caches, but for one configured command; who has an id that the host
-gives to the asked name first.
+Promises: asks, writes nothing, and lets nothing behind it begin before the answer is right; names
+that the host is slow to look up delay others, and do not keep them out. Leaves out: making
+accounts; waking caches, but for one configured command; who has an id that the host gives to the
+asked name first.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,6 +43,20 @@ from provisioner.contract import (
 _LARGEST = 2**32 - 2
 """Largest id; one more stands for none (chown(2))."""
 
+_AT_ONCE = 1000
+"""Most names in one call."""
+
+_FEWER = 8
+"""By how much a call is divided that took too long: three more calls find one slow name of 500."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of passwd or group by name, and the keys whose lookup was not answered in time."""
+
+    found: Mapping[str, Sequence[str]]
+    unanswered: frozenset[str] = frozenset()
+
 
 class Settings(BaseModel):
     """How names are asked for."""
@@ -54,7 +71,9 @@ class Settings(BaseModel):
     flush: tuple[str, ...] = Field(
         (), description="run with the name after a failed lookup", examples=[["sss_cache", "-u"]]
     )
-    timeout: float = Field(30.0, gt=0, description="seconds for one call")
+    timeout: float = Field(
+        30.0, gt=0, description="seconds for one call; one that takes longer has fewer names next"
+    )
     lane: str = Field("nss", description="lane")
 
 
@@ -76,6 +95,8 @@ class NssGate:
         self.lane = settings.lane
         self._site = site
         self._settings = settings
+        self._at_once = _AT_ONCE
+        self._flushed = ""
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         asked = read_params(Params, params)
@@ -107,40 +128,84 @@ class NssGate:
         return None
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
-        found: dict[Key, State | Fault] = {}
+        states: dict[Key, State | Fault] = {}
         for kind, argv in (("user", self._settings.passwd), ("group", self._settings.group)):
             names = {split_key(key)[2]: key for key in keys if split_key(key)[1] == kind}
             if names:
                 lines = self._ask(argv, sorted(names))
-                seen = {name: _state(kind, name, lines.get(name)) for name in names}
-                bearers = self._bearers(argv, {one["id"] for one in seen.values() if "id" in one})
-                found |= {
-                    key: {**seen[name], "bearer": bearers.get(seen[name].get("id"))}
+                seen = {name: _state(kind, name, lines.found.get(name)) for name in names}
+                numbers = {str(state["id"]) for state in seen.values() if "id" in state}
+                bearers = self._lines(argv, sorted(numbers))
+                states |= {
+                    key: self._judged(name, seen[name], lines, bearers)
                     for name, key in names.items()
                 }
-        return found
+        return states
 
-    def _bearers(self, argv: Sequence[str], numbers: Collection[Any]) -> dict[Any, str]:
-        """Say whom each number resolves to; getent(1) takes a key of digits for a number."""
-        if not numbers:
-            return {}
-        lines = self._lines(argv, sorted(map(str, numbers)))
-        return {int(line[2]): name for name, line in lines.items() if _numbered(line)}
+    def _judged(self, name: str, state: State, lines: Lines, bearers: Lines) -> State | Fault:
+        """Add to a state whom its number resolves to; getent(1) takes digits for a number."""
+        number = str(state.get("id"))
+        for asked, answers in ((name, lines), (number, bearers)):
+            if asked in answers.unanswered:
+                return NotReady(
+                    f"the lookup of {asked} was not answered in {self._settings.timeout:g} s",
+                    advice=f"getent passwd {asked} on this host; see NSS (nsswitch.conf, sssd)",
+                )
+        by_number = {line[2]: bearer for bearer, line in bearers.found.items() if _numbered(line)}
+        return {**state, "bearer": by_number.get(number)}
 
-    def _ask(self, argv: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
-        """Ask for names, and have those flushed that were not found."""
+    def _ask(self, argv: Sequence[str], names: Sequence[str]) -> Lines:
+        """Ask for names, and have those flushed that were not found, as far as time allows."""
         lines = self._lines(argv, names)
-        for name in names:
-            if name not in lines and self._settings.flush:
+        if self._settings.flush:
+            deadline = time.monotonic() + self._settings.timeout
+            missing = [name for name in names if name not in lines.found]
+            # Behind the one that was flushed last, so that each has its turn.
+            for name in sorted(missing, key=lambda name: (name <= self._flushed, name)):
                 self._site.run([*self._settings.flush, name], timeout=self._settings.timeout)
+                self._flushed = name
+                if time.monotonic() > deadline:
+                    break
         return lines
 
-    def _lines(self, argv: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
-        """Ask for keys; getent(1) ends with 2 when one of them was not found."""
+    def _lines(self, argv: Sequence[str], keys: Sequence[str]) -> Lines:
+        """Ask for keys, fewer in a call where that took too long.
+
+        A key that is not answered alone is left out. Raises Unavailable when two in a row are not.
+        """
+        found: dict[str, Sequence[str]] = {}
+        unanswered: list[str] = []
+        waiting, in_a_row = list(keys), 0
+        while waiting:
+            portion, rest = waiting[: self._at_once], waiting[self._at_once :]
+            begun = time.monotonic()
+            lines = self._call(argv, portion)
+            if lines is None and len(portion) > 1:
+                self._at_once = max(1, len(portion) // _FEWER)
+                continue
+            waiting = rest
+            if lines is None:
+                unanswered, in_a_row = [*unanswered, *portion], in_a_row + 1
+                if in_a_row > 1 or not (found or waiting):
+                    raise Unavailable(f"{' '.join(argv)}: no answer in time")
+                continue
+            found, in_a_row = found | lines, 0
+            if time.monotonic() - begun < self._settings.timeout / 4:
+                self._at_once = min(_AT_ONCE, self._at_once * 2)
+        return Lines(found, frozenset(unanswered))
+
+    def _call(self, argv: Sequence[str], keys: Sequence[str]) -> dict[str, Sequence[str]] | None:
+        """Ask for keys in one call; None: no answer in time.
+
+        getent(1) ends with 2 when one of them was not found.
+        """
         done = self._site.run([*argv, *keys], timeout=self._settings.timeout)
-        if done.timed_out or done.returncode not in (0, 2):
-            why = "no answer in time" if done.timed_out else done.stderr.strip()
-            raise Unavailable(f"{' '.join(argv)} ended with {done.returncode}: {why}")
+        if done.timed_out:
+            return None
+        if done.returncode not in (0, 2):
+            raise Unavailable(
+                f"{' '.join(argv)} ended with {done.returncode}: {done.stderr.strip()}"
+            )
         return {
             line.split(":")[0]: line.split(":") for line in done.stdout.splitlines() if ":" in line
         }
@@ -187,7 +252,7 @@ class NssGate:
         return [Finding(Level.OK, "names", f"{' '.join(self._settings.passwd)} answers")]
 
 
-def _state(kind: str, name: str, line: list[str] | None) -> State:
+def _state(kind: str, name: str, line: Sequence[str] | None) -> State:
     if line is None or not _numbered(line):
         return {"present": False, "name": name}
     state: dict[str, Any] = {"present": True, "name": name, "id": int(line[2])}

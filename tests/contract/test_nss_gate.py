@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -273,3 +273,51 @@ def test_a_setting_that_is_none_is_named() -> None:
     with pytest.raises(ConfigError) as raised:
         gate_of(password=["getent"])
     assert "password" in raised.value.message
+
+
+# Slow lookups.
+
+
+def slow(tmp_path: Path, ad: Backend, seconds: Mapping[str, float]) -> NssGate:
+    """Give a gate whose host takes long to look up some names, one after the other."""
+    program = getent.install(tmp_path / "bin", tmp_path / "ad.json")
+    cases = "".join(f"{name}) sleep {time};; " for name, time in seconds.items())
+    text = f'for name in "$@"; do case $name in {cases}esac; done; exec {program} "$@"'
+    return gate_of(passwd=[script(tmp_path / "getent", text), "passwd"], timeout=1.0)
+
+
+def test_names_that_are_slow_together_keep_nobody_out(ad: Backend, tmp_path: Path) -> None:
+    """SSSD asks the directory for each unknown name, and a batch of them outlasts one call."""
+    account(ad, "jdoe", 20001)
+    gate = slow(tmp_path, ad, {"ghost*": 0.04})
+    ledger = Ledger().claim(gate, {"user": "jdoe"}, *({"user": f"ghost{i}"} for i in range(60)))
+    outcomes = ledger.run(gate)
+    faults = {key.rpartition("/")[2]: outcome.fault for key, outcome in outcomes.items()}
+    assert faults.pop("jdoe") is None
+    assert {type(fault) for fault in faults.values()} == {NotReady}
+
+
+def test_a_name_whose_lookup_hangs_is_told_alone(ad: Backend, tmp_path: Path) -> None:
+    account(ad, "jdoe", 20001)
+    gate = slow(tmp_path, ad, {"hangs": 5})
+    outcomes = Ledger().claim(gate, {"user": "hangs"}, {"user": "jdoe"}).run(gate)
+    assert outcomes["names/user/jdoe"].fault is None
+    fault = outcomes["names/user/hangs"].fault
+    assert isinstance(fault, NotReady)
+    assert "the lookup of hangs was not answered in 1 s" in fault.message
+
+
+def test_a_host_that_answers_nothing_is_away(ad: Backend, tmp_path: Path) -> None:
+    gate = slow(tmp_path, ad, {"*doe*": 5})
+    outcomes = Ledger().claim(gate, *({"user": f"doe{i}"} for i in range(9))).run(gate)
+    assert {type(outcome.fault) for outcome in outcomes.values()} == {Unavailable}
+
+
+def test_names_are_flushed_in_turn_when_there_are_too_many(ad: Backend, tmp_path: Path) -> None:
+    program = str(getent.install(tmp_path / "bin", tmp_path / "ad.json"))
+    flush = script(tmp_path / "flush", f'echo "$2" >> {tmp_path}/flushed; sleep 0.6')
+    gate = gate_of(passwd=[program, "passwd"], flush=[flush, "-u"], timeout=1.0)
+    ledger = Ledger().claim(gate, *({"user": name} for name in ("anna", "bob", "cem")))
+    ledger.run(gate)
+    ledger.run(gate)
+    assert (tmp_path / "flushed").read_text().split() == ["anna", "bob", "cem", "anna"]
