@@ -59,12 +59,15 @@ def _version(tools: Tools) -> Finding:
 def _controller(tools: Tools) -> list[Finding]:
     try:
         tools.failed_uids(["root"], ["root"])
-        enforced = tools.enforced() if tools.scontrol else None
     except Fault as fault:
         # Users wait for it: who is held with a failed lookup is found before each write.
         return [Finding(Level.ERROR, "slurmctld", fault.message, fault.advice)]
     answers = Finding(Level.OK, "slurmctld", "answers")
-    return [answers, *(_enforcement(enforced) if enforced is not None else ())]
+    try:
+        return [answers, *(_enforcement(tools.enforced()) if tools.scontrol else ())]
+    except Fault as fault:
+        said = f"does not say what it enforces: {fault.message}"
+        return [answers, Finding(Level.WARNING, "slurmctld", said, fault.advice)]
 
 
 _HOLDS = {
