@@ -24,7 +24,7 @@ from provisioner.contract import ConfigError
 from provisioner.convergence.lanes import Drained, Lane, lanes_of
 from provisioner.inspection.daily_report import Reporter
 from provisioner.journal.journal import JournalBroken, JournalFull
-from provisioner.journal.records import object_rows, request_rows
+from provisioner.journal.records import event_rows, object_rows, request_rows
 from provisioner.manifests.following import Follower
 from provisioner.manifests.portions import Portions
 from provisioner.objects.states import RUNNING, RequestState
@@ -209,7 +209,7 @@ class Service:
             while not self._stopping.is_set():
                 taken = self.take()
                 with self._journal.reading() as conn:
-                    count, last = request_rows.counts(conn), request_rows.last_event(conn)
+                    count, last = request_rows.counts(conn), event_rows.last_event(conn)
                 now_left = count.get(RequestState.ACCEPTED, 0) + count.get(RequestState.DEFERRED, 0)
                 idle = not taken and not self.clerk.busy and self._spool.due_in() is None
                 if now_left == 0 and idle:

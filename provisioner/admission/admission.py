@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection
-
 from provisioner.admission.candidates import Candidate, notes, plain_problems
 from provisioner.admission.duplicates import Verdict
 from provisioner.controls.verbs import Effect
 from provisioner.journal import audit
-from provisioner.journal.records import request_rows, step_rows
+from provisioner.journal.journal import Connection
+from provisioner.journal.records import companion_rows, request_rows, step_rows
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import NEW_USER, Ruling
@@ -67,7 +66,7 @@ def together(claimed: Sequence[Claimed]) -> Iterator[list[Claimed]]:
 def keep(conn: Connection, candidate: Candidate, state: RequestState) -> None:
     """Keep the manifest of a request that is not over."""
     if candidate.manifest is not None and state in OPEN:
-        request_rows.keep_companion(conn, candidate.claimed.ulid, candidate.manifest)
+        companion_rows.keep_companion(conn, candidate.claimed.ulid, candidate.manifest)
 
 
 def row(

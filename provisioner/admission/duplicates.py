@@ -8,13 +8,13 @@ policy's answer and of the time. Leaves out: reading a request (`candidates`), a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
-
 from provisioner.admission.candidates import Candidate, expired
-from provisioner.journal.schema import IDS, chunks, requests
+from provisioner.journal.journal import Connection
+from provisioner.journal.queries import precedents
+from provisioner.journal.queries.precedents import Known
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import Ruling
@@ -34,15 +34,6 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What a request that comes again is compared with."""
-
-    id: str
-    state: RequestState
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
 class Precedents:
     """What was accepted before under the ids and orders of a wave, and signed by the bytes."""
 
@@ -57,10 +48,10 @@ def look_up(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> P
     read = [(c.claimed.writer, c.request) for c in wave if c.request is not None]
     ids = [(writer, request.id) for writer, request in read if request.id is not None]
     keys = [(writer, request.order.key) for writer, request in read if request.order is not None]
-    known = _earlier(conn, ids)
+    known = precedents.earlier(conn, ids)
     others = {name: one for name, one in known.items() if one.id != besides}
     bodies = [(c.claimed.writer, c.claimed.sha256) for c in wave if c.claimed.signed]
-    return Precedents(others, _highest_orders(conn, keys), _taken(conn, bodies))
+    return Precedents(others, precedents.highest_orders(conn, keys), precedents.taken(conn, bodies))
 
 
 def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now: float) -> Verdict:
@@ -115,62 +106,3 @@ _ANEW = "the request sent anew, with its file"
 
 def _by_policy(answer: policy.Answer) -> Problem:
     return Problem(None, "", answer.why, answer.advice)
-
-
-_EARLIER = (
-    select(
-        requests.c.id,
-        requests.c.state,
-        requests.c.digest,
-        requests.c.writer,
-        requests.c.writer_id,
-    )
-    # One that was refused by itself never hides an older one that was accepted.
-    .where(
-        requests.c.writer_id.in_(IDS),
-        requests.c.state != RequestState.REFUSED,
-        requests.c.duplicate_of.is_(None),
-    )
-    .order_by(requests.c.id)
-)
-
-
-def _earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
-    """Return the newest request that each (writer, writer's id) names, and no repetition of it."""
-    wanted = set(names)
-    found: dict[tuple[str, str], Known] = {}
-    for part in chunks({writer_id for _, writer_id in wanted}):
-        for row in conn.execute(_EARLIER, {"b_ids": part}):
-            found[row.writer, row.writer_id] = Known(row.id, row.state, row.digest)
-    return {name: one for name, one in found.items() if name in wanted}
-
-
-def _taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
-    """Return the first request of each (writer, digest) that was not refused."""
-    wanted = set(bodies)
-    found: dict[tuple[str, str], Known] = {}
-    for part in chunks({digest for _, digest in wanted}):
-        rows = conn.execute(
-            select(requests.c.id, requests.c.state, requests.c.digest, requests.c.writer)
-            .where(requests.c.digest.in_(part), requests.c.state != RequestState.REFUSED)
-            .order_by(requests.c.id)
-        )
-        for who, state, digest, writer in rows:
-            found.setdefault((writer, digest), Known(who, state, digest))
-    return {body: one for body, one in found.items() if body in wanted}
-
-
-def _highest_orders(
-    conn: Connection, names: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], int]:
-    """Return the highest order number accepted under each (writer, key)."""
-    wanted = set(names)
-    found: dict[tuple[str, str], int] = {}
-    for part in chunks({key for _, key in wanted}):
-        rows = conn.execute(
-            select(requests.c.writer, requests.c.order_key, func.max(requests.c.order_number))
-            .where(requests.c.order_key.in_(part), requests.c.state != RequestState.REFUSED)
-            .group_by(requests.c.writer, requests.c.order_key)
-        )
-        found.update({(writer, key): number for writer, key, number in rows})
-    return {name: number for name, number in found.items() if name in wanted}

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection
-
 from provisioner.admission import duplicates
 from provisioner.admission.admission import (
     Admitted,
@@ -33,8 +31,15 @@ from provisioner.admission.signature import Signatures
 from provisioner.contract import Fault
 from provisioner.controls.verbs import VERBS, Asked, Effect
 from provisioner.journal import audit, journal
-from provisioner.journal.records import ledger, object_rows, request_rows
-from provisioner.journal.records.lookup import Seeker
+from provisioner.journal.journal import Connection
+from provisioner.journal.queries.lookup import Seeker
+from provisioner.journal.records import (
+    companion_rows,
+    ledger,
+    object_rows,
+    request_rows,
+    step_moves,
+)
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.outsiders import shortened
 from provisioner.policy import rehearsal
@@ -90,7 +95,7 @@ class Intake:
             now = time.time()
             with self._journal.transaction(new_work=True) as conn:
                 if alone:
-                    kept = request_rows.kept_by(conn, completed[0].claimed.uid)
+                    kept = companion_rows.kept_by(conn, completed[0].claimed.uid)
                     completed = [self._enclosures.afford(completed[0], kept)]
                 for wave in waves(completed):
                     self._admit_wave(conn, wave, admitted, now)
@@ -137,7 +142,7 @@ class Intake:
             candidate = self._read(claimed_of(record))
             if record.listed is not None:
                 candidate = self._enclosures.fill(candidate, tuple(record.listed.split()))
-            elif not request_rows.has_companion(conn, record.id):
+            elif not companion_rows.has_companion(conn, record.id):
                 candidate = self._enclosures.complete(candidate)
             who = Answers(record.uid, record.writer, record.approved_by is not None)
             ruling = self._rule(conn, [candidate], now, who)
@@ -156,7 +161,7 @@ class Intake:
                 self._accept(conn, [candidate], admitted, now, rulings=ruling)
             elif state not in OPEN:
                 admitted.outcomes[record.id] = state
-                request_rows.drop_companion(conn, record.id)
+                companion_rows.drop_companion(conn, record.id)
                 why = "; ".join(problem.message for problem in problems)
                 request_rows.end_requests(conn, {record.id: state}, now, text=why)
             audit.append(conn, ruled(conn, [(candidate, state)], ruling), now)
@@ -289,7 +294,7 @@ class Intake:
         begin(conn, new_steps, new_objects, now, told)
         # Steps without objects, and requests without steps, are over as soon as they begin.
         hollow = [c.claimed.ulid for c in provisions if any(not s.claims for s in c.planned)]
-        steps.close_hollow(conn, hollow, now)
+        step_moves.close_hollow(conn, hollow, now)
         wanting = sorted({*empty, *hollow, *(i for e in admitted.effects for i in e.advance)})
         admitted.outcomes.update(advance(conn, wanting, self._progress, now))
 

@@ -22,7 +22,7 @@ from provisioner.objects.states import ENDED, OPEN, OVER, RequestState, StepStat
 
 if TYPE_CHECKING:
     from provisioner.journal.journal import Journal
-    from provisioner.journal.records.lookup import Seeker
+    from provisioner.journal.queries.lookup import Seeker
     from provisioner.journal.records.request_rows import Record
     from provisioner.journal.records.step_rows import StepRecord
 
@@ -60,7 +60,8 @@ class Follower:
         self._names: dict[str, str] = {}
         self.ended = 0
         with journal.reading() as conn:
-            from provisioner.journal.records.request_rows import in_states, last_event
+            from provisioner.journal.records.event_rows import last_event
+            from provisioner.journal.records.request_rows import in_states
             from provisioner.journal.records.step_rows import outlines_of
 
             self._seq = last_event(conn)
@@ -78,10 +79,10 @@ class Follower:
     def look(self) -> None:
         """Tell what is new."""
 
-        from provisioner.journal.records import request_rows, step_rows
+        from provisioner.journal.records import event_rows, request_rows, step_rows
 
         with self._journal.reading() as conn:
-            events = request_rows.events_after(conn, self._seq)
+            events = event_rows.events_after(conn, self._seq)
             self._seq = events[-1][0] if events else self._seq
             ended = {who: kind for _, who, kind, _ in events if kind in ENDED}
             stirred = {who for _, who, _, _ in events}
@@ -183,7 +184,7 @@ def looked_up(name: str) -> Record | None:
 
     Raises InvalidRequest when there is none, or more than one.
     """
-    from provisioner.journal.records import lookup
+    from provisioner.journal.queries import lookup
 
     try:
         book = site.journal(site.config())
@@ -200,7 +201,7 @@ def seeker() -> Seeker:
     """Say who runs this; who may read the journal may know of all that is in it."""
     import os
 
-    from provisioner.journal.records.lookup import Seeker
+    from provisioner.journal.queries.lookup import Seeker
 
     return Seeker(os.geteuid(), others=True)
 

@@ -200,12 +200,12 @@ def holds(settings: Config, book: Journal, loaded: Sequence[Record]) -> dict[str
 
     second: it has to be somebody else than who sent it.
     """
-    from provisioner.journal.records import request_rows
+    from provisioner.journal.records import event_rows
     from provisioner.wiring import policy_of
 
     held = [record for record in loaded if record.state == RequestState.HELD]
     with book.reading() as conn:
-        why = request_rows.why_held(conn, [record.id for record in held])
+        why = event_rows.why_held(conn, [record.id for record in held])
     release = list(policy_of(settings).releasers) if held else []
     return {
         record.id: {
@@ -228,13 +228,13 @@ def _configured_lanes() -> list[str]:
 def _newest_outcomes(book: Journal, count: int) -> list[Record]:
     """Find the requests that ended last, newest last, among the last events."""
 
-    from provisioner.journal.records import request_rows
+    from provisioner.journal.records import event_rows, request_rows
 
     if not count:
         return []
     with book.reading() as conn:
-        since = request_rows.last_event(conn) - 10 * count
-        ended = [who for _, who, kind, _ in request_rows.events_after(conn, since) if kind in ENDED]
+        since = event_rows.last_event(conn) - 10 * count
+        ended = [who for _, who, kind, _ in event_rows.events_after(conn, since) if kind in ENDED]
         found = request_rows.load(conn, ended)
     over = [record for record in found.values() if record.state in ENDED]
     return sorted(over, key=lambda record: record.ended or 0)[-count:]

@@ -45,7 +45,7 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Show one request: its file, its steps and its outcome."""
-    from provisioner.journal.records import changes, object_rows, request_rows, step_rows
+    from provisioner.journal.records import changes, event_rows, object_rows, step_rows
     from provisioner.outcome import outcomes, results
     from provisioner.request.documents import dump
 
@@ -54,7 +54,7 @@ def show(
     record = _find(book, name)
     with book.reading() as conn:
         listed = step_rows.steps_of(conn, [record.id])[record.id]
-        events = request_rows.events_of(conn, record.id)
+        events = event_rows.events_of(conn, record.id)
         waiting = step_rows.waiting_for(conn, [record.id])[record.id]
         lanes = object_rows.lane_rows(conn)
         shown = changes.shown(conn, record.id) if record.state == RequestState.HELD else None
@@ -108,7 +108,8 @@ def _traces(listed: Sequence[StepRecord]) -> list[str]:
 
 def _find(book: Journal, name: str) -> Record:
     """Find the one request that a name means, the newest where it is a file's name."""
-    from provisioner.journal.records import lookup, request_rows
+    from provisioner.journal.queries import lookup
+    from provisioner.journal.records import request_rows
 
     with book.reading() as conn:
         found = lookup.seek(conn, name, seeker()) or request_rows.newest(conn, name, "")

@@ -6,15 +6,9 @@ whom (`verbs`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from sqlalchemy import Connection, select, update
-
-from provisioner.journal.records import object_rows, step_rows
-from provisioner.journal.schema import chunks, objects, step_objects
-from provisioner.journal.schema import steps as their_steps
-from provisioner.objects.states import OVER, StepState
-from provisioner.steps import settling, steps
+from provisioner.journal.journal import Connection
+from provisioner.journal.records import object_rows, step_moves, step_rows
+from provisioner.objects.states import StepState
 
 
 def again(conn: Connection, request: str) -> None:
@@ -24,34 +18,10 @@ def again(conn: Connection, request: str) -> None:
     suspension may have kept it from being made.
     """
     unfinished = (StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED, StepState.DUE)
-    mine = their_steps.c.request == request
-    _let_wait(
-        conn,
-        request,
-        list(
-            conn.scalars(
-                select(their_steps.c.name).where(mine, their_steps.c.state.in_(unfinished))
-            )
-        ),
-    )
+    listed = step_rows.outlines_of(conn, [request])[request]
+    step_moves.let_wait(conn, request, [s.name for s in listed if s.state in unfinished])
     while absent := _needed_and_absent(conn, request):
-        _let_wait(conn, request, absent)
-
-
-def _let_wait(conn: Connection, request: str, names: Sequence[str]) -> None:
-    conn.execute(
-        update(their_steps)
-        .where(their_steps.c.request == request, their_steps.c.name.in_(names))
-        .values(state=StepState.WAITING, error=None, started=None, ended=None)
-    )
-    waiting = select(their_steps.c.name).where(
-        their_steps.c.request == request, their_steps.c.state == StepState.WAITING
-    )
-    conn.execute(
-        update(step_objects)
-        .where(step_objects.c.request == request, step_objects.c.step.in_(waiting))
-        .values(state=StepState.WAITING, error=None, generation=None)
-    )
+        step_moves.let_wait(conn, request, absent)
 
 
 def _needed_and_absent(conn: Connection, request: str) -> list[str]:
@@ -64,103 +34,16 @@ def _needed_and_absent(conn: Connection, request: str) -> list[str]:
     return [step.name for step in done if any(part.key in absent for part in step.objects)]
 
 
-def stop(conn: Connection, request: str, state: StepState, now: float) -> None:
-    """Stop the steps of a request that are not over: `cancelled`, or `waiting` for a held one.
-
-    What it has no claim on, and no other request waits for, is no longer due. What it has one on
-    stays due: whoever has the claim now may wait for it (`undo`).
-    """
-    running = (StepState.WAITING, StepState.DUE)
-    mine = (step_objects.c.request == request) & step_objects.c.state.in_(running)
-    looked_at = (
-        select(their_steps.c.name)
-        .where(their_steps.c.request == step_objects.c.request)
-        .where(their_steps.c.name == step_objects.c.step, ~their_steps.c.routed)
-        .exists()
-    )
-    keys = list(conn.scalars(select(step_objects.c.key).where(mine, looked_at).distinct()))
-    conn.execute(
-        update(their_steps)
-        .where(their_steps.c.request == request, their_steps.c.state.in_(running))
-        .values(state=state, ended=now if state in OVER else None)
-    )
-    conn.execute(update(step_objects).where(mine).values(state=state))
-    awaited = (
-        select(step_objects.c.key)
-        .where(step_objects.c.key == objects.c.key, step_objects.c.state == StepState.DUE)
-        .exists()
-    )
-    for part in chunks(keys):
-        conn.execute(update(objects).where(objects.c.key.in_(part), ~awaited).values(due=None))
-
-
-def wait_whole(conn: Connection, request: str) -> None:
-    """Let a step's part for a user, or all of a step without users, wait whole where some of it
-    does: it is bound as a whole when it begins again.
-    """
-    other = step_objects.alias()
-    begins_again = (
-        select(other.c.key)
-        .where(other.c.request == step_objects.c.request, other.c.step == step_objects.c.step)
-        .where(other.c.item == step_objects.c.item, other.c.state == StepState.WAITING)
-        .exists()
-    )
-    routed = (
-        select(their_steps.c.name)
-        .where(their_steps.c.request == step_objects.c.request)
-        .where(their_steps.c.name == step_objects.c.step, their_steps.c.routed)
-        .exists()
-    )
-    mine = (step_objects.c.request == request) & (step_objects.c.state == StepState.DONE)
-    conn.execute(
-        update(step_objects).where(mine, begins_again, routed).values(state=StepState.WAITING)
-    )
-    waits = (
-        select(step_objects.c.key)
-        .where(step_objects.c.request == their_steps.c.request)
-        .where(step_objects.c.step == their_steps.c.name, step_objects.c.state == StepState.WAITING)
-        .exists()
-    )
-    conn.execute(
-        update(their_steps)
-        .where(their_steps.c.request == request, their_steps.c.state.in_(OVER), waits)
-        .values(state=StepState.WAITING, error=None, ended=None)
-    )
-
-
 def begin_unrouted(conn: Connection, request: str, now: float) -> None:
     """Make the waiting steps due that no route binds."""
-    names = list(
-        conn.scalars(
-            select(their_steps.c.name).where(
-                their_steps.c.request == request,
-                their_steps.c.state == StepState.WAITING,
-                ~their_steps.c.routed,
-            )
-        )
-    )
-    if not names:
+    listed = step_rows.standings_of(conn, [request])[request]
+    begin = [s for s in listed if s.state == StepState.WAITING and not s.routed]
+    if not begin:
         return
-    keys = list(
-        conn.scalars(
-            select(step_objects.c.key).where(
-                step_objects.c.request == request, step_objects.c.step.in_(names)
-            )
-        )
-    )
-    touched = object_rows.touch(conn, set(keys), now)
-    conn.execute(
-        update(their_steps)
-        .where(their_steps.c.request == request, their_steps.c.name.in_(names))
-        .values(state=StepState.DUE, started=now)
-    )
-    conn.execute(
-        update(step_objects)
-        .where(step_objects.c.request == request, step_objects.c.step.in_(names))
-        .where(step_objects.c.state == StepState.WAITING)
-        .values(state=StepState.DUE, generation=None)
-    )
-    if touched < len(set(keys)):
-        steps.pass_over(conn, request)
-        settling.close_steps(conn, [request], now)
-    steps.stamp(conn, [request])
+    keys = {part.key for step in begin for part in step.objects}
+    touched = object_rows.touch(conn, keys, now)
+    step_moves.begin(conn, request, [step.name for step in begin], now)
+    if touched < len(keys):
+        step_moves.finish_untracked(conn, request)
+        step_moves.close_steps(conn, [request], now)
+    step_moves.stamp(conn, [request])

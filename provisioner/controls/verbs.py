@@ -9,22 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from provisioner.contract import InvalidRequest, Key, Refused
 from provisioner.controls import interventions, renewal, undo
 from provisioner.journal import audit
 from provisioner.journal import facts as journal_facts
+from provisioner.journal.journal import Connection
+from provisioner.journal.queries import beforehand, history, lookup
+from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import (
-    beforehand,
-    history,
+    companion_rows,
     ledger,
-    lookup,
     object_rows,
     request_rows,
+    step_moves,
     step_rows,
 )
-from provisioner.journal.records.lookup import Seeker
 from provisioner.objects.states import OPEN, RUNNING, Adoption, RequestState, StepState
 from provisioner.request.request import Request
 from provisioner.steps import binding
@@ -134,10 +133,10 @@ def replace_older(
     """
     older = request_rows.older_open(conn, request, writer, "reconcile", RUNNING)
     # A manifest that is still compared or followed says more than that.
-    older = [who for who in older if not request_rows.has_companion(conn, who)]
+    older = [who for who in older if not companion_rows.has_companion(conn, who)]
     outcomes = dict.fromkeys(older, RequestState.SUPERSEDED)
     for who in older:
-        interventions.stop(conn, who, StepState.CANCELLED, now)
+        step_moves.stop(conn, who, StepState.CANCELLED, now)
     request_rows.end_requests(conn, outcomes, now, text=f"{request} looks at everything again")
     return outcomes
 
@@ -267,7 +266,7 @@ def _hold(conn: Connection, asked: Asked) -> Effect:
     if not request_rows.set_state(conn, [target.id], moving, RequestState.HELD):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     request_rows.hold(conn, target.id, asked.writer)
-    interventions.stop(conn, target.id, StepState.WAITING, asked.now)
+    step_moves.stop(conn, target.id, StepState.WAITING, asked.now)
     undo.give_back(conn, target, asked.progress, asked.now)
     _tell(conn, asked, target, "held")
     return Effect(held=[target.id])
@@ -294,7 +293,7 @@ def _release(conn: Connection, asked: Asked) -> Effect:
     if not _begun(conn, target):
         return Effect(readmitted=[target.id])
     renewal.claim_again(conn, target, asked.lanes, asked.now)
-    interventions.wait_whole(conn, target.id)
+    step_moves.wait_whole(conn, target.id)
     interventions.begin_unrouted(conn, target.id, asked.now)
     return Effect(advance=[target.id], reopened=[target.id])
 
@@ -304,7 +303,7 @@ def _cancel(conn: Connection, asked: Asked) -> Effect:
     if target.state not in OPEN:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     request_rows.end_approval(conn, target.id)
-    interventions.stop(conn, target.id, StepState.CANCELLED, asked.now)
+    step_moves.stop(conn, target.id, StepState.CANCELLED, asked.now)
     notes = undo.undo(conn, target, asked.progress, asked.now)
     told = _by(asked, target, "cancelled")
     request_rows.end_requests(

@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection
-
 from provisioner.contract import Claim, ConfigError, Key, NotReady, Refused, Scalar, State
 from provisioner.controls.verbs import VERBS
 from provisioner.convergence.converge import Outcome
 from provisioner.convergence.existing import Look, look
+from provisioner.journal.journal import Connection
 from provisioner.journal.records import keepsakes, ledger, object_rows, request_rows
 from provisioner.journal.records.keepsakes import NOTHING
 from provisioner.objects.items import Item

@@ -18,7 +18,8 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, sel
 
 from provisioner.contract import InvalidRequest
 from provisioner.journal import bulk
-from provisioner.journal.schema import events, lies_in, requests
+from provisioner.journal.dialect import lies_in
+from provisioner.journal.schema import events, requests
 from provisioner.objects.states import ENDED, RequestState
 
 GENESIS = "0" * 64

@@ -7,9 +7,9 @@ from a mark.
 from __future__ import annotations
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert
 
 from provisioner.journal import sums
+from provisioner.journal.dialect import upsert
 from provisioner.journal.schema import marks
 
 JOURNAL = "journal"
@@ -52,7 +52,7 @@ def get(conn: Connection, name: str) -> str | None:
 def put(conn: Connection, name: str, value: str) -> None:
     """Set a mark."""
     row = {"name": name, "value": value}
-    conn.execute(insert(marks).on_conflict_do_update(index_elements=["name"], set_=row), row)
+    conn.execute(upsert(marks).on_conflict_do_update(index_elements=["name"], set_=row), row)
 
 
 def remove(conn: Connection, name: str) -> bool:

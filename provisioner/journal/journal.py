@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, event
+import sqlalchemy
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from provisioner.contract import ConfigError, Fault
@@ -49,6 +50,9 @@ class JournalFull(Fault):
 class JournalBroken(Fault):
     """The disk failed: the service has to end, and to read at its next start what is there."""
 
+
+Connection = sqlalchemy.Connection
+"""What a transaction is written on: all that is done to the journal is done on one."""
 
 Statement = tuple[str, Any]
 """SQL that was run, and its values: a row, or a list of rows."""

@@ -1,22 +1,20 @@
 """The journal's tables, as SQLAlchemy Core sees them.
 
-Promises: one place for names and types; the same on SQLite and PostgreSQL. Times are seconds since
-the epoch, UTC. Leaves out: any reading or writing (`journal`, `ledger`).
+Promises: one place for names and types; what only SQLite has is in `dialect`. Times are seconds
+since the epoch, UTC. Leaves out: any reading or writing (`journal`, `ledger`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
-    BindParameter,
     Boolean,
     Column,
-    ColumnElement,
     Dialect,
     Float,
     Index,
@@ -25,8 +23,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    and_,
-    bindparam,
 )
 
 from provisioner.objects.states import Adoption, RequestState, StepState
@@ -36,20 +32,6 @@ metadata = MetaData()
 
 class Spoilt(Exception):
     """A cell is not what its column holds."""
-
-
-_CHUNK = 500
-"""Names in one IN list: below every database's limit on parameters."""
-
-IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
-"""The names of an IN list, as `chunks` cuts them."""
-
-
-def chunks(values: Collection[str]) -> Iterator[list[str]]:
-    """Cut values into lists that fit an IN list of any database."""
-    ordered = list(values)
-    for start in range(0, len(ordered), _CHUNK):
-        yield ordered[start : start + _CHUNK]
 
 
 class States(Text):
@@ -76,15 +58,6 @@ class States(Text):
                 raise Spoilt(f"a cell with a state has {cell[:60]!r}") from None
 
         return process
-
-
-def lies_in(column: ColumnElement[str], subject: str) -> ColumnElement[bool]:
-    """Match what lies in a subject, as `project:cf1/user:jdoe` does in `project:cf1`.
-
-    A range, and no LIKE: SQLite's LIKE takes `CF1` for `cf1`, and reads the whole table.
-    """
-    after = chr(ord("/") + 1)
-    return and_(column > f"{subject}/", column < f"{subject}{after}")
 
 
 requests = Table(

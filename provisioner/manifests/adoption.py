@@ -12,12 +12,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection
-
 from provisioner.admission.candidates import Candidate
 from provisioner.contract import InvalidRequest, Key, Refused, split_key
 from provisioner.controls.verbs import Effect
 from provisioner.journal import audit, facts
+from provisioner.journal.journal import Connection
 from provisioner.journal.records import ledger, object_rows
 from provisioner.manifests import manifest, standings, weighing
 from provisioner.manifests.following import Commit, Errand, Follower

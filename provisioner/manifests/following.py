@@ -11,15 +11,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection
-
 from provisioner.admission.admission import Admitted
 from provisioner.admission.candidates import Candidate, plain_problems
 from provisioner.admission.intake import Intake
 from provisioner.controls.verbs import Effect, replace_older
 from provisioner.journal import audit
-from provisioner.journal.journal import Journal
-from provisioner.journal.records import request_rows
+from provisioner.journal.journal import Connection, Journal
+from provisioner.journal.records import companion_rows, request_rows
 from provisioner.journal.records.changes import HELD, Changes, shown
 from provisioner.manifests.listing import Listing
 from provisioner.manifests.manifest import Moment
@@ -157,7 +155,7 @@ class Commit:
 
     def conclude(self, effect: Effect) -> None:
         """End the acceptance of the request; it goes on waiting for what `effect.keys` names."""
-        request_rows.drop_companion(self.conn, self.errand.claimed.ulid)
+        companion_rows.drop_companion(self.conn, self.errand.claimed.ulid)
         who = Candidate(self.errand.claimed, self.errand.request, (), ())
         self.intake.conclude(self.conn, who, effect, self.admitted, self.now)
 
@@ -172,7 +170,7 @@ def _end(
     conn: Connection, request: str, state: RequestState, problems: Sequence[Problem], now: float
 ) -> None:
     """End a request whose manifest is not followed, or no further."""
-    request_rows.drop_companion(conn, request)
+    companion_rows.drop_companion(conn, request)
     request_rows.set_problems(conn, request, plain_problems(problems))
     why = "; ".join(problem.message for problem in problems)
     request_rows.end_requests(conn, {request: state}, now, text=why)

@@ -24,7 +24,7 @@ from provisioner.admission.enclosures import Enclosures
 from provisioner.config.schema import ManifestsConfig
 from provisioner.contract import Fault, InvalidRequest, Refused
 from provisioner.journal.journal import Journal, JournalBroken, JournalFull
-from provisioner.journal.records import request_rows
+from provisioner.journal.records import companion_rows, request_rows
 from provisioner.manifests.adoption import Adoption
 from provisioner.manifests.following import Errand, Follower, Stopped
 from provisioner.manifests.listing import Listing, Rights
@@ -101,7 +101,7 @@ class Portions:
         """Take up what was not over when the service ended."""
         deaths = self._strikes.deaths()
         with self._journal.reading() as conn:
-            whose = request_rows.with_companion(conn)
+            whose = companion_rows.with_companion(conn)
         for ulid, count in deaths.items():
             if ulid not in whose:
                 self._strikes.forget(ulid)
@@ -167,7 +167,7 @@ class Portions:
                 if self._resting.get(ulid, 0.0) > time.monotonic():
                     break
                 with self._journal.reading() as conn:
-                    size = request_rows.companion_size(conn, ulid)
+                    size = companion_rows.companion_size(conn, ulid)
                 if self._begun and self._size + size > AT_ONCE * self._budget.size:
                     return
                 # Whoever has more waits behind those who wait already.
@@ -182,7 +182,7 @@ class Portions:
         self._strikes.note(ulid, 0)
         with self._journal.reading() as conn:
             record = request_rows.load(conn, [ulid]).get(ulid)
-            body = request_rows.companion(conn, ulid)
+            body = companion_rows.companion(conn, ulid)
         if record is None or record.state != RequestState.ACCEPTED or body is None:
             return
         try:

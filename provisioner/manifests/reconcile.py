@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from provisioner.admission.candidates import Candidate, judge
 from provisioner.contract import Key
 from provisioner.controls.verbs import Effect, look_again
+from provisioner.journal.queries import holdings
+from provisioner.journal.queries import subjects as claiming
 from provisioner.journal.records import object_rows
 from provisioner.manifests import manifest, standings, weighing
 from provisioner.manifests.following import Commit, Errand, Follower, left_alone
@@ -23,7 +25,6 @@ from provisioner.manifests.manifest import Standing, Verdict
 from provisioner.manifests.weighing import Toll
 from provisioner.objects.losses import Pair
 from provisioner.objects.states import Adoption
-from provisioner.policy import holdings
 from provisioner.policy.review import Review
 from provisioner.request.request import Request
 from provisioner.routing.router import Router
@@ -128,7 +129,7 @@ class Reconcile:
             last = ""
             while True:
                 with self._follower.reading() as conn:
-                    found = standings.subjects_after(conn, kind, last, _AT_ONCE)
+                    found = claiming.subjects_after(conn, kind, last, _AT_ONCE)
                     missed = [name for name in found if name not in self._listing.subjects]
                     now = standings.of(conn, missed, self._writer)
                     self._toll.going |= holdings.claimed(conn, self._missed(now))
@@ -238,7 +239,7 @@ class Reconcile:
         for some in portions(same, _AT_ONCE):
             if self._objects <= AWAITED:
                 with self._follower.reading() as conn:
-                    awaited |= standings.keys_of(conn, some)
+                    awaited |= claiming.keys_of(conn, some)
             else:
                 self._touch(some)
             yield
@@ -248,7 +249,7 @@ class Reconcile:
 
     def _touch(self, subjects: Sequence[str]) -> None:
         with self._follower.commit(self._errand) as commit:
-            keys = standings.keys_of(commit.conn, subjects)
+            keys = claiming.keys_of(commit.conn, subjects)
             left = object_rows.adopted_among(commit.conn, keys, Adoption.DIFFERS)
             object_rows.look_again(commit.conn, keys - left, commit.now)
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from provisioner.journal.queries import holdings
 from provisioner.journal.records import ledger, request_rows
 from provisioner.journal.records.changes import Changes, shown
 from provisioner.manifests.following import Errand, Follower
 from provisioner.objects.losses import Pair
-from provisioner.policy import holdings
 from provisioner.policy.review import Review
 
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from provisioner.journal import audit, journal
-from provisioner.journal.records import request_rows, step_rows
+from provisioner.journal.records import event_rows, request_rows, step_rows
 from provisioner.objects.states import ENDED, RequestState
 from provisioner.outcome import receipts, results
 from provisioner.outcome.outcomes import outcome_line, receipt_name, receipt_of, result_of
@@ -196,7 +196,7 @@ class Finisher:
                 for who, state in request_rows.states_of(conn, failed).items()
                 if PLACE[state] != "failed"
             }
-            resubmitted = request_rows.noted(conn, failed, "resubmitted")
+            resubmitted = event_rows.noted(conn, failed, "resubmitted")
         moving = [*known, *(astray - known.keys())]
         for start in range(0, len(moving), _PORTION):
             self.settle(moving[start : start + _PORTION])
@@ -234,7 +234,7 @@ class Finisher:
     def _mend(self) -> None:
         """Bring back what was not flushed: claims that were undone, results and receipts."""
         with self._journal.reading() as conn:
-            ids = request_rows.lately(conn, _LATELY, _MOST)
+            ids = event_rows.lately(conn, _LATELY, _MOST)
         newest: dict[tuple[str, str], str] = {}
         for start in range(0, len(ids), _PORTION):
             with self._journal.reading() as conn:

@@ -13,13 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
-
 from provisioner.journal import audit
 from provisioner.journal.journal import Journal
+from provisioner.journal.queries import expiry
 from provisioner.journal.records import request_rows
-from provisioner.journal.schema import chunks, requests
-from provisioner.objects.states import RequestState
 from provisioner.outcome import receipts
 from provisioner.outcome.outcomes import receipt_name
 from provisioner.spool.spool import Spool
@@ -34,9 +31,6 @@ PROBLEMS = 20
 
 _PORTION = 500
 _PLACES = ("failed", "quarantine")
-
-_LEFT = (requests.c.state == RequestState.REFUSED) & (func.length(requests.c.body) == 0)
-"""Rows that an outsider may have left: nobody else's refused request is without its body."""
 
 
 def shortened(row: dict[str, Any]) -> dict[str, Any]:
@@ -62,20 +56,12 @@ class Outsiders:
         """Remove what is too much, portion by portion; give how many files each was."""
         self.unsettled = False
         with self._journal.reading() as conn:
-            counted = conn.execute(
-                select(requests.c.uid, func.count()).where(_LEFT).group_by(requests.c.uid)
-            ).all()
-        for uid, count in counted:
+            counted = expiry.refused_counts(conn)
+        for uid, count in counted.items():
             if count <= self._keep or not self._is_outsider(uid):
                 continue
             with self._journal.reading() as conn:
-                older = (
-                    select(requests.c.id)
-                    .where(_LEFT, requests.c.uid == uid)
-                    .order_by(requests.c.id.desc())
-                    .offset(self._keep)
-                )
-                ids = sorted(conn.scalars(older))
+                ids = expiry.refused_beyond(conn, uid, self._keep)
             for start in range(0, len(ids), _PORTION):
                 yield self._remove(ids[start : start + _PORTION])
 
@@ -83,7 +69,7 @@ class Outsiders:
         """Remove files, results and receipts, and then their rows: so a crash leaves no file."""
         with self._journal.reading() as conn:
             loaded = list(request_rows.load(conn, ids).values())
-            shared = _shared(conn, loaded)
+            shared = expiry.with_receipts_of(conn, loaded)
         gone = [record for record in loaded if self._discard(record)]
         for record in gone:
             if (record.writer, receipt_name(record)) not in shared:
@@ -97,8 +83,7 @@ class Outsiders:
         )
         facts = {"writer": writer, "uid": gone[-1].uid, "files": len(gone)}
         with self._journal.transaction() as conn:
-            for part in chunks([record.id for record in gone]):
-                conn.execute(delete(requests).where(requests.c.id.in_(part), _LEFT))
+            expiry.forget_refused(conn, [record.id for record in gone])
             audit.append(conn, [audit.Event(None, EVENT, text, None, facts)], time.time())
         log.warning("%s", text)
         return len(gone)
@@ -115,18 +100,3 @@ class Outsiders:
             log.warning("%s of %s cannot be removed: %s", record.id, record.writer, error)
             return False
         return True
-
-
-def _shared(conn: Connection, gone: Sequence[request_rows.Record]) -> set[tuple[str, str]]:
-    """Name the receipts, by writer and name, that other requests have as well."""
-    own = {record.writer_id for record in gone if record.writer_id is not None}
-    ids = {record.id for record in gone}
-    found: set[tuple[str, str]] = set()
-    for part in chunks(own):
-        rows = conn.execute(
-            select(requests.c.id, requests.c.writer, requests.c.writer_id).where(
-                requests.c.writer_id.in_(part)
-            )
-        )
-        found.update((row.writer, row.writer_id) for row in rows if row.id not in ids)
-    return found

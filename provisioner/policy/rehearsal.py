@@ -6,12 +6,11 @@ it (`holdings`).
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from provisioner.contract import Fault
 from provisioner.controls.verbs import VERBS, Asked, named
-from provisioner.journal.journal import Journal
-from provisioner.journal.records import ledger, lookup
+from provisioner.journal.journal import Connection, Journal
+from provisioner.journal.queries import lookup
+from provisioner.journal.records import ledger
 from provisioner.objects.losses import Pair, people_of
 
 CHANGING = ("request.cancel", "request.hold", "request.release")

@@ -10,23 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
-
 from provisioner.contract import InvalidRequest, Key, Refused, split_key
 from provisioner.controls import verbs
 from provisioner.journal import audit, facts
-from provisioner.journal.records import ledger, lookup, request_rows
-from provisioner.journal.records.lookup import Seeker
-from provisioner.journal.schema import chunks, claims, events, requests
+from provisioner.journal.journal import Connection
+from provisioner.journal.queries import holdings, lookup, subjects
+from provisioner.journal.queries.lookup import Seeker
+from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.losses import Pair
-from provisioner.objects.states import OPEN, RequestState
-from provisioner.policy import holdings, policy, rules
+from provisioner.policy import policy, rules
 from provisioner.request import crowds
 from provisioner.request.crowds import Meant
 from provisioner.request.request import Request, parse_request
 from provisioner.routing.router import Step
-from provisioner.system import ulid
-from provisioner.system import users as submitters
+from provisioner.system import users
 from provisioner.system.users import Submitter
 
 HOUR = 3600.0
@@ -121,7 +118,7 @@ class Review:
             )
             who = Submitter(case.uid, case.writer)
             if not self._rules.trusts(who.uid):
-                who = submitters.find(who.uid)
+                who = users.find(who.uid)
             others = self._rules.steers_others(who, case.request.action)
             seeker = Seeker(case.uid, others, case.id)
             hit = set() if case.counted else changes.losers(case, seeker)
@@ -161,7 +158,7 @@ class Review:
 
         uid, writer: who asks. Nothing is looked up, and nothing of the journal is told.
         """
-        who = Submitter(uid, writer) if self._rules.trusts(uid) else submitters.find(uid)
+        who = Submitter(uid, writer) if self._rules.trusts(uid) else users.find(uid)
         answer = self._rules.foresee(who, rules.question(request))
         if answer is None:
             return None
@@ -169,7 +166,7 @@ class Review:
 
     def meant(self, uid: int, writer: str, request: Request) -> Meant:
         """Say for whom a request counts. uid, writer: who asks."""
-        who = Submitter(uid, writer) if self._rules.trusts(uid) else submitters.find(uid)
+        who = Submitter(uid, writer) if self._rules.trusts(uid) else users.find(uid)
         return meant(self._rules, who, request)
 
     def trusts(self, uid: int) -> bool:
@@ -178,7 +175,7 @@ class Review:
 
     def is_outsider(self, uid: int) -> bool:
         """Say whether a user may ask for nothing at all."""
-        return not self._rules.trusts(uid) and self._rules.is_outsider(submitters.find(uid))
+        return not self._rules.trusts(uid) and self._rules.is_outsider(users.find(uid))
 
     def check_objects(self, keys: Iterable[Key]) -> None:
         """Raise Refused where one of some objects has a name that nobody may touch."""
@@ -217,10 +214,10 @@ class Review:
         if self._rules.counts_new_users and case.request.action not in verbs.VERBS:
             uid = case.uid
             if uid not in brought:
-                brought[uid] = dict.fromkeys(_brought(conn, uid, now - HOUR))
+                brought[uid] = dict.fromkeys(subjects.noted_since(conn, uid, NEW_USER, now - HOUR))
             already = brought[uid]
             fresh = tuple(
-                name for name in _unknown(conn, case.request.users) if name not in already
+                name for name in subjects.unknown(conn, case.request.users) if name not in already
             )
             asked = replace(asked, fresh=fresh, recent=len(already))
         return asked
@@ -274,39 +271,16 @@ class _Changes:
         return self._before[subject] - coming, coming
 
 
-def _unknown(conn: Connection, users: Sequence[str]) -> list[str]:
-    """List the users whom no claim is for."""
-    known: set[str] = set()
-    for part in chunks([f"user:{name}" for name in users]):
-        known.update(conn.scalars(select(claims.c.leaf).where(claims.c.leaf.in_(part)).distinct()))
-    return [name for name in dict.fromkeys(users) if f"user:{name}" not in known]
-
-
-def _brought(conn: Connection, uid: int, since: float) -> list[str]:
-    """List the new users that a submitter's requests brought since a time."""
-    statement = (
-        select(events.c.text)
-        .join(requests, requests.c.id == events.c.request)
-        .where(
-            events.c.request >= ulid.first(since),
-            events.c.at >= since,  # ids are ahead of the time once a clock was
-            events.c.kind == NEW_USER,
-            requests.c.uid == uid,
-        )
-    )
-    return list(conn.scalars(statement))
-
-
 def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.Question:
     """Add what a subject has already, and whose it is, whatever a request says."""
     root = case.request.subject.partition("/")[0]
     if not root.startswith(("allocation:", "project:")):
         return asked  # a person is no writer's: portals and admins ask for the same ones
-    rows = conn.execute(select(claims.c.request, claims.c.source).where(_is(root)).distinct()).all()
+    rows = subjects.claimed_by(conn, root)
     owners = {row.source for row in rows}
     nobodys = not owners and case.request.action in _CLOSING
     if nobodys or case.writer not in owners:
-        before = _asked_before(conn, root, case.writer)
+        before = subjects.asked_before(conn, root, case.writer, _CLAIMING)
         owners, nobodys = (set() if before else owners), nobodys and not before
     for record in request_rows.load(conn, {row.request for row in rows}).values():
         of = rules.question(parse_request(record.body))
@@ -325,30 +299,6 @@ def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.
         owners=() if mine else tuple(sorted(owners)),
         nobodys=nobodys,
     )
-
-
-def _is(root: str) -> ColumnElement[bool]:
-    """Match the claims of a subject; of a project in whatever letters its code was written.
-
-    Routes make one group of `CF3` and `cf3`, so that whose the one is, is the other.
-    """
-    if not root.startswith("project:"):
-        return claims.c.root == root
-    within = and_(claims.c.root >= "project:", claims.c.root < "project;")
-    return and_(within, func.lower(claims.c.root) == root.lower())
-
-
-def _asked_before(conn: Connection, root: str, writer: str) -> bool:
-    """Say whether a submitter had a subject before another took it over."""
-    had = select(requests.c.id).where(
-        requests.c.writer == writer,
-        requests.c.subject == root,
-        requests.c.action.in_(_CLAIMING),
-        requests.c.state.in_(
-            [*OPEN, RequestState.DONE, RequestState.FAILED, RequestState.SUPERSEDED]
-        ),
-    )
-    return conn.scalar(had.limit(1)) is not None
 
 
 def _target(conn: Connection, request: Request, seeker: Seeker) -> rules.Target | None:

@@ -15,10 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from provisioner.journal import audit, facts
-from provisioner.journal.journal import Journal, JournalFull
+from provisioner.journal.journal import Connection, Journal, JournalFull
 from provisioner.journal.records import request_rows, waits
 from provisioner.system import ulid
 

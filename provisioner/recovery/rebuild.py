@@ -16,14 +16,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select, update
-
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError
 from provisioner.journal import audit, cells, facts, migrations
 from provisioner.journal.journal import Journal
 from provisioner.journal.records import object_rows, request_rows
-from provisioner.journal.schema import lanes, requests
 from provisioner.recovery import backup, level, redo_log, startup
 from provisioner.recovery.lineage import File, Lineage, trace
 from provisioner.recovery.redo_log import RedoLog
@@ -90,7 +87,7 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
         _mark(book, directory, base, max(kept, default=("", ""))[0])
         with book.reading() as conn:
             counts = request_rows.counts(conn)
-            known = set(conn.scalars(select(requests.c.id)))
+            known = request_rows.all_ids(conn)
         startup.name(spool.root, book.identity)
     finally:
         book.close()
@@ -282,7 +279,7 @@ def _mark(book: Journal, directory: Path, base: Path | None, newest: str) -> Non
         facts.put(conn, facts.OBSERVING, f"the journal was rebuilt {said}")
         facts.put(conn, facts.NEWEST, newest)
         object_rows.hasten(conn, object_rows.all_keys(conn), now)
-        conn.execute(update(lanes).values(breaker_until=None, breaker_reason=None))
+        object_rows.close_breakers(conn)
         audit.append(conn, [audit.Event(None, "rebuilt", said)], now)
 
 

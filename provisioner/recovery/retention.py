@@ -16,13 +16,10 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from sqlalchemy import Connection, and_, bindparam, delete, select
-
 from provisioner.config.schema import RetentionConfig
 from provisioner.journal import audit, journal
+from provisioner.journal.queries import expiry
 from provisioner.journal.records import request_rows
-from provisioner.journal.schema import requests, step_objects, steps
-from provisioner.objects.states import ENDED, RequestState
 from provisioner.outcome import receipts
 from provisioner.outcome.outsiders import Outsiders
 from provisioner.outcome.readers import Readers
@@ -175,18 +172,18 @@ class Keeper:
         needed: set[str] | None = None
         after = ""
         with self._journal.reading() as conn:
-            floor = conn.scalar(_NEWEST, {"b_floor": self._limits.journal_floor - 1}) or ""
+            floor = expiry.newest_beyond(conn, self._limits.journal_floor)
         # Who was taken from staging later cannot have ended before.
-        bounds = {"b_before": before, "b_end": min(floor, ulids.first(before))}
+        end = min(floor, ulids.first(before))
         while True:
             with self._journal.reading() as conn:
-                old = list(conn.scalars(_OLD, {**bounds, "b_after": after}))
+                old = expiry.old(conn, before, after, end, _REQUESTS)
             if not old:
                 return
             if needed is None:
                 needed = {who for place in _NEEDED for who in self._spool.listed(place)}
             with self._journal.transaction() as conn:
-                gone = _forget(conn, [who for who in old if who not in needed])
+                gone = expiry.forget(conn, [who for who in old if who not in needed])
             after = old[-1]
             yield gone
 
@@ -239,52 +236,3 @@ def _outdated(directory: int, before: float, keep: int) -> list[str]:
 
 def _changed(directory: int, entry: str) -> float:
     return os.stat(entry, dir_fd=directory, follow_symlinks=False).st_ctime
-
-
-_newer = requests.alias()
-_IS_HIGHEST = and_(
-    requests.c.order_key.is_not(None),
-    requests.c.state != RequestState.REFUSED,
-    ~select(_newer.c.id)
-    .where(
-        _newer.c.writer == requests.c.writer,
-        _newer.c.order_key == requests.c.order_key,
-        _newer.c.order_number > requests.c.order_number,
-        _newer.c.state != RequestState.REFUSED,
-    )
-    .exists(),
-)
-"""Who comes later with a lower number is superseded: this row is what that is known by."""
-
-# An expression, lest SQLite took the index of states and sorted half the journal for each portion.
-_OVER = (requests.c.state + "").in_(ENDED)
-_OLD = (
-    select(requests.c.id)
-    .where(
-        _OVER,
-        requests.c.ended < bindparam("b_before"),
-        requests.c.id > bindparam("b_after"),
-        requests.c.id < bindparam("b_end"),
-        ~_IS_HIGHEST,
-    )
-    .order_by(requests.c.id)
-    .limit(_REQUESTS)
-)
-_NEWEST = (
-    select(requests.c.id)
-    .where(_OVER)
-    .order_by(requests.c.id.desc())
-    .limit(1)
-    .offset(bindparam("b_floor"))
-)
-
-
-def _forget(conn: Connection, ids: list[str]) -> int:
-    """Remove the rows of requests, but of those that are tried again since; return how many."""
-    over = select(requests.c.id).where(requests.c.id.in_(ids), requests.c.state.in_(ENDED))
-    gone = list(conn.scalars(over))
-    if gone:
-        conn.execute(delete(step_objects).where(step_objects.c.request.in_(gone)))
-        conn.execute(delete(steps).where(steps.c.request.in_(gone)))
-        conn.execute(delete(requests).where(requests.c.id.in_(gone)))
-    return len(gone)

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection
-
 from provisioner.contract import Fault, Key, Want
-from provisioner.journal.records import ledger, object_rows, request_rows, step_rows
+from provisioner.journal.journal import Connection
+from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
 from provisioner.objects.states import OVER, RUNNING, RequestState, StepState
 from provisioner.steps import asides, binding, disputes, readiness, remarks, steps
 from provisioner.steps.binding import Progress
@@ -157,12 +156,12 @@ class _Walk:
         keys = {entry.key for entry in entries}
         touched = object_rows.touch(self.conn, keys, self.now)
         if step.state == StepState.WAITING:
-            steps.set_step(self.conn, self.record.id, step.name, StepState.DUE, self.now)
-        step_rows.set_objects(self.conn, self.record.id, step.name, users, StepState.DUE)
-        steps.stamp(self.conn, [self.record.id])
+            step_moves.set_step(self.conn, self.record.id, step.name, StepState.DUE, self.now)
+        step_moves.set_objects(self.conn, self.record.id, step.name, users, StepState.DUE)
+        step_moves.stamp(self.conn, [self.record.id])
         self._mark(step.name, users, StepState.DUE)
         if touched < len(keys):
-            steps.pass_over(self.conn, self.record.id)
+            step_moves.finish_untracked(self.conn, self.record.id)
             self.steps[step.name] = replace(step_rows.whole(self.conn, step), state=StepState.DUE)
 
     def _why(self, step: step_rows.StepRecord, fault: Fault) -> dict[str, str]:
@@ -181,15 +180,15 @@ class _Walk:
         self, name: str, users: Collection[str], state: StepState, why: Mapping[str, str]
     ) -> None:
         """End some users' parts of a step."""
-        step_rows.set_objects(self.conn, self.record.id, name, users, state, error=why)
+        step_moves.set_objects(self.conn, self.record.id, name, users, state, error=why)
         if self.steps[name].state == StepState.WAITING:
-            steps.set_step(self.conn, self.record.id, name, StepState.DUE, self.now)
+            step_moves.set_step(self.conn, self.record.id, name, StepState.DUE, self.now)
         self._mark(name, users, state)
 
     def _end(
         self, step: step_rows.StepRecord, state: StepState, why: Mapping[str, str] | None
     ) -> None:
-        steps.set_step(self.conn, self.record.id, step.name, state, self.now, error=why)
+        step_moves.set_step(self.conn, self.record.id, step.name, state, self.now, error=why)
         self.steps[step.name] = replace(step, state=state)
 
     def _close(self, name: str) -> None:

@@ -6,9 +6,8 @@ Promises: inside the caller's transaction, by what was read last; only handlers 
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from provisioner.contract import Fault, Key
+from provisioner.journal.journal import Connection
 from provisioner.journal.records import ledger, object_rows
 from provisioner.steps.binding import Progress
 from provisioner.steps.disputes import MOST, Asked

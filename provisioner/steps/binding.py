@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from provisioner.contract import Claim, Fault, InvalidRequest, Key, Scalar, State, Want
+from provisioner.journal.journal import Connection
 from provisioner.journal.records import object_rows, request_rows
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.objects.states import StepState

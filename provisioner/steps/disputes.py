@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
 from provisioner.contract import Fault, Key
+from provisioner.journal.journal import Connection
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.merging import disputed
 from provisioner.steps.binding import Progress

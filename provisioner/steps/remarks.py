@@ -11,23 +11,17 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select
-
 from provisioner.contract import Key, Want
+from provisioner.journal.journal import Connection
+from provisioner.journal.queries import replaced
 from provisioner.journal.records import ledger, object_rows
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
-from provisioner.journal.schema import IDS, chunks, claims, objects, requests
-from provisioner.objects.states import RUNNING, RequestState
 
 Asked = Callable[[str, str], Mapping[tuple[Key, str], Want | None]]
 """What a step of a request asks for, by (key, claimant): (request, step) -> wants."""
 
 _MOST = 20
 """Remarks of one kind on one request: an allocation may have thousands of users."""
-
-_CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request).where(
-    claims.c.key.in_(IDS)
-)
 
 
 @dataclass(slots=True)
@@ -55,10 +49,7 @@ def remarks(
         for who, listed in done.items()
     }
     every = [part for parts in own.values() for _, part in parts]
-    held: dict[Key, dict[str, tuple[Want | None, str]]] = {}
-    for some in chunks({part.key for part in every}):
-        for key, claimant, want, request in conn.execute(_CLAIMS, {"b_ids": some}).all():
-            held.setdefault(key, {})[claimant] = (want, request)
+    held = replaced.claims_now(conn, {part.key for part in every})
     closed = ledger.suspended_parts(conn, {part.claimant for part in every})
     found = {who: _of(conn, who, parts, held, closed, asked) for who, parts in own.items()}
     for who, listed in done.items():
@@ -76,15 +67,15 @@ def _of(
     asked: Asked,
 ) -> Remark:
     remark = Remark()
-    replaced: dict[str, list[Key]] = {}
+    overtaken: dict[str, list[Key]] = {}
     others: list[str] = []
     for step, part in parts:
         standing = held.get(part.key, {})
         mine = standing.get(part.claimant)
         if mine is None or mine[1] > who:
-            newer = mine[1] if mine else _withdrawn_by(conn, who, part.claimant)
+            newer = mine[1] if mine else replaced.withdrawn_by(conn, who, part.claimant)
             if mine is None or _differs(asked(who, step), part.key, part.claimant, mine[0]):
-                replaced.setdefault(newer, []).append(part.key)
+                overtaken.setdefault(newer, []).append(part.key)
         elif not part.changed and len(standing) > 1:
             root = part.claimant.partition("/")[0]
             also = [
@@ -94,31 +85,24 @@ def _of(
             ]
             if also:
                 others.append(f"{part.key}: also wanted by {_few(sorted(also))}")
-    for newer, keys in replaced.items():
+    for newer, keys in overtaken.items():
         if newer:
             remark.newer = max(remark.newer, newer)
-            same = _writer(conn, newer) == _writer(conn, who)
+            same = replaced.writer_of(conn, newer) == replaced.writer_of(conn, who)
             one = newer if same else "another's request"
             remark.notes.append(f"{one} asked for something else meanwhile: {_few(keys)}")
         else:
             remark.notes.append(f"nobody wants this any more: {_few(keys)}")
     remark.notes += _shortened(others)
     shut = [part for _, part in parts if part.claimant in closed]
-    remark.notes += _shortened(_kept_closed(conn, shut, _writer(conn, who)))
+    remark.notes += _shortened(_kept_closed(conn, shut, replaced.writer_of(conn, who)))
     return remark
 
 
 def _left_behind(conn: Connection, listed: Sequence[StepRecord]) -> list[str]:
     """Say what a request no longer speaks of, and is kept: what is in it did not move."""
     keys = {part.key for step in listed if not step.routed for part in step.objects}
-    kept: list[Key] = []
-    for some in chunks(keys):
-        unclaimed = ~select(claims.c.key).where(claims.c.key == objects.c.key).exists()
-        settled = objects.c.converged == objects.c.generation
-        there = select(objects.c.key, objects.c.state).where(
-            objects.c.key.in_(some), unclaimed, settled
-        )
-        kept += [key for key, state in conn.execute(there) if (state or {}).get("present")]
+    kept = replaced.left_behind(conn, keys)
     if not kept:
         return []
     return [
@@ -140,25 +124,6 @@ def _differs(
     if (key, claimant) not in wants:
         return True
     return bool(json.loads(json.dumps(wants[key, claimant])) != now)
-
-
-def _withdrawn_by(conn: Connection, who: str, claimant: str) -> str:
-    """Find the newest request after one that spoke of a claimant; '' where there is none."""
-    statement = (
-        select(requests.c.id)
-        .where(
-            requests.c.subject.in_({claimant, claimant.partition("/")[0]}),
-            requests.c.id > who,
-            requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
-        )
-        .order_by(requests.c.id.desc())
-        .limit(1)
-    )
-    return conn.scalar(statement) or ""
-
-
-def _writer(conn: Connection, who: str) -> str:
-    return conn.scalar(select(requests.c.writer).where(requests.c.id == who)) or ""
 
 
 def _kept_closed(conn: Connection, parts: Collection[ObjectRecord], writer: str) -> list[str]:

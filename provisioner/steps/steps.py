@@ -1,20 +1,17 @@
-"""Steps: the rows of a request's steps, and what is written of them as they begin and end.
+"""Steps: the rows of a request's steps, as they are when it is accepted. Pure.
 
-Promises: everything is written inside the caller's transaction. Leaves out: which step may begin
-(`advance`), files and lanes.
+Promises: a step with no needs is due from the start. Leaves out: which step may begin later
+(`advance`), writing them (`step_rows`), and what they become (`step_moves`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from sqlalchemy import Connection, bindparam, select, update
 
 from provisioner.contract import Fault, InvalidRequest, Key
 from provisioner.journal import audit
-from provisioner.journal.schema import IDS, chunks, objects, step_objects, steps
-from provisioner.objects.states import OVER, StepState
+from provisioner.objects.states import StepState
 from provisioner.routing.router import Step
 
 WITHDRAWS = "withdraw from "
@@ -124,76 +121,3 @@ def _object_row(
         "state": state,
         "changed": [],
     }
-
-
-def stamp(conn: Connection, ids: Collection[str]) -> None:
-    """Tell due objects of steps which generation of the object they wait for."""
-    for part in chunks(ids):
-        conn.execute(_STAMP, {"b_ids": part})
-
-
-# Statements of the hot path are built once: building one costs more than SQLite takes for it.
-_GENERATION = (
-    select(objects.c.generation).where(objects.c.key == step_objects.c.key).scalar_subquery()
-)
-_STAMP = (
-    update(step_objects)
-    .where(
-        step_objects.c.request.in_(IDS),
-        step_objects.c.state == StepState.DUE,
-        step_objects.c.generation.is_(None),
-    )
-    .values(generation=_GENERATION)
-)
-_SOME = (
-    select(step_objects.c.request)
-    .where(step_objects.c.request == steps.c.request, step_objects.c.step == steps.c.name)
-    .exists()
-)
-_CLOSE_HOLLOW = (
-    update(steps)
-    .where(steps.c.request.in_(IDS), steps.c.state == StepState.DUE, ~_SOME)
-    .values(state=StepState.DONE, ended=bindparam("b_now"))
-)
-
-
-def pass_over(conn: Connection, request: str) -> None:
-    """Call the due objects over that were let be (`ledger.let_be`): nobody wants them any more."""
-    there = select(objects.c.key).where(objects.c.key == step_objects.c.key).exists()
-    conn.execute(
-        update(step_objects)
-        .where(step_objects.c.request == request, step_objects.c.state == StepState.DUE, ~there)
-        .values(state=StepState.DONE)
-    )
-
-
-def set_step(
-    conn: Connection,
-    request: str,
-    name: str,
-    state: StepState,
-    now: float,
-    *,
-    error: Mapping[str, str] | None = None,
-) -> None:
-    """Write a step's state, and tell it. error: why it ended so."""
-    values: dict[str, Any] = {"state": state, "error": error}
-    if state in OVER:
-        values["ended"] = now
-    if state == StepState.DUE:
-        values["started"] = now
-    conn.execute(
-        update(steps).where(steps.c.request == request, steps.c.name == name).values(**values)
-    )
-    if state == StepState.DUE:
-        told = audit.Event(request, "started", name)
-    else:
-        why = f": {error['message']}" if error else ""
-        told = audit.Event(request, "step", f"{name}: {state}{why}")
-    audit.append(conn, [told], now)
-
-
-def close_hollow(conn: Connection, ids: Collection[str], now: float) -> None:
-    """End the due steps of requests that speak of no object."""
-    for part in chunks(ids):
-        conn.execute(_CLOSE_HOLLOW, {"b_ids": part, "b_now": now})

@@ -13,7 +13,7 @@ import pytest
 from provisioner.config import schema
 from provisioner.inspection import drift
 from provisioner.journal import audit
-from provisioner.journal.records import changes, ledger, object_rows, request_rows
+from provisioner.journal.records import changes, event_rows, ledger, object_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.states import Adoption
 from tests.service.test_manifest import Line, entry, newest, put, reconcile, told
@@ -269,7 +269,7 @@ def test_policy_refuses_who_may_not_adopt_with_an_alarm(site: Site) -> None:
     assert done.state == "refused"
     assert "may not ask for adopt" in told(done)
     with site.system.journal.reading() as conn:
-        assert "alarm" in [kind for _, kind, _ in request_rows.events_of(conn, done.id)]
+        assert "alarm" in [kind for _, kind, _ in event_rows.events_of(conn, done.id)]
     assert claims(site) == set()
 
 

@@ -13,7 +13,8 @@ from sqlalchemy import func, select, update
 
 from provisioner.config.schema import load
 from provisioner.journal import audit
-from provisioner.journal.records import beforehand, request_rows
+from provisioner.journal.queries import beforehand
+from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import events, requests, suspensions
 from provisioner.objects.states import ENDED, OPEN

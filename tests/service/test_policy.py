@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from provisioner.admission.intake import Intake
 from provisioner.config.schema import load
 from provisioner.journal import audit
-from provisioner.journal.records import request_rows
+from provisioner.journal.records import event_rows, request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import events, requests
 from tests.support.engine_site import Site, allocation, control, membership, release, user
@@ -69,7 +69,7 @@ def now(site: Site, record: Record) -> Record:
 def told(site: Site, record: Record, *kinds: str) -> list[tuple[str, str]]:
     """List a request's events of some kinds."""
     with site.system.journal.reading() as conn:
-        return [(k, text) for _, k, text in request_rows.events_of(conn, record.id) if k in kinds]
+        return [(k, text) for _, k, text in event_rows.events_of(conn, record.id) if k in kinds]
 
 
 def why(record: Record) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from provisioner.admission.intake import Intake
 from provisioner.config.schema import load
-from provisioner.journal.records import changes, request_rows
+from provisioner.journal.records import changes, companion_rows, request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.manifests import listing
 from provisioner.system import users
@@ -139,7 +139,7 @@ def test_a_crash_while_two_writers_take_turns_loses_neither(site: Site, portions
     finish(site)
     assert len(members(site)) == 6
     with site.system.journal.reading() as conn:
-        assert request_rows.with_companion(conn) == {}
+        assert companion_rows.with_companion(conn) == {}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_who_may_not_ask_for_it_any_more_is_told_so_and_nothing_more_follows(
     assert (found.state, lines_followed(site)) == (state, before)
     assert f"may not ask for anything here, any more: {said}" in told(found)
     with site.system.journal.reading() as conn:
-        assert not request_rows.has_companion(conn, found.id)
+        assert not companion_rows.has_companion(conn, found.id)
 
 
 def test_whom_an_adoption_names_may_be_gone_when_its_turn_comes(
@@ -274,7 +274,7 @@ def test_a_crash_between_two_portions_ends_as_if_there_had_been_none(
     assert members(site) == {"cf1/eve", "cf2/bob", "cf4/dan"}
     one = newest(site, "reconcile.json")
     with site.system.journal.reading() as conn:
-        assert not request_rows.has_companion(conn, one.id)
+        assert not companion_rows.has_companion(conn, one.id)
 
 
 @pytest.mark.parametrize(("verb", "ends"), [("hold", "held"), ("cancel", "cancelled")])
@@ -293,8 +293,8 @@ def test_a_manifest_that_is_held_takes_the_place_of_the_one_before(site: Site) -
     assert first.id != second.id
     with site.system.journal.reading() as conn:
         assert request_rows.states_of(conn, [first.id])[first.id] == "superseded"
-        assert request_rows.with_companion(conn) == {}
-        assert request_rows.has_companion(conn, second.id)
+        assert companion_rows.with_companion(conn) == {}
+        assert companion_rows.has_companion(conn, second.id)
     let_go(site, second)
     assert newest(site, "reconcile.json").state == "done"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.admission.intake import Intake
-from provisioner.journal.records import request_rows
+from provisioner.journal.records import companion_rows
 from provisioner.spool import strikes
 from provisioner.spool.spool import Claimed
 from provisioner.spool.strikes import Strikes
@@ -223,7 +223,7 @@ def test_a_manifest_that_rests_keeps_no_other_writer_s_waiting(
     serve(site)
     assert newest(site, "reconcile.json").state == "done"
     with site.system.journal.reading() as conn:
-        assert len(request_rows.with_companion(conn)) == 1
+        assert len(companion_rows.with_companion(conn)) == 1
 
 
 def test_a_death_before_anything_is_judged_is_not_counted_against_a_manifest(

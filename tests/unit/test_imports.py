@@ -23,6 +23,7 @@ LINES = (
     "objects request system",
     "agent config journal spool",
     "journal.records routing",
+    "journal.queries",
     "outcome steps",
     "controls convergence recovery",
     "policy testing",
@@ -45,21 +46,7 @@ HOMES = {
         "handlers/ldap/directory/answers.py",
         "handlers/emulators/ldap/directory.py",
     },
-    # Statements, and those who work inside a transaction that they are given.
-    "sqlalchemy": {
-        f"provisioner/{name}/"
-        for name in (
-            "journal",
-            "outcome",
-            "recovery",
-            "steps",
-            "controls",
-            "policy",
-            "admission",
-            "manifests",
-            "inspection",
-        )
-    },
+    "sqlalchemy": {"provisioner/journal/"},
     "typer": {"provisioner/cli/"},
     "rich": {f"provisioner/cli/{name}.py" for name in ("progress", "standing", "doctor")},
 }
@@ -232,6 +219,11 @@ def test_a_library_is_imported_at_its_home_only(library: str) -> None:
     ]
     homes = {next((h for h in HOMES[library] if name.startswith(h)), name) for name in found}
     assert homes == HOMES[library]
+
+
+def test_what_only_one_database_has_is_said_in_one_place() -> None:
+    knows = {p for p in ENGINE if any(n.startswith("sqlalchemy.dialects") for n in imports(p))}
+    assert {relative(path) for path in knows} == {"provisioner/journal/dialect.py"}
 
 
 # Handlers.

@@ -1,14 +1,14 @@
 """What the journal holds, one module a group of tables: requests, steps, claims, objects."""
 
 __all__ = [
-    "beforehand",
     "changes",
-    "history",
+    "companion_rows",
+    "event_rows",
     "keepsakes",
     "ledger",
-    "lookup",
     "object_rows",
     "request_rows",
+    "step_moves",
     "step_rows",
     "waits",
 ]

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from provisioner.contract import Claim, Key, Scalar, State
-from provisioner.journal.schema import IDS, chunks, objects
+from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.schema import objects
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
 from provisioner.objects.states import Adoption

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Row,
     bindparam,
     case,
     delete,
@@ -21,20 +22,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
 
 from provisioner.contract import Claim, Key, Want
 from provisioner.journal import bulk
+from provisioner.journal.dialect import IDS, chunks, lies_in, upsert
 from provisioner.journal.records import keepsakes, object_rows
-from provisioner.journal.schema import (
-    IDS,
-    chunks,
-    claims,
-    lies_in,
-    objects,
-    step_objects,
-    suspensions,
-)
+from provisioner.journal.schema import claims, objects, step_objects, suspensions
 from provisioner.objects.items import Item
 from provisioner.objects.states import StepState
 
@@ -59,7 +52,7 @@ def _nest(subject: str) -> Any:
     )
 
 
-_WRITE = insert(claims)
+_WRITE = upsert(claims)
 
 
 _CLAIM = _WRITE.on_conflict_do_update(
@@ -236,7 +229,7 @@ def suspend(
 ) -> None:
     """Record a reason for taking access away."""
     conn.execute(
-        insert(suspensions).on_conflict_do_nothing(),
+        upsert(suspensions).on_conflict_do_nothing(),
         {"subject": subject, "source": source, "cause": cause, "request": request, "since": now},
     )
 
@@ -316,11 +309,16 @@ class Held:
     request: str
     source: str
 
+    @classmethod
+    def from_row(cls, row: Row[Any, Any, Any, Any, Any]) -> Held:
+        """Make one of a row with these columns, by their names."""
+        return cls(**row._mapping)
+
 
 def everything(conn: Connection) -> list[Held]:
     """List every claim."""
     columns = (claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source)
-    return [Held(*row) for row in conn.execute(select(*columns))]
+    return [Held.from_row(row) for row in conn.execute(select(*columns))]
 
 
 @dataclass(frozen=True, slots=True)

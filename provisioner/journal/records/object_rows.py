@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from provisioner.contract import Key, Scalar, State
 from provisioner.journal import bulk
-from provisioner.journal.schema import IDS, chunks, lanes, objects
+from provisioner.journal.dialect import IDS, chunks, upsert
+from provisioner.journal.schema import lanes, objects
 from provisioner.objects.applied import Applied
 from provisioner.objects.states import Adoption
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
 
 
-_BLANK = insert(objects)
+_BLANK = upsert(objects)
 
 
 _MAKE_KNOWN = _BLANK.on_conflict_do_nothing()
@@ -372,4 +372,9 @@ def due_counts(conn: Connection, now: float) -> dict[str, tuple[int, int]]:
 def set_lane(conn: Connection, name: str, **values: object) -> None:
     """Record something of a lane (`paused_by`, `breaker_until`, `breaker_reason`)."""
     if conn.execute(update(lanes).where(lanes.c.name == name).values(**values)).rowcount == 0:
-        conn.execute(insert(lanes), {"name": name, **values})
+        conn.execute(upsert(lanes), {"name": name, **values})
+
+
+def close_breakers(conn: Connection) -> None:
+    """Forget of all lanes that their backends were away."""
+    conn.execute(update(lanes).values(breaker_until=None, breaker_reason=None))

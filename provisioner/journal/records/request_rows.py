@@ -14,7 +14,6 @@ from sqlalchemy import (
     Connection,
     Row,
     bindparam,
-    delete,
     func,
     insert,
     or_,
@@ -23,7 +22,8 @@ from sqlalchemy import (
 )
 
 from provisioner.journal import audit, bulk
-from provisioner.journal.schema import IDS, chunks, companions, events, lies_in, requests
+from provisioner.journal.dialect import IDS, chunks, lies_in
+from provisioner.journal.schema import requests
 from provisioner.objects.states import RUNNING, RequestState
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
@@ -170,50 +170,6 @@ def set_duplicate_of(conn: Connection, request: str, earlier: str | None) -> Non
     _write(conn, request, duplicate_of=earlier)
 
 
-def keep_companion(conn: Connection, request: str, body: bytes) -> None:
-    """Keep the manifest of a request that waits."""
-    drop_companion(conn, request)
-    conn.execute(insert(companions), {"request": request, "body": body})
-
-
-def has_companion(conn: Connection, request: str) -> bool:
-    """Say whether the manifest of a request is kept: it is not over."""
-    statement = select(companions.c.request).where(companions.c.request == request)
-    return conn.scalar(statement) is not None
-
-
-def kept_by(conn: Connection, uid: int) -> int:
-    """Say how many bytes a submitter's manifests have that are kept."""
-    size = func.coalesce(func.sum(func.length(companions.c.body)), 0)
-    mine = select(requests.c.id).where(requests.c.uid == uid)
-    return int(conn.scalar(select(size).where(companions.c.request.in_(mine))) or 0)
-
-
-def with_companion(conn: Connection) -> dict[str, int]:
-    """Return accepted requests whose manifest is kept, oldest first, with their writers' uids."""
-    kept = select(companions.c.request)
-    statement = select(requests.c.id, requests.c.uid).where(
-        requests.c.id.in_(kept), requests.c.state == RequestState.ACCEPTED
-    )
-    return {row.id: row.uid for row in conn.execute(statement.order_by(requests.c.id))}
-
-
-def companion_size(conn: Connection, request: str) -> int:
-    """Say how many bytes the manifest has that was kept of a request; 0 where there is none."""
-    size = func.length(companions.c.body)
-    return conn.scalar(select(size).where(companions.c.request == request)) or 0
-
-
-def companion(conn: Connection, request: str) -> bytes | None:
-    """Return the manifest that was kept of a request."""
-    return conn.scalar(select(companions.c.body).where(companions.c.request == request))
-
-
-def drop_companion(conn: Connection, request: str) -> None:
-    """Forget a manifest."""
-    conn.execute(delete(companions).where(companions.c.request == request))
-
-
 def hold(conn: Connection, request: str, holder: str) -> None:
     """Keep who holds a request; a release from policy counts no more."""
     _write(conn, request, held_by=holder, for_review=None, approved_by=None)
@@ -238,29 +194,6 @@ def _write(conn: Connection, request: str, **values: Any) -> None:
     conn.execute(update(requests).where(requests.c.id == request).values(**values))
 
 
-def events_of(conn: Connection, request: str) -> list[tuple[float, str, str]]:
-    """List a request's events: (time, kind, text)."""
-    rows = conn.execute(
-        select(events.c.at, events.c.kind, events.c.text)
-        .where(events.c.request == request)
-        .order_by(events.c.seq)
-    )
-    return [(row.at, row.kind, row.text) for row in rows]
-
-
-def why_held(conn: Connection, ids: Collection[str]) -> dict[str, str]:
-    """Say of held requests who or what held them last, and why."""
-    found: dict[str, str] = {}
-    for part in chunks(ids):
-        rows = conn.execute(
-            select(events.c.request, events.c.text)
-            .where(events.c.request.in_(part), events.c.kind == "held")
-            .order_by(events.c.seq)
-        )
-        found.update({row.request: row.text for row in rows})
-    return found
-
-
 def find(conn: Connection, name: str) -> list[Record]:
     """Find requests by id, by the beginning of one, or by their writer's own id; newest last.
 
@@ -273,21 +206,6 @@ def find(conn: Connection, name: str) -> list[Record]:
     rows = conn.execute(select(requests).where(matches).order_by(requests.c.id)).all()
     found = [Record.from_row(row) for row in rows]
     return sorted(found, key=lambda record: (record.duplicate_of is None, record.id))
-
-
-def events_after(conn: Connection, seq: int) -> list[tuple[int, str, str, str]]:
-    """List what happened to requests after an event: (number, request, kind, text)."""
-    rows = conn.execute(
-        select(events.c.seq, events.c.request, events.c.kind, events.c.text)
-        .where(events.c.seq > seq, events.c.request.is_not(None))
-        .order_by(events.c.seq)
-    )
-    return [(row.seq, row.request, row.kind, row.text) for row in rows]
-
-
-def last_event(conn: Connection) -> int:
-    """Return the number of the last event; 0 where there is none."""
-    return int(conn.scalar(select(func.max(events.c.seq))) or 0)
 
 
 def last_id(conn: Connection) -> str:
@@ -371,29 +289,6 @@ def states_of(conn: Connection, ids: Collection[str]) -> dict[str, RequestState]
     return found
 
 
-def noted(conn: Connection, ids: Collection[str], kind: str) -> list[str]:
-    """Return those requests that have an event of a kind, oldest first."""
-    statement = select(events.c.request).where(events.c.request.in_(IDS), events.c.kind == kind)
-    found = {who for part in chunks(ids) for who in conn.scalars(statement, {"b_ids": part})}
-    return sorted(found)
-
-
-def lately(conn: Connection, seconds: float, most: int) -> list[str]:
-    """List requests of which the events of so many seconds before the newest one tell.
-
-    most: events that are looked at.
-    """
-    newest = select(func.max(events.c.seq)).scalar_subquery()
-    end = select(events.c.at).where(events.c.seq == newest).scalar_subquery()
-    statement = (
-        select(events.c.request)
-        .where(events.c.seq > newest - most, events.c.at >= end - seconds)
-        .where(events.c.request.is_not(None))
-        .distinct()
-    )
-    return sorted(conn.scalars(statement))
-
-
 def scheduled_until(conn: Connection, now: float) -> list[str]:
     """List scheduled requests whose `not_before` has come, oldest first."""
     return list(
@@ -425,3 +320,8 @@ def counts(conn: Connection) -> dict[str, int]:
     """Count requests by state."""
     rows = conn.execute(select(requests.c.state, func.count()).group_by(requests.c.state))
     return {row[0]: row[1] for row in rows}
+
+
+def all_ids(conn: Connection) -> set[str]:
+    """Name every request that is known."""
+    return set(conn.scalars(select(requests.c.id)))

@@ -10,11 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or
+from sqlalchemy import Connection, bindparam, case, delete, insert, select
 
 from provisioner.journal import bulk
-from provisioner.journal.schema import IDS, chunks, objects, step_objects, steps
+from provisioner.journal.dialect import IDS, chunks, upsert
+from provisioner.journal.schema import objects, step_objects, steps
 from provisioner.objects.states import StepState
 
 
@@ -53,7 +53,7 @@ _INSERT_STEPS = insert(steps)
 
 _GENERATION = select(objects.c.generation).where(objects.c.key == bindparam("b_key"))
 
-_NEW_OBJECTS = insert_or(step_objects).values(
+_NEW_OBJECTS = upsert(step_objects).values(
     generation=case((bindparam("b_state") == StepState.DUE, _GENERATION.scalar_subquery()))
 )
 
@@ -169,32 +169,6 @@ def with_users_waiting(conn: Connection, ids: Collection[str]) -> set[str]:
     for part in chunks(ids):
         found.update(conn.scalars(_USERS_WAITING, {"b_ids": part}))
     return found
-
-
-def set_objects(
-    conn: Connection,
-    request: str,
-    step: str,
-    users: Collection[str],
-    state: StepState,
-    *,
-    error: Mapping[str, str] | None = None,
-) -> None:
-    """Write what becomes of the waiting parts of a step. users: whose, '' for a step's own.
-
-    Those that become due have no generation yet (`steps.stamp`).
-    """
-    for part in chunks(users):
-        conn.execute(
-            update(step_objects)
-            .where(
-                step_objects.c.request == request,
-                step_objects.c.step == step,
-                step_objects.c.item.in_(part),
-                step_objects.c.state == StepState.WAITING,
-            )
-            .values(state=state, error=error, generation=None)
-        )
 
 
 def _object(

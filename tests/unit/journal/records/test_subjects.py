@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Connection, event
 
 from provisioner.journal.journal import Journal
-from provisioner.journal.records import history, request_rows
+from provisioner.journal.queries import history
+from provisioner.journal.records import request_rows
 
 SUBJECTS = ("project:cf1", "project:cf1/user:jdoe", "project:CF1/user:jdoe", "project:cf12")
 

@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from provisioner.contract import Key, split_key
+from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import ledger
-from provisioner.journal.schema import IDS, chunks, claims, objects, step_objects, suspensions
+from provisioner.journal.schema import claims, objects, step_objects, suspensions
 from provisioner.objects.losses import Pair, losing, people_of, person_of
 from provisioner.objects.states import Adoption, StepState
 

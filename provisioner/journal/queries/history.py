@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from provisioner.contract import Key
-from provisioner.journal.schema import IDS, chunks, lies_in, requests, step_objects
+from provisioner.journal.dialect import IDS, chunks, lies_in
+from provisioner.journal.schema import requests, step_objects
 from provisioner.journal.schema import steps as step_rows
 from provisioner.objects.states import RUNNING, RequestState, StepState
 

@@ -1,0 +1,121 @@
+"""Expiry: rows of requests that are kept no longer.
+
+Promises: everything is read and written inside the caller's transaction. Leaves out: how long what
+is kept (`retention`, `outsiders`), and events (`audit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, select
+
+from provisioner.journal.dialect import chunks
+from provisioner.journal.records.request_rows import Record
+from provisioner.journal.schema import requests, step_objects, steps
+from provisioner.objects.states import ENDED, RequestState
+
+_LEFT = (requests.c.state == RequestState.REFUSED) & (func.length(requests.c.body) == 0)
+"""Rows that an outsider may have left: nobody else's refused request is without its body."""
+
+_newer = requests.alias()
+
+_IS_HIGHEST = and_(
+    requests.c.order_key.is_not(None),
+    requests.c.state != RequestState.REFUSED,
+    ~select(_newer.c.id)
+    .where(
+        _newer.c.writer == requests.c.writer,
+        _newer.c.order_key == requests.c.order_key,
+        _newer.c.order_number > requests.c.order_number,
+        _newer.c.state != RequestState.REFUSED,
+    )
+    .exists(),
+)
+"""Who comes later with a lower number is superseded: this row is what that is known by."""
+
+# An expression, lest SQLite took the index of states and sorted half the journal for each portion.
+_OVER = (requests.c.state + "").in_(ENDED)
+
+_OLD = (
+    select(requests.c.id)
+    .where(
+        _OVER,
+        requests.c.ended < bindparam("b_before"),
+        requests.c.id > bindparam("b_after"),
+        requests.c.id < bindparam("b_end"),
+        ~_IS_HIGHEST,
+    )
+    .order_by(requests.c.id)
+    .limit(bindparam("b_limit"))
+)
+
+_NEWEST = (
+    select(requests.c.id)
+    .where(_OVER)
+    .order_by(requests.c.id.desc())
+    .limit(1)
+    .offset(bindparam("b_floor"))
+)
+
+
+def with_receipts_of(conn: Connection, gone: Sequence[Record]) -> set[tuple[str, str]]:
+    """Name the receipts, by writer and name, that other requests have as well."""
+    own = {record.writer_id for record in gone if record.writer_id is not None}
+    ids = {record.id for record in gone}
+    found: set[tuple[str, str]] = set()
+    for part in chunks(own):
+        rows = conn.execute(
+            select(requests.c.id, requests.c.writer, requests.c.writer_id).where(
+                requests.c.writer_id.in_(part)
+            )
+        )
+        found.update((row.writer, row.writer_id) for row in rows if row.id not in ids)
+    return found
+
+
+def refused_counts(conn: Connection) -> dict[int, int]:
+    """Count the refused requests without a body of each submitter, by uid."""
+    counted = (
+        select(requests.c.uid, func.count().label("files")).where(_LEFT).group_by(requests.c.uid)
+    )
+    return {row.uid: row.files for row in conn.execute(counted)}
+
+
+def refused_beyond(conn: Connection, uid: int, keep: int) -> list[str]:
+    """List a submitter's refused requests without a body, but for the newest; oldest first."""
+    older = (
+        select(requests.c.id)
+        .where(_LEFT, requests.c.uid == uid)
+        .order_by(requests.c.id.desc())
+        .offset(keep)
+    )
+    return sorted(conn.scalars(older))
+
+
+def forget_refused(conn: Connection, ids: Collection[str]) -> None:
+    """Remove the rows of refused requests without a body."""
+    for part in chunks(ids):
+        conn.execute(delete(requests).where(requests.c.id.in_(part), _LEFT))
+
+
+def forget(conn: Connection, ids: list[str]) -> int:
+    """Remove the rows of requests, but of those that are tried again since; return how many."""
+    over = select(requests.c.id).where(requests.c.id.in_(ids), requests.c.state.in_(ENDED))
+    gone = list(conn.scalars(over))
+    if gone:
+        conn.execute(delete(step_objects).where(step_objects.c.request.in_(gone)))
+        conn.execute(delete(steps).where(steps.c.request.in_(gone)))
+        conn.execute(delete(requests).where(requests.c.id.in_(gone)))
+    return len(gone)
+
+
+def newest_beyond(conn: Connection, keep: int) -> str:
+    """Return the newest request that is over, but for so many; '' where there is none."""
+    return conn.scalar(_NEWEST, {"b_floor": keep - 1}) or ""
+
+
+def old(conn: Connection, before: float, after: str, end: str, limit: int) -> list[str]:
+    """List requests that were over before a time, in order, between two ids."""
+    bounds = {"b_before": before, "b_after": after, "b_end": end, "b_limit": limit}
+    return list(conn.scalars(_OLD, bounds))

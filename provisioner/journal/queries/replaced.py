@@ -1,0 +1,63 @@
+"""Replaced: who claims by now what a request had asked for.
+
+Promises: reads only, inside the caller's transaction. Leaves out: what is said of it (`remarks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, select
+
+from provisioner.contract import Key, Want
+from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.schema import claims, objects, requests
+from provisioner.objects.states import RUNNING, RequestState
+
+_CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request).where(
+    claims.c.key.in_(IDS)
+)
+
+
+def withdrawn_by(conn: Connection, who: str, claimant: str) -> str:
+    """Find the newest request after one that spoke of a claimant; '' where there is none."""
+    statement = (
+        select(requests.c.id)
+        .where(
+            requests.c.subject.in_({claimant, claimant.partition("/")[0]}),
+            requests.c.id > who,
+            requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
+        )
+        .order_by(requests.c.id.desc())
+        .limit(1)
+    )
+    return conn.scalar(statement) or ""
+
+
+def writer_of(conn: Connection, who: str) -> str:
+    """Return a request's writer; '' where it is not known."""
+    return conn.scalar(select(requests.c.writer).where(requests.c.id == who)) or ""
+
+
+def claims_now(
+    conn: Connection, keys: Collection[Key]
+) -> dict[Key, dict[str, tuple[Want | None, str]]]:
+    """Return want and request of each claim on some objects, by claimant."""
+    held: dict[Key, dict[str, tuple[Want | None, str]]] = {}
+    for part in chunks(keys):
+        for row in conn.execute(_CLAIMS, {"b_ids": part}).all():
+            held.setdefault(row.key, {})[row.claimant] = (row.want, row.request)
+    return held
+
+
+def left_behind(conn: Connection, keys: Collection[Key]) -> list[Key]:
+    """Choose the objects that are there, as nobody wants them any more, and that nobody claims."""
+    kept: list[Key] = []
+    for part in chunks(keys):
+        unclaimed = ~select(claims.c.key).where(claims.c.key == objects.c.key).exists()
+        settled = objects.c.converged == objects.c.generation
+        there = select(objects.c.key, objects.c.state).where(
+            objects.c.key.in_(part), unclaimed, settled
+        )
+        kept += [key for key, state in conn.execute(there) if (state or {}).get("present")]
+    return kept

@@ -1,0 +1,125 @@
+"""Subjects: what some of them claim, and by whom they are suspended.
+
+Promises: reads only, inside the caller's transaction, and as much as is asked for, however much the
+ledger has. Leaves out: what manifests and policy make of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select
+
+from provisioner.contract import Key
+from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.records.ledger import Held
+from provisioner.journal.schema import claims, events, requests, suspensions
+from provisioner.objects.states import OPEN, RequestState
+from provisioner.system import ulid
+
+_CLAIMS = select(
+    claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source
+).where(claims.c.root.in_(IDS))
+
+
+_KEYS = select(claims.c.key).where(claims.c.root.in_(IDS)).distinct()
+
+
+def subjects_after(conn: Connection, kind: str, last: str, limit: int) -> list[str]:
+    """List subjects of a kind that claim something, in order, from behind one on."""
+    statement = (
+        select(claims.c.root)
+        .where(claims.c.root > max(last, f"{kind}:"), claims.c.root < f"{kind};")
+        .distinct()
+        .order_by(claims.c.root)
+        .limit(limit)
+    )
+    return list(conn.scalars(statement))
+
+
+def keys_of(conn: Connection, subjects: Collection[str]) -> set[Key]:
+    """Name the objects that some subjects claim."""
+    found: set[Key] = set()
+    for part in chunks(subjects):
+        found.update(conn.scalars(_KEYS, {"b_ids": part}))
+    return found
+
+
+def claims_of(conn: Connection, subjects: Collection[str]) -> dict[str, list[Held]]:
+    """List what each of some subjects claims, with all that lies in it."""
+    held: dict[str, list[Held]] = {subject: [] for subject in subjects}
+    for part in chunks(subjects):
+        for row in conn.execute(_CLAIMS, {"b_ids": part}):
+            held[row.claimant.partition("/")[0]].append(Held.from_row(row))
+    return held
+
+
+def suspended_by(
+    conn: Connection, subjects: Collection[str], writer: str, cause: str
+) -> dict[str, str]:
+    """Return those of some subjects that a writer has suspended for a cause, with its request."""
+    found: dict[str, str] = {}
+    for part in chunks(subjects):
+        rows = conn.execute(
+            select(suspensions.c.subject, suspensions.c.request).where(
+                suspensions.c.subject.in_(part),
+                suspensions.c.source == writer,
+                suspensions.c.cause == cause,
+            )
+        )
+        found.update({row.subject: row.request for row in rows})
+    return found
+
+
+def unknown(conn: Connection, users: Sequence[str]) -> list[str]:
+    """List the users whom no claim is for."""
+    known: set[str] = set()
+    for part in chunks([f"user:{name}" for name in users]):
+        known.update(conn.scalars(select(claims.c.leaf).where(claims.c.leaf.in_(part)).distinct()))
+    return [name for name in dict.fromkeys(users) if f"user:{name}" not in known]
+
+
+def noted_since(conn: Connection, uid: int, kind: str, since: float) -> list[str]:
+    """List what events of a kind say of a submitter's requests since a time."""
+    statement = (
+        select(events.c.text)
+        .join(requests, requests.c.id == events.c.request)
+        .where(
+            events.c.request >= ulid.first(since),
+            events.c.at >= since,  # ids are ahead of the time once a clock was
+            events.c.kind == kind,
+            requests.c.uid == uid,
+        )
+    )
+    return list(conn.scalars(statement))
+
+
+def _is(root: str) -> ColumnElement[bool]:
+    """Match the claims of a subject; of a project in whatever letters its code was written.
+
+    Routes make one group of `CF3` and `cf3`, so that whose the one is, is the other.
+    """
+    if not root.startswith("project:"):
+        return claims.c.root == root
+    within = and_(claims.c.root >= "project:", claims.c.root < "project;")
+    return and_(within, func.lower(claims.c.root) == root.lower())
+
+
+def asked_before(conn: Connection, root: str, writer: str, actions: Collection[str]) -> bool:
+    """Say whether a submitter had a subject before another took it over."""
+    had = select(requests.c.id).where(
+        requests.c.writer == writer,
+        requests.c.subject == root,
+        requests.c.action.in_(list(actions)),
+        requests.c.state.in_(
+            [*OPEN, RequestState.DONE, RequestState.FAILED, RequestState.SUPERSEDED]
+        ),
+    )
+    return conn.scalar(had.limit(1)) is not None
+
+
+def claimed_by(conn: Connection, root: str) -> list[Any]:
+    """List by which requests, and for which writers, a subject claims what it does."""
+    statement = select(claims.c.request, claims.c.source).where(_is(root)).distinct()
+    return list(conn.execute(statement).all())

@@ -1,0 +1,254 @@
+"""Unmade: the claims that a request has not made yet, and giving them back.
+
+Promises: everything is read and written inside the caller's transaction. What a request made is
+known by what it read back, whoever looked since. Leaves out: whose a claim was (`history`), and
+what is undone when (`undo`, `renewal`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, select, update
+
+from provisioner.contract import Key, Want
+from provisioner.journal.dialect import IDS, chunks, lies_in
+from provisioner.journal.queries.history import STOPPED, Pair
+from provisioner.journal.records import step_moves
+from provisioner.journal.schema import claims, objects, requests, step_objects, steps
+from provisioner.objects.states import RUNNING, RequestState, StepState
+
+
+@dataclass(frozen=True, slots=True)
+class Unmade:
+    """A claim that a request has not made yet.
+
+    former: whose it was before, None where it was nobody's; bound: its want is the request's own;
+    converged: it was once as somebody wanted; nobodys: it is sure that nobody had it.
+    """
+
+    key: Key
+    claimant: str
+    former: str | None
+    want: Want | None
+    bound: bool
+    converged: bool
+    nobodys: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A claim that goes back to whose it was. want: None until their step begins."""
+
+    key: Key
+    claimant: str
+    want: Want | None
+    request: str
+    writer: str
+
+
+# What a request has not made.
+
+
+def of(conn: Connection, request: str) -> list[Unmade]:
+    """List the claims of a request that it never read back as wanted."""
+    made: set[Pair] = set()
+    found: dict[Pair, Unmade] = {}
+    for row in conn.execute(_PARTS, {"b_request": request}):
+        pair = (row.key, row.claimant)
+        if row.made:
+            made.add(pair)
+        bound = row.generation is not None or (pair in found and found[pair].bound)
+        unclaimed = _unclaimed(row) if bound else row.want is None
+        found[pair] = Unmade(*pair, row.former, row.want, bound, row.converged > 0, unclaimed)
+    return [one for pair, one in found.items() if pair not in made]
+
+
+def _unclaimed(row: Any) -> bool:
+    """Say of an object whether nobody had it: it is not there, or nobody wanted it open."""
+    absent = row.state is not None and not row.state.get("present")
+    return absent or not row.converged or row.prior is not None
+
+
+def waiting(conn: Connection, request: str) -> list[Any]:
+    """List what a request's routes claim and it has not made: key, claimant, instance of each."""
+    return list(conn.execute(_WAITING, {"b_request": request}).all())
+
+
+def asked_for(conn: Connection, request: str) -> set[Pair]:
+    """List what the steps of a request claim, or claimed."""
+    return {(row.key, row.claimant) for row in conn.execute(_ROUTED, {"b_request": request})}
+
+
+def unrouted(conn: Connection, request: str) -> list[Key]:
+    """List the objects that a request has no claim on, and was not over with."""
+    statement = (
+        select(step_objects.c.key)
+        .join(steps, _STEP)
+        .where(
+            step_objects.c.request == request,
+            step_objects.c.state.in_([StepState.WAITING, StepState.DUE, StepState.CANCELLED]),
+            ~steps.c.routed,
+        )
+        .distinct()
+    )
+    return list(conn.scalars(statement))
+
+
+# What others have not made, or had.
+
+
+def of_others(conn: Connection, request: str, subject: str) -> dict[Pair, set[str]]:
+    """List what other requests for a request's subject have not made yet, with their ids.
+
+    A request that was held when this one left its claims out, and was released since, has lost
+    them without a step of this one that tells so. What this one has taken away stays so.
+    """
+    taken = (
+        select(step_objects.c.key)
+        .join(steps, _STEP)
+        .where(step_objects.c.request == request, ~steps.c.routed)
+        .where(step_objects.c.state == StepState.DONE)
+    )
+    statement = (
+        select(step_objects.c.key, step_objects.c.claimant, step_objects.c.request)
+        .join(steps, _STEP)
+        .join(requests, requests.c.id == step_objects.c.request)
+        .where(_about(subject), requests.c.id != request)
+        .where(requests.c.state.in_([*RUNNING, RequestState.FAILED]), steps.c.routed)
+        .where(step_objects.c.state != StepState.DONE, step_objects.c.key.not_in(taken))
+    )
+    found: dict[Pair, set[str]] = {}
+    for key, claimant, other in conn.execute(statement):
+        found.setdefault((key, claimant), set()).add(other)
+    return found
+
+
+def held_back(conn: Connection, subject: str) -> list[Key]:
+    """List objects of which requests for a subject were to take claims away, and were stopped.
+
+    Whoever left the same out after them was all that kept those out.
+    """
+    statement = (
+        select(step_objects.c.key)
+        .join(steps, _STEP)
+        .join(requests, requests.c.id == step_objects.c.request)
+        .where(_about(subject), requests.c.state.in_(STOPPED), ~steps.c.routed)
+        .where(step_objects.c.state.in_([StepState.WAITING, StepState.CANCELLED]))
+        .distinct()
+    )
+    return list(conn.scalars(statement))
+
+
+def _about(subject: str) -> ColumnElement[bool]:
+    """Match the requests for a subject and for what lies in it."""
+    return (requests.c.subject == subject) | lies_in(requests.c.subject, subject)
+
+
+def once_claimed(conn: Connection, keys: Collection[Key]) -> set[Pair]:
+    """List who ever claimed some objects."""
+    once: set[Pair] = set()
+    for part in chunks(keys):
+        once.update((row.key, row.claimant) for row in conn.execute(_ONCE, {"b_ids": part}))
+    return once
+
+
+def still_claimed(conn: Connection, keys: Collection[Key]) -> set[Key]:
+    """Return those of some objects that somebody claims."""
+    found: set[Key] = set()
+    for part in chunks(keys):
+        found.update(conn.scalars(select(claims.c.key).where(claims.c.key.in_(part))))
+    return found
+
+
+def claimed_by_others(conn: Connection, request: str, keys: Collection[Key]) -> set[Key]:
+    """Return those of some objects that another request claims."""
+    found: set[Key] = set()
+    for part in chunks(keys):
+        statement = select(claims.c.key).where(claims.c.key.in_(part), claims.c.request != request)
+        found.update(conn.scalars(statement))
+    return found
+
+
+# Giving back.
+
+
+def give(
+    conn: Connection,
+    restored: Sequence[Restored],
+    dropped: Collection[Pair],
+    handed: Mapping[Pair, str],
+) -> None:
+    """Give claims back.
+
+    restored: those that go back to whose they were, and are waited for again; dropped: those that
+    go; handed: those that go to a request that is known no more.
+    """
+    if restored:
+        conn.execute(_RESTORE, [_restoring(one) for one in restored])
+    if dropped:
+        conn.execute(_DELETE, [{"b_key": key, "b_claimant": who} for key, who in dropped])
+    if handed:
+        theirs = [
+            {"b_key": key, "b_claimant": who, "b_request": request}
+            for (key, who), request in handed.items()
+        ]
+        conn.execute(_THEIRS, theirs)
+    step_moves.wait_again(conn, [(one.request, one.key, one.claimant) for one in restored])
+
+
+def _restoring(claim: Restored) -> dict[str, Any]:
+    return {
+        "b_key": claim.key,
+        "b_claimant": claim.claimant,
+        "b_want": claim.want,
+        "b_request": claim.request,
+        "b_source": claim.writer,
+    }
+
+
+_STEP: Any = (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step)
+_PARTS: Any = (
+    select(
+        claims.c.key,
+        claims.c.claimant,
+        claims.c.want,
+        claims.c.former,
+        objects.c.converged,
+        objects.c.prior,
+        objects.c.state,
+        step_objects.c.generation,
+        step_objects.c.read_back.is_not(None).label("made"),
+    )
+    .join(objects, objects.c.key == claims.c.key)
+    .join(
+        step_objects,
+        (step_objects.c.request == claims.c.request)
+        & (step_objects.c.key == claims.c.key)
+        & (step_objects.c.claimant == claims.c.claimant),
+    )
+    .where(claims.c.request == bindparam("b_request"))
+)
+_ONCE: Any = (
+    select(step_objects.c.key, step_objects.c.claimant)
+    .join(steps, _STEP)
+    .where(step_objects.c.key.in_(IDS), steps.c.routed)
+    .distinct()
+)
+_ROUTED: Any = (
+    select(step_objects.c.key, step_objects.c.claimant, steps.c.instance)
+    .join(steps, _STEP)
+    .where(step_objects.c.request == bindparam("b_request"), steps.c.routed)
+    .distinct()
+)
+_WAITING: Any = _ROUTED.where(step_objects.c.read_back.is_(None))
+_CLAIM: Any = (claims.c.key == bindparam("b_key")) & (claims.c.claimant == bindparam("b_claimant"))
+_RESTORE: Any = (
+    update(claims)
+    .where(_CLAIM)
+    .values(want=bindparam("b_want"), request=bindparam("b_request"), source=bindparam("b_source"))
+)
+_THEIRS: Any = update(claims).where(_CLAIM).values(request=bindparam("b_request"))
+_DELETE: Any = delete(claims).where(_CLAIM)

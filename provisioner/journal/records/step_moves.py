@@ -1,0 +1,373 @@
+"""Step moves: how steps and the objects in them go from one state to another.
+
+Promises: everything is written inside the caller's transaction; no other module changes the state
+of either. Leaves out: deciding which step moves (`advance`, `settling`, `interventions`, `undo`),
+adding steps and reading them (`step_rows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, func, select, update
+
+from provisioner.contract import Key
+from provisioner.journal import audit, bulk
+from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.schema import objects, requests, step_objects, steps
+from provisioner.objects.states import OVER, RUNNING, StepState
+
+# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+
+_AWAITING = (
+    select(
+        step_objects.c.request,
+        step_objects.c.step,
+        step_objects.c.key,
+        step_objects.c.item,
+        step_objects.c.claimant,
+        step_objects.c.generation,
+        step_objects.c.changed,
+        steps.c.routed,
+        requests.c.action,
+    )
+    .join(
+        steps,
+        (steps.c.request == step_objects.c.request) & (steps.c.name == step_objects.c.step),
+    )
+    .join(requests, requests.c.id == step_objects.c.request)
+    .where(step_objects.c.key.in_(IDS), step_objects.c.state == StepState.DUE)
+)
+
+_OBJECT = select(step_objects.c.key).where(
+    step_objects.c.request == steps.c.request, step_objects.c.step == steps.c.name
+)
+
+_ENDING = select(
+    steps.c.request,
+    steps.c.name,
+    case(
+        (_OBJECT.where(step_objects.c.state == StepState.FAILED).exists(), StepState.FAILED),
+        (_OBJECT.where(step_objects.c.state == StepState.SKIPPED).exists(), StepState.SKIPPED),
+        else_=StepState.DONE,
+    ),
+).where(
+    steps.c.request.in_(IDS),
+    steps.c.state == StepState.DUE,
+    _OBJECT.exists(),
+    ~_OBJECT.where(step_objects.c.state.in_([StepState.DUE, StepState.WAITING])).exists(),
+)
+
+_CLOSE = (
+    update(steps)
+    .where(steps.c.request == bindparam("b_request"), steps.c.name == bindparam("b_name"))
+    .values(state=bindparam("b_state"), ended=bindparam("b_now"))
+)
+
+_READ_BACK: Any = bindparam("b_read_back", type_=step_objects.c.read_back.type)
+
+_UPDATE_OBJECT = (
+    update(step_objects)
+    .where(
+        step_objects.c.request == bindparam("b_request"),
+        step_objects.c.step == bindparam("b_step"),
+        step_objects.c.key == bindparam("b_key"),
+        step_objects.c.item == bindparam("b_item"),
+    )
+    .values(
+        state=bindparam("b_state"),
+        changed=bindparam("b_changed"),
+        error=bindparam("b_error"),
+        # What was made once was made, also where it is looked at again and is not ready.
+        read_back=func.coalesce(_READ_BACK, step_objects.c.read_back),
+    )
+)
+
+_GENERATION = (
+    select(objects.c.generation).where(objects.c.key == step_objects.c.key).scalar_subquery()
+)
+
+_STAMP = (
+    update(step_objects)
+    .where(
+        step_objects.c.request.in_(IDS),
+        step_objects.c.state == StepState.DUE,
+        step_objects.c.generation.is_(None),
+    )
+    .values(generation=_GENERATION)
+)
+
+_SOME = (
+    select(step_objects.c.request)
+    .where(step_objects.c.request == steps.c.request, step_objects.c.step == steps.c.name)
+    .exists()
+)
+
+_CLOSE_HOLLOW = (
+    update(steps)
+    .where(steps.c.request.in_(IDS), steps.c.state == StepState.DUE, ~_SOME)
+    .values(state=StepState.DONE, ended=bindparam("b_now"))
+)
+
+_UNMADE = update(step_objects).where(
+    step_objects.c.request == bindparam("b_request"),
+    step_objects.c.key == bindparam("b_key"),
+    step_objects.c.claimant == bindparam("b_claimant"),
+    step_objects.c.read_back.is_(None),
+)
+
+_ANEW = _UNMADE.values(state=StepState.WAITING, generation=None, error=None)
+
+_OPEN = (
+    select(requests.c.id)
+    .where(requests.c.id == bindparam("b_request"), requests.c.state.in_(RUNNING))
+    .exists()
+)
+
+_AGAIN = _UNMADE.where(step_objects.c.state == StepState.DONE, _OPEN).values(
+    state=StepState.DUE, generation=None
+)
+
+_AGAIN_STEP = (
+    update(steps)
+    .where(
+        steps.c.request == bindparam("b_request"),
+        steps.c.state == StepState.DONE,
+        _OBJECT.where(step_objects.c.state == StepState.DUE).exists(),
+    )
+    .values(state=StepState.DUE, ended=None)
+)
+
+
+def close_steps(conn: Connection, ids: Collection[str], now: float) -> None:
+    """End the due steps all of whose objects are over."""
+    ended: list[dict[str, Any]] = []
+    for part in chunks(ids):
+        ended += [
+            {"b_request": request, "b_name": step, "b_state": state, "b_now": now}
+            for request, step, state in conn.execute(_ENDING, {"b_ids": part}).all()
+        ]
+    if ended:
+        bulk.run(conn, _CLOSE, ended)
+
+
+def awaiting(conn: Connection, keys: Collection[Key]) -> list[Any]:
+    """List the parts of steps that wait for objects.
+
+    Each has request, step, key, item, claimant, generation, changed, routed, and the request's
+    action.
+    """
+    rows: list[Any] = []
+    for part in chunks(keys):
+        rows += conn.execute(_AWAITING, {"b_ids": part}).all()
+    return rows
+
+
+def write_parts(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write what became of parts of steps. rows: by the names in `_UPDATE_OBJECT`."""
+    bulk.run(conn, _UPDATE_OBJECT, rows)
+
+
+def set_step(
+    conn: Connection,
+    request: str,
+    name: str,
+    state: StepState,
+    now: float,
+    *,
+    error: Mapping[str, str] | None = None,
+) -> None:
+    """Write a step's state, and tell it. error: why it ended so."""
+    values: dict[str, Any] = {"state": state, "error": error}
+    if state in OVER:
+        values["ended"] = now
+    if state == StepState.DUE:
+        values["started"] = now
+    conn.execute(
+        update(steps).where(steps.c.request == request, steps.c.name == name).values(**values)
+    )
+    if state == StepState.DUE:
+        told = audit.Event(request, "started", name)
+    else:
+        why = f": {error['message']}" if error else ""
+        told = audit.Event(request, "step", f"{name}: {state}{why}")
+    audit.append(conn, [told], now)
+
+
+def close_hollow(conn: Connection, ids: Collection[str], now: float) -> None:
+    """End the due steps of requests that speak of no object."""
+    for part in chunks(ids):
+        conn.execute(_CLOSE_HOLLOW, {"b_ids": part, "b_now": now})
+
+
+def stamp(conn: Connection, ids: Collection[str]) -> None:
+    """Tell due objects of steps which generation of the object they wait for."""
+    for part in chunks(ids):
+        conn.execute(_STAMP, {"b_ids": part})
+
+
+def finish_untracked(conn: Connection, request: str) -> None:
+    """Call the due objects of steps done that the ledger has dropped (`ledger.let_be`)."""
+    there = select(objects.c.key).where(objects.c.key == step_objects.c.key).exists()
+    conn.execute(
+        update(step_objects)
+        .where(step_objects.c.request == request, step_objects.c.state == StepState.DUE, ~there)
+        .values(state=StepState.DONE)
+    )
+
+
+# What a person does.
+
+
+def let_wait(conn: Connection, request: str, names: Sequence[str]) -> None:
+    """Let steps of a request wait, with their objects, as if they had not begun."""
+    conn.execute(
+        update(steps)
+        .where(steps.c.request == request, steps.c.name.in_(names))
+        .values(state=StepState.WAITING, error=None, started=None, ended=None)
+    )
+    waiting = select(steps.c.name).where(
+        steps.c.request == request, steps.c.state == StepState.WAITING
+    )
+    conn.execute(
+        update(step_objects)
+        .where(step_objects.c.request == request, step_objects.c.step.in_(waiting))
+        .values(state=StepState.WAITING, error=None, generation=None)
+    )
+
+
+def stop(conn: Connection, request: str, state: StepState, now: float) -> None:
+    """Stop the steps of a request that are not over: `cancelled`, or `waiting` for a held one.
+
+    What it has no claim on, and no other request waits for, is no longer due. What it has one on
+    stays due: whoever has the claim now may wait for it (`undo`).
+    """
+    running = (StepState.WAITING, StepState.DUE)
+    mine = (step_objects.c.request == request) & step_objects.c.state.in_(running)
+    looked_at = (
+        select(steps.c.name)
+        .where(steps.c.request == step_objects.c.request)
+        .where(steps.c.name == step_objects.c.step, ~steps.c.routed)
+        .exists()
+    )
+    keys = list(conn.scalars(select(step_objects.c.key).where(mine, looked_at).distinct()))
+    conn.execute(
+        update(steps)
+        .where(steps.c.request == request, steps.c.state.in_(running))
+        .values(state=state, ended=now if state in OVER else None)
+    )
+    conn.execute(update(step_objects).where(mine).values(state=state))
+    awaited = (
+        select(step_objects.c.key)
+        .where(step_objects.c.key == objects.c.key, step_objects.c.state == StepState.DUE)
+        .exists()
+    )
+    for part in chunks(keys):
+        conn.execute(update(objects).where(objects.c.key.in_(part), ~awaited).values(due=None))
+
+
+def wait_whole(conn: Connection, request: str) -> None:
+    """Let a step's part for a user, or all of a step without users, wait whole where some of it
+    does: it is bound as a whole when it begins again.
+    """
+    other = step_objects.alias()
+    begins_again = (
+        select(other.c.key)
+        .where(other.c.request == step_objects.c.request, other.c.step == step_objects.c.step)
+        .where(other.c.item == step_objects.c.item, other.c.state == StepState.WAITING)
+        .exists()
+    )
+    routed = (
+        select(steps.c.name)
+        .where(steps.c.request == step_objects.c.request)
+        .where(steps.c.name == step_objects.c.step, steps.c.routed)
+        .exists()
+    )
+    mine = (step_objects.c.request == request) & (step_objects.c.state == StepState.DONE)
+    conn.execute(
+        update(step_objects).where(mine, begins_again, routed).values(state=StepState.WAITING)
+    )
+    waits = (
+        select(step_objects.c.key)
+        .where(step_objects.c.request == steps.c.request)
+        .where(step_objects.c.step == steps.c.name, step_objects.c.state == StepState.WAITING)
+        .exists()
+    )
+    conn.execute(
+        update(steps)
+        .where(steps.c.request == request, steps.c.state.in_(OVER), waits)
+        .values(state=StepState.WAITING, error=None, ended=None)
+    )
+
+
+def begin(conn: Connection, request: str, names: Sequence[str], now: float) -> None:
+    """Make waiting steps due, with their objects, which have no generation yet (`stamp`)."""
+    conn.execute(
+        update(steps)
+        .where(steps.c.request == request, steps.c.name.in_(names))
+        .values(state=StepState.DUE, started=now)
+    )
+    conn.execute(
+        update(step_objects)
+        .where(step_objects.c.request == request, step_objects.c.step.in_(names))
+        .where(step_objects.c.state == StepState.WAITING)
+        .values(state=StepState.DUE, generation=None)
+    )
+
+
+def begin_anew(conn: Connection, request: str, pairs: Collection[tuple[Key, str]]) -> None:
+    """Let the parts of a request's steps wait that it has not made, also those that failed.
+
+    pairs: objects, and who claims each. The steps stay as they are (`wait_whole`).
+    """
+    for key, claimant in pairs:
+        conn.execute(_ANEW, {"b_request": request, "b_key": key, "b_claimant": claimant})
+
+
+def reopen(conn: Connection, request: str, names: Collection[str]) -> None:
+    """Make steps due that may be over; what is in them is not touched."""
+    for part in chunks(names):
+        conn.execute(
+            update(steps)
+            .where(steps.c.request == request, steps.c.name.in_(part))
+            .values(state=StepState.DUE, ended=None)
+        )
+
+
+def wait_again(conn: Connection, claims: Collection[tuple[str, Key, str]]) -> None:
+    """Let open requests wait for objects that they have not made, though they were over with them.
+
+    claims: request, object and claimant of each. An object that only a waiting step claims is over
+    for whoever asks for it: there is nothing to make. So it was never made for those requests.
+    """
+    for request, key, claimant in claims:
+        mine = {"b_request": request, "b_key": key, "b_claimant": claimant}
+        if conn.execute(_AGAIN, mine).rowcount:
+            conn.execute(_AGAIN_STEP, mine)
+
+
+def set_objects(
+    conn: Connection,
+    request: str,
+    step: str,
+    users: Collection[str],
+    state: StepState,
+    *,
+    error: Mapping[str, str] | None = None,
+) -> None:
+    """Write what becomes of the waiting parts of a step. users: whose, '' for a step's own.
+
+    Those that become due have no generation yet (`stamp`).
+    """
+    for part in chunks(users):
+        conn.execute(
+            update(step_objects)
+            .where(
+                step_objects.c.request == request,
+                step_objects.c.step == step,
+                step_objects.c.item.in_(part),
+                step_objects.c.state == StepState.WAITING,
+            )
+            .values(state=state, error=error, generation=None)
+        )
