@@ -19,7 +19,8 @@ from provisioner.journal.journal import Connection
 from provisioner.journal.records import companion_rows, request_rows, step_rows
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
-from provisioner.policy.review import NEW_USER, Ruling
+from provisioner.policy.newcomers import NEW_USER
+from provisioner.policy.review import Ruling
 from provisioner.request.documents import Problem
 from provisioner.spool.spool import Claimed, Rejected
 from provisioner.steps import steps

@@ -19,17 +19,13 @@ from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.losses import Pair
 from provisioner.policy import policy, rules
+from provisioner.policy.newcomers import Newcomers
 from provisioner.request import crowds
 from provisioner.request.crowds import Meant
 from provisioner.request.request import Request, parse_request
 from provisioner.routing.router import Step
 from provisioner.system import users
 from provisioner.system.users import Submitter
-
-HOUR = 3600.0
-
-NEW_USER = "new-user"
-"""The kind of event by which new users are counted; its text is the user."""
 
 _CLAIMING = (
     *("user.provision", "project.provision", "allocation.provision", "membership.add"),
@@ -39,7 +35,6 @@ _CLAIMING = (
 
 _CLOSING = ("user.suspend", "allocation.suspend")
 """Actions that close what is claimed for a subject."""
-
 
 Steers = Callable[[Seeker], tuple[set[Pair], set[Pair]]]
 """Says of a request that steers another one which claims go, and which come by it."""
@@ -110,7 +105,7 @@ class Review:
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
         """Judge the requests of a wave: none of them depends on what another writes."""
         changes = _Changes(conn, cases)
-        brought: dict[int, dict[str, None]] = {}
+        newcomers = Newcomers(conn, now)
         found = {}
         for case in cases:
             asked = rules.question(
@@ -128,14 +123,14 @@ class Review:
             if len(crowd) > self._rules.harmless:
                 asked = replace(asked, known=len(holdings.people(conn) | crowd))
             if not self._rules.trusts(who.uid):
-                asked = self._ask_more(conn, case, asked, brought, now)
+                asked = self._ask_more(conn, case, asked, newcomers)
             if case.request.action.startswith("request."):
                 asked = replace(asked, target=_target(conn, case.request, seeker))
             answer = self._rules.decide(who, asked)
             if answer.verdict == policy.ALLOW:
                 changes.allow(case)
             if asked.fresh and answer.verdict == policy.ALLOW:
-                brought.setdefault(who.uid, {}).update(dict.fromkeys(asked.fresh))
+                newcomers.allow(who.uid, case.request, asked.fresh)
             counts = hit and not case.approved and not self._rules.trusts(case.uid)
             if counts and answer.verdict == policy.ALLOW:
                 self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
@@ -205,21 +200,14 @@ class Review:
         conn: Connection,
         case: Case,
         asked: rules.Question,
-        brought: dict[int, dict[str, None]],
-        now: float,
+        newcomers: Newcomers,
     ) -> rules.Question:
         """Add what only some rules look at, and costs a look into the journal."""
         if self._rules.knows_subjects:
             asked = _with_subject(conn, case, asked)
         if self._rules.counts_new_users and case.request.action not in verbs.VERBS:
-            uid = case.uid
-            if uid not in brought:
-                brought[uid] = dict.fromkeys(subjects.noted_since(conn, uid, NEW_USER, now - HOUR))
-            already = brought[uid]
-            fresh = tuple(
-                name for name in subjects.unknown(conn, case.request.users) if name not in already
-            )
-            asked = replace(asked, fresh=fresh, recent=len(already))
+            fresh, recent = newcomers.of(case.uid, case.request)
+            asked = replace(asked, fresh=fresh, recent=recent)
         return asked
 
 

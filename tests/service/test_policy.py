@@ -169,6 +169,19 @@ def test_new_users_of_one_batch_are_counted_together(site: Site) -> None:
     assert site.states() == {"done": ["0.yaml", "1.yaml", "2.yaml"], "failed": ["3.yaml", "4.yaml"]}
 
 
+def test_users_whom_only_an_allocation_named_are_new_when_their_accounts_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    rules = (
+        "policy:\n  rules:\n  - {who: [uid-4711], actions: [allocation.*]}\n"
+        "  - {who: [uid-4711], actions: [user.provision], new_users: 2}\n"
+    )
+    site = Site(tmp_path, rules)
+    assert send(site, PORTAL, allocation(1, "ann, bob, eve")).state == "done"
+    states = [send(site, PORTAL, user(name)).state for name in ("ann", "bob", "eve", "ann")]
+    assert states == ["done", "done", "refused", "done"]
+
+
 def test_what_was_refused_is_judged_anew_when_it_comes_again(site: Site) -> None:
     refused = send(site, PORTAL, allocation(1, files=101))
     send(site, OPERATOR, control("request.retry", refused.id), "retry.yaml")

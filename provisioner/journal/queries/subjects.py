@@ -74,14 +74,26 @@ def suspended_by(
 
 def unknown(conn: Connection, users: Sequence[str]) -> list[str]:
     """List the users whom no claim is for."""
+    return _without(conn, claims.c.leaf, users)
+
+
+def without_request(conn: Connection, users: Sequence[str]) -> list[str]:
+    """List the users who have no claims by a request of their own, as `user.provision` is."""
+    return _without(conn, claims.c.root, users)
+
+
+def _without(conn: Connection, column: ColumnElement[str], users: Sequence[str]) -> list[str]:
     known: set[str] = set()
     for part in chunks([f"user:{name}" for name in users]):
-        known.update(conn.scalars(select(claims.c.leaf).where(claims.c.leaf.in_(part)).distinct()))
+        known.update(conn.scalars(select(column).where(column.in_(part)).distinct()))
     return [name for name in dict.fromkeys(users) if f"user:{name}" not in known]
 
 
-def noted_since(conn: Connection, uid: int, kind: str, since: float) -> list[str]:
-    """List what events of a kind say of a submitter's requests since a time."""
+def noted_since(conn: Connection, uid: int, kind: str, since: float, begins: str) -> list[str]:
+    """List what events of a kind say of a submitter's requests since a time.
+
+    begins: how the requests' actions begin.
+    """
     statement = (
         select(events.c.text)
         .join(requests, requests.c.id == events.c.request)
@@ -90,6 +102,7 @@ def noted_since(conn: Connection, uid: int, kind: str, since: float) -> list[str
             events.c.at >= since,  # ids are ahead of the time once a clock was
             events.c.kind == kind,
             requests.c.uid == uid,
+            func.substr(requests.c.action, 1, len(begins)) == begins,
         )
     )
     return list(conn.scalars(statement))
