@@ -201,10 +201,11 @@ class _Walk:
     def _mark(self, name: str, users: Collection[str], state: StepState) -> None:
         """Keep in mind what was written of some users' parts of a step, which is due by now."""
         step = self.steps[name]
-        waiting = [part for part in step.objects if part.state == StepState.WAITING]
-        stopped = {part for part in waiting if part.item in users}
         parts = tuple(
-            replace(part, state=state) if part in stopped else part for part in step.objects
+            replace(part, state=state)
+            if part.state == StepState.WAITING and part.item in users
+            else part
+            for part in step.objects
         )
         self.steps[name] = replace(step, state=StepState.DUE, objects=parts)
 

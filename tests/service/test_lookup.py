@@ -206,7 +206,7 @@ def test_anothers_newer_request_keeps_an_old_one_from_being_tried_again_and_is_n
     send(site, B, control("request.cancel", old.id), "c.yaml")
     newer = send(site, PORTAL, allocation(1, "bob"), "two.yaml")
     told = why(send(site, B, control("request.retry", old.id), "r.yaml"))
-    assert "another was accepted for allocation:1 since" in told
+    assert "another request was accepted for allocation:1 since" in told
     assert newer.id not in told
 
 
