@@ -80,7 +80,7 @@ def test_a_full_disk_is_told_by_queue_and_doctor_until_there_is_room(disk: Path)
     desk.serve(user("jdoe"))
     ballast = fill(disk)
     assert "no room on the disk" in desk("queue").out
-    assert "make room" in desk("queue", "--json").json["trouble"]
+    assert "free space" in desk("queue", "--json").json["trouble"]
     told = desk("doctor", "--json", code=None).json
     assert [one["level"] for one in told if "no room on the disk" in one["message"]] == ["error"]
     ballast.unlink()
