@@ -72,7 +72,7 @@ def test_a_line_of_a_manifest_is_to_be_sent_anew_with_it(site: Site) -> None:
     assert line.state == "refused"
     again = retry(site, line.id)
     assert again.state == "failed"
-    assert "a line of a manifest has none" in told(again)
+    assert "a line of a manifest has no file" in told(again)
 
 
 def test_one_that_was_set_aside_is_moved_back_by_hand(site: Site) -> None:
