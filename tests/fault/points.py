@@ -1,9 +1,10 @@
 """Failpoints: the service, killed where it may hurt, without a line in the product for it.
 
 Promises: every commit, every rename, removal and write of a file of the engine's, every call of a
-handler and every round of the clerk is a point, named by the function that makes it; a new one is a
-point by itself. `Nursery.serve` runs the real command line in a process of its own, forked from one
-that has everything imported, and kills it with SIGKILL at the hit it is told.
+handler and every round of the clerk is a point, named by the function that makes it, or by the
+handler's name in the configuration; a new one is a point by itself. `Nursery.serve` runs the real
+command line in a process of its own, forked from one that has everything imported, and kills it
+with SIGKILL at the hit it is told.
 """
 
 from __future__ import annotations
@@ -181,10 +182,9 @@ def install(points: Points) -> None:
     setattr(journal.Journal, "transaction", committing)  # noqa: B010 - mypy knows it as a method
 
     def with_points(handlers: Mapping[str, Any]) -> Any:
-        for handler in handlers.values():
-            kind = type(handler).__name__
+        for instance, handler in handlers.items():
             for call in ("observe", "apply"):
-                setattr(handler, call, points.around(getattr(handler, call), f"{kind}.{call}"))
+                setattr(handler, call, points.around(getattr(handler, call), f"{instance}.{call}"))
         return lanes.lanes_of(handlers)
 
     vars(service)["lanes_of"] = with_points

@@ -25,9 +25,9 @@ POINTS = {
     *("write in _replace", "rename in _replace", "unlink in Spool.discard_result"),
     *("rename_new in Spool._put_back", "commit in Service._drained"),
     *("commit in Lane._record", "commit in Lane._save", "commit in Lane._note_breaker"),
-    *("AdAccount.observe", "AdldsAccount.observe", "NssGate.observe", "Slurm.observe"),
-    *("AdAccount.apply", "AdldsAccount.apply", "HomeDirectory.apply", "Slurm.apply"),
-    *("HomeDirectory.observe", "rename_new in RealHost.make", "write in RealHost._copy"),
+    *("ad.observe", "lds.observe", "names.observe", "homes.observe", "slurm-a.observe"),
+    *("ad.apply", "lds.apply", "homes.apply", "slurm-a.apply"),
+    *("rename_new in RealHost.make", "write in RealHost._copy"),
 }
 """What the protocol is made of; all of it has to come, and more may."""
 
