@@ -134,25 +134,26 @@ class NssGate:
             if names:
                 lines = self._ask(argv, sorted(names))
                 seen = {name: _state(kind, name, lines.found.get(name)) for name in names}
+                # getent(1) takes digits for a number, and says whom it resolves to.
                 numbers = {str(state["id"]) for state in seen.values() if "id" in state}
                 bearers = self._lines(argv, sorted(numbers))
-                states |= {
-                    key: self._judged(name, seen[name], lines, bearers)
-                    for name, key in names.items()
-                }
+                by_number = {line[2]: of for of, line in bearers.found.items() if _numbered(line)}
+                unanswered = lines.unanswered | bearers.unanswered
+                for name, key in names.items():
+                    number = str(seen[name].get("id"))
+                    hangs = next((one for one in (name, number) if one in unanswered), None)
+                    states[key] = (
+                        {**seen[name], "bearer": by_number.get(number)}
+                        if hangs is None
+                        else self._unanswered(argv, hangs)
+                    )
         return states
 
-    def _judged(self, name: str, state: State, lines: Lines, bearers: Lines) -> State | Fault:
-        """Add to a state whom its number resolves to; getent(1) takes digits for a number."""
-        number = str(state.get("id"))
-        for asked, answers in ((name, lines), (number, bearers)):
-            if asked in answers.unanswered:
-                return NotReady(
-                    f"the lookup of {asked} was not answered in {self._settings.timeout:g} s",
-                    advice=f"getent passwd {asked} on this host; see NSS (nsswitch.conf, sssd)",
-                )
-        by_number = {line[2]: bearer for bearer, line in bearers.found.items() if _numbered(line)}
-        return {**state, "bearer": by_number.get(number)}
+    def _unanswered(self, argv: Sequence[str], name: str) -> Fault:
+        return NotReady(
+            f"the lookup of {name} was not answered in {self._settings.timeout:g} s",
+            advice=f"{' '.join(argv)} {name}, on this host; see NSS (nsswitch.conf, sssd)",
+        )
 
     def _ask(self, argv: Sequence[str], names: Sequence[str]) -> Lines:
         """Ask for names, and have those flushed that were not found, as far as time allows."""

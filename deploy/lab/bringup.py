@@ -46,7 +46,7 @@ def up(directory: Path, suite: str | None = None) -> None:
     check_directory(directory)
     suite = settled_suite(directory, suite)
     _installed(OUTSIDE if suite else OUTSIDE + INSIDE)
-    trees = [suites.tree(suite)] if suite else []
+    tree = suites.tree(suite) if suite else None
     os.umask(0o022)  # Users of the lab pass through its directories.
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o755)
@@ -58,7 +58,7 @@ def up(directory: Path, suite: str | None = None) -> None:
         with choose(directory, suite) as lab:
             try:
                 _prepare(lab)
-                inside.hold(lab.directory, *trees)
+                inside.hold(lab.directory, tree)
                 _start(lab, began)
             except BaseException:
                 inside.end(directory)

@@ -26,12 +26,12 @@ DISTRIBUTION = {"bin", "boot", "etc", "lost+found", "mnt", "proc", "run", "sbin"
 every view, so that a checkout, a temporary file or a device is where it is outside."""
 
 
-def main(directory: Path, host: str, *trees: Path) -> None:
-    """Set the scene, say that it is set, and reap orphans for ever. trees: one, or none."""
+def main(directory: Path, host: str, tree: Path | None = None) -> None:
+    """Set the scene, say that it is set, and reap orphans for ever. tree: the root of its own."""
     # /proc is still the machine's, so this is what the machine calls this process.
     pid = int(Path("/proc/self").readlink().name)
     started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-    for tree in trees:
+    if tree is not None:
         _move_into(tree, directory)
     for name in sorted(HIDDEN):
         _mount("--bind", str(directory / "root" / name), f"/{name}")

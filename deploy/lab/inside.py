@@ -34,10 +34,10 @@ def holder(directory: Path) -> int | None:
     return int(kept["pid"]) if alive else None
 
 
-def hold(directory: Path, *trees: Path) -> int:
+def hold(directory: Path, tree: Path | None = None) -> int:
     """Make the namespaces. Gives the process id of their first process.
 
-    trees: the root of their view, where it is not the machine's own.
+    tree: the root of their view; None for the machine's own.
     Raises LabError: the kernel or a container forbids it.
     """
     (directory / "run" / "holder.json").unlink(missing_ok=True)
@@ -47,7 +47,7 @@ def hold(directory: Path, *trees: Path) -> int:
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*unshare, "--", sys.executable, "-I", str(script), str(directory), HOST,
-             *map(str, trees)],
+             *([] if tree is None else [str(tree)])],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     until(lambda: holder(directory) is not None or process.poll() is not None, "namespaces", 10)

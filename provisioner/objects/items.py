@@ -18,9 +18,9 @@ from provisioner.objects.states import Adoption
 class Item:
     """One due object: its claims, and what was saved before it was closed.
 
-    adoption: how it was taken over, where it was there before; one of the values in `object_rows`;
-    identity: what it was when it was last as wanted, where its handler keeps that; applied: what
-    claims had set of it, None where it was ours before that was noted.
+    adoption: how it was taken over, where it was there before; identity: what it was when it was
+    last as wanted, where its handler keeps that; applied: what claims had set of it, None where it
+    was ours before that was noted.
     """
 
     key: Key

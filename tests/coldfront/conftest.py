@@ -32,11 +32,13 @@ import django  # noqa: E402
 
 django.setup()
 
+from coldfront.core.allocation.models import Allocation  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test.utils import setup_test_environment  # noqa: E402
 
 from provisioner.coldfront.models import Request  # noqa: E402
+from tests.coldfront.allocations import HPC  # noqa: E402
 from tests.coldfront.site import Site  # noqa: E402
 
 collect_ignore = ["test_at_the_same_time.py"] if isinstance(_ON, Sqlite) else []
@@ -71,3 +73,14 @@ def site(_kept: Database, tmp_path: Path) -> Iterator[Site]:
     with Site.at(tmp_path) as site:
         yield site
     connection.close()
+
+
+@pytest.fixture
+def active(site: Site) -> Allocation:
+    """Give an allocation that is active and was asked for."""
+    site.says(HPC, slurm_cluster="a")
+    allocation = site.allocation(HPC)
+    site.quietly(allocation, "New")
+    site.decide(allocation, "approve")
+    site.clear()
+    return allocation

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 
-import pytest
 from coldfront.core.allocation.models import (
     Allocation,
     AllocationAttributeChangeRequest,
@@ -18,19 +17,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from tests.coldfront.allocations import HPC, heard
+from tests.coldfront.allocations import heard
 from tests.coldfront.site import Site
-
-
-@pytest.fixture
-def active(site: Site) -> Allocation:
-    """Give an allocation that is active and was asked for."""
-    site.says(HPC, slurm_cluster="a")
-    allocation = site.allocation(HPC)
-    site.quietly(allocation, "New")
-    site.decide(allocation, "approve")
-    site.clear()
-    return allocation
 
 
 def test_an_attribute_that_is_edited_is_a_change(site: Site, active: Allocation) -> None:

@@ -15,17 +15,6 @@ from tests.coldfront.allocations import HPC, heard, join
 from tests.coldfront.site import Site
 
 
-@pytest.fixture
-def active(site: Site) -> Allocation:
-    """Give an allocation that is active and was asked for."""
-    site.says(HPC, slurm_cluster="a")
-    allocation = site.allocation(HPC)
-    site.quietly(allocation, "New")
-    site.decide(allocation, "approve")
-    site.clear()
-    return allocation
-
-
 @pytest.mark.database
 def test_an_allocation_that_is_approved_is_asked_for_as_a_whole(
     site: Site, atomic_requests: bool

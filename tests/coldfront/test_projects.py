@@ -10,19 +10,8 @@ from coldfront.core.project.models import ProjectUserRoleChoice
 from django.contrib.auth.models import User
 from django.test import override_settings
 
-from tests.coldfront.allocations import HPC, heard, join
+from tests.coldfront.allocations import heard, join
 from tests.coldfront.site import Site
-
-
-@pytest.fixture
-def active(site: Site) -> Allocation:
-    """Give an allocation that is active and was asked for."""
-    site.says(HPC, slurm_cluster="a")
-    allocation = site.allocation(HPC)
-    site.quietly(allocation, "New")
-    site.decide(allocation, "approve")
-    site.clear()
-    return allocation
 
 
 @pytest.mark.database

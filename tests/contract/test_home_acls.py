@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -22,21 +20,6 @@ from tests.support.homes import (
 )
 
 pytestmark = AS_ROOT
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "home"
-    root.mkdir(mode=0o755)
-    return root
-
-
-@pytest.fixture
-def passable() -> Iterator[Path]:
-    """Give a root that others may pass through to; pytest's own directories are shut."""
-    with TemporaryDirectory(dir="/var/tmp") as top:
-        Path(top).chmod(0o755)
-        yield Path(top)
 
 
 def test_an_acl_lets_in_whom_it_names_and_nobody_else(passable: Path) -> None:

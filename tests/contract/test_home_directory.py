@@ -32,13 +32,6 @@ from tests.support.homes import (
 pytestmark = AS_ROOT
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "home"
-    root.mkdir(mode=0o755)
-    return root
-
-
 @pytest.mark.parametrize(
     ("settings", "params", "refused"),
     [

@@ -33,13 +33,6 @@ from tests.support.homes import (
 pytestmark = AS_ROOT
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "home"
-    root.mkdir(mode=0o755)
-    return root
-
-
 @pytest.mark.parametrize(
     ("field", "number"),
     [*(("uid", n) for n in (0, -1, 999, 4294967295)), *(("gid", n) for n in (0, 99, 4294967295))],

@@ -1,8 +1,8 @@
 """Step moves: how steps and the objects in them go from one state to another.
 
-Promises: everything is written inside the caller's transaction; no other module changes the state
-of either. Leaves out: deciding which step moves (`advance`, `settling`, `interventions`, `undo`),
-adding steps and reading them (`step_rows`).
+Promises: everything is written inside the caller's transaction. No other module changes the state
+of either, but `step_rows`, which may add a part again that is there. Leaves out: deciding which
+step moves (`advance`, `settling`, `interventions`, `undo`), adding steps and reading them.
 """
 
 from __future__ import annotations
