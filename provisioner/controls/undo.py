@@ -86,7 +86,7 @@ def _return_left_out(
     conn: Connection, target: request_rows.Record, progress: binding.Progress, now: float
 ) -> None:
     """Claim again what a provision leaves out and has not taken away, for who had claimed it."""
-    keys = {*unmade.unrouted(conn, target.id), *unmade.held_back(conn, target.subject)}
+    keys = {*unmade.unrouted(conn, target.id), *unmade.held_back(conn, target.id, target.subject)}
     once = unmade.once_claimed(conn, keys)
     nest = target.subject + "/"
     mine = {p for p in once if p[1] == target.subject or p[1].startswith(nest)}

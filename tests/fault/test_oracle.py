@@ -270,6 +270,16 @@ PINNED: dict[str, list[Event]] = {
         ("drain",),
         ("archive", "cf1"),
     ],
+    "whom a move has taken out stays out when it is held, though an earlier leaving out is held": [
+        ("person", "ann", "1001"),
+        ("share", 1, ["ann"], "", ""),
+        ("drain",),
+        ("share", 1, ["bob"], "", ""),
+        ("steer", "hold", 0),
+        ("move", 1, ["cem"], "", ""),
+        ("drain",),
+        ("steer", "hold", 0),
+    ],
     "what a provision has taken away stays so when it is cancelled after a release": [
         ("seat", 2, "dan"),
         ("share", 2, ["bob"], "2", ""),

@@ -127,6 +127,21 @@ def test_who_is_out_by_a_newer_provision_that_is_done_stays_out(site: Site) -> N
     assert "superseded" in {one["outcome"] for one in site.results("done")}
 
 
+@pytest.mark.parametrize("verb", ["hold", "cancel"])
+def test_whom_a_provision_has_taken_out_stays_out_though_an_earlier_one_that_left_them_out_is_held(
+    site: Site, verb: str
+) -> None:
+    site.request(allocation(1, "ann, bob", files=5))
+    hold(site, allocation(1, "ann", files=5))
+    site.first.missing = {"cem"}
+    site.drop(allocation(1, "ann, cem", files=5), "newer.yaml")
+    site.drain()
+    assert BOB not in site.first.rows
+    steer(site, verb, "newer.yaml")
+    site.request(RECONCILE)
+    assert BOB not in site.first.rows
+
+
 def test_who_came_in_while_they_were_left_out_by_what_was_held_stays_in_when_it_is_held_again(
     site: Site,
 ) -> None:

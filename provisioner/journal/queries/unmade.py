@@ -106,19 +106,13 @@ def of_others(conn: Connection, request: str, subject: str) -> dict[Pair, set[st
     A request that was held when this one left its claims out, and was released since, has lost
     them without a step of this one that tells so. What this one has taken away stays so.
     """
-    taken = (
-        select(step_objects.c.key)
-        .join(steps, _STEP)
-        .where(step_objects.c.request == request, ~steps.c.routed)
-        .where(step_objects.c.state == StepState.DONE)
-    )
     statement = (
         select(step_objects.c.key, step_objects.c.claimant, step_objects.c.request)
         .join(steps, _STEP)
         .join(requests, requests.c.id == step_objects.c.request)
         .where(_about(subject), requests.c.id != request)
         .where(requests.c.state.in_([*RUNNING, RequestState.FAILED]), steps.c.routed)
-        .where(step_objects.c.state != StepState.DONE, step_objects.c.key.not_in(taken))
+        .where(step_objects.c.state != StepState.DONE, _not_taken_by(request))
     )
     found: dict[Pair, set[str]] = {}
     for key, claimant, other in conn.execute(statement):
@@ -126,10 +120,11 @@ def of_others(conn: Connection, request: str, subject: str) -> dict[Pair, set[st
     return found
 
 
-def held_back(conn: Connection, subject: str) -> list[Key]:
+def held_back(conn: Connection, request: str, subject: str) -> list[Key]:
     """List objects of which requests for a subject were to take claims away, and were stopped.
 
-    Whoever left the same out after them was all that kept those out.
+    The request that left the same out after them was all that kept those out. What it has taken
+    away stays so.
     """
     statement = (
         select(step_objects.c.key)
@@ -137,9 +132,21 @@ def held_back(conn: Connection, subject: str) -> list[Key]:
         .join(requests, requests.c.id == step_objects.c.request)
         .where(_about(subject), requests.c.state.in_(STOPPED), ~steps.c.routed)
         .where(step_objects.c.state.in_([StepState.WAITING, StepState.CANCELLED]))
+        .where(_not_taken_by(request))
         .distinct()
     )
     return list(conn.scalars(statement))
+
+
+def _not_taken_by(request: str) -> ColumnElement[bool]:
+    """Match the objects that a request has not seen without its claims."""
+    taken = (
+        select(step_objects.c.key)
+        .join(steps, _STEP)
+        .where(step_objects.c.request == request, ~steps.c.routed)
+        .where(step_objects.c.state == StepState.DONE)
+    )
+    return step_objects.c.key.not_in(taken)
 
 
 def _about(subject: str) -> ColumnElement[bool]:
