@@ -15,8 +15,9 @@ import selectors
 import shlex
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, cast
 
 from provisioner.contract import Completed, Permanent, Unavailable
@@ -51,17 +52,21 @@ def run(
     Permanent where it ended and had printed more than OUTPUT: a part of a list is no list.
     """
     deadline = time.monotonic() + timeout
-    process = _start(argv, env, directory)
-    pipes = _Pipes(process, stdin.encode("utf-8", "backslashreplace"))
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with _signals_postponed():
+            process = _start(argv, env, directory)
+            pipes = _Pipes(process, stdin.encode("utf-8", "backslashreplace"))
         timed_out = not (pipes.drain(deadline) and _over(process, deadline))
         if timed_out:
             _end(process, pipes)
-    except BaseException:  # whoever waits is told to stop
-        _end(process, pipes)
+    except BaseException:  # this program is told to stop
+        if process is not None:
+            _end(process, pipes)
         raise
     finally:
-        pipes.close()
+        if process is not None:
+            pipes.close()
     if pipes.overfull and not timed_out:
         raise Permanent(
             f"{shlex.join(argv)[:200]} printed more than {OUTPUT >> 20} MiB",
@@ -69,6 +74,29 @@ def run(
         )
     code = process.returncode if process.returncode is not None else -signal.SIGKILL
     return Completed(tuple(argv), code, pipes.text("stdout"), pipes.text("stderr"), timed_out)
+
+
+@contextlib.contextmanager
+def _signals_postponed() -> Iterator[None]:
+    """Have handlers of signals run when this is over.
+
+    A handler that raises between the fork and the return of Popen leaves a program that nobody
+    knows of. The signals are not blocked: the program would inherit that.
+    """
+    came: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            if callable(handler := signal.getsignal(number)):
+                handlers[number] = handler
+                signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for postponed in came:
+            signal.raise_signal(postponed)
 
 
 def _start(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import grp
 import os
 import re
-import select
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -174,9 +173,11 @@ class Site:
                 powerless(*PROGRAM, "run"), env={**self.environment, **told}, stderr=-1, text=True
             ) as process:
                 try:
-                    while not select.select([manager], [], [], 0.1)[0]:
+                    manager.settimeout(0.1)
+                    while not heard:
                         assert process.poll() is None, process.communicate()[1]
-                    heard.append(manager.recv(100).decode())
+                        with suppress(TimeoutError):
+                            heard.append(manager.recv(100).decode())
                     yield process.pid
                 finally:
                     process.send_signal(signal.SIGTERM)

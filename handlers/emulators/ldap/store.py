@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
+from weakref import WeakValueDictionary, finalize
 
 from handlers.ldap.directory.sid import sid_bytes
 from handlers.ldap.directory.text import first_name, same_dn
@@ -81,7 +82,7 @@ def folded(name: str, value: bytes) -> bytes:
 class Store:
     """The entries of one file, by DN, for all connections of a process.
 
-    What others appended is read before every question.
+    What others appended is read before every question. The last connection's end closes the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -94,6 +95,7 @@ class Store:
         self._held: dict[tuple[str, bytes], set[str]] = {}
         self._turn = threading.RLock()
         self._file = path.open("r+b", buffering=0)
+        finalize(self, self._file.close)
         self._read = 0
         self._stamp = (0, 0, 0)
         self._refresh()
@@ -304,7 +306,7 @@ class Store:
 
 
 _OPENING = threading.Lock()
-_OPEN: dict[Path, Store] = {}
+_OPEN: WeakValueDictionary[Path, Store] = WeakValueDictionary()
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int, int]:

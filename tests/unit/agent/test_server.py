@@ -282,11 +282,13 @@ def test_no_question_leads_out_of_the_roots_or_is_left_without_its_one_answer(
         assert set(told["value"]["stdout"].split()) <= {"fine"}
 
 
+SILENT = Log("/dev/null")
+
+
 @settings(max_examples=300, deadline=None)
 @given(line=st.binary(max_size=200))
 def test_no_line_is_left_without_an_answer(line: bytes) -> None:
-    agent = Agent(Rules(), Log("/dev/null"), "the test")
-    assert b"\n" not in agent.answer(line)
+    assert b"\n" not in Agent(Rules(), SILENT, "the test").answer(line)
 
 
 @settings(max_examples=100, deadline=None)

@@ -120,6 +120,29 @@ def test_in_a_directory_that_is_not_open_nothing_is_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+STOPPED = """
+import signal, subprocess, sys
+from provisioner.system.process import run
+class Popen(subprocess.Popen):
+    def _execute_child(self, *given):
+        super()._execute_child(*given)
+        print(self.pid, flush=True)
+        signal.raise_signal(int(sys.argv[1]))
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    signal.signal(number, lambda number, frame: sys.exit(7))
+subprocess.Popen = Popen
+run(["sleep", "60"])
+"""
+"""Gets a signal, whose handler raises as the agent's does, before Popen has returned."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_who_is_told_to_stop_while_it_starts_a_program_ends_that_too(number: int) -> None:
+    stopped = run(python(STOPPED, str(int(number))), timeout=50)
+    assert stopped.returncode == 7, stopped.stderr
+    assert over(int(stopped.stdout))
+
+
 def test_nothing_stays_open() -> None:
     gc.collect()  # what other tests left open is closed now, and not in between
     before = sorted(Path("/proc/self/fd").iterdir())

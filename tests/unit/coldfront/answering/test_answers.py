@@ -56,7 +56,7 @@ def test_a_receipt_tells_each_step_and_each_users_part() -> None:
 
 STANDS = [
     ("jdoe", "done", (), Stand(READY)),
-    ("jdoe", "written", (), Stand(WAITING, "written")),
+    ("jdoe", "held", (), Stand(WAITING, "held")),
     ("jdoe", "failed", (ACCOUNT, FOR_EACH), Stand(READY)),
     ("asmith", "failed", (ACCOUNT, FOR_EACH), Stand(FAILED, "users: no uid", "ask")),
     ("jdoe", "refused", (), Stand(FAILED, "the request was refused")),
