@@ -86,9 +86,7 @@ class Service:
         self.intake = Intake(
             self._journal,
             system.router,
-            system.lanes,
             system.progress,
-            system.remember,
             review,
             enclosures,
             Signatures(
@@ -104,8 +102,6 @@ class Service:
             enclosures,
             review,
             system.router,
-            system.lanes,
-            budget,
             self._finisher.strikes,
         )
         patience = system.patience

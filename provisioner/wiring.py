@@ -44,7 +44,8 @@ from provisioner.policy.policy import Policy
 from provisioner.request import crowds
 from provisioner.request.request import Request
 from provisioner.routing import expressions
-from provisioner.routing.router import Router, Step
+from provisioner.routing.rendering import Step
+from provisioner.routing.router import Router
 from provisioner.steps import binding
 
 HANDLERS = "provisioner.handlers"
@@ -84,7 +85,7 @@ class System:
     @property
     def lanes(self) -> dict[str, str]:
         """Return the lane of each instance."""
-        return {instance: handler.lane for instance, handler in self.handlers.items()}
+        return self.router.lanes
 
     @property
     def progress(self) -> binding.Progress:
@@ -95,6 +96,7 @@ class System:
             self._merge_of,
             self._remarks_of,
             {name for name, handler in self.handlers.items() if isinstance(handler, Remarks)},
+            self._remember,
         )
 
     @property
@@ -106,7 +108,7 @@ class System:
             for name in lanes_of(self.handlers)
         }
 
-    def remember(self, ulid: str, request: Request) -> None:
+    def _remember(self, ulid: str, request: Request) -> None:
         """Keep a parsed request at hand for its later steps."""
         self._requests[ulid] = request
         if len(self._requests) > _REMEMBERED:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from provisioner.contract import DirectoryState
+from provisioner.contract import DirectoryState, Owner
 from provisioner.system.directories import RealHost
 
 
@@ -63,8 +63,8 @@ class EmulatedHost(RealHost):
         owner: dict[str, Any] = dict(self._known().get(self._key(opened), {}))
         return replace(state, **owner)
 
-    def _own(self, opened: int, uid: int, gid: int) -> None:
-        self._note(opened, uid=uid, gid=gid)
+    def _own(self, opened: int, owner: Owner) -> None:
+        self._note(opened, **owner._asdict())
 
     def _chmod(self, opened: int, mode: int) -> None:
         # A directory that is closed for its owner must stay open for the sandbox's user.

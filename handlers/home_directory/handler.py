@@ -25,6 +25,7 @@ from provisioner.contract import (
     Key,
     KnownAfter,
     Level,
+    Owner,
     Permanent,
     Scalar,
     Site,
@@ -150,14 +151,13 @@ class HomeDirectory:
                     host.make(
                         root,
                         path,
-                        uid=int(data["uid"]),
-                        gid=int(data["gid"]),
+                        owner=_owner(data),
                         mode=octal(data["mode"]),
                         skeleton=self._skeleton,
                         mounted=self._settings.mounted,
                     )
                 elif change.verb == "set-owner":
-                    host.set_owner(root, path, uid=int(data["uid"]), gid=int(data["gid"]))
+                    host.set_owner(root, path, owner=_owner(data))
                 elif change.verb == "set-mode":
                     host.set_mode(root, path, mode=octal(data["mode"]))
                 else:
@@ -200,6 +200,10 @@ class HomeDirectory:
             advice = f"chmod go-w {root}"
             return [Finding(Level.ERROR, "homes", f"{root}: others may write to it", advice)]
         return [Finding(Level.OK, "homes", f"{root} is there")]
+
+
+def _owner(data: Mapping[str, Any]) -> Owner:
+    return Owner(int(data["uid"]), int(data["gid"]))
 
 
 def _failed(what: str, error: OSError) -> Fault:

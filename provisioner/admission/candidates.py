@@ -17,7 +17,8 @@ from provisioner.policy.review import Ruling
 from provisioner.request import crowds
 from provisioner.request.documents import InvalidDocument, Problem, advised, in_order
 from provisioner.request.request import InvalidFile, Request, parse_request
-from provisioner.routing.router import Router, Step
+from provisioner.routing.rendering import Step
+from provisioner.routing.router import Router
 from provisioner.spool.spool import Claimed
 
 log = logging.getLogger(__name__)

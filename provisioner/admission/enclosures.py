@@ -42,7 +42,7 @@ class Enclosures:
         router: Router,
     ) -> None:
         """companion: reads a file that a request names (`Companions.manifest`)."""
-        self._budget = budget
+        self.budget = budget
         self._review = review
         self._companion = companion
         self._router = router
@@ -86,7 +86,7 @@ class Enclosures:
 
     def afford(self, candidate: Candidate, kept: int) -> Candidate:
         """Refuse a manifest that is one too many; kept: bytes of its writer's that are not over."""
-        more, most = len(candidate.manifest or b""), self._budget.kept
+        more, most = len(candidate.manifest or b""), self.budget.kept
         if not more or kept + more <= most:
             return candidate
         why = (
@@ -133,15 +133,15 @@ class Enclosures:
     def _manifest(self, claimed: Claimed, named: Any) -> Claimed:
         if not named.file.endswith(MANIFEST):
             raise InvalidRequest(f"{named.file!r} is no manifest", expected="*.jsonl")
-        if named.size > self._budget.size:
+        if named.size > self.budget.size:
             raise InvalidRequest(
                 f"{named.file} has {format_size(named.size)}, and a manifest "
-                f"{format_size(self._budget.size)} at most",
+                f"{format_size(self.budget.size)} at most",
                 field="manifest.size",
                 expected="leave out what need not be listed, or raise `manifests.size` in the "
                 "configuration, with the memory of the unit",
             )
-        return self._read(claimed, named, self._budget.size)
+        return self._read(claimed, named, self.budget.size)
 
     def _read(self, claimed: Claimed, named: Any, limit: int) -> Claimed:
         found = self._companion(named.file, limit)
@@ -160,9 +160,9 @@ class Enclosures:
 
     def _count(self, body: bytes) -> None:
         lines = body.count(b"\n") + 1
-        if lines > self._budget.lines:
+        if lines > self.budget.lines:
             raise InvalidRequest(
-                f"the manifest has {lines} lines, and {self._budget.lines} are judged at most",
+                f"the manifest has {lines} lines, and {self.budget.lines} are judged at most",
                 field="manifest",
                 expected="leave out what need not be listed, or raise `manifests.lines` in the "
                 "configuration, with the memory of the unit",

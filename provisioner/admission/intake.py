@@ -65,15 +65,12 @@ class Intake:
         self,
         book: journal.Journal,
         router: Router,
-        lanes: Mapping[str, str],
         progress: binding.Progress,
-        remember: Callable[[str, Request], None],
         review: Review,
         enclosures: Enclosures,
         signatures: Signatures,
     ) -> None:
-        """lanes: lane of each instance; remember: keeps a parsed request for its later steps;
-        enclosures: reads the file that a request names; signatures: says whose a file is, once:
+        """enclosures: reads the file that a request names; signatures: says whose a file is, once:
         what is judged anew was recorded as theirs.
         """
         self._signatures = signatures
@@ -81,9 +78,8 @@ class Intake:
         self._review = review
         self._journal = book
         self._router = router
-        self._lanes = lanes
+        self._lanes = router.lanes
         self._progress = progress
-        self._remember = remember
         self.has_file: Callable[[request_rows.Record], bool] = lambda record: True
         """Says whether a refused request's file can go through staging again."""
 
@@ -273,7 +269,7 @@ class Intake:
                 new_objects += more[1]
             if any(steps.waits(step) for step in candidate.planned):
                 assert candidate.request is not None
-                self._remember(ulid, candidate.request)
+                self._progress.remember(ulid, candidate.request)
         empty = [c.claimed.ulid for c in provisions if not any(s.claims for s in c.planned)]
         if verbs:
             audit.append(conn, told, now)

@@ -26,6 +26,7 @@ from provisioner.contract import (
     Conflict,
     DirectoryState,
     Fault,
+    Owner,
     Permanent,
     Run,
     Transient,
@@ -222,20 +223,19 @@ class AgentHost:
         root: Path,
         path: str,
         *,
-        uid: int,
-        gid: int,
+        owner: Owner,
         mode: int,
         skeleton: Path | None,
         mounted: bool = False,
     ) -> None:
         """Make a home; the agent knows the skeleton by its name, and has its own copy."""
         name = skeleton.name if skeleton is not None else None
-        given = {"uid": uid, "gid": gid, "mode": mode, "skeleton": name, "mounted": mounted}
+        given = {**owner._asdict(), "mode": mode, "skeleton": name, "mounted": mounted}
         self.agent.ask("make", SECONDS, root=str(root), path=path, **given)
 
-    def set_owner(self, root: Path, path: str, *, uid: int, gid: int) -> None:
+    def set_owner(self, root: Path, path: str, *, owner: Owner) -> None:
         """Give a directory to an owner and a group."""
-        self.agent.ask("set_owner", root=str(root), path=path, uid=uid, gid=gid)
+        self.agent.ask("set_owner", root=str(root), path=path, **owner._asdict())
 
     def set_mode(self, root: Path, path: str, *, mode: int) -> None:
         """Set a directory's permission bits."""

@@ -34,6 +34,7 @@ from provisioner.contract import (
     Completed,
     ConfigError,
     Fault,
+    Owner,
     Permanent,
     Unavailable,
     Unknown,
@@ -141,10 +142,16 @@ class Agent:
         if verb == "observe":
             return asdict(host.observe(root, path, mounted=asked["mounted"]))
         if verb == "make":
-            given = {name: asked[name] for name in ("uid", "gid", "mode", "mounted")}
-            host.make(root, path, **given, skeleton=self._rules.skeleton(asked["skeleton"]))
+            host.make(
+                root,
+                path,
+                owner=Owner(asked["uid"], asked["gid"]),
+                mode=asked["mode"],
+                skeleton=self._rules.skeleton(asked["skeleton"]),
+                mounted=asked["mounted"],
+            )
         elif verb == "set_owner":
-            host.set_owner(root, path, uid=asked["uid"], gid=asked["gid"])
+            host.set_owner(root, path, owner=Owner(asked["uid"], asked["gid"]))
         elif verb == "set_mode":
             host.set_mode(root, path, mode=asked["mode"])
         else:

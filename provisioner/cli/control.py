@@ -8,6 +8,7 @@ import typer
 
 from provisioner.cli import site, submitting
 from provisioner.cli.exits import Exit
+from provisioner.cli.options import Sending, flattened
 from provisioner.cli.progress import looked_up
 from provisioner.contract import InvalidRequest
 from provisioner.objects.states import RequestState
@@ -25,31 +26,25 @@ _OF_LANES = {
 _ID = typer.Argument(
     ..., metavar="ID", help="its id or the beginning of it, or its writer's own id"
 )
-_REASON = typer.Option("", help="why, for the record")
-_WAIT = typer.Option(False, "--wait", help="wait until the service has done it")
-_TIMEOUT = typer.Option(60.0, min=0, help="with --wait: seconds")
+REASON = typer.Option("", help="why, for the record")
+SOON = Sending(timeout=60.0)
+"""What steers the queue is done at once."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     for verb, text in _OF_REQUESTS.items():
         app.command(verb, help=text)(_of_request(verb))
-    app.command()(release)
+    app.command()(flattened(release))
     for verb, text in _OF_LANES.items():
         app.command(verb, help=text)(_of_lane(verb))
 
 
 def _of_request(verb: str) -> Callable[..., None]:
-    def command(
-        name: str = _ID,
-        reason: str = _REASON,
-        wait: bool = _WAIT,
-        timeout: float = _TIMEOUT,
-        key: str = submitting.KEY,
-    ) -> None:
-        drop(f"request.{verb}", {"request": name}, reason, timeout if wait else None, key)
+    def command(name: str = _ID, reason: str = REASON, sending: Sending = SOON) -> None:
+        drop(f"request.{verb}", {"request": name}, reason, sending)
 
-    return command
+    return flattened(command)
 
 
 def release(
@@ -57,10 +52,8 @@ def release(
     digest: str = typer.Option(
         "", help="as `show` prints it; a request with another digest is not released"
     ),
-    reason: str = _REASON,
-    wait: bool = _WAIT,
-    timeout: float = _TIMEOUT,
-    key: str = submitting.KEY,
+    reason: str = REASON,
+    sending: Sending = SOON,
 ) -> None:
     """Let a held request continue; prints whose it is and what it would change."""
     target = {"request": name}
@@ -76,24 +69,22 @@ def release(
         target, digest = {"request": seen.id}, seen.digest
     if digest:
         target["digest"] = digest
-    drop("request.release", target, reason, timeout if wait else None, key)
+    drop("request.release", target, reason, sending)
 
 
 def _of_lane(verb: str) -> Callable[..., None]:
     def command(
         name: str = typer.Argument(..., metavar="LANE", help="as `provisioner queue` prints it"),
-        reason: str = _REASON,
-        wait: bool = _WAIT,
-        timeout: float = _TIMEOUT,
-        key: str = submitting.KEY,
+        reason: str = REASON,
+        sending: Sending = SOON,
     ) -> None:
-        drop(f"lane.{verb}", {"lane": name}, reason, timeout if wait else None, key)
+        drop(f"lane.{verb}", {"lane": name}, reason, sending)
 
-    return command
+    return flattened(command)
 
 
-def drop(action: str, target: dict[str, str], reason: str, timeout: float | None, key: str) -> None:
-    """Drop a control request; key: as `submitting.send` has it."""
+def drop(action: str, target: dict[str, str], reason: str, sending: Sending) -> None:
+    """Drop a control request."""
     from provisioner.request.documents import dump
     from provisioner.request.request import parse_request
 
@@ -103,12 +94,12 @@ def drop(action: str, target: dict[str, str], reason: str, timeout: float | None
     body = dump(request).encode()
     parse_request(body)  # what cannot be right is said at once
     verb = action.partition(".")[2]
-    if verb == "retry" and timeout is not None:
-        _retry(target["request"], body, timeout, key)
-    submitting.send(f"{verb}.yaml", body, timeout, key)
+    if verb == "retry" and sending.wait:
+        _retry(target["request"], body, sending)
+    submitting.send(f"{verb}.yaml", body, sending)
 
 
-def _retry(name: str, body: bytes, timeout: float, key: str) -> None:
+def _retry(name: str, body: bytes, sending: Sending) -> None:
     """Retry a request that was refused, and follow its file, which gets a new id in staging."""
     from provisioner.cli.progress import wait_for
     from provisioner.system import ulid
@@ -121,8 +112,8 @@ def _retry(name: str, body: bytes, timeout: float, key: str) -> None:
         return
     since = ulid.new()[:10]
     try:
-        submitting.send("retry.yaml", body, timeout, key)
+        submitting.send("retry.yaml", body, sending)
     except typer.Exit as end:
         if end.exit_code != Exit.OK:
             raise
-    raise typer.Exit(wait_for(site.staging() / target.name, since, timeout))
+    raise typer.Exit(wait_for(site.staging() / target.name, since, sending.timeout))

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provisioner.cli import site, submitting
+from provisioner.cli import control, site, submitting
 from provisioner.cli.exits import Exit
+from provisioner.cli.options import Sending, flattened
 from provisioner.contract import Fault, InvalidRequest
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(drift)
-    app.command()(adopt)
+    app.command()(flattened(adopt))
 
 
 def drift(as_json: bool = typer.Option(False, "--json", help="for programs")) -> None:
@@ -82,26 +83,37 @@ class _Found:
         return [one for one in self.compared if one.kind == kind]
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What of a portal's list is taken over, and for whom."""
+
+    manifest: Annotated[
+        str, typer.Option(metavar="FILE", help="what a portal wants, as JSON Lines")
+    ] = ""
+    writer: Annotated[str, typer.Option(help="owner of the manifest, if not the caller")] = ""
+    unexplained: Annotated[
+        bool,
+        typer.Option(
+            "--unexplained",
+            help="with a manifest: also record the rest as known, and leave it unchanged",
+        ),
+    ] = False
+    differing: Annotated[
+        bool,
+        typer.Option("--differing", help="change differing objects to what the manifest says"),
+    ] = False
+
+
 def adopt(
     handlers: list[str] = typer.Argument(
         None, metavar="[HANDLER]...", help="without a manifest: only these"
     ),
-    manifest: str = typer.Option("", metavar="FILE", help="what a portal wants, as JSON Lines"),
-    writer: str = typer.Option("", help="owner of the manifest, if not the caller"),
-    unexplained: bool = typer.Option(
-        False,
-        "--unexplained",
-        help="with a manifest: also record the rest as known, and leave it unchanged",
-    ),
-    differing: bool = typer.Option(
-        False, "--differing", help="change differing objects to what the manifest says"
-    ),
+    *,
+    listed: Listed,
     yes: bool = typer.Option(False, "--yes", help="do it without asking"),
-    reason: str = typer.Option("", help="why, for the record"),
-    wait: bool = typer.Option(False, "--wait", help="wait until the service has done it"),
-    timeout: float = typer.Option(600.0, min=0, help="with --wait: seconds"),
+    reason: str = control.REASON,
+    sending: Sending,
     as_json: bool = typer.Option(False, "--json", help="for programs"),
-    key: str = submitting.KEY,
 ) -> None:
     """Compare the backends with what is wanted, and take over existing objects unchanged."""
     system = site.reading()
@@ -110,34 +122,29 @@ def adopt(
         raise InvalidRequest(
             f"there is no handler {min(unknown)!r}", expected=", ".join(system.handlers)
         )
-    if handlers and manifest:
+    if handlers and listed.manifest:
         raise InvalidRequest("a manifest lists its own objects: name no handlers with --manifest")
-    if (differing or writer) and not manifest:
+    if (listed.differing or listed.writer) and not listed.manifest:
         raise InvalidRequest("--differing and --writer need a manifest: --manifest FILE")
-    body = Path(manifest).read_bytes() if manifest else b""
+    body = Path(listed.manifest).read_bytes() if listed.manifest else b""
     found = _find(system, body, handlers or ())
     if as_json:
         site.print_json(_plain_found(found))
     else:
-        for line in _lines(found, listed=bool(manifest)):
+        for line in _lines(found, listed=bool(listed.manifest)):
             site.say(line)
-    rest = found.unexplained if unexplained or not manifest else ()
+    rest = found.unexplained if listed.unexplained or not listed.manifest else ()
     if not (found.compared or rest):
         site.say("there is nothing to take over", file=sys.stderr)
         return
-    if not (yes or _agreed(found, rest, differing)):
+    if not (yes or _agreed(found, rest, listed.differing)):
         return
     _check_observing(system)
     objects = b"".join(json.dumps({"object": one.key}).encode() + b"\n" for one in rest)
-    more: dict[str, Any] = {"writer": writer} if writer else {}
-    more |= {"differing": True} if differing else {}
+    more: dict[str, Any] = {"writer": listed.writer} if listed.writer else {}
+    more |= {"differing": True} if listed.differing else {}
     more |= {"reason": reason} if reason else {}
-    _send(
-        b"\n".join(filter(None, (body.rstrip(b"\n"), objects))),
-        more,
-        timeout if wait else None,
-        key,
-    )
+    _send(b"\n".join(filter(None, (body.rstrip(b"\n"), objects))), more, sending)
 
 
 def _find(system: System, body: bytes, handlers: Sequence[str]) -> _Found:
@@ -228,7 +235,7 @@ def _check_observing(system: System) -> None:
             )
 
 
-def _send(body: bytes, more: dict[str, Any], timeout: float | None, key: str) -> None:
+def _send(body: bytes, more: dict[str, Any], sending: Sending) -> None:
     from provisioner.request.documents import dump
     from provisioner.spool.submit import drop_companion
 
@@ -240,4 +247,4 @@ def _send(body: bytes, more: dict[str, Any], timeout: float | None, key: str) ->
         **more,
         "manifest": {"file": name, "size": len(body), "sha256": digest},
     }
-    submitting.send("adopt.yaml", dump(request).encode(), timeout, key)
+    submitting.send("adopt.yaml", dump(request).encode(), sending)

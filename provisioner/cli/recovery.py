@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import control, site, submitting
+from provisioner.cli import control, site
+from provisioner.cli.options import Sending, flattened
 from provisioner.contract import InvalidRequest, Refused
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _tell(made: Rebuilt) -> None:
 
 
 @journal_app.command()
+@flattened
 def release(
     changes: int = typer.Option(
         ...,
@@ -113,10 +115,8 @@ def release(
         min=0,
         help="number of objects that would change, as `provisioner drift` says",
     ),
-    reason: str = typer.Option("", help="why, for the record"),
-    wait: bool = typer.Option(False, "--wait", help="wait until the service has done it"),
-    timeout: float = typer.Option(60.0, min=0, help="with --wait: seconds"),
-    key: str = submitting.KEY,
+    reason: str = control.REASON,
+    sending: Sending = control.SOON,
 ) -> None:
     """Let the service write to the backends again, after a look at the drift."""
     from provisioner.inspection import drift
@@ -139,4 +139,4 @@ def release(
             f"{found} objects would be changed now, not {changes}",
             expected="the number that `provisioner drift` prints",
         )
-    control.drop("journal.release", {}, reason, timeout if wait else None, key)
+    control.drop("journal.release", {}, reason, sending)

@@ -14,6 +14,7 @@ import typer
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
+from provisioner.cli.options import Sending, flattened
 from provisioner.contract import ConfigError, Fault, InvalidRequest
 from provisioner.objects.states import RequestState
 from provisioner.spool.submission import LIMIT, RESULT, TOO_LARGE, label
@@ -25,17 +26,10 @@ if TYPE_CHECKING:
     from provisioner.request.crowds import Meant
     from provisioner.request.documents import Problem
     from provisioner.request.request import Request
-    from provisioner.routing.router import Step
+    from provisioner.routing.rendering import Step
 
 _FILE = typer.Argument(..., metavar="FILE", help="the request; - for standard input")
 _JSON = typer.Option(False, "--json", help="for programs")
-KEY = typer.Option(
-    "",
-    "--sign",
-    metavar="KEY",
-    envvar="PROVISIONER_SIGN",
-    help="sign the request: your private key, or the public half of one that ssh-agent has",
-)
 _ENDINGS = (".yaml", ".yml", ".json")
 _LONGEST = 200
 """Bytes of a file's name that staging takes."""
@@ -43,7 +37,7 @@ _LONGEST = 200
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    app.command()(submit)
+    app.command()(flattened(submit))
     app.command()(check)
     app.command()(plan)
 
@@ -60,17 +54,12 @@ def _read(path: Path) -> bytes:
         raise typer.Exit(Exit.USAGE) from None
 
 
-def submit(
-    file: Path = _FILE,
-    wait: bool = typer.Option(False, "--wait", help="wait for the outcome, and print each step"),
-    timeout: float = typer.Option(600.0, min=0, help="with --wait: seconds"),
-    key: str = KEY,
-) -> None:
+def submit(file: Path = _FILE, *, sending: Sending) -> None:
     """Put a request into staging, complete and on disk."""
     body = _read(file)
     if len(body) > LIMIT:
         raise InvalidRequest(f"{file} has more than {LIMIT} bytes", advice=TOO_LARGE)
-    send(_name(file), body, timeout if wait else None, key, file.parent)
+    send(_name(file), body, sending, file.parent)
 
 
 def _name(file: Path) -> str:
@@ -81,13 +70,10 @@ def _name(file: Path) -> str:
     return name if fits and len(os.fsencode(name)) <= _LONGEST else "request.yaml"
 
 
-def send(
-    name: str, body: bytes, timeout: float | None, key: str, folder: Path | None = None
-) -> None:
-    """Drop a request; follow it to its outcome for `timeout` seconds, or not at all where None.
+def send(name: str, body: bytes, sending: Sending, folder: Path | None = None) -> None:
+    """Drop a request, and follow it to its outcome where `sending` says so.
 
-    key: what it is signed with where the site takes signatures; '' for none; folder: where the list
-    of users lies that it may name.
+    folder: where the list of users lies that it may name.
     """
     from provisioner.cli import beside
     from provisioner.system import ulid
@@ -106,13 +92,13 @@ def send(
         pass
     listed = beside.drop_listed(staging, body, folder) if folder is not None else None
     try:
-        dropped = _drop(door, name, body, key)
+        dropped = _drop(door, name, body, sending.key)
     except BaseException:
         if listed is not None:
             listed.unlink(missing_ok=True)
         raise
     site.say(f"dropped as {dropped}")
-    if timeout is None:
+    if not sending.wait:
         # For who sits there: a portal's log has no use for it.
         if sys.stderr.isatty() and site.served_by(staging.parent) is None:
             site.say("no service on this host serves it now: `provisioner run`", file=sys.stderr)
@@ -120,7 +106,7 @@ def send(
     from provisioner.cli.progress import wait_for
 
     try:
-        raise typer.Exit(wait_for(staging / dropped, since, timeout))
+        raise typer.Exit(wait_for(staging / dropped, since, sending.timeout))
     except KeyboardInterrupt:
         site.say(f"{dropped} continues: `provisioner show {label(dropped)}`", file=sys.stderr)
         raise typer.Exit(130) from None

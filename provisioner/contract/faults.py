@@ -6,8 +6,6 @@ Promises: one tree, with a message and an advice for people. Leaves out: what ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 
 class Fault(Exception):
     """Something went wrong with one object or request.
@@ -29,8 +27,8 @@ class InvalidRequest(Fault):
     """The request cannot be what its writer meant.
 
     field: dotted path of the parameter or key; expected: what would be right; nearest: the
-    nearest valid name; line: 1-based line in the file, where it is known; also: what else is
-    wrong, each by itself, so that all is told at once.
+    nearest valid name; line: 1-based line in the file, where it is known; `also`, set later: what
+    else is wrong, each by itself, so that all is told at once.
     """
 
     def __init__(
@@ -42,14 +40,13 @@ class InvalidRequest(Fault):
         nearest: str = "",
         line: int | None = None,
         advice: str = "",
-        also: Sequence[InvalidRequest] = (),
     ) -> None:
         super().__init__(message, advice=advice)
         self.field = field
         self.expected = expected
         self.nearest = nearest
         self.line = line
-        self.also = tuple(also)
+        self.also: tuple[InvalidRequest, ...] = ()
 
 
 class Refused(Fault):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, TypeAlias
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
 from pydantic_core import core_schema
 
@@ -198,6 +198,13 @@ class Render(Protocol):
     def __call__(self, template: str, values: Mapping[str, object]) -> str: ...
 
 
+class Owner(NamedTuple):
+    """To whom a directory belongs, as numbers."""
+
+    uid: int
+    gid: int
+
+
 @dataclass(frozen=True, slots=True)
 class DirectoryState:
     """A directory as the host sees it.
@@ -238,13 +245,12 @@ class Host(Protocol):
         root: Path,
         path: str,
         *,
-        uid: int,
-        gid: int,
+        owner: Owner,
         mode: int,
         skeleton: Path | None,
         mounted: bool = False,
     ) -> None: ...
-    def set_owner(self, root: Path, path: str, *, uid: int, gid: int) -> None: ...
+    def set_owner(self, root: Path, path: str, *, owner: Owner) -> None: ...
     def set_mode(self, root: Path, path: str, *, mode: int) -> None: ...
     def set_acl(self, root: Path, path: str, *, acl: str) -> None: ...
     def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]: ...

@@ -15,7 +15,7 @@ from provisioner.convergence.existing import Look, look
 from provisioner.journal.records import keepsakes, ledger
 from provisioner.objects.states import Adoption
 from provisioner.request.request import Request
-from provisioner.routing.router import Step, StepClaim
+from provisioner.routing.rendering import Step, StepClaim
 from provisioner.wiring import System
 
 Kind = Literal["fits", "differs", "conflict", "missing", "later", "fault"]

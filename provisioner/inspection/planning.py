@@ -20,7 +20,7 @@ from provisioner.objects.items import Item
 from provisioner.objects.states import Adoption
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import Request, parse_request
-from provisioner.routing.router import Step
+from provisioner.routing.rendering import Step
 from provisioner.steps.steps import WITHDRAWS, describe
 from provisioner.system import ulid
 from provisioner.wiring import System

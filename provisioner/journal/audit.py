@@ -67,18 +67,16 @@ class Head:
         return cls(int(seq), digest.lower())
 
 
-def seal(
-    seq: int,
-    at: float,
-    request: str | None,
-    kind: str,
-    text: str,
-    subject: str | None,
-    facts: str | None,
-    previous: str,
-) -> str:
-    """Hash an event in its canonical form: a JSON list, ASCII, without spaces."""
-    form = _canonical([seq, float(at), request, kind, text, subject, facts, previous])
+_SEALED = ("seq", "at", "request", "kind", "text", "subject", "facts", "previous")
+
+
+def seal(cells: Mapping[str, Any]) -> str:
+    """Hash an event in its canonical form: a JSON list, ASCII, without spaces.
+
+    cells: the event's row; its own `hash`, if it has one, does not count.
+    """
+    at = float(cells["at"])
+    form = _canonical([at if name == "at" else cells[name] for name in _SEALED])
     return hashlib.sha256(form.encode("ascii")).hexdigest()
 
 
@@ -110,21 +108,19 @@ def append(conn: Connection, added: Sequence[Event], now: float) -> None:
     for one in added:
         seq += 1
         facts = None if one.facts is None else _canonical(one.facts)
-        sealed = seal(seq, now, one.request, one.kind, one.text, one.subject, facts, previous)
-        rows.append(
-            {
-                "seq": seq,
-                "at": now,
-                "request": one.request,
-                "kind": one.kind,
-                "text": one.text,
-                "subject": one.subject,
-                "facts": facts,
-                "previous": previous,
-                "hash": sealed,
-            }
-        )
-        previous = sealed
+        row: dict[str, Any] = {
+            "seq": seq,
+            "at": now,
+            "request": one.request,
+            "kind": one.kind,
+            "text": one.text,
+            "subject": one.subject,
+            "facts": facts,
+            "previous": previous,
+        }
+        row["hash"] = seal(row)
+        rows.append(row)
+        previous = row["hash"]
     bulk.run(conn, _INSERT, rows)
 
 
@@ -260,17 +256,11 @@ def _rows(conn: Connection) -> Iterator[Any]:
     return iter(conn.execution_options(yield_per=1000).execute(_ALL))
 
 
-def _sealed(row: Any) -> str:
-    return seal(
-        row.seq, row.at, row.request, row.kind, row.text, row.subject, row.facts, row.previous
-    )
-
-
 def _misfit(row: Any, last: Head) -> tuple[str, int] | None:
     """Say why an event does not fit the one before, and which it is."""
     if row.seq != last.seq + 1:
         return f"event {last.seq + 1} is missing", last.seq + 1
-    if _sealed(row) != row.hash:
+    if seal(row._asdict()) != row.hash:
         return f"event {row.seq} was altered: its hash is not that of what it says", row.seq
     if row.previous != last.hash:
         return f"event {row.seq} does not follow the event {last.seq} that is there", row.seq
@@ -370,7 +360,7 @@ def trail(
             row.text,
             row.subject,
             _facts(row.facts),
-            _sealed(row) == row.hash,
+            seal(row._asdict()) == row.hash,
         )
 
 

@@ -50,9 +50,10 @@ def _second(db: sqlite3.Connection) -> None:
         nonlocal seq, previous
         subject, facts = more or (None, None)
         seq += 1
-        digest = audit.seal(seq, at, request, kind, text, subject, facts, previous)
-        db.execute(added, [seq, at, request, kind, text, subject, facts, previous, digest])
-        previous = digest
+        row = {"seq": seq, "at": at, "request": request, "kind": kind, "text": text}
+        row |= {"subject": subject, "facts": facts, "previous": previous}
+        previous = audit.seal(row)
+        db.execute(added, [*row.values(), previous])
 
     old = db.execute("SELECT at, request, kind, text FROM old_events ORDER BY seq")
     for at, request, kind, text in old:

@@ -18,7 +18,7 @@ from typing import Literal
 
 from provisioner.contract import InvalidRequest, Key, Want, make_key
 from provisioner.journal.records.ledger import Held
-from provisioner.routing.router import Step
+from provisioner.routing.rendering import Step
 
 CAUSE = "reconcile"
 """The cause of a suspension for being left out of a manifest."""

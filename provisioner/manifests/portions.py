@@ -21,7 +21,6 @@ from functools import partial
 from provisioner.admission.admission import claimed_of
 from provisioner.admission.candidates import problem_of
 from provisioner.admission.enclosures import Enclosures
-from provisioner.config.schema import ManifestsConfig
 from provisioner.contract import Fault, InvalidRequest, Refused
 from provisioner.journal.journal import Journal, JournalBroken, JournalFull
 from provisioner.journal.records import companion_rows, request_rows
@@ -73,20 +72,16 @@ class Portions:
         enclosures: Enclosures,
         review: Review,
         router: Router,
-        lanes: Mapping[str, str],
-        budget: ManifestsConfig,
         judging: Strikes,
     ) -> None:
-        """lanes: lane of each instance; budget: what one may cost; judging: where it is noted what
-        is judged.
-        """
+        """judging: where it is noted what is judged."""
         self._journal = book
         self._follower = follower
         self._enclosures = enclosures
         self._review = review
         self._router = router
-        self._lanes = lanes
-        self._budget = budget
+        self._lanes = router.lanes
+        self._budget = enclosures.budget
         self._strikes = judging
         self._waiting: dict[int, dict[str, None]] = {}
         self._begun: OrderedDict[int, _Begun] = OrderedDict()

@@ -23,7 +23,7 @@ from provisioner.policy.newcomers import Newcomers
 from provisioner.request import crowds
 from provisioner.request.crowds import Meant
 from provisioner.request.request import Request, parse_request
-from provisioner.routing.router import Step
+from provisioner.routing.rendering import Step
 from provisioner.system import users
 from provisioner.system.users import Submitter
 

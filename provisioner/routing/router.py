@@ -8,58 +8,22 @@ anything.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from provisioner.config.schema import Config, default_routes
 from provisioner.contract import (
     ConfigError,
-    Fault,
     Handler,
     InvalidRequest,
-    Json,
-    Key,
-    KnownAfter,
-    Scalar,
-    Want,
 )
-from provisioner.contract.abilities import Adapts, Lodges
 from provisioner.request.documents import InvalidDocument, Problem, in_order
 from provisioner.request.request import Request, parse_request
 from provisioner.routing import homes, source_keys
 from provisioner.routing.choices import Choices, Chosen, unknown_resource
 from provisioner.routing.expressions import Pending
-from provisioner.routing.homes import Lodged
-from provisioner.routing.routes import compiled, rendered
-
-Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
-"""What steps gave, by (step, item)."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepClaim:
-    """One claim of a step. want None: it is known only after another step."""
-
-    claimant: str
-    key: Key
-    want: Want | None
-    item: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of one request. late: the steps that some of its parameters come from; told: what
-    its handler holds otherwise than it was written; lodged: where it says that homes are; left_out:
-    whose names it does not take, and why."""
-
-    name: str
-    instance: str
-    needs: tuple[str, ...]
-    claims: tuple[StepClaim, ...]
-    late: frozenset[str]
-    told: tuple[Problem, ...] = ()
-    lodged: tuple[Lodged, ...] = ()
-    left_out: Mapping[str, Problem] = field(default_factory=dict, hash=False)
+from provisioner.routing.rendering import Outputs, Rendering, Step
+from provisioner.routing.routes import compiled
 
 
 class _Given(dict[str, Any]):
@@ -68,9 +32,6 @@ class _Given(dict[str, Any]):
     def __missing__(self, name: str) -> None:
         return None
 
-
-_TOLD = 200
-"""Mistakes of a step after which no further user is looked at."""
 
 _LEFT_OUT: Mapping[str, Any] = {"output": _Given()}
 
@@ -95,6 +56,11 @@ class Router:
             for action in shipped
         }
         self._check_homes()
+
+    @property
+    def lanes(self) -> dict[str, str]:
+        """Return the lane of each instance."""
+        return {instance: handler.lane for instance, handler in self._handlers.items()}
 
     def _check_homes(self) -> None:
         """Refuse routes that make homes elsewhere than accounts name them, whoever it is."""
@@ -184,12 +150,6 @@ class Router:
     def _items(self, request: Request, one: Chosen) -> Sequence[str]:
         return request.users if one.template.config.each else ("",)
 
-    def _parameters(
-        self, request: Request, one: Chosen, base: Mapping[str, Any], outputs: Outputs
-    ) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        for item, values in self._values(request, one, base, outputs):
-            yield item, rendered(one.template, values)
-
     def _values(
         self, request: Request, one: Chosen, base: Mapping[str, Any], outputs: Outputs
     ) -> Iterable[tuple[str, Mapping[str, Any]]]:
@@ -218,61 +178,14 @@ class Router:
         users: Collection[str] | None = None,
     ) -> Step:
         """Make one step. Raises InvalidDocument with all that is wrong with it."""
-        handler = self._handlers[one.instance]
-        # Asked once: of a protocol it takes longer than all the rest that is done for a user.
-        adapts = handler if isinstance(handler, Adapts) else None
-        lodges = handler if isinstance(handler, Lodges) else None
-        where = f"step {one.template.config.name} ({one.instance})"
-        with_ = one.template.config.with_
-        told: list[Problem] = []
-        lodged: list[Lodged] = []
-        late: set[str] = set()
-        claims: list[StepClaim] = []
-        wrong: list[Problem] = []
-        left_out: dict[str, Problem] = {}
-        alike: Mapping[str, Any] = {}
+        rendering = Rendering(request, one, self._handlers[one.instance], bound=bool(outputs))
         for item, values in self._values(request, one, base, outputs):
             if users is not None and item not in users:
                 continue
-            try:
-                parameters = rendered(one.template, values, alike)
-                alike = {key: parameters[key] for key in one.template.alike}
-                given = {key: value for key, value in parameters.items() if value is not None}
-                wanted = _claims(handler, given, request.adopt)
-                if lodges is not None and (home := lodges.home(given)):
-                    lodged.append(Lodged(where, one.instance, home))
-                if adapts is not None:
-                    for name, said in adapts.adapted(given).items():
-                        fault = InvalidRequest(said, field=name)
-                        told.append(source_keys.problem(request, fault, where, with_, item))
-            except Fault as fault:
-                before = values.get("steps") if outputs else None
-                every = (fault, *getattr(fault, "also", ()))
-                found = [source_keys.problem(request, f, where, with_, item, before) for f in every]
-                # Whose name it is not, goes without this step; what else is wrong is the request's.
-                if item and all(one.key == source_keys.person(request, item) for one in found):
-                    left_out[item] = found[0]
-                else:
-                    wrong += found
-                if len(wrong) > _TOLD:  # mostly the same, once for each of some thousand users
-                    break
-                continue
-            waits = {step for value in parameters.values() for step in _late(value)}
-            late |= waits
-            whole = f"{request.subject}/user:{item}"
-            claimant = (
-                whole if item and not request.subject.endswith(f"user:{item}") else request.subject
-            )
-            for key, want in wanted.items():
-                claims.append(StepClaim(claimant, key, None if waits else want, item))
-        if wrong:
-            raise InvalidDocument(list(dict.fromkeys(wrong)))
-        notes = tuple(dict.fromkeys(told))
-        name = one.template.config.name
-        waited = frozenset(late)
-        return Step(
-            name, one.instance, one.needs, tuple(claims), waited, notes, tuple(lodged), left_out
-        )
+            rendering.add(item, values)
+            if rendering.hopeless:
+                break
+        return rendering.step()
 
 
 def _left_out(one: Chosen, steps: Sequence[Step]) -> set[str]:
@@ -306,26 +219,3 @@ def _check_listed(request: Request) -> None:
             field="users_file",
             expected="the request sent anew, with its file",
         )
-
-
-def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[Key, Want]:
-    """Ask a handler for claims; a request that adopts says so to those that can take over."""
-    if not adopt or "adopt" in given:
-        return handler.claims(given)
-    try:
-        return handler.claims({**given, "adopt": True})
-    except InvalidRequest as fault:
-        if fault.field != "adopt":
-            raise
-    return handler.claims(given)
-
-
-def _late(value: Json | KnownAfter | object) -> Iterable[str]:
-    if isinstance(value, KnownAfter):
-        yield value.step
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _late(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _late(inner)

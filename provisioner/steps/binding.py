@@ -14,7 +14,8 @@ from provisioner.journal.journal import Connection
 from provisioner.journal.records import object_rows, request_rows
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.objects.states import StepState
-from provisioner.routing.router import Step
+from provisioner.request.request import Request
+from provisioner.routing.rendering import Step
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 """What later steps may use, by (step, item)."""
@@ -41,7 +42,8 @@ RemarksOf = Callable[[str, Key, Sequence[Claim], State], Sequence[str]]
 class Progress:
     """How steps find what they are bound with, and what their claims come to beside others'.
 
-    remarking: the instances whose handlers have remarks.
+    remarking: the instances whose handlers have remarks; remember: keeps a parsed request at hand
+    for its later steps.
     """
 
     bind: Bind
@@ -49,6 +51,7 @@ class Progress:
     merge_of: MergeOf
     remarks_of: RemarksOf
     remarking: Collection[str]
+    remember: Callable[[str, Request], None]
 
 
 def bound(

@@ -12,7 +12,7 @@ from typing import Any
 from provisioner.contract import Fault, InvalidRequest, Key
 from provisioner.journal import audit
 from provisioner.objects.states import StepState
-from provisioner.routing.router import Step
+from provisioner.routing.rendering import Step
 
 WITHDRAWS = "withdraw from "
 """Begins the name of a step that only takes claims away; `withdraws` says that it does."""
@@ -40,9 +40,7 @@ def rows_of(
     step_rows, object_rows = [], []
     for ordinal, step in enumerate(planned):
         state = StepState.WAITING if waits(step) else StepState.DUE
-        step_rows.append(
-            _step_row(request, step.name, ordinal, step.instance, step.needs, True, state)
-        )
+        step_rows.append(_step_row(request, step, ordinal, state))
         for claim in step.claims:
             object_rows.append(
                 _object_row(request, step.name, claim.key, claim.item, claim.claimant, state)
@@ -75,9 +73,16 @@ def rows_of_keys(
     prefix = WITHDRAWS if withdraws else ""
     instances = sorted(set(keys.values()))
     step_rows = [
-        _step_row(
-            request, prefix + instance, ordinal, instance, (), False, StepState.DUE, withdraws
-        )
+        {
+            "request": request,
+            "name": prefix + instance,
+            "ordinal": ordinal,
+            "instance": instance,
+            "needs": [],
+            "routed": False,
+            "state": StepState.DUE,
+            "withdraws": withdraws,
+        }
         for ordinal, instance in enumerate(instances, first)
     ]
     object_rows = [
@@ -87,25 +92,16 @@ def rows_of_keys(
     return step_rows, object_rows
 
 
-def _step_row(
-    request: str,
-    name: str,
-    ordinal: int,
-    instance: str,
-    needs: Sequence[str],
-    routed: bool,
-    state: StepState,
-    withdraws: bool = False,
-) -> dict[str, Any]:
+def _step_row(request: str, step: Step, ordinal: int, state: StepState) -> dict[str, Any]:
     return {
         "request": request,
-        "name": name,
+        "name": step.name,
         "ordinal": ordinal,
-        "instance": instance,
-        "needs": list(needs),
-        "routed": routed,
+        "instance": step.instance,
+        "needs": list(step.needs),
+        "routed": True,
         "state": state,
-        "withdraws": withdraws,
+        "withdraws": False,
     }
 
 

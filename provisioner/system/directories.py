@@ -23,6 +23,7 @@ from provisioner.contract import (
     ConfigError,
     Conflict,
     DirectoryState,
+    Owner,
     Permanent,
     Unavailable,
     closed_home,
@@ -70,8 +71,7 @@ class RealHost:
         root: Path,
         path: str,
         *,
-        uid: int,
-        gid: int,
+        owner: Owner,
         mode: int,
         skeleton: Path | None,
         mounted: bool = False,
@@ -84,7 +84,9 @@ class RealHost:
         parent, name = _split(path)
         if parent and not self.observe(root, parent, mounted=mounted).present:
             with suppress(Conflict):  # what came to be meanwhile is looked at on the way
-                self.make(root, parent, uid=0, gid=0, mode=0o755, skeleton=None, mounted=mounted)
+                self.make(
+                    root, parent, owner=Owner(0, 0), mode=0o755, skeleton=None, mounted=mounted
+                )
         hidden = f".{name}.provisioner-new"
         with self._walk(root, parent, mounted) as above:
             above.check()
@@ -96,8 +98,8 @@ class RealHost:
             made = os.open(hidden, _OPEN, dir_fd=directory)
             try:
                 if skeleton is not None:
-                    self._copy(skeleton, made, uid, gid)
-                self._own(made, uid, gid)
+                    self._copy(skeleton, made, owner)
+                self._own(made, owner)
                 self._chmod(made, mode)
                 os.fsync(made)
             finally:
@@ -109,18 +111,18 @@ class RealHost:
                 raise Conflict(f"{root / path} came to be meanwhile") from None
             os.fsync(directory)
 
-    def set_owner(self, root: Path, path: str, *, uid: int, gid: int) -> None:
+    def set_owner(self, root: Path, path: str, *, owner: Owner) -> None:
         """Give a directory to an owner and a group; to root, it gets the mark of a closed home.
 
         The mark comes first, so that a kill leaves no directory of root's without it, and once
         more, as the one who owned it could take it off in between.
         """
-        with self._directory(root, path, taking=uid == 0) as opened:
+        with self._directory(root, path, taking=owner.uid == 0) as opened:
             self._permit(opened)
-            if uid == 0:
+            if owner.uid == 0:
                 self._mark(opened)
-            self._own(opened, uid, gid)
-            if uid == 0:
+            self._own(opened, owner)
+            if owner.uid == 0:
                 self._mark(opened)
 
     def set_mode(self, root: Path, path: str, *, mode: int) -> None:
@@ -224,32 +226,32 @@ class RealHost:
         if not closed_home(mode):
             self._chmod(opened, mode & 0o700 | CLOSED_HOME)
 
-    def _own(self, opened: int, uid: int, gid: int) -> None:
+    def _own(self, opened: int, owner: Owner) -> None:
         try:
-            os.fchown(opened, uid, gid)
+            os.fchown(opened, *owner)
         except OSError as error:
             raise Permanent(
-                f"the owner cannot be set to {uid}:{gid}: {error.strerror}",
+                f"the owner cannot be set to {owner.uid}:{owner.gid}: {error.strerror}",
                 advice="the service needs CAP_CHOWN where homes are",
             ) from None
 
     def _chmod(self, opened: int, mode: int) -> None:
         os.fchmod(opened, mode)
 
-    def _copy(self, source: Path, target: int, uid: int, gid: int) -> None:
+    def _copy(self, source: Path, target: int, owner: Owner) -> None:
         """Copy files, directories and links of the skeleton into an open directory."""
         for entry in sorted(source.iterdir()):
             found = entry.lstat()
             if stat.S_ISLNK(found.st_mode):
                 os.symlink(entry.readlink(), entry.name, dir_fd=target)
                 with suppress(PermissionError):
-                    os.chown(entry.name, uid, gid, dir_fd=target, follow_symlinks=False)
+                    os.chown(entry.name, *owner, dir_fd=target, follow_symlinks=False)
             elif stat.S_ISDIR(found.st_mode):
                 os.mkdir(entry.name, 0o700, dir_fd=target)
                 opened = os.open(entry.name, _OPEN, dir_fd=target)
                 try:
-                    self._copy(entry, opened, uid, gid)
-                    self._own(opened, uid, gid)
+                    self._copy(entry, opened, owner)
+                    self._own(opened, owner)
                     self._chmod(opened, stat.S_IMODE(found.st_mode))
                 finally:
                     os.close(opened)
@@ -260,7 +262,7 @@ class RealHost:
                     rest = memoryview(entry.read_bytes())
                     while rest:
                         rest = rest[os.write(opened, rest) :]
-                    self._own(opened, uid, gid)
+                    self._own(opened, owner)
                     self._chmod(opened, stat.S_IMODE(found.st_mode) & 0o777)
                     os.fsync(opened)
                 finally:

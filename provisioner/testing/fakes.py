@@ -21,6 +21,7 @@ from provisioner.contract import (
     Handler,
     Host,
     Key,
+    Owner,
     Permanent,
     Run,
     Site,
@@ -59,8 +60,7 @@ class FakeHost:
         root: Path,
         path: str,
         *,
-        uid: int,
-        gid: int,
+        owner: Owner,
         mode: int,
         skeleton: Path | None,
         mounted: bool = False,
@@ -68,11 +68,11 @@ class FakeHost:
         """Remember a new directory; one that is there is a Conflict."""
         if root / path in self.directories:
             raise Conflict(f"{root / path} came to be meanwhile")
-        self.directories[root / path] = DirectoryState(True, uid, gid, mode)
+        self.directories[root / path] = DirectoryState(True, *owner, mode)
 
-    def set_owner(self, root: Path, path: str, *, uid: int, gid: int) -> None:
+    def set_owner(self, root: Path, path: str, *, owner: Owner) -> None:
         """Remember another owner."""
-        self._change(root / path, uid=uid, gid=gid)
+        self._change(root / path, **owner._asdict())
 
     def set_mode(self, root: Path, path: str, *, mode: int) -> None:
         """Remember another mode."""

@@ -5,19 +5,10 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
 
-from provisioner.contract import Host
+from provisioner.contract import Host, Owner
 
-
-class Owner(TypedDict):
-    """To whom a directory is given."""
-
-    uid: int
-    gid: int
-
-
-OWNER: Owner = {"uid": 20001, "gid": 20002}
+OWNER = Owner(20001, 20002)
 
 
 def look(directory: Path) -> dict[str, tuple[int, int, int, int]]:
@@ -39,9 +30,9 @@ def owner_of(path: Path) -> tuple[int, int]:
 VERBS: dict[str, Callable[[Host, Path, str], object]] = {
     "observe": lambda host, root, path: host.observe(root, path),
     "make": lambda host, root, path: host.make(
-        root, path, uid=20001, gid=20002, mode=0o700, skeleton=None
+        root, path, owner=Owner(20001, 20002), mode=0o700, skeleton=None
     ),
-    "set_owner": lambda host, root, path: host.set_owner(root, path, uid=20001, gid=20002),
+    "set_owner": lambda host, root, path: host.set_owner(root, path, owner=Owner(20001, 20002)),
     "set_mode": lambda host, root, path: host.set_mode(root, path, mode=0o777),
     "set_acl": lambda host, root, path: host.set_acl(root, path, acl="u:20001:rwx"),
 }

@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from provisioner.contract import Owner
 from tests.support.ad_backends import Backend
 
 PEOPLE = {"jdoe": 20100, "asmith": 20101}
@@ -63,7 +64,7 @@ def _owned(box: Path, name: str, number: int) -> None:
     """Let the emulated host remember an owner that only root could set."""
     from handlers.emulators.host import EmulatedHost
 
-    EmulatedHost(box / "host").set_owner(box / "home", name, uid=number, gid=number)
+    EmulatedHost(box / "host").set_owner(box / "home", name, owner=Owner(number, number))
 
 
 def manifest(box: Path, *lines: dict[str, Any]) -> Path:

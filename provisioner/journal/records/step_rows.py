@@ -138,8 +138,8 @@ def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecor
     """Load the steps of requests in the route's order, with their objects."""
     parts: dict[tuple[str, str], list[ObjectRecord]] = {}
     for some in chunks(ids):
-        for who, step, *part in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
-            parts.setdefault((who, step), []).append(_object(*part))
+        for row in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
+            parts.setdefault((row.request, row.step), []).append(_object(row))
     return _load(conn, ids, parts)
 
 
@@ -160,7 +160,7 @@ def whole(conn: Connection, step: StepRecord) -> StepRecord:
     """Load the objects of one step."""
     asked = {"b_request": step.request, "b_step": step.name}
     rows = conn.execute(_OBJECTS_OF_ONE, asked).all()
-    return replace(step, objects=tuple(_object(*part) for _, _, *part in rows))
+    return replace(step, objects=tuple(map(_object, rows)))
 
 
 def with_users_waiting(conn: Connection, ids: Collection[str]) -> set[str]:
@@ -171,16 +171,10 @@ def with_users_waiting(conn: Connection, ids: Collection[str]) -> set[str]:
     return found
 
 
-def _object(
-    key: str,
-    item: str,
-    state: StepState,
-    changed: list[str],
-    error: Any,
-    read_back: Any,
-    claimant: str,
-) -> ObjectRecord:
-    return ObjectRecord(key, item, state, tuple(changed), error, read_back, claimant)
+def _object(row: Any) -> ObjectRecord:
+    return ObjectRecord(
+        row.key, row.item, row.state, tuple(row.changed), row.error, row.read_back, row.claimant
+    )
 
 
 def _load(

@@ -81,8 +81,7 @@ def swap(conn: Connection) -> None:
 
 def sealed(row: dict[str, Any]) -> dict[str, Any]:
     """Give a row the hash that it should have."""
-    row.pop("hash")
-    return {**row, "hash": audit.seal(**row)}
+    return {**row, "hash": audit.seal(row)}
 
 
 def written_anew(conn: Connection) -> None:

@@ -14,7 +14,8 @@ from provisioner.contract import (
     Want,
 )
 from provisioner.request.request import Request
-from provisioner.routing.router import Outputs, Router
+from provisioner.routing.rendering import Outputs
+from provisioner.routing.router import Router
 from tests.support.routing_site import (
     COMPUTE,
     MEMBERSHIP,

@@ -107,7 +107,7 @@ def test_a_root_that_is_not_there_is_named(host: Host, tmp_path: Path, verb: str
 def test_an_owner_is_set_on_the_directory_and_on_nothing_in_it(host: Host, root: Path) -> None:
     (root / "jdoe").mkdir()
     (root / "jdoe" / "file").touch()
-    host.set_owner(root, "jdoe", **OWNER)
+    host.set_owner(root, "jdoe", owner=OWNER)
     assert (owner_of(root / "jdoe"), owner_of(root / "jdoe" / "file")) == ((20001, 20002), (0, 0))
 
 

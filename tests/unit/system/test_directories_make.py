@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.contract import Conflict, Host, Unavailable
+from provisioner.contract import Conflict, Host, Owner, Unavailable
 from provisioner.system.directories import RealHost
 from tests.support.acls import AS_ROOT
 from tests.support.directories import OWNER, look, mode_of, owner_of
@@ -17,7 +17,7 @@ pytestmark = AS_ROOT
 
 
 def test_a_new_home_has_owner_group_and_mode(host: Host, root: Path) -> None:
-    host.make(root, "jdoe", uid=20001, gid=20002, mode=0o2750, skeleton=None)
+    host.make(root, "jdoe", owner=Owner(20001, 20002), mode=0o2750, skeleton=None)
     seen = host.observe(root, "jdoe")
     assert (seen.present, seen.uid, seen.gid, seen.mode) == (True, 20001, 20002, 0o2750)
     assert [path.name for path in root.iterdir()] == ["jdoe"]
@@ -46,7 +46,7 @@ def skeleton(tmp_path: Path) -> Path:
 def test_a_skeleton_is_copied_with_its_modes_and_belongs_to_the_owner(
     host: Host, root: Path, skeleton: Path
 ) -> None:
-    host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
+    host.make(root, "jdoe", owner=OWNER, mode=0o700, skeleton=skeleton)
     home = root / "jdoe"
     names = {str(path.relative_to(home)) for path in home.rglob("*")}
     assert names == {str(path.relative_to(skeleton)) for path in skeleton.rglob("*")}
@@ -59,7 +59,7 @@ def test_a_skeleton_is_copied_with_its_modes_and_belongs_to_the_owner(
 
 
 def test_no_file_of_a_skeleton_keeps_a_set_id_bit(host: Host, root: Path, skeleton: Path) -> None:
-    host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
+    host.make(root, "jdoe", owner=OWNER, mode=0o700, skeleton=skeleton)
     assert mode_of(root / "jdoe" / "suid") == 0o755
 
 
@@ -67,7 +67,7 @@ def test_links_of_a_skeleton_are_copied_as_links_and_hard_links_as_files(
     host: Host, root: Path, skeleton: Path
 ) -> None:
     before = Path("/etc/passwd").stat()
-    host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
+    host.make(root, "jdoe", owner=OWNER, mode=0o700, skeleton=skeleton)
     home = root / "jdoe"
     assert str((home / "out").readlink()) == "/etc/passwd"
     assert str((home / "dangling").readlink()) == "nowhere"
@@ -101,10 +101,10 @@ def test_a_home_appears_whole_or_not_at_all(
     host = RealHost()
     with monkeypatch.context() as patched, pytest.raises(Killed):
         dies_after(calls, patched)
-        host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
+        host.make(root, "jdoe", owner=OWNER, mode=0o700, skeleton=skeleton)
     assert not (root / "jdoe").exists()
     assert host.children(root) == []
-    host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
+    host.make(root, "jdoe", owner=OWNER, mode=0o700, skeleton=skeleton)
     assert [path.name for path in root.iterdir()] == ["jdoe"]
     assert len(list((root / "jdoe").rglob("*"))) == len(list(skeleton.rglob("*")))
 
@@ -116,8 +116,8 @@ def test_a_directory_above_that_is_missing_is_roots_and_appears_whole_too(
     host = RealHost()
     with monkeypatch.context() as patched, pytest.raises(Killed):
         dies_after(calls, patched)
-        host.make(root, "people/j/jdoe", **OWNER, mode=0o700, skeleton=None)
-    host.make(root, "people/j/jdoe", **OWNER, mode=0o700, skeleton=None)
+        host.make(root, "people/j/jdoe", owner=OWNER, mode=0o700, skeleton=None)
+    host.make(root, "people/j/jdoe", owner=OWNER, mode=0o700, skeleton=None)
     seen = {str(p.relative_to(root)): (*owner_of(p), mode_of(p)) for p in root.rglob("*")}
     assert seen == {
         "people": (0, 0, 0o755), "people/j": (0, 0, 0o755), "people/j/jdoe": (20001, 20002, 0o700),
@@ -127,14 +127,14 @@ def test_a_directory_above_that_is_missing_is_roots_and_appears_whole_too(
 def test_directories_above_that_are_there_stay_as_they_are(host: Host, root: Path) -> None:
     (root / "j").mkdir(mode=0o711)
     os.chown(root / "j", 0, 20006)
-    host.make(root, "j/jdoe", **OWNER, mode=0o700, skeleton=None)
+    host.make(root, "j/jdoe", owner=OWNER, mode=0o700, skeleton=None)
     assert (*owner_of(root / "j"), mode_of(root / "j")) == (0, 20006, 0o711)
 
 
 MOUNTED: dict[str, Callable[[Host, Path], object]] = {
     "observe": lambda host, root: host.observe(root, "jdoe", mounted=True),
     "make": lambda host, root: host.make(
-        root, "j/jdoe", **OWNER, mode=0o700, skeleton=None, mounted=True
+        root, "j/jdoe", owner=OWNER, mode=0o700, skeleton=None, mounted=True
     ),
     "children": lambda host, root: host.children(root, mounted=True),
 }
@@ -159,7 +159,7 @@ def test_a_directory_that_is_there_keeps_every_file(host: Host, root: Path) -> N
     (root / "jdoe" / "thesis").write_text("years of work")
     before = look(root / "jdoe")
     with pytest.raises(Conflict):
-        host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=None)
+        host.make(root, "jdoe", owner=OWNER, mode=0o700, skeleton=None)
     assert look(root / "jdoe") == before
     assert [path.name for path in root.iterdir()] == ["jdoe"]
 
@@ -173,7 +173,7 @@ def test_what_an_interrupted_make_left_is_mended(
     (left / "sub").chmod(0o000)
     (left / "to-outside").symlink_to(outside)
     os.link(outside / "secret", left / "hard")
-    host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=skeleton)
+    host.make(root, "jdoe", owner=OWNER, mode=0o700, skeleton=skeleton)
     assert not left.exists()
     assert not (root / "jdoe" / "sub").exists()
     assert (outside / "secret").read_text() == "root's own"
@@ -186,6 +186,6 @@ def test_a_link_in_the_place_of_the_hidden_directory_is_not_followed(
     (root / ".jdoe.provisioner-new").symlink_to(outside)
     before = look(outside)
     with pytest.raises(Conflict):
-        host.make(root, "jdoe", **OWNER, mode=0o700, skeleton=None)
+        host.make(root, "jdoe", owner=OWNER, mode=0o700, skeleton=None)
     assert look(outside) == before
     assert not (root / "jdoe").exists()

@@ -19,6 +19,7 @@ from provisioner.contract import (
     InvalidRequest,
     Key,
     Level,
+    Owner,
     Permanent,
     Scalar,
     Site,
@@ -257,8 +258,8 @@ def test_a_site_for_tests_has_the_secrets_and_templates_that_it_was_given(tmp_pa
 
 def test_a_fake_host_remembers_directories_and_touches_none(tmp_path: Path) -> None:
     host = FakeHost()
-    host.make(tmp_path, "jdoe", uid=1, gid=2, mode=0o700, skeleton=None)
-    host.set_owner(tmp_path, "jdoe", uid=3, gid=4)
+    host.make(tmp_path, "jdoe", owner=Owner(1, 2), mode=0o700, skeleton=None)
+    host.set_owner(tmp_path, "jdoe", owner=Owner(3, 4))
     host.set_mode(tmp_path, "jdoe", mode=0o750)
     host.set_acl(tmp_path, "jdoe", acl="g:5:r-x")
     seen = host.observe(tmp_path, "jdoe")

@@ -1,0 +1,79 @@
+"""Options that several verbs share, as values.
+
+Promises: a verb's parameter whose type is a frozen class of annotated options appears on the
+command line as those options, and the verb gets one value. Leaves out: what the options do.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How a verb's request goes to the service, and whether the verb follows it."""
+
+    wait: Annotated[
+        bool, typer.Option("--wait", help="wait for the outcome, and print each step")
+    ] = False
+    timeout: Annotated[float, typer.Option(min=0, help="with --wait: seconds")] = 600.0
+    key: Annotated[
+        str,
+        typer.Option(
+            "--sign",
+            metavar="KEY",
+            envvar="PROVISIONER_SIGN",
+            help="sign the request: your private key, or the public half of one that ssh-agent has",
+        ),
+    ] = ""
+
+
+def flattened(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the signature that typer reads: the fields of a value in the value's place.
+
+    A parameter's default, an instance, gives the defaults of its fields; without one the class
+    gives them.
+    """
+    hints = get_type_hints(verb, include_extras=True)
+    values: dict[str, tuple[type, list[str]]] = {}
+    flat: list[inspect.Parameter] = []
+    for parameter in inspect.signature(verb).parameters.values():
+        kind = hints[parameter.name]
+        if not is_dataclass(kind):
+            flat.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=kind))
+            continue
+        assert isinstance(kind, type)
+        found = _fields(kind, parameter)
+        values[parameter.name] = kind, [one.name for one in found]
+        flat += found
+
+    @wraps(verb)
+    def called(**given: Any) -> None:
+        for name, (kind, members) in values.items():
+            given[name] = kind(**{member: given.pop(member) for member in members})
+        verb(**given)
+
+    del called.__dict__["__wrapped__"]  # typer would read the verb's own signature there
+    called.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in flat}
+    return called
+
+
+def _fields(kind: type[Any], parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    defaults = kind() if parameter.default is parameter.empty else parameter.default
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=getattr(defaults, field.name),
+            annotation=hints[field.name],
+        )
+        for field in fields(kind)
+    ]

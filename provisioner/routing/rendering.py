@@ -1,0 +1,177 @@
+"""One step of a route, rendered for a request: what its handler claims, and all that is wrong.
+
+Promises: parameters are rendered and judged user by user, and a mistake that is one user's own
+leaves that user out alone. Leaves out: which steps a request has (`choices`), and what expressions
+may use (`router`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from provisioner.contract import (
+    Fault,
+    Handler,
+    InvalidRequest,
+    Json,
+    Key,
+    KnownAfter,
+    Scalar,
+    Want,
+)
+from provisioner.contract.abilities import Adapts, Lodges
+from provisioner.request.documents import InvalidDocument, Problem
+from provisioner.request.request import Request
+from provisioner.routing import source_keys
+from provisioner.routing.choices import Chosen
+from provisioner.routing.homes import Lodged
+from provisioner.routing.routes import rendered
+
+Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
+"""What steps gave, by (step, item)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepClaim:
+    """One claim of a step. want None: it is known only after another step."""
+
+    claimant: str
+    key: Key
+    want: Want | None
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of one request. late: the steps that some of its parameters come from; told: what
+    its handler holds otherwise than it was written; lodged: where it says that homes are; left_out:
+    whose names it does not take, and why."""
+
+    name: str
+    instance: str
+    needs: tuple[str, ...]
+    claims: tuple[StepClaim, ...]
+    late: frozenset[str]
+    told: tuple[Problem, ...] = ()
+    lodged: tuple[Lodged, ...] = ()
+    left_out: Mapping[str, Problem] = field(default_factory=dict, hash=False)
+
+
+_TOLD = 200
+"""Mistakes of a step after which no further user is looked at: mostly the same, once for each."""
+
+
+class Rendering:
+    """A step in the making."""
+
+    def __init__(self, request: Request, chosen: Chosen, handler: Handler, *, bound: bool) -> None:
+        """bound: outputs of earlier steps are given."""
+        self._request = request
+        self._chosen = chosen
+        self._handler = handler
+        self._bound = bound
+        # Asked once: of a protocol it takes longer than all the rest that is done for a user.
+        self._adapts = handler if isinstance(handler, Adapts) else None
+        self._lodges = handler if isinstance(handler, Lodges) else None
+        self._where = f"step {chosen.template.config.name} ({chosen.instance})"
+        self._alike: Mapping[str, Any] = {}
+        self._told: list[Problem] = []
+        self._lodged: list[Lodged] = []
+        self._late: set[str] = set()
+        self._claims: list[StepClaim] = []
+        self._wrong: list[Problem] = []
+        self._left_out: dict[str, Problem] = {}
+
+    @property
+    def hopeless(self) -> bool:
+        """Say whether so much is wrong that no further user need be looked at."""
+        return len(self._wrong) > _TOLD
+
+    def add(self, item: str, values: Mapping[str, Any]) -> None:
+        """Render the step for one user, or for the request where item is ''.
+
+        values: what its expressions may use.
+        """
+        template = self._chosen.template
+        try:
+            parameters = rendered(template, values, self._alike)
+            self._alike = {key: parameters[key] for key in template.alike}
+            given = {key: value for key, value in parameters.items() if value is not None}
+            wanted = _claims(self._handler, given, self._request.adopt)
+            self._hear(item, given)
+        except Fault as fault:
+            self._note(item, fault, values.get("steps") if self._bound else None)
+            return
+        waits = {step for value in parameters.values() for step in _late(value)}
+        self._late |= waits
+        claimant = self._claimant(item)
+        self._claims += [
+            StepClaim(claimant, key, None if waits else want, item) for key, want in wanted.items()
+        ]
+
+    def step(self) -> Step:
+        """Return the step. Raises InvalidDocument with all that is wrong with it."""
+        if self._wrong:
+            raise InvalidDocument(list(dict.fromkeys(self._wrong)))
+        return Step(
+            name=self._chosen.template.config.name,
+            instance=self._chosen.instance,
+            needs=self._chosen.needs,
+            claims=tuple(self._claims),
+            late=frozenset(self._late),
+            told=tuple(dict.fromkeys(self._told)),
+            lodged=tuple(self._lodged),
+            left_out=self._left_out,
+        )
+
+    def _hear(self, item: str, given: Mapping[str, Any]) -> None:
+        """Keep where the handler says that a home is, and what it holds otherwise."""
+        if self._lodges is not None and (home := self._lodges.home(given)):
+            self._lodged.append(Lodged(self._where, self._chosen.instance, home))
+        if self._adapts is not None:
+            for name, said in self._adapts.adapted(given).items():
+                self._told.append(self._problem(InvalidRequest(said, field=name), item))
+
+    def _note(self, item: str, fault: Fault, before: Any) -> None:
+        """Keep what is wrong; whose own name it is, goes without this step."""
+        every = (fault, *getattr(fault, "also", ()))
+        found = [self._problem(one, item, before) for one in every]
+        if item and all(one.key == source_keys.person(self._request, item) for one in found):
+            self._left_out[item] = found[0]
+        else:
+            self._wrong += found
+
+    def _problem(self, fault: Fault, item: str, before: Any = None) -> Problem:
+        with_ = self._chosen.template.config.with_
+        return source_keys.problem(self._request, fault, self._where, with_, item, before)
+
+    def _claimant(self, item: str) -> str:
+        subject = self._request.subject
+        if not item or subject.endswith(f"user:{item}"):
+            return subject
+        return f"{subject}/user:{item}"
+
+
+def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[Key, Want]:
+    """Ask a handler for claims; a request that adopts says so to those that can take over."""
+    if not adopt or "adopt" in given:
+        return handler.claims(given)
+    try:
+        return handler.claims({**given, "adopt": True})
+    except InvalidRequest as fault:
+        if fault.field != "adopt":
+            raise
+    return handler.claims(given)
+
+
+def _late(value: Json | KnownAfter | object) -> Iterable[str]:
+    if isinstance(value, KnownAfter):
+        yield value.step
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _late(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _late(inner)
