@@ -89,11 +89,7 @@ class Service:
             system.progress,
             review,
             enclosures,
-            Signatures(
-                system.config.policy.signatures,
-                system.config.retention.journal_days,
-                spool.companions.signature,
-            ),
+            _signatures(system, spool),
         )
         self.intake.has_file = self._finisher.has_file
         self.portions = Portions(
@@ -108,15 +104,8 @@ class Service:
         self.clock = Clock(self._journal, {name: one.longest for name, one in patience.items()})
         self.keeper.now = self.clock.settled
         self.lanes = {
-            name: Lane(
-                name,
-                handlers,
-                self._journal,
-                system.progress,
-                self._drained,
-                patience[name],
-            )
-            for name, handlers in lanes_of(system.handlers).items()
+            name: Lane(name, some, self._journal, system.progress, self._drained, patience[name])
+            for name, some in lanes_of(system.handlers).items()
         }
         for lane in self.lanes.values():
             lane.now = self.clock.now
@@ -393,3 +382,9 @@ class Service:
             lane.stop()
         for thread in threads:
             thread.join()
+
+
+def _signatures(system: System, spool: Spool) -> Signatures:
+    settings = system.config
+    days = settings.retention.journal_days
+    return Signatures(settings.policy.signatures, days, spool.companions.signature)

@@ -6,7 +6,8 @@ Promises: nothing is written, and nothing is made that is not there.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,29 @@ def register(app: typer.Typer) -> None:
     app.command()(queue)
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What stands in journal and spool at one moment.
+
+    now: seconds since the epoch; served_by: the process that serves, if one does; staged: files
+    that nobody has taken yet; misnamed: those that nobody will; trouble: why nothing is taken, and
+    observing: why nothing is written, '' where that is not so; held: why, and who may release.
+    """
+
+    now: float
+    served_by: int | None
+    staged: int
+    misnamed: Sequence[str]
+    trouble: str
+    observing: str
+    counts: Mapping[str, int]
+    lanes: Mapping[str, Mapping[str, Any]]
+    requests: Sequence[Record]
+    waiting: Mapping[str, Sequence[Mapping[str, Any]]]
+    held: Mapping[str, Mapping[str, Any]]
+    ended: Sequence[Record]
+
+
 def queue(
     limit: int = typer.Option(100, min=1, max=1000, help="most requests to list, oldest first"),
     ended: int = typer.Option(
@@ -40,7 +64,15 @@ def queue(
     as_json: bool = typer.Option(False, "--json", help="for programs"),
 ) -> None:
     """List lanes, and requests without an outcome, with what they wait for."""
+    seen = _look(limit, ended)
+    if as_json:
+        site.print_json(_plain_seen(seen))
+        return
+    for line in _lines(seen):
+        site.say(line)
 
+
+def _look(limit: int, ended: int) -> _Seen:
     from provisioner.journal.records import object_rows, request_rows, step_rows
 
     settings = site.config()
@@ -53,7 +85,6 @@ def queue(
         waiting = step_rows.waiting_for(conn, [record.id for record in loaded])
         due = object_rows.due_counts(conn, now)
         rows = object_rows.lane_rows(conn)
-    held = holds(settings, book, loaded)
     lanes = {
         name: {
             "due": due.get(name, (0, 0))[0],
@@ -62,57 +93,69 @@ def queue(
         }
         for name in sorted({*due, *rows, *_configured_lanes()})
     }
-    serving = site.served_by(settings.spool)
-    staged = _staged(settings.spool)
-    misnamed = _misnamed(settings.spool)
-    trouble = _trouble(settings)
-    because = observing(book)
-    if as_json:
-        site.print_json(
+    return _Seen(
+        now=now,
+        served_by=site.served_by(settings.spool),
+        staged=_staged(settings.spool),
+        misnamed=_misnamed(settings.spool),
+        trouble=_trouble(settings),
+        observing=observing(book),
+        counts=counts,
+        lanes=lanes,
+        requests=loaded,
+        waiting=waiting,
+        held=holds(settings, book, loaded),
+        ended=over,
+    )
+
+
+def _plain_seen(seen: _Seen) -> dict[str, Any]:
+    return {
+        "served_by": seen.served_by,
+        "staging": seen.staged,
+        "misnamed": seen.misnamed,
+        "trouble": seen.trouble,
+        "observing": seen.observing,
+        "counts": seen.counts,
+        "lanes": {
+            name: {**row, "breaker_until": moment(row["breaker_until"])}
+            for name, row in seen.lanes.items()
+        },
+        "requests": [
             {
-                "served_by": serving,
-                "staging": staged,
-                "misnamed": misnamed,
-                "trouble": trouble,
-                "observing": because,
-                "counts": counts,
-                "lanes": {
-                    name: {**row, "breaker_until": moment(row["breaker_until"])}
-                    for name, row in lanes.items()
-                },
-                "requests": [
-                    {
-                        **_plain(record),
-                        "waiting_for": plain_waits(waiting[record.id]),
-                        "held": held.get(record.id),
-                    }
-                    for record in loaded
-                ],
-                "ended": [_plain(record) for record in over],
+                **_plain(record),
+                "waiting_for": plain_waits(seen.waiting[record.id]),
+                "held": seen.held.get(record.id),
             }
-        )
-        return
-    site.say(_served(serving, staged, bool(loaded)))
-    known = "  ".join(f"{state}: {number}" for state, number in sorted(counts.items()))
-    site.say(known or "the service has taken no request yet")
-    for name, row in lanes.items():
-        site.say(f"lane {name}: {row['due']} due, {row['later']} later{_lane_state(row, now)}")
-    for record in loaded:
-        site.say(_line(record, now))
-        hold = held.get(record.id)
-        for text in waits(record, waiting[record.id], lanes, hold, now)[:_WAITS]:
-            site.say(f"    {text}")
-    unlisted = sum(counts.get(state, 0) for state in OPEN) - len(loaded)
+            for record in seen.requests
+        ],
+        "ended": [_plain(record) for record in seen.ended],
+    }
+
+
+def _lines(seen: _Seen) -> Iterator[str]:
+    yield _served(seen.served_by, seen.staged, bool(seen.requests))
+    known = "  ".join(f"{state}: {number}" for state, number in sorted(seen.counts.items()))
+    yield known or "the service has taken no request yet"
+    for name, row in seen.lanes.items():
+        yield f"lane {name}: {row['due']} due, {row['later']} later{_lane_state(row, seen.now)}"
+    for record in seen.requests:
+        yield _line(record, seen.now)
+        hold = seen.held.get(record.id)
+        for text in waits(record, seen.waiting[record.id], seen.lanes, hold, seen.now)[:_WAITS]:
+            yield f"    {text}"
+    unlisted = sum(seen.counts.get(state, 0) for state in OPEN) - len(seen.requests)
     if unlisted > 0:
-        site.say(f"and {unlisted} more: --limit")
-    for record in over:
-        site.say(_line(record, now))
+        yield f"and {unlisted} more: --limit"
+    for record in seen.ended:
+        yield _line(record, seen.now)
+    because = seen.observing
     if because:
-        site.say(f"the service writes to no backend: {because}; to end it: {releasing(because)}")
-    if misnamed:
-        site.say(never_taken(misnamed))
-    if trouble:
-        site.say(f"the service takes nothing from staging: {trouble}")
+        yield f"the service writes to no backend: {because}; to end it: {releasing(because)}"
+    if seen.misnamed:
+        yield never_taken(seen.misnamed)
+    if seen.trouble:
+        yield f"the service takes nothing from staging: {seen.trouble}"
 
 
 def never_taken(misnamed: Sequence[str]) -> str:

@@ -65,6 +65,7 @@ def show(
     if record.state in OPEN:
         del plain["ended"]
     if as_json:
+        told = [{"at": moment(at), "kind": kind, "text": text} for at, kind, text in events]
         site.print_json(
             {
                 "id": record.id,
@@ -76,9 +77,7 @@ def show(
                 "waiting_for": plain_waits(waiting) if record.state in OPEN else [],
                 "held": hold,
                 "would": shown.lines() if shown is not None else [],
-                "events": [
-                    {"at": moment(at), "kind": kind, "text": text} for at, kind, text in events
-                ],
+                "events": told,
             }
         )
         return

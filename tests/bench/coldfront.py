@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -49,32 +49,16 @@ def fill(allocations: int, people: int) -> None:
     """Fill a new ColdFront: a project for five allocations, its members their users."""
     from coldfront.core.allocation.models import (
         Allocation,
-        AllocationAttribute,
-        AllocationAttributeType,
         AllocationStatusChoice,
         AllocationUser,
         AllocationUserStatusChoice,
     )
     from coldfront.core.project.models import Project, ProjectStatusChoice
-    from coldfront.core.resource.models import (
-        Resource,
-        ResourceAttribute,
-        ResourceAttributeType,
-        ResourceType,
-    )
     from django.contrib.auth.models import User
 
-    def resource(kind: str, attribute: str, value: str) -> Any:
-        made = Resource.objects.create(
-            name=value, resource_type=ResourceType.objects.get(name=kind), is_available=True
-        )
-        of = ResourceAttributeType.objects.get(name=attribute)
-        ResourceAttribute.objects.create(resource=made, resource_attribute_type=of, value=value)
-        return made
-
     places = {
-        True: resource("Storage", "provisioner_resource", "hpc-storage"),
-        False: resource("Cluster", "slurm_cluster", "cluster-a"),
+        True: _resource("Storage", "provisioner_resource", "hpc-storage"),
+        False: _resource("Cluster", "slurm_cluster", "cluster-a"),
     }
     users = User.objects.bulk_create(
         [
@@ -103,6 +87,29 @@ def fill(allocations: int, people: int) -> None:
         for n, one in enumerate(made)
         for m in range(USERS)
     )
+    _attributes(made)
+
+
+def _resource(kind: str, attribute: str, value: str) -> Any:
+    from coldfront.core.resource.models import (
+        Resource,
+        ResourceAttribute,
+        ResourceAttributeType,
+        ResourceType,
+    )
+
+    made = Resource.objects.create(
+        name=value, resource_type=ResourceType.objects.get(name=kind), is_available=True
+    )
+    of = ResourceAttributeType.objects.get(name=attribute)
+    ResourceAttribute.objects.create(resource=made, resource_attribute_type=of, value=value)
+    return made
+
+
+def _attributes(made: Sequence[Any]) -> None:
+    """Give every fourth allocation, which is storage, a quota, and the others an account."""
+    from coldfront.core.allocation.models import AllocationAttribute, AllocationAttributeType
+
     account = AllocationAttributeType.objects.get(name="slurm_account_name")
     quota = AllocationAttributeType.objects.get(name="Storage Quota (GB)")
     AllocationAttribute.objects.bulk_create(
