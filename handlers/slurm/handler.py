@@ -30,7 +30,7 @@ from handlers.slurm.plan import (
     plan_user,
     user_state,
 )
-from handlers.slurm.refers import Known, default_of, named, refused, without_access
+from handlers.slurm.refers import Known, default_of, named, named_by_key, refused, without_access
 from handlers.slurm.rows import WITHOUT, asked_partitions, ours_of, rows_of, stays_alone, told
 from handlers.slurm.texts import LONGEST, as_held
 from handlers.slurm.writes import write
@@ -309,7 +309,7 @@ class Slurm:
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Look for the QOS, resources, partitions and parents that changes name."""
-        asked = {change.key: named(change) for change in changes}
+        asked = named_by_key(changes)
         made = {str(change.data["name"]) for change in changes if change.verb == "add-account"}
         made |= {"root", self._settings.parent}
         qos = self._tools.qos() if any(one.qos for one in asked.values()) else ()
@@ -327,11 +327,9 @@ class Slurm:
         accounts = {str(change.data.get("account", change.data["name"])) for change in some}
         accounts |= {named(change).parent for change in some} - {""}
         allowed = self._tools.usable_qos(accounts) if some else {}
-        told = {change.key: without_access(change, allowed) for change in some}
+        told = [(change.key, without_access(change, allowed)) for change in some]
         advice = "add it to the QOS of the account, or to those in the user's specs"
-        return {
-            key: Permanent(f"{key}: {text}", advice=advice) for key, text in told.items() if text
-        }
+        return {key: Permanent(f"{key}: {text}", advice=advice) for key, text in told if text}
 
     # Writes.
 

@@ -21,7 +21,7 @@ _EVERYWHERE = frozenset(("cpu", "mem", "energy", "node", "billing", "fs/disk", "
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The names that one change refers to. parent: '' where it names none.
+    """The names that changes refer to. parent: '' where they name none.
 
     resources: but those that every slurmdbd knows.
     """
@@ -30,6 +30,22 @@ class Named:
     parent: str = ""
     resources: tuple[str, ...] = ()
     partitions: tuple[str, ...] = ()
+
+    def __add__(self, other: Named) -> Named:
+        return Named(
+            (*self.qos, *other.qos),
+            other.parent or self.parent,
+            (*self.resources, *other.resources),
+            (*self.partitions, *other.partitions),
+        )
+
+
+def named_by_key(changes: Sequence[Change]) -> dict[Key, Named]:
+    """Read the names out of the changes of each object, which may have several."""
+    found: dict[Key, Named] = {}
+    for change in changes:
+        found[change.key] = found.get(change.key, Named()) + named(change)
+    return found
 
 
 def named(change: Change) -> Named:
@@ -75,8 +91,8 @@ def refused(asked: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
     parts = {one.lower() for one in there.partitions or ()}
     found: dict[Key, Fault] = {}
     for key, one in asked.items():
-        unknown = [name for name in one.qos if name not in known]
-        uncounted = [name for name in one.resources if name not in counted]
+        unknown = _absent(one.qos, known)
+        uncounted = _absent(one.resources, counted)
         wrong, advice = [], []
         if uncounted:
             wrong.append(f"the slurmdbd counts no resource {_listed(uncounted, counted)}")
@@ -94,7 +110,7 @@ def refused(asked: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
             near = _listed([one.parent], there.accounts)
             wrong.append(f"cluster {there.cluster} has no account {near} to be the parent")
             advice.append("name another parent, or have that account made first")
-        absent = [name for name in one.partitions if there.partitions and name not in parts]
+        absent = _absent(one.partitions, parts) if parts else []
         if absent:
             wrong.append(f"cluster {there.cluster} has no partition {_listed(absent, parts)}")
             advice.append(f"write some of {', '.join(sorted(parts))}")
@@ -137,6 +153,10 @@ def without_access(change: Change, allowed: Mapping[tuple[str, str], Collection[
     if default in usable:
         return ""
     return f"DefaultQOS={default} is none of the QOS that may be used there: {', '.join(usable)}"
+
+
+def _absent(names: Sequence[str], known: Collection[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name not in known]
 
 
 def _listed(names: Sequence[str], known: Collection[str]) -> str:

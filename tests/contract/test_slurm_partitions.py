@@ -230,15 +230,34 @@ def emulated(tmp_path: Path) -> Centre:
     return Centre(slurm_sites.emulated(tmp_path, ["main", GPU, CPU]), "cf1")
 
 
-def test_a_partition_that_is_not_there_is_told_before_anything_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [None, (), (CPU,)], ids=["new", "in all", "in another"])
+def test_a_partition_that_is_not_there_is_told_before_anything_is_written(
+    tmp_path: Path, before: Sequence[str] | None
+) -> None:
     centre = emulated(tmp_path)
+    if before is not None:
+        centre.ask(*before)
+        centre.run()
+    had = centre.rows()
     centre.ask("GPU", "gpus")
-    [(_, _, outcome)] = dry_run(
-        centre.handler, [Item(centre.key, centre.ledger.claims[centre.key])]
-    )
+    item = Item(centre.key, centre.ledger.claims[centre.key])
+    [(_, _, outcome)] = dry_run(centre.handler, [item])
     assert isinstance(outcome.fault, Permanent)
     assert "no partition 'gpus' (did you mean 'gpu'?)" in outcome.fault.message
     assert "cpu, gpu, main" in outcome.fault.advice
+    with pytest.raises(AssertionError, match="no partition 'gpus'"):
+        centre.run()
+    assert centre.rows() == had
+
+
+def test_a_partition_that_the_cluster_lost_is_left(tmp_path: Path) -> None:
+    centre = emulated(tmp_path)
+    centre.ask(GPU, CPU)
+    centre.run()
+    change(centre.cluster, partitions=["main", CPU])
+    centre.ask(CPU)
+    centre.run()
+    assert set(centre.rows()) == {CPU}
 
 
 def test_a_lock_that_an_admin_set_at_a_partition_outlives_a_suspension(tmp_path: Path) -> None:
