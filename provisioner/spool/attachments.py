@@ -50,7 +50,8 @@ class Companions:
     def signature(self, request: Claimed, limit: int) -> Claimed:
         """Take the signature of a request that was claimed, and read it.
 
-        limit, raises: as for a manifest. One that cannot be read stays in staging.
+        limit, raises: as for a manifest. One that cannot be read stays in staging; where that is
+        not the request's owner's, it counts as not there: anybody may put one beside a request.
         """
         name = request.name + SIGNATURE
         entry = entry_of(request.ulid, request.name) + SIGNATURE
@@ -66,7 +67,19 @@ class Companions:
                 return None
             return replace(found, name=name)
 
-        return self._have(name, take)
+        try:
+            return self._have(name, take)
+        except InvalidRequest:
+            if self._is_of(name, request.uid):
+                raise
+            raise NotThere(f"{label(name)} is another's, and cannot be read") from None
+
+    def _is_of(self, name: str, uid: int) -> bool:
+        """Say whether what lies in staging, of whatever kind, is a user's."""
+        try:
+            return os.stat(name, dir_fd=self._staging, follow_symlinks=False).st_uid == uid
+        except FileNotFoundError:
+            return False
 
     def discard(self, found: Claimed) -> None:
         """Remove a companion that was read, unless its name is another file's by now."""

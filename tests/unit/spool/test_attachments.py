@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from provisioner.contract import InvalidRequest
 from provisioner.spool.spool import Spool
-from provisioner.spool.submission import LIMIT
+from provisioner.spool.submission import LIMIT, NotThere
 from provisioner.system import rename
 from provisioner.system import ulid as ulids
 from tests.support.spool_files import (
@@ -17,6 +18,7 @@ from tests.support.spool_files import (
     entries,
     fifo,
     hard_link,
+    large,
     listening,
     of_mode,
     put,
@@ -94,6 +96,17 @@ def test_a_hostile_signature_is_refused_where_it_lies(
         spool.companions.signature(claimed, LIMIT)
     assert "a.yaml.sig" in entries(spool, "staging")
     assert entries(spool, "active") == [f"{claimed.ulid}-a.yaml"]
+
+
+@pytest.mark.parametrize("make", [symlink, fifo, directory, listening, large, of_mode(0o602)])
+def test_what_another_put_in_a_signature_s_place_and_cannot_be_read_counts_as_not_there(
+    spool: Spool, make: Callable[[Path], None]
+) -> None:
+    put(spool)
+    make(spool.staging / "a.yaml.sig")
+    claimed = take(spool)
+    with pytest.raises(NotThere):
+        spool.companions.signature(replace(claimed, uid=claimed.uid + 1), LIMIT)
 
 
 def test_a_signature_that_is_exchanged_while_it_is_taken_is_left_to_its_request(
