@@ -35,9 +35,9 @@ from provisioner.contract import (
     split_key,
 )
 from provisioner.contract.abilities import Remarks, Stores
-from provisioner.convergence.converge import unexpected
 from provisioner.convergence.lanes import lanes_of
 from provisioner.convergence.next_try import Patience
+from provisioner.convergence.questions import unexpected
 from provisioner.journal.journal import Journal
 from provisioner.journal.records.request_rows import Record
 from provisioner.policy.policy import Policy

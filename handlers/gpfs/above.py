@@ -23,7 +23,16 @@ from handlers.gpfs.mm import nfs4
 from handlers.gpfs.mm.client import Entry, Mm
 from handlers.gpfs.mm.rows import Record
 from handlers.gpfs.state import CLOSED_MODE
-from provisioner.contract import Change, Conflict, Fault, Key, NotReady, Permanent, split_key
+from provisioner.contract import (
+    Change,
+    Conflict,
+    Fault,
+    Key,
+    NotReady,
+    Permanent,
+    Unavailable,
+    split_key,
+)
 
 MARK = re.compile(r"[A-Za-z0-9_.@+-]+:[^\s/]+/fileset/\S+\Z")
 """How the comment of a fileset begins that a provisioner made, this one or another."""
@@ -76,10 +85,17 @@ class Way:
             if fault is None and not anybodys:
                 fault = judge(directory, found[directory], self.admins)
             if fault is None and acls and not anybodys:
-                fault = judge_acl(directory, self.mm.acl(directory))
+                fault = self._acl(directory)
             if fault is not None:
                 wrong[directory] = fault
         return {path: wrong[chain[-1]] for path, chain in chains.items() if chain[-1] in wrong}
+
+    def _acl(self, directory: str) -> Fault | None:
+        """Judge a directory's ACL; one that cannot be read concerns what lies below it alone."""
+        try:
+            return judge_acl(directory, self.mm.acl(directory))
+        except Unavailable as fault:
+            return fault
 
     def to_close(
         self, paths: Collection[str], *, acls: bool, closed: Collection[str] = ()
@@ -96,7 +112,7 @@ class Way:
         else:
             wrong = self.look(paths, acls=False)
         for fault in wrong.values():
-            raise fault
+            raise _ones_own(fault)
         if changes[0].verb == "link":
             return
         found = self.mm.stat(paths)
@@ -116,7 +132,11 @@ class Way:
         steered = self.look([path], acls=True)
         if not steered:
             return False
-        if nfs4.closed(self.mm.acl(path)):
+        try:
+            closed = nfs4.closed(self.mm.acl(path))
+        except Unavailable as fault:
+            raise _ones_own(fault) from fault
+        if closed:
             return True
         raise Permanent(
             f"{path} stays open to whom its NFSv4 ACL names: chmod did not replace it, and "
@@ -124,6 +144,13 @@ class Way:
             advice="mmchfileset DEVICE FILESET --allow-permission-change chmodAndSetAcl, then "
             "`provisioner retry`; or close the fileset above it first",
         )
+
+
+def _ones_own(fault: Fault) -> Fault:
+    """Make of an ACL that cannot be read a fault of one fileset: raised, it would be all's."""
+    if isinstance(fault, Unavailable):
+        return NotReady(fault.message, advice=fault.advice)
+    return fault
 
 
 def takes(change: Change) -> bool:

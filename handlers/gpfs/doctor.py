@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from handlers.gpfs.above import Way
+from handlers.gpfs.look import mounted
 from handlers.gpfs.mm.client import Facts, Mm, mount_of
 from handlers.gpfs.settings import Settings
 from provisioner.contract import Fault, Finding, Level
@@ -71,7 +72,7 @@ def _root(mm: Mm, settings: Settings, facts: Facts) -> tuple[Level, str, str]:
 def _mounted(mm: Mm, settings: Settings, facts: Facts) -> tuple[Level, str, str]:
     mount = mount_of(facts, settings.mount)
     entry = mm.stat([mount]).get(mount)
-    if entry is not None and entry.directory:
+    if entry is not None and entry.directory and mounted(mm, mount, mm.filesets()):
         return Level.OK, f"{settings.filesystem} is at {mount}", ""
     advice = f"run `mmmount {settings.filesystem}`; see the setting `mount`"
-    return Level.ERROR, f"{mount} is not there: not mounted?", advice
+    return Level.ERROR, f"{mount} is not seen to be {settings.filesystem}: not mounted?", advice

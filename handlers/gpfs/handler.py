@@ -158,10 +158,12 @@ class FilesetHandler:
             return refused
         facts = self._mm.facts()
         mount = mount_of(facts, self._settings.mount)
-        # Right below the mount point a path lies in no other fileset: the list is not asked for.
-        deep = any(path.count("/") > mount.count("/") + 1 for path in paths)
-        links = any(change.verb == "link" for change in changes)
-        records = self._mm.checked_filesets() if deep or links else []
+        placed = [change for change in changes if _is_placed(change, mount)]
+        records = self._mm.filesets() if placed else []
+        if (doubt := self._mm.doubt(records)) is not None:
+            # Whose a way is cannot be said then; what asks for none goes on.
+            refused = {**refused, **dict.fromkeys((change.key for change in placed), doubt)}
+            changes, records = [c for c in changes if c.key not in refused], []
         ways = foreseen(self._way(mount), changes, acls=facts.nfs4, records=records)
         return {**refused, **ways}
 
@@ -337,6 +339,16 @@ class FilesetHandler:
                 field="acl",
                 expected="a template of an NFSv4 ACL, as templates/acl/project.j2",
             ) from error
+
+
+def _is_placed(change: Change, mount: str) -> bool:
+    """Say whether a change has to be held against where all filesets are linked.
+
+    Right below the mount point a path lies in no other fileset; what only closes one may lie
+    anywhere.
+    """
+    deep = str(change.data.get("path", "")).count("/") > mount.count("/") + 1
+    return change.verb == "link" or (deep and not takes(change))
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:

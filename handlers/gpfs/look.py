@@ -2,7 +2,9 @@
 
 Promises: a fileset is told as absent, open or closed only where what was read says so whole. A row
 that cannot be believed makes its fileset Unavailable; one that lacks, in the listing or in the
-report, is asked for by name, as an output that was cut after a line looks like a shorter one.
+report, is asked for by name, as an output that was cut after a line looks like a shorter one. Where
+nothing is at a junction, one directory is lost if the file system is seen to be mounted; else all
+of it is Unavailable.
 Leaves out: filesets that are missing in the listing of a file system that enforces no quotas, as no
 report says they are there.
 """
@@ -125,7 +127,15 @@ class Look:
         """Add what stat and mmgetacl say of filesets' root directories."""
         if not linked:
             return {}
-        entries = self.mm.stat([linked[0].mount, *(f.path for f in linked)])
+        mount = linked[0].mount
+        entries = self.mm.stat([mount, *(f.path for f in linked)])
+        lost = [f for f in linked if f.path not in entries]
+        if lost and not mounted(self.mm, mount, records):
+            raise Unavailable(
+                f"fileset {lost[0].name} is linked at {lost[0].path}, where nothing is, and "
+                f"{mount} is not seen to be {self.mm.filesystem}: is it mounted on this node?",
+                advice=f"mount it: `mmmount {self.mm.filesystem}`",
+            )
         wrong = state.exchanged(linked, records, entries)
 
         def whole(one: Found) -> Found | Fault:
@@ -136,9 +146,11 @@ class Look:
     def _with_root(self, found: Found, entry: Entry | None, facts: Facts) -> Found | Fault:
         if entry is None:
             return Unavailable(
-                f"fileset {found.name} is linked at {found.path}, where nothing is: "
-                f"is {found.filesystem} mounted?",
-                advice=f"mount it: `mmmount {found.filesystem}`",
+                f"fileset {found.name} is linked at {found.path}, where stat sees nothing, though "
+                f"{found.filesystem} is mounted: its root directory is lost, or the way to it is",
+                advice=f"stat {found.path}; where it is damaged, mmfsck {found.filesystem}; or "
+                f"link it again: mmunlinkfileset {found.filesystem} {found.name} -f, then "
+                f"mmlinkfileset {found.filesystem} {found.name} -J {found.path}",
             )
         if not entry.directory:
             return Conflict(
@@ -156,3 +168,16 @@ class Look:
         except ValueError as error:
             return Permanent(f"mmgetacl of {found.path} cannot be read: {error}")
         return replace(whole, acl=acl)
+
+
+def mounted(mm: Mm, mount: str, records: Sequence[Record]) -> bool:
+    """Say whether a file system is surely mounted.
+
+    Its root directory has the inode that the listing names. Where stat counts otherwise than the
+    file system (as over NFS), a directory at any fileset's junction says so.
+    """
+    entry = mm.stat([mount]).get(mount)
+    if entry is None or entry.inode == state.root_inode(records):
+        return entry is not None
+    junctions = [r["path"] for r in records if r["status"] == "Linked" and r["path"] != mount]
+    return any(found.directory for found in mm.stat(junctions).values())

@@ -191,6 +191,11 @@ def known_as(found: Found) -> str:
     return said if said.lower() == found.name.lower() else found.name
 
 
+def root_inode(records: Sequence[Record]) -> int | None:
+    """Give the inode of the file system's root directory, as the listing names it."""
+    return next((count(r, "rootInode") for r in records if r["filesetName"] == "root"), None)
+
+
 def exchanged(
     filesets: Sequence[Found], records: Sequence[Record], entries: Mapping[str, Entry]
 ) -> Mapping[str, Conflict]:

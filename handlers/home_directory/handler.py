@@ -31,6 +31,7 @@ from provisioner.contract import (
     Site,
     State,
     Transient,
+    Unavailable,
     Want,
     make_key,
     read_params,
@@ -111,30 +112,41 @@ class HomeDirectory:
         return saved(state)
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        """Read homes one by one; raises Unavailable where their root cannot be listed either."""
         found: dict[Key, State | Fault] = {}
+        listed = False
         for key in keys:
-            path = self._path(key)
-            try:
-                seen = self._site.host.observe(
-                    self._settings.root, path, mounted=self._settings.mounted
-                )
-            except Fault as fault:
-                found[key] = fault
-                continue
-            except OSError as error:
-                found[key] = _failed(f"{key}: {self._settings.root / path}", error)
-                continue
-            found[key] = {
-                "present": seen.present,
-                "path": str(self._settings.root / path),
-                "kind": seen.kind,
-                "uid": seen.uid,
-                "gid": seen.gid,
-                "mode": f"{seen.mode:04o}",
-                "acl": seen.acl,
-                "above": seen.above,
-            }
+            seen = found[key] = self._observe(key)
+            if isinstance(seen, Unavailable) and not listed:
+                # One home may lie on a mount of its own that does not answer.
+                self._list(seen)
+                listed = True
         return found
+
+    def _observe(self, key: Key) -> State | Fault:
+        root, path = self._settings.root, self._path(key)
+        try:
+            seen = self._site.host.observe(root, path, mounted=self._settings.mounted)
+        except Fault as fault:
+            return fault
+        except OSError as error:
+            return _failed(f"{key}: {root / path}", error)
+        return {
+            "present": seen.present,
+            "path": str(root / path),
+            "kind": seen.kind,
+            "uid": seen.uid,
+            "gid": seen.gid,
+            "mode": f"{seen.mode:04o}",
+            "acl": seen.acl,
+            "above": seen.above,
+        }
+
+    def _list(self, why: Unavailable) -> None:
+        try:
+            self._site.host.children(self._settings.root, mounted=self._settings.mounted)
+        except OSError:
+            raise why from None
 
     def _path(self, key: Key) -> str:
         return self._site.render(self._settings.path, {"name": split_key(key)[2]})

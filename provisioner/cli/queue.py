@@ -343,7 +343,8 @@ def waits(
             when = f" (lane {one['lane']} is paused: provisioner unpause {one['lane']})"
         elif one["error"] and one["due"] is not None:
             # An object of a backend that is away is due when the lane asks again.
-            at = max(one["due"], lane.get("breaker_until") or 0)
+            away = one["error"]["type"] == "Unavailable"
+            at = max(one["due"], (lane.get("breaker_until") or 0) if away else 0)
             when = f" (again in {_span(at - now)})"
         else:
             when = ""

@@ -313,7 +313,8 @@ class Handler(Protocol):
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         """Read the objects' states; one question for all where the backend can.
 
-        Raises Unavailable when the backend is away. A Fault as a value is one object's own.
+        Raises Unavailable when the backend is away. A Fault as a value is one object's own, and
+        Unavailable as a value is taken for NotReady: nobody else waits for it.
         """
         ...
 

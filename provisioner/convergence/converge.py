@@ -1,14 +1,14 @@
 """Convergence: observe, plan, apply, observe again, until a second plan is empty.
 
 Promises: the one path by which anything is written to a backend. What was read back decides, not
-what a call returned; a group of changes that fails is halved until the poison item stands alone.
+what a call returned; a question or a group of changes that fails is halved until the poison item
+stands alone. A backend is away when a handler raises that it is; what it says of one object, while
+it answers for others, is that object's own, and keeps nobody from the backend.
 Leaves out: when and what to converge (`lanes`), and the ledger.
 """
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -30,6 +30,7 @@ from provisioner.contract import (
     Want,
 )
 from provisioner.contract.abilities import Foresees, Keeps, Remarks, Restores
+from provisioner.convergence.questions import own, states, unexpected
 from provisioner.convergence.retrying import reads
 from provisioner.objects.applied import Applied, left, noted, settled, unclaimed
 from provisioner.objects.items import Former, Item
@@ -109,9 +110,7 @@ def converge(handler: Handler, items: Iterable[Item], save: Save) -> list[Outcom
                 texts = "; ".join(change.text for change in one.changes)
                 _end(one, Transient(f"{one.item.key}: written, but not read back: {texts}"))
     except (Unavailable, Unknown) as fault:
-        for one in work.values():
-            if not one.over:
-                _end(one, fault)
+        _spare(work.values(), fault)
     return [_outcome(handler, one) for one in work.values()]
 
 
@@ -125,8 +124,7 @@ def dry_run(
         _remember(handler, work.values())
         _foreseen(handler, _planned(handler, work.values()))
     except (Unavailable, Unknown) as fault:
-        for one in work.values():
-            _end(one, fault)
+        _spare(work.values(), fault)
     return [(one.item, one.changes, _outcome(handler, one)) for one in work.values()]
 
 
@@ -225,22 +223,23 @@ def _identity(handler: Handler, one: _Work) -> Mapping[str, Scalar] | None:
 
 
 def _end(one: _Work, fault: Fault | None) -> None:
-    one.fault = fault
+    """End an item with a fault of its own; None: with none."""
+    one.fault = own(fault)
     one.over = True
+
+
+def _spare(work: Iterable[_Work], fault: Fault) -> None:
+    """End what is not over with what concerns the backend, and not one of them."""
+    for one in work:
+        if not one.over:
+            one.fault, one.over = fault, True
 
 
 def _observe(handler: Handler, work: Iterable[_Work]) -> None:
     pending = {one.item.key: one for one in work if not one.over}
     if not pending:
         return
-    try:
-        seen = reads(lambda: handler.observe(list(pending)))
-    except (Unavailable, Unknown):
-        raise
-    except Fault as fault:
-        seen = dict.fromkeys(pending, fault)
-    except Exception:
-        seen = dict.fromkeys(pending, _unexpected("observe", handler))
+    seen = states(handler, list(pending))
     for key, one in pending.items():
         found = seen.get(key)
         if found is None:
@@ -378,15 +377,3 @@ def _apply_group(
 
 def _unexpected(what: str, handler: Handler) -> Permanent:
     return unexpected(f"{type(handler).__name__}.{what}")
-
-
-def unexpected(what: str) -> Permanent:
-    """Make a fault of the exception that is being handled: its words, and its traceback aside."""
-    said = traceback.format_exception_only(sys.exception())[-1].strip()
-    fault = Permanent(
-        f"{what} failed unexpectedly: {said}",
-        advice="this is a fault of the handler: report it with the traceback, which the service's "
-        "log and `provisioner show` have",
-    )
-    fault.trace = traceback.format_exc()
-    return fault

@@ -2,26 +2,26 @@
 
 Promises: one writer to a backend; due objects are taken in batches and an object alone waits for no
 company; what is not ready or away is due again later, with growing, jittered delays, and a backend
-that is away uses up nobody's tries. Leaves out: how an object is made so (`converge`), and what
-becomes of a request's file (`finish` is given).
+that is away uses up nobody's tries. Of a lane's handlers, only the one whose backend is away is not
+asked (`breakers`). Leaves out: how an object is made so (`converge`), and what becomes of a
+request's file (`finish` is given).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from provisioner.contract import Fault, Handler, NotReady, Permanent, Unavailable
+from provisioner.contract import Fault, Handler, NotReady, Permanent
+from provisioner.convergence.breakers import Breakers, away_of, spread
 from provisioner.convergence.converge import Outcome, converge
 from provisioner.convergence.existing import Differs, as_taken, guarded, look
 from provisioner.convergence.next_try import (
-    SPREAD,
     Away,
     Converged,
     GiveUp,
@@ -81,13 +81,12 @@ class Lane:
         self._patience = patience
         self._woken = threading.Event()
         self._stopping = False
-        self._open_until = 0.0
-        self._openings = 0
+        self._breakers = Breakers(patience)
 
     @property
     def away(self) -> bool:
-        """Say whether the backend did not answer the last drain."""
-        return self._openings > 0
+        """Say whether a handler's backend did not answer when it was asked last."""
+        return self._breakers.away
 
     def wake(self) -> None:
         """Say that there may be something due."""
@@ -121,30 +120,34 @@ class Lane:
 
     def rest(self) -> float | None:
         """Return the seconds until something is due; None: nothing is."""
-        now = self.now()
+        now, monotonic = self.now(), time.monotonic()
         if self.paused:
             return None
+        shut = self._breakers.shut(monotonic)
         with self._journal.reading() as conn:
-            due = object_rows.next_due(conn, self.name)
-        if due is None:
-            return None
-        return max(0.0, due - now, self._open_until - time.monotonic())
+            due = object_rows.next_due(conn, self.name, shut)
+        waits = [until - monotonic for until in shut.values()]
+        if due is not None:
+            waits.append(due - now)
+        return max(0.0, min(waits)) if waits else None
 
     def drain(self) -> int:
         """Take what is due and converge it; return how many objects were taken."""
         now, began = self.now(), time.monotonic()
-        if self.paused or began < self._open_until:
+        if self.paused:
             return 0
+        shut = self._breakers.shut(began)
         with self._journal.reading() as conn:
-            batch = ledger.due(conn, self.name, now, self._patience.batch)
+            batch = ledger.due(conn, self.name, now, self._patience.batch, shut)
         if not batch:
             return 0
         outcomes = []
         for instance, handler in self._handlers.items():
             items = [due.item for due in batch if due.instance == instance and not due.unbound]
             if items:
-                outcomes += self._take(handler, items)
-        self._breaker([outcome.fault for outcome in outcomes])
+                taken = self._take(handler, items)
+                self._breaker(instance, [outcome.fault for outcome in taken])
+                outcomes += taken
         # What was read of waits is of the time before: it goes on as if no clock had been set.
         ended = now + time.monotonic() - began
         self._finish(self._recorded(outcomes, [due.item for due in batch if due.unbound], ended))
@@ -231,7 +234,7 @@ class Lane:
             case Away(fault, attempts):
                 due = now
             case Retry(fault, attempts, delay):
-                due, waiting_since = now + _spread(delay), since
+                due, waiting_since = now + spread(delay), since
             case GiveUp(fault, attempts):
                 waiting_since = since
             case other:
@@ -249,29 +252,29 @@ class Lane:
             adoption=outcome.adoption,
         )
 
-    def _breaker(self, faults: Sequence[Fault | None]) -> None:
-        """Open while the backend is away; close at the first drain that it answers."""
-        away = next((fault for fault in faults if isinstance(fault, Unavailable)), None)
+    def _breaker(self, instance: str, faults: Sequence[Fault | None]) -> None:
+        """Ask a handler no more while its backend is away; again from the first answer on."""
+        away = away_of(faults)
         if away is None:
-            if self._openings:
-                self._openings = 0
-                self._note_breaker(None, None)
+            if self._breakers.close(instance):
+                self._note_breaker()
             return
-        self._openings += 1
-        delay = min(self._patience.most, self._patience.first * 2 ** (self._openings - 1))
-        delay = _spread(delay)
-        self._open_until = time.monotonic() + delay
-        log.warning("lane %s: backend away, next try in %.0f s: %s", self.name, delay, away.message)
-        self._note_breaker(self.now() + delay, away.message)
+        delay = self._breakers.open(instance, away.message, time.monotonic())
+        log.warning(
+            "lane %s: the backend of %s is away, next try in %.0f s: %s",
+            *(self.name, instance, delay, away.message),
+        )
+        self._note_breaker()
 
-    def _note_breaker(self, until: float | None, reason: str | None) -> None:
+    def _note_breaker(self) -> None:
+        """Record which backend is away: of several, the one that is asked again first."""
+        until, reason = None, None
+        if (first := self._breakers.first()) is not None:
+            instance, at, said = first
+            until = self.now() + max(0.0, at - time.monotonic())
+            reason = f"{instance}: {said}" if len(self._handlers) > 1 else said
         with self._journal.transaction() as conn:
             object_rows.set_lane(conn, self.name, breaker_until=until, breaker_reason=reason)
-
-
-def _spread(seconds: float) -> float:
-    """Make a delay somewhat longer or shorter, so that not all come back at once."""
-    return seconds * random.uniform(1 - SPREAD, 1 + SPREAD)
 
 
 def _plain(outcome: Outcome) -> Outcome:

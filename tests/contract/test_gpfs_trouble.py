@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from provisioner.contract import (
     Level,
+    NotReady,
     Permanent,
     Transient,
     Unavailable,
@@ -62,8 +64,56 @@ def test_a_daemon_that_is_down_is_unavailable(fs: FileSystem, ledger: Ledger) ->
 def test_a_file_system_that_is_not_mounted_is_unavailable(fs: FileSystem, ledger: Ledger) -> None:
     key = ledger.provision(**FULL)
     ledger.converged()
+    fs.written()
     fs.faults(mounted=False)
-    assert isinstance(ledger.run()[key].fault, Unavailable)
+    fault = ledger.run()[key].fault
+    assert isinstance(fault, Unavailable)
+    assert fault.advice == "mount it: `mmmount fs1`"
+    assert fs.written() == []
+
+
+@pytest.mark.parametrize("inode", ["the listing's", "of another count"])
+def test_a_fileset_whose_directory_is_lost_is_waited_for_alone(
+    fs: FileSystem, ledger: Ledger, inode: str
+) -> None:
+    """Over NFS the mount point has another inode: then another fileset shows that it is mounted."""
+    lost, sound = ledger.provision(fileset="a"), ledger.provision(fileset="b")
+    ledger.converged()
+    (fs.mount / "a").rmdir()
+    if inode != "the listing's":
+        state = json.loads((fs.directory / "state.json").read_text(encoding="utf-8"))
+        state["inodes"] = {}
+        (fs.directory / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    fresh = ledger.provision(fileset="c")
+    fs.written()
+    outcomes = ledger.run(lost, fresh)
+    fault = outcomes[lost].fault
+    assert isinstance(fault, NotReady)
+    assert f"linked at {fs.mount}/a, where stat sees nothing" in fault.message
+    assert outcomes[fresh].fault is None
+    assert "mmcrfileset" in fs.written()
+    assert isinstance(ledger.run(lost)[lost].fault, NotReady)
+    assert fs.written() == []
+    assert ledger.run(sound)[sound].fault is None
+
+
+def test_a_row_that_cannot_be_believed_stops_new_filesets_and_nothing_else(
+    fs: FileSystem, ledger: Ledger
+) -> None:
+    old = ledger.provision(fileset="a", quota="1TiB")
+    ledger.converged()
+    fs.mm("mmcrfileset", "fs1", "odd")
+    state = json.loads((fs.directory / "state.json").read_text(encoding="utf-8"))
+    state["filesets"]["odd"]["status"] = "Lin"
+    (fs.directory / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    new = ledger.provision(fileset="b")
+    ledger.provision(fileset="a", quota="2TiB")
+    outcomes = ledger.run()
+    assert outcomes[old].fault is None
+    fault = outcomes[new].fault
+    assert isinstance(fault, NotReady)
+    assert "status is 'Lin'" in fault.message
+    assert "mmcrfileset" not in fs.written()
 
 
 def test_an_empty_list_for_who_is_not_root_creates_nothing(fs: FileSystem, ledger: Ledger) -> None:

@@ -9,19 +9,25 @@ from typing import Any
 
 import pytest
 
+from handlers.home_directory import build
 from provisioner.contract import (
+    DirectoryState,
     Fault,
     InvalidRequest,
     Level,
+    NotReady,
     Permanent,
     Transient,
     Unavailable,
 )
+from provisioner.system.directories import RealHost
+from provisioner.testing import Ledger, site
 from tests.support.acls import AS_ROOT
 from tests.support.homes import (
     ABSENT,
     JDOE,
     KEY,
+    TEMPLATES,
     bring,
     claims,
     fault_of,
@@ -101,6 +107,24 @@ def test_a_file_system_that_cannot_be_read_is_one_objects_own_fault(
     with monkeypatch.context() as patched:
         patched.setattr(os, "stat", failing)
         assert isinstance(handler.observe([KEY])[KEY], Transient)
+
+
+class Hangs(RealHost):
+    """A host where the homes of some people lie on a mount that does not answer."""
+
+    def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState:
+        if path in ("ann", "eve"):
+            raise Unavailable(f"the agent gave no answer to observe {path}")
+        return super().observe(root, path, mounted=mounted)
+
+
+def test_homes_on_a_mount_that_does_not_answer_keep_no_other_one_waiting(root: Path) -> None:
+    handler = build(site("homes", host=Hangs(), templates=TEMPLATES), {"root": str(root)})
+    people = [{**JDOE, "name": name} for name in ("ann", "eve", "jdoe")]
+    outcomes = Ledger().claim(handler, *people).run(handler)
+    kinds = {key: type(one.fault) for key, one in outcomes.items() if one.fault is not None}
+    assert kinds == {"homes/home/ann": NotReady, "homes/home/eve": NotReady}
+    assert (root / "jdoe").is_dir()
 
 
 @pytest.mark.parametrize("path", ["{{ name[0] }}/{{ name }}", "{{ name[0] }}/new/{{ name }}"])

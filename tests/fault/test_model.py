@@ -185,7 +185,7 @@ class Service(RuleBasedStateMachine):
 
     def _serve(self) -> None:
         for lane in self.site.service.lanes.values():
-            lane._open_until = 0.0
+            lane._breakers.until.clear()
         self.site.take()
         self.site.drain()
         self.site.take()

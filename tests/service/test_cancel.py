@@ -183,7 +183,7 @@ def meanwhile(site: Site, events: Sequence[str]) -> None:
         else:
             site.drop(event, "meanwhile.yaml")
         for lane in site.service.lanes.values():
-            lane._open_until = 0.0
+            lane._breakers.until.clear()
             lane.drain()
         site.service.clerk.catch_up()
 

@@ -151,7 +151,7 @@ def test_a_backend_that_is_away_uses_up_no_tries_and_goes_on_when_it_is_back(sit
     site.first.away = True
     site.drop(allocation(1, "ann"))
     for _ in range(4):
-        site.service.lanes["first"]._open_until = 0.0
+        site.service.lanes["first"]._breakers.until.clear()
         site.service.lanes["first"].drain()
     assert [record.state for record in site.open()] == ["deferred"]
     site.back(site.first)

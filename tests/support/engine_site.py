@@ -50,6 +50,8 @@ class Backend:
     calls: list[list[Change]] = field(default_factory=list)
     questions: int = 0
     away: bool = False
+    lane: str = ""
+    unread: set[str] = field(default_factory=set)
     broken: bool = False
     missing: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
@@ -61,7 +63,7 @@ class Accounts:
     """A handler of `account/NAME` and `member/ACCOUNT/USER`, as Slurm's is shaped."""
 
     def __init__(self, instance: str, backend: Backend) -> None:
-        self.lane = instance
+        self.lane = backend.lane or instance
         self._instance = instance
         self.backend = backend
 
@@ -94,7 +96,12 @@ class Accounts:
         self.backend.questions += 1
         if self.backend.away:
             raise Unavailable("the backend is away")
-        return {key: self.backend.rows.get(key) or {"present": False} for key in keys}
+        return {
+            key: self.backend.rows.get(key) or {"present": False}
+            if split_key(key)[-1] not in self.backend.unread
+            else Unavailable(f"{key} cannot be read")
+            for key in keys
+        }
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         if split_key(key)[-1] in self.backend.missing:
@@ -188,7 +195,7 @@ class Site:
         """Let a backend answer again, and the lanes ask it at once."""
         backend.away = False
         for lane in self.service.lanes.values():
-            lane._open_until = 0.0
+            lane._breakers.until.clear()
             lane.drain()
         self.drain()
 

@@ -160,10 +160,13 @@ def _stat(command: str, base: str, args: list[str]) -> str:
         unmounted = store.faults(base).get("mounted", True) is False
         out, missing = [], []
         for path in paths:
-            if not os.path.lexists(path) or unmounted:
+            # The directory that is mounted over is there, and has an inode of another file system.
+            below = state["mount"] == path.rstrip("/")
+            if not os.path.lexists(path) or (unmounted and not below):
                 missing.append(f"stat: cannot statx '{path}': No such file or directory")
                 continue
-            out.append(_printf(options["--printf"], path, state))
+            shown = {**state, "inodes": {}} if unmounted else state
+            out.append(_printf(options["--printf"], path, shown))
     sys.stdout.write("".join(out))
     if missing:
         raise Failed(1, "\n".join(missing))

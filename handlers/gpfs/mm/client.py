@@ -112,13 +112,15 @@ class Mm:
             )
         return records
 
-    def checked_filesets(self) -> list[Record]:
-        """List all filesets where each row can be believed; raises Unavailable where one cannot."""
-        records = self.filesets()
-        for record in records:
+    def doubt(self, records: Sequence[Record]) -> Unavailable | None:
+        """Say which row of a listing cannot be believed; None: each can."""
+        try:
             with told(f"mmlsfileset {self.filesystem}"):
-                listing.check(record)
-        return records
+                for record in records:
+                    listing.check(record)
+        except Unavailable as fault:
+            return fault
+        return None
 
     def absent(self, name: str) -> bool:
         """Say whether there is no fileset of a name, by asking for it alone."""

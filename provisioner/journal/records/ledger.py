@@ -87,7 +87,11 @@ _DUE = (
         objects.c.adoption,
         *keepsakes.COLUMNS,
     )
-    .where(objects.c.lane == bindparam("b_lane"), objects.c.due <= bindparam("b_now"))
+    .where(
+        objects.c.lane == bindparam("b_lane"),
+        objects.c.due <= bindparam("b_now"),
+        objects.c.instance.not_in(bindparam("b_shut", expanding=True)),
+    )
     .order_by(objects.c.due)
     .limit(bindparam("b_limit"))
 )
@@ -330,9 +334,15 @@ class Due:
     unbound: bool
 
 
-def due(conn: Connection, lane: str, now: float, limit: int) -> list[Due]:
-    """Take the objects of a lane that are due, longest due first."""
-    rows = conn.execute(_DUE, {"b_lane": lane, "b_now": now, "b_limit": limit}).all()
+def due(
+    conn: Connection, lane: str, now: float, limit: int, shut: Collection[str] = ()
+) -> list[Due]:
+    """Take the objects of a lane that are due, longest due first.
+
+    shut: handlers' instances that are not asked now, so that their objects stay due.
+    """
+    asked = {"b_lane": lane, "b_now": now, "b_limit": limit, "b_shut": list(shut)}
+    rows = conn.execute(_DUE, asked).all()
     held = claims_of(conn, [row.key for row in rows])
     return [
         Due(row.instance, _item(row, held.get(row.key, ())), unbound=held.get(row.key) == ())

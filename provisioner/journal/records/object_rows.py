@@ -42,7 +42,11 @@ _MAKE_DUE = _BLANK.on_conflict_do_update(
 
 _NEXT_DUE = (
     select(objects.c.due)
-    .where(objects.c.lane == bindparam("b_lane"), objects.c.due.is_not(None))
+    .where(
+        objects.c.lane == bindparam("b_lane"),
+        objects.c.due.is_not(None),
+        objects.c.instance.not_in(bindparam("b_shut", expanding=True)),
+    )
     .order_by(objects.c.due)
     .limit(1)
 )
@@ -192,9 +196,9 @@ def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
     ]
 
 
-def next_due(conn: Connection, lane: str) -> float | None:
-    """Return when the lane's next object is due."""
-    return conn.scalar(_NEXT_DUE, {"b_lane": lane})
+def next_due(conn: Connection, lane: str, shut: Collection[str] = ()) -> float | None:
+    """Return when the lane's next object is due. shut: instances whose objects do not count."""
+    return conn.scalar(_NEXT_DUE, {"b_lane": lane, "b_shut": list(shut)})
 
 
 @dataclass(frozen=True, slots=True)

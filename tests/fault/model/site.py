@@ -98,7 +98,7 @@ class Site:
                 busy = conn.exec_driver_sql("SELECT DISTINCT lane FROM objects WHERE due = 0")
                 names = sorted(name for (name,) in busy)
             for lane in (self.service.lanes[name] for name in names):
-                lane._open_until = 0.0
+                lane._breakers.until.clear()
                 while lane.drain() and not lane.away:
                     pass
         self.service.clerk.catch_up()

@@ -18,6 +18,7 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
+from provisioner.convergence import questions
 from provisioner.convergence.converge import ROUNDS, Outcome, converge, dry_run
 from provisioner.objects.items import Former, Item
 from tests.support.shelf import Rows, Shelf, item, jar
@@ -146,6 +147,53 @@ def test_what_the_backend_said_of_an_object_is_its_outcome(fault: Fault) -> None
     shelf.poison, shelf.raises = {"a"}, lambda: fault
     outcomes = run(shelf, item("a"), item("b"))
     assert (outcomes["a"].fault, outcomes["b"].fault) == (fault, None)
+
+
+@pytest.mark.parametrize("where", ["seen", "no_plan", "no_prior"])
+@pytest.mark.parametrize("others", [(), ("b",)])
+def test_what_a_handler_says_of_one_object_is_not_its_backend_away(
+    where: str, others: tuple[Key, ...]
+) -> None:
+    """One that is due alone, too: it was said of it, and not raised."""
+    shelf = Shelf({key: jar() for key in ("a", *others)})
+    getattr(shelf, where)["a"] = Unavailable("nothing is at its junction")
+    items = [item(key, suspended=True) for key in ("a", *others)]
+    outcomes = {o.item.key: o for o in converge(shelf, items, Saved(shelf))}
+    assert faults(outcomes) == {"a": "NotReady"}
+    assert shelf.rows == {"a": jar(), **{key: jar(closed=True) for key in others}}
+    fault = outcomes["a"].fault
+    assert fault is not None
+    assert fault.message == "nothing is at its junction"
+    assert fault.advice.startswith("look at this object")
+
+
+@pytest.mark.parametrize("error", [Permanent("no"), Transient("no"), KeyError("no")])
+def test_a_question_that_one_object_makes_fail_is_halved_until_it_stands_alone(
+    error: Exception,
+) -> None:
+    class Poisoned(Shelf):
+        def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+            found = super().observe(keys)
+            if "j7" in keys:
+                raise error
+            return found
+
+    shelf = Poisoned()
+    outcomes = run(shelf, *(item(f"j{n}") for n in range(100)))
+    assert list(faults(outcomes)) == ["j7"]
+    assert len(shelf.rows) == 99
+
+
+def test_a_backend_that_answers_no_question_is_asked_some_dozen_times_and_no_more() -> None:
+    class Blind(Shelf):
+        def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+            super().observe(keys)
+            raise Transient("no")
+
+    shelf = Blind()
+    outcomes = run(shelf, *(item(f"j{n}") for n in range(1000)))
+    assert len(faults(outcomes)) == 1000
+    assert len(shelf.reads) <= questions.MOST
 
 
 @pytest.mark.parametrize("where", ["seen", "no_plan"])

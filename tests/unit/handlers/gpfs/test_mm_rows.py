@@ -132,9 +132,11 @@ def test_a_fileset_whose_row_cannot_be_believed_stops_that_one_alone(
 ) -> None:
     rows = [ROOT, fileset("cf1", 1, **values), fileset("cf2", 2)]
     mm = Mm(Cluster(mmlsfileset=mm_output.listing(rows)), "fs1")
-    assert [record["filesetName"] for record in mm.filesets()] == ["root", "cf1", "cf2"]
-    with pytest.raises(Unavailable, match=why):
-        mm.checked_filesets()
+    records = mm.filesets()
+    assert [record["filesetName"] for record in records] == ["root", "cf1", "cf2"]
+    doubt = mm.doubt(records)
+    assert doubt is not None and why in doubt.message
+    assert mm.doubt([record for record in records if record["filesetName"] != "cf1"]) is None
 
 
 @pytest.mark.parametrize("text", ["", "-", "1.5", "1e3", "12 ", "\u0661", "0x10", "--"])

@@ -1,0 +1,69 @@
+"""Breakers: which handlers of a lane are not asked for now, as their backends were away.
+
+Promises: one for each handler, so that a file system that is not mounted keeps nobody from another
+of its cluster; delays double from `first` to `most` seconds, and one answer ends them. Leaves out:
+what says that a backend is away (`converge`: what a handler raised, never what it said of one
+object), and telling it to people (`lanes`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from provisioner.contract import Fault, Unavailable
+from provisioner.convergence.next_try import SPREAD, Patience
+
+_DOUBLINGS = 64
+"""Most doublings of a delay: of the thousandth, after ten days, no float could be made."""
+
+
+class Breakers:
+    """The breakers of one lane. until: the monotonic time before which each is not asked."""
+
+    def __init__(self, patience: Patience) -> None:
+        self.until: dict[str, float] = {}
+        self._patience = patience
+        self._openings: dict[str, int] = {}
+        self._reasons: dict[str, str] = {}
+
+    @property
+    def away(self) -> bool:
+        """Return whether a backend did not answer when it was asked last."""
+        return bool(self._openings)
+
+    def shut(self, now: float) -> dict[str, float]:
+        """Return the instances that are not to be asked at a monotonic time, and until when."""
+        return {instance: until for instance, until in self.until.items() if now < until}
+
+    def open(self, instance: str, reason: str, now: float) -> float:
+        """Ask an instance no more for a while; return for how many seconds."""
+        openings = self._openings[instance] = self._openings.get(instance, 0) + 1
+        doubled = self._patience.first * 2 ** min(openings - 1, _DOUBLINGS)
+        delay = spread(min(self._patience.most, doubled))
+        self.until[instance] = now + delay
+        self._reasons[instance] = reason
+        return delay
+
+    def close(self, instance: str) -> bool:
+        """Ask an instance as any other; return whether it was away."""
+        self.until.pop(instance, None)
+        self._reasons.pop(instance, None)
+        return self._openings.pop(instance, None) is not None
+
+    def first(self) -> tuple[str, float, str] | None:
+        """Return the instance that is asked again first, when, and why it is not asked now."""
+        if not self._reasons:
+            return None
+        instance = min(self._reasons, key=lambda one: self.until.get(one, 0.0))
+        return instance, self.until.get(instance, 0.0), self._reasons[instance]
+
+
+def away_of(faults: Sequence[Fault | None]) -> Unavailable | None:
+    """Return what says that a backend is away, if anything of one drain does."""
+    return next((fault for fault in faults if isinstance(fault, Unavailable)), None)
+
+
+def spread(seconds: float) -> float:
+    """Make a delay somewhat longer or shorter, so that not all come back at once."""
+    return seconds * random.uniform(1 - SPREAD, 1 + SPREAD)
