@@ -124,7 +124,7 @@ class Reconcile:
         return now.pairs - wanted.keys(), wanted.keys() - now.pairs
 
     def _miss(self) -> Iterator[None]:
-        """Look for what the ledger has and the manifest leaves out, of the kinds that it lists."""
+        """Look for what the ledger has and the manifest leaves out, of the kinds that it states."""
         for kind in sorted(self._kinds() & manifest.LEFT_OUT.keys()):
             last = ""
             while True:
@@ -139,7 +139,9 @@ class Reconcile:
                 yield
 
     def _kinds(self) -> set[str]:
-        return {subject.partition(":")[0] for subject in self._listing.subjects}
+        """Name the kinds of subjects that it lists, and those of which it says there are none."""
+        listed = {subject.partition(":")[0] for subject in self._listing.subjects}
+        return listed | set(self._errand.request.values["kinds"])
 
     def _missed(self, standing: Mapping[str, Standing]) -> list[str]:
         """Say which of some subjects that are left out are to be suspended."""

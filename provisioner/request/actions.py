@@ -241,12 +241,15 @@ class Reconcile(Envelope):
     action: Literal["reconcile"]
     as_of: Moment | None = Field(None, description="objects claimed later are left alone")
     manifest: Manifest | None = Field(None, description="all that should be, in a companion file")
+    kinds: tuple[Literal["user", "project", "allocation"], ...] = Field(
+        (), description="kinds that the manifest states whole, though it may list none of them"
+    )
 
     def subject(self) -> str:
         return "site:"
 
     def expressions(self) -> Mapping[str, Any]:
-        return {"manifest": self.manifest, "as_of": self.as_of}
+        return {"manifest": self.manifest, "as_of": self.as_of, "kinds": self.kinds}
 
 
 class Adopt(Envelope):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def reconcile(
         "sha256": hashlib.sha256(wrong.get("text", data)).hexdigest(),
     }
     request: Line = {"provisioner": 1, "action": "reconcile", "manifest": named}
+    request |= {name: wrong[name] for name in ("kinds",) if name in wrong}
     if as_of is not None:
         request["as_of"] = as_of.isoformat()
     put(site, "reconcile.json", json.dumps(request).encode(), uid)
@@ -161,6 +163,24 @@ def test_a_kind_that_is_not_listed_is_not_missed(site: Site) -> None:
     site.take()
     site.drain()
     assert "0 suspended" in told(reconcile(site, entry(1, "ann")))
+
+
+@pytest.mark.parametrize("lines", [(), ({"action": "user.provision", "user": {"name": "ann"}},)])
+def test_a_kind_of_which_the_manifest_says_that_there_are_none_is_missed(
+    site: Site, lines: Sequence[Line]
+) -> None:
+    reconcile(site, entry(1, "ann"))
+    assert "1 suspended" in told(reconcile(site, *lines, kinds=["allocation"]))
+    assert members(site) == set()
+    reconcile(site, entry(1, "ann"))
+    assert members(site) == {"cf1/ann"}
+
+
+def test_a_manifest_that_says_there_are_none_of_a_crowd_is_held(site: Site) -> None:
+    reconcile(site, *(entry(n, f"u{n}") for n in range(1, 10)))
+    held = reconcile(site, kinds=["allocation"])
+    assert held.state == "held"
+    assert len(members(site)) == 9
 
 
 def test_an_empty_manifest_suspends_nothing(site: Site) -> None:

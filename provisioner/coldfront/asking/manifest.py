@@ -55,6 +55,17 @@ class Manifest:
         return sum(line.wanted.document is not None for line in self.lines)
 
     @property
+    def emptied(self) -> set[str]:
+        """Name the kinds of subjects of which it lists none: nobody has any of them any more."""
+        kinds = {"user", "allocation"} | ({"project"} if options.mapping().projects else set())
+        listed = {
+            line.subject.partition(":")[0]
+            for line in self.lines
+            if line.wanted.document is not None
+        }
+        return kinds - listed
+
+    @property
     def problems(self) -> Mapping[str, tuple[str, ...]]:
         """Say what somebody has to fill in, by subject."""
         found: dict[str, tuple[str, ...]] = {}
@@ -152,20 +163,22 @@ def _drop(row: Request, manifest: Manifest) -> str:
     """Put a manifest, and then its request, into staging; return the manifest's name there."""
     body = manifest.body()
     name = drop_companion(options.staging(), f"{outbox.request_id(row.number)}.jsonl", body)
-    row.body = json.dumps(
-        {
-            "provisioner": 1,
-            "action": "reconcile",
-            "id": outbox.request_id(row.number),
-            "order": {"key": KEY, "number": row.number},
-            "as_of": manifest.as_of.isoformat(),
-            "manifest": {
-                "file": name,
-                "size": len(body),
-                "sha256": hashlib.sha256(body).hexdigest(),
-            },
-        }
-    )
+    document: dict[str, Any] = {
+        "provisioner": 1,
+        "action": "reconcile",
+        "id": outbox.request_id(row.number),
+        "order": {"key": KEY, "number": row.number},
+        "as_of": manifest.as_of.isoformat(),
+        "manifest": {
+            "file": name,
+            "size": len(body),
+            "sha256": hashlib.sha256(body).hexdigest(),
+        },
+    }
+    if manifest.emptied:
+        # Else the service takes it that nothing is said of them.
+        document["kinds"] = sorted(manifest.emptied)
+    row.body = json.dumps(document)
     drop(options.staging(), f"{outbox.request_id(row.number)}.json", row.body.encode())
     return name
 
