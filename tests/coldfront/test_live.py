@@ -6,6 +6,7 @@ receipts.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -107,6 +108,26 @@ def test_what_failed_is_done_when_it_is_mended_and_tried_again(live: Live) -> No
     [steered] = live.site.rows(of=row.pk)
     result = live.desk.show(f"cf-{steered.number}")["result"]
     assert (result["outcome"], result["on_behalf_of"]) == ("done", "admin")
+
+
+def test_what_is_there_and_differs_is_taken_over_as_the_page_says(live: Live) -> None:
+    add_qos(live)
+    live.site.fill_in(live.allocation, "slurm_parent", "root")
+    for account in (("other",), ("cgray", "parent=other")):
+        sacctmgr = live.desk.root / "slurm/bin/sacctmgr"
+        words = ("-i", "add", "account", *account, "cluster=a")
+        subprocess.run([sacctmgr, *words], check=True, capture_output=True)
+    live.serve()
+    row = live.asked("allocation.provision")
+    assert live.state(row) == "failed"
+    assert "takes `id` and `order` out, adds `&quot;adopt&quot;: true`" in live.page(row)
+    request = json.loads(row.body) | {"adopt": True}
+    live.desk.serve(
+        json.dumps({k: v for k, v in request.items() if k not in ("id", "order")}, indent=1)
+    )
+    live.press(row, "Try again")
+    assert live.state(row) in ("done", "superseded")
+    assert members(live) == {"cgray", "jjames"}
 
 
 @pytest.mark.parametrize(

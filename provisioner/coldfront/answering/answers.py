@@ -17,6 +17,14 @@ READY, WAITING, FAILED, CLOSED = "ready", "waiting", "failed", "closed"
 """How somebody stands; closed: their allocation's access is taken away."""
 
 _SAID = ("message", "advice", "type")
+TAKE_OVER = (
+    "look at the object. ColdFront's requests take nothing over. If it may be taken over, an admin"
+    " saves the request, which its page shows word for word, on the service's host, takes `id` and"
+    ' `order` out, adds `"adopt": true`, and gives the file to `provisioner submit`; then press Try'
+    " again here"
+)
+"""The advice in place of the service's, which speaks to people who write requests by hand."""
+
 LEFT_OUT = "left out"
 """The name of the part in which somebody is left out of a request; no route has such a step."""
 
@@ -102,7 +110,12 @@ def _parts(step: dict[str, Any]) -> Iterable[Part]:
     states = {"": step.get("state"), **(users if isinstance(users, dict) else {})}
     for user, state in states.items():
         message, advice, kind = said.get(user, ("", "", ""))
-        yield Part(name, handler, str(state), user, message, advice, kind, first)
+        yield Part(name, handler, str(state), user, message, _here(advice), kind, first)
+
+
+def _here(advice: str) -> str:
+    """Say an advice so that it can be followed from ColdFront."""
+    return TAKE_OVER if "`adopt: true`" in advice else advice
 
 
 def _listed(document: dict[str, Any], key: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db.models import Q
 
@@ -23,14 +24,15 @@ _CHUNK = 500
 class Found:
     """How one user of one allocation stands.
 
-    number: what was asked for last; about: the request that says how they stand; parts: the steps
-    of the account and of the allocation.
+    number: what was asked for last; about: the request that says how they stand, since: when it
+    was made; parts: the steps of the account and of the allocation.
     """
 
     number: int
     about: int
     stand: answers.Stand
     parts: tuple[answers.Part, ...] = ()
+    since: datetime | None = None
 
 
 def everywhere() -> list[Request]:
@@ -66,7 +68,8 @@ def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, s
                 for part in answers.own_parts(user, parts.get(one.pk, ()))
             ]
             stand = _SHUT if row.allocation in shut else worst
-            found[row.allocation, user] = Found(row.number, about, stand, tuple(own))
+            since = next(one.created for one in asked if one.pk == about)
+            found[row.allocation, user] = Found(row.number, about, stand, tuple(own), since)
     return found
 
 

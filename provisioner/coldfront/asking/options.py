@@ -55,6 +55,16 @@ def pages() -> bool:
     return cast(bool, _setting("PAGES", True))
 
 
+def help_address() -> str:
+    """Say where people ask about what is not ready: ColdFront's CENTER_HELP_URL, or a mail address.
+
+    '' where ColdFront has neither.
+    """
+    ticket = getattr(settings, "EMAIL_TICKET_SYSTEM_ADDRESS", "")
+    page = getattr(settings, "CENTER_HELP_URL", "")
+    return str(page or (f"mailto:{ticket}" if ticket else ""))
+
+
 def at_once() -> int:
     """Say how many files one event writes at most; the rest is written by the next or the timer."""
     return cast(int, _setting("AT_ONCE", 50))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from coldfront.core.allocation.models import Allocation
@@ -27,7 +28,7 @@ class Line:
     """One user of one allocation.
 
     cells: how each step stands, None where the user has no such step; number: the request that
-    says so.
+    says so; since: when that was asked for, where it is not ready.
     """
 
     user: str
@@ -41,15 +42,20 @@ class Line:
     message: str = ""
     advice: str = ""
     number: int = 0
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What keeps some users from being ready. number: the first request that says so."""
+    """What keeps some users from being ready.
+
+    number: the first request that says so; since: when that was asked for.
+    """
 
     users: tuple[str, ...]
     text: str
     number: int = 0
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Section:
 
     more: lines that were left out; unready: users who are not ready; causes: of all the lines that
     are not ready, each once; unused: attributes that
-    nothing says which is asked for, for staff.
+    nothing says which is asked for, for staff; help: where others ask, a page or a mail address.
     """
 
     role: access.Role
@@ -69,6 +75,7 @@ class Section:
     unready: int = 0
     causes: tuple[Cause, ...] = ()
     unused: tuple[str, ...] = ()
+    help: str = ""
 
 
 def of_allocation(user: Any, allocation: Any) -> Section | None:
@@ -128,6 +135,7 @@ def _section(
         more=len(found) - len(shown),
         unready=unready,
         causes=_causes(lines),
+        help=options.help_address() if unready and role != "staff" else "",
     )
 
 
@@ -140,7 +148,7 @@ def _causes(lines: Sequence[Line]) -> tuple[Cause, ...]:
                 line
             )
     return tuple(
-        Cause(tuple(line.user for line in some), text, some[0].number)
+        Cause(tuple(line.user for line in some), text, some[0].number, some[0].since)
         for text, some in gathered.items()
     )
 
@@ -213,6 +221,7 @@ def _line(
         message=found.stand.message if staff else "",
         advice=found.stand.advice if staff else "",
         number=found.about if staff else 0,
+        since=None if found.stand.state in (answers.READY, answers.CLOSED) else found.since,
     )
 
 

@@ -10,10 +10,13 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from provisioner.coldfront.answering.answers import Part
 from provisioner.coldfront.models import Request
 from provisioner.coldfront.pages import words
+from provisioner.contract import Conflict
 from tests.coldfront.pages.looking import (
     PAGE,
     answered,
@@ -95,6 +98,56 @@ def test_a_pi_is_told_that_something_is_to_be_filled_in_but_not_what(
     assert "University HPC: the centre&#x27;s staff still have to fill something in." in page
     assert "slurm_account_name&#x27; is refused" not in page
     assert "mend the allocation attribute" in site.get(f"/project/{active.project_id}/")
+
+
+@pytest.mark.parametrize("page", ["allocation", "project"])
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        ({"CENTER_HELP_URL": "https://hpc.example/help"}, "https://hpc.example/help"),
+        ({"EMAIL_TICKET_SYSTEM_ADDRESS": "help@hpc.example"}, "mailto:help@hpc.example"),
+        ({}, ""),
+    ],
+)
+def test_a_pi_reads_since_when_it_is_not_ready_and_where_to_ask(
+    site: Site, active: Allocation, page: str, settings: dict[str, str], address: str
+) -> None:
+    answered(site)
+    about = active.pk if page == "allocation" else active.project_id
+    with override_settings(**settings):
+        said = section(site.get(f"/{page}/{about}/", "cgray"))
+        assert "Questions about" not in section(site.get(f"/{page}/{about}/"))
+    assert (f'href="{address}"' in said, "Questions about" in said) == (bool(address),) * 2
+    asked_on = date_format(timezone.localtime(asked(site, "user.provision").created))
+    assert f"Asked for on {asked_on}." in said
+
+
+@pytest.mark.parametrize("state", ["failed", "refused", "cancelled"])
+def test_who_has_no_step_of_their_own_in_a_request_that_failed_is_shown_as_failed(
+    site: Site, active: Allocation, state: str
+) -> None:
+    for row in site.rows(action="user.provision"):
+        site.answer(row, "done", step("account", "done"))
+    stands(site, asked(site), state, step("slurm_account", "skipped"))
+    said = text(section(site.get(f"/allocation/{active.pk}/")))
+    for user in ("jjames Jane James", "cgray Carl Gray"):
+        assert f"{user} Failed done" in said
+    assert "waiting" not in said
+
+
+def test_staff_read_how_to_have_something_taken_over_from_coldfront(
+    site: Site, active: Allocation
+) -> None:
+    advice = Conflict("").advice
+    wrong = step("slurm_account", "failed", message="below other", advice=advice)
+    stands(site, asked(site), "failed", wrong)
+    for page in (
+        f"{PAGE}{asked(site).number}/", PAGE, f"/allocation/{active.pk}/",
+        f"/project/{active.project_id}/",
+    ):  # fmt: skip
+        said = text(site.get(page))
+        assert "adds `&quot;adopt&quot;: true`, and gives the file to `provisioner submit`" in said
+        assert "in the request if it may" not in said
 
 
 def test_an_allocation_that_is_closed_says_so(site: Site, active: Allocation) -> None:
