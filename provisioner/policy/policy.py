@@ -175,6 +175,12 @@ class Policy:
         if self._persons.same(names, target.askers):
             why = f"{target.id} is {person or who.name}'s own, and nobody releases their own"
             return Answer(REFUSE, why, advice)
+        if target.reviewed and self._persons.same(names, target.before):
+            why = (
+                f"{person or who.name} asked for the same subject since it was last done, and "
+                f"{target.id} may say that again: nobody releases their own"
+            )
+            return Answer(REFUSE, why, advice)
         if target.reviewed and person is None and named(self._portals, who):
             why = f"{who.name} is a portal, and names no person who releases {target.id}"
             return Answer(REFUSE, why, advice)

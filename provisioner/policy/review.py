@@ -14,7 +14,7 @@ from provisioner.contract import InvalidRequest, Key, Refused, split_key
 from provisioner.controls import verbs
 from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import holdings, lookup, subjects
+from provisioner.journal.queries import holdings, lookup, precedents, subjects
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.losses import Pair
@@ -299,6 +299,15 @@ def _target(conn: Connection, request: Request, seeker: Seeker) -> rules.Target 
 
 def steered(conn: Connection, record: request_rows.Record) -> rules.Target:
     """Say of a request what policy looks at when it is steered."""
+    return replace(
+        _who_asked(conn, record),
+        reviewed=bool(record.for_review),
+        digest=record.digest,
+        before=_asked_before(conn, record) if record.for_review else (),
+    )
+
+
+def _who_asked(conn: Connection, record: request_rows.Record) -> rules.Target:
     return rules.Target(
         record.id,
         record.uid,
@@ -306,6 +315,12 @@ def steered(conn: Connection, record: request_rows.Record) -> rules.Target:
         record.held_by,
         record.on_behalf_of,
         audit.behind(conn, record.id),
-        bool(record.for_review),
-        record.digest,
     )
+
+
+def _asked_before(conn: Connection, record: request_rows.Record) -> tuple[str, ...]:
+    """Name who asked for a request's subject since it was done last."""
+    if record.action not in (*_CLAIMING, *_CLOSING):
+        return ()
+    earlier = request_rows.load(conn, precedents.undone(conn, record)).values()
+    return tuple(name for one in earlier for name in _who_asked(conn, one).askers)

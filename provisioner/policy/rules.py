@@ -26,7 +26,8 @@ class Target:
     uid: its submitter; held_by: None where it is not held; on_behalf_of: the person for whom it
     was asked, where that was believed; behind: more names of those who asked for it; None: that is
     not known any more; reviewed: policy holds it until a second person has seen it; digest: the
-    SHA-256 of its bytes.
+    SHA-256 of its bytes; before: who asked the same writer for the same subject since that was done
+    last, as a program says again what was not done.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Target:
     behind: tuple[str, ...] | None = ()
     reviewed: bool = False
     digest: str = ""
+    before: tuple[str, ...] = ()
 
     @property
     def askers(self) -> tuple[str, ...]:

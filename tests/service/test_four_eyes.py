@@ -139,6 +139,51 @@ def test_who_adopts_for_a_writer_stands_behind_it(tmp_path: Path) -> None:
     assert behind is not None and {"root", "uid-0"} <= {*behind}
 
 
+# What is said again. LARGE with another user, or from a timer, still has what the first asked for.
+
+
+AGAIN = allocation(1, "ann, bob", files=50)
+
+
+@pytest.mark.parametrize(
+    ("person", "uid", "outcome"),
+    [
+        ("pi.one", PORTAL, "held"),
+        (None, OPERATOR, "held"),
+        ("uid-4712", PORTAL, "held"),
+        ("pi.two", PORTAL, "done"),
+        (None, SECOND, "done"),
+    ],
+)
+@pytest.mark.parametrize(
+    "second", ["a timer's", "another's", "after it was cancelled", "after a suspension"]
+)
+def test_who_asked_before_does_not_release_what_says_it_again(
+    site: Site, second: str, person: str | None, uid: int, outcome: str
+) -> None:
+    first = send(site, PORTAL, spoken(LARGE, "pi.one"), "first.yaml")
+    if second.startswith("after"):
+        send(site, PORTAL, spoken(control("request.cancel", first.id), "pi.one"), "cancel.yaml")
+        assert now(site, first).state == "cancelled"
+    if second == "after a suspension":
+        shut = send(site, PORTAL, spoken(allocation(1, verb="suspend"), "pi.one"), "shut.yaml")
+        assert shut.state == "done"
+    again = spoken(AGAIN, "pi.three") if second == "another's" else AGAIN
+    held = send(site, PORTAL, again, "again.yaml")
+    assert held.state == "held"
+    tried(site, uid, held, person)
+    assert now(site, held).state == outcome
+
+
+def test_who_asked_for_what_was_done_since_releases_what_another_asks_for(site: Site) -> None:
+    first = send(site, PORTAL, spoken(LARGE, "pi.one"), "first.yaml")
+    tried(site, SECOND, first)
+    assert now(site, first).state == "done"
+    held = send(site, PORTAL, spoken(AGAIN, "pi.two"), "again.yaml")
+    tried(site, PORTAL, held, "pi.one")
+    assert now(site, held).state == "done"
+
+
 # What is signed.
 
 

@@ -1,8 +1,9 @@
 """Files: what a row of the outbox is in staging.
 
-Promises: a request that has too many users for its body names them in a file beside it; the same
-row makes the same files, so that what a kill leaves undone is written again as it was. Leaves out:
-which rows are written, and when (`outbox`).
+Promises: a request that has too many users for its body names them in a file beside it, whose name
+nobody foresees, as anybody may put files into staging; the same row makes the same files, so that
+what a kill leaves undone is written again as it was. Leaves out: which rows are written, and when
+(`outbox`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from pathlib import Path
 from provisioner.spool.submission import LIMIT
 from provisioner.spool.submit import drop, drop_companion
 
-_ENDING = ".users"
-
 
 @dataclass(frozen=True, slots=True)
 class Files:
@@ -26,10 +25,10 @@ class Files:
     users: bytes | None = None
 
 
-def files_of(name: str, said: str) -> Files:
+def files_of(listed: str, said: str) -> Files:
     """Make the files of what a row says.
 
-    name: the request's, without an ending; said: a request in JSON, with its users.
+    listed: the name of the list of users, if it needs one; said: a request in JSON, with its users.
     """
     body = said.encode()
     if len(body) <= LIMIT:
@@ -41,7 +40,7 @@ def files_of(name: str, said: str) -> Files:
         return Files(body)
     users = "".join(f"{user}\n" for user in whole["users"]).encode()
     named = {
-        "file": name + _ENDING,
+        "file": listed,
         "size": len(users),
         "sha256": hashlib.sha256(users).hexdigest(),
     }
@@ -50,20 +49,21 @@ def files_of(name: str, said: str) -> Files:
     return Files(json.dumps(document, ensure_ascii=False).encode(), users)
 
 
-def too_large(name: str, said: str) -> bool:
+def too_large(listed: str, said: str) -> bool:
     """Say whether a request is too large for staging without its users, even."""
-    return len(files_of(name, said).body) > LIMIT
+    return len(files_of(listed, said).body) > LIMIT
 
 
-def put(staging: Path, name: str, said: str) -> None:
+def put(staging: Path, name: str, listed: str, said: str) -> None:
     """Put the files of what a row says into staging, the list first.
 
-    Raises ConfigError or OSError when staging does not take them.
+    name: the request's, without an ending; listed, said: as for `files_of`. Raises ConfigError or
+    OSError when staging does not take them.
     """
-    files = files_of(name, said)
+    files = files_of(listed, said)
     if files.users is not None:
-        got = drop_companion(staging, name + _ENDING, files.users)
-        if got != name + _ENDING:
+        got = drop_companion(staging, listed, files.users)
+        if got != listed:
             # A process that was killed before the request has left the same there.
             (staging / got).unlink(missing_ok=True)
     drop(staging, f"{name}.json", files.body)

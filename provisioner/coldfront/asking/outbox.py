@@ -17,6 +17,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Case, When
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from provisioner.coldfront.asking import earlier, files, mapping, options, snapshots
 from provisioner.coldfront.asking.wanted import Wanted, project_code, without_leavers
@@ -200,7 +201,7 @@ def fill(row: Request, wanted: Wanted, subject: str) -> None:
     row.action = wanted.document["action"]
     row.body = _body(row, wanted.document)
     row.code = project_code(wanted.document)
-    if files.too_large(request_id(row.number), row.body):
+    if files.too_large(_list_name(row.number), row.body):
         row.state, row.body, row.code = INCOMPLETE, "", ""
         row.problems = [*row.problems, f"it has more than {LIMIT} bytes beside its users"]
 
@@ -218,6 +219,13 @@ def _digest(wanted: Wanted) -> str:
 def request_id(number: int) -> str:
     """Name a request to the service."""
     return f"{options.mapping().instance}-{number}"
+
+
+def _list_name(number: int) -> str:
+    """Name the list of users of a request: always the same, and known to this portal alone."""
+    name = request_id(number)
+    secret = salted_hmac("provisioner.coldfront.files", name, algorithm="sha256").hexdigest()
+    return f"{name}-{secret[:24]}.users"
 
 
 def _body(row: Request, document: Mapping[str, Any]) -> str:
@@ -332,7 +340,7 @@ def write(row: Request) -> None:
 
 def _drop(row: Request) -> None:
     try:
-        files.put(options.staging(), request_id(row.number), row.body)
+        files.put(options.staging(), request_id(row.number), _list_name(row.number), row.body)
     except (ConfigError, OSError) as error:
         Request.objects.filter(state=NEW).exclude(body="").update(error=str(error))
         raise

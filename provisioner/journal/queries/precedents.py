@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RequestState
 
@@ -66,6 +67,25 @@ def taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[s
         for who, state, digest, writer in rows:
             found.setdefault((writer, digest), Known(who, state, digest))
     return {body: one for body, one in found.items() if body in wanted}
+
+
+def undone(conn: Connection, record: Record) -> list[str]:
+    """List what a request's writer asked for its subject before, since such a one was done."""
+    own = (
+        requests.c.writer == record.writer,
+        requests.c.subject == record.subject,
+        requests.c.id < record.id,
+    )
+    done = (
+        requests.c.action == record.action,
+        requests.c.state == RequestState.DONE,
+        requests.c.duplicate_of.is_(None),
+    )
+    last = conn.scalar(select(func.max(requests.c.id)).where(*own, *done))
+    statement = select(requests.c.id).where(*own, requests.c.state != RequestState.DONE)
+    if last is not None:
+        statement = statement.where(requests.c.id > last)
+    return list(conn.scalars(statement.order_by(requests.c.id)))
 
 
 def highest_orders(
