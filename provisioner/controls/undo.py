@@ -97,7 +97,9 @@ def _return_left_out(
     before = {
         pair: history.before(said, target.id)
         for pair, said in told.items()
-        if pair[0] in instances and not history.overtaken(said, target.id)
+        if pair[0] in instances
+        and history.spoke(said, target.id)
+        and not history.overtaken(said, target.id)
     }
     wants = _wants(conn, {bound for _, bound in before.values() if bound is not None}, progress)
     back = {

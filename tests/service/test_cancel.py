@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from provisioner.journal.records import ledger
+from tests.service.test_manifest import put
 from tests.support.engine_site import Site, allocation, control, membership, user
 
 RECONCILE = "provisioner: 1\naction: reconcile\n"
@@ -261,3 +262,24 @@ def test_what_was_anothers_from_the_start_is_left_alone_by_every_later_look(site
     site.request(control("request.retry", first), "retry.yaml")
     assert site.open() == []
     assert site.limit("first/member/cf/ann") == "77"
+
+
+REVIEWED = """\
+policy:
+  rules:
+  - {who: [root], actions: ["*"]}
+  - {who: [uid-4711], actions: [allocation.*], review: true, others: true}
+"""
+
+
+def test_what_policy_held_before_it_began_can_be_cancelled(tmp_path: Path) -> None:
+    site = Site(tmp_path, REVIEWED)
+    site.first.poison = {"bob"}
+    site.request(allocation(1, "ann, bob"), "failed.yaml")
+    site.request(allocation(1, "ann"))
+    put(site, "waiting.yaml", allocation(1, "ann, eve").encode(), 4711)
+    site.take()
+    cancel(site)
+    assert site.open() == []
+    assert "cancel.yaml" in site.states()["done"]
+    assert set(site.first.rows) == {"first/account/cf", "first/member/cf/ann"}

@@ -104,6 +104,11 @@ def earlier(said: Sequence[Said], request: str) -> Sequence[Said]:
     return said[: _place(said, request)]
 
 
+def spoke(said: Sequence[Said], request: str) -> bool:
+    """Say whether a request said anything of a claim: one that was held from the first did not."""
+    return any(one.request == request for one in said)
+
+
 def overtaken(said: Sequence[Said], request: str) -> bool:
     """Say whether a request that came later claims it, or took it back."""
     return any(one.counts for one in said[_place(said, request) + 1 :])
