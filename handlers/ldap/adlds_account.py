@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from handlers.ldap.accounts.beside import Beside, EntryMaker
 from handlers.ldap.accounts.handler import Accounts, Backend
 from handlers.ldap.accounts.params import BoundParams as Params
+from handlers.ldap.accounts.params import PlainParams
 from handlers.ldap.accounts.settings import AccountSettings
 from handlers.ldap.directory.client import Directory
 from handlers.ldap.directory.dialects import ACCOUNTS
@@ -58,6 +59,7 @@ class Settings(AccountSettings):
             closed_shell=self.closed_shell,
             is_proxy=kind in {"userProxy", "userProxyFull"},
             has_flag=kind == "user",
+            params=PlainParams if kind == "rfc2307" else Params,
         )
 
 

@@ -52,6 +52,24 @@ def bring(
     return converge(handler, items, lambda _: None)
 
 
+def test_a_plain_directory_gets_no_mail_address_that_it_cannot_hold_and_it_is_told(
+    plain: Backend,
+) -> None:
+    handler = handler_of(plain, "rfc2307", gid=100)
+    jdoe = {"name": "casjdoe", "uid": 29871, "full_name": "J", "mail": "jürgen@uni.de"}
+    assert "left out" in handler.adapted(jdoe)["mail"]  # type: ignore[attr-defined]
+    assert state_of(bring(handler, jdoe)[0])["mail"] is None
+    ascii_mail = {**jdoe, "mail": "juergen@uni.de"}
+    assert handler.adapted(ascii_mail) == {}  # type: ignore[attr-defined]
+    assert state_of(bring(handler, ascii_mail)[0])["mail"] == "juergen@uni.de"
+
+
+def test_ad_lds_holds_a_mail_address_with_any_letters(tmp_path: Path) -> None:
+    for lds in make(("emulated", "adlds"), tmp_path):
+        jdoe = {"name": "jdoe", "uid": 29871, "mail": "jürgen@uni.de"}
+        assert state_of(bring(handler_of(lds, "user"), jdoe)[0])["mail"] == "jürgen@uni.de"
+
+
 def state_of(outcome: Outcome) -> State:
     """Give the state of an object that has converged."""
     assert outcome.fault is None

@@ -207,6 +207,7 @@ class Store:
             self._identify(entry)
         if self.kind == "ad" and "user" in classes:
             _make_account(entry)
+        self._check_mail(entry)
         self._append(dn, entry)
 
     def _identify(self, entry: Attributes) -> None:
@@ -237,7 +238,13 @@ class Store:
             if attribute.lower() == "primarygroupid" and self.kind == "ad":
                 self._move_primary(key, self.entries[key], entry)
         _check_enabled(entry)
+        self._check_mail(entry)
         self._append(self.names[key], entry)
+
+    def _check_mail(self, entry: Attributes) -> None:
+        """Refuse an address that is no IA5String, as slapd 2.5 does; AD and AD LDS take it."""
+        if self.kind == "rfc2307" and not all(one.isascii() for one in values_of(entry, "mail")):
+            raise Answer(21, "mail: value #0 invalid per syntax")
 
     def _check_primary(
         self, group: Attributes, operation: int, attribute: str, values: list[bytes]

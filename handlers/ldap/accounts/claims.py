@@ -54,7 +54,9 @@ class Claims:
             lambda: check_allowed(given.attributes, settings.attributes),
         )
         self.dialect.check(given, gives_numbers=settings.ids.container is not None)
-        want: dict[str, Any] = given.model_dump(exclude_none=True)
+        said = given.model_dump(exclude_none=True)
+        # What the directory cannot hold at all is empty by now.
+        want: dict[str, Any] = {field: value for field, value in said.items() if value != ""}
         return {make_key(self.site.instance, "account", name): {**want, "name": name}}
 
     def home(self, params: Mapping[str, object]) -> Home | None:

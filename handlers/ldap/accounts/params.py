@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from handlers.ldap.directory.sid import sid_bytes
-from provisioner.contract import Fits, InvalidRequest, KnownAfter
+from provisioner.contract import Fits, InvalidRequest, KnownAfter, Told
 
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.@+-]+)+\Z")
 
@@ -64,6 +64,22 @@ class BoundParams(AccountParams):
         description="SID of the person's account in Active Directory; needed by a userProxy",
         examples=["S-1-5-21-1004336348-1177238915-682003330-1106"],
     )
+
+
+def _ascii_mail(text: str, longest: int) -> Told:
+    """Leave out an address that IA5String does not hold (RFC 4524 2.16)."""
+    if text.isascii():
+        return Told(text)
+    return Told("", "left out: a plain directory holds mail addresses of ASCII alone (RFC 4524)")
+
+
+class PlainParams(BoundParams):
+    """What a step says about an account in an RFC 2307 directory."""
+
+    mail: Annotated[str | KnownAfter | None, Fits(256, _ascii_mail)] = Field(
+        None, validation_alias=AliasChoices("mail", "email"), description="mail address",
+        examples=["j.doe@campus.test"],
+    )  # fmt: skip
 
 
 def check_texts(params: BaseModel) -> None:
