@@ -172,7 +172,10 @@ def policy_of(config: Config) -> Policy:
         service_uid = config.spool.stat().st_uid
     except OSError:
         service_uid = os.geteuid()
-    return Policy(config.policy, config.staging_group, service_uid)
+    # What makes accounts NAME@DOMAIN says so in its `domain`.
+    domains = [one.settings.get("domain") for one in config.handlers.values()]
+    realms = [domain for domain in domains if isinstance(domain, str) and domain]
+    return Policy(config.policy, config.staging_group, service_uid, realms)
 
 
 def build(config: Config) -> System:

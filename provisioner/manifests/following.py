@@ -159,6 +159,10 @@ class Commit:
         who = Candidate(self.errand.claimed, self.errand.request, (), ())
         self.intake.conclude(self.conn, who, effect, self.admitted, self.now)
 
+    def tell(self, event: audit.Event) -> None:
+        """Add an event to the trail."""
+        audit.append(self.conn, [event], self.now)
+
     def end(self, state: RequestState, problems: Sequence[Problem]) -> None:
         """End the request: nothing more comes of it."""
         ulid = self.errand.claimed.ulid

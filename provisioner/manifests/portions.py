@@ -18,10 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from provisioner.admission.admission import claimed_of
+from provisioner.admission.admission import ALARM, claimed_of
 from provisioner.admission.candidates import problem_of
 from provisioner.admission.enclosures import Enclosures
 from provisioner.contract import Fault, InvalidRequest, Refused
+from provisioner.journal import audit
 from provisioner.journal.journal import Journal, JournalBroken, JournalFull
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.manifests.adoption import Adoption
@@ -253,6 +254,8 @@ class Portions:
             log.exception("%s: its manifest cannot be followed", errand.claimed.ulid)
         try:
             with self._follower.commit(errand) as commit:
+                if isinstance(error, _NoRight):
+                    commit.tell(audit.Event(errand.claimed.ulid, ALARM, error.message))
                 commit.end(state, problems)
         except Stopped:
             return

@@ -12,11 +12,14 @@ from typing import cast
 from provisioner.contract import Json, Want
 
 
-def disputed(want: Want) -> tuple[str, ...]:
-    """Say what stays as it is, as claims contradict each other, setting by setting."""
+def disputed(want: Want, names: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Say what stays as it is, as claims contradict each other, setting by setting.
+
+    names: what each claimant is called; None: by its own name.
+    """
     found = cast(Mapping[str, Mapping[str, str]], want.get("disputed") or {})
     return tuple(
-        f"{name} stays as it is, as claims contradict each other: {in_words(said)}"
+        f"{name} stays as it is, as claims contradict each other: {in_words(said, names)}"
         for name, said in found.items()
     )
 
@@ -34,6 +37,8 @@ def told(want: Want) -> tuple[str, ...]:
     return (*settled, *disputed(want))
 
 
-def in_words(said: Mapping[str, str]) -> str:
+def in_words(said: Mapping[str, str], names: Mapping[str, str] | None = None) -> str:
     """Write who wants what: `allocation:9 wants MaxJobs=5, allocation:10 wants MaxJobs=7`."""
-    return ", ".join(f"{who} wants {what}" for who, what in said.items())
+    called = names or {}
+    words = (f"{called.get(who, who)} wants {what}" for who, what in said.items())
+    return ", ".join(dict.fromkeys(words))

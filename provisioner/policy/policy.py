@@ -10,7 +10,7 @@ with the reason and what to do. Leaves out: finding out what a question has to k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -50,12 +50,20 @@ ALLOWED = Answer(ALLOW)
 class Policy:
     """The rules of one site."""
 
-    def __init__(self, config: PolicyConfig, staging_group: str | None, service_uid: int) -> None:
-        """service_uid: the user who serves; like root, who could write the journal itself."""
+    def __init__(
+        self,
+        config: PolicyConfig,
+        staging_group: str | None,
+        service_uid: int,
+        realms: Collection[str] = (),
+    ) -> None:
+        """service_uid: the user who serves; like root, who could write the journal itself; realms:
+        domains whose NAME@REALM is this site's NAME.
+        """
         self._trusted = {0, service_uid}
         self._mass = config.mass
         self._portals = config.portals
-        self._persons = persons.Persons(config.persons)
+        self._persons = persons.Persons(config.persons, realms)
         rules = config.rules
         if rules is None:
             who = (f"@{staging_group}",) if staging_group else ()

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from provisioner.contract import Fault, Key
+from provisioner.contract import Fault, Key, Want
 from provisioner.journal.journal import Connection
+from provisioner.journal.queries import replaced
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.merging import disputed
 from provisioner.steps.binding import Progress
@@ -26,7 +27,7 @@ Asked = Mapping[str, Mapping[Key, str]]
 def of(conn: Connection, asked: Asked, progress: Progress) -> dict[str, list[str]]:
     """Say of requests what stays as it is of the objects that others claim as well."""
     instances = {key: instance for keys in asked.values() for key, instance in keys.items()}
-    told: dict[Key, list[str]] = {}
+    wants: dict[Key, tuple[Want, Mapping[str, str]]] = {}
     for key, claims in ledger.claims_of(conn, instances).items():
         if len(claims) < 2:
             continue
@@ -34,11 +35,25 @@ def of(conn: Connection, asked: Asked, progress: Progress) -> dict[str, list[str
             want = progress.merge_of(instances[key], key, claims)
         except Fault:
             continue  # its step fails, and says why
-        told[key] = [f"{key}: {text}" for text in disputed(want)]
-    return {
-        request: [text for key in sorted(keys) for text in told.get(key, ())][:MOST]
-        for request, keys in asked.items()
-    }
+        if disputed(want):
+            wants[key] = want, {claim.claimant: claim.order for claim in claims}
+    return {request: _told(conn, request, keys, wants) for request, keys in asked.items()}
+
+
+def _told(
+    conn: Connection,
+    request: str,
+    keys: Iterable[Key],
+    wants: Mapping[Key, tuple[Want, Mapping[str, str]]],
+) -> list[str]:
+    """Tell a request's writer of disputes, without whom others ask for."""
+    told: list[str] = []
+    writer = replaced.writer_of(conn, request)
+    for key in sorted(set(keys) & wants.keys()):
+        want, claimants = wants[key]
+        names = replaced.names_for(conn, claimants, writer)
+        told += [f"{key}: {text}" for text in disputed(want, names)]
+    return told[:MOST]
 
 
 def note(conn: Connection, asked: Asked, progress: Progress) -> None:

@@ -78,13 +78,14 @@ def _of(
                 overtaken.setdefault(newer, []).append(part.key)
         elif not part.changed and len(standing) > 1:
             root = part.claimant.partition("/")[0]
-            also = [
-                name
-                for name, (want, _) in standing.items()
+            also = {
+                name: request
+                for name, (want, request) in standing.items()
                 if name.partition("/")[0] != root and _at_odds(want, mine[0])
-            ]
+            }
             if also:
-                others.append(f"{part.key}: also wanted by {_few(sorted(also))}")
+                names = replaced.names_for(conn, also, replaced.writer_of(conn, who))
+                others.append(f"{part.key}: also wanted by {_few(sorted(names.values()))}")
     for newer, keys in overtaken.items():
         if newer:
             remark.newer = max(remark.newer, newer)

@@ -13,7 +13,7 @@ import pytest
 
 from provisioner.admission.intake import Intake
 from provisioner.config.schema import load
-from provisioner.journal.records import changes, companion_rows, request_rows
+from provisioner.journal.records import changes, companion_rows, event_rows, request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.manifests import listing
 from provisioner.system import users
@@ -166,6 +166,8 @@ def test_who_may_not_ask_for_it_any_more_is_told_so_and_nothing_more_follows(
     assert f"may not ask for anything here, any more: {said}" in told(found)
     with site.system.journal.reading() as conn:
         assert not companion_rows.has_companion(conn, found.id)
+        events = event_rows.events_of(conn, found.id)
+    assert [text.endswith(said) for _, kind, text in events if kind == "alarm"] == [True]
 
 
 def test_whom_an_adoption_names_may_be_gone_when_its_turn_comes(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.service.test_policy import send, why
 from tests.support.engine_site import Site, allocation, membership, user
 
 
@@ -58,6 +59,18 @@ def test_who_else_wants_what_is_left_as_it_is_stands_in_the_result(site: Site) -
     assert notes(second) == ["first/account/cf: also wanted by allocation:3"]
     site.request(allocation(5, files=1, code="other"))
     assert notes(site.results("done")[-1]) == []
+
+
+def test_who_else_wants_it_is_not_named_to_another_writer(tmp_path: Path) -> None:
+    rules = (
+        "policy: {rules: [{who: [uid-4711, uid-4712], actions: ['allocation.*'], others: true}]}"
+    )
+    site = Site(tmp_path, f"{rules}\n")
+    send(site, 4711, allocation(3, files=5))
+    mine = send(site, 4712, allocation(4, files=1))
+    assert why(mine) == "first/account/cf: also wanted by another writer's request"
+    again = send(site, 4711, allocation(6, files=1))
+    assert why(again) == "first/account/cf: also wanted by allocation:3"
 
 
 def test_what_a_suspension_keeps_closed_is_said(site: Site) -> None:

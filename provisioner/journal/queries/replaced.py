@@ -5,7 +5,7 @@ Promises: reads only, inside the caller's transaction. Leaves out: what is said 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, select
 
@@ -37,6 +37,22 @@ def withdrawn_by(conn: Connection, who: str, claimant: str) -> str:
 def writer_of(conn: Connection, who: str) -> str:
     """Return a request's writer; '' where it is not known."""
     return conn.scalar(select(requests.c.writer).where(requests.c.id == who)) or ""
+
+
+OTHERS = "another writer's request"
+"""What a claimant is called to a writer whose it is not: whose names and numbers are not told."""
+
+
+def names_for(conn: Connection, claimants: Mapping[str, str], writer: str) -> dict[str, str]:
+    """Name claimants as a writer may read them: those of others' requests are not told.
+
+    claimants: claimant -> the request of its claim.
+    """
+    writers = {one: writer_of(conn, one) for one in set(claimants.values())}
+    return {
+        claimant: claimant if writers[request] == writer else OTHERS
+        for claimant, request in claimants.items()
+    }
 
 
 def claims_now(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from provisioner.config.schema import Config
 from provisioner.policy.persons import Persons, account
+from provisioner.wiring import policy_of
 
 NAMED = Persons(
     {"jane.doe": "jdoe", "adm-jdoe": "JDoe", "root2": "ops", "ops": "bob", "a": "b", "b": "a"}
@@ -53,5 +55,36 @@ def test_a_portal_s_person_whose_name_is_a_number_is_not_another_than_who_has_th
     assert not Persons({}).same(["1005"], account("1006", 1006))
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("axop@campus.test", "axop", True),
+        ("axop@CAMPUS.TEST", "AxOp", True),
+        ("axop@campus.test", "adm-axop", True),
+        ("boss@campus.test", "chief", True),
+        ("axop@elsewhere.test", "axop", False),
+        ("axop@elsewhere.test", "axop@campus.test", False),
+        ("@campus.test", "", False),
+        ("20077@campus.test", "uid-20077", True),
+    ],
+)
+def test_a_name_in_a_realm_of_ours_is_that_name(one: str, other: str, same: bool) -> None:
+    named = {"adm-axop": "axop", "chief": "boss@campus.test"}
+    assert Persons(named, ["Campus.test"]).same([one], [other]) is same
+
+
 def test_nobody_is_no_person() -> None:
     assert not Persons({}).same([], ["ann"])
+
+
+def test_the_domain_of_the_directory_is_a_realm_of_ours() -> None:
+    config = Config.model_validate(
+        {
+            "service": "test",
+            "spool": "/nonexistent/spool",
+            "journal": "/nonexistent/journal.db",
+            "handlers": {"ad": {"use": "ad_account", "domain": "campus.test"}},
+            "policy": {"rules": []},
+        }
+    )
+    assert policy_of(config)._persons.same(["axop@campus.test"], ["axop"])
