@@ -78,8 +78,8 @@ class Service:
         self.copier = Copier(self._journal, system.config)
         self.reporter = Reporter(system)
         review = Review(system.policy, system.stores)
-        budget = system.config.manifests
-        enclosures = Enclosures(budget, review, spool.companions.manifest, system.router)
+        reads = spool.companions.manifest
+        enclosures = Enclosures(system.config.manifests, review, reads, system.router)
         self._keep = system.config.retention.outsider_count
         self._refused = 0
         self.keeper.outsiders = Outsiders(spool, self._journal, self._keep, review.is_outsider)
@@ -92,6 +92,7 @@ class Service:
             _signatures(system, spool),
         )
         self.intake.has_file = self._finisher.has_file
+        self._finisher.refusals = self.intake.refusals
         self.portions = Portions(
             self._journal,
             Follower(self._journal, self.intake, self._admitted),

@@ -42,6 +42,7 @@ from provisioner.journal.records import (
 )
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.outsiders import shortened
+from provisioner.outcome.refusals import Refusals
 from provisioner.policy import rehearsal
 from provisioner.policy.review import Answers, Case, Review, Ruling, Steers
 from provisioner.request.crowds import Meant
@@ -76,6 +77,7 @@ class Intake:
         self._signatures = signatures
         self._enclosures = enclosures
         self._review = review
+        self.refusals = Refusals(review.is_outsider)
         self._journal = book
         self._router = router
         self._lanes = router.lanes
@@ -196,9 +198,10 @@ class Intake:
             rows.append(made)
             keep(conn, candidate, state)
         request_rows.insert_requests(conn, rows)
-        told = [told_of(*pair) for pair in zip(wave, rows, strict=True)]
-        states = [(c, row["state"]) for c, row in zip(wave, rows, strict=True)]
-        told += ruled(conn, states, rulings)
+        quiet, told = self.refusals.judge(rows, now)
+        heard = [pair for pair in zip(wave, rows, strict=True) if pair[1]["id"] not in quiet]
+        told += [told_of(*pair) for pair in heard]
+        told += ruled(conn, [(c, row["state"]) for c, row in heard], rulings)
         self._accept(conn, accepted, admitted, now, told, rulings=rulings)
 
     def _rule(

@@ -17,6 +17,7 @@ from provisioner.journal.records import event_rows, request_rows, step_rows
 from provisioner.objects.states import ENDED, RequestState
 from provisioner.outcome import receipts, results
 from provisioner.outcome.outcomes import outcome_line, receipt_name, receipt_of, result_of
+from provisioner.outcome.refusals import Refusals
 from provisioner.spool import strikes
 from provisioner.spool.spool import Rejected, Spool
 from provisioner.system.users import user_name
@@ -72,6 +73,8 @@ class Finisher:
         self._complaints: dict[str, str] = {}
         self.strikes = strikes.Strikes(spool.root)
         self.observing = False
+        self.refusals = Refusals(lambda uid: False)
+        """Says which refusals are told by an event."""
 
     def settle(self, ids: Collection[str]) -> list[str]:
         """Bring the files of requests to where their states say, with result and receipt.
@@ -179,7 +182,10 @@ class Finisher:
         }
         with self._journal.transaction() as conn:
             request_rows.insert_requests(conn, [row])
-            audit.append(conn, [audit.asked(row, rejected.reason)], now)
+            quiet, told = self.refusals.judge([row], now)
+            if not quiet:
+                told.append(audit.asked(row, rejected.reason))
+            audit.append(conn, told, now)
         log.warning("%s of %s: %s", rejected.name, rejected.writer, rejected.reason)
 
     def redo(self) -> int:

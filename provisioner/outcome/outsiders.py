@@ -1,8 +1,9 @@
 """Outsiders: what is kept of writers who may ask for nothing here.
 
 Promises: of each one's refused files so many are kept, the newest, with result, receipt and row; no
-body of one is in the journal, and what is older goes together, told by an event. Nothing goes that
-came while its writer might ask for anything, or of who may by now; what was accepted never does.
+body of one is in the journal, and what is older goes together, told by an event a day. Nothing goes
+that came while its writer might ask for anything, or of who may by now; what was accepted never
+does. What an outsider leaves in staging that is no request goes after a day.
 Leaves out: who is an outsider (`policy`), and events, which go with the others in their time.
 """
 
@@ -19,17 +20,20 @@ from provisioner.journal.queries import expiry
 from provisioner.journal.records import request_rows
 from provisioner.outcome import receipts
 from provisioner.outcome.outcomes import receipt_name
+from provisioner.outcome.refusals import EVENT, Daily
+from provisioner.spool import leftovers
 from provisioner.spool.spool import Spool
 
 log = logging.getLogger(__name__)
-
-EVENT = "outsider"
-"""The kind of event that says what was removed."""
 
 PROBLEMS = 20
 """Mistakes that are kept of an outsider's file, the first."""
 
 _PORTION = 500
+
+_ORPHANED = 86400.0
+"""Seconds after which a file beside no request goes: what is asked for is read within minutes."""
+
 _PLACES = ("failed", "quarantine")
 
 
@@ -49,6 +53,7 @@ class Outsiders:
         self._journal = book
         self._keep = keep
         self._is_outsider = is_outsider
+        self._daily = Daily()
         self.unsettled = False
         """Whether something is still on its way to its place, and has to be looked at again."""
 
@@ -64,6 +69,18 @@ class Outsiders:
                 ids = expiry.refused_beyond(conn, uid, self._keep)
             for start in range(0, len(ids), _PORTION):
                 yield self._remove(ids[start : start + _PORTION])
+        yield from self._clear_staging()
+
+    def _clear_staging(self) -> Iterator[int]:
+        """Remove from staging what is no request, and lay there for a day: nobody will read it."""
+        before = time.time() - _ORPHANED
+        gone: dict[int, int] = {}
+        for name, uid in leftovers.no_requests(self._spool.staging, before):
+            if self._is_outsider(uid) and leftovers.discard(self._spool.staging, name):
+                gone[uid] = gone.get(uid, 0) + 1
+        for uid, number in gone.items():
+            log.warning("%d files of uid %d in staging, no requests, were removed", number, uid)
+            yield number
 
     def _remove(self, ids: Sequence[str]) -> int:
         """Remove files, results and receipts, and then their rows: so a crash leaves no file."""
@@ -77,16 +94,21 @@ class Outsiders:
         if not gone:
             return 0
         writer = gone[-1].writer
-        text = (
-            f"{len(gone)} refused files of {writer}, who may ask for nothing, were removed; "
-            f"the newest {self._keep} are kept"
-        )
-        facts = {"writer": writer, "uid": gone[-1].uid, "files": len(gone)}
+        uid, now = gone[-1].uid, time.time()
+        self._daily.add(uid, len(gone))
         with self._journal.transaction() as conn:
             expiry.forget_refused(conn, [record.id for record in gone])
-            audit.append(conn, [audit.Event(None, EVENT, text, None, facts)], time.time())
-        log.warning("%s", text)
+            if self._daily.is_time(uid, now):
+                audit.append(conn, [self._removed(writer, uid, self._daily.take(uid))], now)
+        log.warning("%d refused files of %s were removed", len(gone), writer)
         return len(gone)
+
+    def _removed(self, writer: str, uid: int, number: int) -> audit.Event:
+        text = (
+            f"{number} refused files of {writer}, who may ask for nothing, were removed; "
+            f"the newest {self._keep} are kept"
+        )
+        return audit.Event(None, EVENT, text, None, {"writer": writer, "uid": uid, "files": number})
 
     def _discard(self, record: request_rows.Record) -> bool:
         """Remove a file and its result; False: it is not in its place yet, or cannot be removed."""

@@ -1,7 +1,8 @@
 """Leftovers: files that were being written when their writer died, under the names they had then.
 
 Promises: only names of the form that this program gives to what it is still writing, and only
-where nobody has written for a minute; signatures whose request was accepted; no link is followed.
+where nobody has written for a minute; signatures whose request was accepted; what is in staging and
+no request, where its caller says whose may go; no link is followed.
 Leaves out: what has its final name.
 """
 
@@ -13,7 +14,9 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+from provisioner.spool.scan import is_request
 from provisioner.spool.submission import SIGNATURE
 from provisioner.system import ulid as ulids
 
@@ -66,6 +69,36 @@ def remove_receipts(receipts: int) -> int:
         finally:
             os.close(directory)
     return removed
+
+
+def no_requests(staging: Path, before: float) -> Iterator[tuple[str, int]]:
+    """List what is in staging and is never taken as a request: name, and its owner's uid.
+
+    before: the time since which its status may not have changed, which no writer can set. A
+    directory that is not empty stays, as no tree of others' is walked.
+    """
+    with os.scandir(staging) as entries:
+        for entry in entries:
+            if is_request(entry.name):
+                continue
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if found.st_ctime < before:
+                yield entry.name, found.st_uid
+
+
+def discard(staging: Path, name: str) -> bool:
+    """Remove one entry of staging; return whether it is gone."""
+    try:
+        directory = os.open(staging, _DIRECTORY)
+    except OSError:
+        return False
+    try:
+        return _remove(directory, name, math.inf)
+    finally:
+        os.close(directory)
 
 
 def _names(directory: int) -> Iterator[str]:

@@ -66,9 +66,9 @@ def passed_over(spool: Path) -> list[str]:
     with os.scandir(spool / "staging") as entries:
         for entry in entries:
             name = entry.name
-            if _taken(name) or name[0] == "." or not _MEANT.search(name):
+            if is_request(name) or name[0] == "." or not _MEANT.search(name):
                 continue
-            if name.endswith(SIGNATURE) and _taken(name.removesuffix(SIGNATURE)):
+            if name.endswith(SIGNATURE) and is_request(name.removesuffix(SIGNATURE)):
                 continue
             try:
                 there = entry.stat(follow_symlinks=False)
@@ -79,7 +79,8 @@ def passed_over(spool: Path) -> list[str]:
     return sorted(found)
 
 
-def _taken(name: str) -> bool:
+def is_request(name: str) -> bool:
+    """Return whether a name in staging is taken as a request's."""
     return name.endswith(ENDINGS) and name[0] != "."
 
 
@@ -183,7 +184,7 @@ class Sweep:
             with os.scandir(directory) as entries:
                 for entry in entries:
                     name = entry.name
-                    if not _taken(name):
+                    if not is_request(name):
                         continue
                     if self._later:
                         present.add(name)

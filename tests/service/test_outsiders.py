@@ -18,8 +18,8 @@ from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import events, requests, suspensions
 from provisioner.objects.states import ENDED, OPEN
-from provisioner.outcome import outsiders
-from provisioner.outcome.outsiders import EVENT
+from provisioner.outcome import outsiders, refusals
+from provisioner.outcome.refusals import EVENT
 from tests.service.test_policy import put, send, why
 from tests.support.engine_site import Site, allocation, user
 
@@ -105,6 +105,70 @@ def test_what_went_is_told_once_with_how_many(site: Site) -> None:
     with site.system.journal.reading() as conn:
         [text] = conn.scalars(select(events.c.text).where(events.c.kind == EVENT))
     assert text.startswith("2 refused files of uid-4714, who may ask for nothing, were removed")
+
+
+def told(site: Site, *kinds: str) -> list[str]:
+    with site.system.journal.reading() as conn:
+        return list(conn.scalars(select(events.c.text).where(events.c.kind.in_(kinds))))
+
+
+@pytest.mark.parametrize("text", [FORBIDDEN, NO_YAML, ""])
+def test_the_trail_grows_by_days_and_not_by_an_outsiders_files(site: Site, text: str) -> None:
+    dropped(site, STRANGER, *[text] * 4)
+    prune(site)
+    after_some = len(told(site, "refused", "alarm", EVENT))
+    for number in range(12):
+        link(site.spool.staging / f"l{number}.yaml")
+        os.chown(site.spool.staging / f"l{number}.yaml", STRANGER, -1, follow_symlinks=False)
+    dropped(site, STRANGER, *[text] * 12)
+    prune(site)
+    assert len(told(site, "refused", "alarm", EVENT)) == after_some
+    assert len(rows(site)) == 3, "and the chain still fits the rows"
+
+
+def test_each_outsider_is_told_of_and_the_next_day_says_how_many_came_between(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped(site, STRANGER, *[FORBIDDEN] * 3)
+    dropped(site, OTHER, *[FORBIDDEN] * 2)
+    assert len(told(site, "refused")) == 2
+    monkeypatch.setattr(refusals, "DAY", 0.0)
+    dropped(site, STRANGER, FORBIDDEN)
+    assert len(told(site, "refused")) == 3
+    assert [text.split(",")[0] for text in told(site, EVENT)] == [
+        "2 more refused files of uid-4714"
+    ]
+
+
+def test_each_mistake_of_who_may_ask_is_told(site: Site) -> None:
+    dropped(site, PORTAL, *[NO_YAML, allocation(1)] * 3)
+    assert len(told(site, "refused")) == 6
+
+
+def aged(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what lies in staging be a day old: no writer can set when its status changed."""
+    monkeypatch.setattr(outsiders, "_ORPHANED", -60.0)
+
+
+ORPHANS = ("a{}.users", "b{}.yaml.sig", ".c{}.yaml", "d{}.jsonl", "e{}")
+
+
+def test_what_outsiders_leave_in_staging_beside_no_request_goes_after_a_day(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for uid in (STRANGER, PORTAL):
+        for name in ORPHANS:
+            put(site, uid, "jdoe\n", name.format(uid))
+    link(site.spool.staging / "to-a-file")
+    os.chown(site.spool.staging / "to-a-file", STRANGER, -1, follow_symlinks=False)
+    lay = lying(site, "staging")
+    prune(site)
+    assert lying(site, "staging") == lay, "not before"
+    aged(site, monkeypatch)
+    prune(site)
+    left = [path.lstat().st_uid for path in site.spool.staging.iterdir()]
+    assert left == [PORTAL] * len(ORPHANS)
+    assert Path("/etc/passwd").exists()
 
 
 def link(path: Path) -> None:
