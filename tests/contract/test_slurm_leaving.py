@@ -47,6 +47,22 @@ def test_who_has_the_account_as_default_and_who_has_another_leave_in_one_list(
     assert handler._tools.default_accounts([f"{name}1", f"{name}2"]) == {f"{name}1": second}
 
 
+def test_who_leaves_the_default_account_has_another_of_theirs_before_anybody_looks_again(
+    cluster: Cluster, name: str
+) -> None:
+    handler, ledger = cluster.handler(), Ledger()
+    first, second = name + "a", name + "b"
+    ledger.want(handler, "allocation:1", account(first), account(second))
+    ledger.run(handler)
+    for one in (first, second):
+        ledger.want(handler, "allocation:1", {"account": one, "user": name})
+        assert faults(ledger.run(handler)) == {}
+    assert handler._tools.default_accounts([name]) == {name: first}
+    # Not by `converge`, whose next look gives a default account to those who lost theirs.
+    handler.apply([Change("k", "remove-user", "", data={"account": first, "name": name})])
+    assert handler._tools.default_accounts([name]) == {name: second}
+
+
 def test_who_has_a_partition_s_association_beside_their_own_leaves_with_both(
     cluster: Cluster, name: str
 ) -> None:
