@@ -132,7 +132,8 @@ def counts() -> Sequence[tuple[str, str, int]]:
 def entries(rows: Sequence[Any], person: str) -> list[Entry]:
     """Say of requests all that the list shows.
 
-    person: who looks at it; a release is offered to nobody who caused the request.
+    person: who looks at it; a release is offered to nobody who caused the request, or one before it
+    that was not done, which it says again.
     """
     told = Step.objects.in_bulk([row.told for row in rows if row.told])
     titles = Project.objects.in_bulk({row.project for row in rows if row.project})
@@ -142,6 +143,7 @@ def entries(rows: Sequence[Any], person: str) -> list[Entry]:
     )  # fmt: skip
     asked = Request.objects.filter(of__in=[row.pk for row in rows]).defer("body", "answer")
     steered = {one.of: one for one in asked.order_by("number")}
+    askers = _askers(rows)
     return [
         _entry(
             row,
@@ -149,7 +151,7 @@ def entries(rows: Sequence[Any], person: str) -> list[Entry]:
             steered.get(row.pk),
             titles.get(row.project),
             row.allocation if row.allocation in there else None,
-            person,
+            person in askers.get(row.pk, ()),
         )
         for row in rows
     ]
@@ -168,6 +170,25 @@ def _all() -> QuerySet[Any]:
             Subquery(steps.exclude(message="")[:1]),
         ),
     )
+
+
+def _askers(rows: Sequence[Any]) -> dict[int, set[str]]:
+    """Name for each row that is held who asked for it, or for the same since it was done last."""
+    held = [row for row in rows if row.state == "held"]
+    same = Request.objects.filter(key__in={row.key for row in held}, of=None).order_by("number")
+    before = list(same.values_list("number", "key", "action", "state", "by"))
+    found: dict[int, set[str]] = {}
+    for row in held:
+        askers: set[str] = set()
+        for number, key, action, state, by in before:
+            if key != row.key or number > row.number:
+                continue
+            if (action, state) == (row.action, "done"):
+                askers.clear()
+            else:
+                askers.add(by)
+        found[row.pk] = askers
+    return found
 
 
 def _with_digest(rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -208,7 +229,7 @@ def _entry(
     control: Request | None,
     project: Any,
     allocation: int | None,
-    person: str,
+    own: bool,
 ) -> Entry:
     look = words.of_request(row.state, row.error)
     what = why = advice = ""
@@ -220,7 +241,7 @@ def _entry(
         why, advice = row.error, row.advice
     open_control = control is not None and control.state in (NEW, *OPEN)
     verbs = controls.sensible(row.state, newest=row.newest, asked=open_control)
-    verbs = tuple(verb for verb in verbs if verb != "release" or row.by != person)
+    verbs = tuple(verb for verb in verbs if verb != "release" or not own)
     return Entry(
         row=row,
         id=outbox.request_id(row.number),

@@ -85,6 +85,19 @@ def test_a_release_is_offered_to_whoever_did_not_ask(site: Site, active: Allocat
         assert re.search(r">Release</", site.get(page, "hnelson"))
 
 
+@pytest.mark.parametrize(("became", "offered"), [("cancelled", False), ("done", True)])
+def test_a_release_is_not_offered_to_who_asked_for_the_same_before_and_did_not_get_it(
+    site: Site, active: Allocation, became: str, offered: bool
+) -> None:
+    row = asked(site)
+    Request.objects.filter(key=row.key).exclude(pk=row.pk).delete()
+    Request.objects.create(
+        key=row.key, action=row.action, by="admin", state=became, digest="x", number=0
+    )
+    stands(site, row, "held")
+    assert bool(re.search(r">Release</", site.get(f"{PAGE}{row.number}/", "admin"))) == offered
+
+
 def test_a_request_lists_what_failed_before_what_is_done(site: Site, active: Allocation) -> None:
     row = asked(site)
     wrong = step("associations", "failed", "jjames", message="no uid", advice="make the account")
