@@ -10,7 +10,7 @@ does `scontrol reconfigure`, which reads everything again (22.05.8, 24.11.5, 26.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from handlers.slurm.client import Association, Tools
 from handlers.slurm.limits.limits import add_words
@@ -72,3 +72,14 @@ def _read_again(tools: Tools, users: Collection[str], working: Collection[str]) 
             f"be deleted and added anew while they have jobs; {fault.message}",
             advice="run `scontrol reconfigure`, or wait until their jobs are over",
         ) from None
+    # What it reads again has no default account (`DefAccount=(null)`, 22.05.8), and sbatch without
+    # -A is refused until that is said once more.
+    set_defaults(tools, tools.default_accounts(users))
+
+
+def set_defaults(tools: Tools, chosen: Mapping[str, str]) -> None:
+    """Set users' default accounts, in one call for each account."""
+    for account in sorted(set(chosen.values())):
+        names = ",".join(name for name, one in chosen.items() if one == account)
+        where = ["where", f"name={names}", f"cluster={tools.cluster}"]
+        tools.write(["modify", "user", *where, "set", f"defaultaccount={account}"])

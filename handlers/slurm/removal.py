@@ -12,10 +12,10 @@ another one of the same account does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from handlers.slurm.client import Association, Tools
-from handlers.slurm.healing import add_as_it_was
+from handlers.slurm.healing import add_as_it_was, set_defaults
 from provisioner.contract import NotReady, Transient
 
 MOST = 200
@@ -53,7 +53,7 @@ def _remove_all(tools: Tools, account: str, names: Sequence[str]) -> None:
     moved = {name: staying[name] for name in leaving if name in staying}
     # Of several associations with a default account some may count as default and some not.
     levelled = {name: account for name in leaving if name not in staying and rows.get(name, 0) > 1}
-    _set_defaults(tools, moved | levelled)
+    set_defaults(tools, moved | levelled)
     _delete(tools, account, names, [name for name in leaving if name not in moved])
 
 
@@ -63,7 +63,7 @@ def _remove_some(
     defaults = tools.default_accounts(names)
     staying = [name for name in names if defaults.get(name) == account]
     # What stays has to count as default, or the user has no default account any more.
-    _set_defaults(tools, dict.fromkeys(staying, account))
+    set_defaults(tools, dict.fromkeys(staying, account))
     try:
         _delete(tools, account, names, staying, selection)
     except Transient as refused:
@@ -91,7 +91,7 @@ def _remove_default(
     """
     rows = [row for cluster, row in tools.associations_of(names) if cluster == tools.cluster]
     others = {row.user: row.account for row in rows if row.account != account}
-    _set_defaults(tools, others)
+    set_defaults(tools, others)
     aside = [name for name in names if name in others]
     _delete(tools, account, aside, [], selection)
     alone = [name for name in names if name not in others]
@@ -101,7 +101,7 @@ def _remove_default(
     for row in rows:
         if row.user in alone and not _selected(row, selection):
             add_as_it_was(tools, row)
-    _set_defaults(tools, dict.fromkeys(names, account))
+    set_defaults(tools, dict.fromkeys(names, account))
 
 
 def _selected(row: Association, selection: Sequence[str]) -> bool:
@@ -128,11 +128,3 @@ def _delete(
         if some:
             where = [f"name={','.join(some)}", f"cluster={tools.cluster}", f"account={account}"]
             tools.write(["delete", "user", "where", *where, *selection])
-
-
-def _set_defaults(tools: Tools, chosen: Mapping[str, str]) -> None:
-    """Set users' default accounts, in one call for each account."""
-    for account in sorted(set(chosen.values())):
-        names = ",".join(name for name, one in chosen.items() if one == account)
-        where = ["where", f"name={names}", f"cluster={tools.cluster}"]
-        tools.write(["modify", "user", *where, "set", f"defaultaccount={account}"])

@@ -104,6 +104,10 @@ def test_who_has_jobs_is_healed_without_being_deleted(tmp_path: Path) -> None:
     assert faults(centre.run()) == {}
     assert centre.kept == {**before, "jobs": jobs}
     assert centre.writes() == ["delete user", "reconfigure"]
+    # slurmctld 22.05.8 has `DefAccount=(null)` of them afterwards, and refuses sbatch without -A.
+    after = [argv[2:] for argv in centre.calls if argv[2:3] == ["modify"]]
+    said = "modify user where name=one cluster=a set defaultaccount=cf1"
+    assert [" ".join(words) for words in after] == [said]
 
 
 def test_who_has_jobs_waits_where_slurmctld_may_not_be_told_to_read_again(tmp_path: Path) -> None:
