@@ -77,7 +77,7 @@ class Service:
         self.keeper = Keeper(spool, self._journal, system.config.retention)
         self.copier = Copier(self._journal, system.config)
         self.reporter = Reporter(system)
-        review = Review(system.policy, system.stores)
+        review = Review(system.policy, system.nature)
         reads = spool.companions.manifest
         enclosures = Enclosures(system.config.manifests, review, reads, system.router)
         self._keep = system.config.retention.outsider_count

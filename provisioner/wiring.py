@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from provisioner.agent.client import Agent, runner
 from provisioner.config.schema import Config
@@ -34,12 +34,13 @@ from provisioner.contract import (
     Want,
     split_key,
 )
-from provisioner.contract.abilities import Remarks, Stores
+from provisioner.contract.abilities import Remarks, Shuts, Stores
 from provisioner.convergence.lanes import lanes_of
 from provisioner.convergence.next_try import Patience
 from provisioner.convergence.questions import unexpected
 from provisioner.journal.journal import Journal
 from provisioner.journal.records.request_rows import Record
+from provisioner.objects.losses import Nature
 from provisioner.policy.policy import Policy
 from provisioner.request import crowds
 from provisioner.request.request import Request
@@ -114,13 +115,29 @@ class System:
         if len(self._requests) > _REMEMBERED:
             self._requests.popitem(last=False)
 
-    def stores(self, key: Key) -> bool:
+    @cached_property
+    def nature(self) -> Nature:
+        """Return what handlers say of their objects."""
+        able = [name for name, handler in self.handlers.items() if isinstance(handler, Shuts)]
+        return Nature(self._stores, frozenset(able), self._shuts)
+
+    def _stores(self, key: Key) -> bool:
         """Say whether people's data lie in an object, or may; see `abilities.Stores`."""
         handler = self.handlers.get(split_key(key)[0])
         try:
             return isinstance(handler, Stores) and handler.stores(key)
         except Exception:
             log.exception("%s: the handler cannot say whether data lie in it; taken as if so", key)
+            return True
+
+    def _shuts(self, key: Key, before: Sequence[Claim], after: Sequence[Claim]) -> bool:
+        """Say whether an object shuts people out by other claims; see `abilities.Shuts`."""
+        handler: Any = self.handlers[split_key(key)[0]]
+        try:
+            wants = (handler.merge(key, claims, None) for claims in (before, after))
+            return bool(handler.shuts(key, *wants))
+        except Exception:
+            log.exception("%s: the handler cannot say if it shuts people out; taken as if so", key)
             return True
 
     def outputs_of(self, instance: str, state: State) -> Mapping[str, Scalar]:

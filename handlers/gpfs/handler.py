@@ -134,6 +134,10 @@ class FilesetHandler:
         """Say that data lie in every fileset: whether in this one yet would have to be asked."""
         return True
 
+    def shuts(self, key: Key, before: Want, after: Want) -> bool:
+        """Return True if a quota becomes so small that people can hardly write any more."""
+        return filesets.shuts(Wanted.of(before), Wanted.of(after))
+
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """List the changes; raises Conflict for a fileset that is not ours, of another kind, or
         linked elsewhere, and Permanent where quotas or ACLs cannot hold."""

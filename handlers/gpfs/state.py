@@ -278,6 +278,30 @@ def as_it_is(wanted: Wanted, found: Found) -> Wanted:
     return replace(wanted, **cast(Any, changes))
 
 
+_TENTH = 10
+_LEAST_KIB, _LEAST_FILES = 1024, 16
+"""Limits below which there is no work, where none was named before."""
+
+
+def shuts(before: Wanted, after: Wanted) -> bool:
+    """Return True if a quota becomes so small that people can hardly write any more.
+
+    That is less than a tenth of the quota before: a unit that is wrong makes a thousandth of it.
+    """
+    pairs = (
+        (before.quota, after.quota, _LEAST_KIB),
+        (before.files, after.files, _LEAST_FILES),
+    )
+    return any(_shuts(was, will, least) for was, will, least in pairs)
+
+
+def _shuts(was: int | None, will: int | None, least: int) -> bool:
+    """Compare a limit; None and 0 mean that there is none (mmsetquota)."""
+    if not will:
+        return False
+    return will * _TENTH < was if was else will < least
+
+
 def sets(wanted: Wanted) -> dict[str, Json]:
     """Name the limits that are wanted, each as soft and hard one; quota in KiB."""
     limits = {"quota": wanted.quota, "files": wanted.files, "inode_limit": wanted.inode_limit}

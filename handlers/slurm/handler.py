@@ -14,6 +14,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from handlers.slurm import access
 from handlers.slurm.client import Association, Tools
 from handlers.slurm.doctor import check_slurm
 from handlers.slurm.limits.amounts import UNLIMITED
@@ -233,6 +234,10 @@ class Slurm:
         base |= {"disputed": made.disputed} if made.disputed else {}
         base |= {"shared": made.shared} if made.shared else {}
         return {**texts, **base}
+
+    def shuts(self, key: Key, before: Want, after: Want) -> bool:
+        """Return True if people lose a partition, a QOS, or all jobs by a limit of 0."""
+        return access.shuts(before, after)
 
     def prior(self, key: Key, state: State) -> State | None:
         if not state["present"]:

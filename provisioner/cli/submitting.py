@@ -236,7 +236,7 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
     else:
         with book.reading() as conn:
             case = Case("", me.uid, me.name, request, planned)
-            review = Review(decides, site.system().stores) if planned else Review(decides)
+            review = Review(decides, site.system().nature) if planned else Review(decides)
             answer = review.judge(conn, [case], time.time())[""].answer
         book.close()
     if answer.verdict == policy.REFUSE:

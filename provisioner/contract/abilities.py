@@ -115,3 +115,22 @@ class Stores(Protocol):
     def stores(self, key: Key) -> bool:
         """Say whether data lie in an object of this kind. Pure."""
         ...
+
+
+@runtime_checkable
+class Shuts(Protocol):
+    """A handler whose objects can shut people out while they are open, such as by a limit of 0.
+
+    Policy counts whom a request shuts out in this way with those whose claims go (`policy.mass`).
+    """
+
+    def shuts(self, key: Key, before: Want, after: Want) -> bool:
+        """Return True if people can do less with an object by one want than by another. Pure.
+
+        Less is what a person would report as lost: a login, a partition, all jobs. A smaller
+        amount of something is not less.
+
+        before, after: what `merge` makes, with no prior, of the claims that are, and of those that
+        would be. Some claims of each are not suspended. What a later step tells is None in `after`.
+        """
+        ...

@@ -24,7 +24,7 @@ from provisioner.manifests.listing import portions
 from provisioner.manifests.manifest import Standing
 from provisioner.manifests.weighing import Toll
 from provisioner.objects import states
-from provisioner.objects.losses import Pair
+from provisioner.objects.losses import Shift
 from provisioner.policy.review import Review
 
 AWAITED = 20_000
@@ -77,16 +77,16 @@ class Adoption:
             requests = [c.request for c in some if c.request is not None]
             with self._follower.reading() as conn:
                 now = standings.of(conn, [r.subject for r in requests], self._source)
-            going: set[Pair] = set()
-            coming: set[Pair] = set()
+            shifts = []
             for candidate in some:
                 if candidate.request is not None:
                     stands = now[candidate.request.subject]
                     if self._note(stands):
                         wanted = manifest.wanted_by(candidate.planned).keys()
-                        going |= stands.pairs - wanted
-                        coming |= wanted - stands.pairs
-            self._toll.add(self._follower, going, coming)
+                        # What differs is left as it is: whatever is wanted shuts nobody out.
+                        coming = dict.fromkeys(wanted - stands.pairs)
+                        shifts.append(Shift(stands.pairs - wanted, coming))
+            self._toll.add(self._follower, shifts)
             yield
 
     def _note(self, stands: Standing) -> bool:

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 
 from provisioner.admission.candidates import Candidate, judge
-from provisioner.contract import Key
+from provisioner.contract import Key, Want
 from provisioner.controls.verbs import Effect, look_again
 from provisioner.journal.queries import holdings
 from provisioner.journal.queries import subjects as claiming
@@ -23,9 +23,9 @@ from provisioner.manifests.following import Commit, Errand, Follower, left_alone
 from provisioner.manifests.listing import child, portions
 from provisioner.manifests.manifest import Standing, Verdict
 from provisioner.manifests.weighing import Toll
-from provisioner.objects.losses import Pair
+from provisioner.objects.losses import Pair, Shift
 from provisioner.objects.states import Adoption
-from provisioner.policy.review import Review
+from provisioner.policy.review import Review, drafts
 from provisioner.request.request import Request
 from provisioner.routing.router import Router
 
@@ -77,16 +77,13 @@ class Reconcile:
             requests = [c.request for c in some if c.request is not None]
             with self._follower.reading() as conn:
                 now = standings.of(conn, [r.subject for r in requests], self._writer)
-            going: set[Pair] = set()
-            coming: set[Pair] = set()
+            shifts = []
             for candidate in some:
                 if candidate.request is not None:
                     stands = now[candidate.request.subject]
                     meant = self._meant(candidate, stands)
-                    goes, comes = self._note(meant, candidate.request, stands)
-                    going |= goes
-                    coming |= comes
-            self._toll.add(self._follower, going, coming)
+                    shifts.append(self._note(meant, candidate.request, stands))
+            self._toll.add(self._follower, shifts)
             yield
 
     def _meant(self, candidate: Candidate, now: Standing) -> Candidate:
@@ -95,12 +92,10 @@ class Reconcile:
             return candidate
         return self._listing.routed(candidate)
 
-    def _note(
-        self, candidate: Candidate, request: Request, now: Standing
-    ) -> tuple[set[Pair], set[Pair]]:
+    def _note(self, candidate: Candidate, request: Request, now: Standing) -> Shift:
         """Keep of a line what is to be done about it, and how its subject stood.
 
-        Return the claims that would go with it, and those that would come.
+        Return the claims that would go with it, and those that would come or be changed.
         """
         number = len(self._verdicts)
         verdict: Verdict = "wrong"
@@ -120,8 +115,18 @@ class Reconcile:
         if verdict == "same":
             self._objects += len(now.claims)
         if verdict != "ask":
-            return set(), set()
-        return now.pairs - wanted.keys(), wanted.keys() - now.pairs
+            return Shift()
+        return Shift(now.pairs - wanted.keys(), self._coming(candidate, now))
+
+    def _coming(self, candidate: Candidate, now: Standing) -> dict[Pair, Want | None]:
+        """List the claims that a line would make, and those by which it could shut people out."""
+        is_now = {(one.key, one.claimant): one.want for one in now.claims}
+        can_shut = self._review.nature.can_shut
+        return {
+            pair: want
+            for pair, want in drafts(candidate.planned).items()
+            if pair not in is_now or (can_shut(pair[0]) and want != is_now[pair])
+        }
 
     def _miss(self) -> Iterator[None]:
         """Look for what the ledger has and the manifest leaves out, of the kinds that it states."""

@@ -10,30 +10,34 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from provisioner.contract import Want
 from provisioner.journal.queries import holdings
 from provisioner.journal.records import ledger, request_rows
 from provisioner.journal.records.changes import Changes, shown
 from provisioner.manifests.following import Errand, Follower
-from provisioner.objects.losses import Pair
+from provisioner.objects.losses import Pair, Shift
 from provisioner.policy.review import Review
 
 
 @dataclass(slots=True)
 class Toll:
-    """What would follow. going: claims that would go or be closed; coming: those that would come
-    on objects that somebody claims.
+    """What would follow.
+
+    going: claims that would go or be closed; coming: those that would come or be changed, on
+    objects that somebody claims.
     """
 
     going: set[Pair] = field(default_factory=set)
-    coming: set[Pair] = field(default_factory=set)
+    coming: dict[Pair, Want | None] = field(default_factory=dict)
 
-    def add(self, follower: Follower, going: Collection[Pair], coming: Collection[Pair]) -> None:
-        """Add what a portion would do."""
+    def add(self, follower: Follower, shifts: Collection[Shift]) -> None:
+        """Add what the lines of a portion would do."""
+        coming = {pair: want for one in shifts for pair, want in one.coming.items()}
         with follower.reading() as conn:
             # What nobody has now is lost to nobody, whoever gets it.
             held = {key for key, _ in ledger.pairs(conn, {key for key, _ in coming})}
-        self.going.update(going)
-        self.coming.update(pair for pair in coming if pair[0] in held)
+        self.going.update(*(one.going for one in shifts))
+        self.coming.update((pair, want) for pair, want in coming.items() if pair[0] in held)
 
 
 def held(
@@ -51,7 +55,7 @@ def held(
     """
     ulid = errand.claimed.ulid
     with follower.reading() as conn:
-        losing = holdings.losers(conn, toll.going, toll.coming)
+        losing = holdings.losers(conn, Shift(toll.going, toll.coming), nature=review.nature)
         crowd = review.crowd(conn, losing)
         released = request_rows.load(conn, [ulid])[ulid].approved_by is not None
         before = shown(conn, ulid) if released else None

@@ -1,18 +1,60 @@
 """Losses: who loses something by a change of claims.
 
 Promises: pure; whichever request changes claims, and however, the same people are found: each
-once, and only who has a thing now and has it from nobody afterwards. Leaves out: what people have
-now (`holdings`), and how many are too many (`policy`).
+once, and only who has a thing now and has it from nobody afterwards, or is shut out of it. Leaves
+out: what people have now (`holdings`), and how many are too many (`policy`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
-from provisioner.contract import Key
+from provisioner.contract import Claim, Key, Want, split_key
 
 Pair = tuple[Key, str]
 """A claim: an object, and who claims it."""
+
+_NEWEST = "~"
+"""The order of a claim that is not made yet: it sorts behind the ids of all requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """What would become of claims.
+
+    going: those that would be taken back or closed; coming: those that would be made or kept, each
+    with what it would want. None: that is not known, and what is wanted by it now stays.
+    """
+
+    going: AbstractSet[Pair] = frozenset()
+    coming: Mapping[Pair, Want | None] = field(default_factory=dict)
+
+
+def _not(key: Key) -> bool:
+    return False
+
+
+def _never(key: Key, before: Sequence[Claim], after: Sequence[Claim]) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """What handlers say of their objects.
+
+    stores: whether people's data lie in one; shutting: instances whose objects can shut people out
+    while they are open; shuts: whether one does by other claims, see `abilities.Shuts`.
+    """
+
+    stores: Callable[[Key], bool] = _not
+    shutting: frozenset[str] = frozenset()
+    shuts: Callable[[Key, Sequence[Claim], Sequence[Claim]], bool] = _never
+
+    def can_shut(self, key: Key) -> bool:
+        """Say whether an object can shut people out while it is open."""
+        return split_key(key)[0] in self.shutting
 
 
 def person_of(claimant: str) -> str | None:
@@ -53,3 +95,42 @@ def losing(
         elif (key, person) not in kept:
             found.add(person)
     return found
+
+
+def shutting(
+    now: Mapping[Key, Sequence[Claim]], allowed: Shift, shift: Shift, nature: Nature
+) -> set[Key]:
+    """Name the objects that stay open, and shut people out by what would be wanted of them.
+
+    now: the claims on objects as they are; allowed: what becomes of them before.
+    """
+    fresh: dict[Key, list[Claim]] = {}
+    for (key, who), want in shift.coming.items():
+        if key in now and want is not None and all(who != one.claimant for one in now[key]):
+            fresh.setdefault(key, []).append(Claim(who, want, order=_NEWEST))
+    found = set()
+    for key, claims in now.items():
+        before = _after(key, claims, allowed)
+        after = [*_after(key, before, shift), *fresh.get(key, ())]
+        if after == before or not _open(before) or not _open(after):
+            continue
+        if nature.shuts(key, before, after):
+            found.add(key)
+    return found
+
+
+def _after(key: Key, claims: Sequence[Claim], shift: Shift) -> list[Claim]:
+    """Return the claims on an object that stay, each as it would be."""
+    found = []
+    for one in claims:
+        pair = (key, one.claimant)
+        want = shift.coming.get(pair)
+        if want is not None and want != one.want:
+            found.append(Claim(one.claimant, want, one.suspended, one.source, _NEWEST))
+        elif pair not in shift.going:
+            found.append(one)
+    return found
+
+
+def _open(claims: Sequence[Claim]) -> bool:
+    return any(not one.suspended for one in claims)

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from provisioner.contract import InvalidRequest, Key, Refused, split_key
+from provisioner.contract import InvalidRequest, Key, Refused, Want, split_key
 from provisioner.controls import verbs
 from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import holdings, lookup, precedents, subjects
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import ledger, request_rows
-from provisioner.objects.losses import Pair
+from provisioner.objects.losses import Nature, Pair, Shift
 from provisioner.policy import policy, rules
 from provisioner.policy.newcomers import Newcomers
 from provisioner.request import crowds
@@ -36,8 +36,8 @@ _CLAIMING = (
 _CLOSING = ("user.suspend", "allocation.suspend")
 """Actions that close what is claimed for a subject."""
 
-Steers = Callable[[Seeker], tuple[set[Pair], set[Pair]]]
-"""Says of a request that steers another one which claims go, and which come by it."""
+Steers = Callable[[Seeker], Shift]
+"""Says of a request that steers another one what becomes of claims by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,9 @@ class Ruling:
     seeker: Seeker | None = None
 
 
-def _nothing(key: Key) -> bool:
-    return False
+def drafts(planned: Sequence[Step]) -> dict[Pair, Want | None]:
+    """Say what steps claim, each want as far as it is known."""
+    return {(claim.key, claim.claimant): claim.draft for step in planned for claim in step.claims}
 
 
 def meant(rules: policy.Policy, who: Submitter, request: Request) -> Meant:
@@ -96,15 +97,15 @@ def meant(rules: policy.Policy, who: Submitter, request: Request) -> Meant:
 class Review:
     """Judges requests by one site's policy."""
 
-    def __init__(self, site: policy.Policy, stores: Callable[[Key], bool] = _nothing) -> None:
-        """stores: whether people's data lie in an object."""
+    def __init__(self, site: policy.Policy, nature: Nature | None = None) -> None:
+        """nature: what handlers say of their objects; None: nothing."""
         self._rules = site
-        self._stores = stores
+        self.nature = nature or Nature()
         self._shut_out: dict[int, dict[str, float]] = {}
 
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
         """Judge the requests of a wave: none of them depends on what another writes."""
-        changes = _Changes(conn, cases)
+        changes = _Changes(conn, cases, self.nature)
         newcomers = Newcomers(conn, now)
         found = {}
         for case in cases:
@@ -145,7 +146,7 @@ class Review:
         return tuple(
             f"{old} for {new}"
             for old, new in changes.left(case).items()
-            if self._stores(old) and split_key(old)[-1].lower() != said
+            if self.nature.stores(old) and split_key(old)[-1].lower() != said
         )
 
     def foresee(self, uid: int, writer: str, request: Request) -> Ruling | None:
@@ -214,49 +215,55 @@ class Review:
 class _Changes:
     """What the requests of a wave take away, none of which is written yet."""
 
-    def __init__(self, conn: Connection, cases: Sequence[Case]) -> None:
+    def __init__(self, conn: Connection, cases: Sequence[Case], nature: Nature) -> None:
         self._conn = conn
+        self._nature = nature
         self._before = ledger.claimed(
             conn, {c.request.subject for c in cases if c.request.action in _CLAIMING}
         )
         self._taken: set[Pair] = set()
-        self._found: dict[str, tuple[set[Pair], set[Pair]]] = {}
+        self._given: dict[Pair, Want | None] = {}
+        self._found: dict[str, Shift] = {}
 
     def losers(self, case: Case, seeker: Seeker) -> set[str]:
         """Name the people who lose something by a request, after those that were allowed."""
         if case.request.action == "journal.release":
             why = facts.get(self._conn, facts.OBSERVING)
             return holdings.unwritten(self._conn) if why not in (None, facts.CONFIGURED) else set()
-        going, coming = self._found[case.id] = self._of(case, seeker)
-        return holdings.losers(self._conn, going, coming, self._taken) if going else set()
+        shift = self._found[case.id] = self._of(case, seeker)
+        allowed = Shift(self._taken, self._given)
+        return holdings.losers(self._conn, shift, allowed, self._nature)
 
     def left(self, case: Case) -> dict[Key, Key]:
         """Name the objects that a request leaves for others; see `holdings.left`."""
         if case.request.action not in _CLAIMING:
             return {}
-        going, coming = self._stated(case)
-        return holdings.left(self._conn, going, coming) if going and coming else {}
+        shift = self._stated(case)
+        if not shift.going or not shift.coming:
+            return {}
+        return holdings.left(self._conn, shift.going, shift.coming.keys())
 
     def allow(self, case: Case) -> None:
-        """Count what a request takes away as taken."""
-        self._taken |= self._found.get(case.id, (set(), set()))[0]
+        """Count what a request takes away or changes as done."""
+        shift = self._found.get(case.id, Shift())
+        self._taken |= shift.going
+        self._given.update(shift.coming)
 
-    def _of(self, case: Case, seeker: Seeker) -> tuple[set[Pair], set[Pair]]:
-        """Say which claims go or are closed, and which come."""
+    def _of(self, case: Case, seeker: Seeker) -> Shift:
+        """Say which claims go or are closed, and which come or stay."""
         if case.steers is not None:
             return case.steers(seeker)
         subject = case.request.subject
         if case.request.action in _CLOSING:
-            return holdings.claimed(self._conn, [subject]), set()
+            return Shift(holdings.claimed(self._conn, [subject]))
         if case.request.action not in _CLAIMING:
-            return set(), set()
+            return Shift()
         return self._stated(case)
 
-    def _stated(self, case: Case) -> tuple[set[Pair], set[Pair]]:
-        """Say of a request that states what its subject claims which claims go, and which come."""
-        subject = case.request.subject
-        coming = {(claim.key, claim.claimant) for step in case.planned for claim in step.claims}
-        return self._before[subject] - coming, coming
+    def _stated(self, case: Case) -> Shift:
+        """Say what becomes of claims by a request that states what its subject claims."""
+        coming = drafts(case.planned)
+        return Shift(self._before[case.request.subject] - coming.keys(), coming)
 
 
 def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.Question:

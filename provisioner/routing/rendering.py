@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from provisioner.contract import (
     Fault,
@@ -35,12 +35,17 @@ Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 
 @dataclass(frozen=True, slots=True)
 class StepClaim:
-    """One claim of a step. want None: it is known only after another step."""
+    """One claim of a step.
+
+    want None: it is known only after another step; draft: the want as far as it is known, with None
+    in place of what is known later.
+    """
 
     claimant: str
     key: Key
     want: Want | None
     item: str
+    draft: Want | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +112,10 @@ class Rendering:
         waits = {step for value in parameters.values() for step in _late(value)}
         self._late |= waits
         claimant = self._claimant(item)
-        self._claims += [
-            StepClaim(claimant, key, None if waits else want, item) for key, want in wanted.items()
-        ]
+        for key, want in wanted.items():
+            known = None if waits else want
+            draft = cast(Want, _known(want)) if waits else want
+            self._claims.append(StepClaim(claimant, key, known, item, draft))
 
     def step(self) -> Step:
         """Return the step. Raises InvalidDocument with all that is wrong with it."""
@@ -164,6 +170,15 @@ def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[
         if fault.field != "adopt":
             raise
     return handler.claims(given)
+
+
+def _known(value: object) -> object:
+    """Copy a value with None in place of what is known later."""
+    if isinstance(value, Mapping):
+        return {name: _known(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(inner) for inner in value]
+    return None if isinstance(value, KnownAfter) else value
 
 
 def _late(value: Json | KnownAfter | object) -> Iterable[str]:

@@ -213,6 +213,100 @@ def test_who_has_nothing_any_more_is_not_shut_out_again(twelve: Site) -> None:
     assert send(twelve, 0, allocation(1), "empty.yaml").state == "done"
 
 
+# What stays open, and is of no use.
+
+
+def test_a_limit_by_which_nobody_can_work_takes_it_away_from_all_who_share_it(
+    twelve: Site,
+) -> None:
+    held = send(twelve, PORTAL, allocation(1, people(12), files=1), "none.yaml")
+    assert held.state == "held"
+    assert "away from 12 of the 12 users who have anything" in why(held)
+    send(twelve, OPERATOR, release(held), "release.yaml")
+    assert now(twelve, held).state == "done"
+
+
+def test_who_was_shut_out_before_is_not_shut_out_again(tmp_path: Path) -> None:
+    site = Site(tmp_path, SMALL)
+    send(site, PORTAL, allocation(1, people(12), files=1))
+    assert send(site, PORTAL, allocation(1, people(12), files=1), "same.yaml").state == "done"
+    assert send(site, PORTAL, allocation(1, people(12), files=5), "more.yaml").state == "done"
+
+
+def test_what_another_claim_keeps_of_use_shuts_nobody_out(twelve: Site) -> None:
+    send(twelve, PORTAL, allocation(2, people(12), files=5), "second.yaml")
+    few = [allocation(number, people(12), files=1) for number in (1, 2)]
+    assert each(twelve, few) == ["done", "held"]
+
+
+def test_a_claim_that_goes_leaves_what_is_of_no_use(twelve: Site) -> None:
+    send(twelve, PORTAL, allocation(1, people(12), files=5), "first.yaml")
+    send(twelve, PORTAL, allocation(2, people(12), files=1), "second.yaml")
+    assert send(twelve, PORTAL, allocation(1), "empty.yaml").state == "done"
+    assert send(twelve, PORTAL, allocation(1, verb="suspend"), "suspend.yaml").state == "held"
+
+
+def test_users_who_are_shut_out_one_by_one_count_together(tmp_path: Path) -> None:
+    site = Site(tmp_path, SMALL.replace('"request.*"]}', '"request.*"], numbers: true}'))
+    each(site, [user(f"u{number}", uid=5) for number in range(12)])
+    states = each(site, [user(f"u{number}", uid=1) for number in range(12)])
+    assert states == ["done"] * 3 + ["held"] * 9
+
+
+def test_a_manifest_that_shuts_everybody_out_is_held(listed: Site) -> None:
+    lines = [entry(n, *people(4).split(", "), files=1) for n in range(1, 10)]
+    held = reconcile(listed, *lines, entry(10, "v1", files=1))
+    assert held.state == "held"
+    assert "away from 5 of the 5 users who have anything" in why(held)
+
+
+def test_a_limit_counts_though_its_step_waits_for_what_an_earlier_one_gives(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path, SMALL)
+    path = site.root / "provisioner.yaml"
+    path.write_text(path.read_text().replace(AT_ONCE, LATER, 1))
+    site.config = load(path)
+    site.start()
+    assert send(site, PORTAL, allocation(1, people(12))).state == "done"
+    assert send(site, PORTAL, allocation(1, people(12), files=1), "none.yaml").state == "held"
+
+
+AT_ONCE = """\
+    - name: account
+      handler: accounts
+      with: {account: "{{ project.code }}", limit: "{{ allocation.quota.files }}"}
+"""
+LATER = """\
+    - {name: number, handler: second, with: {account: number, limit: 7}}
+    - name: account
+      handler: accounts
+      with:
+        account: "{{ project.code }}"
+        limit: "{{ allocation.quota.files }}"
+        note: "{{ steps.number.output.limit }}"
+"""
+
+
+def test_data_that_are_closed_are_lost_to_all_who_share_the_project(tmp_path: Path) -> None:
+    site = Site(tmp_path, SMALL)
+    path = site.root / "provisioner.yaml"
+    path.write_text(path.read_text().replace("    - name: members\n", DATA, 1))
+    site.config = load(path)
+    site.start()
+    send(site, PORTAL, two(allocation(1, people(12))), "compute.yaml")
+    assert send(site, PORTAL, allocation(2, "u0"), "storage.yaml").state == "done"
+    asked = send(site, PORTAL, allocation(2, verb="suspend"), "suspend.yaml")
+    assert asked.state == "held"
+    assert "away from 12 of the" in why(asked)
+
+
+DATA = """\
+    - {name: group, handler: second, with: {account: "{{ project.code }}"}}
+    - {name: data, handler: first, when: "resource.name == 'one'", with: {account: data}}
+    - name: members
+"""
+
 MEMBERS = """\
 project.provision:
     - name: members

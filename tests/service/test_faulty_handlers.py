@@ -24,6 +24,24 @@ def test_where_a_handler_cannot_say_whether_data_lie_in_an_object_they_may(
     system = replace(
         site.system, handlers={**site.system.handlers, "first": Stumbling("first", site.first)}
     )
-    assert system.stores("first/account/jdoe")
-    assert not system.stores("second/account/jdoe")
+    assert system.nature.stores("first/account/jdoe")
+    assert not system.nature.stores("second/account/jdoe")
     assert "first/account/jdoe: the handler cannot say whether data lie in it" in caplog.text
+
+
+class Unsure(Accounts):
+    """One that cannot say whether its objects shut people out."""
+
+    def shuts(self, key: str, before: object, after: object) -> bool:
+        raise ZeroDivisionError(key)
+
+
+def test_where_a_handler_cannot_say_whether_an_object_shuts_people_out_it_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(tmp_path)
+    system = replace(
+        site.system, handlers={**site.system.handlers, "first": Unsure("first", site.first)}
+    )
+    assert system.nature.shuts("first/account/jdoe", (), ())
+    assert "first/account/jdoe: the handler cannot say if it shuts people out" in caplog.text

@@ -89,6 +89,14 @@ class Accounts:
         limit = max(map(str, limits)) if limits else (prior or {}).get("limit")
         return {"present": bool(claims), "closed": bool(claims) and not live, "limit": limit}
 
+    def shuts(self, key: Key, before: Want, after: Want) -> bool:
+        """Say that nobody can work with a limit of 1."""
+        return after["limit"] == "1" != before["limit"]
+
+    def stores(self, key: Key) -> bool:
+        """Say that data lie in accounts named as filesets."""
+        return split_key(key)[1:] == ("account", "data")
+
     def prior(self, key: Key, state: State) -> State | None:
         return {"limit": state["limit"]} if state["present"] else None
 

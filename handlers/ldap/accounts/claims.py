@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from handlers.ldap.accounts.dialect import Dialect
@@ -28,6 +29,14 @@ from provisioner.contract import (
     read_params,
     together,
 )
+
+_NO_LOGIN = frozenset({"nologin", "false", "true"})
+"""Programs that end at once where they are a login shell (nologin(8))."""
+
+
+def lets_in(want: Want) -> bool:
+    """Return True if people can log in by the shell of an open account."""
+    return PurePosixPath(str(want.get("shell"))).name not in _NO_LOGIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from handlers.ldap.accounts.claims import Claims
+from handlers.ldap.accounts.claims import Claims, lets_in
 from handlers.ldap.accounts.dialect import Dialect, Maker, NewAccount
 from handlers.ldap.accounts.entries import Entries
 from handlers.ldap.accounts.plan import Planner
@@ -111,6 +111,10 @@ class Accounts:
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Name the account's numbers and SID, which homes and files depend on."""
         return identity(state)
+
+    def shuts(self, key: Key, before: Want, after: Want) -> bool:
+        """Return True if nobody logs in by the new login shell, and people did by the former."""
+        return lets_in(before) and not lets_in(after)
 
     def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
         """Say whose account has expired: closing and opening it changes nothing of that."""

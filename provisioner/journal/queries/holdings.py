@@ -17,7 +17,15 @@ from provisioner.contract import Key, split_key
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records import ledger
 from provisioner.journal.schema import claims, objects, step_objects, suspensions
-from provisioner.objects.losses import Pair, losing, people_of, person_of
+from provisioner.objects.losses import (
+    Nature,
+    Pair,
+    Shift,
+    losing,
+    people_of,
+    person_of,
+    shutting,
+)
 from provisioner.objects.states import Adoption, StepState
 
 # What was adopted and differs is not written, and whoever it is for has it as it is. What is there
@@ -39,6 +47,14 @@ _WAS: Any = (
     .distinct()
 )
 _HAD_OF = _HAD.where(claims.c.key.in_(IDS))
+_OTHER = claims.alias()
+_SHARED: Any = (
+    select(_OTHER.c.claimant)
+    .join(claims, claims.c.key == _OTHER.c.key)
+    .where(claims.c.claimant.in_(IDS), _OTHER.c.claimant == _OTHER.c.root)
+    .where(~_OTHER.c.root.startswith("user:"))
+    .distinct()
+)
 
 
 def claimed(conn: Connection, subjects: Collection[str]) -> set[Pair]:
@@ -50,24 +66,56 @@ def claimed(conn: Connection, subjects: Collection[str]) -> set[Pair]:
 
 
 def losers(
-    conn: Connection,
-    going: Collection[Pair],
-    coming: Collection[Pair] = (),
-    taken: Collection[Pair] = (),
+    conn: Connection, shift: Shift, allowed: Shift | None = None, nature: Nature | None = None
 ) -> set[str]:
     """Name the people who would lose something, as `user:NAME`.
 
-    going: claims that would be taken back or closed; coming: claims that would be made with it;
-    taken: claims that go in any case.
+    allowed: what becomes of claims in any case; nature: what handlers say, None: nothing.
     """
-    gone = _had(conn, set(going))
+    allowed, nature = allowed or Shift(), nature or Nature()
+    return _deprived(conn, shift, allowed, nature) | _shut_out(conn, shift, allowed, nature)
+
+
+def _deprived(conn: Connection, shift: Shift, allowed: Shift, nature: Nature) -> set[str]:
+    """Name those who have a thing now, and would have it from nobody."""
+    gone = _had(conn, set(shift.going))
     if not gone:
         return set()
     keys = {key for key, _ in gone}
-    left = ledger.pairs(conn, keys).difference(going, taken)
-    left |= {pair for pair in coming if pair[0] in keys}
+    left = ledger.pairs(conn, keys).difference(shift.going, allowed.going)
+    left |= {pair for pair in shift.coming if pair[0] in keys}
+    staying = _open(conn, left)
     whole = {claimant for _, claimant in gone if person_of(claimant) is None}
-    return losing(gone, _open(conn, left), people_of(_had_by(conn, whole)))
+    lost = keys - {key for key, _ in staying}
+    found = losing(gone, staying, people_of(_had_by(conn, whole)))
+    return found | _beside(conn, {pair for pair in gone if pair[0] in lost}, nature)
+
+
+def _shut_out(conn: Connection, shift: Shift, allowed: Shift, nature: Nature) -> set[str]:
+    """Name those who keep a thing that is of no use to them any more."""
+    keys = {key for key, _ in (*shift.going, *shift.coming) if nature.can_shut(key)}
+    if not keys:
+        return set()
+    closed = ledger.suspended_parts(conn, {who for key, who in shift.coming if key in keys})
+    opened = {pair: want for pair, want in shift.coming.items() if pair[1] not in closed}
+    now = ledger.claims_of(conn, keys)
+    shut = shutting(now, allowed, Shift(shift.going, opened), nature)
+    had = _had(conn, {(key, one.claimant) for key in shut for one in now[key]})
+    whole = {claimant for _, claimant in had if person_of(claimant) is None}
+    found = losing(had, (), people_of(_had_by(conn, whole)))
+    return found | _beside(conn, had, nature)
+
+
+def _beside(conn: Connection, lost: Collection[Pair], nature: Nature) -> set[str]:
+    """Name who reaches the data in lost objects by another subject, as by a project's group.
+
+    The other subject claims something of the same as the one that claimed the object.
+    """
+    whole = {who for key, who in lost if person_of(who) is None and nature.stores(key)}
+    found: set[str] = set()
+    for part in chunks(whole):
+        found.update(conn.scalars(_SHARED, {"b_ids": part}))
+    return {person for some in people_of(_had_by(conn, found)).values() for person in some}
 
 
 def unwritten(conn: Connection) -> set[str]:
