@@ -54,6 +54,14 @@ def test_facts_of_a_file_system() -> None:
     assert facts.enforced == ("user", "group", "fileset")
 
 
+@pytest.mark.parametrize("name", ["quotasEnforced:none", "ACLSemantics:off", "blockSize:1000"])
+def test_a_value_that_was_moved_by_another_is_not_believed(name: str) -> None:
+    found = name.partition(":")[0]
+    program = Program({"mmlsfs": (0, MMLSFS.replace(f":{found}:", f":{name}:"), "")})
+    with pytest.raises(Unavailable, match=found):
+        Mm(program, "FS1").facts()
+
+
 @pytest.mark.parametrize(
     ("prefix", "argv"),
     [
