@@ -293,8 +293,8 @@ def _facts(text: str) -> Facts:
             raise Unreadable(f"{name} is {values.get(name)!r}, among {len(records)} rows")
     for record in records:
         # A value too many, before it, moves the right one into the column behind.
-        form = _FORMS.get(record["fieldName"])
-        if form is not None and re.fullmatch(form, record.get("remarks", "")):
+        shape = _FORMS.get(record["fieldName"])
+        if shape is not None and re.fullmatch(shape, record.get("remarks", "")):
             raise Unreadable(f"{record['fieldName']} has another value behind its own")
     sizes = [count(r, "data") for r in records if r["fieldName"] == "blockSize"]
     return Facts(
