@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from handlers.slurm.doctor import judged
 from handlers.slurm.handler import Slurm, build
 from provisioner.contract import (
     Change,
     Completed,
     InvalidRequest,
-    Level,
     NotReady,
 )
 from tests.support import slurm_sites
@@ -277,51 +275,6 @@ def test_hostile_names_are_refused_before_slurm_sees_them(
         slurm_sites.emulated(tmp_path).handler().claims(params)
 
 
-def test_a_failed_uid_lookup_is_found_and_healed_with_nothing_lost(tmp_path: Path) -> None:
-    cluster = slurm_sites.emulated(tmp_path)
-    handler, ledger = cluster.handler(), Ledger()
-    ledger.want(handler, "allocation:1", account("cf1"), account("cf2"))
-    ledger.run(handler)
-    users: list[Mapping[str, object]] = [
-        {"account": "cf1", "user": "one", "specs": "MaxJobs=3"},
-        {"account": "cf1", "user": "two"},
-        {"account": "cf2", "user": "two", "specs": "MaxJobs=4"},
-    ]
-    ledger.want(handler, "allocation:1", *users)
-    ledger.run(handler)
-    assert cluster.state is not None
-    state = json.loads(cluster.state.read_text())
-    before = sorted(map(str, state["assocs"]))
-    state["failed"] = ["one", "two"]
-    cluster.state.write_text(json.dumps(state))
-    outcomes = ledger.run(handler)
-    assert faults(outcomes) == {}
-    assert any("heal one" in text for text in changes(outcomes))
-    after = json.loads(cluster.state.read_text())
-    assert after["failed"] == []
-    assert sorted(map(str, after["assocs"])) == before
-
-
-@pytest.mark.parametrize("right", ["admin", "coord"])
-def test_who_has_more_rights_than_an_association_is_healed_without_being_deleted(
-    tmp_path: Path, right: str
-) -> None:
-    cluster = slurm_sites.emulated(tmp_path)
-    handler, ledger = cluster.handler(), Ledger()
-    ledger.want(handler, "allocation:1", account("cf1"))
-    ledger.run(handler)
-    ledger.want(handler, "allocation:1", {"account": "cf1", "user": "one"})
-    ledger.run(handler)
-    assert cluster.state is not None
-    state = json.loads(cluster.state.read_text())
-    state["failed"] = ["one"]
-    state["users"]["one"][right] = "Operator" if right == "admin" else "cf1"
-    cluster.state.write_text(json.dumps(state))
-    assert faults(ledger.run(handler)) == {}
-    after = json.loads(cluster.state.read_text())
-    assert (after["failed"], after["users"]["one"]) == ([], state["users"]["one"])
-
-
 def test_who_has_running_jobs_is_locked_now_and_removed_later(tmp_path: Path) -> None:
     cluster = slurm_sites.emulated(tmp_path)
     handler, ledger = cluster.handler(), Ledger()
@@ -377,55 +330,6 @@ def test_everything_there_is_listed(cluster: Cluster, name: str) -> None:
     ledger.run(handler)
     keys = dict(handler.inventory())
     assert {f"slurm-a/account/{name}", f"slurm-a/assoc/{name}/{name}"} <= set(keys)
-
-
-def test_doctor_names_a_cluster_that_is_not_known(cluster: Cluster) -> None:
-    assert {finding.level.value for finding in cluster.handler().check()} == {"ok"}
-    wrong = Cluster({**cluster.settings, "cluster": "nowhere"})
-    assert any("nowhere" in finding.message for finding in wrong.handler().check())
-
-
-def test_doctor_says_that_the_version_of_slurmdbd_was_tried(cluster: Cluster) -> None:
-    version = cluster.handler()._tools.version()
-    assert version
-    [said] = [one for one in cluster.handler().check() if one.message.startswith(version)]
-    assert (said.level, said.subject) == (Level.OK, "slurmdbd")
-    assert f"{version}: tried" in said.message
-
-
-@pytest.mark.parametrize(
-    ("version", "level", "words"),
-    [
-        ("22.05.8", Level.OK, "22.05.8: tried"),
-        ("22.05.11", Level.OK, "22.05.11: tried"),
-        ("24.11.5", Level.OK, "two sacctmgr write at once"),
-        ("26.05.5", Level.OK, "refuses some values that earlier ones cut off"),
-        ("25.05.8", Level.WARNING, "25.05.8: not tried, unlike 22.05, 24.11, 26.05"),
-        ("2.6", Level.WARNING, "2.6: not tried"),
-        ("", Level.WARNING, "of an unknown version: not tried"),
-    ],
-)
-def test_a_version_stands_beside_those_that_were_tried(
-    version: str, level: Level, words: str
-) -> None:
-    found = judged(version)
-    assert found.level is level
-    assert words in found.message
-    assert bool(found.advice) is (level is Level.WARNING)
-
-
-@pytest.mark.parametrize(
-    ("program", "subject"), [("sacctmgr", "slurmdbd"), ("scontrol", "slurmctld")]
-)
-def test_doctor_names_a_program_that_cannot_be_run(
-    tmp_path: Path, program: str, subject: str
-) -> None:
-    cluster = slurm_sites.emulated(tmp_path)
-    wrong = Cluster({**cluster.settings, program: [str(tmp_path / "nowhere")]})
-    [error] = [one for one in wrong.handler().check() if one.level is Level.ERROR]
-    assert error.subject == subject
-    assert f"{tmp_path}/nowhere cannot be run: No such file" in error.message
-    assert "install it, mount what it lies on" in error.advice
 
 
 def test_a_list_that_is_too_long_for_one_argument_is_cut() -> None:

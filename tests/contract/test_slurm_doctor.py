@@ -1,4 +1,4 @@
-"""What `provisioner doctor` says of a slurmctld that does not enforce what slurmdbd keeps."""
+"""What `provisioner doctor` says of a cluster: its programs, its version, what it enforces."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.contract import Level
+from handlers.slurm.doctor import judged
+from provisioner.contract import (
+    Level,
+)
 from tests.support import slurm_sites
+from tests.support.slurm_sites import Cluster
 
 
 @pytest.mark.parametrize(
@@ -48,3 +52,58 @@ def test_a_slurmctld_that_may_not_be_asked_what_it_enforces_is_a_warning(tmp_pat
     [warning] = [one for one in handler.check() if one.level is not Level.OK]
     assert warning.level is Level.WARNING
     assert warning.message.startswith("does not say what it enforces: ")
+
+
+@pytest.fixture(params=slurm_sites.BOTH)
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
+    """Give a cluster with no account of ours."""
+    return slurm_sites.which(request.param, tmp_path)
+
+
+def test_doctor_names_a_cluster_that_is_not_known(cluster: Cluster) -> None:
+    assert {finding.level.value for finding in cluster.handler().check()} == {"ok"}
+    wrong = Cluster({**cluster.settings, "cluster": "nowhere"})
+    assert any("nowhere" in finding.message for finding in wrong.handler().check())
+
+
+def test_doctor_says_that_the_version_of_slurmdbd_was_tried(cluster: Cluster) -> None:
+    version = cluster.handler()._tools.version()
+    assert version
+    [said] = [one for one in cluster.handler().check() if one.message.startswith(version)]
+    assert (said.level, said.subject) == (Level.OK, "slurmdbd")
+    assert f"{version}: tried" in said.message
+
+
+@pytest.mark.parametrize(
+    ("version", "level", "words"),
+    [
+        ("22.05.8", Level.OK, "22.05.8: tried"),
+        ("22.05.11", Level.OK, "22.05.11: tried"),
+        ("24.11.5", Level.OK, "two sacctmgr write at once"),
+        ("26.05.5", Level.OK, "refuses some values that earlier ones cut off"),
+        ("25.05.8", Level.WARNING, "25.05.8: not tried, unlike 22.05, 24.11, 26.05"),
+        ("2.6", Level.WARNING, "2.6: not tried"),
+        ("", Level.WARNING, "of an unknown version: not tried"),
+    ],
+)
+def test_a_version_stands_beside_those_that_were_tried(
+    version: str, level: Level, words: str
+) -> None:
+    found = judged(version)
+    assert found.level is level
+    assert words in found.message
+    assert bool(found.advice) is (level is Level.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("program", "subject"), [("sacctmgr", "slurmdbd"), ("scontrol", "slurmctld")]
+)
+def test_doctor_names_a_program_that_cannot_be_run(
+    tmp_path: Path, program: str, subject: str
+) -> None:
+    cluster = slurm_sites.emulated(tmp_path)
+    wrong = Cluster({**cluster.settings, program: [str(tmp_path / "nowhere")]})
+    [error] = [one for one in wrong.handler().check() if one.level is Level.ERROR]
+    assert error.subject == subject
+    assert f"{tmp_path}/nowhere cannot be run: No such file" in error.message
+    assert "install it, mount what it lies on" in error.advice

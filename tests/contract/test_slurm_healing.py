@@ -14,7 +14,10 @@ import pytest
 
 from handlers.slurm.handler import Slurm, build
 from handlers.slurm.healing import heal
-from provisioner.contract import Completed, NotReady
+from provisioner.contract import (
+    Completed,
+    NotReady,
+)
 from provisioner.convergence.converge import Outcome
 from provisioner.system import process
 from tests.support import slurm_sites
@@ -167,3 +170,48 @@ def test_what_slurmctld_holds_of_who_resolves_nowhere_is_read() -> None:
         }
     finally:
         cluster.forget(name)
+
+
+def test_a_failed_uid_lookup_is_found_and_healed_with_nothing_lost(tmp_path: Path) -> None:
+    cluster = slurm_sites.emulated(tmp_path)
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account("cf1"), account("cf2"))
+    ledger.run(handler)
+    users: list[Mapping[str, object]] = [
+        {"account": "cf1", "user": "one", "specs": "MaxJobs=3"},
+        {"account": "cf1", "user": "two"},
+        {"account": "cf2", "user": "two", "specs": "MaxJobs=4"},
+    ]
+    ledger.want(handler, "allocation:1", *users)
+    ledger.run(handler)
+    assert cluster.state is not None
+    state = json.loads(cluster.state.read_text())
+    before = sorted(map(str, state["assocs"]))
+    state["failed"] = ["one", "two"]
+    cluster.state.write_text(json.dumps(state))
+    outcomes = ledger.run(handler)
+    assert faults(outcomes) == {}
+    assert any("heal one" in text for text in changes(outcomes))
+    after = json.loads(cluster.state.read_text())
+    assert after["failed"] == []
+    assert sorted(map(str, after["assocs"])) == before
+
+
+@pytest.mark.parametrize("right", ["admin", "coord"])
+def test_who_has_more_rights_than_an_association_is_healed_without_being_deleted(
+    tmp_path: Path, right: str
+) -> None:
+    cluster = slurm_sites.emulated(tmp_path)
+    handler, ledger = cluster.handler(), Ledger()
+    ledger.want(handler, "allocation:1", account("cf1"))
+    ledger.run(handler)
+    ledger.want(handler, "allocation:1", {"account": "cf1", "user": "one"})
+    ledger.run(handler)
+    assert cluster.state is not None
+    state = json.loads(cluster.state.read_text())
+    state["failed"] = ["one"]
+    state["users"]["one"][right] = "Operator" if right == "admin" else "cf1"
+    cluster.state.write_text(json.dumps(state))
+    assert faults(ledger.run(handler)) == {}
+    after = json.loads(cluster.state.read_text())
+    assert (after["failed"], after["users"]["one"]) == ([], state["users"]["one"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Never
 
@@ -11,7 +10,7 @@ from sqlalchemy import select, update
 
 from provisioner.journal import audit
 from provisioner.journal.schema import events, objects
-from tests.support.engine_site import Killed, Site, allocation, control, membership, user
+from tests.support.engine_site import Site, allocation, control, membership, user
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-# The seven cases of the design.
+# The cases of the design. The kill before each write is in test_restarts.py.
 
 
 def test_two_allocations_share_an_account_and_a_second_run_writes_nothing(site: Site) -> None:
@@ -100,21 +99,6 @@ def test_a_value_moves_and_moves_back(site: Site) -> None:
     for files in (5, 9, 5):
         site.request(allocation(1, files=files), f"q{files}.yaml")
         assert site.limit("first/account/cf") == str(files)
-
-
-@pytest.mark.parametrize("writes", range(4))
-def test_a_kill_before_each_write_loses_nothing(site: Site, writes: int) -> None:
-    site.first.dies_after = writes
-    try:
-        site.request(allocation(1, "ann, bob"))
-        site.request(allocation(1, "ann", files=9))
-    except Killed:
-        site.start()
-        site.drain()
-        site.request(allocation(1, "ann", files=9))
-    assert set(site.first.rows) == {"first/account/cf", "first/member/cf/ann"}
-    assert site.limit("first/account/cf") == "9"
-    assert site.open() == []
 
 
 # Steps.
@@ -248,73 +232,12 @@ def test_a_retry_of_nothing_says_so(site: Site) -> None:
     assert "no request 'nothing'" in site.results("failed")[0]["problems"][0]["message"]
 
 
-def test_the_same_id_with_the_same_bytes_is_one_request(site: Site) -> None:
-    text = allocation(1, "ann", head="id: c-1\n")
-    site.request(text, "a.yaml")
-    calls = len(site.first.calls)
-    site.request(text, "b.yaml")
-    assert len(site.first.calls) == calls
-    assert "the same request as" in site.results("done")[1]["problems"][0]["message"]
-
-
-def test_the_same_id_with_other_bytes_is_refused(site: Site) -> None:
-    site.request(allocation(1, "ann", head="id: c-1\n"), "a.yaml")
-    site.request(allocation(1, "bob", head="id: c-1\n"), "b.yaml")
-    assert site.states() == {"done": ["a.yaml"], "failed": ["b.yaml"]}
-
-
-def test_the_same_id_after_a_failure_is_a_new_attempt(site: Site) -> None:
-    site.first.poison = {"cf"}
-    site.request(allocation(1, head="id: c-1\n"), "a.yaml")
-    site.first.poison = set()
-    site.request(allocation(1, head="id: c-1\n"), "b.yaml")
-    assert site.states() == {"done": ["b.yaml"], "failed": ["a.yaml"]}
-
-
 def test_two_requests_that_contradict_each_other_are_both_answered(site: Site) -> None:
     site.drop(allocation(1, files=5), "a.yaml")
     site.drop(allocation(1, files=9), "b.yaml")
     site.drain()
     assert site.states()["done"] == ["a.yaml", "b.yaml"]
     assert site.limit("first/account/cf") == "9"
-
-
-# After a crash.
-
-
-def test_a_file_that_was_dropped_while_nobody_served_is_taken_at_the_start(site: Site) -> None:
-    (site.spool.staging / "x.yaml").write_text(allocation(1))
-    (site.spool.staging / "x.yaml").chmod(0o600)
-    site.start()
-    site.service.take()
-    site.drain()
-    assert site.states()["done"] == ["x.yaml"]
-
-
-def test_a_file_that_was_claimed_and_not_accepted_is_taken_again(site: Site) -> None:
-    (site.spool.staging / "x.yaml").write_text(allocation(1))
-    (site.spool.staging / "x.yaml").chmod(0o600)
-    site.spool.claim("x.yaml")
-    site.start()
-    site.service.take()
-    site.drain()
-    assert len(site.states()["done"]) == 1
-
-
-def test_a_move_that_a_crash_lost_is_made_again(site: Site) -> None:
-    site.request(allocation(1))
-    ulid = site.results("done")[0]["id"]
-    assert site.spool.move(ulid, "done", "active", "r.yaml")
-    site.start()
-    assert site.states()["done"] == ["r.yaml"]
-
-
-def test_what_a_crash_left_half_written_is_gone_after_the_next_start(site: Site) -> None:
-    left = site.config.spool / "done/.01JGT0V9Q3M4R5S6T7V8W9X0Y1.result"
-    left.write_text("half a")
-    os.utime(left, (0, 0))
-    site.start()
-    assert not left.exists()
 
 
 def test_a_receipt_tells_its_writer_how_the_request_stands(site: Site) -> None:
@@ -364,21 +287,6 @@ def test_what_was_another_s_from_the_start_stays_when_the_claim_is_taken_back(si
     site.request(membership(1, "eve", "remove"))
     assert site.first.rows["first/member/cf/eve"] == {"present": True, "limit": "7"}
     assert site.open() == []
-
-
-def test_an_own_id_names_the_request_that_has_it_whatever_comes_under_it_later(site: Site) -> None:
-    site.first.away = True
-    head = "id: dup-1\n"
-    site.request(allocation(1, head=head), "good.yaml")
-    for files in (6, 7, 7):
-        site.request(allocation(1, files=files, head=head), "other.yaml")
-    site.request(allocation(1, head=head), "again.yaml")
-    assert site.states() == {"done": ["again.yaml"], "failed": ["other.yaml"] * 3}
-    [receipt] = (site.config.spool / "receipts").glob("*/dup-1.yaml")
-    assert "state: deferred" in receipt.read_text() or "state: accepted" in receipt.read_text()
-    site.request(control("request.cancel", "dup-1"))
-    assert site.open() == []
-    assert "good.yaml" in site.states()["failed"]
 
 
 def a_week_passes(site: Site) -> None:

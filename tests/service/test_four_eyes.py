@@ -18,8 +18,8 @@ from provisioner.journal.schema import events
 from tests.service.test_adopt import adopt
 from tests.service.test_manifest import entry, newest, put, reconcile
 from tests.service.test_policy import OPERATOR, PORTAL, SECOND, STRANGER, now, send, spoken, why
-from tests.service.test_signatures import EXPIRES, allow, make_key, sign
 from tests.support.engine_site import Site, allocation, control, release
+from tests.support.signing_site import EXPIRES, allow, make_key, sign
 
 POLICY = """\
 policy:

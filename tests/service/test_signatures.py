@@ -6,48 +6,20 @@ The files belong to `uid-4711`, as a forged or a squashed owner would have it.
 from __future__ import annotations
 
 import os
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from provisioner.admission.signature import lasting
-from provisioner.cli import signing
-from provisioner.contract import ConfigError, Refused
+from provisioner.contract import ConfigError
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.spool.spool import Claimed
-from tests.support.cli_site import Desk, sample
-from tests.support.cli_site import user as cli_user
 from tests.support.engine_site import Site, allocation, control, user
+from tests.support.signing_site import EXPIRES, POLICY, allow, make_key, sign
 
 FORGED = 4711
-EXPIRES = "expires: 2126-01-01T00:00:00Z\n"
-POLICY = """\
-retention: {{journal_days: 40000}}
-policy:
-  signatures: {{allowed_signers: signers, required: {required}}}
-  rules:
-  - {{who: [games], actions: [allocation.*]}}
-  - {{who: [backup], actions: [user.*, request.*], others: true}}
-"""
 SIGNED = allocation(1, "ann", head=EXPIRES)
-
-
-def make_key(root: Path, name: str) -> Path:
-    """Make a key without a passphrase."""
-    key = root / name
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    return key
-
-
-def allow(root: Path, /, **keys: Path) -> None:
-    """Write the list of allowed signers."""
-    public = {who: key.with_suffix(".pub").read_text() for who, key in keys.items()}
-    path = root / "signers"
-    path.write_text("".join(f"{who} {text}" for who, text in public.items()))
-    path.chmod(0o644)
 
 
 @pytest.fixture
@@ -69,13 +41,6 @@ def put(site: Site, path: Path) -> None:
     path.chmod(0o600)
     os.chown(path, FORGED, -1)
     path.rename(site.spool.staging / path.name)
-
-
-def sign(path: Path, key: Path, namespace: str = "provisioner") -> Path:
-    """Sign a file; return the signature beside it."""
-    words = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(key), str(path)]
-    subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
-    return path.with_name(f"{path.name}.sig")
 
 
 def send(
@@ -323,111 +288,3 @@ def test_a_signature_whose_request_was_accepted_when_the_service_died_is_gone(
     assert left.name.endswith("-r.yaml.sig")
     crash(site)
     assert not list((site.config.spool / "active").iterdir())
-
-
-# The command line.
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """Give the command line of a site that takes root's signed requests only."""
-    made = Desk(tmp_path / "desk")
-    allow(made.root, root=make_key(made.root, "key"))
-    made.config.write_text(
-        f"{made.config.read_text()}policy:\n"
-        "  signatures: {allowed_signers: signers, required: true}\n"
-    )
-    return made
-
-
-def test_a_request_is_signed_by_the_command_line(desk: Desk) -> None:
-    desk("submit", desk.file("r.yaml", cli_user("ann")), "--sign", str(desk.root / "key"))
-    desk("run", "--drain", "--patience", "2")
-    [ended] = desk("queue", "--ended", "5", "--json").json["ended"]
-    assert (ended["state"], ended["writer"]) == ("done", "root")
-    assert list((desk.spool / "staging").iterdir()) == []
-
-
-def test_each_verb_is_signed_by_the_command_line(desk: Desk) -> None:
-    desk.break_off("slurm")
-    sign_with = ("--sign", str(desk.root / "key"))
-    desk("submit", sample("compute.yaml"), *sign_with)
-    desk("run", "--drain", "--patience", "0.2", code=None)
-    [one] = desk("queue", "--json").json["requests"]
-    for verb in ("hold", "release", "cancel", "retry"):
-        desk(verb, one["id"], *sign_with)
-    for verb in ("pause", "unpause"):
-        desk(verb, "slurm", *sign_with)
-    desk("run", "--drain", "--patience", "0.2", code=None)
-    ended = desk("queue", "--ended", "9", "--json").json["ended"]
-    assert sorted((one["action"], one["state"]) for one in ended) == [
-        ("lane.pause", "done"),
-        ("lane.unpause", "done"),
-        ("request.cancel", "done"),
-        ("request.hold", "done"),
-        ("request.release", "done"),
-        ("request.retry", "done"),
-    ]
-
-
-def test_without_a_key_nothing_is_dropped_and_it_is_said_what_to_do(desk: Desk) -> None:
-    for words in (("submit", sample("user-jdoe.yaml")), ("pause", "slurm")):
-        said = desk(*words, code=3).err
-        assert "this site requires signed requests" in said
-        assert "--sign KEY" in said and "PROVISIONER_SIGN=KEY" in said
-    assert list((desk.spool / "staging").iterdir()) == []
-
-
-def test_a_key_that_cannot_sign_is_told_in_the_words_of_ssh_keygen(desk: Desk) -> None:
-    said = desk("pause", "slurm", "--sign", "/nowhere", code=4).err
-    assert "cannot sign with /nowhere" in said and "No such file" in said
-    assert list((desk.spool / "staging").iterdir()) == []
-
-
-def test_the_environment_may_name_a_key_that_ssh_agent_has(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    socket = str(desk.root / "agent")
-    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
-        while not Path(socket).exists():
-            time.sleep(0.01)
-        monkeypatch.setenv("SSH_AUTH_SOCK", socket)
-        key = desk.root / "key"
-        subprocess.run(["ssh-add", "-q", key], check=True)
-        key.unlink()
-        monkeypatch.setenv("PROVISIONER_SIGN", str(key.with_suffix(".pub")))
-        desk("pause", "slurm")
-        agent.terminate()
-    desk("run", "--drain", "--patience", "2")
-    [ended] = desk("queue", "--ended", "5", "--json").json["ended"]
-    assert (ended["action"], ended["state"]) == ("lane.pause", "done")
-
-
-def test_a_site_that_takes_no_signatures_gets_none(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "desk")
-    desk("pause", "slurm", "--sign", "/nowhere")
-    assert [path.name for path in (desk.spool / "staging").iterdir()] == ["pause.yaml"]
-
-
-@pytest.mark.parametrize(
-    ("text", "longer"),
-    [
-        (user("ann"), user("ann") + "expires: 1970-01-02T00:00:00Z\n"),
-        ("# why\n" + user("ann").rstrip(), f"# why\n{user('ann')}expires: 1970-01-02T00:00:00Z\n"),
-        (
-            '{"provisioner": 1, "action": "user.provision", "user": {"name": "ann"}}',
-            '{"expires": "1970-01-02T00:00:00Z", "provisioner": 1, "action": "user.provision", '
-            '"user": {"name": "ann"}}',
-        ),
-        (EXPIRES + user("ann"), EXPIRES + user("ann")),
-        ("no request", "no request"),
-    ],
-)
-def test_a_request_that_is_signed_is_given_an_end(text: str, longer: str) -> None:
-    assert signing.ending(text.encode(), 86400).decode() == longer
-
-
-def test_a_text_that_takes_no_further_line_has_to_say_its_end_itself() -> None:
-    with pytest.raises(Refused) as refused:
-        signing.ending(f"{user('ann')}...\n".encode(), 86400)
-    assert refused.value.advice == "add it by hand: expires: 1970-01-02T00:00:00Z"

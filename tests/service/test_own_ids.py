@@ -1,0 +1,53 @@
+"""Requests under an own id: the same one again, another one, and what the id names later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine_site import Site, allocation, control
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a running site with two empty backends."""
+    return Site(tmp_path)
+
+
+def test_the_same_id_with_the_same_bytes_is_one_request(site: Site) -> None:
+    text = allocation(1, "ann", head="id: c-1\n")
+    site.request(text, "a.yaml")
+    calls = len(site.first.calls)
+    site.request(text, "b.yaml")
+    assert len(site.first.calls) == calls
+    assert "the same request as" in site.results("done")[1]["problems"][0]["message"]
+
+
+def test_the_same_id_with_other_bytes_is_refused(site: Site) -> None:
+    site.request(allocation(1, "ann", head="id: c-1\n"), "a.yaml")
+    site.request(allocation(1, "bob", head="id: c-1\n"), "b.yaml")
+    assert site.states() == {"done": ["a.yaml"], "failed": ["b.yaml"]}
+
+
+def test_the_same_id_after_a_failure_is_a_new_attempt(site: Site) -> None:
+    site.first.poison = {"cf"}
+    site.request(allocation(1, head="id: c-1\n"), "a.yaml")
+    site.first.poison = set()
+    site.request(allocation(1, head="id: c-1\n"), "b.yaml")
+    assert site.states() == {"done": ["b.yaml"], "failed": ["a.yaml"]}
+
+
+def test_an_own_id_names_the_request_that_has_it_whatever_comes_under_it_later(site: Site) -> None:
+    site.first.away = True
+    head = "id: dup-1\n"
+    site.request(allocation(1, head=head), "good.yaml")
+    for files in (6, 7, 7):
+        site.request(allocation(1, files=files, head=head), "other.yaml")
+    site.request(allocation(1, head=head), "again.yaml")
+    assert site.states() == {"done": ["again.yaml"], "failed": ["other.yaml"] * 3}
+    [receipt] = (site.config.spool / "receipts").glob("*/dup-1.yaml")
+    assert "state: deferred" in receipt.read_text() or "state: accepted" in receipt.read_text()
+    site.request(control("request.cancel", "dup-1"))
+    assert site.open() == []
+    assert "good.yaml" in site.states()["failed"]
