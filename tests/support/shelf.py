@@ -17,7 +17,8 @@ from provisioner.contract import (
     Unavailable,
     Want,
 )
-from provisioner.objects.items import Item
+from provisioner.convergence.converge import Outcome, converge
+from provisioner.objects.items import Former, Item
 
 Rows = dict[Key, dict[str, Any]]
 
@@ -119,3 +120,30 @@ def item(key: Key, label: str = "jam", *, suspended: bool = False) -> Item:
 
 def jar(label: str = "jam", *, closed: bool = False) -> dict[str, Any]:
     return {"present": True, "label": label, "closed": closed}
+
+
+def nothing_saved(former: Former) -> None:
+    """Fail: no object was to be closed."""
+    raise AssertionError(f"nothing was to be saved, but {former} was")
+
+
+def run(shelf: Shelf, *items: Item) -> dict[Key, Outcome]:
+    """Converge items of which nothing is to be saved; return what became of each."""
+    return {o.item.key: o for o in converge(shelf, items, nothing_saved)}
+
+
+def faults(outcomes: Mapping[Key, Outcome]) -> dict[Key, str]:
+    """Name the type of each fault."""
+    return {key: type(o.fault).__name__ for key, o in outcomes.items() if o.fault is not None}
+
+
+class Saved(dict[Key, State]):
+    """What was saved, and what the shelf had been told by then."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.calls_before: list[int] = []
+
+    def __call__(self, former: Former) -> None:
+        self.calls_before.append(len(self.shelf.calls))
+        self.update(former.priors)
