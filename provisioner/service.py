@@ -289,7 +289,7 @@ class Service:
         for found in left.values():
             if isinstance(found, Rejected):
                 self._finisher.reject(found)
-        self.clerk.settle(list(left))
+        self.clerk.settle(left, {ulid: one.uid for ulid, one in left.items()})
         self._count_refused(len(left))
 
     def _count_refused(self, more: int) -> None:
@@ -323,7 +323,7 @@ class Service:
                 case after.Discard(companion):
                     self._spool.companions.discard(companion)
                 case after.MoveFiles(requests):
-                    self.clerk.settle(requests)
+                    self.clerk.settle(requests, admitted.taken)
                 case after.Announce(requests):
                     self.clerk.announce(requests)
                 case after.WakeLanes():

@@ -38,11 +38,11 @@ TOGETHER = 256 * 1024
 class Admitted:
     """What a batch came to, for what is done after the commit.
 
-    taken: all requests of the batch; manifests: those whose manifest is to be followed, with their
-    writers' uids.
+    taken: all requests of the batch, with the uids of who sent them; manifests: those whose
+    manifest is to be followed, with their writers' uids.
     """
 
-    taken: list[str] = field(default_factory=list)
+    taken: dict[str, int] = field(default_factory=dict)
     manifests: dict[str, int] = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)
     scheduled: list[str] = field(default_factory=list)

@@ -89,7 +89,7 @@ class Intake:
         """Judge files and accept or refuse them, at each step some of them in one commit."""
         for alone, judged in self._batches(claimed):
             completed = [self._enclosures.complete(one) for one in judged]
-            admitted = Admitted([one.claimed.ulid for one in completed])
+            admitted = Admitted({one.claimed.ulid: one.claimed.uid for one in completed})
             now = time.time()
             with self._journal.transaction(new_work=True) as conn:
                 if alone:

@@ -2,9 +2,9 @@
 
 Promises: whoever commits never waits for a file; files are moved in the order of the journal's
 states, as one thread reads and writes them; a request that ends soon after it was accepted gets
-one receipt; who comes last does not wait for all that one writer left before. What is still to be
-done when the process dies is done at the next start. Leaves out: what is written and where
-(`filing`).
+one receipt; who comes last does not wait for all that one writer left before, and who sent little
+does not wait for what another's files come to, however many are refused. What is still to be done
+when the process dies is done at the next start. Leaves out: what is written and where (`filing`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
 from provisioner.outcome.filing import Finisher
+from provisioner.spool.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,7 @@ _AFTER_TROUBLE = 1.0
 def portion(waiting: dict[str, None], most: int) -> list[str]:
     """Choose what is done next of what waits: the oldest half, and the newest.
 
-    The intake takes one file of each writer in turn, so that what came last is of every writer, and
-    the newest half serves whom a hundred thousand files of another stand before; the oldest half
+    The newest half serves whom a hundred thousand outcomes of another stand before; the oldest half
     sees to it that these are done as well. most: an even number of ids.
     """
     if len(waiting) <= most:
@@ -49,6 +49,8 @@ class Clerk:
         self._returned = returned
         self._turn = threading.Condition()
         self._changed: dict[str, None] = {}
+        self._arrived = Turns()
+        self._came = 0
         self._accepted: dict[str, float] = {}
         self._refused: list[str] = []
         self._working = False
@@ -60,7 +62,7 @@ class Clerk:
     def busy(self) -> bool:
         """Say whether a file is still to be put in its place."""
         with self._turn:
-            return self._working or bool(self._changed or self._refused)
+            return self._working or bool(self._changed or self._arrived or self._refused)
 
     def start(self) -> None:
         """Begin to work."""
@@ -73,13 +75,21 @@ class Clerk:
             self._turn.notify()
         self._thread.join()
 
-    def settle(self, ids: Collection[str]) -> None:
-        """Ask for the files of requests to be where their states say."""
+    def settle(self, ids: Collection[str], senders: Mapping[str, int] | None = None) -> None:
+        """Ask for the files of requests to be where their states say.
+
+        senders: uids of who sent those that have just been taken: they are seen to in turns.
+        """
         if ids:
+            senders = senders or {}
             with self._turn:
                 for who in ids:
                     self._accepted.pop(who, None)
-                    self._changed[who] = None
+                    if who not in senders:
+                        self._changed[who] = None
+                    elif who not in self._arrived:
+                        self._came += 1
+                        self._arrived.add([(senders[who], self._came, who)])
                 self._turn.notify()
 
     def announce(self, ids: Collection[str]) -> None:
@@ -98,7 +108,7 @@ class Clerk:
 
     def catch_up(self) -> None:
         """Do all that was asked for, in the caller's thread, where no other runs."""
-        while self._work(math.inf) and not self._trouble:
+        while self.work(math.inf) and not self._trouble:
             pass
 
     def _run(self) -> None:
@@ -107,7 +117,7 @@ class Clerk:
                 while not (self._stopping or self.busy or self._ripe()):
                     self._turn.wait(_PATIENCE if self._accepted else None)
                 stopping = self._stopping
-            worked = self._work(math.inf if stopping else time.monotonic())
+            worked = self.work(math.inf if stopping else time.monotonic())
             if stopping and (self._trouble or not worked):
                 return
             if self._trouble:
@@ -116,18 +126,19 @@ class Clerk:
     def _ripe(self) -> bool:
         return bool(self._accepted) and next(iter(self._accepted.values())) <= time.monotonic()
 
-    def _work(self, until: float) -> bool:
+    def work(self, until: float) -> bool:
         """Do a portion of what was asked for; False where there is nothing.
 
         until: acceptances that are to be announced by then, monotonic.
         """
         with self._turn:
-            changed = portion(self._changed, _PORTION)
+            waiting = portion(self._changed, _PORTION)
+            changed = list(dict.fromkeys([*waiting, *self._arrived.take(_PORTION)]))
             ripe = dict.fromkeys(who for who, when in self._accepted.items() if when <= until)
             accepted = portion(ripe, _PORTION)
             refused = self._refused[:_PORTION]
             for done in changed:
-                del self._changed[done]
+                self._changed.pop(done, None)
             for done in accepted:
                 del self._accepted[done]
             del self._refused[:_PORTION]
