@@ -18,8 +18,9 @@ from rich.table import Table
 from provisioner.cli import site
 from provisioner.contract import Claim, Fault, InvalidRequest, Json, Key, Scalar, State
 from provisioner.inspection import planning
+from provisioner.journal.queries import subjects
+from provisioner.journal.queries.subjects import Suspension
 from provisioner.journal.records import ledger
-from provisioner.journal.records.ledger import Suspension
 from provisioner.objects.states import Adoption
 from provisioner.outcome.results import moment
 from provisioner.request.request import parse_request
@@ -108,7 +109,7 @@ def suspensions(system: System, subject: str, found: Sequence[Found]) -> list[Su
     claimants = {claim.claimant for one in found for claim in one.claims}
     names = {subject, *(name for who in claimants for name in ledger.parts(who))}
     with system.journal.reading() as conn:
-        return ledger.suspensions_of(conn, names)
+        return subjects.suspensions_of(conn, names)
 
 
 def plain(one: Found, subject: str, closed: Sequence[Suspension]) -> dict[str, Any]:

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from provisioner.config import schema
 from provisioner.inspection import drift
 from provisioner.journal import audit
-from provisioner.journal.records import changes, event_rows, ledger, object_rows
-from provisioner.journal.records.request_rows import Record
+from provisioner.journal.records import object_rows
 from provisioner.objects.states import Adoption
-from tests.service.test_manifest import Line, entry, newest, put, reconcile, told
+from tests.support.adopting import MORE, adopt, child, claims, found, portals, thing
 from tests.support.engine_site import Site, allocation, membership
-from tests.support.engine_site import release as released
+from tests.support.manifest_site import entry, newest, put, reconcile, told
 
 PORTAL = 4711
 RELEASE = "provisioner: 1\naction: journal.release\n"
-MORE = """\
-mode: observe
-policy:
-  mass: {users: 3, share: 20}
-  rules:
-  - {who: [uid-4711], actions: ["allocation.*", "membership.*", "reconcile"], new_users: 1}
-  - {who: [uid-4712], actions: [adopt, "allocation.*"]}
-"""
 
 
 @pytest.fixture
@@ -41,24 +30,6 @@ def site(tmp_path: Path) -> Site:
     return site
 
 
-def adopt(site: Site, *lines: Line, uid: int = 0, **more: Any) -> Record:
-    """Send an adoption; return it at its end."""
-    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    put(site, "all.jsonl", body, uid)
-    digest = hashlib.sha256(body).hexdigest()
-    named = {"file": "all.jsonl", "size": len(body), "sha256": digest}
-    request = {"provisioner": 1, "action": "adopt", "manifest": named, **more}
-    put(site, "adopt.json", json.dumps(request).encode(), uid)
-    site.take()
-    site.drain()
-    return newest(site, "adopt.json")
-
-
-def portals(site: Site, *lines: Line, **more: Any) -> Record:
-    """Adopt what a portal wants, as root."""
-    return adopt(site, *lines, writer="uid-4711", **more)
-
-
 def release(site: Site) -> None:
     """Let what is wanted be written."""
     path = site.root / "provisioner.yaml"
@@ -66,21 +37,6 @@ def release(site: Site) -> None:
     site.config = schema.load(path)
     site.start()
     site.request(RELEASE, "release.yaml")
-
-
-def found(site: Site, key: str) -> str | None:
-    with site.system.journal.reading() as conn:
-        return object_rows.adoptions_of(conn, [key]).get(key)
-
-
-def claims(site: Site) -> set[tuple[str, str, str]]:
-    with site.system.journal.reading() as conn:
-        return {(one.key, one.claimant, one.source) for one in ledger.everything(conn)}
-
-
-def child(site: Site, number: int = 1) -> Record:
-    """Return the request that an adoption made of a line."""
-    return newest(site, f"all.jsonl-{number}.json")
 
 
 def test_what_fits_becomes_the_subject_s_and_no_backend_is_written(site: Site) -> None:
@@ -211,10 +167,6 @@ def test_another_s_is_a_conflict_and_never_touched(site: Site) -> None:
 # Without a portal: objects.
 
 
-def thing(key: str) -> Line:
-    return {"object": key}
-
-
 def test_what_nobody_claims_is_explained_and_left_alone(site: Site) -> None:
     assert len(drift.whole(site.system).unexplained) == 4
     adopt(site, *(thing(key) for key in site.first.rows))
@@ -262,57 +214,6 @@ def test_adopting_while_backends_are_written_is_refused(tmp_path: Path) -> None:
     assert done.state == "failed"
     assert "backends are written to" in told(done)
     assert claims(site) == set()
-
-
-def test_policy_refuses_who_may_not_adopt_with_an_alarm(site: Site) -> None:
-    done = adopt(site, entry(1, "ann"), uid=PORTAL)
-    assert done.state == "refused"
-    assert "may not ask for adopt" in told(done)
-    with site.system.journal.reading() as conn:
-        assert "alarm" in [kind for _, kind, _ in event_rows.events_of(conn, done.id)]
-    assert claims(site) == set()
-
-
-REFUSED: dict[str, tuple[Line, dict[str, Any], str]] = {
-    "for another": (entry(1, "ann"), {"uid": 4712, "writer": "uid-4711"}, "for themselves alone"),
-    "to change": (entry(1, "ann"), {"uid": 4712, "differing": True}, "adopt: true"),
-    "for nobody": (entry(1, "ann"), {"writer": "no-such-user"}, "there is no user"),
-    "a wrong line": (entry(1, "Ann!"), {}, "not a user name"),
-    "no object": ({"object": "first/../x"}, {}, "cannot name an object"),
-}
-
-
-@pytest.mark.parametrize("what", REFUSED)
-def test_what_may_not_be_adopted_is_refused_whole(site: Site, what: str) -> None:
-    line, more, why = REFUSED[what]
-    done = adopt(site, entry(3, "ann"), line, **more)
-    assert done.state == "refused"
-    assert why in told(done)
-    assert claims(site) == set()
-
-
-WRONG = {"first/account/root": "is protected", "third/account/x": "of no handler"}
-
-
-@pytest.mark.parametrize("key", WRONG)
-def test_an_object_that_is_nobody_s_to_touch_fails_the_whole(site: Site, key: str) -> None:
-    done = adopt(site, thing("first/account/old"), thing(key))
-    assert done.state == "failed"
-    assert WRONG[key] in told(done)
-    assert found(site, "first/account/old") is None
-
-
-def test_who_adopts_answers_for_limits_that_the_portal_has(site: Site) -> None:
-    """The portal may bring one new user an hour, and root confirmed three."""
-    portals(site, entry(1, "ann", "bob", "eve"))
-    assert child(site).state in ("done", "deferred")
-
-
-def test_what_another_writer_asked_for_stays_theirs(site: Site) -> None:
-    site.request(allocation(1, "ann, bob", code="cf1"))
-    done = portals(site, entry(1, "ann"))
-    assert "0 claimed later and 1 of other writers left alone" in told(done)
-    assert {source for *_, source in claims(site)} == {"root"}
 
 
 def test_the_audit_trail_tells_of_the_whole_and_of_each_object(site: Site) -> None:
@@ -367,48 +268,3 @@ def test_what_a_portal_asked_for_while_observed_is_over_with_the_adoption(site: 
     portals(site, entry(1, "ann"))
     assert newest(site, "event.json").state == "done"
     assert site.open() == []
-
-
-RELEASER = 4713
-MAY_RELEASE = "  - {who: [uid-4713], actions: [request.release], others: true}\n"
-
-
-@pytest.fixture
-def crowded(tmp_path: Path) -> Site:
-    """Give a service that observes, and five allocations that were adopted with two users each."""
-    site = Site(tmp_path, MORE + MAY_RELEASE)
-    for number in range(1, 6):
-        for name in (
-            f"account/cf{number}",
-            f"member/cf{number}/ann",
-            f"member/cf{number}/u{number}",
-        ):
-            site.first.rows[f"first/{name}"] = {"present": True, "limit": "5"}
-    assert portals(site, *(entry(n, "ann", f"u{n}") for n in range(1, 6))).state == "done"
-    return site
-
-
-def test_lines_that_leave_out_a_crowd_one_each_are_held_whole(crowded: Site) -> None:
-    held = portals(crowded, *(entry(number, "ann") for number in range(1, 6)))
-    assert held.state == "held"
-    assert "away from 5 of the 6 users who have anything" in told(held)
-    assert "5 subjects would be taken over as they are listed" in told(held)
-    assert ("first/member/cf1/u1", "allocation:1/user:u1", "uid-4711") in claims(crowded)
-    with crowded.system.journal.reading() as conn:
-        seen = changes.shown(conn, held.id)
-    assert seen is not None
-    assert "allocation:3: taken over" in seen.lines()
-
-
-def test_a_release_lets_such_lines_take_it_away(crowded: Site) -> None:
-    held = portals(crowded, *(entry(number, "ann") for number in range(1, 6)))
-    put(crowded, "let.yaml", released(held).encode(), RELEASER)
-    crowded.take()
-    crowded.drain()
-    assert newest(crowded, "adopt.json").state == "done"
-    assert {one for one in claims(crowded) if "/u" in one[0]} == set()
-
-
-def test_lines_that_leave_out_few_are_adopted(crowded: Site) -> None:
-    few = [entry(n, *(["ann"] if n < 4 else ["ann", f"u{n}"])) for n in range(1, 6)]
-    assert portals(crowded, *few).state == "done"

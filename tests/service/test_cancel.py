@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from provisioner.journal.records import ledger
-from tests.service.test_manifest import put
 from tests.support.engine_site import Site, allocation, control, membership, user
+from tests.support.manifest_site import put
 
 RECONCILE = "provisioner: 1\naction: reconcile\n"
 

@@ -15,10 +15,10 @@ from sqlalchemy import delete, func, select
 from provisioner.journal import audit
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import events
-from tests.service.test_adopt import adopt
-from tests.service.test_manifest import entry, newest, put, reconcile
-from tests.service.test_policy import OPERATOR, PORTAL, SECOND, STRANGER, now, send, spoken, why
+from tests.support.adopting import adopt
 from tests.support.engine_site import Site, allocation, control, release
+from tests.support.manifest_site import entry, newest, put, reconcile
+from tests.support.policy_site import OPERATOR, PORTAL, SECOND, STRANGER, now, send, spoken, why
 from tests.support.signing_site import EXPIRES, allow, make_key, sign
 
 POLICY = """\

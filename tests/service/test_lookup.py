@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from provisioner.journal.records.request_rows import Record
-from tests.service.test_manifest import entry, reconcile
-from tests.service.test_policy import OPERATOR, PORTAL, SECOND, STRANGER, now, put, send, why
 from tests.support.engine_site import Site, allocation, control, release
+from tests.support.manifest_site import entry, reconcile
+from tests.support.policy_site import OPERATOR, PORTAL, SECOND, STRANGER, now, put, send, why
 
 POLICY = """\
 policy:

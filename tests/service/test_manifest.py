@@ -2,102 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from provisioner.journal.records import request_rows
-from provisioner.journal.records.request_rows import Record
 from tests.support.engine_site import Site, allocation, control, release, user
-
-PORTAL = 4711
-POLICY = """\
-policy:
-  mass: {users: 3, share: 20}
-  rules:
-  - {who: [uid-4711], actions: ["*"], others: true, numbers: true}
-"""
-Line = dict[str, Any]
+from tests.support.manifest_site import (
+    POLICY,
+    Line,
+    ask,
+    elsewhere,
+    entry,
+    members,
+    newest,
+    own,
+    put,
+    reconcile,
+    told,
+)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """Give a running site with a portal."""
     return Site(tmp_path, POLICY)
-
-
-def entry(number: int, *users: str, files: int = 5, code: str = "cf") -> Line:
-    """Write an allocation as a manifest lists it."""
-    body = {
-        "id": number,
-        "resource": "one",
-        "project": {"code": f"{code}{number}"},
-        "users": list(users),
-        "quota": {"files": files},
-    }
-    return {"action": "allocation.provision", "allocation": body}
-
-
-def put(site: Site, name: str, data: bytes, uid: int = PORTAL) -> None:
-    """Let a writer move a file into staging."""
-    path = site.root / name
-    path.write_bytes(data)
-    path.chmod(0o600)
-    os.chown(path, uid, -1)
-    path.rename(site.spool.staging / name)
-
-
-def ask(site: Site, line: Line, uid: int = PORTAL) -> None:
-    """Let a writer send one request by itself."""
-    put(site, "one.json", json.dumps({"provisioner": 1, **line}).encode(), uid)
-    site.take()
-    site.drain()
-
-
-def reconcile(
-    site: Site, *lines: Line, as_of: datetime | None = None, uid: int = PORTAL, **wrong: Any
-) -> Record:
-    """Send a manifest and the request that names it; return that one at its end."""
-    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    put(site, "all.jsonl", data, wrong.get("owner", uid))
-    named = {
-        "file": "all.jsonl",
-        "size": len(data),
-        "sha256": hashlib.sha256(wrong.get("text", data)).hexdigest(),
-    }
-    request: Line = {"provisioner": 1, "action": "reconcile", "manifest": named}
-    request |= {name: wrong[name] for name in ("kinds",) if name in wrong}
-    if as_of is not None:
-        request["as_of"] = as_of.isoformat()
-    put(site, "reconcile.json", json.dumps(request).encode(), uid)
-    site.take()
-    site.drain()
-    return newest(site, "reconcile.json")
-
-
-def newest(site: Site, name: str) -> Record:
-    """Return the newest request of a name."""
-    with site.system.journal.reading() as conn:
-        found = request_rows.newest(conn, name, "")
-    assert found is not None
-    return found
-
-
-def told(record: Record) -> str:
-    """Return what its writer is told."""
-    return " ".join(problem["message"] for problem in record.problems or ())
-
-
-def members(site: Site) -> set[str]:
-    """Name the users of accounts that are open, as `account/user`."""
-    found = {key.removeprefix("first/member/") for key in site.first.rows if "/member/" in key}
-    return {who for who in found if site.limit(f"first/account/{who.split('/')[0]}") != "0"}
 
 
 def test_what_is_listed_and_not_known_is_made(site: Site) -> None:
@@ -201,12 +132,6 @@ def test_too_many_at_once_are_one_held_request_until_somebody_releases_it(site: 
     assert members(site) == {"cf1/u1"}
 
 
-def own(number: int, line: Line) -> Line:
-    """Give a line of a manifest an id and an order of its own."""
-    key = f"allocation-{line['allocation']['id']}"
-    return {**line, "id": f"portal-{number}", "order": {"key": key, "number": number}}
-
-
 def answer(site: Site, number: int) -> str:
     """Return what the portal reads of one of its requests."""
     [receipt] = (site.spool.receipts).glob(f"*/portal-{number}.yaml")
@@ -276,13 +201,6 @@ def test_what_a_request_under_way_will_come_to_is_as_listed(site: Site) -> None:
     site.first.away = True
     reconcile(site, person)
     assert "1 as listed" in told(reconcile(site, person))
-
-
-def elsewhere(number: int, *users: str) -> Line:
-    """Write an allocation on a resource that the site does not have."""
-    line = entry(number, *users)
-    line["allocation"]["resource"] = "three"
-    return line
 
 
 def test_a_subject_is_left_alone_while_a_request_for_it_is_held(site: Site) -> None:

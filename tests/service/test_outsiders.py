@@ -20,8 +20,8 @@ from provisioner.journal.schema import events, requests, suspensions
 from provisioner.objects.states import ENDED, OPEN
 from provisioner.outcome import outsiders, refusals
 from provisioner.outcome.refusals import EVENT
-from tests.service.test_policy import put, send, why
 from tests.support.engine_site import Site, allocation, user
+from tests.support.policy_site import put, send, why
 
 pytestmark = [
     pytest.mark.root,

@@ -3,78 +3,31 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
 
 from provisioner.admission.intake import Intake
 from provisioner.config.schema import load
-from provisioner.journal import audit
-from provisioner.journal.records import event_rows, request_rows
-from provisioner.journal.records.request_rows import Record
-from provisioner.journal.schema import events, requests
 from tests.support.engine_site import Site, allocation, control, membership, release, user
-
-PORTAL, OPERATOR, SECOND, STRANGER = 4711, 4712, 4713, 4714
-"""Uids that nobody has here: the service calls them `uid-4711`."""
-
-POLICY = """\
-policy:
-  protected: {users: [boss]}
-  rules:
-  - {who: [uid-4711], actions: [allocation.*, user.provision, membership.*], resources: [one],
-     files: 10, new_users: 3, others: true}
-  - {who: [uid-4711], actions: [allocation.*], resources: [one], files: 100, review: true,
-     others: true}
-  - {who: [uid-4711], actions: [user.suspend, lane.pause], review: true}
-  - {who: [uid-4711], actions: [user.*, request.cancel, request.retry, request.hold]}
-  - {who: [uid-4712, uid-4713], actions: ["*"], others: true}
-"""
+from tests.support.policy_site import (
+    OPERATOR,
+    POLICY,
+    PORTAL,
+    SECOND,
+    STRANGER,
+    now,
+    put,
+    send,
+    told,
+    why,
+)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """Give a running site with rules for a portal and two operators."""
     return Site(tmp_path, POLICY)
-
-
-def put(site: Site, uid: int, text: str, name: str = "r.yaml") -> None:
-    """Let a user move a file of theirs into staging, without the service taking it."""
-    path = site.root / name
-    path.write_text(text)
-    path.chmod(0o600)
-    os.chown(path, uid, -1)
-    path.rename(site.spool.staging / name)
-
-
-def send(site: Site, uid: int, text: str, name: str = "r.yaml") -> Record:
-    """Let a user send a request; return it when all that can be done is done."""
-    put(site, uid, text, name)
-    site.take()
-    site.drain()
-    with site.system.journal.reading() as conn:
-        found = request_rows.newest(conn, name, "")
-    assert found is not None
-    return found
-
-
-def now(site: Site, record: Record) -> Record:
-    """Return a request as it is now."""
-    with site.system.journal.reading() as conn:
-        return request_rows.load(conn, [record.id])[record.id]
-
-
-def told(site: Site, record: Record, *kinds: str) -> list[tuple[str, str]]:
-    """List a request's events of some kinds."""
-    with site.system.journal.reading() as conn:
-        return [(k, text) for _, k, text in event_rows.events_of(conn, record.id) if k in kinds]
-
-
-def why(record: Record) -> str:
-    """Return what a request's writer is told."""
-    return "; ".join(one["message"] for one in record.problems or ())
 
 
 def lying_at(number: int, path: str) -> str:
@@ -324,75 +277,6 @@ def test_what_was_released_before_its_time_is_not_held_again_when_that_comes(
     site.service.intake.readmit(site.service.intake.due_later())
     monkeypatch.undo()
     assert now(site, held).state == "accepted"
-
-
-# Portals.
-
-PORTALS = """\
-policy:
-  portals: [uid-4711]
-  rules:
-  - {who: [uid-4711, uid-4714], actions: [allocation.*], resources: [one], files: 100, review: true}
-  - {who: [uid-4711, uid-4714], actions: [request.*]}
-"""
-
-
-def spoken(text: str, person: str) -> str:
-    return f"{text}on_behalf_of: {person}\n"
-
-
-@pytest.mark.parametrize(
-    ("uid", "asker", "releaser", "outcome"),
-    [
-        (PORTAL, "ann", "bob", "done"),
-        (PORTAL, "ann", "ann", "held"),
-        (STRANGER, "ann", "bob", "held"),
-    ],
-    ids=["another person", "the same person", "no portal"],
-)
-def test_a_portals_person_releases_what_another_person_asked_for(
-    tmp_path: Path, uid: int, asker: str, releaser: str, outcome: str
-) -> None:
-    site = Site(tmp_path, PORTALS)
-    waits = send(site, uid, spoken(allocation(1, "ann", files=50), asker))
-    text = spoken(release(waits), releaser)
-    released = send(site, uid, text, "release.yaml")
-    assert now(site, waits).state == outcome
-    assert released.state == ("done" if outcome == "done" else "refused")
-
-
-def test_the_person_is_told_in_journal_events_and_result(tmp_path: Path) -> None:
-    site = Site(tmp_path, PORTALS)
-    waits = send(site, PORTAL, spoken(allocation(1, "ann", files=50), "ann"))
-    text = release(waits) + "reason: ticket 9\n"
-    send(site, PORTAL, spoken(text, "bob"), "release.yaml")
-    done = now(site, waits)
-    assert (done.writer, done.on_behalf_of, done.approved_by) == (
-        "uid-4711",
-        "ann",
-        "uid-4711 for bob",
-    )
-    assert ("released", "by uid-4711 for bob: ticket 9") in told(site, waits, "released")
-    [result] = [one for one in site.results("done") if one["id"] == waits.id]
-    assert (result["writer"], result["on_behalf_of"]) == ("uid-4711", "ann")
-    with site.system.journal.reading() as conn:
-        assert audit.verify(conn).problem == ""
-        kept = select(events.c.facts).where(events.c.request == waits.id).order_by(events.c.seq)
-        assert '"on_behalf_of":"ann"' in str(conn.scalars(kept).first())
-
-
-def test_a_person_who_was_put_into_the_journal_by_hand_is_found(tmp_path: Path) -> None:
-    site = Site(tmp_path, PORTALS)
-    waits = send(site, PORTAL, spoken(allocation(1, "ann", files=50), "ann"))
-    with site.system.journal.transaction() as conn:
-        conn.execute(update(requests).values(on_behalf_of="eve"))
-        assert f"request {waits.id} was altered" in audit.verify(conn).problem
-
-
-def test_whom_no_portal_names_is_recorded_nowhere(tmp_path: Path) -> None:
-    site = Site(tmp_path, PORTALS)
-    waits = send(site, STRANGER, spoken(allocation(1, "ann", files=50), "boss"))
-    assert (waits.state, waits.on_behalf_of) == ("held", None)
 
 
 # Crashes.

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from provisioner.journal.records.request_rows import Record
-from tests.service.test_policy import send, told, why
 from tests.support.engine_site import Site, allocation, control
+from tests.support.policy_site import send, told, why
 
 PORTAL, STRANGER, LIMITED = 4711, 4714, 4715
 RULES = """\

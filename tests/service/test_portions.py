@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from provisioner.admission.intake import Intake
 from provisioner.config.schema import load
-from provisioner.journal.records import changes, companion_rows, event_rows, request_rows
-from provisioner.journal.records.request_rows import Record
+from provisioner.journal.records import companion_rows, event_rows, request_rows
 from provisioner.manifests import listing
 from provisioner.system import users
-from tests.service.test_manifest import Line, ask, entry, members, newest, own, put, reconcile, told
-from tests.support.cli_site import call
 from tests.support.engine_site import Site, control, release, user
+from tests.support.manifest_site import ask, entry, members, newest, own, put, reconcile, told
+from tests.support.portions_site import crowd, finish, let_go, restart, send, state, steps
 
 PORTAL, OTHER, OPERATOR = 4711, 4712, 4713
 POLICY = """\
@@ -38,38 +34,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(listing, "LINES", 1)
     monkeypatch.setattr(listing, "MOMENT", 0.0)
     return Site(tmp_path, POLICY)
-
-
-def send(
-    site: Site, *lines: Line, action: str = "reconcile", uid: int = PORTAL, **more: Any
-) -> None:
-    """Put a manifest and its request into staging."""
-    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    named = {"file": "all.jsonl", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    put(site, "all.jsonl", data, uid)
-    request = {"provisioner": 1, "action": action, "manifest": named, **more}
-    put(site, "reconcile.json", json.dumps(request).encode(), uid)
-
-
-def steps(site: Site, count: int) -> None:
-    """Let the service take what is there, and do some portions."""
-    for _ in range(count):
-        site.service.take()
-    site.service.clerk.catch_up()
-
-
-def finish(site: Site) -> Record:
-    """Let the rest be done; return the manifest's request."""
-    site.take()
-    site.drain()
-    return newest(site, "reconcile.json")
-
-
-def state(site: Site, name: str) -> str | None:
-    """Return the state of the newest request of a name; None: there is none."""
-    with site.system.journal.reading() as conn:
-        found = request_rows.newest(conn, name, "")
-    return found.state if found is not None else None
 
 
 # Turns.
@@ -257,13 +221,6 @@ def test_a_newer_manifest_s_suspension_is_not_lifted_by_an_older_one(site: Site)
 # Ends.
 
 
-def restart(site: Site) -> None:
-    """Start the service as after a crash."""
-    site.spool.close()
-    site.system.journal.close()
-    site.start()
-
-
 @pytest.mark.parametrize("portions", range(1, 12))
 def test_a_crash_between_two_portions_ends_as_if_there_had_been_none(
     site: Site, portions: int
@@ -368,106 +325,3 @@ def test_what_costs_too_much_is_refused_with_the_numbers(
     [result] = site.results("failed")
     assert f"`manifests.{budget.partition(':')[0]}`" in str(result["problems"])
     assert members(site) == set()
-
-
-# Each by itself.
-
-
-def crowd(site: Site, *lines: Line) -> Record:
-    """Have a manifest held as it would shut out too many."""
-    reconcile(site, *(entry(number, f"u{number}") for number in range(1, 10)))
-    held = reconcile(site, entry(1, "u1"), *lines)
-    assert held.state == "held"
-    return held
-
-
-def let_go(site: Site, one: Record) -> None:
-    put(site, "release.yaml", release(one).encode(), OPERATOR)
-    site.take()
-    site.drain()
-
-
-def test_a_release_for_a_crowd_releases_the_crowd_alone(site: Site) -> None:
-    held = crowd(site, entry(2, "u2", files=50), entry(10, "boss", files=9))
-    let_go(site, held)
-    assert newest(site, "reconcile.json").state == "done"
-    assert members(site) == {"cf1/u1", "cf2/u2", "cf10/boss"}
-    large = newest(site, "all.jsonl-2.json")
-    assert (large.state, large.for_review) == ("held", True)
-    assert "a quota of 50 files is more than 10" in told(large)
-    assert site.limit("first/account/cf2") == "5"
-    let_go(site, large)
-    assert site.limit("first/account/cf2") == "50"
-
-
-def test_what_waits_for_a_release_is_not_asked_for_by_the_next_manifest(site: Site) -> None:
-    for _ in range(3):
-        reconcile(site, entry(1, "ann", files=50))
-    assert [one.name for one in site.open()] == ["all.jsonl-1.json"]
-
-
-def test_a_protected_name_is_refused_in_what_was_released_for_a_crowd(site: Site) -> None:
-    let_go(site, crowd(site, entry(2, "u2", "daemon")))
-    assert newest(site, "all.jsonl-2.json").state == "refused"
-    assert "cf2/daemon" not in members(site)
-
-
-def test_who_releases_a_crowd_is_shown_every_change(site: Site) -> None:
-    held = crowd(site, entry(2, "u2", files=50), entry(3, "u3"))
-    with site.system.journal.reading() as conn:
-        shown = changes.shown(conn, held.id)
-    assert shown is not None
-    assert shown.losing == 6
-    assert shown.lines() == [
-        "allocation:2: asked for anew",
-        *(f"allocation:{number}: suspended" for number in range(4, 10)),
-    ]
-    said = call("show", held.id, config=str(site.root / "provisioner.yaml")).out
-    assert "# When released: allocation:2: asked for anew\n" in said
-    assert "# When released: allocation:9: suspended\n" in said
-
-
-def test_a_release_is_for_no_more_people_than_were_shown(site: Site) -> None:
-    held = crowd(site, *(entry(number, f"u{number}") for number in range(2, 5)))
-    # What was suspended by hand when the crowd was counted has its access back since.
-    with sqlite3.connect(site.config.journal) as journal:
-        journal.execute("update events set facts = replace(facts, '\"losing\":5', '\"losing\":4')")
-    let_go(site, held)
-    assert newest(site, "reconcile.json").state == "held"
-    assert len(members(site)) == 9
-
-
-def test_a_release_of_what_is_to_be_reviewed_is_none_for_a_crowd(tmp_path: Path) -> None:
-    rules = POLICY.replace(
-        "  rules:\n", "  rules:\n  - {who: [uid-4711], actions: [reconcile], review: true}\n"
-    )
-    site = Site(tmp_path)
-    reconcile(site, *(entry(number, f"u{number}") for number in range(1, 10)), uid=0)
-    path = site.root / "provisioner.yaml"
-    path.write_text(path.read_text() + rules)
-    site.config = load(path)
-    with sqlite3.connect(site.config.journal) as journal:
-        journal.execute("update claims set source = 'uid-4711'")
-    restart(site)
-    held = reconcile(site, entry(1, "u1"))
-    assert "is to be reviewed" in told(held)
-    let_go(site, held)
-    again = newest(site, "reconcile.json")
-    assert (again.state, len(members(site))) == ("held", 9)
-    assert "would take something away" in told(again)
-    let_go(site, again)
-    assert members(site) == {"cf1/u1"}
-
-
-def test_a_line_of_an_adoption_that_is_to_be_reviewed_is_held_by_itself(tmp_path: Path) -> None:
-    rules = POLICY.replace(
-        '{who: [uid-4711], actions: ["*"]', '{who: [uid-4711], adopt: true, actions: ["*"]'
-    )
-    site = Site(tmp_path, f"mode: observe\n{rules}")
-    site.first.rows["first/account/cf1"] = {"present": True, "limit": "50"}
-    site.first.rows["first/account/cf2"] = {"present": True, "limit": "5"}
-    send(site, entry(1, files=50), entry(2, files=5), action="adopt")
-    found = finish(site)
-    assert found.state == "done"
-    assert "1 subjects with 1 objects taken over" in told(found)
-    assert state(site, "all.jsonl-1.json") == "held"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from provisioner.request import crowds
-from tests.service.test_manifest import ask, entry, members, newest, reconcile, told
 from tests.support.engine_site import Site
+from tests.support.manifest_site import ask, entry, members, newest, reconcile, told
 
 POLICY = """\
 policy:

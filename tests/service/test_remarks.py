@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.service.test_policy import send, why
 from tests.support.engine_site import Site, allocation, membership, user
+from tests.support.policy_site import send, why
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from provisioner.journal.records.request_rows import Record
-from tests.service.test_manifest import POLICY, elsewhere, entry, newest, own, put, reconcile, told
 from tests.support.engine_site import Site, control
+from tests.support.manifest_site import POLICY, elsewhere, entry, newest, own, put, reconcile, told
 
 WRONG = b"provisioner: 1\naction: user.provision\nuser: {name: ann, uid: 4294967295}\n"
 

@@ -12,11 +12,11 @@ from provisioner.journal.records import companion_rows
 from provisioner.spool import strikes
 from provisioner.spool.spool import Claimed
 from provisioner.spool.strikes import Strikes
-from tests.service.test_manifest import entry, newest
-from tests.service.test_manifest import put as put_as
-from tests.service.test_policy import put
-from tests.service.test_portions import restart, send
 from tests.support.engine_site import Site, allocation, release
+from tests.support.manifest_site import entry, newest
+from tests.support.manifest_site import put as put_as
+from tests.support.policy_site import put
+from tests.support.portions_site import restart, send
 
 WRITER, HONEST = 4711, 4712
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.test_policy import OPERATOR, PORTAL, STRANGER, now, send, why
 from tests.support.engine_site import CONFIG, Site, allocation, membership, user
+from tests.support.policy_site import OPERATOR, PORTAL, STRANGER, now, send, why
 
 RULES = """\
 policy:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from provisioner.journal.records.request_rows import Record
-from tests.service.test_crowds import people
-from tests.service.test_policy import OPERATOR, POLICY, PORTAL, SECOND, now, send, why
+from tests.support.crowds import people
 from tests.support.engine_site import Site, allocation, control, release
+from tests.support.policy_site import OPERATOR, POLICY, PORTAL, SECOND, now, send, why
 
 LATER = "not_before: 2126-01-01T00:00:00Z\n"
 

@@ -18,9 +18,9 @@ from provisioner.request import crowds
 from provisioner.request.request import parse_request
 from provisioner.spool.submit import drop_companion
 from tests.service.test_backup import dump, replayed
-from tests.service.test_policy import send, why
 from tests.support.cli_site import Desk
 from tests.support.engine_site import Killed, Site, allocation, control, release
+from tests.support.policy_site import send, why
 
 STRANGER, PORTAL, OTHER = 4714, 4711, 4715
 RULES = """\

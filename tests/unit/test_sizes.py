@@ -1,4 +1,4 @@
-"""A function fits on a screen. What a module may hold is left to who reads it."""
+"""A function fits on a screen, and a module is read in one sitting."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("provisioner", "handlers", "deploy", "tests")
 LINES = 60
+OF_MODULE = 400
 
 
 def is_python(path: Path) -> bool:
@@ -49,3 +50,10 @@ def test_no_function_is_longer_than_a_screen(folder: str) -> None:
     }
     assert len(found) > 0
     assert {path: names for path, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_module_is_longer_than_a_sitting(folder: str) -> None:
+    found = {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in modules(folder)}
+    assert len(found) > 0
+    assert {path: lines for path, lines in found.items() if lines > OF_MODULE} == {}

@@ -7,6 +7,7 @@ ledger has. Leaves out: what manifests and policy make of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
@@ -70,6 +71,26 @@ def suspended_by(
         )
         found.update({row.subject: row.request for row in rows})
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """One reason for which a subject's access is taken away. since: seconds since the epoch."""
+
+    subject: str
+    source: str
+    cause: str
+    request: str
+    since: float
+
+
+def suspensions_of(conn: Connection, subjects: Collection[str]) -> list[Suspension]:
+    """List the suspensions of subjects, oldest first."""
+    found: list[Suspension] = []
+    for part in chunks(subjects):
+        rows = conn.execute(select(suspensions).where(suspensions.c.subject.in_(part)))
+        found += [Suspension(r.subject, r.source, r.cause, r.request, r.since) for r in rows]
+    return sorted(found, key=lambda one: (one.since, one.subject))
 
 
 def unknown(conn: Connection, users: Sequence[str]) -> list[str]:

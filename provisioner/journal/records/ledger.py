@@ -273,26 +273,6 @@ def reasons_told(conn: Connection, subject: str, source: str) -> list[str]:
     return own if len(own) == len(found) else [*own, "others"]
 
 
-@dataclass(frozen=True, slots=True)
-class Suspension:
-    """One reason for which a subject's access is taken away. since: seconds since the epoch."""
-
-    subject: str
-    source: str
-    cause: str
-    request: str
-    since: float
-
-
-def suspensions_of(conn: Connection, subjects: Collection[str]) -> list[Suspension]:
-    """List the suspensions of subjects, oldest first."""
-    found: list[Suspension] = []
-    for part in chunks(subjects):
-        rows = conn.execute(select(suspensions).where(suspensions.c.subject.in_(part)))
-        found += [Suspension(r.subject, r.source, r.cause, r.request, r.since) for r in rows]
-    return sorted(found, key=lambda one: (one.since, one.subject))
-
-
 def keys_of(conn: Connection, subject: str) -> list[Key]:
     """List the objects that a subject claims, wherever it stands in the claimant."""
     rows = conn.scalars(
