@@ -1,3 +1,13 @@
 """Files in: how they are dropped, found, claimed, read and moved."""
 
-__all__ = ["layout", "leftovers", "scan", "spool", "strikes", "submission", "submit", "watch"]
+__all__ = [
+    "layout",
+    "leftovers",
+    "scan",
+    "spool",
+    "strikes",
+    "submission",
+    "submit",
+    "turns",
+    "watch",
+]
