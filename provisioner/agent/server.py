@@ -310,7 +310,9 @@ def serve(agent: Agent, source: int, sink: int, idle: float) -> None:
 def _lines(source: int, idle: float) -> Iterator[bytes]:
     """Give whole lines; of one that is too long, its beginning, once."""
     kept, cut = b"", False
-    while select.select([source], [], [], idle)[0]:
+    ready = select.poll()  # unlike select(2), whatever the descriptor's number
+    ready.register(source, select.POLLIN)
+    while ready.poll(idle * 1000):
         part = os.read(source, _CHUNK)
         if not part:
             return

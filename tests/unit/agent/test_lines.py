@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import resource
 import subprocess
 from pathlib import Path
 
@@ -38,6 +40,22 @@ def test_there_is_one_answer_a_line_in_whatever_portions_they_come(lines: list[b
         assert list(_lines(reading, 1.0)) == lines
     finally:
         os.close(reading)
+
+
+def test_a_line_is_read_whatever_number_its_descriptor_has() -> None:
+    """select(2) takes none of 1024 or more, of which a process may have some thousand open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    reading, writing = os.pipe()
+    high = fcntl.fcntl(reading, fcntl.F_DUPFD, 1100)
+    os.write(writing, b"a\n")
+    os.close(writing)
+    try:
+        assert list(_lines(high, 1.0)) == [b"a"]
+    finally:
+        os.close(high)
+        os.close(reading)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_line_without_end_takes_bounded_memory_and_has_one_answer(tmp_path: Path) -> None:
