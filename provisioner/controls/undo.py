@@ -92,7 +92,9 @@ def _return_left_out(
     mine = {p for p in once if p[1] == target.subject or p[1].startswith(nest)}
     others = unmade.of_others(conn, target.id, target.subject)
     keys = {*keys, *(key for key, _ in others)}
-    told = history.of(conn, (mine | others.keys()) - ledger.pairs(conn, keys))
+    left_out = mine | others.keys()
+    _fill(conn, target, unmade.unbound(conn, left_out), progress, now)
+    told = history.of(conn, left_out - ledger.pairs(conn, keys))
     instances = object_rows.instances_of(conn, keys)
     before = {
         pair: history.before(said, target.id)
@@ -112,6 +114,30 @@ def _return_left_out(
         entry = ledger.Entry(*pair, instances[pair[0]], want)
         ledger.restore(conn, entry, owner.request, owner.writer)
     object_rows.touch(conn, {key for key, _ in back}, now)
+
+
+def _fill(
+    conn: Connection,
+    target: request_rows.Record,
+    waiting: Mapping[Pair, str],
+    progress: binding.Progress,
+    now: float,
+) -> None:
+    """Want what was in force before, where a later request claims again and has not begun.
+
+    What the provision left out was nobody's when that request came, so that it kept no want.
+    waiting: the later request of each claim.
+    """
+    told = history.of(conn, waiting.keys())
+    before = {
+        pair: history.before([one for one in said if one.request != target.id], waiting[pair])[1]
+        for pair, said in told.items()
+        if history.spoke(said, target.id)
+    }
+    wants = _wants(conn, {bound for bound in before.values() if bound is not None}, progress)
+    known = {pair: wants[bound].get(pair) for pair, bound in before.items() if bound is not None}
+    unmade.fill(conn, {pair: want for pair, want in known.items() if want is not None})
+    object_rows.touch(conn, {key for key, _ in known}, now)
 
 
 def _wants(

@@ -100,6 +100,22 @@ def test_whom_a_held_change_leaves_out_keeps_what_they_have(site: Site) -> None:
     assert site.open() == []
 
 
+def test_who_was_left_out_by_what_is_held_has_what_they_had_while_a_newer_request_waits(
+    site: Site,
+) -> None:
+    site.request(allocation(1, "ann, bob", files=5))
+    waits(site, allocation(1, "ann", files=5))
+    site.drop(allocation(1, "ann, bob", files=9), "newer.yaml")
+    steer(site, "hold")
+    site.first.missing = {"cf"}
+    site.back(site.first)
+    del site.first.rows[BOB]
+    site.drop(RECONCILE, "reconcile.yaml")
+    site.drain()
+    assert BOB in site.first.rows
+    assert [record.name for record in site.open()] == ["waiting.yaml", "newer.yaml"]
+
+
 def left_out_while_held(site: Site) -> None:
     """Hold bob's membership, and send a newer provision that does not list him."""
     site.request(allocation(1, "ann", files=5))

@@ -162,6 +162,16 @@ def once_claimed(conn: Connection, keys: Collection[Key]) -> set[Pair]:
     return once
 
 
+def unbound(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, str]:
+    """Return those of some claims that nothing is wanted by yet, with the request of each."""
+    found: dict[Pair, str] = {}
+    for part in chunks({key for key, _ in pairs}):
+        statement = select(claims.c.key, claims.c.claimant, claims.c.request)
+        unknown = statement.where(claims.c.key.in_(part), claims.c.want.is_(None))
+        found.update({(key, who): request for key, who, request in conn.execute(unknown)})
+    return {pair: request for pair, request in found.items() if pair in pairs}
+
+
 def still_claimed(conn: Connection, keys: Collection[Key]) -> set[Key]:
     """Return those of some objects that somebody claims."""
     found: set[Key] = set()
@@ -204,6 +214,13 @@ def give(
         ]
         conn.execute(_THEIRS, theirs)
     step_moves.wait_again(conn, [(one.request, one.key, one.claimant) for one in restored])
+
+
+def fill(conn: Connection, wants: Mapping[Pair, Want]) -> None:
+    """Have claims that wait for a step count with a want meanwhile."""
+    rows = [{"b_key": key, "b_claimant": who, "b_want": want} for (key, who), want in wants.items()]
+    if rows:
+        conn.execute(_FILL, rows)
 
 
 def _restoring(claim: Restored) -> dict[str, Any]:
@@ -258,4 +275,5 @@ _RESTORE: Any = (
     .values(want=bindparam("b_want"), request=bindparam("b_request"), source=bindparam("b_source"))
 )
 _THEIRS: Any = update(claims).where(_CLAIM).values(request=bindparam("b_request"))
+_FILL: Any = update(claims).where(_CLAIM).values(want=bindparam("b_want"))
 _DELETE: Any = delete(claims).where(_CLAIM)
