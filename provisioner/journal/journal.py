@@ -67,6 +67,9 @@ class Log(Protocol):
     def take_back(self) -> None:
         """Remove the transaction that was appended last. Raises OSError."""
 
+    def rotate(self) -> None:
+        """Give up the file; what is appended later is in another one."""
+
 
 class Room(Protocol):
     """What sees to it that outcomes find room when new work does not."""
@@ -209,8 +212,10 @@ class Journal:
             raise self._broken
 
     def close(self) -> None:
-        """Give the database back."""
+        """Give the database back, and the redo log's file."""
         self._engine.dispose()
+        if self._log is not None:
+            self._log.rotate()
 
     # Private.
 

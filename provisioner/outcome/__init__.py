@@ -1,4 +1,4 @@
-"""Files out: results and receipts, and a request"s file put where its request stands."""
+"""Files out: results and receipts, and a request's file put where its request stands."""
 
 __all__ = [
     "filing",

@@ -3,9 +3,8 @@
 Promises: pure; a user's name, their uid and the name that a portal knows them by are spellings of
 one person where they are the same but for capitals, or where the site says so; a name of digits
 alone is that uid's as well, as tools take the one for the other; and NAME@REALM is NAME where the
-realm is ours. In doubt two names are one person:
-who is kept from releasing asks somebody else. Leaves out: which names stand behind a request
-(`review`).
+realm is ours. In doubt two names are one person: who is kept from releasing asks somebody else.
+Leaves out: which names stand behind a request (`review`).
 """
 
 from __future__ import annotations

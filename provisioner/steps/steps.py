@@ -72,18 +72,14 @@ def rows_of_keys(
     """
     prefix = WITHDRAWS if withdraws else ""
     instances = sorted(set(keys.values()))
+    unrouted = [Step(prefix + one, one, (), (), frozenset()) for one in instances]
     step_rows = [
         {
-            "request": request,
-            "name": prefix + instance,
-            "ordinal": ordinal,
-            "instance": instance,
-            "needs": [],
+            **_step_row(request, step, ordinal, StepState.DUE),
             "routed": False,
-            "state": StepState.DUE,
             "withdraws": withdraws,
         }
-        for ordinal, instance in enumerate(instances, first)
+        for ordinal, step in enumerate(unrouted, first)
     ]
     object_rows = [
         _object_row(request, prefix + instance, key, "", subject, StepState.DUE)

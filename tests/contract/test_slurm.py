@@ -17,7 +17,7 @@ from provisioner.contract import (
     NotReady,
 )
 from tests.support import slurm_sites
-from tests.support.slurm_ledger import Ledger, account, changes, faults, limits_of
+from tests.support.slurm_ledger import Ledger, account, changes, faults, in_two, limits_of
 from tests.support.slurm_sites import Cluster
 
 
@@ -151,13 +151,7 @@ def test_who_leaves_one_account_keeps_the_other_and_its_default(
     cluster: Cluster, name: str
 ) -> None:
     handler, ledger = cluster.handler(), Ledger()
-    first, second = name + "a", name + "b"
-    ledger.want(handler, "allocation:1", account(first), account(second))
-    ledger.run(handler)
-    ledger.want(handler, "allocation:1", {"account": first, "user": name})
-    ledger.run(handler)
-    ledger.want(handler, "allocation:2", {"account": second, "user": name})
-    ledger.run(handler)
+    first, second = in_two(handler, ledger, name)
     ledger.claims[f"slurm-a/assoc/{first}/{name}"] = ()
     outcomes = ledger.run(handler)
     assert faults(outcomes) == {}

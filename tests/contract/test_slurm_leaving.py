@@ -11,7 +11,7 @@ import pytest
 from handlers.slurm.handler import build
 from provisioner.contract import Change, Completed, Unavailable
 from tests.support import slurm_sites
-from tests.support.slurm_ledger import Ledger, account, changes, faults
+from tests.support.slurm_ledger import Ledger, account, changes, faults, in_two
 from tests.support.slurm_sites import Cluster
 
 
@@ -50,13 +50,8 @@ def test_who_has_the_account_as_default_and_who_has_another_leave_in_one_list(
 def test_who_leaves_the_default_account_has_another_of_theirs_before_anybody_looks_again(
     cluster: Cluster, name: str
 ) -> None:
-    handler, ledger = cluster.handler(), Ledger()
-    first, second = name + "a", name + "b"
-    ledger.want(handler, "allocation:1", account(first), account(second))
-    ledger.run(handler)
-    for one in (first, second):
-        ledger.want(handler, "allocation:1", {"account": one, "user": name})
-        assert faults(ledger.run(handler)) == {}
+    handler = cluster.handler()
+    first, second = in_two(handler, Ledger(), name)
     assert handler._tools.default_accounts([name]) == {name: first}
     # Not by `converge`, whose next look gives a default account to those who lost theirs.
     handler.apply([Change("k", "remove-user", "", data={"account": first, "name": name})])
@@ -115,12 +110,7 @@ def test_whose_default_association_an_admin_deleted_gets_a_default_account_again
     cluster: Cluster, name: str
 ) -> None:
     handler, ledger = cluster.handler(), Ledger()
-    first, second = name + "a", name + "b"
-    ledger.want(handler, "allocation:1", account(first), account(second))
-    ledger.run(handler)
-    for one in (first, second):
-        ledger.want(handler, "allocation:1", {"account": one, "user": name})
-        assert faults(ledger.run(handler)) == {}
+    first, second = in_two(handler, ledger, name)
     where = [f"name={name}", f"cluster={cluster.settings['cluster']}", f"account={first}"]
     handler._tools.write(["delete", "user", "where", *where])
     assert handler._tools.default_accounts([name]) == {}

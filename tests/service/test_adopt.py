@@ -13,7 +13,7 @@ from provisioner.inspection import drift
 from provisioner.journal import audit
 from provisioner.journal.records import object_rows
 from provisioner.objects.states import Adoption
-from tests.support.adopting import MORE, adopt, child, claims, found, portals, thing
+from tests.support.adopting import adopt, child, claims, found, observing, portals, thing
 from tests.support.engine_site import Site, allocation, membership
 from tests.support.manifest_site import entry, newest, put, reconcile, told
 
@@ -23,11 +23,7 @@ RELEASE = "provisioner: 1\naction: journal.release\n"
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    """Give a service that observes what old scripts made: cf1 with ann and bob, and old."""
-    site = Site(tmp_path, MORE)
-    for name in ("account/cf1", "member/cf1/ann", "member/cf1/bob", "account/old"):
-        site.first.rows[f"first/{name}"] = {"present": True, "limit": "5"}
-    return site
+    return observing(tmp_path)
 
 
 def release(site: Site) -> None:

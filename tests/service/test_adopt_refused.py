@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provisioner.journal.records import changes, event_rows
-from tests.support.adopting import MORE, adopt, child, claims, found, portals, thing
+from tests.support.adopting import MORE, adopt, child, claims, found, observing, portals, thing
 from tests.support.engine_site import Site, allocation
 from tests.support.engine_site import release as released
 from tests.support.manifest_site import Line, entry, newest, put, told
@@ -17,11 +17,7 @@ from tests.support.policy_site import PORTAL
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    """Give a service that observes what old scripts made: cf1 with ann and bob, and old."""
-    site = Site(tmp_path, MORE)
-    for name in ("account/cf1", "member/cf1/ann", "member/cf1/bob", "account/old"):
-        site.first.rows[f"first/{name}"] = {"present": True, "limit": "5"}
-    return site
+    return observing(tmp_path)
 
 
 def test_policy_refuses_who_may_not_adopt_with_an_alarm(site: Site) -> None:

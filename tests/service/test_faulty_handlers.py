@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.wiring import System
 from tests.support.engine_site import Accounts, Site
+
+
+def first_is(site: Site, kind: type[Accounts]) -> System:
+    """Give a site's system with another handler for the first backend."""
+    handlers = {**site.system.handlers, "first": kind("first", site.first)}
+    return replace(site.system, handlers=handlers)
 
 
 class Stumbling(Accounts):
@@ -20,10 +27,7 @@ class Stumbling(Accounts):
 def test_where_a_handler_cannot_say_whether_data_lie_in_an_object_they_may(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    site = Site(tmp_path)
-    system = replace(
-        site.system, handlers={**site.system.handlers, "first": Stumbling("first", site.first)}
-    )
+    system = first_is(Site(tmp_path), Stumbling)
     assert system.nature.stores("first/account/jdoe")
     assert not system.nature.stores("second/account/jdoe")
     assert "first/account/jdoe: the handler cannot say whether data lie in it" in caplog.text
@@ -39,9 +43,6 @@ class Unsure(Accounts):
 def test_where_a_handler_cannot_say_whether_an_object_shuts_people_out_it_does(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    site = Site(tmp_path)
-    system = replace(
-        site.system, handlers={**site.system.handlers, "first": Unsure("first", site.first)}
-    )
+    system = first_is(Site(tmp_path), Unsure)
     assert system.nature.shuts("first/account/jdoe", (), ())
     assert "first/account/jdoe: the handler cannot say if it shuts people out" in caplog.text

@@ -9,28 +9,24 @@ import pytest
 
 from provisioner.config.schema import load
 from provisioner.journal.records import changes
-from provisioner.manifests import listing
 from tests.support.cli_site import call
 from tests.support.engine_site import Site
 from tests.support.manifest_site import entry, members, newest, reconcile, told
-from tests.support.portions_site import crowd, finish, let_go, restart, send, state
-
-POLICY = """\
-policy:
-  mass: {users: 3, share: 20}
-  rules:
-  - {who: [uid-4711], actions: ["*"], files: 10, others: true}
-  - {who: [uid-4711], actions: [allocation.provision], review: true}
-  - {who: [uid-4712, uid-4713], actions: ["*"], others: true}
-"""
+from tests.support.portions_site import (
+    POLICY,
+    crowd,
+    finish,
+    let_go,
+    line_by_line,
+    restart,
+    send,
+    state,
+)
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """Give a site whose portions are a line each."""
-    monkeypatch.setattr(listing, "LINES", 1)
-    monkeypatch.setattr(listing, "MOMENT", 0.0)
-    return Site(tmp_path, POLICY)
+    return line_by_line(tmp_path, monkeypatch)
 
 
 def test_a_release_for_a_crowd_releases_the_crowd_alone(site: Site) -> None:

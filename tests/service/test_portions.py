@@ -15,25 +15,24 @@ from provisioner.manifests import listing
 from provisioner.system import users
 from tests.support.engine_site import Site, control, release, user
 from tests.support.manifest_site import ask, entry, members, newest, own, put, reconcile, told
-from tests.support.portions_site import crowd, finish, let_go, restart, send, state, steps
+from tests.support.portions_site import (
+    POLICY,
+    crowd,
+    finish,
+    let_go,
+    line_by_line,
+    restart,
+    send,
+    state,
+    steps,
+)
 
 PORTAL, OTHER, OPERATOR = 4711, 4712, 4713
-POLICY = """\
-policy:
-  mass: {users: 3, share: 20}
-  rules:
-  - {who: [uid-4711], actions: ["*"], files: 10, others: true}
-  - {who: [uid-4711], actions: [allocation.provision], review: true}
-  - {who: [uid-4712, uid-4713], actions: ["*"], others: true}
-"""
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """Give a site whose portions are a line each."""
-    monkeypatch.setattr(listing, "LINES", 1)
-    monkeypatch.setattr(listing, "MOMENT", 0.0)
-    return Site(tmp_path, POLICY)
+    return line_by_line(tmp_path, monkeypatch)
 
 
 # Turns.

@@ -203,7 +203,7 @@ class Site:
                 path.relative_to(self.spool).as_posix()
                 for place in ("done", "failed", "quarantine")
                 for path in (self.spool / place).iterdir()
-                if not path.name.endswith(".result.yaml")
+                if not path.name.startswith(".") and not path.name.endswith(".result.yaml")
             ]
             if len(found) >= count:
                 return found

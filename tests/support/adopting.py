@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from provisioner.journal.records import ledger, object_rows
@@ -19,6 +20,14 @@ policy:
   - {who: [uid-4711], actions: ["allocation.*", "membership.*", "reconcile"], new_users: 1}
   - {who: [uid-4712], actions: [adopt, "allocation.*"]}
 """
+
+
+def observing(root: Path) -> Site:
+    """Give a service that observes what old scripts made: cf1 with ann and bob, and old."""
+    site = Site(root, MORE)
+    for name in ("account/cf1", "member/cf1/ann", "member/cf1/bob", "account/old"):
+        site.first.rows[f"first/{name}"] = {"present": True, "limit": "5"}
+    return site
 
 
 def adopt(site: Site, *lines: Line, uid: int = 0, **more: Any) -> Record:

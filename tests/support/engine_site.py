@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 import yaml
 
@@ -216,6 +217,8 @@ class Site:
         kinds = dict.fromkeys(handlers, "accounts")
         self.system = System(self.config, handlers, kinds, Router(self.config, handlers, kinds))
         self.spool = Spool.open(self.config.spool)
+        finalize(self, self.spool.close)
+        finalize(self, self.system.journal.close)
         self.service = Service(self.system, self.spool)
         self.service.recover()
 

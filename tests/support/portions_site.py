@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
+from provisioner.manifests import listing
 from tests.support.engine_site import Site, release
 from tests.support.manifest_site import Line, entry, newest, put, reconcile
 from tests.support.policy_site import OPERATOR, PORTAL
+
+POLICY = """\
+policy:
+  mass: {users: 3, share: 20}
+  rules:
+  - {who: [uid-4711], actions: ["*"], files: 10, others: true}
+  - {who: [uid-4711], actions: [allocation.provision], review: true}
+  - {who: [uid-4712, uid-4713], actions: ["*"], others: true}
+"""
+
+
+def line_by_line(root: Path, patch: pytest.MonkeyPatch) -> Site:
+    """Give a site whose portions are a line each."""
+    patch.setattr(listing, "LINES", 1)
+    patch.setattr(listing, "MOMENT", 0.0)
+    return Site(root, POLICY)
 
 
 def send(

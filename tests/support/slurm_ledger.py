@@ -61,3 +61,14 @@ def limits_of(outcomes: Mapping[Key, Outcome], key: Key, *names: str) -> list[ob
     state = outcomes[key].state
     assert state is not None and isinstance(state["limits"], Mapping)
     return [state["limits"].get(name) for name in names]
+
+
+def in_two(handler: Slurm, ledger: Ledger, name: str) -> tuple[str, str]:
+    """Have a user in two accounts, the first of which is their default one; name them."""
+    first, second = name + "a", name + "b"
+    ledger.want(handler, "allocation:1", account(first), account(second))
+    ledger.run(handler)
+    for one in (first, second):
+        ledger.want(handler, "allocation:1", {"account": one, "user": name})
+        assert faults(ledger.run(handler)) == {}
+    return first, second

@@ -176,18 +176,14 @@ def _askers(rows: Sequence[Any]) -> dict[int, set[str]]:
     """Name for each row that is held who asked for it, or for the same since it was done last."""
     held = [row for row in rows if row.state == "held"]
     same = Request.objects.filter(key__in={row.key for row in held}, of=None).order_by("number")
-    before = list(same.values_list("number", "key", "action", "state", "by"))
+    by_key: dict[str, list[Request]] = {}
+    for one in same.only("number", "key", "action", "state", "by"):
+        by_key.setdefault(one.key, []).append(one)
     found: dict[int, set[str]] = {}
     for row in held:
-        askers: set[str] = set()
-        for number, key, action, state, by in before:
-            if key != row.key or number > row.number:
-                continue
-            if (action, state) == (row.action, "done"):
-                askers.clear()
-            else:
-                askers.add(by)
-        found[row.pk] = askers
+        before = [one for one in by_key[row.key] if one.number <= row.number]
+        done = [one.number for one in before if (one.action, one.state) == (row.action, "done")]
+        found[row.pk] = {one.by for one in before if one.number > max(done, default=-1)}
     return found
 
 
