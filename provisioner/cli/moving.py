@@ -67,7 +67,7 @@ def _plain_standing(one: Standing) -> dict[str, Any]:
         "asked_for_by": sorted({claim.source for claim in one.claims}),
         "missing": list(one.writes),
         "closes": one.closes,
-        "error": dict(one.error) if one.error else None,
+        "error": one.error.words() if one.error else None,
     }
 
 

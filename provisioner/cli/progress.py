@@ -117,8 +117,8 @@ def told(step: StepRecord) -> str:
     changes = [text for part in step.objects for text in part.changed]
     error = step.error or next((part.error for part in step.objects if part.error), None)
     if error is not None:
-        advice = f" (what to do: {error['advice']})" if error.get("advice") else ""
-        return f"{step.name}: {step.state}: {error['message']}{advice}"
+        advice = f" (what to do: {error.advice})" if error.advice else ""
+        return f"{step.name}: {step.state}: {error.message}{advice}"
     if step.state != StepState.DONE:
         return f"{step.name}: {step.state}"
     if not changes:

@@ -101,7 +101,7 @@ def show(
 def _traces(listed: Sequence[StepRecord]) -> list[str]:
     """List the tracebacks of what failed unexpectedly, each once."""
     errors = [error for step in listed for error in (step.error, *(p.error for p in step.objects))]
-    found = [str(error["traceback"]) for error in errors if error and error.get("traceback")]
+    found = [error.traceback for error in errors if error and error.traceback]
     return list(dict.fromkeys(found))
 
 
@@ -142,7 +142,7 @@ def status(
     if not found and not closed:  # of a person it asks the backends
         raise typer.Exit(Exit.INVALID)
     wrong = [one for one in found if one.error or one.missing]
-    if any(one.error is None or one.error["type"] != "Unavailable" for one in wrong):
+    if any(one.error is None or one.error.type != "Unavailable" for one in wrong):
         raise typer.Exit(Exit.FAILED)
     if wrong:
         raise typer.Exit(Exit.AWAY)

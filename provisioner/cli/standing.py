@@ -21,6 +21,7 @@ from provisioner.inspection import planning
 from provisioner.journal.queries import subjects
 from provisioner.journal.queries.subjects import Suspension
 from provisioner.journal.records import ledger
+from provisioner.objects.errors import Error
 from provisioner.objects.states import Adoption
 from provisioner.outcome.results import moment
 from provisioner.request.request import parse_request
@@ -43,7 +44,7 @@ class Found:
     state: State | None
     outputs: Mapping[str, Scalar]
     missing: tuple[str, ...]
-    error: Mapping[str, str] | None
+    error: Error | None
     adoption: Adoption | None = None
 
 
@@ -90,7 +91,7 @@ def _unclaimed(system: System, name: str) -> list[Found]:
             one.state,
             _outputs(system, step.instance, one.state),
             (),
-            None if one.error is None or one.error["type"] == "NotReady" else one.error,
+            None if one.error is None or one.error.type == "NotReady" else one.error,
         )
         for step in planning.plan(system, request)
         for one in step.objects
@@ -123,7 +124,7 @@ def plain(one: Found, subject: str, closed: Sequence[Suspension]) -> dict[str, A
         ],
         "state": one.state,
         "missing": list(one.missing),
-        "error": one.error,
+        "error": one.error.words() if one.error else None,
         "adopted": one.adoption,
         "suspensions": [
             {**asdict(reason), "since": moment(reason.since)}
@@ -225,7 +226,7 @@ def _text(value: Json) -> str:
 
 def _missing(one: Found) -> str:
     if one.error is not None:
-        message, *_ = one.error["message"].removeprefix(f"{one.key}: ").splitlines() or [""]
-        advice = one.error.get("advice")
+        message, *_ = one.error.message.removeprefix(f"{one.key}: ").splitlines() or [""]
+        advice = one.error.advice
         return f"{message} (what to do: {advice})" if advice else message
     return "; ".join(one.missing) or ("nothing" if one.claims else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.cli.options import Sending, flattened
 from provisioner.contract import ConfigError, Fault, InvalidRequest
+from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState
 from provisioner.spool.submission import LIMIT, RESULT, TOO_LARGE, label
 from provisioner.system.users import user_name
@@ -264,7 +265,7 @@ def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
         _show(request, found)
     for note in (*whole.left_out, *notes(request, whole.planned)):
         site.say(str(note), file=sys.stderr if as_json else None)
-    errors = {one.error["type"] for step in found for one in step.objects if one.error}
+    errors = {one.error.type for step in found for one in step.objects if one.error}
     if errors - {"NotReady", "Unavailable"}:
         raise typer.Exit(Exit.FAILED)
     if "Unavailable" in errors:
@@ -316,9 +317,9 @@ def _lines(one: PlannedObject) -> list[str]:
     return list(one.changes) or ["already so"]
 
 
-def _told(key: str, error: Mapping[str, str]) -> list[str]:
-    message = error["message"].removeprefix(f"{key}: ")
-    if error["type"] == "NotReady":
+def _told(key: str, error: Error) -> list[str]:
+    message = error.message.removeprefix(f"{key}: ")
+    if error.type == "NotReady":
         return [f"will wait: {message}"]
-    lines = [f"{error['type']}: {message}"]
-    return [*lines, f"what to do: {error['advice']}"] if error.get("advice") else lines
+    lines = [f"{error.type}: {message}"]
+    return [*lines, f"what to do: {error.advice}"] if error.advice else lines

@@ -33,9 +33,10 @@ from provisioner.convergence.next_try import (
 from provisioner.journal import journal
 from provisioner.journal.records import keepsakes, ledger, object_rows
 from provisioner.objects.applied import forgotten
+from provisioner.objects.errors import Error
 from provisioner.objects.items import Former, Item
 from provisioner.objects.states import Adoption, StepState
-from provisioner.steps import binding, settling, steps
+from provisioner.steps import binding, settling
 
 log = logging.getLogger(__name__)
 
@@ -247,7 +248,7 @@ class Lane:
             due=due,
             attempts=attempts,
             waiting_since=waiting_since,
-            error=None if fault is None else steps.describe(fault, item.key),
+            error=None if fault is None else Error.of(fault, item.key),
             drop_prior=fault is None and item.prior is not None and item.open,
             adoption=outcome.adoption,
         )

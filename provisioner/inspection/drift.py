@@ -61,7 +61,7 @@ def known(system: System) -> Drift:
     marks = seen = 0
     for one in planning.everything(system):
         if one.error is not None:
-            (left if one.error["type"] == "Differs" else faults).append(one)
+            (left if one.error.type == "Differs" else faults).append(one)
         elif one.writes:
             changes.append(one)
         elif one.missing:
@@ -158,9 +158,10 @@ def lines(drift: Drift) -> Iterator[str]:
 
 
 def _error(one: Standing) -> str:
-    error = one.error or {}
-    message = error.get("message", "").removeprefix(f"{one.key}: ")
-    return message if error.get("type") == "Differs" else f"{error.get('type')}: {message}"
+    if one.error is None:
+        return ""
+    message = one.error.message.removeprefix(f"{one.key}: ")
+    return message if one.error.type == "Differs" else f"{one.error.type}: {message}"
 
 
 def _by(one: Standing) -> str:

@@ -5,7 +5,7 @@ Promises: the path of the real thing up to the first write. Leaves out: writing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,12 +16,13 @@ from provisioner.convergence.existing import Look, look
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import keepsakes, ledger, object_rows, request_rows
 from provisioner.journal.records.keepsakes import NOTHING
+from provisioner.objects.errors import Error
 from provisioner.objects.items import Item
 from provisioner.objects.states import Adoption
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import Request, parse_request
 from provisioner.routing.rendering import Step
-from provisioner.steps.steps import WITHDRAWS, describe
+from provisioner.steps.steps import WITHDRAWS
 from provisioner.system import ulid
 from provisioner.wiring import System
 
@@ -37,7 +38,7 @@ class PlannedObject:
     changes: tuple[str, ...]
     already: bool
     known_after: tuple[str, ...] = ()
-    error: Mapping[str, str] | None = None
+    error: Error | None = None
     state: State | None = None
     notes: tuple[str, ...] = ()
 
@@ -96,7 +97,7 @@ def _after(unsettled: tuple[str, ...], step: PlannedStep) -> PlannedStep:
     """Call known after others what is not ready before they are done: it is their work."""
     objects = tuple(
         replace(one, known_after=unsettled, error=None)
-        if unsettled and one.error is not None and one.error["type"] == "NotReady"
+        if unsettled and one.error is not None and one.error.type == "NotReady"
         else one
         for one in step.objects
     )
@@ -223,9 +224,8 @@ def _dry(system: System, instance: str, items: Sequence[Item]) -> list[Look]:
 def _planned(seen: Look) -> PlannedObject:
     outcome = seen.outcome
     key, fault = outcome.item.key, outcome.fault
-    error = describe(fault, key) if fault is not None else None
-    if error is not None:
-        error.pop("traceback", None)  # a look tells; what failed for good is kept by its request
+    # Without a traceback: a look tells; what failed for good is kept by its request.
+    error = None if fault is None else replace(Error.of(fault, key), traceback="")
     texts = (*seen.marks, *seen.writes) if error is None else ()
     already = error is None and not texts
     return PlannedObject(key, texts, already, (), error, outcome.state, outcome.notes)
@@ -244,7 +244,7 @@ class Standing:
     claims: tuple[Claim, ...]
     state: State | None
     missing: tuple[str, ...]
-    error: Mapping[str, str] | None
+    error: Error | None
     writes: tuple[str, ...] = ()
     closes: bool = False
     adoption: Adoption | None = None
@@ -321,11 +321,11 @@ def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
     return found
 
 
-def _not_due(key: Key) -> Mapping[str, str]:
+def _not_due(key: Key) -> Error:
     """Say of an object what is so until the step that claims it is due."""
     message = f"{key}: claimed by a step that is not due yet"
     advice = "`provisioner queue` says what its request waits for"
-    return describe(NotReady(message, advice=advice), key)
+    return Error.of(NotReady(message, advice=advice), key)
 
 
 def plain(steps: Sequence[PlannedStep]) -> list[dict[str, Any]]:
@@ -341,7 +341,7 @@ def plain(steps: Sequence[PlannedStep]) -> list[dict[str, Any]]:
                     "changes": list(one.changes),
                     "already": one.already,
                     "known_after": list(one.known_after),
-                    "error": dict(one.error) if one.error else None,
+                    "error": one.error.words() if one.error else None,
                     "notes": list(one.notes),
                 }
                 for one in step.objects

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Column, Float, Integer, LargeBinary, Table, Text
 
 from provisioner.journal import audit, facts, sums
-from provisioner.journal.schema import Spoilt, States, events, metadata, requests
+from provisioner.journal.schema import Errors, Spoilt, States, events, metadata, requests
 from provisioner.objects.states import RequestState
 
 _NEEDED = (facts.JOURNAL, facts.POSITION)
@@ -108,7 +108,7 @@ def _unlike(column: Column[Any]) -> str:
     for kind, stored in _STORED.items():
         if isinstance(column.type, kind):
             wrong = f"typeof({name}) <> '{stored}'"
-            if kind is JSON:
+            if kind in (JSON, Errors):
                 wrong += f" OR NOT json_valid({name})"
             if isinstance(column.type, States):
                 listed = ", ".join(f"'{state}'" for state in column.type.states)
@@ -121,6 +121,7 @@ def _unlike(column: Column[Any]) -> str:
 
 _STORED: dict[type, str] = {
     JSON: "text",
+    Errors: "text",
     Boolean: "integer",
     Float: "real",
     Integer: "integer",
@@ -207,6 +208,7 @@ def _bytes(cell: Any) -> bytes:
 
 _READERS: dict[type, Callable[[Any], Any]] = {
     JSON: _json,
+    Errors: _json,
     Boolean: _truth,
     Float: _number,
     Integer: _whole,

@@ -23,8 +23,10 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TypeDecorator,
 )
 
+from provisioner.objects.errors import Error
 from provisioner.objects.states import Adoption, RequestState, StepState
 
 metadata = MetaData()
@@ -58,6 +60,25 @@ class States(Text):
                 raise Spoilt(f"a cell with a state has {cell[:60]!r}") from None
 
         return process
+
+
+class Errors(TypeDecorator[Error]):
+    """An error as JSON. Raises Spoilt where a cell has something else."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Error | None, dialect: Dialect) -> Any:
+        """Give what is written."""
+        return None if value is None else value.words()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Error | None:
+        """Read what was written."""
+        if value is None:
+            return None
+        if not isinstance(value, dict) or "message" not in value:
+            raise Spoilt(f"a cell with an error has {str(value)[:60]!r}")
+        return Error.read(value)
 
 
 requests = Table(
@@ -112,7 +133,7 @@ steps = Table(
     Column("state", States(StepState), nullable=False),
     Column("started", Float),
     Column("ended", Float),
-    Column("error", JSON(none_as_null=True)),
+    Column("error", Errors()),
     Column("withdraws", Boolean, nullable=False, doc="it only takes claims away"),
 )
 
@@ -127,7 +148,7 @@ step_objects = Table(
     Column("generation", Integer, doc="the object's when the step became due"),
     Column("state", States(StepState), nullable=False),
     Column("changed", JSON, nullable=False),
-    Column("error", JSON(none_as_null=True)),
+    Column("error", Errors()),
     Column("read_back", JSON(none_as_null=True)),
     Index("step_objects_key", "key", "state"),
 )
@@ -168,7 +189,7 @@ objects = Table(
     Column("due", Float),
     Column("attempts", Integer, nullable=False),
     Column("waiting_since", Float),
-    Column("error", JSON(none_as_null=True)),
+    Column("error", Errors()),
     Column("state", JSON(none_as_null=True), doc="as last read"),
     Column("observed", Float),
     Column("prior", JSON(none_as_null=True), doc="saved before it was closed, to be given back"),

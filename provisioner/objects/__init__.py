@@ -1,3 +1,3 @@
 """Plain values: how requests, steps and objects stand, what is due, what was set. Pure."""
 
-__all__ = ["applied", "items", "losses", "merging", "states"]
+__all__ = ["applied", "errors", "items", "losses", "merging", "states"]

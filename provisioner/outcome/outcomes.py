@@ -7,9 +7,11 @@ Promises: pure. Leaves out: where they lie, and when they are written (`filing`)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from provisioner.journal.records import request_rows, step_rows
+from provisioner.objects.errors import Error
 from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.outcome import results
 from provisioner.request.documents import Problem
@@ -28,7 +30,7 @@ def outcome_line(record: request_rows.Record, listed: Sequence[step_rows.StepRec
     what = f"{record.action or record.name} {record.subject}".strip()
     took = (record.ended or record.accepted) - record.accepted
     errors = [
-        f"step {step.name}: {error['message']}"
+        f"step {step.name}: {error.message}"
         for step in listed
         for error in (step.error, *(part.error for part in step.objects))
         if error
@@ -92,12 +94,12 @@ def _step_of(step: step_rows.StepRecord) -> results.StepResult:
     )
 
 
-def _error_of(errors: Sequence[Mapping[str, str]]) -> Mapping[str, str] | None:
+def _error_of(errors: Sequence[Error]) -> Error | None:
     """Choose the error that a step is told by: the first of its objects', with how many more."""
     if len(errors) < 2:
         return next(iter(errors), None)
-    first = min(errors, key=lambda error: error.get("type") == "Skipped")
-    return {**first, "message": f"{first['message']} (and {len(errors) - 1} more objects)"}
+    first = min(errors, key=lambda error: error.type == "Skipped")
+    return replace(first, message=f"{first.message} (and {len(errors) - 1} more objects)")
 
 
 def _was_so(step: step_rows.StepRecord, part: step_rows.ObjectRecord) -> bool:
@@ -158,9 +160,9 @@ def _told_of(step: step_rows.StepRecord) -> Mapping[str, Any]:
         "problems": [
             {
                 "user": user,
-                "type": error.get("type", ""),
-                "message": error.get("message", ""),
-                "advice": error.get("advice", ""),
+                "type": error.type,
+                "message": error.message,
+                "advice": error.advice,
             }
             for user, error in wrong
             if error

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from provisioner.contract import Json, State
+from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.request.documents import dump
 
@@ -36,7 +37,7 @@ class StepResult:
     """One step's part. changed: each change as text; already: keys of what was so before.
 
     read_back: what each object was at the end, by key; started, ended: seconds since the epoch;
-    error: `type`, `object`, `message` and `advice` of what stopped the step.
+    error: what stopped the step.
     """
 
     name: str
@@ -47,7 +48,7 @@ class StepResult:
     read_back: Mapping[str, State]
     started: float | None
     ended: float | None
-    error: Mapping[str, Json] | None
+    error: Error | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +150,14 @@ def _problem_line(problem: Mapping[str, Json]) -> str:
 
 
 def _error_line(step: StepResult) -> str:
-    error = step.error or {}
-    where = error.get("object", "")
+    error = step.error
+    assert error is not None
+    where = error.object
     what = f" {where}" if where else ""
     ended = "left" if step.state == StepState.DONE else "stopped on" if what else "stopped"
-    message = str(error.get("message", "")).removeprefix(f"{where}: ")
+    message = error.message.removeprefix(f"{where}: ")
     text = f"Step {step.name} ({step.handler}) {ended}{what}: {message}"
-    return f"{text}. What to do: {error['advice']}." if error.get("advice") else f"{text}."
+    return f"{text}. What to do: {error.advice}." if error.advice else f"{text}."
 
 
 def plain(result: Result) -> dict[str, Json]:
@@ -193,8 +195,7 @@ def _step(step: StepResult) -> dict[str, Json]:
         document["read_back"] = _safe(step.read_back)
     if step.error is not None:
         # A traceback is for the journal, the log and `show`: a result is read by whoever asked.
-        told = {name: value for name, value in step.error.items() if name != "traceback"}
-        document["error"] = _safe(_filled(told))
+        document["error"] = _safe(_filled(replace(step.error, traceback="").words()))
     return document
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from provisioner.contract import Fault, Key, Want
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
+from provisioner.objects.errors import Error
 from provisioner.objects.states import OVER, RUNNING, RequestState, StepState
-from provisioner.steps import asides, binding, disputes, readiness, remarks, steps
+from provisioner.steps import asides, binding, disputes, readiness, remarks
 from provisioner.steps.binding import Progress
 
 
@@ -164,30 +165,26 @@ class _Walk:
             step_moves.finish_untracked(self.conn, self.record.id)
             self.steps[step.name] = replace(step_rows.whole(self.conn, step), state=StepState.DUE)
 
-    def _why(self, step: step_rows.StepRecord, fault: Fault) -> dict[str, str]:
+    def _why(self, step: step_rows.StepRecord, fault: Fault) -> Error:
         """Say why a step cannot be bound: where a suspension keeps it unmade, that is why."""
         subjects = sorted({n for p in step.objects for n in ledger.parts(p.claimant)})
         closed = remarks.suspension(self.conn, subjects, self.record.writer)
         if not closed:
-            return steps.describe(fault)
-        return {
-            "type": "NotReady",
-            "message": f"{closed}: what is not there is not made meanwhile",
-            "advice": f"resume it, then `provisioner retry {self.record.id}`",
-        }
+            return Error.of(fault)
+        return Error(
+            type="NotReady",
+            message=f"{closed}: what is not there is not made meanwhile",
+            advice=f"resume it, then `provisioner retry {self.record.id}`",
+        )
 
-    def _stop(
-        self, name: str, users: Collection[str], state: StepState, why: Mapping[str, str]
-    ) -> None:
+    def _stop(self, name: str, users: Collection[str], state: StepState, why: Error) -> None:
         """End some users' parts of a step."""
         step_moves.set_objects(self.conn, self.record.id, name, users, state, error=why)
         if self.steps[name].state == StepState.WAITING:
             step_moves.set_step(self.conn, self.record.id, name, StepState.DUE, self.now)
         self._mark(name, users, state)
 
-    def _end(
-        self, step: step_rows.StepRecord, state: StepState, why: Mapping[str, str] | None
-    ) -> None:
+    def _end(self, step: step_rows.StepRecord, state: StepState, why: Error | None) -> None:
         step_moves.set_step(self.conn, self.record.id, step.name, state, self.now, error=why)
         self.steps[step.name] = replace(step, state=state)
 
@@ -210,9 +207,9 @@ class _Walk:
         self.steps[name] = replace(step, state=StepState.DUE, objects=parts)
 
 
-def _barred(missing: Sequence[str]) -> dict[str, str]:
-    return {
-        "type": "Skipped",
-        "message": f"needs {', '.join(missing)}, which did not get done",
-        "advice": "mend that step; `provisioner retry` does this one too",
-    }
+def _barred(missing: Sequence[str]) -> Error:
+    return Error(
+        type="Skipped",
+        message=f"needs {', '.join(missing)}, which did not get done",
+        advice="mend that step; `provisioner retry` does this one too",
+    )

@@ -15,6 +15,7 @@ from provisioner.contract import Key, State
 from provisioner.journal import audit
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import step_moves
+from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.steps import binding
 from provisioner.steps.advance import advance
@@ -32,7 +33,7 @@ class Verdict:
     generation: int
     state: str
     changed: Sequence[str]
-    error: Mapping[str, str] | None
+    error: Error | None
     read_back: State | None
     adopted: bool = False
     not_ready: bool = False
@@ -113,5 +114,5 @@ def _told(row: Any, verdict: Verdict) -> audit.Event:
     if verdict.read_back is not None:
         facts["read_back"] = verdict.read_back
     if verdict.error is not None:
-        facts["error"] = verdict.error
+        facts["error"] = verdict.error.words()
     return audit.Event(row.request, audit.OBJECT, row.key, row.claimant, facts)

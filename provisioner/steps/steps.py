@@ -9,25 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from provisioner.contract import Fault, InvalidRequest, Key
+from provisioner.contract import Key
 from provisioner.journal import audit
 from provisioner.objects.states import StepState
 from provisioner.routing.rendering import Step
 
 WITHDRAWS = "withdraw from "
 """Begins the name of a step that only takes claims away; `withdraws` says that it does."""
-
-
-def describe(fault: Fault, key: Key = "") -> dict[str, str]:
-    """Put a fault into words that the journal and the results keep."""
-    words = {"type": type(fault).__name__, "message": fault.message, "advice": fault.advice}
-    if key:
-        words["object"] = key
-    if fault.trace:
-        words["traceback"] = fault.trace
-    if isinstance(fault, InvalidRequest) and fault.field:
-        words["field"] = fault.field
-    return words
 
 
 def rows_of(

@@ -74,7 +74,7 @@ def test_what_differs_is_told_and_stays_as_it_is_through_release_and_reconcile(s
     one = child(site)
     assert one.state == "done"
     [left] = drift.whole(site.system).left
-    assert "limit 9" in (left.error or {})["message"]
+    assert left.error is not None and "limit 9" in left.error.message
     release(site)
     assert "1 objects were adopted, differ, and stay unchanged" in told(reconcile(site, line))
     assert site.limit("first/account/cf1") == "5"
@@ -153,7 +153,8 @@ def test_another_s_is_a_conflict_and_never_touched(site: Site) -> None:
     site.first.foreign.add("bob")
     portals(site, entry(1, "ann", "bob"))
     [fault] = drift.whole(site.system).faults
-    assert (fault.key, (fault.error or {})["type"]) == ("first/member/cf1/bob", "Conflict")
+    assert fault.error is not None
+    assert (fault.key, fault.error.type) == ("first/member/cf1/bob", "Conflict")
     release(site)
     assert child(site).state == "failed"
     reconcile(site, entry(1, "ann"))

@@ -31,7 +31,7 @@ def test_nothing_is_missing_of_what_a_later_step_claims(site: Site) -> None:
         {"present": True, "limit": "7"},
     )
     assert one.error is not None
-    assert "not due yet" in one.error["message"]
+    assert "not due yet" in one.error.message
 
 
 @pytest.mark.parametrize("text", [user("ann", "suspend"), "provisioner: 1\naction: reconcile\n"])

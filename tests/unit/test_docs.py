@@ -42,6 +42,7 @@ from provisioner.config.schema import (
 from provisioner.contract import DirectoryState, Json
 from provisioner.inspection.examples import example, handler_settings
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.outcome import results
 from provisioner.outcome.filing import PLACE
@@ -159,7 +160,7 @@ def test_a_result_is_as_the_document_shows_it() -> None:
     [shown] = [block.value for block in ANSWERS if "outcome" in block.value]
     step = results.StepResult(
         "s", "h", "failed", ("c",), ("a",), {"k": {"present": True}}, 1.0, 2.0,
-        {"type": "t", "message": "m", "advice": "a", "object": "o"},
+        Error(type="t", message="m", advice="a", object="o"),
     )  # fmt: skip
     problem: dict[str, Json] = {
         "line": 1,
@@ -175,14 +176,15 @@ def test_a_result_is_as_the_document_shows_it() -> None:
     assert list(shown["problems"][0]) == list(problem)
     [plain] = cast(list[dict[str, Json]], whole["steps"])
     assert {key for one in shown["steps"] for key in one} == set(plain)
-    assert list(shown["steps"][1]["error"]) == list(step.error or {})
+    assert list(shown["steps"][1]["error"]) == list(step.error.words() if step.error else {})
 
 
 def test_a_receipt_is_as_the_document_shows_it() -> None:
     [shown] = [block.value for block in ANSWERS if "state" in block.value]
     record = a_request()
-    part = ObjectRecord("k", "asmith", StepState.FAILED, (), {"message": "m", "advice": "a"}, None)
-    step = StepRecord("i", "s", "h", (), True, StepState.FAILED, 1.0, 2.0, None, (part,))
+    wrong = Error(type="t", message="m", advice="a")
+    part = ObjectRecord(key="k", item="asmith", state=StepState.FAILED, error=wrong)
+    step = StepRecord(request="i", name="s", instance="h", state=StepState.FAILED, objects=(part,))
     whole: dict[str, Any] = dict(receipt_of(replace(record, state=RequestState.FAILED), [step]))
     assert list(shown) == list(whole) == list(receipt_of(record))
     assert list(shown["steps"][0]) == list(whole["steps"][0])

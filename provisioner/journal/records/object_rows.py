@@ -17,6 +17,7 @@ from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, upsert
 from provisioner.journal.schema import lanes, objects
 from provisioner.objects.applied import Applied
+from provisioner.objects.errors import Error
 from provisioner.objects.states import Adoption
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
@@ -177,20 +178,20 @@ def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
     )
     return [
         Reading(
-            row.key,
-            row.generation,
-            False,
-            row.state,
-            None,
-            row.attempts,
-            row.waiting_since,
-            {
-                "type": "ConfigError",
-                "message": f"{row.key}: there is no handler {row.instance!r} any more",
-                "advice": PUT_BACK,
-                "object": row.key,
-            },
-            False,
+            key=row.key,
+            generation=row.generation,
+            converged=False,
+            state=row.state,
+            due=None,
+            attempts=row.attempts,
+            waiting_since=row.waiting_since,
+            error=Error(
+                type="ConfigError",
+                message=f"{row.key}: there is no handler {row.instance!r} any more",
+                advice=PUT_BACK,
+                object=row.key,
+            ),
+            drop_prior=False,
         )
         for row in rows
     ]
@@ -201,7 +202,7 @@ def next_due(conn: Connection, lane: str, shut: Collection[str] = ()) -> float |
     return conn.scalar(_NEXT_DUE, {"b_lane": lane, "b_shut": list(shut)})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What a drain learnt of one object.
 
@@ -217,7 +218,7 @@ class Reading:
     due: float | None
     attempts: int
     waiting_since: float | None
-    error: Mapping[str, str] | None
+    error: Error | None
     drop_prior: bool
     adoption: Adoption | None = None
     identity: Mapping[str, Scalar] | None = None
@@ -270,9 +271,7 @@ def never_ours(conn: Connection, keys: Collection[Key]) -> set[Key]:
             )
         )
         found.update(
-            row.key
-            for row in rows
-            if row.adoption == Adoption.SEEN or row.error["type"] == "Conflict"
+            row.key for row in rows if row.adoption == Adoption.SEEN or row.error.type == "Conflict"
         )
     return found
 

@@ -16,6 +16,7 @@ from provisioner.contract import Key
 from provisioner.journal import audit, bulk
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.schema import objects, requests, step_objects, steps
+from provisioner.objects.errors import Error
 from provisioner.objects.states import OVER, RUNNING, StepState
 
 # Statements of the hot path are built once: building one costs more than SQLite takes for it.
@@ -176,7 +177,7 @@ def set_step(
     state: StepState,
     now: float,
     *,
-    error: Mapping[str, str] | None = None,
+    error: Error | None = None,
 ) -> None:
     """Write a step's state, and tell it. error: why it ended so."""
     values: dict[str, Any] = {"state": state, "error": error}
@@ -190,7 +191,7 @@ def set_step(
     if state == StepState.DUE:
         told = audit.Event(request, "started", name)
     else:
-        why = f": {error['message']}" if error else ""
+        why = f": {error.message}" if error else ""
         told = audit.Event(request, "step", f"{name}: {state}{why}")
     audit.append(conn, [told], now)
 
@@ -354,7 +355,7 @@ def set_objects(
     users: Collection[str],
     state: StepState,
     *,
-    error: Mapping[str, str] | None = None,
+    error: Error | None = None,
 ) -> None:
     """Write what becomes of the waiting parts of a step. users: whose, '' for a step's own.
 

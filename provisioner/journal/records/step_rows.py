@@ -15,36 +15,37 @@ from sqlalchemy import Connection, bindparam, case, delete, insert, select
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, upsert
 from provisioner.journal.schema import objects, step_objects, steps
+from provisioner.objects.errors import Error
 from provisioner.objects.states import StepState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
     """A step and its objects as the journal knows them."""
 
     request: str
     name: str
     instance: str
-    needs: tuple[str, ...]
-    routed: bool
+    needs: tuple[str, ...] = ()
+    routed: bool = True
     state: StepState
-    started: float | None
-    ended: float | None
-    error: dict[str, str] | None
+    started: float | None = None
+    ended: float | None = None
+    error: Error | None = None
     objects: tuple[ObjectRecord, ...] = ()
     withdraws: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRecord:
     """One object's part in a step."""
 
     key: str
     item: str
     state: StepState
-    changed: tuple[str, ...]
-    error: dict[str, str] | None
-    read_back: dict[str, Any] | None
+    changed: tuple[str, ...] = ()
+    error: Error | None = None
+    read_back: dict[str, Any] | None = None
     claimant: str = ""
 
 
@@ -151,7 +152,7 @@ def standings_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepR
     parts: dict[tuple[str, str], list[ObjectRecord]] = {}
     for some in chunks(ids):
         for who, step, key, item, state, claimant in conn.execute(_STANDINGS_OF, {"b_ids": some}):
-            record = ObjectRecord(key, item, state, (), None, None, claimant)
+            record = ObjectRecord(key=key, item=item, state=state, claimant=claimant)
             parts.setdefault((who, step), []).append(record)
     return _load(conn, ids, parts)
 
@@ -173,7 +174,13 @@ def with_users_waiting(conn: Connection, ids: Collection[str]) -> set[str]:
 
 def _object(row: Any) -> ObjectRecord:
     return ObjectRecord(
-        row.key, row.item, row.state, tuple(row.changed), row.error, row.read_back, row.claimant
+        key=row.key,
+        item=row.item,
+        state=row.state,
+        changed=tuple(row.changed),
+        error=row.error,
+        read_back=row.read_back,
+        claimant=row.claimant,
     )
 
 
@@ -185,17 +192,17 @@ def _load(
         for row in conn.execute(_STEPS_OF, {"b_ids": some}).all():
             found[row.request].append(
                 StepRecord(
-                    row.request,
-                    row.name,
-                    row.instance,
-                    tuple(row.needs),
-                    row.routed,
-                    row.state,
-                    row.started,
-                    row.ended,
-                    row.error,
-                    tuple(parts.get((row.request, row.name), ())),
-                    row.withdraws,
+                    request=row.request,
+                    name=row.name,
+                    instance=row.instance,
+                    needs=tuple(row.needs),
+                    routed=row.routed,
+                    state=row.state,
+                    started=row.started,
+                    ended=row.ended,
+                    error=row.error,
+                    objects=tuple(parts.get((row.request, row.name), ())),
+                    withdraws=row.withdraws,
                 )
             )
     return found
@@ -225,7 +232,7 @@ def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[s
                 "lane": row.lane,
                 "due": row.due,
                 "attempts": row.attempts,
-                "error": row.error,
+                "error": row.error.words() if row.error else None,
             }
         )
     return found

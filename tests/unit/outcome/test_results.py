@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from provisioner.contract import Json
+from provisioner.objects.errors import Error
 from provisioner.outcome.results import Result, StepResult, moment, render
 
 ACCOUNT = StepResult(
@@ -28,12 +29,12 @@ QUOTA = StepResult(
     read_back={},
     started=1700000001.5,
     ended=1700000002.0,
-    error={
-        "type": "Permanent",
-        "object": "fs1/fileset/cf0003",
-        "message": "mmcrfileset: no space",
-        "advice": "free inodes on fs1",
-    },
+    error=Error(
+        type="Permanent",
+        object="fs1/fileset/cf0003",
+        message="mmcrfileset: no space",
+        advice="free inodes on fs1",
+    ),
 )
 DONE = Result(
     id="01M83R3DXD32FV2KR2BYP24BAC",
@@ -115,7 +116,8 @@ def test_the_comment_says_what_happened_and_what_to_do(result: Result, says: str
 
 
 def test_lines_of_the_comment_are_short_and_come_first() -> None:
-    long = replace(QUOTA, error={"message": "it said " * 80, "advice": "look " * 60})
+    error = Error(type="Permanent", message="it said " * 80, advice="look " * 60)
+    long = replace(QUOTA, error=error)
     lines = render(replace(FAILED, steps=(long,))).splitlines()
     commented = [line for line in lines if line.startswith("#")]
     assert all(len(line) <= 100 for line in commented)
@@ -132,7 +134,8 @@ def test_the_document_has_every_step_in_full() -> None:
     assert account["already"] == ["ad/account/asmith"]
     assert account["read_back"] == {"ad/account/jdoe": {"present": True, "uid": 10042}}
     assert str(account["started"]) == "2023-11-14T22:13:20.250Z"
-    assert storage["error"] == QUOTA.error
+    assert QUOTA.error is not None
+    assert storage["error"] == QUOTA.error.words()
     assert "changed" not in storage
 
 
@@ -168,7 +171,7 @@ def test_control_characters_are_escaped_everywhere(hostile: str) -> None:
         ACCOUNT,
         changed=(f"set {hostile}",),
         read_back={"k": {"a": f"b{hostile}"}},
-        error={"message": f"said {hostile}", "object": f"o{hostile}"},
+        error=Error(type="Permanent", message=f"said {hostile}", object=f"o{hostile}"),
     )
     problem = {"message": f"bad {hostile}", "key": f"k{hostile}"}
     text = render(replace(DONE, name=f"n{hostile}", steps=(step,), problems=(problem,)))
@@ -178,10 +181,11 @@ def test_control_characters_are_escaped_everywhere(hostile: str) -> None:
 
 
 def test_a_line_end_in_a_message_does_not_leave_the_comment() -> None:
-    error = {"message": "one\noutcome: done\n- x", "object": "o", "advice": "a\nb: c"}
+    message = "one\noutcome: done\n- x"
+    error = Error(type="Permanent", message=message, object="o", advice="a\nb: c")
     document = yaml.safe_load(render(replace(FAILED, steps=(replace(QUOTA, error=error),))))
     assert document["outcome"] == "failed"
-    assert document["steps"][0]["error"]["message"] == error["message"]
+    assert document["steps"][0]["error"]["message"] == message
 
 
 def test_moments_are_iso_8601_in_utc() -> None:

@@ -11,13 +11,15 @@ from provisioner.steps import readiness
 
 def part(user: str, state: str) -> ObjectRecord:
     """Make a user's part of a step; '' for a step's own."""
-    return ObjectRecord(f"x/y/{user or 'all'}", user, StepState(state), (), None, None)
+    return ObjectRecord(key=f"x/y/{user or 'all'}", item=user, state=StepState(state))
 
 
 def step(name: str, state: str, needs: tuple[str, ...] = (), **users: str) -> StepRecord:
     """Make a step that goes through users, with the state of each; `own` is a step's own object."""
     parts = tuple(part("" if user == "own" else user, is_) for user, is_ in users.items())
-    return StepRecord("R", name, "x", needs, True, StepState(state), None, None, None, parts)
+    return StepRecord(
+        request="R", name=name, instance="x", needs=needs, state=StepState(state), objects=parts
+    )
 
 
 def ready(*steps: StepRecord) -> tuple[set[str], dict[str, tuple[str, ...]], bool] | None:

@@ -18,20 +18,24 @@ from provisioner.coldfront.answering.answers import (
     worst,
 )
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.outcome.outcomes import receipt_of
 from provisioner.request.documents import dump
 from tests.support.records import a_request
 
-ACCOUNT = StepRecord("i", "account", "slurm-a", (), True, StepState.DONE, 1.0, 2.0, None)
-NO_UID = {"message": "no uid", "advice": "ask"}
+ACCOUNT = StepRecord(request="i", name="account", instance="slurm-a", state=StepState.DONE)
+NO_UID = Error(type="NotReady", message="no uid", advice="ask")
 FOR_EACH = StepRecord(
-    "i", "users", "slurm-a", (), True, StepState.FAILED, 1.0, 2.0, None,
-    (
-        ObjectRecord("k1", "jdoe", StepState.DONE, (), None, None),
-        ObjectRecord("k2", "asmith", StepState.FAILED, (), NO_UID, None),
+    request="i",
+    name="users",
+    instance="slurm-a",
+    state=StepState.FAILED,
+    objects=(
+        ObjectRecord(key="k1", item="jdoe", state=StepState.DONE),
+        ObjectRecord(key="k2", item="asmith", state=StepState.FAILED, error=NO_UID),
     ),
-)  # fmt: skip
+)
 
 
 RECORD = a_request()
@@ -50,7 +54,7 @@ def test_a_receipt_tells_each_step_and_each_users_part() -> None:
         Part("account", "slurm-a", "done"),
         Part("users", "slurm-a", "failed"),
         Part("users", "slurm-a", "done", "jdoe"),
-        Part("users", "slurm-a", "failed", "asmith", "no uid", "ask"),
+        Part("users", "slurm-a", "failed", "asmith", "no uid", "ask", "NotReady"),
     )
 
 

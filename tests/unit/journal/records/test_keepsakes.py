@@ -16,7 +16,17 @@ JAM: Applied = {"label": {"set": ["jam"], "before": "tea"}}
 
 
 def as_wanted(conn: Connection) -> None:
-    reading = object_rows.Reading("a", 1, True, {"present": True}, None, 0, None, None, False)
+    reading = object_rows.Reading(
+        key="a",
+        generation=1,
+        converged=True,
+        state={"present": True},
+        due=None,
+        attempts=0,
+        waiting_since=None,
+        error=None,
+        drop_prior=False,
+    )
     object_rows.record(conn, [reading], 1.0)
 
 
