@@ -40,7 +40,10 @@ from provisioner.contract import (
     together,
 )
 
-_AGAIN = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS, errno.EBUSY}
+_AGAIN = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS, errno.EBUSY),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+}
 
 
 class HomeDirectory:

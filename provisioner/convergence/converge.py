@@ -375,5 +375,5 @@ def _apply_group(
         yield changes, None
 
 
-def _unexpected(what: str, handler: Handler) -> Permanent:
+def _unexpected(what: str, handler: Handler) -> Fault:
     return unexpected(f"{type(handler).__name__}.{what}")

@@ -8,6 +8,7 @@ others, is that object's own. Leaves out: what becomes of a fault (`next_try`), 
 
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 import traceback
@@ -20,6 +21,7 @@ from provisioner.contract import (
     NotReady,
     Permanent,
     State,
+    Transient,
     Unavailable,
     Unknown,
 )
@@ -67,9 +69,20 @@ def own(fault: Fault | None) -> Fault | None:
     )
 
 
-def unexpected(what: str) -> Permanent:
+SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What a host says that has too little for anybody now, whatever was asked."""
+
+
+def unexpected(what: str) -> Fault:
     """Make a fault of the exception that is being handled: its words, and its traceback aside."""
-    said = traceback.format_exception_only(sys.exception())[-1].strip()
+    error = sys.exception()
+    if isinstance(error, OSError) and error.errno in SCARCE:
+        return Transient(
+            f"{what}: {error.strerror}",
+            advice="this host ran out of it: see what the service holds (ls /proc/PID/fd) and its "
+            "limits (LimitNOFILE, MemoryMax); it is tried again by itself",
+        )
+    said = traceback.format_exception_only(error)[-1].strip()
     fault = Permanent(
         f"{what} failed unexpectedly: {said}",
         advice="this is a fault of the handler: report it with the traceback, which the service's "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 
 import pytest
@@ -217,6 +218,19 @@ def test_an_unexpected_exception_fails_its_object_in_one_line_with_the_traceback
     assert "\n" not in fault.message
     assert fault.trace.startswith("Traceback")
     assert "report it" in fault.advice
+
+
+@pytest.mark.parametrize("number", sorted(questions.SCARCE))
+@pytest.mark.parametrize("where", ["plan", "apply"])
+def test_what_a_host_has_too_little_of_for_now_is_tried_again(where: str, number: int) -> None:
+    shelf = Shelf()
+    if where == "plan":
+        shelf.no_plan["a"] = OSError(number, os.strerror(number))
+    else:
+        shelf.poison, shelf.raises = {"a"}, lambda: OSError(number, os.strerror(number))
+    fault = run(shelf, item("a"), item("b"))["a"].fault
+    assert isinstance(fault, Transient)
+    assert f"Shelf.{where}: {os.strerror(number)}" in fault.message
 
 
 # What apply says is not believed.
