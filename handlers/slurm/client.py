@@ -39,6 +39,25 @@ class Association:
     partition: str = ""
 
 
+def by_name(rows: Iterable[Association]) -> dict[tuple[str, str], list[Association]]:
+    """Sort associations by account and user; an account's own has no user."""
+    found: dict[tuple[str, str], list[Association]] = {}
+    for row in rows:
+        found.setdefault((row.account, row.user), []).append(row)
+    return found
+
+
+def doubled(rows: Sequence[Association]) -> Unavailable | None:
+    """Say that an association was printed more than once: which of them counts, nobody knows."""
+    if len({row.partition for row in rows}) == len(rows):
+        return None
+    of = " ".join(filter(None, (rows[0].account, rows[0].user)))
+    return Unavailable(
+        f"sacctmgr prints an association of {of} more than once",
+        advice=f"see `sacctmgr show assoc account={rows[0].account}` and `sacctmgr show problem`",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """The three programs, as argument lists, and where their configuration is."""

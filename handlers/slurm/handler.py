@@ -15,7 +15,7 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from handlers.slurm import access
-from handlers.slurm.client import Association, Tools
+from handlers.slurm.client import Association, Tools, by_name, doubled
 from handlers.slurm.doctor import check_slurm
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.back import holds, sets
@@ -258,19 +258,23 @@ class Slurm:
         users = {names[3] for names in parts.values() if names[1] == "assoc"}
         described = {names[2] for names in parts.values() if names[1] == "account"}
         rows, shared = self._rows(accounts, described)
-        by_name = _by_name(rows)
+        grouped = by_name(rows)
         texts = self._tools.accounts(described) if described else {}
         defaults = self._tools.default_accounts(users) if users else {}
-        present = {user for _, user in by_name if user in users}
+        present = {user for _, user in grouped if user in users}
         failed = self._tools.failed_uids(present, accounts)
         found: dict[Key, State | Fault] = {}
         for key, (_, kind, account, *rest) in parts.items():
             user = rest[0] if rest else ""
-            [own] = by_name.get((account, ""), [None])
+            accounts_own = grouped.get((account, ""), [])
+            there = grouped.get((account, user), [])
+            if (doubt := doubled(accounts_own) or doubled(there)) is not None:
+                found[key] = doubt
+                continue
+            own = next(iter(accounts_own), None)
             if kind == "account":
                 found[key] = account_state(account, own, texts.get(account), account in shared)
             else:
-                there = by_name.get((account, user), [])
                 default = defaults.get(user, "")
                 found[key] = user_state(account, user, there, default, failed, own is not None)
         return found
@@ -348,8 +352,8 @@ class Slurm:
         rows = self._tools.associations(())
         described = self._tools.accounts(())
         defaults = self._tools.default_accounts(())
-        by_name = _by_name(rows)
-        for (account, user), there in by_name.items():
+        grouped = by_name(rows)
+        for (account, user), there in grouped.items():
             if account in self._settings.protected or user in self._settings.protected:
                 continue
             names = (account, user) if user else (account,)
@@ -370,14 +374,6 @@ class Slurm:
 
     def check(self) -> Sequence[Finding]:
         return check_slurm(self._tools, self._settings.cluster)
-
-
-def _by_name(rows: Iterable[Association]) -> dict[tuple[str, str], list[Association]]:
-    """Sort associations by account and user; an account's own has no user."""
-    found: dict[tuple[str, str], list[Association]] = {}
-    for row in rows:
-        found.setdefault((row.account, row.user), []).append(row)
-    return found
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Slurm:

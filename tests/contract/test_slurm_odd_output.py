@@ -1,0 +1,41 @@
+"""What sacctmgr prints and cannot be is nobody's state: it is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers.slurm.handler import build
+from provisioner.contract import Completed, Unavailable
+from provisioner.system import process
+from tests.support import slurm_sites
+from tests.support.slurm_ledger import Ledger, account
+
+ACCOUNT, USER = "slurm-a/account/cf1", "slurm-a/assoc/cf1/one"
+
+
+@pytest.mark.parametrize(
+    ("row", "in_doubt"), [("cf1||", {ACCOUNT, USER}), ("cf1|one|", {USER})], ids=["own", "a user's"]
+)
+def test_an_association_that_is_printed_twice_makes_its_objects_unread_and_no_others(
+    tmp_path: Path, row: str, in_doubt: set[str]
+) -> None:
+    cluster = slurm_sites.emulated(tmp_path)
+    ledger = Ledger()
+    ledger.want(cluster.handler(), "allocation:1", account("cf1"), account("cf2"))
+    ledger.run(cluster.handler())
+    ledger.want(cluster.handler(), "allocation:1", {"account": "cf1", "user": "one"})
+    ledger.run(cluster.handler())
+
+    def twice(argv: Sequence[str], **more: Any) -> Completed:
+        done = process.run(argv, **more)
+        lines = done.stdout.splitlines(keepends=True)
+        return replace(done, stdout="".join(x * (1 + (row in x)) for x in lines))
+
+    handler = build(replace(slurm_sites.site(), run=twice), cluster.settings)
+    found = handler.observe([ACCOUNT, USER, "slurm-a/account/cf2"])
+    assert {key for key, one in found.items() if isinstance(one, Unavailable)} == in_doubt
