@@ -1,7 +1,8 @@
 """sacctmgr, scontrol and squeue: their argument lists, and what they print.
 
 Promises: list calls in chunks, always with `cluster=`; a call that ran out of time is Unknown where
-it writes. Leaves out: what should be there (`slurm`). Source: sacctmgr(1), scontrol(1), squeue(1).
+it writes. Leaves out: what should be there (`handler`). Source: sacctmgr(1), scontrol(1),
+squeue(1).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Plans for Slurm: how accounts and associations are, and the changes to what is wanted.
 
 Promises: pure. Accounts are made before users, limits are set after, and who leaves is locked
-before they are removed. Leaves out: the calls (`client`), and who wants what (`slurm`).
+before they are removed. Leaves out: the calls (`client`), and who wants what (`handler`).
 """
 
 from __future__ import annotations

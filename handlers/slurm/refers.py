@@ -2,7 +2,7 @@
 the account above.
 
 Promises: pure; a name that is not there is told with the nearest that is. Leaves out: asking for
-them (`slurm`), and limits (`limits.limits`).
+them (`handler`), and limits (`limits.limits`).
 """
 
 from __future__ import annotations

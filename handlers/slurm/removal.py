@@ -2,7 +2,7 @@
 
 Promises: nobody who has jobs in the account is removed; slurmdbd is asked in lists that it can
 take, and in none that it refuses for somebody else's default account. Leaves out: who leaves
-(`slurm`).
+(`handler`).
 
 Source: `_check_is_def_acct_before_remove` of Slurm 22.05.8, 24.11.5 and 26.05.3. 22.05 refuses a
 list in which a default association follows one that is not, also of another user; 24.11 and later

@@ -31,7 +31,7 @@ from provisioner.contract import (
 )
 from provisioner.contract.abilities import Foresees, Keeps, Remarks, Restores
 from provisioner.convergence.questions import own, states, unexpected
-from provisioner.convergence.retrying import reads
+from provisioner.convergence.reads import reads
 from provisioner.objects.applied import Applied, left, noted, settled, unclaimed
 from provisioner.objects.items import Former, Item
 from provisioner.objects.merging import told

@@ -25,7 +25,7 @@ from provisioner.contract import (
     Unavailable,
     Unknown,
 )
-from provisioner.convergence.retrying import reads
+from provisioner.convergence.reads import reads
 
 MOST = 64
 """Most questions of one round: they find three objects of a thousand that make one fail."""

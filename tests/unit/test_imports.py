@@ -38,7 +38,7 @@ HOMES = {
     "watchdog": {"provisioner/spool/watch.py"},
     "yaml": {"provisioner/request/documents.py"},
     "jinja2": {"provisioner/routing/expressions.py"},
-    "tenacity": {"provisioner/convergence/retrying.py"},
+    "tenacity": {"provisioner/convergence/reads.py"},
     "pytest": {"provisioner/testing/subject.py", "provisioner/testing/claiming.py"},
     "ldap3": {
         "handlers/ldap/directory/client.py",

@@ -4,7 +4,7 @@ A setting, as the ledger keeps it, is a place of `limits.limits`; of what is add
 or taken off it, each name is one: `QOS+/long`. In `QOS-/long` False means that the list has it.
 
 Promises: pure; lists of QOS are compared as sets, and what others added stays. Leaves out: calling
-sacctmgr (`slurm`), what claims come to (`merge`).
+sacctmgr (`client`), what claims come to (`merge`).
 """
 
 from __future__ import annotations

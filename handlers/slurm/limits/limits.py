@@ -8,7 +8,7 @@ of QOS, sorted; `parent`. Equal limits are equal mappings, numbers compare as nu
 through JSON.
 
 Promises: pure. `seen` has only what is set at an association itself, not what it inherits. Leaves
-out: reading (`client`), merging claims (`slurm`).
+out: reading (`client`), merging claims (`limits.merge`).
 """
 
 from __future__ import annotations
