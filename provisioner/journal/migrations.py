@@ -3,7 +3,7 @@
 Promises: each step is one transaction together with its version, so that a crash leaves the version
 before or after it; the file as it was is kept beside, whole and flushed, before the first step.
 Steps never change once they were released: a journal of any age takes them in order. Leaves out:
-the tables as they are today (`schema`), and who may migrate (`startup`).
+the tables as they are today (`schema`), and who may migrate (`recovery.startup`).
 """
 
 from __future__ import annotations
