@@ -12,14 +12,19 @@ another one of the same account does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from handlers.slurm.client import Association, Tools
 from handlers.slurm.healing import add_as_it_was, set_defaults
 from provisioner.contract import NotReady, Transient
 
-MOST = 200
-"""Users in one call: slurmdbd 24.11.5 took 2 s for 200 of an account, 75 to 117 s for 1,000."""
+READ = 200
+"""Users whom one read asks after by name."""
+
+DELETED = 50
+"""Users in one delete. slurmdbd 24.11.5 takes longer than their number grows: of 500 users of an
+account the longest call took 54 s with 200 in each and 10 s with 50, all together 69 s and 28 s, on
+a busy machine. 22.05.8 took 11 s either way."""
 
 
 def remove(tools: Tools, account: str, names: Sequence[str], selection: Sequence[str] = ()) -> None:
@@ -28,8 +33,7 @@ def remove(tools: Tools, account: str, names: Sequence[str], selection: Sequence
     selection: a word that says which of them, where some stay; none: all. Raises NotReady while one
     of the users has jobs under what is to be removed.
     """
-    for start in range(0, len(names), MOST):
-        some = names[start : start + MOST]
+    for some in _portions(names, READ):
         if selection:
             _remove_some(tools, account, some, selection)
         else:
@@ -124,7 +128,12 @@ def _delete(
     selection: Sequence[str] = (),
 ) -> None:
     """Delete associations; those of whom they are default ones in a call of their own."""
-    for some in ([name for name in names if name not in default], default):
-        if some:
+    apart = set(default)
+    for alike in ([name for name in names if name not in apart], default):
+        for some in _portions(alike, DELETED):
             where = [f"name={','.join(some)}", f"cluster={tools.cluster}", f"account={account}"]
             tools.write(["delete", "user", "where", *where, *selection])
+
+
+def _portions(names: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    return (names[start : start + most] for start in range(0, len(names), most))

@@ -73,7 +73,7 @@ def test_who_has_a_partition_s_association_beside_their_own_leaves_with_both(
     assert handler._tools.associations_of([name]) == []
 
 
-def test_many_users_are_removed_two_hundred_at_a_time() -> None:
+def test_many_users_are_deleted_fifty_at_a_time_and_asked_after_two_hundred_at_a_time() -> None:
     calls: list[Sequence[str]] = []
 
     def run(argv: Sequence[str], **_: object) -> Completed:
@@ -86,8 +86,9 @@ def test_many_users_are_removed_two_hundred_at_a_time() -> None:
         [Change("k", "remove-user", "", data={**data, "name": f"u{n}"}) for n in range(450)]
     )
     removed = [argv[5].removeprefix("name=").split(",") for argv in calls if "delete" in argv]
-    assert [len(names) for names in removed] == [200, 200, 50]
+    assert [len(names) for names in removed] == [50] * 9
     assert [name for names in removed for name in names] == [f"u{n}" for n in range(450)]
+    assert len([argv for argv in calls if "withassoc" in argv]) == 3
 
 
 def test_a_read_that_runs_out_of_time_says_which_and_that_slurmdbd_may_be_up(
