@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from handlers.slurm.handler import Slurm
-from handlers.slurm.limits.keys import LIMITS
-from handlers.slurm.limits.limits import COLUMNS, OWN, Limits
+from handlers.slurm.limits.keys import LIMITS, PARTS
+from handlers.slurm.limits.limits import COLUMNS, OWN, Limits, clear
 from handlers.slurm.limits.specs import parse_specs
 from provisioner.contract import Claim, InvalidRequest, Transient
 from provisioner.convergence.converge import converge
@@ -48,6 +48,14 @@ def test_the_table_sets_and_clears_every_limit() -> None:
     changed = {place.partition("/")[0].rstrip("+-") for _, _, seen in ROUNDS for place in seen}
     assert changed == set(LIMITS)
     assert ROUNDS[-1][2] == {}
+
+
+def test_the_table_writes_every_name_of_every_limit_and_sends_what_clears_it() -> None:
+    names = {full for limit in LIMITS.values() for full, _ in limit.names}
+    written = {word.partition("=")[0].rstrip("+-") for word, _, _ in ROUNDS}
+    assert names | {part.name for part in PARTS} <= written
+    tried = {word for word, _, _ in ROUNDS} | {word for _, word, _ in ROUNDS}
+    assert {f"{name}={clear(name)}" for name in LIMITS} <= tried
 
 
 @pytest.mark.parametrize("user", [False, True], ids=["account", "user"])
