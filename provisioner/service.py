@@ -36,7 +36,7 @@ from provisioner.recovery import startup
 from provisioner.recovery.backup import Copier
 from provisioner.recovery.clock import Clock
 from provisioner.recovery.retention import Keeper
-from provisioner.spool.spool import Claimed, Rejected, Spool
+from provisioner.spool.spool import Rejected, Spool, Submission
 from provisioner.spool.watch import Watcher
 from provisioner.steps import placement
 from provisioner.system.sd_notify import Notifier
@@ -248,26 +248,26 @@ class Service:
         names = self._spool.waiting(BATCH)
         self._company_until = self._company_until or now + COMPANY
         try:
-            self._claim_and_admit(names)
+            self._take_and_admit(names)
             more = len(names) == BATCH and now < self._company_until
         finally:
             if not more:
                 self._wake_lanes()
         return len(names) + self.portions.step()
 
-    def _claim_and_admit(self, names: Sequence[str]) -> None:
+    def _take_and_admit(self, names: Sequence[str]) -> None:
         suspects = self._finisher.strikes.suspects.intersection(names)
         alone = [[name] for name in names if name in suspects]
         for some in [[name for name in names if name not in suspects], *alone]:
-            taken = [found for name in some if (found := self._spool.claim(name)) is not None]
+            taken = [file for name in some if (file := self._spool.take(name)) is not None]
             self._admit(taken)
         self._finisher.strikes.suspects -= suspects
 
-    def _admit(self, taken: Sequence[Claimed | Rejected]) -> None:
+    def _admit(self, taken: Sequence[Submission | Rejected]) -> None:
         left = {one.ulid: one for one in taken}
-        claimed = [one for one in taken if isinstance(one, Claimed)]
+        submissions = [one for one in taken if isinstance(one, Submission)]
         try:
-            for admitted in self.intake.admit(claimed):
+            for admitted in self.intake.admit(submissions):
                 for ulid in admitted.taken:
                     del left[ulid]
                 self._admitted(admitted)
@@ -286,9 +286,9 @@ class Service:
                 for one in left.values():
                     self._admit([one])
                 return
-        for found in left.values():
-            if isinstance(found, Rejected):
-                self._finisher.reject(found)
+        for file in left.values():
+            if isinstance(file, Rejected):
+                self._finisher.reject(file)
         self.clerk.settle(left, {ulid: one.uid for ulid, one in left.items()})
         self._count_refused(len(left))
 
@@ -345,7 +345,7 @@ class Service:
 
     def recover(self) -> None:
         """Take up what a crash interrupted: files follow the journal, paused lanes stay so."""
-        startup.claim(self._spool, self._journal)
+        startup.bind(self._spool, self._journal)
         self.copier.open()
         placement.place(self._journal, self._system.lanes, self._system.progress)
         self.clock.begin()

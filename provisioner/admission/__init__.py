@@ -1,3 +1,3 @@
-"""From a claimed file to an accepted request, or to a refusal with its reasons."""
+"""From a submission to an accepted request, or to a refusal with its reasons."""
 
 __all__ = ["admission", "after_commit", "candidates", "enclosures", "intake", "signature"]

@@ -22,7 +22,7 @@ from provisioner.policy import policy
 from provisioner.policy.newcomers import NEW_USER
 from provisioner.policy.review import Ruling
 from provisioner.request.documents import Problem
-from provisioner.spool.spool import Claimed, Rejected
+from provisioner.spool.spool import Rejected, Submission
 from provisioner.steps import steps
 
 log = logging.getLogger(__name__)
@@ -49,14 +49,14 @@ class Admitted:
     readmitted: list[str] = field(default_factory=list)
     outcomes: dict[str, RequestState] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
-    companions: list[Claimed] = field(default_factory=list)
+    companions: list[Submission] = field(default_factory=list)
 
 
-def together(claimed: Sequence[Claimed]) -> Iterator[list[Claimed]]:
+def together(submissions: Sequence[Submission]) -> Iterator[list[Submission]]:
     """Cut a batch into what is judged and committed at once."""
-    some: list[Claimed] = []
-    for one in claimed:
-        some.append(one)
+    some: list[Submission] = []
+    for submission in submissions:
+        some.append(submission)
         if sum(len(each.body) for each in some) >= TOGETHER:
             yield some
             some = []
@@ -67,7 +67,7 @@ def together(claimed: Sequence[Claimed]) -> Iterator[list[Claimed]]:
 def keep(conn: Connection, candidate: Candidate, state: RequestState) -> None:
     """Keep the manifest of a request that is not over."""
     if candidate.manifest is not None and state in OPEN:
-        companion_rows.keep_companion(conn, candidate.claimed.ulid, candidate.manifest)
+        companion_rows.keep_companion(conn, candidate.submission.ulid, candidate.manifest)
 
 
 def row(
@@ -77,20 +77,20 @@ def row(
     person: str | None,
 ) -> dict[str, Any]:
     """Make a request's row. person: for whom its writer asks, where that was believed."""
-    claimed, request, state = candidate.claimed, candidate.request, verdict.state
+    submission, request, state = candidate.submission, candidate.request, verdict.state
     order = request.order if request else None
     return {
-        "id": claimed.ulid,
-        "name": claimed.name,
-        "writer": claimed.writer,
-        "uid": claimed.uid,
+        "id": submission.ulid,
+        "name": submission.name,
+        "writer": submission.writer,
+        "uid": submission.uid,
         "writer_id": request.id if request else None,
         "order_key": order.key if order else None,
         "order_number": order.number if order else None,
         "action": request.action if request else "",
         "subject": request.subject if request else "",
-        "digest": claimed.sha256,
-        "body": claimed.body,
+        "digest": submission.sha256,
+        "body": submission.body,
         "state": state,
         "not_before": request.not_before.timestamp() if request and request.not_before else None,
         "accepted": now,
@@ -114,12 +114,12 @@ def noted(
 def told_of(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
     """Tell that a request came, and what became of it."""
     reason = candidate.request.reason if candidate.request else None
-    return audit.asked(row, row["name"], reason, candidate.claimed.behind)
+    return audit.asked(row, row["name"], reason, candidate.submission.behind)
 
 
-def claimed_of(record: request_rows.Record) -> Claimed:
-    """Make the claim of a recorded request anew: only the journal's bytes count."""
-    return Claimed(
+def submission_of(record: request_rows.Record) -> Submission:
+    """Return a recorded request as it was submitted: only the bytes in the journal count."""
+    return Submission(
         ulid=record.id,
         name=record.name,
         uid=record.uid,
@@ -140,24 +140,26 @@ def ruled(
     """Hold what policy holds, and tell what it did: new users count, refusals are alarms."""
     told: list[audit.Event] = []
     for candidate, state in wave:
-        claimed = candidate.claimed
-        ruling = rulings.get(claimed.ulid)
+        submission = candidate.submission
+        ruling = rulings.get(submission.ulid)
         if ruling is None:
             continue
         answer = ruling.answer
         if state == RequestState.HELD:
-            request_rows.hold_for_review(conn, claimed.ulid)
+            request_rows.hold_for_review(conn, submission.ulid)
             text = f"by {request_rows.POLICY}: {answer.why}"
-            told.append(audit.Event(claimed.ulid, "held", text))
+            told.append(audit.Event(submission.ulid, "held", text))
         elif state == RequestState.ACCEPTED:
-            told += [audit.Event(claimed.ulid, NEW_USER, n, f"user:{n}") for n in ruling.fresh]
+            told += [audit.Event(submission.ulid, NEW_USER, n, f"user:{n}") for n in ruling.fresh]
         elif state == RequestState.REFUSED and answer.verdict == policy.REFUSE:
-            told.append(audit.Event(claimed.ulid, ALARM, answer.why))
-            log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, answer.why)
+            told.append(audit.Event(submission.ulid, ALARM, answer.why))
+            log.warning(
+                "ALARM policy: %s of %s: %s", submission.name, submission.writer, answer.why
+            )
     return told
 
 
-def unjudged(one: Claimed | Rejected) -> Rejected:
+def unjudged(one: Submission | Rejected) -> Rejected:
     """Set a file aside that cannot be judged."""
     why = (
         "judging it failed unexpectedly, and the service's log has the traceback: report it; to "

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from provisioner.admission.admission import Admitted
 from provisioner.objects.states import RequestState
-from provisioner.spool.spool import Claimed
+from provisioner.spool.spool import Submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class EndObserving:
 class Discard:
     """Remove a file that lay beside a request: all of it is in the journal, or none is needed."""
 
-    companion: Claimed
+    companion: Submission
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Candidates: claimed files, each read and judged by itself.
+"""Candidates: files taken from staging, each read and judged by itself.
 
 Promises: judging touches nothing; whatever is wrong becomes a problem that can be told. Leaves
 out: what was accepted before (`intake`), and who may ask (`review`).
@@ -19,27 +19,27 @@ from provisioner.request.documents import InvalidDocument, Problem, advised, in_
 from provisioner.request.request import InvalidFile, Request, parse_request
 from provisioner.routing.rendering import Step
 from provisioner.routing.router import Router
-from provisioner.spool.spool import Claimed
+from provisioner.spool.spool import Submission
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A claimed file, read and judged by itself. request None: it says nothing we understand.
+    """A submission, read and judged by itself. request None: it says nothing we understand.
 
     forbidden: what policy said, of one that was read no further than that; listed, objects: what
     the lines of its manifest ask for, and name; crowd: the users for whom it counts, where its body
     lists none, or more; notes: who was left out.
     """
 
-    claimed: Claimed
+    submission: Submission
     request: Request | None
     planned: tuple[Step, ...]
     problems: tuple[Problem, ...]
     forbidden: Ruling | None = None
-    companion: Claimed | None = None
-    signature: Claimed | None = None
+    companion: Submission | None = None
+    signature: Submission | None = None
     manifest: bytes | None = None
     listed: tuple[Candidate, ...] = ()
     objects: tuple[Key, ...] = ()
@@ -59,11 +59,11 @@ Foresee = Callable[[Request], Ruling | None]
 """Says what policy refuses by what a request says alone."""
 
 
-MeantBy = Callable[[Claimed, Request], crowds.Meant]
+MeantBy = Callable[[Submission, Request], crowds.Meant]
 """Says for whom a request counts."""
 
 
-def everybody(claimed: Claimed, request: Request) -> crowds.Meant:
+def everybody(submission: Submission, request: Request) -> crowds.Meant:
     """Leave nobody out."""
     return request, ()
 
@@ -78,7 +78,7 @@ class _Forbidden(Exception):
 
 
 def judge(
-    claimed: Claimed, router: Router, foresee: Foresee, meant_by: MeantBy = everybody
+    submission: Submission, router: Router, foresee: Foresee, meant_by: MeantBy = everybody
 ) -> Candidate:
     """Parse and route what a file says, touching nothing.
 
@@ -88,7 +88,7 @@ def judge(
 
     def meant(request: Request) -> Request:
         nonlocal out
-        request, out = meant_by(claimed, request)
+        request, out = meant_by(submission, request)
         return request
 
     def route(request: Request) -> tuple[Step, ...]:
@@ -99,15 +99,15 @@ def judge(
         return () if later else router.route(request)
 
     try:
-        request, planned, problems = read(claimed.body, route, meant)
+        request, planned, problems = read(submission.body, route, meant)
         crowd = request.users if request is not None and out else None
-        return Candidate(claimed, request, planned, problems, crowd=crowd, notes=out)
+        return Candidate(submission, request, planned, problems, crowd=crowd, notes=out)
     except _Forbidden as found:
-        return Candidate(claimed, found.request, (), (), found.ruling)
+        return Candidate(submission, found.request, (), (), found.ruling)
     except Exception as error:
-        log.exception("%s: routing failed unexpectedly", claimed.name)
+        log.exception("%s: routing failed unexpectedly", submission.name)
         why = f"routing failed unexpectedly: {error!r}; the service's log has the traceback"
-        return Candidate(claimed, None, (), (Problem(None, "", why),))
+        return Candidate(submission, None, (), (Problem(None, "", why),))
 
 
 def read(
@@ -220,10 +220,10 @@ def _touches(candidate: Candidate) -> tuple[set[str], set[str]]:
     else:
         reads, writes = {root, root + "/"}, {root}
     own = set()
-    if candidate.claimed.signed:
-        own.add(f"signed {candidate.claimed.writer} {candidate.claimed.sha256}")
+    if candidate.submission.signed:
+        own.add(f"signed {candidate.submission.writer} {candidate.submission.sha256}")
     if request.id is not None:
-        own.add(f"id {candidate.claimed.writer} {request.id}")
+        own.add(f"id {candidate.submission.writer} {request.id}")
     if request.order is not None:
-        own.add(f"order {candidate.claimed.writer} {request.order.key}")
+        own.add(f"order {candidate.submission.writer} {request.order.key}")
     return reads | own, writes | own

@@ -45,23 +45,23 @@ class Precedents:
 def look_up(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> Precedents:
     """Look up what was accepted before; besides: a request that does not count, being judged."""
     wave = [c for c in wave if c.forbidden is None]
-    read = [(c.claimed.writer, c.request) for c in wave if c.request is not None]
+    read = [(c.submission.writer, c.request) for c in wave if c.request is not None]
     ids = [(writer, request.id) for writer, request in read if request.id is not None]
     keys = [(writer, request.order.key) for writer, request in read if request.order is not None]
     known = precedents.earlier(conn, ids)
     others = {name: one for name, one in known.items() if one.id != besides}
-    bodies = [(c.claimed.writer, c.claimed.sha256) for c in wave if c.claimed.signed]
+    bodies = [(c.submission.writer, c.submission.sha256) for c in wave if c.submission.signed]
     return Precedents(others, precedents.highest_orders(conn, keys), precedents.taken(conn, bodies))
 
 
 def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now: float) -> Verdict:
     """Say what becomes of a candidate: its state, and why."""
-    request, claimed = candidate.request, candidate.claimed
+    request, submission = candidate.request, candidate.submission
     if request is None:
         return Verdict(RequestState.REFUSED, candidate.problems)
     if candidate.forbidden is not None:
         return Verdict(RequestState.REFUSED, (_by_policy(candidate.forbidden.answer),))
-    replayed = before.signed.get((claimed.writer, claimed.sha256))
+    replayed = before.signed.get((submission.writer, submission.sha256))
     if replayed is not None:
         why = f"the same request as {replayed.id}, which is {replayed.state}"
         if replayed.state in (*OPEN, RequestState.DONE):
@@ -69,9 +69,9 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
         # Whoever can copy a signed request does not bring back what was cancelled.
         anew = "a new `expires`, and a new signature"
         return Verdict(RequestState.REFUSED, (Problem(None, "", why, anew),))
-    known = before.known.get((claimed.writer, request.id or ""))
+    known = before.known.get((submission.writer, request.id or ""))
     if known is not None and known.state in (*OPEN, RequestState.DONE):
-        if known.digest != claimed.sha256:
+        if known.digest != submission.sha256:
             why = f"id {request.id!r} is {known.id}, {known.state}, with other content"
             other = Problem(None, "id", why, "a new id for a new request")
             return Verdict(RequestState.REFUSED, (other,), duplicate_of=known.id)
@@ -89,7 +89,7 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
     if late is not None:
         return Verdict(RequestState.REFUSED, (late,))
     if request.order is not None:
-        highest = before.orders.get((claimed.writer, request.order.key))
+        highest = before.orders.get((submission.writer, request.order.key))
         if highest is not None and request.order.number < highest:
             why = f"order {request.order.number} comes after {highest}, which was accepted"
             late = request.placed(Problem(None, "order.number", why))

@@ -22,7 +22,7 @@ from provisioner.request.documents import InvalidDocument, Problem
 from provisioner.request.request import Request
 from provisioner.request.subjects import UsersFile
 from provisioner.routing.router import Router
-from provisioner.spool.spool import Claimed
+from provisioner.spool.spool import Submission
 from provisioner.system.users import uid_of
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Enclosures:
         self,
         budget: ManifestsConfig,
         review: Review,
-        companion: Callable[[str, int], Claimed],
+        companion: Callable[[str, int], Submission],
         router: Router,
     ) -> None:
         """companion: reads a file that a request names (`Companions.manifest`)."""
@@ -56,10 +56,10 @@ class Enclosures:
         if request.users_file is not None:
             return self._list(candidate, request.users_file)
         try:
-            found = self._manifest(candidate.claimed, request.values["manifest"])
+            found = self._manifest(candidate.submission, request.values["manifest"])
             candidate = replace(candidate, companion=replace(found, body=b""))
             self._count(found.body)
-            self.whose(candidate.claimed, request)
+            self.whose(candidate.submission, request)
         except Fault as fault:
             return replace(candidate, problems=(problem_of(fault),))
         return replace(candidate, manifest=found.body)
@@ -70,8 +70,8 @@ class Enclosures:
             return candidate
         assert candidate.request is not None
         request = crowds.with_users(candidate.request, users)
-        claimed = candidate.claimed
-        request, notes = self._review.meant(claimed.uid, claimed.writer, request)
+        submission = candidate.submission
+        request, notes = self._review.meant(submission.uid, submission.writer, request)
         candidate = replace(candidate, request=request, crowd=request.users, notes=notes)
         try:
             return replace(candidate, planned=self._router.route(request))
@@ -80,7 +80,7 @@ class Enclosures:
         except Fault as fault:
             return replace(candidate, problems=(request.placed(problem_of(fault)),))
         except Exception as error:
-            log.exception("%s: routing failed unexpectedly", candidate.claimed.name)
+            log.exception("%s: routing failed unexpectedly", candidate.submission.name)
             why = f"routing failed unexpectedly: {error!r}; the service's log has the traceback"
             return replace(candidate, problems=(Problem(None, "", why),))
 
@@ -91,32 +91,32 @@ class Enclosures:
             return candidate
         why = (
             f"with its {format_size(more)} there would be {format_size(kept + more)} of "
-            f"{candidate.claimed.writer}'s manifests that are not over, and {format_size(most)} "
+            f"{candidate.submission.writer}'s manifests that are not over, and {format_size(most)} "
             "are kept at most"
         )
         what = "release or cancel those that are held, or raise `manifests.kept`"
         problem = Problem(None, "manifest", why, what)
         return replace(candidate, problems=(problem,), manifest=None)
 
-    def whose(self, claimed: Claimed, request: Request) -> Claimed:
+    def whose(self, submission: Submission, request: Request) -> Submission:
         """Say whose requests follow: the sender's, or those of whom root or the service names."""
         name = request.values.get("writer")
-        if name in (None, claimed.writer):
-            return claimed
-        if not self._review.trusts(claimed.uid):
+        if name in (None, submission.writer):
+            return submission
+        if not self._review.trusts(submission.uid):
             raise Refused(
-                f"{claimed.writer} adopts for themselves alone, not for {name}",
+                f"{submission.writer} adopts for themselves alone, not for {name}",
                 advice="leave `writer` out, or have root or the service's user send it",
             )
         uid = uid_of(name)
         if uid is None:
             raise InvalidRequest(f"there is no user {name!r}", field="writer")
-        return replace(claimed, uid=uid, writer=name)
+        return replace(submission, uid=uid, writer=name)
 
     def _list(self, candidate: Candidate, named: UsersFile) -> Candidate:
         """Read the users of a request."""
         try:
-            found = self._users(candidate.claimed, named)
+            found = self._users(candidate.submission, named)
             candidate = replace(candidate, companion=replace(found, body=b""))
             users = crowds.read(found.body)
         except InvalidDocument as wrong:
@@ -125,12 +125,12 @@ class Enclosures:
             return replace(candidate, problems=(problem_of(fault),))
         return self.fill(candidate, users)
 
-    def _users(self, claimed: Claimed, named: UsersFile) -> Claimed:
+    def _users(self, submission: Submission, named: UsersFile) -> Submission:
         # What is not read is held against itself: its name and size are the request's.
         crowds.check(named, named.size, named.sha256)
-        return self._read(claimed, named, crowds.SIZE)
+        return self._read(submission, named, crowds.SIZE)
 
-    def _manifest(self, claimed: Claimed, named: Any) -> Claimed:
+    def _manifest(self, submission: Submission, named: Any) -> Submission:
         if not named.file.endswith(MANIFEST):
             raise InvalidRequest(f"{named.file!r} is no manifest", expected="*.jsonl")
         if named.size > self.budget.size:
@@ -141,14 +141,14 @@ class Enclosures:
                 expected="leave out what need not be listed, or raise `manifests.size` in the "
                 "configuration, with the memory of the unit",
             )
-        return self._read(claimed, named, self.budget.size)
+        return self._read(submission, named, self.budget.size)
 
-    def _read(self, claimed: Claimed, named: Any, limit: int) -> Claimed:
+    def _read(self, submission: Submission, named: Any, limit: int) -> Submission:
         found = self._companion(named.file, limit)
         # The digest of a signed request is its signer's word for the manifest, whoever copied it.
-        if found.uid != claimed.uid and not claimed.signed:
+        if found.uid != submission.uid and not submission.signed:
             raise InvalidRequest(
-                f"{named.file} is {found.writer}'s, the request {claimed.writer}'s"
+                f"{named.file} is {found.writer}'s, the request {submission.writer}'s"
             )
         if (found.size, found.sha256) != (named.size, named.sha256):
             raise InvalidRequest(

@@ -17,11 +17,11 @@ from provisioner.admission import duplicates
 from provisioner.admission.admission import (
     Admitted,
     begin,
-    claimed_of,
     keep,
     noted,
     row,
     ruled,
+    submission_of,
     together,
     told_of,
 )
@@ -49,7 +49,7 @@ from provisioner.request.crowds import Meant
 from provisioner.request.documents import Problem
 from provisioner.request.request import Request
 from provisioner.routing.router import Router
-from provisioner.spool.spool import Claimed
+from provisioner.spool.spool import Submission
 from provisioner.steps import binding, disputes, steps
 from provisioner.steps.advance import advance
 
@@ -85,15 +85,15 @@ class Intake:
         self.has_file: Callable[[request_rows.Record], bool] = lambda record: True
         """Says whether a refused request's file can go through staging again."""
 
-    def admit(self, claimed: Sequence[Claimed]) -> Iterator[Admitted]:
+    def admit(self, submissions: Sequence[Submission]) -> Iterator[Admitted]:
         """Judge files and accept or refuse them, at each step some of them in one commit."""
-        for alone, judged in self._batches(claimed):
+        for alone, judged in self._batches(submissions):
             completed = [self._enclosures.complete(one) for one in judged]
-            admitted = Admitted({one.claimed.ulid: one.claimed.uid for one in completed})
+            admitted = Admitted({one.submission.ulid: one.submission.uid for one in completed})
             now = time.time()
             with self._journal.transaction(new_work=True) as conn:
                 if alone:
-                    kept = companion_rows.kept_by(conn, completed[0].claimed.uid)
+                    kept = companion_rows.kept_by(conn, completed[0].submission.uid)
                     completed = [self._enclosures.afford(completed[0], kept)]
                 for wave in waves(completed):
                     self._admit_wave(conn, wave, admitted, now)
@@ -101,12 +101,12 @@ class Intake:
             admitted.companions += [one for one in beside if one is not None]
             yield admitted
 
-    def _batches(self, claimed: Sequence[Claimed]) -> Iterator[tuple[bool, list[Candidate]]]:
+    def _batches(self, submissions: Sequence[Submission]) -> Iterator[tuple[bool, list[Candidate]]]:
         """Read files, and give those of one commit: each that names another file is alone.
 
         So no two manifests are in memory at once.
         """
-        for some in together(claimed):
+        for some in together(submissions):
             judged = [self._signatures.judge(one, self._read) for one in some]
             for alone, part in groupby(judged, names_one):
                 if alone:
@@ -114,17 +114,17 @@ class Intake:
                 else:
                     yield False, list(part)
 
-    def _read(self, claimed: Claimed) -> Candidate:
+    def _read(self, submission: Submission) -> Candidate:
         """Read what a file says, as far as its writer may ask for it."""
 
         def foresee(request: Request) -> Ruling | None:
-            return self._review.foresee(claimed.uid, claimed.writer, request)
+            return self._review.foresee(submission.uid, submission.writer, request)
 
-        return judge(claimed, self._router, foresee, self.meant)
+        return judge(submission, self._router, foresee, self.meant)
 
-    def meant(self, claimed: Claimed, request: Request) -> Meant:
+    def meant(self, submission: Submission, request: Request) -> Meant:
         """Say for whom a request counts."""
-        return self._review.meant(claimed.uid, claimed.writer, request)
+        return self._review.meant(submission.uid, submission.writer, request)
 
     def readmit(self, ids: Iterable[str]) -> Admitted:
         """Judge and accept anew requests that were recorded and waited for their time."""
@@ -137,7 +137,7 @@ class Intake:
         self, conn: Connection, ids: Iterable[str], admitted: Admitted, now: float
     ) -> None:
         for record in request_rows.load(conn, list(ids)).values():
-            candidate = self._read(claimed_of(record))
+            candidate = self._read(submission_of(record))
             if record.listed is not None:
                 candidate = self._enclosures.fill(candidate, tuple(record.listed.split()))
             elif not companion_rows.has_companion(conn, record.id):
@@ -181,19 +181,19 @@ class Intake:
         history = duplicates.look_up(conn, wave)
         rulings = self._rule(conn, wave, now, answers)
         for candidate in wave:
-            ruling = rulings.get(candidate.claimed.ulid)
+            ruling = rulings.get(candidate.submission.ulid)
             verdict = duplicates.verdict(candidate, history, ruling, now)
             state = verdict.state
             if state == RequestState.ACCEPTED:
                 accepted.append(candidate)
-                admitted.accepted.append(candidate.claimed.ulid)
+                admitted.accepted.append(candidate.submission.ulid)
             elif state == RequestState.SCHEDULED:
-                admitted.scheduled.append(candidate.claimed.ulid)
+                admitted.scheduled.append(candidate.submission.ulid)
             else:
-                admitted.outcomes[candidate.claimed.ulid] = state
+                admitted.outcomes[candidate.submission.ulid] = state
             person = ruling.on_behalf_of if ruling is not None else None
             made = row(candidate, verdict, now, person)
-            if state == RequestState.REFUSED and self._review.is_outsider(candidate.claimed.uid):
+            if state == RequestState.REFUSED and self._review.is_outsider(candidate.submission.uid):
                 made = shortened(made)
             rows.append(made)
             keep(conn, candidate, state)
@@ -213,29 +213,34 @@ class Intake:
     ) -> dict[str, Ruling]:
         """Ask policy about the requests that are right by themselves."""
         cases = []
-        foreseen = {c.claimed.ulid: c.forbidden for c in wave if c.forbidden is not None}
+        foreseen = {c.submission.ulid: c.forbidden for c in wave if c.forbidden is not None}
         for c in wave:
             if c.request is not None and not c.problems and c.forbidden is None:
-                who = answers or Answers(c.claimed.uid, c.claimed.writer, approved=False)
+                who = answers or Answers(c.submission.uid, c.submission.writer, approved=False)
                 asked = (c.request, c.planned, who.approved, who.counted)
                 steers = self._steers(conn, c, now)
-                cases.append(Case(c.claimed.ulid, who.uid, who.writer, *asked, steers))
+                cases.append(Case(c.submission.ulid, who.uid, who.writer, *asked, steers))
         return {**foreseen, **self._review.judge(conn, cases, now)}
 
     def _steers(self, conn: Connection, candidate: Candidate, now: float) -> Steers | None:
         """Rehearse what steers another request, when it is asked what that does."""
-        claimed, request = candidate.claimed, candidate.request
+        submission, request = candidate.submission, candidate.request
         if request is None or request.action not in rehearsal.CHANGING:
             return None
         return lambda seeker: rehearsal.changed(
-            self._journal, conn, self._asked(claimed, request, now, seeker)
+            self._journal, conn, self._asked(submission, request, now, seeker)
         )
 
     def _asked(
-        self, claimed: Claimed, request: Request, now: float, seeker: Seeker, by: str | None = None
+        self,
+        submission: Submission,
+        request: Request,
+        now: float,
+        seeker: Seeker,
+        by: str | None = None,
     ) -> Asked:
         """Say who asks for what, when. by: the person for whom, where that was believed."""
-        who = (claimed.ulid, claimed.writer, request, now)
+        who = (submission.ulid, submission.writer, request, now)
         return Asked(*who, self._lanes, self._progress, seeker, self.has_file, by)
 
     def _accept(
@@ -257,9 +262,9 @@ class Intake:
         new_steps: list[dict[str, Any]] = []
         new_objects: list[dict[str, Any]] = []
         gone = self._claim(conn, provisions, now) if provisions else {}
-        disputes.note(conn, {c.claimed.ulid: c.shared for c in provisions}, self._progress)
+        disputes.note(conn, {c.submission.ulid: c.shared for c in provisions}, self._progress)
         for candidate in provisions:
-            ulid = candidate.claimed.ulid
+            ulid = candidate.submission.ulid
             some_steps, some_objects = steps.rows_of(ulid, candidate.planned)
             new_steps += some_steps
             new_objects += some_objects
@@ -273,18 +278,18 @@ class Intake:
             if any(steps.waits(step) for step in candidate.planned):
                 assert candidate.request is not None
                 self._progress.remember(ulid, candidate.request)
-        empty = [c.claimed.ulid for c in provisions if not any(s.claims for s in c.planned)]
+        empty = [c.submission.ulid for c in provisions if not any(s.claims for s in c.planned)]
         if verbs:
             audit.append(conn, told, now)
             told = ()
         for candidate in verbs:
-            seeker = rulings[candidate.claimed.ulid].seeker
+            seeker = rulings[candidate.submission.ulid].seeker
             assert seeker is not None
             keys = self._run_verb(conn, candidate, admitted, now, seeker)
             if keys is None:
                 continue
             assert candidate.request is not None
-            ulid = candidate.claimed.ulid
+            ulid = candidate.submission.ulid
             some_steps, some_objects = steps.rows_of_keys(ulid, candidate.request.subject, keys)
             new_steps += some_steps
             new_objects += some_objects
@@ -292,7 +297,7 @@ class Intake:
                 empty.append(ulid)
         begin(conn, new_steps, new_objects, now, told)
         # Steps without objects, and requests without steps, are over as soon as they begin.
-        hollow = [c.claimed.ulid for c in provisions if any(not s.claims for s in c.planned)]
+        hollow = [c.submission.ulid for c in provisions if any(not s.claims for s in c.planned)]
         step_moves.close_hollow(conn, hollow, now)
         wanting = sorted({*empty, *hollow, *(i for e in admitted.effects for i in e.advance)})
         admitted.outcomes.update(advance(conn, wanting, self._progress, now))
@@ -318,13 +323,13 @@ class Intake:
                 for claim in step.claims:
                     want = claim.want if ready else None
                     entries.append(ledger.Entry(claim.key, claim.claimant, step.instance, want))
-                    owner[claim.claimant] = (candidate.claimed.ulid, candidate.claimed.writer)
+                    owner[claim.claimant] = (candidate.submission.ulid, candidate.submission.writer)
                     held.discard((claim.key, claim.claimant))
             if held:
                 keys = ledger.withdraw(conn, held, now)
-                gone[candidate.claimed.ulid] = object_rows.instances_of(conn, keys)
+                gone[candidate.submission.ulid] = object_rows.instances_of(conn, keys)
         ledger.claim(conn, entries, self._lanes, owner, now)
-        told = {c.claimed.ulid for c in wave if c.request is not None and c.request.adopt}
+        told = {c.submission.ulid for c in wave if c.request is not None and c.request.adopt}
         if told:
             adopted = {e.key for e in entries if owner[e.claimant][0] in told}
             object_rows.set_adoption(conn, adopted, None)
@@ -340,30 +345,30 @@ class Intake:
     ) -> Mapping[str, str] | None:
         """Run a verb; None: it was refused, and its outcome is written."""
         assert candidate.request is not None
-        claimed, request = candidate.claimed, candidate.request
+        submission, request = candidate.submission, candidate.request
         person = None
         if request.on_behalf_of is not None:
-            person = request_rows.load(conn, [claimed.ulid])[claimed.ulid].on_behalf_of
-        asked = self._asked(claimed, request, now, seeker, person)
+            person = request_rows.load(conn, [submission.ulid])[submission.ulid].on_behalf_of
+        asked = self._asked(submission, request, now, seeker, person)
         if request.values.get("manifest"):
-            admitted.manifests[claimed.ulid] = claimed.uid
+            admitted.manifests[submission.ulid] = submission.uid
             return None
         try:
             effect = VERBS[request.action](conn, asked)
         except Fault as fault:
             told = request.placed(problem_of(fault))
-            request_rows.set_problems(conn, claimed.ulid, plain_problems((told,)))
+            request_rows.set_problems(conn, submission.ulid, plain_problems((told,)))
             request_rows.end_requests(
-                conn, {claimed.ulid: RequestState.FAILED}, now, text=fault.message
+                conn, {submission.ulid: RequestState.FAILED}, now, text=fault.message
             )
-            admitted.outcomes[claimed.ulid] = RequestState.FAILED
+            admitted.outcomes[submission.ulid] = RequestState.FAILED
             return None
-        if claimed.ulid in effect.held:
+        if submission.ulid in effect.held:
             admitted.effects.append(effect)
             return None
         if effect.notes:
             notes = tuple(Problem(None, "", text) for text in effect.notes)
-            request_rows.set_problems(conn, claimed.ulid, plain_problems(notes))
+            request_rows.set_problems(conn, submission.ulid, plain_problems(notes))
         admitted.effects.append(effect)
         admitted.outcomes.update(effect.ended)
         self._readmit(conn, effect.readmitted, admitted, now)
@@ -386,7 +391,7 @@ class Intake:
     ) -> None:
         """End the acceptance of a request whose manifest was followed."""
         assert who.request is not None
-        ulid = who.claimed.ulid
+        ulid = who.submission.ulid
         notes = tuple(Problem(None, "", text) for text in effect.notes)
         request_rows.set_problems(conn, ulid, plain_problems(notes))
         rows = steps.rows_of_keys(ulid, who.request.subject, effect.keys)

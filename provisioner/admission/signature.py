@@ -23,7 +23,7 @@ from provisioner.config.policy import SignaturesConfig
 from provisioner.contract import ConfigError, Fault, Refused, Unavailable
 from provisioner.policy import persons
 from provisioner.request.documents import Problem
-from provisioner.spool.submission import NAMESPACE, SIGNATURE, Claimed, NotThere
+from provisioner.spool.submission import NAMESPACE, SIGNATURE, NotThere, Submission
 from provisioner.system import process
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Signatures:
         self,
         settings: SignaturesConfig | None,
         remembered: float,
-        take: Callable[[Claimed, int], Claimed],
+        take: Callable[[Submission, int], Submission],
     ) -> None:
         """remembered: days that the journal keeps a request; take: `Companions.signature`.
 
@@ -62,39 +62,41 @@ class Signatures:
         if settings is not None:
             _check(settings.allowed_signers)
 
-    def judge(self, claimed: Claimed, read: Callable[[Claimed], Candidate]) -> Candidate:
+    def judge(self, submission: Submission, read: Callable[[Submission], Candidate]) -> Candidate:
         """Judge a file as its signer's, or as its owner's where it needs no signature.
 
         read: judges what it says, of a writer who is known.
         """
         if self._settings is None:
-            return read(claimed)
-        found: Claimed | None = None
+            return read(submission)
+        found: Submission | None = None
         try:
-            found = self._take(claimed, LIMIT)
-            if found.uid != claimed.uid:
+            found = self._take(submission, LIMIT)
+            if found.uid != submission.uid:
                 # Whoever may write to staging can put one beside what is not theirs.
                 raise _Anothers(
-                    f"{found.name} is {found.writer}'s, the request {claimed.writer}'s",
+                    f"{found.name} is {found.writer}'s, the request {submission.writer}'s",
                     advice="send both files again, as one user",
                 )
-            uid, name = user(principals(self._settings.allowed_signers, claimed.body, found.body))
+            uid, name = user(
+                principals(self._settings.allowed_signers, submission.body, found.body)
+            )
         except NotThere:
             if not self._settings.required:
-                return read(claimed)
-            return _refused(claimed, None, problem_of(unsigned(claimed.name)))
+                return read(submission)
+            return _refused(submission, None, problem_of(unsigned(submission.name)))
         except _Anothers as fault:
             if not self._settings.required:
-                return replace(read(claimed), signature=found)
-            return _refused(claimed, found, problem_of(fault))
+                return replace(read(submission), signature=found)
+            return _refused(submission, found, problem_of(fault))
         except Fault as fault:
-            return _refused(claimed, found, problem_of(fault))
+            return _refused(submission, found, problem_of(fault))
         except OSError as error:
             why = f"its signature cannot be checked: {error.strerror}"
-            return _refused(claimed, found, Problem(None, "", why, "send both files again"))
-        sender = persons.account(claimed.writer, claimed.uid)
-        behind = sender if claimed.uid != uid else ()
-        signed = replace(claimed, uid=uid, writer=name, signed=True, behind=behind)
+            return _refused(submission, found, Problem(None, "", why, "send both files again"))
+        sender = persons.account(submission.writer, submission.uid)
+        behind = sender if submission.uid != uid else ()
+        signed = replace(submission, uid=uid, writer=name, signed=True, behind=behind)
         candidate = replace(read(signed), signature=found)
         if candidate.request is None or candidate.problems or candidate.forbidden:
             return candidate
@@ -177,10 +179,12 @@ def _keygen(what: str, *words: str, stdin: str = "") -> str:
     return done.stdout
 
 
-def _refused(claimed: Claimed, found: Claimed | None, problem: Problem) -> Candidate:
+def _refused(submission: Submission, found: Submission | None, problem: Problem) -> Candidate:
     """Refuse a file of which nobody knows whose it is; nothing that it says is believed."""
-    log.warning("ALARM signature: %s of %s: %s", claimed.name, claimed.writer, problem.message)
-    return Candidate(claimed, None, (), (problem,), signature=found)
+    log.warning(
+        "ALARM signature: %s of %s: %s", submission.name, submission.writer, problem.message
+    )
+    return Candidate(submission, None, (), (problem,), signature=found)
 
 
 def _check(allowed: Path) -> None:

@@ -128,7 +128,7 @@ class Adoption:
             with self._follower.commit(self._errand) as commit:
                 asked = list(self._unchanged(commit.conn, some))
                 accepted = commit.follow(asked)
-                taken = [one for one in asked if one.claimed.ulid in accepted]
+                taken = [one for one in asked if one.submission.ulid in accepted]
                 keys = {c.key for one in taken for step in one.planned for c in step.claims}
                 object_rows.set_adoption(commit.conn, keys, found)
                 self._taken += len(taken)
@@ -159,7 +159,7 @@ class Adoption:
         left = f"{self._newer} claimed later and {self._others} of other writers left alone"
         awaited = explained if len(explained) <= AWAITED else {}
         with self._follower.commit(self._errand) as commit:
-            event = audit.Event(self._errand.claimed.ulid, "adopted", told)
+            event = audit.Event(self._errand.submission.ulid, "adopted", told)
             audit.append(commit.conn, [event], commit.now)
             commit.conclude(Effect(keys=awaited, notes=[told, left]))
 

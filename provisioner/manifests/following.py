@@ -26,7 +26,7 @@ from provisioner.policy import policy
 from provisioner.policy.review import Answers, steered
 from provisioner.request.documents import Problem
 from provisioner.request.request import Request
-from provisioner.spool.spool import Claimed
+from provisioner.spool.spool import Submission
 
 
 class Stopped(Exception):
@@ -41,7 +41,7 @@ class Errand:
     counted: a person has released that so many lose something.
     """
 
-    claimed: Claimed
+    submission: Submission
     request: Request
     listing: Listing
     moment: Moment
@@ -69,7 +69,7 @@ class Follower:
     @contextmanager
     def commit(self, errand: Errand) -> Iterator[Commit]:
         """Give a commit for what comes of a portion. Raises Stopped where it is not to be."""
-        ulid = errand.claimed.ulid
+        ulid = errand.submission.ulid
         admitted = Admitted()
         with self._journal.transaction(new_work=True) as conn:
             if request_rows.states_of(conn, [ulid]).get(ulid) != RequestState.ACCEPTED:
@@ -109,18 +109,18 @@ class Commit:
 
     def follow(self, asked: Sequence[Candidate]) -> set[str]:
         """Accept requests that follow, each judged by itself; return those that were accepted."""
-        claimed = self.errand.claimed
-        record = request_rows.load(self.conn, [claimed.ulid])[claimed.ulid]
+        submission = self.errand.submission
+        record = request_rows.load(self.conn, [submission.ulid])[submission.ulid]
         askers = tuple(dict.fromkeys(steered(self.conn, record).askers))
-        asked = [replace(c, claimed=replace(c.claimed, behind=askers)) for c in asked]
-        answers = Answers(claimed.uid, claimed.writer, False, self.errand.counted)
+        asked = [replace(c, submission=replace(c.submission, behind=askers)) for c in asked]
+        answers = Answers(submission.uid, submission.writer, False, self.errand.counted)
         before = set(self.admitted.accepted)
         self.intake.follow(self.conn, asked, answers, self.admitted, self.now)
         return {*self.admitted.accepted} - before
 
     def hold(self, why: policy.Answer, told: str, changes: Changes) -> None:
         """Hold the whole for a second person, who is shown what it would change."""
-        ulid = self.errand.claimed.ulid
+        ulid = self.errand.submission.ulid
         request_rows.set_state(self.conn, [ulid], [RequestState.ACCEPTED], RequestState.HELD)
         request_rows.hold_for_review(self.conn, ulid)
         problem = Problem(None, "manifest", f"{why.why}: {told}", why.advice)
@@ -135,7 +135,7 @@ class Commit:
         kinds: of subjects that this one lists. One that was held for subjects of another kind says
         more than this one does.
         """
-        ulid, writer = self.errand.claimed.ulid, self.errand.claimed.writer
+        ulid, writer = self.errand.submission.ulid, self.errand.submission.writer
         self.admitted.outcomes.update(replace_older(self.conn, ulid, writer, self.now))
         for older in request_rows.older_open(
             self.conn, ulid, writer, "reconcile", (RequestState.HELD,)
@@ -155,8 +155,8 @@ class Commit:
 
     def conclude(self, effect: Effect) -> None:
         """End the acceptance of the request; it goes on waiting for what `effect.keys` names."""
-        companion_rows.drop_companion(self.conn, self.errand.claimed.ulid)
-        who = Candidate(self.errand.claimed, self.errand.request, (), ())
+        companion_rows.drop_companion(self.conn, self.errand.submission.ulid)
+        who = Candidate(self.errand.submission, self.errand.request, (), ())
         self.intake.conclude(self.conn, who, effect, self.admitted, self.now)
 
     def tell(self, event: audit.Event) -> None:
@@ -165,7 +165,7 @@ class Commit:
 
     def end(self, state: RequestState, problems: Sequence[Problem]) -> None:
         """End the request: nothing more comes of it."""
-        ulid = self.errand.claimed.ulid
+        ulid = self.errand.submission.ulid
         _end(self.conn, ulid, state, problems, self.now)
         self.admitted.outcomes[ulid] = state
 

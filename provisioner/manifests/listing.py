@@ -21,7 +21,7 @@ from provisioner.manifests.manifest import Place
 from provisioner.request.documents import InvalidDocument, Problem
 from provisioner.request.request import Request
 from provisioner.routing.router import Router
-from provisioner.spool.spool import Claimed
+from provisioner.spool.spool import Submission
 from provisioner.system import ulid as ulids
 
 LINES = 500
@@ -49,11 +49,11 @@ def portions(things: Iterable[One], most: int = LINES) -> Iterator[list[One]]:
         yield some
 
 
-def child(claimed: Claimed, name: str, text: bytes) -> Claimed:
+def child(submission: Submission, name: str, text: bytes) -> Submission:
     """Make what follows from a request a request of its own, of the same writer."""
     digest = hashlib.sha256(text).hexdigest()
     return replace(
-        claimed,
+        submission,
         ulid=ulids.new(),
         name=f"{name}.json",
         body=text,
@@ -75,7 +75,7 @@ class Listing:
     """What a manifest lists. subjects: the number of each line's subject, from none on."""
 
     def __init__(
-        self, whose: Claimed, file: str, body: bytes, router: Router, rights: Rights | None
+        self, whose: Submission, file: str, body: bytes, router: Router, rights: Rights | None
     ) -> None:
         """whose: who asks for the lines; file: the manifest's name.
 
@@ -108,7 +108,7 @@ class Listing:
 
     def routed(self, candidate: Candidate) -> Candidate:
         """Judge a line that policy refuses as if it did not: it may ask for what is so already."""
-        return judge(candidate.claimed, self._router, _later, self._rights.meant_by)
+        return judge(candidate.submission, self._router, _later, self._rights.meant_by)
 
     def again(self, numbers: Iterable[int]) -> Iterator[list[Candidate]]:
         """Judge some of the lines anew, in portions."""

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from provisioner.admission.admission import ALARM, claimed_of
+from provisioner.admission.admission import ALARM, submission_of
 from provisioner.admission.candidates import problem_of
 from provisioner.admission.enclosures import Enclosures
 from provisioner.contract import Fault, InvalidRequest, Refused
@@ -37,7 +37,7 @@ from provisioner.request.documents import InvalidDocument, Problem
 from provisioner.request.request import Request, parse_request
 from provisioner.routing.router import Router
 from provisioner.spool import strikes
-from provisioner.spool.spool import Claimed
+from provisioner.spool.spool import Submission
 from provisioner.spool.strikes import Strikes
 from provisioner.system import ulid as ulids
 
@@ -128,7 +128,7 @@ class Portions:
         self._begun.move_to_end(uid)
         if self._is_over(uid, begun):
             del self._begun[uid]
-            self._strikes.forget(begun.errand.claimed.ulid)
+            self._strikes.forget(begun.errand.submission.ulid)
         self._strikes.clear()
         return True
 
@@ -138,7 +138,7 @@ class Portions:
         try:
             self._check_right(errand)
             place = strikes.FOLLOWED if errand.compared else len(errand.listing.subjects)
-            self._strikes.note(errand.claimed.ulid, place)
+            self._strikes.note(errand.submission.ulid, place)
             ended = next(begun.steps, _ENDED) is _ENDED
             begun.spent += time.monotonic() - began
             if not ended:
@@ -149,7 +149,7 @@ class Portions:
         except (JournalFull, JournalBroken):
             # What was compared is forgotten: when there is room it is compared anew.
             del self._begun[uid]
-            self._waiting[uid] = {errand.claimed.ulid: None, **self._waiting.get(uid, {})}
+            self._waiting[uid] = {errand.submission.ulid: None, **self._waiting.get(uid, {})}
             raise
         except Exception as error:
             self._give_up(errand, error)
@@ -193,36 +193,36 @@ class Portions:
         return sum(begun.size for begun in self._begun.values())
 
     def _errand_of(self, record: request_rows.Record, body: bytes) -> Errand:
-        request, claimed = parse_request(record.body), claimed_of(record)
-        whose = self._enclosures.whose(claimed, request)
+        request, submission = parse_request(record.body), submission_of(record)
+        whose = self._enclosures.whose(submission, request)
         file = request.values["manifest"].file
         adopting = request.action == "adopt"
         as_of = request.values["as_of"]
         asked = ulids.first(as_of.timestamp()) if as_of is not None else record.id
-        rights = None if adopting else Rights(partial(self._foresee, claimed), self._meant)
+        rights = None if adopting else Rights(partial(self._foresee, submission), self._meant)
         listing = Listing(whose, file, body, self._router, rights)
         moment = Moment(min(asked, record.id), record.id, self._follower.followed)
-        return Errand(claimed, request, listing, moment)
+        return Errand(submission, request, listing, moment)
 
-    def _foresee(self, sender: Claimed, request: Request) -> Ruling | None:
+    def _foresee(self, sender: Submission, request: Request) -> Ruling | None:
         return self._review.foresee(sender.uid, sender.writer, request)
 
-    def _meant(self, claimed: Claimed, request: Request) -> Meant:
-        return self._review.meant(claimed.uid, claimed.writer, request)
+    def _meant(self, submission: Submission, request: Request) -> Meant:
+        return self._review.meant(submission.uid, submission.writer, request)
 
     def _run(self, errand: Errand) -> Iterator[None]:
         if errand.request.action == "adopt":
-            source = errand.request.values["writer"] or errand.claimed.writer
+            source = errand.request.values["writer"] or errand.submission.writer
             return Adoption(errand, self._follower, self._review, self._lanes, source).run()
         return Reconcile(errand, self._follower, self._review, self._router).run()
 
     def _check_right(self, errand: Errand) -> None:
         """Raise Refused where policy has come to refuse the writer all of it."""
-        claimed = errand.claimed
-        ruling = self._foresee(claimed, errand.request)
+        submission = errand.submission
+        ruling = self._foresee(submission, errand.request)
         if ruling is not None:
             why = ruling.answer.why
-            log.warning("ALARM policy: %s of %s: %s", claimed.name, claimed.writer, why)
+            log.warning("ALARM policy: %s of %s: %s", submission.name, submission.writer, why)
             so_far = "what had followed from it stays" if errand.compared else "nothing was done"
             raise _NoRight(f"{why}, any more: {so_far}", advice=ruling.answer.advice)
 
@@ -251,11 +251,11 @@ class Portions:
         elif isinstance(error, Fault):
             problems = (errand.request.placed(problem_of(error)),)
         else:
-            log.exception("%s: its manifest cannot be followed", errand.claimed.ulid)
+            log.exception("%s: its manifest cannot be followed", errand.submission.ulid)
         try:
             with self._follower.commit(errand) as commit:
                 if isinstance(error, _NoRight):
-                    commit.tell(audit.Event(errand.claimed.ulid, ALARM, error.message))
+                    commit.tell(audit.Event(errand.submission.ulid, ALARM, error.message))
                 commit.end(state, problems)
         except Stopped:
             return

@@ -49,7 +49,7 @@ class Reconcile:
         self._review = review
         self._router = router
         self._listing = errand.listing
-        self._writer = errand.claimed.writer
+        self._writer = errand.submission.writer
         self._tally = manifest.Tally()
         self._verdicts = bytearray()
         self._marks = array("q")
@@ -231,8 +231,8 @@ class Reconcile:
 
     def _child(self, text: bytes) -> Candidate:
         self._children += 1
-        claimed = self._errand.claimed
-        made = child(claimed, f"{claimed.name}-{self._children}", text)
+        submission = self._errand.submission
+        made = child(submission, f"{submission.name}-{self._children}", text)
         return judge(made, self._router, lambda request: None)
 
     def _look(self) -> Iterator[None]:

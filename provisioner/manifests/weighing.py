@@ -53,7 +53,7 @@ def held(
     seen: what a person is told, and the subjects by what would happen to them; replacing: kinds of
     subjects for which it takes the place of earlier ones.
     """
-    ulid = errand.claimed.ulid
+    ulid = errand.submission.ulid
     with follower.reading() as conn:
         losing = holdings.losers(conn, Shift(toll.going, toll.coming), nature=review.nature)
         crowd = review.crowd(conn, losing)

@@ -269,7 +269,7 @@ class Finisher:
             if not record.digest:
                 return False
             known = record.uid, record.digest, record.accepted
-            if not self._spool.reclaim(place, record.id, record.name, *known):
+            if not self._spool.retake(place, record.id, record.name, *known):
                 return False
             log.warning("%s: the power cut had undone its claim", record.id)
         if record.state not in ENDED or not self._write_results:

@@ -101,7 +101,7 @@ class Clock:
         self._last: Jump | None = None
 
     def begin(self) -> None:
-        """Take up from the journal: before anything is claimed or drained."""
+        """Take up from the journal: before anything is taken or drained."""
         seen = self._look()
         with self._journal.reading() as conn:
             kept, self._last = facts.get(conn, facts.CLOCK), last_jump(conn)

@@ -75,8 +75,8 @@ def close(path: Path) -> None:
             log.warning("%s was open to others; now it is the service's alone", file)
 
 
-def claim(spool: Spool, book: Journal) -> None:
-    """Hold a journal against the spool, or name it there when it is the first.
+def bind(spool: Spool, book: Journal) -> None:
+    """Check that a journal belongs to the spool; name it there if the spool has none yet.
 
     Raises ConfigError where the spool has another one.
     """

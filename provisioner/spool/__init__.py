@@ -1,4 +1,4 @@
-"""Files in: how they are dropped, found, claimed, read and moved."""
+"""Files in: how they are dropped, found, taken, read and moved."""
 
 __all__ = [
     "layout",

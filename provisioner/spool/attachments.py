@@ -15,11 +15,11 @@ from dataclasses import replace
 from provisioner.contract import InvalidRequest
 from provisioner.spool.submission import (
     SIGNATURE,
-    Claimed,
     NotThere,
     Opened,
     Rejected,
     StillWritten,
+    Submission,
     entry_of,
     label,
     open_unwritten,
@@ -37,7 +37,7 @@ class Companions:
         self._staging = staging
         self._active = active
 
-    def manifest(self, name: str, limit: int) -> Claimed:
+    def manifest(self, name: str, limit: int) -> Submission:
         """Read a file that a request names, where it lies in staging; it stays there.
 
         limit: most bytes. Raises InvalidRequest saying why it cannot be had, NotThere where there
@@ -47,8 +47,8 @@ class Companions:
             raise NotThere(f"{label(name)} is not in staging")
         return self._have(name, lambda opened: read(opened, ulids.new(), name, limit))
 
-    def signature(self, request: Claimed, limit: int) -> Claimed:
-        """Take the signature of a request that was claimed, and read it.
+    def signature(self, request: Submission, limit: int) -> Submission:
+        """Take the signature of a request that was taken, and read it.
 
         limit, raises: as for a manifest. One that cannot be read stays in staging; where that is
         not the request's owner's, it counts as not there: anybody may put one beside a request.
@@ -56,9 +56,9 @@ class Companions:
         name = request.name + SIGNATURE
         entry = entry_of(request.ulid, request.name) + SIGNATURE
 
-        def take(opened: Opened) -> Claimed | Rejected | None:
+        def take(opened: Opened) -> Submission | Rejected | None:
             found = read(opened, request.ulid, name, limit)
-            if not isinstance(found, Claimed):
+            if not isinstance(found, Submission):
                 return found
             rename_new(self._staging, name, self._active, entry)
             there = os.stat(entry, dir_fd=self._active, follow_symlinks=False)
@@ -81,7 +81,7 @@ class Companions:
         except FileNotFoundError:
             return False
 
-    def discard(self, found: Claimed) -> None:
+    def discard(self, found: Submission) -> None:
         """Remove a companion that was read, unless its name is another file's by now."""
         taken = f"{found.ulid}-{found.name}"
         for directory, entry in ((self._staging, found.name), (self._active, taken)):
@@ -92,7 +92,7 @@ class Companions:
             except FileNotFoundError:
                 continue
 
-    def _have(self, name: str, use: Callable[[Opened], Claimed | Rejected | None]) -> Claimed:
+    def _have(self, name: str, use: Callable[[Opened], Submission | Rejected | None]) -> Submission:
         """Have a file of staging open, and nobody writing to it, while it is used."""
         try:
             opened = open_unwritten(self._staging, name)

@@ -1,4 +1,4 @@
-"""The scan: which names lie in staging and are to be claimed now.
+"""The scan: which names lie in staging and are to be taken now.
 
 Promises: it alone would be enough, were there no events. Of a backlog each owner of files has a
 turn, and what comes behind it is seen while it is served, for a twentieth of the time. A file that
@@ -174,7 +174,7 @@ class Sweep:
         os.close(fresh)
 
     def _list(self) -> list[tuple[int, str]]:
-        """List what may be claimed now and was not listed before: inodes and names."""
+        """List what may be taken now and was not listed before: inodes and names."""
         now = time.monotonic()
         found: list[tuple[int, str]] = []
         present: set[str] = set()

@@ -1,7 +1,7 @@
 """The spool: where request files wait, are worked on, and end.
 
-Promises: the only module that moves a request's file. A file is claimed by a rename that one
-claimer wins, into a directory that nobody else can enter; it is checked and read through one
+Promises: the only module that moves a request's file. A file is taken by a rename that one
+taker wins, into a directory that nobody else can enter; it is checked and read through one
 descriptor, which the name cannot be exchanged under; no link is followed and nothing is waited for.
 Every move may be done again. All is done by directory file descriptors.
 Leaves out: what the files say, and which of them the journal knows. Nothing here is flushed: after
@@ -24,10 +24,10 @@ from provisioner.spool.scan import Sweep
 from provisioner.spool.submission import (
     RESULT,
     SIGNATURE,
-    Claimed,
     Opened,
     Rejected,
     StillWritten,
+    Submission,
     entry_of,
     label,
     open_unwritten,
@@ -38,7 +38,7 @@ from provisioner.system import locks
 from provisioner.system import ulid as ulids
 from provisioner.system.rename import rename_new
 
-__all__ = ["Claimed", "Rejected", "Spool", "label", "result_entry"]
+__all__ = ["Rejected", "Spool", "Submission", "label", "result_entry"]
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ _BUSY, _FAILED, _DENIED = 0.01, 1.0, 60.0
 
 
 class Spool:
-    """The directories of one spool. `waiting` and `claim` are for one thread, all else for any."""
+    """The directories of one spool. `waiting` and `take` are for one thread, all else for any."""
 
     def __init__(self, root: Path, directories: dict[str, int]) -> None:
         """Use `open` instead."""
@@ -102,7 +102,7 @@ class Spool:
         return self._sweep.trouble
 
     def waiting(self, limit: int) -> list[str]:
-        """List names to claim, at most `limit`; none when all were given and nothing is new.
+        """List names to take, at most `limit`; none when all were given and nothing is new.
 
         A backlog is given in portions: ask until none come. In each the owners of files take
         turns, so that nobody waits behind all that another one has there. Up to 1000 are in order
@@ -115,7 +115,7 @@ class Spool:
         """Say in how many seconds a file that was passed over should be looked at again."""
         return self._sweep.due_in()
 
-    def claim(self, name: str) -> Claimed | Rejected | None:
+    def take(self, name: str) -> Submission | Rejected | None:
         """Take a file out of staging into `active` and read it; never raises for one file's sake.
 
         None: it is gone, or it is passed over for a while (`due_in`): somebody is still writing to
@@ -133,7 +133,7 @@ class Spool:
             self._pass_over(name, error)
             return None
         try:
-            return self._claim(name, ulids.new(), opened)
+            return self._take(name, ulids.new(), opened)
         finally:
             if opened is not None:
                 os.close(opened.file)
@@ -164,15 +164,15 @@ class Spool:
         return self._size(place, entry_of(ulid, name)) is not None
 
     def taken(self, ulid: str) -> tuple[str, os.stat_result] | None:
-        """Find a file that was claimed: its name, and what it is; None: it is not in `active`."""
+        """Find a file that was taken: its name, and what it is; None: it is not in `active`."""
         entry = self._entry("active", ulid, None)
         if entry is None:
             return None
         found = os.stat(entry, dir_fd=self._directories["active"], follow_symlinks=False)
         return entry.removeprefix(f"{ulid}-"), found
 
-    def reclaim(self, place: str, ulid: str, name: str, uid: int, sha256: str, by: float) -> bool:
-        """Take a request's file again whose claim was undone with the power, straight to a place.
+    def retake(self, place: str, ulid: str, name: str, uid: int, sha256: str, by: float) -> bool:
+        """Take a request's file again whose taking was undone with the power, straight to a place.
 
         by: when it had been accepted; what came to staging later is another request. False: there
         is no such file of this owner with these bytes.
@@ -187,7 +187,7 @@ class Spool:
             found = read(opened, ulid, name)
             # Nobody sets this time: it is that of the writer's rename, or of a later one.
             came = os.fstat(opened.file).st_ctime
-            if not isinstance(found, Claimed) or came > by:
+            if not isinstance(found, Submission) or came > by:
                 return False
             if (found.uid, found.sha256) != (uid, sha256):
                 return False
@@ -284,7 +284,7 @@ class Spool:
         """Remove what writers, results and receipts left half written when somebody died.
 
         Only what nobody has written to for a minute, and signatures of what was accepted: to be
-        called before anything is claimed. Returns how many there were.
+        called before anything is taken. Returns how many there were.
         """
         removed = leftovers.remove(self._directories[STAGING], leftovers.DROPPED)
         for place in (*OPEN, *CLOSED):
@@ -294,7 +294,7 @@ class Spool:
 
     # Private.
 
-    def _claim(self, name: str, ulid: str, opened: Opened | None) -> Claimed | Rejected | None:
+    def _take(self, name: str, ulid: str, opened: Opened | None) -> Submission | Rejected | None:
         entry = entry_of(ulid, name)
         try:
             rename_new(self._directories[STAGING], name, self._directories["active"], entry)

@@ -64,7 +64,7 @@ class Strikes:
     def strike(self, found: os.stat_result, lasted: float, *, alone: bool) -> int:
         """Count the death of the service against a file; return how many strikes it has.
 
-        found: the file as it lies in `active`; lasted: seconds from its claim until now; alone:
+        found: the file as it lies in `active`; lasted: seconds since it was taken; alone:
         nothing else was being judged.
         """
         who = _who(found)

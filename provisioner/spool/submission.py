@@ -39,7 +39,7 @@ TOO_LARGE = "many users go into a file of their own: `users_file`, docs/request-
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class Submission:
     """A request's file, taken and read; from here on only `body` counts.
 
     name: as `label` gives it; uid, writer: the owner of the open file; alone: a read lease proved
@@ -79,7 +79,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open file. file: its descriptor; alone: as in Claimed, while the descriptor is open."""
+    """An open file. file: its descriptor; alone: as in Submission, while the descriptor is open."""
 
     file: int
     alone: bool
@@ -119,7 +119,7 @@ def open_unwritten(directory: int, name: str) -> Opened | None:
     return Opened(file, alone=True)
 
 
-def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Claimed | Rejected | None:
+def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Submission | Rejected | None:
     """Check and read an open file of at most `limit` bytes; None: it changed meanwhile.
 
     Raises OSError when the disk fails.
@@ -132,7 +132,7 @@ def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Claimed | 
     after = os.fstat(opened.file)
     if _version(after) != _version(before) or len(body) != after.st_size:
         return None
-    return Claimed(
+    return Submission(
         ulid=ulid,
         name=label(name),
         uid=after.st_uid,

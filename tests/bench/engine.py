@@ -26,7 +26,7 @@ from provisioner.config import schema as configuration
 from provisioner.routing.router import Router
 from provisioner.service import Service
 from provisioner.spool import submit as writer
-from provisioner.spool.spool import Claimed, Spool
+from provisioner.spool.spool import Spool, Submission
 from provisioner.spool.submit import drop
 from provisioner.wiring import System
 from tests.bench.nothing import Nothing
@@ -115,13 +115,13 @@ def _write(staging: Path, times: multiprocessing.Queue[Dropped], number: int) ->
         time.sleep(0.01)
 
 
-def _note_acceptance(service: Service, note: Callable[[list[Claimed]], None]) -> None:
+def _note_acceptance(service: Service, note: Callable[[list[Submission]], None]) -> None:
     """Have somebody told of files when the commit that accepted them is over."""
     admit = service.intake.admit
 
-    def noted(claimed: list[Claimed]) -> Iterator[Admitted]:
-        for admitted in admit(claimed):
-            note([one for one in claimed if one.ulid in admitted.taken])
+    def noted(submissions: list[Submission]) -> Iterator[Admitted]:
+        for admitted in admit(submissions):
+            note([one for one in submissions if one.ulid in admitted.taken])
             yield admitted
 
     service.intake.admit = noted  # type: ignore[method-assign,assignment]
@@ -148,9 +148,9 @@ def latency(number: int) -> list[tuple[float, float, float]]:
         service = Service(system, spool)
         accepted: dict[str, float] = {}
 
-        def note(claimed: list[Claimed]) -> None:
+        def note(submissions: list[Submission]) -> None:
             now = time.monotonic()
-            accepted.update((one.name, now) for one in claimed)
+            accepted.update((one.name, now) for one in submissions)
 
         _note_acceptance(service, note)
         context = multiprocessing.get_context("spawn")
@@ -178,10 +178,10 @@ def backlog(number: int) -> tuple[float, float]:
         service = Service(system, spool)
         first, left, over = 0.0, number, threading.Event()
 
-        def note(claimed: list[Claimed]) -> None:
+        def note(submissions: list[Submission]) -> None:
             nonlocal first, left
             first = first or time.monotonic()
-            left -= len(claimed)
+            left -= len(submissions)
             if not left:
                 over.set()
 

@@ -173,7 +173,7 @@ class Stage:
         [refused] = [
             path.name[:26]
             for path in (self.root / "spool/failed").iterdir()
-            # By what it says: a file that a kill found between claim and acceptance lost its name.
+            # By what it says: a file that a kill found between taking and acceptance lost its name.
             if path.is_file() and path.read_text() == WRONG
         ]
         self.drop({**SECOND, "retry.yaml": control("request.retry", refused, "retry-wrong")})

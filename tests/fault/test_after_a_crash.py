@@ -132,8 +132,8 @@ def test_a_file_that_cannot_be_set_aside_keeps_nobody_from_being_accepted(
     assert [record.name for record in site.open()] == ["a.yaml"]
 
 
-def undo_claim(site: Site, name: str) -> None:
-    """Put a file back into staging as a power cut does: without a trace of the claim."""
+def undo_taking(site: Site, name: str) -> None:
+    """Put a file back into staging as a power cut does: without a trace that it was taken."""
     [entry] = place(site, "done")
     path = site.config.spool / "done" / entry
     path.with_name(f"{entry}.result.yaml").unlink()
@@ -145,7 +145,7 @@ def requests(site: Site) -> list[str]:
         return sorted(record.name for record in request_rows.in_states(conn, ENDED))
 
 
-def test_a_file_whose_claim_a_power_cut_undid_is_no_second_request(
+def test_a_file_whose_taking_a_power_cut_undid_is_no_second_request(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The move that stands for the cut changes the file's status; a real one would not.
@@ -153,7 +153,7 @@ def test_a_file_whose_claim_a_power_cut_undid_is_no_second_request(
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: real() + 60)
         site.request(allocation(1, "ann"), "a.yaml")
-    undo_claim(site, "a.yaml")
+    undo_taking(site, "a.yaml")
     crash(site)
     site.take()
     site.drain()
@@ -169,7 +169,7 @@ def test_a_file_that_an_admin_put_back_while_nobody_served_is_a_new_request(
     site.request(allocation(1, "ann"), "a.yaml")
     [entry] = place(site, "done")
     (site.config.spool / "done" / entry).write_text(text)
-    undo_claim(site, "a.yaml")
+    undo_taking(site, "a.yaml")
     crash(site)
     site.take()
     site.drain()
@@ -213,11 +213,11 @@ def test_a_refused_file_that_is_tried_again_leaves_nothing_behind(site: Site) ->
     assert not list((site.config.spool / "failed").glob(f"{refused[:26]}*"))
 
 
-def test_a_file_named_as_a_result_is_not_lost_between_its_claim_and_the_commit(site: Site) -> None:
+def test_a_file_named_as_a_result_is_not_lost_between_taking_and_the_commit(site: Site) -> None:
     file = site.spool.staging / "x.result.yaml"
     file.write_text(allocation(1, "ann"))
     file.chmod(0o600)
-    assert site.spool.claim("x.result.yaml") is not None
+    assert site.spool.take("x.result.yaml") is not None
     crash(site)
     assert [path.name for path in site.spool.staging.iterdir()] == ["x.result.yaml"]
     site.take()

@@ -18,7 +18,7 @@ SAMPLE = 1 if WHOLE else 13
 """One point in so many is killed at."""
 
 POINTS = {
-    *("open_unwritten", "rename_new in Spool._claim", "read"),
+    *("open_unwritten", "rename_new in Spool._take", "read"),
     *("commit in Intake.admit", "commit in Intake.readmit", "commit in Finisher.reject"),
     *("Finisher.settle", "Finisher.announce", "Finisher.resubmit", "Finisher.redo"),
     *("write in Spool.write_result", "rename in Spool.write_result", "rename in Spool.move"),

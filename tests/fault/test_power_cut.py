@@ -119,7 +119,7 @@ class Figures:
     def __str__(self) -> str:
         return (
             f"cuts {self.cuts}, acked {self.acked}, lost {len(self.lost)}, "
-            f"renames redone {self.redone}, of them claims {self.back}, amiss {len(self.amiss)}"
+            f"renames redone {self.redone}, of them taken back {self.back}, amiss {len(self.amiss)}"
         )
 
 
@@ -198,7 +198,7 @@ class Life:
             time.sleep(0.01)
 
     def astray(self) -> tuple[int, int]:
-        """Count requests whose file is elsewhere than they stand, and those whose claim is undone.
+        """Count requests whose file is elsewhere than they stand, and those whose taking is undone.
 
         By a copy of the journal: who reads it changes it.
         """

@@ -40,10 +40,10 @@ def test_a_file_that_was_dropped_while_nobody_served_is_taken_at_the_start(site:
     assert site.states()["done"] == ["x.yaml"]
 
 
-def test_a_file_that_was_claimed_and_not_accepted_is_taken_again(site: Site) -> None:
+def test_a_file_that_was_taken_and_not_accepted_is_taken_again(site: Site) -> None:
     (site.spool.staging / "x.yaml").write_text(allocation(1))
     (site.spool.staging / "x.yaml").chmod(0o600)
-    site.spool.claim("x.yaml")
+    site.spool.take("x.yaml")
     site.start()
     site.service.take()
     site.drain()

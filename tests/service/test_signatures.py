@@ -14,7 +14,7 @@ from provisioner.admission.signature import lasting
 from provisioner.contract import ConfigError
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
-from provisioner.spool.spool import Claimed
+from provisioner.spool.spool import Submission
 from tests.support.engine_site import Site, allocation, control, user
 from tests.support.signing_site import EXPIRES, POLICY, allow, make_key, sign
 
@@ -269,10 +269,10 @@ def test_a_signed_request_that_was_claimed_when_the_service_died_is_its_signers_
     path.write_text(SIGNED)
     put(site, sign(path, key))
     put(site, path)
-    claimed = site.spool.claim("r.yaml")
-    assert isinstance(claimed, Claimed)
+    submission = site.spool.take("r.yaml")
+    assert isinstance(submission, Submission)
     if judged:
-        site.spool.companions.signature(claimed, 1 << 14)
+        site.spool.companions.signature(submission, 1 << 14)
     crash(site)
     done = take(site, "r.yaml")
     assert (done.state, done.writer) == ("done", "games")

@@ -10,7 +10,7 @@ import pytest
 from provisioner.admission.intake import Intake
 from provisioner.journal.records import companion_rows
 from provisioner.spool import strikes
-from provisioner.spool.spool import Claimed
+from provisioner.spool.spool import Submission
 from provisioner.spool.strikes import Strikes
 from tests.support.engine_site import Site, allocation, release
 from tests.support.manifest_site import entry, newest
@@ -45,10 +45,10 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have one file kill whoever judges it."""
     read = Intake._read
 
-    def judge(intake: Intake, claimed: Claimed) -> object:
-        if claimed.name == "deadly.yaml":
+    def judge(intake: Intake, submission: Submission) -> object:
+        if submission.name == "deadly.yaml":
             raise Died
-        return read(intake, claimed)
+        return read(intake, submission)
 
     monkeypatch.setattr(Intake, "_read", judge)
 
@@ -86,9 +86,9 @@ def test_what_takes_long_before_it_kills_is_set_aside_the_second_time(
 
 
 def die(site: Site, *names: str) -> None:
-    """Claim files as the intake does, and die of something else; then start anew."""
+    """Take files as the intake does, and die of something else; then start anew."""
     for name in names:
-        assert isinstance(site.spool.claim(name), Claimed)
+        assert isinstance(site.spool.take(name), Submission)
     restart(site)
 
 
@@ -134,7 +134,7 @@ def test_what_died_twice_rests_and_others_are_served_meanwhile(
 
 def test_a_file_that_was_judged_after_all_has_no_strikes_any_more(site: Site) -> None:
     put(site, HONEST, allocation(1, "ann"), "honest.yaml")
-    assert isinstance(site.spool.claim("honest.yaml"), Claimed)
+    assert isinstance(site.spool.take("honest.yaml"), Submission)
     restart(site)
     site.take()
     site.drain()
@@ -149,7 +149,7 @@ def test_an_unexpected_error_sets_aside_the_file_that_causes_it_alone(
     claim = Intake._claim
 
     def breaks(intake: Intake, conn: object, wave: list[object], now: float) -> object:
-        if any(c.claimed.name == "odd.yaml" for c in wave):  # type: ignore[attr-defined]
+        if any(c.submission.name == "odd.yaml" for c in wave):  # type: ignore[attr-defined]
             raise RuntimeError("odd")
         return claim(intake, conn, wave, now)  # type: ignore[arg-type]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.spool.spool import Claimed, Spool
+from provisioner.spool.spool import Spool, Submission
 from provisioner.spool.submission import LIMIT
 
 BODY = b"provisioner: 1\naction: user.provision\n"
@@ -23,10 +23,10 @@ def put(spool: Spool, name: str = "a.yaml", body: bytes = BODY, mode: int = 0o60
     return path
 
 
-def take(spool: Spool, name: str = "a.yaml") -> Claimed:
-    claimed = spool.claim(name)
-    assert isinstance(claimed, Claimed)
-    return claimed
+def take(spool: Spool, name: str = "a.yaml") -> Submission:
+    submission = spool.take(name)
+    assert isinstance(submission, Submission)
+    return submission
 
 
 def entries(spool: Spool, place: str) -> list[str]:

@@ -150,8 +150,8 @@ class Numbers:
             free = self._free(len(missing))
         batch, fresh = f"batch-{secrets.token_hex(8)}", dict[str, int]()
 
-        def write(claim: tuple[str, int]) -> None:
-            fresh[claim[0]] = self._claim(*claim, batch)
+        def write(number: tuple[str, int]) -> None:
+            fresh[number[0]] = self._add(*number, batch)
 
         self._directory.each(write, list(zip(missing, free, strict=True)))
         return Taken({**found, **fresh}, found, batch)
@@ -267,7 +267,7 @@ class Numbers:
                     numbers[owner] = min(number, numbers.get(owner, number))
         return numbers
 
-    def _claim(self, owner: str, number: int, batch: str) -> int:
+    def _add(self, owner: str, number: int, batch: str) -> int:
         """Add the entry that makes a number an owner's; another writer may be first, so go on."""
         for _ in range(1000):
             try:

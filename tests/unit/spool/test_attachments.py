@@ -34,11 +34,11 @@ def sign(spool: Spool, text: str, name: str = "a.yaml") -> None:
 def test_a_signature_is_taken_with_its_request_and_removed_without_it(spool: Spool) -> None:
     put(spool)
     sign(spool, "first")
-    claimed = take(spool)
-    found = spool.companions.signature(claimed, LIMIT)
+    submission = take(spool)
+    found = spool.companions.signature(submission, LIMIT)
     assert (found.body, found.name) == (b"first", "a.yaml.sig")
     assert entries(spool, "staging") == []
-    request = f"{claimed.ulid}-a.yaml"
+    request = f"{submission.ulid}-a.yaml"
     assert entries(spool, "active") == [request, f"{request}.sig"]
     spool.companions.discard(found)
     assert entries(spool, "active") == [request]
@@ -51,10 +51,10 @@ def test_a_signature_goes_back_with_its_request(
 ) -> None:
     put(spool)
     sign(spool, "first")
-    claimed = take(spool)
+    submission = take(spool)
     if taken:
-        spool.companions.signature(claimed, LIMIT)
-    assert spool.return_to_staging(claimed.ulid, "active", name) == "a.yaml"
+        spool.companions.signature(submission, LIMIT)
+    assert spool.return_to_staging(submission.ulid, "active", name) == "a.yaml"
     assert (spool.staging / "a.yaml.sig").read_text() == "first"
     assert entries(spool, "active") == []
 
@@ -63,13 +63,13 @@ def test_a_signature_goes_back_with_its_request(
 def test_a_signature_that_goes_back_takes_no_other_ones_place(spool: Spool, both: bool) -> None:
     put(spool)
     sign(spool, "first")
-    claimed = take(spool)
-    spool.companions.signature(claimed, LIMIT)
+    submission = take(spool)
+    spool.companions.signature(submission, LIMIT)
     sign(spool, "second")
     if both:
         put(spool)
-    back = f"a-{claimed.ulid}.yaml"
-    assert spool.return_to_staging(claimed.ulid) == back
+    back = f"a-{submission.ulid}.yaml"
+    assert spool.return_to_staging(submission.ulid) == back
     assert (spool.staging / f"{back}.sig").read_text() == "first"
     assert (spool.staging / "a.yaml.sig").read_text() == "second"
 
@@ -77,11 +77,11 @@ def test_a_signature_that_goes_back_takes_no_other_ones_place(spool: Spool, both
 def test_a_signature_follows_its_request_to_the_name_that_is_free(spool: Spool) -> None:
     put(spool)
     sign(spool, "first")
-    claimed = take(spool)
-    spool.companions.signature(claimed, LIMIT)
+    submission = take(spool)
+    spool.companions.signature(submission, LIMIT)
     put(spool, body=b"newer")
-    back = f"a-{claimed.ulid}.yaml"
-    assert spool.return_to_staging(claimed.ulid) == back
+    back = f"a-{submission.ulid}.yaml"
+    assert spool.return_to_staging(submission.ulid) == back
     assert sorted(entries(spool, "staging")) == [f"{back}", f"{back}.sig", "a.yaml"]
 
 
@@ -91,11 +91,11 @@ def test_a_hostile_signature_is_refused_where_it_lies(
 ) -> None:
     put(spool)
     make(spool.staging / "a.yaml.sig")
-    claimed = take(spool)
+    submission = take(spool)
     with pytest.raises(InvalidRequest):
-        spool.companions.signature(claimed, LIMIT)
+        spool.companions.signature(submission, LIMIT)
     assert "a.yaml.sig" in entries(spool, "staging")
-    assert entries(spool, "active") == [f"{claimed.ulid}-a.yaml"]
+    assert entries(spool, "active") == [f"{submission.ulid}-a.yaml"]
 
 
 @pytest.mark.parametrize("make", [symlink, fifo, directory, listening, large, of_mode(0o602)])
@@ -104,9 +104,9 @@ def test_what_another_put_in_a_signature_s_place_and_cannot_be_read_counts_as_no
 ) -> None:
     put(spool)
     make(spool.staging / "a.yaml.sig")
-    claimed = take(spool)
+    submission = take(spool)
     with pytest.raises(NotThere):
-        spool.companions.signature(replace(claimed, uid=claimed.uid + 1), LIMIT)
+        spool.companions.signature(replace(submission, uid=submission.uid + 1), LIMIT)
 
 
 def test_a_signature_that_is_exchanged_while_it_is_taken_is_left_to_its_request(
@@ -114,7 +114,7 @@ def test_a_signature_that_is_exchanged_while_it_is_taken_is_left_to_its_request(
 ) -> None:
     put(spool)
     sign(spool, "first")
-    claimed = take(spool)
+    submission = take(spool)
     real = rename.rename_new
 
     def exchange(*arguments: Any) -> None:
@@ -124,7 +124,7 @@ def test_a_signature_that_is_exchanged_while_it_is_taken_is_left_to_its_request(
 
     monkeypatch.setattr("provisioner.spool.attachments.rename_new", exchange)
     with pytest.raises(InvalidRequest, match="changed while it was read"):
-        spool.companions.signature(claimed, LIMIT)
+        spool.companions.signature(submission, LIMIT)
     monkeypatch.undo()
     assert (spool.staging / "a.yaml.sig").read_text() == "second"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.outcome import receipts
-from provisioner.spool.spool import Claimed, Spool
+from provisioner.spool.spool import Spool, Submission
 from provisioner.spool.submit import drop
 from provisioner.system import ulid
 
@@ -103,10 +103,10 @@ def test_receipts_behind_a_link_are_left_alone(spool: Spool, tmp_path: Path) -> 
 
 
 def test_nothing_is_left_of_what_ended_well(spool: Spool) -> None:
-    claimed = spool.claim(drop(spool.staging, "a.yaml", b"a: b\n"))
-    assert isinstance(claimed, Claimed)
-    spool.move(claimed.ulid, "active", "done", claimed.name)
-    spool.write_result("done", claimed.ulid, claimed.name, "a: b\n")
-    receipts.write(spool.receipts, claimed.writer, claimed.ulid, {"a": "b"})
+    submission = spool.take(drop(spool.staging, "a.yaml", b"a: b\n"))
+    assert isinstance(submission, Submission)
+    spool.move(submission.ulid, "active", "done", submission.name)
+    spool.write_result("done", submission.ulid, submission.name, "a: b\n")
+    receipts.write(spool.receipts, submission.writer, submission.ulid, {"a": "b"})
     hidden = [path for path in spool.root.rglob(".*") if path.name.startswith(".")]
     assert hidden == []

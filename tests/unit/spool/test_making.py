@@ -124,12 +124,12 @@ def test_a_second_service_is_refused_and_told_who_is_first(spool: Spool) -> None
 def test_no_descriptor_is_left_behind(spool: Spool) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     put(spool)
-    claimed = take(spool)
-    spool.move(claimed.ulid, "active", "done", claimed.name)
+    submission = take(spool)
+    spool.move(submission.ulid, "active", "done", submission.name)
     fifo(spool.staging / "f.yaml")
     symlink(spool.staging / "l.yaml")
     for name in spool.waiting(10):
-        spool.claim(name)
+        spool.take(name)
     with pytest.raises(ConfigError):
         Spool.open(spool.root / "nowhere")
     _open_up(spool.root)

@@ -39,17 +39,17 @@ from tests.support.spool_files import (
         (b"--;$(reboot).yaml", "--;$(reboot).yaml"),
     ],
 )
-def test_any_name_can_be_claimed_finished_and_shown(spool: Spool, name: bytes, shown: str) -> None:
+def test_any_name_can_be_taken_finished_and_shown(spool: Spool, name: bytes, shown: str) -> None:
     (Path(os.fsdecode(os.fsencode(spool.staging) + b"/" + name))).write_bytes(BODY)
     (Path(os.fsdecode(os.fsencode(spool.staging) + b"/" + name))).chmod(0o600)
     [waiting] = spool.waiting(10)
-    claimed = take(spool, waiting)
-    assert claimed.name == shown
-    assert label(claimed.name) == claimed.name
-    result = spool.write_result("done", claimed.ulid, claimed.name, "outcome: done\n")
-    assert spool.move(claimed.ulid, "active", "done", claimed.name)
-    assert entries(spool, "done") == sorted([f"{claimed.ulid}-{shown}", result])
-    assert result == f"{claimed.ulid}-{shown}.result.yaml"
+    submission = take(spool, waiting)
+    assert submission.name == shown
+    assert label(submission.name) == submission.name
+    result = spool.write_result("done", submission.ulid, submission.name, "outcome: done\n")
+    assert spool.move(submission.ulid, "active", "done", submission.name)
+    assert entries(spool, "done") == sorted([f"{submission.ulid}-{shown}", result])
+    assert result == f"{submission.ulid}-{shown}.result.yaml"
 
 
 @pytest.mark.parametrize("name", [".a.yaml", "a.tmp", "a", "a.yaml.part", "a.YAML", "yaml"])
@@ -120,7 +120,7 @@ def plain(path: Path) -> None:
 def serve(spool: Spool, portion: list[str]) -> list[str]:
     """Claim a portion, as the service does before it asks for the next."""
     for name in portion:
-        spool.claim(name)
+        spool.take(name)
     return portion
 
 
@@ -201,7 +201,7 @@ def test_a_staging_directory_that_cannot_be_read_gives_nothing_until_it_can() ->
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOSPC, errno.EIO, errno.EXDEV])
 @pytest.mark.parametrize("call", ["rename_new", "open_unwritten", "read"])
-def test_a_claim_that_fails_leaves_the_file_for_later(
+def test_a_file_that_cannot_be_taken_is_left_for_later(
     spool: Spool, monkeypatch: pytest.MonkeyPatch, call: str, code: int
 ) -> None:
     put(spool)
@@ -210,7 +210,7 @@ def test_a_claim_that_fails_leaves_the_file_for_later(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(f"provisioner.spool.spool.{call}", fail)
-    assert spool.claim("a.yaml") is None
+    assert spool.take("a.yaml") is None
     monkeypatch.undo()
     assert entries(spool, "staging") == ["a.yaml"]
     assert entries(spool, "active") == []

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from provisioner.contract import ConfigError
-from provisioner.spool.spool import Claimed, Spool
+from provisioner.spool.spool import Spool, Submission
 from provisioner.spool.submit import drop
 
 
-def test_a_dropped_file_is_whole_private_and_claimed_at_once(tmp_path: Path) -> None:
+def test_a_dropped_file_is_whole_private_and_taken_at_once(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "spool")
     before = os.umask(0)
     try:
@@ -20,9 +20,9 @@ def test_a_dropped_file_is_whole_private_and_claimed_at_once(tmp_path: Path) -> 
         os.umask(before)
     assert stat.S_IMODE((spool.staging / "a.yaml").stat().st_mode) == 0o600
     [name] = spool.waiting(10)
-    claimed = spool.claim(name)
-    assert isinstance(claimed, Claimed)
-    assert (claimed.body, claimed.alone) == (b"x" * 60_000, True)
+    submission = spool.take(name)
+    assert isinstance(submission, Submission)
+    assert (submission.body, submission.alone) == (b"x" * 60_000, True)
     spool.close()
 
 

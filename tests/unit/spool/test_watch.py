@@ -75,10 +75,10 @@ def test_a_file_that_arrives_wakes(
     assert watcher.healthy()
 
 
-def test_a_claim_by_rename_out_wakes_nobody(watcher: Watcher, staging: Path, woken: Woken) -> None:
+def test_a_rename_out_of_it_wakes_nobody(watcher: Watcher, staging: Path, woken: Woken) -> None:
     _rename_in(staging)
     assert woken.within()
-    (staging / "a.yaml").rename(staging.parent / "claimed")
+    (staging / "a.yaml").rename(staging.parent / "taken")
     assert not woken.within(0.2)
     # Renames out are not asked for at all: watchdog would wait half a second for their other half.
     assert not MASK & InotifyConstants.IN_MOVED_FROM

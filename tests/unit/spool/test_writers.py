@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.spool.spool import Claimed, Rejected, Spool
+from provisioner.spool.spool import Rejected, Spool, Submission
 from provisioner.system import ulid as ulids
 from tests.support.spool_files import BODY, entries, put, take
 
@@ -22,7 +22,7 @@ def test_a_file_that_is_still_written_is_left_alone_until_it_is_closed(spool: Sp
     with path.open("wb") as writer:
         writer.write(BODY[:10])
         writer.flush()
-        assert spool.claim("a.yaml") is None
+        assert spool.take("a.yaml") is None
         assert entries(spool, "staging") == ["a.yaml"]
         assert spool.waiting(10) == []
         due = spool.due_in()
@@ -32,9 +32,9 @@ def test_a_file_that_is_still_written_is_left_alone_until_it_is_closed(spool: Sp
     while not (names := spool.waiting(10)) and time.monotonic() < deadline:
         time.sleep(0.005)
     assert names == ["a.yaml"]
-    claimed = take(spool)
-    assert claimed.body == BODY
-    assert claimed.alone
+    submission = take(spool)
+    assert submission.body == BODY
+    assert submission.alone
     assert spool.due_in() is None
 
 
@@ -54,11 +54,11 @@ def test_a_writer_that_comes_while_the_file_is_read_does_not_end_the_service(
         return real_fstat(file)
 
     monkeypatch.setattr(os, "fstat", intrude)
-    claimed = spool.claim("a.yaml")
+    submission = spool.take("a.yaml")
     monkeypatch.undo()
     # The intruder was refused (EWOULDBLOCK) and we are still here, though the kernel signalled.
     assert tried == [1]
-    assert isinstance(claimed, Claimed)
+    assert isinstance(submission, Submission)
 
 
 def test_a_file_that_changes_while_it_is_read_is_put_back_and_taken_whole_later(
@@ -72,17 +72,17 @@ def test_a_file_that_changes_while_it_is_read_is_put_back_and_taken_whole_later(
         return real_read(file, size)
 
     monkeypatch.setattr(os, "read", change)
-    assert spool.claim("a.yaml") is None
+    assert spool.take("a.yaml") is None
     monkeypatch.undo()
     assert entries(spool, "staging") == ["a.yaml"]
     assert entries(spool, "active") == []
     assert take(spool).body == BODY
 
 
-def test_the_lease_ends_with_the_claim(spool: Spool) -> None:
+def test_the_lease_ends_once_the_file_is_read(spool: Spool) -> None:
     put(spool)
-    claimed = take(spool)
-    file = os.open(spool.root / "active" / f"{claimed.ulid}-a.yaml", os.O_RDONLY)
+    submission = take(spool)
+    file = os.open(spool.root / "active" / f"{submission.ulid}-a.yaml", os.O_RDONLY)
     assert fcntl.fcntl(file, fcntl.F_GETLEASE) == fcntl.F_UNLCK
     os.close(file)
 
@@ -101,7 +101,7 @@ def test_a_name_given_to_another_file_meanwhile_is_put_back(
         return real_new()
 
     monkeypatch.setattr(ulids, "new", exchange)
-    assert spool.claim("a.yaml") is None
+    assert spool.take("a.yaml") is None
     monkeypatch.undo()
     assert entries(spool, "active") == []
     assert take(spool).body == b"other"
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_moved_is_passed_over_and_holds_up_nobody(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr("provisioner.spool.spool.rename_new", denied)
-    assert spool.claim("a.yaml") is None
+    assert spool.take("a.yaml") is None
     monkeypatch.undo()
     assert spool.waiting(10) == ["b.yaml"]
 
@@ -155,16 +155,16 @@ def test_under_torment_no_part_of_a_file_is_taken_and_nothing_is_waited_for(
     ]
     for thread in tormentors:
         thread.start()
-    found: list[Claimed | Rejected | None] = []
+    found: list[Submission | Rejected | None] = []
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         running = any(thread.is_alive() for thread in tormentors)
-        found += [spool.claim(name) for name in spool.waiting(10)]
+        found += [spool.take(name) for name in spool.waiting(10)]
         if not running and not spool.waiting(10) and spool.due_in() is None:
             break
     for thread in tormentors:
         thread.join()
     taken = [one for one in found if one is not None]
-    assert {one.body for one in taken if isinstance(one, Claimed)} == {BODY}
+    assert {one.body for one in taken if isinstance(one, Submission)} == {BODY}
     assert sorted(one.ulid for one in taken) == spool.listed("active")
     assert spool.waiting(10) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.spool.spool import Claimed, Rejected, Spool
+from provisioner.spool.spool import Rejected, Spool, Submission
 from provisioner.spool.submission import LIMIT
 from provisioner.system import ulid as ulids
 from provisioner.system.users import user_name
@@ -30,50 +30,50 @@ from tests.support.spool_files import (
 )
 
 
-def test_a_claim_takes_the_file_and_says_who_asks(spool: Spool) -> None:
+def test_a_taken_file_names_its_writer(spool: Spool) -> None:
     path = put(spool)
     found = path.stat()
-    claimed = take(spool)
-    assert ulids.is_ulid(claimed.ulid)
-    assert (claimed.name, claimed.body, claimed.size) == ("a.yaml", BODY, len(BODY))
-    assert (claimed.uid, claimed.writer) == (os.geteuid(), user_name(os.geteuid()))
-    assert (claimed.device, claimed.inode) == (found.st_dev, found.st_ino)
+    submission = take(spool)
+    assert ulids.is_ulid(submission.ulid)
+    assert (submission.name, submission.body, submission.size) == ("a.yaml", BODY, len(BODY))
+    assert (submission.uid, submission.writer) == (os.geteuid(), user_name(os.geteuid()))
+    assert (submission.device, submission.inode) == (found.st_dev, found.st_ino)
     assert entries(spool, "staging") == []
-    assert entries(spool, "active") == [f"{claimed.ulid}-a.yaml"]
+    assert entries(spool, "active") == [f"{submission.ulid}-a.yaml"]
 
 
 def test_a_file_that_is_gone_is_nothing(spool: Spool) -> None:
-    assert spool.claim("gone.yaml") is None
+    assert spool.take("gone.yaml") is None
 
 
-def test_an_empty_file_is_claimed_and_left_to_the_parser(spool: Spool) -> None:
+def test_an_empty_file_is_taken_and_left_to_the_parser(spool: Spool) -> None:
     put(spool, body=b"")
     assert take(spool).body == b""
 
 
-def test_the_largest_request_is_claimed(spool: Spool) -> None:
+def test_the_largest_request_is_taken(spool: Spool) -> None:
     put(spool, body=b"x" * LIMIT)
     assert take(spool).size == LIMIT
 
 
-def test_only_one_of_many_claimers_gets_a_file(spool: Spool) -> None:
+def test_only_one_of_many_takers_gets_a_file(spool: Spool) -> None:
     names = [f"{number}.yaml" for number in range(200)]
     for name in names:
         put(spool, name)
     others = [Spool.open(spool.root) for _ in range(4)]
     won: list[str] = []
 
-    def claim_all(of: Spool) -> None:
-        won.extend(name for name in names if isinstance(of.claim(name), Claimed))
+    def take_all(of: Spool) -> None:
+        won.extend(name for name in names if isinstance(of.take(name), Submission))
 
-    threads = [threading.Thread(target=claim_all, args=(of,)) for of in others]
+    threads = [threading.Thread(target=take_all, args=(of,)) for of in others]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    # A claimer may pass a file over while another holds it open; nobody gets one twice.
+    # A taker may pass a file over while another holds it open; nobody gets one twice.
     for name in set(names) - set(won):
-        assert isinstance(spool.claim(name), Claimed)
+        assert isinstance(spool.take(name), Submission)
         won.append(name)
     assert sorted(won) == sorted(names)
     assert len(entries(spool, "active")) == 200
@@ -103,7 +103,7 @@ def test_a_hostile_file_is_set_aside_with_its_reason(
 ) -> None:
     make(spool.staging / "bad.yaml")
     put(spool, "good.yaml")
-    rejected = spool.claim("bad.yaml")
+    rejected = spool.take("bad.yaml")
     assert isinstance(rejected, Rejected)
     assert says in rejected.reason
     assert (rejected.name, rejected.quarantine) == ("bad.yaml", quarantine)
@@ -132,8 +132,8 @@ def test_a_name_that_ends_as_a_results_is_set_aside_with_what_to_do(
     spool: Spool, name: str, refused: bool
 ) -> None:
     put(spool, name)
-    found = spool.claim(name)
-    assert isinstance(found, Rejected if refused else Claimed)
+    found = spool.take(name)
+    assert isinstance(found, Rejected if refused else Submission)
     if isinstance(found, Rejected):
         assert found.quarantine
         assert "give it another" in found.reason
@@ -141,10 +141,10 @@ def test_a_name_that_ends_as_a_results_is_set_aside_with_what_to_do(
 
 @pytest.mark.parametrize("name", [name for name, _ in OURS])
 def test_no_name_keeps_a_file_from_going_back_after_a_crash(spool: Spool, name: str) -> None:
-    """What was claimed and not committed is found by its ULID alone."""
+    """What was taken and not committed is found by its ULID alone."""
     put(spool, name)
     put(spool, name + ".sig")
-    found = spool.claim(name)
+    found = spool.take(name)
     assert found is not None
     assert spool.return_to_staging(found.ulid) == name
     assert entries(spool, "active") == []
@@ -153,7 +153,7 @@ def test_no_name_keeps_a_file_from_going_back_after_a_crash(spool: Spool, name: 
 @root_only
 def test_a_device_is_set_aside(spool: Spool) -> None:
     os.mknod(spool.staging / "null.yaml", stat.S_IFCHR | 0o600, os.makedev(1, 3))
-    rejected = spool.claim("null.yaml")
+    rejected = spool.take("null.yaml")
     assert isinstance(rejected, Rejected)
     assert "device" in rejected.reason
 
@@ -161,5 +161,5 @@ def test_a_device_is_set_aside(spool: Spool) -> None:
 @root_only
 def test_the_writer_is_the_owner_of_the_file(spool: Spool) -> None:
     os.chown(put(spool), 54321, -1)
-    claimed = take(spool)
-    assert (claimed.uid, claimed.writer) == (54321, "uid-54321")
+    submission = take(spool)
+    assert (submission.uid, submission.writer) == (54321, "uid-54321")
