@@ -17,10 +17,10 @@ from handlers.gpfs.mm.client import Entry
 from handlers.gpfs.state import Found, exchanged
 from provisioner.agent.client import runner
 from provisioner.contract import Conflict, Fault, Key, Permanent
-from tests.contract.test_gpfs_paths import GROUP, as_member
 from tests.support.acls import AS_ROOT
 from tests.support.agent_sites import shipped
 from tests.support.gpfs_site import FileSystem, Ledger
+from tests.support.members import GROUP, as_member
 
 pytestmark = AS_ROOT
 

@@ -15,8 +15,7 @@ import pytest
 
 from provisioner.contract import Conflict, Fault, InvalidRequest, Permanent
 from tests.support.gpfs_site import FileSystem, Ledger
-
-MEMBER, GROUP = 2101, 3101
+from tests.support.members import GROUP, MEMBER, as_member
 
 
 def real(test: Callable[..., None]) -> Callable[..., None]:
@@ -37,14 +36,6 @@ def owned() -> Iterator[FileSystem]:
     with TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         yield FileSystem(Path(directory) / "gpfs", real_ownership=True)
-
-
-def as_member(*argv: str, group: int = GROUP) -> bool:
-    """Run a program as a project's member; say whether it succeeded."""
-    done = subprocess.run(
-        argv, user=MEMBER, group=group, extra_groups=[], capture_output=True, check=False
-    )
-    return done.returncode == 0
 
 
 def refused(ledger: Ledger, **params: object) -> Fault:

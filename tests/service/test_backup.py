@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,22 +13,7 @@ from provisioner.contract import ConfigError
 from provisioner.recovery import backup, redo_log
 from tests.support.cli_site import Desk, user
 from tests.support.engine_site import Site, allocation, control
-
-
-def dump(path: Path) -> list[str]:
-    """Return all that a database holds, but for the sum of it."""
-    with closing(sqlite3.connect(path)) as db:
-        return sorted(line for line in db.iterdump() if "VALUES('sum'," not in line)
-
-
-def replayed(copy: Path, directory: Path) -> list[str]:
-    """Return what a copy holds when the log was done on it again."""
-    identity, position = backup.position_of(copy)
-    with closing(sqlite3.connect(copy)) as db:
-        for one in redo_log.read(directory, identity, position):
-            redo_log.do_again(db, one)
-        db.commit()
-    return dump(copy)
+from tests.support.journal_files import dump, replayed
 
 
 def test_a_copy_and_the_log_give_the_journal_to_the_last_byte(tmp_path: Path) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from provisioner.journal.records import ledger
 from tests.support.engine_site import Site, allocation, control, membership, user
 from tests.support.manifest_site import put
-
-RECONCILE = "provisioner: 1\naction: reconcile\n"
+from tests.support.steering import RECONCILE, claims, waits
 
 
 @pytest.fixture
@@ -22,26 +19,12 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def waits(site: Site, text: str, name: str = "waiting.yaml") -> None:
-    """Have a request wait for the first backend."""
-    site.first.away = True
-    site.drop(text, name)
-    site.service.lanes["first"].drain()
-
-
 def cancel(site: Site, name: str = "waiting.yaml") -> None:
     """Cancel a request, and let the backend answer again."""
     (who,) = [record.id for record in site.open() if record.name == name]
     site.drop(control("request.cancel", who), "cancel.yaml")
     site.first.missing = set()
     site.back(site.first)
-
-
-def claims(site: Site) -> dict[str, Any]:
-    """Return who claims which object, with what limit."""
-    with site.system.journal.reading() as conn:
-        held = ledger.everything(conn)
-    return {f"{one.claimant} {one.key}": (one.want or {}).get("limit") for one in held}
 
 
 def test_who_waits_for_what_a_cancelled_request_claimed_goes_on(site: Site) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.test_cancel import RECONCILE, claims, waits
 from tests.support.engine_site import Site, allocation, control, membership, user
+from tests.support.steering import RECONCILE, claims, waits
 
 ACCOUNT, ANN, BOB = "first/account/cf", "first/member/cf/ann", "first/member/cf/bob"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.test_identity import MAPPED, Mapping
 from tests.support.cli_site import Desk, user
+from tests.support.mapped_ids import MAPPED, Mapping
 
 ACCOUNTS = 'home: "{root}/home/{{{{ name }}}}"'
 

@@ -16,9 +16,9 @@ import pytest
 from provisioner.journal.journal import JournalBroken
 from provisioner.recovery import backup, lineage, redo_log
 from provisioner.recovery.redo_log import RedoLog
-from tests.service.test_rebuild import table
 from tests.support.cli_site import PROGRAM, Desk, Done, of_user, user
 from tests.support.engine_site import Site, allocation
+from tests.support.journal_files import table
 
 KEPT = ("requests", "claims", "suspensions", "steps")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from provisioner.recovery import backup, redo_log
 from provisioner.recovery.rebuild import Rebuilt, rebuild
 from tests.support.cli_site import Desk, user
 from tests.support.engine_site import Site, allocation, control
+from tests.support.journal_files import table
 
 RELEASE = "provisioner: 1\naction: journal.release\n"
 
@@ -31,14 +30,6 @@ def again(site: Site, *, copy: Path | None = None, empty: bool = False) -> Rebui
     made = rebuild(site.config, site.spool, copy=copy, empty=empty)
     site.start()
     return made
-
-
-def table(path: Path, name: str, but: str = "") -> list[object]:
-    """Return the rows of a table, without some columns."""
-    with closing(sqlite3.connect(path)) as db:
-        columns = [row[1] for row in db.execute(f"PRAGMA table_info({name})")]
-        kept = ", ".join(f'"{column}"' for column in columns if column not in but.split())
-        return sorted(db.execute(f"SELECT {kept} FROM {name}").fetchall(), key=repr)
 
 
 KEPT = ("requests", "steps", "step_objects", "claims", "suspensions", "lanes")

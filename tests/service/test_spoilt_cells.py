@@ -15,8 +15,8 @@ from provisioner.journal import cells, migrations
 from provisioner.journal.journal import Journal, JournalBroken
 from provisioner.journal.schema import metadata, objects, requests
 from provisioner.recovery import rebuild, startup
-from tests.service.test_users_file import listed
 from tests.support.engine_site import Site, allocation, control, user
+from tests.support.user_lists import listed
 
 HIGH, LOW = 0x80, 0x01
 

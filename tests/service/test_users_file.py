@@ -17,10 +17,11 @@ from provisioner.recovery import backup
 from provisioner.request import crowds
 from provisioner.request.request import parse_request
 from provisioner.spool.submit import drop_companion
-from tests.service.test_backup import dump, replayed
 from tests.support.cli_site import Desk
 from tests.support.engine_site import Killed, Site, allocation, control, release
+from tests.support.journal_files import dump, replayed
 from tests.support.policy_site import send, why
+from tests.support.user_lists import listed, request
 
 STRANGER, PORTAL, OTHER = 4714, 4711, 4715
 RULES = """\
@@ -34,22 +35,6 @@ LONG = [f"a{'b' * 12}{n:05}" for n in range(6000)]
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
-
-
-def listed(site: Site, names: list[str], *, text: str | None = None, **said: Any) -> str:
-    """Put a list into staging, and write the request that names it."""
-    body = ("\n".join(names) + "\n" if text is None else text).encode()
-    name = drop_companion(site.spool.staging, "1.users", body)
-    return request(name, body, **said)
-
-
-def request(name: str, body: bytes, **said: Any) -> str:
-    """Write a request whose users are in a file."""
-    digest = hashlib.sha256(body).hexdigest()
-    file = {"file": name, "size": len(body), "sha256": digest, **said.pop("named", {})}
-    one = {"id": "1", "resource": "one", "project": {"code": "cf"}, "users_file": file}
-    head = {"provisioner": 1, "action": "allocation.provision", **said.pop("head", {})}
-    return json.dumps({**head, "allocation": {**one, **said}})
 
 
 def members(site: Site) -> set[str]:

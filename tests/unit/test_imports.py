@@ -322,3 +322,9 @@ def test_the_folders_of_unit_tests_are_those_of_what_they_test() -> None:
 @pytest.mark.parametrize("path", sources("tests/unit", "tests/contract", "tests/service"), ids=str)
 def test_what_tests_stand_on_is_in_one_folder(path: Path) -> None:
     assert path.name.startswith("test_") or path.name in {"__init__.py", "conftest.py"}
+
+
+@pytest.mark.parametrize("path", sources("tests"), ids=str)
+def test_a_module_of_tests_takes_nothing_from_another(path: Path) -> None:
+    taken = {name for name in imports(path) if ".test_" in name}
+    assert taken == set()

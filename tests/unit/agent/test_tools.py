@@ -17,7 +17,7 @@ from provisioner.contract import Fault, Permanent, Unavailable, Unknown
 from tests.support import agents
 from tests.support.acls import AS_ROOT
 from tests.support.agents import TOOLS
-from tests.unit.system.test_process import over
+from tests.support.processes import over
 
 pytestmark = AS_ROOT
 

@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,23 +13,11 @@ import pytest
 
 from provisioner.contract import Permanent, Unavailable
 from provisioner.system.process import OUTPUT, PATH, run
+from tests.support.processes import over
 
 
 def python(code: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", code, *arguments]
-
-
-def over(pid: int, tries: int = 500) -> bool:
-    """Say whether a process is over: reaped, or waiting for it. A kill takes a moment to arrive."""
-    for _ in range(tries):
-        try:
-            status = Path(f"/proc/{pid}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if status.rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_output_code_and_command_are_returned() -> None:

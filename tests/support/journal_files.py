@@ -1,0 +1,33 @@
+"""What journals, their copies and their redo logs hold."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from provisioner.recovery import backup, redo_log
+
+
+def dump(path: Path) -> list[str]:
+    """Return all that a database holds, but for the sum of it."""
+    with closing(sqlite3.connect(path)) as db:
+        return sorted(line for line in db.iterdump() if "VALUES('sum'," not in line)
+
+
+def replayed(copy: Path, directory: Path) -> list[str]:
+    """Return what a copy holds when the log was done on it again."""
+    identity, position = backup.position_of(copy)
+    with closing(sqlite3.connect(copy)) as db:
+        for one in redo_log.read(directory, identity, position):
+            redo_log.do_again(db, one)
+        db.commit()
+    return dump(copy)
+
+
+def table(path: Path, name: str, but: str = "") -> list[object]:
+    """Return the rows of a table, without some columns."""
+    with closing(sqlite3.connect(path)) as db:
+        columns = [row[1] for row in db.execute(f"PRAGMA table_info({name})")]
+        kept = ", ".join(f'"{column}"' for column in columns if column not in but.split())
+        return sorted(db.execute(f"SELECT {kept} FROM {name}").fetchall(), key=repr)

@@ -1,0 +1,15 @@
+"""A member of a project, who is no admin, and what they run."""
+
+from __future__ import annotations
+
+import subprocess
+
+MEMBER, GROUP = 2101, 3101
+
+
+def as_member(*argv: str, group: int = GROUP) -> bool:
+    """Run a program as a project's member; say whether it succeeded."""
+    done = subprocess.run(
+        argv, user=MEMBER, group=group, extra_groups=[], capture_output=True, check=False
+    )
+    return done.returncode == 0
