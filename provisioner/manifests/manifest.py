@@ -129,19 +129,21 @@ class Standing:
 
     claims: its own and those of what lies in it; suspension: the request by which the manifest's
     writer suspended it for being left out; held: that writer's newest held request for it or what
-    lies in it; over: it claims for a step that will never be due.
+    lies in it; over: it claims for a step that will never be due; placed_by: the other writers in
+    whose allocations or projects it is a user.
     """
 
     claims: Sequence[Held] = ()
     suspension: str | None = None
     held: str | None = None
     over: bool = False
+    placed_by: tuple[str, ...] = ()
 
     @property
     def mark(self) -> int:
         """Return a number that is another one when somebody has claimed since."""
         claims = frozenset((c.key, c.claimant, c.request) for c in self.claims)
-        return hash((self.suspension, self.held, claims))
+        return hash((self.suspension, self.held, claims, self.placed_by))
 
     def newer(self, moment: Moment) -> bool:
         """Say whether it was claimed or suspended after a manifest."""
@@ -190,7 +192,8 @@ def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:
         return "suspended"
     if now.newer(moment):
         return "newer"
-    return "others" if now.strangers(source) else "suspend"
+    # A user belongs to whoever has them in: who asked last for the person alone may not close them.
+    return "others" if now.strangers(source) or now.placed_by else "suspend"
 
 
 @dataclass(slots=True)

@@ -16,8 +16,10 @@ from provisioner.objects.states import OPEN
 
 
 def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, Standing]:
-    """Say how each of some subjects stands; writer: whose suspensions count."""
+    """Say how each of some subjects stands; writer: whose suspensions count,
+    and who is no other writer."""
     held = claiming.claims_of(conn, subjects)
+    placed = claiming.placed_by_others(conn, subjects, writer)
     suspended = claiming.suspended_by(conn, subjects, writer, CAUSE)
     # What waits for a step of a request that is over would wait for ever.
     waits = {one.request for some in held.values() for one in some if one.want is None}
@@ -30,6 +32,7 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
             suspended.get(subject),
             stopped.get(subject),
             any(one.want is None and one.request in over for one in some),
+            placed.get(subject, ()),
         )
         for subject, some in held.items()
     }

@@ -74,6 +74,20 @@ def test_what_was_left_out_before_is_suspended_once(site: Site) -> None:
     assert "0 suspended" in told(reconcile(site, entry(1, "ann")))
 
 
+def test_who_is_a_user_of_another_writers_allocation_is_not_closed_by_who_asked_last(
+    site: Site,
+) -> None:
+    ann: Line = {"action": "user.provision", "user": {"name": "ann", "uid": 1001}}
+    bob: Line = {"action": "user.provision", "user": {"name": "bob", "uid": 1002}}
+    site.request(allocation(1, "ann"))
+    reconcile(site, ann, bob)
+    found = reconcile(site, bob)
+    assert "0 suspended" in told(found)
+    assert "1 of other writers" in told(found)
+    site.request(allocation(1, ""), "less.yaml")
+    assert "1 suspended" in told(reconcile(site, bob))
+
+
 def test_what_another_writer_asked_for_is_left_alone(site: Site) -> None:
     ask(site, entry(7, "eve"), uid=0)
     found = reconcile(site, entry(1, "ann"))

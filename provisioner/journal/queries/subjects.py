@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
 
 from provisioner.contract import Key
 from provisioner.journal.dialect import IDS, chunks
@@ -22,6 +22,14 @@ from provisioner.system import ulid
 _CLAIMS = select(
     claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source
 ).where(claims.c.root.in_(IDS))
+
+
+_PLACED = (
+    select(claims.c.leaf, claims.c.source)
+    .where(claims.c.leaf.in_(IDS), claims.c.leaf != claims.c.root)
+    .where(claims.c.source != bindparam("b_writer"))
+    .distinct()
+)
 
 
 _KEYS = select(claims.c.key).where(claims.c.root.in_(IDS)).distinct()
@@ -54,6 +62,17 @@ def claims_of(conn: Connection, subjects: Collection[str]) -> dict[str, list[Hel
         for row in conn.execute(_CLAIMS, {"b_ids": part}):
             held[row.claimant.partition("/")[0]].append(Held.from_row(row))
     return held
+
+
+def placed_by_others(
+    conn: Connection, subjects: Collection[str], writer: str
+) -> dict[str, tuple[str, ...]]:
+    """Name the other writers for whose allocations and projects some subjects are users."""
+    found: dict[str, set[str]] = {}
+    for part in chunks(subjects):
+        for subject, source in conn.execute(_PLACED, {"b_ids": part, "b_writer": writer}):
+            found.setdefault(subject, set()).add(source)
+    return {subject: tuple(sorted(sources)) for subject, sources in found.items()}
 
 
 def suspended_by(
