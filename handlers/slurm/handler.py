@@ -8,11 +8,8 @@ of QOS, partitions and clusters.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Annotated, Any, cast
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from typing import Any, cast
 
 from handlers.slurm import access
 from handlers.slurm.client import Association, Tools, by_name, doubled
@@ -20,7 +17,7 @@ from handlers.slurm.doctor import check_slurm
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.back import holds, sets
 from handlers.slurm.limits.limits import Limits
-from handlers.slurm.limits.merge import Rule, check_rules, merged
+from handlers.slurm.limits.merge import merged
 from handlers.slurm.limits.specs import together
 from handlers.slurm.plan import (
     ACCOUNT_LOCK,
@@ -33,6 +30,7 @@ from handlers.slurm.plan import (
 )
 from handlers.slurm.refers import Known, default_of, named, named_by_key, refused, without_access
 from handlers.slurm.rows import WITHOUT, asked_partitions, ours_of, rows_of, stays_alone, told
+from handlers.slurm.settings import Params, Settings
 from handlers.slurm.texts import LONGEST, as_held
 from handlers.slurm.writes import write
 from provisioner.contract import (
@@ -40,7 +38,6 @@ from provisioner.contract import (
     Claim,
     Fault,
     Finding,
-    Fits,
     InvalidRequest,
     Json,
     Key,
@@ -57,87 +54,7 @@ from provisioner.contract import (
     split_key,
 )
 
-_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\Z")
-_PARTITION = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")
-_ACCOUNT = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,63}\Z")
-
-
-def _account(value: str) -> str:
-    if not _ACCOUNT.match(value.lower()):
-        raise ValueError(f"{value!r} is no account: a-z 0-9 _ . -, at most 64")
-    return value.lower()
-
-
-def _user(value: str) -> str:
-    if not _NAME.match(value):
-        raise ValueError(f"{value!r} is no user: a-z or _, then a-z 0-9 _ . -, at most 32")
-    return value
-
-
-def _partition(value: str) -> str:
-    # sacctmgr keeps them in lower case, and slurmctld compares them without.
-    if not _PARTITION.match(value.lower()):
-        raise ValueError(f"{value!r} is no partition: letters, digits, _ . + -, at most 64")
-    return value.lower()
-
-
-Account = Annotated[str, AfterValidator(_account)]
-User = Annotated[str, AfterValidator(_user)]
-Partition = Annotated[str, AfterValidator(_partition)]
-Text = Annotated[str | None, Fits(LONGEST, as_held)]
-
-
-class Settings(BaseModel):
-    """Settings of one cluster."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cluster: str = Field(description="its name in Slurm", examples=["a"], pattern=r"^[a-z0-9_-]+$")
-    lane: str = Field("slurm", description="lane; clusters of one slurmdbd must share it")
-    sacctmgr: tuple[str, ...] = Field(("sacctmgr",), description="program, with any prefix")
-    scontrol: tuple[str, ...] = Field(
-        ("scontrol",),
-        description="program, to find failed uid lookups and partitions; none: they are not sought",
-    )
-    squeue: tuple[str, ...] = Field(("squeue",), description="program, to see running jobs")
-    slurm_conf: str | None = Field(None, description="SLURM_CONF of the three")
-    timeout: float = Field(120.0, gt=0, description="seconds for one call")
-    parent: Account = Field("root", description="parent of accounts that name none")
-    protected: tuple[str, ...] = Field(
-        ("root",), description="users and accounts that are never touched"
-    )
-    merge: Annotated[dict[str, Rule], AfterValidator(check_rules)] = Field(
-        {},
-        validate_default=True,
-        description="how several claims on one account or association become one limit",
-        examples=[{"GrpTRES": "sum", "DefaultQOS": "newest"}],
-    )
-
-
-class Params(BaseModel):
-    """An account; or, with a user, that user's association."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    account: Account = Field(description="the account", examples=["cf0003"])
-    user: User | None = Field(None, description="the user who is in it")
-    parent: Account | None = Field(None, description="parent account")
-    description: Text = Field(None, description="the account's description")
-    organization: Text = Field(None, description="the account's organization")
-    qos: tuple[str, ...] = Field((), description="QOS that may be used")
-    fairshare: int | None = Field(None, ge=0, description="shares")
-    specs: str | tuple[str, ...] | None = Field(
-        None,
-        description="limits; a text or several, as a portal has them",
-        examples=["GrpTRES=cpu=64:MaxJobs=10"],
-    )
-    partitions: tuple[Partition, ...] = Field(
-        (),
-        description="partitions that the user gets, and no others; none: all",
-        examples=[["gpu"]],
-    )
-    default: bool = Field(False, description="make it the user's default account")
-    adopt: bool = Field(False, description="take over an account that differs")
+__all__ = ["Params", "Settings", "Slurm", "build"]
 
 
 def _texts(texts: Mapping[str, str], user: str | None) -> dict[str, str]:

@@ -1,0 +1,99 @@
+"""Settings and parameters of the Slurm handler, checked before anything is asked of Slurm.
+
+Promises: names that sacctmgr takes, as it holds them; rules of merging that fit their limits.
+Leaves out: what limits a text of specs says (`limits.specs`), and what depends on a setting beside
+the parameter (`handler`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from handlers.slurm.limits.merge import Rule, check_rules
+from handlers.slurm.texts import LONGEST, as_held
+from provisioner.contract import Fits
+
+_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\Z")
+_PARTITION = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")
+_ACCOUNT = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,63}\Z")
+
+
+def _account(value: str) -> str:
+    if not _ACCOUNT.match(value.lower()):
+        raise ValueError(f"{value!r} is no account: a-z 0-9 _ . -, at most 64")
+    return value.lower()
+
+
+def _user(value: str) -> str:
+    if not _NAME.match(value):
+        raise ValueError(f"{value!r} is no user: a-z or _, then a-z 0-9 _ . -, at most 32")
+    return value
+
+
+def _partition(value: str) -> str:
+    # sacctmgr keeps them in lower case, and slurmctld compares them without.
+    if not _PARTITION.match(value.lower()):
+        raise ValueError(f"{value!r} is no partition: letters, digits, _ . + -, at most 64")
+    return value.lower()
+
+
+Account = Annotated[str, AfterValidator(_account)]
+User = Annotated[str, AfterValidator(_user)]
+Partition = Annotated[str, AfterValidator(_partition)]
+Text = Annotated[str | None, Fits(LONGEST, as_held)]
+
+
+class Settings(BaseModel):
+    """Settings of one cluster."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cluster: str = Field(description="its name in Slurm", examples=["a"], pattern=r"^[a-z0-9_-]+$")
+    lane: str = Field("slurm", description="lane; clusters of one slurmdbd must share it")
+    sacctmgr: tuple[str, ...] = Field(("sacctmgr",), description="program, with any prefix")
+    scontrol: tuple[str, ...] = Field(
+        ("scontrol",),
+        description="program, to find failed uid lookups and partitions; none: they are not sought",
+    )
+    squeue: tuple[str, ...] = Field(("squeue",), description="program, to see running jobs")
+    slurm_conf: str | None = Field(None, description="SLURM_CONF of the three")
+    timeout: float = Field(120.0, gt=0, description="seconds for one call")
+    parent: Account = Field("root", description="parent of accounts that name none")
+    protected: tuple[str, ...] = Field(
+        ("root",), description="users and accounts that are never touched"
+    )
+    merge: Annotated[dict[str, Rule], AfterValidator(check_rules)] = Field(
+        {},
+        validate_default=True,
+        description="how several claims on one account or association become one limit",
+        examples=[{"GrpTRES": "sum", "DefaultQOS": "newest"}],
+    )
+
+
+class Params(BaseModel):
+    """An account; or, with a user, that user's association."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account: Account = Field(description="the account", examples=["cf0003"])
+    user: User | None = Field(None, description="the user who is in it")
+    parent: Account | None = Field(None, description="parent account")
+    description: Text = Field(None, description="the account's description")
+    organization: Text = Field(None, description="the account's organization")
+    qos: tuple[str, ...] = Field((), description="QOS that may be used")
+    fairshare: int | None = Field(None, ge=0, description="shares")
+    specs: str | tuple[str, ...] | None = Field(
+        None,
+        description="limits; a text or several, as a portal has them",
+        examples=["GrpTRES=cpu=64:MaxJobs=10"],
+    )
+    partitions: tuple[Partition, ...] = Field(
+        (),
+        description="partitions that the user gets, and no others; none: all",
+        examples=[["gpu"]],
+    )
+    default: bool = Field(False, description="make it the user's default account")
+    adopt: bool = Field(False, description="take over an account that differs")
