@@ -2,7 +2,8 @@
 
 Promises: an object becomes due when all that its step needs is done, with parameters bound to what
 was read back of the objects before it; where a step goes through users, for each user by
-themselves. All is written inside the caller's transaction. Leaves out: files and lanes.
+themselves. All is written inside the caller's transaction. Leaves out: deciding what moves
+(`moves`, pure), files and lanes.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from provisioner.contract import Fault, Key, Want
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
 from provisioner.objects.errors import Error
-from provisioner.objects.states import OVER, RUNNING, RequestState, StepState
-from provisioner.steps import asides, binding, disputes, readiness, remarks
+from provisioner.objects.states import RUNNING, RequestState, StepState
+from provisioner.steps import asides, binding, disputes, moves, remarks
 from provisioner.steps.binding import Progress
 
 
@@ -33,7 +34,9 @@ def advance(
     split = step_rows.with_users_waiting(conn, ids)
     # Whose steps only end one by one may have tens of thousands of objects: they are left unread.
     moving = {
-        who for who, steps_ in outlines.items() if _moves(loaded[who], steps_, split=who in split)
+        who
+        for who, listed in outlines.items()
+        if loaded[who].state in RUNNING and moves.may_move(listed, split=who in split)
     }
     found = step_rows.steps_of(conn, moving - split)
     found.update(step_rows.standings_of(conn, moving & split))
@@ -41,11 +44,9 @@ def advance(
     for who, listed in found.items():
         walk = _Walk(conn, loaded[who], {step.name: step for step in listed}, progress, now)
         walk.go()
-        states = {step.state for step in walk.steps.values()}
-        if states.issubset(OVER):
-            outcomes[who] = (
-                RequestState.DONE if states <= {RequestState.DONE} else RequestState.FAILED
-            )
+        outcome = moves.outcome(walk.steps.values())
+        if outcome is not None:
+            outcomes[who] = outcome
         found[who] = list(walk.steps.values())
     done = [
         who for who, outcome in outcomes.items() if outcome == RequestState.DONE and who in split
@@ -54,23 +55,6 @@ def advance(
     _remark(conn, outcomes, loaded, found, progress)
     request_rows.end_requests(conn, outcomes, now)
     return outcomes
-
-
-def _moves(
-    record: request_rows.Record, listed: Sequence[step_rows.StepRecord], *, split: bool
-) -> bool:
-    """Say whether a request may have something to begin, or is over.
-
-    split: users of one of its steps wait, each for what that step needs for them.
-    """
-    if record.state not in RUNNING:
-        return False
-    states = {step.name: step.state for step in listed}
-    ready = any(
-        step.state == StepState.WAITING and all(states[need] in OVER for need in step.needs)
-        for step in listed
-    )
-    return split or ready or set(states.values()).issubset(OVER)
 
 
 def _remark(
@@ -117,53 +101,61 @@ class _Walk:
     now: float
 
     def go(self) -> None:
-        """Begin what may begin, until nothing more does."""
-        while moves := {
-            name: ready
-            for name, step in self.steps.items()
-            if (ready := readiness.of(step, self.steps)) is not None
+        """Make moves until nothing moves any more."""
+        while found := {
+            name: some for name, step in self.steps.items() if (some := moves.of(step, self.steps))
         }:
-            for name, ready in moves.items():
-                step = self.steps[name]
-                if ready.whole and ready.barred:
-                    self._end(step, StepState.SKIPPED, _barred(next(iter(ready.barred.values()))))
-                    continue
-                for user, missing in ready.barred.items():
-                    self._stop(step.name, [user], StepState.SKIPPED, _barred(missing))
-                if ready.begin or not step.objects:
-                    self._begin(step, ready)
-                self._close(name)
+            for name, some in found.items():
+                for move in some:
+                    self._make(move)
+                ends = moves.ending(self.steps[name])
+                if ends is not None:
+                    self._make(ends)
 
-    def _begin(self, step: step_rows.StepRecord, ready: readiness.Ready) -> None:
-        """Make objects of a step due, or say why they cannot be."""
-        parts = ready.begin
-        users = dict.fromkeys(part.item for part in parts)
+    def _make(self, move: moves.Move) -> None:
+        """Write a move, and keep its step in mind as it is then."""
+        match move:
+            case moves.Begin():
+                self._begin(move)
+                return
+            case moves.Stop():
+                self._write_parts(move.step, move.users, move.state, move.error)
+            case moves.End():
+                step_moves.set_step(
+                    self.conn, self.record.id, move.step, move.state, self.now, error=move.error
+                )
+        self.steps[move.step] = moves.after(self.steps[move.step], move)
+
+    def _begin(self, move: moves.Begin) -> None:
+        """Bind objects and make them due; those that cannot be bound fail."""
+        step = self.steps[move.step]
         try:
             listed = list(self.steps.values())
-            made = binding.bound(self.conn, self.record, step, listed, parts, self.progress)
+            made = binding.bound(self.conn, self.record, step, listed, move.parts, self.progress)
         except Fault as fault:
-            if len(users) > 1:
-                # One whose part cannot be bound keeps nobody else out.
-                for user in users:
-                    own = tuple(part for part in parts if part.item == user)
-                    self._begin(self.steps[step.name], readiness.Ready(own, {}, False))
-            elif ready.whole:
-                self._end(step, StepState.FAILED, self._why(step, fault))
-            else:
-                self._stop(step.name, users, StepState.FAILED, self._why(step, fault))
+            for each in moves.by_user(move):
+                self._make(each)
+            if len(move.users) < 2:
+                self._make(moves.unbound(move, self._why(step, fault)))
             return
         entries = [ledger.Entry(c.key, c.claimant, made.instance, c.want) for c in made.claims]
         ledger.bind(self.conn, entries, self.record.id)
         keys = {entry.key for entry in entries}
         touched = object_rows.touch(self.conn, keys, self.now)
-        if step.state == StepState.WAITING:
-            step_moves.set_step(self.conn, self.record.id, step.name, StepState.DUE, self.now)
-        step_moves.set_objects(self.conn, self.record.id, step.name, users, StepState.DUE)
+        self._write_parts(step.name, move.users, StepState.DUE)
         step_moves.stamp(self.conn, [self.record.id])
-        self._mark(step.name, users, StepState.DUE)
+        self.steps[step.name] = moves.after(step, move)
         if touched < len(keys):
             step_moves.finish_untracked(self.conn, self.record.id)
             self.steps[step.name] = replace(step_rows.whole(self.conn, step), state=StepState.DUE)
+
+    def _write_parts(
+        self, name: str, users: Collection[str], state: StepState, error: Error | None = None
+    ) -> None:
+        """Write some users' parts of a step, which is due by then."""
+        if self.steps[name].state == StepState.WAITING:
+            step_moves.set_step(self.conn, self.record.id, name, StepState.DUE, self.now)
+        step_moves.set_objects(self.conn, self.record.id, name, users, state, error=error)
 
     def _why(self, step: step_rows.StepRecord, fault: Fault) -> Error:
         """Say why a step cannot be bound: where a suspension keeps it unmade, that is why."""
@@ -176,40 +168,3 @@ class _Walk:
             message=f"{closed}: what is not there is not made meanwhile",
             advice=f"resume it, then `provisioner retry {self.record.id}`",
         )
-
-    def _stop(self, name: str, users: Collection[str], state: StepState, why: Error) -> None:
-        """End some users' parts of a step."""
-        step_moves.set_objects(self.conn, self.record.id, name, users, state, error=why)
-        if self.steps[name].state == StepState.WAITING:
-            step_moves.set_step(self.conn, self.record.id, name, StepState.DUE, self.now)
-        self._mark(name, users, state)
-
-    def _end(self, step: step_rows.StepRecord, state: StepState, why: Error | None) -> None:
-        step_moves.set_step(self.conn, self.record.id, step.name, state, self.now, error=why)
-        self.steps[step.name] = replace(step, state=state)
-
-    def _close(self, name: str) -> None:
-        """End a step all of whose objects are over."""
-        step = self.steps[name]
-        state = readiness.outcome(step.objects)
-        if step.state == StepState.DUE and state is not None:
-            self._end(step, state, None)
-
-    def _mark(self, name: str, users: Collection[str], state: StepState) -> None:
-        """Keep in mind what was written of some users' parts of a step, which is due by now."""
-        step = self.steps[name]
-        parts = tuple(
-            replace(part, state=state)
-            if part.state == StepState.WAITING and part.item in users
-            else part
-            for part in step.objects
-        )
-        self.steps[name] = replace(step, state=StepState.DUE, objects=parts)
-
-
-def _barred(missing: Sequence[str]) -> Error:
-    return Error(
-        type="Skipped",
-        message=f"needs {', '.join(missing)}, which did not get done",
-        advice="mend that step; `provisioner retry` does this one too",
-    )

@@ -1,7 +1,7 @@
 """Binding: a step's parameters, and so its claims, made of what earlier steps read back.
 
 Promises: what is bound speaks of the objects that the request was accepted for, or it is a fault
-that says why. Leaves out: when a step may begin (`readiness`), and making it due (`steps`).
+that says why. Leaves out: when a step may begin (`readiness`), and making it due (`advance`).
 """
 
 from __future__ import annotations

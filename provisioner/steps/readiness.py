@@ -1,8 +1,8 @@
 """Readiness: which objects of a step may begin, and which never will.
 
 Promises: pure. A step that goes through users begins user by user, as what it needs gets done for
-each: who is not ready keeps nobody else waiting. Any other step begins whole. Leaves out: making
-anything due (`steps`).
+each: who is not ready keeps nobody else waiting. Any other step begins whole. Leaves out: what then
+moves (`moves`).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.convergence.next_try import Patience
+from provisioner.journal.records.event_rows import events_of
 from tests.support.engine_site import CONFIG, Site, allocation, control, membership
 
 GATED = CONFIG.replace(
@@ -73,6 +74,16 @@ def test_who_never_comes_fails_alone(site: Site) -> None:
     assert steps["members"]["state"] == "skipped"
     assert "needs resolves" in steps["members"]["error"]["message"]
     assert steps["members"]["changed"] == ["first/member/cf/ann: add first/member/cf/ann"]
+
+
+def test_a_step_begins_once_where_one_user_comes_in_and_another_is_skipped(site: Site) -> None:
+    site.second.poison = {"ghost"}
+    site.request(allocation(1, "ann, ghost"))
+    assert members(site) == {"ann"}
+    with site.system.journal.reading() as conn:
+        told = events_of(conn, site.results("failed")[0]["id"])
+    began = [text for _, kind, text in told if kind == "started"]
+    assert began.count("members") == 1
 
 
 def test_a_retry_takes_in_who_has_come_since(site: Site) -> None:
