@@ -122,7 +122,7 @@ class System:
         return Nature(self._stores, frozenset(able), self._shuts)
 
     def _stores(self, key: Key) -> bool:
-        """Say whether people's data lie in an object, or may; see `abilities.Stores`."""
+        """Return True if people's data lie in an object, or may; see `abilities.Stores`."""
         handler = self.handlers.get(split_key(key)[0])
         try:
             return isinstance(handler, Stores) and handler.stores(key)
@@ -131,7 +131,7 @@ class System:
             return True
 
     def _shuts(self, key: Key, before: Sequence[Claim], after: Sequence[Claim]) -> bool:
-        """Say whether an object shuts people out by other claims; see `abilities.Shuts`."""
+        """Return True if an object shuts people out by other claims; see `abilities.Shuts`."""
         handler: Any = self.handlers[split_key(key)[0]]
         try:
             wants = (handler.merge(key, claims, None) for claims in (before, after))

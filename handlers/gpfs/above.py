@@ -124,7 +124,7 @@ class Way:
                 )
 
     def close_acl(self, change: Change) -> bool:
-        """Say whether an ACL that is to be closed is so already, as chmod has replaced it.
+        """Return True if an ACL that is to be closed is so already, as chmod has replaced it.
 
         mmputacl goes by name: raises Permanent where the way could be exchanged and chmod has not.
         """
@@ -154,7 +154,7 @@ def _ones_own(fault: Fault) -> Fault:
 
 
 def takes(change: Change) -> bool:
-    """Say whether a change of owner, mode or ACL takes access away and gives none."""
+    """Return True if a change of owner, mode or ACL takes access away and gives none."""
     data = change.data
     match change.verb:
         case "chown":

@@ -346,7 +346,7 @@ class FilesetHandler:
 
 
 def _is_placed(change: Change, mount: str) -> bool:
-    """Say whether a change has to be held against where all filesets are linked.
+    """Return True if a change has to be held against where all filesets are linked.
 
     Right below the mount point a path lies in no other fileset; what only closes one may lie
     anywhere.

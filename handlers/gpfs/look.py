@@ -171,7 +171,7 @@ class Look:
 
 
 def mounted(mm: Mm, mount: str, records: Sequence[Record]) -> bool:
-    """Say whether a file system is surely mounted.
+    """Return True if a file system is surely mounted.
 
     Its root directory has the inode that the listing names. Where stat counts otherwise than the
     file system (as over NFS), a directory at any fileset's junction says so.

@@ -30,7 +30,7 @@ _CLOSE, _GIVE, _DEPTHS = 100, 400, 99
 
 
 def ours(found: Found, mark: str) -> bool:
-    """Say whether a fileset's comment begins with our mark."""
+    """Return True if a fileset's comment begins with our mark."""
     return found.comment.split(" ", 1)[0] == mark
 
 
@@ -200,7 +200,7 @@ def _holds(found: Pair, wanted: Pair | None, step: int) -> bool:
 
 
 def _is_so(found: Found, name: str, limit: Any) -> bool:
-    """Say whether a fileset has a limit; limit: None for none."""
+    """Return True if a fileset has a limit; limit: None for none."""
     if name == "inode_limit":
         return limit is not None and inodes_hold(found, limit[0])
     pair = limit or (0, 0)
@@ -246,7 +246,7 @@ def _limit(in_kib: int) -> str:
 
 
 def inodes_hold(found: Found, limit: int) -> bool:
-    """Say whether an inode limit is as wanted, or is above that since more is allocated already.
+    """Return True if an inode limit is as wanted, or is above that since more is allocated already.
 
     A file system with `--auto-inode-limit` (mmchfs, 5.1.4) raises the limit of a fileset that runs
     out of inodes, and GPFS takes no limit below what is allocated: to lower it would be undone at

@@ -120,17 +120,17 @@ class Found:
 
     @property
     def shut(self) -> bool:
-        """Say whether nobody but root may enter."""
+        """Return True if nobody but root may enter."""
         return (self.uid, self.gid) == (0, 0) and self.mode_shut and self.acl_shut
 
     @property
     def mode_shut(self) -> bool:
-        """Say whether the mode lets in nobody but the owner."""
+        """Return True if the mode lets in nobody but the owner."""
         return not self.mode & _OPEN_BITS
 
     @property
     def acl_shut(self) -> bool:
-        """Say whether the ACL lets in nobody but the owner."""
+        """Return True if the ACL lets in nobody but the owner."""
         return self.acl is None or nfs4.closed(self.acl)
 
 

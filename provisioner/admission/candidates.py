@@ -158,7 +158,7 @@ def expired(request: Request, now: float) -> Problem | None:
 
 
 def _within(one: str, other: str) -> bool:
-    """Say whether one of two keys lies in the other, or is it."""
+    """Return True if one of two keys lies in the other, or is it."""
     first, second = f"{one}.", f"{other}."
     return first.startswith(second) or second.startswith(first)
 

@@ -170,7 +170,7 @@ class Enclosures:
 
 
 def names_one(candidate: Candidate) -> bool:
-    """Say whether a request names a file that is to be read."""
+    """Return True if a request names a file that is to be read."""
     request = candidate.request
     if request is None or candidate.problems or candidate.forbidden is not None:
         return False

@@ -146,7 +146,7 @@ class _Connection:
 
     @property
     def usable(self) -> bool:
-        """Say whether the other end waits for a question: what it says unasked is its end."""
+        """Return True if the other end waits for a question: what it says unasked is its end."""
         if time.monotonic() - self._used > _FRESH:
             return False
         self._socket.settimeout(0)

@@ -26,7 +26,7 @@ def acting() -> str:
 
 
 def nameable(name: str) -> bool:
-    """Say whether a request may bear a name."""
+    """Return True if a request may bear a name."""
     try:
         _PERSON.validate_python(name)
     except ValidationError:

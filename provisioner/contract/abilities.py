@@ -113,7 +113,7 @@ class Stores(Protocol):
     """
 
     def stores(self, key: Key) -> bool:
-        """Say whether data lie in an object of this kind. Pure."""
+        """Return True if data lie in an object of this kind. Pure."""
         ...
 
 

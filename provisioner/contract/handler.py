@@ -227,7 +227,7 @@ CLOSED_HOME = 0o1000
 
 
 def closed_home(mode: int) -> bool:
-    """Say whether a directory's permission bits are those of a closed home, if it is root's."""
+    """Return True if a directory's permission bits are those of a closed home, if it is root's."""
     return mode & (CLOSED_HOME | 0o077) == CLOSED_HOME
 
 

@@ -57,7 +57,7 @@ def _seen(text: str, kept: str = "") -> str:
 
 
 def _parts(character: str) -> bool:
-    """Say whether a character that is not shown parts words, as a line end does."""
+    """Return True if a character that is not shown parts words, as a line end does."""
     return character.isspace() or unicodedata.category(character) == "Cc"
 
 

@@ -73,7 +73,7 @@ class Reporter:
         return path
 
     def due(self, now: float) -> bool:
-        """Say whether the newest report is a day old, or there is none."""
+        """Return True if the newest report is a day old, or there is none."""
         newest = self._reports()[-1:]
         return not newest or not 0 <= now - newest[0].stat().st_mtime < _DAY
 

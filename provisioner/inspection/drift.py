@@ -49,7 +49,7 @@ class Drift:
 
     @property
     def nothing(self) -> bool:
-        """Say whether all is as wanted, and explained."""
+        """Return True if all is as wanted, and explained."""
         return not (self.changes or self.left or self.faults or self.unexplained or self.unread)
 
 

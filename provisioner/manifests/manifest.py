@@ -119,7 +119,7 @@ class Moment:
     followed: Mapping[str, str] = field(default_factory=dict)
 
     def is_later(self, request: str) -> bool:
-        """Say whether a request came after the manifest."""
+        """Return True if a request came after the manifest."""
         return request >= self.least and self.followed.get(request, self.id) >= self.id
 
 
@@ -146,7 +146,7 @@ class Standing:
         return hash((self.suspension, self.held, claims, self.placed_by))
 
     def newer(self, moment: Moment) -> bool:
-        """Say whether it was claimed or suspended after a manifest."""
+        """Return True if it was claimed or suspended after a manifest."""
         if self.suspension is not None and moment.is_later(self.suspension):
             return True
         return any(moment.is_later(one.request) for one in self.claims)
@@ -156,7 +156,7 @@ class Standing:
         return sorted({one.source for one in self.claims} - {source})
 
     def own(self, source: str) -> bool:
-        """Say whether its claims are a writer's, and that writer has any."""
+        """Return True if its claims are a writer's, and that writer has any."""
         return bool(self.claims) and not self.strangers(source)
 
     @property
@@ -217,7 +217,7 @@ class Tally:
 
 
 def _differs(wanted: Mapping[tuple[Key, str], Want | None], claims: Sequence[Held]) -> bool:
-    """Say whether claims are others than wanted; a want that is known later is not compared."""
+    """Return True if claims are others than wanted; a want that is known later is not compared."""
     if {(one.key, one.claimant) for one in claims} != wanted.keys():
         return True
     for one in claims:

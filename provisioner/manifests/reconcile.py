@@ -270,6 +270,6 @@ class Reconcile:
 
 
 def _back(verdict: Verdict, now: Standing, subject: str) -> bool:
-    """Say whether a subject that is listed was suspended for being left out."""
+    """Return True if a subject that is listed was suspended for being left out."""
     back = now.suspension is not None and subject.partition(":")[0] in manifest.BACK
     return back and verdict in ("ask", "same")

@@ -35,7 +35,7 @@ class Item:
 
     @property
     def open(self) -> bool:
-        """Say whether a claim that is not suspended keeps it open."""
+        """Return True if a claim that is not suspended keeps it open."""
         return any(not claim.suspended for claim in self.claims)
 
 

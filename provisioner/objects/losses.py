@@ -53,7 +53,7 @@ class Nature:
     shuts: Callable[[Key, Sequence[Claim], Sequence[Claim]], bool] = _never
 
     def can_shut(self, key: Key) -> bool:
-        """Say whether an object can shut people out while it is open."""
+        """Return True if an object can shut people out while it is open."""
         return split_key(key)[0] in self.shutting
 
 

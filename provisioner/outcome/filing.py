@@ -150,7 +150,7 @@ class Finisher:
         receipts.write(self._spool.receipts, record.writer, name, receipt)
 
     def has_file(self, record: request_rows.Record) -> bool:
-        """Say whether a refused request's file can go through staging again."""
+        """Return True if a refused request's file can go through staging again."""
         places = "failed", "active"  # where it lies, and where it is on its way from
         return any(self._spool.lies(place, record.id, record.name) for place in places)
 
@@ -263,7 +263,7 @@ class Finisher:
             self._write_receipt(record, found[record.id])
 
     def _lacks_result(self, record: request_rows.Record) -> bool:
-        """Say whether a file is in its place without its result; take it there from staging."""
+        """Return True if a file is in its place without its result; take it there from staging."""
         place = _place_of(record)
         if not self._spool.lies(place, record.id, record.name):
             if not record.digest:

@@ -60,7 +60,7 @@ class Clerk:
 
     @property
     def busy(self) -> bool:
-        """Say whether a file is still to be put in its place."""
+        """Return True if a file is still to be put in its place."""
         with self._turn:
             return self._working or bool(self._changed or self._arrived or self._refused)
 

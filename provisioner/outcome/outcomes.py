@@ -103,7 +103,7 @@ def _error_of(errors: Sequence[Error]) -> Error | None:
 
 
 def _was_so(step: step_rows.StepRecord, part: step_rows.ObjectRecord) -> bool:
-    """Say whether an object was as wanted before.
+    """Return True if an object was as wanted before.
 
     One that a suspension kept unmade was not, nor one that was adopted as it is, and differs.
     """

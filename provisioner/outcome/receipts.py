@@ -37,7 +37,7 @@ def path(receipts: Path, writer: str, name: str) -> Path:
 
 
 def is_there(receipts: Path, writer: str, name: str) -> bool:
-    """Say whether a receipt is there; one that is empty lost what was in it with the power."""
+    """Return True if a receipt is there; one that is empty lost what was in it with the power."""
     try:
         return path(receipts, writer, name).stat().st_size > 0
     except FileNotFoundError:

@@ -33,7 +33,7 @@ class Persons:
             self._called |= {self._plain(one): new, self._plain(other): new}
 
     def same(self, some: Iterable[str], others: Iterable[str]) -> bool:
-        """Say whether one of some names and one of others are one person's."""
+        """Return True if one of some names and one of others are one person's."""
         return not {*map(self._call, some)}.isdisjoint(map(self._call, others))
 
     def _call(self, name: str) -> str:

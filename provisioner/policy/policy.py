@@ -96,11 +96,11 @@ class Policy:
         return self._mass.minutes * 60
 
     def trusts(self, uid: int) -> bool:
-        """Say whether a user needs no rule: root, and who serves."""
+        """Return True if a user needs no rule: root, and who serves."""
         return uid in self._trusted
 
     def is_outsider(self, who: Submitter) -> bool:
-        """Say whether somebody may ask for nothing at all: neither trusted, nor in any rule."""
+        """Return True if somebody may ask for nothing at all: neither trusted, nor in any rule."""
         return not (self.trusts(who.uid) or any(named(rule.who, who) for rule in self._rules))
 
     def believed(self, who: Submitter, person: str | None) -> str | None:
@@ -115,7 +115,7 @@ class Policy:
         )
 
     def protects(self, key: Key) -> bool:
-        """Say whether an object bears a name that no request touches."""
+        """Return True if an object bears a name that no request touches."""
         protected = self._protected["object"]
         return any(name.casefold() in protected for name in split_key(key)[2:])
 

@@ -166,11 +166,11 @@ class Review:
         return meant(self._rules, who, request)
 
     def trusts(self, uid: int) -> bool:
-        """Say whether a user needs no rule."""
+        """Return True if a user needs no rule."""
         return self._rules.trusts(uid)
 
     def is_outsider(self, uid: int) -> bool:
-        """Say whether a user may ask for nothing at all."""
+        """Return True if a user may ask for nothing at all."""
         return not self._rules.trusts(uid) and self._rules.is_outsider(users.find(uid))
 
     def check_objects(self, keys: Iterable[Key]) -> None:

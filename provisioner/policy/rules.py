@@ -142,7 +142,7 @@ def _names_in(request: Request, keys: Iterable[Key]) -> Mapping[str, tuple[str, 
 
 
 def named(listed: Sequence[str], who: Submitter) -> bool:
-    """Say whether a list of users and groups names a submitter."""
+    """Return True if a list of users and groups names a submitter."""
     return any(
         name == "*" or (name[1:] in who.groups if name.startswith("@") else name == who.name)
         for name in listed
@@ -150,7 +150,7 @@ def named(listed: Sequence[str], who: Submitter) -> bool:
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Say whether one of some patterns is for a name."""
+    """Return True if one of some patterns is for a name."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 

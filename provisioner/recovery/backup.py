@@ -170,7 +170,7 @@ class Copier:
         self._journal.record_into(self._log, self._reserve)
 
     def admits(self) -> bool:
-        """Say whether there is room for new work."""
+        """Return True if there is room for new work."""
         return self._reserve is None or self._reserve.admits()
 
     def start(self) -> None:
@@ -201,7 +201,7 @@ class Copier:
         return min(found[-1].at - time.time(), 0.0) + every if found else 0.0
 
     def _is_short(self) -> bool:
-        """Say whether the log lacks what came between the newest copy and now."""
+        """Return True if the log lacks what came between the newest copy and now."""
         identity, position = self._journal.identity, self._journal.position
         found = copies(self._directory)
         newest = found[-1].position if found else 0

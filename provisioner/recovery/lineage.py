@@ -66,7 +66,7 @@ class Lineage:
         return found[::-1]
 
     def covers(self, after: int, position: int) -> bool:
-        """Say whether the line has each transaction from behind one number to another."""
+        """Return True if the line has each transaction from behind one number to another."""
         reached = after
         for file in self.line:
             if file.after <= reached:

@@ -148,17 +148,17 @@ def _lineage(directory: Path, identity: str | None, copy: Path | None, *, empty:
 
 
 def _lies_beyond(copy: Path, lineage: Lineage) -> bool:
-    """Say whether a copy was made behind the place where a log forks."""
+    """Return True if a copy was made behind the place where a log forks."""
     return bool(lineage.branches) and backup.position_of(copy)[1] > lineage.fork
 
 
 def _is_astray(copy: Path, lineage: Lineage) -> bool:
-    """Say whether a copy was made on a branch of the log."""
+    """Return True if a copy was made on a branch of the log."""
     return _lies_beyond(copy, lineage) and not _is_told(copy, lineage.line)
 
 
 def _is_told(copy: Path, files: Iterable[File]) -> bool:
-    """Say whether the newest event of a copy stands in some files of the log."""
+    """Return True if the newest event of a copy stands in some files of the log."""
     with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as db:
         newest = db.execute("SELECT hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
     return newest is not None and redo_log.tells(files, newest[0])
@@ -201,7 +201,7 @@ def _check_cells(copy: Path) -> None:
 
 
 def _from_the_start(directory: Path, identity: str | None) -> bool:
-    """Say whether the log has everything since there was a journal, in tables as of today."""
+    """Return True if the log has everything since there was a journal, in tables as of today."""
     found = redo_log.files(directory, identity) if identity else []
     return bool(found) and found[0].after == 0 and found[0].version == migrations.VERSION
 

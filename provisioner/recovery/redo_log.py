@@ -217,7 +217,7 @@ def do_again(db: sqlite3.Connection, one: Transaction) -> None:
 
 
 def tells(files: Iterable[File], text: str) -> bool:
-    """Say whether some text stands in one of some files."""
+    """Return True if some text stands in one of some files."""
     wanted = text.encode()
     for file in files:
         with file.path.open("rb") as stream:

@@ -42,7 +42,7 @@ class Reserve:
         self._told = False
 
     def admits(self) -> bool:
-        """Say whether there is room for new work; what was given up is taken again first."""
+        """Return True if there is room for new work; what was given up is taken again first."""
         full = [path for path in self._files if not _holds(path)]
         if full and not self._told:
             places = ", ".join(str(path.parent) for path in full)

@@ -119,7 +119,7 @@ def check_newest(spool: Spool, book: Journal) -> None:
 
 
 def begin(book: Journal, mode: str) -> bool:
-    """Say whether a journal is only observed, as its mark and the configured mode have it.
+    """Return True if a journal is only observed, as its mark and the configured mode have it.
 
     `observe` sets the mark. `converge` takes none away: that is a person's who has seen the drift.
     """

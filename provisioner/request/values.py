@@ -87,7 +87,7 @@ _PATH = r"(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+"
 
 
 def is_user_name(text: str) -> bool:
-    """Say whether a text is a user name."""
+    """Return True if a text is a user name."""
     return re.fullmatch(_USER, text) is not None
 
 

@@ -91,7 +91,7 @@ class Rendering:
 
     @property
     def hopeless(self) -> bool:
-        """Say whether so much is wrong that no further user need be looked at."""
+        """Return True if so much is wrong that no further user need be looked at."""
         return len(self._wrong) > _TOLD
 
     def add(self, item: str, values: Mapping[str, Any]) -> None:

@@ -116,7 +116,7 @@ def rendered(
 
 
 def taken(template: Template, values: Mapping[str, Any]) -> bool:
-    """Say whether a request takes a step; raises InvalidRequest where that cannot be said."""
+    """Return True if a request takes a step; raises InvalidRequest where that cannot be said."""
     if template.when is None:
         return True
     try:

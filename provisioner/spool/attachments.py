@@ -75,7 +75,7 @@ class Companions:
             raise NotThere(f"{label(name)} is another's, and cannot be read") from None
 
     def _is_of(self, name: str, uid: int) -> bool:
-        """Say whether what lies in staging, of whatever kind, is a user's."""
+        """Return True if what lies in staging, of whatever kind, is a user's."""
         try:
             return os.stat(name, dir_fd=self._staging, follow_symlinks=False).st_uid == uid
         except FileNotFoundError:

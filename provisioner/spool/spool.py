@@ -160,7 +160,7 @@ class Spool:
         return True
 
     def lies(self, place: str, ulid: str, name: str) -> bool:
-        """Say whether a request's file is in a place."""
+        """Return True if a request's file is in a place."""
         return self._size(place, entry_of(ulid, name)) is not None
 
     def taken(self, ulid: str) -> tuple[str, os.stat_result] | None:

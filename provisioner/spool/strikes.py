@@ -61,17 +61,17 @@ class Strikes:
         """Say that the service was asked to stop: who kills it now is in a hurry."""
         self._write(_STOP, {})
 
-    def strike(self, found: os.stat_result, lasted: float, *, alone: bool) -> int:
+    def strike(self, status: os.stat_result, lasted: float, *, alone: bool) -> int:
         """Count the death of the service against a file; return how many strikes it has.
 
-        found: the file as it lies in `active`; lasted: seconds since it was taken; alone:
+        status: the file as it lies in `active`; lasted: seconds since it was taken; alone:
         nothing else was being judged.
         """
-        who = _who(found)
-        count: int = self._before.get(who, 0)
+        identity = _identity(status)
+        count: int = self._before.get(identity, 0)
         if alone and not self._asked:
             count += 2 if lasted > LONG else 1
-        self._now[who] = count
+        self._now[identity] = count
         return count
 
     def keep(self) -> None:
@@ -80,9 +80,9 @@ class Strikes:
             with suppress(OSError), os.scandir(self._spool / "staging") as entries:
                 for entry in entries:
                     with suppress(OSError):
-                        who = _who(entry.stat(follow_symlinks=False))
-                        if who in self._before:
-                            self._now.setdefault(who, self._before[who])
+                        identity = _identity(entry.stat(follow_symlinks=False))
+                        if identity in self._before:
+                            self._now.setdefault(identity, self._before[identity])
         if self._now or self._before:
             self._write(_FILE, self._now)
         with suppress(OSError):
@@ -120,10 +120,10 @@ class Strikes:
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
-            found = json.loads((self._spool / name).read_bytes())
+            strikes = json.loads((self._spool / name).read_bytes())
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return strikes if isinstance(strikes, dict) else {}
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         # A disk that is full or read-only is told elsewhere, and costs a strike at most.
@@ -133,5 +133,5 @@ class Strikes:
             path.write_text(json.dumps(value))
 
 
-def _who(found: os.stat_result) -> str:
-    return f"{found.st_dev}:{found.st_ino}:{found.st_mtime_ns}"
+def _identity(status: os.stat_result) -> str:
+    return f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}"

@@ -53,9 +53,9 @@ class RealHost:
         above = _Above(-1)
         try:
             with self._walk(root, parent, mounted) as above:
-                found = os.stat(name, dir_fd=above.directory, follow_symlinks=False)
-                if not stat.S_ISDIR(found.st_mode):
-                    return DirectoryState(True, found.st_uid, found.st_gid, kind=_kind(found))
+                status = os.stat(name, dir_fd=above.directory, follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):
+                    return DirectoryState(True, status.st_uid, status.st_gid, kind=_kind(status))
                 opened = _enter(above.directory, name, root, path)
         except _NotThere as missing:
             return DirectoryState(False, above=missing.steered)
@@ -190,8 +190,8 @@ class RealHost:
                     raise _NotThere(error, at / part, steered) from None
                 os.close(current)
                 current, at = inner, at / part
-                found = self._state(current)
-                wrong = exchangeable(found.uid, found.gid, found.mode)
+                state = self._state(current)
+                wrong = exchangeable(state.uid, state.gid, state.mode)
                 if wrong and not steered:
                     steered = f"{at} {wrong[0]} ({wrong[1]} {shlex.quote(str(at))})"
             yield _Above(current, steered)
@@ -217,9 +217,9 @@ class RealHost:
         """Raise Permanent where an open directory may not be changed."""
 
     def _state(self, opened: int) -> DirectoryState:
-        found = os.fstat(opened)
-        mode = stat.S_IMODE(found.st_mode)
-        return DirectoryState(True, found.st_uid, found.st_gid, mode, posix_acl.decode(opened))
+        status = os.fstat(opened)
+        mode = stat.S_IMODE(status.st_mode)
+        return DirectoryState(True, status.st_uid, status.st_gid, mode, posix_acl.decode(opened))
 
     def _mark(self, opened: int) -> None:
         mode = self._state(opened).mode
@@ -241,21 +241,21 @@ class RealHost:
     def _copy(self, source: Path, target: int, owner: Owner) -> None:
         """Copy files, directories and links of the skeleton into an open directory."""
         for entry in sorted(source.iterdir()):
-            found = entry.lstat()
-            if stat.S_ISLNK(found.st_mode):
+            status = entry.lstat()
+            if stat.S_ISLNK(status.st_mode):
                 os.symlink(entry.readlink(), entry.name, dir_fd=target)
                 with suppress(PermissionError):
                     os.chown(entry.name, *owner, dir_fd=target, follow_symlinks=False)
-            elif stat.S_ISDIR(found.st_mode):
+            elif stat.S_ISDIR(status.st_mode):
                 os.mkdir(entry.name, 0o700, dir_fd=target)
                 opened = os.open(entry.name, _OPEN, dir_fd=target)
                 try:
                     self._copy(entry, opened, owner)
                     self._own(opened, owner)
-                    self._chmod(opened, stat.S_IMODE(found.st_mode))
+                    self._chmod(opened, stat.S_IMODE(status.st_mode))
                 finally:
                     os.close(opened)
-            elif stat.S_ISREG(found.st_mode):
+            elif stat.S_ISREG(status.st_mode):
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                 opened = os.open(entry.name, flags, 0o600, dir_fd=target)
                 try:
@@ -263,7 +263,7 @@ class RealHost:
                     while rest:
                         rest = rest[os.write(opened, rest) :]
                     self._own(opened, owner)
-                    self._chmod(opened, stat.S_IMODE(found.st_mode) & 0o777)
+                    self._chmod(opened, stat.S_IMODE(status.st_mode) & 0o777)
                     os.fsync(opened)
                 finally:
                     os.close(opened)
@@ -307,7 +307,7 @@ def _split(path: str) -> tuple[str, str]:
 
 
 def _is_mount(opened: int) -> bool:
-    """Say whether an open directory is where a file system is mounted, be it by a bind mount."""
+    """Return True if an open directory is where a file system is mounted, be it by a bind mount."""
     above = os.open("..", _OPEN, dir_fd=opened)
     try:
         return _mount(opened) != _mount(above)
@@ -337,8 +337,8 @@ def _remove(directory: int, name: str) -> None:
     """Remove a hidden directory that an interrupted `make` left, following no link."""
     opened = os.open(name, _OPEN, dir_fd=directory)
     try:
-        with os.scandir(opened) as found:
-            entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+        with os.scandir(opened) as scan:
+            entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in scan]
         for inner, is_directory in entries:
             if is_directory:
                 _remove(opened, inner)
@@ -349,11 +349,11 @@ def _remove(directory: int, name: str) -> None:
     os.rmdir(name, dir_fd=directory)
 
 
-def _kind(found: os.stat_result) -> str:
+def _kind(status: os.stat_result) -> str:
     kinds = {
         stat.S_IFLNK: "link",
         stat.S_IFREG: "file",
         stat.S_IFIFO: "FIFO",
         stat.S_IFSOCK: "socket",
     }
-    return kinds.get(stat.S_IFMT(found.st_mode), "device")
+    return kinds.get(stat.S_IFMT(status.st_mode), "device")

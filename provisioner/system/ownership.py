@@ -25,25 +25,25 @@ def check_chain(path: Path) -> None:
     Each must belong to root or to this process's user, and directories be writable by nobody else;
     a sticky one (as /tmp) and one writable by its owner's private group pass. Raises ConfigError.
     """
-    for at, found in _passed(path):
+    for at, status in _passed(path):
         quoted = shlex.quote(str(at))
-        if stat.S_ISLNK(found.st_mode):
-            if found.st_uid not in {0, os.geteuid()}:
+        if stat.S_ISLNK(status.st_mode):
+            if status.st_uid not in {0, os.geteuid()}:
                 raise ConfigError(
-                    f"{at} is a link of uid {found.st_uid}, who could lead it elsewhere",
+                    f"{at} is a link of uid {status.st_uid}, who could lead it elsewhere",
                     advice=f"rm {quoted}; ls -l {shlex.quote(str(at.parent))} to see who makes it",
                 )
             continue
-        wrong = exchangeable(found.st_uid, found.st_gid, found.st_mode)
-        if wrong:
-            said, mend = wrong
+        flaw = exchangeable(status.st_uid, status.st_gid, status.st_mode)
+        if flaw:
+            reason, command = flaw
             raise ConfigError(
-                f"{at} {said}, who could replace what is below it", advice=f"{mend} {quoted}"
+                f"{at} {reason}, who could replace what is below it", advice=f"{command} {quoted}"
             )
 
 
 def exchangeable(uid: int, gid: int, mode: int) -> tuple[str, str] | None:
-    """Say why others could exchange what lies in a directory, and which command mends it.
+    """Say why others could exchange what lies in a directory, and which command fixes it.
 
     uid, gid, mode: as `stat` has them. None: root and this process's user alone could.
     """
@@ -68,21 +68,21 @@ def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
         name = left.pop()
         at = at.parent if name == ".." else at / name
         try:
-            found = os.lstat(at)
+            status = os.lstat(at)
         except FileNotFoundError:
             if not left:
                 return
             raise
-        if stat.S_ISLNK(found.st_mode):
+        if stat.S_ISLNK(status.st_mode):
             links += 1
             if links > _LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-            yield at, found
+            yield at, status
             target = at.readlink()
             at = Path("/") if target.is_absolute() else at.parent
             left += reversed(target.parts[1:] if target.is_absolute() else target.parts)
         elif left:
-            yield at, found
+            yield at, status
 
 
 _LINKS = 40
@@ -90,7 +90,7 @@ _LINKS = 40
 
 
 def check_directory(
-    path: Path, found: os.stat_result, *, door: bool, owner: int | None = None
+    path: Path, status: os.stat_result, *, door: bool, owner: int | None = None
 ) -> None:
     """Check one directory of the spool from its stat result.
 
@@ -100,28 +100,28 @@ def check_directory(
     """
     owner = os.geteuid() if owner is None else owner
     quoted = shlex.quote(str(path))
-    if not stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
         raise ConfigError(f"{path} is no directory", advice=f"rm {quoted}; provisioner init")
-    if found.st_uid != owner:
+    if status.st_uid != owner:
         raise ConfigError(
-            f"{path} belongs to uid {found.st_uid}, the service runs as uid {owner}",
+            f"{path} belongs to uid {status.st_uid}, the service runs as uid {owner}",
             advice=f"chown {owner} {quoted}",
         )
-    open_to_others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    open_to_others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if not open_to_others:
         return
     if not door:
         raise ConfigError(f"{path} is writable by others", advice=f"chmod go-w {quoted}")
-    if not found.st_mode & stat.S_ISVTX:
+    if not status.st_mode & stat.S_ISVTX:
         raise ConfigError(
             f"{path} is writable by others and not sticky: they could remove each other's files",
             advice=f"chmod +t {quoted}",
         )
 
 
-def check_same_device(staging: Path, found: os.stat_result, active: os.stat_result) -> None:
+def check_same_device(staging: Path, status: os.stat_result, active: os.stat_result) -> None:
     """Check that files can be renamed from staging into `active`. Raises ConfigError."""
-    if found.st_dev != active.st_dev:
+    if status.st_dev != active.st_dev:
         raise ConfigError(
             f"{staging} is on another file system than active/ beside it, so that no file can be "
             "renamed from one into the other",

@@ -116,11 +116,11 @@ def _start(
             cwd=None if directory is None else f"/proc/self/fd/{directory}",
         )
     except OSError as error:
-        said = f"{argv[0]} cannot be run: {error.strerror}"
+        message = f"{argv[0]} cannot be run: {error.strerror}"
         if error.errno == errno.E2BIG:
-            raise Permanent(said, advice="the request names too much at once") from None
+            raise Permanent(message, advice="the request names too much at once") from None
         raise Unavailable(
-            said,
+            message,
             advice="install it, mount what it lies on, or give its path in the handler's settings",
         ) from None
 

@@ -30,7 +30,7 @@ class Refused(Exception):
 
 
 def writes(arguments: Sequence[str]) -> bool:
-    """Say whether a command may change something."""
+    """Return True if a command may change something."""
     return _words(arguments)[0] != "show"
 
 

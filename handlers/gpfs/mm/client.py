@@ -123,7 +123,7 @@ class Mm:
         return None
 
     def absent(self, name: str) -> bool:
-        """Say whether there is no fileset of a name, by asking for it alone."""
+        """Return True if there is no fileset of a name, by asking for it alone."""
         done = self._call(self._mm("mmlsfileset", self.filesystem, name, "-L", "-Y"))
         # `Fileset named fset does not exist.`, exit code 22.
         if done.returncode and not done.timed_out and "does not exist" in done.stderr:
@@ -323,7 +323,7 @@ def _words(done: Completed) -> str:
 
 
 def _said_about(done: Completed, paths: Sequence[str]) -> bool:
-    """Say whether stat ran at all: it found a path, or said of one that it is not there."""
+    """Return True if stat ran at all: it found a path, or said of one that it is not there."""
     return bool(done.stdout) or any(path in done.stderr for path in paths)
 
 

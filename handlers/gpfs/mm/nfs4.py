@@ -43,7 +43,7 @@ class Entry(NamedTuple):
     permissions: frozenset[str] | None = None
 
     def means(self, other: Entry) -> bool:
-        """Say whether two entries are the same; permissions count where both spell them."""
+        """Return True if two entries are the same; permissions count where both spell them."""
         mine, theirs = self.permissions, other.permissions
         heads_agree = self._replace(permissions=None) == other._replace(permissions=None)
         return heads_agree and (mine is None or theirs is None or mine == theirs)
@@ -109,13 +109,13 @@ def write(entries: Sequence[Entry]) -> str:
 
 
 def same(one: str, other: str) -> bool:
-    """Say whether two texts are the same ACL; the order of entries counts."""
+    """Return True if two texts are the same ACL; the order of entries counts."""
     left, right = parse(one), parse(other)
     return len(left) == len(right) and all(a.means(b) for a, b in zip(left, right, strict=True))
 
 
 def closed(text: str) -> bool:
-    """Say whether an ACL lets nobody but the owner in."""
+    """Return True if an ACL lets nobody but the owner in."""
     return not any(
         entry.verdict == "allow" and entry.who != "owner@" and entry.letters != "----"
         for entry in parse(text)
@@ -123,7 +123,7 @@ def closed(text: str) -> bool:
 
 
 def trivial(text: str) -> bool:
-    """Say whether an ACL says no more than a mode does, so that chmod alone restores it."""
+    """Return True if an ACL says no more than a mode does, so that chmod alone restores it."""
     return all(
         entry.kind == "special" and entry.verdict == "allow" and not entry.flags
         for entry in parse(text)

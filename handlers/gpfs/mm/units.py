@@ -27,7 +27,7 @@ def round_up(number: int, step: int) -> int:
 
 
 def fits(found: int, wanted: int, step: int) -> bool:
-    """Say whether a limit that was read is the wanted one, rounded up to step or not."""
+    """Return True if a limit that was read is the wanted one, rounded up to step or not."""
     return wanted <= found <= round_up(wanted, step)
 
 

@@ -52,7 +52,7 @@ class Entry:
             return None
 
     def is_true(self, name: str) -> bool:
-        """Say whether a boolean attribute is TRUE."""
+        """Return True if a boolean attribute is TRUE."""
         return (self.text(name) or "").upper() == "TRUE"
 
     def ranged(self, name: str) -> tuple[tuple[str, ...], int | None]:

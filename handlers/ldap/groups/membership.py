@@ -31,7 +31,7 @@ class Person:
     primary: str | None = None
 
     def is_in_by_itself(self, group: Entry) -> bool:
-        """Say whether a group is their primary one: they are in it without being listed."""
+        """Return True if a group is their primary one: they are in it without being listed."""
         sid = group.raw("objectSid")
         return self.primary is not None and sid is not None and sid_text(sid) == self.primary
 

@@ -339,7 +339,7 @@ def _is_named(texts: Sequence[str]) -> bool:
 
 
 def _is_same(one: str, other: str) -> bool:
-    """Say whether two owners are one; either may have been noted without its SID."""
+    """Return True if two owners are one; either may have been noted without its SID."""
     return one == other or one.startswith(other + "/") or other.startswith(one + "/")
 
 

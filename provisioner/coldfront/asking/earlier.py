@@ -96,7 +96,7 @@ def people() -> set[str]:
 
 
 def ever(key: str, action: str) -> bool:
-    """Say whether something was ever asked for."""
+    """Return True if something was ever asked for."""
     found: bool = Request.objects.filter(key=key, action=action).exclude(body="").exists()
     return found
 

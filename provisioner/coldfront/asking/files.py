@@ -50,7 +50,7 @@ def files_of(listed: str, said: str) -> Files:
 
 
 def too_large(listed: str, said: str) -> bool:
-    """Say whether a request is too large for staging without its users, even."""
+    """Return True if a request is too large for staging without its users, even."""
     return len(files_of(listed, said).body) > LIMIT
 
 

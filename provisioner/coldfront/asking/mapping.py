@@ -147,7 +147,7 @@ def resource_name(resource: Resource | None) -> str | None:
 
 
 def entitled(allocation: Allocation) -> bool:
-    """Say whether the users of an allocation have access."""
+    """Return True if the users of an allocation have access."""
     return allocation.status in ENTITLED and allocation.project.status != "Archived"
 
 

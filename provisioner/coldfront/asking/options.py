@@ -41,7 +41,7 @@ def receipts() -> Path:
 
 
 def pending() -> bool:
-    """Say whether allocation users are `Pending` until everything is in place."""
+    """Return True if allocation users are `Pending` until everything is in place."""
     return cast(bool, _setting("PENDING", False))
 
 
@@ -51,7 +51,7 @@ def words() -> dict[str, str]:
 
 
 def pages() -> bool:
-    """Say whether ColdFront's own pages show how users stand."""
+    """Return True if ColdFront's own pages show how users stand."""
     return cast(bool, _setting("PAGES", True))
 
 

@@ -207,7 +207,7 @@ def fill(row: Request, wanted: Wanted, subject: str) -> None:
 
 
 def is_news(wanted: Wanted, before: Request | None) -> bool:
-    """Say whether it is worth a row: it differs from what was said last, or that went wrong."""
+    """Return True if it is worth a row: it differs from what was said last, or that went wrong."""
     return before is None or before.digest != _digest(wanted) or before.state in MENDABLE
 
 

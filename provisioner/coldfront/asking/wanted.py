@@ -96,12 +96,12 @@ _FILLED_IN: Mapping[str, str] = {
 
 
 def is_user(text: str) -> bool:
-    """Say whether a text is a user's name that a request may have."""
+    """Return True if a text is a user's name that a request may have."""
     return _is(_USER, text)
 
 
 def is_mail(text: str) -> bool:
-    """Say whether a text is an address that a request may have."""
+    """Return True if a text is an address that a request may have."""
     return _is(_MAIL, text)
 
 

@@ -14,12 +14,12 @@ Role = Literal["staff", "manager", "member", "none"]
 
 
 def sees(user: Any) -> bool:
-    """Say whether somebody sees the staff's pages: staff, or by Django's permission to view."""
+    """Return True if somebody sees the staff's pages: staff, or by Django's permission to view."""
     return _staff(user) or bool(user.has_perm("provisioner_coldfront.view_request"))
 
 
 def steers(user: Any) -> bool:
-    """Say whether somebody may press buttons: staff, or by Django's permission to change."""
+    """Return True if somebody may press buttons: staff, or by Django's permission to change."""
     return _staff(user) or bool(user.has_perm("provisioner_coldfront.change_request"))
 
 

@@ -110,7 +110,7 @@ def spoke(said: Sequence[Said], request: str) -> bool:
 
 
 def overtaken(said: Sequence[Said], request: str) -> bool:
-    """Say whether a request that came later claims it, or took it back."""
+    """Return True if a request that came later claims it, or took it back."""
     return any(one.counts for one in said[_place(said, request) + 1 :])
 
 
@@ -124,7 +124,7 @@ def _said(row: Any) -> Said:
 
 
 def _was_accepted(row: Any) -> bool:
-    """Say whether a request ever counted: one that only repeats another's id has no steps."""
+    """Return True if a request ever counted: one that only repeats another's id has no steps."""
     if row.begun:
         return True
     done = row.action in TAKING and row.state in (*RUNNING, RequestState.DONE)

@@ -67,7 +67,7 @@ def seek(conn: Connection, name: str, seeker: Seeker) -> Record | None:
 
 
 def knows(conn: Connection, request: str, seeker: Seeker) -> bool:
-    """Say whether who asks may know of a request."""
+    """Return True if who asks may know of a request."""
     return _exact(conn, request, seeker) is not None
 
 

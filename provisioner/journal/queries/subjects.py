@@ -160,7 +160,7 @@ def _is(root: str) -> ColumnElement[bool]:
 
 
 def asked_before(conn: Connection, root: str, writer: str, actions: Collection[str]) -> bool:
-    """Say whether a submitter had a subject before another took it over."""
+    """Return True if a submitter had a subject before another took it over."""
     had = select(requests.c.id).where(
         requests.c.writer == writer,
         requests.c.subject == root,

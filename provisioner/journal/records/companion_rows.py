@@ -19,7 +19,7 @@ def keep_companion(conn: Connection, request: str, body: bytes) -> None:
 
 
 def has_companion(conn: Connection, request: str) -> bool:
-    """Say whether the manifest of a request is kept: it is not over."""
+    """Return True if the manifest of a request is kept: it is not over."""
     statement = select(companions.c.request).where(companions.c.request == request)
     return conn.scalar(statement) is not None
 
