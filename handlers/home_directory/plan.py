@@ -84,7 +84,9 @@ def plan(settings: Settings, key: Key, want: Want, state: State) -> Sequence[Cha
     belongs = state["uid"] or want["belonged"] or 0
     if not want["present"] and cast(int, belongs) < settings.min_id:
         return ()
-    if want["present"] and belongs != want["uid"] and not want.get("adopt"):
+    # One that was closed under a journal that is lost belongs to nobody known: it stays closed.
+    stays = want["closed"] and not belongs and closed_home(octal(state["mode"]))
+    if want["present"] and belongs != want["uid"] and not stays and not want.get("adopt"):
         raise Conflict(f"{key}: {state['path']} belongs to {belongs}, wanted for {want['uid']}")
     changes = list(_repairs(key, want, state))
     if changes and not want["closed"]:

@@ -150,6 +150,23 @@ def test_a_suspension_closes_no_directory_of_others(root: Path, uid: int) -> Non
     assert seen(root / "jdoe") == (uid, 100, 0o755)
 
 
+def test_what_was_closed_under_a_journal_that_is_lost_stays_closed_and_opens_by_adoption(
+    root: Path,
+) -> None:
+    handler = homes(root)
+    ledger = bring(handler, JDOE)
+    ledger.suspend()
+    assert faults(ledger.run(handler)) == {}
+    after = Ledger().claim(handler, JDOE)
+    after.suspend()
+    assert faults(after.run(handler)) == {}
+    assert seen(root / "jdoe") == (0, 20002, 0o1000)
+    after.suspend(False)
+    assert isinstance(after.run(handler)[KEY].fault, Conflict)
+    assert faults(after.claim(handler, {**JDOE, "adopt": True}).run(handler)) == {}
+    assert seen(root / "jdoe") == (20001, 20002, 0o700)
+
+
 def test_what_is_of_the_system_is_left_when_nobody_claims_it(root: Path) -> None:
     (root / "jdoe").mkdir(mode=0o755)
     handler = homes(root)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.journal.records import request_rows
 from tests.support.engine_site import Site, allocation, control, membership, user
 from tests.support.steering import RECONCILE, claims, waits
 
@@ -239,3 +240,33 @@ def test_what_counts_from_its_acceptance_cannot_be_held(
     assert refused["action"] == "request.hold"
     assert "in force since its acceptance" in refused["problems"][0]["message"]
     assert instead in refused["problems"][0]["expected"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "state"),
+    [
+        ("id: same\n", "id: same\n", "refused"),
+        ("order: {key: cf, number: 1}\n", "order: {key: cf, number: 2}\n", "superseded"),
+    ],
+    ids=["refused", "superseded"],
+)
+def test_what_was_cancelled_and_not_accepted_when_it_was_tried_again_counts_for_nobody(
+    site: Site, first: str, second: str, state: str
+) -> None:
+    site.request(allocation(1, "ann, bob, cem"))
+    before = set(site.first.rows)
+    site.first.missing = {"ann", "bob"}
+    site.drop(allocation(1, "bob, cem", head=first), "first.yaml")
+    site.service.lanes["first"].drain()
+    (tried,) = [record.id for record in site.open()]
+    steer(site, "cancel", "first.yaml")
+    site.drop(allocation(1, "ann, cem", head=second), "second.yaml")
+    steer(site, "hold", "second.yaml")
+    site.drop(control("request.retry", tried), "retry.yaml")
+    with site.system.journal.reading() as conn:
+        assert request_rows.states_of(conn, [tried]) == {tried: state}
+    steer(site, "release", "second.yaml")
+    steer(site, "cancel", "second.yaml")
+    site.first.missing = set()
+    site.request(RECONCILE, "reconcile.yaml")
+    assert set(site.first.rows) == before

@@ -131,6 +131,9 @@ def _was_accepted(row: Any) -> bool:
     return done and row.duplicate_of is None
 
 
+_STEP: Any = (step_rows.c.request == step_objects.c.request) & (
+    step_rows.c.name == step_objects.c.step
+)
 _PARTS: Any = (
     select(
         step_objects.c.key,
@@ -145,17 +148,15 @@ _PARTS: Any = (
         requests.c.writer,
         requests.c.accepted,
     )
-    .join(
-        step_rows,
-        (step_rows.c.request == step_objects.c.request) & (step_rows.c.name == step_objects.c.step),
-    )
+    .join(step_rows, _STEP)
     .join(requests, requests.c.id == step_objects.c.request)
     .where(step_objects.c.key.in_(IDS))
 )
 
 
 def _about(root: str) -> Any:
-    begun = select(step_objects.c.key).where(step_objects.c.request == requests.c.id).exists()
+    parts = select(step_objects.c.key).join(step_rows, _STEP)
+    begun = parts.where(step_objects.c.request == requests.c.id).exists()
     within = lies_in(requests.c.subject, root)
     columns = ("id", "writer", "accepted", "subject", "action", "state", "duplicate_of")
     return select(*(requests.c[name] for name in columns), begun.label("begun")).where(
