@@ -139,7 +139,8 @@ def _ninth(db: sqlite3.Connection) -> None:
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth,
 )  # fmt: skip
-"""From version 1 to 2, from 2 to 3, ... What changes `schema` adds a step here, in plain SQL."""
+"""From version 1 to 2, from 2 to 3, ... Whoever changes `schema` adds a
+migration here, in plain SQL, and a dump of the version before to `tests/support/journals/`."""
 
 VERSION = 1 + len(STEPS)
 """The version that `schema` describes."""

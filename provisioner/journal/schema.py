@@ -1,7 +1,7 @@
 """The journal's tables, as SQLAlchemy Core sees them.
 
 Promises: one place for names and types; what only SQLite has is in `dialect`. Times are seconds
-since the epoch, UTC. Leaves out: any reading or writing (`journal`, `ledger`).
+since the epoch, UTC. Leaves out: any reading or writing (`journal`, `records/`, `queries/`).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Errors(TypeDecorator[Error]):
 requests = Table(
     "requests",
     metadata,
-    Column("id", Text, primary_key=True, doc="ULID given at the claim"),
+    Column("id", Text, primary_key=True, doc="ULID given when the file is taken"),
     Column("name", Text, nullable=False, doc="the file's name in staging"),
     Column("writer", Text, nullable=False, doc="owner of the file"),
     Column("uid", Integer, nullable=False),

@@ -191,7 +191,7 @@ class Finisher:
     def redo(self) -> int:
         """Redo what a crash or a power cut may have undone, and remove what it left half written.
 
-        To be called before anything is claimed. Return how many files were moving.
+        To be called before anything is taken. Return how many files were moving.
         """
         ids = {who for place in _MOVING for who in self._spool.listed(place)}
         failed = self._spool.listed("failed")
@@ -238,7 +238,7 @@ class Finisher:
                 self._spool.postpone(back, seconds)
 
     def _mend(self) -> None:
-        """Bring back what was not flushed: claims that were undone, results and receipts."""
+        """Bring back what was not flushed: takings that were undone, results and receipts."""
         with self._journal.reading() as conn:
             ids = event_rows.lately(conn, _LATELY, _MOST)
         newest: dict[tuple[str, str], str] = {}
@@ -271,7 +271,9 @@ class Finisher:
             known = record.uid, record.digest, record.accepted
             if not self._spool.retake(place, record.id, record.name, *known):
                 return False
-            log.warning("%s: the power cut had undone its claim", record.id)
+            log.warning(
+                "%s: the power cut had left its file in staging; it is taken again", record.id
+            )
         if record.state not in ENDED or not self._write_results:
             return False
         return not self._spool.has_result(place, record.id, record.name)

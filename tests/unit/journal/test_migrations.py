@@ -61,7 +61,7 @@ def test_every_former_version_has_a_journal_to_try() -> None:
 
 @pytest.mark.parametrize("dump", FORMER, ids=lambda path: path.stem)
 def test_a_migrated_journal_is_as_a_new_one(tmp_path: Path, dump: Path) -> None:
-    """Where this fails, `tables` was changed without a step in `migrations.STEPS`."""
+    """Where this fails, `schema` was changed without a migration in `migrations.STEPS`."""
     path = former(tmp_path, dump)
     migrate(path)
     new = tmp_path / "new.db"
