@@ -1,4 +1,4 @@
-"""The service: one intake, a thread for each lane, and the sweep that alone would be enough.
+"""The service: one intake, a thread for each lane, and a scan that would be sufficient alone.
 
 Promises: what lies in staging is taken, what is due is drained, and what a crash interrupted is
 taken up at the start; one service at a time serves a spool. Leaves out: how any of it is done.

@@ -1,11 +1,11 @@
 """What a fileset should be, what it was found to be, and the changes between them.
 
-Promises: pure functions; each property of a fileset is compared by itself, so that what stopped
-half way is taken up there. The order is create, quota, inode limit, link, owner, mode, ACL: nobody
-can write to a fileset before its quota holds. Of a batch's filesets those that are closed come
-first, the upper ones before what lies in them, and then the others, what lies in them first: so
-nobody may exchange a fileset while one that lies in it is changed.
-Leaves out: deleting, unlinking and moving, which nothing here ever does.
+Promises: pure functions; each property of a fileset is compared by itself, so that an interrupted
+change continues where it stopped. The order is create, quota, inode limit, link, owner, mode, ACL:
+nobody can write to a fileset before its quota holds. Of a batch's filesets those that are closed
+come first, the upper ones before what lies in them, and then the others, what lies in them first:
+so nobody may exchange a fileset while one that lies in it is changed. Leaves out: deleting,
+unlinking and moving, which nothing here ever does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Interventions: steps that are stopped, or wait and begin anew, because somebody said so.
+"""Interventions: steps that are stopped, or wait and begin anew, on a person's request.
 
 Promises: everything is written inside the caller's transaction. Leaves out: what was said, and by
 whom (`verbs`).

@@ -1,4 +1,4 @@
-"""What actions without a route do: they change claims, suspensions, requests or lanes.
+"""What actions without steps do: they change claims, suspensions, requests or lanes.
 
 Promises: each verb acts inside the caller's transaction, so that it is done with the request's
 acceptance or not at all. Leaves out: provisioning (`intake` writes those claims) and files.

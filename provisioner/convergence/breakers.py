@@ -3,7 +3,7 @@
 Promises: one for each handler, so that a file system that is not mounted keeps nobody from another
 of its cluster; delays double from `first` to `most` seconds, and one answer ends them. Leaves out:
 what says that a backend is away (`converge`: what a handler raised, never what it said of one
-object), and telling it to people (`lanes`).
+object), and reporting it (`lanes`).
 """
 
 from __future__ import annotations

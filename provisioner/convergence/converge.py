@@ -1,10 +1,10 @@
 """Convergence: observe, plan, apply, observe again, until a second plan is empty.
 
 Promises: the one path by which anything is written to a backend. What was read back decides, not
-what a call returned; a question or a group of changes that fails is halved until the poison item
-stands alone. A backend is away when a handler raises that it is; what it says of one object, while
-it answers for others, is that object's own, and keeps nobody from the backend.
-Leaves out: when and what to converge (`lanes`), and the ledger.
+what a call returned; a question or a group of changes that fails is split in halves until the bad
+object is isolated. A backend is away when a handler raises that it is; what it says of one object,
+while it answers for others, is that object's own, and keeps nobody from the backend. Leaves out:
+when and what to converge (`lanes`), and the ledger.
 """
 
 from __future__ import annotations

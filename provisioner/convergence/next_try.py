@@ -1,8 +1,8 @@
 """What becomes of an object after a try: it has converged, is tried again, or is given up. Pure.
 
-Promises: a backend that is away uses up nobody's tries, and while the service only observes nothing
-is given up. Leaves out: the breaker, which says when a backend that is away is asked again, and
-writing anything (`lanes`).
+Promises: a backend that is away does not count as a failed try, and while the service only observes
+nothing is given up. Leaves out: the breaker, which says when a backend that is away is asked again,
+and writing anything (`lanes`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Bulk writes, many rows at once: one statement, compiled once, and given all its rows in one call.
 
-Promises: the same SQL and the same values as SQLAlchemy's own executemany, which prepares every row
-anew: for a batch of requests that takes more time than the database. Leaves out: single rows, and
+Promises: the same SQL and the same values as SQLAlchemy's own executemany, which prepares each row
+again: for a batch of requests that takes more time than the database. Leaves out: single rows, and
 what returns rows.
 """
 

@@ -1,4 +1,4 @@
-"""Schema versions of the journal: from any former one to today's, at the start of the service.
+"""Schema versions of the journal: from any older one to the current one, at the start.
 
 Promises: each step is one transaction together with its version, so that a crash leaves the version
 before or after it; the file as it was is kept beside, whole and flushed, before the first step.

@@ -1,4 +1,4 @@
-"""The sum of a journal's rows, kept with each transaction: a cell that nobody wrote is seen by it.
+"""The sum of a journal's rows, kept with each transaction: finds a cell changed from outside.
 
 Promises: whoever writes rows on a connection that a `Sum` keeps moves the sum by what they were and
 what they become; it is told with the number of the transaction and the version of the tables, so

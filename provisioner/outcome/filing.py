@@ -1,4 +1,4 @@
-"""Filing, what follows a commit: results, receipts, and files moved to where their request stands.
+"""Filing, what follows a commit: results, receipts, and files moved to their state's folder.
 
 Promises: everything here can be done again from the journal, so a crash before it loses nothing;
 `redo` does so at the start. Leaves out: deciding any outcome (`intake`, `steps`),

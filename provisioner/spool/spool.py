@@ -1,11 +1,11 @@
 """The spool: where request files wait, are worked on, and end.
 
-Promises: the only module that moves a request's file. A file is taken by a rename that one
-taker wins, into a directory that nobody else can enter; it is checked and read through one
+Promises: the only module that moves a request's file. A file is taken by a rename that only one
+process can win, into a directory that nobody else can enter; it is checked and read through one
 descriptor, which the name cannot be exchanged under; no link is followed and nothing is waited for.
-Every move may be done again. All is done by directory file descriptors.
-Leaves out: what the files say, and which of them the journal knows. Nothing here is flushed: after
-a power cut the journal's bytes count, and moves are redone from it.
+Every move may be done again. All is done by directory file descriptors. Leaves out: what the files
+say, and which of them the journal knows. Nothing here is flushed: after a power cut the copy in the
+journal is authoritative, and moves are redone from it.
 
 Names: from `active` on a file is `ULID-NAME`, NAME being the name in staging as `label` gives it.
 """

@@ -1,4 +1,4 @@
-"""How the users of allocations stand, by what was asked for last and what was answered.
+"""The status of each user of each allocation, by what was asked for last and what was answered.
 
 Promises: a few queries, however many allocations and users. Leaves out: recording it (`sync`), and
 who may see it (`sections`).

@@ -1,7 +1,7 @@
-"""Brings home what the service answered.
+"""Reads the receipts into ColdFront.
 
 Promises: what a person removed in ColdFront is never brought back; a status is changed only from
-what it was read as; two at once come to the same as one. Leaves out: what a receipt means
+what it was read as; two runs at once give the same as one. Leaves out: what a receipt means
 (`answers`).
 """
 
