@@ -135,9 +135,13 @@ def _fill(
         if history.spoke(said, target.id)
     }
     wants = _wants(conn, {bound for bound in before.values() if bound is not None}, progress)
-    known = {pair: wants[bound].get(pair) for pair, bound in before.items() if bound is not None}
-    unmade.fill(conn, {pair: want for pair, want in known.items() if want is not None})
-    object_rows.touch(conn, {key for key, _ in known}, now)
+    again = {
+        pair: want
+        for pair, bound in before.items()
+        if bound is not None and (want := wants[bound].get(pair)) is not None
+    }
+    unmade.fill(conn, again)
+    object_rows.touch(conn, {key for key, _ in again}, now)
 
 
 def _wants(

@@ -6,25 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.journal.records.step_rows import StepRecord
 from provisioner.objects.errors import Error
 from provisioner.objects.states import STEP_MOVES, RequestState, StepState
 from provisioner.steps import moves
+from tests.support.step_records import part, step
 
 WHY = Error(type="Permanent", message="no such limit", advice="")
-
-
-def part(user: str, state: str) -> ObjectRecord:
-    """Make a user's part of a step; '' for a step's own."""
-    return ObjectRecord(key=f"x/y/{user or 'all'}", item=user, state=StepState(state))
-
-
-def step(name: str, state: str, needs: tuple[str, ...] = (), **users: str) -> StepRecord:
-    """Make a step that goes through users, with the state of each; `own` is a step's own object."""
-    parts = tuple(part("" if user == "own" else user, is_) for user, is_ in users.items())
-    return StepRecord(
-        request="R", name=name, instance="x", needs=needs, state=StepState(state), objects=parts
-    )
 
 
 def outline(move: moves.Move) -> tuple[object, ...]:
