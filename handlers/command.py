@@ -73,13 +73,13 @@ class Command:
         self._settings = settings
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        asked = read_params(Params, params)
+        parsed = read_params(Params, params)
         given = {name: value for name, value in params.items() if name != "kind"}
         for field, value in given.items():
             if not _plain(value):
                 raise InvalidRequest(f"{field} is no plain value", field=field)
         want = {"present": True, **cast(Mapping[str, Any], given)}
-        return {make_key(self._site.instance, asked.kind, asked.name): want}
+        return {make_key(self._site.instance, parsed.kind, parsed.name): want}
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
         live = [claim for claim in claims if not claim.suspended]
@@ -94,14 +94,14 @@ class Command:
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         answer = self._call("observe", {"keys": sorted(keys)})
         states = _mapping(answer, "states")
-        found: dict[Key, State | Fault] = {}
+        results: dict[Key, State | Fault] = {}
         for key in keys:
             state = states.get(key)
             if not isinstance(state, Mapping) or not isinstance(state.get("present"), bool):
-                found[key] = Permanent(f"{key}: the program named no state with `present`")
+                results[key] = Permanent(f"{key}: the program named no state with `present`")
             else:
-                found[key] = state
-        return found
+                results[key] = state
+        return results
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         answer = self._call("plan", {"key": key, "want": want, "state": state})
@@ -110,15 +110,15 @@ class Command:
             raise Permanent(f"{key}: the program's plan has no list `changes`")
         return [self._change(key, one) for one in listed]
 
-    def _change(self, key: Key, one: object) -> Change:
-        if not isinstance(one, Mapping) or not isinstance(one.get("verb"), str):
-            raise Permanent(f"{key}: the program planned {one!r}, which has no `verb`")
-        text = str(one.get("text") or one["verb"])
-        phase = one.get("phase", 0)
+    def _change(self, key: Key, planned: object) -> Change:
+        if not isinstance(planned, Mapping) or not isinstance(planned.get("verb"), str):
+            raise Permanent(f"{key}: the program planned {planned!r}, which has no `verb`")
+        text = str(planned.get("text") or planned["verb"])
+        phase = planned.get("phase", 0)
         if not isinstance(phase, int):
             raise Permanent(f"{key}: the program's phase {phase!r} is no number")
-        data = cast(Mapping[str, Any], one.get("data") or {})
-        return Change(key, one["verb"], text, phase, str(one.get("group") or key), data)
+        data = cast(Mapping[str, Any], planned.get("data") or {})
+        return Change(key, planned["verb"], text, phase, str(planned.get("group") or key), data)
 
     def apply(self, changes: Sequence[Change]) -> None:
         listed = [
@@ -170,10 +170,10 @@ class Command:
 
 
 def _mapping(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = answer.get(name)
-    if not isinstance(found, Mapping):
+    mapping = answer.get(name)
+    if not isinstance(mapping, Mapping):
         raise Permanent(f"the program's answer has no mapping `{name}`")
-    return found
+    return mapping
 
 
 def _plain(value: object) -> bool:

@@ -54,7 +54,7 @@ _FEWER = 8
 class Lines:
     """Lines of passwd or group by name, and the keys whose lookup was not answered in time."""
 
-    found: Mapping[str, Sequence[str]]
+    by_name: Mapping[str, Sequence[str]]
     unanswered: frozenset[str] = frozenset()
 
 
@@ -99,12 +99,12 @@ class NssGate:
         self._flushed = ""
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        asked = read_params(Params, params)
-        if (asked.user is None) == (asked.group is None):
+        parsed = read_params(Params, params)
+        if (parsed.user is None) == (parsed.group is None):
             raise InvalidRequest("either a user or a group", field="user")
-        kind, name = ("user", asked.user) if asked.user else ("group", asked.group)
-        own, other = ("uid", "gid") if asked.user else ("gid", "uid")
-        numbers = {"uid": asked.uid, "gid": asked.gid}
+        kind, name = ("user", parsed.user) if parsed.user else ("group", parsed.group)
+        own, other = ("uid", "gid") if parsed.user else ("gid", "uid")
+        numbers = {"uid": parsed.uid, "gid": parsed.gid}
         if numbers[other] is not None:
             raise InvalidRequest(
                 f"{other} says nothing of a {kind}",
@@ -133,11 +133,11 @@ class NssGate:
             names = {split_key(key)[2]: key for key in keys if split_key(key)[1] == kind}
             if names:
                 lines = self._ask(argv, sorted(names))
-                seen = {name: _state(kind, name, lines.found.get(name)) for name in names}
+                seen = {name: _state(kind, name, lines.by_name.get(name)) for name in names}
                 # getent(1) takes digits for a number, and says whom it resolves to.
                 numbers = {str(state["id"]) for state in seen.values() if "id" in state}
                 bearers = self._lines(argv, sorted(numbers))
-                by_number = {line[2]: of for of, line in bearers.found.items() if _numbered(line)}
+                by_number = {line[2]: of for of, line in bearers.by_name.items() if _numbered(line)}
                 unanswered = lines.unanswered | bearers.unanswered
                 for name, key in names.items():
                     number = str(seen[name].get("id"))
@@ -160,7 +160,7 @@ class NssGate:
         lines = self._lines(argv, names)
         if self._settings.flush:
             deadline = time.monotonic() + self._settings.timeout
-            missing = [name for name in names if name not in lines.found]
+            missing = [name for name in names if name not in lines.by_name]
             # Behind the one that was flushed last, so that each has its turn.
             for name in sorted(missing, key=lambda name: (name <= self._flushed, name)):
                 self._site.run([*self._settings.flush, name], timeout=self._settings.timeout)
@@ -174,7 +174,7 @@ class NssGate:
 
         A key that is not answered alone is left out. Raises Unavailable when two in a row are not.
         """
-        found: dict[str, Sequence[str]] = {}
+        by_name: dict[str, Sequence[str]] = {}
         unanswered: list[str] = []
         waiting, in_a_row = list(keys), 0
         while waiting:
@@ -187,13 +187,13 @@ class NssGate:
             waiting = rest
             if lines is None:
                 unanswered, in_a_row = [*unanswered, *portion], in_a_row + 1
-                if in_a_row > 1 or not (found or waiting):
+                if in_a_row > 1 or not (by_name or waiting):
                     raise Unavailable(f"{' '.join(argv)}: no answer in time")
                 continue
-            found, in_a_row = found | lines, 0
+            by_name, in_a_row = by_name | lines, 0
             if time.monotonic() - begun < self._settings.timeout / 4:
                 self._at_once = min(_AT_ONCE, self._at_once * 2)
-        return Lines(found, frozenset(unanswered))
+        return Lines(by_name, frozenset(unanswered))
 
     def _call(self, argv: Sequence[str], keys: Sequence[str]) -> dict[str, Sequence[str]] | None:
         """Ask for keys in one call; None: no answer in time.

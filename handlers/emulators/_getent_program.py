@@ -17,22 +17,22 @@ FOUND, UNKNOWN_DATABASE, NOT_FOUND = 0, 1, 2
 def main(arguments: list[str]) -> int:
     """Print lines; gives getent's exit code (getent(1))."""
     count = int(arguments[0])
-    files, asked = arguments[1 : count + 1], arguments[count + 1 :]
+    files, query = arguments[1 : count + 1], arguments[count + 1 :]
     lines: dict[str, Callable[[list[dict[str, Entry]]], Iterator[str]]] = {
         "passwd": passwd,
         "group": group,
     }
-    if not asked or asked[0] not in lines:
-        print(f"Unknown database: {' '.join(asked[:1])}", file=sys.stderr)
+    if not query or query[0] not in lines:
+        print(f"Unknown database: {' '.join(query[:1])}", file=sys.stderr)
         return UNKNOWN_DATABASE
-    known = list(lines[asked[0]]([entries_of(file) for file in files]))
-    if len(asked) == 1:
+    known = list(lines[query[0]]([entries_of(file) for file in files]))
+    if len(query) == 1:
         sys.stdout.writelines(line + "\n" for line in known)
         return FOUND
     code = FOUND
     # The first of several counts: the later ones are put in before it.
     columns = [{line.split(":")[column]: line for line in reversed(known)} for column in (0, 2)]
-    for key in asked[1:]:
+    for key in query[1:]:
         line = columns[key.isdigit()].get(key)
         if line is None:
             code = NOT_FOUND

@@ -36,8 +36,8 @@ class EmulatedHost(RealHost):
         self._reading = threading.Lock()
 
     def _key(self, opened: int) -> str:
-        found = os.fstat(opened)
-        return f"{found.st_dev}:{found.st_ino}"
+        status = os.fstat(opened)
+        return f"{status.st_dev}:{status.st_ino}"
 
     def _note(self, opened: int, **values: int) -> None:
         # Between ends of lines: what a kill left of one spoils no other.

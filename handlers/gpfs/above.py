@@ -76,14 +76,14 @@ class Way:
         """
         chains = {path: above(path, self.mount) for path in paths}
         ordered = sorted({one for chain in chains.values() for one in chain}, key=_depth)
-        found = self.mm.stat(ordered)
+        entries = self.mm.stat(ordered)
         wrong: dict[str, Fault] = {}
         for directory in ordered:
             upper = directory.rpartition("/")[0]
             anybodys = directory in closed or opened
-            fault = wrong.get(upper) or judge_kind(directory, found.get(directory))
+            fault = wrong.get(upper) or judge_kind(directory, entries.get(directory))
             if fault is None and not anybodys:
-                fault = judge(directory, found[directory], self.admins)
+                fault = judge(directory, entries[directory], self.admins)
             if fault is None and acls and not anybodys:
                 fault = self._acl(directory)
             if fault is not None:
@@ -115,9 +115,9 @@ class Way:
             raise _ones_own(fault)
         if changes[0].verb == "link":
             return
-        found = self.mm.stat(paths)
+        entries = self.mm.stat(paths)
         for path in paths:
-            if path not in found or not found[path].directory:
+            if path not in entries or not entries[path].directory:
                 raise Conflict(
                     f"{path} is a link or no directory: nothing was changed",
                     advice="look at who made it",
@@ -177,19 +177,19 @@ def foreseen(
     closed = set(taking.values())
     wrong = way.look(set(giving.values()), acls=acls, closed=closed)
     taken = way.to_close(closed, acls=acls, closed=closed)
-    told = {key: wrong[path] for key, path in giving.items() if path in wrong}
-    told |= {key: taken[path] for key, path in taking.items() if path in taken}
+    faults = {key: wrong[path] for key, path in giving.items() if path in wrong}
+    faults |= {key: taken[path] for key, path in taking.items() if path in taken}
     # Who may make what is missing is an admin, or this very batch.
-    told = {key: fault for key, fault in told.items() if not isinstance(fault, NotReady)}
+    faults = {key: fault for key, fault in faults.items() if not isinstance(fault, NotReady)}
     links = {c.key: (str(c.data["name"]), giving[c.key]) for c in walked if c.verb == "link"}
     links = {key: link for key, link in links.items() if link[1] not in wrong}
-    told |= occupied(links, records, way.mm)
+    faults |= occupied(links, records, way.mm)
     by_name = {split_key(key)[-1]: key for key in giving}
     made = [change for change in changes if change.verb == "create"]
     spaces = {split_key(c.key)[-1]: str(c.data["parent"] or "") for c in made}
     paths = {name: giving[key] for name, key in by_name.items()}
     listed = inside_anothers(paths, records, spaces)
-    return told | {by_name[name]: fault for name, fault in listed.items()}
+    return faults | {by_name[name]: fault for name, fault in listed.items()}
 
 
 def occupied(
@@ -203,7 +203,7 @@ def occupied(
         return {}
     holders = {r["path"]: r for r in records if r["status"] == "Linked"}
     there = mm.stat(sorted({path for _, path in links.values()}))
-    told: dict[Key, Fault] = {}
+    faults: dict[Key, Fault] = {}
     for key, (name, path) in links.items():
         if path in holders:
             holder = holders[path]
@@ -213,11 +213,11 @@ def occupied(
             what = f"{kind} of uid {there[path].uid} is there, and no fileset"
         else:
             continue
-        told[key] = Conflict(
+        faults[key] = Conflict(
             f"the fileset {name} cannot be linked at {path}: {what}",
             advice="ask for another path, or for the fileset that is there; nothing was made",
         )
-    return told
+    return faults
 
 
 def _whose(record: Record) -> str:
@@ -225,26 +225,26 @@ def _whose(record: Record) -> str:
     return f" ({comment})" if comment else ""
 
 
-def judge_kind(directory: str, found: Entry | None) -> Fault | None:
+def judge_kind(directory: str, entry: Entry | None) -> Fault | None:
     """Say whether what should be a directory above a junction is none."""
-    if found is None:
+    if entry is None:
         return NotReady(
             f"{directory} is not there yet",
             advice=f"make the directory {directory}, or link the fileset above it",
         )
-    if not found.directory:
+    if not entry.directory:
         return Conflict(f"{directory} is a link or no directory", advice="look at who made it")
     return None
 
 
-def judge(directory: str, found: Entry, admins: Collection[int]) -> Fault | None:
+def judge(directory: str, entry: Entry, admins: Collection[int]) -> Fault | None:
     """Say what is wrong with a directory above a junction, by its owner and mode."""
     quoted = shlex.quote(directory)
-    if found.uid not in admins:
-        return _steered(directory, f"belongs to uid {found.uid}", f"chown root {quoted}")
-    if found.mode & 0o022:
+    if entry.uid not in admins:
+        return _steered(directory, f"belongs to uid {entry.uid}", f"chown root {quoted}")
+    if entry.mode & 0o022:
         return _steered(
-            directory, f"is open to others, mode {found.mode:04o}", f"chmod go-w {quoted}"
+            directory, f"is open to others, mode {entry.mode:04o}", f"chmod go-w {quoted}"
         )
     return None
 
@@ -258,18 +258,18 @@ def judge_acl(directory: str, acl: str) -> Fault | None:
     for entry in entries:
         writes = {"w", "c"} & set(entry.letters) or _WRITES & (entry.permissions or frozenset())
         inherited_only = "InheritOnly" in entry.flags
-        if entry.verdict != "allow" or inherited_only or entry.who in ("owner@", "root"):
+        if entry.verdict != "allow" or inherited_only or entry.principal in ("owner@", "root"):
             continue
         if writes:
-            said = f"lets {entry.kind}:{entry.who} write, by its NFSv4 ACL"
-            return _steered(directory, said, f"mmeditacl {shlex.quote(directory)}")
+            problem = f"lets {entry.kind}:{entry.principal} write, by its NFSv4 ACL"
+            return _steered(directory, problem, f"mmeditacl {shlex.quote(directory)}")
     return None
 
 
-def _steered(directory: str, said: str, advice: str) -> Fault:
+def _steered(directory: str, problem: str, advice: str) -> Fault:
     return Permanent(
-        f"{directory} {said}: who is no admin could exchange what lies below it, and no fileset is "
-        "linked or given to anybody there",
+        f"{directory} {problem}: somebody who is not an admin could replace what lies below it, so "
+        "the service links no fileset there and gives none to anybody",
         advice=f"{advice}; or ask for a `path` beside it. A dependent fileset's parent: ask for it "
         'with `mode: "0755"`; or suspend both, and resume it before its parent',
     )
@@ -299,7 +299,7 @@ def inside_anothers(
     owners = {
         r["inodeSpace"]: r["filesetName"] for r in records if r.get("isInodeSpaceOwner") == "1"
     }
-    told: dict[str, Fault] = {}
+    faults: dict[str, Fault] = {}
     for name, path in paths.items():
         own = by_name.get(name)
         space = owners.get(own["inodeSpace"], "") if own is not None else spaces.get(name, name)
@@ -309,11 +309,11 @@ def inside_anothers(
             if other in (name, space) or not MARK.match(first):
                 continue
             if holder["status"] == "Linked" and path.startswith(f"{holder['path']}/"):
-                told[name] = Permanent(
+                faults[name] = Permanent(
                     f"{path} lies in the fileset {other}, which is another's ({first})",
                     advice="ask for a path beside it, or leave `path` out",
                 )
-    return told
+    return faults
 
 
 def _depth(path: str) -> tuple[int, str]:

@@ -25,7 +25,7 @@ from handlers.gpfs.mm import arguments, nfs4
 from handlers.gpfs.mm.client import Mm, mount_of
 from handlers.gpfs.mm.units import kib
 from handlers.gpfs.settings import Params, Settings
-from handlers.gpfs.state import Found, Wanted
+from handlers.gpfs.state import Fileset, Wanted
 from provisioner.contract import (
     Change,
     Claim,
@@ -128,7 +128,7 @@ class FilesetHandler:
 
     def prior(self, key: Key, state: State) -> State | None:
         """Save owner, mode and ACL of a fileset that is open."""
-        return filesets.prior(Found.of(state))
+        return filesets.prior(Fileset.of(state))
 
     def stores(self, key: Key) -> bool:
         """Say that data lie in every fileset: whether in this one yet would have to be asked."""
@@ -142,7 +142,7 @@ class FilesetHandler:
         """List the changes; raises Conflict for a fileset that is not ours, of another kind, or
         linked elsewhere, and Permanent where quotas or ACLs cannot hold."""
         root = self._settings.root
-        return plan.plan(key, self._mark(key), Wanted.of(want), Found.of(state), root)
+        return plan.plan(key, self._mark(key), Wanted.of(want), Fileset.of(state), root)
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
         """Name the limits that are wanted; owner, mode and ACL are the routes' to say."""
@@ -150,7 +150,7 @@ class FilesetHandler:
 
     def holds(self, key: Key, state: State) -> Mapping[str, Json]:
         """Say what limits a fileset has."""
-        return filesets.holds(Found.of(state))
+        return filesets.holds(Fileset.of(state))
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Say which quotas are too large for the cluster, which junctions are taken, and which lie
@@ -176,7 +176,7 @@ class FilesetHandler:
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Name `path` and `fileset`."""
-        found = Found.of(state)
+        found = Fileset.of(state)
         return {"path": found.path, "fileset": found.name}
 
     # What is there.
@@ -192,7 +192,7 @@ class FilesetHandler:
         """List all filesets but `root`, and but names that can be no key."""
         _, found = self._look.at(None)
         for _, fileset in sorted(found.items()):
-            if isinstance(fileset, Found):
+            if isinstance(fileset, Fileset):
                 try:
                     key = self._key(filesets.known_as(fileset))
                 except InvalidRequest:
@@ -250,7 +250,7 @@ class FilesetHandler:
     def _settled(self, change: Change) -> bool:
         found = self.observe([change.key])[change.key]
         return not isinstance(found, Fault) and plan.SETTLED[change.verb](
-            Found.of(found), change.data
+            Fileset.of(found), change.data
         )
 
     def _blame(self, change: Change, fault: Fault) -> None:

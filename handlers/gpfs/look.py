@@ -18,10 +18,10 @@ from pathlib import Path
 
 from handlers.gpfs import state
 from handlers.gpfs.mm import listing, nfs4
-from handlers.gpfs.mm.client import Entry, Facts, Mm, mount_of, told
+from handlers.gpfs.mm.client import Entry, Facts, Mm, mount_of, unavailable_if_unreadable
 from handlers.gpfs.mm.rows import Record, Unreadable
 from handlers.gpfs.mm.usage import Quota
-from handlers.gpfs.state import Found
+from handlers.gpfs.state import Fileset
 from provisioner.contract import Conflict, Fault, Permanent, Unavailable
 
 READERS = 4
@@ -37,13 +37,13 @@ class Look:
     mm: Mm
     mount: Path | None = None
 
-    def at(self, names: Collection[str] | None) -> tuple[Found, dict[str, Found | Fault]]:
+    def at(self, names: Collection[str] | None) -> tuple[Fileset, dict[str, Fileset | Fault]]:
         """Read filesets by name in any case, or all but `root`, and say what one that is absent is.
 
         A Fault as a value is one fileset's own. Raises Unavailable when nothing can be said.
         """
         facts = self.mm.facts()
-        absent = Found(
+        absent = Fileset(
             present=False,
             filesystem=self.mm.filesystem,
             mount=mount_of(facts, self.mount),
@@ -53,26 +53,26 @@ class Look:
         records = self.mm.filesets()
         rows = [r for r in records if r["filesetName"] != "root"]
         quotas = self._quotas(absent.enforced, records[0]["filesystemName"])
-        found: dict[str, Found | Fault] = {}
+        results: dict[str, Fileset | Fault] = {}
         if names is not None:
-            asked, listed = {n.lower() for n in names}, {r["filesetName"] for r in records}
-            found |= self._lost({n for n, _ in quotas if n.lower() in asked} - listed)
-            rows = [r for r in rows if r["filesetName"].lower() in asked]
+            lowered, listed = {n.lower() for n in names}, {r["filesetName"] for r in records}
+            results |= self._lost({n for n, _ in quotas if n.lower() in lowered} - listed)
+            rows = [r for r in rows if r["filesetName"].lower() in lowered]
         if not rows:
-            return absent, found
+            return absent, results
         doubted = listing.doubted(records)
         sound = [r for r in records if r["filesetName"] not in doubted]
-        with told(f"mmlsfileset {self.mm.filesystem}"):
+        with unavailable_if_unreadable(f"mmlsfileset {self.mm.filesystem}"):
             spaces = listing.spaces(sound)
 
-        def read(record: Record) -> Found | Fault:
+        def read(record: Record) -> Fileset | Fault:
             name = record["filesetName"]
             try:
-                with told(f"fileset {name}"):
+                with unavailable_if_unreadable(f"fileset {name}"):
                     if name in doubted:
                         raise doubted[name]
-                    quota = self._quota(record, quotas, asked=absent.enforced)
-                    return state.found_of(record, quota, spaces, absent)
+                    quota = self._quota(record, quotas, enforced=absent.enforced)
+                    return state.fileset_of(record, quota, spaces, absent)
             except Unavailable as fault:
                 return fault
 
@@ -80,9 +80,9 @@ class Look:
             by_name = dict(
                 zip((r["filesetName"] for r in rows), readers.map(read, rows), strict=True)
             )
-            linked = [f for f in by_name.values() if isinstance(f, Found) and f.linked]
+            linked = [f for f in by_name.values() if isinstance(f, Fileset) and f.linked]
             roots = self._roots(linked, records, facts, readers)
-        return absent, found | by_name | roots
+        return absent, results | by_name | roots
 
     def _lost(self, names: Collection[str]) -> dict[str, Fault]:
         """Say which filesets the listing lacks, though they are there as the quotas say."""
@@ -106,24 +106,24 @@ class Look:
                 raise
             return {}
 
-    def _quota(self, record: Record, quotas: _Rows, *, asked: bool) -> Quota | None:
+    def _quota(self, record: Record, quotas: _Rows, *, enforced: bool) -> Quota | None:
         """Give a fileset's quota; one that the report lacks is asked for by name."""
         name, filesystem = record["filesetName"], record["filesystemName"]
         row = quotas.get((name, record["id"]))
-        if row is None and asked:
-            one = self.mm.quota(name, filesystem)
-            row = one.get((name, record["id"]))
-            if one and row is None:
+        if row is None and enforced:
+            own = self.mm.quota(name, filesystem)
+            row = own.get((name, record["id"]))
+            if own and row is None:
                 raise Unreadable(f"a quota of another fileset {name}", listing.row(record))
         return None if row is None else Quota.of(row)
 
     def _roots(
         self,
-        linked: Sequence[Found],
+        linked: Sequence[Fileset],
         records: Sequence[Record],
         facts: Facts,
         readers: ThreadPoolExecutor,
-    ) -> dict[str, Found | Fault]:
+    ) -> dict[str, Fileset | Fault]:
         """Add what stat and mmgetacl say of filesets' root directories."""
         if not linked:
             return {}
@@ -138,35 +138,36 @@ class Look:
             )
         wrong = state.exchanged(linked, records, entries)
 
-        def whole(one: Found) -> Found | Fault:
+        def whole(one: Fileset) -> Fileset | Fault:
             return wrong.get(one.name) or self._with_root(one, entries.get(one.path), facts)
 
         return dict(zip((f.name for f in linked), readers.map(whole, linked), strict=True))
 
-    def _with_root(self, found: Found, entry: Entry | None, facts: Facts) -> Found | Fault:
+    def _with_root(self, fileset: Fileset, entry: Entry | None, facts: Facts) -> Fileset | Fault:
         if entry is None:
             return Unavailable(
-                f"fileset {found.name} is linked at {found.path}, where stat sees nothing, though "
-                f"{found.filesystem} is mounted: its root directory is lost, or the way to it is",
-                advice=f"stat {found.path}; where it is damaged, mmfsck {found.filesystem}; or "
-                f"link it again: mmunlinkfileset {found.filesystem} {found.name} -f, then "
-                f"mmlinkfileset {found.filesystem} {found.name} -J {found.path}",
+                f"fileset {fileset.name} is linked at {fileset.path}, but stat sees nothing there, "
+                f"though {fileset.filesystem} is mounted: its root directory is lost, or a "
+                "directory above it",
+                advice=f"stat {fileset.path}; if it is damaged, mmfsck {fileset.filesystem}; or "
+                f"link it again: mmunlinkfileset {fileset.filesystem} {fileset.name} -f, then "
+                f"mmlinkfileset {fileset.filesystem} {fileset.name} -J {fileset.path}",
             )
         if not entry.directory:
             return Conflict(
-                f"fileset {found.name} is linked at {found.path}, which is no directory",
+                f"fileset {fileset.name} is linked at {fileset.path}, which is no directory",
                 advice="look at who made it; nothing was changed",
             )
-        whole = replace(found, uid=entry.uid, gid=entry.gid, mode=entry.mode)
+        whole = replace(fileset, uid=entry.uid, gid=entry.gid, mode=entry.mode)
         if not facts.nfs4:
             return whole
         try:
-            acl = self.mm.acl(found.path)
+            acl = self.mm.acl(fileset.path)
             nfs4.parse(acl)
         except Unavailable as fault:
             return fault
         except ValueError as error:
-            return Permanent(f"mmgetacl of {found.path} cannot be read: {error}")
+            return Permanent(f"mmgetacl of {fileset.path} cannot be read: {error}")
         return replace(whole, acl=acl)
 
 

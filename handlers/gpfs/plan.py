@@ -18,7 +18,7 @@ from typing import Any, cast
 from handlers.gpfs.above import MARK
 from handlers.gpfs.mm import nfs4
 from handlers.gpfs.mm.units import INODE_STEP, fits, round_up, size_text
-from handlers.gpfs.state import CLOSED_MODE, Found, Wanted, as_it_is, sets
+from handlers.gpfs.state import CLOSED_MODE, Fileset, Wanted, as_it_is, sets
 from provisioner.contract import Change, Conflict, Json, Key, Permanent, given_back
 
 _CREATE, _CREATE_DEPENDENT, _QUOTA, _INODES, _LINK = 0, 1, 2, 3, 10
@@ -29,12 +29,12 @@ _CLOSE, _GIVE, _DEPTHS = 100, 400, 99
 # Whose it is.
 
 
-def ours(found: Found, mark: str) -> bool:
+def ours(found: Fileset, mark: str) -> bool:
     """Return True if a fileset's comment begins with our mark."""
     return found.comment.split(" ", 1)[0] == mark
 
 
-def _anothers(found: Found, mark: str) -> bool:
+def _anothers(found: Fileset, mark: str) -> bool:
     first = found.comment.split(" ", 1)[0]
     return first != mark and bool(MARK.match(first))
 
@@ -42,78 +42,79 @@ def _anothers(found: Found, mark: str) -> bool:
 # The plan.
 
 
-def plan(key: Key, mark: str, wanted: Wanted, found: Found, root: str = "") -> list[Change]:
+def plan(key: Key, mark: str, wanted: Wanted, fileset: Fileset, root: str = "") -> list[Change]:
     """List the changes from found to wanted.
 
     root: directory below the mount point that every junction lies in; empty: the mount point.
     Raises Conflict where the fileset is not ours and differs, or is of another kind or elsewhere;
     Permanent where a quota would not be enforced.
     """
-    if wanted.closed and not found.present:
+    if wanted.closed and not fileset.present:
         return []
-    if wanted.withdrawn and not ours(found, mark):
+    if wanted.withdrawn and not ours(fileset, mark):
         return []
-    wanted = as_it_is(_as_named(wanted, found), found)
-    if _anothers(found, mark):
-        raise Conflict(f"{key}: the fileset bears another's mark: {found.comment!r}")
+    wanted = as_it_is(_as_named(wanted, fileset), fileset)
+    if _anothers(fileset, mark):
+        raise Conflict(f"{key}: the fileset bears another's mark: {fileset.comment!r}")
     if not wanted.closed:
-        _check_place(wanted, found, root)
-        _check(wanted, found)
-    if not found.present:
-        created = _created(wanted, found)
+        _check_place(wanted, fileset, root)
+        _check(wanted, fileset)
+    if not fileset.present:
+        created = _created(wanted, fileset)
         return [_create(key, mark, wanted), *_properties(key, wanted, created)]
-    changes = _properties(key, wanted, found)
-    if ours(found, mark):
+    changes = _properties(key, wanted, fileset)
+    if ours(fileset, mark):
         return changes
     if changes and not wanted.adopt:
         texts = "; ".join(change.text for change in changes)
         raise Conflict(
-            f"{key}: the fileset {found.name} is there, its comment is {found.comment!r} and not "
+            f"{key}: the fileset {fileset.name} exists; its comment is {fileset.comment!r}, not "
             f"{mark!r}, and it differs: {texts}"
         )
-    return [_mark(key, mark, wanted, found), *changes]
+    return [_mark(key, mark, wanted, fileset), *changes]
 
 
-def _as_named(wanted: Wanted, found: Found) -> Wanted:
+def _as_named(wanted: Wanted, fileset: Fileset) -> Wanted:
     """Speak of a fileset that is there as GPFS does: it may be written in another case, as its
     junction may then."""
-    if not found.present or found.name == wanted.name:
+    if not fileset.present or fileset.name == wanted.name:
         return wanted
-    same = found.linked and junction(wanted, found).lower() == found.path.lower()
-    return replace(wanted, name=found.name, path=found.path if same else wanted.path)
+    same = fileset.linked and junction(wanted, fileset).lower() == fileset.path.lower()
+    return replace(wanted, name=fileset.name, path=fileset.path if same else wanted.path)
 
 
-def _check(wanted: Wanted, found: Found) -> None:
+def _check(wanted: Wanted, fileset: Fileset) -> None:
     """Refuse what no command could make so."""
-    if (wanted.quota or wanted.files) and not found.enforced:
+    if (wanted.quota or wanted.files) and not fileset.enforced:
         raise Permanent(
-            f"{found.filesystem} does not enforce fileset quotas, so a quota would not hold",
-            advice=f"run `mmchfs {found.filesystem} -Q yes`, then `mmcheckquota`; then try again",
+            f"{fileset.filesystem} does not enforce fileset quotas, so a quota would not hold",
+            advice=f"run `mmchfs {fileset.filesystem} -Q yes`, then `mmcheckquota`; then try again",
         )
-    if not found.present:
+    if not fileset.present:
         return
-    if found.independent != (wanted.kind == "independent"):
-        is_kind = "independent" if found.independent else "dependent"
+    if fileset.independent != (wanted.kind == "independent"):
+        is_kind = "independent" if fileset.independent else "dependent"
         raise Conflict(
             f"fileset {wanted.name} is {is_kind}, wanted is {wanted.kind}",
             advice="a fileset's kind cannot be changed: ask for the kind it has, or another name",
         )
-    if wanted.kind == "dependent" and found.space != wanted.parent:
+    if wanted.kind == "dependent" and fileset.space != wanted.parent:
         raise Conflict(
-            f"fileset {wanted.name} lies in the inode space of {found.space}, "
+            f"fileset {wanted.name} lies in the inode space of {fileset.space}, "
             f"wanted is {wanted.parent}",
             advice="this cannot be changed: ask for the parent it has, or another name",
         )
-    if found.linked and found.path != junction(wanted, found):
+    if fileset.linked and fileset.path != junction(wanted, fileset):
         raise Conflict(
-            f"fileset {wanted.name} is linked at {found.path}, wanted is {junction(wanted, found)}",
+            f"fileset {wanted.name} is linked at {fileset.path}, but the request wants "
+            f"{junction(wanted, fileset)}",
             advice="move the junction by hand, or ask for the path where it is",
         )
 
 
-def _created(wanted: Wanted, absent: Found) -> Found:
+def _created(wanted: Wanted, absent: Fileset) -> Fileset:
     """Say what a fileset is right after its creation: unlimited, not linked, closed once linked."""
-    return Found(
+    return Fileset(
         present=True,
         filesystem=absent.filesystem,
         mount=absent.mount,
@@ -126,20 +127,20 @@ def _created(wanted: Wanted, absent: Found) -> Found:
     )
 
 
-def _properties(key: Key, wanted: Wanted, found: Found) -> list[Change]:
+def _properties(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
     if wanted.closed:
-        changes = _close(key, found)
+        changes = _close(key, fileset)
         if wanted.withdrawn and changes:
             first, *rest = changes
-            stays = f"its data stay in {found.path}" if found.path else "it keeps its data"
-            text = f"close {found.name}, which nobody claims any more; {stays}: {first.text}"
+            stays = f"its data stay in {fileset.path}" if fileset.path else "it keeps its data"
+            text = f"close {fileset.name}, which nobody claims any more; {stays}: {first.text}"
             return [replace(first, text=text), *rest]
         return changes
     parts = (_quota, _inodes, _link, _owner, _mode_and_acl)
-    return [change for part in parts for change in part(key, wanted, found)]
+    return [change for part in parts for change in part(key, wanted, fileset)]
 
 
-def _check_place(wanted: Wanted, found: Found, root: str) -> None:
+def _check_place(wanted: Wanted, found: Fileset, root: str) -> None:
     place, what = (f"{found.mount}/{root}", "root") if root else (found.mount, "mount point")
     if not junction(wanted, found).startswith(f"{place}/"):
         raise Permanent(
@@ -148,7 +149,7 @@ def _check_place(wanted: Wanted, found: Found, root: str) -> None:
         )
 
 
-def junction(wanted: Wanted, found: Found) -> str:
+def junction(wanted: Wanted, found: Fileset) -> str:
     """Give the absolute path a fileset should be linked at."""
     return wanted.path if wanted.path.startswith("/") else f"{found.mount}/{wanted.path}"
 
@@ -172,7 +173,7 @@ def _create(key: Key, mark: str, wanted: Wanted) -> Change:
     )
 
 
-def _mark(key: Key, mark: str, wanted: Wanted, found: Found) -> Change:
+def _mark(key: Key, mark: str, wanted: Wanted, found: Fileset) -> Change:
     # A comment has fewer than 256 characters (mmcrfileset); in a site's locale those are bytes.
     whole = f"{mark} {found.comment}".strip().encode()[:255]
     comment = whole.decode(errors="ignore")
@@ -184,14 +185,14 @@ Pair = Sequence[int]
 """A soft and a hard limit; zeros: none. Quotas in KiB."""
 
 
-def quota_holds(found: Found, quota: Pair | None, files: Pair | None) -> bool:
+def quota_holds(fileset: Fileset, quota: Pair | None, files: Pair | None) -> bool:
     """Return True if soft and hard limits are as wanted.
 
     GPFS rounds space up to the block size, and takes a number of files as it is: samples of
     mmrepquota have 30000 and 33000, where limits of inodes are multiples of 1024.
     """
-    return _holds((found.block_soft, found.block_hard), quota, found.block_kib) and _holds(
-        (found.files_soft, found.files_hard), files, 1
+    return _holds((fileset.block_soft, fileset.block_hard), quota, fileset.block_kib) and _holds(
+        (fileset.files_soft, fileset.files_hard), files, 1
     )
 
 
@@ -199,22 +200,22 @@ def _holds(found: Pair, wanted: Pair | None, step: int) -> bool:
     return wanted is None or all(fits(*both, step) for both in zip(found, wanted, strict=True))
 
 
-def _is_so(found: Found, name: str, limit: Any) -> bool:
+def _is_so(fileset: Fileset, name: str, limit: Any) -> bool:
     """Return True if a fileset has a limit; limit: None for none."""
     if name == "inode_limit":
-        return limit is not None and inodes_hold(found, limit[0])
+        return limit is not None and inodes_hold(fileset, limit[0])
     pair = limit or (0, 0)
-    return quota_holds(found, *((pair, None) if name == "quota" else (None, pair)))
+    return quota_holds(fileset, *((pair, None) if name == "quota" else (None, pair)))
 
 
-def _limits(wanted: Wanted, found: Found) -> Mapping[str, Pair]:
+def _limits(wanted: Wanted, fileset: Fileset) -> Mapping[str, Pair]:
     """Give the limits that are wanted, and those that nobody wants any more as they were before.
 
     A fileset always has a number of inodes that it is limited to: where it is not known what that
     was, it stays.
     """
-    back: Mapping[str, Any] = given_back({"left": wanted.left}, partial(_is_so, found))
-    if not found.present:
+    back: Mapping[str, Any] = given_back({"left": wanted.left}, partial(_is_so, fileset))
+    if not fileset.present:
         back = {}
     if back.get("inode_limit", ()) is None:
         back = {name: limit for name, limit in back.items() if name != "inode_limit"}
@@ -222,16 +223,18 @@ def _limits(wanted: Wanted, found: Found) -> Mapping[str, Pair]:
     return {**gone, **cast(Mapping[str, Pair], sets(wanted))}
 
 
-def _quota(key: Key, wanted: Wanted, found: Found) -> list[Change]:
-    limits = _limits(wanted, found)
+def _quota(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
+    limits = _limits(wanted, fileset)
     quota, files = limits.get("quota"), limits.get("files")
-    if quota_holds(found, quota, files):
+    if quota_holds(fileset, quota, files):
         return []
     texts = []
-    if quota is not None and not quota_holds(found, quota, None):
-        texts.append(f"quota {_limit(found.block_hard)} -> {_limit(quota[1])}{_back(wanted.quota)}")
-    if files is not None and not quota_holds(found, None, files):
-        before, after = found.files_hard or "unlimited", files[1] or "unlimited"
+    if quota is not None and not quota_holds(fileset, quota, None):
+        texts.append(
+            f"quota {_limit(fileset.block_hard)} -> {_limit(quota[1])}{_back(wanted.quota)}"
+        )
+    if files is not None and not quota_holds(fileset, None, files):
+        before, after = fileset.files_hard or "unlimited", files[1] or "unlimited"
         texts.append(f"files {before} -> {after}{_back(wanted.files)}")
     data: Mapping[str, Json] = {"name": wanted.name, "quota": quota, "files": files}
     return [Change(key, "set-quota", ", ".join(texts), _QUOTA, f"quota:{wanted.name}", data)]
@@ -245,99 +248,101 @@ def _limit(in_kib: int) -> str:
     return size_text(in_kib) if in_kib else "unlimited"
 
 
-def inodes_hold(found: Found, limit: int) -> bool:
+def inodes_hold(fileset: Fileset, limit: int) -> bool:
     """Return True if an inode limit is as wanted, or is above that since more is allocated already.
 
     A file system with `--auto-inode-limit` (mmchfs, 5.1.4) raises the limit of a fileset that runs
     out of inodes, and GPFS takes no limit below what is allocated: to lower it would be undone at
     the next file, and be found again at each look.
     """
-    outgrown = found.alloc_inodes > round_up(limit, INODE_STEP) and found.max_inodes >= limit
-    return outgrown or fits(found.max_inodes, limit, INODE_STEP)
+    outgrown = fileset.alloc_inodes > round_up(limit, INODE_STEP) and fileset.max_inodes >= limit
+    return outgrown or fits(fileset.max_inodes, limit, INODE_STEP)
 
 
-def _inodes(key: Key, wanted: Wanted, found: Found) -> list[Change]:
-    (limit, _) = _limits(wanted, found).get("inode_limit", (None, None))
-    if limit is None or not found.independent or inodes_hold(found, limit):
+def _inodes(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
+    (limit, _) = _limits(wanted, fileset).get("inode_limit", (None, None))
+    if limit is None or not fileset.independent or inodes_hold(fileset, limit):
         return []
-    limit = max(limit, found.alloc_inodes)  # within a step: GPFS takes none below what is allocated
-    text = f"inode limit {found.max_inodes} -> {limit}{_back(wanted.inode_limit)}"
+    limit = max(
+        limit, fileset.alloc_inodes
+    )  # within a step: GPFS takes none below what is allocated
+    text = f"inode limit {fileset.max_inodes} -> {limit}{_back(wanted.inode_limit)}"
     data: Mapping[str, Json] = {"name": wanted.name, "inode_limit": limit}
     return [Change(key, "set-inode-limit", text, _INODES, f"inodes:{wanted.name}", data)]
 
 
-def _link(key: Key, wanted: Wanted, found: Found) -> list[Change]:
-    if found.linked:
+def _link(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
+    if fileset.linked:
         return []
-    path = junction(wanted, found)
+    path = junction(wanted, fileset)
     # A junction may lie in a fileset of the same batch: the upper ones first.
     phase = _LINK + min(path.count("/"), _CLOSE - _LINK - 1)
-    data = {"name": wanted.name, "path": path, "mount": found.mount}
+    data = {"name": wanted.name, "path": path, "mount": fileset.mount}
     return [Change(key, "link", f"link at {path}", phase, f"link:{wanted.name}", data)]
 
 
-def _owner(key: Key, wanted: Wanted, found: Found) -> list[Change]:
-    uid = found.uid if wanted.uid is None else wanted.uid
-    gid = found.gid if wanted.gid is None else wanted.gid
-    if (uid, gid) == (found.uid, found.gid):
+def _owner(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
+    uid = fileset.uid if wanted.uid is None else wanted.uid
+    gid = fileset.gid if wanted.gid is None else wanted.gid
+    if (uid, gid) == (fileset.uid, fileset.gid):
         return []
-    path = found.path or junction(wanted, found)
-    return [_chown(key, path, found, uid, gid)]
+    path = fileset.path or junction(wanted, fileset)
+    return [_chown(key, path, fileset, uid, gid)]
 
 
-def _mode_and_acl(key: Key, wanted: Wanted, found: Found) -> list[Change]:
+def _mode_and_acl(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
     """Compare mode and ACL together.
 
     An ACL rules the permission bits that stat shows, so beside a wanted ACL only the set-id and
     sticky bits count; and a chmod may replace the ACL, so the ACL follows every chmod.
     """
-    path = found.path or junction(wanted, found)
+    path = fileset.path or junction(wanted, fileset)
     changes = []
     if wanted.mode is not None:
         mode, counts = int(wanted.mode, 8), 0o7000 if wanted.acl else 0o7777
-        if mode & counts != found.mode & counts:
-            changes.append(_chmod(key, path, found, mode))
+        if mode & counts != fileset.mode & counts:
+            changes.append(_chmod(key, path, fileset, mode))
     if wanted.acl is None:
         return changes
-    if found.acl is None and found.linked:
+    if fileset.acl is None and fileset.linked:
         raise Permanent(
-            f"{found.filesystem} keeps no NFSv4 ACLs, so the wanted ACL cannot be set",
-            advice=f"run `mmchfs {found.filesystem} -k nfs4`, or ask for no ACL",
+            f"{fileset.filesystem} keeps no NFSv4 ACLs, so the wanted ACL cannot be set",
+            advice=f"run `mmchfs {fileset.filesystem} -k nfs4`, or ask for no ACL",
         )
-    if changes or found.acl is None or not nfs4.same(wanted.acl, found.acl):
-        changes.append(_put_acl(key, path, found, wanted.acl))
+    if changes or fileset.acl is None or not nfs4.same(wanted.acl, fileset.acl):
+        changes.append(_put_acl(key, path, fileset, wanted.acl))
     return changes
 
 
-def _close(key: Key, found: Found) -> list[Change]:
-    if not found.linked or found.shut:
+def _close(key: Key, fileset: Fileset) -> list[Change]:
+    if not fileset.linked or fileset.shut:
         return []
     changes = []
-    if (found.uid, found.gid) != (0, 0):
-        changes.append(_chown(key, found.path, found, 0, 0))
+    if (fileset.uid, fileset.gid) != (0, 0):
+        changes.append(_chown(key, fileset.path, fileset, 0, 0))
     # chmod takes an ACL away, too, where the fileset lets it: mmputacl has to go by a name.
-    if not found.mode_shut or not found.acl_shut:
-        changes.append(_chmod(key, found.path, found, CLOSED_MODE))
-    if not found.acl_shut:
-        changes.append(_put_acl(key, found.path, found, nfs4.CLOSED))
-    return [_sooner(found.path, change) for change in changes]
+    if not fileset.mode_shut or not fileset.acl_shut:
+        changes.append(_chmod(key, fileset.path, fileset, CLOSED_MODE))
+    if not fileset.acl_shut:
+        changes.append(_put_acl(key, fileset.path, fileset, nfs4.CLOSED))
+    return [_sooner(fileset.path, change) for change in changes]
 
 
-def _chown(key: Key, path: str, found: Found, uid: int, gid: int) -> Change:
+def _chown(key: Key, path: str, found: Fileset, uid: int, gid: int) -> Change:
     text = f"owner {found.uid}:{found.gid} -> {uid}:{gid}"
     data: Mapping[str, Json] = {"path": path, "mount": found.mount, "uid": uid, "gid": gid}
     return Change(key, "chown", text, _given(path), f"chown:{uid}:{gid}", data)
 
 
-def _chmod(key: Key, path: str, found: Found, mode: int) -> Change:
-    text = f"mode {found.mode:04o} -> {mode:04o}"
-    if found.mode == mode:
+def _chmod(key: Key, path: str, fileset: Fileset, mode: int) -> Change:
+    text = f"mode {fileset.mode:04o} -> {mode:04o}"
+    if fileset.mode == mode:
         text = f"mode {mode:04o}, in place of an ACL"
-    data: Mapping[str, Json] = {"path": path, "mount": found.mount, "mode": mode}
+    data: Mapping[str, Json] = {"path": path, "mount": fileset.mount, "mode": mode}
     return Change(key, "chmod", text, _given(path) + 1, f"chmod:{mode:o}", data)
 
 
-def _put_acl(key: Key, path: str, found: Found, acl: str) -> Change:
+def _put_acl(key: Key, path: str, found: Fileset, acl: str) -> Change:
     text = "close by the NFSv4 ACL" if acl == nfs4.CLOSED else "set the NFSv4 ACL"
     data = {"path": path, "mount": found.mount, "acl": nfs4.write(nfs4.parse(acl))}
     return Change(key, "set-acl", text, _given(path) + 2, f"acl:{path}", data)
@@ -356,7 +361,7 @@ def _sooner(path: str, change: Change) -> Change:
 
 # What a failed write may have done all the same.
 
-SETTLED: Mapping[str, Callable[[Found, Mapping[str, Any]], bool]] = {
+SETTLED: Mapping[str, Callable[[Fileset, Mapping[str, Any]], bool]] = {
     "create": lambda found, data: found.present and ours(found, data["mark"]),
     "mark": lambda found, data: found.present and ours(found, data["mark"]),
     "set-quota": lambda found, data: quota_holds(found, data["quota"], data["files"]),

@@ -75,7 +75,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Fileset:
     """A fileset as it was read, with what holds for its file system.
 
     Quotas in KiB; space: name of the fileset that owns its inode space; acl: None where the file
@@ -108,11 +108,11 @@ class Found:
     acl: str | None = None
 
     @classmethod
-    def of(cls, state: State) -> Found:
+    def of(cls, state: State) -> Fileset:
         """Read a state."""
         usage = state.get("usage")
-        told = Usage.of(usage) if isinstance(usage, Mapping) else None
-        return cls(**cast(Any, {**state, "usage": told}))
+        parsed = Usage.of(usage) if isinstance(usage, Mapping) else None
+        return cls(**cast(Any, {**state, "usage": parsed}))
 
     def json(self) -> dict[str, Json]:
         """Write a state."""
@@ -134,9 +134,9 @@ class Found:
         return self.acl is None or nfs4.closed(self.acl)
 
 
-def found_of(
-    record: Record, quota: Quota | None, spaces: Mapping[str, str], file_system: Found
-) -> Found:
+def fileset_of(
+    record: Record, quota: Quota | None, spaces: Mapping[str, str], file_system: Fileset
+) -> Fileset:
     """Make one fileset of its row in the listing and of its quota, None where none is kept.
 
     record: a row that was checked. Raises Unreadable where nobody owns its inode space.
@@ -164,18 +164,18 @@ def found_of(
     )
 
 
-def named(name: str, listed: Mapping[str, Found | Fault]) -> Found | Fault | None:
+def named(name: str, listed: Mapping[str, Fileset | Fault]) -> Fileset | Fault | None:
     """Find a fileset by its name, or else the one whose name differs from it in case alone.
 
     Of several such the one that bears a mark of this name; where none does, it is a Conflict.
     """
     if name in listed:
         return listed[name]
-    alike = {other: one for other, one in listed.items() if other.lower() == name.lower()}
+    alike = {other: fileset for other, fileset in listed.items() if other.lower() == name.lower()}
     if len(alike) < 2:
         return next(iter(alike.values()), None)
-    known = [one for one in alike.values() if not isinstance(one, Fault)]
-    marked = [one for one in known if known_as(one) == name]
+    known = [fileset for fileset in alike.values() if not isinstance(fileset, Fault)]
+    marked = [fileset for fileset in known if known_as(fileset) == name]
     if len(marked) == 1:
         return marked[0]
     return Conflict(
@@ -185,10 +185,10 @@ def named(name: str, listed: Mapping[str, Found | Fault]) -> Found | Fault | Non
     )
 
 
-def known_as(found: Found) -> str:
+def known_as(fileset: Fileset) -> str:
     """Give the name that our mark on a fileset says, which may be in another case than its own."""
-    said = found.comment.split(" ", 1)[0].rpartition("/fileset/")[2]
-    return said if said.lower() == found.name.lower() else found.name
+    marked = fileset.comment.split(" ", 1)[0].rpartition("/fileset/")[2]
+    return marked if marked.lower() == fileset.name.lower() else fileset.name
 
 
 def root_inode(records: Sequence[Record]) -> int | None:
@@ -197,7 +197,7 @@ def root_inode(records: Sequence[Record]) -> int | None:
 
 
 def exchanged(
-    filesets: Sequence[Found], records: Sequence[Record], entries: Mapping[str, Entry]
+    filesets: Sequence[Fileset], records: Sequence[Record], entries: Mapping[str, Entry]
 ) -> Mapping[str, Conflict]:
     """Say of filesets, by name, where another directory lies than their own.
 
@@ -206,20 +206,20 @@ def exchanged(
     stat counts otherwise than the file system (as over NFS), and nothing is said.
     """
     inodes = {record["filesetName"]: count(record, "rootInode") for record in records}
-    told: dict[str, Conflict] = {}
-    for one in filesets:
-        seen, mount = entries.get(one.path), entries.get(one.mount)
+    conflicts: dict[str, Conflict] = {}
+    for fileset in filesets:
+        seen, mount = entries.get(fileset.path), entries.get(fileset.mount)
         if seen is None or mount is None or mount.inode != inodes["root"]:
             continue
-        if seen.directory and seen.inode != inodes[one.name]:
-            told[one.name] = Conflict(
-                f"fileset {one.name} is linked at {one.path}, where another directory lies: inode "
-                f"{seen.inode}, not {inodes[one.name]}. Somebody has exchanged it, and the "
-                "fileset itself may be open",
-                advice=f"find {one.mount} -xdev -inum {inodes[one.name]}: put it back, or close "
-                "it there, look who moved it, then `provisioner retry`",
+        if seen.directory and seen.inode != inodes[fileset.name]:
+            conflicts[fileset.name] = Conflict(
+                f"fileset {fileset.name} is linked at {fileset.path}, but another directory is "
+                f"there: inode {seen.inode}, not {inodes[fileset.name]}. Somebody has replaced "
+                "it, and the fileset itself may be open",
+                advice=f"find it: find {fileset.mount} -xdev -inum {inodes[fileset.name]}; move it "
+                "back, or close it there; find out who moved it; then `provisioner retry`",
             )
-    return told
+    return conflicts
 
 
 # Many claims, one want.
@@ -242,12 +242,18 @@ def merge(claims: Sequence[Claim], prior: State | None, fileset: str) -> Wanted:
         values = values_by_claimant(name, live)
         merged[name] = next(iter(values.values()), None)
         if disagree(values):
-            disputed[name] = {who: _in_words(name, value) for who, value in values.items()}
+            disputed[name] = {
+                claimant: _in_words(name, value) for claimant, value in values.items()
+            }
     for name in ("quota", "files", "inode_limit"):
-        limits = {who: n for who, n in values_by_claimant(name, live).items() if isinstance(n, int)}
+        limits = {
+            claimant: n
+            for claimant, n in values_by_claimant(name, live).items()
+            if isinstance(n, int)
+        }
         merged[name] = max(limits.values(), default=None)
         if disagree(limits):
-            words: Json = {who: _in_words(name, n) for who, n in limits.items()}
+            words: Json = {claimant: _in_words(name, n) for claimant, n in limits.items()}
             counts = _in_words(name, max(limits.values()))
             shared[name] = {"counts": counts, "rule": "largest", "claims": words}
     for name in ("uid", "gid", "mode", "acl"):
@@ -262,19 +268,19 @@ def _in_words(name: str, value: Json) -> str:
     return f"{name} {size_text(value) if name == 'quota' and isinstance(value, int) else value}"
 
 
-def as_it_is(wanted: Wanted, found: Found) -> Wanted:
+def as_it_is(wanted: Wanted, fileset: Fileset) -> Wanted:
     """Want of a fileset that is there nothing that claims do not agree about."""
     of = set(wanted.disputed)
-    if not found.present or not of:
+    if not fileset.present or not of:
         return wanted
     changes: dict[str, Json] = dict.fromkeys(of & {"uid", "gid", "mode", "acl"})
     if of & {"mode", "acl"}:
         changes |= {"mode": None, "acl": None}  # an ACL rules the bits of the mode
-    if "path" in of and found.linked:
-        changes["path"] = found.path
+    if "path" in of and fileset.linked:
+        changes["path"] = fileset.path
     if of & {"kind", "parent"}:
-        changes["kind"] = "independent" if found.independent else "dependent"
-        changes["parent"] = "root" if found.independent else found.space
+        changes["kind"] = "independent" if fileset.independent else "dependent"
+        changes["parent"] = "root" if fileset.independent else fileset.space
     return replace(wanted, **cast(Any, changes))
 
 
@@ -308,21 +314,21 @@ def sets(wanted: Wanted) -> dict[str, Json]:
     return {name: [limit, limit] for name, limit in limits.items() if limit is not None}
 
 
-def holds(found: Found) -> dict[str, Json]:
+def holds(fileset: Fileset) -> dict[str, Json]:
     """Say what limits a fileset has; None: none."""
     limits = {
-        "quota": (found.block_soft, found.block_hard),
-        "files": (found.files_soft, found.files_hard),
-        "inode_limit": (found.max_inodes, found.max_inodes),
+        "quota": (fileset.block_soft, fileset.block_hard),
+        "files": (fileset.files_soft, fileset.files_hard),
+        "inode_limit": (fileset.max_inodes, fileset.max_inodes),
     }
     return {name: list(limit) if any(limit) else None for name, limit in limits.items()}
 
 
-def prior(found: Found) -> dict[str, Json] | None:
+def prior(fileset: Fileset) -> dict[str, Json] | None:
     """Say what to save of an open fileset before it is closed."""
-    if not found.present or not found.linked or found.shut:
+    if not fileset.present or not fileset.linked or fileset.shut:
         return None
-    saved: dict[str, Json] = {"uid": found.uid, "gid": found.gid, "mode": f"{found.mode:04o}"}
-    if found.acl is not None and not nfs4.trivial(found.acl):
-        saved["acl"] = nfs4.write(nfs4.parse(found.acl))
+    saved: dict[str, Json] = {"uid": fileset.uid, "gid": fileset.gid, "mode": f"{fileset.mode:04o}"}
+    if fileset.acl is not None and not nfs4.trivial(fileset.acl):
+        saved["acl"] = nfs4.write(nfs4.parse(fileset.acl))
     return saved

@@ -56,34 +56,34 @@ class HomeDirectory:
         self._skeleton = site.template(settings.skeleton) if settings.skeleton else None
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        asked = read_params(Params, params)
+        parsed = read_params(Params, params)
         together(
-            lambda: self._check_id("uid", asked.uid, "min_id"),
-            lambda: self._check_id("gid", asked.gid, "min_gid"),
+            lambda: self._check_id("uid", parsed.uid, "min_id"),
+            lambda: self._check_id("gid", parsed.gid, "min_gid"),
         )
         want = {
             "present": True,
-            "uid": cast(Any, asked.uid),
-            "gid": cast(Any, asked.gid),
-            "mode": asked.mode,
-            "adopt": asked.adopt,
+            "uid": cast(Any, parsed.uid),
+            "gid": cast(Any, parsed.gid),
+            "mode": parsed.mode,
+            "adopt": parsed.adopt,
         }
-        place = self._known_as(asked.name)
-        if asked.home is not None and PurePosixPath(asked.home) != place:
+        place = self._known_as(parsed.name)
+        if parsed.home is not None and PurePosixPath(parsed.home) != place:
             raise InvalidRequest(
-                f"{asked.home!r} is not where the home of {asked.name} is made",
+                f"{parsed.home!r} is not where the home of {parsed.name} is made",
                 field="home",
                 expected=f"{place}, or none; or a route whose home step is given no `home`",
             )
-        named = asked.account_home
+        named = parsed.account_home
         if isinstance(named, str) and named and PurePosixPath(named) != place:
             raise InvalidRequest(
-                f"{asked.name} would log in to {named!r}, and their home is made in {place}",
+                f"{parsed.name} would log in to {named!r}, and their home is made in {place}",
                 field="account_home",
                 expected=f"{place} in the account, and in what resolves; or `path` and `known_as` "
                 f"of {self._site.instance} as accounts have it; then `provisioner retry`",
             )
-        return {make_key(self._site.instance, "home", asked.name): want}
+        return {make_key(self._site.instance, "home", parsed.name): want}
 
     def home(self, params: Mapping[str, object]) -> Home | None:
         """Say where a home is made; one that no account names, as on a scratch disk, is none."""
@@ -116,15 +116,15 @@ class HomeDirectory:
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         """Read homes one by one; raises Unavailable where their root cannot be listed either."""
-        found: dict[Key, State | Fault] = {}
+        results: dict[Key, State | Fault] = {}
         listed = False
         for key in keys:
-            seen = found[key] = self._observe(key)
+            seen = results[key] = self._observe(key)
             if isinstance(seen, Unavailable) and not listed:
                 # One home may lie on a mount of its own that does not answer.
                 self._list(seen)
                 listed = True
-        return found
+        return results
 
     def _observe(self, key: Key) -> State | Fault:
         root, path = self._settings.root, self._path(key)

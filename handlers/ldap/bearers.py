@@ -28,12 +28,12 @@ def borne_by_others(
     if schema.name != _NAME:
         return {}
     made = {split_key(change.key)[-1]: change.key for change in changes if change.verb == "create"}
-    found = directory.find(_NAME, made, [_NAME, "objectClass"], within=f"(!{schema.found})")
+    entries = directory.find(_NAME, made, [_NAME, "objectClass"], within=f"(!{schema.filter})")
     return {
         key: Conflict(
             f"{key}: the name is in use by a {entry.texts('objectClass')[-1]} ({entry.dn})",
             advice="rename what has the name, or choose another one",
         )
-        for entry in found
+        for entry in entries
         if (key := made.get((entry.text(_NAME) or "").lower())) is not None
     }

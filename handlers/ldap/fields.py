@@ -48,10 +48,12 @@ def merge_claims(claims: Sequence[Claim], prior: State | None) -> Want:
         if not disagree(values):
             continue
         if field == "sid":
-            told = ", ".join(f"{who} wants {field} {value}" for who, value in values.items())
+            wants = ", ".join(
+                f"{claimant} wants {field} {value}" for claimant, value in values.items()
+            )
             advice = "send the request that is wrong again with the right one"
-            raise Conflict(f"claims are of several people: {told}", advice=advice)
-        disputed[field] = {who: f"{field} {value}" for who, value in values.items()}
+            raise Conflict(f"claims are of several people: {wants}", advice=advice)
+        disputed[field] = {claimant: f"{field} {value}" for claimant, value in values.items()}
         del want[field]
     if disputed:
         want["disputed"] = disputed
@@ -66,10 +68,10 @@ def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, 
 
     What had been set for a claim and is left out now goes back to what it was; None: to nothing.
     """
-    now, found = holds(state, fields), dict[str, Scalar]()
+    now, fields_to_write = holds(state, fields), dict[str, Scalar]()
     for field, value in given_back(want, lambda name, value: now.get(name) == value).items():
         if field in now:
-            found[field.removeprefix(_EXTRA)] = value  # type: ignore[assignment]
+            fields_to_write[field.removeprefix(_EXTRA)] = value  # type: ignore[assignment]
     for field in fields:
         wanted = want.get(field)
         if (
@@ -77,13 +79,13 @@ def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, 
             and wanted != state.get(field)
             and not isinstance(wanted, (list, dict))
         ):
-            found[field] = wanted  # type: ignore[assignment]
+            fields_to_write[field] = wanted  # type: ignore[assignment]
     extra, present = want.get("attributes"), state.get("attributes")
     if isinstance(extra, Mapping) and isinstance(present, Mapping):
         for name, value in extra.items():
             if value != present.get(name):
-                found[name] = value  # type: ignore[assignment]
-    return found
+                fields_to_write[name] = value  # type: ignore[assignment]
+    return fields_to_write
 
 
 def sets(want: Want, fields: Collection[str]) -> dict[str, Json]:
@@ -94,10 +96,10 @@ def sets(want: Want, fields: Collection[str]) -> dict[str, Json]:
 def holds(state: State, fields: Collection[str]) -> dict[str, Json]:
     """Say what the fields and further attributes of an entry, or a want, are."""
     extra = state.get("attributes")
-    found = {name: state.get(name) for name in fields if name not in IDENTITY}
+    held = {name: state.get(name) for name in fields if name not in IDENTITY}
     if isinstance(extra, Mapping):
-        found |= {f"{_EXTRA}{name}": value for name, value in extra.items()}
-    return found
+        held |= {f"{_EXTRA}{name}": value for name, value in extra.items()}
+    return held
 
 
 def keep_numbers(key: Key, want: Want, state: State) -> Want:

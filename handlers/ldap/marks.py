@@ -9,17 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from provisioner.contract import Conflict, Key, State, Told, line
+from provisioner.contract import Adapted, Conflict, Key, State, line
 
 _MARK = re.compile(r"[\w.-]+:[\w.@+-]+/(?:account|group)/[\w.@+-]+\Z")
 
 
-def unlike_marks(text: str, longest: int) -> Told:
+def unlike_marks(text: str, longest: int) -> Adapted:
     """Put a text in quotes that reads as a mark, where marks stand beside it."""
-    told = line(text, longest)
-    if not _MARK.match(told.text):
-        return told
-    return Told(f'"{told.text}"', "put in quotes, as it reads as a provisioner's mark")
+    shortened = line(text, longest)
+    if not _MARK.match(shortened.text):
+        return shortened
+    return Adapted(f'"{shortened.text}"', "put in quotes, as it reads as a provisioner's mark")
 
 
 def mark_of(service: str, key: Key) -> str:

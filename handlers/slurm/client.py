@@ -42,10 +42,10 @@ class Association:
 
 def by_name(rows: Iterable[Association]) -> dict[tuple[str, str], list[Association]]:
     """Sort associations by account and user; an account's own has no user."""
-    found: dict[tuple[str, str], list[Association]] = {}
+    rows_of: dict[tuple[str, str], list[Association]] = {}
     for row in rows:
-        found.setdefault((row.account, row.user), []).append(row)
-    return found
+        rows_of.setdefault((row.account, row.user), []).append(row)
+    return rows_of
 
 
 def doubled(rows: Sequence[Association]) -> Unavailable | None:

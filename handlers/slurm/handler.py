@@ -29,7 +29,7 @@ from handlers.slurm.plan import (
     user_state,
 )
 from handlers.slurm.refers import Known, default_of, named, named_by_key, refused, without_access
-from handlers.slurm.rows import WITHOUT, asked_partitions, ours_of, rows_of, stays_alone, told
+from handlers.slurm.rows import WITHOUT, asked_partitions, ours_of, rows_of, state_of, stays_alone
 from handlers.slurm.settings import Params, Settings
 from handlers.slurm.texts import LONGEST, as_held
 from handlers.slurm.writes import write
@@ -90,31 +90,31 @@ class Slurm:
     # Wants.
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        asked = read_params(Params, params)
-        for field, name in (("account", asked.account), ("user", asked.user)):
+        parsed = read_params(Params, params)
+        for field, name in (("account", parsed.account), ("user", parsed.user)):
             if name in self._settings.protected:
                 other = "a name that is not in the handler's `protected`"
                 raise InvalidRequest(f"{name} is protected", field=field, expected=other)
-        specs = together(asked.specs, asked.fairshare, asked.qos)
-        texts = _texts(specs.texts, asked.user)
-        want: dict[str, Any] = {"present": True, "account": asked.account, "limits": specs.limits}
-        if asked.user is not None:
-            key = make_key(self._instance, "assoc", asked.account, asked.user)
-            want |= {"user": asked.user, "default": asked.default}
-            return {key: {**want, "partitions": sorted(set(asked.partitions))}}
-        if asked.partitions:
+        specs = together(parsed.specs, parsed.fairshare, parsed.qos)
+        texts = _texts(specs.texts, parsed.user)
+        want: dict[str, Any] = {"present": True, "account": parsed.account, "limits": specs.limits}
+        if parsed.user is not None:
+            key = make_key(self._instance, "assoc", parsed.account, parsed.user)
+            want |= {"user": parsed.user, "default": parsed.default}
+            return {key: {**want, "partitions": sorted(set(parsed.partitions))}}
+        if parsed.partitions:
             wrong = "an account has no partitions: its users have"
             raise InvalidRequest(wrong, field="partitions", expected="a user with them")
-        key = make_key(self._instance, "account", asked.account)
+        key = make_key(self._instance, "account", parsed.account)
         want |= {
-            "parent": asked.parent or self._settings.parent,
-            "description": asked.description,
-            "organization": asked.organization,
-            "adopt": asked.adopt,
+            "parent": parsed.parent or self._settings.parent,
+            "description": parsed.description,
+            "organization": parsed.organization,
+            "adopt": parsed.adopt,
             **texts,
         }
-        if str(want["parent"]).lower() == asked.account.lower():
-            own = f"{asked.account} is no parent of its own"
+        if str(want["parent"]).lower() == parsed.account.lower():
+            own = f"{parsed.account} is no parent of its own"
             raise InvalidRequest(own, field="parent", expected="another account, or none")
         return {key: want}
 
@@ -165,7 +165,7 @@ class Slurm:
             for partition, seen in rows_of(state).items()
         }
         saved = {partition: limits for partition, limits in own.items() if limits != lock}
-        return cast(State, told(saved)) if saved else None
+        return cast(State, state_of(saved)) if saved else None
 
     # States.
 
@@ -180,21 +180,21 @@ class Slurm:
         defaults = self._tools.default_accounts(users) if users else {}
         present = {user for _, user in grouped if user in users}
         failed = self._tools.failed_uids(present, accounts)
-        found: dict[Key, State | Fault] = {}
+        results: dict[Key, State | Fault] = {}
         for key, (_, kind, account, *rest) in parts.items():
             user = rest[0] if rest else ""
             accounts_own = grouped.get((account, ""), [])
             there = grouped.get((account, user), [])
             if (doubt := doubled(accounts_own) or doubled(there)) is not None:
-                found[key] = doubt
+                results[key] = doubt
                 continue
             own = next(iter(accounts_own), None)
             if kind == "account":
-                found[key] = account_state(account, own, texts.get(account), account in shared)
+                results[key] = account_state(account, own, texts.get(account), account in shared)
             else:
                 default = defaults.get(user, "")
-                found[key] = user_state(account, user, there, default, failed, own is not None)
-        return found
+                results[key] = user_state(account, user, there, default, failed, own is not None)
+        return results
 
     def _rows(
         self, accounts: Collection[str], described: Collection[str]
@@ -235,18 +235,20 @@ class Slurm:
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Look for the QOS, resources, partitions and parents that changes name."""
-        asked = named_by_key(changes)
+        named = named_by_key(changes)
         made = {str(change.data["name"]) for change in changes if change.verb == "add-account"}
         made |= {"root", self._settings.parent}
-        qos = self._tools.qos() if any(one.qos for one in asked.values()) else ()
-        tres = self._tools.tres() if any(one.resources for one in asked.values()) else ()
-        parents = {one.parent for one in asked.values() if one.parent} - made
+        qos = self._tools.qos() if any(names.qos for names in named.values()) else ()
+        tres = self._tools.tres() if any(names.resources for names in named.values()) else ()
+        parents = {names.parent for names in named.values() if names.parent} - made
         there = {row.account for row in self._tools.associations(parents)} if parents else set()
         missing = parents - there
         known = {row.account for row in self._tools.associations(())} if missing else set()
-        parts = self._tools.partitions() if any(one.partitions for one in asked.values()) else None
+        parts = (
+            self._tools.partitions() if any(names.partitions for names in named.values()) else None
+        )
         facts = Known(self._settings.cluster, qos, tres, missing, known, parts)
-        return {**self._without_access(changes), **refused(asked, facts)}
+        return {**self._without_access(changes), **refused(named, facts)}
 
     def _without_access(self, changes: Sequence[Change]) -> dict[Key, Fault]:
         some = [change for change in changes if default_of(change)]

@@ -13,7 +13,16 @@ from handlers.slurm.client import Association
 from handlers.slurm.limits.amounts import UNLIMITED
 from handlers.slurm.limits.back import steps, unlocked
 from handlers.slurm.limits.limits import Limits, add_words, set_words
-from handlers.slurm.rows import WITHOUT, Division, Rows, divide, rows_of, selections, told, words
+from handlers.slurm.rows import (
+    WITHOUT,
+    Division,
+    Rows,
+    divide,
+    rows_of,
+    selections,
+    state_of,
+    words,
+)
 from handlers.slurm.texts import same_text
 from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
 
@@ -250,7 +259,7 @@ def user_state(
         "default_account": default,
     }
     if rows:
-        state |= told({row.partition: dict(row.limits) for row in rows})
+        state |= state_of({row.partition: dict(row.limits) for row in rows})
         state |= {"uid_failed": not {("", user), (account, user)}.isdisjoint(failed)}
     return state
 

@@ -42,10 +42,10 @@ class Named:
 
 def named_by_key(changes: Sequence[Change]) -> dict[Key, Named]:
     """Read the names out of the changes of each object, which may have several."""
-    found: dict[Key, Named] = {}
+    named_of: dict[Key, Named] = {}
     for change in changes:
-        found[change.key] = found.get(change.key, Named()) + named(change)
-    return found
+        named_of[change.key] = named_of.get(change.key, Named()) + named(change)
+    return named_of
 
 
 def named(change: Change) -> Named:
@@ -84,15 +84,15 @@ class Known:
     partitions: Collection[str] | None = None
 
 
-def refused(asked: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
+def refused(named: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
     """Say which changes slurmdbd will not take."""
-    known = {one.lower() for one in there.qos}
-    counted = {one.lower() for one in there.resources}
-    parts = {one.lower() for one in there.partitions or ()}
-    found: dict[Key, Fault] = {}
-    for key, one in asked.items():
-        unknown = _absent(one.qos, known)
-        uncounted = _absent(one.resources, counted)
+    known = {names.lower() for names in there.qos}
+    counted = {names.lower() for names in there.resources}
+    parts = {names.lower() for names in there.partitions or ()}
+    faults: dict[Key, Fault] = {}
+    for key, names in named.items():
+        unknown = _absent(names.qos, known)
+        uncounted = _absent(names.resources, counted)
         wrong, advice = [], []
         if uncounted:
             wrong.append(f"the slurmdbd counts no resource {_listed(uncounted, counted)}")
@@ -106,18 +106,18 @@ def refused(asked: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
                 f"write one of {', '.join(sorted(known))}; or `sacctmgr add qos {unknown[0]}`, "
                 "then try again"
             )
-        if one.parent in there.missing:
-            near = _listed([one.parent], there.accounts)
+        if names.parent in there.missing:
+            near = _listed([names.parent], there.accounts)
             wrong.append(f"cluster {there.cluster} has no account {near} to be the parent")
             advice.append("name another parent, or have that account made first")
-        absent = _absent(one.partitions, parts) if parts else []
+        absent = _absent(names.partitions, parts) if parts else []
         if absent:
             wrong.append(f"cluster {there.cluster} has no partition {_listed(absent, parts)}")
             advice.append(f"write some of {', '.join(sorted(parts))}")
         if wrong:
             kind = Permanent if unknown or uncounted or absent else Transient
-            found[key] = kind(f"{key}: {'; '.join(wrong)}", advice="; ".join(advice))
-    return found
+            faults[key] = kind(f"{key}: {'; '.join(wrong)}", advice="; ".join(advice))
+    return faults
 
 
 def default_of(change: Change) -> str:
@@ -160,8 +160,8 @@ def _absent(names: Sequence[str], known: Collection[str]) -> list[str]:
 
 
 def _listed(names: Sequence[str], known: Collection[str]) -> str:
-    told = []
+    parts = []
     for name in names:
         near = get_close_matches(name, sorted(known), 1)
-        told.append(repr(name) + (f" (did you mean {near[0]!r}?)" if near else ""))
-    return ", ".join(told)
+        parts.append(repr(name) + (f" (did you mean {near[0]!r}?)" if near else ""))
+    return ", ".join(parts)

@@ -48,7 +48,7 @@ def rows_of(state: State) -> Rows:
     return rows
 
 
-def told(rows: Rows) -> dict[str, object]:
+def state_of(rows: Rows) -> dict[str, object]:
     """Say of a state which associations there are."""
     parts = {name: dict(limits) for name, limits in sorted(rows.items()) if name}
     whole = {"limits": dict(rows[WITHOUT])} if WITHOUT in rows else {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from provisioner.contract import Told, line
+from provisioner.contract import Adapted, line
 
 LONGEST = 500
 """Characters of a description; Slurm 22.05.8 keeps them, of any letters."""
@@ -15,7 +15,7 @@ LONGEST = 500
 _UNTAKEN = str.maketrans("\"'|", "   ")
 
 
-def as_held(value: str, longest: int) -> Told:
+def as_held(value: str, longest: int) -> Adapted:
     """Leave out of a text what sacctmgr takes for its own.
 
     It takes quotes off; an apostrophe would end the text, and a bar ends a column; of
@@ -25,7 +25,7 @@ def as_held(value: str, longest: int) -> Told:
     if plain.text == line(value, longest).text:
         return plain
     said = "without quotes, bars, and `=` at its beginning"
-    return Told(plain.text, f"{plain.said}, {said}" if plain.said else said)
+    return Adapted(plain.text, f"{plain.remark}, {said}" if plain.remark else said)
 
 
 def same_text(want: str, seen: str) -> bool:

@@ -172,7 +172,7 @@ def problem_of(fault: Fault) -> Problem:
 
 def notes(request: Request, planned: Sequence[Step]) -> tuple[Problem, ...]:
     """Say what of a request that is right is held otherwise than it was written."""
-    told = (*request.told, *(note for step in planned for note in step.told))
+    told = (*request.notes, *(note for step in planned for note in step.notes))
     return tuple(dict.fromkeys(told))
 
 

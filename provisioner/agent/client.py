@@ -75,10 +75,10 @@ class Agent:
         try:
             answer = connection.ask(line, wait)
         except OSError as error:
-            said = connection.close()
+            ending = connection.close()
             words = f"the agent {self.address} gave no answer to {verb}: {error}"
             kind = Unavailable if verb in ("hello", "observe", "children") else Unknown
-            raise kind(f"{words}; {said}" if said else words, advice=_ADVICE) from None
+            raise kind(f"{words}; {ending}" if ending else words, advice=_ADVICE) from None
         except BaseException:
             connection.close()
             raise
@@ -195,13 +195,13 @@ class _Connection:
 
 def _value(answer: bytes, address: str) -> Any:
     try:
-        told = json.loads(answer)
-        if told["ok"]:
-            return told["value"]
-        kind, message = told["fault"], str(told["message"])
+        reply = json.loads(answer)
+        if reply["ok"]:
+            return reply["value"]
+        kind, message = reply["fault"], str(reply["message"])
         if kind == "OSError":
-            raise OSError(int(told["errno"] or 0), message)
-        raise _FAULTS.get(kind, Unavailable)(message, advice=str(told.get("advice", "")))
+            raise OSError(int(reply["errno"] or 0), message)
+        raise _FAULTS.get(kind, Unavailable)(message, advice=str(reply.get("advice", "")))
     except (ValueError, TypeError, KeyError):
         said = answer[:200].decode("utf-8", "backslashreplace")
         raise Unavailable(f"{address} is no agent: it said {said!r}", advice=_ADVICE) from None

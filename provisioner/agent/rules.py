@@ -190,19 +190,19 @@ def trusted(path: Path) -> Path:
     Raises ConfigError naming the file or directory.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    _check(path, found)
+    _check(path, status)
     check_chain(path)
     return path
 
 
-def _check(path: Path, found: os.stat_result) -> None:
+def _check(path: Path, status: os.stat_result) -> None:
     quoted = shlex.quote(str(path))
-    if found.st_uid not in {0, os.geteuid()}:
-        raise ConfigError(f"{path} belongs to uid {found.st_uid}", advice=f"chown root {quoted}")
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_uid not in {0, os.geteuid()}:
+        raise ConfigError(f"{path} belongs to uid {status.st_uid}", advice=f"chown root {quoted}")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigError(f"{path} is writable by others", advice=f"chmod go-w {quoted}")
 
 
@@ -250,10 +250,13 @@ def _root(name: str, value: Mapping[str, Any]) -> Root:
     _known("roots", value)
     whole = Root()
     first, last = _list("ids", value.get("ids", [whole.first, whole.last]))
-    if not all(type(one) is int for one in (first, last)) or not 0 <= first <= last <= _LAST_ID:
+    if (
+        not all(type(number) is int for number in (first, last))
+        or not 0 <= first <= last <= _LAST_ID
+    ):
         raise ValueError(f"roots.{name}: ids are [first, last]")
     depths = frozenset(_list("depths", value.get("depths", [1])))
-    if not depths or not all(type(one) is int and one > 0 for one in depths):
+    if not depths or not all(type(number) is int and number > 0 for number in depths):
         raise ValueError(f"roots.{name}: depths are numbers from 1")
     bits = int(str(value.get("bits", f"{whole.bits:o}")), 8)
     if not 0 <= bits <= 0o7777:
@@ -271,14 +274,14 @@ def _way(name: str, value: Mapping[str, Any]) -> Way:
 
 def _tool(name: str, value: Mapping[str, Any]) -> Tool:
     _known("tools", value)
-    more = {one: value[one] for one in ("seconds", "stdin") if one in value}
+    more = {item: value[item] for item in ("seconds", "stdin") if item in value}
     for option, number in more.items():
         _positive(f"tools.{name}: {option}", number)
     environment = dict(value.get("environment", {}))
-    if not all(isinstance(one, str) for one in environment.values()):
+    if not all(isinstance(item, str) for item in environment.values()):
         raise ValueError(f"tools.{name}: environment is of texts")
     shapes, taking = (
-        [_shape(name, _list(key, one)) for one in _list(key, given)]
+        [_shape(name, _list(key, item)) for item in _list(key, given)]
         for key, given in (("arguments", value["arguments"]), ("taking", value.get("taking", [])))
     )
     path = _path(f"tools.{name}", value["path"])
@@ -342,10 +345,10 @@ class Log:
         self._file = os.open(where, flags, 0o600)
 
     def write(
-        self, who: str, asked: Mapping[str, Any], ended: str, seconds: float | None = None
+        self, asker: str, question: Mapping[str, Any], ended: str, seconds: float | None = None
     ) -> None:
         """Write a line; raises Unavailable where it cannot be kept."""
-        entry: dict[str, Any] = {"who": who, "asked": asked, "ended": ended}
+        entry: dict[str, Any] = {"who": asker, "asked": question, "ended": ended}
         if seconds is not None:
             entry["seconds"] = round(seconds, 3)
         if self._file is None:
@@ -356,7 +359,7 @@ class Log:
         try:
             if os.write(self._file, line) == len(line):
                 return
-            said = "it was cut off"
+            reason = "it was cut off"
         except OSError as error:
-            said = str(error.strerror)
-        raise Unavailable(f"the agent's log: {said}", advice="what cannot be logged is not done")
+            reason = str(error.strerror)
+        raise Unavailable(f"the agent's log: {reason}", advice="what cannot be logged is not done")

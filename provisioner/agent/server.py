@@ -87,84 +87,84 @@ class Agent:
     def answer(self, line: bytes) -> bytes:
         """Answer one question; never raises for its sake."""
         began = time.monotonic()
-        asked: Mapping[str, Any] = {}
+        question: Mapping[str, Any] = {}
         try:
             try:
-                asked = _question(line)
-                if asked["verb"] not in READS:
-                    self._log.write(self._who, _short(asked), "begins")
-                told: dict[str, Any] = {"ok": True, "value": self._do(asked)}
+                question = _question(line)
+                if question["verb"] not in READS:
+                    self._log.write(self._who, _short(question), "begins")
+                reply: dict[str, Any] = {"ok": True, "value": self._do(question)}
             except _TooLong:
-                raise _late(asked.get("verb", "")) from None
+                raise _late(question.get("verb", "")) from None
             except RecursionError:
                 raise Permanent("the question is nested too deeply") from None
         except Fault as fault:
             kind, message = type(fault).__name__, fault.message
-            told = {"ok": False, "fault": kind, "message": message, "advice": fault.advice}
+            reply = {"ok": False, "fault": kind, "message": message, "advice": fault.advice}
         except OSError as error:
-            told = {"ok": False, "fault": "OSError", "errno": error.errno}
-            told["message"] = error.strerror or str(error)
+            reply = {"ok": False, "fault": "OSError", "errno": error.errno}
+            reply["message"] = error.strerror or str(error)
         except Exception as error:
             traceback.print_exc()
-            told = {"ok": False, "fault": "Permanent", "message": f"the agent failed: {error!r}"}
-            told["advice"] = "its log and the service manager's say more"
-        ended = "ok" if told["ok"] else f"{told['fault']}: {told['message'][:300]}"
+            reply = {"ok": False, "fault": "Permanent", "message": f"the agent failed: {error!r}"}
+            reply["advice"] = "its log and the service manager's say more"
+        ended = "ok" if reply["ok"] else f"{reply['fault']}: {reply['message'][:300]}"
         seconds = time.monotonic() - began
         try:
-            self._log.write(self._who, _short(asked), ended, seconds)
+            self._log.write(self._who, _short(question), ended, seconds)
         except Fault as fault:  # what was done was announced before
             print(fault.message, file=sys.stderr)
-            if asked.get("verb") in READS:
-                told = {"ok": False, "fault": "Unavailable", "message": fault.message}
-        return json.dumps(told).encode()
+            if question.get("verb") in READS:
+                reply = {"ok": False, "fault": "Unavailable", "message": fault.message}
+        return json.dumps(reply).encode()
 
-    def _do(self, asked: Mapping[str, Any]) -> Any:
-        verb = asked["verb"]
+    def _do(self, question: Mapping[str, Any]) -> Any:
+        verb = question["verb"]
         if verb == "hello":
             rules = self._rules
             known = {"roots": sorted(rules.roots), "tools": sorted(rules.tools)}
             return {"uid": os.geteuid(), **known, "skeletons": sorted(rules.skeletons)}
         if verb == "run":
-            return self._run(asked)
+            return self._run(question)
         with _limit(self._rules.seconds):
-            return self._on_directories(verb, asked)
+            return self._on_directories(verb, question)
 
-    def _on_directories(self, verb: str, asked: Mapping[str, Any]) -> Any:
-        rule = self._rules.root(asked["root"])
-        host, root = _Guarded(rule.first, rule.last), Path(asked["root"])
+    def _on_directories(self, verb: str, question: Mapping[str, Any]) -> Any:
+        rule = self._rules.root(question["root"])
+        host, root = _Guarded(rule.first, rule.last), Path(question["root"])
         if verb == "children":
-            return host.children(root, mounted=asked["mounted"])
-        path = rule.path(asked["path"])
-        if "uid" in asked:
-            rule.check_ids(asked["uid"], asked["gid"], closing=verb == "set_owner")
-        if "mode" in asked:
-            rule.check_mode(asked["mode"])
+            return host.children(root, mounted=question["mounted"])
+        path = rule.path(question["path"])
+        if "uid" in question:
+            rule.check_ids(question["uid"], question["gid"], closing=verb == "set_owner")
+        if "mode" in question:
+            rule.check_mode(question["mode"])
         if verb == "observe":
-            return asdict(host.observe(root, path, mounted=asked["mounted"]))
+            return asdict(host.observe(root, path, mounted=question["mounted"]))
         if verb == "make":
             host.make(
                 root,
                 path,
-                owner=Owner(asked["uid"], asked["gid"]),
-                mode=asked["mode"],
-                skeleton=self._rules.skeleton(asked["skeleton"]),
-                mounted=asked["mounted"],
+                owner=Owner(question["uid"], question["gid"]),
+                mode=question["mode"],
+                skeleton=self._rules.skeleton(question["skeleton"]),
+                mounted=question["mounted"],
             )
         elif verb == "set_owner":
-            host.set_owner(root, path, owner=Owner(asked["uid"], asked["gid"]))
+            host.set_owner(root, path, owner=Owner(question["uid"], question["gid"]))
         elif verb == "set_mode":
-            host.set_mode(root, path, mode=asked["mode"])
+            host.set_mode(root, path, mode=question["mode"])
         else:
-            host.set_acl(root, path, acl=rule.check_acl(asked["acl"]))
+            host.set_acl(root, path, acl=rule.check_acl(question["acl"]))
         return None
 
-    def _run(self, asked: Mapping[str, Any]) -> Any:
-        tool: Tool = self._rules.tool(asked["tool"])
-        use = tool.check(asked["arguments"], asked["stdin"])
+    def _run(self, question: Mapping[str, Any]) -> Any:
+        tool: Tool = self._rules.tool(question["tool"])
+        use = tool.check(question["arguments"], question["stdin"])
         trusted(tool.path)
-        until = time.monotonic() + min(tool.seconds, asked["seconds"])
-        with _given(asked["arguments"], self._rules.ways, use) as calls:
-            done = [_call(tool, call, asked["stdin"], until) for call in calls]
+        until = time.monotonic() + min(tool.seconds, question["seconds"])
+        with _given(question["arguments"], self._rules.ways, use) as calls:
+            done = [_call(tool, call, question["stdin"], until) for call in calls]
         told = asdict(_joined(done))
         del told["argv"]
         return told
@@ -192,12 +192,12 @@ def _call(tool: Tool, call: Call, stdin: str, until: float) -> Completed:
 
 def _joined(done: Sequence[Completed]) -> Completed:
     """Make one ending of several: the first that failed counts, all are heard."""
-    failed = [one for one in done if one.returncode]
+    failed = [call for call in done if call.returncode]
     return replace(
         (failed or done)[0],
-        stdout="".join(one.stdout for one in done),
-        stderr="".join(one.stderr for one in done),
-        timed_out=any(one.timed_out for one in done),
+        stdout="".join(call.stdout for call in done),
+        stderr="".join(call.stderr for call in done),
+        timed_out=any(call.timed_out for call in done),
     )
 
 
@@ -208,17 +208,17 @@ class _Guarded(RealHost):
         self._first, self._last = first, last
 
     def _permit(self, opened: int) -> None:
-        found = os.fstat(opened)
-        mode = stat.S_IMODE(found.st_mode)
+        status = os.fstat(opened)
+        mode = stat.S_IMODE(status.st_mode)
         # A closed home is root's, keeps its group, and bears a mark that root alone can set there.
-        owner = found.st_uid or found.st_gid
+        owner = status.st_uid or status.st_gid
         if not self._first <= owner <= self._last:
             raise Permanent(
-                f"the directory belongs to {found.st_uid}:{found.st_gid}, for whom there are no "
+                f"the directory belongs to {status.st_uid}:{status.st_gid}, for whom there are no "
                 "homes here",
                 advice="look whose it is; `ids` of the root in the agent's configuration",
             )
-        if not found.st_uid and self._first > 0 and not closed_home(mode):
+        if not status.st_uid and self._first > 0 and not closed_home(mode):
             raise Permanent(
                 f"the directory is root's, mode {mode:04o}, and bears no mark of a closed home",
                 advice="look what it is; where it is a home that was closed before there was the "
@@ -231,27 +231,27 @@ def _question(line: bytes) -> Mapping[str, Any]:
     if len(line) > LINE:
         raise Permanent(f"a question has at most {LINE} bytes")
     try:
-        asked = json.loads(line.decode("utf-8"), object_pairs_hook=_once)
+        question = json.loads(line.decode("utf-8"), object_pairs_hook=_once)
     except ValueError as error:
         raise Permanent(f"the question is not JSON: {str(error)[:200]}") from None
-    if not isinstance(asked, dict) or not isinstance(asked.get("verb"), str):
+    if not isinstance(question, dict) or not isinstance(question.get("verb"), str):
         raise Permanent('a question is an object with a "verb"')
-    fields = _FIELDS.get(asked["verb"])
+    fields = _FIELDS.get(question["verb"])
     if fields is None:
-        raise Permanent(f"{asked['verb'][:40]!r} is no verb: {', '.join(_FIELDS)}")
-    if set(asked) != {"verb", *fields}:
-        raise Permanent(f"{asked['verb']} takes exactly: {', '.join(fields) or 'nothing'}")
+        raise Permanent(f"{question['verb'][:40]!r} is no verb: {', '.join(_FIELDS)}")
+    if set(question) != {"verb", *fields}:
+        raise Permanent(f"{question['verb']} takes exactly: {', '.join(fields) or 'nothing'}")
     for name, kind in fields.items():
-        if not _FITS[kind](asked[name]):
-            raise Permanent(f"{asked['verb']}: {name} is no {kind}")
-    return asked
+        if not _FITS[kind](question[name]):
+            raise Permanent(f"{question['verb']}: {name} is no {kind}")
+    return question
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
         raise ValueError("a key is there twice")
-    return found
+    return mapping
 
 
 def _short(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -333,7 +333,7 @@ def asker(rules: Rules, source: int) -> str:
     Raises Permanent where they may not.
     """
     allowed = {0, os.geteuid(), *rules.allow}
-    who, uids = f"uid {os.getuid()}", []
+    caller, uids = f"uid {os.getuid()}", []
     try:
         end = socket.socket(fileno=os.dup(source))
     except OSError:
@@ -344,19 +344,19 @@ def asker(rules: Rules, source: int) -> str:
                 raw = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
                 pid, uid, _ = struct.unpack("iII", raw)
                 uids.append(uid)
-                who = f"uid {uid}, process {pid}"
+                caller = f"uid {uid}, process {pid}"
             else:
                 raise Permanent("the agent listens to no network: use ssh")
     sudo = os.environ.get("SUDO_UID", "")
     if sudo:
         uids.append(int(sudo) if sudo.isdigit() else -1)
-        who += f", by sudo as uid {sudo}"
+        caller += f", by sudo as uid {sudo}"
     if "SSH_CONNECTION" in os.environ:
-        who += f", by ssh from {os.environ['SSH_CONNECTION']}"
+        caller += f", by ssh from {os.environ['SSH_CONNECTION']}"
     for uid in uids:
         if uid not in allowed:
             raise Permanent(f"uid {uid} may not ask", advice="`allow` in the agent's configuration")
-    return who
+    return caller
 
 
 def main() -> None:
@@ -372,7 +372,7 @@ def main() -> None:
     try:
         rules = load(path)
         log = Log(rules.log)
-        who = asker(rules, 0)
+        caller = asker(rules, 0)
     except (ConfigError, Permanent, OSError) as error:
         # Also told to the one who asks: over a socket, nobody sees what is said elsewhere.
         advice = getattr(error, "advice", "")
@@ -382,7 +382,7 @@ def main() -> None:
     os.umask(0o077)
     os.chdir("/")
     try:
-        serve(Agent(rules, log, who), 0, 1, rules.idle)
+        serve(Agent(rules, log, caller), 0, 1, rules.idle)
     except BrokenPipeError:
         pass  # whoever asked is gone
     except ConnectionResetError:

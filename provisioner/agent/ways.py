@@ -125,28 +125,32 @@ def _below(path: str, ways: Sequence[Way]) -> tuple[Way, list[str]]:
 
 def _check(opened: int, at: Path, admins: Sequence[int] | frozenset[int]) -> None:
     """Check whose an open directory on the way is; no admins: it may be anybody's."""
-    found = os.fstat(opened)
+    status = os.fstat(opened)
     if not admins:
         return
-    if found.st_uid not in admins:
-        said, advice = f"belongs to uid {found.st_uid}", f"chown root {shlex.quote(str(at))}"
-    elif found.st_mode & _OTHERS_WRITE:
-        mode = stat.S_IMODE(found.st_mode)
-        said, advice = f"is open to others, mode {mode:04o}", f"chmod go-w {shlex.quote(str(at))}"
+    if status.st_uid not in admins:
+        problem, advice = f"belongs to uid {status.st_uid}", f"chown root {shlex.quote(str(at))}"
+    elif status.st_mode & _OTHERS_WRITE:
+        mode = stat.S_IMODE(status.st_mode)
+        problem, advice = (
+            f"is open to others, mode {mode:04o}",
+            f"chmod go-w {shlex.quote(str(at))}",
+        )
     else:
         return
     raise Permanent(
-        f"{at} {said}: who is no admin could exchange what lies below it, and nothing was done",
+        f"{at} {problem}: somebody who is not an admin could replace what lies below it. Nothing "
+        "was changed",
         advice=f"{advice}; or `admins` of the way in the agent's configuration",
     )
 
 
 def _check_end(upper: int, name: str, path: str) -> None:
     try:
-        found = os.stat(name, dir_fd=upper, follow_symlinks=False)
+        status = os.stat(name, dir_fd=upper, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(status.st_mode):
         raise _link(path, name)
 
 

@@ -8,6 +8,7 @@ from provisioner.contract.claims import by_age, disagree, values_by_claimant
 from provisioner.contract.handler import (
     CLOSED_HOME,
     OWNING,
+    Adapted,
     Build,
     Change,
     Claim,
@@ -34,7 +35,6 @@ from provisioner.contract.handler import (
     Scalar,
     Site,
     State,
-    Told,
     Transient,
     Unavailable,
     Unknown,
@@ -65,6 +65,7 @@ from provisioner.contract.parameters import (
 __all__ = [
     "CLOSED_HOME",
     "OWNING",
+    "Adapted",
     "Build",
     "Change",
     "Claim",
@@ -95,7 +96,6 @@ __all__ = [
     "Scalar",
     "Site",
     "State",
-    "Told",
     "Transient",
     "Unavailable",
     "Unknown",

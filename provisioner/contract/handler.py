@@ -36,7 +36,7 @@ parse_size = sizes.parse_size
 format_size = sizes.format_size
 """Sizes as requests and the configuration write them: a handler's parameters mean the same."""
 
-Told = texts.Told
+Adapted = texts.Adapted
 line = texts.line
 """Make one line of a text that a person typed, as the format does."""
 

@@ -17,7 +17,7 @@ from pydantic_core import core_schema
 
 from provisioner.contract.faults import ConfigError, InvalidRequest
 from provisioner.contract.handler import KnownAfter
-from provisioner.contract.texts import Told, line
+from provisioner.contract.texts import Adapted, line
 from provisioner.contract.validation import Wrong, wrongs
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -119,7 +119,7 @@ class Fits:
     """
 
     longest: int
-    holds: Callable[[str, int], Told] = line
+    holds: Callable[[str, int], Adapted] = line
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         def fit(value: Any) -> Any:
@@ -130,13 +130,13 @@ class Fits:
 
 def adapted(model: type[BaseModel], values: Mapping[str, object]) -> dict[str, str]:
     """Say which texts of parameters are held otherwise than they were written; see `Fits`."""
-    told = {}
+    remarks = {}
     for name, field in model.model_fields.items():
         for fits in field.metadata:
             value = values.get(name)
             if isinstance(fits, Fits) and isinstance(value, str):
-                told[name] = fits.holds(value, fits.longest).said
-    return {name: said for name, said in told.items() if said}
+                remarks[name] = fits.holds(value, fits.longest).remark
+    return {name: said for name, said in remarks.items() if said}
 
 
 LateId = KnownAfter | int

@@ -22,11 +22,11 @@ _MOST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Adapted:
     """A text as it is kept. said: what was changed, beside blanks; '' for nothing."""
 
     text: str
-    said: str = ""
+    remark: str = ""
 
 
 def phrase(text: str, longest: int = LONGEST) -> str:
@@ -34,14 +34,14 @@ def phrase(text: str, longest: int = LONGEST) -> str:
     return line(text, longest).text
 
 
-def line(text: str, longest: int = LONGEST) -> Told:
+def line(text: str, longest: int = LONGEST) -> Adapted:
     """Make one line of a text, and say what was changed of it."""
     if text.isascii() and text.isprintable():
         return _cut(" ".join(text.split()), "", longest)
     return _cut(" ".join(_seen(text).split()), _left_out(text), longest)
 
 
-def lines(text: str, longest: int) -> Told:
+def lines(text: str, longest: int) -> Adapted:
     """Clean a text of several lines, whose line ends and tabs stay."""
     return _cut(_seen(text.replace("\r\n", "\n"), "\n\t"), _left_out(text), longest)
 
@@ -70,8 +70,8 @@ def _left_out(text: str) -> str:
     return f"left out {', '.join(f'U+{ord(one):04X}' for one in lost[:_MOST])}{more}"
 
 
-def _cut(text: str, said: str, longest: int) -> Told:
+def _cut(text: str, remark: str, longest: int) -> Adapted:
     if len(text) <= longest:
-        return Told(text, said)
+        return Adapted(text, remark)
     cut = f"shortened to {longest} of {len(text)} characters"
-    return Told(text[: longest - 1].rstrip() + ELLIPSIS, f"{said}, {cut}" if said else cut)
+    return Adapted(text[: longest - 1].rstrip() + ELLIPSIS, f"{remark}, {cut}" if remark else cut)

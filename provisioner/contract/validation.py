@@ -84,12 +84,12 @@ def wrongs(error: ValidationError, place: Callable[[Loc, bool], Loc] = of_keys) 
     place: makes keys of a location; it is told whether its last part surely is one. A value that an
     earlier step may give instead is not told that it is no such thing.
     """
-    found: dict[Loc, list[Any]] = {}
+    details_of: dict[Loc, list[Any]] = {}
     for detail in error.errors(include_url=False):
         if detail["type"] != "is_instance_of":
             last = detail["type"] in ("missing", "extra_forbidden")
-            found.setdefault(place(detail["loc"], last), []).append(detail)
-    return [_one(loc, details) for loc, details in found.items()]
+            details_of.setdefault(place(detail["loc"], last), []).append(detail)
+    return [_one(loc, details) for loc, details in details_of.items()]
 
 
 def _power(limit: int) -> str:
@@ -98,15 +98,15 @@ def _power(limit: int) -> str:
 
 def _one(loc: Loc, details: list[Any]) -> Wrong:
     """Make one of what the members of a union say of a place."""
-    said = [_said(loc, detail) for detail in details]
+    wrongs_ = [_said(loc, detail) for detail in details]
     kinds = [_kind(detail) for detail in details]
     if None in kinds:  # one of them takes the value's kind, and says what is wrong with it
-        return said[kinds.index(None)]
+        return wrongs_[kinds.index(None)]
     wanted = list(dict.fromkeys(map(str, kinds)))
     if len(wanted) == 1:
-        return said[0]
+        return wrongs_[0]
     text = f"is neither {' nor '.join(map(_a, wanted))}"
-    return replace(said[0], message=_shown(details[0], text))
+    return replace(wrongs_[0], message=_shown(details[0], text))
 
 
 def _kind(detail: Any) -> str | None:

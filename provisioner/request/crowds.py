@@ -75,10 +75,10 @@ def read(body: bytes) -> tuple[str, ...]:
         more = len(wrong) - _TOLD
         rest = [Problem(None, "users_file", f"and {more} more lines that are wrong")]
         raise InvalidDocument([*wrong[:_TOLD], *(rest if more > 0 else [])])
-    found = tuple(dict.fromkeys(name for _, name in names if name))
-    if len(found) > MOST:
-        raise InvalidRequest(f"the list has {len(found)} users, and {MOST} are taken at most")
-    return found
+    users = tuple(dict.fromkeys(name for _, name in names if name))
+    if len(users) > MOST:
+        raise InvalidRequest(f"the list has {len(users)} users, and {MOST} are taken at most")
+    return users
 
 
 def with_users(request: Request, users: tuple[str, ...]) -> Request:

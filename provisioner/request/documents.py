@@ -114,10 +114,10 @@ _ODD_PLACE = re.compile(rf"^[ -]*[\"']?([{_ODD}])|:([{_ODD}])", re.MULTILINE)
 
 def _odd_blank(text: str) -> Problem | None:
     """Find what looks like a blank before a key, or behind its colon, and is none to YAML."""
-    found = _ODD_PLACE.search(text)
-    if found is None:
+    match = _ODD_PLACE.search(text)
+    if match is None:
         return None
-    return _odd(text.count("\n", 0, found.start()) + 1, found[1] or found[2])
+    return _odd(text.count("\n", 0, match.start()) + 1, match[1] or match[2])
 
 
 def _odd(line: int, character: str) -> Problem:

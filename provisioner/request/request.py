@@ -37,7 +37,7 @@ class Request:
     """One request. values: what expressions in routes may use, typed, with None for what is absent.
 
     users: those that `each: user` goes through; users_file: lists them, until it was read; places:
-    the key of each value of expressions; lines: the line of every key of the file; told: what was
+    the key of each value of expressions; lines: the line of every key of the file; notes: what was
     changed of its texts; spares: a user whose name a backend does not take is left out there alone.
     """
 
@@ -56,7 +56,7 @@ class Request:
     users_file: UsersFile | None = None
     spares: bool = False
     resource_key: str = field(default="", compare=False)
-    told: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+    notes: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
     places: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)
     lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
 
@@ -106,24 +106,24 @@ def parse_request(data: bytes) -> Request:
     except ValidationError as error:
         found = problems_of(error, document, model)
         raise InvalidFile(in_order([*problems, *found]), _rest(document, model, found)) from None
-    request = replace(_request(body, document), told=_told(document, changed))
+    request = replace(_request(body, document), notes=_notes(document, changed))
     if problems:
         raise InvalidFile(in_order(problems), request)
     return request
 
 
-def _told(document: Document, changed: Changed) -> tuple[Problem, ...]:
+def _notes(document: Document, changed: Changed) -> tuple[Problem, ...]:
     """Say what was changed of a file's texts, each by its key and line."""
     if not changed:
         return ()
-    found = []
+    problems = []
     for path, line in document.lines.items():
         value: Any = document.value
         for part in path:
             value = value[part]
         if isinstance(value, str) and value in changed:
-            found.append(Problem(line, ".".join(map(str, path)), changed[value]))
-    return tuple(in_order(found))
+            problems.append(Problem(line, ".".join(map(str, path)), changed[value]))
+    return tuple(in_order(problems))
 
 
 def _meant(document: Document, model: type[Envelope]) -> dict[str, str]:

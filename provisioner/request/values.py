@@ -57,12 +57,12 @@ def _lines(value: str, info: ValidationInfo) -> str:
     return _noted(value, texts.lines(value, _TEXT), info)
 
 
-def _noted(value: str, told: texts.Told, info: ValidationInfo) -> str:
+def _noted(value: str, shortened: texts.Adapted, info: ValidationInfo) -> str:
     """Keep in the context what was changed of a text, where there is one."""
     changed = info.context
-    if told.said and isinstance(changed, dict):
-        changed[value] = told.said
-    return told.text
+    if shortened.remark and isinstance(changed, dict):
+        changed[value] = shortened.remark
+    return shortened.text
 
 
 def _digits(value: object) -> object:

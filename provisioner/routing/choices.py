@@ -48,7 +48,7 @@ class Choices:
         self, route: Sequence[Template], request: Request, base: Mapping[str, Any]
     ) -> tuple[list[Chosen], list[Problem]]:
         """Choose the steps that a request takes; with what is wrong about the others."""
-        found: dict[str, Chosen] = {}
+        chosen: dict[str, Chosen] = {}
         problems: list[Problem] = []
         for template in route:
             try:
@@ -59,9 +59,9 @@ class Choices:
                 problems.append(_unchosen(request, template.config, fault))
                 continue
             wanted = dict.fromkeys((*template.config.needs, *sorted(template.used)))
-            needs = tuple(name for name in wanted if name in found)
-            found[template.config.name] = Chosen(template, instance, needs)
-        return list(found.values()), problems
+            needs = tuple(name for name in wanted if name in chosen)
+            chosen[template.config.name] = Chosen(template, instance, needs)
+        return list(chosen.values()), problems
 
     def _instance(self, step: StepConfig, request: Request) -> str | None:
         """Return the instance that serves a step, or None where it is left out."""
@@ -70,19 +70,19 @@ class Choices:
         resource = self._config.resources.get(request.resource or "")
         own = [n for n in (resource.handlers if resource else ()) if self._serves(n, step.handler)]
         free = [n for n in self._handlers if n not in self._bound and self._serves(n, step.handler)]
-        found = own or free
-        if len(found) == 1:
-            return found[0]
-        if not found and step.optional:
+        candidates = own or free
+        if len(candidates) == 1:
+            return candidates[0]
+        if not candidates and step.optional:
             return None
-        if not found:
+        if not candidates:
             raise InvalidRequest(
                 f"step {step.name}: no {step.handler} serves {request.resource or 'this site'}",
                 field=request.resource_key,
                 advice="name one under `resources` in the configuration",
             )
         raise InvalidRequest(
-            f"step {step.name}: {', '.join(found)} could serve it",
+            f"step {step.name}: {', '.join(candidates)} could serve it",
             field=request.resource_key,
             advice="name one of them as the step's `handler`, or under one resource each",
         )

@@ -161,11 +161,11 @@ def _evaluate(render: Callable[[], Any], text: str, values: Values) -> Any:
 def _nothing(text: str, values: Values) -> InvalidRequest:
     """Name the expressions of a text that have no value; those within a loop cannot be told."""
     absent = []
-    for found in _EXPRESSION.finditer(text):
+    for match in _EXPRESSION.finditer(text):
         try:
-            expression = _ENVIRONMENT.compile_expression(found[1], undefined_to_none=False)
+            expression = _ENVIRONMENT.compile_expression(match[1], undefined_to_none=False)
             if expression(**values) is None:
-                absent.append(found[1].strip())
+                absent.append(match[1].strip())
         except Exception:  # it is not this one
             continue
     return InvalidRequest(
@@ -188,10 +188,10 @@ def render_text(template: str, values: Values) -> str:
 
     Raises ConfigError for a template that is none, InvalidRequest for a value that is missing.
     """
-    found = _cached(template)(values)
-    if found is None:
+    value = _cached(template)(values)
+    if value is None:
         raise _nothing(template, values)
-    return str(found)
+    return str(value)
 
 
 def reads(template: object) -> list[tuple[str, ...]]:

@@ -32,19 +32,19 @@ def apart(lodged: Sequence[Lodged]) -> list[Problem]:
     lodged: in the route's order: of several accounts the last one counts, which hosts ask.
     """
     named: dict[str, Lodged] = {}
-    found = []
-    for one in lodged:
-        if not one.home.made:
-            named[one.home.person] = one
+    problems = []
+    for lodging in lodged:
+        if not lodging.home.made:
+            named[lodging.home.person] = lodging
             continue
-        account = named.get(one.home.person)
-        if account is not None and account.home.path != one.home.path:
-            found.append(_problem(account, one))
-    return found
+        account = named.get(lodging.home.person)
+        if account is not None and account.home.path != lodging.home.path:
+            problems.append(_problem(account, lodging))
+    return problems
 
 
 def _problem(account: Lodged, made: Lodged) -> Problem:
-    said = (
+    message = (
         f"{account.step} names {account.home.path} as the home of {made.home.person}, and "
         f"{made.step} makes it in {made.home.path}"
     )
@@ -52,4 +52,4 @@ def _problem(account: Lodged, made: Lodged) -> Problem:
         f"one path: `home` of {account.instance}, or `path` of {made.instance}, or its `known_as` "
         "where hosts see homes elsewhere than they are made"
     )
-    return Problem(None, "", said, expected)
+    return Problem(None, "", message, expected)

@@ -50,7 +50,7 @@ class StepClaim:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of one request. late: the steps that some of its parameters come from; told: what
+    """One step of one request. late: the steps that some of its parameters come from; notes: what
     its handler holds otherwise than it was written; lodged: where it says that homes are; left_out:
     whose names it does not take, and why."""
 
@@ -59,7 +59,7 @@ class Step:
     needs: tuple[str, ...]
     claims: tuple[StepClaim, ...]
     late: frozenset[str]
-    told: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
     lodged: tuple[Lodged, ...] = ()
     left_out: Mapping[str, Problem] = field(default_factory=dict, hash=False)
 
@@ -82,7 +82,7 @@ class Rendering:
         self._lodges = handler if isinstance(handler, Lodges) else None
         self._where = f"step {chosen.template.config.name} ({chosen.instance})"
         self._alike: Mapping[str, Any] = {}
-        self._told: list[Problem] = []
+        self._notes: list[Problem] = []
         self._lodged: list[Lodged] = []
         self._late: set[str] = set()
         self._claims: list[StepClaim] = []
@@ -127,7 +127,7 @@ class Rendering:
             needs=self._chosen.needs,
             claims=tuple(self._claims),
             late=frozenset(self._late),
-            told=tuple(dict.fromkeys(self._told)),
+            notes=tuple(dict.fromkeys(self._notes)),
             lodged=tuple(self._lodged),
             left_out=self._left_out,
         )
@@ -138,16 +138,16 @@ class Rendering:
             self._lodged.append(Lodged(self._where, self._chosen.instance, home))
         if self._adapts is not None:
             for name, said in self._adapts.adapted(given).items():
-                self._told.append(self._problem(InvalidRequest(said, field=name), item))
+                self._notes.append(self._problem(InvalidRequest(said, field=name), item))
 
     def _note(self, item: str, fault: Fault, before: Any) -> None:
         """Keep what is wrong; whose own name it is, goes without this step."""
         every = (fault, *getattr(fault, "also", ()))
-        found = [self._problem(one, item, before) for one in every]
-        if item and all(one.key == source_keys.person(self._request, item) for one in found):
-            self._left_out[item] = found[0]
+        problems = [self._problem(one, item, before) for one in every]
+        if item and all(one.key == source_keys.person(self._request, item) for one in problems):
+            self._left_out[item] = problems[0]
         else:
-            self._wrong += found
+            self._wrong += problems
 
     def _problem(self, fault: Fault, item: str, before: Any = None) -> Problem:
         with_ = self._chosen.template.config.with_

@@ -92,16 +92,16 @@ class Router:
         values = self._base(request)
         chosen, problems = self._chosen(request, values)
         steps: list[Step] = []
-        for one in chosen:
-            behind = _left_out(one, steps)
+        for choice in chosen:
+            behind = _left_out(choice, steps)
             here = set(request.users) - behind if behind else None
             try:
-                step = self._step(request, one, values, {}, here)
+                step = self._step(request, choice, values, {}, here)
             except InvalidDocument as found:
                 problems += found.problems
             else:
                 steps.append(_spared(request, step, behind))
-        problems += homes.apart([one for step in steps for one in step.lodged])
+        problems += homes.apart([choice for step in steps for choice in step.lodged])
         return steps, problems
 
     def bind(
@@ -116,10 +116,10 @@ class Router:
         """
         _check_listed(request)
         values = self._base(request)
-        for one in self._chosen(request, values)[0]:
-            if one.template.config.name == step:
+        for choice in self._chosen(request, values)[0]:
+            if choice.template.config.name == step:
                 try:
-                    return self._step(request, one, values, outputs, users)
+                    return self._step(request, choice, values, outputs, users)
                 except InvalidDocument as found:
                     first = found.problems[0]
                     raise InvalidRequest(
@@ -151,16 +151,16 @@ class Router:
         return request.users if one.template.config.each else ("",)
 
     def _values(
-        self, request: Request, one: Chosen, base: Mapping[str, Any], outputs: Outputs
+        self, request: Request, choice: Chosen, base: Mapping[str, Any], outputs: Outputs
     ) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """Give what expressions may use, for each user where the step goes through them."""
-        used = one.template.used
-        for item in self._items(request, one):
+        used = choice.template.used
+        for item in self._items(request, choice):
             values = dict(base)
             if item:
                 values["user"] = item
             if used:
-                values["steps"] = {name: self._output(name, item, one, outputs) for name in used}
+                values["steps"] = {name: self._output(name, item, choice, outputs) for name in used}
             yield item, values
 
     def _output(self, name: str, item: str, one: Chosen, outputs: Outputs) -> Mapping[str, Any]:
@@ -172,14 +172,14 @@ class Router:
     def _step(
         self,
         request: Request,
-        one: Chosen,
+        choice: Chosen,
         base: Mapping[str, Any],
         outputs: Outputs,
         users: Collection[str] | None = None,
     ) -> Step:
         """Make one step. Raises InvalidDocument with all that is wrong with it."""
-        rendering = Rendering(request, one, self._handlers[one.instance], bound=bool(outputs))
-        for item, values in self._values(request, one, base, outputs):
+        rendering = Rendering(request, choice, self._handlers[choice.instance], bound=bool(outputs))
+        for item, values in self._values(request, choice, base, outputs):
             if users is not None and item not in users:
                 continue
             rendering.add(item, values)
@@ -188,11 +188,11 @@ class Router:
         return rendering.step()
 
 
-def _left_out(one: Chosen, steps: Sequence[Step]) -> set[str]:
+def _left_out(chosen: Chosen, steps: Sequence[Step]) -> set[str]:
     """Name the users for whom a step cannot begin, as a step that it needs is without them."""
-    if not one.template.config.each:
+    if not chosen.template.config.each:
         return set()
-    return {user for step in steps if step.name in one.needs for user in step.left_out}
+    return {user for step in steps if step.name in chosen.needs for user in step.left_out}
 
 
 def _spared(request: Request, step: Step, behind: Collection[str]) -> Step:
@@ -208,7 +208,7 @@ def _spared(request: Request, step: Step, behind: Collection[str]) -> Step:
         replace(why, message=f"{user} is left out of {why.message}")
         for user, why in left_out.items()
     ]
-    return replace(step, told=(*step.told, *notes), left_out=left_out)
+    return replace(step, notes=(*step.notes, *notes), left_out=left_out)
 
 
 def _check_listed(request: Request) -> None:

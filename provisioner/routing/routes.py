@@ -39,7 +39,7 @@ def compiled(
     work.
     """
     names: list[str] = []
-    found = []
+    templates = []
     for step in route:
         where = f"routes.{action}: step {step.name}"
         if step.name in names:
@@ -56,8 +56,8 @@ def compiled(
                     advice="put it after the steps that it needs",
                 )
         names.append(step.name)
-        found.append(template)
-    return tuple(found)
+        templates.append(template)
+    return tuple(templates)
 
 
 def _template(step: StepConfig, where: str) -> Template:

@@ -58,7 +58,7 @@ def decode(opened: int) -> str:
 
     Those of the owner, and of others but for a default ACL, are the mode's.
     """
-    found = []
+    entries = []
     for name, prefix in KINDS:
         try:
             encoded = os.getxattr(opened, name)
@@ -67,10 +67,10 @@ def decode(opened: int) -> str:
         for tag, bits, number in struct.iter_unpack("<HHI", encoded[4:]):
             letters = "".join(c if bits & b else "-" for c, b in zip("rwx", (4, 2, 1), strict=True))
             if tag in (_USER, _GROUP):
-                found.append(f"{prefix}{'u' if tag == _USER else 'g'}:{number}:{letters}")
+                entries.append(f"{prefix}{'u' if tag == _USER else 'g'}:{number}:{letters}")
             elif tag == _GROUP_OWNER or (tag == _OTHER and prefix):
-                found.append(f"{prefix}{'g' if tag == _GROUP_OWNER else 'o'}::{letters}")
-    return ",".join(found)
+                entries.append(f"{prefix}{'g' if tag == _GROUP_OWNER else 'o'}::{letters}")
+    return ",".join(entries)
 
 
 def users_in(encoded: bytes) -> set[int]:

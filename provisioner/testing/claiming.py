@@ -107,10 +107,10 @@ class Claiming(Subject):
             assert both == handler.merge(key, [one], None)
 
     def _both(self, handler: Handler) -> dict[Key, tuple[Claim, Claim]]:
-        one, other = handler.claims(self.params), handler.claims(self._other)
+        first, other = handler.claims(self.params), handler.claims(self._other)
         return {
             key: (Claim("user:jdoe", stored(want)), Claim("allocation:42", stored(other[key])))
-            for key, want in one.items()
+            for key, want in first.items()
         }
 
 

@@ -111,12 +111,12 @@ class Converging(Subject):
         handler, ledger = self._made()
         before = self._states(ledger)
         self.disturb()
-        found = dry_run(handler, ledger.items)
+        planned = dry_run(handler, ledger.items)
         outcomes = ledger.run(handler)
         if self.reads_only:
             assert all(one.fault is not None for one in outcomes.values())
         else:
-            assert any(changes for _, changes, _ in found)
+            assert any(changes for _, changes, _ in planned)
             converged(outcomes)
             assert self._states(ledger) == before
 

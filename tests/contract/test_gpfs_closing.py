@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from handlers.gpfs.mm.client import Entry
-from handlers.gpfs.state import Found, exchanged
+from handlers.gpfs.state import Fileset, exchanged
 from provisioner.agent.client import runner
 from provisioner.contract import Conflict, Fault, Key, Permanent
 from tests.support.acls import AS_ROOT
@@ -90,7 +90,7 @@ def test_what_lies_in_its_open_parent_is_closed_by_an_agent(
         ledger.claims[lower] = {}
     state = ledger.converged(lower)
     assert shut(fs.mount / "cf1" / "data")
-    assert Found.of(state).shut
+    assert Fileset.of(state).shut
     assert (fs.mount / "cf1").stat().st_mode & 0o7777 == 0o2770
     assert fs.written() == ["chown", "chmod"]
 
@@ -197,7 +197,7 @@ def test_another_directory_in_its_place_is_told_and_nobody_says_done(
     for _ in range(2):  # it is told as long as it is so
         fault = fault_of(ledger, lower)
         assert isinstance(fault, Conflict)
-        assert f"linked at {cf1}/d/data, where another directory lies" in fault.message
+        assert f"linked at {cf1}/d/data, but another directory is there" in fault.message
         assert "the fileset itself may be open" in fault.message
         assert f"find {fs.mount} -xdev -inum " in fault.advice
     assert swapped
@@ -233,7 +233,7 @@ def test_inodes_are_compared_where_stat_counts_as_the_file_system(
     mount: int | None, seen: int, told: bool
 ) -> None:
     records = [{"filesetName": "root", "rootInode": "3"}, {"filesetName": "a", "rootInode": "9"}]
-    one = Found(present=True, filesystem="fs1", mount="/m", name="a", linked=True, path="/m/p/a")
+    one = Fileset(present=True, filesystem="fs1", mount="/m", name="a", linked=True, path="/m/p/a")
     entries = {"/m/p/a": Entry(0, 0, 0o700, True, seen)}
     if mount is not None:
         entries["/m"] = Entry(0, 0, 0o755, True, mount)

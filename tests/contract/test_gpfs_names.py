@@ -54,7 +54,7 @@ def test_it_is_no_second_one_where_it_may_not_be_taken_over(fs: FileSystem, ledg
     key = ledger.provision(fileset="abc1136", quota="1TiB")
     fault = ledger.run()[key].fault
     assert isinstance(fault, Conflict)
-    assert "the fileset ABC1136 is there" in fault.message
+    assert "the fileset ABC1136 exists" in fault.message
     assert fs.written() == []
 
 

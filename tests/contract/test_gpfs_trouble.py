@@ -89,7 +89,7 @@ def test_a_fileset_whose_directory_is_lost_is_waited_for_alone(
     outcomes = ledger.run(lost, fresh)
     fault = outcomes[lost].fault
     assert isinstance(fault, NotReady)
-    assert f"linked at {fs.mount}/a, where stat sees nothing" in fault.message
+    assert f"linked at {fs.mount}/a, but stat sees nothing there" in fault.message
     assert outcomes[fresh].fault is None
     assert "mmcrfileset" in fs.written()
     assert isinstance(ledger.run(lost)[lost].fault, NotReady)

@@ -136,7 +136,7 @@ def test_a_home_below_a_directory_that_is_not_an_admins_is_refused_before_anythi
     nested = homes(root, path=path)
     [seen] = nested.observe([KEY]).values()
     assert not isinstance(seen, Fault)
-    with pytest.raises(Permanent, match="who is no admin could exchange"):
+    with pytest.raises(Permanent, match="who is not an admin could replace"):
         nested.plan(KEY, nested.merge(KEY, claims(nested), None), seen)
     fault = fault_of(nested)
     assert isinstance(fault, Permanent)
@@ -154,7 +154,7 @@ def test_a_home_whose_directory_above_was_given_away_is_closed_and_not_opened_ag
     assert faults(ledger.run(nested)) == {}
     assert seen(root / "j" / "jdoe")[0] == 0
     ledger.suspend(False)
-    assert "who is no admin could exchange" in faults(ledger.run(nested))[KEY]
+    assert "who is not an admin could replace" in faults(ledger.run(nested))[KEY]
     assert seen(root / "j" / "jdoe")[0] == 0
     os.chown(root / "j", 0, 0)
     assert faults(ledger.run(nested)) == {}

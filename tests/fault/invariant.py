@@ -66,14 +66,14 @@ def violations(
     ids: `id` of each request that a writer was told is in; ended: everything ought to be over;
     receipts: and every writer told.
     """
-    found = rows(root)
+    requests = rows(root)
     entries = files(root)
     return [
-        *_of_writers(found, ids),
-        *_of_places(found, entries),
-        *_of_results(root, found, entries),
-        *(_of_receipts(root, found) if receipts else ()),
-        *(_of_ends(root, found) if ended else ()),
+        *_of_writers(requests, ids),
+        *_of_places(requests, entries),
+        *_of_results(root, requests, entries),
+        *(_of_receipts(root, requests) if receipts else ()),
+        *(_of_ends(root, requests) if ended else ()),
     ]
 
 
@@ -85,7 +85,7 @@ def _of_writers(found: list[Row], ids: Iterable[str]) -> Iterable[str]:
             yield f"{one}: is {times[one]} requests, not one"
 
 
-def _of_places(found: list[Row], entries: Mapping[str, list[str]]) -> Iterable[str]:
+def _of_places(requests: list[Row], entries: Mapping[str, list[str]]) -> Iterable[str]:
     """Each request's file is in the one place of its state, and no other file is anywhere."""
     where: dict[str, list[str]] = {}
     for place, names in entries.items():
@@ -96,7 +96,7 @@ def _of_places(found: list[Row], entries: Mapping[str, list[str]]) -> Iterable[s
                 yield f"staging/{name}: was not taken"
             elif not name.endswith(RESULT):
                 where.setdefault(name[:26], []).append(place)
-    for row in found:
+    for row in requests:
         places = where.pop(row.id, [])
         wanted = [PLACES[row.state]]
         if row.state == "refused" and not row.digest:
@@ -110,7 +110,7 @@ def _of_places(found: list[Row], entries: Mapping[str, list[str]]) -> Iterable[s
         yield f"{ulid} in {places} is no request"
 
 
-def _of_results(root: Path, found: list[Row], entries: Mapping[str, list[str]]) -> Iterable[str]:
+def _of_results(root: Path, requests: list[Row], entries: Mapping[str, list[str]]) -> Iterable[str]:
     """A request that is over has one result, which says its outcome; an open one has none."""
     results = {
         name[:26]: (place, name)
@@ -122,7 +122,7 @@ def _of_results(root: Path, found: list[Row], entries: Mapping[str, list[str]]) 
     if count != len(results):
         yield f"{count} results of {len(results)} requests"
     present = {name[:26] for place in entries for name in entries[place] if place != "staging"}
-    for row in found:
+    for row in requests:
         place, name = results.get(row.id, ("", ""))
         if row.state not in ENDED:
             if name:

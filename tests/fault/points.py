@@ -216,10 +216,10 @@ def _flush_nothing() -> None:
     vars(database)["_prepare"] = careless
 
 
-def _child(asked: Mapping[str, Any], points: Points) -> None:
+def _child(order: Mapping[str, Any], points: Points) -> None:
     from provisioner.cli.main import main
 
-    root, top = Path(asked["root"]), Path(asked["top"])
+    root, top = Path(order["root"]), Path(order["top"])
     with contextlib.suppress(ChildProcessError):
         os.setpgid(0, 0)
     log = os.open(top / f"log.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -228,14 +228,14 @@ def _child(asked: Mapping[str, Any], points: Points) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.environ["PROVISIONER_CONFIG"] = str(root / "provisioner.yaml")
-    points.arm(asked["point"], asked["hit"])
-    _hint(asked["hints"])
-    if asked["careless"]:
+    points.arm(order["point"], order["hit"])
+    _hint(order["hints"])
+    if order["careless"]:
         _flush_nothing()
-    if asked["stopped"]:
+    if order["stopped"]:
         os.kill(os.getpid(), signal.SIGSTOP)
     try:
-        main(asked["words"])
+        main(order["words"])
         code: object = 0
     except SystemExit as end:
         code = end.code
@@ -255,15 +255,15 @@ def _nursery() -> None:
     import provisioner.wiring  # noqa: F401 - all that a service will want
 
     for line in sys.stdin:
-        asked = json.loads(line)
-        if "wait" in asked:
-            _, status = os.waitpid(asked["wait"], 0)
+        order = json.loads(line)
+        if "wait" in order:
+            _, status = os.waitpid(order["wait"], 0)
             print(os.waitstatus_to_exitcode(status), flush=True)
             continue
         child = os.fork()
         if child == 0:
             try:
-                _child(asked, points)
+                _child(order, points)
             except BaseException:
                 import traceback
 

@@ -121,13 +121,13 @@ class Soak:
 
 def reasons(root: Path) -> Counter[str]:
     """Count why requests failed, the names in it aside."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for result in (root / "spool/failed").glob("*.result.yaml"):
         for step in yaml.safe_load(result.read_text()).get("steps", ()):
             message = str(step.get("error", {}).get("message", ""))
             if message and not message.startswith("needs "):
-                found[re.sub(r"\b(p|cf)\d+\b", r"\1N", message)[:300]] += 1
-    return found
+                counts[re.sub(r"\b(p|cf)\d+\b", r"\1N", message)[:300]] += 1
+    return counts
 
 
 def soak(minutes: float, seed: int) -> int:

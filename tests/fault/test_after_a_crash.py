@@ -184,11 +184,11 @@ def test_a_result_or_receipt_that_was_not_flushed_is_written_again(
     site.request(allocation(1, "ann", head=head), "a.yaml")
     [result] = (site.config.spool / "done").glob("*.result.yaml")
     [receipt] = (site.config.spool / "receipts").glob("*/mine.yaml")
-    said = result.read_text(), receipt.read_text()
+    texts = result.read_text(), receipt.read_text()
     harm(result)
     harm(receipt)
     crash(site)
-    assert (result.read_text(), receipt.read_text()) == said
+    assert (result.read_text(), receipt.read_text()) == texts
 
 
 def test_a_result_that_is_written_again_leaves_the_receipt_of_a_newer_try(site: Site) -> None:
@@ -198,11 +198,11 @@ def test_a_result_that_is_written_again_leaves_the_receipt_of_a_newer_try(site: 
     site.request(allocation(1, "ann", head="id: mine\n"), "b.yaml")
     [result] = (site.config.spool / "failed").glob("*.result.yaml")
     [receipt] = (site.config.spool / "receipts").glob("*/mine.yaml")
-    said = receipt.read_text()
+    text = receipt.read_text()
     result.write_text("")
     crash(site)
     assert "outcome: failed" in result.read_text()
-    assert receipt.read_text() == said and "state: done" in said
+    assert receipt.read_text() == text and "state: done" in text
 
 
 def test_a_refused_file_that_is_tried_again_leaves_nothing_behind(site: Site) -> None:

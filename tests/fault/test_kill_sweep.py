@@ -36,20 +36,20 @@ ACTS = ("first", "second")
 
 def amiss(stage: scenario.Stage) -> list[str]:
     """Say what the scenario should have come to, and did not."""
-    found = invariant.violations(stage.root, scenario.IDS | scenario.LATER_IDS)
+    problems = invariant.violations(stage.root, scenario.IDS | scenario.LATER_IDS)
     rows = invariant.rows(stage.root)
     for row in rows:
         wanted = scenario.STATES.get(row.writer_id or "", (row.state,))
         if row.state not in wanted:
-            found.append(f"{row.writer_id} is {row.state}, not {' or '.join(wanted)}")
-    for who, count in invariant.outcomes(stage.root).items():
-        [name] = [row.writer_id for row in rows if row.id == who]
+            problems.append(f"{row.writer_id} is {row.state}, not {' or '.join(wanted)}")
+    for request_id, count in invariant.outcomes(stage.root).items():
+        [name] = [row.writer_id for row in rows if row.id == request_id]
         if count != 1 + (name == "provision-fay"):
-            found.append(f"{name} ({who}) has {count} outcomes")
+            problems.append(f"{name} ({request_id}) has {count} outcomes")
     wrong = sum(row.digest == rows[_wrong(rows)].digest for row in rows)
     if wrong != 2:
-        found.append(f"the refused file was judged {wrong} times, not twice")
-    return found + [f"reconcile still had to: {text}" for text in stage.unsettled("reconcile")]
+        problems.append(f"the refused file was judged {wrong} times, not twice")
+    return problems + [f"reconcile still had to: {text}" for text in stage.unsettled("reconcile")]
 
 
 def _wrong(rows: list[invariant.Row]) -> int:
@@ -100,7 +100,7 @@ def test_killed_at_every_point_the_service_loses_nothing_and_doubles_nothing(
     plan = [(act, point, 1) for act in ACTS for point in sorted(hits[act])]
     plan += [(a, point, 2) for a, point, _ in plan if hits[a][point] >= 4] if WHOLE else []
     plan = plan[::SAMPLE]
-    killed, silent, found = 0, [], []
+    killed, silent, problems = 0, [], []
     for act, point, hit in plan:
         stage.set_back(act)
         words = ("run", "--drain", "--patience", scenario.PATIENCE[act])
@@ -110,9 +110,9 @@ def test_killed_at_every_point_the_service_loses_nothing_and_doubles_nothing(
             continue
         killed += 1
         stage.finish(act)
-        found += [f"{act}: {point}, hit {hit}: {text}" for text in amiss(stage)]
+        problems += [f"{act}: {point}, hit {hit}: {text}" for text in amiss(stage)]
         if backends(stage.root) != wanted:
-            found.append(f"{act}: {point}, hit {hit}: the backends have something else")
-    print(f"\npoints {len(reached)}, runs {len(plan)}, killed {killed}, amiss {len(found)}")
+            problems.append(f"{act}: {point}, hit {hit}: the backends have something else")
+    print(f"\npoints {len(reached)}, runs {len(plan)}, killed {killed}, amiss {len(problems)}")
     assert not silent, "points that did not fire"
-    assert not found, "\n".join(found)
+    assert not problems, "\n".join(problems)

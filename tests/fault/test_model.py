@@ -36,7 +36,7 @@ class Service(RuleBasedStateMachine):
         super().__init__()
         self._top = tempfile.TemporaryDirectory(prefix="provisioner-model.")
         self.site = Site(Path(self._top.name))
-        self.told: list[str] = []
+        self.sent: list[str] = []
         self.held: set[str] = set()
         self.tried: Counter[str] = Counter()
         self.wanted: dict[int, int] = {}
@@ -48,10 +48,10 @@ class Service(RuleBasedStateMachine):
     # What writers and operators do.
 
     def _drop(self, text: str) -> str:
-        identity = f"r{len(self.told)}"
+        identity = f"r{len(self.sent)}"
         text = text.replace("provisioner: 1\n", f"provisioner: 1\nid: {identity}\n")
         drop(self.site.spool.staging, f"{identity}.yaml", text.encode())
-        self.told.append(identity)
+        self.sent.append(identity)
         return identity
 
     @rule(number=NUMBERS, name=NAMES, files=FILES)
@@ -68,8 +68,8 @@ class Service(RuleBasedStateMachine):
 
     @rule(pick=PICK, verb=st.sampled_from(["retry", "hold", "release", "cancel"]))
     def operate(self, pick: int, verb: str) -> None:
-        if self.told:
-            self._drop(control(f"request.{verb}", self.told[pick % len(self.told)]))
+        if self.sent:
+            self._drop(control(f"request.{verb}", self.sent[pick % len(self.sent)]))
 
     # What the service does, a piece at a time.
 
@@ -124,13 +124,13 @@ class Service(RuleBasedStateMachine):
     def every_file_is_waiting_or_one_request(self) -> None:
         waiting = {path.stem for path in self.site.spool.staging.iterdir()}
         claimed = Counter(record.writer_id for record in self._records())
-        for one in self.told:
+        for one in self.sent:
             assert claimed[one] + (one in waiting) == 1, one
 
     @invariant()
     def every_file_is_in_one_place(self) -> None:
         spool = self.site.config.spool
-        found = Counter(
+        files = Counter(
             path.name[:26]
             for place in ("active", "deferred", "held", "done", "failed", "quarantine")
             for path in (spool / place).iterdir()
@@ -138,7 +138,7 @@ class Service(RuleBasedStateMachine):
         )
         for record in self._records():
             # A refused file that was tried again is another request now.
-            assert found[record.id] <= 1 and (found[record.id] or record.state == "refused")
+            assert files[record.id] <= 1 and (files[record.id] or record.state == "refused")
 
     @invariant()
     def who_has_an_outcome_keeps_it_but_for_a_retry(self) -> None:
@@ -153,7 +153,7 @@ class Service(RuleBasedStateMachine):
 
     # How it ends.
 
-    @precondition(lambda self: len(self.told) > 2)
+    @precondition(lambda self: len(self.sent) > 2)
     @rule()
     def all_ends_well_when_all_is_well(self) -> None:
         """Mend everything, release everything, and look."""

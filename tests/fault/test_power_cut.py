@@ -149,7 +149,7 @@ class Life:
         self._nursery.end(service)
         subprocess.run(["sync", "-f", self.root], check=True)
 
-    def told(self, what: str = "") -> list[int]:
+    def events(self, what: str = "") -> list[int]:
         """List the requests that a writer was told are in; what: `drop` or `receipt`."""
         lines = self.log.read_text().splitlines()
         return [int(line.split()[1]) for line in lines if line.startswith(what)]
@@ -193,7 +193,7 @@ class Life:
 
     def _wait_for(self, what: str, first: int, writing: subprocess.Popen[bytes]) -> None:
         """Wait until the writer was told something of a request of these."""
-        while not (self.log.exists() and any(n >= first for n in self.told(what))):
+        while not (self.log.exists() and any(n >= first for n in self.events(what))):
             assert writing.poll() is None, "the writer ended"
             time.sleep(0.01)
 
@@ -221,7 +221,7 @@ class Life:
         ended = self._nursery.run(self.root, "run", "--drain", "--patience", "20")
         if ended.code != 0:
             return [f"the service ended with {ended.code}: {ended.log}"]
-        ids = [f"p{number}" for number in self.told() if writer.named(number)]
+        ids = [f"p{number}" for number in self.events() if writer.named(number)]
         known = {row.writer_id for row in invariant.rows(self.root)}
         found = invariant.violations(self.root, [one for one in ids if one in known])
         # Who flushes nothing has no file after that, and all the rest.
@@ -232,7 +232,7 @@ class Life:
         digests = {row.digest for row in invariant.rows(self.root)}
         return [
             f"{number}.yaml"
-            for number in self.told()
+            for number in self.events()
             if hashlib.sha256(writer.body(number)).hexdigest() not in digests
         ]
 
@@ -270,7 +270,7 @@ def lose_power(nursery: Nursery, lives: int, seed: int) -> Figures:
                 figures.cuts += 1
                 figures.redone += astray
                 figures.back += back
-            figures.acked += len(site.told())
+            figures.acked += len(site.events())
             figures.amiss += site.recover()
             figures.lost += site.lost()
             figures.amiss += site.doubled()
@@ -295,7 +295,7 @@ def test_a_service_that_does_not_flush_loses_what_it_was_given(nursery: Nursery)
             site.serve_and_cut("receipt", 1, chance.uniform(0.3, 1.5))
             amiss = site.recover()
             lost = site.lost()
-            print(f"\nwithout flushes: cut {cut}, acked {len(site.told())}, lost {len(lost)}")
+            print(f"\nwithout flushes: cut {cut}, acked {len(site.events())}, lost {len(lost)}")
             if lost:
                 return
             assert not amiss, amiss
@@ -308,6 +308,6 @@ def test_a_disk_that_turns_read_only_ends_the_service_and_loses_nothing(nursery:
         ended = site.serve_and_fail()
         assert ended.code == 1, ended.log
         assert "start the service again" in ended.log
-        assert site.told()
+        assert site.events()
         assert site.recover() == []
         assert site.lost() == site.doubled() == []

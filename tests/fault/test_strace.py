@@ -67,7 +67,7 @@ def test_a_system_call_that_fails_or_kills_loses_nothing(stage: scenario.Stage, 
     plan = [(fault, when) for when in times for fault in FAULTS]
     if act == "second":
         stage.set_second_back()
-    silent, found = [], []
+    silent, problems = [], []
     turn = list(CALLS).index(call)
     chosen = plan if WHOLE else [plan[turn % len(FAULTS)]]
     for fault, when in chosen:
@@ -78,9 +78,9 @@ def test_a_system_call_that_fails_or_kills_loses_nothing(stage: scenario.Stage, 
         stage.finish(str(act))
         # What failed may be what a request asked for: then it failed, once, and says so.
         ids = scenario.IDS | scenario.LATER_IDS
-        found += [f"{what}: {text}" for text in invariant.violations(stage.root, ids)]
+        problems += [f"{what}: {text}" for text in invariant.violations(stage.root, ids)]
         stage.unsettled("mend")
-        found += [f"{what}: reconcile still had to: {t}" for t in stage.unsettled("again")]
-    print(f"\n{call}: runs {len(chosen)}, did not fire {silent}, amiss {len(found)}")
+        problems += [f"{what}: reconcile still had to: {t}" for t in stage.unsettled("again")]
+    print(f"\n{call}: runs {len(chosen)}, did not fire {silent}, amiss {len(problems)}")
     assert len(silent) < len(chosen), "none fired"
-    assert not found, "\n".join(found)
+    assert not problems, "\n".join(problems)

@@ -45,7 +45,7 @@ def main(root: Path, log: Path, first: int) -> None:
     """Write requests, numbered from `first`."""
     receipts = root / "spool/receipts/root"
     waiting: list[int] = []
-    told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    events = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     number = first
     while True:
         if number % 3 == 0 and named(number):
@@ -53,9 +53,9 @@ def main(root: Path, log: Path, first: int) -> None:
             waiting.append(number)
         else:
             drop(root / "spool/staging", f"{number}.yaml", body(number))
-            os.write(told, f"drop {number}\n".encode())
+            os.write(events, f"drop {number}\n".encode())
         for one in [one for one in waiting if (receipts / f"p{one}.yaml").exists()]:
-            os.write(told, f"receipt {one}\n".encode())
+            os.write(events, f"receipt {one}\n".encode())
             waiting.remove(one)
         number += 1
         time.sleep(REST if number % 10 == 0 else PAUSE)

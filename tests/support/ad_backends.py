@@ -94,14 +94,14 @@ def emulated(path: Path, kind: Kind, base: str = "DC=campus,DC=test") -> Backend
 def real(kind: Kind) -> Backend:
     """Make containers in the lab's directory; fails where the lab is named and away."""
     lab = Path(os.environ["PROVISIONER_LAB"])
-    found = json.loads((lab / "lab.json").read_text())[kind]
+    settings = json.loads((lab / "lab.json").read_text())[kind]
     names = ("servers", "tls", "ca_file", "server_name", "bind_dn")
-    connection = {name: found[name] for name in names if found.get(name)}
+    connection = {name: settings[name] for name in names if settings.get(name)}
     connection["password"] = "directory"
-    secret = {"directory": Path(found["password_file"])}
+    secret = {"directory": Path(settings["password_file"])}
     prefix = f"t{secrets.token_hex(3)}"
-    top = Backend(kind, connection, found["base"], prefix, secret)
-    directory, base = top.directory(), f"OU={prefix},{found['base']}"
+    top = Backend(kind, connection, settings["base"], prefix, secret)
+    directory, base = top.directory(), f"OU={prefix},{settings['base']}"
     for dn in (base, *(f"OU={name},{base}" for name in ("people", "groups", "ids"))):
         directory.add(dn, {"objectClass": ["top", "organizationalUnit"]})
     return Backend(kind, connection, base, prefix, secret)

@@ -1,4 +1,4 @@
-"""A member of a project, who is no admin, and what they run."""
+"""A member of a project, who is not an admin, and what they run."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class Cluster:
     def __init__(self, **prints: str) -> None:
         self.prints = {"mmlsfs": MMLSFS, "mmlsfileset": listing(), "mmrepquota": report()}
         self.prints |= {"mmgetacl": ACL, **prints}
-        self.asked: list[tuple[str, ...]] = []
+        self.calls: list[tuple[str, ...]] = []
 
     def __call__(
         self,
@@ -168,17 +168,17 @@ class Cluster:
         env: Mapping[str, str] | None = None,
     ) -> Completed:
         command, args = PurePath(argv[0]).name, list(argv[1:])
-        self.asked.append((command, *args))
+        self.calls.append((command, *args))
         match command, args:
             case "mmlsfileset", [_, name, "-L", "-Y"]:
-                code, text, said = self._alone(name)
+                code, text, stderr = self._alone(name)
             case "mmlsquota", ["-j", name, "-v", "-Y", _]:
-                code, text, said = 0, self._quota(name), ""
+                code, text, stderr = 0, self._quota(name), ""
             case "stat", [*_]:
-                code, text, said = 0, "".join(map(_stat, args[args.index("--") + 1 :])), ""
+                code, text, stderr = 0, "".join(map(_stat, args[args.index("--") + 1 :])), ""
             case _:
-                code, text, said = 0, self.prints[command], ""
-        return Completed(tuple(argv), code, text, said)
+                code, text, stderr = 0, self.prints[command], ""
+        return Completed(tuple(argv), code, text, stderr)
 
     def _alone(self, name: str) -> tuple[int, str, str]:
         rows = [one for one in LISTED if one[1] == name]
@@ -187,10 +187,13 @@ class Cluster:
         return 0, listing(rows), ""
 
     def _quota(self, name: str) -> str:
-        rows = [dict(zip(REPORT_COLUMNS, one, strict=True)) for one in QUOTAS if one[3] == name]
+        rows = [
+            dict(zip(REPORT_COLUMNS, quota, strict=True)) for quota in QUOTAS if quota[3] == name
+        ]
         lines = [header("mmlsquota", LIST_COLUMNS, "fileset")]
         lines += [
-            row("mmlsquota", [one[column] for column in LIST_COLUMNS], "fileset") for one in rows
+            row("mmlsquota", [quota[column] for column in LIST_COLUMNS], "fileset")
+            for quota in rows
         ]
         return "\n".join(lines) + "\n"
 

@@ -95,11 +95,11 @@ def state(box: Path) -> dict[str, str]:
     """Read all that a backend of the sandbox keeps, for a comparison with later."""
     files = [box / "ad.json", box / "lds.json", *(box / "slurm").glob("*.json")]
     files += [*(box / "gpfs").glob("*.json"), *(box / "host").rglob("*")]
-    found = {str(p.relative_to(box)): p.read_text() for p in files if p.is_file()}
+    contents = {str(p.relative_to(box)): p.read_text() for p in files if p.is_file()}
     tree = sorted(
         f"{os.path.relpath(Path(top, name), box)} {Path(top, name).lstat().st_mode:o}"
         for root in ("home", "gpfs/fs1")
         for top, dirs, names in os.walk(box / root)
         for name in (*dirs, *names)
     )
-    return {**found, "tree": "\n".join(tree)}
+    return {**contents, "tree": "\n".join(tree)}

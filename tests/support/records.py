@@ -8,7 +8,7 @@ from provisioner.journal.records.request_rows import Record
 from provisioner.objects.states import RequestState
 
 
-def a_request(**told: Any) -> Record:
+def a_request(**columns: Any) -> Record:
     """Make the record of a request that is done. told: what is otherwise."""
     plain: dict[str, Any] = {
         "id": "i",
@@ -28,4 +28,4 @@ def a_request(**told: Any) -> Record:
         "ended": None,
         "problems": None,
     }
-    return Record(**plain | told)
+    return Record(**plain | columns)

@@ -84,10 +84,10 @@ def real() -> Cluster:
 
 def lab() -> Mapping[str, Any]:
     """Read what the lab tells of itself: deploy/lab/README.md."""
-    told: dict[str, Any] = json.loads(
+    settings: dict[str, Any] = json.loads(
         Path(os.environ["PROVISIONER_LAB"], "lab.json").read_text(encoding="utf-8")
     )
-    return told
+    return settings
 
 
 def program(name: str) -> str:

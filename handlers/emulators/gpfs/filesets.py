@@ -40,10 +40,10 @@ def known_filesystem(state: dict[str, Any], command: str, name: str) -> None:
 
 def known_fileset(state: dict[str, Any], name: str) -> dict[str, Any]:
     """Give a fileset, or fail as for an unknown one (facts: exit code 22)."""
-    found: dict[str, Any] | None = state["filesets"].get(name)
-    if found is None:
+    fileset: dict[str, Any] | None = state["filesets"].get(name)
+    if fileset is None:
         raise Failed(22, f"Fileset named {name} does not exist.")
-    return found
+    return fileset
 
 
 def _mounted(base: str, state: dict[str, Any]) -> None:
@@ -149,7 +149,7 @@ def _change(command: str, base: str, args: list[str]) -> str:
     with store.opened(base, write=True) as state:
         known_filesystem(state, command, options.get("0", ""))
         fileset = known_fileset(state, options.get("1", ""))
-        said = ""
+        output = ""
         if "-t" in options:
             fileset["comment"] = options["-t"]
         if "--inode-limit" in options:
@@ -162,8 +162,8 @@ def _change(command: str, base: str, args: list[str]) -> str:
                 # invented: the text and the exit code.
                 raise Failed(22, f"The inode limit is below the {allocated} allocated.")
             fileset["max"] = store.round_up(limit, 1024)
-            said = f"Set maxInodes for inode space {fileset['space']} to {fileset['max']}\n"
-        return said + f"Fileset {fileset['name']} changed.\n"
+            output = f"Set maxInodes for inode space {fileset['space']} to {fileset['max']}\n"
+        return output + f"Fileset {fileset['name']} changed.\n"
 
 
 def _list(command: str, base: str, args: list[str]) -> str:

@@ -63,10 +63,10 @@ def _acl_of_mode(mode: int) -> str:
     # invented: public transcripts show no ACL of a directory that has only a mode.
     """
     lines = []
-    for who, shift in (("owner@", 6), ("group@", 3), ("everyone@", 0)):
+    for principal, shift in (("owner@", 6), ("group@", 3), ("everyone@", 0)):
         bits = mode >> shift & 7
         letters = "".join(c if bits & b else "-" for c, b in zip("rwx", (4, 2, 1), strict=True))
-        lines.append(f"special:{who}:{letters}{'c' if who == 'owner@' else '-'}:allow")
+        lines.append(f"special:{principal}:{letters}{'c' if principal == 'owner@' else '-'}:allow")
     return _body("\n".join(lines))
 
 
@@ -127,10 +127,10 @@ def _chmod(command: str, base: str, args: list[str]) -> str:
 
 
 def _positions(options: dict[str, str]) -> list[str]:
-    found = [options[k] for k in sorted((k for k in options if k.isdigit()), key=int)]
-    if len(found) < 2:
+    values = [options[k] for k in sorted((k for k in options if k.isdigit()), key=int)]
+    if len(values) < 2:
         raise Usage("missing operand")
-    return found
+    return values
 
 
 def _each(
@@ -174,16 +174,16 @@ def _stat(command: str, base: str, args: list[str]) -> str:
 
 
 def _printf(form: str, path: str, state: dict[str, Any]) -> str:
-    found = os.lstat(path)
+    status = os.lstat(path)
     kept = store.entry(state, os.path.abspath(path))
     if state["real"]:
-        kept |= {"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777}
+        kept |= {"uid": status.st_uid, "gid": status.st_gid, "mode": status.st_mode & 0o7777}
     values = {
         "%u": str(kept["uid"]),
         "%g": str(kept["gid"]),
         "%a": f"{kept['mode']:o}",
-        "%f": f"{found.st_mode & 0o170000 | kept['mode']:x}",
-        "%i": str(state["inodes"].get(str(found.st_ino), found.st_ino)),
+        "%f": f"{status.st_mode & 0o170000 | kept['mode']:x}",
+        "%i": str(state["inodes"].get(str(status.st_ino), status.st_ino)),
         "%n": path,
     }
     text, rest = "", form

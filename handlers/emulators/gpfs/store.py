@@ -81,10 +81,10 @@ def faults(base: str) -> dict[str, Any]:
     """Read the switches for tests (see `handlers.emulators.gpfs.mm`)."""
     try:
         with open(os.path.join(base, FAULTS), encoding="utf-8") as file:
-            found: dict[str, Any] = json.load(file)
+            switches: dict[str, Any] = json.load(file)
     except FileNotFoundError:
         return {}
-    return found
+    return switches
 
 
 def release(base: str) -> str:
@@ -143,23 +143,23 @@ def holder(state: dict[str, Any], path: str) -> dict[str, Any]:
     """Give the linked fileset in which a path lies."""
     linked = [f for f in state["filesets"].values() if f["status"] == "Linked"]
     around = [f for f in linked if path == f["path"] or path.startswith(f["path"] + "/")]
-    found: dict[str, Any] = max(around, key=lambda f: len(f["path"]))
-    return found
+    innermost: dict[str, Any] = max(around, key=lambda f: len(f["path"]))
+    return innermost
 
 
 def entry(state: dict[str, Any], path: str) -> dict[str, Any]:
     """Give what is kept of a path's ownership, mode and ACL, made from the host's when unknown."""
     paths: dict[str, dict[str, Any]] = state["paths"]
     if path not in paths:
-        found = os.lstat(path)
-        paths[path] = {"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777}
+        status = os.lstat(path)
+        paths[path] = {"uid": status.st_uid, "gid": status.st_gid, "mode": status.st_mode & 0o7777}
     return paths[path]
 
 
 def acl_of(state: dict[str, Any], kept: dict[str, Any]) -> str:
     """Give the ACL that a path has beside its mode; empty where it has none."""
-    found: str = state["acls"][kept["acl"]] if "acl" in kept else ""
-    return found
+    text: str = state["acls"][kept["acl"]] if "acl" in kept else ""
+    return text
 
 
 def set_acl(state: dict[str, Any], kept: dict[str, Any], text: str) -> None:

@@ -33,7 +33,7 @@ def words(args: Sequence[str], valued: Iterable[str], bare: Iterable[str] = ()) 
 
     Raises Usage for an option that is none, or lacks its value.
     """
-    found: dict[str, str] = {}
+    parsed: dict[str, str] = {}
     rest = list(args)
     position = 0
     while rest:
@@ -41,15 +41,15 @@ def words(args: Sequence[str], valued: Iterable[str], bare: Iterable[str] = ()) 
         if word in valued:
             if not rest:
                 raise Usage(f"{word} needs a value")
-            found[word] = rest.pop(0)
+            parsed[word] = rest.pop(0)
         elif word in bare:
-            found[word] = ""
+            parsed[word] = ""
         elif word.startswith("-"):
             raise Usage(f"Incorrect option: {word}")
         else:
-            found[str(position)] = word
+            parsed[str(position)] = word
             position += 1
-    return found
+    return parsed
 
 
 def size(text: str, suffixes: str = "kmgtp") -> int:

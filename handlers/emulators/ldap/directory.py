@@ -95,11 +95,11 @@ class _StoreStrategy(MockSyncStrategy):
     def mock_modify(self, request: Any, controls: Any) -> dict[str, Any]:
         changes = [
             (
-                int(one["operation"]),
-                str(one["modification"]["type"]),
-                _bytes(one["modification"]["vals"]),
+                int(change["operation"]),
+                str(change["modification"]["type"]),
+                _bytes(change["modification"]["vals"]),
             )
-            for one in request["changes"]
+            for change in request["changes"]
         ]
         return self._write(lambda store: store.modify(str(request["object"]), changes))
 
@@ -113,37 +113,37 @@ class _StoreStrategy(MockSyncStrategy):
 
     def mock_search(self, request: Any, controls: Any) -> tuple[list[dict[str, Any]], Any]:
         with self._store.reading():
-            return self._found(request, controls)
+            return self._page(request, controls)
 
-    def _found(self, request: Any, controls: Any) -> tuple[list[dict[str, Any]], Any]:
+    def _page(self, request: Any, controls: Any) -> tuple[list[dict[str, Any]], Any]:
         base, scope = same_dn(str(request["baseObject"])), int(request["scope"])
         if base not in self._store.entries:
             return [], _result(32, f"0000208D: {base} is not there")
         test = _test(request["filter"])
         names = [str(name) for name in request["attributes"]]
         candidates = _candidates(request["filter"], self._store)
-        found = [
+        matching = [
             key
             for key in (self._store.entries if candidates is None else sorted(candidates))
             if _in_scope(key, base, scope) and test(self._store.entries[key])
         ]
         page = _page(controls)
         if page is None:
-            code = 4 if len(found) > PAGE else 0
-            return [self._answer(key, names) for key in found[:PAGE]], _result(code, "")
+            code = 4 if len(matching) > PAGE else 0
+            return [self._answer(key, names) for key in matching[:PAGE]], _result(code, "")
         size, start = page
-        cookie = str(start + size).encode() if start + size < len(found) else b""
+        cookie = str(start + size).encode() if start + size < len(matching) else b""
         control = _DECODE(paged_search_control(False, 0, cookie))
-        some = [self._answer(key, names) for key in found[start : start + size]]
+        some = [self._answer(key, names) for key in matching[start : start + size]]
         return some, {**_result(0, ""), "controls": [control]}
 
     def _answer(self, key: str, names: list[str]) -> dict[str, Any]:
-        asked = {name.partition(";")[0].lower(): name for name in names}
+        requested = {name.partition(";")[0].lower(): name for name in names}
         attributes = []
         for name, values in self._store.entries[key].items():
-            if name.lower() not in asked and "*" not in asked:
+            if name.lower() not in requested and "*" not in requested:
                 continue
-            option = asked.get(name.lower(), "").partition(";range=")[2]
+            option = requested.get(name.lower(), "").partition(";range=")[2]
             ranged = option or (len(values) > RANGE and self._store.kind != "rfc2307")
             shown, some = _ranged(name, values, option) if ranged else (name, values)
             attributes.append({"type": shown, "vals": some})

@@ -130,11 +130,11 @@ class Store:
 
     def _refresh(self) -> None:
         """Take in what was appended since; a line without its end does not count."""
-        found = os.fstat(self._file.fileno())
-        size = found.st_size
+        status = os.fstat(self._file.fileno())
+        size = status.st_size
         if size == self._read:
             return
-        self._stamp = _stamp(found)
+        self._stamp = _stamp(status)
         fresh = os.pread(self._file.fileno(), size - self._read, self._read)
         whole = fresh[: fresh.rfind(b"\n") + 1]
         for line in whole.splitlines():
@@ -282,17 +282,17 @@ class Store:
         if operation == REPLACE:
             return values
         known = {folded(attribute, value) for value in present}
-        asked = {folded(attribute, value) for value in values}
+        given = {folded(attribute, value) for value in values}
         linked = attribute.lower() == "member" and self.kind != "rfc2307"
         if operation == ADD:
-            if known & asked:
+            if known & given:
                 raise Answer(68 if linked else 20, f"00000562: a value of {attribute} is there")
-            if linked and any(value.decode() not in self.entries for value in asked):
+            if linked and any(value.decode() not in self.entries for value in given):
                 raise Answer(32, "00000525: a member is not there")
             return present + values
-        if asked - known:
+        if given - known:
             raise Answer(53 if linked else 16, f"00000561: no such value of {attribute}")
-        return [one for one in present if values and folded(attribute, one) not in asked]
+        return [one for one in present if values and folded(attribute, one) not in given]
 
     def delete(self, dn: str) -> None:
         """Take an entry away, and out of every group."""

@@ -50,14 +50,14 @@ def _words(arguments: Sequence[str]) -> list[str]:
 
 def options_of(words: Sequence[str]) -> dict[str, str]:
     """Read KEY=VALUE words; `where` and `set` are for the callers."""
-    found: dict[str, str] = {}
+    options: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if equals:
-            found[key.lower()] = value
-        elif word not in ("where", "withassoc", "withcoord", "set") and "names" not in found:
-            found["names"] = word
-    return found
+            options[key.lower()] = value
+        elif word not in ("where", "withassoc", "withcoord", "set") and "names" not in options:
+            options["names"] = word
+    return options
 
 
 def names_of(text: str) -> list[str]:
@@ -86,10 +86,10 @@ def _show_assoc(data: Slurmdbd, words: list[str]) -> None:
 def _above(data: Slurmdbd, assoc: Row) -> list[Limits]:
     """Return the limits of the accounts above an association, the nearest first."""
     above = assoc["account"] if assoc["user"] else assoc["parent"]
-    found = data.find(assoc["cluster"], above) if above else None
-    if found is None:
+    parent = data.find(assoc["cluster"], above) if above else None
+    if parent is None:
         return [{"qos": {"": ["normal"]}}]
-    return [found["limits"], *_above(data, found)]
+    return [parent["limits"], *_above(data, parent)]
 
 
 def _matching(data: Slurmdbd, options: dict[str, str]) -> list[Row]:
@@ -168,23 +168,23 @@ def _set_limits(data: Slurmdbd, assoc: Row, words: Sequence[str]) -> None:
         if equals and key.lower() not in _NO_LIMITS:
             options.append((key.removesuffix(sign), f"{sign}=", value))
     try:
-        sacctmgr_limits.told(assoc["limits"], options, data.qos, data.tres)
+        sacctmgr_limits.set_options(assoc["limits"], options, data.qos, data.tres)
     except sacctmgr_limits.Wrong as wrong:
         raise Refused(str(wrong)) from None
 
 
-def _set_limits_of(data: Slurmdbd, found: Sequence[Row], words: list[str]) -> bool:
+def _set_limits_of(data: Slurmdbd, associations: Sequence[Row], words: list[str]) -> bool:
     """Set limits of associations; one whose default QOS is none of its own stops all.
 
     22.05.8 ends with 0 then.
     """
-    before = [copy.deepcopy(assoc["limits"]) for assoc in found]
-    for assoc in found:
+    before = [copy.deepcopy(assoc["limits"]) for assoc in associations]
+    for assoc in associations:
         _set_limits(data, assoc, _set_part(words))
-    wrong = [assoc for assoc in found if not _may_use_default(data, assoc)]
+    wrong = [assoc for assoc in associations if not _may_use_default(data, assoc)]
     if not wrong:
         return True
-    for assoc, limits in zip(found, before, strict=True):
+    for assoc, limits in zip(associations, before, strict=True):
         assoc["limits"] = limits
     sys.stderr.write(" These associations don't have access to their default qos.\n")
     for assoc in wrong:
@@ -278,47 +278,49 @@ def _modify_account(data: Slurmdbd, words: list[str]) -> None:
     where, values = _where_and_set(words)
     names = names_of(where.get("name", ""))
     named = _matching(data, {**where, "account": where.get("name", ""), "name": ""})
-    found = [assoc for assoc in named if assoc["user"] == "" and assoc["account"] in names]
-    if not found:
+    associations = [assoc for assoc in named if assoc["user"] == "" and assoc["account"] in names]
+    if not associations:
         raise Refused(" Nothing modified")
-    if not _set_limits_of(data, found, words):
+    if not _set_limits_of(data, associations, words):
         return
-    for assoc in found:
+    for assoc in associations:
         if "parent" in values:
             assoc["parent"] = values["parent"].lower()
         for key in ("description", "organization"):
             if key in values:
                 data.accounts[assoc["account"]][key] = values[key].lower()
-    print(" Modified account associations...\n" + "\n".join(f"  {a['account']}" for a in found))
+    print(
+        " Modified account associations...\n" + "\n".join(f"  {a['account']}" for a in associations)
+    )
 
 
 def _modify_user(data: Slurmdbd, words: list[str]) -> None:
     where, values = _where_and_set(words)
-    found = [assoc for assoc in _matching(data, where) if assoc["user"]]
-    if not found:
+    associations = [assoc for assoc in _matching(data, where) if assoc["user"]]
+    if not associations:
         raise Refused(" Nothing modified")
-    if not _set_limits_of(data, found, words):
+    if not _set_limits_of(data, associations, words):
         return
     account = str(values.get("defaultaccount", ""))
-    for cluster, user in {(row["cluster"], row["user"]) for row in found} if account else ():
+    for cluster, user in {(row["cluster"], row["user"]) for row in associations} if account else ():
         if not data.matching(cluster=[cluster], account=[account], user=[user]):
             raise Refused(" Nothing modified")
         data.set_default(cluster, user, account)
-    print(" Modified user associations...\n" + "\n".join(f"  {a['user']}" for a in found))
+    print(" Modified user associations...\n" + "\n".join(f"  {a['user']}" for a in associations))
 
 
 def _delete_user(data: Slurmdbd, words: list[str]) -> None:
     options = options_of(words)
-    found = [assoc for assoc in _matching(data, options) if assoc["user"]]
-    if not found:
+    associations = [assoc for assoc in _matching(data, options) if assoc["user"]]
+    if not associations:
         raise Refused(" Nothing deleted")
     held = [_association_of(data, job) for job in data.jobs]
-    if any(assoc in held for assoc in found):
+    if any(assoc in held for assoc in associations):
         raise Refused(" Error with request: Job(s) active, cancel job(s) before remove")
     if any(options.get(name) for name in ("account", "cluster", "partition")):
-        _check_defaults(found)
-    data.remove(found)
-    print(" Deleting user associations...\n" + "\n".join(f"  {a['user']}" for a in found))
+        _check_defaults(associations)
+    data.remove(associations)
+    print(" Deleting user associations...\n" + "\n".join(f"  {a['user']}" for a in associations))
 
 
 def _association_of(data: Slurmdbd, job: Mapping[str, str]) -> Row | None:
@@ -331,13 +333,13 @@ def _association_of(data: Slurmdbd, job: Mapping[str, str]) -> Row | None:
     return None
 
 
-def _check_defaults(found: Sequence[Row]) -> None:
+def _check_defaults(associations: Sequence[Row]) -> None:
     """Refuse to remove a default association after one that is not, also of another user.
 
     So does 22.05.8 (`_check_is_def_acct_before_remove`), in the order of users.
     """
     others: set[str] = set()
-    for row in sorted(found, key=lambda row: (row["user"], row["default"])):
+    for row in sorted(associations, key=lambda row: (row["user"], row["default"])):
         if not row["default"]:
             others.add(row["cluster"])
         elif row["cluster"] in others:

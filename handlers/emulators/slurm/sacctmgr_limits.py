@@ -64,7 +64,7 @@ class Wrong(Exception):
     """What sacctmgr says of a value that it does not take."""
 
 
-def told(
+def set_options(
     limits: Limits, options: Sequence[tuple[str, str, str]], qos: Sequence[str], tres: Sequence[str]
 ) -> None:
     """Keep what KEY, OPERATOR, VALUE options say. qos, tres: those that the slurmdbd has.
@@ -96,15 +96,15 @@ def told(
 def _column(key: str) -> Any:
     """Find the column that a key means: Slurm looks for the first name that it begins."""
     key = key.lower()
-    found = [
+    matches = [
         (full, column)
         for table in _ORDER
         for column, names in table.items()
         for full, enough in names
         if full.startswith(key) and len(key) >= enough
     ]
-    exact = [column for full, column in found if full == key]
-    return next(iter(exact or [column for _, column in found]), None)
+    exact = [column for full, column in matches if full == key]
+    return next(iter(exact or [column for _, column in matches]), None)
 
 
 def _set(limits: Limits, column: Any, value: str, qos: Sequence[str], tres: Sequence[str]) -> None:
@@ -207,7 +207,7 @@ def _minutes(text: str, name: str) -> int:
 def _format_tres(text: str, known: Sequence[str]) -> dict[str, int]:
     if not text:
         raise Wrong
-    found = {}
+    amounts = {}
     for part in text.removeprefix(",").split(","):
         name, equals, value = part.partition("=")
         if not equals:
@@ -216,8 +216,8 @@ def _format_tres(text: str, known: Sequence[str]) -> dict[str, int]:
             name = known[int(name) - 1]
         if name.lower() not in known:
             raise Wrong(f"sacctmgr: error: slurmdb_format_tres_str: no TRES known by type {name}")
-        found[name.lower()] = _count(name.lower(), value)
-    return found
+        amounts[name.lower()] = _count(name.lower(), value)
+    return amounts
 
 
 def _count(name: str, text: str) -> int:
@@ -281,13 +281,15 @@ def _set_qos(limits: Limits, operator: str, value: str, known: Sequence[str], li
 def _sign_qos(limits: Limits, sign: str, name: str) -> None:
     kept = {key: list(some) for key, some in limits.get("qos", {}).items()}
     if kept.get(""):
-        kept[""] = [one for one in kept[""] if one != name] + ([name] if sign == "+" else [])
+        kept[""] = [own_sign for own_sign in kept[""] if own_sign != name] + (
+            [name] if sign == "+" else []
+        )
         if not kept[""]:
             # A list without its last QOS is none: what is inherited counts again, less that one.
             kept = {"-": [name]}
     else:
-        for one in "+-":
-            kept[one] = [other for other in kept.get(one, []) if other != name]
+        for own_sign in "+-":
+            kept[own_sign] = [other for other in kept.get(own_sign, []) if other != name]
         kept[sign].append(name)
     limits["qos"] = kept
 
@@ -301,13 +303,13 @@ def row(own: Limits, above: Sequence[Limits], raw: bool) -> dict[str, str]:
     raw: QOS are printed with their signs (`withrawqos`).
     """
     kept: Limits = {"fairshare": 1}
-    for one in reversed([own, *above]):
+    for limits in reversed([own, *above]):
         inherited = kept
         kept = {n: v for n, v in inherited.items() if n[:3] == "max" or n in _HANDED_DOWN}
-        for name, value in one.items():
+        for name, value in limits.items():
             both = name in _TRES and name in kept
             kept[name] = {**kept[name], **value} if both else value
-        kept["qos"] = _effective(inherited.get("qos", []), one.get("qos", {}))
+        kept["qos"] = _effective(inherited.get("qos", []), limits.get("qos", {}))
     kept = {"fairshare": 1, **kept}
     if raw:
         signs = [sign + n for sign, some in own.get("qos", {}).items() for n in some]

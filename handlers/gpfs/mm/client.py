@@ -115,7 +115,7 @@ class Mm:
     def doubt(self, records: Sequence[Record]) -> Unavailable | None:
         """Say which row of a listing cannot be believed; None: each can."""
         try:
-            with told(f"mmlsfileset {self.filesystem}"):
+            with unavailable_if_unreadable(f"mmlsfileset {self.filesystem}"):
                 for record in records:
                     listing.check(record)
         except Unavailable as fault:
@@ -151,7 +151,7 @@ class Mm:
 
     def stat(self, paths: Sequence[str]) -> dict[str, Entry]:
         """Look at paths without following a last link; what is not there is left out."""
-        found: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
         for chunk in _chunks(paths):
             # NUL ends each record: no name can hold one.
             done = self._call(self._tool("stat", "--printf", r"%u %g %f %i %n\0", "--", *chunk))
@@ -161,8 +161,8 @@ class Mm:
                 if record:
                     uid, gid, raw, inode, path = record.split(" ", 4)
                     bits, directory = int(raw, 16) & 0o7777, int(raw, 16) >> 12 == 0o4
-                    found[path] = Entry(int(uid), int(gid), bits, directory, int(inode))
-        return found
+                    entries[path] = Entry(int(uid), int(gid), bits, directory, int(inode))
+        return entries
 
     def acl(self, path: str) -> str:
         """Read the NFSv4 ACL of a path (`mmgetacl`); raises Unavailable for one that was cut."""
@@ -188,7 +188,7 @@ class Mm:
     def _read(self, parse: Callable[[str], _T], command: str, *args: str) -> _T:
         """Run a command that reads, and parse what it printed; both raise Unavailable."""
         text = self.read(command, *args)
-        with told(shlex.join(self._mm(command, *args))):
+        with unavailable_if_unreadable(shlex.join(self._mm(command, *args))):
             return parse(text)
 
     def read(self, command: str, *args: str) -> str:
@@ -222,10 +222,10 @@ class Mm:
             raise self._away(
                 done, "" if done.returncode in _NOT_RUN else f"; the daemon is {state}"
             )
-        said = f"{shlex.join(done.argv)}: exit code {done.returncode}: {_words(done)}"
+        message = f"{shlex.join(done.argv)}: exit code {done.returncode}: {_words(done)}"
         if _BUSY.search(done.stderr):
-            raise Transient(said)
-        raise Permanent(said)
+            raise Transient(message)
+        raise Permanent(message)
 
     # Running.
 
@@ -265,7 +265,7 @@ class Mm:
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def unavailable_if_unreadable(what: str) -> Iterator[None]:
     """Turn Unreadable into Unavailable: nothing is decided on it, and it is read again."""
     try:
         yield

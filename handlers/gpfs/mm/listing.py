@@ -28,7 +28,7 @@ def filesets(text: str) -> list[Record]:
     Raises Unreadable where it cannot be said which fileset a row is about. Whether the rest of a
     row can be believed says `check`.
     """
-    found: dict[str, Record] = {}
+    by_name: dict[str, Record] = {}
     records = FILESETS.read(text)
     for record in records:
         name = record["filesetName"]
@@ -41,10 +41,10 @@ def filesets(text: str) -> list[Record]:
             raise Unreadable(f"{error}, in a row", row(record)) from None
         if record["status"] == "Deleted" or name.startswith("("):
             continue
-        if name in found:
+        if name in by_name:
             raise Unreadable(f"two rows of the fileset {name}", row(record))
-        found[name] = record
-    return list(found.values())
+        by_name[name] = record
+    return list(by_name.values())
 
 
 def check(record: Record) -> None:
@@ -75,24 +75,24 @@ def _check(record: Record) -> None:
 
 def doubted(records: Sequence[Record]) -> Mapping[str, Unreadable]:
     """Say of which filesets, by name, the rows cannot be believed."""
-    found: dict[str, Unreadable] = {}
+    errors: dict[str, Unreadable] = {}
     for record in records:
         try:
             check(record)
         except Unreadable as error:
-            found[record["filesetName"]] = error
-    return found
+            errors[record["filesetName"]] = error
+    return errors
 
 
 def spaces(records: Sequence[Record]) -> Mapping[str, str]:
     """Say which fileset owns each inode space; raises Unreadable where two do."""
-    found: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for record in records:
         if record["isInodeSpaceOwner"] == "1":
-            first = found.setdefault(record["inodeSpace"], record["filesetName"])
+            first = owners.setdefault(record["inodeSpace"], record["filesetName"])
             if first != record["filesetName"]:
                 raise Unreadable(f"an inode space of {first}, too, in a row", row(record))
-    return found
+    return owners
 
 
 def row(record: Record) -> str:

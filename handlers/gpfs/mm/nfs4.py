@@ -36,7 +36,7 @@ class Entry(NamedTuple):
     """One entry. letters: such as `rwx-`; permissions: those given, None where left away."""
 
     kind: str
-    who: str
+    principal: str
     letters: str
     verdict: str
     flags: frozenset[str] = frozenset()
@@ -64,11 +64,11 @@ def parse(text: str) -> tuple[Entry, ...]:
         if not line or line.startswith("#"):
             continue
         if match := _ENTRY.match(line):
-            kind, who, letters, verdict, tail = match.groups()
+            kind, principal, letters, verdict, tail = match.groups()
             flags = frozenset(tail.split(":")) - {""}
             if unknown := flags.difference(FLAGS):
                 raise ValueError(f"line {number}: unknown flag {min(unknown)!r}; one of {FLAGS}")
-            entries.append(Entry(kind, who, letters, verdict, flags))
+            entries.append(Entry(kind, principal, letters, verdict, flags))
         elif entries and (found := _PERMISSION.findall(line)):
             last = entries[-1]
             granted = (last.permissions or frozenset()) | {n for sign, n in found if sign == "X"}
@@ -98,7 +98,7 @@ def template(text: str) -> str:
     for entry in entries:
         if entry.verdict not in ("allow", "deny"):
             raise ValueError(
-                f"{entry.kind}:{entry.who} has {entry.verdict}: GPFS keeps allow and deny"
+                f"{entry.kind}:{entry.principal} has {entry.verdict}: GPFS keeps allow and deny"
             )
     return write(entries)
 
@@ -117,7 +117,7 @@ def same(one: str, other: str) -> bool:
 def closed(text: str) -> bool:
     """Return True if an ACL lets nobody but the owner in."""
     return not any(
-        entry.verdict == "allow" and entry.who != "owner@" and entry.letters != "----"
+        entry.verdict == "allow" and entry.principal != "owner@" and entry.letters != "----"
         for entry in parse(text)
     )
 
@@ -148,7 +148,7 @@ def expand(letters: str) -> frozenset[str]:
 
 def _block(entry: Entry) -> str:
     granted = expand(entry.letters) if entry.permissions is None else entry.permissions
-    head = ":".join((entry.kind, entry.who, entry.letters, entry.verdict))
+    head = ":".join((entry.kind, entry.principal, entry.letters, entry.verdict))
     head += "".join(f":{flag}" for flag in FLAGS if flag in entry.flags)
     lines = [head]
     for names, widths in zip(_ROWS, _WIDTHS, strict=True):

@@ -130,7 +130,7 @@ def number(record: Record, name: str) -> int:
 
 def count(record: Record, name: str) -> int:
     """Read a number that is never below 0; raises Unreadable."""
-    found = number(record, name)
-    if found < 0:
-        raise Unreadable(f"{name} is {found}")
-    return found
+    value = number(record, name)
+    if value < 0:
+        raise Unreadable(f"{name} is {value}")
+    return value

@@ -93,15 +93,15 @@ class Usage:
 
     def words(self) -> str:
         """Say it in a line: `3 TiB, 1,395 files, 160 MiB in doubt, grace of space 6 days`."""
-        said = [about(self.block_usage), f"{self.files_usage:,} files"]
+        parts = [about(self.block_usage), f"{self.files_usage:,} files"]
         if self.block_in_doubt:
-            said.append(f"{about(self.block_in_doubt)} in doubt")
+            parts.append(f"{about(self.block_in_doubt)} in doubt")
         if self.files_in_doubt:
-            said.append(f"{self.files_in_doubt:,} files in doubt")
+            parts.append(f"{self.files_in_doubt:,} files in doubt")
         for what, grace in (("space", self.block_grace), ("files", self.files_grace)):
             if grace != Grace():
-                said.append(f"grace of {what} {grace}")
-        return ", ".join(said)
+                parts.append(f"grace of {what} {grace}")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def of_filesets(records: Sequence[Record], filesystem: str) -> dict[tuple[str, s
 
     Raises Unreadable where a row cannot say of what it is, or two are about one fileset.
     """
-    found: dict[tuple[str, str], Record] = {}
+    quotas: dict[tuple[str, str], Record] = {}
     for record in records:
         kind, named = record["quotaType"], (record["name"], record["id"])
         line = ":".join(record.values())
@@ -151,10 +151,10 @@ def of_filesets(records: Sequence[Record], filesystem: str) -> dict[tuple[str, s
             continue
         if not named[0] or not re.fullmatch(r"\d+", named[1], re.ASCII):
             raise Unreadable("no name and id of a fileset, in a row", line)
-        if named in found:
+        if named in quotas:
             raise Unreadable(f"two rows of the fileset {named[0]}", line)
-        found[named] = record
-    return found
+        quotas[named] = record
+    return quotas
 
 
 def about(kib: int) -> str:

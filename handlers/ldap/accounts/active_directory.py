@@ -138,7 +138,7 @@ class PasswordMaker:
     def _explain(self, account: NewAccount) -> None:
         """Find out what is in the way of an account; a user of its name is not a fault here."""
         schema = ACCOUNTS["ad"]
-        if self._directory.find(schema.name, [account.name], ["cn"], within=schema.found):
+        if self._directory.find(schema.name, [account.name], ["cn"], within=schema.filter):
             return
         entry = self._directory.read(account.dn, [schema.name])
         bearer = entry.text(schema.name) if entry else "a group or computer"

@@ -44,7 +44,7 @@ class Entries:
         """Read accounts by name; an absent one is `present: False`."""
         names = {split_key(key)[2]: key for key in keys}
         schema = self._dialect.schema
-        entries = self._directory.find(schema.name, names, self._asked, within=schema.found)
+        entries = self._directory.find(schema.name, names, self._asked, within=schema.filter)
         by_name: dict[str, list[Entry]] = {}
         for entry in entries:
             by_name.setdefault(self._name(entry), []).append(entry)
@@ -63,7 +63,7 @@ class Entries:
 
         Left out are those that come with the directory, and names that no request could have.
         """
-        for entry in self._directory.search(container, self._dialect.schema.found, self._asked):
+        for entry in self._directory.search(container, self._dialect.schema.filter, self._asked):
             try:
                 key = make_key(self._site.instance, "account", self._name(entry))
             except InvalidRequest:

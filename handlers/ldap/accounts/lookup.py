@@ -108,7 +108,7 @@ class LookedUp:
             return {}
         schema = self._dialect.schema
         entries = self._directory.find(
-            "uidNumber", numbers, [schema.name, "uidNumber"], within=schema.found
+            "uidNumber", numbers, [schema.name, "uidNumber"], within=schema.filter
         )
         bearers: dict[int | None, set[str]] = {}
         for entry in entries:

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from handlers.ldap.directory.sid import sid_bytes
-from provisioner.contract import Fits, InvalidRequest, KnownAfter, Told
+from provisioner.contract import Adapted, Fits, InvalidRequest, KnownAfter
 
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.@+-]+)+\Z")
 
@@ -66,11 +66,11 @@ class BoundParams(AccountParams):
     )
 
 
-def _ascii_mail(text: str, longest: int) -> Told:
+def _ascii_mail(text: str, longest: int) -> Adapted:
     """Leave out an address that IA5String does not hold (RFC 4524 2.16)."""
     if text.isascii():
-        return Told(text)
-    return Told("", "left out: a plain directory holds mail addresses of ASCII alone (RFC 4524)")
+        return Adapted(text)
+    return Adapted("", "left out: a plain directory holds mail addresses of ASCII alone (RFC 4524)")
 
 
 class PlainParams(BoundParams):

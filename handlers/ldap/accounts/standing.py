@@ -39,10 +39,10 @@ def shut_out(state: State, *, enables: bool) -> Sequence[str]:
     """
     if not state["present"]:
         return ()
-    said = []
+    reasons = []
     if not enables and not state["enabled"]:
-        said.append("is disabled")
+        reasons.append("is disabled")
     if state.get("expired"):
-        said.append(f"has expired on {state['expired']} (accountExpires)")
-    why = " and ".join(said)
-    return (f"the account {why} in Active Directory: its person cannot log in",) if said else ()
+        reasons.append(f"has expired on {state['expired']} (accountExpires)")
+    why = " and ".join(reasons)
+    return (f"the account {why} in Active Directory: its person cannot log in",) if reasons else ()

@@ -32,11 +32,11 @@ def lacking(path: Path) -> list[str]:
 
     Raises OSError where it cannot be read.
     """
-    found = []
+    problems = []
     text = path.read_text(encoding="utf-8", errors="replace")
     for place, block in enumerate(_PEM.findall(text), 1):
         der = ssl.PEM_cert_to_DER_cert(block)
         lacks = [what for encoded, what in _ASKED if encoded not in der]
         if lacks and _AUTHORITY.search(der):
-            found.append(f"certificate {place} has {' and '.join(lacks)}")
-    return found
+            problems.append(f"certificate {place} has {' and '.join(lacks)}")
+    return problems

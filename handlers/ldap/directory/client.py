@@ -71,7 +71,7 @@ class Directory:
     ) -> list[Entry]:
         """Find entries, page by page. Raises Unavailable or what the server's answer means."""
         where = f"search below {base}"
-        found: list[Entry] = []
+        entries: list[Entry] = []
         with self._connection() as connection:
             cookie: Any = None
             while True:
@@ -85,10 +85,10 @@ class Directory:
                     raise fault_of_read(_at(connection, where), error) from error
                 if (fault := fault_of(_at(connection, where), connection.result)) is not None:
                     raise fault
-                found += map(_entry, filter_entries(connection.response))
+                entries += map(_entry, filter_entries(connection.response))
                 cookie = _cookie(connection.result)
                 if not cookie:
-                    return found
+                    return entries
 
     def find(
         self,
@@ -103,12 +103,12 @@ class Directory:
 
         within: a filter that must hold too, such as `(objectClass=user)`.
         """
-        found: list[Entry] = []
+        entries: list[Entry] = []
         for some in chunks(sorted(set(values)), NAMES):
             asked = any_of(attribute, some)
             full = f"(&{within}{asked})" if within else asked
-            found += self.search(base or self.settings.base, full, attributes)
-        return found
+            entries += self.search(base or self.settings.base, full, attributes)
+        return entries
 
     def read(self, dn: str, attributes: Collection[str]) -> Entry | None:
         """Read one entry; None when it is not there."""
@@ -182,15 +182,15 @@ class Directory:
 
     def probe(self) -> dict[str, Unavailable | None]:
         """Connect to each server and bind; gives what is wrong with it, if anything."""
-        found: dict[str, Unavailable | None] = {}
+        faults: dict[str, Unavailable | None] = {}
         for url in self.settings.servers:
             try:
                 _close(connect(self.settings, url, self._secret))
             except Unavailable as fault:
-                found[url] = fault
+                faults[url] = fault
             else:
-                found[url] = None
-        return found
+                faults[url] = None
+        return faults
 
     def close(self) -> None:
         """Close what is idle, and choose a server anew at the next question."""

@@ -30,7 +30,7 @@ class AccountSchema:
     ids: str = "container"
 
     @property
-    def found(self) -> str:
+    def filter(self) -> str:
         """Write the filter for the accounts of this kind; computers are users to AD."""
         own = f"(objectClass={self.classes[-1]})"
         return f"(&{own}(!(objectClass=computer)))" if self.name == "sAMAccountName" else own
@@ -75,7 +75,7 @@ class GroupDialect:
     ids: str = "container"
 
     @property
-    def found(self) -> str:
+    def filter(self) -> str:
         """Write the filter for groups."""
         return f"(objectClass={self.classes[-1]})"
 

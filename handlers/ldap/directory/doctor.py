@@ -29,13 +29,13 @@ def check_directory(
         if all(servers.values()):
             return findings
         findings += product(directory, instance)
-        found = directory.search(base, "(objectClass=*)", ["objectClass"], "BASE")
+        entries = directory.search(base, "(objectClass=*)", ["objectClass"], "BASE")
     except Fault as fault:
         return [*authority, Finding(Level.ERROR, instance, fault.message, fault.advice)]
     except Exception as error:  # a secret that cannot be read, for one
         said = f"{type(error).__name__}: {error}"
         return [*authority, Finding(Level.ERROR, instance, said)]
-    if not found:
+    if not entries:
         advice = "check base and bind_dn"
         return [*findings, Finding(Level.ERROR, instance, f"nothing to be seen at {base}", advice)]
     for setting, (dn, made) in places.items():
@@ -52,12 +52,12 @@ def _authority(instance: str, ca_file: Path | None) -> list[Finding]:
         Finding(
             Level.WARNING,
             instance,
-            f"ca_file {ca_file}: {one}: Python 3.13 and later refuse it",
+            f"ca_file {ca_file}: {problem}: Python 3.13 and later refuse it",
             "let the authority be certified anew, with keyUsage=critical,keyCertSign,cRLSign, "
             "basicConstraints=critical,CA:TRUE and subjectKeyIdentifier=hash; until then stay with "
             "Python 3.12",
         )
-        for one in lacks
+        for problem in lacks
     ]
 
 

@@ -30,15 +30,15 @@ def product(directory: Directory, instance: str) -> list[Finding]:
     return judged(instance, told)
 
 
-def judged(instance: str, told: Mapping[str, str]) -> list[Finding]:
+def judged(instance: str, root_dse: Mapping[str, str]) -> list[Finding]:
     """Hold what a root DSE tells against what was tried. told: the first value of each of ASKED."""
-    version = told.get("vendorVersion", "").partition("-")[0]
-    if told.get("vendorName", "").startswith("Samba"):
+    version = root_dse.get("vendorVersion", "").partition("-")[0]
+    if root_dse.get("vendorName", "").startswith("Samba"):
         if ".".join(version.split(".")[:2]) in TRIED:
             return [Finding(Level.OK, instance, f"Samba {version}: tried")]
-        said = f"Samba {version}: not tried, unlike {', '.join(TRIED)}"
-        return [Finding(Level.WARNING, instance, said, _ADVICE)]
-    if level := told.get("domainControllerFunctionality"):
-        said = f"Active Directory or AD LDS at functional level {level}: not tried, unlike Samba"
-        return [Finding(Level.WARNING, instance, said, _ADVICE)]
+        message = f"Samba {version}: not tried, unlike {', '.join(TRIED)}"
+        return [Finding(Level.WARNING, instance, message, _ADVICE)]
+    if level := root_dse.get("domainControllerFunctionality"):
+        message = f"Active Directory or AD LDS at functional level {level}: not tried, unlike Samba"
+        return [Finding(Level.WARNING, instance, message, _ADVICE)]
     return []

@@ -25,10 +25,10 @@ def sid_text(raw: bytes) -> str:
 
 def sid_bytes(text: str) -> bytes:
     """Write a SID's text as the directory's bytes. Raises ValueError when the text is no SID."""
-    found = _TEXT.match(text)
-    if found is None:
+    match = _TEXT.match(text)
+    if match is None:
         raise ValueError(f"{text!r} is no SID")
-    authority, parts = int(found[1]), [int(part) for part in found[2][1:].split("-")]
+    authority, parts = int(match[1]), [int(part) for part in match[2][1:].split("-")]
     if authority >= 1 << 48 or any(part >= 1 << 32 for part in parts):
         raise ValueError(f"{text!r} is no SID: a number is too large")
     head = bytes((1, len(parts))) + authority.to_bytes(6, "big")

@@ -62,10 +62,10 @@ class Entry:
         `member;range=1500-*` when there are none (MS-ADTS 3.1.1.3.1.3.3).
         """
         for key, values in self.values.items():
-            found = _RANGE.match(key)
-            if found and found["name"] == name.lower() and values:
+            match = _RANGE.match(key)
+            if match and match["name"] == name.lower() and values:
                 texts = tuple(raw.decode("utf-8", "replace") for raw in values)
-                return texts, None if found["last"] == "*" else int(found["last"]) + 1
+                return texts, None if match["last"] == "*" else int(match["last"]) + 1
         return self.texts(name), None
 
 

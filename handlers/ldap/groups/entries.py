@@ -33,13 +33,15 @@ class GroupEntries:
         return self._find(names, [*self._asked, self._dialect.member])
 
     def _find(self, names: Collection[str], asked: Sequence[str]) -> dict[str, Entry]:
-        entries = self._directory.find(self._dialect.name, names, asked, within=self._dialect.found)
+        entries = self._directory.find(
+            self._dialect.name, names, asked, within=self._dialect.filter
+        )
         return {self.name(entry): entry for entry in entries}
 
     def below(self, container: str) -> Sequence[Entry]:
         """List the groups of a container, with their members."""
         asked = [*self._asked, self._dialect.member]
-        return list(self._directory.search(container, self._dialect.found, asked))
+        return list(self._directory.search(container, self._dialect.filter, asked))
 
     def name(self, entry: Entry) -> str:
         """Return the name of a group, in lower case."""

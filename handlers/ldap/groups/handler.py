@@ -76,12 +76,12 @@ class Groups:
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
         """Say what of a description is held otherwise than it was written."""
-        told = adapted(Params, params)
+        remarks = adapted(Params, params)
         code = str(params.get("group") or "")
         name = group_name(code, self._settings.prefix)
         if name != code.lower():
-            told["group"] = f"{code!r} is the group {name}: the directory takes no such name"
-        return told
+            remarks["group"] = f"{code!r} is the group {name}: the directory takes no such name"
+        return remarks
 
     def _group(self, code: str) -> str:
         """Give the name of a code's group. Raises InvalidRequest, for a protected name too."""
@@ -134,16 +134,16 @@ class Groups:
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         """Read groups by name, each once however many of its members are asked for."""
-        asked = {key: split_key(key) for key in keys}
-        members = {key: parts[2:] for key, parts in asked.items() if parts[1] == "member"}
+        parts_of = {key: split_key(key) for key in keys}
+        members = {key: parts[2:] for key, parts in parts_of.items() if parts[1] == "member"}
         find = self._entries.find_with_members if members else self._entries.find
-        groups = find({parts[2] for parts in asked.values()})
+        groups = find({parts[2] for parts in parts_of.values()})
         kept = {group for group, _ in members.values()} & groups.keys()
         listed = self._membership.listed(groups[group] for group in kept)
         people = self._membership.find({user for _, user in members.values()})
         states: dict[Key, State | Fault] = {
             key: self._entries.state(groups[parts[2]]) if parts[2] in groups else {"present": False}
-            for key, parts in asked.items()
+            for key, parts in parts_of.items()
             if parts[1] == "group"
         }
         for key, (group, user) in members.items():

@@ -49,10 +49,10 @@ class Membership:
         """Find users by name."""
         if self._dialect.names:
             return {name: Person(name, name) for name in names}
-        found = self._directory.find(
+        entries = self._directory.find(
             self._dialect.user, names, self._asked, base=self._users, within=_USERS
         )
-        return {person.name: person for person in map(self._person, found)}
+        return {person.name: person for person in map(self._person, entries)}
 
     def listed(self, groups: Iterable[Entry]) -> Mapping[str, set[str]]:
         """Read who is listed in some groups, by the DN of each, in one spelling."""
@@ -66,15 +66,15 @@ class Membership:
 
     def read(self, dn: str, start: int = 0) -> list[str]:
         """Read who is listed in a group, range by range, from one on."""
-        attribute, found = self._dialect.member, list[str]()
+        attribute, members = self._dialect.member, list[str]()
         while True:
             ranged = self._dialect.ranged or start
             asked = f"{attribute};range={start}-*" if ranged else attribute
             entry = self._directory.read(dn, [asked])
             some, following = entry.ranged(attribute) if entry else ((), None)
-            found += some
+            members += some
             if following is None:
-                return found
+                return members
             start = following
 
     def everybody(self, groups: Iterable[Entry]) -> Iterator[tuple[Entry, Person]]:

@@ -39,7 +39,7 @@ class GroupWrites:
         """Find names that something else has, and numbers that are another's already."""
         had = former(self._numbers, changes)
         asked = [*named(changes, "gid", "gidNumber", owner_of), *returned(changes, had)]
-        bears, within = self._dialect.name, self._dialect.found
+        bears, within = self._dialect.name, self._dialect.filter
         taken = self._numbers.taken(asked, bears=bears, within=within)
         others = borne_by_others(self._directory, changes, self._dialect)
         return {**taken, **ambiguous(changes, had), **others}
@@ -86,7 +86,7 @@ class GroupWrites:
         """Hold a gid that a request named; a user's primary group is no bearer of it."""
         if isinstance(number, int):
             name, bears = split_key(change.key)[2], self._dialect.name
-            within = self._dialect.found
+            within = self._dialect.filter
             self._numbers.hold(owner_of(change), number, name=name, bears=bears, within=within)
 
     def _set(self, change: Change, _: Taken) -> None:

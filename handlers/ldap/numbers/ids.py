@@ -90,10 +90,10 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Numbers by owner. found: those that an earlier try took; batch: names the rest together."""
+    """Numbers by owner. earlier: those that an earlier try took; batch: names the rest together."""
 
     numbers: Mapping[str, int] = field(default_factory=dict)
-    found: Mapping[str, int] = field(default_factory=dict)
+    earlier: Mapping[str, int] = field(default_factory=dict)
     batch: str = ""
 
     def get(self, owner: str) -> int | None:
@@ -108,14 +108,14 @@ def named(
 
     field: what the number is called in a change that creates, attribute: in one that sets.
     """
-    found = []
+    named_ids = []
     for change in changes:
         given = cast(Mapping[str, Json], change.data.get("fields", change.data))
         setting = cast(Mapping[str, Json], change.data.get("set") or {})
         number = setting.get(attribute, given.get(field))
         if isinstance(number, int) and change.verb in ("create", "set"):
-            found.append(Named(change.key, owner(change), split_key(change.key)[2], number))
-    return found
+            named_ids.append(Named(change.key, owner(change), split_key(change.key)[2], number))
+    return named_ids
 
 
 class Numbers:
@@ -142,10 +142,10 @@ class Numbers:
 
         owner: who it is for, such as `account/jdoe`. Raises Permanent when the range is used up.
         """
-        found = self._found(owners)
-        missing = [owner for owner in dict.fromkeys(owners) if owner not in found]
+        earlier = self._unsettled(owners)
+        missing = [owner for owner in dict.fromkeys(owners) if owner not in earlier]
         if not missing:
-            return Taken(found, found)
+            return Taken(earlier, earlier)
         with self._lock:
             free = self._free(len(missing))
         batch, fresh = f"batch-{secrets.token_hex(8)}", dict[str, int]()
@@ -154,7 +154,7 @@ class Numbers:
             fresh[number[0]] = self._add(*number, batch)
 
         self._directory.each(write, list(zip(missing, free, strict=True)))
-        return Taken({**found, **fresh}, found, batch)
+        return Taken({**earlier, **fresh}, earlier, batch)
 
     def settle(self, taken: Taken) -> None:
         """Say that the numbers are in use, so that the next bearer of a name gets another.
@@ -169,7 +169,7 @@ class Numbers:
                 self._dn(str(number)), [("replace", "description", [owner + _USED])]
             )
 
-        self._directory.each(write, list(taken.found.items()))
+        self._directory.each(write, list(taken.earlier.items()))
         if taken.batch:
             self._directory.add(self._dn(taken.batch), {"objectClass": ["top", self._class]})
 
@@ -179,10 +179,10 @@ class Numbers:
         name, bears: its name, and the attribute of names; within: which entries bear such numbers.
         Raises Conflict naming who else bears it, or had it.
         """
-        asked = self._directory.find(
+        entries = self._directory.find(
             self._attribute, [str(number)], [bears], base=self._base, within=within
         )
-        others = sorted(e.dn for e in asked if (e.text(bears) or "").lower() != name)
+        others = sorted(e.dn for e in entries if (e.text(bears) or "").lower() != name)
         if others:
             raise _another(owner, self._attribute, number, ", ".join(others))
         if self._ids.container is not None:
@@ -195,7 +195,7 @@ class Numbers:
 
     def taken(self, wanted: Sequence[Named], *, bears: str, within: str = "") -> dict[Key, Fault]:
         """Say which numbers that are named are another's already, as `hold` would find."""
-        numbers = {one.number for one in wanted}
+        numbers = {want.number for want in wanted}
         if not numbers:
             return {}
         texts = sorted(map(str, numbers))
@@ -208,17 +208,17 @@ class Numbers:
             entries = self._directory.find("cn", texts, fields, base=self._ids.container)
         had = {entry.number("cn"): entry.texts("description") for entry in entries}
         first: dict[int, str] = {}
-        found: dict[Key, Fault] = {}
-        for one in wanted:
-            bearing = [e for e in seen if e.number(self._attribute) == one.number]
-            others = [e.dn for e in bearing if (e.text(bears) or "").lower() != one.name]
-            others += _strangers(had.get(one.number, ()), one.owner)
-            earlier = first.setdefault(one.number, one.owner)
-            if not _is_same(earlier, one.owner):
+        faults: dict[Key, Fault] = {}
+        for want in wanted:
+            bearing = [e for e in seen if e.number(self._attribute) == want.number]
+            others = [e.dn for e in bearing if (e.text(bears) or "").lower() != want.name]
+            others += _strangers(had.get(want.number, ()), want.owner)
+            earlier = first.setdefault(want.number, want.owner)
+            if not _is_same(earlier, want.owner):
                 others.append(earlier)
             if others:
-                found[one.key] = _another(one.owner, self._attribute, one.number, others[0])
-        return found
+                faults[want.key] = _another(want.owner, self._attribute, want.number, others[0])
+        return faults
 
     def _reserve(self, owner: str, number: int) -> None:
         dn = self._dn(str(number))
@@ -240,13 +240,13 @@ class Numbers:
             return {}
         noted = {owner + end: owner for owner in owners for end in ("", _USED, _RESERVED)}
         entries, settled = self._noted(noted)
-        found: dict[str, set[int]] = {}
+        numbers_of: dict[str, set[int]] = {}
         for entry in entries:
             number, texts = entry.number("cn"), set(entry.texts("description"))
             for text in texts & noted.keys():
                 if number is not None and (text != noted[text] or texts & settled):
-                    found.setdefault(noted[text], set()).add(number)
-        return {owner: sorted(numbers) for owner, numbers in found.items()}
+                    numbers_of.setdefault(noted[text], set()).add(number)
+        return {owner: sorted(numbers) for owner, numbers in numbers_of.items()}
 
     def _noted(self, texts: Collection[str]) -> tuple[list[Entry], set[str | None]]:
         """Find the entries of numbers with some descriptions, and which batches are settled."""
@@ -257,13 +257,13 @@ class Numbers:
             e.text("cn") for e in self._directory.find("cn", batches, ["cn"], base=below)
         }
 
-    def _found(self, owners: Collection[str]) -> dict[str, int]:
+    def _unsettled(self, owners: Collection[str]) -> dict[str, int]:
         entries, settled = self._noted(owners)
-        asked, numbers = set(owners), dict[str, int]()
+        wanted, numbers = set(owners), dict[str, int]()
         for entry in entries:
             number, texts = entry.number("cn"), set(entry.texts("description"))
             if number is not None and not texts & settled:
-                for owner in texts & asked:
+                for owner in texts & wanted:
                     numbers[owner] = min(number, numbers.get(owner, number))
         return numbers
 
@@ -294,10 +294,10 @@ class Numbers:
                     f"the range {self._ids.first} to {self._ids.last} is used up",
                     advice="set a larger `ids: {to: ...}`; numbers are never used again",
                 )
-            found = self._directory.find(
+            entries = self._directory.find(
                 self._attribute, map(str, tried), [self._attribute], base=self._base
             )
-            used = {entry.number(self._attribute) for entry in found}
+            used = {entry.number(self._attribute) for entry in entries}
             some = [number for number in tried if number not in used][: count - len(free)]
             free += some
             self._next = (some or tried)[-1] + 1

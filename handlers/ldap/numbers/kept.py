@@ -129,16 +129,16 @@ def _given_back(change: Change, had: Sequence[int]) -> Change:
 
 def ambiguous(changes: Iterable[Change], had: Mapping[str, Sequence[int]]) -> dict[Key, Fault]:
     """Refuse groups of which nobody knows which of several numbers was theirs."""
-    found: dict[Key, Fault] = {}
+    faults: dict[Key, Fault] = {}
     for change in changes:
         numbers = had.get(owner_of(change), ())
         if change.data.get("take") and len(numbers) > 1:
-            found[change.key] = Conflict(
+            faults[change.key] = Conflict(
                 f"{change.key}: is not there, and had several gids: {', '.join(map(str, numbers))}",
                 advice="look which of them its files have, and name that one as `gid` in the "
                 "request of its project",
             )
-    return found
+    return faults
 
 
 def owner_of(change: Change) -> str:

@@ -151,13 +151,13 @@ def _read(resource: str, text: str) -> int | None:
 
 def _unkept(what: str, resource: str, match: re.Match[str]) -> InvalidRequest:
     """Say what Slurm would make of an amount, and the nearest that it keeps and prints."""
-    said, unit = f"{what}={match[0]}", (match[3] or "").upper()
+    amount, unit = f"{what}={match[0]}", (match[3] or "").upper()
     meant = Fraction(f"{match[1]}.{match[2] or 0}") * 1024 ** (
         _UNITS.index(unit) + 1 if unit else 0
     )
     if not _is_memory(resource):
         return InvalidRequest(
-            f"{said}: Slurm would keep {match[1]}",
+            f"{amount}: Slurm would keep {match[1]}",
             expected="a whole number, with K, M or G if need be",
             nearest=f"{what}={min(ceil(meant), MOST)}",
         )
@@ -168,7 +168,7 @@ def _unkept(what: str, resource: str, match: re.Match[str]) -> InvalidRequest:
         rounded = (-(-near // step) * step for step in (1024, 1024**2, 1024**3))
         near = next(one for one in rounded if _read("mem", shown(one)) == one)
     return InvalidRequest(
-        f"{said}: {why}",
+        f"{amount}: {why}",
         expected="whole mebibytes, or a number with G, T or P",
         nearest=f"{what}={written(resource, near)}",
     )

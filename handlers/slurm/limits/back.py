@@ -21,22 +21,22 @@ from provisioner.contract import Json, Want, given_back
 
 def sets(limits: Mapping[str, Value]) -> dict[str, Json]:
     """Name what limits set. What clears all resources of a key speaks of none."""
-    found: dict[str, Json] = {}
+    marked: dict[str, Json] = {}
     for place, value in limits.items():
         if place in ("QOS+", "QOS-"):
-            found |= {f"{place}/{name}": True for name in values.names(value)}
+            marked |= {f"{place}/{name}": True for name in values.names(value)}
         elif not is_whole(place):
-            found[place] = value
-    return found
+            marked[place] = value
+    return marked
 
 
 def holds(seen: Mapping[str, Value], lock: Mapping[str, Value]) -> dict[str, Json]:
     """Say what limits are set. lock: what closes it; where all of that is there, none of it is."""
     shut = all(seen.get(place) == value for place, value in lock.items())
-    found: dict[str, Json] = dict(sets({p: v for p, v in seen.items() if not (shut and p in lock)}))
+    held: dict[str, Json] = dict(sets({p: v for p, v in seen.items() if not (shut and p in lock)}))
     for name in values.names(seen.get("QOS", "")):
-        found |= {f"QOS+/{name}": True, f"QOS-/{name}": False}
-    return found | ({"QOS": _all(seen)} if _all(seen) else {})
+        held |= {f"QOS+/{name}": True, f"QOS-/{name}": False}
+    return held | ({"QOS": _all(seen)} if _all(seen) else {})
 
 
 def _all(seen: Mapping[str, Value]) -> str:
@@ -107,9 +107,9 @@ class _Lists:
 
     def wanted(self, want: Limits, back: Mapping[str, Json]) -> _Lists:
         """Say what they should be."""
-        asked = _Lists.of(want)
+        own = _Lists.of(want)
         if "QOS" in want:
-            return asked
+            return own
         listed, added, taken = self.listed, self.added, self.taken
         if "QOS" in back:
             signed = values.signed(str(back["QOS"] or "").split(","))
@@ -117,10 +117,10 @@ class _Lists:
         gone = {sign: _named(back, f"QOS{sign}/") for sign in "+-"}
         again = {place.partition("/")[2] for place, before in back.items() if before is False}
         if listed:
-            listed = ((listed - gone["+"]) | again | asked.added) - asked.taken
+            listed = ((listed - gone["+"]) | again | own.added) - own.taken
             return _Lists(listed, _NONE, _NONE)
-        added = (added - gone["+"] - asked.taken) | asked.added
-        return _Lists(_NONE, added, (taken - gone["-"] - asked.added) | asked.taken)
+        added = (added - gone["+"] - own.taken) | own.added
+        return _Lists(_NONE, added, (taken - gone["-"] - own.added) | own.taken)
 
     def steps_to(self, other: _Lists) -> list[Limits]:
         """List what has to be set to become others."""
@@ -133,10 +133,10 @@ class _Lists:
             return [{"QOS": values.listed(other.listed)}]
         dropped = self.listed | (self.added | self.taken) - (other.added | other.taken)
         now = _Lists(_NONE, _NONE, _NONE) if dropped else self
-        found: list[Limits] = [{"QOS": ""}] if dropped else []
+        first: list[Limits] = [{"QOS": ""}] if dropped else []
         changes = {"QOS+": other.added - now.added, "QOS-": other.taken - now.taken}
         some = {place: values.listed(names) for place, names in changes.items() if names}
-        return [*found, *([cast(Limits, some)] if some else [])]
+        return [*first, *([cast(Limits, some)] if some else [])]
 
 
 _NONE: frozenset[str] = frozenset()

@@ -73,7 +73,7 @@ def printed(row: Sequence[str]) -> Limits:
 
 def differing(want: Mapping[str, Value], seen: Mapping[str, Value]) -> Limits:
     """List what has to be set so that all that is wanted is so; what is not spoken of is left."""
-    found = {
+    changed = {
         place: value
         for place, value in want.items()
         if LIMITS[key_of(place)].kind is not Kind.QOS and not is_whole(place)
@@ -81,8 +81,8 @@ def differing(want: Mapping[str, Value], seen: Mapping[str, Value]) -> Limits:
     }
     for key in (key_of(place) for place in want if is_whole(place)):
         there = (place for place in seen if place.startswith(key + "/"))
-        found |= {place: UNLIMITED for place in there if place not in want}
-    return found | _differing_qos(want, seen)
+        changed |= {place: UNLIMITED for place in there if place not in want}
+    return changed | _differing_qos(want, seen)
 
 
 def is_whole(place: str) -> bool:
@@ -92,20 +92,20 @@ def is_whole(place: str) -> bool:
 
 def _differing_qos(want: Mapping[str, Value], seen: Mapping[str, Value]) -> Limits:
     listed, added, taken = (values.names(seen.get(place, "")) for place in ("QOS", "QOS+", "QOS-"))
-    found: Limits = {}
+    changed: Limits = {}
     if "QOS" in want and (values.names(want["QOS"]) != listed or added or taken):
-        found["QOS"] = want["QOS"]
+        changed["QOS"] = want["QOS"]
     elif not listed:
         adding = values.names(want.get("QOS+", "")) - added
         taking = values.names(want.get("QOS-", "")) - taken
-        found |= {"QOS+": values.listed(adding)} if adding else {}
-        found |= {"QOS-": values.listed(taking)} if taking else {}
+        changed |= {"QOS+": values.listed(adding)} if adding else {}
+        changed |= {"QOS-": values.listed(taking)} if taking else {}
     else:
         adding = values.names(want.get("QOS+", "")) - listed
         taking = values.names(want.get("QOS-", "")) & listed
-        found |= {"QOS+": values.listed(adding)} if adding else {}
-        found |= {"QOS-": values.listed(taking)} if taking else {}
-    return found
+        changed |= {"QOS+": values.listed(adding)} if adding else {}
+        changed |= {"QOS-": values.listed(taking)} if taking else {}
+    return changed
 
 
 def folded(limits: Mapping[str, Value]) -> Limits:

@@ -82,18 +82,24 @@ def merged(claims: Sequence[Claim], rules: Mapping[str, Rule]) -> Merged:
         key = key_of(place)
         if key == "QOS":
             continue
-        said = {who: value for who, own in wanted.items() if (value := _of(own, place)) is not None}
-        value = _one(place, list(said.values()), rules[key])
-        words = {who: shown_value(place, one) for who, one in said.items()}
+        value_of = {
+            claimant: value
+            for claimant, own in wanted.items()
+            if (value := _of(own, place)) is not None
+        }
+        value = _one(place, list(value_of.values()), rules[key])
+        words = {claimant: shown_value(place, one) for claimant, one in value_of.items()}
         if value is None:
             disputed[place] = words
             continue
         limits[place] = value
-        if len(set(said.values())) > 1:
+        if len(set(value_of.values())) > 1:
             shared[place] = _counts(shown_value(place, value), rules[key], words)
-    spoken = {who: own for who, own in wanted.items() if any(key_of(p) == "QOS" for p in own)}
+    spoken = {
+        claimant: own for claimant, own in wanted.items() if any(key_of(p) == "QOS" for p in own)
+    }
     qos = _qos(list(spoken.values()), rules["QOS"])
-    words = {who: _in_words(own) for who, own in spoken.items()}
+    words = {claimant: _in_words(own) for claimant, own in spoken.items()}
     if qos is None:
         disputed["QOS"] = words
     elif len(set(words.values())) > 1:
@@ -112,15 +118,15 @@ def _of(own: Limits, place: str) -> Value | None:
     return own.get(place, own.get(key) if place != key else None)
 
 
-def _one(place: str, said: Sequence[Value], rule: Rule) -> Value | None:
+def _one(place: str, claimed: Sequence[Value], rule: Rule) -> Value | None:
     """Make one value of several, oldest first; None: no rule settles it."""
     if rule is Rule.NEWEST:
-        return said[-1]
-    if len(said) == 1 or (len(set(said)) == 1 and rule is not Rule.SUM):
-        return said[0]
-    numbers = [one for one in said if isinstance(one, int)]
-    if rule is Rule.CONFLICT or len(numbers) != len(said):
-        return said[0] if len(set(said)) == 1 else None
+        return claimed[-1]
+    if len(claimed) == 1 or (len(set(claimed)) == 1 and rule is not Rule.SUM):
+        return claimed[0]
+    numbers = [one for one in claimed if isinstance(one, int)]
+    if rule is Rule.CONFLICT or len(numbers) != len(claimed):
+        return claimed[0] if len(set(claimed)) == 1 else None
     return _by_number(place, numbers, rule)
 
 
@@ -143,27 +149,27 @@ def _most(place: str) -> int:
     return most.get(kind, values.MOST_COUNTED)
 
 
-def _qos(said: Sequence[Limits], rule: Rule) -> Limits | None:
+def _qos(claimed: Sequence[Limits], rule: Rule) -> Limits | None:
     """Make one list, or one of what to add and one of what to take off, of those of claims."""
-    own = [{p: v for p, v in one.items() if key_of(p) == "QOS"} for one in said]
+    own = [{p: v for p, v in limits.items() if key_of(p) == "QOS"} for limits in claimed]
     if not own:
         return {}
     if rule is Rule.NEWEST:
         return own[-1]
-    if all(one == own[0] for one in own):
+    if all(limits == own[0] for limits in own):
         return own[0]
     if rule is Rule.CONFLICT:
         return None
     added, taken = (
-        frozenset().union(*(values.names(one.get(place, "")) for one in own))
+        frozenset().union(*(values.names(limits.get(place, "")) for limits in own))
         for place in ("QOS+", "QOS-")
     )
-    if any("QOS" in one for one in own):
-        listed = frozenset().union(*(values.names(one.get("QOS", "")) for one in own))
+    if any("QOS" in limits for limits in own):
+        listed = frozenset().union(*(values.names(limits.get("QOS", "")) for limits in own))
         return {"QOS": values.listed(listed | added)}
     # What one takes off and another adds, this one is entitled to.
-    found = {"QOS+": values.listed(added), "QOS-": values.listed(taken - added)}
-    return {place: text for place, text in found.items() if text}
+    signed = {"QOS+": values.listed(added), "QOS-": values.listed(taken - added)}
+    return {place: text for place, text in signed.items() if text}
 
 
 def _in_words(own: Limits) -> str:

@@ -109,8 +109,8 @@ def _add(limits: Limits, places: Limits) -> None:
 
 def _key(word: Word) -> Limit | Part | str:
     """Find a word's key. Raises InvalidRequest where it may not be set."""
-    found = find(word.key)
-    if found is None or not word.operator:
+    limit = find(word.key)
+    if limit is None or not word.operator:
         why = why_not(word.key) if word.operator else ""
         nearest = get_close_matches(word.key, _KNOWN, 1)
         raise InvalidRequest(
@@ -118,14 +118,14 @@ def _key(word: Word) -> Limit | Part | str:
             expected="" if why else f"KEY=VALUE, with a key of {', '.join(LIMITS)}",
             nearest=nearest[0] if nearest and not why else "",
         )
-    name = found if isinstance(found, str) else found.name
+    name = limit if isinstance(limit, str) else limit.name
     if word.operator != "=" and name != "QOS":
         raise InvalidRequest(
             f"{word.written!r} changes what is there, and would do so again each time",
             expected="the whole value; only QOS is added to and taken off, as names",
             nearest=f"{name}={word.value}",
         )
-    return found
+    return limit
 
 
 def _text(word: Word) -> str:

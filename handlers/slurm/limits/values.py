@@ -101,14 +101,14 @@ def qos(key: str, operator: str, text: str) -> dict[str, str]:
                 expected=f"a list of names; {key}= for none of its own",
                 nearest=f"{key}=" if part in ("-1", "") else "",
             )
-    found = signed(parts, operator.rstrip("="))
-    if "" in found and len(found) > 1:
+    by_sign = signed(parts, operator.rstrip("="))
+    if "" in by_sign and len(by_sign) > 1:
         raise InvalidRequest(
             f"{key}={text} says all, and adds or takes off: sacctmgr refuses that",
             expected=f"{key}=NAMES, or {key}+=NAMES and {key}-=NAMES",
-            nearest=f"{key}={listed([*names(found['']), *names(found.get('+', ''))])}",
+            nearest=f"{key}={listed([*names(by_sign['']), *names(by_sign.get('+', ''))])}",
         )
-    return found
+    return by_sign
 
 
 def one_qos(key: str, text: str) -> Value:
@@ -126,12 +126,12 @@ def one_qos(key: str, text: str) -> Value:
 
 def signed(parts: Iterable[str], sign: str = "") -> dict[str, str]:
     """Sort `+a,-b,c` by the signs. sign: that of those without one."""
-    found: dict[str, list[str]] = {}
+    by_sign: dict[str, list[str]] = {}
     for part in parts:
         if part:
             own = part[0] if part[0] in "+-" else sign
-            found.setdefault(own, []).append(part.lstrip("+-").lower())
-    return {own: listed(some) for own, some in found.items()}
+            by_sign.setdefault(own, []).append(part.lstrip("+-").lower())
+    return {own: listed(some) for own, some in by_sign.items()}
 
 
 def names(text: Value) -> frozenset[str]:

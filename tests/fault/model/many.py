@@ -19,11 +19,11 @@ def report(seeds: Sequence[int]) -> tuple[Counter[str], list[str]]:
     done: Counter[str] = Counter()
     failed = []
     with multiprocessing.get_context("spawn").Pool(os.cpu_count(), logging.disable) as pool:
-        for counts, found in pool.imap_unordered(verdict, seeds, chunksize=4):
+        for counts, problem in pool.imap_unordered(verdict, seeds, chunksize=4):
             done += counts
-            if found:
-                failed.append(found)
-                print(found, flush=True)
+            if problem:
+                failed.append(problem)
+                print(problem, flush=True)
     what = ", ".join(f"{count} {name}" for name, count in sorted(done.items()))
     print(f"model: {len(seeds)} sequences, seeds {seeds[0]} to {seeds[-1]}, {len(failed)} wrong")
     print(f"model: {what}", flush=True)

@@ -220,12 +220,12 @@ class Oracle:
     def _wanted(self, key: str) -> tuple[bool, Row] | None:
         """Return whether an object is claimed, and as what; None: it is left as it is."""
         owned = [pair for pair in self._pairs() if pair[0] == key and self._owner(pair)]
-        found = {p[1]: value for p in owned if (value := self._value(p)) is not None}
-        if owned and not found:
+        claimed = {p[1]: value for p in owned if (value := self._value(p)) is not None}
+        if owned and not claimed:
             return None
-        live = [value for who, (value,) in found.items() if not self._closed(who)]
+        live = [value for claimant, (value,) in claimed.items() if not self._closed(claimant)]
         values = [value for value in live if value is not None]
-        return bool(found), (bool(live), max(values, default=None))
+        return bool(claimed), (bool(live), max(values, default=None))
 
     # What is made.
 
@@ -331,22 +331,22 @@ def _needs(key: str) -> tuple[str, ...]:
 
 def person(name: str, uid: str) -> dict[Pair, Part]:
     """List the parts of a user."""
-    who, ad, lds = f"user:{name}", f"ad/account/{name}", f"lds/account/{name}"
+    subject, ad, lds = f"user:{name}", f"ad/account/{name}", f"lds/account/{name}"
     return {
-        (ad, who): Part(uid),
-        (lds, who): Part(None, (ad,), ad, takes=True, known=False),
-        (f"nss/resolves/{name}", who): Part(None, (ad, lds), known=False),
-        (f"home/home/{name}", who): Part(None, (ad, lds), ad, takes=True, known=False),
+        (ad, subject): Part(uid),
+        (lds, subject): Part(None, (ad,), ad, takes=True, known=False),
+        (f"nss/resolves/{name}", subject): Part(None, (ad, lds), known=False),
+        (f"home/home/{name}", subject): Part(None, (ad, lds), ad, takes=True, known=False),
     }
 
 
 def project(code: str, users: list[str]) -> dict[Pair, Part]:
     """List the parts of a project: its group, and who is in it."""
     root, group = f"project:{code}", f"groups/group/{code}"
-    found = {(group, root): Part(None)}
+    parts = {(group, root): Part(None)}
     for user in users:
-        found[f"groups/member/{code}/{user}", f"{root}/user:{user}"] = Part(None, (group,))
-    return found
+        parts[f"groups/member/{code}/{user}", f"{root}/user:{user}"] = Part(None, (group,))
+    return parts
 
 
 def share(
@@ -354,14 +354,14 @@ def share(
 ) -> dict[Pair, Part]:
     """List the parts of an allocation. quota, fair: None leaves it out."""
     root, group, account = f"allocation:{number}", f"groups/group/{code}", f"slurm/account/{code}"
-    found = {
+    parts = {
         (group, root): Part(None),
         (f"fs/fileset/{code}", root): Part(quota, (group,), late=group, known=False),
         (account, root): Part(fair),
     }
     for user in users:
-        found |= seat(number, code, user, (group,), (account,))
-    return found
+        parts |= seat(number, code, user, (group,), (account,))
+    return parts
 
 
 def seat(
@@ -372,9 +372,9 @@ def seat(
     account: tuple[str, ...] = (),
 ) -> dict[Pair, Part]:
     """List the parts of one user in an allocation. group, account: what these begin after."""
-    who, gate = f"allocation:{number}/user:{user}", f"nss/resolves/{user}"
+    claimant, gate = f"allocation:{number}/user:{user}", f"nss/resolves/{user}"
     return {
-        (f"groups/member/{code}/{user}", who): Part(None, group),
-        (gate, who): Part(None),
-        (f"slurm/assoc/{code}/{user}", who): Part(None, (gate, *account)),
+        (f"groups/member/{code}/{user}", claimant): Part(None, group),
+        (gate, claimant): Part(None),
+        (f"slurm/assoc/{code}/{user}", claimant): Part(None, (gate, *account)),
     }

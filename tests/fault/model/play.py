@@ -237,17 +237,17 @@ class Game:
         self._same("a manifest suspends", suspended, left_out if lines else set())
         resumed = {r.subject for r in followed if r.action == "allocation.resume"}
         self._same("a manifest resumes", resumed, gone & wanted.keys() - held)
-        for one in followed:
-            ask = Ask(one.id, one.subject)
-            if one.action == "allocation.resume":
-                self.oracle.resume(one.subject, "reconcile")
+        for order in followed:
+            ask = Ask(order.id, order.subject)
+            if order.action == "allocation.resume":
+                self.oracle.resume(order.subject, "reconcile")
                 continue
             self.asks.append(ask)
-            if one.action == "allocation.suspend":
+            if order.action == "allocation.suspend":
                 ask.reason = "reconcile"
                 self.oracle.suspend(ask)
             else:
-                ask.parts = wanted[one.subject]
+                ask.parts = wanted[order.subject]
                 self.oracle.accept(ask)
 
     def _is_held(self, ask: Ask) -> bool:

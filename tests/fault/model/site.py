@@ -83,10 +83,10 @@ class Site:
         beside.chmod(0o600)
         digest = hashlib.sha256(body).hexdigest()
         named = f"{{file: {name}, size: {len(body)}, sha256: {digest}}}"
-        told = self.send(f"provisioner: 1\naction: reconcile\nmanifest: {named}\n")
+        record = self.send(f"provisioner: 1\naction: reconcile\nmanifest: {named}\n")
         with self._system.journal.reading() as conn:
             known = request_rows.in_states(conn, (*OPEN, *ENDED), 10_000)
-        return told.state, [one for one in known if one.id > told.id]
+        return record.state, [one for one in known if one.id > record.id]
 
     def drain(self) -> None:
         """Let all lanes do what they can, until nothing changes any more."""

@@ -45,7 +45,7 @@ FAMILY = "\U0001f468\u200d\U0001f469"
 )  # fmt: skip
 def test_a_line(text: str, kept: str | None, said: str) -> None:
     told = line(text)
-    assert (told.text, told.said) == (text if kept is None else kept, said)
+    assert (told.text, told.remark) == (text if kept is None else kept, said)
     assert line(told.text).text == told.text
 
 
@@ -72,19 +72,19 @@ def allocation(title: str) -> Request:
 def test_a_title_is_taken_and_what_was_changed_is_told_with_its_line(character: str) -> None:
     request = allocation(f"Pro{character}teins")
     assert request.values["project"]["title"] in ("Proteins", "Pro teins")
-    [told] = request.told
+    [told] = request.notes
     assert (told.line, told.key) == (6, "allocation.project.title")
     assert told.message.startswith("left out U+")
 
 
 def test_of_a_title_that_is_as_it_was_written_nothing_is_told() -> None:
-    assert allocation("Protein folding").told == ()
+    assert allocation("Protein folding").notes == ()
 
 
 def test_a_title_that_is_too_long_is_shortened_and_told() -> None:
     request = allocation("x" * 600)
     assert len(request.values["project"]["title"]) == 500
-    assert [told.message for told in request.told] == ["shortened to 500 of 600 characters"]
+    assert [told.message for told in request.notes] == ["shortened to 500 of 600 characters"]
 
 
 @pytest.mark.parametrize("key", ["full_name", "given_name", "surname"])
@@ -92,7 +92,7 @@ def test_a_persons_name_is_cleaned_too(key: str) -> None:
     text = f'provisioner: 1\naction: user.provision\nuser: {{name: a, {key}: "J\\u00adane\\nDoe"}}'
     request = parse_request(text.encode())
     assert request.values["user"][key] == "Jane Doe"
-    assert request.told == (Problem(3, f"user.{key}", "left out U+00AD"),)
+    assert request.notes == (Problem(3, f"user.{key}", "left out U+00AD"),)
 
 
 def test_a_reason_moves_no_cursor() -> None:

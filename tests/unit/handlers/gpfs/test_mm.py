@@ -30,7 +30,7 @@ class Program:
 
     def __init__(self, answers: Mapping[str, tuple[int, str, str]] | None = None) -> None:
         self.answers = {"mmgetstate": (0, ACTIVE, ""), **(answers or {})}
-        self.asked: list[tuple[str, ...]] = []
+        self.calls: list[tuple[str, ...]] = []
         self.hangs: set[str] = set()
 
     def __call__(
@@ -41,7 +41,7 @@ class Program:
         timeout: float = 60.0,
         env: Mapping[str, str] | None = None,
     ) -> Completed:
-        self.asked.append(tuple(argv))
+        self.calls.append(tuple(argv))
         name = next(w for w in reversed([*argv]) if "/" in w and w.rsplit("/")[-1] in self.answers)
         code, out, err = self.answers[name.rsplit("/")[-1]]
         hangs = name.rsplit("/")[-1] in self.hangs
@@ -73,7 +73,7 @@ def test_a_value_that_was_moved_by_another_is_not_believed(name: str) -> None:
 def test_words_reach_the_command_whole(prefix: tuple[str, ...], argv: tuple[str, ...]) -> None:
     run = Program({"mmchfileset": (0, "", "")})
     Mm(run, "fs1", prefix, mm_path="/m").write("mmchfileset", "fs1", "a", "-t", "b c")
-    assert run.asked == [argv]
+    assert run.calls == [argv]
 
 
 DOWN = ACTIVE.replace(":active:", ":down:")

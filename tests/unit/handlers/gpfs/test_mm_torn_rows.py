@@ -121,7 +121,7 @@ def test_a_report_without_a_fileset_is_asked_for_that_one_alone() -> None:
     rows = [row for row in mm_output.QUOTAS if row[3] != "cf2"]
     cluster = Cluster(mmrepquota=mm_output.report(rows))
     assert observed(cluster) == TRUTH
-    assert [asked for asked in cluster.asked if asked[0] == "mmlsquota"] == [
+    assert [call for call in cluster.calls if call[0] == "mmlsquota"] == [
         ("mmlsquota", "-j", "cf2", "-v", "-Y", "fs1")
     ]
 

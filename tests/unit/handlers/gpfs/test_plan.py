@@ -9,7 +9,7 @@ import pytest
 
 from handlers.gpfs.mm import nfs4
 from handlers.gpfs.plan import plan
-from handlers.gpfs.state import Found, Wanted, merge, prior
+from handlers.gpfs.state import Fileset, Wanted, merge, prior
 from provisioner.contract import Claim, Conflict, Fault, Permanent
 from provisioner.objects.merging import disputed, told
 
@@ -19,7 +19,7 @@ TIB = 1 << 30
 ACL = "special:owner@:rwxc:allow\nspecial:group@:rwx-:allow:FileInherit:DirInherit\n"
 OPEN_ACL = "special:owner@:rwxc:allow\nspecial:group@:rwx-:allow\nspecial:everyone@:----:allow\n"
 
-ABSENT = Found(present=False, filesystem="fs1", mount="/gpfs/fs1", block_kib=4096)
+ABSENT = Fileset(present=False, filesystem="fs1", mount="/gpfs/fs1", block_kib=4096)
 WANTED = Wanted(
     "cf3", "p/cf3", quota=TIB, files=5000, inode_limit=5000, uid=2001, gid=3001, mode="2770"
 )
@@ -55,7 +55,7 @@ DEPENDENT = replace(WANTED, kind="dependent", parent="cf0", inode_limit=None)
 CLOSED = Wanted("cf3", closed=True)
 WITHDRAWN = Wanted("cf3", closed=True, withdrawn=True)
 
-PLANS: list[tuple[str, Wanted, Found, str]] = [
+PLANS: list[tuple[str, Wanted, Fileset, str]] = [
     ("all is so, by an absolute path", replace(WANTED, path="/gpfs/fs1/p/cf3"), GOOD, ""),
     ("nothing there", WANTED, ABSENT, "create set-quota link chown chmod"),
     ("nothing there, with an ACL", WITH_ACL, ABSENT, "create set-quota link chown chmod set-acl"),
@@ -104,7 +104,7 @@ PLANS: list[tuple[str, Wanted, Found, str]] = [
 
 
 @pytest.mark.parametrize(("name", "wanted", "found", "verbs"), PLANS, ids=[p[0] for p in PLANS])
-def test_plan(name: str, wanted: Wanted, found: Found, verbs: str) -> None:
+def test_plan(name: str, wanted: Wanted, found: Fileset, verbs: str) -> None:
     changes = plan(KEY, MARK, wanted, found)
     assert " ".join(change.verb for change in changes) == verbs
     phases = [change.phase for change in changes]
@@ -124,7 +124,7 @@ def test_a_mark_goes_before_a_comment_which_is_cut_to_what_gpfs_keeps(
     assert said.removeprefix(f"{MARK} ") in comment
 
 
-REFUSALS: list[tuple[str, Wanted, Found, type[Fault], str]] = [
+REFUSALS: list[tuple[str, Wanted, Fileset, type[Fault], str]] = [
     ("not ours", WANTED, replace(LINKED, comment="mine"), Conflict, "comment is 'mine'"),
     ("elsewhere", replace(WANTED, path="/etc/cf3"), ABSENT, Permanent, "below the mount point"),
     ("another's", WANTED, replace(GOOD, comment="hpc2:fs1/fileset/cf3"), Conflict, "another"),
@@ -143,7 +143,7 @@ REFUSALS: list[tuple[str, Wanted, Found, type[Fault], str]] = [
 @pytest.mark.parametrize(
     ("name", "wanted", "found", "fault", "words"), REFUSALS, ids=[r[0] for r in REFUSALS]
 )
-def test_refusal(name: str, wanted: Wanted, found: Found, fault: type[Fault], words: str) -> None:
+def test_refusal(name: str, wanted: Wanted, found: Fileset, fault: type[Fault], words: str) -> None:
     with pytest.raises(fault, match=words):
         plan(KEY, MARK, wanted, found)
 
@@ -243,7 +243,7 @@ def test_what_was_saved_fills_what_no_claim_speaks_of() -> None:
 
 
 @pytest.mark.parametrize("found", [ABSENT, CREATED, SHUT])
-def test_nothing_is_saved_of_what_is_not_open(found: Found) -> None:
+def test_nothing_is_saved_of_what_is_not_open(found: Fileset) -> None:
     assert prior(found) is None
 
 

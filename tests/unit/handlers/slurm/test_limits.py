@@ -195,7 +195,7 @@ def test_what_is_read_back_plans_nothing(before: list[str], after: list[str]) ->
         if want is None:
             return
         sent = set_words(differing(want, _read(kept)))
-        sacctmgr_limits.told(kept, [_option(word) for word in sent], QOS, TRES)
+        sacctmgr_limits.set_options(kept, [_option(word) for word in sent], QOS, TRES)
         assert set_words(differing(want, _read(kept))) == []
 
 
@@ -205,9 +205,9 @@ def test_an_association_is_made_anew_with_what_was_set_at_it(words: list[str]) -
     if want is None:
         return
     kept: dict[str, object] = {}
-    sacctmgr_limits.told(kept, [_option(word) for word in add_words(want)], QOS, TRES)
+    sacctmgr_limits.set_options(kept, [_option(word) for word in add_words(want)], QOS, TRES)
     anew: dict[str, object] = {}
-    sacctmgr_limits.told(anew, [_option(word) for word in add_words(_read(kept))], QOS, TRES)
+    sacctmgr_limits.set_options(anew, [_option(word) for word in add_words(_read(kept))], QOS, TRES)
     assert _read(anew) == _read(kept)
 
 
@@ -236,7 +236,7 @@ def test_a_line_that_sacctmgr_dumps_says_what_is_there(words: list[str]) -> None
     if want is None:
         return
     kept: dict[str, object] = {}
-    sacctmgr_limits.told(kept, [_option(word) for word in add_words(want)], QOS, TRES)
+    sacctmgr_limits.set_options(kept, [_option(word) for word in add_words(want)], QOS, TRES)
     row = sacctmgr_limits.row(kept, [], raw=True)
     line = []
     for limit in LIMITS.values():
