@@ -114,7 +114,7 @@ def noted(
 def told_of(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
     """Tell that a request came, and what became of it."""
     reason = candidate.request.reason if candidate.request else None
-    return audit.asked(row, row["name"], reason, candidate.submission.behind)
+    return audit.arrival(row, row["name"], reason, candidate.submission.behind)
 
 
 def submission_of(record: request_rows.Record) -> Submission:

@@ -19,9 +19,9 @@ def again(conn: Connection, request: str) -> None:
     """
     unfinished = (StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED, StepState.DUE)
     listed = step_rows.outlines_of(conn, [request])[request]
-    step_moves.let_wait(conn, request, [s.name for s in listed if s.state in unfinished])
+    step_moves.reset(conn, request, [s.name for s in listed if s.state in unfinished])
     while absent := _needed_and_absent(conn, request):
-        step_moves.let_wait(conn, request, absent)
+        step_moves.reset(conn, request, absent)
 
 
 def _needed_and_absent(conn: Connection, request: str) -> list[str]:

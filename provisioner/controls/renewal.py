@@ -36,7 +36,7 @@ def claim_again(
     owner = {entry.claimant: (target.id, target.writer) for entry in entries}
     ledger.claim(conn, entries, lanes, owner, now)
     # Also what failed, or was over because another's claim waited: its claim is a new one.
-    step_moves.begin_anew(conn, target.id, [(entry.key, entry.claimant) for entry in entries])
+    step_moves.begin_again(conn, target.id, [(entry.key, entry.claimant) for entry in entries])
     left = {pair for pair in held if not history.overtaken(told[pair], target.id)}
     _withdraw_again(conn, target, ledger.withdraw(conn, left, now))
 

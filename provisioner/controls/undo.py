@@ -1,9 +1,9 @@
-"""Undo: what a cancelled or held request wanted is wanted no more, and what it replaced is again.
+"""Undo: withdraw what a cancelled or held request wanted, and restore what it replaced.
 
-Promises: all inside the caller's transaction; nothing that somebody had is left unclaimed, to be
-closed by whoever looks next; what was closed before is not opened. What counts is what the request
-itself made and read back: who looked at an object in between changes nothing. Leaves out: stopping
-steps (`interventions`), and writing any outcome (`verbs`).
+Promises: everything happens inside the caller's transaction. Nothing that somebody had loses its
+last claim, which would let the next look close it; nothing that was closed is opened. Only what the
+request itself made and read back counts: other looks at an object change nothing. Leaves out:
+stopping steps (`interventions`), and writing outcomes (`verbs`).
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from collections.abc import Collection, Mapping, Sequence
 from provisioner.contract import Want
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import history, unmade
-from provisioner.journal.queries.history import Pair, Said
+from provisioner.journal.queries.history import Mention, Pair
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
 from provisioner.steps import binding
 
 _SUSPENDING = ("user.suspend", "allocation.suspend")
 
 COUNTING = frozenset({"user.resume", "allocation.resume", *_SUSPENDING, *history.TAKING})
-"""Actions that are in force from their acceptance on, whatever is made of them when."""
+"""Actions that are in force from their acceptance on, before anything is written."""
 
 
 def undo(
     conn: Connection, target: request_rows.Record, progress: binding.Progress, now: float
 ) -> list[str]:
-    """Undo what a request that is being cancelled changed of what is wanted.
+    """Undo the changes of the ledger that a request made which is being cancelled.
 
-    A suspension of its own is lifted. What else a verb took away or gave back stays so. Return
-    notes of what its writer should know.
+    Its own suspension is lifted. Whatever else a verb took away or gave back stays so. Return notes
+    for its writer.
     """
     unrouted = unmade.unrouted(conn, target.id)
     if target.action in _SUSPENDING and ledger.lift(conn, target.id):
@@ -38,20 +38,20 @@ def undo(
     give_back(conn, target, progress, now)
     object_rows.touch(conn, unrouted, now)
     if unrouted and target.action in COUNTING:
-        return ["what it took away or gave back counted from its acceptance, and stays so"]
+        return ["what it took away or gave back counts from its acceptance, and stays so"]
     return []
 
 
 def give_back(
     conn: Connection, target: request_rows.Record, progress: binding.Progress, now: float
 ) -> None:
-    """Give the claims that a request has not made, or taken away, back to whose they were."""
+    """Give claims that a request has not made, or not taken away, back to their earlier owners."""
     if target.action in history.CLAIMING - COUNTING:
         _return_left_out(conn, target, progress, now)
     rows = unmade.of(conn, target.id)
     keys = {row.key for row in rows}
-    told = history.of(conn, [(row.key, row.claimant) for row in rows])
-    before = {pair: history.before(said, target.id) for pair, said in told.items()}
+    mentions = history.of(conn, [(row.key, row.claimant) for row in rows])
+    before = {pair: history.before(of_pair, target.id) for pair, of_pair in mentions.items()}
     wants = _wants(conn, {bound for _, bound in before.values() if bound is not None}, progress)
     others = unmade.claimed_by_others(conn, target.id, keys)
     restored: list[unmade.Restored] = []
@@ -60,32 +60,36 @@ def give_back(
     for row in rows:
         pair = (row.key, row.claimant)
         owner, bound = before[pair]
-        # Until its step begins, a request only adds its name to what was wanted before.
+        # Until its step begins, a request only puts its name on the earlier want.
         kept = None if row.bound and bound is None else row.want
         if owner is not None:
             want = kept if bound is None else wants[bound].get(pair, kept)
             restored.append(unmade.Restored(*pair, want, owner.request, owner.writer))
-        elif row.key in others or row.nobodys or not _forgotten(row.former, told[pair], target.id):
+        elif (
+            row.key in others
+            or row.nobodys
+            or not _forgotten(row.former, mentions[pair], target.id)
+        ):
             gone.append(pair)
         elif row.former is not None:
             theirs[pair] = row.former
     unmade.give(conn, restored, gone, theirs)
-    made = {row.key for row in rows if row.converged} | {one.key for one in restored}
+    made = {row.key for row in rows if row.converged} | {claim.key for claim in restored}
     object_rows.touch(conn, made & unmade.still_claimed(conn, made), now)
-    step_moves.stamp(conn, {one.request for one in restored})
-    ledger.let_be(conn, keys)
+    step_moves.stamp(conn, {claim.request for claim in restored})
+    ledger.unschedule_unclaimed(conn, keys)
 
 
-def _forgotten(former: str | None, said: Sequence[Said], request: str) -> bool:
-    """Say whether a claim was a request's that is known no more: it stays claimed, and theirs."""
-    earlier = history.earlier(said, request)
-    return former is not None and all(one.request != former for one in earlier)
+def _forgotten(former: str | None, mentions: Sequence[Mention], request: str) -> bool:
+    """Return True if the claim's former request is no longer known: that one keeps the claim."""
+    earlier = history.earlier(mentions, request)
+    return former is not None and all(mention.request != former for mention in earlier)
 
 
 def _return_left_out(
     conn: Connection, target: request_rows.Record, progress: binding.Progress, now: float
 ) -> None:
-    """Claim again what a provision leaves out and has not taken away, for who had claimed it."""
+    """Claim again what a provision leaves out and has not taken away, for its earlier owners."""
     keys = {*unmade.unrouted(conn, target.id), *unmade.held_back(conn, target.id, target.subject)}
     once = unmade.once_claimed(conn, keys)
     nest = target.subject + "/"
@@ -94,14 +98,14 @@ def _return_left_out(
     keys = {*keys, *(key for key, _ in others)}
     left_out = mine | others.keys()
     _fill(conn, target, unmade.unbound(conn, left_out), progress, now)
-    told = history.of(conn, left_out - ledger.pairs(conn, keys))
+    mentions = history.of(conn, left_out - ledger.pairs(conn, keys))
     instances = object_rows.instances_of(conn, keys)
     before = {
-        pair: history.before(said, target.id)
-        for pair, said in told.items()
+        pair: history.before(of_pair, target.id)
+        for pair, of_pair in mentions.items()
         if pair[0] in instances
-        and history.spoke(said, target.id)
-        and not history.overtaken(said, target.id)
+        and history.mentioned(of_pair, target.id)
+        and not history.overtaken(of_pair, target.id)
     }
     wants = _wants(conn, {bound for _, bound in before.values() if bound is not None}, progress)
     back = {
@@ -123,16 +127,16 @@ def _fill(
     progress: binding.Progress,
     now: float,
 ) -> None:
-    """Want what was in force before, where a later request claims again and has not begun.
+    """Fill claims of later requests, which have not begun, with the want that was in force before.
 
-    What the provision left out was nobody's when that request came, so that it kept no want.
-    waiting: the later request of each claim.
+    The provision left the claim out. So the later request found it without an owner, and it kept no
+    want. waiting: the later request of each claim.
     """
-    told = history.of(conn, waiting.keys())
+    mentions = history.of(conn, waiting.keys())
     before = {
-        pair: history.before([one for one in said if one.request != target.id], waiting[pair])[1]
-        for pair, said in told.items()
-        if history.spoke(said, target.id)
+        pair: history.before([m for m in of_pair if m.request != target.id], waiting[pair])[1]
+        for pair, of_pair in mentions.items()
+        if history.mentioned(of_pair, target.id)
     }
     wants = _wants(conn, {bound for bound in before.values() if bound is not None}, progress)
     again = {
@@ -145,12 +149,14 @@ def _fill(
 
 
 def _wants(
-    conn: Connection, askers: Collection[Said], progress: binding.Progress
-) -> dict[Said, Mapping[Pair, Want | None]]:
-    """Say what steps of earlier requests ask for."""
-    ids = {said.request for said in askers}
+    conn: Connection, askers: Collection[Mention], progress: binding.Progress
+) -> dict[Mention, Mapping[Pair, Want | None]]:
+    """Return the wants of steps of earlier requests."""
+    ids = {asker.request for asker in askers}
     loaded, listed = request_rows.load(conn, ids), step_rows.steps_of(conn, ids)
     return {
-        said: binding.asked(conn, loaded[said.request], listed[said.request], said.step, progress)
-        for said in askers
+        asker: binding.asked(
+            conn, loaded[asker.request], listed[asker.request], asker.step, progress
+        )
+        for asker in askers
     }

@@ -97,7 +97,7 @@ def _resume(conn: Connection, asked: Asked) -> Effect:
     if asked.seeker.others:
         left = ledger.reasons(conn, subject)
     else:
-        left = ledger.reasons_told(conn, subject, asked.writer)
+        left = ledger.reasons_for(conn, subject, asked.writer)
     if left:
         effect.notes.append(f"{subject} is still suspended by {', '.join(left)}")
     return effect

@@ -218,7 +218,7 @@ class Lane:
             )
         with self._journal.transaction() as conn:
             object_rows.record(conn, list(readings.values()), now)
-            object_rows.rest(conn, {item.key: item.generation for item in unbound})
+            object_rows.unschedule(conn, {item.key: item.generation for item in unbound})
             ended, later = settling.settle(conn, verdicts, self._progress, now)
         return Drained(len(outcomes) + len(unbound), ended, later)
 

@@ -1,4 +1,4 @@
-"""The journal as a database: its schema, its transactions, its wholeness, its chain of events."""
+"""The journal as a database: its schema, transactions, integrity checks and chain of events."""
 
 __all__ = [
     "audit",

@@ -1,9 +1,9 @@
 """The audit trail: a chain of events, each with the hash of the one before.
 
-Promises: an event that was altered, removed, put in between or moved no longer fits, and `verify`
-names the first one; a head of the chain that was noted elsewhere shows a tail that was cut off or
-written anew. Who asked for what is told by the events alone, and `verify` holds the requests'
-rows against them. Leaves out: when events are pruned (`retention`).
+Promises: an event that somebody altered, removed, inserted or moved no longer fits, and `verify`
+names the first one. A head of the chain that was noted elsewhere shows that a tail was cut off or
+rewritten. Events alone tell who asked for what, and `verify` compares the requests' rows with them.
+Leaves out: when events are pruned (`retention`).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from provisioner.journal.schema import events, requests
 from provisioner.objects.states import ENDED, RequestState
 
 GENESIS = "0" * 64
-"""What the first event of all carries as the hash of the one before."""
+"""The hash before the first event of all."""
 
 PRUNED = "pruned"
-"""The kind of event that says from where the chain goes on."""
+"""The kind of event that says where the chain continues."""
 
 OBJECT = "object"
 """The kind of event that says what became of one object."""
@@ -36,7 +36,7 @@ _canonical = json.JSONEncoder(separators=(",", ":"), check_circular=False).encod
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened: to which request, about whom. facts: what a program wants to know of it."""
+    """What happened, to which request and about whom. facts: what programs read of it."""
 
     request: str | None
     kind: str
@@ -47,7 +47,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """An event of the chain by number and hash: with it, all events before it are pinned."""
+    """The number and hash of an event: they pin it and all events before it."""
 
     seq: int
     hash: str
@@ -58,11 +58,11 @@ class Head:
 
     @classmethod
     def parse(cls, text: str) -> Head:
-        """Read SEQ:HASH, as the log has it."""
+        """Read SEQ:HASH, as the log prints it."""
         seq, _, digest = text.strip().partition(":")
         if not seq.isascii() or not seq.isdigit() or len(digest) != len(GENESIS):
             raise InvalidRequest(
-                f"{text!r} is no head of the chain", expected="SEQ:HASH, as the log has it"
+                f"{text!r} is not a head of the chain", expected="SEQ:HASH, as the log prints it"
             )
         return cls(int(seq), digest.lower())
 
@@ -73,7 +73,7 @@ _SEALED = ("seq", "at", "request", "kind", "text", "subject", "facts", "previous
 def seal(cells: Mapping[str, Any]) -> str:
     """Hash an event in its canonical form: a JSON list, ASCII, without spaces.
 
-    cells: the event's row; its own `hash`, if it has one, does not count.
+    cells: the event's row; its own `hash`, if it has one, is ignored.
     """
     at = float(cells["at"])
     form = _canonical([at if name == "at" else cells[name] for name in _SEALED])
@@ -87,13 +87,13 @@ _ALL = select(events).order_by(events.c.seq)
 
 
 def head(conn: Connection) -> Head:
-    """Return the last event; number 0 where there is none."""
+    """Return the last event; number 0 if there is none."""
     row = conn.execute(_HEAD).first()
     return Head(0, GENESIS) if row is None else Head(*row)
 
 
 def start(conn: Connection) -> Head:
-    """Return the event before the first that is there: what pruning left as the beginning."""
+    """Return the event before the oldest one that is left: where pruning ended."""
     row = conn.execute(_START).first()
     return Head(0, GENESIS) if row is None else Head(row.seq - 1, row.previous)
 
@@ -105,16 +105,16 @@ def append(conn: Connection, added: Sequence[Event], now: float) -> None:
     last = head(conn)
     seq, previous = last.seq, last.hash
     rows = []
-    for one in added:
+    for event in added:
         seq += 1
-        facts = None if one.facts is None else _canonical(one.facts)
+        facts = None if event.facts is None else _canonical(event.facts)
         row: dict[str, Any] = {
             "seq": seq,
             "at": now,
-            "request": one.request,
-            "kind": one.kind,
-            "text": one.text,
-            "subject": one.subject,
+            "request": event.request,
+            "kind": event.kind,
+            "text": event.text,
+            "subject": event.subject,
             "facts": facts,
             "previous": previous,
         }
@@ -124,12 +124,12 @@ def append(conn: Connection, added: Sequence[Event], now: float) -> None:
     bulk.run(conn, _INSERT, rows)
 
 
-def asked(
+def arrival(
     row: Mapping[str, Any], text: str, reason: str | None = None, behind: Sequence[str] = ()
 ) -> Event:
-    """Tell of a request that came, as its row has it: who asks for what, by which bytes.
+    """Return the event of a request that arrived: who asks for what, and the digest of its file.
 
-    behind: names of others who stand behind it.
+    row: the request's row; behind: names of others who are behind the request.
     """
     facts = {
         "file": row["name"],
@@ -150,16 +150,16 @@ def asked(
 
 
 def behind(conn: Connection, request: str) -> tuple[str, ...] | None:
-    """Name who else stands behind a request; None: its first event is no longer there."""
+    """Return the others who are behind a request; None if its first event was pruned."""
     first = select(events.c.facts).where(events.c.request == request).order_by(events.c.seq)
     facts = _facts(conn.scalar(first.limit(1)))
     return tuple(facts.get("behind", ())) if "asked_by" in facts else None
 
 
 def prune(conn: Connection, before: float, limit: int, now: float) -> int:
-    """Remove the oldest events, up to the first that is not older than a time; return how many.
+    """Remove the oldest events, up to the first that is not older than a time; return their number.
 
-    An event of the chain itself says from where it goes on, so that it still verifies.
+    A new event says where the chain continues, so that it still verifies.
     """
     oldest = select(events.c.seq, events.c.at, events.c.hash).order_by(events.c.seq).limit(limit)
     gone = 0
@@ -176,12 +176,12 @@ def prune(conn: Connection, before: float, limit: int, now: float) -> int:
     return gone
 
 
-# Verifying.
+# Verification.
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What became of a check. problem: '' where all fits; event: the first that does not fit."""
+    """The result of a check. problem: '' if all fits; event: the first that does not fit."""
 
     events: int
     start: Head
@@ -191,22 +191,22 @@ class Verified:
 
 
 @dataclass(slots=True)
-class _Told:
-    """What the events say of requests, gathered on the way along the chain."""
+class _Account:
+    """What the events say of requests, collected along the chain."""
 
     since: float = 0.0
-    asked: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    arrivals: dict[str, tuple[object, ...]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
 
-    def hear(self, row: Any) -> None:
-        """Take in what an event says."""
+    def add(self, row: Any) -> None:
+        """Add what an event says."""
         if row.request is None:
             return
         if row.kind in ENDED:
             self.outcomes[row.request] = row.kind
         facts = _facts(row.facts)
         if "sha256" in facts:
-            self.asked[row.request] = (
+            self.arrivals[row.request] = (
                 facts.get("file"),
                 facts.get("asked_by"),
                 facts.get("on_behalf_of"),
@@ -218,16 +218,16 @@ class _Told:
 
 
 def verify(conn: Connection, pinned: Head | None = None) -> Verified:
-    """Walk along the chain, and hold it against a pinned head and the requests' rows."""
+    """Check the chain, and compare it with a pinned head and with the requests' rows."""
     start = last = Head(0, GENESIS)
     known: dict[int, str] = {}
     goes_on: set[tuple[Any, Any]] = set()
-    told = _Told()
+    account = _Account()
     count = 0
     for row in _rows(conn):
         if count == 0:
             start = last = Head(row.seq - 1, row.previous)
-            told.since = row.at
+            account.since = row.at
         problem = _misfit(row, last)
         if problem:
             return Verified(count, start, last, *problem)
@@ -238,7 +238,7 @@ def verify(conn: Connection, pinned: Head | None = None) -> Verified:
         if row.kind == PRUNED:
             facts = _facts(row.facts)
             goes_on.add((facts.get("through"), facts.get("hash")))
-        told.hear(row)
+        account.add(row)
     first = (start.seq, start.hash)
     if first != (0, GENESIS) and first not in goes_on:
         why = f"events before {start.seq + 1} are missing, and no checkpoint accounts for them"
@@ -248,7 +248,7 @@ def verify(conn: Connection, pinned: Head | None = None) -> Verified:
         problem = _unpinned(pinned, known, start, last)
         if problem:
             return Verified(count, start, last, *problem)
-    why = _contradiction(conn, told, whole=start.seq == 0)
+    why = _contradiction(conn, account, whole=start.seq == 0)
     return Verified(count, start, last, why)
 
 
@@ -257,63 +257,60 @@ def _rows(conn: Connection) -> Iterator[Any]:
 
 
 def _misfit(row: Any, last: Head) -> tuple[str, int] | None:
-    """Say why an event does not fit the one before, and which it is."""
+    """Return why an event does not fit the one before, and the number of the bad one."""
     if row.seq != last.seq + 1:
         return f"event {last.seq + 1} is missing", last.seq + 1
     if seal(row._asdict()) != row.hash:
-        return f"event {row.seq} was altered: its hash is not that of what it says", row.seq
+        return f"event {row.seq} was altered: its hash does not match its content", row.seq
     if row.previous != last.hash:
-        return f"event {row.seq} does not follow the event {last.seq} that is there", row.seq
+        return f"event {row.seq} does not follow event {last.seq}, which is before it", row.seq
     return None
 
 
 def _unpinned(
     pinned: Head, known: Mapping[int, str], start: Head, last: Head
 ) -> tuple[str, int] | None:
-    """Say why the chain is not the one that a head was taken of."""
+    """Return why the chain is not the one from which a head was taken."""
     if pinned.seq > last.seq:
-        why = f"event {pinned.seq} was there and is missing: the chain ends at {last.seq}"
+        why = f"event {pinned.seq} is missing: the chain ends at {last.seq}"
         return why, last.seq + 1
     if pinned.seq < start.seq:
         why = f"event {pinned.seq} was pruned: compare with a later head, from {start.seq} on"
         return why, pinned.seq
     if known[pinned.seq] != pinned.hash:
-        why = f"event {pinned.seq} is not the one that was pinned: the chain was written anew"
+        why = f"event {pinned.seq} is not the one that was pinned: the chain was rewritten"
         return why, pinned.seq
     return None
 
 
-def _contradiction(conn: Connection, told: _Told, *, whole: bool) -> str:
-    """Say which request's row is not what the events tell; whole: no event was pruned."""
+def _contradiction(conn: Connection, account: _Account, *, whole: bool) -> str:
+    """Return which request's row differs from its events, as text. whole: no event was pruned."""
     rows = conn.execution_options(yield_per=500).execute(select(requests).order_by(requests.c.id))
     for row in rows:
-        asked = told.asked.get(row.id)
-        if asked is None:
-            if row.state == RequestState.REFUSED and not row.body:
-                continue  # of who may ask for nothing, one a day is told
-            if whole or row.accepted > told.since:
+        # No body is kept of writers without a rule, and one event a day of their requests.
+        bodiless = row.state == RequestState.REFUSED and not row.body
+        arrived = account.arrivals.get(row.id)
+        if arrived is None:
+            if not bodiless and (whole or row.accepted > account.since):
                 return f"request {row.id} is in the journal, but no event tells who asked for it"
             continue
-        who = (row.writer, row.on_behalf_of, row.uid)
-        if asked != (row.name, *who, row.action, row.subject, row.digest):
-            return f"request {row.id} was altered: its event says {asked}"
-        kept = (
-            row.body or row.state != RequestState.REFUSED
-        )  # no body is kept of who may ask for nothing
-        if row.digest and kept and hashlib.sha256(row.body).hexdigest() != row.digest:
+        asker = (row.writer, row.on_behalf_of, row.uid)
+        if arrived != (row.name, *asker, row.action, row.subject, row.digest):
+            return f"request {row.id} was altered: its event says {arrived}"
+        if row.digest and not bodiless and hashlib.sha256(row.body).hexdigest() != row.digest:
             return f"request {row.id} was altered: its content is not what was accepted"
-        if row.state in ENDED and told.outcomes.get(row.id) != row.state:
-            said = told.outcomes.get(row.id, "no outcome")
-            return f"request {row.id} was altered: it is {row.state}, its events say {said}"
+        if row.state in ENDED and account.outcomes.get(row.id) != row.state:
+            outcome = account.outcomes.get(row.id, "no outcome")
+            return f"request {row.id} was altered: it is {row.state}, its events say {outcome}"
     return ""
 
 
-# Telling.
+# Reading.
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event of a trail. sound: it says what was written."""
+    """One event of a trail. sound: its hash matches its content."""
 
     seq: int
     at: float
@@ -333,10 +330,10 @@ def trail(
     since: float | None = None,
     until: float | None = None,
 ) -> Iterator[Entry]:
-    """Tell events in their order: of some requests, about a subject, of a time, or all.
+    """Return events in their order: of some requests, about a subject, of a time, or all.
 
-    About a subject are the requests for it and for what it is a part of; of these, what was done
-    for others is left out.
+    With a subject these are the requests for it and for the subjects that contain it, without what
+    these did for others.
     """
     chosen = _ALL
     if ids is not None:
@@ -367,12 +364,12 @@ def trail(
 
 
 def _ends_with(column: ColumnElement[str | None], end: str) -> ColumnElement[bool]:
-    """Match texts by their end; LIKE would not tell `user:Jdoe` from `user:jdoe`."""
+    """Match texts by their end; LIKE would not distinguish `user:Jdoe` from `user:jdoe`."""
     return func.substr(column, func.length(column) - len(end) + 1) == end
 
 
 def _facts(text: str | None) -> Mapping[str, Any]:
-    """Read what an event says for programs; nothing where somebody made it unreadable."""
+    """Read what an event says for programs; empty if somebody made it unreadable."""
     try:
         value = json.loads(text) if text else {}
     except ValueError:

@@ -1,8 +1,8 @@
-"""Bulk writes, many rows at once: one statement, compiled once, and given all its rows in one call.
+"""Bulk writes: one statement, compiled once, which takes all its rows in one call.
 
-Promises: the same SQL and the same values as SQLAlchemy's own executemany, which prepares each row
-again: for a batch of requests that takes more time than the database. Leaves out: single rows, and
-what returns rows.
+Promises: the same SQL and the same values as SQLAlchemy's own executemany. That prepares each row
+again, which takes longer than the database for a batch of requests. Leaves out: single rows, and
+statements that return rows.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from sqlalchemy import Connection, Dialect, Insert, Update
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Values = Callable[[Mapping[str, Any]], Any]
-"""Makes what the driver takes of one row."""
+"""Makes the driver's parameters from one row."""
 
 
 def run(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> None:
     """Run a statement for each row.
 
-    statement: one that lives as long as the program, as it is remembered; rows: all with the names
-    that the first has, which are the columns of an insert, and the statement's parameters.
+    statement: lives as long as the program, because it is cached; rows: all have the names that the
+    first one has: the columns of an insert, and the statement's parameters.
     """
     if rows:
         sql, values = _compiled(statement, conn.dialect, tuple(rows[0]))
@@ -58,16 +58,16 @@ def _values(
     *,
     named: bool,
 ) -> Values:
-    """Take a row's values in their order, with what the driver wants otherwise put right."""
+    """Return a function that puts a row's values in order and converts them for the driver."""
     take = itemgetter(*order)
     special = [(place, how) for place, name in enumerate(order) if (how := prepare[name])]
 
     def values(row: Mapping[str, Any]) -> Any:
-        found = take({**constant, **row} if constant else row)
+        parameters = take({**constant, **row} if constant else row)
         if special:
-            found = list(found)
+            parameters = list(parameters)
             for place, how in special:
-                found[place] = how(found[place])
-        return dict(zip(order, found, strict=True)) if named else tuple(found)
+                parameters[place] = how(parameters[place])
+        return dict(zip(order, parameters, strict=True)) if named else tuple(parameters)
 
     return values

@@ -1,9 +1,9 @@
-"""Cells: whether every row of a journal reads as what it is.
+"""Cells: whether every cell of a journal can be read as what its column holds.
 
-Promises: each cell of each row is read and held against its column's type; JSON is parsed, states
-are known ones, a request's content is what was accepted, the chain of events holds, and the rows
-come to the sum that the journal keeps of them. What is wrong first is told, as text. Leaves out:
-pages and indexes, which SQLite checks.
+Promises: each cell of each row is read and checked against its column's type. JSON parses, states
+are known, each request's body has its digest, the chain of events is intact, and the rows add up to
+the sum that the journal keeps. The first error found is returned as text. Leaves out: pages and
+indexes, which SQLite checks.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ Row = dict[str, Any]
 
 
 def wrong(path: Path, version: int) -> str:
-    """Say what is wrong in a journal; '' where nothing is. version: that of its tables.
+    """Return the first error in a journal as text; '' if there is none.
 
-    Raises sqlite3.Error where it cannot be read.
+    version: that of its tables. Raises sqlite3.Error if the file cannot be read.
     """
     try:
         kept, total = read(path, version)
     except Spoilt as spoilt:
         return str(spoilt)
     if kept is not None and kept != total:
-        return "its rows are not what was written: a cell was changed, and reads well"
+        return "its rows are not those that were written: a readable cell was changed"
     return ""
 
 
 def read(path: Path, version: int) -> tuple[int | None, int]:
-    """Read all; return the sum that was kept, None where there is none, and what the rows come to.
+    """Read everything. Return the stored sum, None if there is none, and the sum of the rows.
 
-    Raises Spoilt for the first cell that is wrong, sqlite3.Error.
+    Raises Spoilt at the first wrong cell, sqlite3.Error if the file cannot be read.
     """
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
         db.execute("BEGIN")
@@ -54,7 +54,7 @@ def read(path: Path, version: int) -> tuple[int | None, int]:
             total = sum(_quickly(db, table) for table in metadata.sorted_tables)
             known = dict(db.execute("SELECT name, value FROM marks").fetchall())
         except (Spoilt, UnicodeDecodeError, sqlite3.OperationalError):
-            db.text_factory = bytes  # what is no UTF-8 is ours to say
+            db.text_factory = bytes  # so that `_name_spoilt` can report text that is not UTF-8
             for table in metadata.sorted_tables:
                 _name_spoilt(db, table)
             raise
@@ -62,7 +62,7 @@ def read(path: Path, version: int) -> tuple[int | None, int]:
         if name not in known:
             raise Spoilt(f"its table marks has no {name}")
     for name in known.keys() - facts.NAMES:
-        raise Spoilt(f"its table marks has {name[:_SHOWN]!r}, which is no mark")
+        raise Spoilt(f"its table marks has an unknown row {name[:_SHOWN]!r}")
     try:
         position = int(known[facts.POSITION])
     except ValueError:
@@ -74,20 +74,20 @@ def read(path: Path, version: int) -> tuple[int | None, int]:
 
 
 def _quickly(db: sqlite3.Connection, table: Table) -> int:
-    """Check a table, as fast as can be; return what its rows come to.
+    """Check a table as fast as possible, and return the sum of its rows.
 
-    SQLite looks at types and JSON, and the driver decodes. Raises Spoilt, or what the driver does,
-    without a word of where.
+    SQLite checks types and JSON, and the driver decodes. Raises Spoilt, or the driver's error;
+    neither says where.
     """
     unlike = " OR ".join(map(_unlike, table.columns))
     if db.execute(f"SELECT 1 FROM {table.name} WHERE {unlike} LIMIT 1").fetchone():
-        raise Spoilt(f"table {table.name} has a cell that is not as its column")
+        raise Spoilt(f"table {table.name} has a cell that does not fit its column")
     if table is events:
         follow = _chained()
         names = [column.name for column in table.columns]
         rows = db.execute(f"SELECT {', '.join(names)} FROM events ORDER BY seq")
         if any(follow(dict(zip(names, row, strict=True))) for row in rows):
-            raise Spoilt("the chain of events does not hold")
+            raise Spoilt("the chain of events is broken")
         return 0
     if table is requests:
         accept = _as_accepted()
@@ -103,7 +103,7 @@ _ACCEPTED = ("state", "digest", "body")
 
 
 def _unlike(column: Column[Any]) -> str:
-    """Write the condition under which a cell is not as its column."""
+    """Return the SQL condition that a cell does not fit its column."""
     name = f'"{column.name}"'
     for kind, stored in _STORED.items():
         if isinstance(column.type, kind):
@@ -128,11 +128,11 @@ _STORED: dict[type, str] = {
     LargeBinary: "blob",
     Text: "text",
 }
-"""How SQLite stores a column, by its type; the first that fits."""
+"""How SQLite stores a column, by its type; the first match counts."""
 
 
 def _name_spoilt(db: sqlite3.Connection, table: Table) -> None:
-    """Raise Spoilt naming the first cell of a table that is wrong; texts come as bytes."""
+    """Raise Spoilt for the first wrong cell of a table. Texts come as bytes."""
     names = [column.name for column in table.columns]
     reads = [(column.name, _reader(column)) for column in table.columns]
     follow = {events.name: _chained, requests.name: _as_accepted}.get(table.name, _anything)()
@@ -146,13 +146,13 @@ def _name_spoilt(db: sqlite3.Connection, table: Table) -> None:
             except (ValueError, TypeError):
                 shown = repr(cell)[:_SHOWN]
                 raise Spoilt(f"table {table.name}, row {number}: {name} is {shown}") from None
-        said = follow(row)
-        if said:
-            raise Spoilt(f"table {table.name}, row {number}: {said}")
+        problem = follow(row)
+        if problem:
+            raise Spoilt(f"table {table.name}, row {number}: {problem}")
 
 
 def _reader(column: Column[Any]) -> Callable[[Any], Any]:
-    """Return what makes a value of a column's cell; it raises where it is none."""
+    """Return the function that reads a column's cells; it raises an error for a wrong one."""
     if isinstance(column.type, States):
         member = _member_of(column.type.states)
         return _or_none(member) if column.nullable else member
@@ -215,7 +215,7 @@ _READERS: dict[type, Callable[[Any], Any]] = {
     LargeBinary: _bytes,
     Text: _text,
 }
-"""By the type of a column; the first that fits."""
+"""The reader of each type of column; the first match counts."""
 
 
 def _anything() -> Callable[[Row], str]:
@@ -223,10 +223,10 @@ def _anything() -> Callable[[Row], str]:
 
 
 def _as_accepted() -> Callable[[Row], str]:
-    """Hold a request against what is known of all of them."""
+    """Return a check of a request's body against its digest."""
 
     def follow(row: Row) -> str:
-        # Of what a writer in no rule left behind the content is not kept.
+        # The journal does not keep the content of a refused request from a writer without a rule.
         kept = row["body"] or row["state"] != RequestState.REFUSED
         if kept and row["digest"] and hashlib.sha256(row["body"]).hexdigest() != row["digest"]:
             return "its content is not what was accepted"
@@ -236,16 +236,16 @@ def _as_accepted() -> Callable[[Row], str]:
 
 
 def _chained() -> Callable[[Row], str]:
-    """Hold an event against the one before."""
+    """Return a check of each event against the one before it."""
     last: Row = {}
 
     def follow(row: Row) -> str:
         nonlocal last
         if last and (row["seq"], row["previous"]) != (last["seq"] + 1, last["hash"]):
-            return f"the event {row['seq']} does not follow the one that is there"
+            return f"event {row['seq']} does not follow the event before it"
         last = row
         if audit.seal(row) != row["hash"]:
-            return f"the event {row['seq']} is not what was written: its hash is another"
+            return f"event {row['seq']} is not what was written: its hash differs"
         return ""
 
     return follow

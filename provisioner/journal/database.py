@@ -1,7 +1,8 @@
-"""The database of a journal: one SQLite file, connected to, made and checked.
+"""The database of a journal: one SQLite file, and how it is opened, created and checked.
 
-Promises: a file that is no journal of today's is not written to, and what keeps it from being used
-is told with its path and what to do. Leaves out: transactions (`journal`), and what is in it.
+Promises: a file that is not a journal of the current version is not written to. The error names its
+path, says why it cannot be used, and what to do. Leaves out: transactions (`journal`), and the
+content.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def connect(path: Path) -> Engine:
-    """Connect to a journal's file, making it where there is none.
+    """Connect to a journal's file; create it if it does not exist.
 
-    Raises ConfigError where the directory is missing, or the file is no journal of today's.
+    Raises ConfigError if the directory is missing, or the file is not a journal of the current
+    version.
     """
     if not path.parent.is_dir():
         raise ConfigError(
@@ -53,8 +55,8 @@ def connect(path: Path) -> Engine:
             raise migrations.newer(path, version, migrations.VERSION)
         elif version < migrations.VERSION:
             raise ConfigError(
-                f"the journal {path} has the former version {version}",
-                advice="start the service: it brings the journal to the version of today",
+                f"the journal {path} has the older version {version}",
+                advice="start the service: it migrates the journal to the current version",
             )
         else:
             _check_columns(engine)
@@ -77,14 +79,17 @@ def _parsed(text: str) -> Any:
 
 
 def unusable(path: Path, error: Exception) -> ConfigError:
-    """Say why a file cannot be used as the journal, and what to do."""
+    """Return an error that says why a file cannot be used as the journal, and what to do."""
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return ConfigError(f"the journal {path} is damaged: {cause}", advice=REBUILD)
     if code == sqlite3.SQLITE_READONLY:
-        said, advice = f"the journal {path} is read-only", "see the mount (findmnt -T), and dmesg"
-        return ConfigError(said, advice=advice)
+        message, advice = (
+            f"the journal {path} is read-only",
+            "see the mount (findmnt -T), and dmesg",
+        )
+        return ConfigError(message, advice=advice)
     return ConfigError(
         f"the journal {path} cannot be opened: {cause}",
         advice="see its owner and mode, and whether the disk is full or read-only",
@@ -92,7 +97,7 @@ def unusable(path: Path, error: Exception) -> ConfigError:
 
 
 def _version_at(path: Path) -> int:
-    """Return the version of a file, which is not written to; 0 for none and for an empty one."""
+    """Return the version of a file without writing to it; 0 if it is missing or empty."""
     if not path.exists() or not path.stat().st_size:
         return 0
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
@@ -100,12 +105,12 @@ def _version_at(path: Path) -> int:
 
 
 def _create(engine: Engine, path: Path) -> None:
-    # SQLite gives the files beside it the same mode.
+    # SQLite gives the files beside it (-wal, -shm) the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
     with engine.begin() as conn:
         metadata.create_all(conn)
-        if facts.get(conn, facts.JOURNAL) is None:  # else another has just made it
+        if facts.get(conn, facts.JOURNAL) is None:  # else another process has just created it
             facts.put(conn, facts.JOURNAL, ulid.new())
             facts.put(conn, facts.POSITION, "0")
             conn.exec_driver_sql(f"PRAGMA user_version={migrations.VERSION}")
@@ -135,6 +140,6 @@ def _prepare(connection: Any, _: object) -> None:
 
 
 def _begin(conn: Connection) -> None:
-    # A writer that begins as a reader can be refused when it first writes.
+    # A writer that begins as a reader can be refused at its first write.
     reading = conn.get_execution_options().get("reading", False)
     conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

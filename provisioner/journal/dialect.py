@@ -1,7 +1,7 @@
-"""The dialect: where SQLite's SQL is not that of every database.
+"""The dialect: where SQLite's SQL differs from that of other databases.
 
-Promises: whoever writes statements takes from here what differs, so that another database needs
-another module like this one. Leaves out: connecting, and the file (`database`).
+Promises: every module that writes statements takes these differences from here, so that another
+database needs only another module like this one. Leaves out: connecting, and the file (`database`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 __all__ = ["IDS", "chunks", "lies_in", "upsert"]  # `upsert`: an insert with `on_conflict_do_...`
 
 _CHUNK = 500
-"""Names in one IN list: below every database's limit on parameters."""
+"""Values in one IN list: below every database's limit on parameters."""
 
 IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
-"""The names of an IN list, as `chunks` cuts them."""
+"""The values of an IN list, as `chunks` cuts them."""
 
 
 def chunks(values: Collection[str]) -> Iterator[list[str]]:
@@ -29,9 +29,9 @@ def chunks(values: Collection[str]) -> Iterator[list[str]]:
 
 
 def lies_in(column: ColumnElement[str], subject: str) -> ColumnElement[bool]:
-    """Match what lies in a subject, as `project:cf1/user:jdoe` does in `project:cf1`.
+    """Match claimants and subjects inside a subject: `project:cf1/user:jdoe` is in `project:cf1`.
 
-    A range, and no LIKE: SQLite's LIKE takes `CF1` for `cf1`, and reads the whole table.
+    This is a range, not LIKE: SQLite's LIKE matches `CF1` with `cf1`, and reads the whole table.
     """
     after = chr(ord("/") + 1)
     return and_(column > f"{subject}/", column < f"{subject}{after}")

@@ -1,7 +1,7 @@
-"""Facts: what is known about the journal as a whole.
+"""Facts: what is known about the journal as a whole, kept in the metadata table `marks`.
 
 Promises: everything is read and written inside the caller's transaction. Leaves out: what follows
-from a mark.
+from a fact.
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ JOURNAL = "journal"
 """The journal's own id, which its copies share and its spool names."""
 
 POSITION = "position"
-"""How many transactions the redo log had when this one was written."""
+"""The number of transactions that the redo log had when the last one was written."""
 
 NEWEST = "newest"
-"""The newest request that was done in the spool when the journal was rebuilt, and need not be in
-it."""
+"""The newest request that the spool had among the finished ones when the journal was rebuilt. The
+journal need not have it."""
 
-SUM = sums.MARK
-"""What all rows came to with the transaction that it names."""
+SUM = sums.NAME
+"""The sum of all rows after the transaction that its value names."""
 
 OBSERVING = "observing"
-"""Set until an operator has released the journal: why nothing is written to any backend.
+"""Why nothing is written to any backend. It is set until an operator releases the journal.
 
 A journal that was rebuilt has it, and one that is served with `mode: observe`."""
 
 CONFIGURED = "the configuration says `mode: observe`"
-"""The value of `OBSERVING` for as long as that is so: nobody releases it before."""
+"""The value of `OBSERVING` while the configuration says so: nobody can release it before."""
 
 CLOCK = "clock"
-"""Both clocks as they were seen last: `clock.Sight`."""
+"""Both clocks as they were last read: `clock.Sight`."""
 
 JUMPED = "clock jumped"
-"""When the time of day jumped last, and by how much."""
+"""When the time of day last jumped, and by how much."""
 
 
 NAMES = frozenset({JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED})
-"""All that there are: a name beside them was written by nobody."""
+"""All names. The program writes no other, so another name means damage."""
 
 
 def get(conn: Connection, name: str) -> str | None:
-    """Return a mark; None where it is not set."""
+    """Return the value of a fact; None if it is not set."""
     return conn.scalar(select(marks.c.value).where(marks.c.name == name))
 
 
 def put(conn: Connection, name: str, value: str) -> None:
-    """Set a mark."""
+    """Set a fact."""
     row = {"name": name, "value": value}
     conn.execute(upsert(marks).on_conflict_do_update(index_elements=["name"], set_=row), row)
 
 
 def remove(conn: Connection, name: str) -> bool:
-    """Remove a mark; False where it was not set."""
+    """Remove a fact. Return False if it was not set."""
     return conn.execute(delete(marks).where(marks.c.name == name)).rowcount > 0

@@ -1,10 +1,9 @@
 """The journal: one database for requests, claims and objects, and its transactions.
 
-Promises: what a transaction wrote is on disk when it returns (SQLite: write-ahead log,
-synchronous=FULL), or not at all; where a redo log is kept, it is there as well, before. After an
-error of the disk nothing more is written: what is on it can be known only by reading it anew
-(`JournalBroken`). Leaves out: the file itself (`database`), and what is written (`request_rows`,
-`ledger`, `object_rows`).
+Promises: a transaction is on disk when it returns (SQLite: write-ahead log, synchronous=FULL), or
+not at all. A redo log, if there is one, has it before the database. After a disk error the journal
+writes nothing more: only reading the file again shows what is on it (`JournalBroken`). Leaves out:
+the file itself (`database`), and the rows (`request_rows`, `ledger`, `object_rows`).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from provisioner.journal.schema import Spoilt
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 
 _UNREADABLE = "Could not decode to UTF-8"
-"""Begins what the driver says of a text that is none; it gives no code."""
+"""How the driver's message about a text that is not UTF-8 begins; it has no code."""
 
 _PLACE = "INSERT INTO marks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
@@ -44,41 +43,41 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class JournalFull(Fault):
-    """There is no room for a transaction, of which nothing was written."""
+    """There is no room for a transaction; nothing of it was written."""
 
 
 class JournalBroken(Fault):
-    """The disk failed: the service has to end, and to read at its next start what is there."""
+    """The disk failed: the service has to end, and reads what is on it at its next start."""
 
 
 Connection = sqlalchemy.Connection
-"""What a transaction is written on: all that is done to the journal is done on one."""
+"""Every transaction is written on one of these."""
 
 Statement = tuple[str, Any]
 """SQL that was run, and its values: a row, or a list of rows."""
 
 
 class Log(Protocol):
-    """What keeps a transaction beside the database."""
+    """Keeps transactions beside the database."""
 
     def append(self, number: int, did: Sequence[Statement]) -> None:
-        """Make a transaction's statements durable. Raises OSError, and then has none of them."""
+        """Make a transaction's statements durable. Raises OSError, and then keeps none of them."""
 
     def take_back(self) -> None:
         """Remove the transaction that was appended last. Raises OSError."""
 
     def rotate(self) -> None:
-        """Give up the file; what is appended later is in another one."""
+        """Close the current file; later transactions go into a new one."""
 
 
 class Room(Protocol):
-    """What sees to it that outcomes find room when new work does not."""
+    """Keeps room on the disk for outcomes when there is none for new work."""
 
     def ease(self) -> None:
-        """Give room for what has to be written, if there is little."""
+        """Free some of the reserve for a write that has to happen, if room is short."""
 
     def give_up(self) -> None:
-        """Give all the room that there is."""
+        """Free the whole reserve."""
 
 
 class Journal:
@@ -115,28 +114,28 @@ class Journal:
         """Read every page, index and cell. Raises ConfigError where it is damaged."""
         try:
             with self.reading() as conn:
-                found = conn.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()
+                lines = conn.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()
         except DBAPIError as error:
             raise database.unusable(self.path, error) from error
         except JournalBroken as error:
             raise ConfigError(error.message, advice=error.advice) from error
-        said = "; ".join(" ".join(str(line).split()) for line in found if line != "ok")
-        if not said:
+        problem = "; ".join(" ".join(str(line).split()) for line in lines if line != "ok")
+        if not problem:
             try:
-                said = cells.wrong(self.path, migrations.VERSION)
+                problem = cells.wrong(self.path, migrations.VERSION)
             except sqlite3.Error as error:
                 raise database.unusable(self.path, error) from error
-        if said:
+        if problem:
             raise ConfigError(
-                f"the journal {self.path} is damaged: {said}", advice=database.REBUILD
+                f"the journal {self.path} is damaged: {problem}", advice=database.REBUILD
             )
 
     @contextmanager
     def transaction(self, *, new_work: bool = False) -> Iterator[Connection]:
-        """Give a connection; what was written on it is durable after the block.
+        """Give a connection. What the block writes on it is durable after the block.
 
-        new_work: it may wait until there is room, and has no share in the reserve. Raises
-        JournalFull where there is no room, JournalBroken where the disk failed.
+        new_work: the write can wait until there is room, and may not use the reserve. Raises
+        JournalFull if there is no room, JournalBroken if the disk failed.
         """
         with self._turn, self._guarded(), self._eased(new_work):
             number, total = self._position, self._total
@@ -157,7 +156,7 @@ class Journal:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Give a connection that sees one state of the database and holds up no writer."""
+        """Give a connection that sees one state of the database and blocks no writer."""
         with self._turn, self._guarded(), self._engine.connect() as bare:
             conn = bare.execution_options(reading=True)
             with conn.begin():
@@ -165,7 +164,7 @@ class Journal:
 
     @contextmanager
     def rehearsal(self, conn: Connection) -> Iterator[None]:
-        """Take back what the block writes inside a transaction: it is only seen what it does."""
+        """Roll back what the block writes inside a transaction: the caller only sees its effect."""
         did = len(self._did or ())
         moved = self._sum.moved if self._sum is not None else 0
         trial = conn.begin_nested()
@@ -180,18 +179,18 @@ class Journal:
 
     @property
     def identity(self) -> str:
-        """The journal's own id, which all copies of it have."""
+        """The journal's own id, which its copies share."""
         with self.reading() as conn:
             return facts.get(conn, facts.JOURNAL) or ""
 
     @property
     def position(self) -> int:
-        """How many transactions the redo log has seen."""
+        """The number of transactions that the redo log has seen."""
         with self.reading() as conn:
             return int(facts.get(conn, facts.POSITION) or 0)
 
     def record_into(self, log: Log, room: Room | None = None) -> None:
-        """Keep every transaction from now on in a log, too."""
+        """Write every later transaction to a redo log as well."""
         self._position = self.position
         self._total = self._sum_up()
         there = self.path.stat()
@@ -203,16 +202,16 @@ class Journal:
         self._log, self._room = log, room
 
     def when_broken(self, tell: Callable[[], None]) -> None:
-        """Have somebody told when the disk fails."""
+        """Call a function when the disk fails."""
         self._tell = tell
 
     def raise_broken(self) -> None:
-        """Raise JournalBroken where the disk has failed."""
+        """Raise JournalBroken if the disk has failed."""
         if self._broken is not None:
             raise self._broken
 
     def close(self) -> None:
-        """Give the database back, and the redo log's file."""
+        """Close the database, and the redo log's file."""
         self._engine.dispose()
         if self._log is not None:
             self._log.rotate()
@@ -228,7 +227,7 @@ class Journal:
     def _keep(self, conn: Connection) -> tuple[int, int]:
         """Write a transaction to the redo log, just before its commit; return its number and sum.
 
-        What the log has counts: after a crash before the commit it is done again at the start.
+        The log decides: after a crash before the commit, the next start applies the transaction.
         """
         did, self._did = self._did, None
         if not did or self._log is None or self._sum is None:
@@ -236,8 +235,8 @@ class Journal:
         self._check_in_place()
         number = self._position + 1
         total = (self._total + self._sum.moved) % sums.MODULUS
-        told = sums.told(migrations.VERSION, number, total)
-        conn.exec_driver_sql(_PLACE, [(facts.POSITION, str(number)), (facts.SUM, told)])
+        encoded = sums.encode(migrations.VERSION, number, total)
+        conn.exec_driver_sql(_PLACE, [(facts.POSITION, str(number)), (facts.SUM, encoded)])
         try:
             self._log.append(number, did)
         except OSError as error:
@@ -245,9 +244,9 @@ class Journal:
         return number, total
 
     def _check_in_place(self) -> None:
-        """Break where another file, or none, has the journal's name by now.
+        """Break if the journal's path no longer leads to the file that is open.
 
-        What is written to the file that is open would be gone with it.
+        The open file would be lost together with all later writes.
         """
         try:
             there = self.path.stat()
@@ -257,7 +256,7 @@ class Journal:
             raise self._break(f"another file was put in the place of the journal {self.path}")
 
     def _sum_up(self) -> int:
-        """Return the sum of all rows, as it was kept or as they are. Raises ConfigError."""
+        """Return the stored sum of all rows, or compute it. Raises ConfigError if damaged."""
         try:
             with self.reading() as conn:
                 kept = sums.read(facts.get(conn, facts.SUM), migrations.VERSION, self._position)
@@ -270,9 +269,9 @@ class Journal:
             ) from error
 
     def _take_back(self, error: DBAPIError) -> None:
-        """Have the log forget a transaction whose commit failed, unless the database may have it.
+        """Remove a transaction whose commit failed from the log, unless the database may have it.
 
-        Whoever wanted it is told that it was not written.
+        The caller gets the error, and so learns that it was not written.
         """
         code = _code(error)
         if self._log is None or (code & 0xFF in _BROKEN and code not in _FULL):
@@ -293,7 +292,7 @@ class Journal:
             yield
         except (JournalFull, DBAPIError) as error:
             if room is not None and (isinstance(error, JournalFull) or _code(error) in _FULL):
-                room.give_up()  # whoever tries again finds it
+                room.give_up()  # the next try has that room
             raise
 
     @contextmanager
@@ -318,11 +317,11 @@ class Journal:
             return _full(error.filename or what, error.strerror)
         return self._break(f"{what} {error.filename or ''}: {error.strerror}")
 
-    def _break(self, said: str) -> JournalBroken:
+    def _break(self, reason: str) -> JournalBroken:
         self._broken = JournalBroken(
-            f"{said}: nothing more is written",
+            f"{reason}: nothing more is written",
             advice="look at the disk and at the kernel's log (dmesg), then start the service "
-            f"again; where it says that the journal is damaged, {database.REBUILD}",
+            f"again; if it says that the journal is damaged, {database.REBUILD}",
         )
         self._tell()
         return self._broken
@@ -332,5 +331,7 @@ def _code(error: DBAPIError) -> int:
     return int(getattr(error.orig, "sqlite_errorcode", 0))
 
 
-def _full(what: object, said: object) -> JournalFull:
-    return JournalFull(f"{what}: {said}", advice="make room on that disk; what waits goes on then")
+def _full(what: object, reason: object) -> JournalFull:
+    return JournalFull(
+        f"{what}: {reason}", advice="make room on that disk; what waits then continues"
+    )

@@ -1,9 +1,9 @@
-"""Schema versions of the journal: from any older one to the current one, at the start.
+"""Schema versions of the journal: migrations from any older version to the current one, at start.
 
-Promises: each step is one transaction together with its version, so that a crash leaves the version
-before or after it; the file as it was is kept beside, whole and flushed, before the first step.
-Steps never change once they were released: a journal of any age takes them in order. Leaves out:
-the tables as they are today (`schema`), and who may migrate (`recovery.startup`).
+Promises: each step and its version number are one transaction, so that a crash leaves the version
+before or after it. A complete, flushed copy of the old file is kept beside it before the first
+step. Steps never change once they are released: a journal of any age takes them in order. Leaves
+out: the current tables (`schema`), and when a journal is migrated (`recovery.startup`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ Step = Callable[[sqlite3.Connection], None]
 
 
 def _second(db: sqlite3.Connection) -> None:
-    """Version 2: events are a chain, policy holds requests, the journal has marks."""
+    """Version 2: events become a chain, policy holds requests, the journal has the table
+    `marks`."""
     db.execute("ALTER TABLE requests ADD COLUMN held_by TEXT")
     db.execute("ALTER TABLE requests ADD COLUMN approved_by TEXT")
     db.execute(
@@ -59,26 +60,26 @@ def _second(db: sqlite3.Connection) -> None:
     for at, request, kind, text in old:
         chain(at, request, kind, text)
         last = at
-    # Who asked for what was told by the requests' rows alone.
+    # Only the rows of the requests told who asked for what.
     columns = ("id", "name", "writer", "uid", "action", "digest", "state", "subject")
     rows = db.execute(f"SELECT {', '.join(columns)} FROM requests ORDER BY id")
     for values in rows.fetchall():
         row = dict(zip(columns, values, strict=True))
-        facts = _compact(audit.asked(row, "").facts)
+        facts = _compact(audit.arrival(row, "").facts)
         chain(last, row["id"], "migrated", "from a journal without a chain", row["subject"], facts)
     db.execute("DROP TABLE old_events")
 
 
 def _third(db: sqlite3.Connection) -> None:
-    """Version 3: known are who asks through a portal, and how what was there was taken over."""
+    """Version 3: the person behind a portal, and how an existing object was taken over."""
     db.execute("ALTER TABLE requests ADD COLUMN on_behalf_of TEXT")
     db.execute("ALTER TABLE objects ADD COLUMN found TEXT")
 
 
 def _fourth(db: sqlite3.Connection) -> None:
-    """Version 4: known is what an object was, such as its number, when it was last as wanted."""
+    """Version 4: an object's identity, such as its number, when it was last as wanted."""
     db.execute("ALTER TABLE objects ADD COLUMN identity JSON")
-    # A merge patch leaves out what is null.
+    # A merge patch drops the keys that are null.
     db.execute(
         "UPDATE objects SET identity = json_patch('{}', json_object('uid', "
         "json_extract(state, '$.uid'), 'gid', json_extract(state, '$.gid'), 'sid', "
@@ -89,23 +90,23 @@ def _fourth(db: sqlite3.Connection) -> None:
 
 
 def _fifth(db: sqlite3.Connection) -> None:
-    """Version 5: the users of a request may be in a file of their own."""
+    """Version 5: the users of a request can come in a file of their own."""
     db.execute("ALTER TABLE requests ADD COLUMN listed TEXT")
 
 
 def _sixth(db: sqlite3.Connection) -> None:
-    """Version 6: known is what claims have set of an object, and what was there before."""
+    """Version 6: which settings claims have made on an object, and their values before."""
     db.execute("ALTER TABLE objects ADD COLUMN applied JSON")
 
 
 def _seventh(db: sqlite3.Connection) -> None:
-    """Version 7: known is whose claim a claim took over; of those that are there it may be any."""
+    """Version 7: whose claim a claim took over; for existing claims, any request is possible."""
     db.execute("ALTER TABLE claims ADD COLUMN former TEXT")
     db.execute("UPDATE claims SET former = request")
 
 
 def _eighth(db: sqlite3.Connection) -> None:
-    """Version 8: what was read out of texts before has columns of its own."""
+    """Version 8: facts that were parsed out of texts have columns of their own."""
     db.execute("ALTER TABLE objects RENAME COLUMN found TO adoption")
     db.execute("ALTER TABLE steps ADD COLUMN withdraws BOOLEAN NOT NULL DEFAULT 0")
     db.execute("UPDATE steps SET withdraws = 1 WHERE NOT routed AND name LIKE 'withdraw from %'")
@@ -128,35 +129,35 @@ _REPEATED = re.compile(
     r"(?:\Athe same request as|is) (?P<id>[0-9A-Z]{26}),"
     r" (?:which is [a-z]+|[a-z]+, with other content)\Z"
 )
-"""What a request was told that came under an own id which another one had."""
+"""The message to a request whose own id an earlier request already had."""
 
 
 def _ninth(db: sqlite3.Connection) -> None:
-    """Version 9: requests are found by their subject."""
+    """Version 9: an index finds requests by their subject."""
     db.execute("CREATE INDEX requests_subject ON requests (subject)")
 
 
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth,
 )  # fmt: skip
-"""From version 1 to 2, from 2 to 3, ... Whoever changes `schema` adds a
-migration here, in plain SQL, and a dump of the version before to `tests/support/journals/`."""
+"""From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
+plain SQL, and a dump of the version before in `tests/support/journals/`."""
 
 VERSION = 1 + len(STEPS)
 """The version that `schema` describes."""
 
 
 def version_of(db: sqlite3.Connection) -> int:
-    """Return a database's version; 0 for an empty one.
+    """Return a database's version; 0 if it is empty.
 
-    Raises ConfigError for one that is no journal.
+    Raises ConfigError if it is not a journal.
     """
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         return 0
     if not {"requests", "claims", "objects", "events"} <= tables:
         raise ConfigError(
-            "it is a database, but no journal: it has other tables",
+            "it is a database, but not a journal: it has other tables",
             advice="look at `journal` in the configuration: is it the right file?",
         )
     (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -164,10 +165,10 @@ def version_of(db: sqlite3.Connection) -> int:
 
 
 def migrate(path: Path, steps: Sequence[Step] = STEPS) -> Path | None:
-    """Bring a journal that nobody has open to the newest version.
+    """Migrate a journal that nobody has open to the newest version.
 
-    Return where the former file is kept; None: there was nothing to do. Raises ConfigError for a
-    journal that is newer than this program, sqlite3.Error where it cannot be read.
+    Return the path of the copy of the old file; None if there was nothing to do. Raises ConfigError
+    if the journal is newer than this program, sqlite3.Error if it cannot be read.
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         version, newest = version_of(db), 1 + len(steps)
@@ -192,11 +193,11 @@ def migrate(path: Path, steps: Sequence[Step] = STEPS) -> Path | None:
 
 
 def newer(path: Path, version: int, known: int) -> ConfigError:
-    """Say that a journal was written by a newer program."""
+    """Return the error that a newer program wrote a journal."""
     return ConfigError(
-        f"the journal {path} has version {version}, this program knows {known}: a newer program "
-        "has written it",
-        advice=f"install that program again, or put back the copy {path.name}.v{known} that it "
+        f"the journal {path} has version {version}, but this program knows only {known}: a newer "
+        "program wrote it",
+        advice=f"install that program again, or restore the copy {path.name}.v{known} that it "
         "kept, and lose what was done since",
     )
 
@@ -204,9 +205,9 @@ def newer(path: Path, version: int, known: int) -> ConfigError:
 def copy(
     db: sqlite3.Connection, target: Path, check: Callable[[Path], None] = lambda _: None
 ) -> None:
-    """Copy a database into one new file, whole or not at all, and flush it.
+    """Copy a database into a new file, completely or not at all, and flush it.
 
-    check: raises where the copy must not get its name.
+    check: raises an error to keep the copy from getting its name.
     """
     partial = target.with_name(f".{target.name}.partial")
     partial.unlink(missing_ok=True)
@@ -224,7 +225,7 @@ def copy(
 
 
 def flush(path: Path) -> None:
-    """Make a file's content, or a directory's names, durable."""
+    """Make a file's content, or a directory's entries, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -37,9 +37,9 @@ class Spoilt(Exception):
 
 
 class States(Text):
-    """A text that is one of an enumeration's values, and comes as its member.
+    """A text that is one value of an enumeration, and is read as its member.
 
-    Raises Spoilt where a cell has another.
+    Raises Spoilt if a cell has another value.
     """
 
     inherit_cache = True
@@ -49,7 +49,7 @@ class States(Text):
         self.states = states
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        """Return what makes the member of a cell."""
+        """Return the function that turns a cell into a member."""
         members: dict[str | None, StrEnum | None] = {None: None}
         members.update({str(member): member for member in self.states})
 
@@ -63,17 +63,17 @@ class States(Text):
 
 
 class Errors(TypeDecorator[Error]):
-    """An error as JSON. Raises Spoilt where a cell has something else."""
+    """An error as JSON. Raises Spoilt if a cell has something else."""
 
     impl = JSON(none_as_null=True)
     cache_ok = True
 
     def process_bind_param(self, value: Error | None, dialect: Dialect) -> Any:
-        """Give what is written."""
+        """Return the JSON value to write."""
         return None if value is None else value.words()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Error | None:
-        """Read what was written."""
+        """Return the error that was written."""
         if value is None:
             return None
         if not isinstance(value, dict) or "message" not in value:
@@ -105,8 +105,8 @@ requests = Table(
     Column("on_behalf_of", Text, doc="the person for whom a trusted writer asked"),
     Column("listed", Text, doc="the users of its companion, a name a line"),
     Column("for_review", Boolean, doc="policy holds it until a second person has seen it"),
-    Column("set_aside", Boolean, doc="its file was never read, and lies in quarantine"),
-    Column("duplicate_of", Text, doc="the request whose own id it came under again"),
+    Column("set_aside", Boolean, doc="its file was never read, and is in quarantine"),
+    Column("duplicate_of", Text, doc="the earlier request that has the same own id"),
     Index("requests_state", "state"),
     Index("requests_writer_id", "writer", "writer_id"),
     Index("requests_digest", "digest"),
@@ -129,7 +129,7 @@ steps = Table(
     Column("ordinal", Integer, nullable=False),
     Column("instance", Text, nullable=False),
     Column("needs", JSON, nullable=False),
-    Column("routed", Boolean, nullable=False, doc="bound by the route; else made by the ledger"),
+    Column("routed", Boolean, nullable=False, doc="made by the route; else by the ledger"),
     Column("state", States(StepState), nullable=False),
     Column("started", Float),
     Column("ended", Float),
@@ -161,9 +161,9 @@ claims = Table(
     Column("root", Text, nullable=False, doc="first part of the claimant"),
     Column("leaf", Text, nullable=False, doc="last part of the claimant"),
     Column("want", JSON(none_as_null=True), doc="null until the step that claims is due"),
-    Column("request", Text, nullable=False, doc="who claimed last"),
+    Column("request", Text, nullable=False, doc="the last request that claimed"),
     Column("source", Text, nullable=False),
-    Column("former", Text, doc="whose claim it was before; null: nobody's"),
+    Column("former", Text, doc="the request that had the claim before; null: none"),
     Index("claims_root", "root"),
     Index("claims_leaf", "leaf"),
 )
@@ -184,8 +184,8 @@ objects = Table(
     Column("key", Text, primary_key=True),
     Column("instance", Text, nullable=False),
     Column("lane", Text, nullable=False),
-    Column("generation", Integer, nullable=False, doc="moved by each change of what is wanted"),
-    Column("converged", Integer, nullable=False, doc="the generation that was last read back"),
+    Column("generation", Integer, nullable=False, doc="raised by each change of the want"),
+    Column("converged", Integer, nullable=False, doc="the generation last read back as wanted"),
     Column("due", Float),
     Column("attempts", Integer, nullable=False),
     Column("waiting_since", Float),
@@ -193,7 +193,7 @@ objects = Table(
     Column("state", JSON(none_as_null=True), doc="as last read"),
     Column("observed", Float),
     Column("prior", JSON(none_as_null=True), doc="saved before it was closed, to be given back"),
-    Column("adoption", States(Adoption), doc="how it was taken over; null: it is as any other"),
+    Column("adoption", States(Adoption), doc="how it was taken over; null: it was not"),
     Column("identity", JSON(none_as_null=True), doc="what may not change while it is claimed"),
     Column("applied", JSON(none_as_null=True), doc="what claims set, with what was before"),
     Index("objects_due", "lane", "due"),
@@ -223,7 +223,7 @@ events = Table(
     Index("events_request", "request"),
 )
 
-marks = Table(
+marks = Table(  # metadata of the journal; not the signs that handlers put on objects
     "marks",
     metadata,
     Column("name", Text, primary_key=True, doc="`facts` has the names"),

@@ -1,9 +1,9 @@
-"""The sum of a journal's rows, kept with each transaction: finds a cell changed from outside.
+"""The sum of a journal's rows, kept with each transaction: it reveals a cell changed from outside.
 
-Promises: whoever writes rows on a connection that a `Sum` keeps moves the sum by what they were and
-what they become; it is told with the number of the transaction and the version of the tables, so
-that one that does not belong to the rows as they are counts for nothing. Leaves out: events, which
-are a chain of their own, and contents, which have a digest.
+Promises: a write on a connection that a `Sum` watches moves the sum by the old and the new rows.
+The sum is stored with the number of the transaction and the version of the tables, so that a sum of
+other rows is ignored. Leaves out: events, which are a chain of their own, and request bodies, which
+have a digest.
 """
 
 from __future__ import annotations
@@ -16,53 +16,53 @@ from typing import Any
 from provisioner.journal.schema import companions, events, marks, metadata, requests
 
 MODULUS = 1 << 64
-MARK = "sum"
-"""The name of the mark that has it, as VERSION:POSITION:SUM."""
+NAME = "sum"
+"""The name of its row in the metadata table `marks`; the value is VERSION:POSITION:SUM."""
 
 _POSITION = "position"
 
 SUMMED = [table for table in metadata.sorted_tables if table is not events]
-"""The tables that are in the sum."""
+"""The tables that the sum covers."""
 
 
 def columns(table: str) -> list[str]:
-    """List the columns of a table that are in the sum, in their order."""
+    """List the columns of a table that the sum covers, in their order."""
     found = [column.name for column in metadata.tables[table].columns]
     return [name for name in found if (table, name) != (requests.name, requests.c.body.name)]
 
 
 def of(table: str, cells: tuple[Any, ...]) -> int:
-    """Return what a row adds to the sum; cells: as SQLite gives them, of `columns`."""
-    if table == marks.name and cells[0] in (MARK, _POSITION):
+    """Return what a row adds to the sum. cells: as SQLite returns them, of `columns`."""
+    if table == marks.name and cells[0] in (NAME, _POSITION):
         return 0
     if table == companions.name:
         cells = tuple(zlib.crc32(cell) if isinstance(cell, bytes) else cell for cell in cells)
     return zlib.crc32(f"{table}{cells!a}".encode("ascii"))
 
 
-def told(version: int, position: int, total: int) -> str:
-    """Write the mark."""
+def encode(version: int, position: int, total: int) -> str:
+    """Return the value for the table `marks`: VERSION:POSITION:SUM."""
     return f"{version}:{position}:{total:016x}"
 
 
-def read(mark: str | None, version: int, position: int) -> int | None:
-    """Read the mark; None where there is none, or an older program has written since.
+def read(value: str | None, version: int, position: int) -> int | None:
+    """Return the sum in a value of `encode`; None if it is unset or of other rows.
 
-    Raises ValueError where it is none.
+    An older program that wrote since leaves it behind. Raises ValueError if the text is malformed.
     """
-    if mark is None:
+    if value is None:
         return None
-    of, at, total = mark.split(":")
+    of, at, total = value.split(":")
     if int(of) > version or int(at) > position:
-        raise ValueError(mark)
+        raise ValueError(value)
     return int(total, 16) if (int(of), int(at)) == (version, position) else None
 
 
 class Sum:
-    """What a connection adds to the sum in the transaction that is under way."""
+    """The amount by which the current transaction moves the sum."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        """Have a connection keep it."""
+        """Make a connection keep it."""
         self.moved = 0
         db.create_function("sum_of_rows", -1, self._move)
         db.execute("PRAGMA temp_store=MEMORY")

@@ -184,7 +184,7 @@ class Finisher:
             request_rows.insert_requests(conn, [row])
             quiet, told = self.refusals.judge([row], now)
             if not quiet:
-                told.append(audit.asked(row, rejected.reason))
+                told.append(audit.arrival(row, rejected.reason))
             audit.append(conn, told, now)
         log.warning("%s of %s: %s", rejected.name, rejected.writer, rejected.reason)
 
@@ -202,7 +202,7 @@ class Finisher:
                 for who, state in request_rows.states_of(conn, failed).items()
                 if PLACE[state] != "failed"
             }
-            resubmitted = event_rows.noted(conn, failed, "resubmitted")
+            resubmitted = event_rows.with_event(conn, failed, "resubmitted")
         moving = [*known, *(astray - known.keys())]
         for start in range(0, len(moving), _PORTION):
             self.settle(moving[start : start + _PORTION])
@@ -240,7 +240,7 @@ class Finisher:
     def _mend(self) -> None:
         """Bring back what was not flushed: takings that were undone, results and receipts."""
         with self._journal.reading() as conn:
-            ids = event_rows.lately(conn, _LATELY, _MOST)
+            ids = event_rows.recent(conn, _LATELY, _MOST)
         newest: dict[tuple[str, str], str] = {}
         for start in range(0, len(ids), _PORTION):
             with self._journal.reading() as conn:

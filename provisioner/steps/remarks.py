@@ -151,7 +151,7 @@ def suspension(conn: Connection, subjects: Iterable[str], writer: str) -> str:
 
     `provisioner status` says it of all.
     """
-    said = ((subject, ledger.reasons_told(conn, subject, writer)) for subject in subjects)
+    said = ((subject, ledger.reasons_for(conn, subject, writer)) for subject in subjects)
     return "; ".join(f"{name} is suspended by {', '.join(why)}" for name, why in said if why)
 
 

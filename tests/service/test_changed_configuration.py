@@ -73,7 +73,7 @@ def test_what_no_handler_serves_any_more_fails_and_says_so(site: Site, lane: str
     assert site.open() == []
     (result,) = site.results("failed")
     (early, late) = result["steps"]
-    assert "there is no handler 'first' any more" in early["error"]["message"]
+    assert "the handler 'first' is no longer configured" in early["error"]["message"]
     assert (early["state"], late["state"]) == ("failed", "skipped")
     assert [one.rest() for one in site.service.lanes.values()] == [None]
 
@@ -113,7 +113,7 @@ def test_what_no_handler_serves_any_more_is_told_by_all_that_look(site: Site) ->
         {one.key: one.error for one in standing},
     ):
         error = errors.pop(key)
-        assert error is not None and "there is no handler 'first' any more" in error.message
+        assert error is not None and "the handler 'first' is no longer configured" in error.message
         assert set(errors.values()) == {None}
     found = drift.whole(site.system)
     assert list(found.unread or {}) == ["first"]

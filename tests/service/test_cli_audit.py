@@ -111,7 +111,7 @@ def test_a_person_reads_who_what_and_what_was_read_back(desk: Desk) -> None:
     [
         (("show", "--since", "yesterday"), "'yesterday' is not a time"),
         (("show", "--subject", "jdoe"), "'jdoe' is not a subject"),
-        (("verify", "--head", "12"), "'12' is no head"),
+        (("verify", "--head", "12"), "'12' is not a head"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(words: tuple[str, ...], said: str, desk: Desk) -> None:

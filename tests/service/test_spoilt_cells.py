@@ -113,21 +113,27 @@ UNUSED = {
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE requests SET uid = uid + 1 WHERE rowid = 1", "its rows are not what was written"),
+        (
+            "UPDATE requests SET uid = uid + 1 WHERE rowid = 1",
+            "its rows are not those that were written",
+        ),
         ("UPDATE requests SET uid = 'x' WHERE rowid = 1", "table requests, row 1: uid is"),
         ("UPDATE requests SET state = 'dome' WHERE rowid = 1", "table requests, row 1: state is"),
         ("UPDATE requests SET body = body || 'x' WHERE rowid = 1", "not what was accepted"),
         ("UPDATE claims SET want = '{' WHERE rowid = 1", "table claims, row 1: want is"),
-        ("UPDATE objects SET generation = generation + 1", "its rows are not what was written"),
+        (
+            "UPDATE objects SET generation = generation + 1",
+            "its rows are not those that were written",
+        ),
         ("UPDATE objects SET due = 'soon' WHERE rowid = 1", "table objects, row 1: due is"),
-        ("DELETE FROM suspensions", "its rows are not what was written"),
-        ("DELETE FROM claims WHERE rowid = 1", "its rows are not what was written"),
+        ("DELETE FROM suspensions", "its rows are not those that were written"),
+        ("DELETE FROM claims WHERE rowid = 1", "its rows are not those that were written"),
         ("UPDATE events SET at = at + 1 WHERE seq = 2", "event 2 is not what was written"),
         ("DELETE FROM events WHERE seq = 2", "event 3 does not follow"),
         ("DELETE FROM marks WHERE name = 'journal'", "its table marks has no journal"),
         ("DELETE FROM marks WHERE name = 'position'", "its table marks has no position"),
         ("UPDATE marks SET value = '1x' WHERE name = 'position'", "its position is '1x'"),
-        ("INSERT INTO marks VALUES ('observing', 'x')", "its rows are not what was written"),
+        ("INSERT INTO marks VALUES ('observing', 'x')", "its rows are not those that were written"),
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""What is asked of several tables at once, or written to them together."""
+"""Queries over several tables, and writes to several tables at once."""
 
 __all__ = [
     "beforehand",

@@ -1,7 +1,7 @@
-"""Suspensions in advance: of whom nobody claims anything for yet, and how many may stand.
+"""Suspensions in advance: for subjects without claims yet, and how many a writer may have.
 
-Promises: one writer cannot fill the journal with invented names or causes; who is suspended and has
-something is counted by causes alone. Everything is read inside the caller's transaction. Leaves
+Promises: one writer cannot fill the journal with invented names or causes. For a subject with
+claims only the number of causes counts. Everything is read inside the caller's transaction. Leaves
 out: what a suspension does (`ledger`).
 """
 
@@ -13,18 +13,18 @@ from provisioner.contract import Refused
 from provisioner.journal.schema import claims, suspensions
 
 MOST = 10_000
-"""Suspensions of one writer that may stand while nobody claims anything for whom they are about."""
+"""The most suspensions of one writer for subjects that have no claims."""
 
 CAUSES = 100
-"""Causes for which one writer may have suspended one subject at the same time."""
+"""The most causes for which one writer may suspend one subject at the same time."""
 
 _COUNT = select(func.count()).select_from(suspensions)
 
 
 def check(conn: Connection, subject: str, source: str, cause: str) -> None:
-    """Raise Refused where one more suspension by a writer would be too many.
+    """Raise Refused if one more suspension by a writer would be too many.
 
-    One that stands already is none more.
+    A suspension that already exists is not one more.
     """
     mine = suspensions.c.source == source
     causes = select(suspensions.c.cause).where(suspensions.c.subject == subject, mine)
@@ -33,7 +33,7 @@ def check(conn: Connection, subject: str, source: str, cause: str) -> None:
         return
     if len(standing) >= CAUSES:
         raise Refused(
-            f"{source} has suspended {subject} for {len(standing)} causes, and may for {CAUSES}",
+            f"{source} has suspended {subject} for {len(standing)} causes; the limit is {CAUSES}",
             advice=f"resume {subject} for some of them; provisioner status {subject} lists them",
         )
     if int(conn.scalar(_COUNT.where(mine)) or 0) < MOST or _claimed(conn, subject):
@@ -42,8 +42,9 @@ def check(conn: Connection, subject: str, source: str, cause: str) -> None:
     nobody &= ~select(claims.c.key).where(claims.c.leaf == suspensions.c.subject).exists()
     if int(conn.scalar(_COUNT.where(mine, nobody)) or 0) >= MOST:
         raise Refused(
-            f"nobody claims anything for {subject}, and {source} has suspended {MOST} like it",
-            advice="resume those that will not come: the names may be wrong",
+            f"nobody claims anything for {subject}, and {source} has already suspended {MOST} such "
+            "subjects",
+            advice="resume those that will never have anything: the names may be wrong",
         )
 
 

@@ -1,6 +1,6 @@
-"""Expiry: rows of requests that are kept no longer.
+"""Expiry: deleting the rows of old requests.
 
-Promises: everything is read and written inside the caller's transaction. Leaves out: how long what
+Promises: everything is read and written inside the caller's transaction. Leaves out: how long each
 is kept (`retention`, `outsiders`), and events (`audit`).
 """
 
@@ -16,7 +16,7 @@ from provisioner.journal.schema import requests, step_objects, steps
 from provisioner.objects.states import ENDED, RequestState
 
 _LEFT = (requests.c.state == RequestState.REFUSED) & (func.length(requests.c.body) == 0)
-"""Rows that an outsider may have left: nobody else's refused request is without its body."""
+"""Rows that an outsider may have left: only their refused requests are stored without a body."""
 
 _newer = requests.alias()
 
@@ -32,9 +32,9 @@ _IS_HIGHEST = and_(
     )
     .exists(),
 )
-"""Who comes later with a lower number is superseded: this row is what that is known by."""
+"""This row has the highest number of its order: a later request with a lower one is superseded."""
 
-# An expression, lest SQLite took the index of states and sorted half the journal for each portion.
+# An expression: else SQLite would use the index of states, and sort half the journal each time.
 _OVER = (requests.c.state + "").in_(ENDED)
 
 _OLD = (
@@ -60,18 +60,18 @@ _NEWEST = (
 
 
 def with_receipts_of(conn: Connection, gone: Sequence[Record]) -> set[tuple[str, str]]:
-    """Name the receipts, by writer and name, that other requests have as well."""
+    """Return the receipts, as (writer, own id), that other requests share."""
     own = {record.writer_id for record in gone if record.writer_id is not None}
     ids = {record.id for record in gone}
-    found: set[tuple[str, str]] = set()
+    shared: set[tuple[str, str]] = set()
     for part in chunks(own):
         rows = conn.execute(
             select(requests.c.id, requests.c.writer, requests.c.writer_id).where(
                 requests.c.writer_id.in_(part)
             )
         )
-        found.update((row.writer, row.writer_id) for row in rows if row.id not in ids)
-    return found
+        shared.update((row.writer, row.writer_id) for row in rows if row.id not in ids)
+    return shared
 
 
 def refused_counts(conn: Connection) -> dict[int, int]:
@@ -83,7 +83,7 @@ def refused_counts(conn: Connection) -> dict[int, int]:
 
 
 def refused_beyond(conn: Connection, uid: int, keep: int) -> list[str]:
-    """List a submitter's refused requests without a body, but for the newest; oldest first."""
+    """List a submitter's refused requests without a body, except the newest; oldest first."""
     older = (
         select(requests.c.id)
         .where(_LEFT, requests.c.uid == uid)
@@ -94,13 +94,13 @@ def refused_beyond(conn: Connection, uid: int, keep: int) -> list[str]:
 
 
 def forget_refused(conn: Connection, ids: Collection[str]) -> None:
-    """Remove the rows of refused requests without a body."""
+    """Delete the rows of refused requests without a body."""
     for part in chunks(ids):
         conn.execute(delete(requests).where(requests.c.id.in_(part), _LEFT))
 
 
 def forget(conn: Connection, ids: list[str]) -> int:
-    """Remove the rows of requests, but of those that are tried again since; return how many."""
+    """Delete the rows of requests, except those that somebody retried since; return how many."""
     over = select(requests.c.id).where(requests.c.id.in_(ids), requests.c.state.in_(ENDED))
     gone = list(conn.scalars(over))
     if gone:
@@ -111,11 +111,12 @@ def forget(conn: Connection, ids: list[str]) -> int:
 
 
 def newest_beyond(conn: Connection, keep: int) -> str:
-    """Return the newest request that is over, but for so many; '' where there is none."""
+    """Return the newest finished request, not counting the `keep` newest ones; '' if there is
+    none."""
     return conn.scalar(_NEWEST, {"b_floor": keep - 1}) or ""
 
 
 def old(conn: Connection, before: float, after: str, end: str, limit: int) -> list[str]:
-    """List requests that were over before a time, in order, between two ids."""
+    """List requests between two ids that were over before a time, in order."""
     bounds = {"b_before": before, "b_after": after, "b_end": end, "b_limit": limit}
     return list(conn.scalars(_OLD, bounds))

@@ -1,7 +1,7 @@
-"""History: what requests said of a claim, in the order in which they were accepted.
+"""History: what requests have asked for a claim, in the order in which they were accepted.
 
-Promises: read from requests and steps alone, inside the caller's transaction, so that it does not
-matter who looked at an object in between. Leaves out: what is wanted now (`ledger`), and giving
+Promises: everything is read from requests and steps alone, inside the caller's transaction, so that
+looks at the object in between change nothing. Leaves out: what is wanted now (`ledger`), and giving
 claims back (`undo`).
 """
 
@@ -20,27 +20,27 @@ from provisioner.journal.schema import steps as step_rows
 from provisioner.objects.states import RUNNING, RequestState, StepState
 
 TAKING = ("project.archive", "membership.remove")
-"""Actions that take claims back, and write none."""
+"""Actions that only take claims back."""
 
 CLAIMING = frozenset(
     {"user.provision", "project.provision", "allocation.provision", "membership.add", *TAKING}
 )
-"""Actions that say the whole of what is claimed for their subject."""
+"""Actions whose request names everything that is claimed for its subject."""
 
 STOPPED = (RequestState.CANCELLED, RequestState.HELD)
-"""States of requests of which only counts what they had made."""
+"""States in which only what a request has already made or taken away counts."""
 
 Pair = tuple[Key, str]
 """An object and a claimant."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one request said of a claim.
+class Mention:
+    """What one request asked for a claim.
 
-    step: which of its steps claims it, '' where it leaves the claim out; bound: that step has
-    begun, so that its want is known; counts: the request is neither cancelled nor held, or had made
-    it, or taken it away, before.
+    step: the step that claims it, '' if the request leaves the claim out; bound: that step has
+    begun, so that its want is known; counts: the request is neither cancelled nor held, or had
+    already made the object, or taken the claim away.
     """
 
     request: str
@@ -50,23 +50,23 @@ class Said:
     counts: bool = True
 
 
-def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Said]]:
-    """Tell what was said of claims, oldest first."""
-    found: dict[Pair, dict[str, Said]] = {pair: {} for pair in pairs}
+def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Mention]]:
+    """Return the mentions of claims, oldest first."""
+    by_pair: dict[Pair, dict[str, Mention]] = {pair: {} for pair in pairs}
     order: dict[str, tuple[float, str]] = {}
     taken: set[tuple[str, Key]] = set()
     for part in chunks({key for key, _ in pairs}):
         for row in conn.execute(_PARTS, {"b_ids": part}):
             if not row.routed and row.over == StepState.DONE:
                 taken.add((row.request, row.key))
-            said = found.get((row.key, row.claimant)) if row.routed else None
-            if said is None:
+            mentions = by_pair.get((row.key, row.claimant)) if row.routed else None
+            if mentions is None:
                 continue
             order[row.request] = (row.accepted, row.request)
-            one = _said(row)
-            former = said.get(one.request)
-            if former is None or (one.bound, one.counts) > (former.bound, former.counts):
-                said[one.request] = one
+            mention = _mention(row)
+            former = mentions.get(mention.request)
+            if former is None or (mention.bound, mention.counts) > (former.bound, former.counts):
+                mentions[mention.request] = mention
     about: dict[str, set[Pair]] = {}
     for pair in pairs:
         for name in (pair[1], pair[1].partition("/")[0]):
@@ -79,52 +79,52 @@ def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Said]]:
             stands = row.state not in STOPPED or row.action in TAKING
             for pair in about.get(row.subject, ()):
                 counts = stands or (row.id, pair[0]) in taken
-                found[pair].setdefault(row.id, Said(row.id, row.writer, "", counts=counts))
+                by_pair[pair].setdefault(row.id, Mention(row.id, row.writer, "", counts=counts))
     return {
-        pair: sorted(said.values(), key=lambda one: order[one.request])
-        for pair, said in found.items()
+        pair: sorted(mentions.values(), key=lambda mention: order[mention.request])
+        for pair, mentions in by_pair.items()
     }
 
 
-def before(said: Sequence[Said], request: str) -> tuple[Said | None, Said | None]:
-    """Say who claimed before a request, and whose want was in force; None: nobody's."""
+def before(mentions: Sequence[Mention], request: str) -> tuple[Mention | None, Mention | None]:
+    """Return who claimed before a request, and whose want was in force; None for nobody."""
     owner = bound = None
-    for one in said:
-        if one.request == request:
+    for mention in mentions:
+        if mention.request == request:
             break
-        if not one.counts:
+        if not mention.counts:
             continue
-        owner = one if one.step else None
-        bound = one if one.bound else bound if one.step else None
+        owner = mention if mention.step else None
+        bound = mention if mention.bound else bound if mention.step else None
     return owner, bound
 
 
-def earlier(said: Sequence[Said], request: str) -> Sequence[Said]:
-    """Return what was said before a request, oldest first."""
-    return said[: _place(said, request)]
+def earlier(mentions: Sequence[Mention], request: str) -> Sequence[Mention]:
+    """Return the mentions before a request's, oldest first."""
+    return mentions[: _place(mentions, request)]
 
 
-def spoke(said: Sequence[Said], request: str) -> bool:
-    """Say whether a request said anything of a claim: one that was held from the first did not."""
-    return any(one.request == request for one in said)
+def mentioned(mentions: Sequence[Mention], request: str) -> bool:
+    """Return True if a request mentions the claim. One that was held from the start does not."""
+    return any(mention.request == request for mention in mentions)
 
 
-def overtaken(said: Sequence[Said], request: str) -> bool:
-    """Return True if a request that came later claims it, or took it back."""
-    return any(one.counts for one in said[_place(said, request) + 1 :])
+def overtaken(mentions: Sequence[Mention], request: str) -> bool:
+    """Return True if a later request claims it, or took it back."""
+    return any(mention.counts for mention in mentions[_place(mentions, request) + 1 :])
 
 
-def _place(said: Sequence[Said], request: str) -> int:
-    return next(place for place, one in enumerate(said) if one.request == request)
+def _place(mentions: Sequence[Mention], request: str) -> int:
+    return next(place for place, mention in enumerate(mentions) if mention.request == request)
 
 
-def _said(row: Any) -> Said:
+def _mention(row: Any) -> Mention:
     counts = row.made or row.state not in STOPPED
-    return Said(row.request, row.writer, row.step, row.generation is not None, counts)
+    return Mention(row.request, row.writer, row.step, row.generation is not None, counts)
 
 
 def _was_accepted(row: Any) -> bool:
-    """Return True if a request ever counted: one that only repeats another's id has no steps."""
+    """Return True if a request was ever accepted. One that only repeats an own id has no steps."""
     if row.begun:
         return True
     done = row.action in TAKING and row.state in (*RUNNING, RequestState.DONE)

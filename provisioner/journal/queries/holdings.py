@@ -1,9 +1,10 @@
-"""Holdings: what people have now, by the ledger, and who would lose some of it.
+"""Holdings: what people have now according to the ledger, and who would lose some of it.
 
-Promises: reads alone, inside the caller's transaction. Somebody has what was claimed for them and
-read back as wanted at least once, whoever claims it for them now, unless it is suspended; what was
-only ever asked for, as for a name that nobody bears, is nobody's. Leaves out: what a request takes
-away (`review`, `reconcile`), and how many may lose something (`policy`).
+Promises: it only reads, inside the caller's transaction. People have what is claimed for them and
+was read back as wanted at least once, unless it is suspended. It does not matter who claims it now.
+Something that was never made, such as an account for a name that does not exist, is nobody's.
+Leaves out: what a request takes away (`review`, `reconcile`), and how many people may lose
+something (`policy`).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from provisioner.objects.losses import (
 )
 from provisioner.objects.states import Adoption, StepState
 
-# What was adopted and differs is not written, and whoever it is for has it as it is. What is there
-# and only a waiting step claims is left as it is: they have it by that claim until it goes.
+# An adopted object that differs is not written, and its people have it as it is. An existing object
+# that only a waiting step claims stays unchanged, and that claim keeps it for its people.
 _MET = or_(
     claims.c.want.is_not(None)
     & ((objects.c.converged > 0) | (objects.c.adoption == Adoption.DIFFERS)),
@@ -58,26 +59,26 @@ _SHARED: Any = (
 
 
 def claimed(conn: Connection, subjects: Collection[str]) -> set[Pair]:
-    """List the claims that a suspension of some subjects would close."""
-    found: set[Pair] = set()
+    """Return the claims that a suspension of some subjects would close."""
+    pairs: set[Pair] = set()
     for part in chunks(subjects):
-        found.update((key, who) for key, who in conn.execute(_PAIRS.where(_about(part))))
-    return found
+        pairs.update((key, claimant) for key, claimant in conn.execute(_PAIRS.where(_about(part))))
+    return pairs
 
 
 def losers(
     conn: Connection, shift: Shift, allowed: Shift | None = None, nature: Nature | None = None
 ) -> set[str]:
-    """Name the people who would lose something, as `user:NAME`.
+    """Return the people who would lose something, as `user:NAME`.
 
-    allowed: what becomes of claims in any case; nature: what handlers say, None: nothing.
+    allowed: what happens to claims in any case; nature: what handlers know, None for nothing.
     """
     allowed, nature = allowed or Shift(), nature or Nature()
     return _deprived(conn, shift, allowed, nature) | _shut_out(conn, shift, allowed, nature)
 
 
 def _deprived(conn: Connection, shift: Shift, allowed: Shift, nature: Nature) -> set[str]:
-    """Name those who have a thing now, and would have it from nobody."""
+    """Return the people who have an object now that nobody would keep claimed for them."""
     gone = _had(conn, set(shift.going))
     if not gone:
         return set()
@@ -92,7 +93,7 @@ def _deprived(conn: Connection, shift: Shift, allowed: Shift, nature: Nature) ->
 
 
 def _shut_out(conn: Connection, shift: Shift, allowed: Shift, nature: Nature) -> set[str]:
-    """Name those who keep a thing that is of no use to them any more."""
+    """Return the people who keep an object, but would be shut out of it."""
     keys = {key for key, _ in (*shift.going, *shift.coming) if nature.can_shut(key)}
     if not keys:
         return set()
@@ -107,21 +108,21 @@ def _shut_out(conn: Connection, shift: Shift, allowed: Shift, nature: Nature) ->
 
 
 def _beside(conn: Connection, lost: Collection[Pair], nature: Nature) -> set[str]:
-    """Name who reaches the data in lost objects by another subject, as by a project's group.
+    """Return who reaches the data in lost objects by another subject, such as a project's group.
 
-    The other subject claims something of the same as the one that claimed the object.
+    That other subject claims some of the same objects as the one that loses them.
     """
-    whole = {who for key, who in lost if person_of(who) is None and nature.stores(key)}
-    found: set[str] = set()
+    whole = {subject for key, subject in lost if person_of(subject) is None and nature.stores(key)}
+    subjects: set[str] = set()
     for part in chunks(whole):
-        found.update(conn.scalars(_SHARED, {"b_ids": part}))
-    return {person for some in people_of(_had_by(conn, found)).values() for person in some}
+        subjects.update(conn.scalars(_SHARED, {"b_ids": part}))
+    return {person for some in people_of(_had_by(conn, subjects)).values() for person in some}
 
 
 def unwritten(conn: Connection) -> set[str]:
-    """Name the people who have something in the backends that they lose once these are written.
+    """Return the people who have something in the backends that the next writes take away.
 
-    So it is while the service only observes: what was taken back or closed since is there still.
+    While the service only observes, claims that were taken back or closed leave the object there.
     """
     keys = set(conn.scalars(select(objects.c.key).where(_UNWRITTEN)))
     had: set[Pair] = set()
@@ -134,15 +135,20 @@ def unwritten(conn: Connection) -> set[str]:
 
 
 def left(conn: Connection, going: Collection[Pair], coming: Collection[Pair]) -> dict[Key, Key]:
-    """Say which objects nobody would claim any more as their claimant wants another of the kind.
+    """Return the objects that nobody would claim any more, each with its replacement.
 
-    going, coming: as in `losers`. What was never as wanted is left out; a suspended one is not.
+    The claimant wants another object of the same kind instead. going, coming: as in `losers`. An
+    object that was never as wanted is left out; a suspended one is not.
     """
-    instead = {(who, *split_key(key)[:2]): key for key, who in coming if (key, who) not in going}
+    instead = {
+        (claimant, *split_key(key)[:2]): key
+        for key, claimant in coming
+        if (key, claimant) not in going
+    }
     moved = {
-        key: instead[who, *split_key(key)[:2]]
-        for key, who in going
-        if person_of(who) is None and (who, *split_key(key)[:2]) in instead
+        key: instead[claimant, *split_key(key)[:2]]
+        for key, claimant in going
+        if person_of(claimant) is None and (claimant, *split_key(key)[:2]) in instead
     }
     made: set[Key] = set()
     for part in chunks(moved):
@@ -152,7 +158,7 @@ def left(conn: Connection, going: Collection[Pair], coming: Collection[Pair]) ->
 
 
 def people(conn: Connection) -> set[str]:
-    """Name everybody who has something now, as `user:NAME`."""
+    """Return everybody who has something now, as `user:NAME`."""
     closing = suspensions.c.subject.in_([claims.c.root, claims.c.leaf, claims.c.claimant])
     statement = (
         select(claims.c.leaf)
@@ -165,30 +171,30 @@ def people(conn: Connection) -> set[str]:
 
 
 def _had(conn: Connection, pairs: set[Pair]) -> set[Pair]:
-    """Choose the claims by which somebody has something now."""
-    found: set[Pair] = set()
+    """Return those claims by which somebody has something now."""
+    had: set[Pair] = set()
     for part in chunks({key for key, _ in pairs}):
-        found.update((key, who) for key, who in conn.execute(_HAD_OF, {"b_ids": part}))
-    return _open(conn, found & pairs)
+        had.update((key, claimant) for key, claimant in conn.execute(_HAD_OF, {"b_ids": part}))
+    return _open(conn, had & pairs)
 
 
 def _had_by(conn: Connection, subjects: Collection[str]) -> set[Pair]:
-    """List what is had now through whole subjects."""
-    found: set[Pair] = set()
+    """Return what people have now through whole subjects."""
+    had: set[Pair] = set()
     for part in chunks(subjects):
         rows = conn.execute(_HAD.where(claims.c.root.in_(part)))
-        found.update((key, who) for key, who in rows)
-    return _open(conn, found)
+        had.update((key, claimant) for key, claimant in rows)
+    return _open(conn, had)
 
 
 def _about(subjects: Collection[str]) -> Any:
-    """Match the claims of subjects, of all that lies in them, and those for a person."""
+    """Match the claims of subjects, of all inside them, and those for a person."""
     roots = [name.partition("/")[0] for name in subjects if "/" in name]
     nested = claims.c.root.in_(roots) & claims.c.claimant.in_(subjects)
     return or_(claims.c.root.in_(subjects), claims.c.leaf.in_(subjects), nested)
 
 
 def _open(conn: Connection, pairs: set[Pair]) -> set[Pair]:
-    """Leave out what is suspended."""
+    """Return the claims that are not suspended."""
     closed = ledger.suspended_parts(conn, {claimant for _, claimant in pairs})
     return {pair for pair in pairs if pair[1] not in closed}

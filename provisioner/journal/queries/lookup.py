@@ -1,11 +1,11 @@
-"""Looking up: which request a name means to whoever says it.
+"""Lookup: which request a name means to the person who types it.
 
-Promises: everything is read inside the caller's transaction. A name is a whole ULID, or else an own
-id of who asks, or else the beginning of a ULID, or else another writer's own id; what is ambiguous
-is refused, naming writer and subject of each. Nobody makes a name mean something else to another:
-what was refused counts for its own writer alone, as long as anything else bears the name. Who may
-not steer others' requests learns of their own only, not even that there are others. Leaves out: who
-may do what with it (`policy`).
+Promises: everything is read inside the caller's transaction. A name is, in this order, a whole
+ULID, an own id of the person who asks, the beginning of a ULID, or another writer's own id. An
+ambiguous name is refused, with writer and subject of each match. Nobody can make a name mean
+something else to others: a refused request counts only for its own writer while another request has
+the name. People who may not steer others' requests see only their own, and not even that there are
+others. Leaves out: who may do what with it (`policy`).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from provisioner.objects.states import OPEN, RequestState
 from provisioner.system.ulid import LENGTH
 
 _SHORTEST = 4
-"""Characters of the beginning of an id."""
+"""The fewest characters of the beginning of an id."""
 
 _NAMED = 10
-"""Requests that an ambiguous name is told to mean; as many as there are, when it is one more."""
+"""The most requests that the message about an ambiguous name lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Seeker:
     """Who looks a request up.
 
     others: they may steer other submitters' requests, too; asking: the request by which they ask,
-    which the beginning of an id does not mean.
+    which the beginning of an id never means.
     """
 
     uid: int
@@ -43,39 +43,39 @@ class Seeker:
 
 
 def find(conn: Connection, name: str, seeker: Seeker) -> Record:
-    """Find the request that a name means.
+    """Return the request that a name means.
 
-    Raises InvalidRequest when there is none, or more than one.
+    Raises InvalidRequest if there is none, or more than one.
     """
-    found = seek(conn, name, seeker)
-    if found is None:
+    record = seek(conn, name, seeker)
+    if record is None:
         raise InvalidRequest(
             f"there is no request {name!r}",
             field="request",
             expected="an id as `provisioner queue` prints it",
         )
-    return found
+    return record
 
 
 def seek(conn: Connection, name: str, seeker: Seeker) -> Record | None:
-    """Find the request that a name means; None: there is none.
+    """Return the request that a name means; None if there is none.
 
-    Raises InvalidRequest when there is more than one.
+    Raises InvalidRequest if there is more than one.
     """
     found = _exact(conn, name, seeker) or _own(conn, name, seeker) or _begun(conn, name, seeker)
     return _of_others(conn, name, seeker) if found is None and seeker.others else found
 
 
 def knows(conn: Connection, request: str, seeker: Seeker) -> bool:
-    """Return True if who asks may know of a request."""
+    """Return True if the person who asks may know of a request."""
     return _exact(conn, request, seeker) is not None
 
 
 def _exact(conn: Connection, name: str, seeker: Seeker) -> Record | None:
-    found = (
+    record = (
         request_rows.load(conn, [name.upper()]).get(name.upper()) if len(name) == LENGTH else None
     )
-    return found if found is not None and (seeker.others or found.uid == seeker.uid) else None
+    return record if record is not None and (seeker.others or record.uid == seeker.uid) else None
 
 
 def _own(conn: Connection, name: str, seeker: Seeker) -> Record | None:
@@ -91,11 +91,11 @@ def _begun(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     begins &= requests.c.id != seeker.asking
     if not seeker.others:
         begins &= requests.c.uid == seeker.uid
-    found = _select(conn, begins, _NAMED + 1)
-    if len(found) > 1:
-        many = str(len(found)) if len(found) <= _NAMED else f"more than {_NAMED}"
-        raise _ambiguous(f"{name!r} begins {many} ids", found[-_NAMED:])
-    return found[0] if found else None
+    matches = _select(conn, begins, _NAMED + 1)
+    if len(matches) > 1:
+        many = str(len(matches)) if len(matches) <= _NAMED else f"more than {_NAMED}"
+        raise _ambiguous(f"{name!r} begins {many} ids", matches[-_NAMED:])
+    return matches[0] if matches else None
 
 
 def _of_others(conn: Connection, name: str, seeker: Seeker) -> Record | None:
@@ -112,23 +112,25 @@ def _of_others(conn: Connection, name: str, seeker: Seeker) -> Record | None:
 def _select(
     conn: Connection, matches: ColumnElement[bool], limit: int | None = None
 ) -> list[Record]:
-    """List what matches, oldest first; limit: the newest alone."""
+    """List the matches, oldest first. limit: return only so many of the newest."""
     statement = select(requests).where(matches).order_by(requests.c.id.desc()).limit(limit)
     return [Record.from_row(row) for row in conn.execute(statement)][::-1]
 
 
-def _first(found: Sequence[Record]) -> Record | None:
-    """Choose of one writer's requests with an own id: what is open goes first, then the newest.
+def _first(matches: Sequence[Record]) -> Record | None:
+    """Return the best of one writer's requests with an own id: an open one, else the newest.
 
-    What only repeats the id, and was answered or refused for it, goes last.
+    A request that only repeated the id, and got its answer or its refusal for that, comes last.
     """
 
-    def rank(one: Record) -> tuple[bool, bool, str]:
-        return one.state in OPEN, one.duplicate_of is None, one.id
+    def rank(record: Record) -> tuple[bool, bool, str]:
+        return record.state in OPEN, record.duplicate_of is None, record.id
 
-    return max(found, key=rank, default=None)
+    return max(matches, key=rank, default=None)
 
 
-def _ambiguous(why: str, found: Sequence[Record]) -> InvalidRequest:
-    told = ", ".join(f"{one.id} ({one.action} {one.subject} of {one.asker})" for one in found)
-    return InvalidRequest(why, field="request", expected=f"one of {told}")
+def _ambiguous(why: str, matches: Sequence[Record]) -> InvalidRequest:
+    listed = ", ".join(
+        f"{match.id} ({match.action} {match.subject} of {match.asker})" for match in matches
+    )
+    return InvalidRequest(why, field="request", expected=f"one of {listed}")

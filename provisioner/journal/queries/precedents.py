@@ -1,7 +1,7 @@
 """Precedents: what was accepted before under an id, an order, or with the same bytes.
 
-Promises: reads only, inside the caller's transaction. Leaves out: what it makes of a request that
-comes now (`duplicates`).
+Promises: reads only, inside the caller's transaction. Leaves out: what follows for a new request
+(`duplicates`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from provisioner.objects.states import RequestState
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a request that comes again is compared with."""
+    """The earlier request with which a repeated one is compared."""
 
     id: str
     state: RequestState
@@ -34,7 +34,7 @@ _EARLIER = (
         requests.c.writer,
         requests.c.writer_id,
     )
-    # One that was refused by itself never hides an older one that was accepted.
+    # A refused repetition never hides the older request that was accepted.
     .where(
         requests.c.writer_id.in_(IDS),
         requests.c.state != RequestState.REFUSED,
@@ -45,32 +45,32 @@ _EARLIER = (
 
 
 def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
-    """Return the newest request that each (writer, writer's id) names, and no repetition of it."""
+    """Return the newest request under each (writer, writer's id), without repetitions."""
     wanted = set(names)
-    found: dict[tuple[str, str], Known] = {}
+    known: dict[tuple[str, str], Known] = {}
     for part in chunks({writer_id for _, writer_id in wanted}):
         for row in conn.execute(_EARLIER, {"b_ids": part}):
-            found[row.writer, row.writer_id] = Known(row.id, row.state, row.digest)
-    return {name: one for name, one in found.items() if name in wanted}
+            known[row.writer, row.writer_id] = Known(row.id, row.state, row.digest)
+    return {name: request for name, request in known.items() if name in wanted}
 
 
 def taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[str, str], Known]:
-    """Return the first request of each (writer, digest) that was not refused."""
+    """Return the first request with each (writer, digest) that was not refused."""
     wanted = set(bodies)
-    found: dict[tuple[str, str], Known] = {}
+    known: dict[tuple[str, str], Known] = {}
     for part in chunks({digest for _, digest in wanted}):
         rows = conn.execute(
             select(requests.c.id, requests.c.state, requests.c.digest, requests.c.writer)
             .where(requests.c.digest.in_(part), requests.c.state != RequestState.REFUSED)
             .order_by(requests.c.id)
         )
-        for who, state, digest, writer in rows:
-            found.setdefault((writer, digest), Known(who, state, digest))
-    return {body: one for body, one in found.items() if body in wanted}
+        for request, state, digest, writer in rows:
+            known.setdefault((writer, digest), Known(request, state, digest))
+    return {body: request for body, request in known.items() if body in wanted}
 
 
 def undone(conn: Connection, record: Record) -> list[str]:
-    """List what a request's writer asked for its subject before, since such a one was done."""
+    """List what a request's writer asked for its subject since such a request was last done."""
     own = (
         requests.c.writer == record.writer,
         requests.c.subject == record.subject,
@@ -93,12 +93,12 @@ def highest_orders(
 ) -> dict[tuple[str, str], int]:
     """Return the highest order number accepted under each (writer, key)."""
     wanted = set(names)
-    found: dict[tuple[str, str], int] = {}
+    highest: dict[tuple[str, str], int] = {}
     for part in chunks({key for _, key in wanted}):
         rows = conn.execute(
             select(requests.c.writer, requests.c.order_key, func.max(requests.c.order_number))
             .where(requests.c.order_key.in_(part), requests.c.state != RequestState.REFUSED)
             .group_by(requests.c.writer, requests.c.order_key)
         )
-        found.update({(writer, key): number for writer, key, number in rows})
-    return {name: number for name, number in found.items() if name in wanted}
+        highest.update({(writer, key): number for writer, key, number in rows})
+    return {name: number for name, number in highest.items() if name in wanted}

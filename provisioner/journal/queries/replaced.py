@@ -1,6 +1,6 @@
-"""Replaced: who claims by now what a request had asked for.
+"""Replaced: who now claims what an earlier request had asked for.
 
-Promises: reads only, inside the caller's transaction. Leaves out: what is said of it (`remarks`).
+Promises: reads only, inside the caller's transaction. Leaves out: the remarks about it (`remarks`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.reques
 )
 
 
-def withdrawn_by(conn: Connection, who: str, claimant: str) -> str:
-    """Find the newest request after one that spoke of a claimant; '' where there is none."""
+def withdrawn_by(conn: Connection, request: str, claimant: str) -> str:
+    """Return the newest later request about a claimant or its root; '' if there is none."""
     statement = (
         select(requests.c.id)
         .where(
             requests.c.subject.in_({claimant, claimant.partition("/")[0]}),
-            requests.c.id > who,
+            requests.c.id > request,
             requests.c.state.in_([*RUNNING, RequestState.DONE, RequestState.FAILED]),
         )
         .order_by(requests.c.id.desc())
@@ -34,21 +34,21 @@ def withdrawn_by(conn: Connection, who: str, claimant: str) -> str:
     return conn.scalar(statement) or ""
 
 
-def writer_of(conn: Connection, who: str) -> str:
-    """Return a request's writer; '' where it is not known."""
-    return conn.scalar(select(requests.c.writer).where(requests.c.id == who)) or ""
+def writer_of(conn: Connection, request: str) -> str:
+    """Return a request's writer; '' if it is unknown."""
+    return conn.scalar(select(requests.c.writer).where(requests.c.id == request)) or ""
 
 
 OTHERS = "another writer's request"
-"""What a claimant is called to a writer whose it is not: whose names and numbers are not told."""
+"""What a writer reads instead of a claimant of another writer."""
 
 
 def names_for(conn: Connection, claimants: Mapping[str, str], writer: str) -> dict[str, str]:
-    """Name claimants as a writer may read them: those of others' requests are not told.
+    """Return the names of claimants that a writer may read; others' are `OTHERS`.
 
     claimants: claimant -> the request of its claim.
     """
-    writers = {one: writer_of(conn, one) for one in set(claimants.values())}
+    writers = {request: writer_of(conn, request) for request in set(claimants.values())}
     return {
         claimant: claimant if writers[request] == writer else OTHERS
         for claimant, request in claimants.items()
@@ -58,7 +58,7 @@ def names_for(conn: Connection, claimants: Mapping[str, str], writer: str) -> di
 def claims_now(
     conn: Connection, keys: Collection[Key]
 ) -> dict[Key, dict[str, tuple[Want | None, str]]]:
-    """Return want and request of each claim on some objects, by claimant."""
+    """Return the want and request of each claim on some objects, by claimant."""
     held: dict[Key, dict[str, tuple[Want | None, str]]] = {}
     for part in chunks(keys):
         for row in conn.execute(_CLAIMS, {"b_ids": part}).all():
@@ -67,7 +67,7 @@ def claims_now(
 
 
 def left_behind(conn: Connection, keys: Collection[Key]) -> list[Key]:
-    """Choose the objects that are there, as nobody wants them any more, and that nobody claims."""
+    """Return those objects that nobody claims, and that stay in the backend as intended."""
     kept: list[Key] = []
     for part in chunks(keys):
         unclaimed = ~select(claims.c.key).where(claims.c.key == objects.c.key).exists()

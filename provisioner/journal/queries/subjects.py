@@ -1,7 +1,7 @@
-"""Subjects: what some of them claim, and by whom they are suspended.
+"""Subjects: what they claim, and who has suspended them.
 
-Promises: reads only, inside the caller's transaction, and as much as is asked for, however much the
-ledger has. Leaves out: what manifests and policy make of it.
+Promises: reads only, inside the caller's transaction, and only what is asked for, however large the
+ledger is. Leaves out: what manifests and policy do with it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _KEYS = select(claims.c.key).where(claims.c.root.in_(IDS)).distinct()
 
 
 def subjects_after(conn: Connection, kind: str, last: str, limit: int) -> list[str]:
-    """List subjects of a kind that claim something, in order, from behind one on."""
+    """List subjects of a kind that claim something, in order, starting after one."""
     statement = (
         select(claims.c.root)
         .where(claims.c.root > max(last, f"{kind}:"), claims.c.root < f"{kind};")
@@ -48,15 +48,15 @@ def subjects_after(conn: Connection, kind: str, last: str, limit: int) -> list[s
 
 
 def keys_of(conn: Connection, subjects: Collection[str]) -> set[Key]:
-    """Name the objects that some subjects claim."""
-    found: set[Key] = set()
+    """Return the objects that some subjects claim."""
+    keys: set[Key] = set()
     for part in chunks(subjects):
-        found.update(conn.scalars(_KEYS, {"b_ids": part}))
-    return found
+        keys.update(conn.scalars(_KEYS, {"b_ids": part}))
+    return keys
 
 
 def claims_of(conn: Connection, subjects: Collection[str]) -> dict[str, list[Held]]:
-    """List what each of some subjects claims, with all that lies in it."""
+    """Return what each of some subjects claims, including everything inside it."""
     held: dict[str, list[Held]] = {subject: [] for subject in subjects}
     for part in chunks(subjects):
         for row in conn.execute(_CLAIMS, {"b_ids": part}):
@@ -67,19 +67,19 @@ def claims_of(conn: Connection, subjects: Collection[str]) -> dict[str, list[Hel
 def placed_by_others(
     conn: Connection, subjects: Collection[str], writer: str
 ) -> dict[str, tuple[str, ...]]:
-    """Name the other writers for whose allocations and projects some subjects are users."""
-    found: dict[str, set[str]] = {}
+    """Return, for each user, the other writers in whose allocations and projects it is."""
+    writers: dict[str, set[str]] = {}
     for part in chunks(subjects):
         for subject, source in conn.execute(_PLACED, {"b_ids": part, "b_writer": writer}):
-            found.setdefault(subject, set()).add(source)
-    return {subject: tuple(sorted(sources)) for subject, sources in found.items()}
+            writers.setdefault(subject, set()).add(source)
+    return {subject: tuple(sorted(sources)) for subject, sources in writers.items()}
 
 
 def suspended_by(
     conn: Connection, subjects: Collection[str], writer: str, cause: str
 ) -> dict[str, str]:
-    """Return those of some subjects that a writer has suspended for a cause, with its request."""
-    found: dict[str, str] = {}
+    """Return those subjects that a writer has suspended for a cause, each with the request."""
+    requests_of: dict[str, str] = {}
     for part in chunks(subjects):
         rows = conn.execute(
             select(suspensions.c.subject, suspensions.c.request).where(
@@ -88,13 +88,13 @@ def suspended_by(
                 suspensions.c.cause == cause,
             )
         )
-        found.update({row.subject: row.request for row in rows})
-    return found
+        requests_of.update({row.subject: row.request for row in rows})
+    return requests_of
 
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """One reason for which a subject's access is taken away. since: seconds since the epoch."""
+    """One reason for which a subject has no access. since: seconds since the epoch."""
 
     subject: str
     source: str
@@ -105,20 +105,20 @@ class Suspension:
 
 def suspensions_of(conn: Connection, subjects: Collection[str]) -> list[Suspension]:
     """List the suspensions of subjects, oldest first."""
-    found: list[Suspension] = []
+    listed: list[Suspension] = []
     for part in chunks(subjects):
         rows = conn.execute(select(suspensions).where(suspensions.c.subject.in_(part)))
-        found += [Suspension(r.subject, r.source, r.cause, r.request, r.since) for r in rows]
-    return sorted(found, key=lambda one: (one.since, one.subject))
+        listed += [Suspension(r.subject, r.source, r.cause, r.request, r.since) for r in rows]
+    return sorted(listed, key=lambda suspension: (suspension.since, suspension.subject))
 
 
 def unknown(conn: Connection, users: Sequence[str]) -> list[str]:
-    """List the users whom no claim is for."""
+    """List the users for whom there is no claim."""
     return _without(conn, claims.c.leaf, users)
 
 
 def without_request(conn: Connection, users: Sequence[str]) -> list[str]:
-    """List the users who have no claims by a request of their own, as `user.provision` is."""
+    """List the users without claims from requests about themselves, such as `user.provision`."""
     return _without(conn, claims.c.root, users)
 
 
@@ -130,16 +130,16 @@ def _without(conn: Connection, column: ColumnElement[str], users: Sequence[str])
 
 
 def noted_since(conn: Connection, uid: int, kind: str, since: float, begins: str) -> list[str]:
-    """List what events of a kind say of a submitter's requests since a time.
+    """List the texts of events of a kind about a submitter's requests since a time.
 
-    begins: how the requests' actions begin.
+    begins: the beginning of the requests' actions.
     """
     statement = (
         select(events.c.text)
         .join(requests, requests.c.id == events.c.request)
         .where(
             events.c.request >= ulid.first(since),
-            events.c.at >= since,  # ids are ahead of the time once a clock was
+            events.c.at >= since,  # ids run ahead of the time after the clock did
             events.c.kind == kind,
             requests.c.uid == uid,
             func.substr(requests.c.action, 1, len(begins)) == begins,
@@ -149,9 +149,9 @@ def noted_since(conn: Connection, uid: int, kind: str, since: float, begins: str
 
 
 def _is(root: str) -> ColumnElement[bool]:
-    """Match the claims of a subject; of a project in whatever letters its code was written.
+    """Match the claims of a subject. A project matches its code in upper and lower case.
 
-    Routes make one group of `CF3` and `cf3`, so that whose the one is, is the other.
+    Routes make one group of `CF3` and `cf3`, so that whoever has one has the other.
     """
     if not root.startswith("project:"):
         return claims.c.root == root
@@ -160,7 +160,7 @@ def _is(root: str) -> ColumnElement[bool]:
 
 
 def asked_before(conn: Connection, root: str, writer: str, actions: Collection[str]) -> bool:
-    """Return True if a submitter had a subject before another took it over."""
+    """Return True if a writer has asked for a subject, and was not refused or cancelled."""
     had = select(requests.c.id).where(
         requests.c.writer == writer,
         requests.c.subject == root,
@@ -173,6 +173,6 @@ def asked_before(conn: Connection, root: str, writer: str, actions: Collection[s
 
 
 def claimed_by(conn: Connection, root: str) -> list[Any]:
-    """List by which requests, and for which writers, a subject claims what it does."""
+    """List the requests and writers behind the claims of a subject."""
     statement = select(claims.c.request, claims.c.source).where(_is(root)).distinct()
     return list(conn.execute(statement).all())

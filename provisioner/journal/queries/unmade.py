@@ -1,7 +1,7 @@
 """Unmade: the claims that a request has not made yet, and giving them back.
 
-Promises: everything is read and written inside the caller's transaction. What a request made is
-known by what it read back, whoever looked since. Leaves out: whose a claim was (`history`), and
+Promises: everything is read and written inside the caller's transaction. A request made what it
+read back itself; later looks change nothing. Leaves out: whose a claim was before (`history`), and
 what is undone when (`undo`, `renewal`).
 """
 
@@ -25,8 +25,8 @@ from provisioner.objects.states import RUNNING, RequestState, StepState
 class Unmade:
     """A claim that a request has not made yet.
 
-    former: whose it was before, None where it was nobody's; bound: its want is the request's own;
-    converged: it was once as somebody wanted; nobodys: it is sure that nobody had it.
+    former: the request that had it before, None if none had; bound: its want is the request's own;
+    converged: the object was once as somebody wanted; nobodys: it is certain that nobody had it.
     """
 
     key: Key
@@ -40,7 +40,7 @@ class Unmade:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A claim that goes back to whose it was. want: None until their step begins."""
+    """A claim that goes back to an earlier request. want: None until that one's step begins."""
 
     key: Key
     claimant: str
@@ -53,21 +53,21 @@ class Restored:
 
 
 def of(conn: Connection, request: str) -> list[Unmade]:
-    """List the claims of a request that it never read back as wanted."""
+    """Return the claims of a request that it never read back as wanted."""
     made: set[Pair] = set()
-    found: dict[Pair, Unmade] = {}
+    claims_of: dict[Pair, Unmade] = {}
     for row in conn.execute(_PARTS, {"b_request": request}):
         pair = (row.key, row.claimant)
         if row.made:
             made.add(pair)
-        bound = row.generation is not None or (pair in found and found[pair].bound)
+        bound = row.generation is not None or (pair in claims_of and claims_of[pair].bound)
         unclaimed = _unclaimed(row) if bound else row.want is None
-        found[pair] = Unmade(*pair, row.former, row.want, bound, row.converged > 0, unclaimed)
-    return [one for pair, one in found.items() if pair not in made]
+        claims_of[pair] = Unmade(*pair, row.former, row.want, bound, row.converged > 0, unclaimed)
+    return [claim for pair, claim in claims_of.items() if pair not in made]
 
 
 def _unclaimed(row: Any) -> bool:
-    """Say of an object whether nobody had it: it is not there, or nobody wanted it open."""
+    """Return True if nobody had an object: it does not exist, or nobody wanted it open."""
     absent = row.state is not None and not row.state.get("present")
     return absent or not row.converged or row.prior is not None
 
@@ -78,12 +78,12 @@ def waiting(conn: Connection, request: str) -> list[Any]:
 
 
 def asked_for(conn: Connection, request: str) -> set[Pair]:
-    """List what the steps of a request claim, or claimed."""
+    """Return what the steps of a request claim, or claimed."""
     return {(row.key, row.claimant) for row in conn.execute(_ROUTED, {"b_request": request})}
 
 
 def unrouted(conn: Connection, request: str) -> list[Key]:
-    """List the objects that a request has no claim on, and was not over with."""
+    """List the objects that a request only withdraws from, and had not finished."""
     statement = (
         select(step_objects.c.key)
         .join(steps, _STEP)
@@ -101,10 +101,10 @@ def unrouted(conn: Connection, request: str) -> list[Key]:
 
 
 def of_others(conn: Connection, request: str, subject: str) -> dict[Pair, set[str]]:
-    """List what other requests for a request's subject have not made yet, with their ids.
+    """Return what other requests for a request's subject have not made yet, with their ids.
 
-    A request that was held when this one left its claims out, and was released since, has lost
-    them without a step of this one that tells so. What this one has taken away stays so.
+    A request that was held when this one left its claims out, and was released later, has lost
+    them, and no step of this one shows it. What this one has already taken away stays so.
     """
     statement = (
         select(step_objects.c.key, step_objects.c.claimant, step_objects.c.request)
@@ -114,17 +114,17 @@ def of_others(conn: Connection, request: str, subject: str) -> dict[Pair, set[st
         .where(requests.c.state.in_([*RUNNING, RequestState.FAILED]), steps.c.routed)
         .where(step_objects.c.state != StepState.DONE, _not_taken_by(request))
     )
-    found: dict[Pair, set[str]] = {}
+    others: dict[Pair, set[str]] = {}
     for key, claimant, other in conn.execute(statement):
-        found.setdefault((key, claimant), set()).add(other)
-    return found
+        others.setdefault((key, claimant), set()).add(other)
+    return others
 
 
 def held_back(conn: Connection, request: str, subject: str) -> list[Key]:
-    """List objects of which requests for a subject were to take claims away, and were stopped.
+    """List objects from which stopped requests for a subject were to withdraw claims.
 
-    The request that left the same out after them was all that kept those out. What it has taken
-    away stays so.
+    Only this request, which came later and leaves the same claims out, still kept them out. What it
+    has already taken away stays so.
     """
     statement = (
         select(step_objects.c.key)
@@ -139,7 +139,7 @@ def held_back(conn: Connection, request: str, subject: str) -> list[Key]:
 
 
 def _not_taken_by(request: str) -> ColumnElement[bool]:
-    """Match the objects that a request has not seen without its claims."""
+    """Match the objects that a request has not yet seen without its claims."""
     taken = (
         select(step_objects.c.key)
         .join(steps, _STEP)
@@ -150,12 +150,12 @@ def _not_taken_by(request: str) -> ColumnElement[bool]:
 
 
 def _about(subject: str) -> ColumnElement[bool]:
-    """Match the requests for a subject and for what lies in it."""
+    """Match the requests for a subject and for those inside it."""
     return (requests.c.subject == subject) | lies_in(requests.c.subject, subject)
 
 
 def once_claimed(conn: Connection, keys: Collection[Key]) -> set[Pair]:
-    """List who ever claimed some objects."""
+    """Return everyone who ever claimed some objects."""
     once: set[Pair] = set()
     for part in chunks(keys):
         once.update((row.key, row.claimant) for row in conn.execute(_ONCE, {"b_ids": part}))
@@ -163,30 +163,32 @@ def once_claimed(conn: Connection, keys: Collection[Key]) -> set[Pair]:
 
 
 def unbound(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, str]:
-    """Return those of some claims that nothing is wanted by yet, with the request of each."""
-    found: dict[Pair, str] = {}
+    """Return those of some claims that have no want yet, each with its request."""
+    unbound: dict[Pair, str] = {}
     for part in chunks({key for key, _ in pairs}):
         statement = select(claims.c.key, claims.c.claimant, claims.c.request)
         unknown = statement.where(claims.c.key.in_(part), claims.c.want.is_(None))
-        found.update({(key, who): request for key, who, request in conn.execute(unknown)})
-    return {pair: request for pair, request in found.items() if pair in pairs}
+        unbound.update(
+            {(key, claimant): request for key, claimant, request in conn.execute(unknown)}
+        )
+    return {pair: request for pair, request in unbound.items() if pair in pairs}
 
 
 def still_claimed(conn: Connection, keys: Collection[Key]) -> set[Key]:
-    """Return those of some objects that somebody claims."""
-    found: set[Key] = set()
+    """Return those of some objects that somebody still claims."""
+    claimed: set[Key] = set()
     for part in chunks(keys):
-        found.update(conn.scalars(select(claims.c.key).where(claims.c.key.in_(part))))
-    return found
+        claimed.update(conn.scalars(select(claims.c.key).where(claims.c.key.in_(part))))
+    return claimed
 
 
 def claimed_by_others(conn: Connection, request: str, keys: Collection[Key]) -> set[Key]:
     """Return those of some objects that another request claims."""
-    found: set[Key] = set()
+    claimed: set[Key] = set()
     for part in chunks(keys):
         statement = select(claims.c.key).where(claims.c.key.in_(part), claims.c.request != request)
-        found.update(conn.scalars(statement))
-    return found
+        claimed.update(conn.scalars(statement))
+    return claimed
 
 
 # Giving back.
@@ -200,24 +202,24 @@ def give(
 ) -> None:
     """Give claims back.
 
-    restored: those that go back to whose they were, and are waited for again; dropped: those that
-    go; handed: those that go to a request that is known no more.
+    restored: those that go back to earlier requests, which wait for them again; dropped: those to
+    delete; handed: those that go to a request that is no longer known.
     """
     if restored:
-        conn.execute(_RESTORE, [_restoring(one) for one in restored])
+        conn.execute(_RESTORE, [_restoring(claim) for claim in restored])
     if dropped:
-        conn.execute(_DELETE, [{"b_key": key, "b_claimant": who} for key, who in dropped])
+        conn.execute(_DELETE, [{"b_key": key, "b_claimant": name} for key, name in dropped])
     if handed:
         theirs = [
-            {"b_key": key, "b_claimant": who, "b_request": request}
-            for (key, who), request in handed.items()
+            {"b_key": key, "b_claimant": claimant, "b_request": request}
+            for (key, claimant), request in handed.items()
         ]
         conn.execute(_THEIRS, theirs)
-    step_moves.wait_again(conn, [(one.request, one.key, one.claimant) for one in restored])
+    step_moves.wait_again(conn, [(claim.request, claim.key, claim.claimant) for claim in restored])
 
 
 def fill(conn: Connection, wants: Mapping[Pair, Want]) -> None:
-    """Have claims that wait for a step count with a want meanwhile."""
+    """Give claims that wait for their step a want in the meantime."""
     rows = [{"b_key": key, "b_claimant": who, "b_want": want} for (key, who), want in wants.items()]
     if rows:
         conn.execute(_FILL, rows)

@@ -1,7 +1,7 @@
-"""Changes: what a manifest would do to whom, as it was when the whole was held for a person.
+"""Changes: what a manifest would do to whom, as shown when it was held for a person.
 
-Promises: what an operator is shown is what was compared, and what their release is for; it is an
-event of the request, so that the audit trail has it. Leaves out: comparing (`reconcile`).
+Promises: an operator sees what was compared, and releases exactly that. It is an event of the
+request, so that the audit trail has it. Leaves out: comparing (`reconcile`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ HELD = "held"
 """The kind of the event."""
 
 MOST = 10_000
-"""Most subjects that are listed of each kind; the rest is counted."""
+"""The most subjects listed of each kind; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What was shown. losing: how many people would lose something.
+    """What was shown.
 
-    subjects: those that are listed, by what happens to them; counts: how many there are.
+    losing: the number of people who would lose something; subjects: the listed ones, by what
+    happens to them; counts: how many there are in all.
     """
 
     losing: int
@@ -34,27 +35,27 @@ class Changes:
     counts: Mapping[str, int] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
-        """Put them as the event keeps them."""
+        """Return them as the event keeps them."""
         listed = {what: list(names[:MOST]) for what, names in self.subjects.items()}
         return {"losing": self.losing, "subjects": listed, "counts": dict(self.counts)}
 
     def kinds(self) -> set[str]:
-        """Name the kinds of the subjects: user, project, allocation."""
+        """Return the kinds of the subjects: user, project, allocation."""
         return {name.partition(":")[0] for names in self.subjects.values() for name in names}
 
     def lines(self) -> list[str]:
-        """Say what happens to each subject, a line each."""
-        told = []
+        """Return what happens to each subject, one line each."""
+        texts = []
         for what, names in self.subjects.items():
-            told += [f"{name}: {what}" for name in names]
+            texts += [f"{name}: {what}" for name in names]
             more = self.counts.get(what, 0) - len(names)
             if more > 0:
-                told.append(f"and {more} more: {what}")
-        return told
+                texts.append(f"and {more} more: {what}")
+        return texts
 
 
 def shown(conn: Connection, request: str) -> Changes | None:
-    """Return what a manifest would have changed when it was held last; None: it never was."""
+    """Return what a manifest would have changed when it was last held; None if it never was."""
     statement = (
         select(events.c.facts)
         .where(events.c.request == request, events.c.kind == HELD, events.c.facts.is_not(None))

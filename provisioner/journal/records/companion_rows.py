@@ -13,26 +13,26 @@ from provisioner.objects.states import RequestState
 
 
 def keep_companion(conn: Connection, request: str, body: bytes) -> None:
-    """Keep the manifest of a request that waits."""
+    """Store the manifest of a request that waits."""
     drop_companion(conn, request)
     conn.execute(insert(companions), {"request": request, "body": body})
 
 
 def has_companion(conn: Connection, request: str) -> bool:
-    """Return True if the manifest of a request is kept: it is not over."""
+    """Return True if the journal has the manifest of a request, because it is not over."""
     statement = select(companions.c.request).where(companions.c.request == request)
     return conn.scalar(statement) is not None
 
 
 def kept_by(conn: Connection, uid: int) -> int:
-    """Say how many bytes a submitter's manifests have that are kept."""
+    """Return the total bytes of a submitter's stored manifests."""
     size = func.coalesce(func.sum(func.length(companions.c.body)), 0)
     mine = select(requests.c.id).where(requests.c.uid == uid)
     return int(conn.scalar(select(size).where(companions.c.request.in_(mine))) or 0)
 
 
 def with_companion(conn: Connection) -> dict[str, int]:
-    """Return accepted requests whose manifest is kept, oldest first, with their writers' uids."""
+    """Return accepted requests with a stored manifest and their writers' uids, oldest first."""
     kept = select(companions.c.request)
     statement = select(requests.c.id, requests.c.uid).where(
         requests.c.id.in_(kept), requests.c.state == RequestState.ACCEPTED
@@ -41,16 +41,16 @@ def with_companion(conn: Connection) -> dict[str, int]:
 
 
 def companion_size(conn: Connection, request: str) -> int:
-    """Say how many bytes the manifest has that was kept of a request; 0 where there is none."""
+    """Return the bytes of a request's stored manifest; 0 if there is none."""
     size = func.length(companions.c.body)
     return conn.scalar(select(size).where(companions.c.request == request)) or 0
 
 
 def companion(conn: Connection, request: str) -> bytes | None:
-    """Return the manifest that was kept of a request."""
+    """Return a request's stored manifest."""
     return conn.scalar(select(companions.c.body).where(companions.c.request == request))
 
 
 def drop_companion(conn: Connection, request: str) -> None:
-    """Forget a manifest."""
+    """Delete a request's manifest."""
     conn.execute(delete(companions).where(companions.c.request == request))

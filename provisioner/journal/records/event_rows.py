@@ -1,4 +1,4 @@
-"""Events of requests, as they are told: what happened when.
+"""Events of requests: what happened, and when.
 
 Promises: reads only, inside the caller's transaction. Leaves out: the chain, and adding to it
 (`audit`).
@@ -25,16 +25,16 @@ def events_of(conn: Connection, request: str) -> list[tuple[float, str, str]]:
 
 
 def why_held(conn: Connection, ids: Collection[str]) -> dict[str, str]:
-    """Say of held requests who or what held them last, and why."""
-    found: dict[str, str] = {}
+    """Return who or what last held each of some held requests, and why."""
+    reasons: dict[str, str] = {}
     for part in chunks(ids):
         rows = conn.execute(
             select(events.c.request, events.c.text)
             .where(events.c.request.in_(part), events.c.kind == "held")
             .order_by(events.c.seq)
         )
-        found.update({row.request: row.text for row in rows})
-    return found
+        reasons.update({row.request: row.text for row in rows})
+    return reasons
 
 
 def events_after(conn: Connection, seq: int) -> list[tuple[int, str, str, str]]:
@@ -48,21 +48,21 @@ def events_after(conn: Connection, seq: int) -> list[tuple[int, str, str, str]]:
 
 
 def last_event(conn: Connection) -> int:
-    """Return the number of the last event; 0 where there is none."""
+    """Return the number of the last event; 0 if there is none."""
     return int(conn.scalar(select(func.max(events.c.seq))) or 0)
 
 
-def noted(conn: Connection, ids: Collection[str], kind: str) -> list[str]:
-    """Return those requests that have an event of a kind, oldest first."""
+def with_event(conn: Connection, ids: Collection[str], kind: str) -> list[str]:
+    """Return those of some requests that have an event of a kind, oldest first."""
     statement = select(events.c.request).where(events.c.request.in_(IDS), events.c.kind == kind)
     found = {who for part in chunks(ids) for who in conn.scalars(statement, {"b_ids": part})}
     return sorted(found)
 
 
-def lately(conn: Connection, seconds: float, most: int) -> list[str]:
-    """List requests of which the events of so many seconds before the newest one tell.
+def recent(conn: Connection, seconds: float, most: int) -> list[str]:
+    """List requests with an event in the last seconds before the newest event.
 
-    most: events that are looked at.
+    most: how many of the newest events count at most.
     """
     newest = select(func.max(events.c.seq)).scalar_subquery()
     end = select(events.c.at).where(events.c.seq == newest).scalar_subquery()

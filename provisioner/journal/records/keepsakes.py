@@ -1,6 +1,6 @@
-"""Keepsakes: what the ledger keeps of objects beside who claims them, to be given back.
+"""Keepsakes: what the ledger saves of objects, besides their claims, to restore it later.
 
-Promises: everything is read and written inside the caller's transaction; what is saved before a
+Promises: everything is read and written inside the caller's transaction. What is saved before a
 write is durable with that transaction. Leaves out: what was last read, and when an object is due
 (`object_rows`).
 """
@@ -23,10 +23,10 @@ from provisioner.objects.states import Adoption
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of one object.
+    """What is saved of one object.
 
-    prior: what it was before it was closed; identity: what it was when it was last as wanted;
-    applied: what claims have set of it, None where it was ours before that was noted.
+    prior: its state before it was closed; identity: its identity when it was last as wanted;
+    applied: what claims have set on it, None if it was ours before the journal recorded that.
     """
 
     prior: State | None = None
@@ -34,38 +34,38 @@ class Kept:
     applied: Applied | None = None
 
     def item(self, key: Key, claims: tuple[Claim, ...], adoption: Adoption | None) -> Item:
-        """Make an item that is looked at, and not due."""
+        """Return an item that is only looked at, and is not due."""
         return Item(
             key, claims, self.prior, adoption=adoption, identity=self.identity, applied=self.applied
         )
 
 
 NOTHING = Kept(applied={})
-"""What is kept of an object that is not known."""
+"""What is saved of an unknown object."""
 
 COLUMNS = (objects.c.prior, objects.c.identity, objects.c.applied, objects.c.converged)
-"""What `kept` reads of a row."""
+"""The columns that `kept` reads."""
 
 _OF = select(objects.c.key, *COLUMNS).where(objects.c.key.in_(IDS))
 
 
 def kept(row: Any) -> Kept:
-    """Read what is kept from a row with `COLUMNS`."""
-    # Of what was never as wanted nothing was ours yet.
+    """Return what is saved of an object. row: one with `COLUMNS`."""
+    # An object that was never as wanted has nothing of ours yet.
     applied = row.applied if row.applied is not None or row.converged else {}
     return Kept(row.prior, row.identity, applied)
 
 
 def of(conn: Connection, keys: Collection[Key]) -> dict[Key, Kept]:
-    """Return what is kept of objects; those that are not known are left out."""
-    found: dict[Key, Kept] = {}
+    """Return what is saved of objects; unknown ones are left out."""
+    keepsakes: dict[Key, Kept] = {}
     for part in chunks(keys):
-        found |= {row.key: kept(row) for row in conn.execute(_OF, {"b_ids": part})}
-    return found
+        keepsakes |= {row.key: kept(row) for row in conn.execute(_OF, {"b_ids": part})}
+    return keepsakes
 
 
 def save(conn: Connection, former: Former) -> None:
-    """Keep what objects are before they are written."""
+    """Save what objects are before they are written."""
     for column, values in ((objects.c.prior, former.priors), (objects.c.applied, former.applied)):
         if values:
             value = bindparam("b_value", type_=column.type)

@@ -1,8 +1,8 @@
 """The ledger: who wants what of which object, and what is suspended.
 
-Promises: claims and suspensions change only inside the caller's transaction, and objects whose
-claims moved are due. Leaves out: requests and their steps (`request_rows`), when objects are due
-(`object_rows`), and any backend.
+Promises: claims and suspensions change only inside the caller's transaction. An object whose claims
+change becomes due, unless it was never ours. Leaves out: requests and their steps (`request_rows`),
+when objects are due (`object_rows`), and any backend.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from provisioner.journal.schema import claims, objects, step_objects, suspension
 from provisioner.objects.items import Item
 from provisioner.objects.states import StepState
 
-# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+# Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One claim as it is written: want None keeps what was wanted until the step is due."""
+    """One claim to write. With want None, the earlier want counts until the step is due."""
 
     key: Key
     claimant: str
@@ -45,7 +45,7 @@ class Entry:
 
 
 def _nest(subject: str) -> Any:
-    """Match the claims of a subject and all that lies in it."""
+    """Match the claims of a subject and of everything inside it."""
     return or_(
         claims.c.claimant == subject,
         lies_in(claims.c.claimant, subject),
@@ -112,7 +112,7 @@ def claim(
     owner: Mapping[str, tuple[str, str]],
     now: float,
 ) -> None:
-    """Write claims; those with a want count at once, and their objects are due.
+    """Write claims. Those with a want count at once, and their objects become due.
 
     lanes: lane of each instance; owner: request and source of each claimant.
     """
@@ -126,7 +126,7 @@ def claim(
 
 
 def restore(conn: Connection, entry: Entry, request: str, source: str) -> None:
-    """Write a claim that was taken back once more, as it was: its request's and its writer's."""
+    """Write a claim that was taken back again, as its request's and its writer's."""
     conn.execute(_WRITE, _row(entry, request, source))
 
 
@@ -143,7 +143,7 @@ def _row(entry: Entry, request: str, source: str) -> dict[str, Any]:
 
 
 def bind(conn: Connection, entries: Sequence[Entry], request: str) -> None:
-    """Let claims count with their wants, where no newer request has claimed since."""
+    """Give claims their wants, unless a newer request has claimed since."""
     statement = (
         update(claims)
         .where(
@@ -163,33 +163,33 @@ def bind(conn: Connection, entries: Sequence[Entry], request: str) -> None:
 
 
 def claimed(conn: Connection, subjects: Collection[str]) -> dict[str, set[tuple[Key, str]]]:
-    """Return, for each subject, the (key, claimant) pairs of its claims and of its nest."""
+    """Return, for each subject, the (key, claimant) pairs of its claims and of all inside it."""
     whole = [subject for subject in subjects if "/" not in subject]
     leaves = [subject for subject in subjects if "/" in subject]
-    found: dict[str, set[tuple[Key, str]]] = {subject: set() for subject in subjects}
+    pairs_of: dict[str, set[tuple[Key, str]]] = {subject: set() for subject in subjects}
     for part in chunks(whole):
         for key, claimant in conn.execute(_OF_ROOTS, {"b_ids": part}):
-            found[claimant.partition("/")[0]].add((key, claimant))
+            pairs_of[claimant.partition("/")[0]].add((key, claimant))
     for part in chunks(leaves):
         for key, claimant in conn.execute(_OF_CLAIMANTS, {"b_ids": part}):
-            found[claimant].add((key, claimant))
-    return found
+            pairs_of[claimant].add((key, claimant))
+    return pairs_of
 
 
 def pairs(conn: Connection, keys: Collection[Key]) -> set[tuple[Key, str]]:
-    """Return (key, claimant) of each claim on objects, be it one that does not count yet."""
-    found: set[tuple[Key, str]] = set()
+    """Return (key, claimant) of each claim on objects, including those that do not count yet."""
+    claimed_pairs: set[tuple[Key, str]] = set()
     for part in chunks(keys):
         for key, claimant in conn.execute(_PAIRS.where(claims.c.key.in_(IDS)), {"b_ids": part}):
-            found.add((key, claimant))
-    return found
+            claimed_pairs.add((key, claimant))
+    return claimed_pairs
 
 
 def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) -> list[Key]:
-    """Take claims back; their objects are due. Return the keys.
+    """Take claims back, and make their objects due. Return the keys.
 
-    What was never made so because it is another's stays as it is: it was claimed, never ours. What
-    was adopted goes, also where it was not as wanted.
+    An object in conflict since its first try belongs to somebody else: it was claimed, but never
+    ours, and stays unchanged. An adopted object becomes due even if it was not as wanted.
     """
     if not gone:
         return []
@@ -197,22 +197,21 @@ def withdraw(conn: Connection, gone: Collection[tuple[Key, str]], now: float) ->
         delete(claims).where(
             claims.c.key == bindparam("b_key"), claims.c.claimant == bindparam("b_claimant")
         ),
-        [{"b_key": key, "b_claimant": who} for key, who in gone],
+        [{"b_key": key, "b_claimant": claimant} for key, claimant in gone],
     )
     named = {key for key, _ in gone}
-    strange = object_rows.never_ours(conn, named)
-    let_be(conn, strange)
-    keys = sorted(named - strange)
+    foreign = object_rows.never_ours(conn, named)
+    unschedule_unclaimed(conn, foreign)
+    keys = sorted(named - foreign)
     object_rows.touch(conn, keys, now)
-    object_rows.let_go(conn, keys)
+    object_rows.end_adoption(conn, keys)
     return keys
 
 
-def let_be(conn: Connection, keys: Collection[Key]) -> None:
-    """Have nobody look by itself at objects that nobody claims and no request waits for.
+def unschedule_unclaimed(conn: Connection, keys: Collection[Key]) -> None:
+    """Stop scheduling objects that nobody claims and no request waits for.
 
-    What is another's, and was never ours, is forgotten: whoever looks at all objects would close
-    it.
+    The ledger forgets those that were never ours: a run over all objects would close them.
     """
     claimed = select(claims.c.key).where(claims.c.key == objects.c.key).exists()
     awaited = (
@@ -239,7 +238,7 @@ def suspend(
 
 
 def resume(conn: Connection, subject: str, source: str, cause: str) -> bool:
-    """Take one reason back; False where there was none."""
+    """Take one reason back. Return False if there was none."""
     result = conn.execute(
         delete(suspensions).where(
             suspensions.c.subject == subject,
@@ -251,7 +250,7 @@ def resume(conn: Connection, subject: str, source: str, cause: str) -> bool:
 
 
 def lift(conn: Connection, request: str) -> bool:
-    """Take back the reason that a request recorded; False where it recorded none."""
+    """Take back the reason that a request recorded. Return False if it recorded none."""
     return conn.execute(delete(suspensions).where(suspensions.c.request == request)).rowcount > 0
 
 
@@ -263,18 +262,18 @@ def reasons(conn: Connection, subject: str) -> list[str]:
     return [f"{source}: {cause}" for source, cause in rows]
 
 
-def reasons_told(conn: Connection, subject: str, source: str) -> list[str]:
-    """List the suspensions of a subject as far as it is for one source to know: its own.
+def reasons_for(conn: Connection, subject: str, source: str) -> list[str]:
+    """List a subject's suspensions as one source may see them: its own, and "others".
 
-    That there are others is told, and not whose they are, nor why.
+    A writer does not learn whose the other suspensions are, nor their causes.
     """
-    found = reasons(conn, subject)
-    own = [one for one in found if one.startswith(f"{source}: ")]
-    return own if len(own) == len(found) else [*own, "others"]
+    every = reasons(conn, subject)
+    own = [reason for reason in every if reason.startswith(f"{source}: ")]
+    return own if len(own) == len(every) else [*own, "others"]
 
 
 def keys_of(conn: Connection, subject: str) -> list[Key]:
-    """List the objects that a subject claims, wherever it stands in the claimant."""
+    """List the objects that a subject claims, wherever the claimant contains it."""
     rows = conn.scalars(
         select(claims.c.key)
         .where(or_(claims.c.root == subject, claims.c.leaf == subject, _nest(subject)))
@@ -285,7 +284,7 @@ def keys_of(conn: Connection, subject: str) -> list[Key]:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One claim as it is. request: who claimed last; source: that request's writer."""
+    """One claim. request: the last one that claimed; source: that request's writer."""
 
     key: Key
     claimant: str
@@ -295,7 +294,7 @@ class Held:
 
     @classmethod
     def from_row(cls, row: Row[Any, Any, Any, Any, Any]) -> Held:
-        """Make one of a row with these columns, by their names."""
+        """Make one from a row with columns of these names."""
         return cls(**row._mapping)
 
 
@@ -307,7 +306,7 @@ def everything(conn: Connection) -> list[Held]:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An object that is due. unbound: it is claimed, but by no step that has become due yet."""
+    """An object that is due. unbound: only steps that are not due yet claim it."""
 
     instance: str
     item: Item
@@ -317,12 +316,12 @@ class Due:
 def due(
     conn: Connection, lane: str, now: float, limit: int, shut: Collection[str] = ()
 ) -> list[Due]:
-    """Take the objects of a lane that are due, longest due first.
+    """Return the objects of a lane that are due, longest due first.
 
-    shut: handlers' instances that are not asked now, so that their objects stay due.
+    shut: instances that are not asked now; their objects stay due.
     """
-    asked = {"b_lane": lane, "b_now": now, "b_limit": limit, "b_shut": list(shut)}
-    rows = conn.execute(_DUE, asked).all()
+    parameters = {"b_lane": lane, "b_now": now, "b_limit": limit, "b_shut": list(shut)}
+    rows = conn.execute(_DUE, parameters).all()
     held = claims_of(conn, [row.key for row in rows])
     return [
         Due(row.instance, _item(row, held.get(row.key, ())), unbound=held.get(row.key) == ())
@@ -348,38 +347,38 @@ def _item(row: Any, held: tuple[Claim, ...]) -> Item:
 def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:
     """Return the claims on objects that count, each with whether it is suspended.
 
-    An object that is claimed only by steps that are not due yet has an empty tuple; one that
-    nobody claims is not in the answer.
+    An object that only steps not yet due claim has an empty tuple; one that nobody claims is left
+    out.
     """
     rows: list[Any] = []
     for part in chunks(keys):
         rows += conn.execute(_CLAIMS_OF, {"b_ids": part}).all()
     closed = _suspended(conn, {row.claimant for row in rows})
-    found: dict[Key, list[Claim]] = {}
+    counting: dict[Key, list[Claim]] = {}
     for key, claimant, want, source, request in rows:
-        counted = found.setdefault(key, [])
+        of_key = counting.setdefault(key, [])
         if want is not None:
             suspended = bool(closed) and not closed.isdisjoint(parts(claimant))
-            counted.append(Claim(claimant, want, suspended, source, request))
-    return {key: tuple(sorted(value, key=lambda c: c.claimant)) for key, value in found.items()}
+            of_key.append(Claim(claimant, want, suspended, source, request))
+    return {key: tuple(sorted(value, key=lambda c: c.claimant)) for key, value in counting.items()}
 
 
 def parts(claimant: str) -> tuple[str, ...]:
-    """Name the subjects whose suspension closes a claimant's claims."""
+    """Return the subjects whose suspension closes a claimant's claims."""
     root, slash, leaf = claimant.partition("/")
     return (root, leaf, claimant) if slash else (claimant,)
 
 
 def _suspended(conn: Connection, claimants: Collection[str]) -> set[str]:
-    """Name the subjects whose suspension closes what some claimants claim."""
-    found: set[str] = set()
+    """Return those subjects that are suspended and so close claims of some claimants."""
+    suspended: set[str] = set()
     if conn.scalar(_ANY_SUSPENSION) is None:
-        return found
+        return suspended
     for part in chunks({name for claimant in claimants for name in parts(claimant)}):
-        found.update(
+        suspended.update(
             conn.scalars(select(suspensions.c.subject).where(suspensions.c.subject.in_(part)))
         )
-    return found
+    return suspended
 
 
 def suspended_parts(conn: Connection, claimants: Collection[str]) -> set[str]:

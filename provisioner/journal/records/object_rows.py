@@ -20,7 +20,7 @@ from provisioner.objects.applied import Applied
 from provisioner.objects.errors import Error
 from provisioner.objects.states import Adoption
 
-# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+# Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
 
 _BLANK = upsert(objects)
@@ -94,24 +94,21 @@ _STATES = select(objects.c.key, objects.c.state).where(objects.c.key.in_(IDS))
 
 
 def touch(conn: Connection, keys: Collection[Key], now: float) -> int:
-    """Make objects due: what is wanted of them has changed.
-
-    Return how many of them there are.
-    """
+    """Make objects due because their want changed. Return how many of them there are."""
     return _make_due(conn, keys, now, waiting_since=None)
 
 
 def look_again(conn: Connection, keys: Collection[Key], now: float) -> None:
-    """Make objects due to be looked at, while what is wanted of them stays.
+    """Make objects due for another look while their want stays.
 
-    What is not ready goes on waiting from when it began to: whoever looks each hour does not keep
-    it waiting for ever. What was given up is tried anew.
+    An object that already waits keeps the time since which it waits: somebody who looks every hour
+    does not keep it waiting for ever. An object that was given up gets all its tries again.
     """
     _make_due(conn, keys, now, waiting_since=case((_IS_DUE, objects.c.waiting_since)))
 
 
 def _make_due(conn: Connection, keys: Collection[Key], now: float, *, waiting_since: Any) -> int:
-    """Have objects looked at now, as for the first time; return how many there are."""
+    """Make objects due now, with all their tries. Return how many there are."""
     made = 0
     for part in chunks(keys):
         made += conn.execute(
@@ -129,7 +126,7 @@ def _make_due(conn: Connection, keys: Collection[Key], now: float, *, waiting_si
 
 
 def all_keys(conn: Connection) -> list[Key]:
-    """List every object of the ledger."""
+    """List every object in the ledger."""
     return sorted(conn.scalars(select(objects.c.key)))
 
 
@@ -140,23 +137,23 @@ def due_keys(conn: Connection) -> list[Key]:
 
 def instances_of(conn: Connection, keys: Collection[Key]) -> dict[Key, str]:
     """Return the handler's instance of each object."""
-    found: dict[Key, str] = {}
+    instances: dict[Key, str] = {}
     for part in chunks(keys):
         rows = conn.execute(
             select(objects.c.key, objects.c.instance).where(objects.c.key.in_(part))
         )
-        found.update({row.key: row.instance for row in rows})
-    return found
+        instances.update({row.key: row.instance for row in rows})
+    return instances
 
 
 def displaced(conn: Connection, lanes: Mapping[str, str]) -> bool:
-    """Say whether an object is in another lane than its instance, or is due and has no instance."""
+    """Return True if an object is not in its instance's lane, or is due without an instance."""
     rows = conn.execute(select(objects.c.instance, objects.c.lane, _IS_DUE).distinct())
     return any(lanes.get(one, lane if not due else None) != lane for one, lane, due in rows)
 
 
 def place(conn: Connection, lanes: Mapping[str, str]) -> None:
-    """Put objects into the lanes that serve their instances now. lanes: lane of each instance."""
+    """Move objects to the lanes that now serve their instances. lanes: lane of each instance."""
     for instance, lane in lanes.items():
         conn.execute(
             update(objects)
@@ -166,11 +163,11 @@ def place(conn: Connection, lanes: Mapping[str, str]) -> None:
 
 
 PUT_BACK = "put it back into the configuration, or send the request again without"
-"""What to do about an object whose handler is not configured any more."""
+"""What to do about an object whose handler is no longer configured."""
 
 
 def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
-    """Read of each due object that none of some instances serves: why nothing comes of it."""
+    """Return a reading, with the error, of each due object that none of some instances serves."""
     rows = conn.execute(
         select(objects).where(
             objects.c.due.is_not(None), objects.c.instance.not_in(list(instances))
@@ -187,7 +184,7 @@ def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
             waiting_since=row.waiting_since,
             error=Error(
                 type="ConfigError",
-                message=f"{row.key}: there is no handler {row.instance!r} any more",
+                message=f"{row.key}: the handler {row.instance!r} is no longer configured",
                 advice=PUT_BACK,
                 object=row.key,
             ),
@@ -198,17 +195,17 @@ def stranded(conn: Connection, instances: Collection[str]) -> list[Reading]:
 
 
 def next_due(conn: Connection, lane: str, shut: Collection[str] = ()) -> float | None:
-    """Return when the lane's next object is due. shut: instances whose objects do not count."""
+    """Return when the lane's next object is due. shut: instances whose objects are ignored."""
     return conn.scalar(_NEXT_DUE, {"b_lane": lane, "b_shut": list(shut)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a drain learnt of one object.
+    """What a drain learned of one object.
 
-    converged: it is as wanted at `generation`; due: when to look again, None: not by itself;
-    adoption: how it was taken over, by now; identity: what may not change; None: as it was, empty:
-    nothing; applied: what claims have set, None: as it was.
+    converged: it is as wanted at `generation`; due: when to look again, None if not scheduled;
+    adoption: how it is now taken over; identity: what may not change, None keeps the old one, an
+    empty one removes it; applied: what claims have set, None keeps the old value.
     """
 
     key: Key
@@ -226,7 +223,7 @@ class Reading:
 
 
 def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
-    """Write what a drain learnt; an object whose wants moved meanwhile stays due."""
+    """Write what a drain learned. An object whose want changed meanwhile stays due."""
     bulk.run(
         conn,
         _RECORD,
@@ -252,17 +249,17 @@ def record(conn: Connection, readings: Sequence[Reading], now: float) -> None:
     )
 
 
-def rest(conn: Connection, taken: Mapping[Key, int]) -> None:
-    """Have objects looked at no more by themselves, unless their wants moved: nothing is made yet.
+def unschedule(conn: Connection, taken: Mapping[Key, int]) -> None:
+    """Stop scheduling objects of which nothing is made yet, unless their wants changed.
 
-    taken: the generation at which each was taken.
+    taken: the generation of each when it was taken.
     """
     bulk.run(conn, _REST, [{"b_key": key, "b_generation": moved} for key, moved in taken.items()])
 
 
 def never_ours(conn: Connection, keys: Collection[Key]) -> set[Key]:
-    """Name the objects that were in conflict with what was wanted from the first try on."""
-    found: set[Key] = set()
+    """Return the objects that have conflicted with their want from the first try on."""
+    foreign: set[Key] = set()
     for part in chunks(keys):
         disputed = (objects.c.converged == 0) & objects.c.error.is_not(None)
         rows = conn.execute(
@@ -270,60 +267,60 @@ def never_ours(conn: Connection, keys: Collection[Key]) -> set[Key]:
                 objects.c.key.in_(part), disputed | (objects.c.adoption == Adoption.SEEN)
             )
         )
-        found.update(
+        foreign.update(
             row.key for row in rows if row.adoption == Adoption.SEEN or row.error.type == "Conflict"
         )
-    return found
+    return foreign
 
 
 def set_adoption(conn: Connection, keys: Collection[Key], adoption: Adoption | None) -> None:
-    """Say of known objects how they were taken over; None: they are as any other."""
+    """Write how known objects were taken over; None if they were not."""
     for part in chunks(keys):
         conn.execute(update(objects).where(objects.c.key.in_(part)).values(adoption=adoption))
 
 
-def let_go(conn: Connection, keys: Collection[Key]) -> None:
-    """Let objects that were adopted, and nobody claims any more, be closed as any other."""
+def end_adoption(conn: Connection, keys: Collection[Key]) -> None:
+    """Make adopted objects that nobody claims any more ordinary ones, so that they are closed."""
     adopted = objects.c.adoption.in_([Adoption.NEW, Adoption.DIFFERS])
     for part in chunks(keys):
         conn.execute(update(objects).where(objects.c.key.in_(part), adopted).values(adoption=None))
 
 
 def adoptions_of(conn: Connection, keys: Collection[Key]) -> dict[Key, Adoption]:
-    """Return how objects were taken over; those that are as any other are left out."""
-    found: dict[Key, Adoption] = {}
+    """Return how objects were taken over; the others are left out."""
+    adoptions: dict[Key, Adoption] = {}
     for part in chunks(keys):
         rows = conn.execute(
             select(objects.c.key, objects.c.adoption).where(
                 objects.c.key.in_(part), objects.c.adoption.is_not(None)
             )
         )
-        found.update({row.key: row.adoption for row in rows})
-    return found
+        adoptions.update({row.key: row.adoption for row in rows})
+    return adoptions
 
 
 def adopted_among(conn: Connection, keys: Collection[Key], *adoptions: Adoption) -> set[Key]:
     """Return those of some objects that were taken over in one of some ways."""
-    found: set[Key] = set()
+    adopted: set[Key] = set()
     for part in chunks(keys):
         some = select(objects.c.key).where(
             objects.c.key.in_(part), objects.c.adoption.in_(adoptions)
         )
-        found.update(conn.scalars(some))
-    return found
+        adopted.update(conn.scalars(some))
+    return adopted
 
 
 def states(conn: Connection, keys: Collection[Key]) -> dict[Key, State]:
-    """Return the states as last read."""
-    found: dict[Key, State] = {}
+    """Return the states that were last read."""
+    read: dict[Key, State] = {}
     for part in chunks(keys):
         rows = conn.execute(_STATES, {"b_ids": part})
-        found.update({key: state for key, state in rows if state is not None})
-    return found
+        read.update({key: state for key, state in rows if state is not None})
+    return read
 
 
 def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:
-    """Make objects due now with all their tries, while what is wanted of them stays."""
+    """Make objects due now with all their tries, while their want stays."""
     for part in chunks(keys):
         conn.execute(
             update(objects)
@@ -333,7 +330,7 @@ def hasten(conn: Connection, keys: Collection[Key], now: float) -> None:
 
 
 def add(conn: Connection, keys: Mapping[Key, tuple[str, str]], due: float | None) -> None:
-    """Make objects known; with a time they are due then, and anew where they were known.
+    """Make objects known. With a time they become due then, even if they were known before.
 
     keys: object -> (instance, lane).
     """
@@ -373,11 +370,11 @@ def due_counts(conn: Connection, now: float) -> dict[str, tuple[int, int]]:
 
 
 def set_lane(conn: Connection, name: str, **values: object) -> None:
-    """Record something of a lane (`paused_by`, `breaker_until`, `breaker_reason`)."""
+    """Write values of a lane (`paused_by`, `breaker_until`, `breaker_reason`)."""
     if conn.execute(update(lanes).where(lanes.c.name == name).values(**values)).rowcount == 0:
         conn.execute(upsert(lanes), {"name": name, **values})
 
 
 def close_breakers(conn: Connection) -> None:
-    """Forget of all lanes that their backends were away."""
+    """Remove the breakers of all lanes, as if no backend had been away."""
     conn.execute(update(lanes).values(breaker_until=None, breaker_reason=None))

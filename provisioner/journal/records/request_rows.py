@@ -26,16 +26,16 @@ from provisioner.journal.dialect import IDS, chunks, lies_in
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RUNNING, RequestState
 
-# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+# Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
 
 POLICY = "the policy"
-"""How policy is named where it holds a request; `for_review` says that it does."""
+"""The holder's name when policy holds a request; `for_review` is the fact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A request as the journal knows it. Times in seconds since the epoch."""
+    """A request as the journal has it. Times in seconds since the epoch."""
 
     id: str
     name: str
@@ -63,12 +63,12 @@ class Record:
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> Record:
-        """Make one of a row of the table, by the names of its columns."""
+        """Make one from a row of the table, by the names of its columns."""
         return cls(**row._mapping)
 
     @property
     def asker(self) -> str:
-        """Name who asks: the writer, and the person for whom it writes."""
+        """Who asks: the writer, and the person for whom it writes."""
         return asker(self.writer, self.on_behalf_of)
 
 
@@ -89,7 +89,7 @@ _LOAD = select(requests).where(requests.c.id.in_(IDS))
 
 
 def asker(writer: str, person: str | None) -> str:
-    """Name who asks: a writer, and the person for whom it writes."""
+    """Return who asks: a writer, and the person for whom it writes."""
     return f"{writer} for {person}" if person is not None else writer
 
 
@@ -108,10 +108,14 @@ def end_requests(
 ) -> None:
     """Write the outcome of requests: id -> one of ENDED. text, facts: for its event."""
     if outcomes:
-        rows = [{"b_id": who, "b_state": is_, "b_now": now} for who, is_ in outcomes.items()]
+        rows = [
+            {"b_id": request, "b_state": state, "b_now": now} for request, state in outcomes.items()
+        ]
         bulk.run(conn, _END, rows)
-        told = [audit.Event(who, state, text, None, facts) for who, state in outcomes.items()]
-        audit.append(conn, told, now)
+        ends = [
+            audit.Event(request, state, text, None, facts) for request, state in outcomes.items()
+        ]
+        audit.append(conn, ends, now)
 
 
 def older_open(
@@ -149,44 +153,44 @@ def set_state(
 
 
 def defer(conn: Connection, ids: Collection[str]) -> list[str]:
-    """Say of accepted requests that an object of theirs waits; return those that were not so."""
+    """Move accepted requests that wait for an object to `deferred`; return those that moved."""
     return set_state(conn, ids, [RequestState.ACCEPTED], RequestState.DEFERRED)
 
 
 def set_accepted(conn: Connection, request: str, now: float) -> None:
-    """Say that a request that waited counts from now on."""
+    """Set the time from which a request that waited counts."""
     conn.execute(update(requests).where(requests.c.id == request).values(accepted=now))
 
 
 def set_problems(
     conn: Connection, request: str, problems: Sequence[Mapping[str, Any]] | None
 ) -> None:
-    """Keep what a request's writer should know."""
+    """Write what a request's writer should know."""
     conn.execute(update(requests).where(requests.c.id == request).values(problems=problems))
 
 
 def set_duplicate_of(conn: Connection, request: str, earlier: str | None) -> None:
-    """Keep under whose own id a request came again; None: under nobody's."""
+    """Write which earlier request has the same own id; None if none has."""
     _write(conn, request, duplicate_of=earlier)
 
 
 def hold(conn: Connection, request: str, holder: str) -> None:
-    """Keep who holds a request; a release from policy counts no more."""
+    """Write who holds a request; a release from policy no longer counts."""
     _write(conn, request, held_by=holder, for_review=None, approved_by=None)
 
 
 def hold_for_review(conn: Connection, request: str) -> None:
-    """Keep that policy holds a request until a second person has seen it."""
+    """Write that policy holds a request until a second person has seen it."""
     _write(conn, request, held_by=POLICY, for_review=True, approved_by=None)
 
 
 def end_hold(conn: Connection, request: str, approved_by: str | None = None) -> None:
-    """Keep that nobody holds a request any more. approved_by: who has released it from policy."""
+    """Write that nobody holds a request any more. approved_by: who released it from policy."""
     _write(conn, request, held_by=None, for_review=None, approved_by=approved_by)
 
 
 def end_approval(conn: Connection, request: str) -> None:
-    """Keep that a release from policy counts no more."""
+    """Write that a release from policy no longer counts."""
     _write(conn, request, approved_by=None)
 
 
@@ -197,8 +201,8 @@ def _write(conn: Connection, request: str, **values: Any) -> None:
 def find(conn: Connection, name: str) -> list[Record]:
     """Find requests by id, by the beginning of one, or by their writer's own id; newest last.
 
-    What only repeats an own id, and was answered or refused for it, stands before the request that
-    has it.
+    A request that only repeated an own id, and got its answer or its refusal for that, comes before
+    the request that has the id.
     """
     matches = (requests.c.id == name) | (requests.c.writer_id == name)
     if len(name) >= 4:
@@ -209,12 +213,12 @@ def find(conn: Connection, name: str) -> list[Record]:
 
 
 def last_id(conn: Connection) -> str:
-    """Return the highest id of a request; '' where there is none."""
+    """Return the highest id of a request; '' if there is none."""
     return conn.scalar(select(func.max(requests.c.id))) or ""
 
 
 def newest(conn: Connection, name: str, since: str) -> Record | None:
-    """Return the newest request whose file bore a name; since: the beginning of a ULID."""
+    """Return the newest request whose file had a name. since: the beginning of a ULID."""
     row = conn.execute(
         select(requests)
         .where(requests.c.name == name, requests.c.id >= since)
@@ -225,10 +229,7 @@ def newest(conn: Connection, name: str, since: str) -> Record | None:
 
 
 def newest_of(conn: Connection, actions: Collection[str]) -> list[Record]:
-    """List the newest request of each subject that was accepted with one of some actions.
-
-    Oldest first.
-    """
+    """List the newest accepted request of each subject with one of some actions, oldest first."""
     ids = (
         select(func.max(requests.c.id))
         .where(
@@ -242,24 +243,24 @@ def newest_of(conn: Connection, actions: Collection[str]) -> list[Record]:
 
 
 def newer(conn: Connection, record: Record, actions: Collection[str]) -> str:
-    """Name the newest request accepted after one, for its subject or what lies in or around it.
+    """Return the newest request accepted after another, for its subject or one in or around it.
 
-    actions: those that count. '' where there is none.
+    actions: those that count. '' if there is none.
     """
     root, slash, _ = record.subject.partition("/")
     within = lies_in(requests.c.subject, root)
     about = [requests.c.subject == root, requests.c.subject == record.subject if slash else within]
-    # Of one subject there are few; SQLite would go by the state, which most requests share.
+    # A subject has few requests; SQLite would use the index of states, which most requests share.
     rows = conn.execute(
         select(requests.c.id, requests.c.action, requests.c.state).where(or_(*about))
     )
     counting = {*RUNNING, RequestState.DONE, RequestState.FAILED}
     ids = (row.id for row in rows if row.action in actions and row.state in counting)
-    return max((one for one in ids if one > record.id), default="")
+    return max((later for later in ids if later > record.id), default="")
 
 
 def held_for(conn: Connection, writer: str) -> dict[str, str]:
-    """Return the newest held request of a writer for each subject, or for what lies in it."""
+    """Return the newest held request of a writer for each subject, or for one inside it."""
     rows = conn.execute(
         select(requests.c.subject, requests.c.id)
         .where(requests.c.state == RequestState.HELD, requests.c.writer == writer)
@@ -270,23 +271,23 @@ def held_for(conn: Connection, writer: str) -> dict[str, str]:
 
 def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
     """Load requests by id."""
-    found: dict[str, Record] = {}
+    records: dict[str, Record] = {}
     for part in chunks(ids):
-        found.update(
+        records.update(
             {row.id: Record.from_row(row) for row in conn.execute(_LOAD, {"b_ids": part}).all()}
         )
-    return found
+    return records
 
 
 def states_of(conn: Connection, ids: Collection[str]) -> dict[str, RequestState]:
     """Return the states of those requests that are known."""
-    found: dict[str, RequestState] = {}
+    states: dict[str, RequestState] = {}
     for part in chunks(ids):
         rows = conn.execute(
             select(requests.c.id, requests.c.state).where(requests.c.id.in_(IDS)), {"b_ids": part}
         )
-        found.update({row.id: row.state for row in rows})
-    return found
+        states.update({row.id: row.state for row in rows})
+    return states
 
 
 def scheduled_until(conn: Connection, now: float) -> list[str]:
@@ -323,5 +324,5 @@ def counts(conn: Connection) -> dict[str, int]:
 
 
 def all_ids(conn: Connection) -> set[str]:
-    """Name every request that is known."""
+    """Return the ids of all known requests."""
     return set(conn.scalars(select(requests.c.id)))

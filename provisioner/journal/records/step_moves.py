@@ -1,8 +1,8 @@
 """Step moves: how steps and the objects in them go from one state to another.
 
-Promises: everything is written inside the caller's transaction. No other module changes the state
-of either, but `step_rows`, which may add a part again that is there. Leaves out: deciding which
-step moves (`advance`, `settling`, `interventions`, `undo`), adding steps and reading them.
+Promises: everything is written inside the caller's transaction. No other module changes these
+states, except `step_rows`, which may write an existing part again. Leaves out: deciding which step
+moves (`advance`, `settling`, `interventions`, `undo`), adding steps and reading them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from provisioner.journal.schema import objects, requests, step_objects, steps
 from provisioner.objects.errors import Error
 from provisioner.objects.states import OVER, RUNNING, StepState
 
-# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+# Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
 _AWAITING = (
     select(
@@ -80,7 +80,7 @@ _UPDATE_OBJECT = (
         state=bindparam("b_state"),
         changed=bindparam("b_changed"),
         error=bindparam("b_error"),
-        # What was made once was made, also where it is looked at again and is not ready.
+        # An object that was made once stays made, even if a later look finds it not ready.
         read_back=func.coalesce(_READ_BACK, step_objects.c.read_back),
     )
 )
@@ -118,7 +118,7 @@ _UNMADE = update(step_objects).where(
     step_objects.c.read_back.is_(None),
 )
 
-_ANEW = _UNMADE.values(state=StepState.WAITING, generation=None, error=None)
+_BEGIN_AGAIN = _UNMADE.values(state=StepState.WAITING, generation=None, error=None)
 
 _OPEN = (
     select(requests.c.id)
@@ -142,7 +142,7 @@ _AGAIN_STEP = (
 
 
 def close_steps(conn: Connection, ids: Collection[str], now: float) -> None:
-    """End the due steps all of whose objects are over."""
+    """End the due steps whose objects are all over."""
     ended: list[dict[str, Any]] = []
     for part in chunks(ids):
         ended += [
@@ -166,7 +166,7 @@ def awaiting(conn: Connection, keys: Collection[Key]) -> list[Any]:
 
 
 def write_parts(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write what became of parts of steps. rows: by the names in `_UPDATE_OBJECT`."""
+    """Write the results of parts of steps. rows: by the names in `_UPDATE_OBJECT`."""
     bulk.run(conn, _UPDATE_OBJECT, rows)
 
 
@@ -179,7 +179,7 @@ def set_step(
     *,
     error: Error | None = None,
 ) -> None:
-    """Write a step's state, and tell it. error: why it ended so."""
+    """Write a step's state, and an event about it. error: why it ended so."""
     values: dict[str, Any] = {"state": state, "error": error}
     if state in OVER:
         values["ended"] = now
@@ -189,27 +189,27 @@ def set_step(
         update(steps).where(steps.c.request == request, steps.c.name == name).values(**values)
     )
     if state == StepState.DUE:
-        told = audit.Event(request, "started", name)
+        event = audit.Event(request, "started", name)
     else:
         why = f": {error.message}" if error else ""
-        told = audit.Event(request, "step", f"{name}: {state}{why}")
-    audit.append(conn, [told], now)
+        event = audit.Event(request, "step", f"{name}: {state}{why}")
+    audit.append(conn, [event], now)
 
 
 def close_hollow(conn: Connection, ids: Collection[str], now: float) -> None:
-    """End the due steps of requests that speak of no object."""
+    """End the due steps of requests that have no objects."""
     for part in chunks(ids):
         conn.execute(_CLOSE_HOLLOW, {"b_ids": part, "b_now": now})
 
 
 def stamp(conn: Connection, ids: Collection[str]) -> None:
-    """Tell due objects of steps which generation of the object they wait for."""
+    """Write which generation of its object each due part waits for."""
     for part in chunks(ids):
         conn.execute(_STAMP, {"b_ids": part})
 
 
 def finish_untracked(conn: Connection, request: str) -> None:
-    """Call the due objects of steps done that the ledger has dropped (`ledger.let_be`)."""
+    """Set due parts to done if the ledger forgot their objects (`ledger.unschedule_unclaimed`)."""
     there = select(objects.c.key).where(objects.c.key == step_objects.c.key).exists()
     conn.execute(
         update(step_objects)
@@ -218,11 +218,11 @@ def finish_untracked(conn: Connection, request: str) -> None:
     )
 
 
-# What a person does.
+# Interventions of a person.
 
 
-def let_wait(conn: Connection, request: str, names: Sequence[str]) -> None:
-    """Let steps of a request wait, with their objects, as if they had not begun."""
+def reset(conn: Connection, request: str, names: Sequence[str]) -> None:
+    """Set steps of a request, with their objects, to waiting, as if they had not begun."""
     conn.execute(
         update(steps)
         .where(steps.c.request == request, steps.c.name.in_(names))
@@ -241,8 +241,8 @@ def let_wait(conn: Connection, request: str, names: Sequence[str]) -> None:
 def stop(conn: Connection, request: str, state: StepState, now: float) -> None:
     """Stop the steps of a request that are not over: `cancelled`, or `waiting` for a held one.
 
-    What it has no claim on, and no other request waits for, is no longer due. What it has one on
-    stays due: whoever has the claim now may wait for it (`undo`).
+    An object of its steps that only withdraw is no longer due, unless another request waits for it.
+    An object that its routes claim stays due: the next owner of the claim may wait for it (`undo`).
     """
     running = (StepState.WAITING, StepState.DUE)
     mine = (step_objects.c.request == request) & step_objects.c.state.in_(running)
@@ -269,8 +269,10 @@ def stop(conn: Connection, request: str, state: StepState, now: float) -> None:
 
 
 def wait_whole(conn: Connection, request: str) -> None:
-    """Let a step's part for a user, or all of a step without users, wait whole where some of it
-    does: it is bound as a whole when it begins again.
+    """Set each part of a routed step that waits in places to waiting as a whole.
+
+    A part belongs to one user, or to a step without users. It is bound as a whole when it begins
+    again.
     """
     other = step_objects.alias()
     begins_again = (
@@ -303,7 +305,7 @@ def wait_whole(conn: Connection, request: str) -> None:
 
 
 def begin(conn: Connection, request: str, names: Sequence[str], now: float) -> None:
-    """Make waiting steps due, with their objects, which have no generation yet (`stamp`)."""
+    """Make waiting steps and their objects due, without a generation yet (see `stamp`)."""
     conn.execute(
         update(steps)
         .where(steps.c.request == request, steps.c.name.in_(names))
@@ -317,17 +319,17 @@ def begin(conn: Connection, request: str, names: Sequence[str], now: float) -> N
     )
 
 
-def begin_anew(conn: Connection, request: str, pairs: Collection[tuple[Key, str]]) -> None:
-    """Let the parts of a request's steps wait that it has not made, also those that failed.
+def begin_again(conn: Connection, request: str, pairs: Collection[tuple[Key, str]]) -> None:
+    """Set the unmade parts of a request's steps to waiting, including those that failed.
 
-    pairs: objects, and who claims each. The steps stay as they are (`wait_whole`).
+    pairs: objects, each with its claimant. The steps themselves do not change (see `wait_whole`).
     """
     for key, claimant in pairs:
-        conn.execute(_ANEW, {"b_request": request, "b_key": key, "b_claimant": claimant})
+        conn.execute(_BEGIN_AGAIN, {"b_request": request, "b_key": key, "b_claimant": claimant})
 
 
 def reopen(conn: Connection, request: str, names: Collection[str]) -> None:
-    """Make steps due that may be over; what is in them is not touched."""
+    """Make steps due again that may be over, without touching their objects."""
     for part in chunks(names):
         conn.execute(
             update(steps)
@@ -337,10 +339,10 @@ def reopen(conn: Connection, request: str, names: Collection[str]) -> None:
 
 
 def wait_again(conn: Connection, claims: Collection[tuple[str, Key, str]]) -> None:
-    """Let open requests wait for objects that they have not made, though they were over with them.
+    """Make open requests wait again for objects that they ended without making.
 
-    claims: request, object and claimant of each. An object that only a waiting step claims is over
-    for whoever asks for it: there is nothing to make. So it was never made for those requests.
+    claims: request, object and claimant of each. An object that only a waiting step claims counts
+    as over for every request, because there is nothing to make. So these requests never made it.
     """
     for request, key, claimant in claims:
         mine = {"b_request": request, "b_key": key, "b_claimant": claimant}
@@ -357,9 +359,9 @@ def set_objects(
     *,
     error: Error | None = None,
 ) -> None:
-    """Write what becomes of the waiting parts of a step. users: whose, '' for a step's own.
+    """Write the state of a step's waiting parts. users: whose parts, '' for those without a user.
 
-    Those that become due have no generation yet (`stamp`).
+    Parts that become due have no generation yet (see `stamp`).
     """
     for part in chunks(users):
         conn.execute(

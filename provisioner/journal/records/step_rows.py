@@ -1,7 +1,7 @@
 """Steps of requests, and the objects of each, as the journal has them.
 
 Promises: everything is read and written inside the caller's transaction. Leaves out: deciding which
-step is due (`steps`), and what is known of an object by itself (`object_rows`).
+step is due (`steps`), and objects by themselves (`object_rows`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from provisioner.objects.states import StepState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
-    """A step and its objects as the journal knows them."""
+    """A step and its objects as the journal has them."""
 
     request: str
     name: str
@@ -49,7 +49,7 @@ class ObjectRecord:
     claimant: str = ""
 
 
-# Statements of the hot path are built once: building one costs more than SQLite takes for it.
+# Statements of the hot path are built once: building one takes longer than running it in SQLite.
 _INSERT_STEPS = insert(steps)
 
 _GENERATION = select(objects.c.generation).where(objects.c.key == bindparam("b_key"))
@@ -115,15 +115,15 @@ def insert_steps(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add objects of steps; those that are due wait for the generation that the object now has."""
+    """Add objects of steps. Those that are due wait for the object's current generation."""
     bound = [{**row, "b_key": row["key"], "b_state": row["state"]} for row in rows]
     bulk.run(conn, _INSERT_OBJECTS, bound)
 
 
 def forget_steps(conn: Connection, request: str) -> None:
-    """Drop the steps of a request that is going to be accepted anew.
+    """Delete the steps of a request that is about to be accepted again.
 
-    What it has made it has made: those parts are kept, and are the new steps' (`history`).
+    The parts that it has made stay, and belong to the new steps (`history`).
     """
     unmade = step_objects.c.read_back.is_(None)
     conn.execute(delete(step_objects).where(step_objects.c.request == request, unmade))
@@ -145,31 +145,33 @@ def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecor
 
 
 def standings_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
-    """Load the steps of requests, with how their objects stand and no word of what became of them.
+    """Load the steps of requests and the states of their objects, without results or errors.
 
-    An allocation of thousands of users is read again each time that some of them get further.
+    An allocation with thousands of users is read again each time that some of them progress.
     """
     parts: dict[tuple[str, str], list[ObjectRecord]] = {}
     for some in chunks(ids):
-        for who, step, key, item, state, claimant in conn.execute(_STANDINGS_OF, {"b_ids": some}):
+        for request, step, key, item, state, claimant in conn.execute(
+            _STANDINGS_OF, {"b_ids": some}
+        ):
             record = ObjectRecord(key=key, item=item, state=state, claimant=claimant)
-            parts.setdefault((who, step), []).append(record)
+            parts.setdefault((request, step), []).append(record)
     return _load(conn, ids, parts)
 
 
 def whole(conn: Connection, step: StepRecord) -> StepRecord:
     """Load the objects of one step."""
-    asked = {"b_request": step.request, "b_step": step.name}
-    rows = conn.execute(_OBJECTS_OF_ONE, asked).all()
+    parameters = {"b_request": step.request, "b_step": step.name}
+    rows = conn.execute(_OBJECTS_OF_ONE, parameters).all()
     return replace(step, objects=tuple(map(_object, rows)))
 
 
 def with_users_waiting(conn: Connection, ids: Collection[str]) -> set[str]:
-    """Return those of some requests that have a step of which a user's part waits."""
-    found: set[str] = set()
+    """Return those of some requests in which a user's part of a step waits."""
+    requests: set[str] = set()
     for part in chunks(ids):
-        found.update(conn.scalars(_USERS_WAITING, {"b_ids": part}))
-    return found
+        requests.update(conn.scalars(_USERS_WAITING, {"b_ids": part}))
+    return requests
 
 
 def _object(row: Any) -> ObjectRecord:
@@ -187,10 +189,10 @@ def _object(row: Any) -> ObjectRecord:
 def _load(
     conn: Connection, ids: Collection[str], parts: Mapping[tuple[str, str], list[ObjectRecord]]
 ) -> dict[str, list[StepRecord]]:
-    found: dict[str, list[StepRecord]] = {who: [] for who in ids}
+    steps_by_id: dict[str, list[StepRecord]] = {request: [] for request in ids}
     for some in chunks(ids):
         for row in conn.execute(_STEPS_OF, {"b_ids": some}).all():
-            found[row.request].append(
+            steps_by_id[row.request].append(
                 StepRecord(
                     request=row.request,
                     name=row.name,
@@ -205,11 +207,11 @@ def _load(
                     withdraws=row.withdraws,
                 )
             )
-    return found
+    return steps_by_id
 
 
 def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
-    """Say what open requests wait for: key, state, error and when it is due, for each object."""
+    """Return what open requests wait for: step, object, lane, due time, tries and error of each."""
     rows = conn.execute(
         select(
             step_objects.c.request,
@@ -223,9 +225,9 @@ def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[s
         .join(objects, objects.c.key == step_objects.c.key)
         .where(step_objects.c.request.in_(list(ids)), step_objects.c.state == StepState.DUE)
     )
-    found: dict[str, list[dict[str, Any]]] = {who: [] for who in ids}
+    waits: dict[str, list[dict[str, Any]]] = {request: [] for request in ids}
     for row in rows:
-        found[row.request].append(
+        waits[row.request].append(
             {
                 "step": row.step,
                 "object": row.key,
@@ -235,4 +237,4 @@ def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[s
                 "error": row.error.words() if row.error else None,
             }
         )
-    return found
+    return waits

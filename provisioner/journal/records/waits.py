@@ -1,7 +1,7 @@
-"""Waits: what of the journal's times hangs on the time of day, and is set right when that jumped.
+"""Waits: the journal's times that depend on the time of day, and are corrected after it jumped.
 
-Promises: everything is read and written inside the caller's transaction. Leaves out: seeing that
-the clock jumped (`clock`), and when an object is due by itself (`object_rows`).
+Promises: everything is read and written inside the caller's transaction. Leaves out: noticing that
+the clock jumped (`clock`), and when an object is normally due (`object_rows`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from provisioner.journal.schema import lanes, objects
 
 
 def clock_was_ahead(conn: Connection, now: float, longest: Mapping[str, float]) -> bool:
-    """Return whether anything is put off for longer than it can be, or waits since a time to come.
+    """Return True if a wait is longer than it can be, or began in the future.
 
-    longest: the most seconds that each lane puts anything off.
+    longest: the most seconds for which each lane puts anything off.
     """
     late = [select(objects.c.key).where(objects.c.waiting_since > now)]
     for name, seconds in longest.items():
@@ -29,11 +29,11 @@ def clock_was_ahead(conn: Connection, now: float, longest: Mapping[str, float]) 
 
 
 def set_clock(conn: Connection, before: float, now: float, longest: Mapping[str, float]) -> int:
-    """Set right what the time of day says of waits, after it jumped.
+    """Correct the times of waits after the time of day jumped.
 
-    before: what it would be now without the jump; now: what it is; longest: the most seconds that
-    each lane puts anything off. Nothing is due later than that afterwards, and nothing has waited
-    for longer than it has. Return how much was put off for longer, or waited since a time to come.
+    before: the time without the jump; now: the time with it; longest: the most seconds for which
+    each lane puts anything off. Afterwards nothing is due later than that, and nothing has waited
+    longer than it really has. Return how many waits were too long, or began in the future.
     """
     by = now - before
     since, moved = objects.c.waiting_since, 0

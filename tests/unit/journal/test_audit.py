@@ -48,7 +48,7 @@ def accept(conn: Connection, request: str, subject: str, *, at: float) -> None:
     request_rows.insert_requests(conn, [row])
     read_back = {"present": True, "name": "Jürgen", "share": 0.1}
     made = Event(request, audit.OBJECT, "fs/home", subject, {"read_back": read_back})
-    audit.append(conn, [audit.asked(row, "r.yaml", "ticket 1"), made], at)
+    audit.append(conn, [audit.arrival(row, "r.yaml", "ticket 1"), made], at)
     request_rows.end_requests(conn, {request: "done"}, at)
 
 

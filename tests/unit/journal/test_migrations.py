@@ -149,7 +149,7 @@ def test_the_file_as_it_was_is_kept_beside(tmp_path: Path) -> None:
 def test_the_program_that_does_not_migrate_refuses_a_former_version(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         Journal.open(former(tmp_path))
-    assert "former version 1" in refused.value.message
+    assert "older version 1" in refused.value.message
     assert "start the service" in refused.value.advice
 
 
@@ -200,6 +200,6 @@ def test_a_newer_journal_is_not_touched(tmp_path: Path) -> None:
     path = former(tmp_path)
     migrate(path, [add("two"), add("three")])
     before = path.read_bytes()
-    with pytest.raises(ConfigError, match="a newer program has written it"):
+    with pytest.raises(ConfigError, match="a newer program wrote it"):
         migrate(path, [add("two")])
     assert path.read_bytes() == before
