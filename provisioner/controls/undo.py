@@ -38,7 +38,7 @@ def undo(
     give_back(conn, target, progress, now)
     object_rows.touch(conn, unrouted, now)
     if unrouted and target.action in COUNTING:
-        return ["what it took away or gave back counts from its acceptance, and stays so"]
+        return ["what it took away or gave back counted from its acceptance, and stays so"]
     return []
 
 

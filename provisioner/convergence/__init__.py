@@ -1,3 +1,3 @@
-"""Objects made as they are wanted: observe, plan, apply, observe again; a lane a backend."""
+"""Convergence makes objects as they are wanted: observe, plan, apply, observe again, in lanes."""
 
 __all__ = ["converge", "existing", "lanes", "next_try", "questions"]

@@ -1,8 +1,8 @@
-"""Breakers: which handlers of a lane are not asked for now, as their backends were away.
+"""Breakers: which handlers of a lane are not asked for now, because their backends were away.
 
-Promises: one for each handler, so that a file system that is not mounted keeps nobody from another
-of its cluster; delays double from `first` to `most` seconds, and one answer ends them. Leaves out:
-what says that a backend is away (`converge`: what a handler raised, never what it said of one
+Promises: each handler has its own, so that a file system that is not mounted does not block the
+others of its cluster. Delays double from `first` to `most` seconds, and one answer ends them.
+Leaves out: what counts as away (`converge`: an exception of a handler, never its answer about one
 object), and reporting it (`lanes`).
 """
 
@@ -15,7 +15,7 @@ from provisioner.contract import Fault, Unavailable
 from provisioner.convergence.next_try import SPREAD, Patience
 
 _DOUBLINGS = 64
-"""Most doublings of a delay: of the thousandth, after ten days, no float could be made."""
+"""The most doublings of a delay: after ten days the thousandth would overflow a float."""
 
 
 class Breakers:
@@ -29,15 +29,15 @@ class Breakers:
 
     @property
     def away(self) -> bool:
-        """Return whether a backend did not answer when it was asked last."""
+        """Return True if a backend did not answer the last time."""
         return bool(self._openings)
 
     def shut(self, now: float) -> dict[str, float]:
-        """Return the instances that are not to be asked at a monotonic time, and until when."""
+        """Return the instances that may not be asked at a monotonic time, and until when."""
         return {instance: until for instance, until in self.until.items() if now < until}
 
     def open(self, instance: str, reason: str, now: float) -> float:
-        """Ask an instance no more for a while; return for how many seconds."""
+        """Stop asking an instance for a while; return for how many seconds."""
         openings = self._openings[instance] = self._openings.get(instance, 0) + 1
         doubled = self._patience.first * 2 ** min(openings - 1, _DOUBLINGS)
         delay = spread(min(self._patience.most, doubled))
@@ -46,7 +46,7 @@ class Breakers:
         return delay
 
     def close(self, instance: str) -> bool:
-        """Ask an instance as any other; return whether it was away."""
+        """Ask an instance again as usual. Return True if it was away."""
         self.until.pop(instance, None)
         self._reasons.pop(instance, None)
         return self._openings.pop(instance, None) is not None
@@ -60,10 +60,10 @@ class Breakers:
 
 
 def away_of(faults: Sequence[Fault | None]) -> Unavailable | None:
-    """Return what says that a backend is away, if anything of one drain does."""
+    """Return the fault of one drain that says that a backend is away, if there is one."""
     return next((fault for fault in faults if isinstance(fault, Unavailable)), None)
 
 
 def spread(seconds: float) -> float:
-    """Make a delay somewhat longer or shorter, so that not all come back at once."""
+    """Make a delay somewhat longer or shorter, so that not everything comes back at once."""
     return seconds * random.uniform(1 - SPREAD, 1 + SPREAD)

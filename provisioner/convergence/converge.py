@@ -1,9 +1,9 @@
 """Convergence: observe, plan, apply, observe again, until a second plan is empty.
 
-Promises: the one path by which anything is written to a backend. What was read back decides, not
-what a call returned; a question or a group of changes that fails is split in halves until the bad
-object is isolated. A backend is away when a handler raises that it is; what it says of one object,
-while it answers for others, is that object's own, and keeps nobody from the backend. Leaves out:
+Promises: everything written to a backend goes this way. The engine decides by what it reads back,
+never by what a call returns. A question or a group of changes that fails is halved until the bad
+object is isolated. A backend is away when a handler raises that it is. A fault about one object,
+while the backend answers for others, stays with that object and blocks nobody else. Leaves out:
 when and what to converge (`lanes`), and the ledger.
 """
 
@@ -34,21 +34,21 @@ from provisioner.convergence.questions import own, states, unexpected
 from provisioner.convergence.reads import reads
 from provisioner.objects.applied import Applied, left, noted, settled, unclaimed
 from provisioner.objects.items import Former, Item
-from provisioner.objects.merging import told
+from provisioner.objects.merging import summary
 from provisioner.objects.states import Adoption
 
 ROUNDS = 3
-"""How often an object is planned again after its changes: a new object may show what it lacks."""
+"""How often an object is planned again after its changes: a new object can show what it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an item.
+    """The result for an item.
 
-    fault None: it has converged; changed: what was written, in words; adoption: how the object is
-    taken over, by now; identity: what may not change from now on; None: what it was before,
-    empty: nobody claims it, and whoever has its name next is another; applied: what claims have
-    set; None: what it was before; notes: what several claims come to.
+    fault: None if it has converged; changed: what was written, in words; adoption: how the object
+    is now taken over; identity: what may not change from now on, None keeps the old one, an empty
+    one means that nobody claims it and its name is free; applied: what claims have set, None keeps
+    the old value; notes: what several claims came to.
     """
 
     item: Item
@@ -62,12 +62,12 @@ class Outcome:
 
 
 Save = Callable[[Former], None]
-"""Makes durable what objects were."""
+"""Makes durable what objects were before."""
 
 
 @dataclass(slots=True)
-class _Work:
-    """One item on its way."""
+class _Task:
+    """One item and its progress."""
 
     item: Item
     want: Want | None = None
@@ -80,198 +80,198 @@ class _Work:
 
 
 def converge(handler: Handler, items: Iterable[Item], save: Save) -> list[Outcome]:
-    """Bring items to what their claims want, as far as the backend lets.
+    """Bring items to what their claims want, as far as the backend allows.
 
-    Never raises for what one object does wrong; an Unavailable backend leaves Unavailable as the
-    fault of every item that is not over.
+    Errors about one object never raise. If the backend is away, Unavailable is the fault of every
+    item that is not over.
     """
-    work = {item.key: _Work(item) for item in items}
+    tasks = {item.key: _Task(item) for item in items}
     try:
-        _observe(handler, work.values())
-        remembered = _remember(handler, work.values())
+        _observe(handler, tasks.values())
+        remembered = _remember(handler, tasks.values())
         for number in range(ROUNDS):
-            changing = _planned(handler, work.values())
+            changing = _planned(handler, tasks.values())
             if number == 0:
                 changing = _foreseen(handler, changing)
             if not changing:
                 break
-            # Only what is going to be closed is saved: an object that is left as it is may yet
-            # become another one, and what it was now would be given to that.
-            keys = [one.item.key for one in changing if one.item.key in remembered]
+            # Prior states are saved only for objects about to be closed: an object that stays may
+            # still be replaced by another one, which must not get the old state.
+            keys = [task.item.key for task in changing if task.item.key in remembered]
             to_be_set = _to_be_set(handler, changing)
-            changing = [one for one in changing if not one.over]
+            changing = [task for task in changing if not task.over]
             former = Former({key: remembered.pop(key) for key in keys}, to_be_set)
             if former.priors or former.applied:
                 save(former)
             _apply(handler, changing)
             _observe(handler, changing)
         else:
-            for one in _planned(handler, work.values()):
-                texts = "; ".join(change.text for change in one.changes)
-                _end(one, Transient(f"{one.item.key}: written, but not read back: {texts}"))
+            for task in _planned(handler, tasks.values()):
+                texts = "; ".join(change.text for change in task.changes)
+                _end(task, Transient(f"{task.item.key}: written, but not read back: {texts}"))
     except (Unavailable, Unknown) as fault:
-        _spare(work.values(), fault)
-    return [_outcome(handler, one) for one in work.values()]
+        _spare(tasks.values(), fault)
+    return [_outcome(handler, task) for task in tasks.values()]
 
 
 def dry_run(
     handler: Handler, items: Iterable[Item]
 ) -> list[tuple[Item, Sequence[Change], Outcome]]:
-    """Take the path of `converge` up to the first write."""
-    work = {item.key: _Work(item) for item in items}
+    """Do what `converge` does, up to the first write."""
+    tasks = {item.key: _Task(item) for item in items}
     try:
-        _observe(handler, work.values())
-        _remember(handler, work.values())
-        _foreseen(handler, _planned(handler, work.values()))
+        _observe(handler, tasks.values())
+        _remember(handler, tasks.values())
+        _foreseen(handler, _planned(handler, tasks.values()))
     except (Unavailable, Unknown) as fault:
-        _spare(work.values(), fault)
-    return [(one.item, one.changes, _outcome(handler, one)) for one in work.values()]
+        _spare(tasks.values(), fault)
+    return [(task.item, task.changes, _outcome(handler, task)) for task in tasks.values()]
 
 
-def _outcome(handler: Handler, one: _Work) -> Outcome:
+def _outcome(handler: Handler, task: _Task) -> Outcome:
     identity = applied = None
-    said: Sequence[str] = ()
+    notes: Sequence[str] = ()
     try:
-        identity, applied = _identity(handler, one), _applied(handler, one)
-        said = _remarks(handler, one)
+        identity, applied = _identity(handler, task), _applied(handler, task)
+        notes = _remarks(handler, task)
     except Exception:
-        _end(one, _unexpected("identity, sets, holds or remarks", handler))
+        _end(task, _unexpected("identity, sets, holds or remarks", handler))
     return Outcome(
-        one.item,
-        one.state,
-        tuple(one.written),
-        one.fault,
+        task.item,
+        task.state,
+        tuple(task.written),
+        task.fault,
         identity=identity,
         applied=applied,
-        notes=(*told(one.want or {}), *said),
+        notes=(*summary(task.want or {}), *notes),
     )
 
 
-def _remarks(handler: Handler, one: _Work) -> Sequence[str]:
-    if not isinstance(handler, Remarks) or one.want is None or one.state is None:
+def _remarks(handler: Handler, task: _Task) -> Sequence[str]:
+    if not isinstance(handler, Remarks) or task.want is None or task.state is None:
         return ()
-    return handler.remarks(one.item.key, one.want, one.state)
+    return handler.remarks(task.item.key, task.want, task.state)
 
 
-def _to_be_set(handler: Handler, work: Iterable[_Work]) -> dict[Key, Applied]:
-    """Note what is going to be set of objects, and was not noted yet."""
+def _to_be_set(handler: Handler, tasks: Iterable[_Task]) -> dict[Key, Applied]:
+    """Return the settings about to be written that are not recorded yet."""
     if not isinstance(handler, Restores):
         return {}
-    found: dict[Key, Applied] = {}
-    for one in work:
-        if not one.item.open:
+    unrecorded: dict[Key, Applied] = {}
+    for task in tasks:
+        if not task.item.open:
             continue
         try:
-            now = _noted(handler, one)
+            now = _noted(handler, task)
         except Exception:
-            _end(one, _unexpected("sets or holds", handler))
+            _end(task, _unexpected("sets or holds", handler))
             continue
-        if now != one.item.applied:
-            found[one.item.key] = now
-            one.item = replace(one.item, applied=now)
-    return found
+        if now != task.item.applied:
+            unrecorded[task.item.key] = now
+            task.item = replace(task.item, applied=now)
+    return unrecorded
 
 
-def _noted(handler: Restores, one: _Work) -> Applied:
-    """Say what is set of an open object, by what is wanted and how it is."""
-    item, want, state = one.item, one.want or {}, one.state or {}
+def _noted(handler: Restores, task: _Task) -> Applied:
+    """Return what is set on an open object, by its want and its state."""
+    item, want, state = task.item, task.want or {}, task.state or {}
     sets, taken = handler.sets(item.key, want), item.adoption is not None
     if not state.get("present"):
-        # What is made anew has nothing of what was there.
+        # A new object has nothing of what was there before.
         return noted({}, sets, {}, taken=taken)
-    return noted(item.applied, sets, _now(handler, one), taken=taken)
+    return noted(item.applied, sets, _now(handler, task), taken=taken)
 
 
-def _now(handler: Restores, one: _Work) -> Mapping[str, Json]:
-    """Return the settings of an object that is there, without those that close it."""
-    item, state = one.item, one.state or {}
+def _now(handler: Restores, task: _Task) -> Mapping[str, Json]:
+    """Return the settings of an existing object, without those that close it."""
+    item, state = task.item, task.state or {}
     now = handler.holds(item.key, state)
     if item.prior is None:
         return now
-    # What closed it stands where these were, and goes when it opens.
+    # The closing settings cover the saved ones, and go when the object opens.
     return {**now, **handler.holds(item.key, {**state, **item.prior})}
 
 
-def _applied(handler: Handler, one: _Work) -> Applied | None:
-    """Say what claims have set of an object that is as wanted; None: what was noted before."""
-    if one.fault is not None or not isinstance(handler, Restores):
+def _applied(handler: Handler, task: _Task) -> Applied | None:
+    """Return what claims have set on an object that is as wanted; None keeps what was recorded."""
+    if task.fault is not None or not isinstance(handler, Restores):
         return None
-    there = one.state is not None and one.state.get("present")
-    if not one.item.claims:
-        return unclaimed(one.item.applied or {}, _now(handler, one)) if there else {}
-    if not (there and one.item.open) or any(c.verb not in OWNING for c in one.changes):
+    there = task.state is not None and task.state.get("present")
+    if not task.item.claims:
+        return unclaimed(task.item.applied or {}, _now(handler, task)) if there else {}
+    if not (there and task.item.open) or any(c.verb not in OWNING for c in task.changes):
         return None
-    want = one.want or {}
-    return settled(_noted(handler, one), handler.sets(one.item.key, want), _disputed(want))
+    want = task.want or {}
+    return settled(_noted(handler, task), handler.sets(task.item.key, want), _disputed(want))
 
 
 def _disputed(want: Want) -> Collection[str]:
     return cast(Collection[str], want.get("disputed") or ())
 
 
-def _identity(handler: Handler, one: _Work) -> Mapping[str, Scalar] | None:
-    """Say what an object that is as wanted may not cease to be; None: nothing is known of it."""
-    if one.fault is not None or not isinstance(handler, Keeps):
+def _identity(handler: Handler, task: _Task) -> Mapping[str, Scalar] | None:
+    """Return the identity of an object that is as wanted; None if it is unknown."""
+    if task.fault is not None or not isinstance(handler, Keeps):
         return None
-    if not one.item.claims:
+    if not task.item.claims:
         return {}
-    there = one.state is not None and one.state.get("present")
-    if not there or any(change.verb not in OWNING for change in one.changes):
+    there = task.state is not None and task.state.get("present")
+    if not there or any(change.verb not in OWNING for change in task.changes):
         return None
-    found = handler.identity(one.want or {}, one.state or {})
-    return {name: value for name, value in found.items() if value is not None} or None
+    identity = handler.identity(task.want or {}, task.state or {})
+    return {name: value for name, value in identity.items() if value is not None} or None
 
 
-def _end(one: _Work, fault: Fault | None) -> None:
-    """End an item with a fault of its own; None: with none."""
-    one.fault = own(fault)
-    one.over = True
+def _end(task: _Task, fault: Fault | None) -> None:
+    """End an item with a fault of its own, or with None."""
+    task.fault = own(fault)
+    task.over = True
 
 
-def _spare(work: Iterable[_Work], fault: Fault) -> None:
-    """End what is not over with what concerns the backend, and not one of them."""
-    for one in work:
-        if not one.over:
-            one.fault, one.over = fault, True
+def _spare(tasks: Iterable[_Task], fault: Fault) -> None:
+    """End the items that are not over with a fault of the backend, which is not their own."""
+    for task in tasks:
+        if not task.over:
+            task.fault, task.over = fault, True
 
 
-def _observe(handler: Handler, work: Iterable[_Work]) -> None:
-    pending = {one.item.key: one for one in work if not one.over}
+def _observe(handler: Handler, tasks: Iterable[_Task]) -> None:
+    pending = {task.item.key: task for task in tasks if not task.over}
     if not pending:
         return
     seen = states(handler, list(pending))
-    for key, one in pending.items():
-        found = seen.get(key)
-        if found is None:
-            _end(one, Permanent(f"{key}: the handler did not say what it observed"))
-        elif isinstance(found, Fault):
-            _end(one, found)
+    for key, task in pending.items():
+        state = seen.get(key)
+        if state is None:
+            _end(task, Permanent(f"{key}: the handler returned no state for it"))
+        elif isinstance(state, Fault):
+            _end(task, state)
         else:
-            one.state = found
+            task.state = state
 
 
-def _remember(handler: Handler, work: Iterable[_Work]) -> dict[Key, State]:
-    """Ask what has to be given back of objects that no claim keeps open, where it is not known."""
-    found: dict[Key, State] = {}
-    for one in work:
-        if one.over or one.state is None or one.item.prior is not None or one.item.open:
+def _remember(handler: Handler, tasks: Iterable[_Task]) -> dict[Key, State]:
+    """Ask the handler what to save of objects that no claim keeps open, unless it is saved."""
+    priors: dict[Key, State] = {}
+    for task in tasks:
+        if task.over or task.state is None or task.item.prior is not None or task.item.open:
             continue
         try:
-            prior = handler.prior(one.item.key, one.state)
+            prior = handler.prior(task.item.key, task.state)
         except Fault as fault:
-            _end(one, fault)
+            _end(task, fault)
             continue
         except Exception:
-            _end(one, _unexpected("prior", handler))
+            _end(task, _unexpected("prior", handler))
             continue
         if prior is not None:
-            found[one.item.key] = prior
-            one.item = replace(one.item, prior=prior)
-    return found
+            priors[task.item.key] = prior
+            task.item = replace(task.item, prior=prior)
+    return priors
 
 
 def _wanted(handler: Handler, item: Item) -> Want:
-    """Merge an item's claims; a handler is told what an object was, and what was set of it."""
+    """Merge an item's claims; tell the handler the object's identity and what was set on it."""
     want = handler.merge(item.key, item.claims, item.prior)
     if item.open and item.applied and isinstance(handler, Restores):
         gone = left(item.applied, handler.sets(item.key, want), _disputed(want))
@@ -281,68 +281,69 @@ def _wanted(handler: Handler, item: Item) -> Want:
     return want
 
 
-def _plan(handler: Handler, one: _Work) -> None:
-    if one.over or one.state is None:
+def _plan(handler: Handler, task: _Task) -> None:
+    if task.over or task.state is None:
         return
-    item = one.item
+    item = task.item
     try:
-        if one.want is None:
-            one.want = _wanted(handler, item)
-        one.changes = handler.plan(item.key, one.want, one.state)
+        if task.want is None:
+            task.want = _wanted(handler, item)
+        task.changes = handler.plan(item.key, task.want, task.state)
     except Fault as fault:
-        _end(one, fault)
+        _end(task, fault)
     except Exception:
-        _end(one, _unexpected("plan", handler))
+        _end(task, _unexpected("plan", handler))
     else:
-        if not one.changes:
-            _end(one, None)
+        if not task.changes:
+            _end(task, None)
 
 
 def _order(change: Change) -> tuple[int, str]:
     return change.phase, change.group
 
 
-def _planned(handler: Handler, work: Iterable[_Work]) -> list[_Work]:
-    """Plan what is not over; return what has changes, but for those whose write failed for good."""
+def _planned(handler: Handler, tasks: Iterable[_Task]) -> list[_Task]:
+    """Plan the items that are not over; return those with changes, unless a write of theirs
+    failed."""
     changing = []
-    for one in work:
-        _plan(handler, one)
-        if one.over:
+    for task in tasks:
+        _plan(handler, task)
+        if task.over:
             continue
-        if one.blame is not None:
-            _end(one, one.blame)
+        if task.blame is not None:
+            _end(task, task.blame)
         else:
-            changing.append(one)
+            changing.append(task)
     return changing
 
 
-def _foreseen(handler: Handler, work: list[_Work]) -> list[_Work]:
-    """End what the handler knows beforehand to be refused; return the rest."""
-    if not work or not isinstance(handler, Foresees):
-        return work
-    changes = [change for one in work for change in one.changes]
+def _foreseen(handler: Handler, tasks: list[_Task]) -> list[_Task]:
+    """End the items that the handler already knows to be refused; return the rest."""
+    if not tasks or not isinstance(handler, Foresees):
+        return tasks
+    changes = [change for task in tasks for change in task.changes]
     try:
         refused = reads(lambda: handler.foresee(changes))
     except (Unavailable, Unknown):
         raise
     except Fault as fault:
-        refused = {one.item.key: fault for one in work}
+        refused = {task.item.key: fault for task in tasks}
     except Exception:
-        refused = {one.item.key: _unexpected("foresee", handler) for one in work}
-    for one in work:
-        if one.item.key in refused:
-            _end(one, refused[one.item.key])
-    return [one for one in work if not one.over]
+        refused = {task.item.key: _unexpected("foresee", handler) for task in tasks}
+    for task in tasks:
+        if task.item.key in refused:
+            _end(task, refused[task.item.key])
+    return [task for task in tasks if not task.over]
 
 
-def _apply(handler: Handler, work: Sequence[_Work]) -> None:
-    """Apply all changes in order; a key whose change failed gets no later one.
+def _apply(handler: Handler, tasks: Sequence[_Task]) -> None:
+    """Apply all changes in order; an object whose change failed gets no later one.
 
-    A write that raised may still have happened: the fault is only blamed on the item, and what is
-    read back decides.
+    A write that raised may still have happened. So the item only keeps the fault for later, and
+    what is read back decides.
     """
-    owner = {one.item.key: one for one in work}
-    changes = sorted((change for one in work for change in one.changes), key=_order)
+    owner = {task.item.key: task for task in tasks}
+    changes = sorted((change for task in tasks for change in task.changes), key=_order)
     for _, group in groupby(changes, key=_order):
         live = [change for change in group if owner[change.key].blame is None]
         for part, fault in _apply_group(handler, live):
@@ -356,7 +357,7 @@ def _apply(handler: Handler, work: Sequence[_Work]) -> None:
 def _apply_group(
     handler: Handler, changes: Sequence[Change]
 ) -> Iterable[tuple[Sequence[Change], Fault | None]]:
-    """Apply changes in as few calls as succeed; a fault comes with the one change it belongs to."""
+    """Apply changes in as few calls as possible; a fault comes with the change that caused it."""
     if not changes:
         return
     try:

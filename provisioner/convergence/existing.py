@@ -1,8 +1,8 @@
-"""Existing objects: what it would take to make them as wanted, and whether that may be done.
+"""Existing objects: what it would take to make them as wanted, and whether that is allowed.
 
-Promises: reads only. An object that an adoption took over is written when it fits what is wanted,
-when somebody says that it may differ no longer, or to take access away; before that its difference
-is told. Leaves out: taking over (`adoption`), and the ledger.
+Promises: reads only. An adopted object is written if it is as wanted, if somebody said that it
+should be changed, or to take access away. Until then its difference is reported. Leaves out:
+adopting (`adoption`), and the ledger.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from provisioner.objects.states import Adoption
 
 
 class Differs(Conflict):
-    """The object was there before, and is otherwise than it is wanted."""
+    """The object existed before, and is not as wanted."""
 
     advice = (
-        "make it so by hand, or ask for what is there; to have it changed, say `adopt: true` in "
-        "its request, or `provisioner adopt --differing`"
+        "change it by hand, or ask for what is there; to let the service change it, put "
+        "`adopt: true` into its request, or run `provisioner adopt --differing`"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen of an object. writes: what would be changed beside marks that it is ours.
+    """What a look at an object showed. writes: the changes beside our marks.
 
-    adoption: how it is taken over, by now.
+    adoption: how it is now taken over.
     """
 
     outcome: Outcome
@@ -39,14 +39,14 @@ class Look:
 
 
 def guarded(item: Item) -> bool:
-    """Say whether an object may only be looked at."""
+    """Return True if an object may only be looked at."""
     return item.adoption in (Adoption.NEW, Adoption.SEEN) or (
         item.adoption == Adoption.DIFFERS and item.open
     )
 
 
 def as_taken(item: Item) -> Item:
-    """Let claims on what was taken over say that it may be."""
+    """Put into the claims on an adopted object that taking it over is allowed."""
     if item.adoption is None:
         return item
     claims = tuple(
@@ -57,16 +57,16 @@ def as_taken(item: Item) -> Item:
 
 
 def look(handler: Handler, items: Iterable[Item]) -> list[Look]:
-    """Say of objects what converging them would write; one that may not be is told by a fault."""
-    asked = {item.key: item for item in items}
-    seen = dry_run(handler, [as_taken(item) for item in asked.values()])
-    return [_look(asked[item.key], changes, outcome) for item, changes, outcome in seen]
+    """Return what converging objects would write; a fault says where that is not allowed."""
+    items_by_key = {item.key: item for item in items}
+    seen = dry_run(handler, [as_taken(item) for item in items_by_key.values()])
+    return [_look(items_by_key[item.key], changes, outcome) for item, changes, outcome in seen]
 
 
 def _look(item: Item, changes: Sequence[Change], outcome: Outcome) -> Look:
     outcome = replace(outcome, item=item)
     if not item.claims and item.adoption in (Adoption.NEW, Adoption.SEEN):
-        # What would be planned is what nobody claims being closed.
+        # The plan would only close it, because nobody claims it.
         fault = outcome.fault if outcome.state is None else None
         return Look(replace(outcome, fault=fault), (), (), Adoption.SEEN)
     if outcome.fault is not None:
@@ -75,19 +75,19 @@ def _look(item: Item, changes: Sequence[Change], outcome: Outcome) -> Look:
     marks = tuple(change.text for change in changes if change.verb in OWNING)
     writes = tuple(change.text for change in changes if change.verb not in OWNING)
     if not writes:
-        # What has no mark of its own may hang on another object's, such as a member on its group.
+        # An object without a mark of its own can hang on another's, as a membership does.
         taken = bool(marks) or item.adoption is not None
         return Look(outcome, marks, (), Adoption.OURS if taken else None)
     if not guarded(item):
         return Look(outcome, marks, writes, item.adoption)
     if not (outcome.state or {}).get("present"):
-        gone = NotReady(f"{item.key}: was adopted, and is not there: it is made the next time")
+        gone = NotReady(f"{item.key}: was adopted, but no longer exists: the next try makes it")
         return Look(replace(outcome, fault=gone), marks, writes, None)
     return Look(replace(outcome, fault=_differs(item, writes)), (), (), _left(item))
 
 
 def _differs(item: Item, writes: Sequence[str]) -> Fault:
-    return Differs(f"{item.key}: was there before, and differs: {'; '.join(writes)}")
+    return Differs(f"{item.key}: existed before, and differs: {'; '.join(writes)}")
 
 
 def _left(item: Item) -> Adoption:

@@ -1,10 +1,10 @@
-"""Lanes: the queue in front of one backend, and its one drain.
+"""Lanes: the queue in front of one backend, and the one thread that drains it.
 
-Promises: one writer to a backend; due objects are taken in batches and an object alone waits for no
-company; what is not ready or away is due again later, with growing, jittered delays, and a backend
-that is away uses up nobody's tries. Of a lane's handlers, only the one whose backend is away is not
-asked (`breakers`). Leaves out: how an object is made so (`converge`), and what becomes of a
-request's file (`finish` is given).
+Promises: a backend has one writer. Due objects are taken in batches, and a single object does not
+wait for more. An object that is not ready, or whose backend is away, becomes due again later, with
+growing, jittered delays; a backend that is away uses up no tries. If a lane has several handlers,
+only the one whose backend is away is not asked (`breakers`). Leaves out: how an object is made as
+wanted (`converge`), and what happens to a request's file (the caller passes `finish`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What one drain did. outcomes: requests that are over; later: requests that now wait."""
+    """The result of one drain. outcomes: requests that are over; later: requests that now wait."""
 
     taken: int
     outcomes: Mapping[str, str]
@@ -51,11 +51,11 @@ class Drained:
 
 
 class Withheld(NotReady):
-    """An object that would be written, did the service not only observe."""
+    """An object would be written if the service did not only observe."""
 
 
 Finish = Callable[[Drained], None]
-"""Told after the commit: writes results, moves files, wakes other lanes."""
+"""Called after the commit: writes results, moves files, wakes other lanes."""
 
 
 class Lane:
@@ -74,7 +74,7 @@ class Lane:
         self.paused = False
         self.observing = False
         self.now: Callable[[], float] = time.time
-        """Tells the time of day; a service's own sets right first what a jump of it made wrong."""
+        """Returns the time of day. The service's own first corrects the waits after a jump."""
         self._handlers = handlers
         self._journal = book
         self._progress = progress
@@ -86,20 +86,20 @@ class Lane:
 
     @property
     def away(self) -> bool:
-        """Say whether a handler's backend did not answer when it was asked last."""
+        """Return True if a handler's backend did not answer the last time."""
         return self._breakers.away
 
     def wake(self) -> None:
-        """Say that there may be something due."""
+        """Make the lane look whether something is due."""
         self._woken.set()
 
     def stop(self) -> None:
-        """End `run` after the drain that is under way."""
+        """End `run` after the current drain."""
         self._stopping = True
         self._woken.set()
 
     def run(self) -> None:
-        """Drain until stopped; an error of the engine's own is logged, and the lane goes on."""
+        """Drain until stopped. An error of the engine itself is logged, and the lane continues."""
         while self._goes_on():
             try:
                 if self.drain():
@@ -114,13 +114,13 @@ class Lane:
             self._woken.wait(pause)
 
     def _goes_on(self) -> bool:
-        """Say whether to drain again, after which whoever wakes is heard."""
-        # In this order: cleared after the look, a stop in between would be slept through for ever.
+        """Return True if the lane should drain again; a later wake counts from here on."""
+        # In this order: if the event were cleared after the look, a stop in between would be lost.
         self._woken.clear()
         return not self._stopping
 
     def rest(self) -> float | None:
-        """Return the seconds until something is due; None: nothing is."""
+        """Return the seconds until something is due; None if nothing is."""
         now, monotonic = self.now(), time.monotonic()
         if self.paused:
             return None
@@ -133,7 +133,7 @@ class Lane:
         return max(0.0, min(waits)) if waits else None
 
     def drain(self) -> int:
-        """Take what is due and converge it; return how many objects were taken."""
+        """Take what is due and converge it; return the number of objects taken."""
         now, began = self.now(), time.monotonic()
         if self.paused:
             return 0
@@ -149,23 +149,23 @@ class Lane:
                 taken = self._take(handler, items)
                 self._breaker(instance, [outcome.fault for outcome in taken])
                 outcomes += taken
-        # What was read of waits is of the time before: it goes on as if no clock had been set.
+        # Waits were read before, so the time continues from then even if the clock was set since.
         ended = now + time.monotonic() - began
         self._finish(self._recorded(outcomes, [due.item for due in batch if due.unbound], ended))
         return len(batch)
 
     def _take(self, handler: Handler, items: Sequence[Item]) -> list[Outcome]:
-        """Converge objects; what may not be written now is looked at alone."""
+        """Converge objects; those that may not be written now are only looked at."""
         if self.observing:
             return observe(handler, items)
         outcomes = []
         mine = [as_taken(item) for item in items if not guarded(item)]
         if mine:
-            outcomes += [_taken(one) for one in converge(handler, mine, self._save)]
+            outcomes += [_taken(outcome) for outcome in converge(handler, mine, self._save)]
         others = [item for item in items if guarded(item)]
         if others:
             outcomes += [
-                replace(one.outcome, adoption=one.adoption) for one in look(handler, others)
+                replace(seen.outcome, adoption=seen.adoption) for seen in look(handler, others)
             ]
         return outcomes
 
@@ -176,7 +176,7 @@ class Lane:
     def _recorded(
         self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float
     ) -> Drained:
-        """Record what became of objects; a state that is no JSON is its own object's fault."""
+        """Record the results; a state that is not JSON becomes a fault of its own object."""
         try:
             return self._record(outcomes, unbound, now)
         except Exception:
@@ -186,10 +186,10 @@ class Lane:
             return self._record(plain, unbound, now)
 
     def _record(self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float) -> Drained:
-        """Record what was converged, and that for whom else it waits nothing is to be made yet.
+        """Record the results of converging, and that nothing is to be made of unbound objects yet.
 
-        unbound: objects that only steps claim which are not due. Nobody looked at them, so what is
-        known of them stays.
+        unbound: objects that only steps not yet due claim. Nobody looked at them, so what is known
+        of them stays.
         """
         readings = {}
         verdicts = {
@@ -223,7 +223,7 @@ class Lane:
         return Drained(len(outcomes) + len(unbound), ended, later)
 
     def _reading(self, outcome: Outcome, now: float) -> object_rows.Reading:
-        """Read what becomes of an object out of what came of its try."""
+        """Turn an outcome into the reading that the journal keeps."""
         item = outcome.item
         since = item.waiting_since or now
         tried = Tried(outcome.fault, item.attempts, now - since, item.adoption, self.observing)
@@ -254,7 +254,7 @@ class Lane:
         )
 
     def _breaker(self, instance: str, faults: Sequence[Fault | None]) -> None:
-        """Ask a handler no more while its backend is away; again from the first answer on."""
+        """Stop asking a handler while its backend is away, and ask again after its first answer."""
         away = away_of(faults)
         if away is None:
             if self._breakers.close(instance):
@@ -279,21 +279,21 @@ class Lane:
 
 
 def _plain(outcome: Outcome) -> Outcome:
-    """Make a fault of a state that no journal can keep."""
+    """Turn a state that the journal cannot store into a fault."""
     try:
         json.dumps(outcome.state)
     except (TypeError, ValueError) as error:
-        why = f"{outcome.item.key}: its state as read is no JSON: {error}"
-        fault = Permanent(why, advice="this is a fault of the handler: report it")
+        why = f"{outcome.item.key}: the state that the handler read is not JSON: {error}"
+        fault = Permanent(why, advice="this is a bug in the handler; report it")
         return replace(outcome, state=None, fault=fault)
     return outcome
 
 
 def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
-    """Say what converging would come to, and write nothing: what is as wanted has converged.
+    """Return what converging would come to, without writing: what is as wanted has converged.
 
-    An object that only lacks our mark is as wanted: the ledger has it until it may be written. What
-    is set of it as it is wanted is ours from then on.
+    An object that only lacks our mark is as wanted: the ledger has it until it may be written.
+    Settings on it that are as wanted are ours from then on.
     """
     outcomes = []
     for seen in look(handler, items):
@@ -311,19 +311,20 @@ def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
 
 
 def _taken(outcome: Outcome) -> Outcome:
-    """Say of what was converged how it is taken over: what was written is as any other."""
+    """Set how a converged object is taken over: one that was written is an ordinary one."""
     settled = outcome.fault is None or outcome.changed
     return replace(outcome, adoption=None if settled else outcome.item.adoption)
 
 
 def _adopted_as_it_is(outcome: Outcome) -> bool:
-    """Say whether an adoption ends here: it differs, which is told, and stays as it is."""
+    """Return True if an adoption ends here: the object differs, is reported, and stays
+    unchanged."""
     return outcome.item.adoption == Adoption.NEW and isinstance(outcome.fault, Differs)
 
 
 def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:
     """Group instances by the lane that writes for them."""
-    found: dict[str, dict[str, Handler]] = {}
+    lanes: dict[str, dict[str, Handler]] = {}
     for instance, handler in handlers.items():
-        found.setdefault(handler.lane, {})[instance] = handler
-    return found
+        lanes.setdefault(handler.lane, {})[instance] = handler
+    return lanes

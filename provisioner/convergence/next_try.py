@@ -1,8 +1,8 @@
-"""What becomes of an object after a try: it has converged, is tried again, or is given up. Pure.
+"""What happens to an object after a try: it has converged, is tried again, or is given up. Pure.
 
-Promises: a backend that is away does not count as a failed try, and while the service only observes
-nothing is given up. Leaves out: the breaker, which says when a backend that is away is asked again,
-and writing anything (`lanes`).
+Promises: a backend that is away is not a failed try, and nothing is given up while the service only
+observes. Leaves out: the breaker, which decides when a backend that is away is asked again, and
+writing anything (`lanes`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from provisioner.convergence.existing import Differs
 from provisioner.objects.states import Adoption
 
 SPREAD = 0.2
-"""Share by which a delay is longer or shorter, so that not all come back at once."""
+"""The share by which a delay is made longer or shorter, so that not all come back at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a lane goes on with what does not converge.
+    """How long a lane keeps trying an object.
 
     first, most: seconds until an object is due again, doubling from one to the other; tries: how
-    often the backend may say no; days: how long an object may be not ready; batch: objects a drain.
+    often the backend may refuse; days: how long an object may be not ready; batch: objects in one
+    drain.
     """
 
     first: float = 2.0
@@ -33,16 +34,16 @@ class Patience:
 
     @property
     def longest(self) -> float:
-        """Return the most seconds that anything is put off."""
+        """Return the most seconds for which anything is put off."""
         return self.most * (1 + SPREAD)
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What is known of an object that was tried.
+    """What is known of an object after a try.
 
-    attempts: tries before this one that its backend refused; waited: seconds since it began to
-    wait; adoption: how it was taken over.
+    attempts: earlier tries that its backend refused; waited: seconds since it began to wait;
+    adoption: how it was taken over.
     """
 
     fault: Fault | None
@@ -59,7 +60,7 @@ class Converged:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """Its backend did not answer: it is due as soon as that is asked again, and waits anew."""
+    """Its backend did not answer: it is due when that is asked again, and its wait starts over."""
 
     fault: Fault
     attempts: int
@@ -67,7 +68,7 @@ class Away:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """It is due again. delay: seconds, before they are spread; attempts: tries by now."""
+    """It is due again. delay: seconds, before they are spread; attempts: tries so far."""
 
     fault: Fault
     attempts: int
@@ -76,7 +77,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """It is due no more by itself. fault: what is recorded as the reason."""
+    """It is no longer scheduled. fault: the recorded reason."""
 
     fault: Fault
     attempts: int
@@ -86,17 +87,17 @@ NextTry = Converged | Away | Retry | GiveUp
 
 
 def next_try(tried: Tried, patience: Patience) -> NextTry:
-    """Return what becomes of an object after a try."""
+    """Return what happens to an object after a try."""
     attempts = tried.attempts
     match tried.fault:
         case None:
             return Converged()
         case Differs() as fault if tried.adoption == Adoption.NEW:
-            return GiveUp(fault, attempts)  # the adoption ends here, and leaves it as it is
+            return GiveUp(fault, attempts)  # the adoption ends here, and does not write it
         case Unavailable() as fault:
             return Away(fault, attempts)
         case fault if tried.observing:
-            # Nobody may fix it yet, so the writer is not to blame.
+            # Nobody can fix it yet, so the writer is not to blame.
             return Retry(fault, attempts, _slowly(tried, patience))
         case Transient() | Unknown() as fault if attempts + 1 >= patience.tries:
             text = f"{fault.message} (tried {attempts + 1} times)"
@@ -113,5 +114,6 @@ def next_try(tried: Tried, patience: Patience) -> NextTry:
 
 
 def _slowly(tried: Tried, patience: Patience) -> float:
-    """Return the delay of what waits for others: half as long as it has waited so far."""
+    """Return the delay of an object that waits for something: half the time it has waited so
+    far."""
     return min(patience.most, max(patience.first, tried.waited / 2))

@@ -1,7 +1,7 @@
-"""Trying again, for seconds: reads and connecting.
+"""Retries that take seconds: for reads and connections.
 
-Promises: a backend that hiccups is asked again at once; nothing that writes is. Leaves out: minutes
-to days, which are the lanes'.
+Promises: a backend that fails for a moment is asked again at once; a write is not repeated. Leaves
+out: retries after minutes to days, which belong to the lanes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def reads(call: Callable[[], T]) -> T:
-    """Call until it does not say Unavailable, for about two seconds; then let that through."""
+    """Call until it no longer raises Unavailable, for about two seconds; then raise that."""
     retrying = Retrying(
         retry=retry_if_exception_type(Unavailable),
         wait=wait_random_exponential(multiplier=0.1, max=0.5),

@@ -215,7 +215,7 @@ def _dry(system: System, instance: str, items: Sequence[Item]) -> list[Look]:
     handler = system.handlers.get(instance)
     if handler is None:
         gone = ConfigError(
-            f"there is no handler {instance!r} any more", advice=object_rows.PUT_BACK
+            f"the handler {instance!r} is no longer configured", advice=object_rows.PUT_BACK
         )
         return [Look(Outcome(item, None, fault=gone), (), (), item.adoption) for item in items]
     return look(handler, items) if items else []

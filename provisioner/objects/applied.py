@@ -1,8 +1,9 @@
-"""What claims have set of an object, and what was there before. Pure.
+"""The settings that claims have made on an object, and their values before. Pure.
 
-Promises: what is noted before a write holds whether the write came about or not, so that a kill
-between the two loses nothing; what was so before anybody asked for it stays so when nobody asks
-any more. Leaves out: keeping it (`object_rows`), and giving it back, which is the handler's.
+Promises: what is recorded before a write is true whether the write happened or not, so that a kill
+in between loses nothing. A setting that was so before anybody asked for it stays so when nobody
+asks any more. Leaves out: storing it (`object_rows`), and restoring it, which is the handler's
+task.
 """
 
 from __future__ import annotations
@@ -12,30 +13,30 @@ from collections.abc import Collection, Mapping
 from provisioner.contract import Json
 
 Applied = Mapping[str, Mapping[str, Json]]
-"""By the setting's name: `set`, the values that are ours, and `before`, the one that was there.
+"""By the setting's name: `set`, the values that are ours, and `before`, the earlier value.
 
-There are several while it is not known which of them was written last. A `before` of None is the
-backend's own "not set"; it stands for what is not known, too. Of an object that nobody claims,
-`kept` is the value when the last claim went.
+`set` has several values while it is unknown which of them was written last. A `before` of None is
+the backend's own "not set", or an unknown value. For an object that nobody claims, `kept` is the
+value when the last claim went.
 """
 
 
 def left(applied: Applied | None, sets: Mapping[str, Json], disputed: Collection[str]) -> Applied:
-    """Choose what had been set and is wanted no more.
+    """Return what was set and is no longer wanted.
 
-    sets: what is wanted; disputed: what stays as it is, as claims contradict each other.
+    sets: what is wanted; disputed: what stays unchanged because claims contradict each other.
     """
     kept = {*sets, *disputed}
-    return {name: one for name, one in (applied or {}).items() if name not in kept}
+    return {name: setting for name, setting in (applied or {}).items() if name not in kept}
 
 
 def noted(
     applied: Applied | None, sets: Mapping[str, Json], now: Mapping[str, Json], *, taken: bool
 ) -> Applied:
-    """Add what is going to be set.
+    """Add the settings that are about to be written.
 
-    applied: None for an object that was ours before anything was noted of it; now: the settings
-    before the write; taken: the object was adopted, so that what is as wanted is ours.
+    applied: None for an object that was ours before anything was recorded of it; now: the settings
+    before the write; taken: the object was adopted, so that settings that are as wanted are ours.
     """
     noted = dict(applied or {})
     for name, value in sets.items():
@@ -51,30 +52,30 @@ def noted(
 
 
 def settled(applied: Applied, sets: Mapping[str, Json], disputed: Collection[str]) -> Applied:
-    """Say what is set of an object that is as wanted; what was given back is ours no more."""
-    stays = {name: one for name, one in applied.items() if name in disputed}
+    """Return what is set on an object that is as wanted, without what was given back."""
+    stays = {name: setting for name, setting in applied.items() if name in disputed}
     return stays | {name: {**applied[name], "set": [value]} for name, value in sets.items()}
 
 
 def unclaimed(applied: Applied, now: Mapping[str, Json]) -> Applied:
-    """Keep what was before of an object that nobody claims any more, and that is still there.
+    """Keep the earlier values of an object that still exists after its last claim went.
 
-    now: the settings as they stay. Whoever sets one of them before the next claim comes has set
-    what that claim finds.
+    now: the settings that stay. If somebody changes one before the next claim, that claim finds the
+    new value as the earlier one.
     """
-    return {name: {"kept": now.get(name), **one} for name, one in applied.items()}
+    return {name: {"kept": now.get(name), **setting} for name, setting in applied.items()}
 
 
 def forgotten(applied: Applied) -> Applied:
-    """Forget what was before: what is as wanted was taken over, and is ours."""
-    return {name: {**one, "before": None} for name, one in applied.items()}
+    """Drop the earlier values: settings that are as wanted were taken over, and are ours."""
+    return {name: {**setting, "before": None} for name, setting in applied.items()}
 
 
-def _changed_since(one: Mapping[str, Json], now: Json) -> bool:
+def _changed_since(setting: Mapping[str, Json], now: Json) -> bool:
     """Return True if somebody set a setting while nobody claimed its object."""
-    return "kept" in one and one["kept"] != now
+    return "kept" in setting and setting["kept"] != now
 
 
-def _values(one: Mapping[str, Json]) -> list[Json]:
-    values = one["set"]
+def _values(setting: Mapping[str, Json]) -> list[Json]:
+    values = setting["set"]
     return list(values) if isinstance(values, list | tuple) else [values]

@@ -1,7 +1,7 @@
-"""Errors that travel: why something did not get done, from a handler's fault to results and pages.
+"""Errors as values: why something failed, from a handler's fault to results and pages.
 
-Promises: frozen; what is written is read back as it was, and what an older journal lacks is empty.
-Leaves out: who says it to whom (`outcome`, `cli`).
+Promises: frozen; an error that is written is read back unchanged, and fields that an older journal
+lacks are empty. Leaves out: who shows it to whom (`outcome`, `cli`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from provisioner.contract import Fault, InvalidRequest, Key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error:
-    """What a fault said.
+    """A fault as a value.
 
-    type: the fault's class, such as `Conflict`; object: the key it is about, '' where it is about
-    none; field: the parameter that is wrong; traceback: of what nobody expected.
+    type: the fault's class, such as `Conflict`; object: the key of its object, or ''; field: the
+    wrong parameter; traceback: of an unexpected exception.
     """
 
     type: str
@@ -30,7 +30,7 @@ class Error:
 
     @classmethod
     def of(cls, fault: Fault, key: Key = "") -> Error:
-        """Keep what a fault says of an object."""
+        """Make one from a fault about an object."""
         return cls(
             type=type(fault).__name__,
             message=fault.message,
@@ -42,12 +42,12 @@ class Error:
 
     @classmethod
     def read(cls, words: Mapping[str, Any]) -> Error:
-        """Read what `words` gave."""
+        """Read what `words` returned."""
         known = {field.name: str(words.get(field.name, "")) for field in fields(cls)}
         return cls(**known)
 
     def words(self) -> dict[str, str]:
-        """Give what is known of it as names and values, for the journal and for programs."""
+        """Return its fields that are not empty, for the journal and for programs."""
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         always = ("type", "message", "advice")
         return {name: value for name, value in said.items() if value or name in always}

@@ -1,7 +1,7 @@
-"""One object on its way through the engine: what is due, and what has to be kept before a write.
+"""One object on its way through the engine: what is due, and what must be saved before a write.
 
-Promises: plain values, which the ledger makes and convergence takes; neither knows the other by
-them. Leaves out: what becomes of an object (`converge`), and keeping anything (`keepsakes`).
+Promises: plain values that the ledger makes and convergence takes, so that neither knows the other.
+Leaves out: what happens to an object (`converge`), and saving anything (`keepsakes`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from provisioner.objects.states import Adoption
 class Item:
     """One due object: its claims, and what was saved before it was closed.
 
-    adoption: how it was taken over, where it was there before; identity: what it was when it was
-    last as wanted, where its handler keeps that; applied: what claims had set of it, None where it
-    was ours before that was noted.
+    adoption: how it was taken over, if it existed before; identity: its identity when it was last
+    as wanted, if its handler keeps one; applied: what claims have set on it, None if it was ours
+    before that was recorded.
     """
 
     key: Key
@@ -41,10 +41,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """What has to be durable before the first write.
+    """What must be durable before the first write.
 
-    priors: what objects were that are going to be closed or removed; applied: what is going to be
-    set of objects, with what it was before.
+    priors: the states of objects that are about to be closed or removed; applied: the settings that
+    are about to be written, with their values before.
     """
 
     priors: Mapping[Key, State]

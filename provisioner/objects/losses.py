@@ -1,8 +1,8 @@
 """Losses: who loses something by a change of claims.
 
-Promises: pure; whichever request changes claims, and however, the same people are found: each
-once, and only who has a thing now and has it from nobody afterwards, or is shut out of it. Leaves
-out: what people have now (`holdings`), and how many are too many (`policy`).
+Promises: pure. The same people are found, each once, however a request changes claims: only those
+who have an object now and nobody leaves it to them, or who are shut out of it. Leaves out: what
+people have now (`holdings`), and how many are too many (`policy`).
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 from provisioner.contract import Claim, Key, Want, split_key
 
 Pair = tuple[Key, str]
-"""A claim: an object, and who claims it."""
+"""A claim: an object, and its claimant."""
 
 _NEWEST = "~"
-"""The order of a claim that is not made yet: it sorts behind the ids of all requests."""
+"""The order of a claim that is not made yet: it sorts after the ids of all requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What would become of claims.
+    """A change of claims.
 
     going: those that would be taken back or closed; coming: those that would be made or kept, each
-    with what it would want. None: that is not known, and what is wanted by it now stays.
+    with its want. None: the want is unknown, and the present one stays.
     """
 
     going: AbstractSet[Pair] = frozenset()
@@ -42,10 +42,11 @@ def _never(key: Key, before: Sequence[Claim], after: Sequence[Claim]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Nature:
-    """What handlers say of their objects.
+    """What handlers know about their objects.
 
-    stores: whether people's data lie in one; shutting: instances whose objects can shut people out
-    while they are open; shuts: whether one does by other claims, see `abilities.Shuts`.
+    stores: whether an object holds people's data; shutting: instances whose objects can shut people
+    out while they are open; shuts: whether an object does so with other claims, see
+    `abilities.Shuts`.
     """
 
     stores: Callable[[Key], bool] = _not
@@ -58,78 +59,77 @@ class Nature:
 
 
 def person_of(claimant: str) -> str | None:
-    """Name the person whom a claim is for, as `user:NAME`; None: it is for all of a subject's."""
+    """Return the person for whom a claim is, as `user:NAME`; None if it is for a whole subject."""
     leaf = claimant.rpartition("/")[2]
     return leaf if leaf.startswith("user:") else None
 
 
 def people_of(pairs: Collection[Pair]) -> dict[str, set[str]]:
-    """Name the people of each subject, as far as some claims are for them."""
-    found: dict[str, set[str]] = {}
+    """Return the people of each subject for whom some of the claims are."""
+    people: dict[str, set[str]] = {}
     for _, claimant in pairs:
         person = person_of(claimant)
         if person is not None:
-            found.setdefault(claimant.partition("/")[0], set()).add(person)
-    return found
+            people.setdefault(claimant.partition("/")[0], set()).add(person)
+    return people
 
 
 def losing(
     gone: Collection[Pair], left: Collection[Pair], people: Mapping[str, Collection[str]]
 ) -> set[str]:
-    """Name the people who lose something.
+    """Return the people who lose something.
 
     gone: claims through which somebody has an object now, and that go or are closed; left: claims
     on those objects that stay or come; people: who has something of each subject now, by
-    `people_of`. What is a person's alone, as a membership, is lost unless it is left to the same
-    person; what all of a subject share, as a fileset, is lost to all of them unless anybody is left
-    who wants it.
+    `people_of`. A personal object, such as a membership, is lost unless a claim for the same person
+    is left. A shared object, such as a fileset, is lost to all its people unless any claim is left.
     """
     kept = {(key, person_of(claimant)) for key, claimant in left}
     open_still = {key for key, _ in kept}
-    found: set[str] = set()
+    losers: set[str] = set()
     for key, claimant in gone:
         person = person_of(claimant)
         if person is None:
             if key not in open_still:
-                found.update(people.get(claimant, ()))
+                losers.update(people.get(claimant, ()))
         elif (key, person) not in kept:
-            found.add(person)
-    return found
+            losers.add(person)
+    return losers
 
 
 def shutting(
     now: Mapping[Key, Sequence[Claim]], allowed: Shift, shift: Shift, nature: Nature
 ) -> set[Key]:
-    """Name the objects that stay open, and shut people out by what would be wanted of them.
+    """Return the objects that stay open and shut people out by their new wants.
 
-    now: the claims on objects as they are; allowed: what becomes of them before.
+    now: the present claims on objects; allowed: what happens to these in any case.
     """
     fresh: dict[Key, list[Claim]] = {}
-    for (key, who), want in shift.coming.items():
-        if key in now and want is not None and all(who != one.claimant for one in now[key]):
-            fresh.setdefault(key, []).append(Claim(who, want, order=_NEWEST))
-    found = set()
+    for (key, claimant), want in shift.coming.items():
+        if key in now and want is not None and all(claimant != c.claimant for c in now[key]):
+            fresh.setdefault(key, []).append(Claim(claimant, want, order=_NEWEST))
+    shutting = set()
     for key, claims in now.items():
         before = _after(key, claims, allowed)
         after = [*_after(key, before, shift), *fresh.get(key, ())]
         if after == before or not _open(before) or not _open(after):
             continue
         if nature.shuts(key, before, after):
-            found.add(key)
-    return found
+            shutting.add(key)
+    return shutting
 
 
 def _after(key: Key, claims: Sequence[Claim], shift: Shift) -> list[Claim]:
-    """Return the claims on an object that stay, each as it would be."""
-    found = []
-    for one in claims:
-        pair = (key, one.claimant)
+    """Return the claims on an object that stay, with their new wants."""
+    after = []
+    for claim in claims:
+        pair = (key, claim.claimant)
         want = shift.coming.get(pair)
-        if want is not None and want != one.want:
-            found.append(Claim(one.claimant, want, one.suspended, one.source, _NEWEST))
+        if want is not None and want != claim.want:
+            after.append(Claim(claim.claimant, want, claim.suspended, claim.source, _NEWEST))
         elif pair not in shift.going:
-            found.append(one)
-    return found
+            after.append(claim)
+    return after
 
 
 def _open(claims: Sequence[Claim]) -> bool:

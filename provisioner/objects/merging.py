@@ -1,7 +1,7 @@
-"""What several claims on one object come to, in words. Pure.
+"""The result of several claims on one object, in words. Pure.
 
-Promises: what no rule settles is told with who wants what, and so is what a rule settled. Leaves
-out: merging, which is the handler's (`contract.Handler.merge`).
+Promises: each text names who wants what, both where a rule decided and where none did. Leaves out:
+merging, which is the handler's task (`contract.Handler.merge`).
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from provisioner.contract import Json, Want
 
 
 def disputed(want: Want, names: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Say what stays as it is, as claims contradict each other, setting by setting.
+    """Return the settings that stay unchanged because claims contradict each other, as texts.
 
-    names: what each claimant is called; None: by its own name.
+    names: how each claimant is called; None: by its own name.
     """
-    found = cast(Mapping[str, Mapping[str, str]], want.get("disputed") or {})
+    settings = cast(Mapping[str, Mapping[str, str]], want.get("disputed") or {})
     return tuple(
-        f"{name} stays as it is, as claims contradict each other: {in_words(said, names)}"
-        for name, said in found.items()
+        f"{name} stays unchanged, because claims contradict each other: {in_words(wants, names)}"
+        for name, wants in settings.items()
     )
 
 
-def told(want: Want) -> tuple[str, ...]:
-    """Say what claims that differ come to, and what of it stays as it is.
+def summary(want: Want) -> tuple[str, ...]:
+    """Return the results of claims that differ, and the settings that stay unchanged, as texts.
 
-    Of a want's `shared` each setting has what counts by which rule, and what each claimant wants.
+    Each setting in a want's `shared` has what counts, by which rule, and what each claimant wants.
     """
     shared = cast(Mapping[str, Mapping[str, Json]], want.get("shared") or {})
     settled = (
@@ -37,8 +37,8 @@ def told(want: Want) -> tuple[str, ...]:
     return (*settled, *disputed(want))
 
 
-def in_words(said: Mapping[str, str], names: Mapping[str, str] | None = None) -> str:
-    """Write who wants what: `allocation:9 wants MaxJobs=5, allocation:10 wants MaxJobs=7`."""
+def in_words(wants: Mapping[str, str], names: Mapping[str, str] | None = None) -> str:
+    """Return who wants what: `allocation:9 wants MaxJobs=5, allocation:10 wants MaxJobs=7`."""
     called = names or {}
-    words = (f"{called.get(who, who)} wants {what}" for who, what in said.items())
+    words = (f"{called.get(name, name)} wants {what}" for name, what in wants.items())
     return ", ".join(dict.fromkeys(words))

@@ -1,7 +1,7 @@
-"""States: how a request, a step and an object stand. Each is a closed list.
+"""The states of a request, a step and an object. Each is a closed list.
 
-Promises: these are the values that the journal keeps, and the words that results, receipts and the
-command line print. Leaves out: who moves anything from one to the next (`advance`, `verbs`).
+Promises: the journal stores these values, and results, receipts and the command line print these
+words. Leaves out: what moves anything from one state to the next (`advance`, `verbs`).
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ State = TypeVar("State", bound=StrEnum)
 
 
 class RequestState(StrEnum):
-    """How a request stands."""
+    """The state of a request."""
 
     ACCEPTED = "accepted"
-    """Its steps begin as they may."""
+    """Its steps begin when they may."""
     DEFERRED = "deferred"
-    """Accepted, and an object of it waits for a later try."""
+    """Accepted, but one of its objects waits for a later try."""
     HELD = "held"
     """It waits for a person."""
     SCHEDULED = "scheduled"
     """It waits for its `not_before`."""
     DONE = "done"
-    """All that it asked for was read back."""
+    """Everything that it asked for was read back."""
     FAILED = "failed"
-    """A step of it did not get done."""
+    """One of its steps did not get done."""
     REFUSED = "refused"
-    """Nothing was done: it is wrong, or its writer may not ask for it."""
+    """Nothing was done: the request is wrong, or its writer may not ask for it."""
     CANCELLED = "cancelled"
     """A person ended it."""
     SUPERSEDED = "superseded"
@@ -37,10 +37,10 @@ class RequestState(StrEnum):
 
 
 RUNNING = (RequestState.ACCEPTED, RequestState.DEFERRED)
-"""States of a request whose steps begin as they may."""
+"""States of a request whose steps begin when they may."""
 
 OPEN = (*RUNNING, RequestState.HELD, RequestState.SCHEDULED)
-"""States of a request that has no outcome yet."""
+"""States of a request without an outcome yet."""
 
 ENDED = (
     RequestState.DONE,
@@ -53,12 +53,12 @@ ENDED = (
 
 
 class StepState(StrEnum):
-    """How a step stands, and each object's part in it."""
+    """The state of a step, and of each object's part in it."""
 
     WAITING = "waiting"
     """A step that it needs is not over."""
     DUE = "due"
-    """Its lanes have it."""
+    """The lanes of its objects work on it."""
     DONE = "done"
     """It was read back as wanted."""
     FAILED = "failed"
@@ -70,20 +70,20 @@ class StepState(StrEnum):
 
 
 OVER = (StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED)
-"""States of steps, and of objects in them, that nothing changes by itself any more."""
+"""States of steps, and of objects in them, that change only by an intervention."""
 
 
 class Adoption(StrEnum):
-    """How an object was taken over that was there before; an object without is as any other."""
+    """How an existing object was taken over. Other objects have none."""
 
     NEW = "new"
-    """An adoption named it: it is looked at next, and not written."""
+    """An adoption named it: the next look only reads it."""
     SEEN = "seen"
-    """Nobody claimed it when it was adopted: explained, and left as it is."""
+    """Nobody claimed it when it was adopted: it is reported, and stays unchanged."""
     DIFFERS = "differs"
-    """Its claim wants it otherwise than it is: not written while it is open."""
+    """Its claim wants something else: it is not written while it is open."""
     OURS = "ours"
-    """It is as wanted, and ours by the ledger: its backend may not have our mark yet."""
+    """It is as wanted, and ours in the ledger, but may not have our mark in the backend yet."""
 
 
 REQUEST_MOVES: Mapping[RequestState | None, Mapping[RequestState, str]] = {
@@ -93,13 +93,13 @@ REQUEST_MOVES: Mapping[RequestState | None, Mapping[RequestState, str]] = {
         RequestState.HELD: "policy",
         RequestState.REFUSED: "wrong, or not allowed",
         RequestState.SUPERSEDED: "a newer order",
-        RequestState.DONE: "repeats another",
+        RequestState.DONE: "repeats an earlier request",
     },
     RequestState.SCHEDULED: {
         RequestState.ACCEPTED: "its time comes",
         RequestState.HELD: "hold",
         RequestState.CANCELLED: "cancel",
-        RequestState.REFUSED: "not allowed any more",
+        RequestState.REFUSED: "no longer allowed",
     },
     RequestState.HELD: {
         RequestState.ACCEPTED: "release",
@@ -126,23 +126,23 @@ REQUEST_MOVES: Mapping[RequestState | None, Mapping[RequestState, str]] = {
     RequestState.DONE: {},
     RequestState.SUPERSEDED: {},
 }
-"""The moves of a request that have a name, from None before it came, with what makes each.
+"""The named moves of a request, from None before it arrived, each with its cause.
 
-A request that is judged again, by a release or a retry, may come to any state that a new one may.
+A request that is judged again, by a release or a retry, can reach any state that a new one can.
 """
 
 STEP_MOVES: Mapping[StepState | None, Mapping[StepState, str]] = {
     None: {StepState.DUE: "needs nothing", StepState.WAITING: "needs another step"},
     StepState.WAITING: {
         StepState.DUE: "its needs are done",
-        StepState.SKIPPED: "a need is not",
-        StepState.FAILED: "cannot be bound",
+        StepState.SKIPPED: "a step that it needs is not done",
+        StepState.FAILED: "its parameters cannot be filled in",
         StepState.CANCELLED: "cancel",
     },
     StepState.DUE: {
         StepState.DONE: "read back as wanted",
         StepState.FAILED: "given up",
-        StepState.SKIPPED: "a user's need is not done",
+        StepState.SKIPPED: "a step that its user needs is not done",
         StepState.WAITING: "hold",
         StepState.CANCELLED: "cancel",
     },
@@ -151,11 +151,11 @@ STEP_MOVES: Mapping[StepState | None, Mapping[StepState, str]] = {
     StepState.SKIPPED: {StepState.WAITING: "retry"},
     StepState.CANCELLED: {StepState.WAITING: "retry"},
 }
-"""The moves of a step, from None before its request is accepted, with what makes each."""
+"""The moves of a step, from None before its request is accepted, each with its cause."""
 
 
 def diagram(moves: Mapping[State | None, Mapping[State, str]]) -> str:
-    """Draw moves as a Mermaid state diagram: one line a move."""
+    """Return moves as a Mermaid state diagram: one line for each."""
     lines = [
         f"    {before or '[*]'} --> {after}: {why}"
         for before, some in moves.items()

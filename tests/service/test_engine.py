@@ -341,4 +341,4 @@ def test_a_state_that_is_no_json_fails_its_object_alone(site: Site) -> None:
         None,
         "5",
     ]
-    assert "is no JSON" in site.results("failed")[0]["steps"][0]["error"]["message"]
+    assert "is not JSON" in site.results("failed")[0]["steps"][0]["error"]["message"]

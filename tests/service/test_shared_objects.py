@@ -39,7 +39,7 @@ def test_the_plan_says_which_claim_gives_what(desk: Desk) -> None:
 def test_a_conflict_is_told_when_it_is_accepted_and_the_users_get_in(desk: Desk) -> None:
     desk("pause", "slurm")
     desk.serve(user("jdoe"), compute(10, "DefaultQOS=other:MaxJobs=3", "jdoe"))
-    stays = "DefaultQOS stays as it is, as claims contradict each other: allocation:9 wants "
+    stays = "DefaultQOS stays unchanged, because claims contradict each other: allocation:9 wants "
     stays += "DefaultQOS=normal, allocation:10 wants DefaultQOS=other"
     assert stays in desk("show", "of-10").out
     assert stays in desk("plan", desk.file("ten.yaml", compute(10, "DefaultQOS=other"))).out
@@ -57,9 +57,9 @@ def test_a_conflict_that_is_over_by_the_end_is_told_no_more(desk: Desk) -> None:
     desk("pause", "slurm")
     desk("submit", "-", stdin=compute(10, "Fairshare=9").encode())
     desk("run", "--drain", "--patience", "1", code=None)
-    assert "stays as it is" in desk("show", "of-10").out
+    assert "stays unchanged" in desk("show", "of-10").out
     desk("submit", "-", stdin=compute(9, "").replace("of-9", "less").encode())
     desk("unpause", "slurm")
     desk("run", "--drain", "--patience", "6", code=None)
     assert desk.show("less")["result"]["outcome"] == "done"
-    assert "stays as it is" not in desk("show", "of-10").out
+    assert "stays unchanged" not in desk("show", "of-10").out

@@ -173,7 +173,7 @@ def test_a_head_is_read_as_it_is_written(conn: Connection) -> None:
 
 @pytest.mark.parametrize("text", ["", "12", "x:" + GENESIS, "12:abc", "²:" + GENESIS])
 def test_what_is_no_head_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRequest, match="no head"):
+    with pytest.raises(InvalidRequest, match="not a head"):
         Head.parse(text)
 
 

@@ -11,6 +11,6 @@ def test_claims_that_are_not_the_readers_are_named_as_the_reader_may_know_them()
     wants |= {"allocation:10": "Fairshare=7", "allocation:11": "Fairshare=7"}
     names = {"allocation:9": "allocation:9", "allocation:10": others, "allocation:11": others}
     assert disputed({"disputed": {"Fairshare": wants}}, names) == (
-        "Fairshare stays as it is, as claims contradict each other: allocation:9 wants "
+        "Fairshare stays unchanged, because claims contradict each other: allocation:9 wants "
         "Fairshare=5, another writer's request wants Fairshare=7",
     )

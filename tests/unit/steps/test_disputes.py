@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from provisioner.steps import disputes
 
-SAID = "slurm-a/account/shared: Fairshare stays as it is, as claims contradict each other: ..."
+SAID = (
+    "slurm-a/account/shared: Fairshare stays unchanged, because claims contradict each other: ..."
+)
 
 
 def test_what_was_noted_otherwise_stays_though_it_reads_like_a_dispute() -> None:

@@ -11,7 +11,7 @@ from handlers.gpfs.mm import nfs4
 from handlers.gpfs.plan import plan
 from handlers.gpfs.state import Fileset, Wanted, merge, prior
 from provisioner.contract import Claim, Conflict, Fault, Permanent
-from provisioner.objects.merging import disputed, told
+from provisioner.objects.merging import disputed, summary
 
 KEY = "fs1/fileset/cf3"
 MARK = "hpc1:fs1/fileset/cf3"
@@ -190,7 +190,7 @@ def test_limits_are_the_largest() -> None:
 
 def test_which_limit_counts_is_told_with_who_wants_what() -> None:
     merged = merge([claim("allocation:10", quota=5), claim("allocation:9", quota=7)], None, "cf3")
-    assert told(merged.json()) == (
+    assert summary(merged.json()) == (
         "quota 7 KiB (largest): allocation:9 wants quota 7 KiB, allocation:10 wants quota 5 KiB",
     )
 
@@ -211,7 +211,7 @@ def test_what_claims_do_not_agree_about_stays_as_it_is_and_the_rest_is_made(
     merged = merge([claim("allocation:9", **one), claim("allocation:10", **other)], None, "cf3")
     assert [change.verb for change in plan(KEY, MARK, merged, GOOD)] == verbs
     [said] = disputed(merged.json())
-    assert "stays as it is" in said
+    assert "stays unchanged" in said
     assert said.index("allocation:9 wants") < said.index("allocation:10 wants")
 
 

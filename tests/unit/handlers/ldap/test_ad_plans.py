@@ -180,7 +180,7 @@ def test_a_number_about_which_claims_differ_stays_as_it_is() -> None:
         {"mail": "j@x.test"}
     ]
     assert disputed(want) == (
-        "uid stays as it is, as claims contradict each other: allocation:1 wants uid 10002, "
+        "uid stays unchanged, because claims contradict each other: allocation:1 wants uid 10002, "
         "user:jdoe wants uid 10001",
     )
     with pytest.raises(Conflict, match="do not agree about its number"):

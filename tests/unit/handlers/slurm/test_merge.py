@@ -10,7 +10,7 @@ import pytest
 from handlers.slurm.limits.merge import DEFAULTS, Merged, Rule, check_rules, merged
 from handlers.slurm.limits.specs import parse_specs
 from provisioner.contract import Claim
-from provisioner.objects.merging import told
+from provisioner.objects.merging import summary
 
 
 def claims(*specs: str) -> list[Claim]:
@@ -102,7 +102,7 @@ def test_what_no_rule_settles_is_in_no_want_and_who_wants_what_is_said(
 
 def test_what_counts_is_told_with_the_rule_and_who_wants_what() -> None:
     both = of("GrpTRES=cpu=100:QOS=debug:MaxJobs=5", "GrpTRES=cpu=50:QOS+=long:MaxJobs=5")
-    assert told({"shared": both.shared, "disputed": both.disputed}) == (
+    assert summary({"shared": both.shared, "disputed": both.disputed}) == (
         "GrpTRES=cpu=100 (largest): allocation:9 wants GrpTRES=cpu=100, "
         "allocation:10 wants GrpTRES=cpu=50",
         "QOS=debug,long (all): allocation:9 wants QOS=debug, allocation:10 wants QOS+=long",
