@@ -47,9 +47,12 @@ def _told(
     wants: Mapping[Key, tuple[Want, Mapping[str, str]]],
 ) -> list[str]:
     """Tell a request's writer of disputes, without whom others ask for."""
+    mine = sorted(set(keys) & wants.keys())
+    if not mine:
+        return []
     told: list[str] = []
     writer = replaced.writer_of(conn, request)
-    for key in sorted(set(keys) & wants.keys()):
+    for key in mine:
         want, claimants = wants[key]
         names = replaced.names_for(conn, claimants, writer)
         told += [f"{key}: {text}" for text in disputed(want, names)]

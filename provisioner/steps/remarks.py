@@ -96,7 +96,8 @@ def _of(
             remark.notes.append(f"nobody wants this any more: {_few(keys)}")
     remark.notes += _shortened(others)
     shut = [part for _, part in parts if part.claimant in closed]
-    remark.notes += _shortened(_kept_closed(conn, shut, replaced.writer_of(conn, who)))
+    if shut:
+        remark.notes += _shortened(_kept_closed(conn, shut, replaced.writer_of(conn, who)))
     return remark
 
 
@@ -129,8 +130,6 @@ def _differs(
 
 def _kept_closed(conn: Connection, parts: Collection[ObjectRecord], writer: str) -> list[str]:
     """Say of suspended subjects that they are, as `suspension`, and what was not even made."""
-    if not parts:
-        return []
     states = object_rows.states(conn, {part.key for part in parts})
     missing: dict[str, list[Key]] = {}
     for part in parts:

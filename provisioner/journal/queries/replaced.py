@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from provisioner.contract import Key, Want
 from provisioner.journal.dialect import IDS, chunks
@@ -17,6 +17,8 @@ from provisioner.objects.states import RUNNING, RequestState
 _CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request).where(
     claims.c.key.in_(IDS)
 )
+
+_WRITER = select(requests.c.writer).where(requests.c.id == bindparam("b_id"))
 
 
 def withdrawn_by(conn: Connection, request: str, claimant: str) -> str:
@@ -36,7 +38,7 @@ def withdrawn_by(conn: Connection, request: str, claimant: str) -> str:
 
 def writer_of(conn: Connection, request: str) -> str:
     """Return a request's writer; '' if it is unknown."""
-    return conn.scalar(select(requests.c.writer).where(requests.c.id == request)) or ""
+    return conn.scalar(_WRITER, {"b_id": request}) or ""
 
 
 OTHERS = "another writer's request"
