@@ -1,16 +1,33 @@
 """What a handler may be able to do beside its contract.
 
-Promises: each protocol stands by itself, and a handler needs none of them; the engine asks by
-`isinstance`. Leaves out: what every handler has to do (`contract`), and how the engine drives one
+Promises: each protocol stands by itself, and a handler needs none of them; the engine asks
+by `able`. Leaves out: what every handler has to do (`contract`), and how the engine drives one
 (`converge`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from provisioner.contract.handler import Change, Fault, Home, Json, Key, Scalar, State, Want
+
+Ability = TypeVar("Ability")
+
+
+def able(handler: object, ability: type[Ability]) -> TypeGuard[Ability]:
+    """Return True if a handler has an ability, one of the protocols below.
+
+    The answer is kept for each class: Python 3.11 takes longer over `isinstance` with a protocol
+    than the engine takes for an object.
+    """
+    key = (type(handler), ability)
+    if key not in _KNOWN:
+        _KNOWN[key] = isinstance(handler, ability)
+    return _KNOWN[key]
+
+
+_KNOWN: dict[tuple[type, type], bool] = {}
 
 
 @runtime_checkable

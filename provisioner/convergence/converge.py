@@ -29,7 +29,7 @@ from provisioner.contract import (
     Unknown,
     Want,
 )
-from provisioner.contract.abilities import Foresees, Keeps, Remarks, Restores
+from provisioner.contract.abilities import Foresees, Keeps, Remarks, Restores, able
 from provisioner.convergence.questions import own, states, unexpected
 from provisioner.convergence.reads import reads
 from provisioner.objects.applied import Applied, left, noted, settled, unclaimed
@@ -148,14 +148,14 @@ def _outcome(handler: Handler, task: _Task) -> Outcome:
 
 
 def _remarks(handler: Handler, task: _Task) -> Sequence[str]:
-    if not isinstance(handler, Remarks) or task.want is None or task.state is None:
+    if not able(handler, Remarks) or task.want is None or task.state is None:
         return ()
     return handler.remarks(task.item.key, task.want, task.state)
 
 
 def _to_be_set(handler: Handler, tasks: Iterable[_Task]) -> dict[Key, Applied]:
     """Return the settings about to be written that are not recorded yet."""
-    if not isinstance(handler, Restores):
+    if not able(handler, Restores):
         return {}
     unrecorded: dict[Key, Applied] = {}
     for task in tasks:
@@ -194,7 +194,7 @@ def _now(handler: Restores, task: _Task) -> Mapping[str, Json]:
 
 def _applied(handler: Handler, task: _Task) -> Applied | None:
     """Return what claims have set on an object that is as wanted; None keeps what was recorded."""
-    if task.fault is not None or not isinstance(handler, Restores):
+    if task.fault is not None or not able(handler, Restores):
         return None
     there = task.state is not None and task.state.get("present")
     if not task.item.claims:
@@ -211,7 +211,7 @@ def _disputed(want: Want) -> Collection[str]:
 
 def _identity(handler: Handler, task: _Task) -> Mapping[str, Scalar] | None:
     """Return the identity of an object that is as wanted; None if it is unknown."""
-    if task.fault is not None or not isinstance(handler, Keeps):
+    if task.fault is not None or not able(handler, Keeps):
         return None
     if not task.item.claims:
         return {}
@@ -273,10 +273,10 @@ def _remember(handler: Handler, tasks: Iterable[_Task]) -> dict[Key, State]:
 def _wanted(handler: Handler, item: Item) -> Want:
     """Merge an item's claims; tell the handler the object's identity and what was set on it."""
     want = handler.merge(item.key, item.claims, item.prior)
-    if item.open and item.applied and isinstance(handler, Restores):
+    if item.open and item.applied and able(handler, Restores):
         gone = left(item.applied, handler.sets(item.key, want), _disputed(want))
         want = {**want, "left": gone} if gone else want
-    if item.identity is not None and isinstance(handler, Keeps):
+    if item.identity is not None and able(handler, Keeps):
         want = {**want, "was": item.identity}
     return want
 
@@ -376,5 +376,5 @@ def _apply_group(
         yield changes, None
 
 
-def _unexpected(what: str, handler: Handler) -> Fault:
+def _unexpected(what: str, handler: object) -> Fault:
     return unexpected(f"{type(handler).__name__}.{what}")

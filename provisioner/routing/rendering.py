@@ -21,7 +21,7 @@ from provisioner.contract import (
     Scalar,
     Want,
 )
-from provisioner.contract.abilities import Adapts, Lodges
+from provisioner.contract.abilities import Adapts, Lodges, able
 from provisioner.request.documents import InvalidDocument, Problem
 from provisioner.request.request import Request
 from provisioner.routing import source_keys
@@ -78,8 +78,8 @@ class Rendering:
         self._handler = handler
         self._bound = bound
         # Asked once: of a protocol it takes longer than all the rest that is done for a user.
-        self._adapts = handler if isinstance(handler, Adapts) else None
-        self._lodges = handler if isinstance(handler, Lodges) else None
+        self._adapts = handler if able(handler, Adapts) else None
+        self._lodges = handler if able(handler, Lodges) else None
         self._where = f"step {chosen.template.config.name} ({chosen.instance})"
         self._alike: Mapping[str, Any] = {}
         self._notes: list[Problem] = []
