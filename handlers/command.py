@@ -1,8 +1,8 @@
 """A site's own program as a handler, in any language.
 
-Promises: the program is run as `PROGRAM observe|plan|apply` with one JSON document on its standard
-input and one on its standard output; what it prints is checked before it is believed. Leaves out:
-what it does. The protocol is in docs/command-handler.md.
+Promises: the handler runs `PROGRAM observe|plan|apply` with one JSON document on standard input,
+and reads one from standard output; it checks all output before it uses it. Leaves out: what the
+program does. The protocol is in docs/command-handler.md.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FAULTS: Mapping[str, type[Fault]] = {
 
 
 class Settings(BaseModel):
-    """The program."""
+    """Which program to run, and how."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,11 +52,11 @@ class Settings(BaseModel):
         description="program and arguments", examples=[["/usr/local/sbin/our-wiki"]], min_length=1
     )
     timeout: float = Field(60.0, gt=0, description="seconds for one call")
-    lane: str | None = Field(None, description="lane; else one for the program")
+    lane: str | None = Field(None, description="lane; default: one for the program")
 
 
 class Params(BaseModel):
-    """Whatever the program wants to know of one object."""
+    """What the program needs to know about one object; any keys."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -77,7 +77,7 @@ class Command:
         given = {name: value for name, value in params.items() if name != "kind"}
         for field, value in given.items():
             if not _plain(value):
-                raise InvalidRequest(f"{field} is no plain value", field=field)
+                raise InvalidRequest(f"{field} is not a plain value", field=field)
         want = {"present": True, **cast(Mapping[str, Any], given)}
         return {make_key(self._site.instance, parsed.kind, parsed.name): want}
 
@@ -98,7 +98,9 @@ class Command:
         for key in keys:
             state = states.get(key)
             if not isinstance(state, Mapping) or not isinstance(state.get("present"), bool):
-                results[key] = Permanent(f"{key}: the program named no state with `present`")
+                results[key] = Permanent(
+                    f"{key}: the program gave no state with a boolean `present`"
+                )
             else:
                 results[key] = state
         return results
@@ -116,7 +118,7 @@ class Command:
         text = str(planned.get("text") or planned["verb"])
         phase = planned.get("phase", 0)
         if not isinstance(phase, int):
-            raise Permanent(f"{key}: the program's phase {phase!r} is no number")
+            raise Permanent(f"{key}: the program's phase {phase!r} is not a number")
         data = cast(Mapping[str, Any], planned.get("data") or {})
         return Change(key, planned["verb"], text, phase, str(planned.get("group") or key), data)
 
@@ -139,12 +141,15 @@ class Command:
         try:
             self._call("observe", {"keys": []})
         except Fault as fault:
-            advice = "see `program` in the settings; run it by hand, see the protocol"
+            advice = "check the setting `program`; run it by hand (docs/command-handler.md)"
             return [Finding(Level.ERROR, name, fault.message, advice)]
         return [Finding(Level.OK, name, "answers")]
 
     def _call(self, verb: str, question: Mapping[str, object]) -> Mapping[str, Any]:
-        """Run the program; raises the fault that it named, or one that its end speaks for."""
+        """Run the program and return its answer.
+
+        Raises the fault that it named, or one that follows from how it ended.
+        """
         argv = [*self._settings.program, verb]
         text = json.dumps({"instance": self._site.instance, **question}, default=str)
         done = self._site.run(argv, stdin=text, timeout=self._settings.timeout)
@@ -157,7 +162,7 @@ class Command:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise Permanent(f"{shown} printed no JSON mapping: {done.stdout[:200]!r}")
+            raise Permanent(f"{shown} did not print a JSON mapping: {done.stdout[:200]!r}")
         error = answer.get("error")
         if isinstance(error, Mapping):
             raised_type = _FAULTS.get(str(error.get("type")), Permanent)
@@ -165,7 +170,7 @@ class Command:
             raise raised_type(message, advice=str(error.get("advice") or ""))
         if done.returncode != 0:
             words = done.stderr.strip()[:500]
-            raise Transient(f"{shown} ended with {done.returncode}: {words}")
+            raise Transient(f"{shown} exited with {done.returncode}: {words}")
         return answer
 
 
@@ -185,5 +190,5 @@ def _plain(value: object) -> bool:
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Command:
-    """Build the handler of one program; raises ConfigError naming the setting."""
+    """Build the handler of one program. Raises ConfigError that names the wrong setting."""
     return Command(site, read_settings(Settings, settings))

@@ -1,10 +1,10 @@
-"""A gate: ready once a user or group resolves on this host with the expected id, and that id
+"""A gate: it opens once a user or group resolves on this host with the expected id, and that id
 resolves to nobody else.
 
-Promises: asks, writes nothing, and lets nothing behind it begin before the answer is right; names
-that the host is slow to look up delay others, and do not keep them out. Leaves out: making
-accounts; waking caches, but for one configured command; who has an id that the host gives to the
-asked name first.
+Promises: the gate only asks and writes nothing; no step that needs it begins before the answer is
+right. A name that the host is slow to look up delays other names, but does not block them. Leaves
+out: making accounts; refreshing caches, except by one configured command; a second owner of an id
+when the host gives the id to the expected name first.
 """
 
 from __future__ import annotations
@@ -41,55 +41,60 @@ from provisioner.contract import (
 )
 
 _LARGEST = 2**32 - 2
-"""Largest id; one more stands for none (chown(2))."""
+"""Largest id; the next number means "no id" (chown(2))."""
 
 _AT_ONCE = 1000
-"""Most names in one call."""
+"""The most names in one call."""
 
 _FEWER = 8
-"""By how much a call is divided that took too long: three more calls find one slow name of 500."""
+"""Parts into which the service divides a call that took too long: three more rounds of calls find
+one slow name among 500."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Lines of passwd or group by name, and the keys whose lookup was not answered in time."""
+    """Lines of passwd or group by name, and the keys whose lookup got no answer in time."""
 
     by_name: Mapping[str, Sequence[str]]
     unanswered: frozenset[str] = frozenset()
 
 
 class Settings(BaseModel):
-    """How names are asked for."""
+    """How the gate looks up names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     passwd: tuple[str, ...] = Field(
         ("getent", "passwd"),
-        description="program that prints passwd lines of the names and the numbers it is given",
+        description="program that prints the passwd lines for given names and numbers",
     )
     group: tuple[str, ...] = Field(("getent", "group"), description="the same for groups")
     flush: tuple[str, ...] = Field(
-        (), description="run with the name after a failed lookup", examples=[["sss_cache", "-u"]]
+        (),
+        description="program to run with the name after a failed lookup",
+        examples=[["sss_cache", "-u"]],
     )
     timeout: float = Field(
-        30.0, gt=0, description="seconds for one call; one that takes longer has fewer names next"
+        30.0,
+        gt=0,
+        description="seconds for one call; after a timeout the next calls have fewer names",
     )
     lane: str = Field("nss", description="lane")
 
 
 class Params(BaseModel):
-    """A name that has to resolve."""
+    """A name that must resolve."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     user: Name | None = Field(None, description="a user's name")
-    group: Name | None = Field(None, description="or a group's")
+    group: Name | None = Field(None, description="or a group's name")
     uid: LateId | None = Field(None, description="the id that the user must have; beside `user`")
     gid: LateId | None = Field(None, description="the id that the group must have; beside `group`")
 
 
 class NssGate:
-    """The handler of one way to ask."""
+    """The handler of one way to look up names."""
 
     def __init__(self, site: Site, settings: Settings) -> None:
         self.lane = settings.lane
@@ -101,19 +106,19 @@ class NssGate:
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
         parsed = read_params(Params, params)
         if (parsed.user is None) == (parsed.group is None):
-            raise InvalidRequest("either a user or a group", field="user")
+            raise InvalidRequest("give either a user or a group", field="user")
         kind, name = ("user", parsed.user) if parsed.user else ("group", parsed.group)
         own, other = ("uid", "gid") if parsed.user else ("gid", "uid")
         numbers = {"uid": parsed.uid, "gid": parsed.gid}
         if numbers[other] is not None:
             raise InvalidRequest(
-                f"{other} says nothing of a {kind}",
+                f"{other} does not apply to a {kind}",
                 field=other,
                 expected="uid beside user, gid beside group",
             )
         number = numbers[own]
         if isinstance(number, int) and not 0 <= number <= _LARGEST:
-            raise InvalidRequest(f"{number} is no id", field=own, expected=f"0 to {_LARGEST}")
+            raise InvalidRequest(f"{number} is not an id", field=own, expected=f"0 to {_LARGEST}")
         want = {"present": True, "id": cast(Any, number)}
         return {make_key(self._site.instance, kind, str(name)): want}
 
@@ -134,7 +139,7 @@ class NssGate:
             if names:
                 lines = self._ask(argv, sorted(names))
                 seen = {name: _state(kind, name, lines.by_name.get(name)) for name in names}
-                # getent(1) takes digits for a number, and says whom it resolves to.
+                # getent(1) reads digits as a number, and prints the name that it resolves to.
                 numbers = {str(state["id"]) for state in seen.values() if "id" in state}
                 bearers = self._lines(argv, sorted(numbers))
                 by_number = {line[2]: of for of, line in bearers.by_name.items() if _numbered(line)}
@@ -151,17 +156,17 @@ class NssGate:
 
     def _unanswered(self, argv: Sequence[str], name: str) -> Fault:
         return NotReady(
-            f"the lookup of {name} was not answered in {self._settings.timeout:g} s",
-            advice=f"{' '.join(argv)} {name}, on this host; see NSS (nsswitch.conf, sssd)",
+            f"the lookup of {name} got no answer within {self._settings.timeout:g} s",
+            advice=f"on this host, run: {' '.join(argv)} {name}; check NSS (nsswitch.conf, sssd)",
         )
 
     def _ask(self, argv: Sequence[str], names: Sequence[str]) -> Lines:
-        """Ask for names, and have those flushed that were not found, as far as time allows."""
+        """Look up names, and flush those that were not found, as far as time allows."""
         lines = self._lines(argv, names)
         if self._settings.flush:
             deadline = time.monotonic() + self._settings.timeout
             missing = [name for name in names if name not in lines.by_name]
-            # Behind the one that was flushed last, so that each has its turn.
+            # Start behind the name that was flushed last, so that each gets its turn.
             for name in sorted(missing, key=lambda name: (name <= self._flushed, name)):
                 self._site.run([*self._settings.flush, name], timeout=self._settings.timeout)
                 self._flushed = name
@@ -170,9 +175,10 @@ class NssGate:
         return lines
 
     def _lines(self, argv: Sequence[str], keys: Sequence[str]) -> Lines:
-        """Ask for keys, fewer in a call where that took too long.
+        """Look up keys, with fewer in a call after a timeout.
 
-        A key that is not answered alone is left out. Raises Unavailable when two in a row are not.
+        Leaves out a key that gets no answer even alone. Raises Unavailable after two such keys in a
+        row.
         """
         by_name: dict[str, Sequence[str]] = {}
         unanswered: list[str] = []
@@ -196,16 +202,16 @@ class NssGate:
         return Lines(by_name, frozenset(unanswered))
 
     def _call(self, argv: Sequence[str], keys: Sequence[str]) -> dict[str, Sequence[str]] | None:
-        """Ask for keys in one call; None: no answer in time.
+        """Look up keys in one call; return None if there was no answer in time.
 
-        getent(1) ends with 2 when one of them was not found.
+        getent(1) exits with 2 when it does not find one of them.
         """
         done = self._site.run([*argv, *keys], timeout=self._settings.timeout)
         if done.timed_out:
             return None
         if done.returncode not in (0, 2):
             raise Unavailable(
-                f"{' '.join(argv)} ended with {done.returncode}: {done.stderr.strip()}"
+                f"{' '.join(argv)} exited with {done.returncode}: {done.stderr.strip()}"
             )
         return {
             line.split(":")[0]: line.split(":") for line in done.stdout.splitlines() if ":" in line
@@ -217,20 +223,21 @@ class NssGate:
         if not state["present"]:
             raise NotReady(
                 f"{key}: does not resolve on this host yet",
-                advice="see that NSS asks the directory the account is in (nsswitch.conf, sssd)",
+                advice="check that NSS asks the directory that has the account (nsswitch.conf, "
+                "sssd)",
             )
         if want["id"] is not None and state["id"] != want["id"]:
             raise Conflict(
-                f"{key}: resolves to id {state['id']}, expected {want['id']}",
+                f"{key}: resolves to id {state['id']}, not to {want['id']}",
                 advice="another account has this name, or NSS maps ids",
             )
         name, bearer = str(state["name"]), state.get("bearer")
         if isinstance(bearer, str) and bearer.lower() != name.lower():
             raise Conflict(
-                f"{key}: resolves to id {state['id']}, and id {state['id']} to {bearer}: the two "
-                "would own each other's files",
-                advice="have one of them given another number where that account is kept "
-                "(nsswitch.conf says in which order), then `provisioner retry`",
+                f"{key}: resolves to id {state['id']}, but id {state['id']} resolves to {bearer}: "
+                "the two would own each other's files",
+                advice="give one of them another number in the directory that has the account "
+                "(nsswitch.conf lists them in order), then `provisioner retry`",
             )
         return ()
 
@@ -249,7 +256,7 @@ class NssGate:
         try:
             self._ask(self._settings.passwd, ["root"])
         except Fault as fault:
-            return [Finding(Level.ERROR, "names", fault.message, "see `passwd` in the settings")]
+            return [Finding(Level.ERROR, "names", fault.message, "check the setting `passwd`")]
         return [Finding(Level.OK, "names", f"{' '.join(self._settings.passwd)} answers")]
 
 
@@ -267,5 +274,5 @@ def _numbered(line: Sequence[str]) -> bool:
 
 
 def build(site: Site, settings: Mapping[str, object]) -> NssGate:
-    """Build a gate; raises ConfigError naming the setting."""
+    """Build a gate. Raises ConfigError that names the wrong setting."""
     return NssGate(site, read_settings(Settings, settings))

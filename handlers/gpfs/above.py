@@ -1,15 +1,15 @@
-"""The way to a junction: the directories above it, and whose they are.
+"""The way to a junction: the directories above it, and who owns them.
 
-Promises: a path is given to a command that walks it as root only where every directory from the
-mount point down to it is one and no link, belongs to an admin, and lets nobody else write, by its
-mode and by its NFSv4 ACL; and where it lies in no fileset that a provisioner made, but for one's
-own inode space. They are looked at from above: in what an admin alone may write, nobody else can
-exchange the next one, so that the way is the same when the command walks it.
-To close a fileset is not to give it: an agent does that on what it opened, so that nobody's
-directories stand in its way; commands that go by name do it where an admin's alone lead, or will,
-as the same batch closes the filesets above first.
-Where a junction is to be made nothing is yet, or it is told whose that is.
-Leaves out: what is above the mount point, and admins who exchange things meanwhile.
+Promises: a command that walks a path as root gets a path only if every directory from the mount
+point down to it is a directory and not a link, belongs to an admin, and lets nobody else write, by
+its mode and by its NFSv4 ACL; and only if the path lies in no fileset that a provisioner made,
+except the owner of its own inode space. The check goes from the top down: only an admin can replace
+an entry of a directory that only an admin may write, so the way is the same when the command walks
+it. To close a fileset gives nobody access. An agent closes what it has opened itself, so
+directories of other owners do not stop it. Commands that go by name close a fileset where all
+directories above belong to admins, or will, because the same batch closes the filesets above first.
+If something is already at the path of a new junction, the fault says whose it is.
+Leaves out: what is above the mount point, and admins who replace things meanwhile.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ from provisioner.contract import (
 )
 
 MARK = re.compile(r"[A-Za-z0-9_.@+-]+:[^\s/]+/fileset/\S+\Z")
-"""How the comment of a fileset begins that a provisioner made, this one or another."""
+"""How the comment begins on a fileset that this provisioner or another one made."""
 
 _WRITES = {"WRITE/CREATE", "APPEND/MKDIR", "DELETE_CHILD", "WRITE_ACL", "CHOWN"}
 
 
 def above(path: str, mount: str) -> list[str]:
-    """List the directories from the mount point to a path, the upper ones first.
+    """Return the directories from the mount point to a path, the upper ones first.
 
     Raises Permanent for a path that does not lead straight down from the mount point.
     """
     parts = path.removeprefix(f"{mount}/").split("/")
     if not path.startswith(f"{mount}/") or {"", ".", ".."} & set(parts):
-        raise Permanent(f"{path} is no path below the mount point {mount}")
+        raise Permanent(f"{path} is not a path below the mount point {mount}")
     return [mount, *(f"{mount}/{'/'.join(parts[:n])}" for n in range(1, len(parts)))]
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Judges ways of one file system. mount: where it is; admins: uids that the directories on a
-    way may belong to."""
+    """Judges ways of one file system. mount: its mount point; admins: uids that may own the
+    directories on a way."""
 
     mm: Mm
     mount: str
@@ -68,11 +68,11 @@ class Way:
         closed: Collection[str] = (),
         opened: bool = False,
     ) -> Mapping[str, Fault]:
-        """Say why paths may not be walked; those that may are left out.
+        """Return a fault for each path that no command may walk.
 
-        acls: read the directories' NFSv4 ACLs, too. closed: directories that nobody but root enters
-        by then. opened: what is walked is opened on its way, so that directories may be anybody's.
-        What is missing is NotReady: where it is not there nobody but an admin can make it.
+        acls: also read the directories' NFSv4 ACLs. closed: directories that only root will be able
+        to enter by then. opened: an agent opens each directory on the way, so anybody may own it.
+        The fault of a missing directory is NotReady: only an admin can make it.
         """
         chains = {path: above(path, self.mount) for path in paths}
         ordered = sorted({one for chain in chains.values() for one in chain}, key=_depth)
@@ -91,7 +91,8 @@ class Way:
         return {path: wrong[chain[-1]] for path, chain in chains.items() if chain[-1] in wrong}
 
     def _acl(self, directory: str) -> Fault | None:
-        """Judge a directory's ACL; one that cannot be read concerns what lies below it alone."""
+        """Return what is wrong with a directory's ACL; one that cannot be read affects only what is
+        below."""
         try:
             return judge_acl(directory, self.mm.acl(directory))
         except Unavailable as fault:
@@ -100,12 +101,12 @@ class Way:
     def to_close(
         self, paths: Collection[str], *, acls: bool, closed: Collection[str] = ()
     ) -> Mapping[str, Fault]:
-        """Say why filesets cannot be closed by chown and chmod; see `look`."""
+        """Return a fault for each fileset that chown and chmod cannot close; see `look`."""
         wrong = self.look(paths, acls=acls, closed=closed, opened=self.mm.by_agent)
         return {path: _stays_open(path, fault) for path, fault in wrong.items()}
 
     def check(self, changes: Sequence[Change]) -> None:
-        """Raise the first fault of what is about to be walked, by changes of one verb."""
+        """Raise the first fault of the paths that changes of one verb are about to walk."""
         paths = [str(change.data["path"]) for change in changes]
         if all(takes(change) for change in changes):
             wrong = self.to_close(paths, acls=self.mm.facts().nfs4)
@@ -119,14 +120,15 @@ class Way:
         for path in paths:
             if path not in entries or not entries[path].directory:
                 raise Conflict(
-                    f"{path} is a link or no directory: nothing was changed",
-                    advice="look at who made it",
+                    f"{path} is a link or not a directory; nothing was changed",
+                    advice="find out who made it",
                 )
 
     def close_acl(self, change: Change) -> bool:
-        """Return True if an ACL that is to be closed is so already, as chmod has replaced it.
+        """Return True if chmod has already replaced an ACL that this change closes.
 
-        mmputacl goes by name: raises Permanent where the way could be exchanged and chmod has not.
+        mmputacl goes by name: raises Permanent if somebody could replace the way and chmod has not
+        replaced the ACL.
         """
         path = str(change.data["path"])
         steered = self.look([path], acls=True)
@@ -139,15 +141,16 @@ class Way:
         if closed:
             return True
         raise Permanent(
-            f"{path} stays open to whom its NFSv4 ACL names: chmod did not replace it, and "
-            f"mmputacl goes by name: {steered[path].message}",
-            advice="mmchfileset DEVICE FILESET --allow-permission-change chmodAndSetAcl, then "
-            "`provisioner retry`; or close the fileset above it first",
+            f"{path} stays open to the users and groups in its NFSv4 ACL: chmod did not replace "
+            f"the ACL, and mmputacl goes by name: {steered[path].message}",
+            advice="run `mmchfileset DEVICE FILESET --allow-permission-change chmodAndSetAcl`, "
+            "then `provisioner retry`; or close the fileset above it first",
         )
 
 
 def _ones_own(fault: Fault) -> Fault:
-    """Make of an ACL that cannot be read a fault of one fileset: raised, it would be all's."""
+    """Return an unreadable ACL as a fault of one fileset: Unavailable would concern all
+    filesets."""
     if isinstance(fault, Unavailable):
         return NotReady(fault.message, advice=fault.advice)
     return fault
@@ -170,7 +173,7 @@ def takes(change: Change) -> bool:
 def foreseen(
     way: Way, changes: Sequence[Change], *, acls: bool, records: Sequence[Record]
 ) -> Mapping[str, Fault]:
-    """Say which of a batch's changes will be refused for the ways to them, by the changes' keys."""
+    """Return a fault for each change of a batch that would be refused because of the way to it."""
     walked = [change for change in changes if "path" in change.data]
     giving = {c.key: str(c.data["path"]) for c in walked if not takes(c)}
     taking = {c.key: str(c.data["path"]) for c in walked if c.key not in giving}
@@ -179,7 +182,7 @@ def foreseen(
     taken = way.to_close(closed, acls=acls, closed=closed)
     faults = {key: wrong[path] for key, path in giving.items() if path in wrong}
     faults |= {key: taken[path] for key, path in taking.items() if path in taken}
-    # Who may make what is missing is an admin, or this very batch.
+    # Only an admin, or this batch, can make a missing directory.
     faults = {key: fault for key, fault in faults.items() if not isinstance(fault, NotReady)}
     links = {c.key: (str(c.data["name"]), giving[c.key]) for c in walked if c.verb == "link"}
     links = {key: link for key, link in links.items() if link[1] not in wrong}
@@ -195,9 +198,9 @@ def foreseen(
 def occupied(
     links: Mapping[Key, tuple[str, str]], records: Sequence[Record], mm: Mm
 ) -> dict[Key, Fault]:
-    """Say which junctions cannot be made as something is there: whose it is, before all is made.
+    """Return a Conflict for each junction whose path is in use, before anything is made.
 
-    links: name and path of each fileset that is to be linked.
+    links: name and path of each fileset to link.
     """
     if not links:
         return {}
@@ -210,12 +213,12 @@ def occupied(
             what = f"the fileset {holder['filesetName']} is linked there{_whose(holder)}"
         elif path in there:
             kind = "a directory" if there[path].directory else "a file or link"
-            what = f"{kind} of uid {there[path].uid} is there, and no fileset"
+            what = f"{kind} of uid {there[path].uid} is there, not a fileset"
         else:
             continue
         faults[key] = Conflict(
             f"the fileset {name} cannot be linked at {path}: {what}",
-            advice="ask for another path, or for the fileset that is there; nothing was made",
+            advice="ask for another path, or for the existing fileset; nothing was made",
         )
     return faults
 
@@ -226,19 +229,19 @@ def _whose(record: Record) -> str:
 
 
 def judge_kind(directory: str, entry: Entry | None) -> Fault | None:
-    """Say whether what should be a directory above a junction is none."""
+    """Return a fault if a path above a junction is missing or not a directory."""
     if entry is None:
         return NotReady(
-            f"{directory} is not there yet",
+            f"{directory} does not exist yet",
             advice=f"make the directory {directory}, or link the fileset above it",
         )
     if not entry.directory:
-        return Conflict(f"{directory} is a link or no directory", advice="look at who made it")
+        return Conflict(f"{directory} is a link or not a directory", advice="find out who made it")
     return None
 
 
 def judge(directory: str, entry: Entry, admins: Collection[int]) -> Fault | None:
-    """Say what is wrong with a directory above a junction, by its owner and mode."""
+    """Return what is wrong with a directory above a junction, by its owner and mode."""
     quoted = shlex.quote(directory)
     if entry.uid not in admins:
         return _steered(directory, f"belongs to uid {entry.uid}", f"chown root {quoted}")
@@ -250,7 +253,7 @@ def judge(directory: str, entry: Entry, admins: Collection[int]) -> Fault | None
 
 
 def judge_acl(directory: str, acl: str) -> Fault | None:
-    """Say what is wrong with a directory above a junction, by its NFSv4 ACL."""
+    """Return what is wrong with a directory above a junction, by its NFSv4 ACL."""
     try:
         entries = nfs4.parse(acl)
     except ValueError as error:
@@ -270,30 +273,33 @@ def _steered(directory: str, problem: str, advice: str) -> Fault:
     return Permanent(
         f"{directory} {problem}: somebody who is not an admin could replace what lies below it, so "
         "the service links no fileset there and gives none to anybody",
-        advice=f"{advice}; or ask for a `path` beside it. A dependent fileset's parent: ask for it "
-        'with `mode: "0755"`; or suspend both, and resume it before its parent',
+        advice=f"{advice}; or ask for a `path` elsewhere. If it is the parent of a dependent "
+        'fileset: ask for the parent with `mode: "0755"`; or suspend both, and resume the '
+        "dependent "
+        "one before its parent",
     )
 
 
 def _stays_open(path: str, fault: Fault) -> Fault:
-    """Say of a fileset that cannot be closed that it is open, and what closes it."""
+    """Return the fault for a fileset that cannot be closed: it stays open, and what would close
+    it."""
     if isinstance(fault, NotReady):
         return fault
     return type(fault)(
         f"{path} stays open: {fault.message}",
-        advice="close the fileset above it first; or have an agent run the commands, which closes "
-        "what it opened (docs/agent.md), then `provisioner retry`",
+        advice="close the fileset above it first; or let an agent run the commands, which can "
+        "close it (docs/agent.md); then `provisioner retry`",
     )
 
 
 def inside_anothers(
     paths: Mapping[str, str], records: Sequence[Record], spaces: Mapping[str, str]
 ) -> Mapping[str, Fault]:
-    """Say of junctions, by filesets' names, which lie in a fileset that a provisioner made.
+    """Return a fault, by fileset, for each junction inside a fileset that a provisioner made.
 
-    paths: where each fileset is to be linked; records: the listing; spaces: the fileset whose
-    inode space a fileset will lie in, where it is not in the listing yet. GPFS links a dependent
-    fileset only within its own inode space.
+    paths: where to link each fileset; records: the listing; spaces: for a fileset that is not in
+    the listing yet, the fileset whose inode space it will use. GPFS links a dependent fileset only
+    within its own inode space.
     """
     by_name = {record["filesetName"]: record for record in records}
     owners = {
@@ -310,8 +316,9 @@ def inside_anothers(
                 continue
             if holder["status"] == "Linked" and path.startswith(f"{holder['path']}/"):
                 faults[name] = Permanent(
-                    f"{path} lies in the fileset {other}, which is another's ({first})",
-                    advice="ask for a path beside it, or leave `path` out",
+                    f"{path} is inside the fileset {other}, which belongs to another object "
+                    f"({first})",
+                    advice="ask for a path outside it, or leave `path` out",
                 )
     return faults
 

@@ -1,6 +1,7 @@
-"""What `provisioner doctor` says of a GPFS file system.
+"""What `provisioner doctor` reports about a GPFS file system.
 
-Promises: daemon, commands, quotas, mount point and listing, each with how to mend it; never raises.
+Promises: daemon, commands, quotas, mount point and listing, each with advice on how to fix it;
+never raises.
 Leaves out: anything about one fileset.
 """
 
@@ -16,7 +17,7 @@ from provisioner.contract import Fault, Finding, Level
 
 
 def check_filesystem(mm: Mm, settings: Settings, subject: str, mark: str) -> list[Finding]:
-    """Check one file system. mark: how the comments of our filesets begin."""
+    """Return findings about one file system. mark: how the comments of our filesets begin."""
     findings: list[Finding] = []
     try:
         for level, message, advice in _all(mm, settings, mark):
@@ -29,7 +30,7 @@ def check_filesystem(mm: Mm, settings: Settings, subject: str, mark: str) -> lis
 def _all(mm: Mm, settings: Settings, mark: str) -> Iterator[tuple[Level, str, str]]:
     state = mm.daemon()
     if state != "active":
-        advice = "run `mmstartup`; see the settings `prefix` and `mm_path`"
+        advice = "run `mmstartup`; check the settings `prefix` and `mm_path`"
         yield Level.ERROR, f"the GPFS daemon is {state}", advice
         return
     yield Level.OK, "the GPFS daemon is active", ""
@@ -38,35 +39,35 @@ def _all(mm: Mm, settings: Settings, mark: str) -> Iterator[tuple[Level, str, st
     yield _mounted(mm, settings, facts)
     yield _root(mm, settings, facts)
     if settings.acl is not None and not facts.nfs4:
-        advice = f"run `mmchfs {settings.filesystem} -k nfs4`, or drop the setting `acl`"
+        advice = f"run `mmchfs {settings.filesystem} -k nfs4`, or remove the setting `acl`"
         yield Level.ERROR, "the file system keeps no NFSv4 ACLs", advice
     records = mm.filesets()
     mine = sum(record.get("comment", "").startswith(mark) for record in records)
-    yield Level.OK, f"{len(records)} filesets, {mine} bear our mark", ""
+    yield Level.OK, f"{len(records)} filesets, {mine} with our mark", ""
 
 
 def _quotas(mm: Mm, settings: Settings, facts: Facts) -> Iterator[tuple[Level, str, str]]:
     device = settings.filesystem
     if "fileset" in facts.enforced:
-        yield Level.OK, f"{device} enforces quotas of filesets", ""
+        yield Level.OK, f"{device} enforces fileset quotas", ""
     else:
         said = " ".join(facts.enforced) or "none"
         advice = f"run `mmchfs {device} -Q yes`, then `mmcheckquota {device}`"
-        yield Level.ERROR, f"{device} enforces no quotas of filesets (enforced: {said})", advice
+        yield Level.ERROR, f"{device} does not enforce fileset quotas (enforced: {said})", advice
     per = facts.values.get("perfilesetQuotas", "unknown").lower()
-    yield Level.OK, f"quotas of users in each fileset (perfilesetQuotas): {per}", ""
+    yield Level.OK, f"user quotas for each fileset (perfilesetQuotas): {per}", ""
     on_root = mm.config().get("enforceFilesetQuotaOnRoot", "no")
-    yield Level.OK, f"quotas hold for root, too (enforceFilesetQuotaOnRoot): {on_root}", ""
+    yield Level.OK, f"quotas also apply to root (enforceFilesetQuotaOnRoot): {on_root}", ""
 
 
 def _root(mm: Mm, settings: Settings, facts: Facts) -> tuple[Level, str, str]:
-    """Check that no project's member could exchange what filesets are linked below."""
+    """Check that only admins could replace the directories that filesets are linked below."""
     mount = mount_of(facts, settings.mount)
     root = f"{mount}/{settings.root}" if settings.root else mount
     wrong = Way(mm, mount, settings.admins).look([f"{root}/x"], acls=facts.nfs4)
     for fault in wrong.values():
         return Level.ERROR, fault.message, fault.advice
-    return Level.OK, f"{root} and what is above it is admins' alone", ""
+    return Level.OK, f"{root} and everything above it belong to admins only", ""
 
 
 def _mounted(mm: Mm, settings: Settings, facts: Facts) -> tuple[Level, str, str]:
@@ -74,5 +75,5 @@ def _mounted(mm: Mm, settings: Settings, facts: Facts) -> tuple[Level, str, str]
     entry = mm.stat([mount]).get(mount)
     if entry is not None and entry.directory and mounted(mm, mount, mm.filesets()):
         return Level.OK, f"{settings.filesystem} is at {mount}", ""
-    advice = f"run `mmmount {settings.filesystem}`; see the setting `mount`"
-    return Level.ERROR, f"{mount} is not seen to be {settings.filesystem}: not mounted?", advice
+    advice = f"run `mmmount {settings.filesystem}`; check the setting `mount`"
+    return Level.ERROR, f"{mount} does not look like {settings.filesystem}: not mounted?", advice

@@ -1,11 +1,11 @@
 """GPFS filesets: created, limited, linked, owned and closed by the mm commands.
 
-Promises: keys `INSTANCE/fileset/NAME`; quota, inode limit, junction, owner, mode and NFSv4 ACL are
-each observed by themselves; only a fileset whose comment begins with our mark
-(`SERVICE:INSTANCE/fileset/NAME`) is changed, unless it may be adopted. A suspended fileset, or one
-that nobody claims, belongs to root alone and keeps its data, quota and junction.
+Promises: keys `INSTANCE/fileset/NAME`; the handler observes quota, inode limit, junction, owner,
+mode and NFSv4 ACL separately; it changes only a fileset whose comment begins with our mark
+(`SERVICE:INSTANCE/fileset/NAME`), or one that a request may adopt. A suspended or unclaimed fileset
+belongs to root alone and keeps its data, quota and junction.
 Leaves out: deleting, unlinking, moving and renaming filesets, AFM, snapshots, quotas of users and
-groups. The directories above a junction must exist and belong to admins (`above`), as mm
+groups. The directories above a junction must exist and belong to admins (`above`), because mm
 commands, chown and chmod go by path.
 """
 
@@ -77,22 +77,22 @@ class FilesetHandler:
     # What is wanted.
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        """Say what one fileset should be; raises InvalidRequest naming the parameter."""
+        """Return what one fileset should be. Raises InvalidRequest that names the parameter."""
         given = read_params(Params, params)
         for field in ("uid", "gid"):
             self._check_id(field, getattr(given, field))
         if given.for_group is not None and given.gid is None:
             raise InvalidRequest(
-                f"the group {given.for_group} has no number, so the fileset would stay root's",
+                f"the group {given.for_group} has no gid, so the fileset would stay root's",
                 field="gid",
-                expected="a gidNumber of the group (`ids` of `ad_group` gives them), or, where the "
+                expected="a gidNumber of the group (the setting `ids` of `ad_group`), or, if the "
                 "hosts map SIDs to ids, `settings: {groups_resolve: true}` of the resource",
             )
         chosen = self._settings
         kind, parent = given.kind or chosen.kind, given.parent or chosen.parent
         if kind == "independent" and given.parent not in {None, "root"}:
             raise InvalidRequest(
-                "an independent fileset has an inode space of its own, and no parent",
+                "an independent fileset has its own inode space and no parent",
                 field="parent",
                 expected="no parent, or kind: dependent",
             )
@@ -123,15 +123,16 @@ class FilesetHandler:
         return {self._key(given.fileset): want}
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
-        """Make one want: limits are the largest; what claims do not agree about stays as it is."""
+        """Return one want: limits are the largest; where claims disagree about the rest, it stays
+        unchanged."""
         return filesets.merge(claims, prior, split_key(key)[-1]).json()
 
     def prior(self, key: Key, state: State) -> State | None:
-        """Save owner, mode and ACL of a fileset that is open."""
+        """Return owner, mode and ACL of an open fileset, to save them."""
         return filesets.prior(Fileset.of(state))
 
     def stores(self, key: Key) -> bool:
-        """Say that data lie in every fileset: whether in this one yet would have to be asked."""
+        """Return True: any fileset may hold data; only another call could tell."""
         return True
 
     def shuts(self, key: Key, before: Want, after: Want) -> bool:
@@ -139,22 +140,22 @@ class FilesetHandler:
         return filesets.shuts(Wanted.of(before), Wanted.of(after))
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        """List the changes; raises Conflict for a fileset that is not ours, of another kind, or
-        linked elsewhere, and Permanent where quotas or ACLs cannot hold."""
+        """Return the changes. Raises Conflict for a fileset that is not ours, of another kind, or
+        linked elsewhere, and Permanent if quotas or ACLs cannot hold."""
         root = self._settings.root
         return plan.plan(key, self._mark(key), Wanted.of(want), Fileset.of(state), root)
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
-        """Name the limits that are wanted; owner, mode and ACL are the routes' to say."""
+        """Return the limits that are wanted; routes decide owner, mode and ACL."""
         return filesets.sets(Wanted.of(want))
 
     def holds(self, key: Key, state: State) -> Mapping[str, Json]:
-        """Say what limits a fileset has."""
+        """Return the limits that a fileset has."""
         return filesets.holds(Fileset.of(state))
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Say which quotas are too large for the cluster, which junctions are taken, and which lie
-        where somebody who is no admin could exchange the way to them."""
+        """Return a fault for each quota that is too large for the cluster, each junction whose path
+        is in use, and each path that somebody who is not an admin could replace."""
         refused = arguments.refused(changes, lambda: self._mm.config().get("minReleaseLevel", ""))
         changes = [change for change in changes if change.key not in refused]
         paths = [str(c.data["path"]) for c in changes if "path" in c.data]
@@ -165,7 +166,7 @@ class FilesetHandler:
         placed = [change for change in changes if _is_placed(change, mount)]
         records = self._mm.filesets() if placed else []
         if (doubt := self._mm.doubt(records)) is not None:
-            # Whose a way is cannot be said then; what asks for none goes on.
+            # Nobody can judge the ways then; changes that need none go on.
             refused = {**refused, **dict.fromkeys((change.key for change in placed), doubt)}
             changes, records = [c for c in changes if c.key not in refused], []
         ways = foreseen(self._way(mount), changes, acls=facts.nfs4, records=records)
@@ -175,7 +176,7 @@ class FilesetHandler:
         return Way(self._mm, mount, self._settings.admins)
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
-        """Name `path` and `fileset`."""
+        """Return `path` and `fileset`."""
         found = Fileset.of(state)
         return {"path": found.path, "fileset": found.name}
 
@@ -189,7 +190,7 @@ class FilesetHandler:
         return {k: f if isinstance(f, Fault) else f.json() for k, f in seen.items()}
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List all filesets but `root`, and but names that can be no key."""
+        """Return all filesets except `root` and those whose names cannot be keys."""
         _, found = self._look.at(None)
         for _, fileset in sorted(found.items()):
             if isinstance(fileset, Fileset):
@@ -204,7 +205,7 @@ class FilesetHandler:
     def apply(self, changes: Sequence[Change]) -> None:
         """Write changes of one group.
 
-        A command that failed is believed only where the change is not to be seen afterwards.
+        A failed command counts as failed only if the change cannot be seen afterwards.
         """
         paths = [str(change.data["path"]) for change in changes if "path" in change.data]
         if paths:
@@ -245,7 +246,7 @@ class FilesetHandler:
             case "set-acl":
                 self._mm.write("mmputacl", first["path"], stdin=first["acl"])
             case verb:
-                raise Permanent(f"{changes[0].key}: {verb!r} is no change of a fileset")
+                raise Permanent(f"{changes[0].key}: {verb!r} is not a change of a fileset")
 
     def _settled(self, change: Change) -> bool:
         found = self.observe([change.key])[change.key]
@@ -254,7 +255,8 @@ class FilesetHandler:
         )
 
     def _blame(self, change: Change, fault: Fault) -> None:
-        """Say what is left of what failed, and raise NotReady where it waits for something."""
+        """Raise the fault that says what a failed change leaves; NotReady if it waits for
+        something."""
         parent = change.data.get("parent")
         if change.verb == "link" and isinstance(fault, Permanent):
             raise arguments.not_linked(change, fault, self._settings.filesystem) from fault
@@ -262,7 +264,7 @@ class FilesetHandler:
             return
         if parent not in {record["filesetName"] for record in self._mm.filesets()}:
             raise NotReady(
-                f"{change.key}: its parent, the fileset {parent}, is not there yet: "
+                f"{change.key}: its parent, the fileset {parent}, does not exist yet: "
                 f"{fault.message}",
                 advice=f"ask for {parent} first",
             ) from fault
@@ -306,20 +308,20 @@ class FilesetHandler:
         mount = self._settings.mount
         if mount is not None and PurePosixPath(path).is_relative_to(mount):
             path = str(PurePosixPath(path).relative_to(mount))
-        # Where the mount point is not known yet, an absolute path is held against it by `plan`.
+        # If the mount point is not known yet, `plan` checks an absolute path against it.
         late = mount is None and path.startswith("/")
         parts = (path[1:] if late else path).split("/")
         named = all(re.fullmatch(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,254}", p) for p in parts)
         root = self._settings.root
         if not named or {".", ".."} & set(parts):
             what, expected = "mount point", "names of letters, digits and _ . @ + -"
-            expected += ", parted by single slashes"
+            expected += ", separated by single slashes"
         elif root and not late and not path.startswith(f"{root}/"):
-            what, expected = f"root {root}", f"a path that begins with {root}/, or none"
+            what, expected = f"root {root}", f"a path that begins with {root}/, or no path"
         else:
             return path
         raise InvalidRequest(
-            f"{path!r} is no path below the {what}", field="path", expected=expected
+            f"{path!r} is not a path below the {what}", field="path", expected=expected
         )
 
     def _acl(self, given: Params) -> str | KnownAfter | None:

@@ -1,12 +1,12 @@
-"""What filesets are: read from one listing, one report of quotas, one stat, and an ACL for each.
+"""Filesets as they are: read from one listing, one report of quotas, one stat, and an ACL for each.
 
-Promises: a fileset is told as absent, open or closed only where what was read says so whole. A row
-that cannot be believed makes its fileset Unavailable; one that lacks, in the listing or in the
-report, is asked for by name, as an output that was cut after a line looks like a shorter one. Where
-nothing is at a junction, one directory is lost if the file system is seen to be mounted; else all
-of it is Unavailable.
-Leaves out: filesets that are missing in the listing of a file system that enforces no quotas, as no
-report says they are there.
+Promises: the reading reports a fileset as absent, open or closed only if complete output says so. A
+row that cannot be trusted makes its fileset Unavailable. If a row is missing in the listing or in
+the report, the handler asks for that fileset by name, because output that was cut after a line
+looks like a shorter one. If nothing is at a junction and the file system is visibly mounted, one
+directory is lost; otherwise the whole file system is Unavailable.
+Leaves out: filesets that are missing in the listing of a file system that enforces no quotas,
+because no report says that they exist.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from handlers.gpfs.state import Fileset
 from provisioner.contract import Conflict, Fault, Permanent, Unavailable
 
 READERS = 4
-"""Commands that take one path or name, run side by side."""
+"""How many commands for one path or name run at the same time."""
 
 _Rows = Mapping[tuple[str, str], Record]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Reads the filesets of one file system. mount: where it is, asked from mmlsfs when None."""
+    """Reads the filesets of one file system. mount: its mount point; None: mmlsfs tells it."""
 
     mm: Mm
     mount: Path | None = None
 
     def at(self, names: Collection[str] | None) -> tuple[Fileset, dict[str, Fileset | Fault]]:
-        """Read filesets by name in any case, or all but `root`, and say what one that is absent is.
+        """Return an absent fileset, and filesets by name in any case, or all but `root`.
 
-        A Fault as a value is one fileset's own. Raises Unavailable when nothing can be said.
+        A Fault as a value concerns one fileset. Raises Unavailable if nothing can be read.
         """
         facts = self.mm.facts()
         absent = Fileset(
@@ -85,14 +85,15 @@ class Look:
         return absent, results | by_name | roots
 
     def _lost(self, names: Collection[str]) -> dict[str, Fault]:
-        """Say which filesets the listing lacks, though they are there as the quotas say."""
+        """Return a fault for each fileset that has a quota and a row of its own, but is not in the
+        listing."""
         lost = sorted(name for name in names if not self.mm.absent(name))
         return {
             name: Unavailable(
-                f"fileset {name} has a quota and lacks in the list of mmlsfileset "
-                f"{self.mm.filesystem}, yet is there when asked for alone: the list was cut, or "
-                "somebody makes it just now",
-                advice="it is read again by itself",
+                f"fileset {name} has a quota but is missing in the list of mmlsfileset "
+                f"{self.mm.filesystem}, although mmlsfileset shows it by name: the list was cut, "
+                "or somebody is creating it now",
+                advice="nothing to do: the service reads it again",
             )
             for name in lost
         }
@@ -101,13 +102,13 @@ class Look:
         try:
             return self.mm.quotas(filesystem)
         except Unavailable:
-            # mmrepquota fails where no quota is enforced; plan says so where one is wanted.
+            # mmrepquota fails if no quota is enforced; the plan reports that if a quota is wanted.
             if enforced:
                 raise
             return {}
 
     def _quota(self, record: Record, quotas: _Rows, *, enforced: bool) -> Quota | None:
-        """Give a fileset's quota; one that the report lacks is asked for by name."""
+        """Return a fileset's quota; asks by name for one that the report lacks."""
         name, filesystem = record["filesetName"], record["filesystemName"]
         row = quotas.get((name, record["id"]))
         if row is None and enforced:
@@ -124,7 +125,7 @@ class Look:
         facts: Facts,
         readers: ThreadPoolExecutor,
     ) -> dict[str, Fileset | Fault]:
-        """Add what stat and mmgetacl say of filesets' root directories."""
+        """Return filesets with what stat and mmgetacl say of their root directories."""
         if not linked:
             return {}
         mount = linked[0].mount
@@ -132,8 +133,8 @@ class Look:
         lost = [f for f in linked if f.path not in entries]
         if lost and not mounted(self.mm, mount, records):
             raise Unavailable(
-                f"fileset {lost[0].name} is linked at {lost[0].path}, where nothing is, and "
-                f"{mount} is not seen to be {self.mm.filesystem}: is it mounted on this node?",
+                f"fileset {lost[0].name} is linked at {lost[0].path}, but nothing is there, and "
+                f"{mount} does not look like {self.mm.filesystem}: is it mounted on this node?",
                 advice=f"mount it: `mmmount {self.mm.filesystem}`",
             )
         wrong = state.exchanged(linked, records, entries)
@@ -155,8 +156,8 @@ class Look:
             )
         if not entry.directory:
             return Conflict(
-                f"fileset {fileset.name} is linked at {fileset.path}, which is no directory",
-                advice="look at who made it; nothing was changed",
+                f"fileset {fileset.name} is linked at {fileset.path}, which is not a directory",
+                advice="find out who made it; nothing was changed",
             )
         whole = replace(fileset, uid=entry.uid, gid=entry.gid, mode=entry.mode)
         if not facts.nfs4:
@@ -174,8 +175,8 @@ class Look:
 def mounted(mm: Mm, mount: str, records: Sequence[Record]) -> bool:
     """Return True if a file system is surely mounted.
 
-    Its root directory has the inode that the listing names. Where stat counts otherwise than the
-    file system (as over NFS), a directory at any fileset's junction says so.
+    Its root directory has the inode that the listing names. If stat numbers inodes differently from
+    the file system (as over NFS), a directory at any fileset's junction proves it.
     """
     entry = mm.stat([mount]).get(mount)
     if entry is None or entry.inode == state.root_inode(records):

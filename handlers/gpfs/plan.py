@@ -1,11 +1,11 @@
-"""What a fileset should be, what it was found to be, and the changes between them.
+"""The changes between a fileset as it is and as it should be.
 
-Promises: pure functions; each property of a fileset is compared by itself, so that an interrupted
-change continues where it stopped. The order is create, quota, inode limit, link, owner, mode, ACL:
-nobody can write to a fileset before its quota holds. Of a batch's filesets those that are closed
-come first, the upper ones before what lies in them, and then the others, what lies in them first:
-so nobody may exchange a fileset while one that lies in it is changed. Leaves out: deleting,
-unlinking and moving, which nothing here ever does.
+Promises: pure functions. The plan compares each property by itself, so an interrupted change
+continues where it stopped. The order is create, quota, inode limit, link, owner, mode, ACL: nobody
+can write to a fileset before its quota holds. In a batch, filesets that close come first, the upper
+ones before the filesets inside them; then the others, the inner ones first. So nobody can replace a
+fileset while a fileset inside it changes. Leaves out: deleting, unlinking and moving, which nothing
+here ever does.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any, cast
 from handlers.gpfs.above import MARK
 from handlers.gpfs.mm import nfs4
 from handlers.gpfs.mm.units import INODE_STEP, fits, round_up, size_text
-from handlers.gpfs.state import CLOSED_MODE, Fileset, Wanted, as_it_is, sets
+from handlers.gpfs.state import CLOSED_MODE, Fileset, Wanted, sets, without_disputed
 from provisioner.contract import Change, Conflict, Json, Key, Permanent, given_back
 
 _CREATE, _CREATE_DEPENDENT, _QUOTA, _INODES, _LINK = 0, 1, 2, 3, 10
 _CLOSE, _GIVE, _DEPTHS = 100, 400, 99
-"""Where owner, mode and ACL begin: three for each depth of a path."""
+"""First phase of owner, mode and ACL: three phases for each depth of a path."""
 
 
-# Whose it is.
+# Ownership.
 
 
 def ours(found: Fileset, mark: str) -> bool:
@@ -43,19 +43,19 @@ def _anothers(found: Fileset, mark: str) -> bool:
 
 
 def plan(key: Key, mark: str, wanted: Wanted, fileset: Fileset, root: str = "") -> list[Change]:
-    """List the changes from found to wanted.
+    """Return the changes from a fileset to what is wanted.
 
-    root: directory below the mount point that every junction lies in; empty: the mount point.
-    Raises Conflict where the fileset is not ours and differs, or is of another kind or elsewhere;
-    Permanent where a quota would not be enforced.
+    root: directory below the mount point that every junction must be in; empty: the mount point.
+    Raises Conflict if the fileset is not ours and differs, or is of another kind or elsewhere;
+    Permanent if a quota would not be enforced.
     """
     if wanted.closed and not fileset.present:
         return []
     if wanted.withdrawn and not ours(fileset, mark):
         return []
-    wanted = as_it_is(_as_named(wanted, fileset), fileset)
+    wanted = without_disputed(_as_named(wanted, fileset), fileset)
     if _anothers(fileset, mark):
-        raise Conflict(f"{key}: the fileset bears another's mark: {fileset.comment!r}")
+        raise Conflict(f"{key}: the fileset has the mark of another object: {fileset.comment!r}")
     if not wanted.closed:
         _check_place(wanted, fileset, root)
         _check(wanted, fileset)
@@ -75,8 +75,7 @@ def plan(key: Key, mark: str, wanted: Wanted, fileset: Fileset, root: str = "") 
 
 
 def _as_named(wanted: Wanted, fileset: Fileset) -> Wanted:
-    """Speak of a fileset that is there as GPFS does: it may be written in another case, as its
-    junction may then."""
+    """Return the want with the name, and the junction, in the case in which GPFS has them."""
     if not fileset.present or fileset.name == wanted.name:
         return wanted
     same = fileset.linked and junction(wanted, fileset).lower() == fileset.path.lower()
@@ -84,25 +83,25 @@ def _as_named(wanted: Wanted, fileset: Fileset) -> Wanted:
 
 
 def _check(wanted: Wanted, fileset: Fileset) -> None:
-    """Refuse what no command could make so."""
+    """Raise a fault for what no command could change."""
     if (wanted.quota or wanted.files) and not fileset.enforced:
         raise Permanent(
             f"{fileset.filesystem} does not enforce fileset quotas, so a quota would not hold",
-            advice=f"run `mmchfs {fileset.filesystem} -Q yes`, then `mmcheckquota`; then try again",
+            advice=f"run `mmchfs {fileset.filesystem} -Q yes` and `mmcheckquota`, then retry",
         )
     if not fileset.present:
         return
     if fileset.independent != (wanted.kind == "independent"):
         is_kind = "independent" if fileset.independent else "dependent"
         raise Conflict(
-            f"fileset {wanted.name} is {is_kind}, wanted is {wanted.kind}",
-            advice="a fileset's kind cannot be changed: ask for the kind it has, or another name",
+            f"fileset {wanted.name} is {is_kind}, but the request wants {wanted.kind}",
+            advice="GPFS cannot change a fileset's kind: ask for the kind it has, or another name",
         )
     if wanted.kind == "dependent" and fileset.space != wanted.parent:
         raise Conflict(
-            f"fileset {wanted.name} lies in the inode space of {fileset.space}, "
-            f"wanted is {wanted.parent}",
-            advice="this cannot be changed: ask for the parent it has, or another name",
+            f"fileset {wanted.name} is in the inode space of {fileset.space}, but the request "
+            f"wants {wanted.parent}",
+            advice="GPFS cannot change this: ask for the parent it has, or another name",
         )
     if fileset.linked and fileset.path != junction(wanted, fileset):
         raise Conflict(
@@ -113,7 +112,8 @@ def _check(wanted: Wanted, fileset: Fileset) -> None:
 
 
 def _created(wanted: Wanted, absent: Fileset) -> Fileset:
-    """Say what a fileset is right after its creation: unlimited, not linked, closed once linked."""
+    """Return a fileset as it is right after its creation: unlimited, not linked, closed once
+    linked."""
     return Fileset(
         present=True,
         filesystem=absent.filesystem,
@@ -132,7 +132,7 @@ def _properties(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
         changes = _close(key, fileset)
         if wanted.withdrawn and changes:
             first, *rest = changes
-            stays = f"its data stay in {fileset.path}" if fileset.path else "it keeps its data"
+            stays = f"its data stays in {fileset.path}" if fileset.path else "it keeps its data"
             text = f"close {fileset.name}, which nobody claims any more; {stays}: {first.text}"
             return [replace(first, text=text), *rest]
         return changes
@@ -145,12 +145,12 @@ def _check_place(wanted: Wanted, found: Fileset, root: str) -> None:
     if not junction(wanted, found).startswith(f"{place}/"):
         raise Permanent(
             f"path {wanted.path} is not below the {what} {place}",
-            advice=f"send the request again with a path below {place}, or with none",
+            advice=f"send the request again with a path below {place}, or without a path",
         )
 
 
 def junction(wanted: Wanted, found: Fileset) -> str:
-    """Give the absolute path a fileset should be linked at."""
+    """Return the absolute path where a fileset should be linked."""
     return wanted.path if wanted.path.startswith("/") else f"{found.mount}/{wanted.path}"
 
 
@@ -174,7 +174,7 @@ def _create(key: Key, mark: str, wanted: Wanted) -> Change:
 
 
 def _mark(key: Key, mark: str, wanted: Wanted, found: Fileset) -> Change:
-    # A comment has fewer than 256 characters (mmcrfileset); in a site's locale those are bytes.
+    # A comment has fewer than 256 characters (mmcrfileset); the locale may make those bytes.
     whole = f"{mark} {found.comment}".strip().encode()[:255]
     comment = whole.decode(errors="ignore")
     data = {"name": wanted.name, "mark": mark, "comment": comment}
@@ -182,14 +182,14 @@ def _mark(key: Key, mark: str, wanted: Wanted, found: Fileset) -> Change:
 
 
 Pair = Sequence[int]
-"""A soft and a hard limit; zeros: none. Quotas in KiB."""
+"""A soft and a hard limit; 0 means none. Quotas in KiB."""
 
 
 def quota_holds(fileset: Fileset, quota: Pair | None, files: Pair | None) -> bool:
     """Return True if soft and hard limits are as wanted.
 
-    GPFS rounds space up to the block size, and takes a number of files as it is: samples of
-    mmrepquota have 30000 and 33000, where limits of inodes are multiples of 1024.
+    GPFS rounds space up to the block size, but keeps a number of files unchanged: samples of
+    mmrepquota have 30000 and 33000, while inode limits are multiples of 1024.
     """
     return _holds((fileset.block_soft, fileset.block_hard), quota, fileset.block_kib) and _holds(
         (fileset.files_soft, fileset.files_hard), files, 1
@@ -201,7 +201,7 @@ def _holds(found: Pair, wanted: Pair | None, step: int) -> bool:
 
 
 def _is_so(fileset: Fileset, name: str, limit: Any) -> bool:
-    """Return True if a fileset has a limit; limit: None for none."""
+    """Return True if a fileset has a limit; limit: None for no limit."""
     if name == "inode_limit":
         return limit is not None and inodes_hold(fileset, limit[0])
     pair = limit or (0, 0)
@@ -209,10 +209,9 @@ def _is_so(fileset: Fileset, name: str, limit: Any) -> bool:
 
 
 def _limits(wanted: Wanted, fileset: Fileset) -> Mapping[str, Pair]:
-    """Give the limits that are wanted, and those that nobody wants any more as they were before.
+    """Return the wanted limits, and the earlier value of each limit that nobody wants any more.
 
-    A fileset always has a number of inodes that it is limited to: where it is not known what that
-    was, it stays.
+    A fileset always has an inode limit: if its earlier value is not known, it stays.
     """
     back: Mapping[str, Any] = given_back({"left": wanted.left}, partial(_is_so, fileset))
     if not fileset.present:
@@ -241,7 +240,7 @@ def _quota(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
 
 
 def _back(wanted: int | None) -> str:
-    return "" if wanted is not None else ", as nobody asks for one any more"
+    return "" if wanted is not None else ", because nobody asks for one any more"
 
 
 def _limit(in_kib: int) -> str:
@@ -249,11 +248,12 @@ def _limit(in_kib: int) -> str:
 
 
 def inodes_hold(fileset: Fileset, limit: int) -> bool:
-    """Return True if an inode limit is as wanted, or is above that since more is allocated already.
+    """Return True if an inode limit is as wanted, or higher because more inodes are already
+    allocated.
 
     A file system with `--auto-inode-limit` (mmchfs, 5.1.4) raises the limit of a fileset that runs
-    out of inodes, and GPFS takes no limit below what is allocated: to lower it would be undone at
-    the next file, and be found again at each look.
+    out of inodes, and GPFS takes no limit below the allocated inodes. A lower limit would be undone
+    at the next file, and would differ again at each reading.
     """
     outgrown = fileset.alloc_inodes > round_up(limit, INODE_STEP) and fileset.max_inodes >= limit
     return outgrown or fits(fileset.max_inodes, limit, INODE_STEP)
@@ -265,7 +265,7 @@ def _inodes(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
         return []
     limit = max(
         limit, fileset.alloc_inodes
-    )  # within a step: GPFS takes none below what is allocated
+    )  # within a step: GPFS takes no limit below the allocated inodes
     text = f"inode limit {fileset.max_inodes} -> {limit}{_back(wanted.inode_limit)}"
     data: Mapping[str, Json] = {"name": wanted.name, "inode_limit": limit}
     return [Change(key, "set-inode-limit", text, _INODES, f"inodes:{wanted.name}", data)]
@@ -275,7 +275,7 @@ def _link(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
     if fileset.linked:
         return []
     path = junction(wanted, fileset)
-    # A junction may lie in a fileset of the same batch: the upper ones first.
+    # A junction may be inside a fileset of the same batch: the upper ones come first.
     phase = _LINK + min(path.count("/"), _CLOSE - _LINK - 1)
     data = {"name": wanted.name, "path": path, "mount": fileset.mount}
     return [Change(key, "link", f"link at {path}", phase, f"link:{wanted.name}", data)]
@@ -291,10 +291,10 @@ def _owner(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
 
 
 def _mode_and_acl(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
-    """Compare mode and ACL together.
+    """Compare mode and ACL together, and return the changes.
 
-    An ACL rules the permission bits that stat shows, so beside a wanted ACL only the set-id and
-    sticky bits count; and a chmod may replace the ACL, so the ACL follows every chmod.
+    An ACL rules the permission bits that stat shows, so with a wanted ACL only the set-id and
+    sticky bits count. A chmod may replace the ACL, so the ACL follows every chmod.
     """
     path = fileset.path or junction(wanted, fileset)
     changes = []
@@ -306,7 +306,7 @@ def _mode_and_acl(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
         return changes
     if fileset.acl is None and fileset.linked:
         raise Permanent(
-            f"{fileset.filesystem} keeps no NFSv4 ACLs, so the wanted ACL cannot be set",
+            f"{fileset.filesystem} does not keep NFSv4 ACLs, so the wanted ACL cannot be set",
             advice=f"run `mmchfs {fileset.filesystem} -k nfs4`, or ask for no ACL",
         )
     if changes or fileset.acl is None or not nfs4.same(wanted.acl, fileset.acl):
@@ -320,7 +320,7 @@ def _close(key: Key, fileset: Fileset) -> list[Change]:
     changes = []
     if (fileset.uid, fileset.gid) != (0, 0):
         changes.append(_chown(key, fileset.path, fileset, 0, 0))
-    # chmod takes an ACL away, too, where the fileset lets it: mmputacl has to go by a name.
+    # chmod also removes an ACL if the fileset allows it; mmputacl must go by a name.
     if not fileset.mode_shut or not fileset.acl_shut:
         changes.append(_chmod(key, fileset.path, fileset, CLOSED_MODE))
     if not fileset.acl_shut:
@@ -343,23 +343,25 @@ def _chmod(key: Key, path: str, fileset: Fileset, mode: int) -> Change:
 
 
 def _put_acl(key: Key, path: str, found: Fileset, acl: str) -> Change:
-    text = "close by the NFSv4 ACL" if acl == nfs4.CLOSED else "set the NFSv4 ACL"
+    text = "close with the NFSv4 ACL" if acl == nfs4.CLOSED else "set the NFSv4 ACL"
     data = {"path": path, "mount": found.mount, "acl": nfs4.write(nfs4.parse(acl))}
     return Change(key, "set-acl", text, _given(path) + 2, f"acl:{path}", data)
 
 
 def _given(path: str) -> int:
-    """Say where owner, mode and ACL of a fileset come: after those of what lies in it."""
+    """Return the first phase of a fileset's owner, mode and ACL: after those of filesets inside
+    it."""
     return _GIVE + 3 * (_DEPTHS - min(path.count("/"), _DEPTHS))
 
 
 def _sooner(path: str, change: Change) -> Change:
-    """Put a change that closes before those of what lies in the fileset, and before all giving."""
+    """Return a closing change in a phase before filesets inside it, and before all that give
+    access."""
     step = change.phase - _given(path)
     return replace(change, phase=_CLOSE + 3 * min(path.count("/"), _DEPTHS) + step)
 
 
-# What a failed write may have done all the same.
+# Changes that a failed write may still have made.
 
 SETTLED: Mapping[str, Callable[[Fileset, Mapping[str, Any]], bool]] = {
     "create": lambda found, data: found.present and ours(found, data["mark"]),
@@ -371,4 +373,4 @@ SETTLED: Mapping[str, Callable[[Fileset, Mapping[str, Any]], bool]] = {
     "chmod": lambda found, data: found.mode == data["mode"],
     "set-acl": lambda found, data: found.acl is not None and nfs4.same(found.acl, data["acl"]),
 }
-"""For each verb, whether a fileset as read shows that the change has happened."""
+"""For each verb, a function that returns True if the fileset shows the change."""

@@ -1,7 +1,7 @@
-"""Settings and parameters of the fileset handler, checked before anything is asked of GPFS.
+"""Settings and parameters of the fileset handler, checked before anything calls GPFS.
 
-Promises: strict names, sizes as numbers of bytes, every mistake named in one fault.
-Leaves out: what depends on a setting beside the parameter (`gpfs_fileset`).
+Promises: strict names, sizes as numbers of bytes, one fault that names every mistake.
+Leaves out: rules between a setting and a parameter (`handler`).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _DEFAULT_PATH = "{% if parent != 'root' %}{{ parent }}/{% endif %}{{ fileset }}"
 
 def _fileset_name(name: str) -> str:
     # 1-255 characters, not `root` or `new`, no leading dash, no whitespace, none of
-    # / ? $ & * ( ) ` # | [ ] \ (IBM, mmcrfileset), and no `:`, which parts Device:Fileset.
+    # / ? $ & * ( ) ` # | [ ] \ (IBM, mmcrfileset), and no `:`, which separates Device:Fileset.
     if not re.fullmatch(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,254}", name) or set(name) == {"."}:
         raise ValueError("a fileset's name has letters, digits and _ . @ + -, and no leading dash")
     if name.lower() in {"root", "new"}:
-        raise ValueError(f"{name!r} is a word that GPFS keeps for itself")
+        raise ValueError(f"{name!r} is a name that GPFS reserves")
     return name
 
 
@@ -35,7 +35,7 @@ def _parent_name(name: str) -> str:
 def _root(path: str) -> str:
     parts = path.split("/") if path else []
     if not all(re.fullmatch(r"[A-Za-z0-9_@+][A-Za-z0-9_.@+-]{0,254}", part) for part in parts):
-        raise ValueError("a path below the mount point, such as projects")
+        raise ValueError("give a path below the mount point, such as projects")
     return path
 
 
@@ -82,27 +82,27 @@ class Settings(BaseModel):
         examples=["hpc"],
     )
     mount: Path | None = Field(
-        None, description="mount point; asked from mmlsfs when left out", examples=["/gpfs/fs1"]
+        None, description="mount point; default: what mmlsfs says", examples=["/gpfs/fs1"]
     )
     root: Annotated[str, AfterValidator(_root)] = Field(
         "",
-        description="directory below the mount point that all filesets are linked below; empty: "
-        "the mount point. It and every directory between it and a junction belong to admins, who "
-        "alone may write there",
+        description="directory below the mount point for all junctions; empty: the mount point. It "
+        "and every directory between it and a junction must belong to admins, and only admins may "
+        "write there",
         examples=["projects"],
     )
     admins: tuple[int, ...] = Field(
-        (0,), description="uids that directories above a junction may belong to"
+        (0,), description="uids that may own directories above a junction"
     )
     path: str = Field(
         _DEFAULT_PATH,
-        description="where filesets are linked, below the mount point, from `fileset`, `parent` "
-        "and `kind`; directories above it must exist",
+        description="path of a junction below the mount point, from `fileset`, `parent` and "
+        "`kind`; directories above it must exist",
         examples=["projects/{{ fileset }}"],
     )
     prefix: tuple[str, ...] = Field(
         (),
-        description="words before every command; behind ssh all words are quoted",
+        description="words before every command; after ssh, all words are quoted",
         examples=[["sudo", "-n"], ["ssh", "gpfs1"]],
     )
     mm_path: Path = Field(Path("/usr/lpp/mmfs/bin"), description="directory of the mm commands")
@@ -113,35 +113,35 @@ class Settings(BaseModel):
         description="seconds for one command; writes may wait for locks",
         examples=[600],
     )
-    kind: Kind = Field("independent", description="kind where a request names none")
+    kind: Kind = Field("independent", description="kind if a request names none")
     parent: ParentName = Field(
-        "root", description="inode space of dependent filesets where a request names none"
+        "root", description="inode space of dependent filesets if a request names none"
     )
     mode: Mode = Field("2770", description="mode of the root directory, octal", examples=["2770"])
     acl: Template | None = Field(
         None,
-        description="NFSv4 ACL from templates/acl/NAME.j2 where a request names none",
+        description="NFSv4 ACL from templates/acl/NAME.j2 if a request names none",
         examples=["project"],
     )
     quota: Size | None = Field(
-        None, description="space where a request names none", examples=["1TiB"]
+        None, description="space quota if a request names none", examples=["1TiB"]
     )
     files: Count | None = Field(
-        None, description="files where a request names none", examples=[1000000]
+        None, description="files quota if a request names none", examples=[1000000]
     )
     min_id: int = Field(1000, ge=1, description="lowest uid and gid that may own a fileset")
     max_id: int = Field(4294967293, ge=1, description="highest uid and gid that may own a fileset")
 
 
 class Params(BaseModel):
-    """What a route may say of one fileset."""
+    """The parameters that a route may give for one fileset."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fileset: FilesetName = Field(description="the fileset's name", examples=["cf0003"])
     path: str | None = Field(
         None,
-        description="where it is linked: absolute, or below the mount point",
+        description="path of its junction: absolute, or below the mount point",
         examples=["projects/cf0003"],
     )
     quota: Size | None = Field(
@@ -152,22 +152,22 @@ class Params(BaseModel):
     )
     inode_limit: Count | None = Field(
         None,
-        description="inodes of an independent fileset; as `files` when left out, since a quota of "
-        "files beyond it could not be used",
+        description="inodes of an independent fileset; default: `files`, because nobody could use "
+        "a larger quota of files",
         examples=[2000000],
     )
     uid: int | KnownAfter | None = Field(
-        None, description="owner; left as it is (root) when left out", examples=[20001]
+        None, description="owner; default: unchanged (root)", examples=[20001]
     )
     gid: int | KnownAfter | None = Field(
-        None, description="group; left as it is (root) when left out", examples=[30001]
+        None, description="group; default: unchanged (root)", examples=[30001]
     )
     group: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_.-]{0,31}$")] | KnownAfter | None = Field(
         None, description="the group's name, for the ACL template", examples=["cf0003"]
     )
     for_group: str | KnownAfter | None = Field(
         None,
-        description="name of the group that is to have it: where one is named, `gid` is needed",
+        description="name of the group that will own it; with a name, `gid` is required",
         examples=["cf0003"],
     )
     mode: Mode | None = Field(None, description="mode of the root directory", examples=["2770"])
@@ -180,6 +180,4 @@ class Params(BaseModel):
         description="fileset that owns the inode space of a dependent one",
         examples=["cf0003"],
     )
-    adopt: bool = Field(
-        False, description="take over a fileset that is there and does not bear our mark"
-    )
+    adopt: bool = Field(False, description="take over an existing fileset without our mark")

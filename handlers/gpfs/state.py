@@ -1,6 +1,6 @@
-"""What a fileset should be, and what it was found to be.
+"""A fileset as it should be, and as it was read.
 
-Promises: both as values that turn into the plain JSON of the contract; one want of many claims;
+Promises: both are values that convert to the plain JSON of the contract; one want from many claims;
 what to save before a suspension. Pure.
 Leaves out: the changes between them (`plan`).
 """
@@ -28,22 +28,23 @@ from provisioner.contract import (
 )
 
 CLOSED_MODE = 0o700
-"""Mode of a closed fileset's root, which then belongs to root: an owner could open it again."""
+"""Mode of a closed fileset's root directory. It belongs to root: an owner could open it again."""
 
 _LIMITS = ("block_soft", "block_hard", "files_soft", "files_hard")
 
 _OPEN_BITS = 0o7077
-"""Bits that a closed fileset's root has none of; those of its owner, root, say nothing."""
+"""Bits that a closed fileset's root directory must not have; the owner, root, may have any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A fileset as it should be; None leaves a property as it is.
+    """A fileset as it should be; None leaves a property unchanged.
 
     path: below the mount point; parent: owner of a dependent fileset's inode space; quota: KiB;
-    mode: octal text; acl: mmputacl's text; closed: kept, nobody may enter; withdrawn: nobody
-    claims it any more; left: what claims had set and leave out now (`given_back`); disputed: by
-    property, what each claimant wants of what stays as it is; shared: of limits, what counts.
+    mode: octal text; acl: mmputacl's text; closed: kept, nobody may enter; withdrawn: nobody claims
+    it any more; left: limits that claims had set and now leave out (`given_back`); disputed: by
+    property, what each claimant wants where they disagree, so that the property stays unchanged;
+    shared: for limits, which claim counts.
     """
 
     name: str
@@ -66,21 +67,21 @@ class Wanted:
 
     @classmethod
     def of(cls, want: Want) -> Wanted:
-        """Read a want."""
+        """Return a want, read from plain JSON."""
         return cls(**cast(Any, want))
 
     def json(self) -> dict[str, Json]:
-        """Write a want."""
+        """Return a want as plain JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Fileset:
-    """A fileset as it was read, with what holds for its file system.
+    """A fileset as it was read, with facts of its file system.
 
-    Quotas in KiB; space: name of the fileset that owns its inode space; acl: None where the file
-    system keeps no NFSv4 ACLs; path: absolute, '' while it is not linked; usage: None where no
-    quota is kept.
+    Quotas in KiB; space: name of the fileset that owns its inode space; acl: None if the file
+    system keeps no NFSv4 ACLs; path: absolute, '' while it is not linked; usage: None if no quota
+    is kept.
     """
 
     present: bool
@@ -109,13 +110,13 @@ class Fileset:
 
     @classmethod
     def of(cls, state: State) -> Fileset:
-        """Read a state."""
+        """Return a fileset, read from plain JSON."""
         usage = state.get("usage")
         parsed = Usage.of(usage) if isinstance(usage, Mapping) else None
         return cls(**cast(Any, {**state, "usage": parsed}))
 
     def json(self) -> dict[str, Json]:
-        """Write a state."""
+        """Return a fileset as plain JSON."""
         return {**asdict(self), "usage": self.usage.json() if self.usage else None}
 
     @property
@@ -137,9 +138,9 @@ class Fileset:
 def fileset_of(
     record: Record, quota: Quota | None, spaces: Mapping[str, str], file_system: Fileset
 ) -> Fileset:
-    """Make one fileset of its row in the listing and of its quota, None where none is kept.
+    """Return a fileset from its row in the listing and its quota, None if none is kept.
 
-    record: a row that was checked. Raises Unreadable where nobody owns its inode space.
+    record: a row that was checked. Raises Unreadable if no fileset owns its inode space.
     """
     if record["inodeSpace"] not in spaces:
         raise Unreadable("an inode space that no fileset owns, in a row", listing.row(record))
@@ -158,16 +159,17 @@ def fileset_of(
         usage=quota.usage if quota else None,
         linked=linked,
         path=record["path"] if linked else "",
-        # Unknown until it is linked; a new one's root directory belongs to root with mode 0700.
+        # Unknown until it is linked; a new root directory belongs to root with mode 0700.
         mode=CLOSED_MODE,
         **limits,
     )
 
 
 def named(name: str, listed: Mapping[str, Fileset | Fault]) -> Fileset | Fault | None:
-    """Find a fileset by its name, or else the one whose name differs from it in case alone.
+    """Return a fileset by its name, or else the one whose name differs only in case.
 
-    Of several such the one that bears a mark of this name; where none does, it is a Conflict.
+    If several differ only in case, return the one with a mark of this name; without one, a
+    Conflict.
     """
     if name in listed:
         return listed[name]
@@ -179,31 +181,31 @@ def named(name: str, listed: Mapping[str, Fileset | Fault]) -> Fileset | Fault |
     if len(marked) == 1:
         return marked[0]
     return Conflict(
-        f"the filesets {' and '.join(sorted(alike))} are there, whose names differ from {name} in "
-        "case alone: which is meant cannot be told",
+        f"the filesets {' and '.join(sorted(alike))} exist, whose names differ from {name} only in "
+        "case: which one is meant is not clear",
         advice="rename all but one (mmchfileset -j), or ask for another name",
     )
 
 
 def known_as(fileset: Fileset) -> str:
-    """Give the name that our mark on a fileset says, which may be in another case than its own."""
+    """Return the name in our mark on a fileset, which may differ from the fileset's own in case."""
     marked = fileset.comment.split(" ", 1)[0].rpartition("/fileset/")[2]
     return marked if marked.lower() == fileset.name.lower() else fileset.name
 
 
 def root_inode(records: Sequence[Record]) -> int | None:
-    """Give the inode of the file system's root directory, as the listing names it."""
+    """Return the inode of the file system's root directory, as the listing names it."""
     return next((count(r, "rootInode") for r in records if r["filesetName"] == "root"), None)
 
 
 def exchanged(
     filesets: Sequence[Fileset], records: Sequence[Record], entries: Mapping[str, Entry]
 ) -> Mapping[str, Conflict]:
-    """Say of filesets, by name, where another directory lies than their own.
+    """Return a Conflict, by fileset, where another directory lies at its path.
 
     entries: what stat says of their paths and of the mount point. A fileset's root directory has
-    the inode that the listing names. Where the mount point has another than the fileset `root`,
-    stat counts otherwise than the file system (as over NFS), and nothing is said.
+    the inode that the listing names. If the mount point has another inode than the fileset `root`,
+    stat numbers inodes differently from the file system (as over NFS), and the result is empty.
     """
     inodes = {record["filesetName"]: count(record, "rootInode") for record in records}
     conflicts: dict[str, Conflict] = {}
@@ -226,10 +228,10 @@ def exchanged(
 
 
 def merge(claims: Sequence[Claim], prior: State | None, fileset: str) -> Wanted:
-    """Make one want of claims: limits are the largest, and of all else that claims do not agree
-    about a fileset that is there stays as it is; a new one is as the first claimant wants it.
+    """Return one want from claims: limits are the largest. Where claims disagree about another
+    property, an existing fileset keeps it, and a new fileset gets what the first claimant wants.
 
-    prior: fills what no live claim speaks of: owner, mode, ACL.
+    prior: fills in owner, mode and ACL if no live claim names them.
     """
     live = [claim for claim in claims if not claim.suspended]
     adopt = any(bool(claim.want.get("adopt")) for claim in live or claims)
@@ -268,14 +270,14 @@ def _in_words(name: str, value: Json) -> str:
     return f"{name} {size_text(value) if name == 'quota' and isinstance(value, int) else value}"
 
 
-def as_it_is(wanted: Wanted, fileset: Fileset) -> Wanted:
-    """Want of a fileset that is there nothing that claims do not agree about."""
+def without_disputed(wanted: Wanted, fileset: Fileset) -> Wanted:
+    """Return the want of an existing fileset without the properties that claims disagree about."""
     of = set(wanted.disputed)
     if not fileset.present or not of:
         return wanted
     changes: dict[str, Json] = dict.fromkeys(of & {"uid", "gid", "mode", "acl"})
     if of & {"mode", "acl"}:
-        changes |= {"mode": None, "acl": None}  # an ACL rules the bits of the mode
+        changes |= {"mode": None, "acl": None}  # an ACL rules the mode's bits
     if "path" in of and fileset.linked:
         changes["path"] = fileset.path
     if of & {"kind", "parent"}:
@@ -286,13 +288,13 @@ def as_it_is(wanted: Wanted, fileset: Fileset) -> Wanted:
 
 _TENTH = 10
 _LEAST_KIB, _LEAST_FILES = 1024, 16
-"""Limits below which there is no work, where none was named before."""
+"""Limits too small to work with, for a fileset that had none before."""
 
 
 def shuts(before: Wanted, after: Wanted) -> bool:
     """Return True if a quota becomes so small that people can hardly write any more.
 
-    That is less than a tenth of the quota before: a unit that is wrong makes a thousandth of it.
+    The threshold is a tenth of the earlier quota: a wrong unit makes a thousandth of it.
     """
     pairs = (
         (before.quota, after.quota, _LEAST_KIB),
@@ -302,20 +304,20 @@ def shuts(before: Wanted, after: Wanted) -> bool:
 
 
 def _shuts(was: int | None, will: int | None, least: int) -> bool:
-    """Compare a limit; None and 0 mean that there is none (mmsetquota)."""
+    """Return True if a limit shrinks below the threshold; None and 0 mean no limit (mmsetquota)."""
     if not will:
         return False
     return will * _TENTH < was if was else will < least
 
 
 def sets(wanted: Wanted) -> dict[str, Json]:
-    """Name the limits that are wanted, each as soft and hard one; quota in KiB."""
+    """Return the limits that are wanted, each as a soft and a hard one; quota in KiB."""
     limits = {"quota": wanted.quota, "files": wanted.files, "inode_limit": wanted.inode_limit}
     return {name: [limit, limit] for name, limit in limits.items() if limit is not None}
 
 
 def holds(fileset: Fileset) -> dict[str, Json]:
-    """Say what limits a fileset has; None: none."""
+    """Return the limits that a fileset has; None for no limit."""
     limits = {
         "quota": (fileset.block_soft, fileset.block_hard),
         "files": (fileset.files_soft, fileset.files_hard),
@@ -325,7 +327,7 @@ def holds(fileset: Fileset) -> dict[str, Json]:
 
 
 def prior(fileset: Fileset) -> dict[str, Json] | None:
-    """Say what to save of an open fileset before it is closed."""
+    """Return what to save of an open fileset before it is closed."""
     if not fileset.present or not fileset.linked or fileset.shut:
         return None
     saved: dict[str, Json] = {"uid": fileset.uid, "gid": fileset.gid, "mode": f"{fileset.mode:04o}"}

@@ -1,7 +1,8 @@
-"""Home directories: made whole, owned, closed and opened; never removed.
+"""Home directories: the handler makes them complete, sets owners, closes and opens them, and never
+removes one.
 
-Promises: a new home appears with its skeleton or not at all; one that is there keeps every file.
-Leaves out: whose a home is and when it is closed (`plan`), how it is done on the host
+Promises: a new home appears with its skeleton or not at all; an existing home keeps every file.
+Leaves out: whose a home is and when it is closed (`plan`), how the host writes
 (`provisioner.system.directories`), quotas, and automounters.
 """
 
@@ -71,29 +72,30 @@ class HomeDirectory:
         place = self._known_as(parsed.name)
         if parsed.home is not None and PurePosixPath(parsed.home) != place:
             raise InvalidRequest(
-                f"{parsed.home!r} is not where the home of {parsed.name} is made",
+                f"{parsed.home!r} is not the path of the home of {parsed.name} here",
                 field="home",
-                expected=f"{place}, or none; or a route whose home step is given no `home`",
+                expected=f"{place}, or no `home`; or a route that gives its home step no `home`",
             )
         named = parsed.account_home
         if isinstance(named, str) and named and PurePosixPath(named) != place:
             raise InvalidRequest(
-                f"{parsed.name} would log in to {named!r}, and their home is made in {place}",
+                f"{parsed.name} would log in to {named!r}, but their home is made in {place}",
                 field="account_home",
-                expected=f"{place} in the account, and in what resolves; or `path` and `known_as` "
-                f"of {self._site.instance} as accounts have it; then `provisioner retry`",
+                expected=f"{place} in the account and in what resolves; or set `path` and "
+                f"`known_as` of {self._site.instance} to what accounts have; then `provisioner "
+                "retry`",
             )
         return {make_key(self._site.instance, "home", parsed.name): want}
 
     def home(self, params: Mapping[str, object]) -> Home | None:
-        """Say where a home is made; one that no account names, as on a scratch disk, is none."""
+        """Return where a home is made; None if no account names it, as on a scratch disk."""
         if "account_home" not in params:
             return None
         name = read_params(Params, params).name
         return Home(name, str(self._known_as(name)), made=True)
 
     def _known_as(self, name: str) -> PurePosixPath:
-        """Give a home's path, as accounts have it."""
+        """Return a home's path, as accounts have it."""
         if self._settings.known_as is not None:
             return PurePosixPath(self._site.render(self._settings.known_as, {"name": name}))
         below = self._path(make_key(self._site.instance, "home", name))
@@ -115,13 +117,13 @@ class HomeDirectory:
         return saved(state)
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
-        """Read homes one by one; raises Unavailable where their root cannot be listed either."""
+        """Read homes one by one. Raises Unavailable if their root cannot be listed either."""
         results: dict[Key, State | Fault] = {}
         listed = False
         for key in keys:
             seen = results[key] = self._observe(key)
             if isinstance(seen, Unavailable) and not listed:
-                # One home may lie on a mount of its own that does not answer.
+                # A single home may be a mount of its own that does not answer.
                 self._list(seen)
                 listed = True
         return results
@@ -191,7 +193,7 @@ class HomeDirectory:
             if self._path(key) == name:
                 keys.append(key)
         for key, state in self.observe(keys).items():
-            # What belongs to the system, such as lost+found, is nobody's home.
+            # A directory of the system, such as lost+found, is nobody's home.
             if not isinstance(state, Fault) and cast(int, state["uid"]) >= self._settings.min_id:
                 yield key, state
 
@@ -209,12 +211,12 @@ class HomeDirectory:
             return [Finding(Level.ERROR, "homes", f"{root}: {error}", advice)]
         try:
             mode = root.stat().st_mode
-        except OSError:  # it may be out of sight, or on an agent's host alone
+        except OSError:  # it may be invisible here, or on an agent's host only
             mode = 0
         if mode & 0o022:
             advice = f"chmod go-w {root}"
             return [Finding(Level.ERROR, "homes", f"{root}: others may write to it", advice)]
-        return [Finding(Level.OK, "homes", f"{root} is there")]
+        return [Finding(Level.OK, "homes", f"{root} exists")]
 
 
 def _owner(data: Mapping[str, Any]) -> Owner:
@@ -222,11 +224,11 @@ def _owner(data: Mapping[str, Any]) -> Owner:
 
 
 def _failed(what: str, error: OSError) -> Fault:
-    """Judge what the kernel said: a full or ailing file system may be well again later."""
+    """Return the fault for an error of the kernel: a full or failing file system may recover."""
     kind = Transient if error.errno in _AGAIN else Permanent
     return kind(f"{what}: {error.strerror}")
 
 
 def build(site: Site, settings: Mapping[str, object]) -> HomeDirectory:
-    """Build the handler of one root; raises ConfigError naming the setting."""
+    """Build the handler of one root. Raises ConfigError that names the wrong setting."""
     return HomeDirectory(site, read_settings(Settings, settings))

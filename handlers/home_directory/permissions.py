@@ -1,6 +1,6 @@
 """Permission bits and numeric POSIX ACLs, as text and as numbers. Pure.
 
-Promises: an ACL says the same as the mode beside it. Leaves out: setting them.
+Promises: an ACL agrees with the mode beside it. Leaves out: setting them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ _ENTRY = re.compile(r"(d:)?[ug]:[0-9]{1,10}:[r-][w-][x-]\Z")
 def _acl(value: str) -> str:
     for entry in entries(value):
         if not _ENTRY.match(entry):
-            raise ValueError(f"{entry!r} is no entry such as u:1234:rwx, g:55:r-x or d:g:55:r-x")
+            raise ValueError(
+                f"{entry!r} is not an entry such as u:1234:rwx, g:55:r-x or d:g:55:r-x"
+            )
     return value
 
 
@@ -25,17 +27,17 @@ Acl = Annotated[str, AfterValidator(_acl)]
 
 
 def octal(value: object) -> int:
-    """Read permission bits."""
+    """Return permission bits, read from octal text."""
     return int(str(value), 8)
 
 
 def entries(acl: object) -> set[str]:
-    """Split an ACL."""
+    """Return the entries of an ACL."""
     return {entry.strip() for entry in str(acl or "").split(",") if entry.strip()}
 
 
 def whole(acl: str, mode: object) -> str:
-    """Add to an ACL what it says of the owning group and of others: that is the mode's."""
+    """Return an ACL with the entries of the owning group and of others, which the mode gives."""
     listed = sorted(entries(acl))
     group, other = _letters(octal(mode) >> 3), _letters(octal(mode))
     if any(not entry.startswith("d:") for entry in listed):
@@ -50,7 +52,7 @@ def _letters(bits: int) -> str:
 
 
 def mask(acl: object) -> int:
-    """Give the bits that any entry of an ACL gives, but for a default ACL's."""
+    """Return the bits that any entry of an ACL gives, except entries of a default ACL."""
     bits = 0
     for entry in entries(acl):
         bits |= 0 if entry.startswith("d:") else value(entry[-3:])

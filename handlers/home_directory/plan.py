@@ -1,8 +1,8 @@
-"""What a home has to be, and what is written so that it is: claims, want and state in. Pure.
+"""What a home should be, and the changes that make it so, from claims, want and state. Pure.
 
-Promises: a home is not taken from another owner; a closed one belongs to root, so that its user
-cannot open it again, has the sticky bit to be told from root's other directories, and opens only
-to whom it belonged. None is made or given where others than admins could exchange it.
+Promises: the plan takes no home from another owner. A closed home belongs to root, so its user
+cannot open it again; the sticky bit tells it from root's other directories; it opens only to its
+former owner. The plan makes or gives no home where users who are not admins could replace it.
 Leaves out: writing (`handler`).
 """
 
@@ -27,7 +27,7 @@ from provisioner.contract import (
 
 
 def merge(settings: Settings, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
-    """Merge claims: closed unless one is live. Raises Conflict where they want two owners."""
+    """Merge claims; the home is closed unless one is live. Raises Conflict for two owners."""
     live = [claim for claim in claims if not claim.suspended]
     merged: dict[str, Any] = {}
     for claim in sorted(live or claims, key=lambda claim: claim.claimant):
@@ -37,7 +37,7 @@ def merge(settings: Settings, key: Key, claims: Sequence[Claim], prior: State | 
             if wanted is not None:
                 merged[name] = wanted
     closed, before = not live, prior or {}
-    # Of another person's home that had the name, nothing comes back.
+    # If the name was another person's, nothing of that home comes back.
     own = before.get("mode") if before.get("uid") == merged.get("uid") else None
     mode = merged.get("mode") or (_kept(settings, str(own)) if own else settings.mode)
     return {
@@ -51,16 +51,16 @@ def merge(settings: Settings, key: Key, claims: Sequence[Claim], prior: State | 
 
 
 def _kept(settings: Settings, mode: str) -> str:
-    """Return what comes back of the mode that a user gave their home.
+    """Return the part of a user's own mode that the service sets again.
 
-    A user may give it to everybody; the service does not, nor does the agent let it.
+    A user may open their home to everybody; the service does not, and the agent forbids it.
     """
     return f"{octal(mode) & (0o3755 | octal(settings.mode)):04o}"
 
 
 def saved(state: State) -> State | None:
-    """Return owner and mode of an open home; None: it is closed, or nobody's."""
-    # What bears the mark is being closed, whosesoever it is yet.
+    """Return owner and mode of an open home; None if it is closed or has no owner but root."""
+    # A home with the mark is being closed, even if its user still owns it.
     if not state["present"] or state["uid"] == 0 or closed_home(octal(state["mode"])):
         return None
     own = [entry[-3:] for entry in entries(state["acl"]) if entry.startswith("g::")]
@@ -70,7 +70,7 @@ def saved(state: State) -> State | None:
 
 
 def plan(settings: Settings, key: Key, want: Want, state: State) -> Sequence[Change]:
-    """List what to write. Raises Conflict or Permanent."""
+    """Return the changes to write. Raises Conflict or Permanent."""
     if not state["present"]:
         if want["closed"]:
             return ()
@@ -78,16 +78,16 @@ def plan(settings: Settings, key: Key, want: Want, state: State) -> Sequence[Cha
         return [_make(key, want, state)]
     if state["kind"] != "directory":
         raise Conflict(
-            f"{key}: {state['path']} is a {state['kind']}", advice="look who put it there"
+            f"{key}: {state['path']} is a {state['kind']}", advice="find out who put it there"
         )
-    # Root's is what is closed, or half way there: it belongs to whom it was taken from.
+    # A home of root is closed or half closed: it belongs to its former owner.
     belongs = state["uid"] or want["belonged"] or 0
     if not want["present"] and cast(int, belongs) < settings.min_id:
         return ()
-    # One that was closed under a journal that is lost belongs to nobody known: it stays closed.
+    # If the journal that knew the former owner is lost, nobody is known: the home stays closed.
     stays = want["closed"] and not belongs and closed_home(octal(state["mode"]))
     if want["present"] and belongs != want["uid"] and not stays and not want.get("adopt"):
-        raise Conflict(f"{key}: {state['path']} belongs to {belongs}, wanted for {want['uid']}")
+        raise Conflict(f"{key}: {state['path']} belongs to {belongs}, not to {want['uid']}")
     changes = list(_repairs(key, want, state))
     if changes and not want["closed"]:
         _check_above(key, state)
@@ -95,15 +95,15 @@ def plan(settings: Settings, key: Key, want: Want, state: State) -> Sequence[Cha
 
 
 def _repairs(key: Key, want: Want, state: State) -> Iterable[Change]:
-    # The owner comes before the mode. Closing, nobody but root can then open it again; opening,
-    # it lets in nobody until it is its user's. The group stays: root's would be let in by the
-    # mode that is still there.
+    # The owner comes before the mode. When closing, only root can then open it again; when
+    # opening, it lets nobody in until it is its user's. The group stays, because the mode that is
+    # still set would let in root's group.
     closed = want["closed"]
     uid, gid = (0, state["gid"]) if closed else (want["uid"], want["gid"])
     if (state["uid"], state["gid"]) != (uid, gid):
         text = f"owner {state['uid']}:{state['gid']} -> {uid}:{gid}"
         yield Change(key, "set-owner", text, 2, key, {"uid": uid, "gid": gid})
-    # With an ACL, the group's permission bits are its mask, and a chmod sets that.
+    # With an ACL, the group's permission bits are the mask, and chmod sets the mask.
     mode = f"{octal(want['mode']) | mask(want['acl']) << 3:04o}"
     if octal(mode) != octal(state["mode"]):
         text = f"mode {state['mode']} -> {mode}"
@@ -120,10 +120,10 @@ def _make(key: Key, want: Want, state: State) -> Change:
 
 
 def _check_above(key: Key, state: State) -> None:
-    """Refuse to make or to give a home that others than admins could exchange (docs/adr/0019)."""
+    """Refuse a home that users who are not admins could replace (docs/adr/0019)."""
     if state.get("above"):
         raise Permanent(
-            f"{key}: {state['above']}: who is no admin could exchange what lies below it, and no "
-            "home is made or given there",
-            advice="mend that, then `provisioner retry`; to suspend works wherever a home lies",
+            f"{key}: {state['above']}: somebody who is not an admin could replace what lies below "
+            "it, so no home is made or given there",
+            advice="fix that, then `provisioner retry`; suspending works wherever a home is",
         )

@@ -1,6 +1,6 @@
 """Settings and parameters of homes.
 
-Leaves out: what a home has to be, given both (`claims`).
+Leaves out: what a home should be, given both (`claims`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from provisioner.contract import KnownAfter, LateId, Mode, Name
 
 def _shut(value: str) -> str:
     if octal(value) & ~0o700:
-        raise ValueError(f"{value} lets others in than root, such as 0000 and 0700 do not")
+        raise ValueError(f"{value} lets in others than root; use a mode such as 0000 or 0700")
     return value
 
 
@@ -27,7 +27,7 @@ class Settings(BaseModel):
 
     root: Path = Field(description="directory of the homes, owned by root", examples=["/home"])
     mounted: bool = Field(
-        False, description="the root must be a mount point; while it is none, all homes wait"
+        False, description="the root must be a mount point; while it is not, all homes wait"
     )
     path: str = Field(
         "{{ name }}",
@@ -37,14 +37,14 @@ class Settings(BaseModel):
     )
     known_as: str | None = Field(
         None,
-        description="what accounts call a home, from `name` alone, where hosts see it elsewhere "
-        "than it is made (an export, an automounter); else its path",
+        description="a home's path in accounts, from `name` alone, if hosts see it at another path "
+        "than it is made at (an export, an automounter); default: the path where it is made",
         examples=["/home/{{ name }}"],
     )
     mode: Mode = Field("0700", description="permission bits of a home")
     closed_mode: Annotated[Mode, AfterValidator(_shut)] = Field(
         "0000",
-        description="permission bits while it is closed, and belongs to root; none for group and "
+        description="permission bits of a closed home, which belongs to root; none for group and "
         "others",
     )
     skeleton: str | None = Field("home", description="directory of templates that a new home gets")
@@ -56,7 +56,7 @@ class Settings(BaseModel):
         "range of its own (`ids`)",
     )
     max_id: int = Field(4294967293, description="highest uid and gid")
-    lane: str | None = Field(None, description="lane; else one for the root")
+    lane: str | None = Field(None, description="lane; default: one for the root")
 
 
 class Params(BaseModel):
@@ -67,12 +67,12 @@ class Params(BaseModel):
     name: Name = Field(description="whose home")
     uid: LateId = Field(description="owner")
     gid: LateId = Field(description="group")
-    mode: Mode | None = Field(None, description="permission bits, where not the site's")
+    mode: Mode | None = Field(None, description="permission bits, if not the site's")
     home: str | None = Field(
-        None, description="where the request wants it; refused where homes lie elsewhere"
+        None, description="path that the request wants; refused if homes are elsewhere"
     )
     account_home: str | KnownAfter | None = Field(
         None,
-        description="what the account names, or what resolves; refused where homes lie elsewhere",
+        description="path in the account, or what resolves; refused if homes are elsewhere",
     )
-    adopt: bool = Field(False, description="take over a directory that another owns")
+    adopt: bool = Field(False, description="take over a directory that another uid owns")

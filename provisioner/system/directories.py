@@ -293,9 +293,9 @@ class _NotThere(FileNotFoundError):
 def steered(above: str) -> Permanent:
     """Say that no home is made or given below a directory that is not an admin's."""
     return Permanent(
-        f"{above}: who is no admin could exchange what lies below it, and no home is made or given "
-        "there",
-        advice="mend that, then `provisioner retry`",
+        f"{above}: somebody who is not an admin could replace what lies below it, so no home is "
+        "made or given there",
+        advice="fix that, then `provisioner retry`",
     )
 
 

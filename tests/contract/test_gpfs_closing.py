@@ -128,7 +128,7 @@ def test_an_agent_gives_nothing_there(fs: FileSystem, change: str) -> None:
     fault = fault_of(ledger, lower)
     assert isinstance(fault, Permanent)
     assert f"{fs.mount / 'cf1'} is open to others, mode 2770" in fault.message
-    assert 'with `mode: "0755"`; or suspend both, and resume it before its parent' in fault.advice
+    assert 'with `mode: "0755"`; or suspend both, and resume the dependent' in fault.advice
     assert fs.written() == []
 
 
@@ -142,7 +142,9 @@ def test_an_acl_that_chmod_does_not_replace_is_told_with_what_to_type(tmp_path: 
     fault = fault_of(ledger, lower)
     assert fs.written() == ["chown", "chmod"]
     assert isinstance(fault, Permanent)
-    assert "data stays open to whom its NFSv4 ACL names: chmod did not replace it" in fault.message
+    assert (
+        "data stays open to the users and groups in its NFSv4 ACL: chmod did not" in fault.message
+    )
     assert "--allow-permission-change chmodAndSetAcl" in fault.advice
     assert "stays open" in fault_of(ledger, lower).message  # it is told as long as it is so
     assert fs.written() == ["chmod"]
@@ -250,7 +252,7 @@ def test_by_name_it_is_not_closed_below_an_open_parent_and_that_is_told(fs: File
     fault = fault_of(ledger, lower)
     assert isinstance(fault, Permanent)
     assert fault.message.startswith(f"{fs.mount / 'cf1' / 'data'} stays open: ")
-    assert "close the fileset above it first; or have an agent run the commands" in fault.advice
+    assert "close the fileset above it first; or let an agent run the commands" in fault.advice
     assert fs.written() == []
 
 

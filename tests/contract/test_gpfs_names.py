@@ -129,7 +129,7 @@ def test_what_is_no_fileset_and_lies_at_a_junction_is_told_before_anything_is_ma
     fault = ledger.run()[key].fault
     assert isinstance(fault, Conflict)
     assert kind in fault.message
-    assert "and no fileset" in fault.message
+    assert "not a fileset" in fault.message
     assert fs.written() == []
 
 
@@ -145,7 +145,7 @@ def test_a_fileset_that_was_made_and_could_not_be_linked_is_told(
     fs.meanwhile = meanwhile
     fault = ledger.run()[key].fault
     assert isinstance(fault, Permanent)
-    assert "the fileset ours is there, and is not linked" in fault.message
+    assert "the fileset ours exists, but is not linked" in fault.message
     assert "mmdelfileset fs1 ours" in fault.advice
 
 

@@ -85,7 +85,10 @@ def test_a_junction_in_another_project_is_refused_before_anything_is_made(
     owned.written()
     fault = refused(ledger, fileset="evil", gid=GROUP, path=f"{owned.mount}/cf1/d/shadow")
     assert isinstance(fault, Permanent)
-    assert "lies in the fileset cf1, which is another's (hpc1:fs1/fileset/cf1)" in fault.message
+    assert (
+        "is inside the fileset cf1, which belongs to another object (hpc1:fs1/fileset/cf1)"
+        in fault.message
+    )
     assert owned.written() == []
 
 
@@ -237,7 +240,7 @@ def test_a_suspended_project_is_no_place_for_anothers_junction(fs: FileSystem) -
     ledger.suspend(key)
     ledger.converged()
     fault = refused(ledger, fileset="cf2", path="cf1/cf2")
-    assert "lies in the fileset cf1, which is another's" in fault.message
+    assert "is inside the fileset cf1, which belongs to another" in fault.message
 
 
 def test_a_dependent_fileset_lies_in_its_parent_as_long_as_that_is_an_admins(

@@ -177,7 +177,7 @@ def test_the_doctor_finds_all_well(fs: FileSystem, ledger: Ledger) -> None:
     ("switches", "words"),
     [
         ({"daemon": "down"}, "daemon is down"),
-        ({"quotas": "off"}, "enforces no quotas"),
+        ({"quotas": "off"}, "does not enforce fileset quotas"),
         ({"mounted": False}, "not mounted"),
         ({"nonroot": True}, "not permitted"),
         ({"acl": "posix"}, "NFSv4"),

@@ -61,7 +61,7 @@ def test_more_files_than_the_cluster_takes_are_told_before_anything_is_made(
     outcomes = ledger.run()
     fault = outcomes[many].fault
     assert isinstance(fault, Permanent)
-    assert "134217727, the most that a cluster at release 5.1.2.1 takes" in fault.message
+    assert "134217727, the maximum of a cluster at release 5.1.2.1" in fault.message
     assert outcomes[most].fault is None
     fs.faults(release="5.1.3.0")
     assert ledger.converged(many)["files_hard"] == 134_217_728

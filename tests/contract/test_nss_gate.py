@@ -304,7 +304,7 @@ def test_a_name_whose_lookup_hangs_is_told_alone(ad: Backend, tmp_path: Path) ->
     assert outcomes["names/user/jdoe"].fault is None
     fault = outcomes["names/user/hangs"].fault
     assert isinstance(fault, NotReady)
-    assert "the lookup of hangs was not answered in 1 s" in fault.message
+    assert "the lookup of hangs got no answer within 1 s" in fault.message
     assert "passwd hangs, on this host" in fault.advice
 
 

@@ -176,7 +176,7 @@ AWAY: dict[str, tuple[Break, str, str]] = {
     ),
     "no mm commands": (lambda d: d.break_off("gpfs"), "fs1", "`prefix`, `mm_path`"),
     "no root of homes": (lambda d: d.break_off("home"), "homes", "mkdir "),
-    "no getent": (lambda d: d.break_off("bin"), "names", "see `passwd` in the settings"),
+    "no getent": (lambda d: d.break_off("bin"), "names", "check the setting `passwd`"),
 }
 
 

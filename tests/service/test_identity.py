@@ -100,6 +100,6 @@ def test_a_group_without_a_number_leaves_no_fileset_to_root(tmp_path: Path) -> N
     shown = desk.show(desk.serve(storage()))
     assert shown["state"] == "failed"
     [error] = [one["error"] for one in shown["result"]["steps"] if one.get("error")]
-    assert "the group cf1 has no number, so the fileset would stay root's" in error["message"]
+    assert "the group cf1 has no gid, so the fileset would stay root's" in error["message"]
     assert "`settings: {groups_resolve: true}` of the resource" in error["message"]
     assert desk.fileset()["present"] is False

@@ -45,7 +45,7 @@ def quota(desk: Desk, name: str = "cf1") -> str:
 def test_a_quota_that_is_left_out_is_told_by_the_plan_and_goes(desk: Desk) -> None:
     desk.serve(storage("1TiB"))
     told = desk("plan", desk.file("less.yaml", storage())).out
-    assert "quota 1 TiB -> unlimited, as nobody asks for one any more" in told
+    assert "quota 1 TiB -> unlimited, because nobody asks for one any more" in told
     assert quota(desk) == "1TiB"
     desk.serve(storage())
     assert quota(desk) == "unlimited"

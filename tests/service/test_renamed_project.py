@@ -75,7 +75,7 @@ def test_one_that_says_what_it_leaves_goes_on_and_plan_and_result_say_where_the_
     desk: Desk,
 ) -> None:
     planned = desk("plan", desk.file("renamed.yaml", LEAVES), code=None).out
-    assert "close cf1, which nobody claims any more; its data stay in" in " ".join(planned.split())
+    assert "close cf1, which nobody claims any more; its data stays in" in " ".join(planned.split())
     result = desk.show(desk.serve(LEAVES))["result"]
     [note] = [one["message"] for one in result["problems"]]
     assert "fs1/fileset/cf1, " in note

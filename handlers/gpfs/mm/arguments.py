@@ -1,4 +1,4 @@
-"""Arguments of mm commands that write, what they take, and what one that failed leaves. Pure.
+"""Arguments of mm commands that write, limits of what they take, and faults of failed ones. Pure.
 
 Leaves out: running them (`mm.client`), and when (`plan`).
 """
@@ -16,7 +16,8 @@ MOST_FILES = 134_217_727
 
 
 def refused(changes: Sequence[Change], release: Callable[[], str]) -> dict[Key, Fault]:
-    """Say which quotas mmsetquota will not take. release: asks the cluster's minReleaseLevel."""
+    """Return a fault for each quota that mmsetquota will refuse. release: returns
+    minReleaseLevel."""
     files = {c.key: c.data["files"] for c in changes if c.verb == "set-quota"}
     most = {key: max(cast(Sequence[int], pair)) for key, pair in files.items() if pair}
     many = {key: n for key, n in most.items() if n > MOST_FILES}
@@ -25,9 +26,9 @@ def refused(changes: Sequence[Change], release: Callable[[], str]) -> dict[Key, 
         return {}
     return {
         key: Permanent(
-            f"{key}: a quota of {n} files is more than {MOST_FILES}, the most that a cluster at "
-            f"release {level} takes",
-            advice=f"ask for {MOST_FILES} at most, or for none; or raise the cluster's level: "
+            f"{key}: a quota of {n} files is more than {MOST_FILES}, the maximum of a cluster at "
+            f"release {level}",
+            advice=f"ask for at most {MOST_FILES}, or for none; or raise the cluster's level: "
             "`mmchconfig release=LATEST`",
         )
         for key, n in many.items()
@@ -39,12 +40,12 @@ def _numbers(level: str) -> tuple[int, ...]:
 
 
 def not_linked(change: Change, fault: Fault, device: str) -> Permanent:
-    """Say of a fileset that was made and could not be linked that it is there."""
+    """Return the fault for a fileset that was created but could not be linked."""
     name = change.data["name"]
     return Permanent(
-        f"{change.key}: the fileset {name} is there, and is not linked: {fault.message}",
-        advice="mend it, then `provisioner retry`, which goes on with this fileset; to give it up: "
-        f"mmdelfileset {device} {name}",
+        f"{change.key}: the fileset {name} exists, but is not linked: {fault.message}",
+        advice="fix that, then `provisioner retry`, which continues with this fileset; to give it "
+        f"up: mmdelfileset {device} {name}",
     )
 
 
@@ -55,6 +56,6 @@ def inode_space(parent: str | None, limit: int | None) -> tuple[str, ...]:
 
 
 def limits(quota: Sequence[int] | None, files: Sequence[int] | None) -> tuple[str, ...]:
-    """Write soft and hard limits; space in KiB, as GPFS keeps it. 0 is no limit."""
+    """Return arguments for soft and hard limits; space in KiB, as GPFS keeps it. 0 is no limit."""
     block = ("--block", f"{quota[0]}K:{quota[1]}K") if quota is not None else ()
     return (*block, *(("--files", f"{files[0]}:{files[1]}") if files is not None else ()))

@@ -1,8 +1,8 @@
 """The mm commands of IBM Storage Scale (GPFS), and chown, chmod and stat beside them.
 
-Promises: argv lists behind a configurable prefix, and every ending of a command turned into a fault
-of the contract: output that cannot be read, too, is Unavailable, with the row that it lies in. Exit
-codes are not believed where the state of the daemon can be asked for.
+Promises: argv lists behind a configurable prefix; every ending of a command becomes a fault of the
+contract. Unreadable output is Unavailable, with the row that is wrong. If the daemon's state can be
+read, it decides, not the exit code.
 Leaves out: what a fileset should be (`plan`), and anything that unlinks or deletes.
 """
 
@@ -31,7 +31,7 @@ PATHS_A_CALL = 500
 """Paths in one call of chown, chmod or stat: well below the kernel's limit on arguments."""
 
 # 6027-2144 `The lockName lock for file system fileSystem is busy.` and 6027-1262 `Unable to obtain
-# the GPFS configuration file lock.`: nothing that could be asked shows a lock, so words decide.
+# the GPFS configuration file lock.`: no command shows locks, so the message decides.
 _BUSY = re.compile(r"\block\b.*\bis busy\b|Unable to obtain the .* lock", re.IGNORECASE)
 
 _T = TypeVar("_T")
@@ -46,7 +46,7 @@ _FORMS = {
     "quotasEnforced": r"none|(user|group|fileset)([;,\s]+(user|group|fileset))*",
     "ACLSemantics": r"[a-z][a-z0-9]{2,}",
 }
-"""What is looked at of mmlsfs, as it looks where no value stands under another one's name."""
+"""Fields of mmlsfs that this module reads, and the form of a value that is under its own name."""
 
 _STATE = Layout("mmgetstate", needed=("state",))
 _CONFIG = Layout("mmlsconfig", needed=("configParameter", "value"))
@@ -54,8 +54,8 @@ _CONFIG = Layout("mmlsconfig", needed=("configParameter", "value"))
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What holds for a whole file system. block_kib: block size in KiB; enforced: kinds of quota
-    that are; nfs4: whether NFSv4 ACLs are kept."""
+    """Facts of a whole file system. block_kib: block size in KiB; enforced: the kinds of quota that
+    are enforced; nfs4: True if the file system keeps NFSv4 ACLs."""
 
     mount: str
     block_kib: int
@@ -66,8 +66,8 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A path as stat sees it. mode: permission bits; directory: it is one, and no link; inode: its
-    number."""
+    """A path as stat sees it. mode: permission bits; directory: True for a directory, not a link to
+    one; inode: its number."""
 
     uid: int
     gid: int
@@ -95,25 +95,26 @@ class Mm:
     # Reading.
 
     def facts(self) -> Facts:
-        """Read what holds for the file system (`mmlsfs`)."""
+        """Return the facts of the file system (`mmlsfs`)."""
         return self._read(_facts, "mmlsfs", self.filesystem, "-Y")
 
     def filesets(self) -> list[Record]:
-        """List all filesets but deleted ones (`mmlsfileset -L`); see `listing.check`.
+        """Return all filesets except deleted ones (`mmlsfileset -L`); see `listing.check`.
 
-        Raises Unavailable when the list lacks the fileset `root`, which every file system has:
-        whoever is not root gets an empty list, at some sites with exit code 0.
+        Raises Unavailable if the list lacks the fileset `root`, which every file system has: users
+        other than root get an empty list, at some sites with exit code 0.
         """
         records = self._read(listing.filesets, "mmlsfileset", self.filesystem, "-L", "-Y")
         if not any(r["filesetName"] == "root" for r in records):
             raise Unavailable(
-                f"mmlsfileset {self.filesystem}: the list lacks the fileset root, so it is no list",
-                advice="run the mm commands as root: see the setting `prefix`",
+                f"mmlsfileset {self.filesystem}: the list lacks the fileset root, so it is not "
+                "complete",
+                advice="run the mm commands as root; check the setting `prefix`",
             )
         return records
 
     def doubt(self, records: Sequence[Record]) -> Unavailable | None:
-        """Say which row of a listing cannot be believed; None: each can."""
+        """Return a fault for the first row of a listing that cannot be trusted; None if all can."""
         try:
             with unavailable_if_unreadable(f"mmlsfileset {self.filesystem}"):
                 for record in records:
@@ -123,7 +124,7 @@ class Mm:
         return None
 
     def absent(self, name: str) -> bool:
-        """Return True if there is no fileset of a name, by asking for it alone."""
+        """Return True if no fileset has a name; asks mmlsfileset for that name alone."""
         done = self._call(self._mm("mmlsfileset", self.filesystem, name, "-L", "-Y"))
         # `Fileset named fset does not exist.`, exit code 22.
         if done.returncode and not done.timed_out and "does not exist" in done.stderr:
@@ -133,9 +134,9 @@ class Mm:
         return False
 
     def quotas(self, filesystem: str) -> dict[tuple[str, str], Record]:
-        """Read the quotas of all filesets (`mmrepquota -j`), by the fileset's name and id.
+        """Return the quotas of all filesets (`mmrepquota -j`), by the fileset's name and id.
 
-        filesystem: its name as the listing of filesets has it.
+        filesystem: its name in the listing of filesets.
         """
         return self._read(
             lambda text: usage.of_filesets(usage.REPORT.read(text), filesystem),
@@ -143,14 +144,15 @@ class Mm:
         )
 
     def quota(self, name: str, filesystem: str) -> dict[tuple[str, str], Record]:
-        """Read the quota of one fileset (`mmlsquota -j`), which is empty where nothing is kept."""
+        """Return the quota of one fileset (`mmlsquota -j`), empty if none is kept."""
         return self._read(
             lambda text: usage.of_filesets(usage.ONE.read(text), filesystem),
             *("mmlsquota", "-j", name, "-v", "-Y", self.filesystem),
         )
 
     def stat(self, paths: Sequence[str]) -> dict[str, Entry]:
-        """Look at paths without following a last link; what is not there is left out."""
+        """Return what stat says of paths, without following a last link; missing paths are left
+        out."""
         entries: dict[str, Entry] = {}
         for chunk in _chunks(paths):
             # NUL ends each record: no name can hold one.
@@ -165,13 +167,13 @@ class Mm:
         return entries
 
     def acl(self, path: str) -> str:
-        """Read the NFSv4 ACL of a path (`mmgetacl`); raises Unavailable for one that was cut."""
+        """Return the NFSv4 ACL of a path (`mmgetacl`). Raises Unavailable for one that was cut."""
         return self._read(_whole_acl, "mmgetacl", "-k", "nfs4", path)
 
     def daemon(self) -> str:
-        """Say in which state the daemon on this node is: `active`, `down`, or why nobody knows.
+        """Return the state of the daemon on this node: `active`, `down`, or why it is unknown.
 
-        Raises Unavailable when that cannot even be asked.
+        Raises Unavailable if mmgetstate cannot even run.
         """
         done = self._call(self._mm("mmgetstate", "-Y"))
         try:
@@ -181,18 +183,18 @@ class Mm:
         return " ".join(sorted(states)) or f"unknown ({_words(done)})"
 
     def config(self) -> Record:
-        """Read the cluster's configuration (`mmlsconfig`)."""
+        """Return the cluster's configuration (`mmlsconfig`)."""
         records = self._read(_CONFIG.read, "mmlsconfig", "-Y")
         return {record["configParameter"]: record["value"] for record in records}
 
     def _read(self, parse: Callable[[str], _T], command: str, *args: str) -> _T:
-        """Run a command that reads, and parse what it printed; both raise Unavailable."""
+        """Run a command that reads, and return its parsed output. Raises Unavailable."""
         text = self.read(command, *args)
         with unavailable_if_unreadable(shlex.join(self._mm(command, *args))):
             return parse(text)
 
     def read(self, command: str, *args: str) -> str:
-        """Run a command that reads; raises Unavailable when it does not succeed."""
+        """Run a command that reads, and return its output. Raises Unavailable if it fails."""
         done = self._call(self._mm(command, *args))
         if done.returncode or done.timed_out:
             raise self._away(done)
@@ -203,19 +205,21 @@ class Mm:
     def write(self, command: str, *args: str, stdin: str = "") -> None:
         """Run an mm command that writes.
 
-        Raises Unknown when it got no answer, Unavailable when the daemon is not active, Transient
-        when a lock is held, Permanent when the command failed otherwise.
+        Raises Unknown if it got no answer, Unavailable if the daemon is not active, Transient if a
+        lock is held, Permanent if the command failed otherwise.
         """
         self._written(self._call(self._mm(command, *args), stdin=stdin))
 
     def change(self, tool: str, *args: str, paths: Sequence[str]) -> None:
-        """Run chown or chmod on paths; raises as `write` does."""
+        """Run chown or chmod on paths. Raises the same faults as `write`."""
         for chunk in _chunks(paths):
             self._written(self._call(self._tool(tool, *args, "--", *chunk)))
 
     def _written(self, done: Completed) -> None:
         if done.timed_out or (done.returncode == 255 and self._remote):
-            raise Unknown(f"no answer from {shlex.join(done.argv)}", advice="it is looked at again")
+            raise Unknown(
+                f"no answer from {shlex.join(done.argv)}", advice="the service reads it again"
+            )
         if not done.returncode:
             return
         if done.returncode in _NOT_RUN or (state := self.daemon()) != "active":
@@ -231,7 +235,8 @@ class Mm:
 
     @property
     def by_agent(self) -> bool:
-        """Say whether an agent runs the commands: chown and chmod work on what it opened then."""
+        """Return True if an agent runs the commands: chown and chmod then work on what it has
+        opened."""
         return bool(self.prefix) and self.prefix[0].split(":", 1)[0] == "agent"
 
     @property
@@ -246,7 +251,7 @@ class Mm:
 
     def _argv(self, program: str, args: Sequence[str]) -> list[str]:
         words = [program, *args]
-        # ssh joins its words and gives them to a shell at the other end.
+        # ssh joins its words and passes them to a shell on the other host.
         return [*self.prefix, *([shlex.quote(w) for w in words] if self._remote else words)]
 
     def _call(self, argv: Sequence[str], stdin: str = "") -> Completed:
@@ -255,7 +260,7 @@ class Mm:
         except Unavailable as fault:
             raise Unavailable(
                 fault.message,
-                advice="install it, or mount what it lies on; see the settings `prefix`, "
+                advice="install it, or mount its file system; check the settings `prefix`, "
                 "`mm_path` and `tools`",
             ) from fault
 
@@ -266,14 +271,14 @@ class Mm:
 
 @contextmanager
 def unavailable_if_unreadable(what: str) -> Iterator[None]:
-    """Turn Unreadable into Unavailable: nothing is decided on it, and it is read again."""
+    """Turn Unreadable into Unavailable: nothing is decided from it, and the service reads again."""
     try:
         yield
     except Unreadable as error:
         raise Unavailable(
-            f"{what}: what it printed cannot be read: {error}",
-            advice="run it by hand: it is read again by itself, and nothing is done until then; "
-            "where the row is printed so each time, look at that fileset's comment and name",
+            f"{what}: cannot read its output: {error}",
+            advice="run it by hand. The service reads it again and does nothing until then; if the "
+            "row looks so each time, check that fileset's comment and name",
         ) from error
 
 
@@ -292,7 +297,7 @@ def _facts(text: str) -> Facts:
         if not re.fullmatch(form, values.get(name, "")):
             raise Unreadable(f"{name} is {values.get(name)!r}, among {len(records)} rows")
     for record in records:
-        # A value too many, before it, moves the right one into the column behind.
+        # One value too many before it moves the right value into the next column.
         shape = _FORMS.get(record["fieldName"])
         if shape is not None and re.fullmatch(shape, record.get("remarks", "")):
             raise Unreadable(f"{record['fieldName']} has another value behind its own")
@@ -307,23 +312,23 @@ def _facts(text: str) -> Facts:
 
 
 def mount_of(facts: Facts, configured: Path | None) -> str:
-    """Give the mount point: the configured one, else that of mmlsfs. Raises Unavailable."""
+    """Return the mount point: the configured one, else that of mmlsfs. Raises Unavailable."""
     mount = str(configured) if configured else facts.mount
     if not mount.startswith("/"):
         raise Unavailable(
-            f"mmlsfs tells no mount point: {mount!r}", advice="set `mount` in the configuration"
+            f"mmlsfs gives no mount point: {mount!r}", advice="set `mount` in the configuration"
         )
     return mount.rstrip("/")
 
 
 def _words(done: Completed) -> str:
-    """Give what a command said, on one line, no longer than a person reads."""
+    """Return what a command printed, on one line, short enough to read."""
     said = " ".join((done.stderr.strip() or done.stdout.strip()).split())
-    return said[:600] or "it said nothing"
+    return said[:600] or "it printed nothing"
 
 
 def _said_about(done: Completed, paths: Sequence[str]) -> bool:
-    """Return True if stat ran at all: it found a path, or said of one that it is not there."""
+    """Return True if stat ran at all: it printed a path, or said that one does not exist."""
     return bool(done.stdout) or any(path in done.stderr for path in paths)
 
 

@@ -1,7 +1,7 @@
-"""Filesets as mmlsfileset lists them, and whether a row says what it seems to.
+"""Filesets as mmlsfileset lists them, with a check of each row.
 
-Promises: which rows there are, of one file system, each under a name of its own; of a row whose
-values have moved under other names, or cannot be read, that it is so. Pure.
+Promises: the rows of one file system, each under its own name; an error for a row whose values have
+moved under other names or cannot be read. Pure.
 Leaves out: rows that are missing (`Mm.absent`), and what a fileset should be (`plan`).
 """
 
@@ -23,10 +23,10 @@ FILESETS = Layout(
 
 
 def filesets(text: str) -> list[Record]:
-    """Read a listing without the filesets that are deleted, and kept for a snapshot alone.
+    """Return a listing without deleted filesets that only a snapshot keeps.
 
-    Raises Unreadable where it cannot be said which fileset a row is about. Whether the rest of a
-    row can be believed says `check`.
+    Raises Unreadable if it is not clear which fileset a row is about. `check` says whether the rest
+    of a row can be trusted.
     """
     by_name: dict[str, Record] = {}
     records = FILESETS.read(text)
@@ -48,7 +48,7 @@ def filesets(text: str) -> list[Record]:
 
 
 def check(record: Record) -> None:
-    """Raise Unreadable, with the row, where a fileset's values cannot be what their names say."""
+    """Raise Unreadable, with the row, if a fileset's values cannot be what their names say."""
     try:
         _check(record)
     except Unreadable as error:
@@ -63,8 +63,8 @@ def _check(record: Record) -> None:
         raise Unreadable(f"path is {path!r}")
     if record["isInodeSpaceOwner"] not in ("0", "1"):
         raise Unreadable(f"isInodeSpaceOwner is {record['isInodeSpaceOwner']!r}, not 0 or 1")
-    # A value too few or too many before these moves one of them onto what is no number (`-`), or no
-    # word (0). A dependent fileset's own limits are all 0, and may be what stands before them.
+    # One value too few or too many before these moves a `-` under the name of a number, or a 0
+    # under the name of a word. The values before them may be a dependent fileset's limits, all 0.
     for name in ("inodeSpace", "maxInodes", "allocInodes", "inodeSpaceMask"):
         if name in record:
             count(record, name)
@@ -74,7 +74,7 @@ def _check(record: Record) -> None:
 
 
 def doubted(records: Sequence[Record]) -> Mapping[str, Unreadable]:
-    """Say of which filesets, by name, the rows cannot be believed."""
+    """Return an error, by fileset, for each row that cannot be trusted."""
     errors: dict[str, Unreadable] = {}
     for record in records:
         try:
@@ -85,18 +85,18 @@ def doubted(records: Sequence[Record]) -> Mapping[str, Unreadable]:
 
 
 def spaces(records: Sequence[Record]) -> Mapping[str, str]:
-    """Say which fileset owns each inode space; raises Unreadable where two do."""
+    """Return which fileset owns each inode space. Raises Unreadable if two own one."""
     owners: dict[str, str] = {}
     for record in records:
         if record["isInodeSpaceOwner"] == "1":
             first = owners.setdefault(record["inodeSpace"], record["filesetName"])
             if first != record["filesetName"]:
-                raise Unreadable(f"an inode space of {first}, too, in a row", row(record))
+                raise Unreadable(f"an inode space that {first} also owns, in a row", row(record))
     return owners
 
 
 def row(record: Record) -> str:
-    """Write a row as a person finds it again: its values up to the first that nothing reads."""
+    """Return a row as a person finds it again: its values up to the first that nothing reads."""
     names = list(record)
     last = max((names.index(n) for n in FILESETS.needed if n in record), default=0)
     return ":".join(record[name] for name in names[: last + 1])

@@ -1,13 +1,14 @@
 """NFSv4 ACLs in the text of mmgetacl and mmputacl.
 
-Promises: parse and write that text, expand a short form in which templates are written, and say
-whether two ACLs mean the same, and whether what was printed is whole. Pure.
+Promises: parse and write that text, expand the short form of templates, and tell whether two ACLs
+mean the same, and whether printed text is complete. Pure.
 Leaves out: POSIX ACLs, and what an ACL lets a person do.
 
 An entry is `{special|user|group}:WHO:rwxc:{allow|deny}[:FLAG...]`, followed by its permissions
-as `(X)NAME` and `(-)NAME`. A template may leave the latter away. NFSv4 also has entries that only
-write a log (audit, alarm; RFC 7530, 6.2.1.1): they are read, and give and take nothing. GPFS itself
-supports none (IBM, exceptions and limitations to NFS V4 ACLs), so no template may have one.
+as `(X)NAME` and `(-)NAME`. A template may leave out the permissions. NFSv4 also has entries that
+only write a log (audit, alarm; RFC 7530, 6.2.1.1): this module reads them, and they grant and deny
+nothing. GPFS itself supports none (IBM, exceptions and limitations to NFS V4 ACLs), so no template
+may have one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _ENTRY = re.compile(
 )
 _PERMISSION = re.compile(r"\(([X-])\)([A-Z_]+(?:/[A-Z]+)?)")
 
-# Two lines of names as mmgetacl prints them.
+# The two lines of permission names as mmgetacl prints them.
 _ROWS = (
     ("READ/LIST", "WRITE/CREATE", "APPEND/MKDIR", "SYNCHRONIZE", "READ_ACL", "READ_ATTR",
      "READ_NAMED"),
@@ -33,7 +34,8 @@ _WIDTHS = ((9, 12, 12, 11, 9, 10, 10), (9, 12, 12, 11, 9, 10, 11))
 
 
 class Entry(NamedTuple):
-    """One entry. letters: such as `rwx-`; permissions: those given, None where left away."""
+    """One entry. letters: such as `rwx-`; permissions: those granted, None if the text leaves them
+    out."""
 
     kind: str
     principal: str
@@ -43,7 +45,7 @@ class Entry(NamedTuple):
     permissions: frozenset[str] | None = None
 
     def means(self, other: Entry) -> bool:
-        """Return True if two entries are the same; permissions count where both spell them."""
+        """Return True if two entries are the same; permissions count if both spell them out."""
         mine, theirs = self.permissions, other.permissions
         heads_agree = self._replace(permissions=None) == other._replace(permissions=None)
         return heads_agree and (mine is None or theirs is None or mine == theirs)
@@ -54,9 +56,9 @@ CLOSED = "special:owner@:rwxc:allow\n"
 
 
 def parse(text: str) -> tuple[Entry, ...]:
-    """Read an ACL; lines beginning with `#` are skipped.
+    """Return the entries of an ACL; skips lines that begin with `#`.
 
-    Raises ValueError naming the line that is no part of an ACL.
+    Raises ValueError that names a line that is not part of an ACL.
     """
     entries: list[Entry] = []
     for number, raw in enumerate(text.splitlines(), 1):
@@ -74,12 +76,12 @@ def parse(text: str) -> tuple[Entry, ...]:
             granted = (last.permissions or frozenset()) | {n for sign, n in found if sign == "X"}
             entries[-1] = last._replace(permissions=granted)
         else:
-            raise ValueError(f"line {number}: {line!r} is no entry of an NFSv4 ACL")
+            raise ValueError(f"line {number}: {line!r} is not an entry of an NFSv4 ACL")
     return tuple(entries)
 
 
 def whole(text: str) -> bool:
-    """Say whether mmgetacl's text was not cut: an ACL with both lines of each entry's permissions.
+    """Return True if mmgetacl's text was not cut: each entry has both lines of permissions.
 
     Without its last entries an ACL looks closed.
     """
@@ -90,21 +92,22 @@ def whole(text: str) -> bool:
 
 
 def template(text: str) -> str:
-    """Write the ACL of a template, every permission spelled out.
+    """Return the ACL of a template, with every permission spelled out.
 
-    Raises ValueError for what is no ACL, or not one that GPFS keeps.
+    Raises ValueError if it is not an ACL, or not one that GPFS keeps.
     """
     entries = parse(text)
     for entry in entries:
         if entry.verdict not in ("allow", "deny"):
             raise ValueError(
-                f"{entry.kind}:{entry.principal} has {entry.verdict}: GPFS keeps allow and deny"
+                f"{entry.kind}:{entry.principal} has {entry.verdict}: GPFS keeps only allow and "
+                "deny"
             )
     return write(entries)
 
 
 def write(entries: Sequence[Entry]) -> str:
-    """Write an ACL for mmputacl, every permission spelled out."""
+    """Return an ACL for mmputacl, with every permission spelled out."""
     return "#NFSv4 ACL\n" + "\n".join(_block(entry) for entry in entries)
 
 
@@ -115,7 +118,7 @@ def same(one: str, other: str) -> bool:
 
 
 def closed(text: str) -> bool:
-    """Return True if an ACL lets nobody but the owner in."""
+    """Return True if an ACL lets in nobody but the owner."""
     return not any(
         entry.verdict == "allow" and entry.principal != "owner@" and entry.letters != "----"
         for entry in parse(text)
@@ -123,7 +126,7 @@ def closed(text: str) -> bool:
 
 
 def trivial(text: str) -> bool:
-    """Return True if an ACL says no more than a mode does, so that chmod alone restores it."""
+    """Return True if an ACL says no more than a mode, so that chmod alone restores it."""
     return all(
         entry.kind == "special" and entry.verdict == "allow" and not entry.flags
         for entry in parse(text)
@@ -131,7 +134,7 @@ def trivial(text: str) -> bool:
 
 
 def expand(letters: str) -> frozenset[str]:
-    """Give the permissions that letters such as `rwx-` stand for, as mmgetacl shows them."""
+    """Return the permissions that letters such as `rwx-` stand for, as mmgetacl shows them."""
     names = {"SYNCHRONIZE", "READ_ACL", "READ_ATTR", "READ_NAMED"}
     if "r" in letters:
         names |= {"READ/LIST"}

@@ -1,15 +1,15 @@
 """`-Y` output of the mm commands: lines of values under a header that names them.
 
-Promises: a row is given only when it is whole. Rows that run into one another, rows and headers
-that were cut, and rows with a value too few or too many to say which is which are told with the
-line itself, so that nothing is decided on them; no value is made up. Pure.
+Promises: the parser returns only complete rows. For rows that run into one another, rows and
+headers that were cut, and rows with one value too few or too many, it raises an error with the
+line, so that nothing is decided from them; it invents no value. Pure.
 Leaves out: what a command's values mean (`listing`, `usage`), and rows that are missing
 altogether, which one output alone cannot show.
 
-The layout, as public fixtures have it: `cmd:section:HEADER:version:reserved:reserved:NAME:...:`,
-then `cmd:section:0:1:::VALUE:...:`, `%` and `:` inside a value encoded. The last colon may lack, in
-either; lines may be indented; titles (`*** Report for FILESET quotas on fs1`) and empty lines stand
-between.
+The layout, as in public fixtures: `cmd:section:HEADER:version:reserved:reserved:NAME:...:`,
+then `cmd:section:0:1:::VALUE:...:`, with `%` and `:` encoded inside a value. Either line may lack
+the last colon; lines may be indented; titles (`*** Report for FILESET quotas on fs1`) and empty
+lines may come between.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 Record = Mapping[str, str]
-"""One row: values by the names of the header, decoded. What a short row lacks is not in it."""
+"""One row: decoded values by the names of the header. A short row lacks the last names."""
 
 _BEFORE = 6
-"""Fields before the values: command, section, kind of line, version, and two reserved ones."""
+"""Fields before the values: command, section, kind of line, version, and two reserved fields."""
 
 _A_PIECE = 8
-"""Colons in a line that begins with no command, from which on it is a piece of a row, not prose."""
+"""With this many colons, a line that does not begin with a command is part of a row, not text."""
 
 
 class Unreadable(ValueError):
@@ -39,8 +39,8 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a row of a command has to have. needed: names whose values are looked at; whole: no
-    release has shown a row with fewer values than names."""
+    """What a row of a command must have. needed: names whose values the service reads; whole: True
+    if no release has shown a row with fewer values than names."""
 
     command: str
     needed: Collection[str] = ()
@@ -53,13 +53,13 @@ class Layout:
         object.__setattr__(self, "_start", re.compile(begins))
 
     def read(self, text: str) -> list[Record]:
-        """Read the rows of the layout's section, or of all where it names none.
+        """Return the rows of the layout's section, or of all sections if it names none.
 
-        Raises Unreadable for output without a header, and for each row that is not whole.
+        Raises Unreadable for output without a header, and for each incomplete row.
         """
         headers: dict[str, list[str]] = {}
         records: list[Record] = []
-        # Not splitlines: it would part a comment at U+2028 and at other separators, too.
+        # Not splitlines: it would also split a comment at U+2028 and at other separators.
         for raw in text.split("\n"):
             line = raw.strip(" \t\r")
             if not self._begins(line):
@@ -75,11 +75,12 @@ class Layout:
                     records.append(record)
         if not headers:
             said = " ".join(text.split())[:400]
-            raise Unreadable(f"no header of {self.command} in what it printed", said)
+            raise Unreadable(f"no header of {self.command} in its output", said)
         return records
 
     def _begins(self, line: str) -> bool:
-        """Say whether a line is a header or a row, and raise where it is more or less than one."""
+        """Return True if a line is a header or a row. Raises Unreadable if it is more or less than
+        one."""
         starts = [match.start() for match in self._start.finditer(line)]
         if starts == [0]:
             return True
@@ -101,7 +102,7 @@ class Layout:
         self, names: Sequence[str], values: Sequence[str], closed: bool, line: str
     ) -> Record:
         short = self.whole and len(values) < len(names)
-        # A value that no colon follows may go on in what was cut off.
+        # A value without a colon after it may continue in the part that was cut off.
         sure = len(values) if closed else len(values) - 1
         if short or any(names.index(name) >= sure for name in self.needed):
             raise Unreadable(f"a row that ends after {len(values)} of {len(names)} values", line)
@@ -114,22 +115,22 @@ class Layout:
 
 
 def _fields(line: str) -> tuple[list[str], bool]:
-    """Part a line at its colons, without the last one; say whether it was there."""
+    """Split a line at its colons, without the last one; also return whether that one was there."""
     fields = line.split(":")
     closed = fields[-1] == "" and len(fields) > _BEFORE
     return (fields[:-1] if closed else fields), closed
 
 
 def number(record: Record, name: str) -> int:
-    """Read a value that has to be a whole number; usage may be below 0. Raises Unreadable."""
+    """Return a value that must be a whole number; usage may be below 0. Raises Unreadable."""
     value = record.get(name, "")
     if not re.fullmatch(r"-?\d{1,20}", value, re.ASCII):
-        raise Unreadable(f"{name} is {value!r}, no number")
+        raise Unreadable(f"{name} is {value!r}, not a number")
     return int(value)
 
 
 def count(record: Record, name: str) -> int:
-    """Read a number that is never below 0; raises Unreadable."""
+    """Return a number that is never below 0. Raises Unreadable."""
     value = number(record, name)
     if value < 0:
         raise Unreadable(f"{name} is {value}")

@@ -1,6 +1,6 @@
 """Limits as GPFS keeps them.
 
-Promises: KiB for the mm commands, and comparison that knows that GPFS rounds limits up. Pure.
+Promises: KiB for the mm commands, and comparisons that allow for GPFS rounding limits up. Pure.
 Leaves out: quotas of users and groups.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 from provisioner.contract import format_size
 
 INODE_STEP = 1024
-"""Inode limits are rounded up to a multiple of this (read from samples; some sites keep less)."""
+"""GPFS rounds inode limits up to a multiple of this (from samples; some sites have less)."""
 
 MAX_BLOCK_KIB = 999_999_999_999_999
 """The largest block limit mmsetquota takes, in KiB."""
 
 
 def kib(size: int) -> int:
-    """Give bytes in KiB, rounded up."""
+    """Return bytes in KiB, rounded up."""
     return -(-size // 1024)
 
 
@@ -32,5 +32,5 @@ def fits(found: int, wanted: int, step: int) -> bool:
 
 
 def size_text(in_kib: int) -> str:
-    """Write a size in KiB for a person: `5 TiB`, `1.5 GiB`."""
+    """Return a size in KiB as text for people: `5 TiB`, `1.5 GiB`."""
     return format_size(in_kib * 1024)

@@ -1,7 +1,7 @@
-"""Quotas of filesets as mmrepquota and mmlsquota tell them: limits, usage, in doubt, and grace.
+"""Quotas of filesets as mmrepquota and mmlsquota report them: limits, usage, in doubt, and grace.
 
-Promises: each value read by its type, or told as unreadable; a grace in words becomes a time that
-is left. Space is in KiB. Pure.
+Promises: each value is read by its type, or raises Unreadable; a grace in words becomes the time
+that is left. Space is in KiB. Pure.
 Leaves out: quotas of users and groups, and whether limits are as wanted (`plan`).
 """
 
@@ -32,7 +32,8 @@ _GRACE = re.compile(r"(\d{1,6}) (minute|hour|day|week)s?\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Grace:
-    """How long one may stay above a soft limit. left: None when one is not above it, or it is over.
+    """How long a fileset may stay above a soft limit. left: None if it is not above it, or grace is
+    over.
 
     Source: `none | N days | N hours | N minutes | expired` (IBM, mmlsquota).
     """
@@ -42,7 +43,7 @@ class Grace:
 
     @classmethod
     def of(cls, text: str) -> Grace:
-        """Read a grace; raises Unreadable for what is none."""
+        """Return a grace, read from text. Raises Unreadable for other text."""
         if text in ("none", "expired"):
             return cls(expired=text == "expired")
         match = _GRACE.match(text)
@@ -65,8 +66,8 @@ class Grace:
 class Usage:
     """What a fileset uses of its quota. Space in KiB.
 
-    in_doubt: what servers have been given and may or may not have used; GPFS counts it against the
-    hard limit. Usage can be below 0 until mmcheckquota has counted.
+    in_doubt: space that servers have been given and may or may not have used; GPFS counts it
+    against the hard limit. Usage can be below 0 until mmcheckquota has counted.
     """
 
     block_usage: int
@@ -78,13 +79,13 @@ class Usage:
 
     @classmethod
     def of(cls, json: Mapping[str, Json]) -> Usage:
-        """Read it from plain JSON."""
+        """Return usage, read from plain JSON."""
         graces = {n: Grace.of(str(json[n])) for n in ("block_grace", "files_grace")}
         numbers = {n: json[n] for n in cls.__slots__ if n not in graces}
         return cls(**cast(Any, {**numbers, **graces}))
 
     def json(self) -> dict[str, Json]:
-        """Write it as plain JSON, with a line for people."""
+        """Return usage as plain JSON, with a line for people."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return {
             "used": self.words(),
@@ -92,7 +93,7 @@ class Usage:
         }
 
     def words(self) -> str:
-        """Say it in a line: `3 TiB, 1,395 files, 160 MiB in doubt, grace of space 6 days`."""
+        """Return usage as a line: `3 TiB, 1,395 files, 160 MiB in doubt, grace of space 6 days`."""
         parts = [about(self.block_usage), f"{self.files_usage:,} files"]
         if self.block_in_doubt:
             parts.append(f"{about(self.block_in_doubt)} in doubt")
@@ -116,7 +117,8 @@ class Quota:
 
     @classmethod
     def of(cls, record: Record) -> Quota:
-        """Read a row; raises Unreadable, with the row, where a value is not of its kind."""
+        """Return a quota, read from a row. Raises Unreadable, with the row, if a value has the
+        wrong type."""
         try:
             return cls(
                 count(record, "blockQuota"),
@@ -137,9 +139,9 @@ class Quota:
 
 
 def of_filesets(records: Sequence[Record], filesystem: str) -> dict[tuple[str, str], Record]:
-    """Give the rows of one file system's filesets, by name and id: a report may be about more.
+    """Return the rows of one file system's filesets, by name and id: a report may cover more.
 
-    Raises Unreadable where a row cannot say of what it is, or two are about one fileset.
+    Raises Unreadable if a row does not say which fileset it is about, or two are about one fileset.
     """
     quotas: dict[tuple[str, str], Record] = {}
     for record in records:
@@ -158,7 +160,7 @@ def of_filesets(records: Sequence[Record], filesystem: str) -> dict[tuple[str, s
 
 
 def about(kib: int) -> str:
-    """Write a size that was measured, to four figures: `321.8 GiB`."""
+    """Return a measured size as text, to four figures: `321.8 GiB`."""
     size, unit = float(abs(kib)), "KiB"
     for larger in ("MiB", "GiB", "TiB", "PiB"):
         if size < 1024:

@@ -106,7 +106,7 @@ def test_an_entry_that_only_writes_a_log_is_read_and_opens_nothing() -> None:
 
 
 def test_a_template_has_no_entry_that_gpfs_does_not_keep() -> None:
-    with pytest.raises(ValueError, match="everyone@ has audit: GPFS keeps allow and deny"):
+    with pytest.raises(ValueError, match="everyone@ has audit: GPFS keeps only allow and deny"):
         nfs4.template(nfs4.CLOSED + AUDITED)
 
 

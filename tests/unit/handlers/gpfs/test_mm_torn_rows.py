@@ -130,7 +130,7 @@ def test_a_fileset_that_the_listing_lost_is_not_absent() -> None:
     cluster = Cluster(mmlsfileset=mm_output.listing(mm_output.LISTED[:-1]))
     seen = observed(cluster)["fs1/fileset/cf3"]
     assert isinstance(seen, Unavailable)
-    assert "yet is there when asked for alone" in seen.message
+    assert "although mmlsfileset shows it by name" in seen.message
 
 
 def test_a_quota_that_outlived_its_fileset_makes_none() -> None:
