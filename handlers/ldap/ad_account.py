@@ -1,9 +1,9 @@
-"""Accounts in Active Directory: looked up where the campus owns them, managed where we do.
+"""Accounts in Active Directory: looked up if the campus owns them, managed if we do.
 
-Promises: `lookup` writes nothing, and is not ready until the account is there; `manage` makes an
-enabled account and changes only what is asked for and is ours. Suspending disables it; an account
-that a claim keeps open is enabled, even if somebody disabled it by hand. Leaves out: groups
-(`ad_group`), the dialect (`accounts.active_directory`).
+Promises: `lookup` writes nothing, and is not ready until the account exists. `manage` makes an
+enabled account, and changes only what a request names and only accounts that are ours. Suspending
+disables it; while a claim keeps it open, the service enables it, even if somebody disabled it by
+hand. Leaves out: groups (`ad_group`), the dialect (`accounts.active_directory`).
 """
 
 from __future__ import annotations
@@ -28,33 +28,34 @@ class Settings(AccountSettings):
     """Settings of an `ad_account`."""
 
     mode: Literal["lookup", "manage"] = Field(
-        "lookup", description="`lookup`: the campus makes accounts; `manage`: we do"
+        "lookup", description="`lookup`: the campus makes accounts; `manage`: the service does"
     )
     container: str | None = Field(
-        None, description="DN where accounts are made; needed by `manage`",
+        None, description="DN where accounts are made; required by `manage`",
         examples=["OU=HPC,DC=campus,DC=test"],
     )  # fmt: skip
     domain: str | None = Field(
-        None, description="what follows the @ in userPrincipalName; needed by `manage`",
+        None, description="the part after @ in userPrincipalName; required by `manage`",
         examples=["campus.test"],
     )  # fmt: skip
     requires: tuple[Literal["uid", "gid", "mail", "home", "shell"], ...] = Field(
-        (), description="`lookup`: what an account has to have before anything is done with it; it "
-        "is waited for", examples=[["uid", "gid"]],
+        (), description="`lookup`: fields that an account must have; steps that need it wait until "
+        "then", examples=[["uid", "gid"]],
     )  # fmt: skip
     protected: tuple[str, ...] = Field(
-        ("administrator", "guest", "krbtgt", "root"), description="names that are never touched"
+        ("administrator", "guest", "krbtgt", "root"),
+        description="names that the service never touches",
     )
 
     @model_validator(mode="after")
     def _complete(self) -> Settings:
         if self.mode == "manage" and not (self.container and self.domain):
-            raise ValueError("`manage` needs `container` and `domain`")
+            raise ValueError("`manage` requires `container` and `domain`")
         return self
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
-    """Build the handler; raises ConfigError naming the setting."""
+    """Build the handler. Raises ConfigError that names the wrong setting."""
     chosen = read_settings(Settings, settings)
     directory = Directory(chosen, site.secret)
     if chosen.mode == "lookup":

@@ -1,6 +1,7 @@
-"""Groups and their members, in Active Directory, AD LDS or a plain RFC 2307 directory: the door.
+"""Groups and their members, in Active Directory, AD LDS or a plain RFC 2307 directory: the entry
+point.
 
-Leaves out: all that they do (`groups.handler`).
+Leaves out: the handler itself (`groups.handler`).
 """
 
 from __future__ import annotations
@@ -15,5 +16,5 @@ __all__ = ["Params", "Settings", "build"]
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
-    """Build the handler; raises ConfigError naming the setting."""
+    """Build the handler. Raises ConfigError that names the wrong setting."""
     return Groups(site, read_settings(Settings, settings))

@@ -1,9 +1,9 @@
 """Accounts beside Active Directory: in AD LDS, or in a plain RFC 2307 directory by a profile.
 
-Promises: an account is bound to the person's SID in Active Directory and is never given to another
-SID; its POSIX attributes follow what the route hands on from there. Numbers come from Active
-Directory, or from a range, never twice. Suspending closes an account; one that a claim keeps open
-is opened, even if somebody closed it by hand. Leaves out: groups (`ad_group`), the dialects
+Promises: an account is bound to the person's SID in Active Directory and never goes to another SID;
+its POSIX attributes follow what the route passes on from there. Numbers come from Active Directory,
+or from a range, never twice. Suspending closes an account; while a claim keeps it open, the service
+opens it, even if somebody closed it by hand. Leaves out: groups (`ad_group`), the dialects
 (`accounts.beside`), deleting.
 """
 
@@ -52,7 +52,7 @@ class Settings(AccountSettings):
 
     @property
     def dialect(self) -> Beside:
-        """Return how accounts are written here."""
+        """Return the dialect that reads and writes accounts here."""
         kind = "rfc2307" if self.profile == "rfc2307" else self.object_class
         return Beside(
             schema=ACCOUNTS[kind],
@@ -64,7 +64,7 @@ class Settings(AccountSettings):
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
-    """Build the handler; raises ConfigError naming the setting."""
+    """Build the handler. Raises ConfigError that names the wrong setting."""
     chosen = read_settings(Settings, settings)
     directory, dialect = Directory(chosen, site.secret), chosen.dialect
     maker = EntryMaker(directory, dialect)

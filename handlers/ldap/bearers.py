@@ -1,9 +1,9 @@
-"""Names in Active Directory that something of another kind bears: found before anything is written.
+"""Names in Active Directory that an object of another kind has: found before anything is written.
 
-Promises: an account that would get a group's name, and a group that would get a user's or a
-computer's, is told by the dry run, and before the first write, with what has the name. Leaves out:
-directories that let a user and a group have one name; a CN in the container (the handlers say so
-when they write).
+Promises: if an account would get a group's name, or a group would get a user's or a computer's, the
+dry run reports it, with the object that has the name; so does the first write, before it writes.
+Leaves out: directories in which a user and a group may have one name; a CN in the container (the
+handlers report that when they write).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from handlers.ldap.directory.dialects import AccountSchema, GroupDialect
 from provisioner.contract import Change, Conflict, Fault, Key, split_key
 
 _NAME = "sAMAccountName"
-"""One name for users, groups and computers of a domain (MS-ADTS 3.1.1.6, SAM's rule)."""
+"""Users, groups and computers of a domain share one set of names (MS-ADTS 3.1.1.6, SAM)."""
 
 
 def borne_by_others(
     directory: Directory, changes: Sequence[Change], schema: AccountSchema | GroupDialect
 ) -> dict[Key, Fault]:
-    """Say which objects cannot be made as something of another kind has the name.
+    """Return a Conflict for each object whose name an object of another kind has.
 
-    changes: as planned, keys ending in the name; schema: of the kind that is made.
+    changes: as planned, with keys that end in the name; schema: of the kind to make.
     """
     if schema.name != _NAME:
         return {}
@@ -32,7 +32,7 @@ def borne_by_others(
     return {
         key: Conflict(
             f"{key}: the name is in use by a {entry.texts('objectClass')[-1]} ({entry.dn})",
-            advice="rename what has the name, or choose another one",
+            advice="rename that object, or choose another name",
         )
         for entry in entries
         if (key := made.get((entry.text(_NAME) or "").lower())) is not None

@@ -1,6 +1,6 @@
-"""Fields of accounts and groups: one want of several claims, and how an entry differs. Pure.
+"""Fields of accounts and groups: one want from several claims, and how an entry differs. Pure.
 
-Promises: one set of fields whatever a directory calls them; a number that an entry has is kept.
+Promises: one set of fields for all directories; an entry keeps the number that it has.
 Leaves out: attributes of a certain directory (`dialect`), and whose an entry is (`marks`).
 """
 
@@ -24,17 +24,18 @@ from provisioner.contract import (
 )
 
 IDENTITY = ("uid", "gid", "sid")
-"""Fields about which claims may not differ."""
+"""Fields on which claims must agree."""
 
 _EXTRA = "attributes."
-"""Before the name of a further attribute, beside those of fields."""
+"""Prefix of a further attribute's name, among names of fields."""
 
 
 def merge_claims(claims: Sequence[Claim], prior: State | None) -> Want:
-    """Make one want of an account's or a group's claims: `open`, `closed` or `withdrawn`.
+    """Return one want from an account's or a group's claims: `open`, `closed` or `withdrawn`.
 
-    A user's own claim wins over one that an allocation makes, and the newest over others. A number
-    about which claims differ stays as it is. Raises Conflict when they are of several people.
+    A user's own claim wins over an allocation's claim, and the newest wins over older ones. If
+    claims disagree about a number, it stays unchanged. Raises Conflict if claims are of several
+    people.
     """
     live = [claim for claim in claims if not claim.suspended]
     chosen = sorted(live or claims, key=by_age, reverse=True)
@@ -51,8 +52,8 @@ def merge_claims(claims: Sequence[Claim], prior: State | None) -> Want:
             wants = ", ".join(
                 f"{claimant} wants {field} {value}" for claimant, value in values.items()
             )
-            advice = "send the request that is wrong again with the right one"
-            raise Conflict(f"claims are of several people: {wants}", advice=advice)
+            advice = "send the wrong request again with the right SID"
+            raise Conflict(f"the claims are of several people: {wants}", advice=advice)
         disputed[field] = {claimant: f"{field} {value}" for claimant, value in values.items()}
         del want[field]
     if disputed:
@@ -64,9 +65,11 @@ def merge_claims(claims: Sequence[Claim], prior: State | None) -> Want:
 
 
 def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, Scalar]:
-    """List the fields that are wanted and are not so; what nobody wants is left as it is.
+    """Return the fields whose value differs from the wanted one; a field that nobody wants is left
+    out.
 
-    What had been set for a claim and is left out now goes back to what it was; None: to nothing.
+    A field that a claim had set and that no claim names now goes back to its earlier value; None:
+    to no value.
     """
     now, fields_to_write = holds(state, fields), dict[str, Scalar]()
     for field, value in given_back(want, lambda name, value: now.get(name) == value).items():
@@ -89,12 +92,13 @@ def differences(want: Want, state: State, fields: Collection[str]) -> dict[str, 
 
 
 def sets(want: Want, fields: Collection[str]) -> dict[str, Json]:
-    """Name the fields and further attributes that are wanted, but for what identifies somebody."""
+    """Return the fields and further attributes that are wanted, except those that identify
+    somebody."""
     return {name: value for name, value in holds(want, fields).items() if value is not None}
 
 
 def holds(state: State, fields: Collection[str]) -> dict[str, Json]:
-    """Say what the fields and further attributes of an entry, or a want, are."""
+    """Return the fields and further attributes of an entry, or of a want."""
     extra = state.get("attributes")
     held = {name: state.get(name) for name in fields if name not in IDENTITY}
     if isinstance(extra, Mapping):
@@ -103,10 +107,10 @@ def holds(state: State, fields: Collection[str]) -> dict[str, Json]:
 
 
 def keep_numbers(key: Key, want: Want, state: State) -> Want:
-    """Give the want of an object that is there: it keeps the numbers that it has.
+    """Return the want of an existing object, with the numbers that it has.
 
-    Files and limits hang on a number, and its old one could be given to somebody else. Raises
-    Conflict where a claim names another number; a number of the settings yields.
+    Files and limits depend on a number, and its old number could go to somebody else. Raises
+    Conflict if a claim names another number; a number from the settings yields.
     """
     kept = dict(want)
     for field in ("uid", "gid"):
@@ -117,14 +121,15 @@ def keep_numbers(key: Key, want: Want, state: State) -> Want:
             kept[field] = old
             continue
         raise Conflict(
-            f"{key}: has {field} {old}, the request says {want[field]}",
-            advice=f"a {field} is never changed: leave it out of the request, or say {old}",
+            f"{key}: has {field} {old}, but the request says {want[field]}",
+            advice=f"the service never changes a {field}: leave it out of the request, or name "
+            f"{old}",
         )
     return kept
 
 
 def in_words(changes: Mapping[str, Scalar], state: State) -> str:
-    """Write changes for a person: `shell /bin/sh -> /bin/bash`."""
+    """Return changes as text for people: `shell /bin/sh -> /bin/bash`."""
     present = state.get("attributes")
     extra = present if isinstance(present, Mapping) else {}
     parts = []
@@ -136,4 +141,4 @@ def in_words(changes: Mapping[str, Scalar], state: State) -> str:
     return ", ".join(parts)
 
 
-_NONE = "none, as nobody asks for one any more"
+_NONE = "none, because nobody asks for one any more"

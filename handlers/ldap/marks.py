@@ -1,7 +1,7 @@
-"""Marks: whose an entry of a directory is, and whether it may be changed. Pure.
+"""Marks: whose an entry of a directory is, and whether the service may change it. Pure.
 
-Promises: an entry that is not ours is told from one that is; no text of a request reads as a mark.
-Leaves out: the attribute that a mark is in (`dialect`).
+Promises: an entry that is not ours is distinct from one that is; no text of a request reads as a
+mark. Leaves out: the attribute that holds a mark (`dialect`).
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ _MARK = re.compile(r"[\w.-]+:[\w.@+-]+/(?:account|group)/[\w.@+-]+\Z")
 
 
 def unlike_marks(text: str, longest: int) -> Adapted:
-    """Put a text in quotes that reads as a mark, where marks stand beside it."""
+    """Return a text, in quotes if it reads as a mark, for an attribute that also holds marks."""
     shortened = line(text, longest)
     if not _MARK.match(shortened.text):
         return shortened
-    return Adapted(f'"{shortened.text}"', "put in quotes, as it reads as a provisioner's mark")
+    return Adapted(f'"{shortened.text}"', "put in quotes, because it reads as a provisioner's mark")
 
 
 def mark_of(service: str, key: Key) -> str:
-    """Write the mark that says that an entry is ours: `hpc1:ad/account/jdoe`."""
+    """Return the mark that says that an entry is ours: `hpc1:ad/account/jdoe`."""
     return f"{service}:{key}"
 
 
 def find_mark(texts: Collection[str], ours: str) -> str:
-    """Find our mark among values and lines, else another's, else nothing."""
+    """Return our mark among values and lines, else another's, else ''."""
     lines = [line.strip() for text in texts for line in text.splitlines()]
     marks = [line for line in lines if _MARK.match(line)]
     return ours if ours in marks else next(iter(marks), "")
 
 
 def without_marks(texts: Collection[str]) -> list[str]:
-    """Leave the marks out of an entry's remarks."""
+    """Return an entry's remarks without marks."""
     return [text for text in texts if not _MARK.match(text.strip())]
 
 
 def check_ownership(key: Key, ours: str, state: State, adopt: bool, would: str) -> None:
-    """Refuse to change what is not ours. would: the changes in words, empty when there are none.
+    """Raise Conflict if an entry is not ours. would: the changes as text, empty if there are none.
 
-    Raises Conflict when another's mark is on it, or when it has none, differs, and may not be
+    An entry is not ours if it has another's mark, or if it has no mark, differs, and may not be
     adopted.
     """
     mark = str(state.get("mark") or "")
@@ -50,8 +50,10 @@ def check_ownership(key: Key, ours: str, state: State, adopt: bool, would: str) 
         return
     if mark:
         raise Conflict(
-            f"{key}: {state.get('dn')} bears the mark of another: {mark}",
-            advice="two services, or two handlers, claim one entry: let only one of them do so",
+            f"{key}: {state.get('dn')} has the mark of another service or handler: {mark}",
+            advice="let only one of them claim this entry",
         )
     if would and not adopt:
-        raise Conflict(f"{key}: {state.get('dn')} was not made here, and differs: {would}")
+        raise Conflict(
+            f"{key}: {state.get('dn')} was not made by this service, and differs: {would}"
+        )

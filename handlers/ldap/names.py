@@ -1,8 +1,8 @@
-"""Names of users and groups: which a backend takes, and what a group is called instead. Pure.
+"""Names of users and groups: which names a backend takes, and what a group is called instead. Pure.
 
-Promises: a name that no backend should see is refused here. Two codes are never one group: what
-begins with the prefix was given it, and a shortened name is as long as names may be, which no other
-name with the prefix is. Leaves out: other names for users, which nobody may change.
+Promises: this module refuses names that no backend should see. Two codes never give one group: a
+name that begins with the prefix was generated, and a shortened name has the maximum length, which
+no other name with the prefix has. Leaves out: other names for users, which nobody may change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Collection
 from provisioner.contract import InvalidRequest
 
 NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}(?<!\.)\Z")
-"""Names of users and groups that every backend takes; AD refuses one that ends with a dot."""
+"""Names of users and groups that every backend takes; AD refuses a name that ends with a dot."""
 
 UNPROTECTED = "a name that is not in the handler's `protected`"
 
@@ -22,13 +22,13 @@ LONGEST = 32
 """Characters of a group's name that every host takes (shadow's GROUP_NAME_MAX_LENGTH)."""
 
 _HASH = 12
-"""Hexadecimal digits that tell apart names which were shortened."""
+"""Hexadecimal digits that make shortened names distinct."""
 
 
 def group_name(code: str, prefix: str | None) -> str:
-    """Give the name of a code's group, in lower case.
+    """Return the name of a code's group, in lower case.
 
-    prefix: begins the names that were made; None: none is made, and the code stays as it is.
+    prefix: begins generated names; None: no name is generated, and the code stays unchanged.
     """
     name = code.lower()
     fits = NAME.match(name) and len(name) <= LONGEST
@@ -42,11 +42,11 @@ def group_name(code: str, prefix: str | None) -> str:
 
 
 def check_name(field: str, name: str, protected: Collection[str], longest: int = 32) -> str:
-    """Give a name in lower case. Raises InvalidRequest, for a protected name too."""
+    """Return a name in lower case. Raises InvalidRequest, also for a protected name."""
     lower = name.lower()
     if not NAME.match(lower) or len(lower) > longest:
         raise InvalidRequest(
-            f"{name!r} is no name for a backend",
+            f"{name!r} is not a name that backends take",
             field=field,
             expected=f"letters, digits, `_`, `.`, `-`; a letter first; at most {longest}",
         )

@@ -41,7 +41,7 @@ def test_two_accounts_with_one_uid_are_a_conflict_that_names_the_other(ad: Backe
         handler, {"name": one}, {"name": other}, {"name": ad.name("third")}
     )
     assert isinstance(first.fault, Conflict)
-    assert f"uid 20001 is that of {other}, too" in first.fault.message
+    assert f"{other} also has uid 20001" in first.fault.message
     assert isinstance(second.fault, Conflict)
     assert third.fault is None
 

@@ -161,7 +161,7 @@ AWAY: dict[str, tuple[Break, str, str]] = {
     "no container": (
         lambda d: d.set("OU=people,DC=hpc", "OU=peeple,DC=hpc"),
         "lds",
-        "make it, or correct the setting",
+        "create it, or fix the setting",
     ),
     "slurmdbd is down": (refuse, "slurm-a", "is slurmdbd up"),
     "no Slurm commands": (

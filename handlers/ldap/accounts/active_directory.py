@@ -1,7 +1,7 @@
-"""Accounts in Active Directory: the dialect, and how one is made with its first password.
+"""Accounts in Active Directory: the dialect, and how an account gets its first password.
 
-Promises: closing sets ACCOUNTDISABLE and nothing else; a first password is random and thrown away;
-an add carries it where the server takes that, and three steps do otherwise.
+Promises: closing sets ACCOUNTDISABLE and nothing else. A first password is random and thrown away;
+an add carries it if the server takes that, otherwise three steps set it.
 Leaves out: handing out passwords (a site's hook), deleting, moving.
 """
 
@@ -31,7 +31,7 @@ _NORMAL = 0x200
 """NORMAL_ACCOUNT: a user, enabled."""
 
 _UNFINISHED = "unfinished: has no password yet"
-"""Stands below the mark of an account that was made disabled, until it is enabled."""
+"""The line below the mark of an account that was made disabled, until it is enabled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class ActiveDirectory:
     control: Sequence[str] = ("objectSid", "userAccountControl", "accountExpires", "info")
 
     def check(self, given: AccountParams, *, gives_numbers: bool) -> None:
-        """Refuse nothing: SIDs may be mapped to numbers, so an account may have none."""
+        """Refuse nothing: an account may have no numbers, because hosts may map SIDs to numbers."""
 
     def read(self, entry: Entry, ours: str) -> dict[str, Json]:
-        """Read the control word, and the notes in `info`."""
+        """Return the control word, and the notes in `info`."""
         control = entry.number("userAccountControl") or 0
         sid, note = entry.raw("objectSid"), entry.text("info") or ""
         mark = find_mark([note], ours)
@@ -63,11 +63,11 @@ class ActiveDirectory:
         }
 
     def is_built_in(self, state: State) -> bool:
-        """Return True for what comes with a domain."""
+        """Return True for an account that comes with a domain."""
         return built_in(str(state["sid"] or ""))
 
     def saved(self, state: State) -> State:
-        """Save that it was enabled, so that the plan knows who disabled it."""
+        """Return that the account was enabled, so that the plan knows who disabled it."""
         return {"enabled": True}
 
     def written(
@@ -77,12 +77,12 @@ class ActiveDirectory:
         return fields
 
     def noted(self, notes: Sequence[str], state: State) -> Modification:
-        """Add lines to `info`, which has one value."""
+        """Return the change that adds lines to `info`, which has one value."""
         lines = [str(state["note"] or ""), *notes]
         return "replace", "info", ["\r\n".join(filter(None, lines))]
 
     def switched(self, want: Want, state: State) -> Mapping[str, Json]:
-        """Change one bit of the control word."""
+        """Return the control word with one bit changed."""
         control = int(str(state["control"]))
         is_open = want["wanted"] == "open"
         number = control & ~_DISABLED if is_open else control | _DISABLED
@@ -90,9 +90,9 @@ class ActiveDirectory:
 
 
 class PasswordMaker:
-    """Makes accounts that have a first password.
+    """Makes accounts with a first password.
 
-    in_one_add: an add may carry the password; off once a server was found to want three steps.
+    in_one_add: an add may carry the password; False once a server has required three steps.
     """
 
     def __init__(self, directory: Directory, domain: str) -> None:
@@ -101,7 +101,7 @@ class PasswordMaker:
         self.in_one_add = True
 
     def make(self, account: NewAccount) -> None:
-        """Add an enabled account, or one that is disabled until it has its password."""
+        """Add an enabled account, or one that stays disabled until it has its password."""
         upn = f"{account.name}@{self._domain}"
         attributes: dict[str, Any] = {"userPrincipalName": upn, **account.attributes}
         try:
@@ -118,7 +118,8 @@ class PasswordMaker:
             self._explain(account)
 
     def _add_enabled(self, account: NewAccount, attributes: Mapping[str, Any]) -> bool:
-        """Return False where the server takes no password in an add: the three steps will tell."""
+        """Return False if the server takes no password in an add: the three steps will report
+        why."""
         enabled: dict[str, Any] = {
             "userAccountControl": _NORMAL, "unicodePwd": _password(), "info": account.mark
         }  # fmt: skip
@@ -129,14 +130,15 @@ class PasswordMaker:
         return True
 
     def finish(self, dn: str, mark: str) -> None:
-        """Set the first password, then enable."""
+        """Set the first password, then enable the account."""
         self._directory.modify(dn, [("replace", "unicodePwd", [_password()])])
         self._directory.modify(
             dn, [("replace", "userAccountControl", [_NORMAL]), ("replace", "info", [mark])]
         )
 
     def _explain(self, account: NewAccount) -> None:
-        """Find out what is in the way of an account; a user of its name is not a fault here."""
+        """Raise Conflict if another object has the account's name; a user of that name is not a
+        fault here."""
         schema = ACCOUNTS["ad"]
         if self._directory.find(schema.name, [account.name], ["cn"], within=schema.filter):
             return
@@ -144,10 +146,10 @@ class PasswordMaker:
         bearer = entry.text(schema.name) if entry else "a group or computer"
         raise Conflict(
             f"{account.key}: the name is in use by {bearer} ({same_dn(account.dn)})",
-            advice="rename what has the name, or choose another one",
+            advice="rename that object, or choose another name",
         )
 
 
 def _password() -> bytes:
-    """Make a password that nobody knows, as `unicodePwd` is written (MS-ADTS 3.1.1.3.1.5)."""
+    """Return a password that nobody knows, encoded for `unicodePwd` (MS-ADTS 3.1.1.3.1.5)."""
     return f'"{secrets.token_urlsafe(30)}aA1-"'.encode("utf-16-le")

@@ -2,10 +2,10 @@
 
 Promises: an account has the SID of the person's account in Active Directory, as its own or as a
 note. Closing changes one attribute: `msDS-UserAccountDisabled` of a `user` of AD LDS; the login
-shell of a `userProxy` and of an RFC 2307 account, because a proxy's schema has no such flag and its
-bind is AD's to refuse, and because hosts that read a plain directory by NSS honour nothing else in
-every product (`shadowExpire` is not read by sshd with keys, `pwdAccountLockedTime` is OpenLDAP's
-alone). Leaves out: passwords (a proxy has none, a `user` a random one that is thrown away).
+shell of a `userProxy` and of an RFC 2307 account. A proxy's schema has no such flag, and AD refuses
+its bind. Hosts that read a plain directory by NSS honor no other attribute in every product: sshd
+with keys does not read `shadowExpire`, and only OpenLDAP has `pwdAccountLockedTime`. Leaves out:
+passwords (a proxy has none; a `user` has a random one that is thrown away).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ FLAG = "msDS-UserAccountDisabled"
 class Beside:
     """A dialect of AD LDS, or of RFC 2307.
 
-    closed_shell: login shell of a closed account; is_proxy: binds are passed on to Active
-    Directory, and `objectSid` is the person's; has_flag: `FLAG` closes it, not the shell.
+    closed_shell: login shell of a closed account; is_proxy: Active Directory checks binds, and
+    `objectSid` is the person's; has_flag: `FLAG` closes an account, not the shell.
     """
 
     schema: AccountSchema
@@ -57,13 +57,13 @@ class Beside:
             check_sid(sid)
         if given.uid is None and not gives_numbers:
             raise InvalidRequest(
-                "no uid, and no range to take one from",
+                "no uid, and no range to take a uid from",
                 field="uid",
                 expected="a number, or `ids: {container: ...}` in the handler's settings",
             )
 
     def read(self, entry: Entry, ours: str) -> dict[str, Json]:
-        """Read the flag or shell that closes it, and the notes in `description`."""
+        """Return the flag or shell that closes an account, and the notes in `description`."""
         shell = entry.text(self.schema.attributes["shell"])
         return {
             "sid": self._sid(entry),
@@ -72,7 +72,8 @@ class Beside:
         }
 
     def _sid(self, entry: Entry) -> str | None:
-        """Return the person's SID: a proxy's own, else the noted one; a user's own is AD LDS's."""
+        """Return the person's SID: a proxy's own, or the noted one; a user's own SID is from AD
+        LDS."""
         if self.is_proxy:
             raw = entry.raw("objectSid")
             return sid_text(raw) if raw else None
@@ -84,26 +85,27 @@ class Beside:
         return False
 
     def saved(self, state: State) -> State:
-        """Save the shell of an open account."""
+        """Return the shell of an open account."""
         return {"shell": state["shell"]}
 
     def written(
         self, fields: Mapping[str, Scalar], want: Want, state: State
     ) -> Mapping[str, Scalar]:
-        """Leave the shell to what opens the account; never leave a person without `sn`."""
+        """Return fields that differ, without the shell, which opening sets; a person always keeps
+        `sn`."""
         rest = dict(fields)
         if not self.has_flag and not state["enabled"]:
             rest.pop("shell", None)
-        if rest.get("surname", "") is None:  # RFC 4519 wants one of every person
+        if rest.get("surname", "") is None:  # RFC 4519 requires it of every person
             rest["surname"] = str(want["name"])
         return rest
 
     def noted(self, notes: Sequence[str], state: State) -> Modification:
-        """Add values to `description`, which has many."""
+        """Return the change that adds values to `description`, which has many."""
         return "add", "description", notes
 
     def switched(self, want: Want, state: State) -> Mapping[str, Json]:
-        """Set the flag or the shell."""
+        """Return the flag or the shell that opens or closes the account."""
         is_open = want["wanted"] == "open"
         if self.has_flag:
             return {FLAG: "FALSE" if is_open else "TRUE"}
@@ -125,26 +127,26 @@ class EntryMaker:
         except Exists:
             entry = self._directory.read(account.dn, ["objectClass"])
             if entry is None or kind in entry.texts("objectClass"):
-                return  # made meanwhile, perhaps by us: what is read back decides
+                return  # made meanwhile, perhaps by us: the next reading decides
             raise Conflict(
-                f"{account.key}: {account.dn} is there and is no {kind}",
+                f"{account.key}: {account.dn} exists and is not a {kind}",
                 advice="rename that entry, or choose another container",
             ) from None
 
     def finish(self, dn: str, mark: str) -> None:
-        """Do nothing: one add makes an account whole, so none is ever unfinished."""
+        """Do nothing: one add makes a complete account, so none is ever unfinished."""
 
     def _attributes(self, account: NewAccount) -> dict[str, Any]:
         schema, notes = self._dialect.schema, [account.mark]
         attributes = dict(account.attributes)
         if "surname" in schema.attributes:
-            # RFC 4519 wants a family name of every person; AD LDS does not mind one.
+            # RFC 4519 requires a family name of every person; AD LDS accepts one.
             attributes.setdefault("sn", account.name)
         if schema.name != "cn":
-            # A person has a cn (RFC 4519), and here it is not in the DN.
+            # A person has a cn (RFC 4519), and here the DN does not contain it.
             attributes["cn"] = attributes.get("displayName") or account.name
         if self._dialect.has_flag:
-            # AD LDS leaves a user without a password disabled, and will not enable it.
+            # AD LDS keeps a user without a password disabled, and refuses to enable it.
             attributes["userPassword"] = secrets.token_urlsafe(30) + "aA1-"
         if account.sid and self._dialect.is_proxy:
             attributes["objectSid"] = sid_bytes(account.sid)

@@ -1,7 +1,7 @@
-"""What steps claim of accounts, and what the claims on one account come to. Pure.
+"""What steps claim of accounts, and the want that the claims on one account give. Pure.
 
-Promises: parameters are refused naming the field; what no claim says comes from the settings.
-Leaves out: comparing with what is there (`plan`).
+Promises: a refusal of parameters names the field; values that no claim names come from the
+settings. Leaves out: comparing with the directory (`plan`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from provisioner.contract import (
 )
 
 _NO_LOGIN = frozenset({"nologin", "false", "true"})
-"""Programs that end at once where they are a login shell (nologin(8))."""
+"""Programs that exit at once as a login shell (nologin(8))."""
 
 
 def lets_in(want: Want) -> bool:
@@ -41,19 +41,19 @@ def lets_in(want: Want) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Reads the steps of one handler of accounts."""
+    """Reads the steps of one account handler."""
 
     site: Site
     settings: AccountSettings
     dialect: Dialect
 
     def read(self, params: Mapping[str, object]) -> AccountParams:
-        """Read parameters; what is empty counts as not given. Raises InvalidRequest."""
+        """Return parameters; an empty one counts as not given. Raises InvalidRequest."""
         given = {name: value for name, value in params.items() if value is not None and value != ""}
         return read_params(self.dialect.params, given)
 
     def claimed(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        """Claim one account. Raises InvalidRequest."""
+        """Return the claim on one account. Raises InvalidRequest."""
         given, settings = self.read(params), self.settings
         name = check_name("name", given.name, settings.protected, self.dialect.longest)
         together(
@@ -64,12 +64,12 @@ class Claims:
         )
         self.dialect.check(given, gives_numbers=settings.ids.container is not None)
         said = given.model_dump(exclude_none=True)
-        # What the directory cannot hold at all is empty by now.
+        # A value that the directory cannot hold at all is empty by now.
         want: dict[str, Any] = {field: value for field, value in said.items() if value != ""}
         return {make_key(self.site.instance, "account", name): {**want, "name": name}}
 
     def home(self, params: Mapping[str, object]) -> Home | None:
-        """Return the home that an account gets; None: an earlier step decides."""
+        """Return the home that an account gets; None if an earlier step decides."""
         given = self.read(params)
         name = given.name.lower()
         if isinstance(given.home, KnownAfter):
@@ -77,7 +77,8 @@ class Claims:
         return Home(name, given.home or self._default_home(name))
 
     def merged(self, claims: Sequence[Claim], prior: State | None) -> Want:
-        """Merge claims; what none of them says comes from before, or from the settings."""
+        """Return one want; values that no claim names come from the earlier state, or from the
+        settings."""
         want = dict(merge_claims(claims, prior))
         if want["wanted"] != "open":
             return want

@@ -1,6 +1,6 @@
-"""What a kind of directory has to say about accounts: the core asks, a dialect answers.
+"""What each kind of directory must define for accounts: the core asks, a dialect answers.
 
-Promises: all that differs between Active Directory, AD LDS and RFC 2307 is asked for here. A
+Promises: these protocols cover every difference between Active Directory, AD LDS and RFC 2307. A
 `Dialect` is pure; a `Maker` writes. Leaves out: the answers (`active_directory`, `beside`).
 """
 
@@ -18,34 +18,34 @@ from provisioner.contract import Json, Key, Scalar, State, Want
 
 
 class Dialect(Protocol):
-    """How accounts are read and written in one kind of directory. Pure."""
+    """How to read and write accounts in one kind of directory. Pure."""
 
     @property
     def schema(self) -> AccountSchema:
-        """Classes and attributes of an account."""
+        """Return the classes and attributes of an account."""
         ...
 
     @property
     def params(self) -> type[AccountParams]:
-        """Model of a step's parameters."""
+        """Return the model of a step's parameters."""
         ...
 
     @property
     def longest(self) -> int:
-        """Most characters of a name."""
+        """Return the most characters of a name."""
         ...
 
     @property
     def control(self) -> Sequence[str]:
-        """Attributes to read beside the fields: marks, and what closes an account."""
+        """Return attributes to read beside the fields: marks, and what closes an account."""
         ...
 
     def check(self, given: AccountParams, *, gives_numbers: bool) -> None:
-        """Refuse parameters with which no account can be made here. Raises InvalidRequest."""
+        """Refuse parameters that cannot make an account here. Raises InvalidRequest."""
         ...
 
     def read(self, entry: Entry, ours: str) -> dict[str, Json]:
-        """Read `sid`, `enabled`, `mark` and what else the dialect needs of a state.
+        """Return `sid`, `enabled`, `mark` and other values of a state that the dialect needs.
 
         ours: our mark for this entry.
         """
@@ -62,11 +62,11 @@ class Dialect(Protocol):
     def written(
         self, fields: Mapping[str, Scalar], want: Want, state: State
     ) -> Mapping[str, Scalar]:
-        """Return the fields to set of an open account, of those that differ."""
+        """Return the fields to set on an open account, of those that differ."""
         ...
 
     def noted(self, notes: Sequence[str], state: State) -> Modification:
-        """Return what adds notes, such as our mark, to an entry."""
+        """Return the change that adds notes, such as our mark, to an entry."""
         ...
 
     def switched(self, want: Want, state: State) -> Mapping[str, Json]:
@@ -76,10 +76,10 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
-    """An account to be made.
+    """An account to make.
 
-    attributes: classes, name, fields and further attributes, as the directory calls them; mark:
-    ours; sid: of the person, where the request names one.
+    attributes: classes, name, fields and further attributes, by the directory's names; mark: ours;
+    sid: of the person, if the request names one.
     """
 
     key: Key
@@ -94,12 +94,12 @@ class Maker(Protocol):
     """Makes accounts in one directory."""
 
     def make(self, account: NewAccount) -> None:
-        """Add the account; one that another try made meanwhile is not a fault.
+        """Add the account; an account that another try made meanwhile is not a fault.
 
-        Raises Conflict where something else has its name.
+        Raises Conflict if another object has its name.
         """
         ...
 
     def finish(self, dn: str, mark: str) -> None:
-        """Enable an account whose making was cut off (`unfinished` in its state)."""
+        """Enable an account whose making was interrupted (`unfinished` in its state)."""
         ...

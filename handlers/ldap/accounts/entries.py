@@ -1,6 +1,6 @@
 """Accounts as a directory has them: entries become states.
 
-Promises: one question for some hundreds of names; two entries of one name are a Conflict.
+Promises: one search for some hundreds of names; two entries with one name are a Conflict.
 Leaves out: writing (`handler`).
 """
 
@@ -41,7 +41,7 @@ class Entries:
         ]  # fmt: skip
 
     def observe(self, keys: Collection[Key]) -> dict[Key, State | Fault]:
-        """Read accounts by name; an absent one is `present: False`."""
+        """Return the state of accounts, read by name; an absent one is `present: False`."""
         names = {split_key(key)[2]: key for key in keys}
         schema = self._dialect.schema
         entries = self._directory.find(schema.name, names, self._asked, within=schema.filter)
@@ -54,14 +54,15 @@ class Entries:
         if len(entries) > 1:
             return Conflict(
                 f"{key}: several entries have this name: {', '.join(e.dn for e in entries)}",
-                advice="set `base` to where accounts are unique, or have one of them renamed",
+                advice="set `base` to a DN below which names are unique, or rename one of the "
+                "entries",
             )
         return self._state(key, entries[0]) if entries else {"present": False}
 
     def below(self, container: str) -> Iterable[tuple[Key, State]]:
-        """List the accounts of a container.
+        """Return the accounts of a container.
 
-        Left out are those that come with the directory, and names that no request could have.
+        Left out are accounts that come with the directory, and names that no request could have.
         """
         for entry in self._directory.search(container, self._dialect.schema.filter, self._asked):
             try:

@@ -1,8 +1,8 @@
-"""What has to be true of an account that the campus makes before it is used. Pure.
+"""What must be true of an account that the campus makes before the service uses it. Pure.
 
-Promises: what may still come is waited for; what is wrong in the directory is reported with who
-can fix it. Two accounts with one number are a Conflict: each could read and
-change what is the other's. Leaves out: reading accounts (`lookup`).
+Promises: the service waits for what may still come, and reports what is wrong in the directory with
+who can fix it. Two accounts with one number are a Conflict: each could read and change the other's
+files. Leaves out: reading accounts (`lookup`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from handlers.ldap.numbers.kept import of_same_person, recalled
 from provisioner.contract import Change, Conflict, Key, NotReady, Permanent, State, Want
 
 _SETTINGS = {"uid": "ids", "gid": "gids"}
-"""The setting that says which numbers of a field are allowed."""
+"""For each field, the setting that says which numbers are allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a site expects of accounts.
 
-    base: DN below which they are looked up; requires: fields that have to be there; ranges: the
-    numbers allowed, by field.
+    base: DN below which they are looked up; requires: fields that they must have; ranges: the
+    allowed numbers, by field.
     """
 
     base: str
@@ -32,22 +32,23 @@ class Expected:
     ranges: Mapping[str, Ids]
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        """Change nothing. Raises NotReady, Conflict or Permanent where it is not as expected."""
+        """Plan nothing. Raises NotReady, Conflict or Permanent if the account is not as
+        expected."""
         if want["wanted"] != "open":
             return []
         if not state["present"]:
             raise NotReady(
                 f"{key}: no such account below {self.base}",
-                advice="the campus has to make the account; if it has, check `base` and that the "
-                "service's account may see it",
+                advice="the campus must make the account; if it has, check `base`, and that the "
+                "service's account may read it",
             )
         recalled(key, of_same_person(want), state)
         wrong = differences(want, state, ("uid", "gid", "sid"))
         if wrong:
             raise Conflict(
-                f"{key}: Active Directory does not say what the request says: "
+                f"{key}: Active Directory disagrees with the request: "
                 f"{in_words({name: state[name] for name in wrong}, want)}",  # type: ignore[misc]
-                advice="leave the numbers out of the request, or have them mended in the directory",
+                advice="leave the numbers out of the request, or fix them in the directory",
             )
         self._waits(key, state)
         self._allowed(key, state)
@@ -58,8 +59,8 @@ class Expected:
         if missing:
             raise NotReady(
                 f"{key}: the account has no {' and no '.join(missing)} yet",
-                advice="the campus has to give it; where SIDs are mapped to ids, take it out of "
-                "`requires`, and let an `nss_gate` say what resolves",
+                advice="the campus must set it; if hosts map SIDs to ids, take it out of "
+                "`requires`, and use an `nss_gate` to see what resolves",
             )
 
     def _allowed(self, key: Key, state: State) -> None:
@@ -68,12 +69,12 @@ class Expected:
             if isinstance(number, int) and not allowed.first <= number <= allowed.last:
                 raise Permanent(
                     f"{key}: Active Directory says {field} {number}, which is not allowed here",
-                    advice=f"have it mended in the directory, or widen `{_SETTINGS[field]}`",
+                    advice=f"fix it in the directory, or widen `{_SETTINGS[field]}`",
                 )
         alike = state.get("namesakes")
         if isinstance(alike, list) and alike:
             raise Conflict(
-                f"{key}: uid {state['uid']} is that of {', '.join(map(str, alike[:5]))}, too: they "
-                "would own each other's files",
-                advice="have one of them given another uidNumber in the directory",
+                f"{key}: {', '.join(map(str, alike[:5]))} also has uid {state['uid']}: they would "
+                "own each other's files",
+                advice="give one of them another uidNumber in the directory",
             )

@@ -1,7 +1,7 @@
 """Accounts that we make and keep, in any kind of directory.
 
-Promises: what is read decides, and a change may be written again; a number is held before it is
-written. Leaves out: what differs between directories (`dialect`).
+Promises: what the handler reads decides, and it may write a change again; it holds a number before
+it writes the number. Leaves out: differences between directories (`dialect`).
 """
 
 from __future__ import annotations
@@ -75,33 +75,34 @@ class Accounts:
     # Pure.
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        """Claim one account. Raises InvalidRequest."""
+        """Return the claim on one account. Raises InvalidRequest."""
         return self._claims.claimed(params)
 
     def home(self, params: Mapping[str, object]) -> Home | None:
-        """Return the home that an account gets; None: an earlier step decides."""
+        """Return the home that an account gets; None if an earlier step decides."""
         return self._claims.home(params)
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
-        """Say which texts the directory holds otherwise than they were written."""
+        """Return a remark for each text that the directory holds in another form."""
         return adapted(self._dialect.params, params)
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
-        """Merge claims; what none of them says comes from before, or from the settings."""
+        """Return one want; values that no claim names come from the earlier state, or from the
+        settings."""
         return self._claims.merged(claims, prior)
 
     def prior(self, key: Key, state: State) -> State | None:
-        """Save of an open account what closing it changes."""
+        """Return of an open account what closing it changes."""
         if not state["present"] or not state["enabled"]:
             return None
         return self._dialect.saved(state)
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        """List what to write. Raises Conflict."""
+        """Return the changes to write. Raises Conflict."""
         return self._planner.plan(key, want, state)
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
-        """Name what is wanted of the account, but for its numbers."""
+        """Return what is wanted of the account, except its numbers."""
         return sets(want, self._schema.attributes)
 
     def holds(self, key: Key, state: State) -> Mapping[str, Json]:
@@ -109,29 +110,30 @@ class Accounts:
         return holds(state, self._schema.attributes)
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
-        """Name the account's numbers and SID, which homes and files depend on."""
+        """Return the account's numbers and SID, which homes and files depend on."""
         return identity(state)
 
     def shuts(self, key: Key, before: Want, after: Want) -> bool:
-        """Return True if nobody logs in by the new login shell, and people did by the former."""
+        """Return True if nobody can log in with the new login shell, and people could with the
+        earlier one."""
         return lets_in(before) and not lets_in(after)
 
     def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
-        """Say whose account has expired: closing and opening it changes nothing of that."""
+        """Return that the account has expired: opening and closing it does not change that."""
         return shut_out(state, enables=True) if want["wanted"] == "open" else ()
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
-        """Name the account's ids for later steps."""
+        """Return the account's ids for later steps."""
         return {name: state[name] for name in OUTPUTS}  # type: ignore[misc]
 
     # Reading.
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
-        """Read accounts by name, some hundreds a question."""
+        """Return the state of accounts, read by name, some hundreds in a search."""
         return self._entries.observe(keys)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List the accounts of our container that a request could name."""
+        """Return the accounts of our container that a request could name."""
         return self._entries.below(self._container)
 
     def check(self) -> Sequence[Finding]:
@@ -143,9 +145,10 @@ class Accounts:
         return check_directory(self._directory, self._site.instance, places)
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Find names that something else has, and numbers that are another's already."""
+        """Return a fault for each name that another object has, and each number that is
+        another's."""
         asked = named(changes, "uid", "uidNumber", owner_of)
-        taken = self._numbers.taken(asked, bears=self._schema.name)
+        taken = self._numbers.taken(asked, name_attribute=self._schema.name)
         return {**taken, **borne_by_others(self._directory, changes, self._schema)}
 
     # Writing.
@@ -163,12 +166,14 @@ class Accounts:
             lambda change: writes.get(change.verb, self._set)(change, taken), changes
         )
         if any("/S-1-" not in owner for owner in taken.numbers):
-            # One that names the SID is bound to the person already.
+            # A request that names the SID is already bound to the person.
             self._numbers.settle(taken)
 
     def _hold(self, change: Change, name: str, number: object) -> None:
         if isinstance(number, int):
-            self._numbers.hold(owner_of(change), number, name=name, bears=self._schema.name)
+            self._numbers.hold(
+                owner_of(change), number, name=name, name_attribute=self._schema.name
+            )
 
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]

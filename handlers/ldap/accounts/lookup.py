@@ -1,7 +1,7 @@
-"""Accounts that the campus makes: they are looked up, and never written.
+"""Accounts that the campus makes: the handler looks them up, and never writes them.
 
-Promises: an account is not ready until the campus has made it. Leaves out: what is expected of it
-(`expected`), and accounts that we make (`handler`).
+Promises: an account is not ready until the campus has made it. Leaves out: what a site expects of
+it (`expected`), and accounts that we make (`handler`).
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class LookedUp:
     # Pure.
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        """Claim one account. Raises InvalidRequest."""
+        """Return the claim on one account. Raises InvalidRequest."""
         return self._claims.claimed(params)
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
-        """Say which texts the directory holds otherwise than they were written."""
+        """Return a remark for each text that the directory holds in another form."""
         return adapted(self._dialect.params, params)
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
@@ -69,29 +69,31 @@ class LookedUp:
         return merge_claims(claims, prior)
 
     def prior(self, key: Key, state: State) -> State | None:
-        """Save nothing: nothing is closed here."""
+        """Return None: this handler closes nothing."""
         return None
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        """Plan nothing. Raises NotReady, Conflict or Permanent where it is not as expected."""
+        """Plan nothing. Raises NotReady, Conflict or Permanent if the account is not as
+        expected."""
         return self._expected.plan(key, want, state)
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
-        """Name the account's numbers and SID, which homes and files depend on."""
+        """Return the account's numbers and SID, which homes and files depend on."""
         return identity(state)
 
     def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
-        """Say who is served and cannot log in, as the campus has shut them out."""
+        """Return why a user who is served cannot log in: the campus has closed their account."""
         return shut_out(state, enables=False) if want["wanted"] == "open" else ()
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
-        """Name the account's ids for later steps."""
+        """Return the account's ids for later steps."""
         return {name: state[name] for name in OUTPUTS}  # type: ignore[misc]
 
     # Reading.
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
-        """Read accounts by name, and who else has their numbers."""
+        """Return the state of accounts, read by name, with other accounts that have their
+        numbers."""
         states = self._entries.observe(keys)
         present = {
             key: state
@@ -102,7 +104,7 @@ class LookedUp:
         return states | {key: {**present[key], "namesakes": alike[key]} for key in alike}
 
     def _namesakes(self, states: Mapping[Key, State]) -> Mapping[Key, list[str]]:
-        """Name for each account the others that have its uidNumber, where there are some."""
+        """Return for each account the others that have its uidNumber, if there are any."""
         numbers = {str(state["uid"]) for state in states.values() if state["uid"] is not None}
         if not numbers:
             return {}
@@ -121,7 +123,7 @@ class LookedUp:
         return {key: sorted(names) for key, names in others.items() if names}
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List nothing: none of these accounts is ours to explain."""
+        """Return nothing: none of these accounts is ours."""
         return ()
 
     def check(self) -> Sequence[Finding]:
@@ -132,4 +134,6 @@ class LookedUp:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Refuse to write. Raises Permanent."""
-        raise Permanent(f"{changes[0].key}: accounts are looked up here, and never written")
+        raise Permanent(
+            f"{changes[0].key}: this handler only looks up accounts and never writes them"
+        )

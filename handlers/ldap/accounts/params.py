@@ -1,7 +1,7 @@
-"""What a step says about an account, checked before anything is asked of a directory. Pure.
+"""What a step says about an account, checked before any call to a directory. Pure.
 
-Promises: one set of parameters whatever a directory calls them; what no backend should see is
-refused here. Leaves out: what depends on the settings (`claims`).
+Promises: one set of parameters for all directories; this module refuses what no backend should see.
+Leaves out: rules that depend on the settings (`claims`).
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ class AccountParams(BaseModel):
         examples=["j.doe@campus.test"],
     )  # fmt: skip
     uid: int | KnownAfter | None = Field(
-        None, description="user number; without one it is taken from the handler's `ids`"
+        None, description="user number; default: one from the handler's `ids`"
     )
     gid: int | KnownAfter | None = Field(
-        None, description="number of the primary group; without one the handler's `gid` decides"
+        None, description="number of the primary group; default: the handler's `gid`"
     )
     home: PathText | KnownAfter | None = Field(
-        None, description="home directory; the handler's `home` otherwise",
+        None, description="home directory; default: the handler's `home`",
         examples=["/home/jdoe"],
     )  # fmt: skip
     shell: PathText | KnownAfter | None = Field(
-        None, description="login shell; the handler's `shell` otherwise",
+        None, description="login shell; default: the handler's `shell`",
         examples=["/bin/bash"],
     )  # fmt: skip
     attributes: Mapping[str, Annotated[str, Fits(1024)]] = Field(
         default_factory=dict,
-        description="further attributes, of those that the handler's `attributes` allows",
+        description="further attributes that the handler's `attributes` allows",
         examples=[{"department": "Physics"}],
     )
-    adopt: bool = Field(False, description="take over an account that was not made here")
+    adopt: bool = Field(False, description="take over an account that this service did not make")
 
 
 class BoundParams(AccountParams):
@@ -61,16 +61,16 @@ class BoundParams(AccountParams):
 
     sid: str | KnownAfter | None = Field(
         None,
-        description="SID of the person's account in Active Directory; needed by a userProxy",
+        description="SID of the person's account in Active Directory; required by a userProxy",
         examples=["S-1-5-21-1004336348-1177238915-682003330-1106"],
     )
 
 
 def _ascii_mail(text: str, longest: int) -> Adapted:
-    """Leave out an address that IA5String does not hold (RFC 4524 2.16)."""
+    """Return a mail address, left out if IA5String cannot hold it (RFC 4524 2.16)."""
     if text.isascii():
         return Adapted(text)
-    return Adapted("", "left out: a plain directory holds mail addresses of ASCII alone (RFC 4524)")
+    return Adapted("", "left out: a plain directory holds only ASCII mail addresses (RFC 4524)")
 
 
 class PlainParams(BoundParams):
@@ -83,18 +83,20 @@ class PlainParams(BoundParams):
 
 
 def check_texts(params: BaseModel) -> None:
-    """Refuse paths and addresses that are none. Raises InvalidRequest."""
+    """Raise InvalidRequest for a path or a mail address that is not one."""
     for field, value in params.model_dump(exclude={"attributes"}).items():
         if not isinstance(value, str):
             continue
         if field == "mail" and not value.isprintable():
             raise InvalidRequest("has a control character", field=field, expected="a mail address")
         if field in {"home", "shell"} and not _PATH.match(value):
-            raise InvalidRequest(f"{value!r} is no absolute path", field=field, expected="/home/x")
+            raise InvalidRequest(
+                f"{value!r} is not an absolute path", field=field, expected="/home/x"
+            )
 
 
 def check_sid(text: str) -> None:
-    """Refuse what is no SID. Raises InvalidRequest."""
+    """Raise InvalidRequest if a text is not a SID."""
     try:
         sid_bytes(text)
     except ValueError as error:
@@ -102,11 +104,11 @@ def check_sid(text: str) -> None:
 
 
 def check_allowed(given: Mapping[str, str], allowed: Collection[str]) -> None:
-    """Refuse attributes that the settings do not allow. Raises InvalidRequest."""
+    """Raise InvalidRequest for an attribute that the settings do not allow."""
     for name in given:
         if name not in allowed:
             raise InvalidRequest(
-                f"attribute {name} may not be set so",
+                f"requests may not set the attribute {name}",
                 field=f"attributes.{name}",
                 expected=", ".join(allowed) or "no further attributes",
             )

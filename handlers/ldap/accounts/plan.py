@@ -1,7 +1,7 @@
-"""What is written so that an account is as wanted: want and state in, changes out. Pure.
+"""The changes that make an account as wanted: want and state in, changes out. Pure.
 
-Promises: only an entry that is ours, or may be adopted, is changed, and never into another
-person's; what is wanted rules over what somebody did by hand. Leaves out: writing (`handler`).
+Promises: the plan changes only an entry that is ours or may be adopted, and never makes it another
+person's; the want wins over what somebody did by hand. Leaves out: writing (`handler`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from provisioner.contract import Change, Conflict, Json, Key, State, Want
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Plans for one directory. service: whose marks are ours; gives_numbers: there is a range."""
+    """Plans for one directory. service: the service in our marks; gives_numbers: True if there is a
+    range."""
 
     dialect: Dialect
     service: str
     gives_numbers: bool
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        """List what to write. Raises Conflict."""
+        """Return the changes to write. Raises Conflict."""
         want = of_same_person(want)
         if not state["present"]:
             return [self._creation(key, want)] if want["wanted"] == "open" else []
@@ -41,7 +42,7 @@ class Planner:
         return [*self._adoption(key, want, state, ours), *changes]
 
     def _adoption(self, key: Key, want: Want, state: State, ours: str) -> Iterable[Change]:
-        """Note what an entry lacks: our mark, and the SID where it has no attribute for it."""
+        """Return the notes that an entry lacks: our mark, and the SID if no attribute holds it."""
         notes = [] if state["mark"] else [ours]
         if want["wanted"] == "open" and want.get("sid") and not state["sid"]:
             notes.append(f"sid:{want['sid']}")
@@ -87,7 +88,7 @@ class Planner:
             yield Change(key, "set", in_words(fields, state), 0, "set", data)
         if self._takes(want) and state["uid"] is None:
             data = {"dn": state["dn"], "take": True, "sid": want.get("sid"), "gid": state["gid"]}
-            yield Change(key, "number", "give a uid of the range", 0, "number", data)
+            yield Change(key, "number", "give a uid from the range", 0, "number", data)
 
     def _takes(self, want: Want) -> bool:
         return want.get("uid") is None and self.gives_numbers
@@ -97,17 +98,17 @@ def _check_person(key: Key, want: Want, state: State) -> None:
     sid = want.get("sid")
     if sid and state["sid"] and sid != state["sid"]:
         raise Conflict(
-            f"{key}: {state['dn']} belongs to {state['sid']}, the request is for {sid}",
-            advice="the name was given to another person: choose another name, or have the "
-            "old account archived by hand; it is never handed on",
+            f"{key}: {state['dn']} belongs to {state['sid']}, but the request is for {sid}",
+            advice="the name now belongs to another person: choose another name, or archive the "
+            "old account by hand; the service never gives it to somebody else",
         )
 
 
 def _switch(want: Mapping[str, Json]) -> tuple[str, str]:
-    """Return verb and text of what enables or disables an account.
+    """Return verb and text of the change that enables or disables an account.
 
-    What is wanted rules: an account that was disabled by hand is enabled as long as a claim keeps
-    it open, and the text says so, for anyone who had a reason to disable it.
+    The want wins: while a claim keeps an account open, the service enables it even if somebody
+    disabled it by hand. The text says so, for anyone who had a reason to disable it.
     """
     if want["wanted"] != "open":
         return "disable", "disable the account"

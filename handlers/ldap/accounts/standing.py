@@ -1,8 +1,8 @@
-"""Whether an account in Active Directory lets its person in.
+"""Whether an account in Active Directory lets its person log in.
 
-Promises: a request for somebody whose account the campus has disabled, or has let expire, says so,
-where it would else be done without a word. Leaves out: opening such an account (`ad_account`), and
-passwords, which expire by the domain's policy.
+Promises: if the campus has disabled somebody's account, or it has expired, a request for them says
+so in its result. Leaves out: opening such an account (`ad_account`), and passwords, which expire by
+the domain's policy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 
 
 def expired(expires: int | None, now: datetime) -> str | None:
-    """Say since which day an account has expired; None: it has not.
+    """Return the day since which an account has expired; None if it has not.
 
     expires: `accountExpires`, in 100 ns since 1601 (MS-ADA1 2.2); now: with a time zone.
     """
@@ -33,9 +33,9 @@ def expired(expires: int | None, now: datetime) -> str | None:
 
 
 def shut_out(state: State, *, enables: bool) -> Sequence[str]:
-    """Say why an account that is wanted lets nobody in.
+    """Return why an account that is wanted lets nobody in.
 
-    state: as `ad_account` observes it; enables: a disabled one is enabled by us.
+    state: as `ad_account` observes it; enables: True if this handler enables a disabled account.
     """
     if not state["present"]:
         return ()
@@ -45,4 +45,4 @@ def shut_out(state: State, *, enables: bool) -> Sequence[str]:
     if state.get("expired"):
         reasons.append(f"has expired on {state['expired']} (accountExpires)")
     why = " and ".join(reasons)
-    return (f"the account {why} in Active Directory: its person cannot log in",) if reasons else ()
+    return (f"the account {why} in Active Directory: the person cannot log in",) if reasons else ()

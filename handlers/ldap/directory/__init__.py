@@ -1,1 +1,1 @@
-"""A directory over LDAP: connecting, asking, writing, and what its answers mean."""
+"""A directory over LDAP: connecting, searching, writing, and what its answers mean."""

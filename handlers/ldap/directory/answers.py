@@ -1,7 +1,7 @@
-"""What a directory's answers mean: result codes as the contract's errors.
+"""What a directory's answers mean: result codes as the contract's faults.
 
-Promises: the code alone decides (RFC 4511 4.1.9, MS-ADTS 3.1.1.3.1.9), the server's words are only
-handed on. Leaves out: what a handler makes of it.
+Promises: only the code decides (RFC 4511 4.1.9, MS-ADTS 3.1.1.3.1.9); the message passes on the
+server's words. Leaves out: how a handler reacts.
 """
 
 from __future__ import annotations
@@ -28,57 +28,60 @@ SIZE_LIMIT = 4
 
 
 class Exists(Transient):
-    """The entry or the value is there already; what is read back decides."""
+    """The entry or the value already exists; the next reading decides."""
 
 
 class Absent(Transient):
-    """The entry or the value is not there; what is read back decides."""
+    """The entry or the value does not exist; the next reading decides."""
 
 
 class Unwilling(Permanent):
-    """The server's rules forbid it; Active Directory says so of most that it does not like."""
+    """The server's rules forbid it; Active Directory answers so to most things that it rejects."""
 
 
-_LOOK = "what is there is read again; if this comes back, look at the entry"
-_SERVER = "see the directory server's log"
+_LOOK = "the service reads the entry again; if this error returns, check the entry"
+_SERVER = "check the directory server's log"
 _BIND = "check bind_dn, the secret that `password` names, and `tls`"
 
 _MEANING: Mapping[int, tuple[type[Fault], str]] = {
     1: (Transient, _SERVER),  # operationsError
-    3: (Transient, "the server took too long: index what is searched, or raise its limit"),
+    3: (Transient, "the server took too long: add an index for the search, or raise its limit"),
     SIZE_LIMIT: (Permanent, "raise the server's size limit for the service's account"),
     8: (Unavailable, _BIND),  # strongerAuthRequired
-    10: (Permanent, "a referral: name a server of `servers` that may write here (no RODC)"),
+    10: (Permanent, "a referral: name in `servers` a server that may write here (not an RODC)"),
     11: (Transient, "an administrative limit of the server: raise it, or make batches smaller"),
     13: (Unavailable, _BIND),  # confidentialityRequired
     16: (Absent, _LOOK),  # noSuchAttribute
-    19: (Unwilling, "a constraint of the directory: see what it said"),
+    19: (Unwilling, "a constraint of the directory: read its message"),
     20: (Exists, _LOOK),  # attributeOrValueExists
-    NO_SUCH_OBJECT: (Absent, "check that the container or base is there, and may be seen"),
+    NO_SUCH_OBJECT: (Absent, "check that the container or base exists and is readable"),
     48: (Unavailable, _BIND),  # inappropriateAuthentication
     49: (Unavailable, _BIND),  # invalidCredentials
     50: (Permanent, "delegate this right to the service's account in the directory"),
     51: (Transient, _SERVER),  # busy
     52: (Unavailable, _SERVER),  # unavailable
-    53: (Unwilling, "a rule of the directory (password policy, protected entry): see what it said"),
-    65: (Permanent, "the directory's schema lacks an attribute or class: extend it, or leave out"),
+    53: (Unwilling, "a rule of the directory (password policy, protected entry): read its message"),
+    65: (
+        Permanent,
+        "the directory's schema lacks an attribute or class: extend the schema, or leave it out",
+    ),
     68: (Exists, _LOOK),  # entryAlreadyExists
     80: (Transient, _SERVER),  # other
 }
 
 
 def fault_of(where: str, result: Mapping[str, Any]) -> Fault | None:
-    """Translate a result; None when it says success. where: server, verb and DN."""
+    """Return the fault for a result; None for success. where: server, verb and DN."""
     code = int(result.get("result", 80))
     if code == SUCCESS:
         return None
-    kind, advice = _MEANING.get(code, (Permanent, "see what the directory said"))
-    said = str(result.get("message") or "").strip("\x00 \n") or "no further word"
+    kind, advice = _MEANING.get(code, (Permanent, "read the directory's message"))
+    said = str(result.get("message") or "").strip("\x00 \n") or "no message"
     return kind(f"{where}: {code} {result.get('description', '')}: {said}", advice=advice)
 
 
 def fault_of_read(where: str, error: Exception) -> Fault:
-    """Translate what went wrong while connecting or reading."""
+    """Return the fault for an error while connecting or reading."""
     advice = ""
     if isinstance(error, (LDAPCertificateError, LDAPStartTLSError)) or "certificate" in str(error):
         advice = "check `ca_file`, `server_name` and the server's certificate"
@@ -88,18 +91,22 @@ def fault_of_read(where: str, error: Exception) -> Fault:
 
 
 def fault_of_write(where: str, error: Exception) -> Fault:
-    """Translate what went wrong while writing: without an answer it may have happened."""
+    """Return the fault for an error while writing: without an answer the write may have
+    happened."""
     if isinstance(error, (LDAPSocketOpenError, LDAPSocketSendError)):
         return Unavailable(f"{where}: not sent: {_words(error)}")
     if isinstance(error, (LDAPCommunicationError, LDAPResponseTimeoutError, OSError)):
         return Unknown(
-            f"{where}: no answer: {_words(error)}", advice="it is read again until it is settled"
+            f"{where}: no answer: {_words(error)}",
+            advice="the service reads it again until it is known",
         )
-    return Permanent(f"{where}: {_words(error)}", advice="the value cannot be written as it is")
+    return Permanent(
+        f"{where}: {_words(error)}", advice="the directory does not take this value; change it"
+    )
 
 
 FAILURES = (LDAPException, OSError)
-"""What ldap3 raises, or lets through."""
+"""Exceptions that ldap3 raises or lets through."""
 
 
 def _words(error: Exception) -> str:

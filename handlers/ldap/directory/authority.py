@@ -1,8 +1,8 @@
-"""What Python 3.13 and later ask of an authority's certificate, and many a homemade one lacks.
+"""What Python 3.13 and later require of an authority's certificate, and many homemade ones lack.
 
-Promises: names what is missing before the Python is changed, as until then all is well; reads a
-file and nothing else.
-Leaves out: whether a server's certificate is the authority's: each connection asks that.
+Promises: reports what is missing before an upgrade of Python, because until then connections
+succeed; reads a file and nothing else.
+Leaves out: whether a server's certificate is the authority's, which each connection checks.
 
 Since 3.13 `ssl.create_default_context` sets VERIFY_X509_STRICT, and OpenSSL then refuses such a
 certificate: `CA cert does not include key usage extension`.
@@ -16,21 +16,21 @@ from pathlib import Path
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
-# Object identifiers 2.5.29.19, .15 and .14 in DER (RFC 5280, 4.2.1); the first as it is critical,
-# and as it says CA:TRUE.
+# Object identifiers 2.5.29.19, .15 and .14 in DER (RFC 5280, 4.2.1); the first marked critical,
+# and with CA:TRUE.
 _CRITICAL = b"\x06\x03\x55\x1d\x13\x01\x01\xff"
 _AUTHORITY = re.compile(rb"\x06\x03\x55\x1d\x13(\x01\x01\xff)?\x04.\x30.\x01\x01\xff", re.DOTALL)
 _ASKED = (
     (b"\x06\x03\x55\x1d\x0f", "no key usage"),
-    (_CRITICAL, "basic constraints that are not critical"),
+    (_CRITICAL, "basic constraints not marked critical"),
     (b"\x06\x03\x55\x1d\x0e", "no subject key identifier"),
 )
 
 
 def lacking(path: Path) -> list[str]:
-    """Say what each authority's certificate of a PEM file lacks, with its place in the file.
+    """Return what each authority's certificate in a PEM file lacks, with its place in the file.
 
-    Raises OSError where it cannot be read.
+    Raises OSError if the file cannot be read.
     """
     problems = []
     text = path.read_text(encoding="utf-8", errors="replace")

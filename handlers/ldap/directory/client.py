@@ -1,10 +1,10 @@
-"""A directory over LDAP: connecting, searching in batches, writing; the home of ldap3.
+"""A directory over LDAP: connecting, searching in batches, writing; the only module with ldap3.
 
-Promises: a password never leaves before TLS is up and the certificate is checked; a batch talks to
-one server, the first that answers, and stays with it until it is away or idle for a minute; what
-fails is one of the contract's errors, and a write without an answer is Unknown.
+Promises: no password leaves before TLS is up and the certificate is checked. A batch talks to one
+server, the first that answers, and stays with it until it is away or idle for a minute. A failure
+is one of the contract's faults, and a write without an answer is Unknown.
 Leaves out: what entries mean. With `emulated:///DIR/ad.json` as server the sandbox's directory
-answers, and nothing above this module knows.
+answers, and no module above this one knows.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ T = TypeVar("T")
 
 Value: TypeAlias = str | bytes | int
 Modification: TypeAlias = tuple[Literal["add", "delete", "replace"], str, Sequence[Value]]
-"""A verb, an attribute and its values; a replace without values takes the attribute away."""
+"""A verb, an attribute and its values; a replace without values removes the attribute."""
 
 Scope: TypeAlias = Literal["SUBTREE", "LEVEL", "BASE"]
 
 PAGE = 500
-"""Entries an answer holds: Active Directory gives no more than 1,000 without paging."""
+"""Entries in an answer: Active Directory returns at most 1,000 without paging."""
 
 NAMES = 200
-"""Names a filter asks for: AD takes some thousands of terms, slapd's planner likes fewer."""
+"""Names in a filter: AD takes some thousands of terms; slapd plans better with fewer."""
 
 IDLE = 60.0
-"""Seconds after which an unused connection is closed, and the first server is asked again."""
+"""Seconds until an idle connection is closed; the next one tries the first server again."""
 
 PER_CONNECTION = 8
-"""Writes that are worth one more connection: a bind over TLS takes as long as 4 to 8 adds."""
+"""Writes that justify one more connection: a bind over TLS takes as long as 4 to 8 adds."""
 
 
 class Directory:
@@ -69,7 +69,7 @@ class Directory:
     def search(
         self, base: str, filter: str, attributes: Collection[str], scope: Scope = "SUBTREE"
     ) -> list[Entry]:
-        """Find entries, page by page. Raises Unavailable or what the server's answer means."""
+        """Return entries, page by page. Raises Unavailable or the fault of the server's answer."""
         where = f"search below {base}"
         entries: list[Entry] = []
         with self._connection() as connection:
@@ -99,9 +99,9 @@ class Directory:
         base: str = "",
         within: str = "",
     ) -> list[Entry]:
-        """Find the entries with any of some values, some hundreds of values a question.
+        """Return the entries with any of some values, some hundreds of values in a search.
 
-        within: a filter that must hold too, such as `(objectClass=user)`.
+        within: a filter that must also match, such as `(objectClass=user)`.
         """
         entries: list[Entry] = []
         for some in chunks(sorted(set(values)), NAMES):
@@ -111,7 +111,7 @@ class Directory:
         return entries
 
     def read(self, dn: str, attributes: Collection[str]) -> Entry | None:
-        """Read one entry; None when it is not there."""
+        """Return one entry; None if it does not exist."""
         with self._connection() as connection:
             try:
                 connection.search(
@@ -129,12 +129,13 @@ class Directory:
     # Writing.
 
     def add(self, dn: str, attributes: Mapping[str, Value | Sequence[Value]]) -> None:
-        """Add an entry. Raises Exists when one is there, Unknown when no answer came."""
+        """Add an entry. Raises Exists if one exists, Unknown if no answer came."""
         given = {name: _values(value) for name, value in attributes.items()}
         self._write(f"add {dn}", lambda connection: connection.add(dn, attributes=given))
 
     def modify(self, dn: str, changes: Sequence[Modification]) -> None:
-        """Change an entry: all of it or nothing. Raises Exists, Absent, Unwilling or Unknown."""
+        """Change an entry, completely or not at all. Raises Exists, Absent, Unwilling or
+        Unknown."""
         verbs = {"add": ldap3.MODIFY_ADD, "delete": ldap3.MODIFY_DELETE}
         given: dict[str, list[tuple[str, list[Value]]]] = {}
         for verb, attribute, values in changes:
@@ -144,13 +145,13 @@ class Directory:
         self._write(f"modify {dn}", lambda connection: connection.modify(dn, given))
 
     def replace(self, dn: str, values: Mapping[str, Value | None]) -> None:
-        """Set attributes of an entry; None takes one away. Raises as `modify` does."""
+        """Set attributes of an entry; None removes one. Raises the same faults as `modify`."""
         self.modify(dn, [("replace", n, [] if v is None else [v]) for n, v in values.items()])
 
     def each(self, write: Callable[[T], None], items: Sequence[T]) -> None:
-        """Call `write` with each item, over several connections when there are many.
+        """Call `write` with each item, over several connections if there are many.
 
-        All are tried, then the first fault is raised; when the server is away the rest is left.
+        Tries all, then raises the first fault; stops early if the server is away.
         """
         threads = min(self.settings.connections, 1 + len(items) // PER_CONNECTION)
         if threads == 1:
@@ -177,11 +178,11 @@ class Directory:
 
     @property
     def server(self) -> str:
-        """Name the server that this batch talks to; empty before the first question."""
+        """Return the server that this batch talks to; '' before the first call."""
         return self._server
 
     def probe(self) -> dict[str, Unavailable | None]:
-        """Connect to each server and bind; gives what is wrong with it, if anything."""
+        """Connect to each server and bind; return the fault of each, None if there is none."""
         faults: dict[str, Unavailable | None] = {}
         for url in self.settings.servers:
             try:
@@ -193,7 +194,7 @@ class Directory:
         return faults
 
     def close(self) -> None:
-        """Close what is idle, and choose a server anew at the next question."""
+        """Close idle connections, and choose a server again at the next call."""
         with self._lock:
             self._drop()
 
@@ -205,7 +206,7 @@ class Directory:
         try:
             yield connection
         except Fault:
-            # What the server answered says nothing against the connection.
+            # The server answered, so the connection works.
             self._keep(server, connection)
             raise
         except BaseException:
@@ -215,7 +216,7 @@ class Directory:
 
     def _keep(self, server: str, connection: Any) -> None:
         with self._lock:
-            # One to a server that another thread has found away is of no more use.
+            # A connection to a server that another thread has found away is useless.
             if self._server == server and not connection.closed:
                 self._idle.append((time.monotonic(), connection))
             else:
@@ -264,7 +265,7 @@ _AWAY = (Unavailable, Unknown)
 
 
 def connect(settings: DirectorySettings, url: str, secret: Callable[[str], str]) -> Any:
-    """Connect to one server and bind, TLS first. Raises Unavailable saying what to mend."""
+    """Connect to one server and bind, TLS first. Raises Unavailable that says what to fix."""
     parts = urlsplit(url)
     if parts.scheme == "emulated":
         from handlers.emulators.ldap.directory import connect as connect_emulated
@@ -281,8 +282,8 @@ def connect(settings: DirectorySettings, url: str, secret: Callable[[str], str])
         connection.open(read_server_info=False)
         if settings.tls == "starttls" and not connection.start_tls(read_server_info=False):
             raise Unavailable(
-                f"{url}: start_tls refused: {connection.result.get('description')}",
-                advice="use ldaps, or give the server a certificate",
+                f"{url}: the server refused start_tls: {connection.result.get('description')}",
+                advice="use ldaps, or install a certificate on the server",
             )
         if not connection.bind(read_server_info=False):
             fault = fault_of(f"{url}: bind as {settings.bind_dn!r}", connection.result)
@@ -302,7 +303,7 @@ def _prepare(settings: DirectorySettings, url: str, secret: Callable[[str], str]
         if settings.ca_file is not None and not settings.ca_file.is_file():
             raise Unavailable(
                 f"ca_file {settings.ca_file} is missing",
-                advice="put the authority's certificate there, or correct `ca_file`",
+                advice="put the authority's certificate there, or fix `ca_file`",
             )
         tls = ldap3.Tls(
             validate=ssl.CERT_REQUIRED,
@@ -324,7 +325,7 @@ def _prepare(settings: DirectorySettings, url: str, secret: Callable[[str], str]
 
 
 def filter_entries(response: Iterable[Mapping[str, Any]] | None) -> Iterator[Mapping[str, Any]]:
-    """Leave the references out that Active Directory adds to what it found."""
+    """Return entries without the references that Active Directory adds to a search result."""
     return (one for one in response or () if one.get("type") == "searchResEntry")
 
 
@@ -356,7 +357,7 @@ def _faults(write: Callable[[T], None], items: Iterable[T]) -> Iterator[Fault]:
 def _is_alive(connection: Any) -> bool:
     if connection.socket is None:  # emulated
         return True
-    # A server that closes an idle connection says so, or ends it: there is something to read.
+    # If the server has closed an idle connection, there is something to read: a notice or the end.
     waiting = select.poll()
     waiting.register(connection.socket, select.POLLIN)
     return not waiting.poll(0)

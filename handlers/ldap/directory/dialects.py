@@ -1,6 +1,6 @@
 """How accounts and groups are written in Active Directory, AD LDS and RFC 2307 directories. Data.
 
-Promises: all that differs between directories in classes and attributes is here, as values.
+Promises: every difference between directories in classes and attributes is here, as values.
 Leaves out: when anything is written.
 """
 
@@ -19,8 +19,8 @@ _POSIX = {"uid": "uidNumber", "gid": "gidNumber", "shell": "loginShell"}
 class AccountSchema:
     """Classes and attributes of one kind of account.
 
-    name: attribute of its name; rdn: that which its DN begins with; attributes: by field; ids:
-    class of a number's entry.
+    name: attribute of its name; rdn: the attribute that its DN begins with; attributes: by field;
+    ids: class of a number's entry.
     """
 
     classes: tuple[str, ...]
@@ -31,7 +31,7 @@ class AccountSchema:
 
     @property
     def filter(self) -> str:
-        """Write the filter for the accounts of this kind; computers are users to AD."""
+        """Return the filter for accounts of this kind; to AD, computers are users."""
         own = f"(objectClass={self.classes[-1]})"
         return f"(&{own}(!(objectClass=computer)))" if self.name == "sAMAccountName" else own
 
@@ -57,10 +57,10 @@ ACCOUNTS: Mapping[str, AccountSchema] = {
 class GroupDialect:
     """How one kind of directory writes groups.
 
-    name: attribute of the group's name beside cn; user: attribute of a member's name; fixed: what
-    every group gets; member: its attribute; note: where marks stand; names: members are names, not
-    DNs; ranged: the server gives long lists in ranges; primary: a user's primary group has them
-    without listing them.
+    name: attribute of the group's name beside cn; user: attribute of a member's name; fixed:
+    attributes that every group gets; member: attribute of members; note: attribute of marks; names:
+    members are names, not DNs; ranged: the server returns long lists in ranges; primary: a user's
+    primary group contains them without listing them.
     """
 
     classes: tuple[str, ...]
@@ -76,7 +76,7 @@ class GroupDialect:
 
     @property
     def filter(self) -> str:
-        """Write the filter for groups."""
+        """Return the filter for groups."""
         return f"(objectClass={self.classes[-1]})"
 
 

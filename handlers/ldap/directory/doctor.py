@@ -1,6 +1,6 @@
-"""What `provisioner doctor` asks a directory: which is it, may we bind, may we write.
+"""What `provisioner doctor` checks in a directory: which product it is, may we bind, may we write.
 
-Promises: reads only, and never raises. Leaves out: rights that no directory tells of.
+Promises: reads only, and never raises. Leaves out: rights that no directory reports.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from handlers.ldap.directory.product import product
 from provisioner.contract import Fault, Finding, Level
 
 _CLASSES = "allowedChildClassesEffective"
-"""What the bound account may make below an entry (MS-ADTS 3.1.1.4.5.22)."""
+"""The classes that the bound account may create below an entry (MS-ADTS 3.1.1.4.5.22)."""
 
 
 def check_directory(
     directory: Directory, instance: str, places: Mapping[str, tuple[str, str]]
 ) -> list[Finding]:
-    """Check servers, bind, and places. places: setting -> (its DN, class of what is made there)."""
+    """Return findings about servers, bind, and places. places: setting -> (its DN, class made
+    there)."""
     base = directory.settings.base
     authority = _authority(instance, directory.settings.ca_file)
     try:
@@ -37,7 +38,10 @@ def check_directory(
         return [*authority, Finding(Level.ERROR, instance, said)]
     if not entries:
         advice = "check base and bind_dn"
-        return [*findings, Finding(Level.ERROR, instance, f"nothing to be seen at {base}", advice)]
+        return [
+            *findings,
+            Finding(Level.ERROR, instance, f"cannot read anything at {base}", advice),
+        ]
     for setting, (dn, made) in places.items():
         findings.append(_check_place(directory, instance, setting, dn, made))
     return findings
@@ -53,9 +57,9 @@ def _authority(instance: str, ca_file: Path | None) -> list[Finding]:
             Level.WARNING,
             instance,
             f"ca_file {ca_file}: {problem}: Python 3.13 and later refuse it",
-            "let the authority be certified anew, with keyUsage=critical,keyCertSign,cRLSign, "
-            "basicConstraints=critical,CA:TRUE and subjectKeyIdentifier=hash; until then stay with "
-            "Python 3.12",
+            "issue a new certificate for the authority, with "
+            "keyUsage=critical,keyCertSign,cRLSign, basicConstraints=critical,CA:TRUE and "
+            "subjectKeyIdentifier=hash; until then stay with Python 3.12",
         )
         for problem in lacks
     ]
@@ -76,15 +80,15 @@ def _check_place(directory: Directory, instance: str, setting: str, dn: str, mad
         return Finding(
             Level.ERROR,
             instance,
-            f"{setting}: {dn} is not there",
-            "make it, or correct the setting",
+            f"{setting}: {dn} does not exist",
+            "create it, or fix the setting",
         )
     allowed = {name.lower() for name in entry.texts(_CLASSES)}
     if allowed and made.lower() not in allowed:
         return Finding(
             Level.ERROR,
             instance,
-            f"{setting}: the service may not make a {made} in {dn}",
+            f"{setting}: the service may not create a {made} in {dn}",
             "delegate the right to create it to the service's account",
         )
-    return Finding(Level.OK, instance, f"{setting}: {dn} is there")
+    return Finding(Level.OK, instance, f"{setting}: {dn} exists")

@@ -1,7 +1,8 @@
-"""How to reach a directory: the settings that all handlers which speak LDAP share.
+"""How to reach a directory: the settings that all LDAP handlers share.
 
-Promises: what would send a password in clear, or cannot be an address, is refused when the handlers
-are built. Leaves out: connecting (`directory.client`), and what a handler does there.
+Promises: when the handlers are built, settings that would send a password in clear text, or cannot
+be an address, are refused. Leaves out: connecting (`directory.client`), and what a handler does
+there.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class DirectorySettings(BaseModel):
-    """How to reach a directory; part of the settings of every handler that speaks LDAP."""
+    """How to reach a directory; part of the settings of every LDAP handler."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     servers: tuple[str, ...] = Field(
         min_length=1,
-        description="URLs of the servers in order of preference; a batch uses the first that "
+        description="URLs of the servers, the preferred one first; a batch uses the first that "
         "answers. `emulated:///DIR/ad.json` is the sandbox's directory",
         examples=[["ldaps://dc1.campus.test", "ldaps://dc2.campus.test"]],
     )
@@ -34,23 +35,25 @@ class DirectorySettings(BaseModel):
     )
     ca_file: Path | None = Field(
         None, description="PEM file of the authority that signed the servers' certificates; "
-        "the system's authorities otherwise", examples=["/etc/provisioner/campus-ca.pem"],
+        "default: the system's authorities", examples=["/etc/provisioner/campus-ca.pem"],
     )  # fmt: skip
     server_name: str | None = Field(
-        None, description="name in the certificate, where it is not the URL's host"
+        None, description="name in the certificate, if it is not the URL's host"
     )
     bind_dn: str = Field(
         "", description="account of the service: a DN, or in AD also name@domain",
         examples=["CN=provisioner,OU=Services,DC=campus,DC=test"],
     )  # fmt: skip
     password: str = Field("", description="name of the secret with the password of bind_dn")
-    base: str = Field(description="DN below which is searched", examples=["DC=campus,DC=test"])
+    base: str = Field(
+        description="DN below which the service searches", examples=["DC=campus,DC=test"]
+    )
     connections: int = Field(
-        4, ge=1, le=16, description="connections that write side by side in a large batch"
+        4, ge=1, le=16, description="connections that write at the same time in a large batch"
     )
     timeout: int = Field(15, ge=1, le=300, description="seconds to wait for a connection or answer")
     lane: str | None = Field(
-        None, description="queue of this directory; by default named after the base's domain"
+        None, description="queue of this directory; default: the base's domain"
     )
 
     @field_validator("servers")
@@ -70,14 +73,16 @@ class DirectorySettings(BaseModel):
             if parts.scheme == "emulated":
                 continue
             if self.tls == "none" and not _is_loopback(parts.hostname or ""):
-                raise ValueError(f"tls: none would send the password in clear to {parts.hostname}")
+                raise ValueError(
+                    f"tls: none would send the password in clear text to {parts.hostname}"
+                )
             if (parts.scheme == "ldaps") is not (self.tls == "ldaps"):
                 raise ValueError(f"tls: {self.tls} does not go with {parts.scheme}://")
         return self
 
     @property
     def lane_name(self) -> str:
-        """Name the queue that all handlers of this directory share."""
+        """Return the name of the queue that all handlers of this directory share."""
         return self.lane or f"directory-{backend_of(self.base)}"
 
 

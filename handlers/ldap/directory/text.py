@@ -1,8 +1,8 @@
-"""What goes into a directory as text and what comes out: filters, names, entries. Pure.
+"""Text that goes into a directory and comes out of it: filters, names, entries. Pure.
 
-Promises: no value reaches a filter or a DN unescaped, and every number is converted here, never
-by ldap3 (which gives one attribute now as a number and now as text, as its schema is loaded).
-Leaves out: asking (`directory.client`).
+Promises: every value in a filter or a DN is escaped, and this module converts every number, never
+ldap3 (which returns an attribute as a number or as text, depending on the schema it has loaded).
+Leaves out: searching (`directory.client`).
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ _SPACES = re.compile(r"\s*([,=])\s*")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a directory. values: by attribute in lower case, as the bytes that came."""
+    """One entry of a directory. values: the bytes that came, by attribute in lower case."""
 
     dn: str
     values: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
 
     def raw(self, name: str) -> bytes | None:
-        """Give an attribute's first value."""
+        """Return an attribute's first value."""
         found = self.values.get(name.lower())
         return found[0] if found else None
 
     def text(self, name: str) -> str | None:
-        """Give an attribute's first value as text."""
+        """Return an attribute's first value as text."""
         raw = self.raw(name)
         return None if raw is None else raw.decode("utf-8", "replace")
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Give all values of an attribute as text."""
+        """Return all values of an attribute as text."""
         return tuple(raw.decode("utf-8", "replace") for raw in self.values.get(name.lower(), ()))
 
     def number(self, name: str) -> int | None:
-        """Give an attribute's first value as a number; None when it is absent or is none."""
+        """Return an attribute's first value as a number; None if it is absent or not a number."""
         raw = self.raw(name)
         try:
             return None if raw is None else int(raw)
@@ -56,10 +56,11 @@ class Entry:
         return (self.text(name) or "").upper() == "TRUE"
 
     def ranged(self, name: str) -> tuple[tuple[str, ...], int | None]:
-        """Give the values of an attribute that may come in a range, and where the next begins.
+        """Return the values of an attribute that may come in a range, and where the next range
+        begins.
 
-        Servers answer with `member;range=0-1499` when there are more, and with
-        `member;range=1500-*` when there are none (MS-ADTS 3.1.1.3.1.3.3).
+        Servers answer with `member;range=0-1499` if there are more, and with `member;range=1500-*`
+        if there are none (MS-ADTS 3.1.1.3.1.3.3).
         """
         for key, values in self.values.items():
             match = _RANGE.match(key)
@@ -70,22 +71,22 @@ class Entry:
 
 
 def equals(attribute: str, value: str) -> str:
-    """Write the filter for one value, escaped."""
+    """Return the filter for one value, escaped."""
     return f"({attribute}={escape_filter_chars(value)})"
 
 
 def any_of(attribute: str, values: Iterable[str]) -> str:
-    """Write the filter for any of some values, each escaped."""
+    """Return the filter for any of some values, each escaped."""
     return f"(|{''.join(equals(attribute, value) for value in values)})"
 
 
 def child(attribute: str, value: str, container: str) -> str:
-    """Write the DN of an entry in a container, its name escaped."""
+    """Return the DN of an entry in a container, with its name escaped."""
     return f"{attribute}={escape_rdn(value)},{container}"
 
 
 def first_name(dn: str) -> tuple[str, str]:
-    """Give attribute and value of a DN's first part, the value unescaped."""
+    """Return attribute and value of a DN's first part, the value unescaped."""
     attribute, _, rest = dn.partition("=")
     value = re.split(r"(?<!\\),", rest, maxsplit=1)[0]
     return attribute, re.sub(r"\\([^0-9a-fA-F])", r"\1", value)
@@ -93,18 +94,18 @@ def first_name(dn: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=1 << 16)
 def same_dn(dn: str) -> str:
-    """Write a DN such that two spellings of one name are equal."""
+    """Return a DN in a form in which two spellings of one name are equal."""
     return _SPACES.sub(r"\1", dn).strip().lower()
 
 
 def backend_of(base: str) -> str:
-    """Name the directory that a base lies in: `DC=campus,DC=test` is `campus.test`."""
+    """Return the name of a base's directory: `campus.test` for `DC=campus,DC=test`."""
     parts = [part.partition("=") for part in base.split(",")]
     names = [value.strip() for name, _, value in parts if name.strip().lower() == "dc"]
     return ".".join(names or [value.strip() for _, _, value in parts]).lower()
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Cut a sequence into pieces of at most `size`."""
+    """Return a sequence in pieces of at most `size`."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

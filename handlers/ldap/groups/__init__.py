@@ -1,1 +1,1 @@
-"""Groups of every kind of directory, and who is in them."""
+"""Groups of every kind of directory, and their members."""

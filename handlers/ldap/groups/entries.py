@@ -1,6 +1,6 @@
 """Groups as a directory has them: entries become states.
 
-Promises: some hundreds of groups a question. Leaves out: who is in them (`membership`).
+Promises: one search for some hundreds of groups. Leaves out: who is in them (`membership`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class GroupEntries:
         self._asked = [dialect.name, "gidNumber", "objectSid", "description", "info"]
 
     def find(self, names: Collection[str]) -> dict[str, Entry]:
-        """Find groups by name, without their members."""
+        """Return groups by name, without their members."""
         return self._find(names, self._asked)
 
     def find_with_members(self, names: Collection[str]) -> dict[str, Entry]:
-        """Find groups by name, with those of their members that the server lists at once."""
+        """Return groups by name, with the members that the server lists in its first answer."""
         return self._find(names, [*self._asked, self._dialect.member])
 
     def _find(self, names: Collection[str], asked: Sequence[str]) -> dict[str, Entry]:
@@ -39,7 +39,7 @@ class GroupEntries:
         return {self.name(entry): entry for entry in entries}
 
     def below(self, container: str) -> Sequence[Entry]:
-        """List the groups of a container, with their members."""
+        """Return the groups of a container, with their members."""
         asked = [*self._asked, self._dialect.member]
         return list(self._directory.search(container, self._dialect.filter, asked))
 
@@ -53,7 +53,7 @@ class GroupEntries:
         return find_mark(entry.texts(self._dialect.note), mark_of(self._site.service, key))
 
     def state(self, entry: Entry) -> State:
-        """Return the state of a group that is there."""
+        """Return the state of an existing group."""
         sid = entry.raw("objectSid")
         return {
             "present": True,

@@ -1,10 +1,10 @@
 """Groups and their members, in Active Directory, AD LDS or a plain RFC 2307 directory.
 
-Promises: a group is made once, with its number, and never deleted; a member is added or taken
-away without touching members that others keep, and only where the group has our mark or may be
-adopted; a list of any length is read in ranges, and many changes of one group are one modify.
-Leaves out: nested groups, moving, members of other domains. A suspended membership is taken away
-and comes back with its claim; a suspended or withdrawn group stays as it is.
+Promises: the handler makes a group once, with its number, and never deletes it. It adds or removes
+a member without touching members that others keep, and only if the group has our mark or may be
+adopted. It reads a list of any length in ranges, and writes many changes of one group in one
+modify. Leaves out: nested groups, moving, members of other domains. A suspended membership is
+removed and returns with its claim; a suspended or withdrawn group stays unchanged.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Groups:
     # Pure.
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        """Speak of a group or of one member. Raises InvalidRequest or Refused."""
+        """Return the claim on a group or on one member. Raises InvalidRequest or Refused."""
         given: Params = _given(params)
         group = self._group(given.group)
         if given.user is not None:
@@ -75,65 +75,67 @@ class Groups:
         return {make_key(self._site.instance, "group", group): want}
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
-        """Say what of a description is held otherwise than it was written."""
+        """Return remarks on a description or a name that the directory holds in another form."""
         remarks = adapted(Params, params)
         code = str(params.get("group") or "")
         name = group_name(code, self._settings.prefix)
         if name != code.lower():
-            remarks["group"] = f"{code!r} is the group {name}: the directory takes no such name"
+            remarks["group"] = (
+                f"{code!r} is the group {name}: the directory does not take that name"
+            )
         return remarks
 
     def _group(self, code: str) -> str:
-        """Give the name of a code's group. Raises InvalidRequest, for a protected name too."""
+        """Return the name of a code's group. Raises InvalidRequest, also for a protected name."""
         prefix = self._settings.prefix
         try:
             return check_name("group", group_name(code, prefix), self._settings.protected)
         except InvalidRequest as fault:
             if prefix is None and not NAME.match(code.lower()):
-                fault.expected += "; or `prefix` in the handler's settings, for codes that are not"
+                fault.expected += "; or set `prefix` in the handler's settings, for other codes"
             raise
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
-        """Merge claims; a member stays while one live claim wants them."""
+        """Return one want; a member stays while one live claim wants them."""
         _, kind, *names = split_key(key)
         if kind == "member":
             live = any(not claim.suspended for claim in claims)
-            # Whose claim is taken back was brought in by it, or it was a Conflict from the start.
+            # The withdrawn claim had added the member, or it was a Conflict from the start.
             adopt = not claims or any(bool(claim.want.get("adopt")) for claim in claims)
             return {"group": names[0], "user": names[1], "member": live, "adopt": adopt}
         return merge_claims(claims, prior)
 
     def prior(self, key: Key, state: State) -> State | None:
-        """Save nothing: a membership comes back by its claim."""
+        """Return None: a membership returns with its claim."""
         return None
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        """List what to write; raises NotReady or Conflict."""
+        """Return the changes to write. Raises NotReady or Conflict."""
         if split_key(key)[1] == "member":
             group = make_key(self._site.instance, "group", str(want["group"]))
             return plan_member(key, want, state, mark_of(self._site.service, group))
         return self._planner.plan(key, want, state)
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
-        """Name a group's description, where one is wanted."""
+        """Return a group's description, if one is wanted."""
         return sets(want, ("description",))
 
     def holds(self, key: Key, state: State) -> Mapping[str, Json]:
-        """Say what a group's description is."""
+        """Return a group's description as it is."""
         return holds(state, ("description",))
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
-        """Name a group's number, which files and filesets hang on."""
+        """Return a group's number, which files and filesets depend on."""
         return identity(state)
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
-        """Name a group's number, DN and SID."""
+        """Return a group's number, DN and SID."""
         return {name: state.get(name) for name in ("name", "gid", "dn", "sid")}  # type: ignore[misc]
 
     # Reading.
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
-        """Read groups by name, each once however many of its members are asked for."""
+        """Return the state of groups and members; each group is read once for all its members."""
         parts_of = {key: split_key(key) for key in keys}
         members = {key: parts[2:] for key, parts in parts_of.items() if parts[1] == "member"}
         find = self._entries.find_with_members if members else self._entries.find
@@ -153,7 +155,7 @@ class Groups:
     def _member(
         self, group: Entry | None, person: Person | None, listed: Mapping[str, Collection[str]]
     ) -> State:
-        """Say whether somebody is in a group. listed: who is, by the DN of each group."""
+        """Return the state of one membership. listed: the members of each group, by its DN."""
         primary = bool(group and person and person.is_in_by_itself(group))
         among = bool(group and person and same_dn(person.value) in listed[group.dn])
         return {
@@ -165,9 +167,9 @@ class Groups:
         }
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List the groups of our container, and those of their members that are users.
+        """Return the groups of our container, and their members that are users.
 
-        What has a name that no request could have is left out.
+        Names that no request could have are left out.
         """
         entries = self._entries.below(self._settings.container)
         for entry in entries:
@@ -192,7 +194,7 @@ class Groups:
         return check_directory(self._directory, self._site.instance, places)
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Find numbers that are another's already, of those that requests name."""
+        """Return a fault for each number in a request that is already another's."""
         return self._writes.foresee(changes)
 
     # Writing.
@@ -206,6 +208,6 @@ class Groups:
 
 
 def _given(params: Mapping[str, object]) -> Params:
-    """Read parameters; what is empty counts as not given. Raises InvalidRequest."""
+    """Return parameters; an empty one counts as not given. Raises InvalidRequest."""
     given = {name: value for name, value in params.items() if value is not None and value != ""}
     return read_params(Params, given)

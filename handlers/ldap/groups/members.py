@@ -1,6 +1,6 @@
-"""Who is in a group: what brings a member in, or takes them away.
+"""Members of a group: the changes that add or remove them.
 
-Promises: a member is brought only into a group that bears our mark, unless it may be taken over;
+Promises: a member is added only to a group that has our mark, unless the group may be taken over;
 many changes of one group are few modifies. Leaves out: reading members (`membership`).
 """
 
@@ -14,36 +14,36 @@ from handlers.ldap.directory.text import chunks, same_dn
 from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
 
 _MEMBERS = 1000
-"""Members that one modify adds or takes away: AD takes some 5,000 values in a request."""
+"""Members that one modify adds or removes: AD takes some 5,000 values in a request."""
 
-_GROUP = "it is made by the step that provisions the group; check that the route has one"
+_GROUP = "the step that provisions the group makes it; check that the route has that step"
 _PRIMARY = (
     "give them another primary group first, such as Domain Users (`primaryGroupID` 513), then "
     "`provisioner retry` this request"
 )
-_USER = "it is made by the step that provisions the account; check the route, and `users`"
+_USER = "the step that provisions the account makes it; check the route, and `users`"
 
 
 def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Change]:
-    """List what brings a member in or takes them away. ours: the mark of the group, where it is.
+    """Return the change that adds or removes a member. ours: the mark of the group, if it exists.
 
-    Raises Conflict for a group that somebody else keeps, and for one who is in it by their primary
-    group, whom no directory takes out; NotReady where it or the user is missing.
+    Raises Conflict for a group that somebody else keeps, and for a user whose primary group it is,
+    whom no directory removes; NotReady if the group or the user does not exist.
     """
     group, user, wanted = want["group"], want["user"], bool(want["member"])
-    # A name in a request must not lead into a group that somebody else keeps, such as admins.
+    # A request must not add members to a group that somebody else keeps, such as admins.
     touched = wanted or state["present"]
     if touched and state["group_dn"] and state["mark"] != ours and not want["adopt"]:
         raise Conflict(
-            f"{key}: {state['group_dn']} was not made here, and does not bear our mark",
-            advice="provision its project or allocation with `adopt: true` if the group may be "
-            "taken over; or give the step that brings members in `adopt: true` in its route",
+            f"{key}: {state['group_dn']} was not made by this service, and does not have our mark",
+            advice="if the service may take over the group, provision its project or allocation "
+            "with `adopt: true`; or set `adopt: true` on the route's step that adds members",
         )
     if state["present"] == wanted:
         return []
     if state["primary"]:
         raise Conflict(
-            f"{key}: {group} is the primary group of {user}, and keeps them in it", advice=_PRIMARY
+            f"{key}: {group} is the primary group of {user}, so they stay in it", advice=_PRIMARY
         )
     if state["group_dn"] is None:
         raise NotReady(f"{key}: there is no group {group} yet", advice=_GROUP)
@@ -61,11 +61,11 @@ def change_members(
     members: Callable[[str], Sequence[str]],
     changes: Sequence[Change],
 ) -> None:
-    """Add or take away many members of one group by few modifies.
+    """Add or remove many members of one group by few modifies.
 
-    members: reads all members of a group, by its DN. A modify is all or nothing, and is refused
-    when one member is there already (68) or is none (53): then what is there is read, and only the
-    rest is written.
+    members: reads all members of a group, by its DN. A modify takes effect completely or not at
+    all, and the server refuses it if one member is already in the group (68) or is not (53). The
+    handler then reads the members, and writes only the rest.
     """
     adds = changes[0].verb == "add-member"
     dn = str(changes[0].data["dn"])

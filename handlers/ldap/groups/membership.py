@@ -1,8 +1,8 @@
-"""Who is in a group, as a directory says it.
+"""Members of a group, as a directory lists them.
 
-Promises: a list of any length is read, range by range; in Active Directory those count too whose
-primary group it is, whom `member` does not list (MS-ADTS 3.1.1.4.5.19, MS-SAMR 2.2.7.1). Leaves
-out: bringing members in and taking them away (`members`).
+Promises: the handler reads a list of any length, range by range. In Active Directory it also counts
+users whose primary group it is, whom `member` does not list (MS-ADTS 3.1.1.4.5.19, MS-SAMR
+2.2.7.1). Leaves out: adding and removing members (`members`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _USERS = "(|(objectClass=user)(objectClass=userProxy)(objectClass=userProxyFull)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who may be in a group.
+    """A user who may be in a group.
 
-    name: their name; value: what stands for them there, a DN or the name itself; primary: the SID
-    of their primary group, where they have one.
+    name: their name; value: their DN or name in the group's list; primary: the SID of their primary
+    group, if they have one.
     """
 
     name: str
@@ -31,7 +31,8 @@ class Person:
     primary: str | None = None
 
     def is_in_by_itself(self, group: Entry) -> bool:
-        """Return True if a group is their primary one: they are in it without being listed."""
+        """Return True if a group is the user's primary group: they are in it without being
+        listed."""
         sid = group.raw("objectSid")
         return self.primary is not None and sid is not None and sid_text(sid) == self.primary
 
@@ -46,7 +47,7 @@ class Membership:
         self._asked = [dialect.user, *(("primaryGroupID", "objectSid") if dialect.primary else ())]
 
     def find(self, names: Collection[str]) -> dict[str, Person]:
-        """Find users by name."""
+        """Return users by name."""
         if self._dialect.names:
             return {name: Person(name, name) for name in names}
         entries = self._directory.find(
@@ -55,17 +56,18 @@ class Membership:
         return {person.name: person for person in map(self._person, entries)}
 
     def listed(self, groups: Iterable[Entry]) -> Mapping[str, set[str]]:
-        """Read who is listed in some groups, by the DN of each, in one spelling."""
+        """Return the listed members of some groups, by the DN of each, in one spelling."""
         return {group.dn: {same_dn(one) for one in self.all_of(group)} for group in groups}
 
     def all_of(self, group: Entry) -> list[str]:
-        """Give who is listed in a group: those that came with it, and the ranges that did not."""
+        """Return the listed members of a group: those in the first answer, and the ranges after
+        it."""
         some, following = group.ranged(self._dialect.member)
         rest = [] if following is None else self.read(group.dn, following)
         return [*some, *rest]
 
     def read(self, dn: str, start: int = 0) -> list[str]:
-        """Read who is listed in a group, range by range, from one on."""
+        """Return the listed members of a group, range by range, from a start on."""
         attribute, members = self._dialect.member, list[str]()
         while True:
             ranged = self._dialect.ranged or start
@@ -78,7 +80,8 @@ class Membership:
             start = following
 
     def everybody(self, groups: Iterable[Entry]) -> Iterator[tuple[Entry, Person]]:
-        """Yield each group with each of its members; who is no user here is named by their DN."""
+        """Yield each group with each of its members; a member who is not a user here is named by
+        their DN."""
         users = {} if self._dialect.names else self._all_users()
         for group in groups:
             for value in self.all_of(group):
@@ -89,7 +92,7 @@ class Membership:
                     yield group, person
 
     def _all_users(self) -> dict[str, Person]:
-        """Read all users, by DN in one spelling."""
+        """Return all users, by DN in one spelling."""
         found = self._directory.search(self._users, _USERS, self._asked)
         return {same_dn(entry.dn): self._person(entry) for entry in found}
 

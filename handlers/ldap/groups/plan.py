@@ -1,6 +1,6 @@
-"""What is written so that a group is as wanted: want and state in, changes out. Pure.
+"""The changes that make a group as wanted: want and state in, changes out. Pure.
 
-Promises: only a group that is ours, or may be adopted, is changed; it keeps its number.
+Promises: the plan changes only a group that is ours or may be adopted; the group keeps its number.
 Leaves out: its members (`members`), writing (`writes`).
 """
 
@@ -17,13 +17,14 @@ from provisioner.contract import Change, Json, Key, State, Want
 
 @dataclass(frozen=True, slots=True)
 class GroupPlanner:
-    """Plans for one directory. service: whose marks are ours; gives_numbers: there is a range."""
+    """Plans for one directory. service: the service in our marks; gives_numbers: True if there is a
+    range."""
 
     service: str
     gives_numbers: bool
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        """List what to write. Raises Conflict."""
+        """Return the changes to write. Raises Conflict."""
         if want["wanted"] != "open":
             return []
         want = recalled(key, want, state)
@@ -61,4 +62,4 @@ class GroupPlanner:
             yield Change(key, "describe", text, 0, "set", data)
         if state["gid"] is None and want.get("gid") is None and self.gives_numbers:
             data = {"dn": state["dn"], "take": True}
-            yield Change(key, "number", "give a gid of the range", 0, "number", data)
+            yield Change(key, "number", "give a gid from the range", 0, "number", data)

@@ -1,6 +1,6 @@
-"""Settings and parameters of groups, checked before anything is asked of a directory.
+"""Settings and parameters of groups, checked before any call to a directory.
 
-Leaves out: what depends on a setting beside the parameter (`ad_group`).
+Leaves out: rules between a setting and a parameter (`ad_group`).
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ class Settings(DirectorySettings):
         description="DN where groups are made", examples=["OU=groups,DC=campus,DC=test"]
     )
     users: str | None = Field(
-        None, description="DN below which members are looked up; `base` otherwise"
+        None, description="DN below which members are looked up; default: `base`"
     )
-    ids: Ids = Field(default_factory=Ids, description="group numbers allowed, and given out")
+    ids: Ids = Field(
+        default_factory=Ids, description="group numbers that are allowed and given out"
+    )
     prefix: str | None = Field(
         None,
         pattern=r"^[a-z_][a-z0-9_-]{0,7}$",
-        description="begins the names of groups whose code the directory does not take, as one "
-        "with a digit first or more than 32 letters has, and of those that begin so; without it "
-        "such a code is refused",
+        description="begins the names of groups whose code the directory does not take (a digit "
+        "first, or more than 32 characters), and of codes that begin with it; without it such a "
+        "code is refused",
         examples=["p-"],
     )
     protected: tuple[str, ...] = Field(
-        ("root", "wheel", "administrators"), description="groups that are never touched"
+        ("root", "wheel", "administrators"), description="groups that the service never touches"
     )
 
 
@@ -45,14 +47,16 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     group: str = Field(description="name of the group", examples=["cf0003"])
-    user: str | None = Field(None, description="member; without one it is about the group itself")
+    user: str | None = Field(
+        None, description="member; without it, the step is about the group itself"
+    )
     gid: int | KnownAfter | None = Field(
-        None, description="number of the group; without one it is taken from the handler's `ids`"
+        None, description="number of the group; default: one from the handler's `ids`"
     )
     # rangeUpper of description (MS-ADA1).
     description: Annotated[str | None, Fits(1024, unlike_marks)] = Field(
         None, description="what the group is for"
     )
     adopt: bool = Field(
-        False, description="take over a group, or bring a member into one, that was not made here"
+        False, description="take over a group that this service did not make, or add a member to it"
     )

@@ -1,6 +1,6 @@
-"""How groups are made and changed, and how they get their numbers.
+"""Writes of groups: making and changing them, and giving them numbers.
 
-Promises: a group is made once, with its number; a number is held before it is written.
+Promises: the handler makes a group once, with its number; it holds a number before it writes it.
 Leaves out: members (`members`).
 """
 
@@ -36,11 +36,12 @@ class GroupWrites:
         self._numbers = Numbers(directory, settings.ids, "gidNumber", settings.base, dialect.ids)
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Find names that something else has, and numbers that are another's already."""
+        """Return a fault for each name that another object has, and each number that is
+        another's."""
         had = former(self._numbers, changes)
         asked = [*named(changes, "gid", "gidNumber", owner_of), *returned(changes, had)]
-        bears, within = self._dialect.name, self._dialect.filter
-        taken = self._numbers.taken(asked, bears=bears, within=within)
+        name_attribute, within = self._dialect.name, self._dialect.filter
+        taken = self._numbers.taken(asked, name_attribute=name_attribute, within=within)
         others = borne_by_others(self._directory, changes, self._dialect)
         return {**taken, **ambiguous(changes, had), **others}
 
@@ -78,16 +79,18 @@ class GroupWrites:
         except Exists:
             if not self._entries.find([name]):
                 raise Conflict(
-                    f"{change.key}: {dn} is there, or its name is in use, and it is no group",
-                    advice="choose another name for the group, or rename what has it",
+                    f"{change.key}: {dn} exists or its name is in use, and it is not a group",
+                    advice="choose another name for the group, or rename that object",
                 ) from None
 
     def _hold(self, change: Change, number: object) -> None:
-        """Hold a gid that a request named; a user's primary group is no bearer of it."""
+        """Hold a gid that a request named; a user whose primary group it is does not count."""
         if isinstance(number, int):
-            name, bears = split_key(change.key)[2], self._dialect.name
+            name, name_attribute = split_key(change.key)[2], self._dialect.name
             within = self._dialect.filter
-            self._numbers.hold(owner_of(change), number, name=name, bears=bears, within=within)
+            self._numbers.hold(
+                owner_of(change), number, name=name, name_attribute=name_attribute, within=within
+            )
 
     def _set(self, change: Change, _: Taken) -> None:
         wanted: Any = change.data["set"]
@@ -95,7 +98,7 @@ class GroupWrites:
         self._directory.replace(str(change.data["dn"]), wanted)
 
     def _describe(self, change: Change, _: Taken) -> None:
-        """Change the description by itself: where marks stand beside it, they stay."""
+        """Change only the description: marks in the same attribute stay."""
         old, new = change.data["old"], change.data["new"]
         changes: list[Modification] = [("delete", "description", [str(old)])] if old else []
         changes += [("add", "description", [str(new)])] if new else []

@@ -1,1 +1,1 @@
-"""uids and gids out of a range, and what an account or a group had before."""
+"""uids and gids from a range, and the numbers that an account or a group had before."""

@@ -1,10 +1,10 @@
-"""Numbers for users and groups out of a range: an entry for each number, naming who has it.
+"""Numbers for users and groups from a range: an entry for each number, naming who has it.
 
-Promises: two writers never take one number, because a directory adds an entry only once; a retry
-finds the number that it took before; a number is never used a second time, because its entry
-stays when its user has gone; a number that a request names, or that comes from elsewhere, is held
-the same way before it is written, and refused where another bears it or had it.
-Leaves out: taking entries away.
+Promises: two writers never take one number, because a directory adds an entry only once. A retry
+finds the number that it took before. No number is used a second time, because its entry stays when
+its user has gone. A number that a request names, or that comes from elsewhere, is held in the same
+way before it is written, and refused if another object has it or had it.
+Leaves out: removing entries.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from provisioner.contract import (
 )
 
 _USED = " used"
-"""Ends the description of a number whose bearer was made."""
+"""Suffix of a number's description once its account or group was made."""
 
 _RESERVED = " reserved"
-"""Ends the description of a number that was named, not given out."""
+"""Suffix of the description of a number that a request named."""
 
 LARGEST = 4_294_967_294
 """The largest uid that Linux takes (the next one means "no change" to chown)."""
 
 
 class Ids(BaseModel):
-    """The numbers that this handler gives out or lets pass."""
+    """The numbers that this handler gives out or allows."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -50,8 +50,8 @@ class Ids(BaseModel):
     last: int = Field(2_000_000_000, alias="to", ge=1, le=LARGEST, description="largest number")
     container: str | None = Field(
         None,
-        description="DN below which each number taken has an entry; none: numbers are not given "
-        "out, they come from the request or from Active Directory",
+        description="DN below which each number in use has an entry; without it the handler gives "
+        "out no numbers; they come from the request or from Active Directory",
         examples=["OU=ids,DC=hpc,DC=test"],
     )
     object_class: str | None = Field(
@@ -66,9 +66,9 @@ class Ids(BaseModel):
         return self
 
     def check(self, field: str, number: object, setting: str = "ids") -> None:
-        """Refuse a number outside the range. Raises InvalidRequest naming the field.
+        """Refuse a number outside the range. Raises InvalidRequest that names the field.
 
-        setting: what the range is called in the configuration.
+        setting: the name of the range in the configuration.
         """
         if isinstance(number, int) and not self.first <= number <= self.last:
             raise InvalidRequest(
@@ -80,7 +80,7 @@ class Ids(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A number that is named for somebody. name: as the directory's entry bears it."""
+    """A number that a request names for somebody. name: their name in the directory's entry."""
 
     key: Key
     owner: str
@@ -90,23 +90,24 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Numbers by owner. earlier: those that an earlier try took; batch: names the rest together."""
+    """Numbers by owner. earlier: those that an earlier try took; batch: a name for the rest
+    together."""
 
     numbers: Mapping[str, int] = field(default_factory=dict)
     earlier: Mapping[str, int] = field(default_factory=dict)
     batch: str = ""
 
     def get(self, owner: str) -> int | None:
-        """Give the number taken for an owner."""
+        """Return the number taken for an owner."""
         return self.numbers.get(owner)
 
 
 def named(
     changes: Iterable[Change], field: str, attribute: str, owner: Callable[[Change], str]
 ) -> list[Named]:
-    """List the numbers that changes are going to write because a request names them.
+    """Return the numbers that changes are going to write because a request names them.
 
-    field: what the number is called in a change that creates, attribute: in one that sets.
+    field: the number's name in a change that creates, attribute: in one that sets.
     """
     named_ids = []
     for change in changes:
@@ -121,8 +122,8 @@ def named(
 class Numbers:
     """Gives out the numbers of one range.
 
-    attribute, base: where a number may be in use without having an entry; object_class: of the
-    entries, where the settings name none.
+    attribute, base: where a number may be in use without an entry; object_class: of the entries, if
+    the settings name none.
     """
 
     def __init__(
@@ -138,9 +139,9 @@ class Numbers:
         self._held: dict[int, str] = {}
 
     def take(self, owners: Sequence[str]) -> Taken:
-        """Take a number for each owner, or find the one taken before and not yet settled.
+        """Return a number for each owner, the one from an earlier unsettled try if there is one.
 
-        owner: who it is for, such as `account/jdoe`. Raises Permanent when the range is used up.
+        owner: whom it is for, such as `account/jdoe`. Raises Permanent if the range is used up.
         """
         earlier = self._unsettled(owners)
         missing = [owner for owner in dict.fromkeys(owners) if owner not in earlier]
@@ -157,10 +158,10 @@ class Numbers:
         return Taken({**earlier, **fresh}, earlier, batch)
 
     def settle(self, taken: Taken) -> None:
-        """Say that the numbers are in use, so that the next bearer of a name gets another.
+        """Record that the numbers are in use, so that the next owner of a name gets another number.
 
-        A batch is settled as a whole by an entry of its name, so that a thousand accounts cost one
-        write; what an earlier try took is settled one by one.
+        One entry with the name of a batch settles the whole batch, so that a thousand accounts cost
+        one write; numbers from an earlier try are settled one by one.
         """
 
         def write(item: tuple[str, int]) -> None:
@@ -173,34 +174,42 @@ class Numbers:
         if taken.batch:
             self._directory.add(self._dn(taken.batch), {"objectClass": ["top", self._class]})
 
-    def hold(self, owner: str, number: int, *, name: str, bears: str, within: str = "") -> None:
-        """Make sure that a number that was named is an owner's alone, before it is written.
+    def hold(
+        self, owner: str, number: int, *, name: str, name_attribute: str, within: str = ""
+    ) -> None:
+        """Make sure that only its owner has a number that a request named, before it is written.
 
-        name, bears: its name, and the attribute of names; within: which entries bear such numbers.
-        Raises Conflict naming who else bears it, or had it.
+        name, name_attribute: its name, and the attribute of names; within: filter for entries that
+        have such numbers. Raises Conflict that names who else has it, or had it.
         """
         entries = self._directory.find(
-            self._attribute, [str(number)], [bears], base=self._base, within=within
+            self._attribute, [str(number)], [name_attribute], base=self._base, within=within
         )
-        others = sorted(e.dn for e in entries if (e.text(bears) or "").lower() != name)
+        others = sorted(e.dn for e in entries if (e.text(name_attribute) or "").lower() != name)
         if others:
             raise _another(owner, self._attribute, number, ", ".join(others))
         if self._ids.container is not None:
             self._reserve(owner, number)
             return
-        with self._lock:  # two of one batch are both not there yet
+        with self._lock:  # two owners of one batch both have no entry yet
             first = self._held.setdefault(number, owner)
         if not _is_same(first, owner):
             raise _another(owner, self._attribute, number, first)
 
-    def taken(self, wanted: Sequence[Named], *, bears: str, within: str = "") -> dict[Key, Fault]:
-        """Say which numbers that are named are another's already, as `hold` would find."""
+    def taken(
+        self, wanted: Sequence[Named], *, name_attribute: str, within: str = ""
+    ) -> dict[Key, Fault]:
+        """Return a fault for each named number that is already another's, as `hold` would find."""
         numbers = {want.number for want in wanted}
         if not numbers:
             return {}
         texts = sorted(map(str, numbers))
         seen = self._directory.find(
-            self._attribute, texts, [self._attribute, bears], base=self._base, within=within
+            self._attribute,
+            texts,
+            [self._attribute, name_attribute],
+            base=self._base,
+            within=within,
         )
         entries: Sequence[Entry] = ()
         if self._ids.container is not None:
@@ -211,7 +220,7 @@ class Numbers:
         faults: dict[Key, Fault] = {}
         for want in wanted:
             bearing = [e for e in seen if e.number(self._attribute) == want.number]
-            others = [e.dn for e in bearing if (e.text(bears) or "").lower() != want.name]
+            others = [e.dn for e in bearing if (e.text(name_attribute) or "").lower() != want.name]
             others += _strangers(had.get(want.number, ()), want.owner)
             earlier = first.setdefault(want.number, want.owner)
             if not _is_same(earlier, want.owner):
@@ -235,7 +244,7 @@ class Numbers:
                 self._directory.modify(dn, [("add", "description", [note])])
 
     def former(self, owners: Sequence[str]) -> dict[str, list[int]]:
-        """List the numbers that owners had: those in use once, and those that were named."""
+        """Return the numbers that owners had: those once in use, and those that requests named."""
         if self._ids.container is None:
             return {}
         noted = {owner + end: owner for owner in owners for end in ("", _USED, _RESERVED)}
@@ -249,7 +258,7 @@ class Numbers:
         return {owner: sorted(numbers) for owner, numbers in numbers_of.items()}
 
     def _noted(self, texts: Collection[str]) -> tuple[list[Entry], set[str | None]]:
-        """Find the entries of numbers with some descriptions, and which batches are settled."""
+        """Return the entries of numbers with some descriptions, and which batches are settled."""
         below = self._ids.container or ""
         entries = self._directory.find("description", texts, ["cn", "description"], base=below)
         batches = {text for e in entries for text in e.texts("description") if _is_batch(text)}
@@ -268,7 +277,8 @@ class Numbers:
         return numbers
 
     def _add(self, owner: str, number: int, batch: str) -> int:
-        """Add the entry that makes a number an owner's; another writer may be first, so go on."""
+        """Add the entry that gives a number to an owner; if another writer was first, try the
+        next."""
         for _ in range(1000):
             try:
                 self._directory.add(
@@ -280,10 +290,10 @@ class Numbers:
                     number = self._free(1)[0]
             else:
                 return number
-        raise Permanent(f"no number for {owner}: a thousand were taken by others meanwhile")
+        raise Permanent(f"no number for {owner}: other writers took a thousand numbers meanwhile")
 
     def _free(self, count: int) -> list[int]:
-        """Find numbers that have no entry and that nobody is seen to use."""
+        """Return numbers that have no entry and that nobody visibly uses."""
         if not self._next:
             self._next = self._first_free()
         free: list[int] = []
@@ -310,7 +320,7 @@ class Numbers:
             ["cn", "description"],
             "LEVEL",
         )
-        # One that was named may lie anywhere: giving out goes on where it was.
+        # A named number may be anywhere in the range: it does not move the next free number.
         given = [entry for entry in entries if not _is_named(entry.texts("description"))]
         taken = [number for entry in given if (number := entry.number("cn")) is not None]
         within = [number for number in taken if self._ids.first <= number <= self._ids.last]
@@ -321,7 +331,7 @@ class Numbers:
 
 
 def _of_kind(texts: Collection[str], owner: str) -> set[str]:
-    """Name the owners of an owner's kind that a number's entry tells of."""
+    """Return the owners of an owner's kind in the description of a number's entry."""
     had = {text.split(" ")[0] for text in texts if not _is_batch(text)}
     return {one for one in had if one.split("/", 1)[0] == owner.split("/", 1)[0]}
 
@@ -346,6 +356,6 @@ def _is_same(one: str, other: str) -> bool:
 def _another(owner: str, attribute: str, number: int, other: str) -> Conflict:
     return Conflict(
         f"{owner}: {attribute} {number} is {other}'s",
-        advice="send the request again with another number, or with none; a number is never used "
-        "twice, not even when who had it has gone",
+        advice="send the request again with another number, or with none; the service never gives "
+        "a number to a second owner, not even when the first has gone",
     )

@@ -1,8 +1,8 @@
-"""Numbers that are kept: what a group or an account was, held against what it is. Pure.
+"""Numbers that an object keeps: what a group or an account had, compared with what it has. Pure.
 
-Promises: what was deleted behind the back, or given another number, is told from what never was; a
-number that a request names rules; one that nobody names is the one that it had. Leaves out: asking
-which numbers are taken (`ids`), and keeping what something was, which is the ledger's.
+Promises: an object that somebody deleted, or gave another number, is distinct from a new one; a
+number that a request names wins; without one, the object gets the number that it had. Leaves out:
+asking which numbers are in use (`ids`), and keeping former values, which is the ledger's.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ NUMBERS = ("uid", "gid")
 
 
 def identity(state: State) -> Mapping[str, Scalar]:
-    """Name what may not change of a group or an account that is there."""
+    """Return what may not change of an existing group or account."""
     return {name: state.get(name) for name in (*NUMBERS, "sid")}  # type: ignore[misc]
 
 
 def recalled(key: Key, want: Want, state: State) -> Want:
-    """Give a want with the numbers that the object had, where no request names any.
+    """Return a want with the numbers that the object had, if no request names any.
 
-    Raises Conflict where it is there under another number than it had, or is not there and claims
-    do not agree which it should get.
+    Raises Conflict if the object exists with another number than it had, or does not exist and
+    claims disagree about its number.
     """
     _check_agreed(key, want, state)
     kept = dict(want)
@@ -36,10 +36,10 @@ def recalled(key: Key, want: Want, state: State) -> Want:
             continue
         if has not in (None, had):
             raise Conflict(
-                f"{key}: has {field} {has}, and had {had}: somebody changed it, or deleted it and "
-                f"made it anew; whatever was made for {had} (homes, filesets, files) keeps {had}",
-                advice=f"set it back to {had} in the directory; where {has} is right, send its "
-                f"request again with `{field}: {has}`, and hand over what is {had}'s by hand",
+                f"{key}: has {field} {has}, but had {had}: somebody changed it, or deleted it and "
+                f"made it again; homes, filesets and files made for {had} keep {had}",
+                advice=f"set it back to {had} in the directory; if {has} is right, send its "
+                f"request again with `{field}: {has}`, and chown what belongs to {had} by hand",
             )
         kept[field] = had
     return kept
@@ -51,22 +51,22 @@ def _check_agreed(key: Key, want: Want, state: State) -> None:
         return
     texts = (f"{who} wants {what}" for said in disputed.values() for who, what in said.items())
     raise Conflict(
-        f"{key}: claims do not agree about its number: {', '.join(texts)}",
-        advice="send the request that is wrong again with the right number, or without",
+        f"{key}: claims disagree about its number: {', '.join(texts)}",
+        advice="send the wrong request again with the right number, or without one",
     )
 
 
 def returning(want: Want, field: str) -> str:
-    """Say of an object that is made again under which number: ` again, with its gid 30000`."""
+    """Return under which number an object is made again: ` again, with its gid 30000`."""
     had = _was(want).get(field)
     return f" again, with its {field} {had}" if had is not None and want.get(field) == had else ""
 
 
 def remade(key: Key, want: Want) -> Want:
-    """Give the want of an account that is to be made: under the number that it had, if any.
+    """Return the want of an account to make, with the number that it had, if any.
 
-    Raises Conflict where it was there, and nobody vouches that its person is the same: neither the
-    directory, by the SID that it bore, nor a request, by naming a uid.
+    Raises Conflict if it existed, and nothing shows that its person is the same: neither the
+    directory, by the SID that it had, nor a request, by naming a uid.
     """
     was = _was(want)
     if was.get("uid") is not None and not _is_named(want, "uid") and not want.get("sid"):
@@ -78,19 +78,19 @@ def _gone(key: Key, was: Mapping[str, Json]) -> Conflict:
     uid, sid = was["uid"], was.get("sid")
     person = f" and the SID {sid}" if sid else ""
     return Conflict(
-        f"{key}: was deleted by somebody else; it had uid {uid}{person}, "
-        "on which its home and files hang. It is not made again by itself: its name may be another "
-        "person's by now",
-        advice="restore what was deleted (Active Directory: `Restore-ADObject`), which keeps all "
-        f"of it; or send user.provision with `uid: {uid}` to have the same person's account made "
-        "anew, or with a uid that nobody had, where the name is another person's",
+        f"{key}: somebody else deleted it; it had uid {uid}{person}, on which its home and files "
+        "depend. The service does not make it again by itself: its name may now belong to another "
+        "person",
+        advice="restore the account (Active Directory: `Restore-ADObject`), which keeps all of it; "
+        f"or send user.provision with `uid: {uid}` to make the same person's account again, or "
+        "with a uid that nobody had, if the name is another person's",
     )
 
 
 def of_same_person(want: Want) -> Want:
-    """Give a want that forgets what the account was where it was another person's.
+    """Return a want that forgets the account's former values if it was another person's.
 
-    It was where the request says another SID, or names another uid.
+    It was another person's if the request names another SID or another uid.
     """
     was = _was(want)
     for field in ("sid", "uid"):
@@ -100,12 +100,13 @@ def of_same_person(want: Want) -> Want:
 
 
 def former(numbers: Numbers, changes: Iterable[Change]) -> dict[str, list[int]]:
-    """Find the numbers that objects had which are to be given one: by owner, as the entries say."""
+    """Return the numbers that objects had before they get one: by owner, as the entries say."""
     return numbers.former([owner_of(change) for change in changes if change.data.get("take")])
 
 
 def returned(changes: Iterable[Change], had: Mapping[str, Sequence[int]]) -> list[Named]:
-    """List the numbers under which groups come back, to ask whether they are another's by now."""
+    """Return the numbers under which groups return, to check whether another object has them
+    now."""
     return [
         Named(change.key, owner, split_key(change.key)[2], had[owner][0])
         for change in changes
@@ -114,7 +115,7 @@ def returned(changes: Iterable[Change], had: Mapping[str, Sequence[int]]) -> lis
 
 
 def given_back(changes: Iterable[Change], had: Mapping[str, Sequence[int]]) -> list[Change]:
-    """Let changes that would take a number name the one that a group had."""
+    """Return changes that would take a number, with the number that a group had."""
     return [_given_back(one, had.get(owner_of(one), ())) for one in changes]
 
 
@@ -128,23 +129,25 @@ def _given_back(change: Change, had: Sequence[int]) -> Change:
 
 
 def ambiguous(changes: Iterable[Change], had: Mapping[str, Sequence[int]]) -> dict[Key, Fault]:
-    """Refuse groups of which nobody knows which of several numbers was theirs."""
+    """Return a Conflict for each group that had several numbers, if nobody knows which was its
+    own."""
     faults: dict[Key, Fault] = {}
     for change in changes:
         numbers = had.get(owner_of(change), ())
         if change.data.get("take") and len(numbers) > 1:
             faults[change.key] = Conflict(
-                f"{change.key}: is not there, and had several gids: {', '.join(map(str, numbers))}",
-                advice="look which of them its files have, and name that one as `gid` in the "
-                "request of its project",
+                f"{change.key}: does not exist, and had several gids: "
+                f"{', '.join(map(str, numbers))}",
+                advice="find out which gid its files have, and name it as `gid` in the request of "
+                "its project",
             )
     return faults
 
 
 def owner_of(change: Change) -> str:
-    """Name whose number it is in its entry: `group/cf0003`; with the SID, where it has one.
+    """Return the owner in a number's entry: `group/cf0003`; with the SID, if it has one.
 
-    With it, a name's next bearer gets another number.
+    With the SID, the next person with a name gets another number.
     """
     sid = change.data.get("sid")
     name = "/".join(split_key(change.key)[1:])

@@ -183,7 +183,7 @@ def test_a_number_about_which_claims_differ_stays_as_it_is() -> None:
         "uid stays unchanged, because claims contradict each other: allocation:1 wants uid 10002, "
         "user:jdoe wants uid 10001",
     )
-    with pytest.raises(Conflict, match="do not agree about its number"):
+    with pytest.raises(Conflict, match="disagree about its number"):
         handler.plan(key, want, ABSENT)
 
 

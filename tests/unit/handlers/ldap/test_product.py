@@ -16,7 +16,7 @@ SAMBA = "Samba Team (https://www.samba.org)"
         ("4.17.12-Debian", Level.OK, "Samba 4.17.12: tried"),
         ("4.22.11-Debian-4.22.11+dfsg-0+deb13u1", Level.OK, "Samba 4.22.11: tried"),
         ("4.25.1", Level.OK, "Samba 4.25.1: tried"),
-        ("4.2.1", Level.WARNING, "Samba 4.2.1: not tried, unlike 4.17, 4.22, 4.25"),
+        ("4.2.1", Level.WARNING, "Samba 4.2.1: not tested, unlike 4.17, 4.22, 4.25"),
         ("4.23.0pre1-GIT", Level.WARNING, "Samba 4.23.0pre1: not tried"),
         ("", Level.WARNING, "Samba : not tried"),
     ],
