@@ -1,8 +1,8 @@
-"""Access: whether an association is of less use to people by one want than by another. Pure.
+"""Access: whether an association lets people use less with one want than with another. Pure.
 
-Promises: looks at wants alone. Less is a partition or a QOS that was asked for and is not any more,
-and a limit of 0, by which nothing runs. Leaves out: smaller limits, which still let jobs run, and
-what an association inherits.
+Promises: compares wants only. Less means a partition or a QOS that a claim asked for and no longer
+does, or a limit of 0, with which nothing runs. Leaves out: smaller limits, with which jobs still
+run, and what an association inherits.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from handlers.slurm.limits.values import Value
 from provisioner.contract import Want
 
 _HARMLESS: Final = frozenset({"Priority", "MinPrioThresh", "GrpJobsAccrue", "MaxJobsAccrue"})
-"""Numbers by which jobs come later at worst (sacctmgr(1))."""
+"""Numbers that at worst delay jobs (sacctmgr(1))."""
 
 _COUNTED: Final = (Kind.COUNT, Kind.WALL, Kind.TRES)
 
 
 def shuts(before: Want, after: Want) -> bool:
-    """Return True if something that people could use by `before` is lost by `after`."""
+    """Return True if people lose with `after` something that they could use with `before`."""
     if _partitions_shut(before, after):
         return True
     was, will = (cast(Mapping[str, Value], one.get("limits") or {}) for one in (before, after))
@@ -31,7 +31,7 @@ def shuts(before: Want, after: Want) -> bool:
 
 
 def _partitions_shut(before: Want, after: Want) -> bool:
-    """Compare partitions; none named means all."""
+    """Return True if a partition is lost; no partition named means all."""
     was, will = (set(cast(Sequence[str], one.get("partitions") or ())) for one in (before, after))
     return bool(will) and (not was or not was <= will)
 
@@ -45,7 +45,7 @@ def _zeros(limits: Mapping[str, Value]) -> set[str]:
 
 
 def _qos_lost(was: Mapping[str, Value], will: Mapping[str, Value]) -> bool:
-    """Compare lists of QOS, where both wants name a whole one."""
+    """Return True if a QOS is lost, where both wants name a complete list."""
     before, after = folded(was), folded(will)
     if "QOS" not in before or not after.get("QOS"):
         return False

@@ -1,8 +1,7 @@
 """sacctmgr, scontrol and squeue: their argument lists, and what they print.
 
-Promises: list calls in chunks, always with `cluster=`; a call that ran out of time is Unknown where
-it writes. Leaves out: what should be there (`handler`). Source: sacctmgr(1), scontrol(1),
-squeue(1).
+Promises: list calls in chunks, always with `cluster=`; a write that ran out of time is Unknown.
+Leaves out: what should exist (`handler`). Source: sacctmgr(1), scontrol(1), squeue(1).
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from provisioner.contract import Completed, Permanent, Run, Transient, Unavailab
 _ENFORCED = re.compile(r"^AccountingStorageEnforce\s*=\s*(\S.*)$", re.MULTILINE)
 
 FAILED_UID = 4294967294
-"""The uid that slurmctld keeps of a user whom it could not look up."""
+"""The uid that slurmctld stores for a user whom it could not look up."""
 
 FILTER = 200
-"""Names up to which a question is put for them alone; beyond, for the whole cluster."""
+"""Up to this many names a call asks only for them; with more, for the whole cluster."""
 
 _ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
 _PARTITION = re.compile(r"^PartitionName=(\S+)", re.MULTILINE)
@@ -31,7 +30,8 @@ _HELD = re.compile(r"^\s*(?:ClusterName=\S+ Account=(\S+) )?UserName=(\S+?)\((\d
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """One row of `show assoc`, with what is set at it itself; an account's own has no user."""
+    """One row of `show assoc`, with the association's own settings; an account's own row has no
+    user."""
 
     account: str
     user: str
@@ -41,7 +41,7 @@ class Association:
 
 
 def by_name(rows: Iterable[Association]) -> dict[tuple[str, str], list[Association]]:
-    """Sort associations by account and user; an account's own has no user."""
+    """Return associations by account and user; an account's own row has no user."""
     rows_of: dict[tuple[str, str], list[Association]] = {}
     for row in rows:
         rows_of.setdefault((row.account, row.user), []).append(row)
@@ -49,13 +49,14 @@ def by_name(rows: Iterable[Association]) -> dict[tuple[str, str], list[Associati
 
 
 def doubled(rows: Sequence[Association]) -> Unavailable | None:
-    """Say that an association was printed more than once: which of them counts, nobody knows."""
+    """Return a fault if an association was printed more than once: nobody knows which one
+    counts."""
     if len({row.partition for row in rows}) == len(rows):
         return None
     of = " ".join(filter(None, (rows[0].account, rows[0].user)))
     return Unavailable(
         f"sacctmgr prints an association of {of} more than once",
-        advice=f"see `sacctmgr show assoc account={rows[0].account}` and `sacctmgr show problem`",
+        advice=f"check `sacctmgr show assoc account={rows[0].account}` and `sacctmgr show problem`",
     )
 
 
@@ -72,7 +73,7 @@ class Tools:
     timeout: float = 120.0
 
     def associations(self, accounts: Collection[str]) -> list[Association]:
-        """Read the associations of accounts; without any, of the whole cluster."""
+        """Return the associations of accounts; without any account, of the whole cluster."""
         where = [*OWN, f"cluster={self.cluster}"]
         if 0 < len(accounts) <= FILTER:
             where.append(f"account={','.join(sorted(accounts))}")
@@ -81,7 +82,8 @@ class Tools:
         return [self._association(row) for row in rows if not asked or row[0] in asked]
 
     def everywhere(self, accounts: Collection[str]) -> tuple[list[Association], set[str]]:
-        """Read the associations of accounts, and which of these other clusters have as well."""
+        """Return the associations of accounts, and which of these accounts other clusters also
+        have."""
         some = 0 < len(accounts) <= FILTER
         where = [f"account={','.join(sorted(accounts))}"] if some else []
         rows = self._show("assoc", [*OWN, *where], ("Cluster", *_ASSOC))
@@ -91,7 +93,7 @@ class Tools:
         return [one for one in own if one.account in asked], others & asked
 
     def associations_of(self, users: Collection[str]) -> list[tuple[str, Association]]:
-        """Read all associations of users, on every cluster."""
+        """Return all associations of users, on every cluster."""
         where = [*OWN, f"user={','.join(sorted(users))}"]
         rows = self._show("assoc", where, ("Cluster", *_ASSOC))
         return [(row[0], self._association(row[1:])) for row in rows]
@@ -102,7 +104,7 @@ class Tools:
         return Association(account, user, parent, printed(limits), partition)
 
     def default_accounts(self, users: Collection[str]) -> dict[str, str]:
-        """Read users' default accounts on the cluster."""
+        """Return users' default accounts on the cluster."""
         where = ["withassoc", "where", f"cluster={self.cluster}"]
         if 0 < len(users) <= FILTER:
             where.append(f"name={','.join(sorted(users))}")
@@ -110,7 +112,7 @@ class Tools:
         return {user: account for user, account, *_ in rows if account}
 
     def privileged(self, users: Collection[str]) -> set[str]:
-        """Name those who are administrators or operators, or coordinate an account."""
+        """Return the users who are administrators or operators, or coordinate an account."""
         if not users:
             return set()
         where = ["withcoord", "where", f"name={','.join(sorted(users))}"]
@@ -118,32 +120,32 @@ class Tools:
         return {name for name, level, of, *_ in rows if level not in ("", "None") or of}
 
     def accounts(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
-        """Read accounts' descriptions and organizations."""
+        """Return accounts' descriptions and organizations."""
         where = ["where", f"name={','.join(sorted(names))}"] if 0 < len(names) <= FILTER else []
         rows = self._show("account", where, ("Account", "Description", "Organization"))
         return {name: (description, organization) for name, description, organization, *_ in rows}
 
     def qos(self) -> list[str]:
-        """List the QOS of the slurmdbd, which are those of all its clusters."""
+        """Return the QOS of the slurmdbd, which all its clusters share."""
         return [row[0] for row in self._show("qos", [], ("Name",))]
 
     def usable_qos(self, accounts: Collection[str]) -> dict[tuple[str, str], list[str]]:
-        """Read which QOS accounts and their users may use, what is handed down included."""
+        """Return the QOS that accounts and their users may use, including inherited ones."""
         where = [f"cluster={self.cluster}", f"account={','.join(sorted(accounts))}"]
         rows = self._show("assoc", where, ("Account", "User", "QOS"))
         return {(account, user): qos.split(",") for account, user, qos, *_ in rows}
 
     def tres(self) -> list[str]:
-        """List the resources that the slurmdbd can count, as in `gres/gpu:a100`."""
+        """Return the resources that the slurmdbd can count, as in `gres/gpu:a100`."""
         rows = self._show("tres", [], ("Type", "Name"))
         return ["/".join(part for part in row[:2] if part) for row in rows]
 
     def clusters(self) -> list[str]:
-        """List the clusters of the slurmdbd."""
+        """Return the clusters of the slurmdbd."""
         return [row[0] for row in self._show("cluster", [], ("Cluster",))]
 
     def version(self) -> str:
-        """Read slurmdbd's version, `24.11.5`; '' where it does not say."""
+        """Return slurmdbd's version, `24.11.5`; '' if it does not say."""
         text = self._ask([*self.sacctmgr, "show", "config"], "slurmdbd")
         found = _VERSION.search(text)
         return found[1] if found else ""
@@ -151,10 +153,10 @@ class Tools:
     def failed_uids(
         self, users: Collection[str], accounts: Collection[str]
     ) -> set[tuple[str, str]]:
-        """Name whom slurmctld holds with a failed uid lookup, as (account, user).
+        """Return the users whom slurmctld holds with a failed uid lookup, as (account, user).
 
-        The user's own record is ('', user): either may be failed without the other, and while the
-        record is, a job that names no account is refused.
+        ('', user) is the user's own record. Either may have failed without the other; while the
+        user's own record has, slurmctld refuses a job that names no account.
         """
         if not users or not self.scontrol:
             return set()
@@ -172,23 +174,22 @@ class Tools:
         }
 
     def partitions(self) -> list[str] | None:
-        """List the partitions of the cluster, hidden ones too; None where nobody can be asked."""
+        """Return the partitions of the cluster, hidden ones too; None if there is no scontrol."""
         if not self.scontrol:
             return None
         text = self._ask([*self.scontrol, "--all", "--oneliner", "show", "partition"], "slurmctld")
         return _PARTITION.findall(text)
 
     def enforced(self) -> frozenset[str]:
-        """Read what slurmctld enforces of what slurmdbd keeps (slurm.conf(5),
-        AccountingStorageEnforce): `associations`, `limits`, `qos` and others; empty: nothing.
-        """
+        """Return which parts of slurmdbd's data slurmctld enforces (slurm.conf(5),
+        AccountingStorageEnforce): `associations`, `limits`, `qos` and others; empty if none."""
         text = self._ask([*self.scontrol, "show", "config"], "slurmctld")
         found = _ENFORCED.search(text)
         words = found.group(1).lower().split(",") if found else []
         return frozenset(word.strip() for word in words) - {"none", "(null)", ""}
 
     def running(self, account: str, users: Collection[str]) -> bool:
-        """Say whether users have jobs in an account."""
+        """Return True if users have jobs in an account."""
         if not self.squeue:
             return False
         some = [f"--users={','.join(sorted(users))}"] if len(users) <= FILTER else []
@@ -196,30 +197,30 @@ class Tools:
         return bool(self._ask(argv, "slurmctld").strip())
 
     def reconfigure(self) -> None:
-        """Let slurmctld look up all users again."""
+        """Make slurmctld look up all users again."""
         done = self.run([*self.scontrol, "reconfigure"], timeout=self.timeout, env=self.environment)
         self._judge(done)
 
     def write(self, words: Iterable[str]) -> None:
         """Run one immediate sacctmgr command.
 
-        Raises Unknown when it ran out of time, Transient when it said no; neither is proof.
+        Raises Unknown if it ran out of time, Transient if it failed; neither proves anything.
         """
         argv = [*self.sacctmgr, "-i", *words]
         self._judge(self.run(argv, timeout=self.timeout, env=self.environment))
 
     def _judge(self, done: Completed) -> None:
-        # 22.05.8 ends with 0 then, and has set nothing of the whole command; later ones end with 1.
+        # 22.05.8 then exits with 0 and sets nothing of the whole command; later ones exit with 1.
         if not done.timed_out and _NO_ACCESS.search(done.stderr + done.stdout):
             raise Permanent(
                 f"{_shown(done)}: {_words(done)}",
-                advice="have the default QOS among the QOS, or take it out of what is asked for",
+                advice="add the default QOS to the QOS, or remove it from the request",
             )
         if done.timed_out:
             raise Unknown(f"{_shown(done)} gave no answer within {self.timeout:g} s")
         if done.returncode != 0:
             raise Transient(
-                f"{_shown(done)} ended with {done.returncode}: {_words(done)}",
+                f"{_shown(done)} exited with {done.returncode}: {_words(done)}",
                 advice="run the command by hand as the service's user",
             )
 
@@ -230,18 +231,18 @@ class Tools:
         return [row + [""] * (len(columns) - len(row)) for row in rows]
 
     def _ask(self, argv: Sequence[str], daemon: str) -> str:
-        """Run a command that only reads; raises Unavailable."""
+        """Run a command that only reads, and return its output. Raises Unavailable."""
         done = self.run(argv, timeout=self.timeout, env=self.environment)
         if done.timed_out:
             raise Unavailable(
                 f"{_shown(done)} gave no answer within {self.timeout:g} s",
-                advice=f"{daemon} may be up and stuck on this one question: see whether it answers "
-                "others, and look into its log for errors",
+                advice=f"{daemon} may be up but stuck on this call: try other calls, and check its "
+                "log for errors",
             )
         if done.returncode != 0:
             raise Unavailable(
                 f"{_shown(done)}: {_words(done)}",
-                advice=f"is {daemon} up, and may the service's user reach it?",
+                advice=f"check that {daemon} is up and that the service's user can reach it",
             )
         return done.stdout
 

@@ -1,4 +1,4 @@
-"""What `provisioner doctor` says of a Slurm: slurmdbd, its version, its cluster, slurmctld.
+"""What `provisioner doctor` reports about a Slurm: slurmdbd, its version, its cluster, slurmctld.
 
 Promises: reads only, and never raises. Leaves out: anything about one account or user.
 """
@@ -9,24 +9,25 @@ from handlers.slurm.client import Tools
 from provisioner.contract import Fault, Finding, Level
 
 TRIED = ("22.05", "24.11", "26.05")
-"""Releases over which every contract test of this handler passed: docs/versions.md."""
+"""Releases on which every contract test of this handler passed: docs/versions.md."""
 
 DIFFERS = {
-    "24.11": "known to differ: it may lose what two sacctmgr write at once, so that what somebody "
-    "types beside the service is worth a look afterwards",
-    "26.05": "known to differ: it refuses some values that earlier ones cut off, see docs/slurm.md",
+    "24.11": "known difference: it may lose a write if two sacctmgr write at the same time, so "
+    "check the result of what you type while the service runs",
+    "26.05": "known difference: it refuses some values that earlier releases cut off "
+    "(docs/slurm.md)",
 }
-"""What a release does otherwise, for who runs it."""
+"""How a release differs, for people who run it."""
 
 
 def check_slurm(tools: Tools, cluster: str) -> list[Finding]:
-    """Check what a handler needs of Slurm."""
+    """Return findings about everything that the handler needs of Slurm."""
     try:
         known = tools.clusters()
     except Fault as fault:
         return [Finding(Level.ERROR, "slurmdbd", fault.message, fault.advice)]
     if cluster not in known:
-        advice = f"sacctmgr -i add cluster {cluster}; or mend `cluster` in the configuration"
+        advice = f"sacctmgr -i add cluster {cluster}; or fix `cluster` in the configuration"
         found = f"knows {', '.join(known) or 'no cluster'}, not {cluster}"
         return [Finding(Level.ERROR, "slurmdbd", found, advice)]
     answers = Finding(Level.OK, "slurmdbd", f"answers, and knows cluster {cluster}")
@@ -34,18 +35,18 @@ def check_slurm(tools: Tools, cluster: str) -> list[Finding]:
 
 
 def judged(version: str) -> Finding:
-    """Say of a slurmdbd's version whether it was tried. version: `24.11.5`; '' for an unknown."""
+    """Return whether a slurmdbd's version was tested. version: `24.11.5`; '' for an unknown one."""
     release = ".".join(version.split(".")[:2])
     if release in TRIED:
         differs = DIFFERS.get(release)
-        said = f"{version}: tried" + (f"; {differs}" if differs else "")
+        said = f"{version}: tested" + (f"; {differs}" if differs else "")
         return Finding(Level.OK, "slurmdbd", said)
     return Finding(
         Level.WARNING,
         "slurmdbd",
-        f"{version or 'of an unknown version'}: not tried, unlike {', '.join(TRIED)}",
-        "every write is read back here as well; try a request of each kind before you rely on it, "
-        "and see docs/versions.md",
+        f"{version or 'of an unknown version'}: not tested, unlike {', '.join(TRIED)}",
+        "the service reads back every write here, too; test a request of each kind before you rely "
+        "on it, and read docs/versions.md",
     )
 
 
@@ -60,7 +61,7 @@ def _controller(tools: Tools) -> list[Finding]:
     try:
         tools.failed_uids(["root"], ["root"])
     except Fault as fault:
-        # Users wait for it: who is held with a failed lookup is found before each write.
+        # Users wait for slurmctld: the handler looks for failed lookups before each write.
         return [Finding(Level.ERROR, "slurmctld", fault.message, fault.advice)]
     answers = Finding(Level.OK, "slurmctld", "answers")
     try:
@@ -71,25 +72,25 @@ def _controller(tools: Tools) -> list[Finding]:
 
 
 _HOLDS = {
-    "associations": (Level.ERROR, "who was never let in, suspended or removed can run jobs"),
-    "limits": (Level.ERROR, "limits and suspensions are kept, and hold nobody back"),
-    "qos": (Level.WARNING, "a QOS may be used by those who do not have it"),
+    "associations": (Level.ERROR, "users without an association, or removed ones, can run jobs"),
+    "limits": (Level.ERROR, "limits and suspensions are stored, but stop nobody"),
+    "qos": (Level.WARNING, "users can use a QOS that they do not have"),
 }
-"""What each word of AccountingStorageEnforce holds, by what happens without it (slurm.conf(5))."""
+"""For each word of AccountingStorageEnforce, what happens without it (slurm.conf(5))."""
 
 _IMPLIED = {
     "associations": {"limits", "safe", "qos", "all", "wckeys"},
     "limits": {"safe", "all"},
     "qos": {"all"},
 }
-"""Words that stand for each of them as well."""
+"""Words that imply each of them."""
 
 
 def _enforcement(enforced: frozenset[str]) -> list[Finding]:
-    """Say what slurmctld keeps and does not enforce."""
+    """Return findings about what slurmctld stores but does not enforce."""
     advice = "set `AccountingStorageEnforce=associations,limits,qos` in slurm.conf, and restart it"
     missing = [
-        Finding(level, "slurmctld", f"enforces no {word}: {what}", advice)
+        Finding(level, "slurmctld", f"does not enforce {word}: {what}", advice)
         for word, (level, what) in _HOLDS.items()
         if word not in enforced and enforced.isdisjoint(_IMPLIED[word])
     ]

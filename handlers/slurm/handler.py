@@ -1,9 +1,9 @@
 """Slurm accounts, users and associations, by sacctmgr in list calls.
 
-Promises: one writer to a slurmdbd (all its clusters share a lane), every write read back; what a
-claim does not speak of is left alone; nothing that has other people's data in it is removed. A
-user whom slurmctld holds with a failed uid lookup is healed. Leaves out: definitions
-of QOS, partitions and clusters.
+Promises: one writer to a slurmdbd (all its clusters share a lane); the handler reads back every
+write. It leaves alone what no claim names, and removes nothing that contains other people's data.
+It heals a user whom slurmctld holds with a failed uid lookup. Leaves out: definitions of QOS,
+partitions and clusters.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ __all__ = ["Params", "Settings", "Slurm", "build"]
 
 
 def _texts(texts: Mapping[str, str], user: str | None) -> dict[str, str]:
-    """Check the texts of specs as those of parameters. Raises InvalidRequest."""
+    """Return the texts of specs, checked like those of parameters. Raises InvalidRequest."""
     if texts and user is not None:
         named = " and ".join(text.capitalize() for text in texts)
-        what = f"{named} may not be set at a user"
+        what = f"{named} cannot be set on a user"
         raise InvalidRequest(what, field="specs", expected="write it in the account's specs")
     try:
         return {name: as_held(text, LONGEST).text for name, text in texts.items()}
@@ -103,7 +103,7 @@ class Slurm:
             want |= {"user": parsed.user, "default": parsed.default}
             return {key: {**want, "partitions": sorted(set(parsed.partitions))}}
         if parsed.partitions:
-            wrong = "an account has no partitions: its users have"
+            wrong = "an account has no partitions; its users have them"
             raise InvalidRequest(wrong, field="partitions", expected="a user with them")
         key = make_key(self._instance, "account", parsed.account)
         want |= {
@@ -114,12 +114,12 @@ class Slurm:
             **texts,
         }
         if str(want["parent"]).lower() == parsed.account.lower():
-            own = f"{parsed.account} is no parent of its own"
-            raise InvalidRequest(own, field="parent", expected="another account, or none")
+            own = f"{parsed.account} cannot be its own parent"
+            raise InvalidRequest(own, field="parent", expected="another account, or no parent")
         return {key: want}
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
-        """Say which texts Slurm holds otherwise than they were written."""
+        """Return a remark for each text that Slurm holds in another form."""
         return adapted(Params, params)
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
@@ -139,7 +139,7 @@ class Slurm:
         if not live:
             return {**texts, **base, "closed": True, "limits": dict(lock)}
         made = merged(live, self._settings.merge)
-        # A lock that nobody wants any more goes, to what was before where that is known.
+        # A lock that nobody wants any more is removed; earlier limits return if they are known.
         before = cast(Limits, (prior or {}).get("limits") or {})
         opened = {name: before.get(name, UNLIMITED) for name in lock if name not in made.limits}
         base |= {"closed": False, "limits": made.limits, "unlocked": opened}
@@ -199,28 +199,30 @@ class Slurm:
     def _rows(
         self, accounts: Collection[str], described: Collection[str]
     ) -> tuple[list[Association], set[str]]:
-        """Read associations, and which accounts other clusters have; where none is asked: none."""
+        """Return associations, and which accounts other clusters have; nothing if no account is
+        asked for."""
         if described:
             return self._tools.everywhere(accounts)
         return self._tools.associations(accounts), set()
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
-        """Name the limits that are wanted; an account's texts stay, as there are always some."""
+        """Return the limits that are wanted; an account's texts stay, because it always has
+        some."""
         return sets(cast(Limits, want["limits"]))
 
     def holds(self, key: Key, state: State) -> Mapping[str, Json]:
-        """Say what limits an association itself has: of several the one without partition."""
+        """Return the limits of an association itself; of several, those of the one without a
+        partition."""
         lock = ACCOUNT_LOCK if split_key(key)[1] == "account" else USER_LOCK
         return holds(next((row for _, row in sorted(rows_of(state).items())), {}), lock)
 
     def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
-        """Say who keeps partitions alone, though nobody asked for these."""
+        """Return that a user keeps only their partitions, although nobody asked for these."""
         return stays_alone(want, rows_of(state)) if "user" in want else ()
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
-        """Name what was last asked for: an account's texts, which are the slurmdbd's, and a user's
-        partitions, which are then not somebody else's.
-        """
+        """Return what was last asked for: an account's texts, which are the slurmdbd's, and a
+        user's partitions, which are then not somebody else's."""
         if want.get("closed"):
             return {}
         if "user" in want:
@@ -234,7 +236,8 @@ class Slurm:
         return plan_user(key, want, state)
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Look for the QOS, resources, partitions and parents that changes name."""
+        """Return a fault for each change that names an unknown QOS, resource, partition or
+        parent."""
         named = named_by_key(changes)
         made = {str(change.data["name"]) for change in changes if change.verb == "add-account"}
         made |= {"root", self._settings.parent}
@@ -267,7 +270,7 @@ class Slurm:
     # The rest.
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List all but what is protected, and names that no request could bear."""
+        """Return everything except protected names and names that no request could have."""
         rows = self._tools.associations(())
         described = self._tools.accounts(())
         defaults = self._tools.default_accounts(())
@@ -296,5 +299,5 @@ class Slurm:
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Slurm:
-    """Build the handler of one cluster; raises ConfigError naming the setting."""
+    """Build the handler of one cluster. Raises ConfigError that names the wrong setting."""
     return Slurm(site, read_settings(Settings, settings))

@@ -1,10 +1,10 @@
-"""Healing: users whom slurmctld could not look up are looked up again, and lose nothing.
+"""Healing: slurmctld looks up again the users whom it could not look up, and they lose nothing.
 
-Promises: every association, limit and right stays; nobody who has jobs is deleted. Leaves out: who
-is to be healed (`plan`).
+Promises: every association, limit and right stays; nobody who has jobs is deleted. Leaves out:
+which users to heal (`plan`).
 
 slurmctld looks a user up once, for the user's own record and for each association, and keeps a
-failure: jobs are refused then. `sacctmgr modify` mends neither; deleting and adding does, and so
+failure: it then refuses jobs. `sacctmgr modify` fixes neither; deleting and adding does, and so
 does `scontrol reconfigure`, which reads everything again (22.05.8, 24.11.5, 26.05.5).
 """
 
@@ -17,15 +17,16 @@ from handlers.slurm.limits.limits import add_words
 from provisioner.contract import NotReady, Transient
 
 ONE_BY_ONE = 20
-"""Users up to which each is deleted and added; beyond, `reconfigure` costs slurmctld less."""
+"""Up to this many users, each is deleted and added; for more, `reconfigure` is cheaper."""
 
 
 def heal(tools: Tools, users: Collection[str]) -> None:
-    """Let slurmctld look users up again.
+    """Make slurmctld look users up again.
 
-    One with a single association is deleted and added as it was, which is cheap. One with several,
-    with jobs, or with rights that adding does not give is left as it is, and slurmctld reads all
-    again. Raises NotReady where somebody has jobs and slurmctld may not be told to.
+    A user with a single association is deleted and added again with the same settings, which is
+    cheap. For a user with several, with jobs, or with rights that adding does not give, slurmctld
+    reads everything again. Raises NotReady if somebody has jobs and the service may not run
+    `reconfigure`.
     """
     whole = set(users)
     working: list[str] = []
@@ -44,7 +45,7 @@ def heal(tools: Tools, users: Collection[str]) -> None:
 
 
 def _made_anew(tools: Tools, row: Association) -> bool:
-    """Delete a user and add them as they were; return False where Slurm does not delete them."""
+    """Delete a user and add them again; return False if Slurm does not delete them."""
     try:
         tools.write(["delete", "user", "where", f"name={row.user}"])
     except Transient:
@@ -69,11 +70,11 @@ def _read_again(tools: Tools, users: Collection[str], working: Collection[str]) 
             raise
         raise NotReady(
             f"slurmctld holds a failed uid lookup of {', '.join(sorted(working)[:3])}, who cannot "
-            f"be deleted and added anew while they have jobs; {fault.message}",
-            advice="run `scontrol reconfigure`, or wait until their jobs are over",
+            f"be deleted and added again while they have jobs; {fault.message}",
+            advice="run `scontrol reconfigure`, or wait until their jobs end",
         ) from None
-    # What it reads again has no default account (`DefAccount=(null)`, 22.05.8), and sbatch without
-    # -A is refused until that is said once more.
+    # A user read again has no default account (`DefAccount=(null)`, 22.05.8), and sbatch without
+    # -A is refused until it is set again.
     set_defaults(tools, tools.default_accounts(users))
 
 

@@ -1,7 +1,7 @@
 """Plans for Slurm: how accounts and associations are, and the changes to what is wanted.
 
-Promises: pure. Accounts are made before users, limits are set after, and who leaves is locked
-before they are removed. Leaves out: the calls (`client`), and who wants what (`handler`).
+Promises: pure. The plan makes accounts before users, sets limits after that, and locks users before
+it removes them. Leaves out: the calls (`client`), and who wants what (`handler`).
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from handlers.slurm.texts import same_text
 from provisioner.contract import Change, Conflict, Key, NotReady, State, Want
 
 USER_LOCK: Limits = {"MaxJobs": 0, "MaxSubmitJobs": 0}
-"""What closes an association. Without MaxJobs, jobs that are queued would still start."""
+"""Limits that close an association. Without MaxJobs, queued jobs would still start."""
 
 ACCOUNT_LOCK: Limits = {"GrpJobs": 0, "GrpSubmitJobs": 0}
-"""What closes an account."""
+"""Limits that close an account."""
 
 TEXTS = ("description", "organization")
-"""What an account has once in a slurmdbd, for all clusters."""
+"""Texts that an account has once in a slurmdbd, for all clusters."""
 
 
 def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Change]:
-    """List the changes that make an account as wanted; root: parent of those that name none."""
+    """Return the changes that make an account as wanted. root: parent of accounts that name
+    none."""
     account = str(want["account"])
     limits = cast(Limits, want["limits"])
     if not state["present"]:
@@ -71,9 +72,10 @@ def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Chan
 
 
 def _is_anothers(name: str, want: Want, state: State) -> bool:
-    """Say whether a text was set for another cluster since it was last asked for here.
+    """Return True if a text was set for another cluster since a claim last asked for it here.
 
-    One slurmdbd has one text: who asks for another one last sets it, and no reconcile sets it back.
+    One slurmdbd has one text: the last request for another one sets it, and no reconcile sets it
+    back.
     """
     was = want.get("was")
     asked = was.get(name) if isinstance(was, Mapping) else None
@@ -81,7 +83,8 @@ def _is_anothers(name: str, want: Want, state: State) -> bool:
 
 
 def _for_all(sets: Collection[str], state: State) -> str:
-    """Say of texts of an account that other clusters have, too, that they are all clusters'."""
+    """Return a note that a text belongs to all clusters, for an account that other clusters also
+    have."""
     texts = [name for name in TEXTS if any(one.startswith(f"{name}=") for one in sets)]
     if not state.get("shared") or not texts:
         return ""
@@ -96,13 +99,13 @@ def _check_parent(key: Key, want: Want, state: State) -> None:
     described = str(want.get("description") or "")
     if state["description"] and described and not same_text(described, str(state["description"])):
         raise Conflict(
-            f"{key}: the account is there below {state['parent']!r} as "
-            f"{state['description']!r}, wanted below {want['parent']!r} as {described!r}"
+            f"{key}: the account exists below {state['parent']!r} as {state['description']!r}; "
+            f"the request wants it below {want['parent']!r} as {described!r}"
         )
 
 
 def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
-    """List the changes that make a user's associations as wanted."""
+    """Return the changes that make a user's associations as wanted."""
     account, user = str(want["account"]), str(want["user"])
     data: dict[str, Any] = {"account": account, "name": user}
     rows = rows_of(state)
@@ -113,17 +116,17 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
     if division.missing:
         if not state["account_present"]:
             raise NotReady(
-                f"{key}: account {account} is not there",
+                f"{key}: account {account} does not exist",
                 advice="provision the allocation that makes it",
             )
         changes.append(_added(key, want, division.missing, data))
     if not rows:
         return changes
     if state["uid_failed"]:
-        text = f"heal {user}: slurmctld holds a failed uid lookup; does `id {user}` answer there?"
+        text = f"heal {user}: slurmctld holds a failed uid lookup; check `id {user}` on its host"
         changes.append(Change(key, "heal", text, 25, "heal", data))
     calls = {name: _row_steps(want, name, division, rows[name]) for name in rows}
-    # What is added comes first, and is no part of what is changed and removed.
+    # New associations come first; the changes and removals below do not include them.
     beside = {**dict.fromkeys(division.missing, cast(Limits, {})), **rows}
     for number in range(max(map(len, calls.values()))):
         sets = {name: some[number] for name, some in calls.items() if len(some) > number}
@@ -134,10 +137,10 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
 
 
 def _lacks_default(want: Want, state: State) -> bool:
-    """Say whether jobs of a user that name no account have to be sent to this one.
+    """Return True if jobs of a user that name no account need this account as default.
 
-    Whose default association an admin deleted has no default account: 22.05.8 ends with 0, keeps
-    the other associations, and refuses jobs that name no account.
+    A user whose default association an admin deleted has no default account: 22.05.8 exits with 0,
+    keeps the other associations, and refuses jobs that name no account.
     """
     if want.get("closed"):
         return False
@@ -156,13 +159,13 @@ def _added(key: Key, want: Want, missing: Sequence[str], data: Mapping[str, Any]
 
 
 def _row_steps(want: Want, name: str, division: Division, seen: Limits) -> list[list[str]]:
-    """List what has to be set at one of a user's associations, call by call."""
+    """Return what to set at one of a user's associations, call by call."""
     if name in division.leaving:
         return [] if _is_locked(seen) else [set_words(USER_LOCK)]
     opened = cast(Limits, want.get("unlocked") or {})
     before = cast(Mapping[str, Limits], want.get("unlocked_in") or {}).get(name)
     if name in division.others:
-        # Only what a suspension closed is ours to open.
+        # The service opens only what a suspension closed.
         return _steps({"limits": {}, "unlocked": before or {}}, seen)
     if name != WITHOUT:
         opened = before or dict.fromkeys(opened, UNLIMITED)
@@ -176,7 +179,7 @@ def _is_locked(seen: Limits) -> bool:
 def _modified(
     key: Key, sets: Mapping[str, Sequence[str]], rows: Rows, data: Mapping[str, Any], phase: int
 ) -> list[Change]:
-    """Set limits, with one change for all associations that need the same.
+    """Return changes that set limits, one for all associations that need the same.
 
     sets: what each association needs, by its partition.
     """
@@ -193,7 +196,7 @@ def _modified(
 
 
 def _removed(key: Key, leaving: Sequence[str], rows: Rows, data: Mapping[str, Any]) -> list[Change]:
-    """Remove some of a user's associations, which others of the same account outlive."""
+    """Return changes that remove some of a user's associations with an account; others stay."""
     account, user = data["account"], data["name"]
     changes = []
     for where, about in selections(leaving, rows) if leaving else ():
@@ -204,7 +207,8 @@ def _removed(key: Key, leaving: Sequence[str], rows: Rows, data: Mapping[str, An
 
 
 def _plan_removal(key: Key, rows: Rows, data: Mapping[str, Any]) -> Sequence[Change]:
-    """Lock first, so that nothing new starts; another default before; then remove."""
+    """Return changes that lock first, so that no new job starts, set another default, then
+    remove."""
     account, user = str(data["account"]), str(data["name"])
     changes = []
     if not all(_is_locked(seen) for seen in rows.values()):
@@ -221,7 +225,7 @@ def _plan_removal(key: Key, rows: Rows, data: Mapping[str, Any]) -> Sequence[Cha
 def account_state(
     account: str, row: Association | None, described: tuple[str, str] | None, shared: bool = False
 ) -> State:
-    """Say how an account is, from its row of `show assoc` and its description.
+    """Return an account's state, from its row of `show assoc` and its description.
 
     shared: other clusters have it, too.
     """
@@ -247,7 +251,7 @@ def user_state(
     failed: Collection[tuple[str, str]],
     account_present: bool,
 ) -> State:
-    """Say how a user's associations are, from their rows of `show assoc`.
+    """Return the state of a user's associations, from their rows of `show assoc`.
 
     failed: failed lookups, as (account, user), and ('', user) for the user's own record.
     """
@@ -280,7 +284,8 @@ def _attributes(want: Want, limits: Limits) -> list[str]:
 
 
 def _steps(want: Want, seen: Limits) -> list[list[str]]:
-    """Write what has to be set, by call. A lock is only ours to open where all of it is there."""
+    """Return what to set, call by call. The service removes a lock only if all of the lock is
+    there."""
     opened = cast(Limits, want.get("unlocked") or {})
     if opened and all(seen.get(name) == 0 for name in opened):
         want = {**want, "limits": {**cast(Limits, want["limits"]), **unlocked(want, opened)}}

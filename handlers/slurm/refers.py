@@ -1,8 +1,8 @@
-"""What changes for Slurm refer to beside their own object: QOS, resources, partitions, and
-the account above.
+"""Names that changes refer to besides their own object: QOS, resources, partitions, and the account
+above.
 
-Promises: pure; a name that is not there is told with the nearest that is. Leaves out: asking for
-them (`handler`), and limits (`limits.limits`).
+Promises: pure; a fault for an unknown name suggests the nearest known one. Leaves out: asking for
+known names (`handler`), and limits (`limits.limits`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _EVERYWHERE = frozenset(("cpu", "mem", "energy", "node", "billing", "fs/disk", "
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The names that changes refer to. parent: '' where they name none.
+    """The names that changes refer to. parent: '' if they name none.
 
-    resources: but those that every slurmdbd knows.
+    resources: except those that every slurmdbd knows.
     """
 
     qos: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Named:
 
 
 def named_by_key(changes: Sequence[Change]) -> dict[Key, Named]:
-    """Read the names out of the changes of each object, which may have several."""
+    """Return the names in the changes of each object, which may have several."""
     named_of: dict[Key, Named] = {}
     for change in changes:
         named_of[change.key] = named_of.get(change.key, Named()) + named(change)
@@ -49,7 +49,7 @@ def named_by_key(changes: Sequence[Change]) -> dict[Key, Named]:
 
 
 def named(change: Change) -> Named:
-    """Read the names out of a change's `KEY=VALUE` words."""
+    """Return the names in a change's `KEY=VALUE` words."""
     qos: list[str] = []
     resources: list[str] = []
     partitions: list[str] = []
@@ -71,9 +71,9 @@ def named(change: Change) -> Named:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a slurmdbd knows, as far as it was asked.
+    """What a slurmdbd knows, as far as the handler asked.
 
-    missing: parents that the cluster lacks; partitions: None where slurmctld is not asked.
+    missing: parents that the cluster lacks; partitions: None if slurmctld is not asked.
     """
 
     cluster: str
@@ -85,7 +85,7 @@ class Known:
 
 
 def refused(named: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
-    """Say which changes slurmdbd will not take."""
+    """Return a fault for each change that slurmdbd will refuse."""
     known = {names.lower() for names in there.qos}
     counted = {names.lower() for names in there.resources}
     parts = {names.lower() for names in there.partitions or ()}
@@ -95,21 +95,21 @@ def refused(named: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
         uncounted = _absent(names.resources, counted)
         wrong, advice = [], []
         if uncounted:
-            wrong.append(f"the slurmdbd counts no resource {_listed(uncounted, counted)}")
+            wrong.append(f"the slurmdbd does not count {_listed(uncounted, counted)}")
             advice.append(
                 f"write one of {', '.join(sorted(counted))}; or add {uncounted[0]} to "
-                "AccountingStorageTRES in slurm.conf, restart slurmctld, then try again"
+                "AccountingStorageTRES in slurm.conf, restart slurmctld, then retry"
             )
         if unknown:
             wrong.append(f"there is no QOS {_listed(unknown, known)}")
             advice.append(
-                f"write one of {', '.join(sorted(known))}; or `sacctmgr add qos {unknown[0]}`, "
-                "then try again"
+                f"write one of {', '.join(sorted(known))}; or run `sacctmgr add qos {unknown[0]}`, "
+                "then retry"
             )
         if names.parent in there.missing:
             near = _listed([names.parent], there.accounts)
-            wrong.append(f"cluster {there.cluster} has no account {near} to be the parent")
-            advice.append("name another parent, or have that account made first")
+            wrong.append(f"cluster {there.cluster} has no account {near}, the wanted parent")
+            advice.append("name another parent, or create that account first")
         absent = _absent(names.partitions, parts) if parts else []
         if absent:
             wrong.append(f"cluster {there.cluster} has no partition {_listed(absent, parts)}")
@@ -121,7 +121,7 @@ def refused(named: Mapping[Key, Named], there: Known) -> dict[Key, Fault]:
 
 
 def default_of(change: Change) -> str:
-    """Name the default QOS that a change sets; '' where it sets none."""
+    """Return the default QOS that a change sets; '' if it sets none."""
     for word in cast(Sequence[str], change.data.get("attributes") or ()):
         name, _, value = word.partition("=")
         if name == "DefaultQOS" and value not in ("", "-1"):
@@ -130,10 +130,10 @@ def default_of(change: Change) -> str:
 
 
 def without_access(change: Change, allowed: Mapping[tuple[str, str], Collection[str]]) -> str:
-    """Say which QOS a change makes the default of who may not use it; '': none.
+    """Return the default QOS that a change gives to a user who may not use it; '' if there is none.
 
-    slurmdbd adds such a user, whose jobs are refused then, and 22.05 leaves one that is there as
-    they are with exit code 0. allowed: the QOS that may be used now, by account and user.
+    slurmdbd adds such a user and then refuses their jobs; 22.05 leaves an existing user unchanged,
+    with exit code 0. allowed: the QOS that may be used now, by account and user.
     """
     default = default_of(change)
     attributes = cast(Sequence[str], change.data.get("attributes") or ())
@@ -152,7 +152,7 @@ def without_access(change: Change, allowed: Mapping[tuple[str, str], Collection[
     usable = sorted({one for one in (*there, *added) if one} - set(taken))
     if default in usable:
         return ""
-    return f"DefaultQOS={default} is none of the QOS that may be used there: {', '.join(usable)}"
+    return f"DefaultQOS={default} is not among the QOS that may be used there: {', '.join(usable)}"
 
 
 def _absent(names: Sequence[str], known: Collection[str]) -> list[str]:

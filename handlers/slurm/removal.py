@@ -1,13 +1,13 @@
-"""Removals: how users leave an account in Slurm, whatever their default account is.
+"""Removals: how users leave an account in Slurm, with any default account.
 
-Promises: nobody who has jobs in the account is removed; slurmdbd is asked in lists that it can
-take, and in none that it refuses for somebody else's default account. Leaves out: who leaves
+Promises: no user who has jobs in the account is removed. Delete calls have lists that slurmdbd can
+take, and none that it refuses because of another user's default account. Leaves out: who leaves
 (`handler`).
 
 Source: `_check_is_def_acct_before_remove` of Slurm 22.05.8, 24.11.5 and 26.05.3. 22.05 refuses a
 list in which a default association follows one that is not, also of another user; 24.11 and later
-refuse a user's default association as long as one of another account stays, 24.11 also as long as
-another one of the same account does.
+refuse a user's default association while one of another account stays, 24.11 also while another one
+of the same account does.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from handlers.slurm.healing import add_as_it_was, set_defaults
 from provisioner.contract import NotReady, Transient
 
 READ = 200
-"""Users whom one read asks after by name."""
+"""The most users that one read names."""
 
 DELETED = 50
-"""Users in one delete. slurmdbd 24.11.5 takes longer than their number grows: of 500 users of an
-account the longest call took 54 s with 200 in each and 10 s with 50, all together 69 s and 28 s, on
-a busy machine. 22.05.8 took 11 s either way."""
+"""Users in one delete. The time of slurmdbd 24.11.5 grows faster than their number: for 500 users
+of an account on a busy machine, the longest call took 54 s with 200 users in each and 10 s with 50;
+all calls took 69 s and 28 s. 22.05.8 took 11 s either way."""
 
 
 def remove(tools: Tools, account: str, names: Sequence[str], selection: Sequence[str] = ()) -> None:
     """Remove users' associations with an account, with partitions and without.
 
-    selection: a word that says which of them, where some stay; none: all. Raises NotReady while one
-    of the users has jobs under what is to be removed.
+    selection: a word that names the associations to remove, if some stay; empty: all. Raises
+    NotReady while one of the users has jobs under an association to be removed.
     """
     for some in _portions(names, READ):
         if selection:
@@ -55,7 +55,7 @@ def _remove_all(tools: Tools, account: str, names: Sequence[str]) -> None:
             staying.setdefault(row.user, row.account)
     leaving = [name for name in names if defaults.get(name) == account]
     moved = {name: staying[name] for name in leaving if name in staying}
-    # Of several associations with a default account some may count as default and some not.
+    # Of several associations with a default account, some may count as default and some may not.
     levelled = {name: account for name in leaving if name not in staying and rows.get(name, 0) > 1}
     set_defaults(tools, moved | levelled)
     _delete(tools, account, names, [name for name in leaving if name not in moved])
@@ -66,12 +66,12 @@ def _remove_some(
 ) -> None:
     defaults = tools.default_accounts(names)
     staying = [name for name in names if defaults.get(name) == account]
-    # What stays has to count as default, or the user has no default account any more.
+    # An association that stays must count as default, or the user has no default account.
     set_defaults(tools, dict.fromkeys(staying, account))
     try:
         _delete(tools, account, names, staying, selection)
     except Transient as refused:
-        # Slurm refuses for a job under that one association, and says so in words alone.
+        # Slurm refuses because of a job under that association; only its message says so.
         if tools.running(account, names):
             raise _working(account, names) from None
         if not staying:
@@ -86,12 +86,12 @@ def _remove_default(
     selection: Sequence[str],
     refused: Transient,
 ) -> None:
-    """Remove some of the associations of users whose default account it is, as 24.11 takes it.
+    """Remove some associations of users whose default account this is, in a way that 24.11 takes.
 
     It refuses while the account is a user's default (24.11.5): ` Error with request: You can not
-    remove the default account of a user`. Another account of theirs is the default meanwhile; who
-    has none leaves the account, and is added again to what stays. Raises what was raised before
-    where a user has rights that adding does not give.
+    remove the default account of a user`. Meanwhile another account of theirs becomes the default;
+    a user without another leaves the account, and is added again to the associations that stay.
+    Raises the earlier fault if a user has rights that adding does not give.
     """
     rows = [row for cluster, row in tools.associations_of(names) if cluster == tools.cluster]
     others = {row.user: row.account for row in rows if row.account != account}
@@ -109,14 +109,15 @@ def _remove_default(
 
 
 def _selected(row: Association, selection: Sequence[str]) -> bool:
-    """Say whether an association is among `partition=gpu,cpu`, or is the one of `partition=""`."""
+    """Return True if `partition=gpu,cpu` names an association, or `partition=""` the one
+    without."""
     chosen = {name.strip('"') for word in selection for name in word.partition("=")[2].split(",")}
     return row.partition in chosen
 
 
 def _working(account: str, names: Sequence[str]) -> NotReady:
     return NotReady(
-        f"{', '.join(names[:3])} still has jobs in {account}: locked, to be removed later"
+        f"{', '.join(names[:3])} still has jobs in {account}: locked, will be removed later"
     )
 
 
@@ -127,7 +128,7 @@ def _delete(
     default: Sequence[str],
     selection: Sequence[str] = (),
 ) -> None:
-    """Delete associations; those of whom they are default ones in a call of their own."""
+    """Delete associations; default associations in a call of their own."""
     apart = set(default)
     for alike in ([name for name in names if name not in apart], default):
         for some in _portions(alike, DELETED):

@@ -1,9 +1,10 @@
-"""Which of a user's associations with one account there are, and which there should be.
+"""A user's associations with one account: those that exist, and those that should.
 
-Promises: pure. A user may have one association without a partition (its name here is ''), which is
-good for every partition that has none of its own, and one for each of some partitions. Who asks for
-partitions gets these and no others. Who asks for none gets the one without; but where somebody else
-gave a user partitions alone, these stay, and nothing is added: one without would open all others.
+Promises: pure. A user may have one association without a partition (its name here is ''), which
+counts for every partition that has none of its own, and one for each of some partitions. A claim
+that names partitions gets these and no others. A claim that names none gets the association without
+a partition; but if somebody else gave the user only partitions, these stay, and nothing is added,
+because an association without a partition would open all others.
 Leaves out: the changes themselves (`plan`).
 
 Source: sacctmgr(1), "partition" of users; slurmctld's `assoc_mgr_fill_in_assoc` looks for the
@@ -20,7 +21,7 @@ from handlers.slurm.limits.limits import Limits
 from provisioner.contract import Claim, State, Want
 
 WITHOUT = ""
-"""Stands for the association without a partition."""
+"""The name of the association without a partition."""
 
 Rows = Mapping[str, Limits]
 """A user's associations with one account, by partition."""
@@ -30,8 +31,8 @@ Rows = Mapping[str, Limits]
 class Division:
     """What becomes of a user's associations with one account.
 
-    missing: to be made; asked: those that bear what is asked for; others: somebody else's, left as
-    they are; leaving: to be removed.
+    missing: to be made; asked: those that exist and claims ask for; others: somebody else's, which
+    stay unchanged; leaving: to be removed.
     """
 
     missing: tuple[str, ...]
@@ -41,7 +42,7 @@ class Division:
 
 
 def rows_of(state: State) -> Rows:
-    """Read a user's associations out of a state."""
+    """Return a user's associations in a state."""
     rows: dict[str, Limits] = dict(cast(Rows, state.get("partitions") or {}))
     if state.get("limits") is not None:
         rows[WITHOUT] = cast(Limits, state["limits"])
@@ -49,20 +50,20 @@ def rows_of(state: State) -> Rows:
 
 
 def state_of(rows: Rows) -> dict[str, object]:
-    """Say of a state which associations there are."""
+    """Return the part of a state that says which associations exist."""
     parts = {name: dict(limits) for name, limits in sorted(rows.items()) if name}
     whole = {"limits": dict(rows[WITHOUT])} if WITHOUT in rows else {}
     return {**whole, "partitions": parts} if parts else {**whole}
 
 
 def asked_partitions(claims: Iterable[Claim]) -> tuple[str, ...]:
-    """Join the partitions that claims ask for; one that asks for none asks for all: ()."""
+    """Return the partitions that claims ask for together; () if one claim asks for all."""
     asked = [cast(Sequence[str], claim.want.get("partitions") or ()) for claim in claims]
     return tuple(sorted({name for one in asked for name in one})) if all(asked) else ()
 
 
 def divide(want: Want, rows: Rows) -> Division:
-    """Say what becomes of associations. A suspension closes all that there are."""
+    """Return what becomes of associations. A suspension closes all that exist."""
     if want.get("closed"):
         return Division((), tuple(sorted(rows)), (), ())
     named = set(cast(Sequence[str], want.get("partitions") or ()))
@@ -75,19 +76,19 @@ def divide(want: Want, rows: Rows) -> Division:
 
 
 def stays_alone(want: Want, rows: Rows) -> tuple[str, ...]:
-    """Say of whom somebody else gave partitions alone that they get no more by this."""
+    """Return a remark on a user to whom somebody else gave only partitions: they get no more."""
     asked = want.get("closed") or not want.get("present") or want.get("partitions")
     if asked or not rows or WITHOUT in rows or ours_of(want):
         return ()
     return (
-        f"keeps the partitions {', '.join(sorted(rows))} alone, which an admin gave: one "
+        f"keeps only the partitions {', '.join(sorted(rows))}, which an admin gave: an "
         "association without a partition would open all others. To give all, remove these by hand, "
         "or ask for `partitions` once",
     )
 
 
 def ours_of(want: Want) -> set[str]:
-    """Name the partitions that were asked for when the association was last as wanted."""
+    """Return the partitions that claims asked for when the association was last as wanted."""
     was = want.get("was")
     text = str(was.get("partitions") or "") if isinstance(was, Mapping) else ""
     return {name for name in text.split(",") if name}
@@ -100,21 +101,21 @@ def _division(asked: set[str], rows: Rows, leaving: set[str]) -> Division:
 
 
 def selections(some: Collection[str], rows: Rows) -> list[tuple[str, tuple[str, ...]]]:
-    """Write which of a user's associations a command is about, as a word after `where`.
+    """Return which of a user's associations a command is about, as a word after `where`.
 
-    One word a command, with the associations it is about; '' where these are all that there are,
-    and no word is needed.
+    One word for each command, with the associations it is about; '' if these are all associations,
+    so that no word is needed.
     """
     if set(some) == set(rows):
         return [("", tuple(sorted(some)))]
     parts = tuple(sorted(name for name in some if name))
     found = [(f"partition={','.join(parts)}", parts)] if parts else []
-    # sacctmgr 22.05.8 takes `partition=""` for the one without, and `partition=` for none.
+    # sacctmgr 22.05.8 reads `partition=""` as the one without, and `partition=` as none.
     return [*found, ('partition=""', (WITHOUT,))] if WITHOUT in some else found
 
 
 def words(some: Collection[str], rows: Rows) -> str:
-    """Say for people which of several associations a change is about; '' for the usual one."""
+    """Return as text which of several associations a change is about; '' for the usual one."""
     if set(some) == {WITHOUT} == set(rows):
         return ""
     said = [f"partition {name}" for name in sorted(some) if name]

@@ -1,8 +1,8 @@
-"""Settings and parameters of the Slurm handler, checked before anything is asked of Slurm.
+"""Settings and parameters of the Slurm handler, checked before any call to Slurm.
 
-Promises: names that sacctmgr takes, as it holds them; rules of merging that fit their limits.
-Leaves out: what limits a text of specs says (`limits.specs`), and what depends on a setting beside
-the parameter (`handler`).
+Promises: names that sacctmgr takes, in the form that it holds; merge rules that fit their limits.
+Leaves out: which limits a text of specs names (`limits.specs`), and rules between a setting and a
+parameter (`handler`).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _ACCOUNT = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,63}\Z")
 
 def _account(value: str) -> str:
     if not _ACCOUNT.match(value.lower()):
-        raise ValueError(f"{value!r} is no account: a-z 0-9 _ . -, at most 64")
+        raise ValueError(f"{value!r} is not an account: a-z 0-9 _ . -, at most 64")
     return value.lower()
 
 
 def _user(value: str) -> str:
     if not _NAME.match(value):
-        raise ValueError(f"{value!r} is no user: a-z or _, then a-z 0-9 _ . -, at most 32")
+        raise ValueError(f"{value!r} is not a user: a-z or _, then a-z 0-9 _ . -, at most 32")
     return value
 
 
 def _partition(value: str) -> str:
-    # sacctmgr keeps them in lower case, and slurmctld compares them without.
+    # sacctmgr keeps names in lower case, and slurmctld ignores case.
     if not _PARTITION.match(value.lower()):
-        raise ValueError(f"{value!r} is no partition: letters, digits, _ . + -, at most 64")
+        raise ValueError(f"{value!r} is not a partition: letters, digits, _ . + -, at most 64")
     return value.lower()
 
 
@@ -56,14 +56,14 @@ class Settings(BaseModel):
     sacctmgr: tuple[str, ...] = Field(("sacctmgr",), description="program, with any prefix")
     scontrol: tuple[str, ...] = Field(
         ("scontrol",),
-        description="program, to find failed uid lookups and partitions; none: they are not sought",
+        description="program, to find failed uid lookups and partitions; empty: no search for them",
     )
     squeue: tuple[str, ...] = Field(("squeue",), description="program, to see running jobs")
-    slurm_conf: str | None = Field(None, description="SLURM_CONF of the three")
+    slurm_conf: str | None = Field(None, description="SLURM_CONF of the three programs")
     timeout: float = Field(120.0, gt=0, description="seconds for one call")
-    parent: Account = Field("root", description="parent of accounts that name none")
+    parent: Account = Field("root", description="parent of accounts for which a request names none")
     protected: tuple[str, ...] = Field(
-        ("root",), description="users and accounts that are never touched"
+        ("root",), description="users and accounts that the service never touches"
     )
     merge: Annotated[dict[str, Rule], AfterValidator(check_rules)] = Field(
         {},
@@ -79,7 +79,7 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     account: Account = Field(description="the account", examples=["cf0003"])
-    user: User | None = Field(None, description="the user who is in it")
+    user: User | None = Field(None, description="the user in the account")
     parent: Account | None = Field(None, description="parent account")
     description: Text = Field(None, description="the account's description")
     organization: Text = Field(None, description="the account's organization")
@@ -87,12 +87,12 @@ class Params(BaseModel):
     fairshare: int | None = Field(None, ge=0, description="shares")
     specs: str | tuple[str, ...] | None = Field(
         None,
-        description="limits; a text or several, as a portal has them",
+        description="limits; one text or several, as a portal has them",
         examples=["GrpTRES=cpu=64:MaxJobs=10"],
     )
     partitions: tuple[Partition, ...] = Field(
         (),
-        description="partitions that the user gets, and no others; none: all",
+        description="the only partitions that the user gets; empty: all",
         examples=[["gpu"]],
     )
     default: bool = Field(False, description="make it the user's default account")

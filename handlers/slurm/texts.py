@@ -1,4 +1,4 @@
-"""An account's texts: what Slurm holds of one, and when a wanted one is what it shows.
+"""An account's texts: what Slurm holds, and whether a wanted text is what it shows.
 
 Promises: pure. Leaves out: limits (`limits.limits`).
 """
@@ -10,16 +10,16 @@ import re
 from provisioner.contract import Adapted, line
 
 LONGEST = 500
-"""Characters of a description; Slurm 22.05.8 keeps them, of any letters."""
+"""The most characters of a description; Slurm 22.05.8 keeps as many, in any script."""
 
 _UNTAKEN = str.maketrans("\"'|", "   ")
 
 
 def as_held(value: str, longest: int) -> Adapted:
-    """Leave out of a text what sacctmgr takes for its own.
+    """Return a text without what sacctmgr would interpret.
 
-    It takes quotes off; an apostrophe would end the text, and a bar ends a column; of
-    `description==x` it takes one `=` (22.05.8).
+    sacctmgr removes quotes; an apostrophe would end the text, and a bar ends a column; of
+    `description==x` it removes one `=` (22.05.8).
     """
     plain = line(value.translate(_UNTAKEN).lstrip(" ="), longest)
     if plain.text == line(value, longest).text:
@@ -29,9 +29,8 @@ def as_held(value: str, longest: int) -> Adapted:
 
 
 def same_text(want: str, seen: str) -> bool:
-    """Say whether a wanted text is what Slurm shows: it lower-cases, and its database may keep `?`
-    in place of what it has no letter for.
-    """
+    """Return True if a wanted text is what Slurm shows: Slurm lower-cases it, and its database may
+    keep `?` in place of a character that it cannot hold."""
     want, seen = want.lower(), seen.lower()
     return want == seen or ("?" in seen and _lossy(want) == _lossy(seen))
 

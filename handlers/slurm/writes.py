@@ -1,7 +1,7 @@
-"""Writes to Slurm: what each change of a plan is, as calls of sacctmgr.
+"""Writes to Slurm: each change of a plan as calls of sacctmgr.
 
 Promises: changes of one group are list calls, short enough for one argument. Leaves out: which
-changes (`plan`), and what came of them.
+changes (`plan`), and their results.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from handlers.slurm.removal import remove
 from provisioner.contract import Change, Permanent
 
 CHUNK = 1000
-"""Names in one list call: at 33 bytes a name far below the kernel's 128 KiB for one argument."""
+"""Names in one list call: at 33 bytes each, far below the kernel's 128 KiB for an argument."""
 
 
 def write(tools: Tools, changes: Sequence[Change]) -> None:
-    """Write changes of one group. Raises what `Tools.write` does, and NotReady for who has jobs."""
+    """Write changes of one group. Raises the faults of `Tools.write`, and NotReady for users with
+    jobs."""
     for start in range(0, len(changes), CHUNK):
         _write(tools, changes[start : start + CHUNK])
 

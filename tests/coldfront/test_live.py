@@ -98,7 +98,7 @@ def test_what_failed_is_done_when_it_is_mended_and_tried_again(live: Live) -> No
     live.serve()
     row = live.asked("allocation.provision")
     assert live.state(row) == "failed"
-    assert "`sacctmgr add qos supporters`, then try again" in live.page(row)
+    assert "run `sacctmgr add qos supporters`, then retry" in live.page(row)
     add_qos(live)
     live.press(row, "Try again")
     assert live.state(row) == "done"

@@ -254,14 +254,14 @@ def test_where_we_only_look_up_nobody_has_to_explain_an_account(ad: Backend) -> 
 def test_the_doctor_finds_a_container_that_is_not_there(ad: Backend) -> None:
     assert {finding.level for finding in managed(ad).check()} == {"ok"}
     bad = managed(ad, container=f"OU=nowhere,{ad.base}").check()
-    assert any("is not there" in finding.message for finding in bad)
+    assert any("does not exist" in finding.message for finding in bad)
 
 
 def test_the_doctor_says_which_directory_answers_and_that_it_was_tried(ad: Backend) -> None:
     """The emulated one has no root DSE, as OpenLDAP's tells nothing."""
     emulated = ad.connection["servers"][0].startswith("emulated:")
     said = [one.message for one in managed(ad).check() if one.message.startswith("Samba ")]
-    assert [text.endswith(": tried") for text in said] == ([] if emulated else [True])
+    assert [text.endswith(": tested") for text in said] == ([] if emulated else [True])
 
 
 def test_a_directory_that_is_away_is_unavailable(tmp_path: Path) -> None:

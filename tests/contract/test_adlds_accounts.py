@@ -163,7 +163,7 @@ def test_an_entry_of_another_class_is_a_conflict(lds: Backend) -> None:
     lds.user("jdoe")
     fault = bring(handler_of(lds, "userProxy"), {"name": "jdoe", "sid": SID})[0].fault
     assert isinstance(fault, Conflict)
-    assert "is no userProxy" in fault.message
+    assert "is not a userProxy" in fault.message
 
 
 def test_what_is_known_later_is_checked_later(lds: Backend) -> None:

@@ -203,8 +203,8 @@ def _acl(fs: FileSystem, projects: Path) -> None:
         (_bits("00757"), Permanent, "is open to others, mode 0757"),
         (_bits("01777"), Permanent, "is open to others, mode 1777"),
         (_acl, Permanent, "lets user:jdoe write, by its NFSv4 ACL"),
-        (_link, Conflict, "is a link or no directory"),
-        (_file, Conflict, "is a link or no directory"),
+        (_link, Conflict, "is a link or not a directory"),
+        (_file, Conflict, "is a link or not a directory"),
     ],
     ids=["another's", "its group's", "everybody's", "sticky", "by its ACL", "a link", "a file"],
 )

@@ -36,7 +36,7 @@ def test_what_slurmctld_does_not_enforce_is_told(
     kept = json.loads(cluster.state.read_text())
     cluster.state.write_text(json.dumps({**kept, "enforced": enforced}))
     found = [one for one in cluster.handler().check() if one.level is not Level.OK]
-    said = {one.message.removeprefix("enforces no ").split(":")[0]: one.level for one in found}
+    said = {one.message.removeprefix("does not enforce ").split(":")[0]: one.level for one in found}
     assert said == missing
     assert all("AccountingStorageEnforce=associations,limits,qos" in one.advice for one in found)
 
@@ -71,19 +71,19 @@ def test_doctor_says_that_the_version_of_slurmdbd_was_tried(cluster: Cluster) ->
     assert version
     [said] = [one for one in cluster.handler().check() if one.message.startswith(version)]
     assert (said.level, said.subject) == (Level.OK, "slurmdbd")
-    assert f"{version}: tried" in said.message
+    assert f"{version}: tested" in said.message
 
 
 @pytest.mark.parametrize(
     ("version", "level", "words"),
     [
-        ("22.05.8", Level.OK, "22.05.8: tried"),
-        ("22.05.11", Level.OK, "22.05.11: tried"),
-        ("24.11.5", Level.OK, "two sacctmgr write at once"),
-        ("26.05.5", Level.OK, "refuses some values that earlier ones cut off"),
-        ("25.05.8", Level.WARNING, "25.05.8: not tried, unlike 22.05, 24.11, 26.05"),
-        ("2.6", Level.WARNING, "2.6: not tried"),
-        ("", Level.WARNING, "of an unknown version: not tried"),
+        ("22.05.8", Level.OK, "22.05.8: tested"),
+        ("22.05.11", Level.OK, "22.05.11: tested"),
+        ("24.11.5", Level.OK, "two sacctmgr write at the same time"),
+        ("26.05.5", Level.OK, "refuses some values that earlier releases cut off"),
+        ("25.05.8", Level.WARNING, "25.05.8: not tested, unlike 22.05, 24.11, 26.05"),
+        ("2.6", Level.WARNING, "2.6: not tested"),
+        ("", Level.WARNING, "of an unknown version: not tested"),
     ],
 )
 def test_a_version_stands_beside_those_that_were_tried(

@@ -104,7 +104,7 @@ def test_a_read_that_runs_out_of_time_says_which_and_that_slurmdbd_may_be_up(
     assert "sacctmgr -nP show assoc" in raised.value.message
     assert "cluster=a account=cf1" in raised.value.message
     assert "no answer within 30 s" in raised.value.message
-    assert "slurmdbd may be up and stuck" in raised.value.advice
+    assert "slurmdbd may be up but stuck" in raised.value.advice
 
 
 def test_whose_default_association_an_admin_deleted_gets_a_default_account_again(

@@ -111,7 +111,7 @@ def test_who_has_partitions_alone_keeps_them_when_a_request_names_none(centre: C
     assert (centre.rows(), outcome.changed) == ({GPU: "7"}, ())
     assert outcome.state is not None
     assert centre.handler.outputs(outcome.state)["partitions"] == "gpu"
-    assert ["keeps the partitions gpu alone" in note for note in outcome.notes] == [True]
+    assert ["keeps only the partitions gpu" in note for note in outcome.notes] == [True]
 
 
 def test_of_who_has_what_was_asked_for_nothing_is_said(centre: Centre) -> None:
@@ -280,7 +280,9 @@ def test_who_works_in_a_partition_that_goes_is_locked_there_now_and_loses_it_lat
     job = {"account": "cf1", "user": "cf1", "partition": CPU}
     change(centre.cluster, jobs=[job])
     centre.ask(GPU)
-    with pytest.raises(AssertionError, match="still has jobs in cf1: locked, to be removed later"):
+    with pytest.raises(
+        AssertionError, match="still has jobs in cf1: locked, will be removed later"
+    ):
         centre.run()
     assert centre.rows() == {GPU: "", CPU: "0"}
     change(centre.cluster, jobs=[{**job, "partition": GPU}])

@@ -83,7 +83,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Fault], str]] = {
     "resource": (
         {"specs": "GrpTRES=gres/gpu=2"},
         Permanent,
-        "the slurmdbd counts no resource 'gres/gpu'",
+        "the slurmdbd does not count 'gres/gpu'",
     ),
     "type": (
         {"specs": "MaxTRES=cpu=1,gres/gpu:a10=1"},
@@ -158,7 +158,7 @@ def test_a_default_qos_that_may_not_be_used_is_told_once_and_nothing_is_written(
     for told in (foretold, faults):
         [fault] = told(slurm, NO_ACCESS[name])
         assert type(fault) is Permanent
-        assert "is none of the QOS that may be used there" in fault.message
+        assert "is not among the QOS that may be used there" in fault.message
     assert not [call for call in run.calls if call.startswith("-i")]
 
 

@@ -163,7 +163,7 @@ AWAY: dict[str, tuple[Break, str, str]] = {
         "lds",
         "create it, or fix the setting",
     ),
-    "slurmdbd is down": (refuse, "slurm-a", "is slurmdbd up"),
+    "slurmdbd is down": (refuse, "slurm-a", "check that slurmdbd is up"),
     "no Slurm commands": (
         lambda d: d.break_off("slurm"),
         "slurm-a",

@@ -146,7 +146,7 @@ allocation:
 """
     said = desk("plan", "-", stdin=text.encode(), code=1).out
     assert "there is no QOS 'norml' (did you mean 'normal'?)" in said
-    assert "cluster a has no account 'rot' (did you mean 'root'?) to be the parent" in said
+    assert "cluster a has no account 'rot' (did you mean 'root'?), the wanted parent" in said
 
 
 def test_plan_and_check_write_nothing(tmp_path: Path) -> None:

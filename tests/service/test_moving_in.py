@@ -133,4 +133,4 @@ def test_a_mark_of_another_service_is_a_conflict_that_is_listed(desk: Desk) -> N
     found = desk("adopt", "--manifest", portal(desk), "--json").json["objects"]
     [conflict] = [one for one in found if one["is"] == "conflict"]
     assert conflict["object"] == "fs1/fileset/cf0003"
-    assert "another's mark" in conflict["texts"][0]
+    assert "the mark of another object" in conflict["texts"][0]

@@ -80,7 +80,8 @@ def test_who_cannot_have_an_account_is_in_slurm_all_the_same_and_all_others_are_
     assert told(shown) == [
         (
             "allocation.users.1",
-            f"{LONG} is left out of step accounts (ad), name: {LONG!r} is not a name that backends take",
+            f"{LONG} is left out of step accounts (ad), name: {LONG!r} is not a name that "
+            "backends take",
         ),
         (
             "allocation.users.1",

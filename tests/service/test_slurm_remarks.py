@@ -35,13 +35,13 @@ def desk(tmp_path: Path) -> Desk:
 
 def test_who_keeps_partitions_alone_is_told_by_the_plan_and_by_the_result(desk: Desk) -> None:
     assert (
-        f"{KEY}: keeps the partitions gpu alone"
+        f"{KEY}: keeps only the partitions gpu"
         in desk("plan", "-", stdin=allocation().encode()).out
     )
     shown = desk.show(desk.serve(allocation()))
     assert shown["state"] == "done"
     [note] = [one["message"] for one in shown["result"].get("problems", [])]
-    assert note.startswith(f"{KEY}: keeps the partitions gpu alone, which an admin gave")
+    assert note.startswith(f"{KEY}: keeps only the partitions gpu, which an admin gave")
 
 
 def test_who_asks_for_partitions_is_told_nothing(desk: Desk) -> None:

@@ -1,10 +1,11 @@
 """Slurm's trackable resources and amounts of them: as people write, and sacctmgr prints and reads.
 
 Promises: pure. An amount is an int, of memory in MiB, so that `1.50T`, `1536G` and `1572864` are
-one. What Slurm would keep as another amount (`512K` of memory becomes 512M, `1.5G` 1M, `cpu=1T` 1)
-is refused, with the nearest that is right. Leaves out: which resources a slurmdbd knows
-(`refers`). Sources: slurm.conf(5), AccountingStorageTRES; Slurm's slurmdb_format_tres_str,
-get_convert_unit_val and convert_num_unit, the same in 22.05, 24.11 and 26.05.
+equal. If Slurm would keep another amount (`512K` of memory becomes 512M, `1.5G` 1M, `cpu=1T` 1),
+this module refuses the text and suggests the nearest right one. Leaves out: which resources a
+slurmdbd knows (`refers`). Sources: slurm.conf(5), AccountingStorageTRES; Slurm's
+slurmdb_format_tres_str, get_convert_unit_val and convert_num_unit, the same in 22.05, 24.11 and
+26.05.
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ from typing import Final
 from provisioner.contract import InvalidRequest
 
 UNLIMITED: Final = -1
-"""The value that clears a limit of a number, a time or a resource, or a default QOS."""
+"""The value that clears a limit (number, time or resource) or a default QOS."""
 
 MOST_MEMORY: Final = 2**40 - 1
-"""MiB: from 1 EiB on Slurm prints a `?` in place of the unit."""
+"""MiB: from 1 EiB on, Slurm prints a `?` instead of the unit."""
 
 MOST: Final = 2**63 - 1
-"""Of other resources, and minutes of them."""
+"""The largest amount of other resources, and of their minutes."""
 
 _KINDS: Final = ("cpu", "mem", "node", "energy", "billing", "fs/disk", "vmem", "pages", "gres/",
                  "license/", "bb/", "ic/")  # fmt: skip
 _NUMBERS: Final = ("cpu", "mem", "energy", "node", "billing", "fs/disk", "vmem", "pages")
-"""The resources that have the same number, from 1 on, everywhere (Slurm's tres_types_t)."""
+"""The resources with the same number everywhere, from 1 on (Slurm's tres_types_t)."""
 
 _CALLED: Final[Mapping[str, str]] = {
     "cpus": "cpu", "core": "cpu", "cores": "cpu", "memory": "mem", "ram": "mem", "nodes": "node",
     "fs": "fs/disk", "disk": "fs/disk", "gpu": "gres/gpu", "gpus": "gres/gpu", "gres": "gres/gpu",
     "gres/gpus": "gres/gpu", "licenses": "license/NAME", "license": "license/NAME",
 }  # fmt: skip
-"""What people call a resource, and its name."""
+"""What people call a resource, with its name."""
 
 _UNITS: Final = "KMGTP"
 _AMOUNT = re.compile(r"\+?(\d+)(?:\.(\d+))?(?:([KMGTP])(?:I?B)?)?\Z", re.IGNORECASE | re.ASCII)
@@ -45,28 +46,28 @@ _RESOURCE = re.compile(r"[a-z]+(?:/[a-z0-9_.:@+-]+)?\Z", re.ASCII)
 
 
 def amounts(key: str, text: str) -> dict[str, int]:
-    """Read `cpu=64,mem=1.5G`: resource -> amount.
+    """Return the amounts in `cpu=64,mem=1.5G`: resource -> amount.
 
-    `-1` is '' -> UNLIMITED: said of all resources that are not named. Raises InvalidRequest.
+    `-1` is '' -> UNLIMITED, for all resources that are not named. Raises InvalidRequest.
     """
     if text == "-1":
         return {"": UNLIMITED}
     if not text.strip(", "):
         expected = "RESOURCE=AMOUNT,...; -1 clears all"
-        raise InvalidRequest(f"{key}= says nothing", expected=expected, nearest=f"{key}=-1")
+        raise InvalidRequest(f"{key}= has no value", expected=expected, nearest=f"{key}=-1")
     return dict(_pair(key, part.strip()) for part in text.split(",") if part.strip())
 
 
 def amount(what: str, resource: str, text: str) -> int:
-    """Read one amount of a resource. what: its name in messages. Raises InvalidRequest."""
+    """Return one amount of a resource. what: its name in messages. Raises InvalidRequest."""
     if text == "-1":
         return UNLIMITED
     match = _AMOUNT.match(text)
     if match is None:
-        expected = "a whole number, with K, M, G, T or P if need be; -1 for no limit"
+        expected = "a whole number, optionally with K, M, G, T or P; -1 for no limit"
         begins = re.match(r"\d+", text)
         near = f"{what}={begins[0]}" if begins else f"{what}=-1" if text[:1] in ("", "-") else ""
-        raise InvalidRequest(f"{what}={text} is no amount", expected=expected, nearest=near)
+        raise InvalidRequest(f"{what}={text} is not an amount", expected=expected, nearest=near)
     unit = (match[3] or "").upper()
     memory = _is_memory(resource)
     read = None if unit in ("K" if memory else "TP") and unit else _read(resource, text)
@@ -83,13 +84,13 @@ def amount(what: str, resource: str, text: str) -> int:
 
 
 def printed(resource: str, text: str) -> int | str:
-    """Read an amount that sacctmgr prints; what cannot be read stays as it is."""
+    """Return an amount that sacctmgr prints; unreadable text stays unchanged."""
     read = _read(resource, text)
     return text if read is None else read
 
 
 def written(resource: str, value: int) -> str:
-    """Write an amount as sacctmgr reads it: memory in the largest unit that holds it whole."""
+    """Return an amount as sacctmgr reads it: memory in the largest unit that holds it exactly."""
     if not _is_memory(resource) or value == UNLIMITED:
         return str(value)
     unit = "M"
@@ -107,8 +108,8 @@ def _pair(key: str, part: str) -> tuple[str, int]:
         )
     if name[-1:] in ("+", "-"):
         raise InvalidRequest(
-            f"{key}: {part!r} changes what is there",
-            expected="the whole amount: what is added each time would grow",
+            f"{key}: {part!r} changes the current amount",
+            expected="the whole amount: an increment would add up with each try",
             nearest=f"{name[:-1]}={text}",
         )
     resource = _resource(key, name)
@@ -125,7 +126,7 @@ def _resource(key: str, name: str) -> str:
         kinds = [one.strip("/") for one in _KINDS]
         near = _CALLED.get(resource) or next(iter(get_close_matches(kind, kinds, 1)), "")
         raise InvalidRequest(
-            f"{key}: {name!r} is no resource",
+            f"{key}: {name!r} is not a resource",
             expected="one of " + ", ".join(k + "NAME" if k[-1] == "/" else k for k in _KINDS),
             nearest=near,
         )
@@ -137,7 +138,7 @@ def _is_memory(resource: str) -> bool:
 
 
 def _read(resource: str, text: str) -> int | None:
-    """Read an amount as it is meant, in units of 1024; None where it is not whole."""
+    """Return an amount as it is meant, in units of 1024; None if it is not whole."""
     match = _AMOUNT.match(text)
     if match is None:
         return None
@@ -150,7 +151,8 @@ def _read(resource: str, text: str) -> int | None:
 
 
 def _unkept(what: str, resource: str, match: re.Match[str]) -> InvalidRequest:
-    """Say what Slurm would make of an amount, and the nearest that it keeps and prints."""
+    """Return the fault that says what Slurm would keep, and the nearest amount that it keeps and
+    prints."""
     amount, unit = f"{what}={match[0]}", (match[3] or "").upper()
     meant = Fraction(f"{match[1]}.{match[2] or 0}") * 1024 ** (
         _UNITS.index(unit) + 1 if unit else 0
@@ -158,7 +160,7 @@ def _unkept(what: str, resource: str, match: re.Match[str]) -> InvalidRequest:
     if not _is_memory(resource):
         return InvalidRequest(
             f"{amount}: Slurm would keep {match[1]}",
-            expected="a whole number, with K, M or G if need be",
+            expected="a whole number, optionally with K, M or G",
             nearest=f"{what}={min(ceil(meant), MOST)}",
         )
     near = min(max(1, ceil(meant / (1024**2 if unit else 1))), MOST_MEMORY)
@@ -175,9 +177,10 @@ def _unkept(what: str, resource: str, match: re.Match[str]) -> InvalidRequest:
 
 
 def shown(mebibytes: int) -> str:
-    """Print memory as Slurm does: 1572864 MiB are `1.50T`; 1049088 are `1.00T`, as 1048576 nearly.
+    """Return memory as Slurm prints it: 1572864 MiB are `1.50T`; 1049088 are `1.00T`, almost as
+    1048576.
 
-    It divides while no half is lost (CONVERT_NUM_UNIT_EXACT).
+    Slurm divides while no half is lost (CONVERT_NUM_UNIT_EXACT).
     """
     if not mebibytes:
         return "0"

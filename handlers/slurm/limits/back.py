@@ -1,10 +1,11 @@
-"""What goes back of an association's limits when no claim asks for them any more.
+"""Limits of an association that return to earlier values when no claim asks for them any more.
 
-A setting, as the ledger keeps it, is a place of `limits.limits`; of what is added to a list of QOS,
-or taken off it, each name is one: `QOS+/long`. In `QOS-/long` False means that the list has it.
+A setting, as the ledger keeps it, is a place of `limits.limits`. Each name that is added to a list
+of QOS, or taken off it, is a setting of its own: `QOS+/long`. In `QOS-/long` False means that the
+list has it.
 
-Promises: pure; lists of QOS are compared as sets, and what others added stays. Leaves out: calling
-sacctmgr (`client`), what claims come to (`merge`).
+Promises: pure; lists of QOS are compared as sets, and names that others added stay. Leaves out:
+calling sacctmgr (`client`), merging claims (`merge`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from provisioner.contract import Json, Want, given_back
 
 
 def sets(limits: Mapping[str, Value]) -> dict[str, Json]:
-    """Name what limits set. What clears all resources of a key speaks of none."""
+    """Return what limits set. A value that clears all resources of a key sets none."""
     marked: dict[str, Json] = {}
     for place, value in limits.items():
         if place in ("QOS+", "QOS-"):
@@ -31,7 +32,8 @@ def sets(limits: Mapping[str, Value]) -> dict[str, Json]:
 
 
 def holds(seen: Mapping[str, Value], lock: Mapping[str, Value]) -> dict[str, Json]:
-    """Say what limits are set. lock: what closes it; where all of that is there, none of it is."""
+    """Return the limits that are set. lock: limits that close it; if all of them are set, none
+    counts."""
     shut = all(seen.get(place) == value for place, value in lock.items())
     held: dict[str, Json] = dict(sets({p: v for p, v in seen.items() if not (shut and p in lock)}))
     for name in values.names(seen.get("QOS", "")):
@@ -40,7 +42,7 @@ def holds(seen: Mapping[str, Value], lock: Mapping[str, Value]) -> dict[str, Jso
 
 
 def _all(seen: Mapping[str, Value]) -> str:
-    """Write all of an association's QOS: `a,b`, or what is added and taken off, `+a,-b`."""
+    """Return all of an association's QOS: `a,b`, or what is added and taken off, `+a,-b`."""
     signs = {"QOS": "", "QOS+": "+", "QOS-": "-"}
     return ",".join(
         f"{sign}{name}"
@@ -50,10 +52,10 @@ def _all(seen: Mapping[str, Value]) -> str:
 
 
 def steps(want: Want, seen: Limits) -> list[Limits]:
-    """List what has to be set, one call after the other, so that an association is as wanted.
+    """Return what to set, call after call, to make an association as wanted.
 
-    More than one call is needed where a name is to be neither added nor taken off any more: Slurm
-    forgets that only together with all others.
+    A name that should be neither added nor taken off any more needs more than one call: Slurm
+    forgets it only together with all others.
     """
     wanted = cast(Limits, want["limits"])
     back = given_back(want, lambda place, value: _is_so(seen, place, value))
@@ -66,7 +68,7 @@ def steps(want: Want, seen: Limits) -> list[Limits]:
 
 
 def unlocked(want: Want, opened: Limits) -> Limits:
-    """Give what opens an association, but for what had been set and nobody asks for any more."""
+    """Return what opens an association, without earlier limits that nobody asks for any more."""
     back = given_back(want, lambda place, value: opened.get(place, clear(place)) == value)
     before = {place: clear(place) if v is None else cast(Value, v) for place, v in back.items()}
     return opened | {place: value for place, value in before.items() if place in opened}
@@ -88,14 +90,14 @@ def _is_so(seen: Limits, place: str, value: Json) -> bool:
         return seen.get(place, clear(place)) == wanted
     now = holds(seen, {}).get(place)
     if place.startswith("QOS-/") and "QOS" in seen:
-        # Of a list, what is taken off it is what it does not have.
+        # With a complete list, a name counts as taken off if the list lacks it.
         return (now is False) == (value is False)
     return now == value
 
 
 @dataclass(frozen=True, slots=True)
 class _Lists:
-    """An association's QOS: all of them, or what is added to and taken off what is inherited."""
+    """An association's QOS: all of them, or names added to and taken off the inherited ones."""
 
     listed: frozenset[str]
     added: frozenset[str]
@@ -106,7 +108,7 @@ class _Lists:
         return cls(*(values.names(limits.get(place, "")) for place in ("QOS", "QOS+", "QOS-")))
 
     def wanted(self, want: Limits, back: Mapping[str, Json]) -> _Lists:
-        """Say what they should be."""
+        """Return what they should be."""
         own = _Lists.of(want)
         if "QOS" in want:
             return own
@@ -123,7 +125,7 @@ class _Lists:
         return _Lists(_NONE, added, (taken - gone["-"] - own.added) | own.taken)
 
     def steps_to(self, other: _Lists) -> list[Limits]:
-        """List what has to be set to become others."""
+        """Return what to set, call after call, to reach other lists."""
         if self == other:
             return []
         if other.listed:

@@ -1,10 +1,10 @@
 """How limits are written: one text, or several, into words of a key, an operator and a value.
 
-Promises: what people, portals and `sacctmgr dump` write is taken apart as it is meant: words stand
-apart by colons, as in a dump, or by blanks, as on sacctmgr's command line; quotes hold both
-together; a colon that belongs to a value (`MaxWall=24:00:00`, `gres/gpu:tesla=4`) stays in it.
-Leaves out: which keys there are (`keys`), and what values mean (`values`). Sources:
-sacctmgr(1), "FLAT FILE DUMP AND LOAD"; Slurm's _parse_options and parse_option_end.
+Promises: the parser takes texts of people, portals and `sacctmgr dump` apart as they are meant.
+Colons separate words, as in a dump, or blanks, as on sacctmgr's command line; quotes protect both;
+a colon inside a value (`MaxWall=24:00:00`, `gres/gpu:tesla=4`) stays.
+Leaves out: which keys exist (`keys`), and what values mean (`values`). Sources: sacctmgr(1), "FLAT
+FILE DUMP AND LOAD"; Slurm's _parse_options and parse_option_end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BETWEEN = ": \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word. operator: '=', '+=' or '-='; '' where there is none, and value is ''."""
+    """One word. operator: '=', '+=' or '-='; '' if there is none, and then value is ''."""
 
     written: str
     key: str
@@ -30,7 +30,7 @@ class Word:
 
 
 def words(text: str) -> list[Word]:
-    """Take a text apart."""
+    """Return the words of a text."""
     return [_word(part) for part in _parts(text)]
 
 
@@ -43,14 +43,14 @@ def _word(part: str) -> Word:
 
 
 def unquoted(value: str) -> str:
-    """Take quotes off a value, also one kind within the other: a portal may add its own."""
+    """Return a value without quotes, also one kind inside the other: a portal may add its own."""
     while len(value) > 1 and value[0] == value[-1] and value[0] in _QUOTES:
         value = value[1:-1].strip()
     return value
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Cut where a word ends, leaving out what is empty."""
+    """Yield the parts between the ends of words, without empty ones."""
     start = 0
     for end in _ends(text):
         part = text[start:end].strip(" \t\r\n:")
@@ -60,14 +60,14 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _ends(text: str) -> Iterator[int]:
-    """Find the colons and blanks that end a word, and the end of the text."""
+    """Yield the colons and blanks that end a word, and the end of the text."""
     quote = ""
     start = 0
     for at, letter in enumerate(text):
         if quote:
             quote = "" if letter == quote else quote
         elif letter in _QUOTES and text[at - 1 : at] == "=":
-            # One within a value, as in `Description=O'Brien`, opens nothing.
+            # A quote inside a value, as in `Description=O'Brien`, opens nothing.
             quote = letter
         elif (
             letter in _BETWEEN and _BEGINS.match(text, at + 1) and _is_whole(text[start:at], letter)
@@ -78,7 +78,7 @@ def _ends(text: str) -> Iterator[int]:
 
 
 def _is_whole(word: str, letter: str) -> bool:
-    """Say whether a word ends where a letter and what may be another `KEY=` follow.
+    """Return True if a word ends before a letter and what may be another `KEY=`.
 
     `GrpTRES=cpu=1,gres/gpu` has no amount yet: a `:tesla=4` that follows is a type of gpu. A blank
     after a comma belongs to a list: `GrpTRES=cpu=1, mem=2G`.

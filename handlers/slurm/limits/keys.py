@@ -1,8 +1,8 @@
 """The keys of sacctmgr: which of them are limits, under which names, and why the others are not.
 
-Promises: a key is found by every name that sacctmgr of 22.05, 24.11 or 26.05 finds it by, in any
-case, and shortened as far as sacctmgr lets it. Leaves out: values (`values`). Source:
-Slurm's sacctmgr_set_assoc_rec and the _set_rec of accounts and users.
+Promises: lookup accepts every name that sacctmgr of 22.05, 24.11 or 26.05 accepts, in any case, and
+abbreviated as far as sacctmgr allows. Leaves out: values (`values`). Source: Slurm's
+sacctmgr_set_assoc_rec and the _set_rec of accounts and users.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 
 class Kind(StrEnum):
-    """What a key's value is."""
+    """The kind of a key's value."""
 
     COUNT = "a number"
     SHARES = "shares"
@@ -27,10 +27,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A key that may be set.
+    """A key that requests may set.
 
-    column: its name in `sacctmgr show assoc format=`; names: each full name with the letters that
-    are enough of it.
+    column: its name in `sacctmgr show assoc format=`; names: each full name with the number of
+    letters that suffice.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A key of old that sets one resource of another: `GrpCPUs=4` is `GrpTRES=cpu=4`."""
+    """An old key that sets one resource of another key: `GrpCPUs=4` is `GrpTRES=cpu=4`."""
 
     name: str
     of: str
@@ -68,7 +68,7 @@ LIMITS: Final[Mapping[str, Limit]] = {
         _limit("MaxJobs", Kind.COUNT, 4),
         _limit("MaxJobsAccrue", Kind.COUNT, 8),
         _limit("MaxSubmitJobs", Kind.COUNT, 4, column="MaxSubmit"),
-        # MaxTRESPJ, MaxTRESPN and MaxTRESMinsPJ are unknown to 22.05, their names here to none.
+        # 22.05 does not know MaxTRESPJ, MaxTRESPN and MaxTRESMinsPJ; all know the names used here.
         _limit("MaxTRES", Kind.TRES, 7, ("MaxTRESPerJob", 7), ("MaxTRESPJ", 9)),
         _limit("MaxTRESPerNode", Kind.TRES, 11, ("MaxTRESPN", 9)),
         _limit("MaxTRESMins", Kind.TRES, 8, ("MaxTRESMinsPerJob", 8), ("MaxTRESMinsPJ", 13)),
@@ -79,7 +79,7 @@ LIMITS: Final[Mapping[str, Limit]] = {
         _limit("DefaultQOS", Kind.NAME, 8, ("DefQOS", 6)),
     )
 }
-"""Each limit of an association, by the name that all versions take."""
+"""Each limit of an association, by the name that all releases accept."""
 
 PARTS: Final = (
     Part("GrpCPUMins", "GrpTRESMins", "cpu", 7),
@@ -94,36 +94,36 @@ PARTS: Final = (
 )
 
 TEXTS: Final[Mapping[str, int]] = {"Description": 1, "Organization": 1}
-"""What an account has beside its limits, and the letters that are enough."""
+"""Texts of an account beside its limits, with the number of letters that suffice."""
 
-_ELSEWHERE = "it is no limit: "
+_ELSEWHERE = "it is not a limit: "
 REFUSED: Final[Mapping[str, tuple[int, str]]] = {
-    "AdminLevel": (2, _ELSEWHERE + "an administrator of Slurm gives it, by sacctmgr"),
-    "Accounts": (1, "the account is the allocation's own"),
-    "Acct": (4, "the account is the allocation's own"),
-    "Classification": (2, "it is what a cluster has, not an association"),
-    "Clusters": (1, "the cluster is the resource's own"),
-    "Comment": (2, "22.05 does not keep it, and no limit hangs on it"),
-    "Coordinator": (2, _ELSEWHERE + "an administrator of Slurm names coordinators, by sacctmgr"),
-    "DefaultAccount": (8, "ask for it by the parameter `default`"),
-    "DefaultWCKey": (8, "workload characterization keys are not provisioned"),
-    "Flags": (2, "22.05 does not keep them, and no limit hangs on them"),
-    "NewName": (3, "nobody is renamed"),
-    "Names": (1, "who it is for is the allocation's own"),
-    "Parent": (2, "policy would not see it; ask for it by the parameter `parent`"),
-    "Partition": (4, "ask for it by the parameter `partitions`"),
-    "RawUsage": (7, "it would forget what was used; an administrator of Slurm may, by sacctmgr"),
-    "Users": (1, "who it is for is the allocation's own"),
-    "WCKeys": (2, "workload characterization keys are not provisioned"),
+    "AdminLevel": (2, _ELSEWHERE + "a Slurm administrator sets it with sacctmgr"),
+    "Accounts": (1, "the allocation decides the account"),
+    "Acct": (4, "the allocation decides the account"),
+    "Classification": (2, "it belongs to a cluster, not to an association"),
+    "Clusters": (1, "the resource decides the cluster"),
+    "Comment": (2, "22.05 does not keep it, and no limit depends on it"),
+    "Coordinator": (2, _ELSEWHERE + "a Slurm administrator sets coordinators with sacctmgr"),
+    "DefaultAccount": (8, "use the parameter `default`"),
+    "DefaultWCKey": (8, "the service does not provision workload characterization keys"),
+    "Flags": (2, "22.05 does not keep them, and no limit depends on them"),
+    "NewName": (3, "the service renames nobody"),
+    "Names": (1, "the allocation decides the user"),
+    "Parent": (2, "policy would not see it; use the parameter `parent`"),
+    "Partition": (4, "use the parameter `partitions`"),
+    "RawUsage": (7, "it would reset the recorded usage; a Slurm administrator can, with sacctmgr"),
+    "Users": (1, "the allocation decides the user"),
+    "WCKeys": (2, "the service does not provision workload characterization keys"),
 }
-"""Each other key that sacctmgr takes for an account or a user, the letters that are enough, and why
-it may not be set."""
+"""Each other key that sacctmgr takes for an account or a user, the number of letters that suffice,
+and why requests may not set it."""
 
 
 def find(name: str) -> Limit | Part | str | None:
-    """Find a key by what was written: a limit, a part of one, a text's name; or None.
+    """Return a key by what was written: a limit, a part of one, a text's name; or None.
 
-    A key that may not be set is None, too: `why_not` says why.
+    A key that requests may not set is also None: `why_not` says why.
     """
     written = name.lower()
     for text, enough in TEXTS.items():
@@ -132,7 +132,7 @@ def find(name: str) -> Limit | Part | str | None:
     for part in PARTS:
         if _means(written, part.name, part.enough):
             return part
-    # A full name goes before one that it is the beginning of.
+    # A full name wins over a longer one that begins with it.
     exact = [one for one in LIMITS.values() if written in (full.lower() for full, _ in one.names)]
     if exact:
         return exact[0]
@@ -143,7 +143,8 @@ def find(name: str) -> Limit | Part | str | None:
 
 
 def why_not(name: str) -> str:
-    """Say why a key that sacctmgr knows may not be set; '' of one that it does not know."""
+    """Return why requests may not set a key that sacctmgr knows; '' for a key that it does not
+    know."""
     for full, (enough, why) in REFUSED.items():
         if _means(name.lower(), full, max(enough, 2)):
             return why

@@ -1,11 +1,11 @@
-"""Limits of Slurm's associations: what is wanted, what is there, what differs, what is sent.
+"""Limits of Slurm's associations: what is wanted, what is set, what differs, what is sent.
 
-Limits are a mapping of places to values. A place is what has one value of its own: `MaxJobs`,
-`GrpTRES/cpu`, `GrpTRES/gres/gpu:tesla`, `QOS` (all that there are), `QOS+` and `QOS-` (those that
-are added to, and taken off, what is there or inherited). A value is an int wherever Slurm counts:
-shares, jobs, minutes, amounts (memory in MiB); UNLIMITED clears. It is a text where it names: lists
-of QOS, sorted; `parent`. Equal limits are equal mappings, numbers compare as numbers, and both go
-through JSON.
+Limits are a mapping of places to values. A place has one value of its own: `MaxJobs`,
+`GrpTRES/cpu`, `GrpTRES/gres/gpu:tesla`, `QOS` (the complete list), `QOS+` and `QOS-` (names added
+to, and taken off, the list or what is inherited). A value is an int wherever Slurm counts: shares,
+jobs, minutes, amounts (memory in MiB); UNLIMITED clears. It is a text where it names: lists of QOS,
+sorted; `parent`. Equal limits are equal mappings, numbers compare as numbers, and both go through
+JSON.
 
 Promises: pure. `seen` has only what is set at an association itself, not what it inherits. Leaves
 out: reading (`client`), merging claims (`limits.merge`).
@@ -24,19 +24,19 @@ from handlers.slurm.limits.values import Value
 Limits = dict[str, Value]
 
 COLUMNS: Final = tuple(limit.column for limit in LIMITS.values())
-"""The columns of `show assoc` in the order in which `printed` takes them."""
+"""The columns of `show assoc` in the order that `printed` expects."""
 
 OWN: Final = ("wopl", "withrawqos")
-"""What to ask `show assoc` for so that it prints what is set at each association itself."""
+"""Words that make `show assoc` print what is set at each association itself."""
 
 
 def key_of(place: str) -> str:
-    """Name the key of a place: that of `GrpTRES/cpu` is `GrpTRES`."""
+    """Return the key of a place: that of `GrpTRES/cpu` is `GrpTRES`."""
     return place.partition("/")[0].rstrip("+-")
 
 
 def clear(place: str) -> Value:
-    """Give the value that clears a place: it is as if nobody had set it."""
+    """Return the value that clears a place, as if nobody had set it."""
     key = key_of(place)
     if key == "QOS":
         return ""
@@ -44,12 +44,13 @@ def clear(place: str) -> Value:
 
 
 def is_clear(place: str, value: Value) -> bool:
-    """Say whether a value clears its place."""
+    """Return True if a value clears its place."""
     return value == clear(place)
 
 
 def printed(row: Sequence[str]) -> Limits:
-    """Read the columns that `show assoc` prints; a place that is not set is not there."""
+    """Return the limits in the columns that `show assoc` prints, without places that are not
+    set."""
     seen: Limits = {}
     for limit, text in zip(LIMITS.values(), row, strict=False):
         if not text:
@@ -72,7 +73,7 @@ def printed(row: Sequence[str]) -> Limits:
 
 
 def differing(want: Mapping[str, Value], seen: Mapping[str, Value]) -> Limits:
-    """List what has to be set so that all that is wanted is so; what is not spoken of is left."""
+    """Return what to set so that all wants are met; places that no want names are left out."""
     changed = {
         place: value
         for place, value in want.items()
@@ -86,7 +87,7 @@ def differing(want: Mapping[str, Value], seen: Mapping[str, Value]) -> Limits:
 
 
 def is_whole(place: str) -> bool:
-    """Say whether a place is that of all resources of a key that are not named."""
+    """Return True if a place stands for all resources of a key that are not named."""
     return "/" not in place and LIMITS[key_of(place)].kind is Kind.TRES
 
 
@@ -109,9 +110,9 @@ def _differing_qos(want: Mapping[str, Value], seen: Mapping[str, Value]) -> Limi
 
 
 def folded(limits: Mapping[str, Value]) -> Limits:
-    """Make one list of a list of QOS and of what is added to and taken off it.
+    """Return limits with one list of QOS, made of the list and of names added to and taken off it.
 
-    sacctmgr takes `QOS=a` and `QOS+=b` in one command for `QOS=a`.
+    sacctmgr reads `QOS=a` and `QOS+=b` in one command as `QOS=a`.
     """
     if "QOS" not in limits:
         return dict(limits)
@@ -121,7 +122,7 @@ def folded(limits: Mapping[str, Value]) -> Limits:
 
 
 def set_words(limits: Mapping[str, Value]) -> list[str]:
-    """Write limits as arguments of `sacctmgr modify ... set`, one for each key and operator."""
+    """Return limits as arguments of `sacctmgr modify ... set`, one for each key and operator."""
     words: dict[str, list[str]] = {}
     for place, value in sorted(limits.items()):
         key, slash, resource = place.partition("/")
@@ -136,12 +137,12 @@ def set_words(limits: Mapping[str, Value]) -> list[str]:
 
 
 def add_words(limits: Mapping[str, Value]) -> list[str]:
-    """Write limits as arguments of `sacctmgr add`, where there is nothing to clear yet."""
+    """Return limits as arguments of `sacctmgr add`, which need not clear anything."""
     return set_words({p: v for p, v in limits.items() if not is_clear(p, v)})
 
 
 def shown_value(place: str, value: Value) -> str:
-    """Write a place with a value for a person, as sacctmgr takes it: `GrpTRES=cpu=64`."""
+    """Return a place with a value as text for people, as sacctmgr takes it: `GrpTRES=cpu=64`."""
     key, slash, resource = place.partition("/")
     text = _written(place, value)
     return f"{key}={resource}={text}" if slash else f"{key}={text}"

@@ -1,12 +1,13 @@
-"""Several claims on one account or association: which limit each gives, and what is left as it is.
+"""Several claims on one account or association: which limit they give, and what stays unchanged.
 
-Promises: pure. Numbers compare as numbers, what one sets and another adds to a list of QOS are one
-list, and each limit is merged by a rule that is a setting. What no rule settles is in nobody's
-want: it stays as it is, and who wants what of it is said. Leaves out: texts of accounts, locks.
+Promises: pure. Numbers compare as numbers; names that one claim sets in a list of QOS and another
+adds become one list; a setting says by which rule each limit is merged. If no rule settles a limit,
+no want has it: it stays unchanged, and the report says who wants what. Leaves out: texts of
+accounts, locks.
 
 ColdFront's own plugin (1.1.10, `plugins/slurm/associations.py`) writes the words of all allocations
-of an account into one line, each once, in the order of a set: what is added up (`QOS+=`) is united,
-as here, and of two values of one limit a chance one counts.
+of an account into one line, each once, in the order of a set: additions (`QOS+=`) are united, as
+here, and of two values of one limit a random one counts.
 """
 
 from __future__ import annotations
@@ -36,23 +37,23 @@ class Rule(StrEnum):
 
 _NAMES: Final = {Kind.QOS: (Rule.LARGEST, Rule.NEWEST, Rule.CONFLICT),
                  Kind.NAME: (Rule.NEWEST, Rule.CONFLICT)}  # fmt: skip
-"""Rules for keys that name something; numbers have all."""
+"""Rules for keys that name something; numbers may have any rule."""
 
 _LOWEST: Final = frozenset({"Priority", "MinPrioThresh"})
-"""Keys whose clear value means less than any number: of all others it means no limit."""
+"""Keys whose clear value means less than any number; for other keys it means no limit."""
 
 _UNUSUAL: Final = {"DefaultQOS": Rule.CONFLICT, "MinPrioThresh": Rule.SMALLEST}
 
 DEFAULTS: Final[Mapping[str, Rule]] = {name: _UNUSUAL.get(name, Rule.LARGEST) for name in LIMITS}
-"""What lets most in: the largest of each, all QOS; a default QOS is nobody's to choose."""
+"""The default rules allow the most: the largest number, all QOS; a default QOS conflicts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What claims come to.
+    """The result of merging claims.
 
-    disputed: by place, what each claimant wants of what stays as it is; shared: of places of which
-    they want several things, what counts, by which rule, and what each wants.
+    disputed: by place, what each claimant wants of a place that stays unchanged; shared: of places
+    for which they want several values, which value counts, by which rule, and what each wants.
     """
 
     limits: Limits
@@ -61,10 +62,11 @@ class Merged:
 
 
 def check_rules(rules: Mapping[str, Rule]) -> dict[str, Rule]:
-    """Complete rules that a site names. Raises ValueError for what is no limit, or has no such."""
+    """Return a site's rules, completed. Raises ValueError for an unknown limit, or a rule it cannot
+    have."""
     for name, rule in rules.items():
         if name not in LIMITS:
-            raise ValueError(f"{name} is no limit; expected one of {', '.join(LIMITS)}")
+            raise ValueError(f"{name} is not a limit; expected one of {', '.join(LIMITS)}")
         allowed = _NAMES.get(LIMITS[name].kind, tuple(Rule))
         if rule not in allowed:
             raise ValueError(f"{name} cannot be the {rule}; expected {', '.join(allowed)}")
@@ -72,7 +74,7 @@ def check_rules(rules: Mapping[str, Rule]) -> dict[str, Rule]:
 
 
 def merged(claims: Sequence[Claim], rules: Mapping[str, Rule]) -> Merged:
-    """Make one mapping of limits of those of claims."""
+    """Return one mapping of limits from those of claims."""
     ordered = sorted(claims, key=by_age)
     wanted = {c.claimant: cast(Limits, c.want.get("limits") or {}) for c in ordered}
     limits: Limits = {}
@@ -113,13 +115,13 @@ def _counts(what: str, rule: Rule, said: Mapping[str, str]) -> Mapping[str, Json
 
 
 def _of(own: Limits, place: str) -> Value | None:
-    """Return what a claim says of a place: `GrpTRES=-1` speaks of each resource."""
+    """Return what a claim says of a place: `GrpTRES=-1` covers each resource."""
     key = key_of(place)
     return own.get(place, own.get(key) if place != key else None)
 
 
 def _one(place: str, claimed: Sequence[Value], rule: Rule) -> Value | None:
-    """Make one value of several, oldest first; None: no rule settles it."""
+    """Return one value from several, oldest first; None if no rule settles it."""
     if rule is Rule.NEWEST:
         return claimed[-1]
     if len(claimed) == 1 or (len(set(claimed)) == 1 and rule is not Rule.SUM):
@@ -150,7 +152,7 @@ def _most(place: str) -> int:
 
 
 def _qos(claimed: Sequence[Limits], rule: Rule) -> Limits | None:
-    """Make one list, or one of what to add and one of what to take off, of those of claims."""
+    """Return one list, or one list to add and one to take off, from those of claims."""
     own = [{p: v for p, v in limits.items() if key_of(p) == "QOS"} for limits in claimed]
     if not own:
         return {}
@@ -167,7 +169,7 @@ def _qos(claimed: Sequence[Limits], rule: Rule) -> Limits | None:
     if any("QOS" in limits for limits in own):
         listed = frozenset().union(*(values.names(limits.get("QOS", "")) for limits in own))
         return {"QOS": values.listed(listed | added)}
-    # What one takes off and another adds, this one is entitled to.
+    # If one claim takes off what another adds, the one that adds is entitled to it.
     signed = {"QOS+": values.listed(added), "QOS-": values.listed(taken - added)}
     return {place: text for place, text in signed.items() if text}
 

@@ -1,9 +1,9 @@
 """Specs: the limits, and texts of an account, that a request or a portal asks for.
 
-Promises: every key that sacctmgr knows is taken, or refused with the reason; every mistake is told
-at once, before anything is written. Only keys of the list get through, so that no free text of a
-portal can carry an `AdminLevel`. Leaves out: what is there (`limits.limits`), and whether a
-slurmdbd knows the QOS and resources that are named (`refers`).
+Promises: every key that sacctmgr knows is accepted, or refused with the reason; all mistakes are
+reported at once, before anything is written. Only listed keys pass, so no free text of a portal can
+carry an `AdminLevel`. Leaves out: current limits (`limits.limits`), and whether a slurmdbd knows
+the QOS and resources that are named (`refers`).
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from handlers.slurm.limits.limits import Limits, folded
 from provisioner.contract import InvalidRequest, several
 
 _TOLD = 20
-"""Most mistakes that are told of one text."""
+"""The most mistakes reported for one text."""
 
 _KNOWN = (*LIMITS, *(part.name for part in PARTS), *TEXTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Specs:
-    """What specs ask for. texts: `description` and `organization`, where they are named."""
+    """What specs ask for. texts: `description` and `organization`, if they are named."""
 
     limits: Limits = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_specs(specs: str | Iterable[str], name: str = "specs") -> Specs:
-    """Read specs: one text, or one for each line of a portal. The last to name a place counts.
+    """Return what specs ask for: one text, or one for each line of a portal. The last value counts.
 
-    name: the field that they stand in. Raises InvalidRequest with all that is wrong.
+    name: the field that contains them. Raises InvalidRequest with all mistakes.
     """
     limits: Limits = {}
     texts: dict[str, str] = {}
@@ -52,7 +52,7 @@ def parse_specs(specs: str | Iterable[str], name: str = "specs") -> Specs:
             except InvalidRequest as fault:
                 fault.field = name
                 faults.append(fault)
-            if len(faults) == _TOLD:  # to look for the nearest of so many would take a second
+            if len(faults) == _TOLD:  # the search for so many near names would take a second
                 raise several(faults)
     if faults:
         raise several(faults)
@@ -63,9 +63,9 @@ def parse_specs(specs: str | Iterable[str], name: str = "specs") -> Specs:
 def together(
     specs: str | tuple[str, ...] | None, fairshare: int | None, qos: tuple[str, ...]
 ) -> Specs:
-    """Read specs, and a fair share and QOS that stand beside them and go before them.
+    """Return what specs ask for, with a fair share and QOS beside them that win over them.
 
-    All users of an allocation have the same, which is read once. Raises InvalidRequest.
+    All users of an allocation have the same specs, which are parsed once. Raises InvalidRequest.
     """
     read = parse_specs(specs or ())
     limits = dict(read.limits)
@@ -77,7 +77,7 @@ def together(
 
 
 def agreed(limits: Limits) -> Limits:
-    """Return limits whose default QOS is one of the QOS, where all are said: Slurm takes no other.
+    """Return limits whose default QOS is one of the QOS, if all are listed: Slurm takes no other.
 
     Raises InvalidRequest.
     """
@@ -93,7 +93,7 @@ def agreed(limits: Limits) -> Limits:
 
 
 def _add(limits: Limits, places: Limits) -> None:
-    """Add the places of one word: the last counts, but what it adds to QOS or takes off."""
+    """Add the places of one word: the last counts, except that QOS changes accumulate."""
     for place, value in places.items():
         if place in ("QOS+", "QOS-"):
             other = "QOS-" if place == "QOS+" else "QOS+"
@@ -108,21 +108,21 @@ def _add(limits: Limits, places: Limits) -> None:
 
 
 def _key(word: Word) -> Limit | Part | str:
-    """Find a word's key. Raises InvalidRequest where it may not be set."""
+    """Return a word's key. Raises InvalidRequest if requests may not set it."""
     limit = find(word.key)
     if limit is None or not word.operator:
         why = why_not(word.key) if word.operator else ""
         nearest = get_close_matches(word.key, _KNOWN, 1)
         raise InvalidRequest(
-            f"{word.written!r} may not be set" + (f": {why}" if why else ""),
+            f"{word.written!r} cannot be set" + (f": {why}" if why else ""),
             expected="" if why else f"KEY=VALUE, with a key of {', '.join(LIMITS)}",
             nearest=nearest[0] if nearest and not why else "",
         )
     name = limit if isinstance(limit, str) else limit.name
     if word.operator != "=" and name != "QOS":
         raise InvalidRequest(
-            f"{word.written!r} changes what is there, and would do so again each time",
-            expected="the whole value; only QOS is added to and taken off, as names",
+            f"{word.written!r} changes the current value, and would do so with each try",
+            expected="the whole value; only names of QOS may be added and taken off",
             nearest=f"{name}={word.value}",
         )
     return limit
@@ -130,12 +130,12 @@ def _key(word: Word) -> Limit | Part | str:
 
 def _text(word: Word) -> str:
     if not word.value:
-        raise InvalidRequest(f"{word.key}= says nothing", expected="a text")
+        raise InvalidRequest(f"{word.key}= has no value", expected="a text")
     return word.value
 
 
 def _places(key: Limit | Part, word: Word) -> Limits:
-    """Read the value of a limit. Raises InvalidRequest."""
+    """Return the places of a limit's value. Raises InvalidRequest."""
     if isinstance(key, Part):
         return {f"{key.of}/{key.resource}": _part(key, word.value)}
     name, text = key.name, word.value
@@ -158,7 +158,8 @@ def _places(key: Limit | Part, word: Word) -> Limits:
 
 
 def _part(key: Part, text: str) -> int:
-    """Read the one number of an old key; it takes no unit: Slurm keeps `GrpMemory=2G` as 2 MiB."""
+    """Return the one number of an old key; it takes no unit: Slurm keeps `GrpMemory=2G` as 2
+    MiB."""
     try:
         return values.count(key.name, text)
     except InvalidRequest as fault:

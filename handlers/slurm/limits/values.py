@@ -1,9 +1,9 @@
-"""The values of Slurm's limits but amounts: as people write them, and as sacctmgr prints them.
+"""The values of Slurm's limits except amounts: as people write them, and as sacctmgr prints them.
 
 Promises: pure. A value is an int wherever Slurm counts (jobs, shares, minutes), and a text where it
-names something, so that two compare as what they are. What Slurm would refuse, or keep as another
-value, is refused, with what it takes and the nearest that is right. Leaves out: resources
-(`amounts`), keys (`keys`). Sources: sacctmgr(1); Slurm's get_uint, time_str2mins,
+names something, so that two compare as what they are. If Slurm would refuse a value or keep another
+one, this module refuses it, with what Slurm takes and the nearest right value. Leaves out:
+resources (`amounts`), keys (`keys`). Sources: sacctmgr(1); Slurm's get_uint, time_str2mins,
 slurmdb_addto_qos_char_list, and the columns of its association table, in 22.05, 24.11 and 26.05.
 """
 
@@ -19,13 +19,13 @@ from provisioner.contract import InvalidRequest
 Value: TypeAlias = int | str
 
 MOST_COUNTED: Final = 2**31 - 1
-"""Of jobs: the column is MySQL's `int`, and what is more is refused or wraps."""
+"""The most jobs: the column is MySQL's `int`; a larger number is refused or wraps."""
 
 MOST_SHARES: Final = 2**31 - 2
-"""One more means `parent`."""
+"""The largest share; the next number means `parent`."""
 
 MOST_MINUTES: Final = (2**31 - 1 - 59) // 60
-"""Slurm counts a time's seconds in a C `int`, and adds 59 to round up."""
+"""Slurm counts the seconds of a time in a C `int`, and adds 59 to round up."""
 
 _COUNT = re.compile(r"\+?\d+\Z", re.ASCII)
 _QOS = re.compile(r"[A-Za-z0-9_][\w.@-]*\Z", re.ASCII)
@@ -37,22 +37,22 @@ _TIME = re.compile(
 
 
 def count(key: str, text: str) -> int:
-    """Read a number of jobs, or a priority. Raises InvalidRequest."""
+    """Return a number of jobs, or a priority. Raises InvalidRequest."""
     expected = "a whole number; -1 for no limit"
     if text == "-1":
         return UNLIMITED
     if not text:
-        what = f"{key}= says nothing: sacctmgr would read 0"
+        what = f"{key}= has no value: sacctmgr would read 0"
         raise InvalidRequest(what, expected=expected, nearest=f"{key}=-1")
     if not _COUNT.match(text):
         endless = _is_endless(text) or text.startswith("-")
         near = f"{key}=-1" if endless else _beginning(key, text)
-        raise InvalidRequest(f"{key}={text} is no number", expected=expected, nearest=near)
+        raise InvalidRequest(f"{key}={text} is not a number", expected=expected, nearest=near)
     return _bounded(key, text, MOST_COUNTED)
 
 
 def shares(key: str, text: str) -> Value:
-    """Read a fair share; -1 is what every association has at first, 1. Raises InvalidRequest."""
+    """Return a fair share; -1 is 1, the share of every new association. Raises InvalidRequest."""
     if text.lower() == "parent":
         return "parent"
     if text == "-1":
@@ -60,18 +60,19 @@ def shares(key: str, text: str) -> Value:
     if not _COUNT.match(text):
         near = f"{key}=parent" if text.lower().startswith("par") else _beginning(key, text)
         expected = "a whole number, or parent; -1 for the usual share, 1"
-        raise InvalidRequest(f"{key}={text} is no share", expected=expected, nearest=near)
+        raise InvalidRequest(f"{key}={text} is not a share", expected=expected, nearest=near)
     return _bounded(key, text, MOST_SHARES)
 
 
 def minutes(key: str, text: str) -> int:
-    """Read a time in any of Slurm's spellings: seconds are rounded up. Raises InvalidRequest."""
+    """Return a time in minutes, in any of Slurm's spellings; seconds round up. Raises
+    InvalidRequest."""
     if text == "-1" or _is_endless(text):
         return UNLIMITED
     read = _minutes(text)
     if read is None:
         raise InvalidRequest(
-            f"{key}={text} is no time",
+            f"{key}={text} is not a time",
             expected="minutes, MM:SS, HH:MM:SS, D-, D-HH, D-HH:MM or D-HH:MM:SS; -1 for no limit",
             nearest="" if text else f"{key}=-1",
         )
@@ -85,26 +86,26 @@ def minutes(key: str, text: str) -> int:
 
 
 def qos(key: str, operator: str, text: str) -> dict[str, str]:
-    """Read a list of QOS: '' -> all there are; '+' and '-' -> those to add and to take off.
+    """Return a list of QOS: '' -> the complete list; '+' and '-' -> names to add and to take off.
 
-    `QOS=a,b` says all, and `QOS=` that there are none of its own; `QOS+=a`, `QOS=+a` and `QOS-=a`
-    change what there is or is inherited. Raises InvalidRequest.
+    `QOS=a,b` is a complete list, and `QOS=` means none of its own; `QOS+=a`, `QOS=+a` and `QOS-=a`
+    change the current or inherited list. Raises InvalidRequest.
     """
     parts = [one.strip() for one in text.split(",") if one.strip()]
     if not parts and operator == "=":
         return {"": ""}
     for part in parts or [""]:
-        # Slurm takes `-1` for a QOS of the name 1 that is taken off.
+        # Slurm reads `-1` as taking off a QOS with the name 1.
         if part == "-1" or not _QOS.match(part.lstrip("+-")):
             raise InvalidRequest(
-                f"{key}{operator}{text}: {part!r} is no QOS",
+                f"{key}{operator}{text}: {part!r} is not a QOS",
                 expected=f"a list of names; {key}= for none of its own",
                 nearest=f"{key}=" if part in ("-1", "") else "",
             )
     by_sign = signed(parts, operator.rstrip("="))
     if "" in by_sign and len(by_sign) > 1:
         raise InvalidRequest(
-            f"{key}={text} says all, and adds or takes off: sacctmgr refuses that",
+            f"{key}={text} has a complete list, and adds or takes off: sacctmgr refuses that",
             expected=f"{key}=NAMES, or {key}+=NAMES and {key}-=NAMES",
             nearest=f"{key}={listed([*names(by_sign['']), *names(by_sign.get('+', ''))])}",
         )
@@ -112,12 +113,12 @@ def qos(key: str, operator: str, text: str) -> dict[str, str]:
 
 
 def one_qos(key: str, text: str) -> Value:
-    """Read a default QOS. Raises InvalidRequest."""
+    """Return a default QOS. Raises InvalidRequest."""
     if text == "-1":
         return UNLIMITED
     if not _QOS.match(text):
         raise InvalidRequest(
-            f"{key}={text} is no QOS",
+            f"{key}={text} is not a QOS",
             expected="one name; -1 for none of its own",
             nearest="" if text else f"{key}=-1",
         )
@@ -125,7 +126,7 @@ def one_qos(key: str, text: str) -> Value:
 
 
 def signed(parts: Iterable[str], sign: str = "") -> dict[str, str]:
-    """Sort `+a,-b,c` by the signs. sign: that of those without one."""
+    """Return `+a,-b,c` by sign. sign: the sign of names without one."""
     by_sign: dict[str, list[str]] = {}
     for part in parts:
         if part:
@@ -135,28 +136,28 @@ def signed(parts: Iterable[str], sign: str = "") -> dict[str, str]:
 
 
 def names(text: Value) -> frozenset[str]:
-    """Read a list of names."""
+    """Return a list of names as a set."""
     return frozenset(one for one in str(text).split(",") if one)
 
 
 def listed(some: Iterable[str]) -> str:
-    """Write a list of names, each once, in one order."""
+    """Return names as a list in text, each once, in a fixed order."""
     return ",".join(sorted(set(some)))
 
 
 def printed_number(text: str) -> Value:
-    """Read a number, or `parent`, that sacctmgr prints; what cannot be read stays as it is."""
+    """Return a number, or `parent`, that sacctmgr prints; unreadable text stays unchanged."""
     return int(text) if text.isascii() and text.isdigit() else text.lower()
 
 
 def printed_time(text: str) -> Value:
-    """Read a time that sacctmgr prints; what cannot be read stays as it is."""
+    """Return a time that sacctmgr prints, in minutes; unreadable text stays unchanged."""
     read = _minutes(text)
     return text if read is None else read
 
 
 def written_time(value: int) -> str:
-    """Write minutes as Slurm prints them."""
+    """Return minutes as Slurm prints them."""
     days, rest = divmod(value, 1440)
     return f"{f'{days}-' if days else ''}{rest // 60:02}:{rest % 60:02}:00"
 

@@ -131,7 +131,7 @@ def test_all_that_is_wrong_with_parameters_is_told_at_once() -> None:
         read_params(slurm.Params, {"account": "A B", "fairshare": "many", "usr": "x"})
     told = [raised.value, *raised.value.also]
     assert [(one.field, one.message, one.nearest) for one in told] == [
-        ("account", "'A B' is no account: a-z 0-9 _ . -, at most 64", ""),
+        ("account", "'A B' is not an account: a-z 0-9 _ . -, at most 64", ""),
         ("fairshare", "'many' is no whole number", ""),
         ("usr", "unknown key", "user"),
     ]

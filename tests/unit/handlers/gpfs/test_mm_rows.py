@@ -141,7 +141,7 @@ def test_a_fileset_whose_row_cannot_be_believed_stops_that_one_alone(
 
 @pytest.mark.parametrize("text", ["", "-", "1.5", "1e3", "12 ", "\u0661", "0x10", "--"])
 def test_what_is_no_number_is_never_zero(text: str) -> None:
-    with pytest.raises(Unreadable, match="no number"):
+    with pytest.raises(Unreadable, match="not a number"):
         number({"n": text}, "n")
 
 

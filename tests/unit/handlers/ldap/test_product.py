@@ -13,12 +13,12 @@ SAMBA = "Samba Team (https://www.samba.org)"
 @pytest.mark.parametrize(
     ("version", "level", "words"),
     [
-        ("4.17.12-Debian", Level.OK, "Samba 4.17.12: tried"),
-        ("4.22.11-Debian-4.22.11+dfsg-0+deb13u1", Level.OK, "Samba 4.22.11: tried"),
-        ("4.25.1", Level.OK, "Samba 4.25.1: tried"),
+        ("4.17.12-Debian", Level.OK, "Samba 4.17.12: tested"),
+        ("4.22.11-Debian-4.22.11+dfsg-0+deb13u1", Level.OK, "Samba 4.22.11: tested"),
+        ("4.25.1", Level.OK, "Samba 4.25.1: tested"),
         ("4.2.1", Level.WARNING, "Samba 4.2.1: not tested, unlike 4.17, 4.22, 4.25"),
-        ("4.23.0pre1-GIT", Level.WARNING, "Samba 4.23.0pre1: not tried"),
-        ("", Level.WARNING, "Samba : not tried"),
+        ("4.23.0pre1-GIT", Level.WARNING, "Samba 4.23.0pre1: not tested"),
+        ("", Level.WARNING, "Samba : not tested"),
     ],
 )
 def test_a_samba_was_tried_or_was_not(version: str, level: Level, words: str) -> None:
@@ -32,7 +32,7 @@ def test_a_samba_was_tried_or_was_not(version: str, level: Level, words: str) ->
 def test_microsofts_own_directory_was_not_tried() -> None:
     [found] = judged("ad", {"domainControllerFunctionality": "7"})
     assert found.level is Level.WARNING
-    assert "functional level 7: not tried" in found.message
+    assert "functional level 7: not tested" in found.message
 
 
 @pytest.mark.parametrize("told", [{}, {"vendorName": "", "vendorVersion": ""}])

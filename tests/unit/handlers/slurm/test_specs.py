@@ -151,7 +151,7 @@ def test_a_key_that_is_no_limit_is_refused_with_the_reason(full: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
         parse_specs(f"{full}=x")
     assert raised.value.field == "specs"
-    assert str(raised.value).startswith(f"'{full}=x' may not be set: {REFUSED[full][1]}")
+    assert str(raised.value).startswith(f"'{full}=x' cannot be set: {REFUSED[full][1]}")
 
 
 def test_every_key_is_taken_or_refused() -> None:
