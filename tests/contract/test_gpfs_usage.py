@@ -46,7 +46,7 @@ def test_usage_that_cannot_be_read_stops_that_fileset_alone(fs: FileSystem) -> N
     seen = ledger.handler.observe([bad, good])
     fault = seen[bad]
     assert isinstance(fault, Unavailable)
-    assert "blockUsage is 'foo', no number, in a row: 'fs1:FILESET:1:cf3:foo:" in fault.message
+    assert "blockUsage is 'foo', not a number, in a row: 'fs1:FILESET:1:cf3:foo:" in fault.message
     assert not isinstance(seen[good], Fault)
     assert fs.written() == []
 

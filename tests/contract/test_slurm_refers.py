@@ -88,7 +88,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Fault], str]] = {
     "type": (
         {"specs": "MaxTRES=cpu=1,gres/gpu:a10=1"},
         Permanent,
-        "no resource 'gres/gpu:a10' (did you mean 'gres/gpu:a100'?)",
+        "does not count 'gres/gpu:a10' (did you mean 'gres/gpu:a100'?)",
     ),
     "parent": ({"parent": "phisics"}, Transient, "'phisics' (did you mean 'physics'?)"),
 }

@@ -252,7 +252,7 @@ def test_it_ends_with_what_it_counted(desk: Desk) -> None:
     refuse(desk)
     done = desk("doctor", code=1)
     assert done.out.splitlines()[-1].startswith("2 errors, 1 warning, ")
-    assert "what to do: is slurmdbd up" in done.out
+    assert "what to do: check that slurmdbd is up" in done.out
     assert clean(done.out) and "\\x1b[31m" in done.out
 
 
