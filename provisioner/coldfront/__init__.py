@@ -1,5 +1,6 @@
 """The Django app for ColdFront 1.1: it writes requests and reads receipts.
 
-Promises: ColdFront's pages work whatever happens here; what was decided in ColdFront becomes a
-request, at once or by the next timer. Leaves out: provisioning. The service knows nothing of it.
+Promises: an error in this app never breaks a page of ColdFront; each decision in ColdFront becomes
+a request, at once or at the next run of a timer. Leaves out: provisioning. The service does not
+depend on this app.
 """

@@ -1,7 +1,7 @@
-"""Who is at work: the person whose page ColdFront is serving.
+"""The person whose page ColdFront is serving.
 
-Promises: a name that a request may bear, or none; outside of a page, as in a command, there is
-none. Leaves out: what the service believes of it, which its policy says.
+Promises: a name that a request can have, or ''; outside of a page, as in a command, the name is ''.
+Leaves out: whether the service believes the name; its policy decides that.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _PERSON: TypeAdapter[str] = TypeAdapter(Person)
 
 
 def acting() -> str:
-    """Name who is at work; '' where that is nobody, or has a name that no request may bear."""
-    # ColdFront's own history takes the person from here, too.
+    """Return the user name of the acting person; '' if there is none, or no request can have it."""
+    # ColdFront's own history reads the person from the same place.
     request = getattr(HistoricalRecords.context, "request", None)
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
@@ -26,7 +26,7 @@ def acting() -> str:
 
 
 def nameable(name: str) -> bool:
-    """Return True if a request may bear a name."""
+    """Return True if a request can have this name as its person."""
     try:
         _PERSON.validate_python(name)
     except ValidationError:

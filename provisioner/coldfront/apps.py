@@ -19,10 +19,10 @@ class ProvisionerConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Listen, and put the pages' additions before ColdFront's templates.
+        """Connect the signal handlers, and put OVERRIDES before ColdFront's own templates.
 
-        Done here and not in a centre's settings, so that it is gone when the app is: a line that
-        was left there would break every page.
+        The app does this itself. A line in a centre's settings would stay after the app is removed,
+        and would then break every page.
         """
         from django.conf import settings
 

@@ -1,7 +1,7 @@
-"""The outbox: each request as a row before it is a file, and what came back.
+"""The outbox: each request as a row, before it is a file, and the service's answer.
 
-Nothing here refers to ColdFront's tables, so that removing the app or an allocation leaves no
-trace in the other.
+No table refers to ColdFront's tables. Removing the app, or an allocation, leaves nothing behind in
+the other.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from django.db import models
 INCOMPLETE = "incomplete"
 NEW = "new"
 LISTED = "listed"
-"""Said by a manifest, and by no request of its own."""
+"""A manifest contained it; it had no request of its own."""
 PROMISED = "promised"
-"""Will have been said by a manifest when the service has followed it."""
+"""A manifest contains it, and the service has not carried out that manifest yet."""
 WRITTEN = "written"
 OPEN = (WRITTEN, "accepted", "deferred", "observed", "held", "scheduled")
-"""States in which an answer is still to come."""
-MENDABLE = ("failed", "refused", "cancelled")
-"""Outcomes that another try may change."""
+"""States in which the service still has to answer."""
+RETRYABLE = ("failed", "refused", "cancelled")
+"""Outcomes that a retry may change."""
 
 
 class Request(models.Model):
     """A request.
 
-    number: its place in the order of all of them; the id is INSTANCE-NUMBER; by: the person who
-    caused it; of: the request that this one steers; code: the project's, as it was said.
+    number: its place in the order of all requests; the request's id is INSTANCE-NUMBER;
+    by: the person who caused it; of: the number of the request that this one controls;
+    code: the project's code in the request.
     """
 
     number = models.BigAutoField(primary_key=True)
@@ -58,10 +59,10 @@ class Request(models.Model):
 
 
 class Step(models.Model):
-    """One step of a request, as the service answered.
+    """One step of a request, from the service's answer.
 
-    user: whose it is, where it is one's own; kind: the type of what went wrong; needs: the steps
-    that come first.
+    user: the user whose part of the step this is, or ''; kind: the type of the fault; needs: the
+    names of the steps that come first.
     """
 
     request = models.ForeignKey(Request, on_delete=models.CASCADE, related_name="steps")
@@ -82,7 +83,7 @@ class Step(models.Model):
 
 
 class Standing(models.Model):
-    """How an allocation user stands. ready: when everything was first in place."""
+    """The status of one user of an allocation. ready: when everything was first in place."""
 
     allocation = models.IntegerField()
     user = models.CharField(max_length=150)
@@ -103,7 +104,7 @@ class Standing(models.Model):
 
 
 class Made(models.Model):
-    """What this app added to ColdFront's own tables, to be taken away with it."""
+    """A row that this app added to ColdFront's own tables; uninstalling removes it."""
 
     model = models.CharField(max_length=100)
     row = models.IntegerField()

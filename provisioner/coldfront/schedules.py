@@ -1,7 +1,7 @@
-"""ColdFront's own scheduler: where a centre runs qcluster, that does what the timers would.
+"""Schedules for ColdFront's own scheduler, qcluster, where a centre uses it in place of the timers.
 
-Promises: each schedule is there once, however often it is asked for. Leaves out: what is done then
-(the commands), and whether a qcluster runs at all, which nobody but its operator knows.
+Promises: each schedule exists once, after any number of calls. Leaves out: what the commands do,
+and whether a qcluster is running; only its operator knows that.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _WHEN: Mapping[str, Mapping[str, object]] = {
     "provisioner_sync": {"schedule_type": Schedule.MINUTES, "minutes": 1},
     "provisioner_reconcile": {"schedule_type": Schedule.HOURLY},
 }
-"""The commands that are run, which are the schedules' names, too; as often as the timers do."""
+"""The commands to run, at the timers' intervals. A schedule has the name of its command."""
 
 
 def begin() -> list[str]:
-    """Have qcluster run the commands; return the names of those that it did not run before."""
+    """Create the schedules that do not exist yet; return their names."""
     there = set(Schedule.objects.filter(name__in=_WHEN).values_list("name", flat=True))
     fresh = [name for name in _WHEN if name not in there]
     for name in fresh:
@@ -28,5 +28,5 @@ def begin() -> list[str]:
 
 
 def end() -> int:
-    """Have qcluster run them no more; return how many there were."""
+    """Delete the schedules; return how many there were."""
     return int(Schedule.objects.filter(name__in=_WHEN).delete()[0])

@@ -1,8 +1,8 @@
-"""Listens to ColdFront.
+"""Handlers for ColdFront's signals.
 
-Promises: no handler raises, and none looks at who sent a signal. Leaves out: when what is heard is
-said (`heard`); changes that ColdFront sends no signal for; some are
-seen as rows are saved, and `provisioner_reconcile` finds them all.
+Promises: no handler raises, and none depends on a signal's sender. Leaves out: when a change
+becomes a request (`heard`); changes for which ColdFront sends no signal. Django's signals for saved
+rows show some of those, and `provisioner_reconcile` finds all of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Handler = Callable[..., None]
 
 
 def connect() -> None:
-    """Connect every handler, each once however often this is called."""
+    """Connect every handler; a second call connects nothing twice."""
     heard.connect()
     for name in (
         "allocation_new",
@@ -47,7 +47,8 @@ def connect() -> None:
         _listen(getattr(of_projects, name), name, _of_project)
     for name in ("project_activate_user", "project_remove_user"):
         _listen(getattr(of_projects, name), name, _of_project_user)
-    # What the views save without a word: expiry, archiving, an edit by an admin, a declined EULA.
+    # Changes that the views save without a signal: expiry, archiving, an admin's edit, a declined
+    # EULA.
     for model, handler in ((Allocation, _saved), (AllocationAttribute, _part_saved)):
         _listen(post_save, f"{model.__name__} saved", handler, model)
         _listen(post_delete, f"{model.__name__} deleted", handler, model)
@@ -56,12 +57,15 @@ def connect() -> None:
 
 def _listen(signal: Any, event: str, handler: Handler, model: Any = None) -> None:
     @functools.wraps(handler)
-    def hear(sender: object, **told: Any) -> None:
+    def hear(sender: object, **arguments: Any) -> None:
         try:
-            if not told.get("raw"):
-                handler(event, **told)
+            if not arguments.get("raw"):
+                handler(event, **arguments)
         except Exception:
-            log.exception("provisioner: %s could not be taken; the next reconcile finds it", event)
+            log.exception(
+                "provisioner: failed to handle %s; the next provisioner_reconcile finds the change",
+                event,
+            )
 
     signal.connect(hear, sender=model, weak=False, dispatch_uid=f"provisioner.coldfront {event}")
 

@@ -1,4 +1,4 @@
-"""The staff's pages, for a centre's local_urls.py; none where the app was taken out."""
+"""The URLs of the staff's pages, for a centre's local_urls.py; none without the installed app."""
 
 from __future__ import annotations
 

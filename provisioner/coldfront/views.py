@@ -1,7 +1,8 @@
-"""The staff's pages: what was asked for, how it stands, and buttons that ask for something.
+"""The staff's pages: the requests, their states, and buttons that send control requests.
 
-Promises: only who may sees anything; a button is a POST with Django's CSRF token, and changes
-nothing by itself. Leaves out: what a row says (`listing`), and what a button asks (`controls`).
+Promises: a page needs the permission to see it; a button is a POST with Django's CSRF token, and
+only sends a request. Leaves out: what a row shows (`listing`), and what a button sends
+(`controls`).
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from provisioner.coldfront.pages import access, controls, listing, words
 from provisioner.contract import InvalidRequest
 
 _MOST = 500
-"""Steps that a page shows of one request."""
+"""The number of steps that the page of one request shows at most."""
 
 View = Callable[..., HttpResponse]
 
 
 def _only(may: Callable[[Any], bool]) -> Callable[[View], View]:
-    """Let a view be used by some alone; who is not logged in is asked to."""
+    """Return a decorator that admits users for whom `may` is true, and asks others to log in."""
 
     def around(view: View) -> View:
         @login_required
@@ -51,20 +52,20 @@ def _only(may: Callable[[Any], bool]) -> Callable[[View], View]:
 @require_safe
 @_only(access.sees)
 def listing_page(request: HttpRequest) -> HttpResponse:
-    """List what was asked for."""
-    asked = listing.Filter(request.GET)
-    valid = asked.is_valid()
-    rows = listing.requests(asked.cleaned_data if valid else {})
+    """Return the page that lists the requests."""
+    wanted_filter = listing.Filter(request.GET)
+    valid = wanted_filter.is_valid()
+    rows = listing.requests(wanted_filter.cleaned_data if valid else {})
     page = Paginator(rows, listing.PAGE).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
     entries = listing.entries(list(page), request.user.get_username())
     context = {
-        "filter": asked,
+        "filter": wanted_filter,
         "page": page,
         "entries": entries,
         "asks": any(entry.buttons for entry in entries),
-        "chips": [_chip(query, *one) for one in listing.counts()],
+        "chips": [_chip(query, *group) for group in listing.counts()],
         "query": query.urlencode(),
         "steers": access.steers(request.user),
     }
@@ -72,7 +73,7 @@ def listing_page(request: HttpRequest) -> HttpResponse:
 
 
 def _chip(query: QueryDict, name: str, label: str, count: int) -> Mapping[str, object]:
-    """Say what a state's chip shows and where it leads: what else is filtered by stays."""
+    """Return what the button for one group of states shows; its link keeps the other filters."""
     there = query.copy()
     there["state"] = name
     chosen = query.get("state") == name
@@ -82,8 +83,8 @@ def _chip(query: QueryDict, name: str, label: str, count: int) -> Mapping[str, o
 @require_safe
 @_only(access.sees)
 def detail(request: HttpRequest, number: int) -> HttpResponse:
-    """Show one request with its steps."""
-    row = listing.one(number)
+    """Return the page of one request, with its steps."""
+    row = listing.find(number)
     if row is None:
         raise Http404
     [entry] = listing.entries([row], request.user.get_username())
@@ -101,10 +102,10 @@ def detail(request: HttpRequest, number: int) -> HttpResponse:
         "steps": [(step, words.of_step(step.state)) for step in steps[:_MOST]],
         "more_steps": len(steps) > _MOST,
         "others": [
-            (one, words.of_request(one.state, one.error))
-            for one in others.order_by("-number").defer("body", "answer")[:20]
+            (other, words.of_request(other.state, other.error))
+            for other in others.order_by("-number").defer("body", "answer")[:20]
         ],
-        "controls": [(one, listing.control_told(one)) for one in steered[:20]],
+        "controls": [(control, listing.control_text(control)) for control in steered[:20]],
         "body": _pretty(row.body),
         "steers": access.steers(request.user),
     }
@@ -114,14 +115,14 @@ def detail(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 @_only(access.steers)
 def steer(request: HttpRequest, number: int, verb: str) -> HttpResponse:
-    """Ask for something to be done with a request."""
+    """Send a control request about a request, then redirect to the page that asked for it."""
     target = Request.objects.filter(pk=number, of=None).first()
     if target is None or verb not in controls.LABELS:
         raise Http404
     person = request.user.get_username()
     try:
-        said = (request.POST.get("reason", ""), request.POST.get("digest", ""))
-        row = controls.ask(target, verb, person, *said)
+        texts = (request.POST.get("reason", ""), request.POST.get("digest", ""))
+        row = controls.ask(target, verb, person, *texts)
     except InvalidRequest as error:
         messages.error(request, f"{error.message}. {error.advice}.")
     else:
@@ -136,12 +137,12 @@ def _tell(request: HttpRequest, row: Request) -> None:
     if row.state == NEW and row.error:
         messages.warning(
             request,
-            f"{label!r} was noted, but staging takes nothing now: {row.error}. It is sent by itself"
-            " as soon as that is mended, within a day.",
+            f"{label!r} is saved but not sent, because ColdFront cannot write to staging:"
+            f" {row.error}. ColdFront sends it as soon as somebody fixes that, within a day.",
         )
     else:
         messages.success(
-            request, f"{label!r} was asked for. What becomes of it is seen here within a minute."
+            request, f"{label!r} is sent. This page shows the outcome within a minute."
         )
 
 

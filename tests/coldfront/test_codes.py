@@ -1,4 +1,4 @@
-"""A project keeps the code under which it was asked for: what the backends have is called so."""
+"""A project keeps the code of its first request, because the backends use that name."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ def test_a_project_that_gets_a_code_keeps_the_name_of_what_it_has(
 def test_staff_are_told_that_a_project_has_another_code_by_now(
     site: Site, stored: Allocation
 ) -> None:
-    said = "ColdFront calls the project CF0001 by now; it stays cf1, as what it has is called so."
+    said = (
+        "ColdFront now calls the project CF0001; its requests keep the name cf1, because the"
+        " backends use it."
+    )
     describe(site, stored.project)
     assert said in site.get(f"/allocation/{stored.pk}/")
     assert said not in site.get(f"/allocation/{stored.pk}/", "cgray")

@@ -120,7 +120,7 @@ def test_what_is_there_and_differs_is_taken_over_as_the_page_says(live: Live) ->
     live.serve()
     row = live.asked("allocation.provision")
     assert live.state(row) == "failed"
-    assert "takes `id` and `order` out, adds `&quot;adopt&quot;: true`" in live.page(row)
+    assert "removes `id` and `order`, adds `&quot;adopt&quot;: true`" in live.page(row)
     request = json.loads(row.body) | {"adopt": True}
     live.desk.serve(
         json.dumps({k: v for k, v in request.items() if k not in ("id", "order")}, indent=1)

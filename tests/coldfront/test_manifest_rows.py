@@ -199,7 +199,7 @@ def test_who_is_left_out_is_closed_when_the_service_has_followed_and_not_while_i
         site.answer(held, state)
         site.sync()
         assert how_it_stands(silent) == stands_so
-        assert "told by a manifest" not in site.get("/provisioning/?state=held")
+        assert "in a manifest" not in site.get("/provisioning/?state=held")
 
 
 def test_manifests_that_are_held_and_replaced_leave_nothing(site: Site, silent: Allocation) -> None:
@@ -229,7 +229,7 @@ def test_who_comes_back_while_a_manifest_that_shuts_them_out_is_held_is_let_in(
 
 def test_nothing_is_left_where_staging_takes_nothing(site: Site, silent: Allocation) -> None:
     site.staging.rmdir()
-    with pytest.raises(CommandError, match="staging takes nothing"):
+    with pytest.raises(CommandError, match="cannot write to staging"):
         call_command("provisioner_reconcile")
     assert site.rows() == []
 

@@ -103,7 +103,9 @@ def test_what_staging_does_not_take_is_kept_and_written_later(
         waiting = site.rows(state="new")
         assert {row.action for row in waiting} == {"user.provision", "allocation.provision"}
         assert [row.error for row in waiting if row.error] != []
-        with pytest.raises(CommandError, match="2 requests wait: staging takes nothing"):
+        with pytest.raises(
+            CommandError, match="2 requests wait, because ColdFront cannot write to staging"
+        ):
             call_command("provisioner_flush")
     call_command("provisioner_flush")
     assert [one["id"] for one in site.files()] == [f"cf-{row.number}" for row in waiting]

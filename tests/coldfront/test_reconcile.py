@@ -227,7 +227,7 @@ def test_a_manifest_that_staging_does_not_take_leaves_nothing(
 ) -> None:
     site.clear()
     site.staging.rmdir()
-    with pytest.raises(CommandError, match="staging takes nothing"):
+    with pytest.raises(CommandError, match="cannot write to staging"):
         run()
     assert site.rows(action="reconcile") == []
 

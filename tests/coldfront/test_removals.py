@@ -161,8 +161,8 @@ def test_who_is_removed_is_out_though_the_whole_is_refused(site: Site, shared: A
     )
     row = Request.objects.filter(key=f"allocation-{shared.pk}").latest("number")
     assert (
-        "was refused, and stands as before but for who left: what is asked cannot be"
-        in (row.problems[-1])
+        "was refused; this request repeats the one before it, without the users who left: what is"
+        " asked cannot be" in (row.problems[-1])
     )
 
 

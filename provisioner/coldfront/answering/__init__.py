@@ -1,3 +1,3 @@
-"""From receipts to ColdFront: what became of what was asked."""
+"""Updates ColdFront from receipts: what became of its requests."""
 
 __all__ = ["answers", "stands", "sync"]

@@ -1,6 +1,6 @@
-"""What the service answered: a receipt, and what it means for one user. Pure functions.
+"""The service's answer: a receipt, and what it means for one user. Pure functions.
 
-Promises: a receipt that cannot be read changes nothing. Leaves out: where receipts lie (`sync`).
+Promises: an unreadable receipt changes nothing. Leaves out: where the receipts are (`sync`).
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from provisioner.contract import InvalidRequest
 from provisioner.request.documents import parse
 
 READY, WAITING, FAILED, CLOSED = "ready", "waiting", "failed", "closed"
-"""How somebody stands; closed: their allocation's access is taken away."""
+"""The statuses of a user; closed: the allocation's access is taken away."""
 
 _SAID = ("message", "advice", "type")
 TAKE_OVER = (
     "look at the object. ColdFront's requests take nothing over. If it may be taken over, an admin"
-    " saves the request, which its page shows word for word, on the service's host, takes `id` and"
-    ' `order` out, adds `"adopt": true`, and gives the file to `provisioner submit`; then press Try'
-    " again here"
+    " copies the request from its page to a file on the service's host, removes `id` and `order`,"
+    ' adds `"adopt": true`, and runs `provisioner submit` with the file; then press Try again here'
 )
-"""The advice in place of the service's, which speaks to people who write requests by hand."""
+"""The advice in place of the service's advice, which is for people who write requests by hand."""
 
 LEFT_OUT = "left out"
-"""The name of the part in which somebody is left out of a request; no route has such a step."""
+"""The name of the part of a user whom the service left out; no route has a step of this name."""
 
 _PLACE = re.compile(r"(?:allocation|project)\.users\.([0-9]+)")
 _SIZE = 16 * 1024 * 1024
@@ -37,7 +36,7 @@ _STATE = re.compile(rb"^state: ([a-z]+)$", re.M)
 class Part:
     """One step, or one user's part in it.
 
-    kind: the type of what went wrong; needs: the steps that come first.
+    kind: the type of the fault; needs: the names of the steps that come first.
     """
 
     name: str
@@ -52,10 +51,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a request stands.
+    """The state of a request.
 
-    whole: the receipt as it is; advice: what would be right; left_out: the users whom the service
-    left out, by their places in the request's list, as parts of it.
+    whole: the complete receipt; advice: what would be right; left_out: a part for each user whom
+    the service left out, by the user's index in the request's list.
     """
 
     state: str
@@ -68,7 +67,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """How one user stands."""
+    """The status of one user, with its reason."""
 
     state: str
     message: str = ""
@@ -76,32 +75,35 @@ class Stand:
 
 
 def read(receipt: bytes) -> Answer | None:
-    """Read a receipt; None: it is none. Of one with very many users the outcome alone is read."""
+    """Return the answer in a receipt; None if it is not one.
+
+    If a receipt is too large to parse, as with very many users, the answer is only its state.
+    """
     try:
         document = parse(receipt, size=_SIZE).value
     except InvalidRequest:
-        found = _STATE.search(receipt)
-        return None if found is None else Answer(found[1].decode(), {"state": found[1].decode()})
+        state = _STATE.search(receipt)
+        return None if state is None else Answer(state[1].decode(), {"state": state[1].decode()})
     state = document.get("state")
     if not isinstance(state, str):
         return None
     parts = [part for step in _listed(document, "steps") for part in _parts(step)]
     wrong = _listed(document, "problems")
-    problems = tuple(str(one.get("message") or "") for one in wrong)
-    advice = tuple(str(one["expected"]) for one in wrong if one.get("expected"))
+    problems = tuple(str(problem.get("message") or "") for problem in wrong)
+    advice = tuple(str(problem["expected"]) for problem in wrong if problem.get("expected"))
     left_out = {
-        int(place[1]): Part(LEFT_OUT, "", "failed", "", str(one.get("message") or ""),
-                            str(one.get("expected") or ""), "Refused")
-        for one in wrong
-        if (place := _PLACE.fullmatch(str(one.get("key") or "")))
+        int(place[1]): Part(LEFT_OUT, "", "failed", "", str(problem.get("message") or ""),
+                            str(problem.get("expected") or ""), "Refused")
+        for problem in wrong
+        if (place := _PLACE.fullmatch(str(problem.get("key") or "")))
     }  # fmt: skip
     return Answer(state, dict(document), tuple(parts), problems, advice, left_out)
 
 
 def _parts(step: dict[str, Any]) -> Iterable[Part]:
-    said = {
-        str(one.get("user") or ""): tuple(str(one.get(key) or "") for key in _SAID)
-        for one in _listed(step, "problems")
+    texts = {
+        str(problem.get("user") or ""): tuple(str(problem.get(key) or "") for key in _SAID)
+        for problem in _listed(step, "problems")
     }
     needs = step.get("needs")
     first = tuple(map(str, needs)) if isinstance(needs, list) else ()
@@ -109,22 +111,24 @@ def _parts(step: dict[str, Any]) -> Iterable[Part]:
     users = step.get("users")
     states = {"": step.get("state"), **(users if isinstance(users, dict) else {})}
     for user, state in states.items():
-        message, advice, kind = said.get(user, ("", "", ""))
+        message, advice, kind = texts.get(user, ("", "", ""))
         yield Part(name, handler, str(state), user, message, _here(advice), kind, first)
 
 
 def _here(advice: str) -> str:
-    """Say an advice so that it can be followed from ColdFront."""
+    """Return advice that a reader in ColdFront can follow."""
     return TAKE_OVER if "`adopt: true`" in advice else advice
 
 
 def _listed(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
     values = document.get(key)
-    return [one for one in values if isinstance(one, dict)] if isinstance(values, list) else []
+    return (
+        [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+    )
 
 
 def stand(user: str, state: str, parts: Sequence[Part], problems: Sequence[str] = ()) -> Stand:
-    """Say how a user stands by one request: its state, and its steps as far as told."""
+    """Return the status of a user by one request: by its state, and its steps if there are any."""
     own = own_parts(user, parts)
     out = next((part for part in own if part.name == LEFT_OUT), None)
     if out is not None:
@@ -143,7 +147,10 @@ def stand(user: str, state: str, parts: Sequence[Part], problems: Sequence[str] 
 
 
 def own_parts(user: str, parts: Sequence[Part]) -> list[Part]:
-    """Choose a user's parts: of steps that have one for each their own, of others the step."""
+    """Return the parts that concern a user.
+
+    Where a step has a part for each user, that is the user's own; otherwise it is the whole step.
+    """
     out = [part for part in parts if part.name == LEFT_OUT and part.user == user]
     if out:
         return out
@@ -154,6 +161,6 @@ def own_parts(user: str, parts: Sequence[Part]) -> list[Part]:
 
 
 def worst(stands: Iterable[Stand]) -> Stand:
-    """Choose what has to be known first."""
+    """Return the status that matters most: failed, then waiting, then ready."""
     ordered = [FAILED, WAITING, READY]
-    return min(stands, key=lambda one: ordered.index(one.state))
+    return min(stands, key=lambda stand: ordered.index(stand.state))

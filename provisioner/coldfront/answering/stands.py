@@ -1,7 +1,7 @@
-"""The status of each user of each allocation, by what was asked for last and what was answered.
+"""The status of each user of each allocation, from the last request and its answer.
 
-Promises: a few queries, however many allocations and users. Leaves out: recording it (`sync`), and
-who may see it (`sections`).
+Promises: the number of queries grows by one round for each 500 requests. Leaves out: recording the
+status (`sync`), and who may see it (`sections`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """How one user of one allocation stands.
+class UserStand:
+    """The status of one user of one allocation.
 
-    number: what was asked for last; about: the request that says how they stand, since: when it
-    was made; parts: the steps of the account and of the allocation.
+    number: of the last request; about: the number of the request that determines the status;
+    since: when that request was made; parts: the steps of the account and of the allocation.
     """
 
     number: int
@@ -36,41 +36,43 @@ class Found:
 
 
 def everywhere() -> list[Request]:
-    """List what was asked for last of every allocation."""
+    """Return the last request of every allocation."""
     keys = Request.objects.filter(action="allocation.provision").exclude(body="").order_by()
     return of(keys.values_list("key", flat=True).distinct())
 
 
 def of(keys: Iterable[str]) -> list[Request]:
-    """List what was asked for last of some allocations."""
+    """Return the last request of each of some allocations, given by their keys."""
     return list(earlier.last_asked(keys, "allocation.provision").values())
 
 
-def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, str], Found]:
-    """Say of every allocation and user how they stand. done: with the steps that are done, too."""
+def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, str], UserStand]:
+    """Return the status by (allocation, user name). done: include the steps that are done."""
     users = {row.pk: list(map(str, json.loads(row.body)["allocation"]["users"])) for row in rows}
     people = _people({name for names in users.values() for name in names})
     shut = _closed(rows)
     parts = _parts([*rows, *people.values()], done=done)
-    found: dict[tuple[int, str], Found] = {}
+    standings: dict[tuple[int, str], UserStand] = {}
     for row in rows:
         for user in users[row.pk]:
-            asked = [one for one in (row, people.get(user)) if one is not None]
+            requests = [request for request in (row, people.get(user)) if request is not None]
             each = {
-                one.pk: answers.stand(user, one.state, parts.get(one.pk, ()), [one.error])
-                for one in asked
+                request.pk: answers.stand(
+                    user, request.state, parts.get(request.pk, ()), [request.error]
+                )
+                for request in requests
             }
             worst = answers.worst(each.values())
             about = next(pk for pk, stand in each.items() if stand is worst)
             own = [
                 part
-                for one in reversed(asked)
-                for part in answers.own_parts(user, parts.get(one.pk, ()))
+                for request in reversed(requests)
+                for part in answers.own_parts(user, parts.get(request.pk, ()))
             ]
             stand = _SHUT if row.allocation in shut else worst
-            since = next(one.created for one in asked if one.pk == about)
-            found[row.allocation, user] = Found(row.number, about, stand, tuple(own), since)
-    return found
+            since = next(request.created for request in requests if request.pk == about)
+            standings[row.allocation, user] = UserStand(row.number, about, stand, tuple(own), since)
+    return standings
 
 
 _SHUT = answers.Stand(answers.CLOSED, "the allocation is not active")
@@ -88,20 +90,20 @@ def _closed(rows: Sequence[Request]) -> set[int]:
 
 
 def _parts(rows: Iterable[Request], *, done: bool) -> Mapping[int, list[answers.Part]]:
-    found: dict[int, list[answers.Part]] = {}
+    parts: dict[int, list[answers.Part]] = {}
     whole = {row.pk for row in rows if done or row.state != "done"}
     numbers = [row.pk for row in rows]
     for start in range(0, len(numbers), _CHUNK):
         some = numbers[start : start + _CHUNK]
-        # Of what is done, who was left out.
+        # Of a finished request, only the users whom the service left out.
         wanted = Q(request__in=whole.intersection(some)) | Q(name=answers.LEFT_OUT)
         for step in Step.objects.filter(wanted, request__in=some):
-            found.setdefault(step.request_id, []).append(part(step))
-    return found
+            parts.setdefault(step.request_id, []).append(part(step))
+    return parts
 
 
 def part(step: Step) -> answers.Part:
-    """Read a step."""
+    """Return a step as a plain value."""
     return answers.Part(
         step.name,
         step.handler,

@@ -1,8 +1,8 @@
-"""Reads the receipts into ColdFront.
+"""Updates ColdFront from the receipts.
 
-Promises: what a person removed in ColdFront is never brought back; a status is changed only from
-what it was read as; two runs at once give the same as one. Leaves out: what a receipt means
-(`answers`).
+Promises: nothing that a person removed in ColdFront comes back; a status changes only if it is
+still the one that was read; two runs at the same time give the same result as one. Leaves out: what
+a receipt means (`answers`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from provisioner.coldfront.answering import answers, stands
 from provisioner.coldfront.asking import manifest, mapping, options, outbox, snapshots
-from provisioner.coldfront.models import MENDABLE, OPEN, Made, Request, Standing, Step
+from provisioner.coldfront.models import OPEN, RETRYABLE, Made, Request, Standing, Step
 from provisioner.outcome.receipts import safe
 
 log = logging.getLogger(__name__)
@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 _BASELINE = "baseline"
 
 _NOT_FOLLOWED = ("refused", "superseded", "cancelled")
-"""States in which a manifest ends of which nothing was compared."""
+"""Final states of a manifest that the service did not compare."""
 
 _WITH_USERS = ("allocation.provision", "project.provision")
-"""Actions that say who is in something."""
+"""Actions whose requests contain a list of users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class Synced:
 
 
 def sync() -> Synced:
-    """Read receipts, and record how every allocation user stands.
+    """Read the receipts, and record the status of every allocation user; return the counts.
 
-    Raises OSError when the receipts cannot be read.
+    Raises OSError when the receipts are not readable.
     """
     answered = _read_receipts(options.receipts())
     stands = _record_stands()
@@ -66,14 +66,14 @@ def sync() -> Synced:
 
 def _read_receipts(directory: Path) -> int:
     newer = Request.objects.filter(key=OuterRef("key"), number__gt=OuterRef("number"))
-    asked = Request.objects.filter(
-        Q(state__in=OPEN) | Q(state__in=MENDABLE) & ~Exists(newer)
+    unanswered = Request.objects.filter(
+        Q(state__in=OPEN) | Q(state__in=RETRYABLE) & ~Exists(newer)
     ).order_by("number")
-    if asked.exists() and not directory.is_dir():
-        # Before the first request of this user was accepted there is no directory.
-        log.info("provisioner: there are no receipts in %s", directory)
+    if unanswered.exists() and not directory.is_dir():
+        # The service makes the directory when it accepts the first request of this user.
+        log.info("provisioner: no receipts: %s does not exist", directory)
         return 0
-    return sum(_read_receipt(directory, row) for row in list(asked))
+    return sum(_read_receipt(directory, row) for row in list(unanswered))
 
 
 def _read_receipt(directory: Path, row: Request) -> bool:
@@ -85,7 +85,8 @@ def _read_receipt(directory: Path, row: Request) -> bool:
     if answer is None or answer.whole == row.answer:
         return False
     with transaction.atomic():
-        # Another sync may be at the same row; one that is gone was of a manifest that is unsaid.
+        # Another sync may work on the same row. A missing row belonged to a manifest that the
+        # service did not carry out.
         if not Request.objects.select_for_update().filter(pk=row.pk):
             return False
         row.steps.all().delete()
@@ -111,50 +112,50 @@ def _read_receipt(directory: Path, row: Request) -> bool:
             advice="; ".join(answer.advice),
         )
         if row.action == "reconcile" and answer.state in _NOT_FOLLOWED:
-            manifest.unsay(row.number)
+            manifest.forget_unfollowed(row.number)
         elif row.action == "reconcile" and answer.state in ("done", "failed"):
             manifest.followed(row.number)
         if row.action in _WITH_USERS and answer.state == "refused":
-            outbox.take_out(Request.objects.get(pk=row.pk))
+            outbox.drop_leavers(Request.objects.get(pk=row.pk))
     return True
 
 
 def _left_out(row: Request, answer: answers.Answer) -> Iterator[answers.Part]:
-    """Name the users whom the service left out of a request."""
+    """Yield a part for each user whom the service left out of a request."""
     if not answer.left_out:
         return
-    asked = json.loads(row.body)[row.action.partition(".")[0]]["users"]
+    users = json.loads(row.body)[row.action.partition(".")[0]]["users"]
     for place, part in answer.left_out.items():
-        if place < len(asked):
-            yield replace(part, user=str(asked[place]))
+        if place < len(users):
+            yield replace(part, user=str(users[place]))
 
 
-# How users stand.
+# The status of users.
 
 
 def _record_stands() -> int:
-    """Bring the standings to what the last requests say; return how many changed."""
+    """Update the standings from the last requests; return how many changed."""
     wanted = stands.read(stands.everywhere())
     now, changed = timezone.now(), 0
     known = {(row.allocation, row.user): row for row in Standing.objects.all()}
     fresh: list[Standing] = []
     altered: list[Standing] = []
-    for (allocation, user), found in wanted.items():
-        number, stand = found.number, found.stand
+    for (allocation, user), user_stand in wanted.items():
+        number, stand = user_stand.number, user_stand.stand
         row = known.get((allocation, user))
         was = (row.state, row.message, row.advice, row.number) if row is not None else None
         if was == (stand.state, stand.message, stand.advice, number):
             continue
         changed += 1
-        one = row or Standing(allocation=allocation, user=user)
-        one.state, one.message, one.advice, one.number = (
+        standing = row or Standing(allocation=allocation, user=user)
+        standing.state, standing.message, standing.advice, standing.number = (
             stand.state, stand.message, stand.advice, number,
         )  # fmt: skip
-        if stand.state == answers.READY and one.ready is None:
-            one.ready = now
-        (altered if row is not None else fresh).append(one)
-    asked = {allocation for allocation, _ in wanted}
-    gone = [row.pk for at, row in known.items() if at[0] in asked and at not in wanted]
+        if stand.state == answers.READY and standing.ready is None:
+            standing.ready = now
+        (altered if row is not None else fresh).append(standing)
+    allocations = {allocation for allocation, _ in wanted}
+    gone = [row.pk for at, row in known.items() if at[0] in allocations and at not in wanted]
     for start in range(0, len(gone), 500):
         Standing.objects.filter(pk__in=gone[start : start + 500]).delete()
     Standing.objects.bulk_create(fresh, batch_size=500, ignore_conflicts=True)
@@ -169,7 +170,7 @@ def _record_stands() -> int:
 def _pending() -> tuple[int, int]:
     """Make users Pending until everything is in place; return how many became Pending and Active.
 
-    Who is Active when a centre opts in counts as served.
+    A user who is Active when a centre opts in counts as ready.
     """
     status = _pending_status()
     if not Made.objects.filter(model=_BASELINE).exists():
@@ -217,26 +218,29 @@ def _take_as_served() -> None:
 
 
 def _move(row: Any, old: Any, new: Any, number: int) -> int:
-    """Change a status where it is still what was read and the allocation still entitled."""
+    """Change a status if it is unchanged since it was read and the allocation is still entitled.
+
+    Return 1 if it was changed, or 0.
+    """
     entitled = AllocationStatusChoice.objects.filter(name__in=mapping.ENTITLED)
     kinds = list(entitled.values_list("pk", flat=True))
     with transaction.atomic():
-        # Of a row that another process has just changed, PostgreSQL looks again at the row's own
-        # columns and at no joined ones: each row is asked for by itself, the allocation's kept.
+        # When another process has just changed a row, PostgreSQL checks the row's own columns
+        # again, but not joined ones. So each row has its own query, with the allocation locked.
         of = Allocation.objects.select_for_update().filter(pk=row.allocation_id, status__in=kinds)
         if not of:
             return 0
-        found = AllocationUser.objects.filter(pk=row.pk, status=old).update(status=new)
-        if found:
-            # For ColdFront's history, which an update leaves out.
+        moved = AllocationUser.objects.filter(pk=row.pk, status=old).update(status=new)
+        if moved:
+            # save() writes ColdFront's history; update() does not.
             row.refresh_from_db()
             row._change_reason = f"provisioner: {outbox.request_id(number)}"
             row.save()
-    return int(found)
+    return int(moved)
 
 
 def unpend() -> int:
-    """Make everybody Active who is Pending, for the app is taken out."""
+    """Make every Pending user Active, before the app is removed; return how many there were."""
     active = AllocationUserStatusChoice.objects.get(name="Active")
     rows = AllocationUser.objects.filter(status__name=snapshots.PENDING)
     for row in list(rows):

@@ -1,3 +1,3 @@
-"""From ColdFront to requests: what it says, as rows and files."""
+"""Turns ColdFront's data into requests: first rows, then files."""
 
 __all__ = ["earlier", "heard", "manifest", "mapping", "options", "outbox", "snapshots", "wanted"]

@@ -1,6 +1,6 @@
-"""ColdFront's attributes: their names, and their values as an admin typed them.
+"""The names of ColdFront's attributes, and their values as an admin typed them.
 
-Leaves out: what they mean (`mapping`).
+Promises: pure functions. Leaves out: what an attribute means (`mapping`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 RESOURCE = "provisioner_resource"
 NONE = "-"
-"""What a resource says that is not to be provisioned, whatever else it says."""
+"""The value of RESOURCE for a resource that is never provisioned; it overrides CLUSTER."""
 CLUSTER = "slurm_cluster"
 ACCOUNT = "slurm_account_name"
 PARENT = "slurm_parent"
@@ -29,20 +29,21 @@ Attributes = Mapping[str, tuple[str, ...]]
 
 
 def given(attributes: Attributes, name: str) -> tuple[str, ...]:
-    """Give an attribute's values, without empty ones."""
+    """Return an attribute's values, stripped, without empty ones."""
     return tuple(value.strip() for value in attributes.get(name, ()) if value.strip())
 
 
 def spaces(attributes: Attributes, gb: str) -> dict[str, str]:
-    """Name the attributes that say how much space there is, with their units.
+    """Return the unit of each filled-in attribute that gives an amount of space, by its name.
 
-    gb: what a site's GB is; its TB are then alike. `Storage Quota (TiB)` says so itself.
+    gb: the site's meaning of GB, "GB" or "GiB"; TB and the others follow it. A name such as
+    `Storage Quota (TiB)` is already exact.
     """
-    found = {}
+    units = {}
     for name in sorted(attributes):
         match = _SPACE.fullmatch(name.strip())
         if match is not None and given(attributes, name):
             unit = match[1].upper().replace("I", "i")
             binary = gb.lower() == "gib" and len(unit) == 2
-            found[name] = f"{unit[0]}iB" if binary else unit
-    return found
+            units[name] = f"{unit[0]}iB" if binary else unit
+    return units

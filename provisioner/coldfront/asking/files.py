@@ -1,9 +1,9 @@
-"""Files: what a row of the outbox is in staging.
+"""The files in staging that a row of the outbox becomes.
 
-Promises: a request that has too many users for its body names them in a file beside it, whose name
-nobody foresees, as anybody may put files into staging; the same row makes the same files, so that
-what a kill leaves undone is written again as it was. Leaves out: which rows are written, and when
-(`outbox`).
+Promises: a request with too many users for its body lists them in a file beside it. Nobody can
+guess that file's name, since any local user may put files into staging. The same row always makes
+the same files, so an interrupted write is repeated exactly. Leaves out: which rows are written, and
+when (`outbox`).
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from provisioner.spool.submit import drop, drop_companion
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """A request's body, and the list of users that it names; None: they stand in the body."""
+    """A request's body, and its list of users; None: the body contains the users."""
 
     body: bytes
     users: bytes | None = None
 
 
-def files_of(listed: str, said: str) -> Files:
-    """Make the files of what a row says.
+def files_of(listed: str, text: str) -> Files:
+    """Return the files of a row.
 
-    listed: the name of the list of users, if it needs one; said: a request in JSON, with its users.
+    listed: the file name of the list of users, if it needs one; text: the request in JSON, with its
+    users.
     """
-    body = said.encode()
+    body = text.encode()
     if len(body) <= LIMIT:
         return Files(body)
-    document = json.loads(said)
+    document = json.loads(text)
     part = document["action"].partition(".")[0]
     whole = document[part]
     if "users" not in whole:
@@ -49,21 +50,21 @@ def files_of(listed: str, said: str) -> Files:
     return Files(json.dumps(document, ensure_ascii=False).encode(), users)
 
 
-def too_large(listed: str, said: str) -> bool:
-    """Return True if a request is too large for staging without its users, even."""
-    return len(files_of(listed, said).body) > LIMIT
+def too_large(listed: str, text: str) -> bool:
+    """Return True if a request is too large for staging even without its users."""
+    return len(files_of(listed, text).body) > LIMIT
 
 
-def put(staging: Path, name: str, listed: str, said: str) -> None:
-    """Put the files of what a row says into staging, the list first.
+def put(staging: Path, name: str, listed: str, text: str) -> None:
+    """Write the files of a row to staging, the list of users first.
 
-    name: the request's, without an ending; listed, said: as for `files_of`. Raises ConfigError or
-    OSError when staging does not take them.
+    name: the request's file name, without an extension; listed, text: as for `files_of`. Raises
+    ConfigError or OSError when it cannot write them.
     """
-    files = files_of(listed, said)
+    files = files_of(listed, text)
     if files.users is not None:
         got = drop_companion(staging, listed, files.users)
         if got != listed:
-            # A process that was killed before the request has left the same there.
+            # The same list is there already: a process was killed before it wrote the request.
             (staging / got).unlink(missing_ok=True)
     drop(staging, f"{name}.json", files.body)

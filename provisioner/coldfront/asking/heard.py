@@ -1,9 +1,10 @@
-"""What changed in ColdFront, noted as it is heard of and said once.
+"""Collects the changes in ColdFront, and makes one request of each changed thing.
 
-Promises: while a page is served, what changes is noted by a row in the page's own transaction, and
-said once when the page is done, however many signals tell of it; outside of a page it is said once
-when its transaction is over. A process that is killed leaves the row, and `outbox.mend` says it.
-Leaves out: which signals there are (`signals`), and what is said (`outbox`).
+Promises: while a page is served, each change is noted by a row in the page's own transaction; the
+changed thing becomes one request when the page is done, after any number of signals. Outside of a
+page, it becomes one request when the transaction is committed. If the process is killed, the note
+stays, and `outbox.finish_notes` makes the request. Leaves out: which signals there are (`signals`),
+and what a request says (`outbox`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ _here = Local()
 
 @dataclass(slots=True)
 class News:
-    """What was heard of one thing. row: notes it; by: who is at work; let_in: as in `outbox`."""
+    """The changes of one thing.
+
+    row: the number of its note; by: the acting person; let_in: as in `outbox`.
+    """
 
     row: int | None
     by: str
@@ -41,7 +45,7 @@ class News:
 
 @dataclass(slots=True)
 class _Page:
-    """What was heard while a page is served. members: whose rows are of which thing."""
+    """The changes while one page is served. members: the thing that a member's row belongs to."""
 
     news: dict[About, News] = field(default_factory=dict)
     members: dict[About, int] = field(default_factory=dict)
@@ -49,7 +53,7 @@ class _Page:
 
 @dataclass(eq=False, slots=True)
 class _Commit:
-    """What was heard in a transaction outside of a page."""
+    """The changes in one transaction outside of a page."""
 
     news: dict[About, News] = field(default_factory=dict)
 
@@ -58,16 +62,16 @@ class _Commit:
 
 
 def connect() -> None:
-    """Listen for the begin and the end of pages."""
+    """Connect to the signals for the beginning and the end of a page."""
     where = "provisioner.coldfront page"
     request_started.connect(_begin, weak=False, dispatch_uid=f"{where} begins")
     request_finished.connect(_end, weak=False, dispatch_uid=f"{where} ends")
 
 
 def change(kind: Kind, pk: int, event: str, *, let_in: int | None = None) -> None:
-    """Have something said anew, soon.
+    """Note that something changed; it becomes a request when the page or transaction ends.
 
-    let_in: the key of an allocation user who is let in, though the row does not say so yet.
+    let_in: the key of an allocation user who gets access, although their row does not say so yet.
     """
     page: _Page | None = getattr(_here, "page", None)
     about = (kind, pk)
@@ -78,17 +82,17 @@ def change(kind: Kind, pk: int, event: str, *, let_in: int | None = None) -> Non
     if about not in news:
         by = actor.acting()
         news[about] = News(_noted(about, event, by) if page is not None else None, by)
-    one = news[about]
-    one.events[event] = None
+    item = news[about]
+    item.events[event] = None
     if page is None:
-        # When a page is done, ColdFront has saved what it told of.
-        one.let_in = let_in or one.let_in
+        # When a page is done, ColdFront has saved the user's row.
+        item.let_in = let_in or item.let_in
 
 
 def owner(kind: Kind, member: int, read: Callable[[int], tuple[int, Iterable[int]]]) -> int:
-    """Say of which thing a member's row is.
+    """Return the key of the thing that a member's row belongs to.
 
-    read: looks it up, with the rows of all members of that thing: signals come for each of them.
+    read: returns that key and the rows of all its members, because each member sends a signal.
     """
     page: _Page | None = getattr(_here, "page", None)
     if page is None:
@@ -101,7 +105,7 @@ def owner(kind: Kind, member: int, read: Callable[[int], tuple[int, Iterable[int
 
 
 def _of_transaction() -> _Commit:
-    """Find what says the rest of this transaction, or of its savepoint; else have it said."""
+    """Return the collector of this transaction or savepoint; register one if there is none."""
     here = set(connection.savepoint_ids)
     for points, run, _ in connection.run_on_commit:
         if isinstance(run, _Commit) and points == here:
@@ -113,16 +117,19 @@ def _of_transaction() -> _Commit:
 
 def _noted(about: About, event: str, by: str) -> int | None:
     try:
-        # Where it fails, the page's own transaction is to go on.
+        # An error here must not break the page's own transaction.
         with transaction.atomic():
             return outbox.note(*about, event, by)
     except Exception:
-        log.exception("provisioner: %s could not be noted; it is said when the page is done", about)
+        log.exception(
+            "provisioner: failed to note a change of %s; its request follows when the page ends",
+            about,
+        )
         return None
 
 
 def _begin(**_: Any) -> None:
-    # What a page left that was never ended.
+    # A page before this one may never have ended.
     _end()
     _here.page = _Page()
 
@@ -135,27 +142,34 @@ def _end(**_: Any) -> None:
 
 
 def _say(news: dict[About, News]) -> None:
-    """Say what was heard; whatever becomes of it, no page breaks."""
+    """Make requests of the changes, and write them; log any error, so that no page breaks."""
     try:
-        for about, one in news.items():
-            _say_one(about, one)
+        for about, item in news.items():
+            _say_one(about, item)
         outbox.flush(options.at_once())
     except (ConfigError, OSError) as error:
-        log.error("provisioner: staging takes nothing, and is tried again later: %s", error)
+        log.error("provisioner: cannot write to staging, will try again later: %s", error)
     except Exception:
-        log.exception("provisioner: what changed could not be said; the next reconcile finds it")
+        log.exception(
+            "provisioner: failed to make requests of the changes; the next provisioner_reconcile"
+            " finds them"
+        )
 
 
-def _say_one(about: About, one: News) -> None:
+def _say_one(about: About, item: News) -> None:
     kind, pk = about
-    event = ", ".join(one.events)
+    event = ", ".join(item.events)
     try:
         with transaction.atomic():
             if kind == "allocation":
-                outbox.allocation(pk, event, by=one.by, let_in=one.let_in)
+                outbox.allocation(pk, event, by=item.by, let_in=item.let_in)
             else:
-                outbox.project(pk, event, by=one.by)
-            if one.row is not None:
-                outbox.forget(one.row)
+                outbox.project(pk, event, by=item.by)
+            if item.row is not None:
+                outbox.forget(item.row)
     except Exception:
-        log.exception("provisioner: %s could not be said; the next reconcile finds it", about)
+        log.exception(
+            "provisioner: failed to make a request for %s; the next provisioner_reconcile finds"
+            " the change",
+            about,
+        )

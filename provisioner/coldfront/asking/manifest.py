@@ -1,10 +1,10 @@
-"""The manifest: all that should be, in one file of lines, beside a small request that names it.
+"""The manifest: everything that ColdFront wants, in one file of lines, and a request that names it.
 
-Promises: the file is whole and on disk before the request is; what is in it was read after
-`as_of`; what is said in it for the first time, or otherwise than before, or again as it went wrong,
-is a row of the outbox as an event makes one, and the line has its id; what a manifest says again
-and again keeps one row of those that went wrong; what lacks something today stands in it as it
-was asked for last, without those who are out. Leaves out: the comparison, which is the service's.
+Promises: the whole file is on disk before its request; its content was read after `as_of`. A line
+gets a row in the outbox, and the row's id, if it is new, differs from the last row, or the last row
+went wrong. Of rows that went wrong, repeated manifests keep one for each line. A subject that is
+incomplete today appears as in its last request, without the users who left. Leaves out: the
+comparison; the service makes it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from provisioner.coldfront.asking import earlier, mapping, options, outbox, snapshots
 from provisioner.coldfront.asking.wanted import Wanted
-from provisioner.coldfront.models import LISTED, MENDABLE, NEW, PROMISED, WRITTEN, Request
+from provisioner.coldfront.models import LISTED, NEW, PROMISED, RETRYABLE, WRITTEN, Request
 from provisioner.spool.submit import drop, drop_companion
 
 KEY = "reconcile"
@@ -30,9 +30,9 @@ KEY = "reconcile"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is wanted of one subject.
+    """What ColdFront wants for one subject.
 
-    key: the order of what is said of it; about: a row's columns.
+    key: the key that orders its requests; about: columns of its row.
     """
 
     subject: str
@@ -43,7 +43,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is wanted now. own: rows of lines that have an id of their own, by key."""
+    """What ColdFront wants now. own: the rows of lines that have their own id, by key."""
 
     as_of: datetime
     lines: tuple[Line, ...]
@@ -51,12 +51,12 @@ class Manifest:
 
     @property
     def listed(self) -> int:
-        """Count the subjects that are listed."""
+        """Return the number of subjects that have a line."""
         return sum(line.wanted.document is not None for line in self.lines)
 
     @property
     def emptied(self) -> set[str]:
-        """Name the kinds of subjects of which it lists none: nobody has any of them any more."""
+        """Return the kinds of subjects that have no line, because ColdFront wants none of them."""
         kinds = {"user", "allocation"} | ({"project"} if options.mapping().projects else set())
         listed = {
             line.subject.partition(":")[0]
@@ -67,16 +67,19 @@ class Manifest:
 
     @property
     def problems(self) -> Mapping[str, tuple[str, ...]]:
-        """Say what somebody has to fill in, by subject."""
-        found: dict[str, tuple[str, ...]] = {}
-        for one in self.lines:
-            if one.wanted.problems:
-                # Two projects of one code are one subject.
-                found[one.subject] = (*found.get(one.subject, ()), *one.wanted.problems)
-        return found
+        """Return what somebody has to fill in or correct in ColdFront, by subject."""
+        by_subject: dict[str, tuple[str, ...]] = {}
+        for line in self.lines:
+            if line.wanted.problems:
+                # Two projects with the same code are one subject.
+                by_subject[line.subject] = (
+                    *by_subject.get(line.subject, ()),
+                    *line.wanted.problems,
+                )
+        return by_subject
 
     def body(self) -> bytes:
-        """Write it as JSON Lines."""
+        """Return the manifest as JSON Lines."""
         return b"".join(
             json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
             for document in self._documents()
@@ -94,23 +97,25 @@ class Manifest:
 
 
 def read() -> Manifest:
-    """Read all that should be, of one moment where the database can do that."""
+    """Read everything that ColdFront wants, in one snapshot if the database supports it."""
     as_of = datetime.now(UTC)
     with transaction.atomic():
         if connection.vendor in ("postgresql", "mysql"):
-            # Each statement would else see what was committed until it began.
+            # Otherwise each statement would see what was committed before it began.
             connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         people: dict[str, mapping.Person] = {}
         allocations = list(_allocations(people))
         projects = list(_projects(people))
-        # Who was asked for once stays, in no allocation too: an account is closed by hand.
-        people |= {one.name: one for one in snapshots.people(earlier.people() - people.keys())}
+        # Users who once had a request stay, even in no allocation: people close accounts by hand.
+        people |= {
+            person.name: person for person in snapshots.people(earlier.people() - people.keys())
+        }
     return Manifest(as_of, (*_people(people), *projects, *allocations))
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A manifest in staging. number: its request's; name: its file's."""
+    """A manifest in staging. number: of its request; name: of its file."""
 
     number: int
     name: str
@@ -118,10 +123,10 @@ class Sent:
 
 
 def send() -> Sent:
-    """Put the manifest and its request into staging.
+    """Write the manifest and its request to staging; return what was sent.
 
-    Raises ConfigError or OSError when staging does not take them; nothing is left of it then, as
-    the next manifest says more.
+    Raises ConfigError or OSError when it cannot write them, and then deletes the rows: the next
+    manifest is newer.
     """
     row = Request.objects.create(event=_COMMAND, key=KEY, subject="site:", action="reconcile")
     event = _event(row.number)
@@ -139,16 +144,16 @@ def send() -> Sent:
     return Sent(row.number, name, manifest)
 
 
-def unsay(number: int) -> None:
-    """Forget what a manifest said that the service never followed: it is said again."""
+def forget_unfollowed(number: int) -> None:
+    """Delete the rows of a manifest that the service did not carry out; they are sent again."""
     event = _event(number)
-    # An event that said the same as a row was added to what the row came from.
-    said = Request.objects.filter(Q(event=event) | Q(event__startswith=f"{event},"))
-    said.filter(state__in=(WRITTEN, PROMISED, LISTED)).delete()
+    # An event that wanted the same as an existing row was appended to that row's event.
+    rows = Request.objects.filter(Q(event=event) | Q(event__startswith=f"{event},"))
+    rows.filter(state__in=(WRITTEN, PROMISED, LISTED)).delete()
 
 
 def followed(number: int) -> None:
-    """Note that the service has followed a manifest: who was left out is shut out now."""
+    """Note that the service has carried out a manifest, and with it the changes of access."""
     outbox.followed(_event(number))
 
 
@@ -160,7 +165,7 @@ def _event(number: int) -> str:
 
 
 def _drop(row: Request, manifest: Manifest) -> str:
-    """Put a manifest, and then its request, into staging; return the manifest's name there."""
+    """Write a manifest, and then its request, to staging; return the manifest's file name."""
     body = manifest.body()
     name = drop_companion(options.staging(), f"{outbox.request_id(row.number)}.jsonl", body)
     document: dict[str, Any] = {
@@ -176,27 +181,27 @@ def _drop(row: Request, manifest: Manifest) -> str:
         },
     }
     if manifest.emptied:
-        # Else the service takes it that nothing is said of them.
+        # Otherwise the service assumes that the manifest does not cover these kinds.
         document["kinds"] = sorted(manifest.emptied)
     row.body = json.dumps(document)
     drop(options.staging(), f"{outbox.request_id(row.number)}.json", row.body.encode())
     return name
 
 
-# Lines with an id: rows of the outbox, as those that events make.
+# Lines with an id: rows of the outbox, like those of events.
 
 
 def _read_with_ids(event: str) -> Manifest:
-    """Read all that should be; what was not said before, or not so, gets a row and its number.
+    """Return the manifest, with a row and its number for each line that is news.
 
-    A row has its number before ColdFront is read for it: what is news is therefore read twice.
+    A row must have its number before ColdFront is read for it, so news is read twice.
     """
     manifest = read()
     news = _news(manifest.lines)
     if not news:
         return manifest
-    Request.objects.bulk_create(Request(event=event, key=one.key, **one.about) for one in news)
-    # Not every database tells the numbers of rows that were made together.
+    Request.objects.bulk_create(Request(event=event, key=line.key, **line.about) for line in news)
+    # Not every database returns the numbers of rows that one statement inserted.
     reserved = {row.key: row for row in Request.objects.filter(event=event)}
     manifest = read()
     own = {}
@@ -222,7 +227,7 @@ def _forget(rows: Iterable[Request]) -> None:
 
 
 def _keep(rows: Iterable[Request]) -> None:
-    """Save rows whose lines are in staging. What a kill leaves undone is said anew (`mend`)."""
+    """Save rows whose lines are in staging; after a kill, `finish_notes` makes them again."""
     now = timezone.now()
     kept = list(rows)
     for row in kept:
@@ -231,31 +236,32 @@ def _keep(rows: Iterable[Request]) -> None:
     outbox.save(kept)
 
 
-def _replace(said: Iterable[str], number: int) -> None:
-    """Remove what earlier manifests said of what is said again, and what went wrong.
+def _replace(keys: Iterable[str], number: int) -> None:
+    """Delete rows of earlier manifests that went wrong and that this manifest repeats.
 
-    said: keys; number: the manifest's own, theirs being greater. What somebody steered stays.
+    keys: of this manifest's rows; number: of the manifest, below those of its rows. A row for which
+    somebody sent a control request stays.
     """
     steered = Request.objects.filter(of__isnull=False).values("of")
-    keys = list(said)
-    for start in range(0, len(keys), 500):
+    listed = list(keys)
+    for start in range(0, len(listed), 500):
         Request.objects.filter(
-            key__in=keys[start : start + 500],
-            state__in=MENDABLE,
+            key__in=listed[start : start + 500],
+            state__in=RETRYABLE,
             event__startswith=f"{_COMMAND} ",
             number__lt=number,
         ).exclude(number__in=steered).delete()
 
 
 def _note_access(event: str, manifest: Manifest) -> None:
-    """Remember whom the service will suspend and resume, for when it has done so."""
+    """Note which allocations the service will suspend or resume when it carries out a manifest."""
     listed = {
         line.about["allocation"]
         for line in manifest.lines
         if "allocation" in line.about and line.wanted.document is not None
     }
-    asked = Request.objects.filter(action="allocation.provision").exclude(body="")
-    ever = set(asked.order_by().values_list("allocation", flat=True).distinct())
+    requested = Request.objects.filter(action="allocation.provision").exclude(body="")
+    ever = set(requested.order_by().values_list("allocation", flat=True).distinct())
     outbox.note_listed(event, sorted(listed), sorted(ever - listed))
 
 
@@ -264,7 +270,7 @@ def _note_access(event: str, manifest: Manifest) -> None:
 
 def _allocations(people: dict[str, mapping.Person]) -> Iterator[Line]:
     chosen = options.mapping()
-    found = []
+    lines = []
     for facts in snapshots.allocations(snapshots.entitled()):
         wanted = mapping.provision(facts, chosen)
         if wanted is None:
@@ -272,8 +278,8 @@ def _allocations(people: dict[str, mapping.Person]) -> Iterator[Line]:
         people |= {person.name: person for person in facts.users}
         key = mapping.key_of("allocation", facts.pk)
         about = {"allocation": facts.pk, "project": facts.project.pk}
-        found.append(Line(f"allocation:{facts.pk}", key, wanted, about))
-    yield from _carried_out("allocation", found)
+        lines.append(Line(f"allocation:{facts.pk}", key, wanted, about))
+    yield from _with_removals("allocation", lines)
 
 
 def _people(people: Mapping[str, mapping.Person]) -> Iterator[Line]:
@@ -286,17 +292,17 @@ def _projects(people: dict[str, mapping.Person]) -> Iterator[Line]:
     chosen = options.mapping()
     if not chosen.projects:
         return
-    found = []
+    lines = []
     for facts in snapshots.projects(snapshots.living_projects()):
         wanted = mapping.provision_project(facts, chosen)
         people |= {person.name: person for person in facts.people}
         key = mapping.key_of("project", facts.pk)
         subject = f"project:{mapping.project_code(facts, chosen)}"
-        found.append(Line(subject, key, wanted, {"project": facts.pk}))
-    yield from _carried_out("project", found)
+        lines.append(Line(subject, key, wanted, {"project": facts.pk}))
+    yield from _with_removals("project", lines)
 
 
-def _carried_out(part: str, lines: Sequence[Line]) -> Iterator[Line]:
-    """Have removals carried out of what lacks something today."""
-    said = earlier.carried_out(part, {line.key: line.wanted for line in lines})
-    return (replace(line, wanted=said[line.key]) for line in lines)
+def _with_removals(part: str, lines: Sequence[Line]) -> Iterator[Line]:
+    """Return the lines; an incomplete subject's line only removes users who left."""
+    amended = earlier.with_removals(part, {line.key: line.wanted for line in lines})
+    return (replace(line, wanted=amended[line.key]) for line in lines)

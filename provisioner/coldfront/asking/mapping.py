@@ -1,8 +1,8 @@
-"""What ColdFront says, as requests: pure functions over plain values.
+"""Turns ColdFront's data into requests: pure functions over plain values.
 
-Promises: what is returned as a document is right by the format; what cannot become one says what
-has to be filled in, and where. The same facts give the same document. Leaves out: reading ColdFront
-(`snapshots`), and when a request is written (`outbox`).
+Promises: a returned document is valid in the request format. If there is none, the problems say
+what somebody has to fill in, and where. The same facts give the same document. Leaves out: reading
+ColdFront (`snapshots`), and when a request is written (`outbox`).
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ ENTITLED = ("Active", "Renewal Requested")
 """Statuses of an allocation in which its users have access, as in ColdFront's own Slurm plugin."""
 
 CAUSE = "reconcile"
-"""The one cause of suspensions from here: an allocation is entitled or it is not.
+"""The cause of every suspension that ColdFront asks for.
 
-It is the cause that the service itself uses for what a manifest leaves out, so that an event gives
-back what a manifest took, and the other way round.
+The service uses the same cause for a subject that a manifest leaves out. So an event can end a
+suspension that a manifest caused, and a manifest one that an event caused.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a centre chooses.
+    """A centre's options.
 
-    projects: whether projects and their members are asked for, beside allocations;
-    attributes: further allocation attributes, by the names they get in a request.
+    projects: whether projects and their members become requests, beside allocations;
+    attributes: the names in a request of further allocation attributes, by attribute.
     """
 
     instance: str = "coldfront"
@@ -84,7 +84,7 @@ class Person:
 class Project:
     """A project. users: the active ones; same_code: other projects that have its code.
 
-    kept: the code under which it was asked for before; people: the users and the PI, as persons.
+    kept: its code in its last request, or ''; people: the users and the PI, as persons.
     """
 
     pk: int
@@ -101,7 +101,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource, with the one that it is a part of."""
+    """A resource, with the resource that it is a part of."""
 
     name: str
     kind: str
@@ -126,7 +126,7 @@ class Allocation:
 
 
 def key_of(kind: str, of: object) -> str:
-    """Name the writer's order of what is said about one thing."""
+    """Return the key under which the requests about one thing have their order."""
     return f"{kind}-{of}"
 
 
@@ -134,14 +134,14 @@ def key_of(kind: str, of: object) -> str:
 
 
 def resource_name(resource: Resource | None) -> str | None:
-    """Say under which name the service knows a resource; None: it says nothing, and is left alone.
+    """Return the service's name of a resource; None: the resource is not provisioned.
 
-    A partition without a word of its own is what its cluster is.
+    A resource without a name of its own, such as a partition, has the name of its parent.
     """
     while resource is not None:
         for attribute in (RESOURCE, CLUSTER):
-            if said := given(resource.attributes, attribute):
-                return said[0] if said[0] != NONE else None
+            if values := given(resource.attributes, attribute):
+                return values[0] if values[0] != NONE else None
         resource = resource.parent
     return None
 
@@ -152,12 +152,12 @@ def entitled(allocation: Allocation) -> bool:
 
 
 def provision(allocation: Allocation, options: Options) -> Wanted | None:
-    """Say the whole of what an allocation should be; None: its resource is not provisioned."""
+    """Return the complete request for an allocation; None: its resource is not provisioned."""
     resource = allocation.resource
     name = resource_name(resource)
     if resource is None or name is None:
         return None
-    seen = _Seen(allocation)
+    read = _Attributes(allocation)
     project, unknown = _project(allocation.project, options)
     users, strange = names(person.name for person in allocation.users)
     body: Document = {
@@ -166,33 +166,33 @@ def provision(allocation: Allocation, options: Options) -> Wanted | None:
         "project": project,
         "users": users,
         "attributes": {
-            said: values[0] if len(values) == 1 else list(values)
-            for attribute, said in sorted(options.attributes.items())
+            key: values[0] if len(values) == 1 else list(values)
+            for attribute, key in sorted(options.attributes.items())
             if (values := given(allocation.attributes, attribute))
         },
     }
     places: dict[str, str] = {}
     clusters = _clusters(allocation)
     if clusters:
-        body["slurm"] = _slurm(allocation, clusters, seen)
+        body["slurm"] = _slurm(allocation, clusters, read)
     spaces = attributes.spaces(allocation.attributes, options.quota_unit)
     if resource.kind == "Storage" or spaces:
         body["quota"] = {
-            "space": seen.space(spaces, needed=resource.kind == "Storage"),
-            "files": seen.one(FILES),
+            "space": read.space(spaces, needed=resource.kind == "Storage"),
+            "files": read.value(FILES),
         }
         places["allocation.quota.space"] = f"the allocation attribute {next(iter(spaces), SPACE)!r}"
     body["storage"] = {
-        "fileset": seen.one(FILESET),
-        "path": seen.one(PATH),
-        "kind": seen.one(KIND),
+        "fileset": read.value(FILESET),
+        "path": read.value(PATH),
+        "kind": read.value(KIND),
     }
     document = {"action": "allocation.provision", "allocation": filled(body)}
-    return whole(checked(document, strange, places), (*unknown, *seen.problems), users)
+    return whole(checked(document, strange, places), (*unknown, *read.problems), users)
 
 
 def unused(allocation: Allocation, options: Options) -> tuple[str, ...]:
-    """Name the attributes of an allocation that nothing which is asked for says."""
+    """Return the filled-in attributes of an allocation that its request does not use."""
     used = {*options.attributes, FILESET, PATH, KIND}
     if _clusters(allocation):
         used |= {ACCOUNT, PARENT, SPECS, USER_SPECS}
@@ -205,13 +205,13 @@ def unused(allocation: Allocation, options: Options) -> tuple[str, ...]:
 
 
 def suspend(pk: int, status: str) -> Document:
-    """Take the access of an allocation's users away."""
+    """Return a request that takes away the access of an allocation's users."""
     reason = f"the allocation is {status} in ColdFront"
     return _access("allocation.suspend", pk, reason)
 
 
 def resume(pk: int) -> Document:
-    """Give the access of an allocation's users back."""
+    """Return a request that gives back the access of an allocation's users."""
     return _access("allocation.resume", pk, "the allocation is active in ColdFront again")
 
 
@@ -220,57 +220,66 @@ def _access(action: str, pk: int, reason: str) -> Document:
 
 
 def _clusters(allocation: Allocation) -> tuple[Resource, ...]:
-    """List the resources of an allocation that belong to its cluster, its parent resource first."""
-    attached = [one for one in (allocation.resource, *allocation.linked) if one is not None]
-    on = [(one, name) for one in attached if (name := _cluster(one)) and resource_name(one)]
-    return tuple(one for one, name in on if name == on[0][1])
+    """Return the resources of an allocation on its cluster, its parent resource first."""
+    attached = [
+        resource for resource in (allocation.resource, *allocation.linked) if resource is not None
+    ]
+    on = [
+        (resource, name)
+        for resource in attached
+        if (name := _cluster(resource)) and resource_name(resource)
+    ]
+    return tuple(resource for resource, name in on if name == on[0][1])
 
 
 def _cluster(resource: Resource | None) -> str:
     while resource is not None:
-        if said := given(resource.attributes, CLUSTER):
-            return said[0]
+        if values := given(resource.attributes, CLUSTER):
+            return values[0]
         resource = resource.parent
     return ""
 
 
-def _slurm(allocation: Allocation, clusters: Sequence[Resource], seen: _Seen) -> Document:
-    """Say what Slurm should know, as ColdFront's Slurm plugin would, but never of account root.
+def _slurm(allocation: Allocation, clusters: Sequence[Resource], read: _Attributes) -> Document:
+    """Return the Slurm part of a request, with the rules of ColdFront's Slurm plugin.
 
-    A partition's `slurm_specs` are the account's; a cluster's are the cluster's own, and left out.
+    It never concerns the account root: a partition's `slurm_specs` apply to the allocation's
+    account, and a cluster's `slurm_specs`, which are the cluster's own, are left out.
     """
     partitions = [
-        one.attributes.get(SPECS, ()) for one in clusters if one.kind == "Cluster Partition"
+        resource.attributes.get(SPECS, ())
+        for resource in clusters
+        if resource.kind == "Cluster Partition"
     ]
-    of_users = [one.attributes.get(USER_SPECS, ()) for one in clusters]
+    of_users = [resource.attributes.get(USER_SPECS, ()) for resource in clusters]
     return {
-        "account": seen.one(ACCOUNT, needed=allocation.resource == clusters[0]),
-        "parent": seen.one(PARENT),
-        # Of two words about one limit the last counts, which is the allocation's own.
+        "account": read.value(ACCOUNT, needed=allocation.resource == clusters[0]),
+        "parent": read.value(PARENT),
+        # If a limit appears twice, the last value counts, so the allocation's value comes last.
         "specs": _specs(*partitions, allocation.attributes.get(SPECS, ())),
         "user_specs": _specs(*of_users, allocation.attributes.get(USER_SPECS, ())),
     }
 
 
 def _specs(*lists: Sequence[str]) -> str | None:
-    """Join specs as they stand, each once: where one ends inside a text, Slurm's grammar says."""
+    """Join unparsed specs with ":", each once; only Slurm's grammar knows where a spec ends."""
     texts = (value.strip().strip(":") for values in lists for value in values)
     return ":".join(dict.fromkeys(text for text in texts if text)) or None
 
 
-class _Seen:
-    """Reads an allocation's attributes, and keeps what is wrong with them."""
+class _Attributes:
+    """An allocation's attributes, and the problems found while reading them."""
 
     def __init__(self, allocation: Allocation) -> None:
         self._attributes = allocation.attributes
         self.problems: list[str] = []
 
-    def one(self, attribute: str, *, needed: bool = False) -> str | None:
+    def value(self, attribute: str, *, needed: bool = False) -> str | None:
         values = tuple(dict.fromkeys(given(self._attributes, attribute)))
         if len(values) > 1:
             self.problems.append(
-                f"the allocation attribute {attribute!r} stands there {len(values)} times"
-                f" ({', '.join(values)}): leave one"
+                f"the allocation attribute {attribute!r} has {len(values)} values"
+                f" ({', '.join(values)}): keep only one"
             )
         if not values:
             if needed:
@@ -279,40 +288,42 @@ class _Seen:
         return values[0]
 
     def space(self, units: Mapping[str, str], *, needed: bool) -> str | None:
-        """Read how much space there is. units: of the attributes that say so."""
+        """Return the amount of space with its unit. units: by attribute, from `spaces`."""
         if len(units) > 1:
-            self.problems.append(f"the allocation has {' and '.join(map(repr, units))}: leave one")
+            self.problems.append(
+                f"the allocation has {' and '.join(map(repr, units))}: keep only one"
+            )
         if not units:
-            return self.one(SPACE, needed=needed)
+            return self.value(SPACE, needed=needed)
         attribute, unit = next(iter(units.items()))
-        return f"{self.one(attribute)} {unit}"
+        return f"{self.value(attribute)} {unit}"
 
 
 # Projects and people.
 
 
 def project_code(project: Project, options: Options) -> str:
-    """Name a project: by its code, or else by its number, as titles are not unique.
+    """Return the code of a project: its own, or one made of its number; titles are not unique.
 
-    One that was asked for keeps its name: what the backends have of it is called so.
+    A project keeps the code of its last request, because the backends use that name for it.
     """
     return project.kept or project.code or options.project_code.format(pk=project.pk)
 
 
 def provision_project(project: Project, options: Options) -> Wanted:
-    """Say the whole of what a project's group should be, or that nothing is left of it."""
-    said, problems = _project(project, options)
+    """Return the complete request for a project's group; for an archived project, to archive it."""
+    described, problems = _project(project, options)
     if project.status == "Archived":
-        wanted = checked({"action": "project.archive", "project": {"code": said["code"]}})
+        wanted = checked({"action": "project.archive", "project": {"code": described["code"]}})
         return whole(wanted, problems, [])
     users, strange = names((project.pi, *project.users))
-    body = {**said, "users": users}
+    body = {**described, "users": users}
     wanted = checked({"action": "project.provision", "project": filled(body)}, strange)
     return whole(wanted, problems, users)
 
 
 def provision_user(person: Person) -> Wanted:
-    """Say who a user is. Without a name that every backend takes there is no document."""
+    """Return the request for a user; without a document if a backend would not take the name."""
     full = f"{person.first} {person.last}".strip()
     body = {
         "name": person.name,
@@ -333,7 +344,7 @@ def _project(project: Project, options: Options) -> tuple[Document, tuple[str, .
     if project.same_code:
         others = ", ".join(map(str, project.same_code))
         problems = (f"project {project.pk} has the code {code!r}, and so has project {others}:"
-                    " give each its own",)  # fmt: skip
+                    " give each project its own code",)  # fmt: skip
     pi = project.pi if is_user(project.pi) else None
     body = {"code": code, "title": one_line(project.title), "pi": pi, "gid": project.gid or None}
     return filled(body), problems

@@ -1,4 +1,4 @@
-"""The settings of the app, each with a default that suits one host."""
+"""The app's settings. Each default fits ColdFront and the service on one host."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _setting(name: str, default: Any) -> Any:
 
 
 def mapping() -> Options:
-    """Read what a centre chose for its requests."""
+    """Return a centre's options for its requests."""
     default = Options()
     return Options(
         instance=_setting("INSTANCE", default.instance),
@@ -28,12 +28,12 @@ def mapping() -> Options:
 
 
 def staging() -> Path:
-    """Say where requests are put."""
+    """Return the directory for new requests."""
     return Path(_setting("STAGING", "/var/spool/provisioner/staging"))
 
 
 def receipts() -> Path:
-    """Say where the receipts of this process's user lie."""
+    """Return the directory with the receipts of this process's user."""
     import os
 
     beside = staging().parent / "receipts" / user_name(os.geteuid())
@@ -46,8 +46,8 @@ def pending() -> bool:
 
 
 def words() -> dict[str, str]:
-    """Read what a centre calls what its steps make, for PIs and users."""
-    return {str(name): str(said) for name, said in dict(_setting("WORDS", {})).items()}
+    """Return a centre's names for what its steps make, for PIs and users, by step."""
+    return {str(name): str(phrase) for name, phrase in dict(_setting("WORDS", {})).items()}
 
 
 def pages() -> bool:
@@ -56,9 +56,9 @@ def pages() -> bool:
 
 
 def help_address() -> str:
-    """Say where people ask about what is not ready: ColdFront's CENTER_HELP_URL, or a mail address.
+    """Return the address for questions: ColdFront's CENTER_HELP_URL, or its ticket mail address.
 
-    '' where ColdFront has neither.
+    '' if ColdFront has neither.
     """
     ticket = getattr(settings, "EMAIL_TICKET_SYSTEM_ADDRESS", "")
     page = getattr(settings, "CENTER_HELP_URL", "")
@@ -66,5 +66,5 @@ def help_address() -> str:
 
 
 def at_once() -> int:
-    """Say how many files one event writes at most; the rest is written by the next or the timer."""
+    """Return how many files one event writes at most; the next event or the timer writes more."""
     return cast(int, _setting("AT_ONCE", 50))

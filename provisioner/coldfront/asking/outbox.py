@@ -1,8 +1,8 @@
-"""The outbox: what ColdFront says now, as a row, and the row as a file in staging.
+"""The outbox: what ColdFront wants now, as a row, and the row as a file in staging.
 
-Promises: a row has its number before ColdFront is read for it, so that of two snapshots of one
-thing the higher number is the newer; what staging does not take stays a row, and is written later.
-What was said last is not said again. Leaves out: who calls when (`signals`, the commands).
+Promises: a row has its number before ColdFront is read for it, so the snapshot with the higher
+number is the newer one. If staging cannot be written, the row stays and becomes a file later. A
+request that repeats the last one gets no row. Leaves out: who calls when (`signals`, the commands).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from provisioner.coldfront.asking.wanted import Wanted, project_code, without_le
 from provisioner.coldfront.models import (
     INCOMPLETE,
     LISTED,
-    MENDABLE,
     NEW,
     PROMISED,
+    RETRYABLE,
     WRITTEN,
     Request,
 )
@@ -38,38 +38,38 @@ log = logging.getLogger(__name__)
 _EVENTS = 500
 
 _SAID = ("subject", "action", "body", "digest", "problems", "project", "code", "state", "written")
-"""Columns of a row that are known when it has its number already."""
+"""Columns that a row gets after it has its number."""
 
 
-# What is said.
+# Requests become rows.
 
 
 def note(kind: str, pk: int, event: str, by: str) -> int:
-    """Note that something changed, to be said in a moment; return the note's number.
+    """Note that something changed, and return the note's number; a request follows soon.
 
-    kind: `allocation` or `project`. What nobody says within a minute, `mend` does.
+    kind: `allocation` or `project`. After a minute without a request, `finish_notes` makes it.
     """
     row = Request.objects.create(event=event, key=mapping.key_of(kind, pk), by=by, **{kind: pk})
     return int(row.pk)
 
 
 def forget(number: int) -> None:
-    """Forget a note: what it is about was said."""
+    """Delete a note, because the request for it exists."""
     Request.objects.filter(pk=number, state=NEW, body="").delete()
 
 
 def allocation(pk: int, event: str, *, by: str = "", let_in: int | None = None) -> None:
-    """Say what an allocation and its users should be now.
+    """Make a row for what ColdFront now wants for an allocation and its users.
 
-    by: who caused it; let_in: the key of an allocation user who has just been let in (ColdFront
-    tells before it saves).
+    by: the person who caused it; let_in: the key of an allocation user who has just been given
+    access (ColdFront sends the signal before it saves).
     """
     row = _reserve(event, mapping.key_of("allocation", pk), by, allocation=pk)
-    found = list(snapshots.allocations([pk], with_user=(pk, let_in) if let_in else None))
-    if not found:
+    snapshot = list(snapshots.allocations([pk], with_user=(pk, let_in) if let_in else None))
+    if not snapshot:
         _withdraw(row, pk, "deleted")
         return
-    [facts] = found
+    [facts] = snapshot
     row.project = facts.project.pk
     wanted = mapping.provision(facts, options.mapping())
     if wanted is None or not mapping.entitled(facts):
@@ -78,47 +78,48 @@ def allocation(pk: int, event: str, *, by: str = "", let_in: int | None = None) 
         return
     if wanted.document is not None:
         people(facts.users, event, by)
-    wanted = _carried_out("allocation", row, wanted)
+    wanted = _with_removals("allocation", row, wanted)
     _say(row, wanted, f"allocation:{pk}")
     if wanted.document is not None:
         _readmit(pk, facts.project.pk, event, by)
 
 
 def project(pk: int, event: str, *, by: str = "") -> None:
-    """Say what a project and its members should be now, and its allocations if it is archived.
+    """Make a row for what ColdFront now wants for a project and its members.
 
-    by: who caused it.
+    If it is archived, its allocations get rows, too; if the centre's options leave projects out,
+    only its allocations get rows. by: the person who caused it.
     """
     if not options.mapping().projects:
-        for one in earlier.allocations_of(pk):
-            allocation(one, event, by=by)
+        for allocation_id in earlier.allocations_of(pk):
+            allocation(allocation_id, event, by=by)
         return
     row = _reserve(event, mapping.key_of("project", pk), by, project=pk)
-    found = list(snapshots.projects([pk]))
-    if not found:
+    snapshot = list(snapshots.projects([pk]))
+    if not snapshot:
         row.delete()
         return
-    [facts] = found
+    [facts] = snapshot
     wanted = mapping.provision_project(facts, options.mapping())
     if facts.status == "Archived" and not earlier.ever(row.key, "project.provision"):
         row.delete()
     else:
         if wanted.document is not None and facts.status != "Archived":
             people(facts.people, event, by)
-        wanted = _carried_out("project", row, wanted)
+        wanted = _with_removals("project", row, wanted)
         _say(row, wanted, f"project:{mapping.project_code(facts, options.mapping())}")
     if facts.status == "Archived":
-        for one in earlier.allocations_of(pk):
-            allocation(one, event, by=by)
+        for allocation_id in earlier.allocations_of(pk):
+            allocation(allocation_id, event, by=by)
 
 
 def people(persons: Iterable[mapping.Person], event: str, by: str = "") -> None:
-    """Say who users are: those of whom it was not said yet, or not so. by: who caused it."""
+    """Make rows for the users who are new or changed. by: the person who caused it."""
     unique = {person.name: person for person in persons}
     keys = {name: mapping.key_of("user", name) for name in unique}
     latest = earlier.last(keys.values())
-    said = {name: mapping.provision_user(person) for name, person in unique.items()}
-    news = [name for name in unique if is_news(said[name], latest.get(keys[name]))]
+    wanted = {name: mapping.provision_user(person) for name, person in unique.items()}
+    news = [name for name in unique if is_news(wanted[name], latest.get(keys[name]))]
     rows = [Request(event=event[:_EVENTS], key=keys[name], by=by, user=name) for name in news]
     if connection.features.can_return_rows_from_bulk_insert:
         Request.objects.bulk_create(rows)
@@ -126,13 +127,13 @@ def people(persons: Iterable[mapping.Person], event: str, by: str = "") -> None:
         for row in rows:
             row.save()
     for row in rows:
-        fill(row, said[row.user], f"user:{row.user}")
+        fill(row, wanted[row.user], f"user:{row.user}")
     save(rows)
 
 
 def save(rows: Iterable[Request]) -> None:
-    """Save what rows say, each having its number already."""
-    # As an update of many rows, each with values of its own, it would take ten times as long.
+    """Save the content of rows that already have their numbers."""
+    # An update of many rows, each with its own values, would take ten times as long.
     by_target = connection.features.supports_update_conflicts_with_target
     Request.objects.bulk_create(
         rows,
@@ -143,16 +144,16 @@ def save(rows: Iterable[Request]) -> None:
 
 
 def _reserve(event: str, key: str, by: str, **about: Any) -> Request:
-    """Take the next number."""
+    """Make an empty row, which reserves the next number."""
     row: Request = Request.objects.create(event=event[:_EVENTS], key=key, by=by, **about)
     return row
 
 
-def take_out(refused: Request) -> None:
-    """Have a removal carried out that was said in a request which the service refused as a whole.
+def drop_leavers(refused: Request) -> None:
+    """Make a request for the removals in a request that the service refused.
 
-    What it took last is said without those who are out; where something newer was said, or nobody
-    left, nothing is.
+    The new request repeats the last one that the service accepted, without the users who left. No
+    request is made if a newer one exists, or nobody left.
     """
     part = refused.action.partition(".")[0]
     taken = earlier.last_taken([refused.key], refused.action).get(refused.key)
@@ -160,25 +161,32 @@ def take_out(refused: Request) -> None:
         return
     about = {"allocation": refused.allocation, "project": refused.project}
     row = _reserve(f"{request_id(refused.number)} refused", refused.key, refused.by, **about)
-    said = json.loads(refused.body)[part]
-    why = f"{request_id(refused.number)} was refused, and stands as before but for who left:"
+    refused_body = json.loads(refused.body)[part]
+    why = (
+        f"{request_id(refused.number)} was refused; this request repeats the one before it,"
+        " without the users who left:"
+    )
     problems = (*refused.problems, f"{why} {refused.error}")
-    whole = Wanted(None, problems, tuple(said["users"]))
+    whole = Wanted(None, problems, tuple(refused_body["users"]))
     wanted = without_leavers(json.loads(taken.body), whole)
     assert wanted.document is not None
     newer = Request.objects.filter(key=row.key, number__gt=refused.number, number__lt=row.number)
-    if wanted.repeated or wanted.document[part] == said or newer.exclude(digest="").exists():
+    if (
+        wanted.repeated
+        or wanted.document[part] == refused_body
+        or newer.exclude(digest="").exists()
+    ):
         row.delete()
     else:
         _say(row, wanted, refused.subject)
 
 
-def _carried_out(part: str, row: Request, wanted: Wanted) -> Wanted:
-    return earlier.carried_out(part, {row.key: wanted})[row.key]
+def _with_removals(part: str, row: Request, wanted: Wanted) -> Wanted:
+    return earlier.with_removals(part, {row.key: wanted})[row.key]
 
 
 def _say(row: Request, wanted: Wanted, subject: str) -> None:
-    """Make a row say what is wanted; where that was said last, the row goes."""
+    """Fill and save a row; if the last row of its key says the same, delete this one."""
     before = earlier.last([row.key]).get(row.key)
     if not is_news(wanted, before):
         row.delete()
@@ -191,7 +199,7 @@ def _say(row: Request, wanted: Wanted, subject: str) -> None:
 
 
 def fill(row: Request, wanted: Wanted, subject: str) -> None:
-    """Make a row say what is wanted; it is not saved yet."""
+    """Fill a row with what is wanted, without saving it."""
     row.subject = subject
     row.problems = list(wanted.problems)
     row.digest = _digest(wanted)
@@ -203,26 +211,29 @@ def fill(row: Request, wanted: Wanted, subject: str) -> None:
     row.code = project_code(wanted.document)
     if files.too_large(_list_name(row.number), row.body):
         row.state, row.body, row.code = INCOMPLETE, "", ""
-        row.problems = [*row.problems, f"it has more than {LIMIT} bytes beside its users"]
+        row.problems = [
+            *row.problems,
+            f"the request has more than {LIMIT} bytes, even without its users",
+        ]
 
 
 def is_news(wanted: Wanted, before: Request | None) -> bool:
-    """Return True if it is worth a row: it differs from what was said last, or that went wrong."""
-    return before is None or before.digest != _digest(wanted) or before.state in MENDABLE
+    """Return True if `wanted` needs a row: it differs from the last row, or that one went wrong."""
+    return before is None or before.digest != _digest(wanted) or before.state in RETRYABLE
 
 
 def _digest(wanted: Wanted) -> str:
-    said = json.dumps([wanted.document, wanted.problems], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()
+    text = json.dumps([wanted.document, wanted.problems], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def request_id(number: int) -> str:
-    """Name a request to the service."""
+    """Return the id of a request for the service."""
     return f"{options.mapping().instance}-{number}"
 
 
 def _list_name(number: int) -> str:
-    """Name the list of users of a request: always the same, and known to this portal alone."""
+    """Return the file name of a request's list of users: constant, and secret to this portal."""
     name = request_id(number)
     secret = salted_hmac("provisioner.coldfront.files", name, algorithm="sha256").hexdigest()
     return f"{name}-{secret[:24]}.users"
@@ -240,7 +251,8 @@ def _body(row: Request, document: Mapping[str, Any]) -> str:
     return json.dumps({**head, **document}, ensure_ascii=False)
 
 
-# Access: under an order of its own, as it and what should be there do not replace each other.
+# Access: with a key of its own, because requests for access and for content do not replace each
+# other.
 
 
 def _access(pk: int) -> str:
@@ -248,7 +260,7 @@ def _access(pk: int) -> str:
 
 
 def _withdraw(row: Request, pk: int, status: str) -> None:
-    """Take an allocation's access away, where it was ever asked for."""
+    """Make the row take an allocation's access away; delete it if the allocation never had any."""
     if not earlier.ever(mapping.key_of("allocation", pk), "allocation.provision"):
         row.delete()
         return
@@ -257,7 +269,7 @@ def _withdraw(row: Request, pk: int, status: str) -> None:
 
 
 def _readmit(pk: int, of: int, event: str, by: str) -> None:
-    """Give an allocation's access back, where it was taken away."""
+    """Make a row that gives an allocation's access back, if it was taken away."""
     before = Request.objects.filter(key=_access(pk)).exclude(digest="", action="").last()
     if before is not None and before.action == "allocation.suspend":
         row = _reserve(event, _access(pk), by, allocation=pk, project=of)
@@ -265,17 +277,18 @@ def _readmit(pk: int, of: int, event: str, by: str) -> None:
 
 
 def note_listed(event: str, listed: Iterable[int], left_out: Iterable[int]) -> None:
-    """Note what the service is told of allocations' access in another way: by a manifest.
+    """Note the changes of access that a manifest causes.
 
-    It counts when the service has followed that (`followed`), which may be held for days.
+    They count once the service has carried out the manifest (`followed`). A manifest may be held
+    for days.
     """
-    told = dict.fromkeys(listed, "allocation.resume")
-    told |= dict.fromkeys(left_out, "allocation.suspend")
-    latest = earlier.last(map(_access, told))
+    actions = dict.fromkeys(listed, "allocation.resume")
+    actions |= dict.fromkeys(left_out, "allocation.suspend")
+    latest = earlier.last(map(_access, actions))
 
     def changed(pk: int, action: str) -> bool:
         before = latest.get(_access(pk))
-        # Who was never shut out needs no word that they are let in.
+        # An allocation that was never suspended needs no note that it is resumed.
         return before.action != action if before is not None else action == "allocation.suspend"
 
     Request.objects.bulk_create(
@@ -287,13 +300,13 @@ def note_listed(event: str, listed: Iterable[int], left_out: Iterable[int]) -> N
             subject=f"allocation:{pk}",
             state=PROMISED,
         )
-        for pk, action in told.items()
+        for pk, action in actions.items()
         if changed(pk, action)
     )
 
 
 def followed(event: str) -> None:
-    """Note that the service has followed what a manifest told of access."""
+    """Note that the service has carried out a manifest's changes of access."""
     Request.objects.filter(event=event, state=PROMISED).update(state=LISTED, digest="manifest")
 
 
@@ -301,12 +314,13 @@ def followed(event: str) -> None:
 
 
 def flush(limit: int | None = None) -> int:
-    """Write what is not written yet, in order; return how many files that were.
+    """Write the rows that wait, in order; return how many requests were written.
 
-    Raises ConfigError or OSError when staging does not take one; it says so, and the rest stays.
+    limit: at most so many. Raises ConfigError or OSError when it cannot write one; every row that
+    waits then has the error.
     """
-    mend()
-    # People first: what is for them waits until they are known.
+    finish_notes()
+    # Users first: the requests for what they get wait until the users are known.
     first = Case(When(action="user.provision", then=0), default=1)
     rows = Request.objects.filter(state=NEW).exclude(body="").order_by(first, "number")
     written: list[Request] = []
@@ -320,7 +334,7 @@ def flush(limit: int | None = None) -> int:
 
 
 def _mark_all(written: list[Request]) -> None:
-    """Note that rows are files; what a kill leaves undone is written again, as it is."""
+    """Note that rows are files; after a kill before this, the same files are written again."""
     first = [row.pk for row in written if row.action == "user.provision"]
     rest = [row.pk for row in written if row.action != "user.provision"]
     for numbers in (first, rest):
@@ -330,9 +344,9 @@ def _mark_all(written: list[Request]) -> None:
 
 
 def write(row: Request) -> None:
-    """Make one row a file.
+    """Write one row to staging.
 
-    Raises ConfigError or OSError when staging does not take it; every row that waits says so.
+    Raises ConfigError or OSError when it cannot; every row that waits then has the error.
     """
     _drop(row)
     mark_written(row)
@@ -347,14 +361,14 @@ def _drop(row: Request) -> None:
 
 
 def mark_written(row: Request) -> None:
-    """Note that a row is a file."""
+    """Note that a row is a file now."""
     Request.objects.filter(pk=row.pk, state=NEW).update(
         state=WRITTEN, written=timezone.now(), error="", body=row.body
     )
 
 
-def mend() -> None:
-    """Say anew what a killed process had begun to say: rows without a word."""
+def finish_notes() -> None:
+    """Make the requests for notes older than a minute, which a killed process left."""
     cut = timezone.now() - datetime.timedelta(minutes=1)
     left = list(Request.objects.filter(state=NEW, body="", created__lt=cut))
     for row in left:
@@ -367,5 +381,5 @@ def mend() -> None:
 
 
 def waiting() -> Collection[int]:
-    """List the numbers of what is not written yet."""
+    """Return the numbers of the rows that are not files yet."""
     return list(Request.objects.filter(state=NEW).values_list("number", flat=True))

@@ -1,8 +1,7 @@
-"""Reads what ColdFront says, as the plain values of `mapping`.
+"""Reads ColdFront's tables into the plain values of `mapping`.
 
-Promises: the number of queries does not grow with the number of allocations, beyond one round for
-each five hundred; the parent resource is the one that ColdFront itself shows. Leaves out: what it
-means.
+Promises: the number of queries grows by one round for each 500 allocations; the parent resource is
+the one that ColdFront itself shows. Leaves out: what the values mean.
 """
 
 from __future__ import annotations
@@ -26,18 +25,19 @@ from provisioner.coldfront.asking import earlier, mapping, options
 from provisioner.coldfront.asking.attributes import GID
 
 _CHUNK = 500
-"""Rows asked for at once: below the parameters that SQLite takes in one statement."""
+"""Keys in one query, below the number of parameters that SQLite takes in one statement."""
 
 PENDING = "Pending"
-"""The status of an allocation user for whom not everything is in place, where a centre opts in."""
+"""The status of an allocation user who is not ready yet, if a centre opts in."""
 
 
 def allocations(
     chosen: Collection[int], *, with_user: tuple[int, int] | None = None
 ) -> Iterator[mapping.Allocation]:
-    """Read allocations by their keys; those that are gone are left out.
+    """Read allocations by their keys; skip those that no longer exist.
 
-    with_user: an allocation and one of its users who is let in, though the row does not say so yet.
+    with_user: an allocation and one of its users who gets access, although the row does not say so
+    yet.
     """
     resources = _Resources()
     for keys in _chunks(chosen):
@@ -46,7 +46,7 @@ def allocations(
             .select_related("status", "project__status", "project__pi")
             .order_by("pk")
         )
-        projects = {one.pk: one for one in _projects([row.project for row in rows])}
+        projects = {resource.pk: resource for resource in _projects([row.project for row in rows])}
         attributes = _attributes(
             AllocationAttribute, "allocation_id", "allocation_attribute_type", keys
         )
@@ -54,7 +54,7 @@ def allocations(
         users = _users(keys, with_user)
         for row in rows:
             attached = parents.get(row.pk, [])
-            holders = [_Holder(resources.values(one.pk)) for one in attached]
+            holders = [_Holder(resources.values(resource.pk)) for resource in attached]
             own = _expanded(attributes.get(row.pk, []), holders)
             yield mapping.Allocation(
                 pk=row.pk,
@@ -63,39 +63,39 @@ def allocations(
                 resource=resources.read(attached[0].pk) if attached else None,
                 attributes=own,
                 users=tuple(users.get(row.pk, ())),
-                linked=tuple(resources.read(one.pk) for one in attached[1:]),
+                linked=tuple(resources.read(resource.pk) for resource in attached[1:]),
             )
 
 
 def entitled() -> list[int]:
-    """List the allocations whose users have access."""
-    found = Allocation.objects.filter(status__name__in=mapping.ENTITLED)
+    """Return the keys of the allocations whose users have access."""
+    rows = Allocation.objects.filter(status__name__in=mapping.ENTITLED)
     return list(
-        found.exclude(project__status__name="Archived").order_by("pk").values_list("pk", flat=True)
+        rows.exclude(project__status__name="Archived").order_by("pk").values_list("pk", flat=True)
     )
 
 
 def projects(chosen: Collection[int]) -> Iterator[mapping.Project]:
-    """Read projects by their keys; those that are gone are left out."""
+    """Read projects by their keys; skip those that no longer exist."""
     for keys in _chunks(chosen):
         rows = Project.objects.filter(pk__in=keys).select_related("status", "pi").order_by("pk")
         yield from _projects(list(rows))
 
 
 def living_projects() -> list[int]:
-    """List the projects that are not archived."""
-    found = Project.objects.exclude(status__name="Archived")
-    return list(found.order_by("pk").values_list("pk", flat=True))
+    """Return the keys of the projects that are not archived."""
+    rows = Project.objects.exclude(status__name="Archived")
+    return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
 def resource_names(chosen: Collection[int]) -> dict[int, str]:
-    """Name the resource that ColdFront shows as each allocation's parent."""
+    """Return the name of the parent resource that ColdFront shows for each allocation."""
     resources = _Resources()
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for keys in _chunks(chosen):
         listed = resources.of_allocations(keys)
-        found |= {pk: rows[0].name for pk, rows in listed.items()}
-    return found
+        names |= {pk: rows[0].name for pk, rows in listed.items()}
+    return names
 
 
 # Projects.
@@ -107,8 +107,8 @@ def _projects(rows: Sequence[Any]) -> list[mapping.Project]:
     active = ProjectUser.objects.filter(
         project__in=keys, status__name="Active", user__is_active=True
     ).order_by("user__username")
-    for one in active.select_related("user"):
-        members.setdefault(one.project_id, []).append(person(one.user))
+    for member in active.select_related("user"):
+        members.setdefault(member.project_id, []).append(person(member.user))
     rows_of_gids = ProjectAttribute.objects.filter(project__in=keys, proj_attr_type__name=GID)
     gids = dict(rows_of_gids.order_by("-pk").values_list("project_id", "value"))
     kept = earlier.codes(keys)
@@ -120,7 +120,7 @@ def _projects(rows: Sequence[Any]) -> list[mapping.Project]:
             title=row.title,
             pi=row.pi.username if row.pi.is_active else "",
             status=row.status.name,
-            users=tuple(one.name for one in members.get(row.pk, ())),
+            users=tuple(member.name for member in members.get(row.pk, ())),
             people=(*([person(row.pi)] if row.pi.is_active else []), *members.get(row.pk, ())),
             gid=gids.get(row.pk, ""),
             same_code=same.get(row.pk, ()),
@@ -131,9 +131,9 @@ def _projects(rows: Sequence[Any]) -> list[mapping.Project]:
 
 
 def _same_codes(rows: Sequence[Any], kept: Mapping[int, str]) -> Mapping[int, tuple[int, ...]]:
-    """Find the projects that would get a code that another has, too.
+    """Return the rivals of each project that would get a code which another project has, too.
 
-    kept: the codes of those that were asked for. Who came first is not stopped by who comes later.
+    kept: the codes of projects in earlier requests. A later project never blocks an earlier one.
     """
     chosen = options.mapping()
     codes = {
@@ -154,11 +154,11 @@ def _same_codes(rows: Sequence[Any], kept: Mapping[int, str]) -> Mapping[int, tu
     for pk, code in others.items():
         taken.get(theirs.get(pk, code).lower(), set()).add(pk)
     before = kept.keys() | theirs.keys()
-    found = {}
+    rivals_of = {}
     for pk, code in codes.items():
         rivals = taken[code] - {pk}
-        found[pk] = tuple(sorted(rivals & before if pk in before else rivals))
-    return {pk: rivals for pk, rivals in found.items() if rivals}
+        rivals_of[pk] = tuple(sorted(rivals & before if pk in before else rivals))
+    return {pk: rivals for pk, rivals in rivals_of.items() if rivals}
 
 
 # Users.
@@ -173,22 +173,22 @@ def _users(
         .select_related("user", "status")
         .order_by("user__username")
     )
-    found: dict[int, list[mapping.Person]] = {}
+    people: dict[int, list[mapping.Person]] = {}
     for row in rows:
         if row.status.name in allowed or (row.allocation_id, row.pk) == with_user:
-            found.setdefault(row.allocation_id, []).append(person(row.user))
-    return found
+            people.setdefault(row.allocation_id, []).append(person(row.user))
+    return people
 
 
 def people(names: Collection[str]) -> Iterator[mapping.Person]:
-    """Read users by their names; those who are gone or may not log in are left out."""
+    """Read users by their names; skip those who no longer exist or may not log in."""
     for some in _chunks(names):
         for row in User.objects.filter(username__in=some, is_active=True).order_by("username"):
             yield person(row)
 
 
 def person(user: Any) -> mapping.Person:
-    """Read a user of ColdFront."""
+    """Return a user of ColdFront as a plain value."""
     return mapping.Person(user.username, user.first_name, user.last_name, user.email)
 
 
@@ -196,7 +196,7 @@ def person(user: Any) -> mapping.Person:
 
 
 class _Holder:
-    """Answers `attribute_expansion` from what was read already."""
+    """Gives `attribute_expansion` the values that were already read."""
 
     def __init__(self, values: Mapping[str, Sequence[str]]) -> None:
         self._values = values
@@ -219,29 +219,29 @@ def _typed(value: str) -> int | float | str:
 
 
 def _attributes(model: Any, of: str, kind: str, keys: Collection[int]) -> Mapping[int, list[Any]]:
-    """Read attributes as (name, value, whether ColdFront expands it), in order of their rows."""
-    found: dict[int, list[Any]] = {}
+    """Return (name, value, whether ColdFront expands it), in row order, by the owner's key."""
+    by_row: dict[int, list[Any]] = {}
     rows = model.objects.filter(**{f"{of}__in": keys}).order_by("pk")
     for pk, name, value, base in rows.values_list(
         of, f"{kind}__name", "value", f"{kind}__attribute_type__name"
     ):
-        found.setdefault(pk, []).append(
+        by_row.setdefault(pk, []).append(
             (name, value, base.startswith(expansion.ATTRIBUTE_EXPANSION_TYPE_PREFIX))
         )
-    return found
+    return by_row
 
 
 def _grouped(listed: Iterable[tuple[str, str, bool]]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    grouped: dict[str, tuple[str, ...]] = {}
     for name, value, _ in listed:
-        found[name] = (*found.get(name, ()), value)
-    return found
+        grouped[name] = (*grouped.get(name, ()), value)
+    return grouped
 
 
 def _expanded(
     listed: Sequence[tuple[str, str, bool]], resources: Sequence[_Holder]
 ) -> dict[str, tuple[str, ...]]:
-    """Fill in what an attribute takes from others, as ColdFront does."""
+    """Expand attributes that contain the values of others, as ColdFront does."""
     raw = _grouped(listed)
     holder = _Holder(raw)
     for name in {name for name, _, expandable in listed if expandable}:
@@ -255,7 +255,7 @@ def _expanded(
 
 
 class _Resources:
-    """The resources of ColdFront, of which there are few: read once."""
+    """The resources of ColdFront, read once, because there are few."""
 
     def __init__(self) -> None:
         self._rows: dict[int, Any] | None = None
@@ -263,7 +263,7 @@ class _Resources:
         self._values: dict[int, Mapping[str, tuple[str, ...]]] = {}
 
     def of_allocations(self, keys: Collection[int]) -> Mapping[int, list[Any]]:
-        """List each allocation's resources, its parent resource first.
+        """Return each allocation's resources, its parent resource first.
 
         The order is that of ColdFront's `get_parent_resource`, and the database's own.
         """
@@ -273,20 +273,20 @@ class _Resources:
             return {}
         rows = self._all()
         rank = {pk: number for number, pk in enumerate(rows)}
-        found: dict[int, list[Any]] = {}
+        by_allocation: dict[int, list[Any]] = {}
         for allocation, resource in sorted(pairs, key=lambda pair: rank[pair[1]]):
-            found.setdefault(allocation, []).append(rows[resource])
-        return found
+            by_allocation.setdefault(allocation, []).append(rows[resource])
+        return by_allocation
 
     def values(self, pk: int) -> Mapping[str, tuple[str, ...]]:
-        """Give a resource's attributes; ColdFront's expansion complains, so only when asked for."""
+        """Return a resource's attributes; expand them only now, because ColdFront logs errors."""
         if pk not in self._values:
             listed = self._listed.get(pk, ())
             self._values[pk] = _expanded(listed, [_Holder(_grouped(listed))])
         return self._values[pk]
 
     def read(self, pk: int, above: Counter[int] | None = None) -> mapping.Resource:
-        """Read a resource with those that it is a part of; a circle of parents ends."""
+        """Return a resource with its parents; stop where the parents form a circle."""
         row = self._all()[pk]
         above = above or Counter()
         above[pk] += 1

@@ -1,7 +1,8 @@
-"""What a request should say, or why it cannot: what all documents have in common.
+"""The content of a request, or why there is none: the part that all documents share.
 
-Promises: a document is right by the format; a name that nobody gets is left out, and told; who is
-out is out, whatever else is wrong. Leaves out: what ColdFront's facts mean (`mapping`).
+Promises: a document is valid in the request format; a name that no account may have is left out,
+with a problem that says so; users who left are removed even if something else is wrong. Leaves out:
+what ColdFront's data means (`mapping`).
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request should say; without a document, why there is none.
+    """The content of a request; without a document, why there is none.
 
-    problems: what somebody has to fill in; beside a document, what was left out of it, or why it is
-    last time's; users: who is in today, whatever else is wrong; repeated: the document was asked
-    for already.
+    problems: what somebody has to fill in; beside a document, what it leaves out, or why it repeats
+    the last one; users: today's users, even if something else is wrong; repeated: the document is
+    the same as in the last request.
     """
 
     document: Document | None
@@ -50,23 +51,24 @@ class Wanted:
 
 
 def project_code(document: Document) -> str:
-    """Read under which code a project is asked for; '' where the request names none."""
+    """Return the project's code in a request; '' if it has none."""
     project = document.get("project") or document.get("allocation", {}).get("project") or {}
     return str(project.get("code", ""))
 
 
-def without_leavers(asked: Document, wanted: Wanted) -> Wanted:
-    """Say what was asked for last without those who are out today: the whole cannot be said.
+def without_leavers(last_request: Document, wanted: Wanted) -> Wanted:
+    """Return the last request without the users who left, because the full one is impossible.
 
-    asked: a request for the same that the service took. Who is new waits for the whole.
+    last_request: a request for the same subject that the service accepted. New users wait for the
+    full request.
     """
-    part = asked["action"].partition(".")[0]
-    before = asked[part]
+    part = last_request["action"].partition(".")[0]
+    before = last_request[part]
     users = [name for name in before["users"] if name in wanted.users]
     body = {**before, "users": users}
     if part == "project" and body.get("pi") not in users:
         body.pop("pi", None)
-    document = {"action": asked["action"], part: body}
+    document = {"action": last_request["action"], part: body}
     return replace(wanted, document=document, repeated=body == before)
 
 
@@ -74,7 +76,7 @@ _USER: TypeAdapter[str] = TypeAdapter(UserName)
 _MAIL: TypeAdapter[str] = TypeAdapter(Mail)
 
 _PROTECTED = Names((*SYSTEM_USERS, *SYSTEM_GROUPS, *SYSTEM_ACCOUNTS))
-"""Names that no request touches; what a site adds there is known to the service alone."""
+"""Names that no request may change; the names that a site adds are known only to the service."""
 
 _FILLED_IN: Mapping[str, str] = {
     "allocation.resource": f"the resource's attribute {RESOURCE!r} or {CLUSTER!r}",
@@ -92,16 +94,16 @@ _FILLED_IN: Mapping[str, str] = {
     "allocation.storage.path": f"the allocation attribute {PATH!r}",
     "allocation.storage.kind": f"the allocation attribute {KIND!r}",
 }
-"""Where the value of a key of a request is filled in."""
+"""The place in ColdFront where somebody fills in the value of a request's key."""
 
 
 def is_user(text: str) -> bool:
-    """Return True if a text is a user's name that a request may have."""
+    """Return True if a request may contain the text as a user's name."""
     return _is(_USER, text)
 
 
 def is_mail(text: str) -> bool:
-    """Return True if a text is an address that a request may have."""
+    """Return True if a request may contain the text as a mail address."""
     return _is(_MAIL, text)
 
 
@@ -114,7 +116,7 @@ def _is(kind: TypeAdapter[str], value: str) -> bool:
 
 
 def names(listed: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Sort out the names that nobody gets; what is left is sorted, and each there once."""
+    """Return the allowed names, sorted and each once, and a problem for each other name."""
     unique = sorted(dict.fromkeys(name for name in listed if name))
     wrong = {name: why for name in unique if (why := _why_not(name)) is not None}
     problems = tuple(f"the user {name!r} is left out: {why}" for name, why in wrong.items())
@@ -129,31 +131,34 @@ def _why_not(name: str) -> str | None:
         )
     if name in _PROTECTED:
         return (
-            "the name is protected, and no request touches it; take the user out, or let the person"
-            " have an account of another name"
+            "the name is protected, and no request may change it; remove the user, or give the"
+            " person an account with another name"
         )
     return None
 
 
 def one_line(text: str) -> str | None:
-    """Make one line of a text that a person typed, as the format does."""
+    """Return a typed text as one line, by the rules of the request format; None if it is empty."""
     return phrase(text) or None
 
 
 def filled(body: Mapping[str, Any]) -> Document:
-    """Leave out what is not given."""
-    found = {}
+    """Return a copy without values that are None or empty mappings."""
+    given = {}
     for name, value in body.items():
         inner = filled(value) if isinstance(value, Mapping) else value
         if inner is not None and (inner != {} or name == "users"):
-            found[name] = inner
-    return found
+            given[name] = inner
+    return given
 
 
 def checked(
     document: Document, notes: Sequence[str] = (), places: Mapping[str, str] | None = None
 ) -> Wanted:
-    """Hold a document against the format. places: where keys are filled in, if not as usual."""
+    """Return the document if it is valid in the request format, or else its problems.
+
+    places: where somebody fills in a key, if not at the usual place.
+    """
     try:
         ACTIONS[document["action"]].model_validate({"provisioner": "1", **document})
     except ValidationError as error:
@@ -163,7 +168,7 @@ def checked(
 
 
 def whole(wanted: Wanted, missing: Sequence[str], users: Sequence[str]) -> Wanted:
-    """Take the document back where something is missing; who is in is known all the same."""
+    """Return `wanted` with its users, and without its document if something is missing."""
     document = None if missing else wanted.document
     return Wanted(document, (*missing, *wanted.problems), tuple(users))
 
@@ -171,5 +176,5 @@ def whole(wanted: Wanted, missing: Sequence[str], users: Sequence[str]) -> Wante
 def _problem(detail: Any, places: Mapping[str, str]) -> str:
     key = ".".join(part for part in detail["loc"] if isinstance(part, str))
     where = places.get(key) or _FILLED_IN.get(key, key)
-    said = str(detail["msg"]).removeprefix("Value error, ")
-    return f"mend {where}: {detail.get('input')!r} is refused: {said}"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return f"fix {where}: {detail.get('input')!r} is refused: {message}"

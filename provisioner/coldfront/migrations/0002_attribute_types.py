@@ -1,6 +1,6 @@
-"""Attribute types that ColdFront does not ship; those that are there already are left alone.
+"""Create the attribute types that ColdFront does not ship; existing ones stay unchanged.
 
-Taken back, types go with the values that were filled in; `Made` remembers which were made here.
+Reversing the migration deletes the types that it created, with their values. `Made` records them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Who may see and do what on the pages, by what ColdFront and Django know of them.
+"""Who may see and do what on the pages, by the permissions in ColdFront and Django.
 
-Promises: nothing is seen by somebody whom ColdFront would not show the thing itself.
+Promises: a user sees nothing about a thing that ColdFront itself does not show to the user.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from typing import Any, Literal
 from coldfront.core.project.models import ProjectPermission
 
 Role = Literal["staff", "manager", "member", "none"]
-"""Staff see all of it; a PI and managers their own project in plain words; a member themselves."""
+"""Staff see everything; the PI and managers see their project, in plain words; members see
+themselves."""
 
 
 def sees(user: Any) -> bool:
-    """Return True if somebody sees the staff's pages: staff, or by Django's permission to view."""
+    """Return True if a user sees the staff's pages: as staff, or with Django's view permission."""
     return _staff(user) or bool(user.has_perm("provisioner_coldfront.view_request"))
 
 
 def steers(user: Any) -> bool:
-    """Return True if somebody may press buttons: staff, or by Django's permission to change."""
+    """Return True if a user may press buttons: as staff, or with Django's change permission."""
     return _staff(user) or bool(user.has_perm("provisioner_coldfront.change_request"))
 
 
 def role(user: Any, project: Any) -> Role:
-    """Say as what somebody looks at a project."""
+    """Return the role in which a user looks at a project."""
     if sees(user):
         return "staff"
     held = project.user_permissions(user)

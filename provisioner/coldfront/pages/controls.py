@@ -1,8 +1,8 @@
-"""The buttons: a control request for each, in the name of whoever pressed it.
+"""The buttons: each sends a control request, in the name of the person who pressed it.
 
-Promises: nothing is done here but to ask; whether the web may, and whether this person may release
-that request, the service's policy says. What is released is what the page showed. Leaves out: who
-may press (`access`).
+Promises: a button only sends a request. The service's policy decides whether requests from the web
+are allowed, and whether this person may release that request. A release applies only to the request
+as the page showed it. Leaves out: who may press a button (`access`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "hold": ("Hold", "btn-secondary"),
     "cancel": ("Cancel", "btn-danger"),
 }
-"""Each verb's label and class."""
+"""The label and the CSS class of each verb."""
 
 _SENSIBLE: Mapping[str, tuple[str, ...]] = {
     "accepted": ("hold", "cancel"),
@@ -45,46 +45,46 @@ _SENSIBLE: Mapping[str, tuple[str, ...]] = {
 }
 
 _VALID = datetime.timedelta(days=1)
-"""How long a press of a button counts: staging may have taken nothing meanwhile."""
+"""How long a control request is valid; it may wait until staging is writable."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
 
-def sensible(state: str, *, newest: bool, asked: bool) -> tuple[str, ...]:
-    """List the verbs that make sense for a request.
+def sensible(state: str, *, newest: bool, busy: bool) -> tuple[str, ...]:
+    """Return the verbs that make sense for a request.
 
-    newest: nothing was said of its subject since; asked: another verb's answer is still to come.
+    newest: its subject has no newer request; busy: an earlier control request has no answer yet.
     """
-    if asked:
+    if busy:
         return ()
     verbs = _SENSIBLE.get(state, ())
     return verbs if newest else tuple(verb for verb in verbs if verb != "retry")
 
 
 def pending(row: Request) -> Request | None:
-    """Find what was asked of a request and not answered yet."""
-    found: Request | None = Request.objects.filter(of=row.pk, state__in=(NEW, *OPEN)).last()
-    return found
+    """Return the last control request about a request that has no answer yet, or None."""
+    control: Request | None = Request.objects.filter(of=row.pk, state__in=(NEW, *OPEN)).last()
+    return control
 
 
 def ask(target: Request, verb: str, person: str, reason: str, digest: str = "") -> Request:
-    """Ask for something to be done with a request; return the row, written where staging took it.
+    """Make a control request about a request, and write it to staging if possible; return its row.
 
-    digest: that of the request which the page showed; only a release says it. Raises
-    InvalidRequest when it makes no sense, or the person cannot be named.
+    digest: of the request that the page showed; only a release contains it. Raises InvalidRequest
+    when the verb makes no sense now, or no request can have the person's name.
     """
     newer = Request.objects.filter(key=target.key, number__gt=target.number).exclude(digest="")
-    fit = sensible(target.state, newest=not newer.exists(), asked=pending(target) is not None)
+    fit = sensible(target.state, newest=not newer.exists(), busy=pending(target) is not None)
     if verb not in fit:
         raise InvalidRequest(
-            f"{outbox.request_id(target.number)} is {target.state}, or something was asked of it"
-            f" already: it cannot be told to {verb} now",
-            advice="look again in a minute",
+            f"cannot {verb} {outbox.request_id(target.number)} now: it is {target.state}, or an"
+            " earlier button has no answer yet",
+            advice="reload the page in a minute",
         )
     if not actor.nameable(person):
         raise InvalidRequest(
-            f"the user name {person!r} cannot stand in a request",
+            f"a request cannot contain the user name {person!r}",
             advice="ask somebody whose name has at most 150 of A-Z a-z 0-9 _ . @ + -",
         )
     with transaction.atomic():
@@ -110,8 +110,8 @@ def ask(target: Request, verb: str, person: str, reason: str, digest: str = "") 
 
 
 def _document(row: Request, target: Request, reason: str) -> dict[str, Any]:
-    said = (target.answer or {}).get("id")
-    exact = isinstance(said, str) and _ULID.fullmatch(said)
+    service_id = (target.answer or {}).get("id")
+    exact = isinstance(service_id, str) and _ULID.fullmatch(service_id)
     document = {
         "provisioner": 1,
         "action": row.action,
@@ -120,7 +120,7 @@ def _document(row: Request, target: Request, reason: str) -> dict[str, Any]:
         "on_behalf_of": row.by,
         "reason": one_line(reason),
         "expires": (timezone.now() + _VALID).isoformat(timespec="seconds"),
-        "request": said if exact else outbox.request_id(target.number),
+        "request": service_id if exact else outbox.request_id(target.number),
     }
     return {name: value for name, value in document.items() if value is not None}
 
@@ -129,4 +129,4 @@ def _write(row: Request) -> None:
     try:
         outbox.write(row)
     except (ConfigError, OSError) as error:
-        log.error("provisioner: staging takes nothing, and is tried again later: %s", error)
+        log.error("provisioner: cannot write to staging, will try again later: %s", error)

@@ -1,7 +1,7 @@
-"""The staff's list: which requests, and what is said of each.
+"""The staff's list: which requests it shows, and what it shows of each.
 
-Promises: the number of queries does not grow with what is shown. Leaves out: who may see it
-(`access`).
+Promises: the number of queries does not grow with the number of rows. Leaves out: who may see the
+list (`access`).
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ PAGE = 50
 _WRONG = ("failed", "refused", INCOMPLETE)
 
 
-_ASKED_BACK = ("release", "cancel")
-"""Verbs whose effect nobody takes back by another button."""
+_IRREVERSIBLE = ("release", "cancel")
+"""Verbs whose effect no other button undoes."""
 
 
 class Filter(forms.Form):
-    """What is looked for; without anything: what was said last of each subject."""
+    """The filter of the list; an empty filter shows the last request of each subject."""
 
     state = forms.ChoiceField(
         required=False,
         choices=[
             ("", "Any"),
-            (ATTENTION, "Needs somebody"),
+            (ATTENTION, "Needs attention"),
             *((name, label) for name, (label, _) in words.GROUPS.items()),
         ],
         widget=forms.Select(attrs={"class": "form-select"}),
@@ -56,28 +56,31 @@ class Filter(forms.Form):
     )
     earlier = forms.BooleanField(
         required=False,
-        label="Earlier requests, too",
+        label="Include earlier requests",
         widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """What may be asked of a request. asked_back: on the request's own page alone, beside what it
-    is about and a reason."""
+    """A button for a request.
+
+    needs_confirmation: it works only on the request's own page, which shows the details and asks
+    for a reason.
+    """
 
     verb: str
     label: str
     colour: str
-    asked_back: bool
+    needs_confirmation: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A request as the list shows it.
 
-    why: what is wrong or waited for; notes: what to fill in; digest: that of the request which the
-    service answered for, to be said again by who releases it; '' where it did not say.
+    why: the error, or the reason to wait; notes: what to fill in; digest: of the request in the
+    service's answer, which a release repeats, or ''.
     """
 
     row: Request
@@ -94,60 +97,66 @@ class Entry:
     allocation: int | None
 
 
-def requests(asked: Mapping[str, Any]) -> QuerySet[Request]:
-    """Choose the requests that a filter asks for: what is wrong first, then what is held, then the
-    rest, the newest first of each; with earlier ones by time alone."""
+def requests(choice: Mapping[str, Any]) -> QuerySet[Request]:
+    """Return the requests that match a filter.
+
+    Failures come first, then held requests, then the others, each the newest first. With earlier
+    requests included, the newest is first.
+    """
     rows = _with_digest(_all())
-    if not asked.get("earlier"):
+    if not choice.get("earlier"):
         rows = rows.filter(newest=True)
-    rows = rows.filter(_in_state(asked.get("state") or ""))
-    if asked.get("project"):
-        rows = rows.filter(project__in=_projects(asked["project"]).values("pk"))
-    if asked.get("user"):
-        rows = rows.filter(_about(asked["user"]))
-    if asked.get("earlier"):
+    rows = rows.filter(_in_state(choice.get("state") or ""))
+    if choice.get("project"):
+        rows = rows.filter(project__in=_projects(choice["project"]).values("pk"))
+    if choice.get("user"):
+        rows = rows.filter(_about(choice["user"]))
+    if choice.get("earlier"):
         return rows.order_by("-number")
     rank = Case(When(_wrong(), then=Value(0)), When(state="held", then=Value(1)), default=Value(2))
     return rows.annotate(rank=rank).order_by("rank", "-number")
 
 
-def one(number: int) -> Request | None:
-    """Find one request."""
-    found: Request | None = _with_digest(_all()).filter(pk=number).first()
-    return found
+def find(number: int) -> Request | None:
+    """Return one request, or None."""
+    row: Request | None = _with_digest(_all()).filter(pk=number).first()
+    return row
 
 
 def counts() -> Sequence[tuple[str, str, int]]:
-    """Count what was said last of each subject: (name, label, number), where there are any."""
+    """Return (name, label, count) of each group of states, counting each subject's last request.
+
+    Groups without requests are left out, except the group that needs attention.
+    """
     rows = _all().filter(newest=True).order_by().values("state").annotate(count=Count("pk"))
     by_state = {row["state"]: row["count"] for row in rows}
-    found = [
+    groups = [
         (name, label, sum(by_state.get(state, 0) for state in states))
         for name, (label, states) in words.GROUPS.items()
     ]
     needed = _all().filter(_in_state(ATTENTION), newest=True).count()
-    return [(ATTENTION, "Needs somebody", needed), *(one for one in found if one[2])]
+    return [(ATTENTION, "Needs attention", needed), *(group for group in groups if group[2])]
 
 
 def entries(rows: Sequence[Any], person: str) -> list[Entry]:
-    """Say of requests all that the list shows.
+    """Return what the list shows of each request.
 
-    person: who looks at it; a release is offered to nobody who caused the request, or one before it
-    that was not done, which it says again.
+    person: the reader's user name. A reader gets no release button for a request that they caused,
+    or that repeats an unfinished one of theirs.
     """
-    told = Step.objects.in_bulk([row.told for row in rows if row.told])
+    shown_steps = Step.objects.in_bulk([row.shown_step for row in rows if row.shown_step])
     titles = Project.objects.in_bulk({row.project for row in rows if row.project})
     there = set(
         Allocation.objects.filter(pk__in={row.allocation for row in rows if row.allocation})
         .values_list("pk", flat=True)
     )  # fmt: skip
-    asked = Request.objects.filter(of__in=[row.pk for row in rows]).defer("body", "answer")
-    steered = {one.of: one for one in asked.order_by("number")}
+    steering = Request.objects.filter(of__in=[row.pk for row in rows]).defer("body", "answer")
+    steered = {control.of: control for control in steering.order_by("number")}
     askers = _askers(rows)
     return [
         _entry(
             row,
-            told.get(row.told),
+            shown_steps.get(row.shown_step),
             steered.get(row.pk),
             titles.get(row.project),
             row.allocation if row.allocation in there else None,
@@ -164,7 +173,7 @@ def _all() -> QuerySet[Any]:
     rows = Request.objects.exclude(digest="", action="").filter(of=None).exclude(state=PROMISED)
     return rows.defer("body", "answer").annotate(
         newest=~Exists(newer.exclude(digest="", action="").exclude(state=PROMISED)),
-        told=Coalesce(
+        shown_step=Coalesce(
             Subquery(wrong.exclude(message="")[:1]),
             Subquery(wrong[:1]),
             Subquery(steps.exclude(message="")[:1]),
@@ -173,18 +182,24 @@ def _all() -> QuerySet[Any]:
 
 
 def _askers(rows: Sequence[Any]) -> dict[int, set[str]]:
-    """Name for each row that is held who asked for it, or for the same since it was done last."""
+    """Return, for each held row, everyone who asked for the same since it was last done."""
     held = [row for row in rows if row.state == "held"]
     same = Request.objects.filter(key__in={row.key for row in held}, of=None).order_by("number")
     by_key: dict[str, list[Request]] = {}
-    for one in same.only("number", "key", "action", "state", "by"):
-        by_key.setdefault(one.key, []).append(one)
-    found: dict[int, set[str]] = {}
+    for request in same.only("number", "key", "action", "state", "by"):
+        by_key.setdefault(request.key, []).append(request)
+    askers: dict[int, set[str]] = {}
     for row in held:
-        before = [one for one in by_key[row.key] if one.number <= row.number]
-        done = [one.number for one in before if (one.action, one.state) == (row.action, "done")]
-        found[row.pk] = {one.by for one in before if one.number > max(done, default=-1)}
-    return found
+        before = [request for request in by_key[row.key] if request.number <= row.number]
+        done = [
+            request.number
+            for request in before
+            if (request.action, request.state) == (row.action, "done")
+        ]
+        askers[row.pk] = {
+            request.by for request in before if request.number > max(done, default=-1)
+        }
+    return askers
 
 
 def _with_digest(rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -196,7 +211,7 @@ def _wrong() -> Q:
 
 
 def _about(user: str) -> Q:
-    """Choose what is of a user, of an allocation or of a project that they are in."""
+    """Match the requests of a user, and those of the user's allocations and projects."""
     there = Standing.objects.filter(user__icontains=user).values("allocation")
     projects = ProjectUser.objects.filter(user__username__icontains=user).values("project")
     of_project = Q(action__startswith="project.", project__in=projects)
@@ -212,16 +227,16 @@ def _in_state(name: str) -> Q:
 
 
 def _projects(text: str) -> QuerySet[Project]:
-    found = Q(title__icontains=text) | Q(project_code__iexact=text)
+    matches = Q(title__icontains=text) | Q(project_code__iexact=text)
     number = text.removeprefix("#")
     if number.isascii() and number.isdigit() and len(number) < 10:
-        found |= Q(pk=int(number))
-    return Project.objects.filter(found)
+        matches |= Q(pk=int(number))
+    return Project.objects.filter(matches)
 
 
 def _entry(
     row: Any,
-    told: Step | None,
+    step: Step | None,
     control: Request | None,
     project: Any,
     allocation: int | None,
@@ -229,14 +244,14 @@ def _entry(
 ) -> Entry:
     look = words.of_request(row.state, row.error)
     what = why = advice = ""
-    if told is not None and row.state not in ("done", "superseded"):
-        whose = f", {told.user}" if told.user else ""
-        what = f"{told.name} ({told.handler}{whose})" if told.handler else f"{told.name}{whose}"
-        why, advice = told.message or told.state, told.advice
+    if step is not None and row.state not in ("done", "superseded"):
+        whose = f", {step.user}" if step.user else ""
+        what = f"{step.name} ({step.handler}{whose})" if step.handler else f"{step.name}{whose}"
+        why, advice = step.message or step.state, step.advice
     elif row.state not in ("done",):
         why, advice = row.error, row.advice
     open_control = control is not None and control.state in (NEW, *OPEN)
-    verbs = controls.sensible(row.state, newest=row.newest, asked=open_control)
+    verbs = controls.sensible(row.state, newest=row.newest, busy=open_control)
     verbs = tuple(verb for verb in verbs if verb != "release" or not own)
     return Entry(
         row=row,
@@ -249,16 +264,18 @@ def _entry(
             *map(str, row.problems),
             *([row.error] if row.state == "done" and row.error else []),
         ),
-        buttons=tuple(Button(verb, *controls.LABELS[verb], verb in _ASKED_BACK) for verb in verbs),
+        buttons=tuple(
+            Button(verb, *controls.LABELS[verb], verb in _IRREVERSIBLE) for verb in verbs
+        ),
         digest=row.answered_digest or "",
-        control=control_told(control) if control is not None else "",
+        control=control_text(control) if control is not None else "",
         project=project,
         allocation=allocation,
     )
 
 
-def control_told(control: Request) -> str:
-    """Say in a line what was asked of a request, by whom, and how that stands."""
+def control_text(control: Request) -> str:
+    """Return a line that says what a control request is, who sent it, and its state."""
     verb = control.action.partition(".")[2]
     look = words.of_request(control.state, control.error)
     because = f": {control.error}" if control.error else ""

@@ -1,7 +1,7 @@
-"""What this app adds to ColdFront's own pages: how the users of an allocation or project stand.
+"""What this app adds to ColdFront's own pages: the status of an allocation's or project's users.
 
-Promises: a few queries, however many users; at most `MOST` lines, those first that are not ready.
-Leaves out: how it looks (templates), and what may go wrong on the way (`templatetags`).
+Promises: a few queries, for any number of users; at most `MOST` lines, with users who are not ready
+first. Leaves out: the layout (templates), and error handling (`templatetags`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ MOST = 200
 class Line:
     """One user of one allocation.
 
-    cells: how each step stands, None where the user has no such step; number: the request that
-    says so; since: when that was asked for, where it is not ready.
+    cells: the state of each step, None if the user has no such step; number: the request that
+    determines the status; since: when it was made, if the user is not ready.
     """
 
     user: str
@@ -47,9 +47,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What keeps some users from being ready.
+    """The reason why some users are not ready.
 
-    number: the first request that says so; since: when that was asked for.
+    number: the first request with this reason; since: when it was made.
     """
 
     users: tuple[str, ...]
@@ -60,11 +60,12 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What is shown. columns: heads of the lines' cells; notes: what is missing, for this reader.
+    """The content of a section.
 
-    more: lines that were left out; unready: users who are not ready; causes: of all the lines that
-    are not ready, each once; unused: attributes that
-    nothing says which is asked for, for staff; help: where others ask, a page or a mail address.
+    columns: headings of the lines' cells; notes: what is missing, in words for this reader; more:
+    the number of lines that were left out; unready: the number of users who are not ready; causes:
+    of all lines that are not ready, each once; unused: attributes that no request uses, for staff;
+    help: where readers other than staff ask, a page or a mail address.
     """
 
     role: access.Role
@@ -79,7 +80,7 @@ class Section:
 
 
 def of_allocation(user: Any, allocation: Any) -> Section | None:
-    """Say how an allocation's users stand; None: nothing of it is for this reader."""
+    """Return the status of an allocation's users; None if this reader may see none of it."""
     section = _section(user, allocation.project, [allocation], columns=True)
     if section is None or section.role != "staff":
         return section
@@ -90,14 +91,14 @@ def of_allocation(user: Any, allocation: Any) -> Section | None:
         kept, code = facts.project.kept, facts.project.code
         if kept and code and kept != code:
             notes.append(
-                f"ColdFront calls the project {code} by now; it stays {kept}, as what it has is"
-                " called so."
+                f"ColdFront now calls the project {code}; its requests keep the name {kept},"
+                " because the backends use it."
             )
     return replace(section, unused=tuple(unused), notes=tuple(notes))
 
 
 def of_project(user: Any, project: Any) -> Section | None:
-    """Say how a project's users stand in its allocations; None: nothing is for this reader."""
+    """Return the status of a project's users in its allocations; None if this reader sees none."""
     rows = Allocation.objects.filter(project=project).order_by("pk")
     return _section(user, project, list(rows), columns=False)
 
@@ -108,31 +109,33 @@ def _section(
     role = access.role(user, project)
     if role == "none":
         return None
-    keys = {mapping.key_of("allocation", one.pk): one.pk for one in allocations}
-    asked = stands.of(keys)
-    names = _told_apart(snapshots.resource_names(list(keys.values())))
+    keys = {mapping.key_of("allocation", row.pk): row.pk for row in allocations}
+    requests = stands.of(keys)
+    names = _with_numbers(snapshots.resource_names(list(keys.values())))
     notes = _notes(role, keys, names)
-    found = sorted(stands.read(asked, done=True).items(), key=_first)
+    standings = sorted(stands.read(requests, done=True).items(), key=_first)
     if role == "member":
-        found = [one for one in found if one[0][1] == user.username]
-    if not found and not notes:
+        standings = [standing for standing in standings if standing[0][1] == user.username]
+    if not standings and not notes:
         return None
-    shown = found[:MOST]
-    people = _full_names([who for (_, who), _ in shown])
-    heads = dict.fromkeys(head for _, one in shown for head in _cells(role, one.parts))
+    shown = standings[:MOST]
+    people = _full_names([user_name for (_, user_name), _ in shown])
+    heads = dict.fromkeys(head for _, standing in shown for head in _cells(role, standing.parts))
     chosen = tuple(heads) if columns else ()
     lines = tuple(
-        _line(role, at, one, names.get(at[0], ""), people.get(at[1], ""), chosen)
-        for at, one in shown
+        _line(role, at, standing, names.get(at[0], ""), people.get(at[1], ""), chosen)
+        for at, standing in shown
     )
     waiting = (answers.WAITING, answers.FAILED)
-    unready = len({who for (_, who), one in found if one.stand.state in waiting})
+    unready = len(
+        {user_name for (_, user_name), standing in standings if standing.stand.state in waiting}
+    )
     return Section(
         role=role,
         lines=lines,
         columns=chosen,
         notes=notes,
-        more=len(found) - len(shown),
+        more=len(standings) - len(shown),
         unready=unready,
         causes=_causes(lines),
         help=options.help_address() if unready and role != "staff" else "",
@@ -153,8 +156,8 @@ def _causes(lines: Sequence[Line]) -> tuple[Cause, ...]:
     )
 
 
-def _told_apart(names: dict[int, str]) -> dict[int, str]:
-    """Add the number of each allocation where several are on one resource."""
+def _with_numbers(names: dict[int, str]) -> dict[int, str]:
+    """Return the names, with the allocation's number if several allocations are on one resource."""
     count = Counter(names.values())
     return {pk: name if count[name] == 1 else f"{name} #{pk}" for pk, name in names.items()}
 
@@ -163,7 +166,7 @@ _STOPPED = ("failed", "cancelled")
 _ORDER = (answers.FAILED, answers.WAITING, answers.CLOSED, answers.READY)
 
 
-def _first(found: tuple[tuple[int, str], stands.Found]) -> tuple[int, str, int]:
+def _first(found: tuple[tuple[int, str], stands.UserStand]) -> tuple[int, str, int]:
     (where, who), one = found
     return _ORDER.index(one.stand.state), who, where
 
@@ -174,66 +177,69 @@ def _full_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def _notes(role: access.Role, keys: dict[str, int], names: dict[int, str]) -> tuple[str, ...]:
-    """Say what is missing before something can be asked for; staff are told what, others that."""
+    """Return what has to be filled in: for staff each problem, for managers only that there is one.
+
+    Members get no notes.
+    """
     if role == "member":
         return ()
-    found = []
+    notes = []
     for key, row in sorted(earlier.last(keys).items()):
         where = names.get(keys[key]) or f"allocation {keys[key]}"
         if role == "staff":
-            found += [f"{where}: {problem}" for problem in row.problems]
+            notes += [f"{where}: {problem}" for problem in row.problems]
         elif row.problems:
-            found.append(f"{where}: the centre's staff still have to fill something in.")
-    return tuple(found)
+            notes.append(f"{where}: the centre's staff still have to fill something in.")
+    return tuple(notes)
 
 
 def _cells(role: access.Role, parts: Sequence[Part]) -> dict[str, words.Look]:
-    """Say how each step stands: by its name and backend for staff, for others by what it makes."""
+    """Return the state of each step, by its name and backend for staff, or by what it makes."""
     if role == "staff":
         return {f"{part.name} ({part.handler})": words.of_step(part.state) for part in parts}
-    found = {}
-    for one in words.things(parts, options.words()):
-        head = one.name.removeprefix("the ")
-        found[f"{head[:1].upper()}{head[1:]}"] = words.of_step(one.state)
-    return found
+    cells = {}
+    for thing in words.things(parts, options.words()):
+        head = thing.name.removeprefix("the ")
+        cells[f"{head[:1].upper()}{head[1:]}"] = words.of_step(thing.state)
+    return cells
 
 
 def _line(
     role: access.Role,
     at: tuple[int, str],
-    found: stands.Found,
+    standing: stands.UserStand,
     where: str,
     name: str,
     columns: Sequence[str],
 ) -> Line:
     allocation, user = at
-    cells = _cells(role, found.parts)
+    cells = _cells(role, standing.parts)
     staff = role == "staff"
     return Line(
         user=user,
         name=name,
         where=where,
         allocation=allocation,
-        look=words.of_stand(found.stand.state, staff=staff),
-        ready=found.stand.state == answers.READY,
-        text=_text(found.stand, found.parts),
+        look=words.of_stand(standing.stand.state, staff=staff),
+        ready=standing.stand.state == answers.READY,
+        text=_text(standing.stand, standing.parts),
         cells=tuple(cells.get(column) for column in columns),
-        message=found.stand.message if staff else "",
-        advice=found.stand.advice if staff else "",
-        number=found.about if staff else 0,
-        since=None if found.stand.state in (answers.READY, answers.CLOSED) else found.since,
+        message=standing.stand.message if staff else "",
+        advice=standing.stand.advice if staff else "",
+        number=standing.about if staff else 0,
+        since=None if standing.stand.state in (answers.READY, answers.CLOSED) else standing.since,
     )
 
 
 def _text(stand: answers.Stand, parts: Sequence[Part]) -> str:
-    """Say in plain words what is ready and what is not."""
+    """Return, in plain words, what is ready and what is not."""
     if stand.state == answers.READY:
         return "Everything is ready."
     if stand.state == answers.CLOSED:
-        return "Access is closed, as the allocation is not active; nothing was deleted."
-    said = words.sentence(parts, options.words())
+        return "Access is closed, because the allocation is not active. Nothing was deleted."
+    text = words.sentence(parts, options.words())
     if stand.state == answers.FAILED and not any(p.state in _STOPPED for p in parts):
-        return f"{said} The rest could not be made, and the centre's staff see why.".lstrip()
+        return f"{text} The rest failed; the centre's staff can see why.".lstrip()
     if stand.state == answers.WAITING and all(part.state == "done" for part in parts):
-        return f"{said} The rest was asked for, and is not begun yet.".lstrip()
-    return said
+        return f"{text} The rest has not started yet.".lstrip()
+    return text

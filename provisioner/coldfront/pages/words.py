@@ -1,7 +1,7 @@
-"""How things stand, in words. Pure functions.
+"""The words for states. Pure functions.
 
-Promises: what is for a PI names no server, no path and no other project; the state is a word, and
-colour only repeats it. Leaves out: who sees what (`sections`, `views`).
+Promises: a text for a PI contains no server, no path and no other project; each state is a word,
+and its colour only repeats the word. Leaves out: who sees what (`sections`, `views`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from provisioner.coldfront.models import INCOMPLETE, LISTED, NEW, WRITTEN
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A state as a page shows it. colour: a class of Bootstrap; advice: what to do by default."""
+    """A state as a page shows it. colour: a class of Bootstrap; advice: the default advice."""
 
     word: str
     colour: str
@@ -24,37 +24,37 @@ class Look:
 
 
 STATES: Mapping[str, Look] = {
-    NEW: Look("asked, not sent yet", "text-bg-secondary", "it is sent in a moment"),
+    NEW: Look("asked, not sent yet", "text-bg-secondary", "ColdFront sends it in a moment"),
     WRITTEN: Look(
         "asked",
         "text-bg-secondary",
-        "if it stays so, see whether the service runs: provisioner queue",
+        "if this does not change, check that the service runs: provisioner queue",
     ),
-    "accepted": Look("accepted", "text-bg-info", "it is being worked on"),
-    "deferred": Look("waiting", "text-bg-info", "it is tried again by itself"),
+    "accepted": Look("accepted", "text-bg-info", "the service is working on it"),
+    "deferred": Look("waiting", "text-bg-info", "the service tries again by itself"),
     "observed": Look(
         "observed",
         "text-bg-secondary",
-        "the service only observes yet: it is made when it is released",
+        "the service only observes for now; it begins after: provisioner journal release",
     ),
     "scheduled": Look("waiting for its time", "text-bg-info", "it begins by itself"),
     "held": Look("held", "text-bg-warning", "look at it, then release or cancel it"),
     "done": Look("done", "text-bg-success"),
     "superseded": Look("replaced by a newer one", "text-bg-secondary"),
-    "failed": Look("failed", "text-bg-danger", "mend what is said, then try again"),
-    "refused": Look("refused", "text-bg-danger", "mend what is said, then try again"),
-    "cancelled": Look("cancelled", "text-bg-secondary", "try again, if it is wanted after all"),
+    "failed": Look("failed", "text-bg-danger", "fix the problem, then press Try again"),
+    "refused": Look("refused", "text-bg-danger", "fix the problem, then press Try again"),
+    "cancelled": Look("cancelled", "text-bg-secondary", "to carry it out after all, try again"),
     INCOMPLETE: Look(
-        "incomplete", "text-bg-warning", "fill it in; the request then goes by itself"
+        "incomplete", "text-bg-warning", "fill it in; ColdFront then sends the request"
     ),
-    LISTED: Look("told by a manifest", "text-bg-secondary"),
+    LISTED: Look("in a manifest", "text-bg-secondary"),
 }
 """Every state of a request."""
 
 UNSENT = Look(
     "asked, cannot be sent",
     "text-bg-danger",
-    "let ColdFront's user write to staging, then run: coldfront provisioner_flush",
+    "give ColdFront's user write access to staging, then run: coldfront provisioner_flush",
 )
 
 GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -68,11 +68,11 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "cancelled": ("Cancelled", ("cancelled",)),
     "done": ("Done", ("done", "superseded", LISTED)),
 }
-"""What one filters by: a name, its label, and the states that it means."""
+"""The groups of states to filter by: each has a name, a label, and its states."""
 
 
 def of_request(state: str, error: str) -> Look:
-    """Choose how a request looks; one of a state that nobody knows shows that state."""
+    """Return how a request looks; an unknown state is shown without colour."""
     if state == NEW and error:
         return UNSENT
     return STATES.get(state) or Look(state, "text-bg-secondary")
@@ -84,13 +84,13 @@ STANDS: Mapping[str, Look] = {
     answers.FAILED: Look("Needs the centre's staff", "text-bg-danger"),
     answers.CLOSED: Look("Closed", "text-bg-secondary"),
 }
-"""How somebody stands, for everybody."""
+"""Every status of a user, as a page shows it."""
 
 _FOR_STAFF = Look("Failed", "text-bg-danger")
 
 
 def of_stand(state: str, *, staff: bool) -> Look:
-    """Choose how a user's standing looks; staff are not sent to the staff."""
+    """Return how a user's status looks; to staff, a failed one does not say to ask the staff."""
     return _FOR_STAFF if staff and state == answers.FAILED else STANDS[state]
 
 
@@ -105,7 +105,7 @@ STEPS: Mapping[str, Look] = {
 
 
 def of_step(state: str) -> Look:
-    """Choose how a step looks."""
+    """Return how a step looks."""
     return STEPS.get(state) or Look(state, "text-bg-secondary")
 
 
@@ -123,7 +123,7 @@ THINGS: Mapping[str, str] = {
     "slurm_account": "the access to compute time",
     "associations": "the access to compute time",
 }
-"""What the steps of the shipped routes make, for somebody who does not know the backends."""
+"""What each step of the default routes makes, for a reader who does not know the backends."""
 
 _WORST = ("failed", "cancelled", "due", "waiting", "done")
 _AWAY = "Unavailable"
@@ -131,7 +131,7 @@ _AWAY = "Unavailable"
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """What somebody has, or does not have yet: one or more steps. state: that of the worst one."""
+    """What a user gets from one or more steps. state: the worst state of these steps."""
 
     name: str
     state: str
@@ -139,7 +139,7 @@ class Thing:
 
 
 def thing(step: str, own: Mapping[str, str]) -> str:
-    """Say what a step makes. own: a centre's words, by the names of its steps."""
+    """Return the name of what a step makes. own: a centre's names, by step."""
     if step in own:
         return own[step]
     if step in THINGS:
@@ -150,7 +150,7 @@ def thing(step: str, own: Mapping[str, str]) -> str:
 
 
 def things(parts: Iterable[Part], own: Mapping[str, str]) -> list[Thing]:
-    """Gather steps by what they make, in their order."""
+    """Return the things that steps make, in the order of the steps."""
     gathered: dict[str, list[Part]] = {}
     for part in parts:
         gathered.setdefault(thing(part.name, own), []).append(part)
@@ -166,32 +166,32 @@ def _rank(part: Part) -> int:
 
 
 def sentence(parts: Sequence[Part], own: Mapping[str, str]) -> str:
-    """Say what is ready and what is not; '' where no steps are known."""
+    """Return a sentence that says what is ready and what is not; '' without steps."""
     listed = things(parts, own)
-    ready = [one.name for one in listed if one.state == "done"]
-    said = [f"{_listed(ready)} {'are' if len(ready) > 1 else 'is'} ready"] if ready else []
-    for one in listed:
-        if one.state != "done":
-            needed = [thing(need, own) for part in one.parts for need in part.needs]
-            before = [name for name in needed if name not in (one.name, *ready)]
-            said.append(f"{one.name} {_unready(one, before)}")
-    text = "; ".join(said)
+    ready = [item.name for item in listed if item.state == "done"]
+    clauses = [f"{_listed(ready)} {'are' if len(ready) > 1 else 'is'} ready"] if ready else []
+    for item in listed:
+        if item.state != "done":
+            needed = [thing(need, own) for part in item.parts for need in part.needs]
+            before = [name for name in needed if name not in (item.name, *ready)]
+            clauses.append(f"{item.name} {_unready(item, before)}")
+    text = "; ".join(clauses)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def _unready(one: Thing, before: Sequence[str]) -> str:
-    worst = one.parts[0]
+def _unready(item: Thing, before: Sequence[str]) -> str:
+    worst = item.parts[0]
     if worst.state == "cancelled":
         return "was stopped by the centre's staff"
     if worst.state == "waiting":
-        return f"is waiting for {_listed(before)}" if before else "is not begun yet"
+        return f"is waiting for {_listed(before)}" if before else "has not started yet"
     if worst.state == "failed":
-        return "could not be made, and the centre's staff see why"
+        return "failed, and the centre's staff can see why"
     if worst.kind == _AWAY:
-        return "is waiting for a system that is away, and goes on by itself"
+        return "is waiting for a system that is down, and continues by itself"
     if worst.message:
-        return "is waiting for another system, and goes on by itself"
-    return "is being made"
+        return "is waiting for another system, and continues by itself"
+    return "is in progress"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,6 +1,6 @@
 """Tags for ColdFront's pages.
 
-Promises: whatever goes wrong here, ColdFront's own page is shown, and the log says what it was.
+Promises: an error here never breaks ColdFront's own page; the log has its traceback.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ register = template.Library()
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is added to a page: a line at its top, and a section at its end."""
+    """The HTML that is added to a page: a notice at its top, and a section at its end."""
 
     notice: str = ""
     section: str = ""
@@ -36,13 +36,13 @@ class Shown:
 
 @register.simple_tag(takes_context=True)
 def provisioning_of_allocation(context: Context) -> Shown:
-    """Show how the users of the page's allocation stand."""
+    """Return what the page of an allocation shows about its users."""
     return _shown(context, "allocation", sections.of_allocation)
 
 
 @register.simple_tag(takes_context=True)
 def provisioning_of_project(context: Context) -> Shown:
-    """Show how the users of the page's project stand."""
+    """Return what the page of a project shows about its users."""
     return _shown(context, "project", sections.of_project)
 
 
@@ -53,32 +53,32 @@ def _shown(
         return Shown()
     try:
         about = context[name]
-        # With ATOMIC_REQUESTS a table that is not there would else spoil the page's transaction.
+        # With ATOMIC_REQUESTS, a missing table would otherwise break the page's transaction.
         with transaction.atomic():
-            found = read(context["request"].user, about)
-            if found is None:
+            section = read(context["request"].user, about)
+            if section is None:
                 return Shown()
-            said = {"section": found, "about": about, "list": _address("provisioning")}
-            return Shown(_rendered("notice", said), _rendered(f"of_{name}", said))
+            values = {"section": section, "about": about, "list": _address("provisioning")}
+            return Shown(_rendered("notice", values), _rendered(f"of_{name}", values))
     except Exception:
-        log.exception("provisioner: a page's section could not be made")
+        log.exception("provisioner: failed to build the Provisioning section of a page")
         return Shown(section=_rendered("broken", {}))
 
 
-def _rendered(name: str, said: dict[str, Any]) -> SafeString:
-    return render_to_string(f"provisioner_coldfront/{name}.html", said)
+def _rendered(name: str, values: dict[str, Any]) -> SafeString:
+    return render_to_string(f"provisioner_coldfront/{name}.html", values)
 
 
 @register.simple_tag(takes_context=True)
 def provisioning_address(context: Context) -> str:
-    """Say where the staff's page is; '' for who may not see it, and where it has no address."""
+    """Return the URL of the staff's page; '' if the user may not see it, or it has no URL."""
     if not options.pages():
         return ""
     try:
         user = context["request"].user
         return _address("provisioning") if user.is_authenticated and access.sees(user) else ""
     except Exception:
-        log.exception("provisioner: the navigation's entry could not be made")
+        log.exception("provisioner: failed to build the Provisioning entry of the navigation bar")
         return ""
 
 
@@ -91,7 +91,7 @@ def _address(name: str) -> str:
 
 @register.tag
 def original(parser: Parser, token: Token) -> Node:
-    """Put here the template of the same name that this one took the place of."""
+    """Return a node that renders the template which this template replaced."""
     parts = token.split_contents()
     if len(parts) != 2:
         raise TemplateSyntaxError("usage: {% original 'NAME' %}")
@@ -103,5 +103,5 @@ class _Original(Node):
         self._name = name
 
     def render(self, context: Context) -> SafeString:
-        found, _ = context.template.engine.find_template(self._name, skip=[self.origin])
-        return SafeString(found.render(context))
+        replaced, _ = context.template.engine.find_template(self._name, skip=[self.origin])
+        return SafeString(replaced.render(context))

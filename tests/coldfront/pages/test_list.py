@@ -73,7 +73,7 @@ def test_a_chip_counts_says_that_it_is_chosen_and_keeps_what_else_is_looked_for(
     assert chips[0] == ("state=attention&amp;project=QGP&amp;user=j", ' aria-current="true"')
     assert {current for _, current in chips[1:]} == {""}
     assert all("project=QGP&amp;user=j" in query for query, _ in chips)
-    assert "Needs somebody 2" in text(page)
+    assert "Needs attention 2" in text(page)
 
 
 def test_a_release_is_offered_to_whoever_did_not_ask(site: Site, active: Allocation) -> None:

@@ -59,7 +59,7 @@ def test_coldfronts_pages_outlive_this_apps_tables(
         cursor.execute("DROP TABLE provisioner_coldfront_step")
     with site.atomic_requests(atomic):
         said = site.get(f"/{page}/{about}/", "cgray")
-    assert "How things stand cannot be shown now" in said
+    assert "This page cannot show the provisioning state now" in said
     assert "Notifications" in said
 
 

@@ -51,10 +51,10 @@ def test_a_pi_reads_in_plain_words_what_is_ready_and_what_is_not(
     said = text(section(whole))
     assert "Jane James" in said
     assert (
-        "The access to compute time is ready; the account is waiting for another system, and goes"
-        " on by itself; the home directory is waiting for the account."
+        "The access to compute time is ready; the account is waiting for another system, and"
+        " continues by itself; the home directory is waiting for the account."
     ) in said
-    assert "the home directory could not be made, and the centre&#x27;s staff see why" in said
+    assert "the home directory failed, and the centre&#x27;s staff can see why" in said
     for detail in ("x-server", "slurm-a", "4711", "dc1", "What to do", PAGE):
         assert detail not in whole
 
@@ -97,7 +97,7 @@ def test_a_pi_is_told_that_something_is_to_be_filled_in_but_not_what(
     page = site.get(f"/project/{active.project_id}/", "cgray")
     assert "University HPC: the centre&#x27;s staff still have to fill something in." in page
     assert "slurm_account_name&#x27; is refused" not in page
-    assert "mend the allocation attribute" in site.get(f"/project/{active.project_id}/")
+    assert "fix the allocation attribute" in site.get(f"/project/{active.project_id}/")
 
 
 @pytest.mark.parametrize("page", ["allocation", "project"])
@@ -146,14 +146,14 @@ def test_staff_read_how_to_have_something_taken_over_from_coldfront(
         f"/project/{active.project_id}/",
     ):  # fmt: skip
         said = text(site.get(page))
-        assert "adds `&quot;adopt&quot;: true`, and gives the file to `provisioner submit`" in said
+        assert "adds `&quot;adopt&quot;: true`, and runs `provisioner submit` with the file" in said
         assert "in the request if it may" not in said
 
 
 def test_an_allocation_that_is_closed_says_so(site: Site, active: Allocation) -> None:
     site.decide(active, status="Revoked")
     said = text(section(site.get(f"/project/{active.project_id}/", "cgray")))
-    assert "Access is closed, as the allocation is not active; nothing was deleted." in said
+    assert "Access is closed, because the allocation is not active. Nothing was deleted." in said
 
 
 def test_what_is_not_provisioned_shows_nothing(site: Site) -> None:
@@ -206,26 +206,26 @@ def made(name: str, state: str, *needs: str, kind: str = "", message: str = "") 
         ),
         (
             [made("account", "done"), made("lds", "due"), made("home", "waiting", "lds")],
-            "The account is being made; the home directory is waiting for the account.",
+            "The account is in progress; the home directory is waiting for the account.",
         ),
         (
             [made("resolves", "due", kind="NotReady", message="jdoe: no such user at dc1")],
-            "The account is waiting for another system, and goes on by itself.",
+            "The account is waiting for another system, and continues by itself.",
         ),
         (
             [made("fileset", "due", kind="Unavailable", message="fs1: mmlsfileset: timed out")],
-            "The storage is waiting for a system that is away, and goes on by itself.",
+            "The storage is waiting for a system that is down, and continues by itself.",
         ),
         ([made("home", "waiting", "account")], "The home directory is waiting for the account."),
-        ([made("home", "waiting")], "The home directory is not begun yet."),
+        ([made("home", "waiting")], "The home directory has not started yet."),
         (
             [made("home", "failed", message="/home/jdoe is 4711's")],
-            "The home directory could not be made, and the centre's staff see why.",
+            "The home directory failed, and the centre's staff can see why.",
         ),
         ([made("home", "cancelled")], "The home directory was stopped by the centre's staff."),
-        ([made("scratch_dir", "puzzled")], "Scratch dir is being made."),
+        ([made("scratch_dir", "puzzled")], "Scratch dir is in progress."),
         ([made("site", "done")], "The place is ready."),
-        ([made("withdraw from slurm-a", "due")], "The end of former access is being made."),
+        ([made("withdraw from slurm-a", "due")], "The end of former access is in progress."),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

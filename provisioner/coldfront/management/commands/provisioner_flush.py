@@ -1,4 +1,4 @@
-"""`provisioner_flush`: what staging did not take earlier."""
+"""`provisioner_flush`: write the requests that wait to staging."""
 
 from __future__ import annotations
 
@@ -18,5 +18,7 @@ class Command(BaseCommand):
             count = outbox.flush()
         except (ConfigError, OSError) as error:
             left = len(outbox.waiting())
-            raise CommandError(f"{left} requests wait: staging takes nothing: {error}") from None
+            raise CommandError(
+                f"{left} requests wait, because ColdFront cannot write to staging: {error}"
+            ) from None
         self.stdout.write(f"{count} requests written")

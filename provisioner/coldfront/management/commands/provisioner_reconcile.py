@@ -1,4 +1,4 @@
-"""`provisioner_reconcile`: all that should be, for the service to compare."""
+"""`provisioner_reconcile`: send everything that ColdFront wants, for the service to compare."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from provisioner.contract import ConfigError
 
 
 class Command(BaseCommand):
-    help = "Write the manifest of all that should be, and a reconcile request that names it."
+    help = "Write the manifest of everything that ColdFront wants, and a reconcile request for it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--print", action="store_true", help="print the manifest's lines, and write nothing"
+            "--print", action="store_true", help="print the manifest; write no file"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["print"]:
-            found = manifest.read()
-            self._tell(found)
+            wanted = manifest.read()
+            self._report(wanted)
             sys.stdout.flush()
-            self.stdout.write(found.body().decode(), ending="")
+            self.stdout.write(wanted.body().decode(), ending="")
             return
         try:
             outbox.flush()
             sent = manifest.send()
         except (ConfigError, OSError) as error:
-            raise CommandError(f"staging takes nothing: {error}") from None
-        self._tell(sent.manifest)
+            raise CommandError(f"ColdFront cannot write to staging: {error}") from None
+        self._report(sent.manifest)
         self.stdout.write(
             f"{outbox.request_id(sent.number)}: {sent.manifest.listed} subjects in {sent.name}, "
-            f"{len(sent.manifest.problems)} with something to fill in"
+            f"{len(sent.manifest.problems)} with problems in ColdFront"
         )
 
-    def _tell(self, found: manifest.Manifest) -> None:
-        for subject, problems in sorted(found.problems.items()):
+    def _report(self, listed: manifest.Manifest) -> None:
+        for subject, problems in sorted(listed.problems.items()):
             for problem in problems:
                 self.stderr.write(f"{subject}: {problem}")

@@ -1,4 +1,4 @@
-"""`provisioner_schedule`: have qcluster do what the timers would."""
+"""`provisioner_schedule`: let qcluster run the commands, in place of the timers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from provisioner.coldfront import schedules
 
 
 class Command(BaseCommand):
-    help = "Have qcluster run provisioner_sync each minute and provisioner_reconcile each hour."
+    help = "Let qcluster run provisioner_sync each minute and provisioner_reconcile each hour."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--remove", action="store_true", help="have it run them no more")
+        parser.add_argument("--remove", action="store_true", help="remove the schedules")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["remove"]:
@@ -21,4 +21,4 @@ class Command(BaseCommand):
             return
         fresh = schedules.begin()
         self.stdout.write(f"new schedules: {', '.join(fresh) or 'none'}")
-        self.stdout.write("leave the timers off, and have qcluster run as ColdFront's user")
+        self.stdout.write("disable the systemd timers, and run qcluster as ColdFront's user")

@@ -1,4 +1,4 @@
-"""`provisioner_sync`: what waits is written, and what was answered is recorded."""
+"""`provisioner_sync`: write the requests that wait, and record the service's answers."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from provisioner.contract import ConfigError
 
 
 class Command(BaseCommand):
-    help = "Write what staging did not take yet, and read the service's receipts."
+    help = "Write the requests that are not in staging yet, and read the service's receipts."
 
     def handle(self, *args: Any, **options: Any) -> None:
         wrong = []
-        found = sync.Synced()
+        synced = sync.Synced()
         try:
-            found = sync.sync()
+            synced = sync.sync()
         except OSError as error:
-            wrong.append(f"receipts cannot be read: {error}")
+            wrong.append(f"ColdFront cannot read the receipts: {error}")
         written = 0
         try:
-            # After the answers: of what was refused, who left is said anew.
+            # After the answers: a refused request leads to a new one, without those who left.
             written = outbox.flush()
         except (ConfigError, OSError) as error:
-            wrong.append(f"{len(outbox.waiting())} requests wait: staging takes nothing: {error}")
+            left = len(outbox.waiting())
+            wrong.append(
+                f"{left} requests wait, because ColdFront cannot write to staging: {error}"
+            )
         self.stdout.write(
-            f"{written} requests written, {found.answered} answers, {found.stands} changes for "
-            f"users, {found.made_pending} Pending, {found.made_active} Active"
+            f"{written} requests written, {synced.answered} answers, {synced.stands} changes for "
+            f"users, {synced.made_pending} Pending, {synced.made_active} Active"
         )
         if wrong:
             raise CommandError("; ".join(wrong))

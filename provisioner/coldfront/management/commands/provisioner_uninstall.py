@@ -1,4 +1,4 @@
-"""`provisioner_uninstall`: ColdFront's database as it was before the app."""
+"""`provisioner_uninstall`: remove from ColdFront's database everything that the app added."""
 
 from __future__ import annotations
 
@@ -25,23 +25,26 @@ _VALUES = {
 
 class Command(BaseCommand):
     help = (
-        "Remove the app's tables and schedules, attribute types with their values, and user status."
+        "Remove the app's tables and schedules, its attribute types with their values, and its"
+        " user status."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--yes", action="store_true", help="do it; without, say what would go")
+        parser.add_argument(
+            "--yes", action="store_true", help="remove them; without it, only list them"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         for made in Made.objects.filter(model__in=_VALUES):
             model, of = _VALUES[made.model]
             count = model.objects.filter(**{of: made.row}).count()
             if count:
-                self.stdout.write(f"{count} values of {made.model} {made.row} go")
+                self.stdout.write(f"remove {count} values of {made.model} {made.row}")
         waiting = len(outbox.waiting())
         if waiting:
-            self.stdout.write(f"{waiting} requests that are not written yet go")
+            self.stdout.write(f"remove {waiting} requests that are not in staging yet")
         if not options["yes"]:
-            raise CommandError("nothing was changed; --yes does it")
+            raise CommandError("nothing was removed; to remove it, add --yes")
         schedules.end()
         self.stdout.write(f"{sync.unpend()} users are Active again")
         statuses = Made.objects.filter(model="allocation.AllocationUserStatusChoice")
@@ -51,4 +54,6 @@ class Command(BaseCommand):
         Made.objects.exclude(model__in=_VALUES).delete()
         call_command("migrate", "provisioner_coldfront", "zero", verbosity=0)
         ContentType.objects.filter(app_label="provisioner_coldfront").delete()
-        self.stdout.write("now take provisioner.coldfront out of INSTALLED_APPS, and restart")
+        self.stdout.write(
+            "now remove provisioner.coldfront from INSTALLED_APPS, and restart ColdFront"
+        )

@@ -214,31 +214,31 @@ def test_a_quota_is_in_the_unit_of_its_attribute(attribute: str, unit: str, spac
 
 
 WRONG = [
-    (on(STORAGE, **{"Storage Quota (TB)": "x"}), "mend the allocation attribute 'Storage Quota (T"),
+    (on(STORAGE, **{"Storage Quota (TB)": "x"}), "fix the allocation attribute 'Storage Quota (T"),
     (
         on(STORAGE, quota="1", **{"Storage Quota (TB)": "5"}),
-        "the allocation has 'Storage Quota (GB)' and 'Storage Quota (TB)': leave one",
+        "the allocation has 'Storage Quota (GB)' and 'Storage Quota (TB)': keep only one",
     ),
     (on(CLUSTER), "fill in the allocation attribute 'slurm_account_name'"),
     (on(STORAGE), "fill in the allocation attribute 'Storage Quota (GB)'"),
-    (on(STORAGE, quota="many"), "mend the allocation attribute 'Storage Quota (GB)': 'many GB'"),
-    (on(CLUSTER, slurm_account_name=("a", "b")), "'slurm_account_name' stands there 2 times"),
-    (on(CLUSTER, slurm_account_name="a b"), "mend the allocation attribute 'slurm_account_name'"),
-    (on(STORAGE, quota="1", fileset_path="../x"), "mend the allocation attribute 'fileset_path'"),
-    (on(STORAGE, quota="1", fileset_kind="odd"), "mend the allocation attribute 'fileset_kind'"),
+    (on(STORAGE, quota="many"), "fix the allocation attribute 'Storage Quota (GB)': 'many GB'"),
+    (on(CLUSTER, slurm_account_name=("a", "b")), "'slurm_account_name' has 2 values"),
+    (on(CLUSTER, slurm_account_name="a b"), "fix the allocation attribute 'slurm_account_name'"),
+    (on(STORAGE, quota="1", fileset_path="../x"), "fix the allocation attribute 'fileset_path'"),
+    (on(STORAGE, quota="1", fileset_kind="odd"), "fix the allocation attribute 'fileset_kind'"),
     (
         on(Resource("x", "Cluster", {"slurm_cluster": ("a b",)}), slurm_account_name="a"),
-        "mend the resource's attribute 'provisioner_resource' or 'slurm_cluster'",
+        "fix the resource's attribute 'provisioner_resource' or 'slurm_cluster'",
     ),
     (
         dataclasses.replace(
             on(STORAGE, quota="1"), project=dataclasses.replace(PROJECT, same_code=(7,))
         ),
-        "project 3 has the code 'CF0003', and so has project 7: give each its own",
+        "project 3 has the code 'CF0003', and so has project 7: give each project its own code",
     ),
     (
         dataclasses.replace(on(STORAGE, quota="1"), project=dataclasses.replace(PROJECT, gid="x")),
-        "mend the project attribute 'project_gid'",
+        "fix the project attribute 'project_gid'",
     ),
 ]  # fmt: skip
 
