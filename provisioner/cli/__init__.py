@@ -1,1 +1,1 @@
-"""The operators' command line: one module a family of verbs."""
+"""The operators' command line: one module for each group of verbs."""

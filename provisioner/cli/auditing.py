@@ -1,7 +1,7 @@
 """Verbs that read the audit trail: audit verify, audit show.
 
-Promises: nothing is written; what is shown comes from the chain of events alone, and an event that
-does not say what was written is marked.
+Promises: the verbs write nothing; they show only the chain of events, and mark an event that was
+altered.
 """
 
 from __future__ import annotations
@@ -44,28 +44,32 @@ def verify(
     pinned = audit.Head.parse(head) if head else None
     book = site.journal(site.config())
     with book.reading() as conn:
-        found = audit.verify(conn, pinned)
+        verified = audit.verify(conn, pinned)
     if as_json:
         site.print_json(
             {
-                "right": not found.problem,
-                "problem": found.problem,
-                "event": found.event,
-                "events": found.events,
-                "pruned": found.start.seq,
-                "head": str(found.head),
+                "right": not verified.problem,
+                "problem": verified.problem,
+                "event": verified.event,
+                "events": verified.events,
+                "pruned": verified.start.seq,
+                "head": str(verified.head),
             }
         )
-    elif found.problem:
-        site.say(f"WRONG: {found.problem}")
-        site.say(f"{found.events} events before it fit" if found.event else "the events fit")
+    elif verified.problem:
+        site.say(f"WRONG: {verified.problem}")
+        site.say(
+            f"the {verified.events} events before it are intact"
+            if verified.event
+            else "the events are intact"
+        )
     else:
-        site.say(f"{found.events} events fit; the head is {found.head}")
-        if found.start.seq:
-            site.say(f"events up to {found.start.seq} were pruned, as a checkpoint says")
+        site.say(f"{verified.events} events are intact; the head is {verified.head}")
+        if verified.start.seq:
+            site.say(f"a checkpoint records that events up to {verified.start.seq} were pruned")
         if pinned is None:
-            site.say("to find out whether the end was cut off, give --head from the log")
-    if found.problem:
+            site.say("to check that no events were cut off at the end, give --head from the log")
+    if verified.problem:
         raise typer.Exit(Exit.FAILED)
 
 
@@ -93,13 +97,13 @@ def show(
     ids = _ids(book, name) if name else None
     altered = 0
     with book.reading() as conn:
-        told = audit.trail(conn, ids=ids, subject=subject, since=start, until=end)
+        trail = audit.trail(conn, ids=ids, subject=subject, since=start, until=end)
         if as_json:
-            listed = list(told)
+            listed = list(trail)
             altered = sum(not entry.sound for entry in listed)
             site.print_json([_plain(entry) for entry in listed])
         else:
-            for entry in told:
+            for entry in trail:
                 altered += not entry.sound
                 for line in _lines(entry):
                     site.say(line)
@@ -108,7 +112,7 @@ def show(
 
 
 def _seconds(text: str) -> float | None:
-    """Read a time; what names no zone is UTC."""
+    """Return a time as seconds since the epoch; without a zone it is UTC."""
     if not text:
         return None
     try:
@@ -121,12 +125,12 @@ def _seconds(text: str) -> float | None:
 
 
 def _ids(book: Journal, name: str) -> list[str]:
-    """Find the requests that a name names; the trail may tell of one whose row was pruned."""
+    """Return the ids of the requests with a name; the trail may have one whose row was pruned."""
     from provisioner.journal.records import request_rows
 
     with book.reading() as conn:
-        found = request_rows.find(conn, name)
-    return [record.id for record in found] or [name.upper()]
+        records = request_rows.find(conn, name)
+    return [record.id for record in records] or [name.upper()]
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
@@ -145,7 +149,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _lines(entry: Entry) -> list[str]:
-    """Write an event for a person: what happened, and below it what was done and read back."""
+    """Return an event as lines: what happened, then what was changed and read back."""
     from provisioner.outcome.results import moment
 
     facts = entry.facts
@@ -153,7 +157,7 @@ def _lines(entry: Entry) -> list[str]:
     head = f"{moment(entry.at)}  {entry.request or '-':26}  {mark}{entry.kind:9}"
     if "asked_by" in facts:
         what = f"{facts['action']} {entry.subject}".strip() or "unreadable"
-        lines = [f"{head} {what}, asked by {facts['asked_by']} (uid {facts['uid']})"]
+        lines = [f"{head} {what}, asked for by {facts['asked_by']} (uid {facts['uid']})"]
         lines.append(f"    in {facts['file']}, sha256 {facts['sha256'] or 'not read'}")
         lines += [f"    {name}: {facts[name]}" for name in ("id", "reason") if name in facts]
         lines += [f"    {text}" for text in facts.get("problems", ())]

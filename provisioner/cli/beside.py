@@ -1,7 +1,7 @@
-"""What lies beside a request on its writer's side: the list of users that it names.
+"""The list of users beside a request, before the request is in staging.
 
-Promises: a list that the service would refuse is refused here, before anything is dropped. Leaves
-out: policy, and whose the file is in staging.
+Promises: a list that the service would refuse is refused here, before any file is dropped. Leaves
+out: policy, and the owner of the file in staging.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from provisioner.spool.submit import drop_companion
 
 
 def listed(request: Request, folder: Path) -> bytes | None:
-    """Read the list that a request names, in a folder; None where it names none.
+    """Return the list that a request names, from a folder; None if it names none.
 
-    Raises InvalidRequest where it is not there, or not what the request says.
+    Raises InvalidRequest if the list is missing, or does not match the request.
     """
     named = request.users_file
     if named is None:
@@ -35,27 +35,31 @@ def listed(request: Request, folder: Path) -> bytes | None:
 
 
 def whole(request: Request, folder: Path) -> Request:
-    """Make a request whole by the list beside it. Raises as `listed`, and InvalidDocument."""
+    """Return a request with the users of the list beside it.
+
+    Raises InvalidRequest as `listed` does, and InvalidDocument.
+    """
     body = listed(request, folder)
     return request if body is None else crowds.with_users(request, crowds.read(body))
 
 
 def drop_listed(staging: Path, body: bytes, folder: Path) -> Path | None:
-    """Drop the list that a request names before it; None where it names none.
+    """Drop the list that a request names, and return its path; None if it names none.
 
-    body: the request's; one that cannot be read is the service's to refuse. Raises as `whole`, and
-    InvalidRequest where the name is taken.
+    body: of the request; if it is unreadable, nothing is dropped here, and the service refuses it.
+    Raises InvalidRequest and InvalidDocument as `whole` does, and InvalidRequest if staging has a
+    file of that name.
     """
     try:
         request = parse_request(body)
     except InvalidDocument:
         return None
-    found = listed(request, folder)
-    if found is None or request.users_file is None:
+    users = listed(request, folder)
+    if users is None or request.users_file is None:
         return None
-    crowds.read(found)
+    crowds.read(users)
     wanted = request.users_file.file
-    got = drop_companion(staging, wanted, found)
+    got = drop_companion(staging, wanted, users)
     if got != wanted:
         (staging / got).unlink(missing_ok=True)
         raise InvalidRequest(

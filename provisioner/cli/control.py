@@ -1,4 +1,4 @@
-"""Verbs that steer the queue: each drops a control request, as everyone's do."""
+"""Verbs that control the queue: each drops a control request, like any other writer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ID = typer.Argument(
 )
 REASON = typer.Option("", help="why, for the record")
 SOON = Sending(timeout=60.0)
-"""What steers the queue is done at once."""
+"""Defaults of verbs that control the queue: the service carries them out at once."""
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +65,7 @@ def release(
                 field="digest",
                 expected=f"what `provisioner show {seen.id}` prints",
             )
-        submitting.say_what(seen)
+        submitting.describe(seen)
         target, digest = {"request": seen.id}, seen.digest
     if digest:
         target["digest"] = digest
@@ -92,7 +92,7 @@ def drop(action: str, target: dict[str, str], reason: str, sending: Sending) -> 
     if reason:
         request["reason"] = reason
     body = dump(request).encode()
-    parse_request(body)  # what cannot be right is said at once
+    parse_request(body)  # so that an invalid request fails here at once
     verb = action.partition(".")[2]
     if verb == "retry" and sending.wait:
         _retry(target["request"], body, sending)
@@ -100,7 +100,10 @@ def drop(action: str, target: dict[str, str], reason: str, sending: Sending) -> 
 
 
 def _retry(name: str, body: bytes, sending: Sending) -> None:
-    """Retry a request that was refused, and follow its file, which gets a new id in staging."""
+    """Retry a refused request, and follow its file, which gets a new id from staging.
+
+    Return without doing anything if the request is not a refused one.
+    """
     from provisioner.cli.progress import wait_for
     from provisioner.system import ulid
 

@@ -1,6 +1,7 @@
-"""`provisioner doctor`: every backend, directory, permission and secret, and how to mend it.
+"""`provisioner doctor`: checks every backend, directory, permission and secret.
 
-Promises: one thing that is wrong hides no other. Leaves out: mending.
+Promises: every problem comes with advice, and no problem hides another. Leaves out: fixing
+anything.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from provisioner.system.users import user_name
 from provisioner.wiring import build
 
 _OLD = 3
-"""Copies that may be missed before it is worth a word."""
+"""The number of missed copies after which doctor warns."""
 
 _WEEK = 7 * 86400.0
-"""Seconds for which a jump of the clock is worth a word."""
+"""Seconds for which doctor reports a jump of the clock."""
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -47,23 +48,23 @@ _AWAY = "is it up, and can this host reach it? Requests that wait for it continu
 
 
 def run(*, as_json: bool) -> None:
-    """Print all findings; ends with an error's exit code where one is an error."""
+    """Print all findings; exit with an error's code if there is one."""
     code = Exit.FAILED
     try:
-        found = list(findings(site.config()))
+        results = list(findings(site.config()))
     except ConfigError as error:
-        found = [Finding(Level.ERROR, "configuration", error.message, error.advice)]
+        results = [Finding(Level.ERROR, "configuration", error.message, error.advice)]
         code = Exit.CONFIG
     if as_json:
-        site.print_json([_plain(finding) for finding in found])
+        site.print_json([_plain(finding) for finding in results])
     else:
-        _show(found)
-    if any(finding.level is Level.ERROR for finding in found):
+        _show(results)
+    if any(finding.level is Level.ERROR for finding in results):
         raise typer.Exit(code)
 
 
 def findings(config: Config) -> Iterator[Finding]:
-    """Check everything that a configuration names."""
+    """Yield the findings for everything that a configuration names."""
     yield _configuration(site.path())
     yield from _spool(config)
     yield from _journal(config)
@@ -89,7 +90,7 @@ def _spool(config: Config) -> Iterator[Finding]:
         yield Finding(Level.ERROR, "spool", f"{root}: {error.strerror}", "provisioner init")
         return
     if owner != os.geteuid():
-        # Every other check would speak of this user, who is not the one that serves.
+        # The other checks would be about this user, who does not run the service.
         yield Finding(
             Level.ERROR,
             "spool",
@@ -123,7 +124,7 @@ def _spool(config: Config) -> Iterator[Finding]:
 
 
 def _directories(root: Path) -> Iterator[Finding]:
-    """Check each directory by itself: `Spool.open` stops at the first."""
+    """Check each directory by itself, because `Spool.open` stops at the first fault."""
     try:
         check_chain(root)
     except Fault as fault:
@@ -131,8 +132,8 @@ def _directories(root: Path) -> Iterator[Finding]:
     try:
         check_staging(root)
     except Fault as fault:
-        said = f"the service takes nothing from it: {fault.message}"
-        yield Finding(Level.ERROR, STAGING, said, fault.advice)
+        message = f"the service takes no requests from it: {fault.message}"
+        yield Finding(Level.ERROR, STAGING, message, fault.advice)
     for place in ("", RECEIPTS, *OPEN, *CLOSED):
         path = root / place
         try:
@@ -146,9 +147,9 @@ def _directories(root: Path) -> Iterator[Finding]:
 def _serving(root: Path) -> Finding:
     pid = site.served_by(root)
     if pid is None:
-        said = "no service on this host serves the spool"
+        message = "no service on this host serves the spool"
         advice = "systemctl start provisioner, or `provisioner run`"
-        return Finding(Level.WARNING, "service", said, advice)
+        return Finding(Level.WARNING, "service", message, advice)
     return Finding(Level.OK, "service", f"process {pid} serves the spool")
 
 
@@ -169,31 +170,33 @@ def _journal(config: Config) -> Iterator[Finding]:
     else:
         yield Finding(Level.OK, "journal", str(config.journal))
     if observing is not None:
-        said = f"the service only observes, and writes to no backend: {observing}"
-        yield Finding(Level.WARNING, "journal", said, releasing(observing))
-    said = full(config)
-    if said:
-        advice = "free space on it: until then the service takes nothing from staging"
-        yield Finding(Level.ERROR, "journal", said, advice)
+        message = f"the service only observes, and writes to no backend: {observing}"
+        yield Finding(Level.WARNING, "journal", message, releasing(observing))
+    message = full(config)
+    if message:
+        advice = "free space on it: until then the service takes no requests from staging"
+        yield Finding(Level.ERROR, "journal", message, advice)
     if jump is not None and 0 <= time.time() - jump.at < _WEEK:
-        said = f"{jump}, to {moment(jump.at)}; waits were corrected"
-        yield Finding(Level.WARNING, "clock", said, "chronyc tracking, or timedatectl: who set it?")
+        message = f"{jump}, to {moment(jump.at)}; waits were corrected"
+        yield Finding(
+            Level.WARNING, "clock", message, "chronyc tracking, or timedatectl: who set it?"
+        )
     yield _copies(config)
     yield from _level(config)
     for name, row in sorted(lanes.items()):
         if row["paused_by"]:
             advice = f"provisioner unpause {name}"
-            said = f"paused by {row['paused_by']}"
-            yield Finding(Level.WARNING, f"lane {name}", said, advice)
+            message = f"paused by {row['paused_by']}"
+            yield Finding(Level.WARNING, f"lane {name}", message, advice)
         if (row["breaker_until"] or 0) > time.time():
-            said = f"its backend is away: {row['breaker_reason']}"
+            message = f"its backend is away: {row['breaker_reason']}"
             yield Finding(
-                Level.WARNING, f"lane {name}", said, "it continues when the backend is back"
+                Level.WARNING, f"lane {name}", message, "it continues when the backend is back"
             )
 
 
 def _level(config: Config) -> Iterator[Finding]:
-    """Hold the journal against its log, where nobody writes to both meanwhile."""
+    """Compare the journal with its redo log, if no service writes to them meanwhile."""
     if site.served_by(config.spool) is not None:
         return
     try:
@@ -204,27 +207,29 @@ def _level(config: Config) -> Iterator[Finding]:
 
 def _copies(config: Config) -> Finding:
     try:
-        found = backup.copies(config.backup_directory)
+        copies = backup.copies(config.backup_directory)
     except OSError as error:
-        said = f"{config.backup_directory}: {error.strerror}"
+        message = f"{config.backup_directory}: {error.strerror}"
         return Finding(
             Level.ERROR,
             "backup",
-            said,
+            message,
             "check it with ls -ld: the service must be able to write there",
         )
     log = redo_log.files(config.backup_directory)
-    if not found and (not log or log[0].after == 0):
+    if not copies and (not log or log[0].after == 0):
         return Finding(Level.OK, "backup", f"{config.backup_directory}: no copy yet")
-    if not found:
-        said = f"{config.backup_directory} has no copy of the journal, and no log from its start"
-        return Finding(Level.WARNING, "backup", said, "provisioner backup; the service makes them")
-    age = time.time() - found[-1].at
-    said = f"the newest copy of {len(found)} is {age / 3600:.1f} hours old: {found[-1].path}"
+    if not copies:
+        message = f"{config.backup_directory} has no copy of the journal, and no log from its start"
+        return Finding(
+            Level.WARNING, "backup", message, "provisioner backup; the service makes them"
+        )
+    age = time.time() - copies[-1].at
+    message = f"the newest copy of {len(copies)} is {age / 3600:.1f} hours old: {copies[-1].path}"
     if age > _OLD * config.backup.every:
         advice = "provisioner backup; the service's log says why it made no copy"
-        return Finding(Level.WARNING, "backup", said, advice)
-    return Finding(Level.OK, "backup", said)
+        return Finding(Level.WARNING, "backup", message, advice)
+    return Finding(Level.OK, "backup", message)
 
 
 def _secret(name: str, path: Path) -> Finding:
@@ -233,13 +238,13 @@ def _secret(name: str, path: Path) -> Finding:
     if credentials and Path(credentials, name).exists():
         return Finding(Level.OK, subject, "a credential of the service manager")
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         advice = f"install -m 0600 /dev/null {quoted}, then write the secret into it, in one line"
         return Finding(Level.ERROR, subject, f"{path}: {error.strerror}", advice)
-    if found.st_mode & _OTHERS:
+    if status.st_mode & _OTHERS:
         return Finding(Level.ERROR, subject, f"{path} is open to others", f"chmod 600 {quoted}")
-    if not found.st_size:
+    if not status.st_size:
         return Finding(Level.ERROR, subject, f"{path} is empty", "write the secret into it")
     return Finding(Level.OK, subject, str(path))
 
@@ -247,17 +252,17 @@ def _secret(name: str, path: Path) -> Finding:
 def _agent(word: str, address: str) -> Finding:
     agent = Agent(address)
     try:
-        told = agent.ask("hello")
+        greeting = agent.ask("hello")
     except Fault as fault:
         return Finding(Level.ERROR, word, fault.message, fault.advice)
     finally:
         agent.close()
-    known = ", ".join([*told["roots"], *told["tools"]]) or "nothing: see its configuration"
-    return Finding(Level.OK, word, f"{address}, as uid {told['uid']}, for {known}")
+    known = ", ".join([*greeting["roots"], *greeting["tools"]]) or "nothing: see its configuration"
+    return Finding(Level.OK, word, f"{address}, as uid {greeting['uid']}, for {known}")
 
 
 def _handlers(config: Config) -> Iterator[Finding]:
-    """Build and check each handler by itself, then all that names them together."""
+    """Build and check each handler by itself, then the whole configuration."""
     for name, instance in config.handlers.items():
         alone = {"handlers": {name: instance}, "resources": {}, "routes": {}}
         try:
@@ -271,24 +276,24 @@ def _handlers(config: Config) -> Iterator[Finding]:
     try:
         build(config)
     except Fault as fault:
-        if not fault.message.startswith("handlers."):  # these are told already
+        if not fault.message.startswith("handlers."):  # those are reported already
             yield Finding(Level.ERROR, "configuration", fault.message, fault.advice)
 
 
 def _checked(name: str, handler: Handler) -> Iterator[Finding]:
     try:
-        found = list(handler.check())
-    except Exception as error:  # another's handler may break its promise, and hides no other
+        results = list(handler.check())
+    except Exception as error:  # a third party's handler may break its promise; check the others
         yield Finding(
             Level.ERROR, name, f"its check failed: {error!r}", "report this to its authors"
         )
         return
-    for one in found:
-        own = one.subject == name or one.subject.startswith(f"{name}:")
-        subject = one.subject if own else f"{name}: {one.subject}"
-        # What a request is told when a backend is away sends its reader here.
-        advice = _AWAY if one.advice == Unavailable.advice else one.advice
-        yield Finding(one.level, subject, one.message, advice)
+    for finding in results:
+        own = finding.subject == name or finding.subject.startswith(f"{name}:")
+        subject = finding.subject if own else f"{name}: {finding.subject}"
+        # The general advice for a backend that is away is to run doctor.
+        advice = _AWAY if finding.advice == Unavailable.advice else finding.advice
+        yield Finding(finding.level, subject, finding.message, advice)
 
 
 def _plain(finding: Finding) -> dict[str, str]:
@@ -300,18 +305,18 @@ def _plain(finding: Finding) -> dict[str, str]:
     }
 
 
-def _show(found: list[Finding]) -> None:
+def _show(results: list[Finding]) -> None:
     from rich.console import Console
     from rich.text import Text
 
     console = Console(soft_wrap=True)
-    for one in found:
-        level = (f"{one.level.value:8}", _COLOURS[one.level])
-        told = site.printable(f"{one.subject}: {one.message}").replace("\n", "\n        ")
-        console.print(Text.assemble(level, told))
-        if one.advice and one.level is not Level.OK:
-            console.print(Text(site.printable(f"        what to do: {one.advice}")))
-    counts = Counter(one.level for one in found)
+    for finding in results:
+        level = (f"{finding.level.value:8}", _COLOURS[finding.level])
+        text = site.printable(f"{finding.subject}: {finding.message}").replace("\n", "\n        ")
+        console.print(Text.assemble(level, text))
+        if finding.advice and finding.level is not Level.OK:
+            console.print(Text(site.printable(f"        what to do: {finding.advice}")))
+    counts = Counter(finding.level for finding in results)
     errors, warnings = _many(counts[Level.ERROR], "error"), _many(counts[Level.WARNING], "warning")
     console.print(Text(f"{errors}, {warnings}, {counts[Level.OK]} ok"))
 

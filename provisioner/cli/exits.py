@@ -1,4 +1,4 @@
-"""What the program's exit codes mean."""
+"""The program's exit codes."""
 
 from enum import IntEnum
 

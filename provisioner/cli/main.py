@@ -1,7 +1,7 @@
-"""The program `provisioner`: finds the configuration, runs a verb, ends with a documented code.
+"""The program `provisioner`: finds the configuration, runs a verb, exits with a documented code.
 
-Promises: a fault is told in its own words with what to do next, never as a traceback. Leaves out:
-what the verbs do (the modules beside it).
+Promises: a fault is printed as its own message with what to do next, never as a traceback. Leaves
+out: what the verbs do (the modules beside it).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from provisioner.system import disks
 
 
 class _Verbs(TyperGroup):
-    """All verbs. That a reader has seen enough (`| head`) is no error of any."""
+    """All verbs. A closed pipe, as with `| head`, is not an error of any verb."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -68,13 +68,13 @@ def _options(
         f"else {site.DEFAULT}",
     ),
 ) -> None:
-    """Take the options that every verb has."""
+    """Accept the options that every verb has."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer characters than names
+        if isinstance(stream, io.TextIOWrapper):  # a name may have characters the terminal lacks
             stream.reconfigure(errors="backslashreplace")
     try:
         words = _take_config(list(sys.argv[1:] if argv is None else argv))
@@ -88,12 +88,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Fault as error:
         _end(error, Exit.FAILED)
     except OSError as error:
-        said = f"{error.filename or 'the system'}: {error.strerror}"
-        _end(Fault(said, advice=disks.advice(error)), Exit.FAILED)
+        message = f"{error.filename or 'the system'}: {error.strerror}"
+        _end(Fault(message, advice=disks.advice(error)), Exit.FAILED)
 
 
 def _take_config(arguments: list[str]) -> list[str]:
-    """Take `--config FILE` out, wherever it stands, into the environment."""
+    """Move `--config FILE` from any position into the environment; return the other arguments."""
     rest: list[str] = []
     words = iter(arguments)
     for word in words:

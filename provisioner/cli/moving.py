@@ -1,7 +1,7 @@
 """Verbs of moving in: drift, adopt.
 
-Promises: both read; `adopt` prints what it found before it asks, and what it then does goes
-through staging. Leaves out: the comparison (`comparison`), and taking over (`adoption`).
+Promises: `drift` only reads; `adopt` prints the comparison before it asks, and then only puts a
+request into staging. Leaves out: the comparison (`comparison`), and taking over (`adoption`).
 """
 
 from __future__ import annotations
@@ -38,54 +38,57 @@ def drift(as_json: bool = typer.Option(False, "--json", help="for programs")) ->
     """List what the service would write to the backends now, and objects without explanation."""
     from provisioner.inspection import drift as drifts
 
-    found = drifts.whole(site.reading())
+    drifted = drifts.whole(site.reading())
     if as_json:
-        site.print_json(_plain(found))
+        site.print_json(_plain(drifted))
     else:
-        for line in drifts.lines(found):
+        for line in drifts.lines(drifted):
             site.say(line)
-    if not found.nothing:
+    if not drifted.nothing:
         raise typer.Exit(Exit.FAILED)
 
 
-def _plain(found: Drift) -> dict[str, Any]:
+def _plain(drifted: Drift) -> dict[str, Any]:
     return {
-        "changes": [_plain_standing(one) for one in found.changes],
-        "marks": found.marks,
-        "left": [_plain_standing(one) for one in found.left],
-        "faults": [_plain_standing(one) for one in found.faults],
-        "unexplained": [one.key for one in found.unexplained],
-        "as_found": found.seen,
-        "unread": dict(found.unread or {}),
+        "changes": [_plain_standing(standing) for standing in drifted.changes],
+        "marks": drifted.marks,
+        "left": [_plain_standing(standing) for standing in drifted.left],
+        "faults": [_plain_standing(standing) for standing in drifted.faults],
+        "unexplained": [standing.key for standing in drifted.unexplained],
+        "as_found": drifted.seen,
+        "unread": dict(drifted.unread or {}),
     }
 
 
-def _plain_standing(one: Standing) -> dict[str, Any]:
+def _plain_standing(standing: Standing) -> dict[str, Any]:
     return {
-        "object": one.key,
-        "handler": one.instance,
-        "asked_for_by": sorted({claim.source for claim in one.claims}),
-        "missing": list(one.writes),
-        "closes": one.closes,
-        "error": one.error.words() if one.error else None,
+        "object": standing.key,
+        "handler": standing.instance,
+        "asked_for_by": sorted({claim.source for claim in standing.claims}),
+        "missing": list(standing.writes),
+        "closes": standing.closes,
+        "error": standing.error.words() if standing.error else None,
     }
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What is there, beside what a manifest lists, and what nobody explains."""
+class _Existing:
+    """The existing objects, compared with a manifest.
+
+    unexplained: objects that no claim explains; unread: handlers that could not be read, and why.
+    """
 
     compared: Sequence[Compared]
     unexplained: Sequence[Unexplained]
     unread: dict[str, str]
 
     def of(self, kind: str) -> list[Compared]:
-        return [one for one in self.compared if one.kind == kind]
+        return [item for item in self.compared if item.kind == kind]
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What of a portal's list is taken over, and for whom."""
+    """Which objects of a portal's manifest are taken over, and for which writer."""
 
     manifest: Annotated[
         str, typer.Option(metavar="FILE", help="what a portal wants, as JSON Lines")
@@ -127,27 +130,27 @@ def adopt(
     if (listed.differing or listed.writer) and not listed.manifest:
         raise InvalidRequest("--differing and --writer need a manifest: --manifest FILE")
     body = Path(listed.manifest).read_bytes() if listed.manifest else b""
-    found = _find(system, body, handlers or ())
+    existing = _find(system, body, handlers or ())
     if as_json:
-        site.print_json(_plain_found(found))
+        site.print_json(_plain_existing(existing))
     else:
-        for line in _lines(found, listed=bool(listed.manifest)):
+        for line in _lines(existing, listed=bool(listed.manifest)):
             site.say(line)
-    rest = found.unexplained if listed.unexplained or not listed.manifest else ()
-    if not (found.compared or rest):
+    rest = existing.unexplained if listed.unexplained or not listed.manifest else ()
+    if not (existing.compared or rest):
         site.say("there is nothing to take over", file=sys.stderr)
         return
-    if not (yes or _agreed(found, rest, listed.differing)):
+    if not (yes or _confirmed(existing, rest, listed.differing)):
         return
     _check_observing(system)
-    objects = b"".join(json.dumps({"object": one.key}).encode() + b"\n" for one in rest)
+    objects = b"".join(json.dumps({"object": item.key}).encode() + b"\n" for item in rest)
     more: dict[str, Any] = {"writer": listed.writer} if listed.writer else {}
     more |= {"differing": True} if listed.differing else {}
     more |= {"reason": reason} if reason else {}
     _send(b"\n".join(filter(None, (body.rstrip(b"\n"), objects))), more, sending)
 
 
-def _find(system: System, body: bytes, handlers: Sequence[str]) -> _Found:
+def _find(system: System, body: bytes, handlers: Sequence[str]) -> _Existing:
     from provisioner.inspection import comparison, drift
     from provisioner.journal.records import object_rows
     from provisioner.manifests import manifest as manifests
@@ -164,9 +167,9 @@ def _find(system: System, body: bytes, handlers: Sequence[str]) -> _Found:
                 raise InvalidRequest(f"manifest entry {number}: {error.message}") from None
         compared = comparison.compare(system, requests)
     with system.journal.reading() as conn:
-        known = {*object_rows.all_keys(conn), *(one.key for one in compared)}
+        known = {*object_rows.all_keys(conn), *(item.key for item in compared)}
     rest, unread = drift.unexplained(system, known, handlers)
-    return _Found(compared, rest, unread)
+    return _Existing(compared, rest, unread)
 
 
 _TITLES = {
@@ -179,46 +182,46 @@ _TITLES = {
 }
 
 
-def _lines(found: _Found, *, listed: bool) -> Iterator[str]:
+def _lines(existing: _Existing, *, listed: bool) -> Iterator[str]:
     for kind, title in _TITLES.items():
-        some = found.of(kind)
+        some = existing.of(kind)
         if some and kind != "fits":
             yield f"{title}:"
-            yield from (f"  {one.key}: {'; '.join(one.texts)}" for one in some)
-    if found.unexplained:
+            yield from (f"  {item.key}: {'; '.join(item.texts)}" for item in some)
+    if existing.unexplained:
         yield "unexplained:"
-        yield from (f"  {one.key}" for one in found.unexplained)
-    for instance, why in found.unread.items():
+        yield from (f"  {item.key}" for item in existing.unexplained)
+    for instance, why in existing.unread.items():
         yield f"{instance} could not be read: {why}"
     if listed:
         for kind, title in _TITLES.items():
-            yield f"{len(found.of(kind)):6} objects {title}"
-    yield f"{len(found.unexplained):6} objects unexplained"
+            yield f"{len(existing.of(kind)):6} objects {title}"
+    yield f"{len(existing.unexplained):6} objects unexplained"
 
 
-def _plain_found(found: _Found) -> dict[str, Any]:
+def _plain_existing(existing: _Existing) -> dict[str, Any]:
     return {
         "objects": [
             {
-                "object": one.key,
-                "is": one.kind,
-                "wanted_by": list(one.subjects),
-                "texts": list(one.texts),
+                "object": item.key,
+                "is": item.kind,
+                "wanted_by": list(item.subjects),
+                "texts": list(item.texts),
             }
-            for one in found.compared
+            for item in existing.compared
         ],
-        "unexplained": [one.key for one in found.unexplained],
-        "unread": found.unread,
+        "unexplained": [item.key for item in existing.unexplained],
+        "unread": existing.unread,
     }
 
 
-def _agreed(found: _Found, rest: Sequence[Unexplained], differing: bool) -> bool:
-    """Ask whoever sits there; elsewhere say what would do it."""
+def _confirmed(existing: _Existing, rest: Sequence[Unexplained], differing: bool) -> bool:
+    """Return True if the person at the terminal agrees; without a terminal, name the option."""
     if not sys.stdin.isatty():
-        site.say("nothing was taken over; repeat with --yes to do it", file=sys.stderr)
+        site.say("nothing was taken over; to take it over, add --yes", file=sys.stderr)
         return False
-    changed = f", {len(found.of('differs'))} of them to be changed" if differing else ""
-    what = f"{len(found.compared)} objects as listed{changed}, {len(rest)} unchanged"
+    changed = f", {len(existing.of('differs'))} of them to be changed" if differing else ""
+    what = f"{len(existing.compared)} objects as listed{changed}, {len(rest)} unchanged"
     return bool(typer.confirm(f"Take over {what}?"))
 
 

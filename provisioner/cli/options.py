@@ -35,10 +35,10 @@ class Sending:
 
 
 def flattened(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the signature that typer reads: the fields of a value in the value's place.
+    """Return a verb with the signature that typer reads: each value's fields in the value's place.
 
-    A parameter's default, an instance, gives the defaults of its fields; without one the class
-    gives them.
+    A parameter's default is an instance that gives the defaults of the fields; without one, the
+    class gives them.
     """
     hints = get_type_hints(verb, include_extras=True)
     values: dict[str, tuple[type, list[str]]] = {}
@@ -49,9 +49,9 @@ def flattened(verb: Callable[..., None]) -> Callable[..., None]:
             flat.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=kind))
             continue
         assert isinstance(kind, type)
-        found = _fields(kind, parameter)
-        values[parameter.name] = kind, [one.name for one in found]
-        flat += found
+        options = _fields(kind, parameter)
+        values[parameter.name] = kind, [option.name for option in options]
+        flat += options
 
     @wraps(verb)
     def called(**given: Any) -> None:
@@ -61,7 +61,7 @@ def flattened(verb: Callable[..., None]) -> Callable[..., None]:
 
     del called.__dict__["__wrapped__"]  # typer would read the verb's own signature there
     called.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]
-    called.__annotations__ = {one.name: one.annotation for one in flat}
+    called.__annotations__ = {option.name: option.annotation for option in flat}
     return called
 
 

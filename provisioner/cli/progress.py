@@ -1,8 +1,8 @@
-"""Requests as they go on, told line by line while somebody watches.
+"""Prints the progress of requests, line by line.
 
-Promises: every step is told once when it is over, every request once when it has its outcome; on a
-terminal in colour above a bar, elsewhere as plain lines. Only the journal is read, so what is
-told is durable. Leaves out: what the service logs.
+Promises: each step is printed once when it is over, and each request once when it has its outcome:
+on a terminal in colour above a bar, otherwise as plain lines. Only the journal is read, so
+everything that is printed is durable. Leaves out: what the service logs.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from provisioner.journal.records.step_rows import StepRecord
 
 Say = Callable[[str, str], None]
-"""Tell one line: (line, state), the state gives its colour."""
+"""Print one line: (line, state); the state determines its colour."""
 
 POLL = 0.1
-"""Seconds between two looks into the journal, where a look is quick."""
+"""The shortest time between two reads of the journal, in seconds."""
 
 FOLLOWED = 50
-"""Requests whose steps are told; of a crowd only the outcomes are."""
+"""The most requests whose steps are printed; of others only the outcomes are."""
 
 _COLOURS: Mapping[str, str] = {
     RequestState.DONE: "green",
@@ -50,13 +50,13 @@ _EXITS = {
 
 
 class Follower:
-    """Tells what happened since it was made, each time it is asked to look."""
+    """Prints what has happened since the last look, or since it was made."""
 
     def __init__(self, journal: Journal, say: Say) -> None:
-        """journal: opened for this follower alone; say: told each line."""
+        """journal: opened for this follower only; say: called with each line."""
         self._journal = journal
         self._say = say
-        self._told: set[tuple[str, str]]
+        self._reported: set[tuple[str, str]]
         self._names: dict[str, str] = {}
         self.ended = 0
         with journal.reading() as conn:
@@ -67,53 +67,60 @@ class Follower:
             self._seq = last_event(conn)
             self._open = {record.id for record in in_states(conn, OPEN)}
             before = outlines_of(conn, sorted(self._open)[:FOLLOWED])
-        self._told = {
-            (who, step.name) for who in before for step in before[who] if step.state in OVER
+        self._reported = {
+            (request_id, step.name)
+            for request_id in before
+            for step in before[request_id]
+            if step.state in OVER
         }
 
     @property
     def seen(self) -> int:
-        """Count the requests that were open, ended or new while this looked."""
+        """Return the number of requests that were open at the start or are new since then."""
         return len(self._open) + self.ended
 
     def look(self) -> None:
-        """Tell what is new."""
+        """Print what is new."""
 
         from provisioner.journal.records import event_rows, request_rows, step_rows
 
         with self._journal.reading() as conn:
             events = event_rows.events_after(conn, self._seq)
             self._seq = events[-1][0] if events else self._seq
-            ended = {who: kind for _, who, kind, _ in events if kind in ENDED}
-            stirred = {who for _, who, _, _ in events}
+            ended = {request_id: kind for _, request_id, kind, _ in events if kind in ENDED}
+            stirred = {request_id for _, request_id, _, _ in events}
             self._open |= stirred
-            # No step is over without an event: what is as it was is not read again.
-            stirring = [who for who in sorted(self._open)[:FOLLOWED] if who in stirred]
+            # A step never ends without an event, so requests without events are not read again.
+            stirring = [
+                request_id for request_id in sorted(self._open)[:FOLLOWED] if request_id in stirred
+            ]
             outlines = step_rows.outlines_of(conn, stirring)
-            over = [step for who in stirring for step in self._untold(outlines[who])]
+            over = [
+                step for request_id in stirring for step in self._unreported(outlines[request_id])
+            ]
             steps = [step_rows.whole(conn, step) for step in over]
             named = {*(step.request for step in steps), *ended}
             loaded = request_rows.load(conn, named - self._names.keys())
         self._names |= {record.id: record.name for record in loaded.values()}
         for step in steps:
-            self._told.add((step.request, step.name))
-            self._say(f"{self._names[step.request]:24} {told(step)}", step.state)
-        for who, state in ended.items():
-            self._say(f"{self._names[who]:24} {state}", state)
+            self._reported.add((step.request, step.name))
+            self._say(f"{self._names[step.request]:24} {step_line(step)}", step.state)
+        for request_id, state in ended.items():
+            self._say(f"{self._names[request_id]:24} {state}", state)
         self.ended += len(ended)
         self._open -= ended.keys()
 
-    def _untold(self, steps: Sequence[StepRecord]) -> list[StepRecord]:
-        """List the steps that are over, and not told yet."""
+    def _unreported(self, steps: Sequence[StepRecord]) -> list[StepRecord]:
+        """Return the steps that are over and not printed yet."""
         return [
             step
             for step in steps
-            if step.state in OVER and (step.request, step.name) not in self._told
+            if step.state in OVER and (step.request, step.name) not in self._reported
         ]
 
 
-def told(step: StepRecord) -> str:
-    """Say in a line what became of a step."""
+def step_line(step: StepRecord) -> str:
+    """Return a line that says how a step ended."""
     changes = [text for part in step.objects for text in part.changed]
     error = step.error or next((part.error for part in step.objects if part.error), None)
     if error is not None:
@@ -131,7 +138,7 @@ def told(step: StepRecord) -> str:
 
 @contextmanager
 def following(path: Path) -> Iterator[None]:
-    """Tell on standard output what happens in a journal while the block runs."""
+    """Print what happens in a journal to standard output while the block runs."""
     from provisioner.journal.journal import Journal
 
     book = Journal.open(path)
@@ -141,12 +148,12 @@ def following(path: Path) -> Iterator[None]:
 
         def watch() -> None:
             pause = POLL
-            with suppress(BrokenPipeError):  # `| head` has seen enough
+            with suppress(BrokenPipeError):  # as with `| head`
                 while not over.wait(pause):
                     began = time.monotonic()
                     follower.look()
                     advance(follower.ended, follower.seen)
-                    # What is told must not hold up what it tells of.
+                    # Reading must not slow down the service.
                     pause = max(POLL, 10 * (time.monotonic() - began))
 
         thread = threading.Thread(target=watch, name="progress")
@@ -162,7 +169,7 @@ def following(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _screen() -> Iterator[tuple[Say, Callable[[int, int], None]]]:
-    """Give what tells a line, and what moves a bar: on a terminal; elsewhere there is no bar."""
+    """Yield two functions: one prints a line, one moves the bar, which only a terminal has."""
     if not sys.stdout.isatty():
         yield lambda line, _: site.say(line, file=sys.stdout), lambda done, of: None
         return
@@ -180,9 +187,9 @@ def _screen() -> Iterator[tuple[Say, Callable[[int, int], None]]]:
 
 
 def looked_up(name: str) -> Record | None:
-    """Look up the request that a name means to whoever runs this; None: they may not read it.
+    """Return the request that a name means to the caller; None if the caller may not read it.
 
-    Raises InvalidRequest when there is none, or more than one.
+    Raises InvalidRequest if there is none, or more than one.
     """
     from provisioner.journal.queries import lookup
 
@@ -198,7 +205,7 @@ def looked_up(name: str) -> Record | None:
 
 
 def seeker() -> Seeker:
-    """Say who runs this; who may read the journal may know of all that is in it."""
+    """Return the caller, who may see everything, because the caller may read the journal."""
     import os
 
     from provisioner.journal.queries.lookup import Seeker
@@ -207,10 +214,10 @@ def seeker() -> Seeker:
 
 
 def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
-    """Tell a dropped request's steps until it has its outcome, and return what that means.
+    """Print the steps of a dropped request until it has its outcome; return the exit code.
 
     dropped: the file in staging; since: the beginning of a ULID made before; timeout: seconds.
-    Raises Unavailable when the outcome does not come in time.
+    Raises Unavailable if there is no outcome in time.
     """
     settings = site.config()
     try:
@@ -238,15 +245,18 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
         for _ in _until(dropped, timeout):
             with book.reading() as conn:
                 record = request_rows.newest(conn, label(dropped.name), since)
-                who = record.id if record else ""
-                steps = step_rows.steps_of(conn, [who])[who]
-                waiting = step_rows.waiting_for(conn, [who])[who]
+                request_id = record.id if record else ""
+                steps = step_rows.steps_of(conn, [request_id])[request_id]
+                waiting = step_rows.waiting_for(conn, [request_id])[request_id]
             for step in steps:
                 if step.state in OVER:
-                    once(told(step), step.state)
-            for one in waiting:
-                if one["error"]:
-                    once(f"{one['step']}: waits: {one['error']['message']}", RequestState.DEFERRED)
+                    once(step_line(step), step.state)
+            for waiting_object in waiting:
+                if waiting_object["error"]:
+                    once(
+                        f"{waiting_object['step']}: waits: {waiting_object['error']['message']}",
+                        RequestState.DEFERRED,
+                    )
             if record is not None and record.state in ENDED:
                 return _outcome(record, say)
     raise _late(dropped, timeout)
@@ -260,7 +270,7 @@ def _outcome(record: Record, say: Say) -> Exit:
 
 
 def _problem(plain: Mapping[str, Any]) -> str:
-    """Put a problem as the journal and the receipts keep it into a line."""
+    """Return a line for a problem from the journal or a receipt."""
     from provisioner.request.documents import Problem
 
     fields = {name: plain[name] for name in ("expected", "nearest") if plain.get(name)}
@@ -268,13 +278,13 @@ def _problem(plain: Mapping[str, Any]) -> str:
 
 
 def _wait_for_receipt(spool: Path, dropped: Path, since: str, timeout: float) -> Exit:
-    """Wait as one who may not read the journal: by the receipts that are for them."""
+    """Wait for the outcome in the caller's own receipts, without reading the journal."""
     from provisioner.request.documents import parse
     from provisioner.spool.submission import label
 
-    found = spool / "receipts" / _me()
+    folder = spool / "receipts" / _me()
     for _ in _until(dropped, timeout):
-        for file in found.glob("*.yaml") if found.is_dir() else ():
+        for file in folder.glob("*.yaml") if folder.is_dir() else ():
             receipt = parse(file.read_bytes()).value
             if receipt["id"] < since or receipt["request"] != label(dropped.name):
                 continue
@@ -296,7 +306,7 @@ def _me() -> str:
 
 
 def _until(dropped: Path, timeout: float) -> Iterator[None]:
-    """Give a turn every `POLL` seconds; say so when nobody takes the file."""
+    """Yield every `POLL` seconds until the timeout; warn if the service does not take the file."""
     began = time.monotonic()
     warned = False
     while time.monotonic() - began < timeout:
@@ -305,7 +315,8 @@ def _until(dropped: Path, timeout: float) -> Iterator[None]:
         if not warned and time.monotonic() - began > 3 and _lies(dropped):
             warned = True
             print(
-                "the service has not taken it yet: is `provisioner run` running?", file=sys.stderr
+                "the service has not taken the file yet: is `provisioner run` running?",
+                file=sys.stderr,
             )
 
 
@@ -319,5 +330,5 @@ def _lies(dropped: Path) -> bool:
 def _late(dropped: Path, timeout: float) -> Unavailable:
     return Unavailable(
         f"no outcome of {dropped.name} within {timeout:g} s",
-        advice="is `provisioner run` running? `provisioner queue` says what it waits for",
+        advice="is `provisioner run` running? `provisioner queue` shows what the request waits for",
     )

@@ -1,6 +1,6 @@
 """The verb `queue`: who serves, what waits and for what, and the newest outcomes.
 
-Promises: nothing is written, and nothing is made that is not there.
+Promises: the verb writes nothing, and creates no missing journal or directory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LANE = ("paused_by", "breaker_until", "breaker_reason")
 
 _WAITS = 5
-"""Objects of one request that `queue` names; `show` names all."""
+"""The most objects of one request that `queue` names; `show` names all."""
 
 
 def register(app: typer.Typer) -> None:
@@ -35,11 +35,12 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What stands in journal and spool at one moment.
+    """The content of journal and spool at one moment.
 
-    now: seconds since the epoch; served_by: the process that serves, if one does; staged: files
-    that nobody has taken yet; misnamed: those that nobody will; trouble: why nothing is taken, and
-    observing: why nothing is written, '' where that is not so; held: why, and who may release.
+    now: seconds since the epoch; served_by: the process that serves the spool, or None; staged: the
+    number of files not taken yet; misnamed: files that the service will never take; trouble: why
+    the service takes no files, or ''; observing: why it writes to no backend, or ''; held: for each
+    held request, why it is held and who may release it.
     """
 
     now: float
@@ -159,7 +160,7 @@ def _lines(seen: _Seen) -> Iterator[str]:
 
 
 def never_taken(misnamed: Sequence[str]) -> str:
-    """Say which files lie in staging for ever, and why."""
+    """Return a line that names the files that the service will never take, with the reason."""
     more = f", and {len(misnamed) - 5} more" if len(misnamed) > 5 else ""
     names = ", ".join(misnamed[:5])
     return (
@@ -178,7 +179,7 @@ def _misnamed(spool: Path) -> list[str]:
 
 
 def _staged(spool: Path) -> int:
-    """Count the files in staging that nobody has taken yet."""
+    """Return the number of files in staging that the service has not taken yet."""
     from provisioner.spool.scan import ENDINGS
 
     try:
@@ -189,7 +190,7 @@ def _staged(spool: Path) -> int:
 
 
 def _served(serving: int | None, staged: int, waiting: bool) -> str:
-    """Say who serves the spool, and how many files nobody has taken yet."""
+    """Return a line that says who serves the spool, and how many files are not taken yet."""
     files = f"; files not yet taken from staging: {staged}" if staged else ""
     if serving is not None:
         return f"served by process {serving}{files}"
@@ -198,7 +199,7 @@ def _served(serving: int | None, staged: int, waiting: bool) -> str:
 
 
 def observing(book: Journal) -> str:
-    """Say why nothing is written to any backend; '' when it is."""
+    """Return why the service writes to no backend; '' if it does write."""
     from provisioner.journal import facts
 
     with book.reading() as conn:
@@ -206,7 +207,7 @@ def observing(book: Journal) -> str:
 
 
 def releasing(because: str) -> str:
-    """Say how an operator lets the service write again. because: as `observing` says it."""
+    """Return how an operator lets the service write again. because: from `observing`."""
     from provisioner.journal import facts
 
     release = "review provisioner drift, then provisioner journal release"
@@ -216,7 +217,7 @@ def releasing(because: str) -> str:
 
 
 def full(settings: Config) -> str:
-    """Say which of the journal's disks has no room for new work; '' where all have."""
+    """Return which of the journal's disks has no room for new work; '' if all have room."""
     from provisioner.recovery import reserve
 
     there = [path for path in settings.journal_places if path.is_dir()]
@@ -224,14 +225,18 @@ def full(settings: Config) -> str:
 
 
 def _trouble(settings: Config) -> str:
-    """Say why nothing is taken from staging; '' when all is well."""
+    """Return why the service takes nothing from staging; '' if it does."""
     from provisioner.spool.scan import check_staging
 
     spool = settings.spool
     try:
         check_staging(spool)
-        said = full(settings)
-        return f"{said}: free space on it; the service then continues by itself" if said else ""
+        shortage = full(settings)
+        return (
+            f"{shortage}: free space on it; the service then continues by itself"
+            if shortage
+            else ""
+        )
     except ConfigError as error:
         return f"{error.message}: {error.advice}"
     except OSError as error:
@@ -239,9 +244,9 @@ def _trouble(settings: Config) -> str:
 
 
 def holds(settings: Config, book: Journal, loaded: Sequence[Record]) -> dict[str, dict[str, Any]]:
-    """Say of requests that are held why, and who may release them.
+    """Return, by id, why each held request is held, and who may release it.
 
-    second: it has to be somebody else than who sent it.
+    second: the person who sent it may not release it.
     """
     from provisioner.journal.records import event_rows
     from provisioner.wiring import policy_of
@@ -261,7 +266,7 @@ def holds(settings: Config, book: Journal, loaded: Sequence[Record]) -> dict[str
 
 
 def _configured_lanes() -> list[str]:
-    """List the lanes of the configuration; none where its handlers cannot be built."""
+    """Return the lanes of the configuration; none if its handlers cannot be built."""
     try:
         return list(site.system().lanes.values())
     except ConfigError:
@@ -269,7 +274,7 @@ def _configured_lanes() -> list[str]:
 
 
 def _newest_outcomes(book: Journal, count: int) -> list[Record]:
-    """Find the requests that ended last, newest last, among the last events."""
+    """Return the requests that ended last, the newest last, found among the last events."""
 
     from provisioner.journal.records import event_rows, request_rows
 
@@ -277,9 +282,13 @@ def _newest_outcomes(book: Journal, count: int) -> list[Record]:
         return []
     with book.reading() as conn:
         since = event_rows.last_event(conn) - 10 * count
-        ended = [who for _, who, kind, _ in event_rows.events_after(conn, since) if kind in ENDED]
-        found = request_rows.load(conn, ended)
-    over = [record for record in found.values() if record.state in ENDED]
+        ended = [
+            request_id
+            for _, request_id, kind, _ in event_rows.events_after(conn, since)
+            if kind in ENDED
+        ]
+        records = request_rows.load(conn, ended)
+    over = [record for record in records.values() if record.state in ENDED]
     return sorted(over, key=lambda record: record.ended or 0)[-count:]
 
 
@@ -298,12 +307,12 @@ def _plain(record: Record) -> dict[str, Any]:
 
 
 def plain_waits(waiting: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Give for programs what an open request waits for."""
-    return [{**one, "due": moment(one["due"])} for one in waiting]
+    """Return what an open request waits for, as plain data for `--json`."""
+    return [{**waiting_object, "due": moment(waiting_object["due"])} for waiting_object in waiting]
 
 
 def moment(seconds: float | None) -> str | None:
-    """Write a time for programs."""
+    """Return a time as ISO 8601 for programs; None stays None."""
     from provisioner.outcome import results
 
     return None if seconds is None else results.moment(seconds)
@@ -322,7 +331,7 @@ def waits(
     hold: Mapping[str, Any] | None,
     now: float,
 ) -> list[str]:
-    """Say what an open request waits for, a line each."""
+    """Return what an open request waits for, one line each."""
     if hold is not None:
         by = ", ".join(hold["release"])
         but = f", but not {record.asker}, who sent it" if hold["second"] else ""
@@ -335,33 +344,34 @@ def waits(
         left = _span((record.not_before or now) - now)
         return [f"until its not_before, in {left}"]
     lines = []
-    for one in waiting:
-        lane = lanes.get(one["lane"], {})
-        why = one["error"]["message"] if one["error"] else "its turn"
-        why = why.removeprefix(f"{one['object']}: ")
+    for waiting_object in waiting:
+        lane = lanes.get(waiting_object["lane"], {})
+        why = waiting_object["error"]["message"] if waiting_object["error"] else "its turn"
+        why = why.removeprefix(f"{waiting_object['object']}: ")
         if lane.get("paused_by"):
-            when = f" (lane {one['lane']} is paused: provisioner unpause {one['lane']})"
-        elif one["error"] and one["due"] is not None:
-            # An object of a backend that is away is due when the lane asks again.
-            away = one["error"]["type"] == "Unavailable"
-            at = max(one["due"], (lane.get("breaker_until") or 0) if away else 0)
+            lane_name = waiting_object["lane"]
+            when = f" (lane {lane_name} is paused: provisioner unpause {lane_name})"
+        elif waiting_object["error"] and waiting_object["due"] is not None:
+            # An object whose backend is away becomes due when the lane tries the backend again.
+            away = waiting_object["error"]["type"] == "Unavailable"
+            at = max(waiting_object["due"], (lane.get("breaker_until") or 0) if away else 0)
             when = f" (again in {_span(at - now)})"
         else:
             when = ""
-        lines.append(f"{one['object']}: {why}{when}")
+        lines.append(f"{waiting_object['object']}: {why}{when}")
     return lines
 
 
 def _lane_state(row: Mapping[str, Any], now: float) -> str:
-    said = f", paused by {row['paused_by']}" if row["paused_by"] else ""
+    text = f", paused by {row['paused_by']}" if row["paused_by"] else ""
     if row["breaker_until"]:
         wait = _span(row["breaker_until"] - now)
-        said += f", backend away, next try in {wait}: {row['breaker_reason']}"
-    return said
+        text += f", backend away, next try in {wait}: {row['breaker_reason']}"
+    return text
 
 
 def _span(seconds: float) -> str:
-    """Write a time for a person, in the largest unit that has two of it."""
+    """Return a duration for a person, in the largest unit of which it has at least two."""
     whole = max(0, round(seconds))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if whole >= 2 * size:

@@ -1,6 +1,6 @@
 """Verbs that only read: show, status, handlers, config, schema.
 
-Promises: nothing is written, and nothing is made that is not there.
+Promises: the verbs write nothing, and create no missing journal or directory.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def show(
     if record.state in OPEN:
         del plain["ended"]
     if as_json:
-        told = [{"at": moment(at), "kind": kind, "text": text} for at, kind, text in events]
+        history = [{"at": moment(at), "kind": kind, "text": text} for at, kind, text in events]
         site.print_json(
             {
                 "id": record.id,
@@ -77,7 +77,7 @@ def show(
                 "waiting_for": plain_waits(waiting) if record.state in OPEN else [],
                 "held": hold,
                 "would": shown.lines() if shown is not None else [],
-                "events": told,
+                "events": history,
             }
         )
         return
@@ -87,8 +87,8 @@ def show(
     site.say("---")
     comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
     if record.state in OPEN:
-        found = waits(record, waiting, lanes, hold, time.time())
-        comment += [f"# Waits: {text}" for text in found]
+        reasons = waits(record, waiting, lanes, hold, time.time())
+        comment += [f"# Waits: {text}" for text in reasons]
     if record.state == RequestState.HELD:
         comment.append(f"# Digest, for its release: {record.digest}")
     comment += [f"# When released: {line}" for line in shown.lines()] if shown else []
@@ -99,26 +99,26 @@ def show(
 
 
 def _traces(listed: Sequence[StepRecord]) -> list[str]:
-    """List the tracebacks of what failed unexpectedly, each once."""
+    """Return the tracebacks of unexpected errors, each once."""
     errors = [error for step in listed for error in (step.error, *(p.error for p in step.objects))]
-    found = [error.traceback for error in errors if error and error.traceback]
-    return list(dict.fromkeys(found))
+    tracebacks = [error.traceback for error in errors if error and error.traceback]
+    return list(dict.fromkeys(tracebacks))
 
 
 def _find(book: Journal, name: str) -> Record:
-    """Find the one request that a name means, the newest where it is a file's name."""
+    """Return the request that a name means; if it is a file's name, the newest such request."""
     from provisioner.journal.queries import lookup
     from provisioner.journal.records import request_rows
 
     with book.reading() as conn:
-        found = lookup.seek(conn, name, seeker()) or request_rows.newest(conn, name, "")
-    if found is None:
+        record = lookup.seek(conn, name, seeker()) or request_rows.newest(conn, name, "")
+    if record is None:
         raise InvalidRequest(
             f"there is no request {name!r}",
             advice="`provisioner queue --ended 20` lists the newest; a file that the service has "
-            "not taken yet lies in staging",
+            "not taken yet is in staging",
         )
-    return found
+    return record
 
 
 def status(
@@ -131,18 +131,18 @@ def status(
     from provisioner.cli import standing
 
     system = site.reading()
-    found = standing.of(system, subject)
-    closed = standing.suspensions(system, subject, found)
+    listed = standing.of(system, subject)
+    closed = standing.suspensions(system, subject, listed)
     if as_json:
-        site.print_json([standing.plain(one, subject, closed) for one in found])
+        site.print_json([standing.plain(item, subject, closed) for item in listed])
     else:
-        standing.show(subject, found, closed)
+        standing.show(subject, listed, closed)
         if because := observing(system.journal):
             site.say(f"the service writes to no backend: {because}")
-    if not found and not closed:  # of a person it asks the backends
+    if not listed and not closed:  # a user was looked up in the backends even without claims
         raise typer.Exit(Exit.INVALID)
-    wrong = [one for one in found if one.error or one.missing]
-    if any(one.error is None or one.error.type != "Unavailable" for one in wrong):
+    wrong = [item for item in listed if item.error or item.missing]
+    if any(item.error is None or item.error.type != "Unavailable" for item in wrong):
         raise typer.Exit(Exit.FAILED)
     if wrong:
         raise typer.Exit(Exit.AWAY)

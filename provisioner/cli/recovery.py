@@ -1,7 +1,7 @@
 """Verbs for the journal as a file: backup, journal rebuild, journal release.
 
-Promises: nothing is written to the journal while a service has it open; a journal that is only
-observed is released by somebody who has seen how many objects differ. Leaves out: how copies and
+Promises: no verb writes to the journal while a service has it open; only a person who has seen how
+many objects differ can release a journal that the service only observes. Leaves out: how copies and
 journals are made (`backup`, `rebuild`), and what differs (`drift`).
 """
 
@@ -25,7 +25,7 @@ journal_app = typer.Typer(
 )
 
 _SHOWN = 10
-"""Files that are named one by one."""
+"""The most files that are named one by one."""
 
 
 def register(app: typer.Typer) -> None:
@@ -72,35 +72,36 @@ def rebuild(
     with closing(Spool.open(settings.spool)) as spool, locked(settings.journal):
         spool.lock()
         made = rebuilding.rebuild(settings, spool, copy=Path(copy) if copy else None, empty=empty)
-    _tell(made)
+    _report(made)
     site.say(
-        "the service only observes it, and writes to no backend until it is released\n"
-        "what to do: start the service; `provisioner drift`; `provisioner journal release`"
+        "the service only observes, and writes to no backend until you release the journal\n"
+        "what to do: start the service, review `provisioner drift`, then `provisioner journal"
+        " release`"
     )
 
 
-def _tell(made: Rebuilt) -> None:
+def _report(made: Rebuilt) -> None:
     from provisioner.outcome.results import moment
 
     for why in made.damaged:
         site.say(f"not used: {why}")
-    site.say(f"begun with {made.base or 'an empty journal'}")
+    site.say(f"started from {made.base or 'an empty journal'}")
     until = f", the last of {moment(made.until)}" if made.until is not None else ""
     site.say(f"replayed {made.redone} transactions of the redo log{until}")
     if made.lost:
-        site.say(f"lost: {made.lost} later ones, behind a gap in the log")
+        site.say(f"lost: {made.lost} later transactions, after a gap in the log")
     if made.forked:
-        site.say(f"{made.forked}; the first line was taken, or the one of the copy that was named")
+        site.say(f"{made.forked}; used: the first line, or the line of the copy given by --copy")
     for path in made.left:
-        site.say(f"left out, and kept: {path}")
+        site.say(f"not used, and kept: {path}")
     if made.aside is not None:
         site.say(f"the old journal is kept in {made.aside}")
     counted = "  ".join(f"{state}: {number}" for state, number in sorted(made.counts.items()))
     site.say(counted or "the journal has no requests")
     if made.unknown:
         site.say(
-            f"{len(made.unknown)} requests lie in the spool that the journal does not know; after "
-            "the release, move those that are needed into staging again:"
+            f"the spool has {len(made.unknown)} requests that the journal does not know; after the "
+            "release, move those that are needed into staging again:"
         )
         for path in made.unknown[:_SHOWN]:
             site.say(f"    {path}-*")
@@ -129,14 +130,14 @@ def release(
         raise InvalidRequest("the service does not only observe: there is nothing to release")
     if observed == facts.CONFIGURED:
         raise Refused(
-            f"{observed}: nothing is released while it does",
+            f"cannot release the journal: {observed}",
             advice="set `mode: converge` there and restart the service, which still only observes; "
             "then review `provisioner drift`, and release again",
         )
-    found = len(drift.known(system).changes)
-    if found != changes:
+    differing = len(drift.known(system).changes)
+    if differing != changes:
         raise InvalidRequest(
-            f"{found} objects would be changed now, not {changes}",
+            f"the service would change {differing} objects now, not {changes}",
             expected="the number that `provisioner drift` prints",
         )
     control.drop("journal.release", {}, reason, sending)

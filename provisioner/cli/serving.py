@@ -33,7 +33,7 @@ def init() -> None:
     Spool.create(settings.spool, settings.staging_group).close()
     settings.journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     startup.check_there(settings.spool, settings.journal)
-    if not settings.journal.exists():  # one of a former version is migrated by `run`
+    if not settings.journal.exists():  # `run` migrates a journal of an earlier version
         Journal.open(settings.journal).close()
     site.say(f"spool   {settings.spool}\njournal {settings.journal}")
 
@@ -56,11 +56,11 @@ def run(
     from provisioner.system.locks import locked
     from provisioner.system.sd_notify import Notifier
 
-    told = logging.WARNING if drain or quiet else logging.INFO
-    _log_to_stderr(logging.DEBUG if verbose else told)
+    least = logging.WARNING if drain or quiet else logging.INFO
+    _log_to_stderr(logging.DEBUG if verbose else least)
     system = site.system()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(Exit.OK))  # nothing is under way yet
+        signal.signal(number, lambda *_: sys.exit(Exit.OK))  # no work has started yet
     config = system.config
     with closing(Spool.open(config.spool)) as spool, ExitStack() as locks:
         spool.lock()
@@ -78,12 +78,12 @@ def run(
     counts = service.counts()
     site.say("  ".join(f"{state}: {number}" for state, number in sorted(counts.items())) or "empty")
     if not empty:
-        site.say("some requests still wait; `provisioner queue` says for what")
+        site.say("some requests still wait; to see for what: provisioner queue")
     raise typer.Exit(Exit.OK if empty else Exit.AWAY)
 
 
 def _log_to_stderr(level: int) -> None:
-    # The supervisor of a service writes the time itself.
+    # systemd adds the time itself.
     by_hand = sys.stderr.isatty()
     logging.basicConfig(level=level, format=f"{'%(asctime)s ' * by_hand}%(levelname)s %(message)s")
     logging.getLogger("watchdog").setLevel(logging.WARNING)

@@ -1,9 +1,9 @@
-"""Signing what is dropped, where a site takes signed requests.
+"""Signs requests, for a site that accepts signed requests.
 
-Promises: a request is signed by the operator's own key, by ssh-keygen, which asks for a passphrase
-or asks ssh-agent as it always does; it ends within a day unless it says otherwise, so that a copy
-of it is worth nothing later. Where signatures are required and there is no key, nothing is dropped.
-Leaves out: whom a key stands for (`signature`).
+Promises: ssh-keygen signs with the operator's own key, and asks for a passphrase or uses ssh-agent
+as usual. A signed request without `expires` expires within a day, so that a copy is useless later.
+If signatures are required and there is no key, nothing is dropped. Leaves out: whom a key belongs
+to (`signature`).
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ from provisioner.request.request import Request, parse_request
 from provisioner.spool.submission import NAMESPACE
 
 LASTS = 86400
-"""Seconds for which a request is good that does not say it."""
+"""Seconds until a signed request expires that does not contain `expires`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A request as it is dropped. signature: over `body`, to lie beside it."""
+    """A request as it is dropped. signature: of `body`, for the file beside it."""
 
     body: bytes
     signature: bytes
 
 
 def sign(body: bytes, key: str) -> Signed:
-    """Sign a request, which is given an end where it has none.
+    """Add `expires` to a request if it has none, and return it with its signature.
 
-    Raises ConfigError where ssh-keygen cannot sign with the key, Refused where it has to be told
-    when it ends by hand.
+    Raises ConfigError if ssh-keygen cannot sign with the key, Refused if somebody has to add
+    `expires` by hand.
     """
     body = ending(body, int(time.time()) + LASTS)
     words = ["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(Path(key).expanduser())]
-    # With the operator's environment and terminal: ssh-agent's socket, and who is asked.
+    # ssh-keygen needs the operator's environment and terminal: ssh-agent's socket and prompts.
     try:
         done = subprocess.run(words, input=body, capture_output=True, check=False)
     except OSError as error:
         raise ConfigError(f"ssh-keygen: {error.strerror}", advice="install OpenSSH") from None
     if done.returncode != 0:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())
+        message = " ".join(done.stderr.decode("utf-8", "replace").split())
         raise ConfigError(
-            f"cannot sign with {key}: {said}",
+            f"cannot sign with {key}: {message}",
             advice="name your private key, or the public half of one that `ssh-add -L` lists",
         )
     return Signed(body, done.stdout)
 
 
 def needed() -> Refused:
-    """Say what to do where there is no key."""
+    """Return the fault that says what to do without a key."""
     return Refused(
         "this site requires signed requests, and you gave no key",
         advice="--sign KEY, or PROVISIONER_SIGN=KEY: your private key, or the public half of one "
@@ -63,10 +63,11 @@ def needed() -> Refused:
 
 
 def ending(body: bytes, when: int) -> bytes:
-    """Give a request an end, in seconds since the epoch, where it has none; all else stays.
+    """Return a request with `expires`; it changes nothing else.
 
-    What is no request is left as it is: the service says why. Raises Refused where the text has no
-    place for another line.
+    when: seconds since the epoch, for a request without `expires`. A text that is not a valid
+    request stays unchanged, because the service explains what is wrong. Raises Refused if the text
+    has no place for another line.
     """
     try:
         request = parse_request(body)

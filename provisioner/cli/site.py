@@ -1,7 +1,7 @@
 """The configured site, as the verbs need it.
 
-Promises: what a verb does not need is not loaded, so that those who only drop a file start fast;
-what is printed moves no terminal's cursor, whatever a request's writer put into a name. Leaves out:
+Promises: a verb loads only what it needs, so that dropping a file starts fast; printed text never
+controls the terminal, even if a request's writer put control characters into a name. Leaves out:
 what the verbs do.
 """
 
@@ -32,7 +32,7 @@ def path() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What a writer has to know. signed: signatures are looked at here."""
+    """What a writer has to know. signed: the service checks signatures."""
 
     staging: Path
     signed: bool
@@ -45,9 +45,9 @@ def staging() -> Path:
 
 
 def door() -> Door:
-    """Return what a writer has to know, reading no more of the configuration than that.
+    """Return what a writer has to know; read only that part of the configuration.
 
-    A writer needs neither the handlers' settings nor the time that it takes to check them.
+    A writer does not need the handlers' settings, and checking them takes time.
     """
     from provisioner.request.documents import InvalidDocument, parse
 
@@ -66,13 +66,13 @@ def door() -> Door:
         raise ConfigError(f"{file} has no `spool`", advice="provisioner config check")
     policy = value.get("policy")
     signatures = policy.get("signatures") if isinstance(policy, dict) else None
-    found = signatures if isinstance(signatures, dict) else {}
-    required = str(found.get("required", "")).lower() in ("true", "yes", "on", "1", "t", "y")
-    return Door(file.resolve().parent / spool / "staging", bool(found), required)
+    configured = signatures if isinstance(signatures, dict) else {}
+    required = str(configured.get("required", "")).lower() in ("true", "yes", "on", "1", "t", "y")
+    return Door(file.resolve().parent / spool / "staging", bool(configured), required)
 
 
 def config() -> Config:
-    """Load the configuration that was named."""
+    """Load the configuration from `path`."""
     from provisioner.config.schema import load
 
     return load(path())
@@ -86,7 +86,7 @@ def system() -> System:
 
 
 def reading() -> System:
-    """Build handlers and router for a verb that reads the journal."""
+    """Build handlers and router, for a verb that reads the journal; check that it is readable."""
     from provisioner.wiring import build
 
     settings = config()
@@ -95,7 +95,7 @@ def reading() -> System:
 
 
 def journal(settings: Config) -> Journal:
-    """Open the journal that is there: one made here would not belong to the service's user."""
+    """Open the existing journal; a new one would not belong to the service's user."""
     from provisioner.journal.journal import Journal
 
     _check_journal(settings)
@@ -110,14 +110,15 @@ def _check_journal(settings: Config) -> None:
         settings.journal.stat()
     except FileNotFoundError:
         advice = "provisioner init"
-        raise ConfigError(f"the journal {settings.journal} is not there", advice=advice) from None
+        message = f"the journal {settings.journal} does not exist"
+        raise ConfigError(message, advice=advice) from None
     except PermissionError as error:
         advice = "only the service's user may read the journal: sudo provisioner ..."
         raise ConfigError(f"{settings.journal}: {error.strerror}", advice=advice) from None
 
 
 def served_by(spool: Path) -> int | None:
-    """Return the process of this host that serves a spool; None: there is none."""
+    """Return the id of the process on this host that serves a spool, or None."""
     try:
         inode = (spool / "lock").stat().st_ino
         locks = Path("/proc/locks").read_text(encoding="ascii")
@@ -131,7 +132,10 @@ def served_by(spool: Path) -> int | None:
 
 
 def printable(text: str) -> str:
-    """Escape all that cannot be printed but line ends: a name may hold a terminal's commands."""
+    """Return a text with unprintable characters escaped, except line ends.
+
+    A name may contain commands for a terminal.
+    """
     if text.isprintable():
         return text
     return "".join(c if c == "\n" else label(c) for c in text)

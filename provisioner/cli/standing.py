@@ -1,8 +1,8 @@
-"""What every backend says of one subject: `provisioner status`.
+"""What every backend has of one subject: `provisioner status`.
 
-Promises: what several backends say of the same thing stands in one line, so that a difference is
-seen; a project's allocations are shown with it; a person whom nobody claims is looked for all the
-same. Leaves out: mending anything.
+Promises: a fact that several backends have is on one line, so that a difference is visible; a
+project is shown with its allocations; a user is looked up even if no request claims one. Leaves
+out: fixing anything.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from provisioner.request.request import parse_request
 from provisioner.wiring import System
 
 _HIDDEN = ("present", "mark", "note", "dn", "control", "group_dn", "account_present")
-"""Facts that say nothing to a person; `--json` has them."""
+"""Facts that do not help a person; `--json` has them."""
 
 _WIDTH = 140
-"""Columns where there is no terminal to say how many."""
+"""Columns of output that does not go to a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One object: who wants it, what its backend says, what is missing."""
+class ObjectStatus:
+    """One object: the claims on it, its state in the backend, and what is missing."""
 
     key: Key
     instance: str
@@ -48,10 +48,10 @@ class Found:
     adoption: Adoption | None = None
 
 
-def of(system: System, subject: str) -> list[Found]:
-    """Ask every backend for a subject's objects; for a project's, its allocations' too.
+def of(system: System, subject: str) -> list[ObjectStatus]:
+    """Read a subject's objects from every backend; for a project, also its allocations' objects.
 
-    Raises InvalidRequest for what is no subject.
+    Raises InvalidRequest if the text is not a subject.
     """
     kind, _, name = subject.partition(":")
     if kind not in ("user", "project", "allocation") or not name:
@@ -63,69 +63,69 @@ def of(system: System, subject: str) -> list[Found]:
     if not standing and kind == "user":
         return _unclaimed(system, name)
     return [
-        Found(
-            one.key,
-            one.instance,
-            one.claims,
-            one.state,
-            _outputs(system, one.instance, one.state),
-            one.missing,
-            one.error,
-            one.adoption,
+        ObjectStatus(
+            item.key,
+            item.instance,
+            item.claims,
+            item.state,
+            _outputs(system, item.instance, item.state),
+            item.missing,
+            item.error,
+            item.adoption,
         )
-        for one in standing
+        for item in standing
     ]
 
 
-def _unclaimed(system: System, name: str) -> list[Found]:
-    """Look for a person whom nobody claims where `user.provision` would make them."""
+def _unclaimed(system: System, name: str) -> list[ObjectStatus]:
+    """Look up a user whom no request claims, where `user.provision` would make the user."""
     body = {"provisioner": "1", "action": "user.provision", "user": {"name": name}}
     from provisioner.request.documents import dump
 
     request = parse_request(dump(body).encode())
     return [
-        Found(
-            one.key,
+        ObjectStatus(
+            planned.key,
             step.instance,
             (),
-            one.state,
-            _outputs(system, step.instance, one.state),
+            planned.state,
+            _outputs(system, step.instance, planned.state),
             (),
-            None if one.error is None or one.error.type == "NotReady" else one.error,
+            None if planned.error is None or planned.error.type == "NotReady" else planned.error,
         )
         for step in planning.plan(system, request)
-        for one in step.objects
+        for planned in step.objects
     ]
 
 
 def _outputs(system: System, instance: str, state: State | None) -> Mapping[str, Scalar]:
     try:
         return system.outputs_of(instance, state) if state is not None else {}
-    except (Fault, KeyError):  # a state that is there in part has no outputs yet
+    except (Fault, KeyError):  # an incomplete object has no outputs yet
         return {}
 
 
-def suspensions(system: System, subject: str, found: Sequence[Found]) -> list[Suspension]:
-    """List what closes a subject, or a claim on one of its objects."""
-    claimants = {claim.claimant for one in found for claim in one.claims}
-    names = {subject, *(name for who in claimants for name in ledger.parts(who))}
+def suspensions(system: System, subject: str, listed: Sequence[ObjectStatus]) -> list[Suspension]:
+    """Return the suspensions of a subject, and those of claims on its objects."""
+    claimants = {claim.claimant for item in listed for claim in item.claims}
+    names = {subject, *(name for claimant in claimants for name in ledger.parts(claimant))}
     with system.journal.reading() as conn:
         return subjects.suspensions_of(conn, names)
 
 
-def plain(one: Found, subject: str, closed: Sequence[Suspension]) -> dict[str, Any]:
-    """Make it plain data, for `--json`."""
-    names = {subject, *(name for claim in one.claims for name in ledger.parts(claim.claimant))}
+def plain(item: ObjectStatus, subject: str, closed: Sequence[Suspension]) -> dict[str, Any]:
+    """Return one object as plain data, for `--json`."""
+    names = {subject, *(name for claim in item.claims for name in ledger.parts(claim.claimant))}
     return {
-        "object": one.key,
-        "handler": one.instance,
+        "object": item.key,
+        "handler": item.instance,
         "claims": [
-            {"by": c.claimant, "suspended": c.suspended, "want": c.want} for c in one.claims
+            {"by": c.claimant, "suspended": c.suspended, "want": c.want} for c in item.claims
         ],
-        "state": one.state,
-        "missing": list(one.missing),
-        "error": one.error.words() if one.error else None,
-        "adopted": one.adoption,
+        "state": item.state,
+        "missing": list(item.missing),
+        "error": item.error.words() if item.error else None,
+        "adopted": item.adoption,
         "suspensions": [
             {**asdict(reason), "since": moment(reason.since)}
             for reason in closed
@@ -134,38 +134,42 @@ def plain(one: Found, subject: str, closed: Sequence[Suspension]) -> dict[str, A
     }
 
 
-def show(subject: str, found: Sequence[Found], closed: Sequence[Suspension]) -> None:
-    """Print who suspended whom, and two tables: facts side by side, and object by object."""
-    for one in closed:
-        said = f"suspended by {one.source}: {one.cause}, since {moment(one.since)}"
-        site.say(f"{one.subject}: {said} ({one.request})")
-    if not found:
+def show(subject: str, listed: Sequence[ObjectStatus], closed: Sequence[Suspension]) -> None:
+    """Print the suspensions, and two tables: facts side by side, and object by object."""
+    for suspension in closed:
+        since = moment(suspension.since)
+        reason = f"suspended by {suspension.source}: {suspension.cause}, since {since}"
+        site.say(f"{suspension.subject}: {reason} ({suspension.request})")
+    if not listed:
         more = ", nor for any of its allocations" if subject.startswith("project:") else ""
         site.say(f"no request claims anything for {subject}{more}")
         return
-    if not any(one.claims for one in found):
+    if not any(item.claims for item in listed):
         site.say(f"no request claims anything for {subject}; the backends have:")
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH)
-    shared = shared_facts(subject, found)
+    shared = shared_facts(subject, listed)
     if shared:
         console.print(_side_by_side(shared))
-    console.print(_one_by_one(found, {fact for fact, _ in shared}))
+    console.print(_one_by_one(listed, {fact for fact, _ in shared}))
 
 
-def shared_facts(subject: str, found: Sequence[Found]) -> list[tuple[str, Mapping[Key, str]]]:
-    """List the facts that more than one object of the subject's own has: (fact, key -> value).
+def shared_facts(
+    subject: str, listed: Sequence[ObjectStatus]
+) -> list[tuple[str, Mapping[Key, str]]]:
+    """Return the facts that several of the subject's own objects have: (fact, key -> value).
 
-    Its own are those that it claims itself; what an allocation's users have is each one's own.
+    A subject's own objects are those that it claims itself. What the users of an allocation have
+    belongs to each user.
     """
     facts: dict[str, dict[Key, str]] = {}
-    for one in found:
-        if one.claims and subject not in (claim.claimant for claim in one.claims):
+    for item in listed:
+        if item.claims and subject not in (claim.claimant for claim in item.claims):
             continue
-        for fact, value in one.outputs.items():
+        for fact, value in item.outputs.items():
             if value not in (None, "") and fact not in _HIDDEN:
-                facts.setdefault("uid" if fact == "id" else fact, {})[one.key] = str(value)
+                facts.setdefault("uid" if fact == "id" else fact, {})[item.key] = str(value)
     return [(fact, values) for fact, values in facts.items() if len(values) > 1]
 
 
@@ -183,23 +187,23 @@ def _side_by_side(shared: Sequence[tuple[str, Mapping[Key, str]]]) -> Table:
     return table
 
 
-def _one_by_one(found: Sequence[Found], shown: set[str]) -> Table:
+def _one_by_one(listed: Sequence[ObjectStatus], shown: set[str]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for column in ("object", "wanted by", "the backend says", "missing"):
         table.add_column(column, overflow="fold")
-    unclaimed = "a waiting step" if any(one.claims for one in found) else "nobody"
-    for one in found:
-        claims = (c.claimant + (" (suspended)" if c.suspended else "") for c in one.claims)
-        cells = (one.key, "\n".join(claims) or unclaimed, _says(one, shown), _missing(one))
+    unclaimed = "a waiting step" if any(item.claims for item in listed) else "nobody"
+    for item in listed:
+        claims = (c.claimant + (" (suspended)" if c.suspended else "") for c in item.claims)
+        cells = (item.key, "\n".join(claims) or unclaimed, _says(item, shown), _missing(item))
         table.add_row(*map(site.printable, cells))
     return table
 
 
-def _says(one: Found, shown: set[str]) -> str:
-    """Put a state into a few words, without what is shown elsewhere."""
-    state = one.state
+def _says(item: ObjectStatus, shown: set[str]) -> str:
+    """Return a state in a few words, without the facts in `shown`."""
+    state = item.state
     if state is None:
-        return "no answer" if one.error else "not asked: known after another step"
+        return "no answer" if item.error else "not asked: known after another step"
     if not state.get("present"):
         return "not there"
     hidden = {*_HIDDEN, *shown, *(("id",) if "uid" in shown else ())}
@@ -208,7 +212,7 @@ def _says(one: Found, shown: set[str]) -> str:
 
 
 def _flat(state: Mapping[str, Json]) -> list[tuple[str, Json]]:
-    """List facts without empty ones; those of a mapping by their own names."""
+    """Return the facts that are not empty; the facts of a nested mapping keep their own names."""
     facts: list[tuple[str, Json]] = []
     for name, value in state.items():
         if isinstance(value, Mapping):
@@ -224,9 +228,9 @@ def _text(value: Json) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _missing(one: Found) -> str:
-    if one.error is not None:
-        message, *_ = one.error.message.removeprefix(f"{one.key}: ").splitlines() or [""]
-        advice = one.error.advice
+def _missing(item: ObjectStatus) -> str:
+    if item.error is not None:
+        message, *_ = item.error.message.removeprefix(f"{item.key}: ").splitlines() or [""]
+        advice = item.error.advice
         return f"{message} (what to do: {advice})" if advice else message
-    return "; ".join(one.missing) or ("nothing" if one.claims else "")
+    return "; ".join(item.missing) or ("nothing" if item.claims else "")

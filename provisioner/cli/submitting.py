@@ -33,7 +33,7 @@ _FILE = typer.Argument(..., metavar="FILE", help="the request; - for standard in
 _JSON = typer.Option(False, "--json", help="for programs")
 _ENDINGS = (".yaml", ".yml", ".json")
 _LONGEST = 200
-"""Bytes of a file's name that staging takes."""
+"""The most bytes in a file's name that staging accepts."""
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _read(path: Path) -> bytes:
-    """Read a request, and no more of an endless file than shows that it is none."""
+    """Read a request, but at most one byte more than the limit."""
     try:
         if str(path) == "-":
             return sys.stdin.buffer.read(LIMIT + 1)
@@ -64,7 +64,7 @@ def submit(file: Path = _FILE, *, sending: Sending) -> None:
 
 
 def _name(file: Path) -> str:
-    """Name the file in staging as it is here, where staging takes such names."""
+    """Return the file's name for staging: its own name if staging accepts it."""
     name = file.name.lstrip(".")
     fits = name.endswith(_ENDINGS) and name not in ("yaml", "yml", "json")
     fits = fits and not name.endswith(RESULT)
@@ -72,9 +72,9 @@ def _name(file: Path) -> str:
 
 
 def send(name: str, body: bytes, sending: Sending, folder: Path | None = None) -> None:
-    """Drop a request, and follow it to its outcome where `sending` says so.
+    """Drop a request, and follow it to its outcome if `sending` says so.
 
-    folder: where the list of users lies that it may name.
+    folder: the directory of the list of users that the request may name.
     """
     from provisioner.cli import beside
     from provisioner.system import ulid
@@ -86,10 +86,10 @@ def send(name: str, body: bytes, sending: Sending, folder: Path | None = None) -
         staging.stat()
     except FileNotFoundError:
         raise ConfigError(
-            f"{staging} is not there",
+            f"{staging} does not exist",
             advice=f"`provisioner init` makes the spool; is {site.path()} the right configuration?",
         ) from None
-    except OSError:  # `drop` says what it means for who writes
+    except OSError:  # `drop` explains the error to the writer
         pass
     listed = beside.drop_listed(staging, body, folder) if folder is not None else None
     try:
@@ -100,9 +100,11 @@ def send(name: str, body: bytes, sending: Sending, folder: Path | None = None) -
         raise
     site.say(f"dropped as {dropped}")
     if not sending.wait:
-        # For who sits there: a portal's log has no use for it.
+        # Only for a person at a terminal; a portal's log does not need it.
         if sys.stderr.isatty() and site.served_by(staging.parent) is None:
-            site.say("no service on this host serves it now: `provisioner run`", file=sys.stderr)
+            site.say(
+                "no service on this host serves the spool now: `provisioner run`", file=sys.stderr
+            )
         return
     from provisioner.cli.progress import wait_for
 
@@ -143,25 +145,25 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
 
 
 def _judged(file: Path) -> tuple[tuple[Problem, ...], list[str]]:
-    """Judge a request as the service would if who runs this sent it: (problems, notes)."""
+    """Return (problems, notes) as if the caller had sent the request to the service."""
     from provisioner.admission.candidates import expired, notes
 
-    found = _whole(file)
-    if found.problems or found.request is None:
-        return found.problems, []
-    late = expired(found.request, time.time())
+    whole = _whole(file)
+    if whole.problems or whole.request is None:
+        return whole.problems, []
+    late = expired(whole.request, time.time())
     if late:
         return (late,), []
-    wrong, said = _by_policy(found.request, found.planned)
-    told = (*found.left_out, *notes(found.request, found.planned))
-    return wrong, [*map(str, told), *said]
+    wrong, policy_notes = _by_policy(whole.request, whole.planned)
+    own_notes = (*whole.left_out, *notes(whole.request, whole.planned))
+    return wrong, [*map(str, own_notes), *policy_notes]
 
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
-    """A request with the users that are listed beside it, as `candidates.read` gives it.
+    """A request with the users of the list beside it, in the form of `candidates.read`.
 
-    left_out: without whom it counts, if who runs this sent it.
+    left_out: the users whom the service would leave out if the caller sent it.
     """
 
     request: Request | None
@@ -171,7 +173,7 @@ class _Whole:
 
 
 def _whole(file: Path) -> _Whole:
-    """Read a request, with the users that are listed beside it."""
+    """Read a request, with the users of the list beside it."""
     from provisioner.admission.candidates import problem_of, read
     from provisioner.cli import beside
     from provisioner.request.documents import InvalidDocument
@@ -183,10 +185,10 @@ def _whole(file: Path) -> _Whole:
         request, left_out = _meant(request)
         return request
 
-    found = _Whole(*read(_read(file), _route, meant))
-    request = found.request
-    if request is None or found.problems or request.users_file is None:
-        return replace(found, left_out=left_out)
+    whole = _Whole(*read(_read(file), _route, meant))
+    request = whole.request
+    if request is None or whole.problems or request.users_file is None:
+        return replace(whole, left_out=left_out)
     try:
         request = meant(beside.whole(request, file.parent))
         return _Whole(request, _route(request), (), left_out)
@@ -199,7 +201,7 @@ def _whole(file: Path) -> _Whole:
 
 
 def _meant(request: Request) -> Meant:
-    """Say for whom a request counts, if who runs this sent it."""
+    """Return the users for whom a request would count if the caller sent it."""
     from provisioner.policy.review import meant
     from provisioner.system import users
     from provisioner.wiring import policy_of
@@ -208,7 +210,7 @@ def _meant(request: Request) -> Meant:
 
 
 def _route(request: Request) -> tuple[Step, ...]:
-    """Route by the site's configuration, which is asked only when the form is right."""
+    """Return the steps by the site's configuration, which is loaded only for a valid request."""
     from provisioner.controls.verbs import VERBS
 
     later = request.action in VERBS or request.users_file is not None
@@ -230,7 +232,8 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
         book = site.journal(settings)
     except ConfigError:
         notes.append(
-            "not checked, as you may not read the journal: new users, and whose the request is"
+            "not checked, because you may not read the journal: which users are new, and whether"
+            " another writer claims the subject"
         )
         keys = (claim.key for step in planned for claim in step.claims)
         answer = decides.decide(me, rules.question(request, keys))
@@ -258,22 +261,22 @@ def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
     late = expired(request, time.time()) if request is not None else None
     if problems or late or request is None:
         raise InvalidDocument([*problems, *([late] if late else [])])
-    found = planning.plan(site.reading(), request, user_name(os.geteuid()))
+    steps = planning.plan(site.reading(), request, user_name(os.geteuid()))
     if as_json:
-        site.print_json(planning.plain(found))
+        site.print_json(planning.plain(steps))
     else:
-        _show(request, found)
+        _show(request, steps)
     for note in (*whole.left_out, *notes(request, whole.planned)):
         site.say(str(note), file=sys.stderr if as_json else None)
-    errors = {one.error.type for step in found for one in step.objects if one.error}
+    errors = {planned.error.type for step in steps for planned in step.objects if planned.error}
     if errors - {"NotReady", "Unavailable"}:
         raise typer.Exit(Exit.FAILED)
     if "Unavailable" in errors:
         raise typer.Exit(Exit.AWAY)
 
 
-def say_what(record: Record) -> None:
-    """Say whose a request is, what it would change now, and its digest."""
+def describe(record: Record) -> None:
+    """Print who asked for a request, its digest, and what it would change now."""
     from provisioner.inspection import planning
     from provisioner.request import crowds
 
@@ -285,7 +288,7 @@ def say_what(record: Record) -> None:
     try:
         request = crowds.whole(record.body, record.listed)
         if request.values.get("manifest"):
-            # To plan it would ask every backend for everything.
+            # Planning it would read everything from every backend.
             site.say(f"  what its manifest changes: provisioner show {record.id}")
             return
         _show_steps(planning.plan(site.reading(), request, record.writer))
@@ -293,31 +296,31 @@ def say_what(record: Record) -> None:
         site.say(f"  what it would change is unknown here: {fault.message}")
 
 
-def _show(request: Request, found: Sequence[PlannedStep]) -> None:
+def _show(request: Request, steps: Sequence[PlannedStep]) -> None:
     site.say(f"{request.action} {request.subject}")
-    _show_steps(found)
+    _show_steps(steps)
 
 
-def _show_steps(found: Sequence[PlannedStep]) -> None:
-    for step in found:
+def _show_steps(steps: Sequence[PlannedStep]) -> None:
+    for step in steps:
         name = step.name if step.name == step.instance else f"{step.name} ({step.instance})"
         site.say(f"  {name}")
-        for one in step.objects:
-            for line in (*_lines(one), *one.notes):
-                site.say(f"    {one.key}: {line}")
-    if not any(step.objects for step in found):
+        for planned in step.objects:
+            for line in (*_lines(planned), *planned.notes):
+                site.say(f"    {planned.key}: {line}")
+    if not any(step.objects for step in steps):
         site.say("  changes no object")
 
 
-def _lines(one: PlannedObject) -> list[str]:
-    if one.known_after:
-        return [f"known after {', '.join(one.known_after)}"]
-    if one.error:
-        return _told(one.key, one.error)
-    return list(one.changes) or ["already so"]
+def _lines(planned: PlannedObject) -> list[str]:
+    if planned.known_after:
+        return [f"known after {', '.join(planned.known_after)}"]
+    if planned.error:
+        return _error_lines(planned.key, planned.error)
+    return list(planned.changes) or ["already so"]
 
 
-def _told(key: str, error: Error) -> list[str]:
+def _error_lines(key: str, error: Error) -> list[str]:
     message = error.message.removeprefix(f"{key}: ")
     if error.type == "NotReady":
         return [f"will wait: {message}"]

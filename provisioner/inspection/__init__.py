@@ -1,3 +1,3 @@
-"""Reading only: the dry run, what backends say, drift, an example configuration."""
+"""Only reads: the dry run, the state of backends, drift, an example configuration."""
 
 __all__ = ["comparison", "daily_report", "drift", "examples", "planning"]

@@ -1,7 +1,7 @@
-"""What a manifest lists beside what is in the backends, before anything is taken over.
+"""Compares a manifest with the backends, before anything is taken over.
 
-Promises: reads only, each backend in a few questions however long the manifest is; what a step
-takes from an earlier one is bound with what is there. Leaves out: taking over (`adoption`).
+Promises: only reads, with a few queries for each backend, for a manifest of any length; what a step
+needs from an earlier one comes from the existing objects. Leaves out: taking over (`adoption`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from provisioner.routing.rendering import Step, StepClaim
 from provisioner.wiring import System
 
 Kind = Literal["fits", "differs", "conflict", "missing", "later", "fault"]
-"""How an object stands. missing: it is not there; later: what it should be is not known yet."""
+"""The result for an object. missing: it does not exist; later: its want is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One object. texts: what differs, or what is wrong; subjects: whose it is wanted to be."""
+    """One object. texts: what differs, or what is wrong; subjects: the subjects that want it."""
 
     key: Key
     kind: Kind
@@ -34,7 +34,7 @@ class Compared:
 
 @dataclass(slots=True)
 class _Line:
-    """One request of the manifest on its way. there: steps all of whose objects are there."""
+    """A request of the manifest. steps: those left to do; there: those whose objects all exist."""
 
     request: Request
     steps: dict[str, Step]
@@ -43,34 +43,34 @@ class _Line:
 
 
 def compare(system: System, requests: Iterable[Request]) -> list[Compared]:
-    """Say of each object that requests list whether it is there, and as listed.
+    """Return, for each object that the requests want, whether it exists and is as wanted.
 
-    Raises InvalidRequest or Refused as accepting one of them would.
+    Raises InvalidRequest or Refused, as accepting one of the requests would.
     """
     lines = [
         _Line(request, {step.name: step for step in system.router.route(request)})
         for request in requests
     ]
-    found: dict[Key, Compared] = {}
+    compared: dict[Key, Compared] = {}
     while wave := [(line, step) for line in lines for step in _ready(system, line)]:
         seen = _read(system, wave)
         for line, step in wave:
             del line.steps[step.name]
             _note(system, line, step, seen)
         subjects = _subjects(wave)
-        found |= {key: _judged(one, subjects[key]) for key, one in seen.items()}
+        compared |= {key: _judged(object_look, subjects[key]) for key, object_look in seen.items()}
     for line in lines:
         for step in line.steps.values():
             after = sorted({*step.needs, *step.late} - line.there or step.late)
             why = (f"known after {', '.join(after)}",)
             for claim in step.claims:
                 later = Compared(claim.key, "later", (line.request.subject,), why)
-                found.setdefault(claim.key, later)
-    return [found[key] for key in sorted(found)]
+                compared.setdefault(claim.key, later)
+    return [compared[key] for key in sorted(compared)]
 
 
 def _ready(system: System, line: _Line) -> list[Step]:
-    """Bind the steps of a request that can be looked at now."""
+    """Return the steps of a request that can be compared now, with their values bound."""
     ready = []
     for step in line.steps.values():
         if not step.late:
@@ -86,14 +86,14 @@ def _ready(system: System, line: _Line) -> list[Step]:
 
 
 def _read(system: System, wave: Sequence[tuple[_Line, Step]]) -> dict[Key, Look]:
-    """Look at the objects of some steps: a question for each handler."""
-    asked: dict[str, dict[Key, list[Claim]]] = {}
+    """Read the objects of some steps, with one query for each handler."""
+    by_instance: dict[str, dict[Key, list[Claim]]] = {}
     for _, step in wave:
         for given in step.claims:
-            mine = asked.setdefault(step.instance, {}).setdefault(given.key, [])
+            mine = by_instance.setdefault(step.instance, {}).setdefault(given.key, [])
             mine.append(Claim(given.claimant, given.want or {}))
-    found: dict[Key, Look] = {}
-    for instance, claims in asked.items():
+    looks: dict[Key, Look] = {}
+    for instance, claims in by_instance.items():
         with system.journal.reading() as conn:
             held = ledger.claims_of(conn, claims)
             kept = keepsakes.of(conn, claims)
@@ -103,12 +103,15 @@ def _read(system: System, wave: Sequence[tuple[_Line, Step]]) -> dict[Key, Look]
             others = [claim for claim in held.get(key, ()) if claim.claimant not in names]
             whole = tuple(sorted((*others, *listed), key=lambda claim: claim.claimant))
             items.append(kept.get(key, keepsakes.NOTHING).item(key, whole, Adoption.OURS))
-        found |= {one.outcome.item.key: one for one in look(system.handlers[instance], items)}
-    return found
+        looks |= {
+            object_look.outcome.item.key: object_look
+            for object_look in look(system.handlers[instance], items)
+        }
+    return looks
 
 
 def _note(system: System, line: _Line, step: Step, seen: Mapping[Key, Look]) -> None:
-    """Note what a step gives to later ones, where all of its objects are there."""
+    """Record a step's outputs for later steps, and the step itself if all its objects exist."""
 
     def there(claim: StepClaim) -> bool:
         state = seen[claim.key].outcome.state
@@ -124,11 +127,11 @@ def _note(system: System, line: _Line, step: Step, seen: Mapping[Key, Look]) -> 
 
 
 def _subjects(wave: Sequence[tuple[_Line, Step]]) -> dict[Key, tuple[str, ...]]:
-    found: dict[Key, dict[str, None]] = {}
+    by_key: dict[Key, dict[str, None]] = {}
     for line, step in wave:
         for claim in step.claims:
-            found.setdefault(claim.key, {})[line.request.subject] = None
-    return {key: tuple(names) for key, names in found.items()}
+            by_key.setdefault(claim.key, {})[line.request.subject] = None
+    return {key: tuple(names) for key, names in by_key.items()}
 
 
 def _judged(seen: Look, subjects: tuple[str, ...]) -> Compared:

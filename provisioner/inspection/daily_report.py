@@ -1,7 +1,8 @@
-"""The daily report: says each day, while the service only observes, what it would have done.
+"""The daily report of what the service would do, while it only observes.
 
-Promises: a line in the log and a file in the spool's `drift/`, newest by name last, whole or not
-there; reports of two months are kept. Leaves out: what differs (`drift`), and mending.
+Promises: a line in the log, and a complete file in the spool's `drift/` or none; sorted by name,
+the newest file is last; the reports of two months are kept. Leaves out: what differs (`drift`), and
+fixing anything.
 """
 
 from __future__ import annotations
@@ -22,45 +23,45 @@ PLACE = "drift"
 """The directory of the reports, in the spool."""
 
 KEPT = 60
-"""Reports that are kept."""
+"""The number of reports that are kept."""
 
 _DAY = 86400.0
 _LOOK = 60.0
-"""Seconds between looks whether a report is due, and until the first: lanes go first."""
+"""Seconds between checks whether a report is due, and before the first: lanes start first."""
 
 
 _LAST = 5.0
 
 
 class Reporter:
-    """Works in a thread of its own between `start` and `stop`."""
+    """Writes reports in its own thread, between `start` and `stop`."""
 
     def __init__(self, system: System) -> None:
         self._system = system
         self._directory = system.config.spool / PLACE
         self._stopping = threading.Event()
-        # Backends may take long to answer, and nothing is lost with a report that is begun.
+        # Backends may take long to answer; an unfinished report may be lost without harm.
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a report that is under way is waited for a few seconds."""
+        """Stop the thread; wait a few seconds for a report that is in progress."""
         self._stopping.set()
         self._thread.join(_LAST)
 
     def report(self, now: float | None = None) -> Path | None:
-        """Write a report; None: what is wanted is written to the backends, or there was no room."""
+        """Write a report and return its path; None if the service does not only observe."""
         with self._system.journal.reading() as conn:
             why = facts.get(conn, facts.OBSERVING)
         if why is None:
             return None
-        found = drift.whole(self._system)
+        drifted = drift.whole(self._system)
         now = time.time() if now is None else now
         at = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(now))
-        text = "".join(f"{line}\n" for line in (f"{at}: {why}", *drift.lines(found)))
+        text = "".join(f"{line}\n" for line in (f"{at}: {why}", *drift.lines(drifted)))
         self._directory.mkdir(mode=0o700, exist_ok=True)
         path, made = self._directory / f"{at}.txt", self._directory / f".{at}.partial"
         made.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -69,7 +70,7 @@ class Reporter:
         made.replace(path)
         for old in self._reports()[:-KEPT]:
             old.unlink(missing_ok=True)
-        log.warning("observing: %s: %s", drift.told(found), path)
+        log.warning("observing: %s: %s", drift.summary(drifted), path)
         return path
 
     def due(self, now: float) -> bool:
@@ -86,6 +87,6 @@ class Reporter:
                 if self.due(time.time()):
                     self.report()
             except Exception:
-                log.exception("the drift could not be reported; trying again in an hour")
+                log.exception("failed to write the drift report; trying again in an hour")
                 if self._stopping.wait(3600.0):
                     return

@@ -1,9 +1,9 @@
-"""Drift: what is not as it is wanted, and what no claim explains.
+"""Drift: objects that differ from what is wanted, and objects that no claim explains.
 
-Promises: reads only; what would be written, what was adopted and differs, what cannot be read, and
-what nobody claims are told apart. Left out of what nobody claims is what no request may touch: the
-system's names and those that policy protects, and what a handler's `inventory` leaves out. Leaves
-out: mending.
+Promises: only reads; it distinguishes objects that the service would write, adopted objects that
+differ, unreadable objects, and unclaimed objects. Unclaimed objects do not include what no request
+may change (the system's names and those that policy protects) and what a handler's `inventory`
+leaves out. Leaves out: fixing anything.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from provisioner.wiring import System
 
 @dataclass(frozen=True, slots=True)
 class Unexplained:
-    """An object that is there, and that nobody claims."""
+    """An existing object that no request claims."""
 
     key: Key
     instance: str
@@ -31,12 +31,12 @@ class Unexplained:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What differs.
+    """All differences.
 
-    changes: objects that would be written; marks: how many more would only be marked as ours; left:
-    objects that were adopted, and differ; faults: objects that something else is wrong with; seen:
-    how many are explained by an adoption alone; unread: handlers that could not be asked, or could
-    not list what is there, and why.
+    changes: objects that the service would write; marks: the number of others that would only get
+    our mark; left: adopted objects that differ; faults: objects with another error; seen: the
+    number of objects that only an adoption explains; unread: handlers that could not be asked, or
+    could not list their objects, and why.
     """
 
     changes: tuple[Standing, ...]
@@ -49,30 +49,30 @@ class Drift:
 
     @property
     def nothing(self) -> bool:
-        """Return True if all is as wanted, and explained."""
+        """Return True if every object is as wanted, and explained."""
         return not (self.changes or self.left or self.faults or self.unexplained or self.unread)
 
 
 def known(system: System) -> Drift:
-    """Ask every backend for the objects of the ledger."""
+    """Read the objects of the ledger from every backend, and return the differences."""
     changes: list[Standing] = []
     left: list[Standing] = []
     faults: list[Standing] = []
     marks = seen = 0
-    for one in planning.everything(system):
-        if one.error is not None:
-            (left if one.error.type == "Differs" else faults).append(one)
-        elif one.writes:
-            changes.append(one)
-        elif one.missing:
+    for standing in planning.everything(system):
+        if standing.error is not None:
+            (left if standing.error.type == "Differs" else faults).append(standing)
+        elif standing.writes:
+            changes.append(standing)
+        elif standing.missing:
             marks += 1
-        elif one.adoption == Adoption.SEEN and not one.claims:
+        elif standing.adoption == Adoption.SEEN and not standing.claims:
             seen += 1
     return Drift(tuple(changes), marks, tuple(left), tuple(faults), seen, unread=_gone(system))
 
 
 def _gone(system: System) -> dict[str, str]:
-    """Name handlers that objects are known of, and that are not configured any more."""
+    """Return the handlers of known objects that are no longer configured, with the reason."""
     with system.journal.reading() as conn:
         counts = Counter(object_rows.instances_of(conn, object_rows.all_keys(conn)).values())
     return {
@@ -83,23 +83,23 @@ def _gone(system: System) -> dict[str, str]:
 
 
 def whole(system: System) -> Drift:
-    """Ask every backend for the objects of the ledger, and for all that is there."""
+    """Read the objects of the ledger, and everything else that exists, from every backend."""
     part = known(system)
     with system.journal.reading() as conn:
         keys = set(object_rows.all_keys(conn))
-    found, unread = unexplained(system, keys)
+    rest, unread = unexplained(system, keys)
     unread = {**(part.unread or {}), **unread}
-    return Drift(part.changes, part.marks, part.left, part.faults, part.seen, found, unread)
+    return Drift(part.changes, part.marks, part.left, part.faults, part.seen, rest, unread)
 
 
 def unexplained(
     system: System, known: Collection[Key], instances: Collection[str] = ()
 ) -> tuple[tuple[Unexplained, ...], dict[str, str]]:
-    """List what is there and not known, and the handlers that could not say, with the reason.
+    """Return the existing objects that are not known, and why some handlers could not list theirs.
 
-    instances: handlers to ask; none: all.
+    instances: the handlers to ask; empty: all.
     """
-    found: list[Unexplained] = []
+    rest: list[Unexplained] = []
     unread: dict[str, str] = {}
     for instance, handler in system.handlers.items():
         if instances and instance not in instances:
@@ -109,20 +109,20 @@ def unexplained(
         except Fault as fault:
             unread[instance] = fault.message
             continue
-        except Exception as error:  # another's handler may break its promise, and hides no other
+        except Exception as error:  # a third party's handler may break its promise; ask the others
             unread[instance] = f"its inventory failed: {error!r}"
             continue
-        found += [
+        rest += [
             Unexplained(key, instance, state)
             for key, state in listed
             if key not in known and not system.policy.protects(key)
         ]
-    return tuple(sorted(found, key=lambda one: one.key)), unread
+    return tuple(sorted(rest, key=lambda item: item.key)), unread
 
 
-def told(drift: Drift) -> str:
-    """Put it into a line."""
-    closed = sum(one.closes for one in drift.changes)
+def summary(drift: Drift) -> str:
+    """Return the differences in one line."""
+    closed = sum(standing.closes for standing in drift.changes)
     parts = [f"{len(drift.changes)} objects would be changed"]
     parts += [f"{closed} of them closed or removed"] if closed else []
     parts += [f"{drift.marks} would only get our mark"] if drift.marks else []
@@ -135,35 +135,38 @@ def told(drift: Drift) -> str:
 
 
 def lines(drift: Drift) -> Iterator[str]:
-    """Put it into lines for a person, what would be done first, and its sum last."""
-    opened = [one for one in drift.changes if not one.closes]
-    closed = [one for one in drift.changes if one.closes]
+    """Yield the differences as lines: what the service would do first, the summary last."""
+    opened = [standing for standing in drift.changes if not standing.closes]
+    closed = [standing for standing in drift.changes if standing.closes]
     for title, some in (("would be changed", opened), ("would be closed or removed", closed)):
         if some:
             yield f"{title}:"
-            yield from (f"  {one.key}: {'; '.join(one.writes)}{_by(one)}" for one in some)
+            yield from (
+                f"  {standing.key}: {'; '.join(standing.writes)}{_by(standing)}"
+                for standing in some
+            )
     for title, some in (
         ("were adopted and differ; left unchanged", list(drift.left)),
         ("have another error", list(drift.faults)),
     ):
         if some:
             yield f"{title}:"
-            yield from (f"  {one.key}: {_error(one)}{_by(one)}" for one in some)
+            yield from (f"  {standing.key}: {_error(standing)}{_by(standing)}" for standing in some)
     if drift.unexplained:
         yield "unexplained:"
-        yield from (f"  {one.key}" for one in drift.unexplained)
+        yield from (f"  {standing.key}" for standing in drift.unexplained)
     for instance, why in (drift.unread or {}).items():
         yield f"{instance} could not be read: {why}"
-    yield told(drift)
+    yield summary(drift)
 
 
-def _error(one: Standing) -> str:
-    if one.error is None:
+def _error(standing: Standing) -> str:
+    if standing.error is None:
         return ""
-    message = one.error.message.removeprefix(f"{one.key}: ")
-    return message if one.error.type == "Differs" else f"{one.error.type}: {message}"
+    message = standing.error.message.removeprefix(f"{standing.key}: ")
+    return message if standing.error.type == "Differs" else f"{standing.error.type}: {message}"
 
 
-def _by(one: Standing) -> str:
-    writers = sorted({claim.source for claim in one.claims if claim.source})
+def _by(standing: Standing) -> str:
+    writers = sorted({claim.source for claim in standing.claims if claim.source})
     return f" (asked for by {', '.join(writers)})" if writers else ""

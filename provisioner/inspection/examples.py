@@ -1,7 +1,7 @@
 """An example configuration, made from the descriptions of every option.
 
-Promises: it loads as it stands, and so does every part of it whose `#` is taken away. Leaves out:
-what the options are for together (docs/configuration.md).
+Promises: it loads unchanged, and so does each of its parts after its `#` are removed. Leaves out:
+how the options work together (docs/configuration.md).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def example() -> str:
 
 
 def _policy() -> list[str]:
-    """Write the options of policy, with those of one rule."""
+    """Return the options of policy, with those of one rule."""
     lines: list[str] = []
     for name, field in PolicyConfig.model_fields.items():
         if name == "rules":
@@ -76,13 +76,13 @@ def _policy() -> list[str]:
 
 
 def handler_settings() -> Mapping[str, type[BaseModel]]:
-    """Find the model of the settings of every installed kind of handler that has one."""
-    found = {}
+    """Return the settings model of each installed kind of handler that has one, by kind."""
+    models = {}
     for point in sorted(entry_points(group=HANDLERS), key=lambda point: point.name):
         settings = getattr(__import__(point.module, fromlist=["Settings"]), "Settings", None)
         if isinstance(settings, type) and issubclass(settings, BaseModel):
-            found[point.name] = settings
-    return found
+            models[point.name] = settings
+    return models
 
 
 def _named(name: str, lines: list[str]) -> list[str]:
@@ -90,12 +90,12 @@ def _named(name: str, lines: list[str]) -> list[str]:
 
 
 def _item(lines: list[str]) -> list[str]:
-    """Make options the one item of a list."""
+    """Return options as the only item of a list."""
     return ["-", *(f"  {line}" for line in lines)]
 
 
 def _options(model: type[BaseModel], values: BaseModel | None = None) -> list[str]:
-    """Write every option of a model; values: what stands where an option has no example."""
+    """Return every option of a model. values: used for options without an example."""
     lines: list[str] = []
     for name, field in model.model_fields.items():
         value = _default(field) if values is None else getattr(values, name)
@@ -129,7 +129,7 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _inline(value: Any) -> str:
-    """Write a value in one line."""
+    """Return a value as YAML in one line."""
     if value is PydanticUndefined:
         return "..."
     if isinstance(value, list | tuple):

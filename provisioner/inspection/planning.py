@@ -1,6 +1,6 @@
-"""The dry run and the state of things: what a request would change, what every backend says.
+"""The dry run, and the state of objects: what a request would change, and what each backend has.
 
-Promises: the path of the real thing up to the first write. Leaves out: writing.
+Promises: the same path as a real request, up to the first write. Leaves out: writing.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from provisioner.wiring import System
 
 @dataclass(frozen=True, slots=True)
 class PlannedObject:
-    """What would be changed of one object.
+    """What would change on one object.
 
-    known_after: steps that have to be done first; notes: what several claims on it come to.
+    known_after: steps that have to be done first; notes: the result of several claims on it.
     """
 
     key: Key
@@ -54,15 +54,16 @@ class PlannedStep:
 
 
 def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep]:
-    """Say what a request would do now, step by step.
+    """Return what a request would change now, step by step.
 
-    writer: who would ask, as what one has suspended no other resumes. Raises InvalidRequest or
-    Refused as accepting it would.
+    writer: the account that would send it, because only the writer of a suspension can end it.
+    Raises InvalidRequest or Refused, as accepting the request would.
     """
     if request.values.get("manifest"):
-        adopting = "provisioner adopt --manifest FILE compares it with the backends"
+        adopting = "to compare it with the backends: provisioner adopt --manifest FILE"
         sending = (
-            "send it: one that takes something from many people is held, and `show` lists changes"
+            "send it: if it takes access from many people, the service holds it, and `provisioner"
+            " show` lists the changes"
         )
         advice = adopting if request.action == "adopt" else sending
         raise Refused("plan does not read manifests", advice=advice)
@@ -73,7 +74,7 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
         before = ledger.claimed(conn, [request.subject])[request.subject]
         outputs: dict[tuple[str, str], dict[str, Scalar]] = {}
         settled: set[str] = set()
-        found = []
+        steps = []
         for step in planned:
             bound = step
             if step.late and all(need in settled for need in step.needs):
@@ -81,34 +82,36 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
                 bound = system.router.bind(request, step.name, outputs, users)
             unsettled = tuple(need for need in step.needs if need not in settled)
             done = _after(unsettled, _plan_step(conn, system, bound, request.adopt))
-            found.append(done)
-            if all(one.already for one in done.objects):
+            steps.append(done)
+            if all(planned_object.already for planned_object in done.objects):
                 settled.add(step.name)
-                for claim, one in zip(bound.claims, done.objects, strict=True):
-                    if one.state is not None:
+                for claim, planned_object in zip(bound.claims, done.objects, strict=True):
+                    if planned_object.state is not None:
                         given = outputs.setdefault((step.name, claim.item), {})
-                        given.update(system.outputs_of(step.instance, one.state))
+                        given.update(system.outputs_of(step.instance, planned_object.state))
         kept = {(claim.key, claim.claimant) for step in planned for claim in step.claims}
-        found += _plan_withdrawn(conn, system, before - kept)
-    return found
+        steps += _plan_withdrawn(conn, system, before - kept)
+    return steps
 
 
 def _after(unsettled: tuple[str, ...], step: PlannedStep) -> PlannedStep:
-    """Call known after others what is not ready before they are done: it is their work."""
+    """Mark objects that are not ready as known after the unsettled steps that make them ready."""
     objects = tuple(
-        replace(one, known_after=unsettled, error=None)
-        if unsettled and one.error is not None and one.error.type == "NotReady"
-        else one
-        for one in step.objects
+        replace(planned, known_after=unsettled, error=None)
+        if unsettled and planned.error is not None and planned.error.type == "NotReady"
+        else planned
+        for planned in step.objects
     )
     return replace(step, objects=objects)
 
 
 def _plan_step(conn: Connection, system: System, step: Step, adopt: bool) -> PlannedStep:
-    """Plan one step; adopt: the request takes over what differs."""
+    """Return the plan of one step. adopt: the request takes over objects that differ."""
     held = ledger.claims_of(conn, [claim.key for claim in step.claims])
     kept = keepsakes.of(conn, [claim.key for claim in step.claims])
-    founds = {} if adopt else object_rows.adoptions_of(conn, [claim.key for claim in step.claims])
+    adoptions = (
+        {} if adopt else object_rows.adoptions_of(conn, [claim.key for claim in step.claims])
+    )
     suspended = ledger.suspended_parts(conn, [claim.claimant for claim in step.claims])
     items: list[Item] = []
     late: dict[Key, tuple[str, ...]] = {}
@@ -118,9 +121,9 @@ def _plan_step(conn: Connection, system: System, step: Step, adopt: bool) -> Pla
             continue
         others = tuple(c for c in held.get(claim.key, ()) if c.claimant != claim.claimant)
         mine = Claim(claim.claimant, claim.want, claim.claimant in suspended, order=ulid.new())
-        found = founds.get(claim.key)
-        items.append(kept.get(claim.key, NOTHING).item(claim.key, (*others, mine), found))
-    results = {one.outcome.item.key: one for one in _dry(system, step.instance, items)}
+        adoption = adoptions.get(claim.key)
+        items.append(kept.get(claim.key, NOTHING).item(claim.key, (*others, mine), adoption))
+    results = {seen.outcome.item.key: seen for seen in _dry(system, step.instance, items)}
     objects = [
         PlannedObject(claim.key, (), False, late[claim.key])
         if claim.key in late
@@ -137,29 +140,29 @@ def _plan_withdrawn(
     held = ledger.claims_of(conn, keys)
     still = {key for key, _ in ledger.pairs(conn, keys) - gone}
     kept = keepsakes.of(conn, keys)
-    # Those that were adopted go as any other; those that were only seen stay.
-    founds = object_rows.adoptions_of(conn, keys)
-    founds = {key: how for key, how in founds.items() if how == Adoption.SEEN}
+    # An adopted object goes like any other; an object that was only recorded as known stays.
+    adoptions = object_rows.adoptions_of(conn, keys)
+    adoptions = {key: how for key, how in adoptions.items() if how == Adoption.SEEN}
     by_instance: dict[str, list[Item]] = {}
     for key, instance in object_rows.instances_of(conn, keys).items():
         left = tuple(c for c in held.get(key, ()) if (key, c.claimant) not in gone)
         if not left and key in still:
-            continue  # what is claimed by steps that are not due yet is left as it is till then
-        one = kept.get(key, NOTHING).item(key, left, founds.get(key))
-        by_instance.setdefault(instance, []).append(one)
+            continue  # steps that are not due yet claim it; it stays unchanged until then
+        item = kept.get(key, NOTHING).item(key, left, adoptions.get(key))
+        by_instance.setdefault(instance, []).append(item)
     return [
         PlannedStep(
             WITHDRAWS + instance,
             instance,
             (),
-            tuple(_planned(one) for one in _dry(system, instance, items)),
+            tuple(_planned(item) for item in _dry(system, instance, items)),
         )
         for instance, items in sorted(by_instance.items())
     ]
 
 
 def _plan_verb(system: System, request: Request, writer: str) -> list[PlannedStep]:
-    """Plan a verb that changes what is wanted; those that steer the queue change no object."""
+    """Return the plan of a verb that changes what is wanted; control verbs change no object."""
     subject = request.subject
     with system.journal.reading() as conn:
         if request.action in ("project.archive", "membership.remove"):
@@ -173,26 +176,26 @@ def _plan_verb(system: System, request: Request, writer: str) -> list[PlannedSte
         held = ledger.claims_of(conn, keys)
         keys = [key for key in keys if held.get(key) != ()]
         kept = keepsakes.of(conn, keys)
-        founds = object_rows.adoptions_of(conn, keys)
+        adoptions = object_rows.adoptions_of(conn, keys)
         closed = _closed_after(conn, request, writer)
         by_instance: dict[str, list[Item]] = {}
         for key, instance in object_rows.instances_of(conn, keys).items():
             claims = tuple(replace(c, suspended=closed(c)) for c in held.get(key, ()))
-            one = kept.get(key, NOTHING).item(key, claims, founds.get(key))
-            by_instance.setdefault(instance, []).append(one)
+            item = kept.get(key, NOTHING).item(key, claims, adoptions.get(key))
+            by_instance.setdefault(instance, []).append(item)
     return [
         PlannedStep(
             instance,
             instance,
             (),
-            tuple(_planned(one) for one in _dry(system, instance, items)),
+            tuple(_planned(item) for item in _dry(system, instance, items)),
         )
         for instance, items in sorted(by_instance.items())
     ]
 
 
 def _closed_after(conn: Connection, request: Request, writer: str) -> Callable[[Claim], bool]:
-    """Say which claims would be suspended after a suspension or a resume."""
+    """Return a test for claims that would be suspended after a suspension or a resume."""
     subject = request.subject
     cause = request.values.get("cause") or "request"
     left = set(ledger.reasons(conn, subject)) - {f"{writer}: {cause}"}
@@ -224,7 +227,7 @@ def _dry(system: System, instance: str, items: Sequence[Item]) -> list[Look]:
 def _planned(seen: Look) -> PlannedObject:
     outcome = seen.outcome
     key, fault = outcome.item.key, outcome.fault
-    # Without a traceback: a look tells; what failed for good is kept by its request.
+    # Without a traceback: the journal keeps the traceback of a request that really failed.
     error = None if fault is None else replace(Error.of(fault, key), traceback="")
     texts = (*seen.marks, *seen.writes) if error is None else ()
     already = error is None and not texts
@@ -233,10 +236,10 @@ def _planned(seen: Look) -> PlannedObject:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a backend says of one object now, beside what is wanted.
+    """The state of one object in its backend now, and what is wanted.
 
-    missing: all that would be written; writes: without marks that it is ours; closes: nobody wants
-    it open; adoption: how it was taken over, where it was there before.
+    missing: everything that would be written; writes: the same without our marks; closes: no claim
+    wants it open; adoption: how it was taken over, if it existed before.
     """
 
     key: Key
@@ -251,35 +254,35 @@ class Standing:
 
 
 def allocations_of(system: System, code: str) -> list[str]:
-    """Name the allocations of a project, by the newest request that said whose each is."""
+    """Return the allocations of a project, by each allocation's newest request with a project."""
     with system.journal.reading() as conn:
-        said = request_rows.newest_of(conn, ("allocation.provision", "membership.add"))
-    newest = {record.subject.partition("/")[0]: record for record in said}
+        records = request_rows.newest_of(conn, ("allocation.provision", "membership.add"))
+    newest = {record.subject.partition("/")[0]: record for record in records}
     return sorted(name for name, record in newest.items() if _project_of(record, code) == code)
 
 
 def _project_of(record: request_rows.Record, code: str) -> str | None:
-    """Return the code of a request's project; code: what a body that is worth parsing has."""
+    """Return the code of a request's project; None if the body does not contain `code`."""
     if code.encode() not in record.body:
         return None
     try:
         return str(parse_request(record.body).values["project"]["code"])
-    except InvalidDocument:  # the format was another one then
+    except InvalidDocument:  # the request is in an older format
         return None
 
 
 def standing(system: System, subjects: Sequence[str]) -> list[Standing]:
-    """Ask every backend for what subjects claim, side by side."""
+    """Return the state of all objects that the subjects claim."""
     with system.journal.reading() as conn:
         keys = {key for subject in subjects for key in ledger.keys_of(conn, subject)}
     return _standing(system, sorted(keys))
 
 
 def everything(system: System) -> list[Standing]:
-    """Ask every backend for all objects of the ledger.
+    """Return the state of all objects of the ledger.
 
-    Left out are objects that are claimed only by steps that are not due yet, as lanes do, and those
-    whose handler is not configured any more.
+    Like lanes, it leaves out objects that only steps which are not due yet claim. It also leaves
+    out objects whose handler is no longer configured.
     """
     with system.journal.reading() as conn:
         served = object_rows.instances_of(conn, object_rows.all_keys(conn))
@@ -293,43 +296,43 @@ def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
         held = ledger.claims_of(conn, keys)
         kept = keepsakes.of(conn, keys)
         instances = object_rows.instances_of(conn, keys)
-        founds = object_rows.adoptions_of(conn, keys)
-    found: list[Standing] = []
+        adoptions = object_rows.adoptions_of(conn, keys)
+    listed: list[Standing] = []
     for instance in sorted(set(instances.values())):
         items = [
-            kept.get(key, NOTHING).item(key, held.get(key, ()), founds.get(key))
+            kept.get(key, NOTHING).item(key, held.get(key, ()), adoptions.get(key))
             for key in keys
             if instances[key] == instance
         ]
         for seen in _dry(system, instance, items):
-            item, one = seen.outcome.item, _planned(seen)
+            item, planned = seen.outcome.item, _planned(seen)
             if held.get(item.key) == ():
-                one = replace(one, changes=(), error=_not_due(item.key))
-            found.append(
+                planned = replace(planned, changes=(), error=_not_due(item.key))
+            listed.append(
                 Standing(
                     item.key,
                     instance,
                     item.claims,
-                    one.state,
-                    one.changes,
-                    one.error,
-                    seen.writes if one.error is None else (),
+                    planned.state,
+                    planned.changes,
+                    planned.error,
+                    seen.writes if planned.error is None else (),
                     not item.open,
                     item.adoption,
                 )
             )
-    return found
+    return listed
 
 
 def _not_due(key: Key) -> Error:
-    """Say of an object what is so until the step that claims it is due."""
+    """Return the error of an object whose claiming step is not due yet."""
     message = f"{key}: claimed by a step that is not due yet"
     advice = "`provisioner queue` says what its request waits for"
     return Error.of(NotReady(message, advice=advice), key)
 
 
 def plain(steps: Sequence[PlannedStep]) -> list[dict[str, Any]]:
-    """Make a plan plain data, for `--json`."""
+    """Return a plan as plain data, for `--json`."""
     return [
         {
             "step": step.name,
@@ -337,14 +340,14 @@ def plain(steps: Sequence[PlannedStep]) -> list[dict[str, Any]]:
             "needs": list(step.needs),
             "objects": [
                 {
-                    "object": one.key,
-                    "changes": list(one.changes),
-                    "already": one.already,
-                    "known_after": list(one.known_after),
-                    "error": one.error.words() if one.error else None,
-                    "notes": list(one.notes),
+                    "object": planned.key,
+                    "changes": list(planned.changes),
+                    "already": planned.already,
+                    "known_after": list(planned.known_after),
+                    "error": planned.error.words() if planned.error else None,
+                    "notes": list(planned.notes),
                 }
-                for one in step.objects
+                for planned in step.objects
             ],
         }
         for step in steps

@@ -116,7 +116,7 @@ def test_without_a_spool_submit_says_what_makes_one(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "site")
     desk.break_off("spool")
     done = desk("submit", sample("user-jdoe.yaml"), code=4)
-    assert f"{desk.spool}/staging is not there" in done.err
+    assert f"{desk.spool}/staging does not exist" in done.err
     assert "provisioner init" in done.err
 
 
@@ -226,4 +226,4 @@ def test_a_drain_that_is_interrupted_leaves_the_rest(tmp_path: Path) -> None:
             break
     rest = process.communicate(timeout=60)[0]
     assert process.returncode == 5
-    assert "some requests still wait; `provisioner queue`" in rest
+    assert "some requests still wait; to see for what: provisioner queue" in rest

@@ -100,9 +100,9 @@ def test_it_is_cut_by_time(desk: Desk) -> None:
 
 def test_a_person_reads_who_what_and_what_was_read_back(desk: Desk) -> None:
     out = desk("audit", "show", "--subject", "user:jdoe").out
-    assert "user.provision user:jdoe, asked by root (uid 0)" in out
+    assert "user.provision user:jdoe, asked for by root (uid 0)" in out
     assert "read back: {" in out
-    assert "user.suspend user:jdoe, asked by root" in out
+    assert "user.suspend user:jdoe, asked for by root" in out
     assert clean(out)
 
 

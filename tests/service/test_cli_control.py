@@ -52,7 +52,9 @@ def test_submit_reads_no_more_of_the_configuration_than_where_the_spool_is(desk:
 
 def test_who_submits_on_a_terminal_learns_that_nobody_serves(desk: Desk, live: Desk) -> None:
     words = ("submit", desk.file("served.yaml", user("served")))
-    assert "no service on this host serves it now: `provisioner run`" in on_a_terminal(desk, *words)
+    assert "no service on this host serves the spool now: `provisioner run`" in on_a_terminal(
+        desk, *words
+    )
     assert on_a_terminal(live, *words) == ""
 
 
@@ -119,7 +121,7 @@ def test_a_drain_that_leaves_something_ends_with_5_and_says_where_to_look(desk: 
     desk("pause", "slurm")
     desk("submit", sample("compute.yaml"))
     done = desk("run", "--drain", "--patience", "0.5", code=5)
-    assert done.out.endswith("some requests still wait; `provisioner queue` says for what\n")
+    assert done.out.endswith("some requests still wait; to see for what: provisioner queue\n")
 
 
 def test_a_second_drain_does_not_tell_the_steps_of_the_first_again(desk: Desk) -> None:

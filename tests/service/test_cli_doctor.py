@@ -97,7 +97,9 @@ def test_it_says_why_nothing_is_taken_from_staging_of_a_service_that_runs(
         harm(desk)
         [error] = findings(desk, "error")
     assert error["subject"] == "staging"
-    assert error["message"].startswith(f"the service takes nothing from it: {desk.spool}/staging")
+    assert error["message"].startswith(
+        f"the service takes no requests from it: {desk.spool}/staging"
+    )
     assert why in error["message"]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.cli.submitting import say_what
+from provisioner.cli.submitting import describe
 from provisioner.objects.states import RequestState
 from provisioner.request.documents import parse
 from tests.support.cli_site import Desk, Done, of_user, user
@@ -91,7 +91,7 @@ def test_who_would_be_held_is_told_for_whom_it_waits(desk: Desk) -> None:
 
 def test_who_may_not_read_the_journal_is_told_what_was_not_looked_at(desk: Desk) -> None:
     (desk.root / "journal").chmod(0o700)
-    assert "not checked, as you may not read the journal" in check(desk, user("ann")).out
+    assert "not checked, because you may not read the journal" in check(desk, user("ann")).out
     assert desk("check", "-", stdin=user("ann").encode()).out == "this request is correct\n"
 
 
@@ -168,7 +168,7 @@ def test_of_a_manifest_it_is_said_who_lists_what_it_changes(
 ) -> None:
     named = f"{{file: a.jsonl, size: 1, sha256: {'a' * 64}}}"
     body = f"provisioner: 1\naction: reconcile\nmanifest: {named}\n".encode()
-    say_what(a_request(id="01J", action="reconcile", body=body, state=RequestState.HELD))
+    describe(a_request(id="01J", action="reconcile", body=body, state=RequestState.HELD))
     assert capsys.readouterr().out.endswith("  what its manifest changes: provisioner show 01J\n")
 
 

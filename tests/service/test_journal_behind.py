@@ -146,7 +146,7 @@ def test_what_only_a_newer_spool_knows_is_told_by_the_rebuild_and_then_served(
 ) -> None:
     all_older(desk)
     said = desk("journal", "rebuild").out
-    assert "1 requests lie in the spool that the journal does not know" in said
+    assert "the spool has 1 requests that the journal does not know" in said
     desk("run", "--drain")
 
 
@@ -254,8 +254,8 @@ def test_what_an_older_journal_did_in_place_of_a_newer_one_is_told_and_not_taken
     assert "two lines" in desk("run", "--drain", code=4).err
     said = desk("journal", "rebuild").out
     assert "two lines" in said
-    assert "2 requests lie in the spool that the journal does not know" in said
-    assert said.count("left out, and kept") == 1
+    assert "the spool has 2 requests that the journal does not know" in said
+    assert said.count("not used, and kept") == 1
     assert {name: table(journal(desk), name) for name in KEPT} == before
     desk("run", "--drain")
     assert suspended(desk) == ["user:mallory"]
@@ -285,7 +285,7 @@ def test_a_rebuild_over_a_hole_leaves_a_log_of_one_line(desk: Served) -> None:
     desk.serve(user("eve"))
     older(desk)
     redo_log.files(log_of(desk))[-2].path.unlink()
-    assert "behind a gap" in desk("journal", "rebuild").out
+    assert "after a gap" in desk("journal", "rebuild").out
     desk.serve(user("zoe"))
     found = lineage.trace(redo_log.files(log_of(desk)))
     assert found.branches == ()

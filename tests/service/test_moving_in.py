@@ -51,7 +51,7 @@ def test_what_is_there_is_compared_and_nothing_is_taken_over_unasked(desk: Desk)
     ]
     said = desk("adopt", "--manifest", file)
     assert "slurm-a/account/cf0003: account cf0003: GrpTRES=cpu=64" in said.out
-    assert "repeat with --yes" in said.err
+    assert "add --yes" in said.err
     assert not list((desk.spool / "staging").iterdir())
 
 

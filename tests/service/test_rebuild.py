@@ -289,7 +289,7 @@ def test_an_operator_comes_from_a_damaged_journal_to_a_released_one(tmp_path: Pa
     assert {one["object"].rpartition("/")[2] for one in changed} == {"eve"}
     assert f"{len(changed)} objects would be changed" in desk("drift", code=1).out
     wrong = desk("journal", "release", "--changes", str(len(changed) + 1), code=3)
-    assert f"{len(changed)} objects would be changed now" in wrong.err
+    assert f"the service would change {len(changed)} objects now" in wrong.err
 
     desk("journal", "release", "--changes", str(len(changed)), "--reason", "seen by me")
     desk("run", "--drain")
