@@ -155,7 +155,7 @@ def _wants(
     ids = {asker.request for asker in askers}
     loaded, listed = request_rows.load(conn, ids), step_rows.steps_of(conn, ids)
     return {
-        asker: binding.asked(
+        asker: binding.wants_of(
             conn, loaded[asker.request], listed[asker.request], asker.step, progress
         )
         for asker in askers

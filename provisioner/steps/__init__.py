@@ -1,3 +1,3 @@
-"""A request's steps as they begin, wait and end."""
+"""The steps of a request: how they begin, wait and end."""
 
 __all__ = ["advance", "binding", "disputes", "placement", "settling", "steps"]

@@ -1,9 +1,9 @@
 """Advancing: what begins next in a request, and when the request has its outcome.
 
-Promises: an object becomes due when all that its step needs is done, with parameters bound to what
-was read back of the objects before it; where a step goes through users, for each user by
-themselves. All is written inside the caller's transaction. Leaves out: deciding what moves
-(`moves`, pure), files and lanes.
+Promises: an object becomes due when everything its step needs is done, with parameters bound to
+what was read back of earlier objects. A step with users advances for each user separately.
+Everything is written inside the caller's transaction. Leaves out: deciding what moves (`moves`,
+pure), files and lanes.
 """
 
 from __future__ import annotations
@@ -23,36 +23,38 @@ from provisioner.steps.binding import Progress
 def advance(
     conn: Connection, ids: Collection[str], progress: Progress, now: float
 ) -> dict[str, RequestState]:
-    """Make steps due whose needs are met; return the outcome of requests that are over.
+    """Make steps due whose needs are met; write and return the outcomes of requests that are over.
 
-    The outcomes are written. Requests that are held are left as they are.
+    Held requests do not change.
     """
     if not ids:
         return {}
     loaded = request_rows.load(conn, ids)
     outlines = step_rows.outlines_of(conn, ids)
     split = step_rows.with_users_waiting(conn, ids)
-    # Whose steps only end one by one may have tens of thousands of objects: they are left unread.
+    # A split request can have tens of thousands of objects: most times they need not be read.
     moving = {
-        who
-        for who, listed in outlines.items()
-        if loaded[who].state in RUNNING and moves.may_move(listed, split=who in split)
+        request
+        for request, listed in outlines.items()
+        if loaded[request].state in RUNNING and moves.may_move(listed, split=request in split)
     }
-    found = step_rows.steps_of(conn, moving - split)
-    found.update(step_rows.standings_of(conn, moving & split))
+    steps_by_id = step_rows.steps_of(conn, moving - split)
+    steps_by_id.update(step_rows.standings_of(conn, moving & split))
     outcomes: dict[str, RequestState] = {}
-    for who, listed in found.items():
-        walk = _Walk(conn, loaded[who], {step.name: step for step in listed}, progress, now)
+    for request, listed in steps_by_id.items():
+        walk = _Walk(conn, loaded[request], {step.name: step for step in listed}, progress, now)
         walk.go()
         outcome = moves.outcome(walk.steps.values())
         if outcome is not None:
-            outcomes[who] = outcome
-        found[who] = list(walk.steps.values())
+            outcomes[request] = outcome
+        steps_by_id[request] = list(walk.steps.values())
     done = [
-        who for who, outcome in outcomes.items() if outcome == RequestState.DONE and who in split
+        request
+        for request, outcome in outcomes.items()
+        if outcome == RequestState.DONE and request in split
     ]
-    found.update(step_rows.steps_of(conn, done))
-    _remark(conn, outcomes, loaded, found, progress)
+    steps_by_id.update(step_rows.steps_of(conn, done))
+    _remark(conn, outcomes, loaded, steps_by_id, progress)
     request_rows.end_requests(conn, outcomes, now)
     return outcomes
 
@@ -61,38 +63,44 @@ def _remark(
     conn: Connection,
     outcomes: dict[str, RequestState],
     loaded: Mapping[str, request_rows.Record],
-    found: Mapping[str, Sequence[step_rows.StepRecord]],
+    steps_by_id: Mapping[str, Sequence[step_rows.StepRecord]],
     progress: Progress,
 ) -> None:
-    """Note what else is true of requests that are done; those that a newer one replaced are not."""
+    """Write remarks on requests that are done; those that a newer one replaced are superseded."""
 
-    def asks(who: str, name: str) -> Mapping[tuple[Key, str], Want | None]:
-        return binding.asked(conn, loaded[who], found[who], name, progress)
+    def wants_of(request: str, name: str) -> Mapping[tuple[Key, str], Want | None]:
+        return binding.wants_of(conn, loaded[request], steps_by_id[request], name, progress)
 
-    done = {who: found[who] for who, outcome in outcomes.items() if outcome == RequestState.DONE}
-    said = remarks.remarks(conn, done, asks)
-    keys = {
-        who: {part.key: step.instance for step in listed if step.routed for part in step.objects}
-        for who, listed in done.items()
+    done = {
+        request: steps_by_id[request]
+        for request, outcome in outcomes.items()
+        if outcome == RequestState.DONE
     }
-    # What a verb noted of itself stands.
-    keys = {who: some for who, some in keys.items() if some}
-    of_handlers = asides.of(conn, keys, progress)
-    for who, told in disputes.of(conn, keys, progress).items():
-        remark = said.get(who, remarks.Remark())
+    by_request = remarks.remarks(conn, done, wants_of)
+    claimed = {
+        request: {
+            part.key: step.instance for step in listed if step.routed for part in step.objects
+        }
+        for request, listed in done.items()
+    }
+    # Without routed steps, the request is a verb, and its own notes stay.
+    claimed = {request: keys for request, keys in claimed.items() if keys}
+    of_handlers = asides.of(conn, claimed, progress)
+    for request, texts in disputes.of(conn, claimed, progress).items():
+        remark = by_request.get(request, remarks.Remark())
         if remark.newer:
-            outcomes[who] = RequestState.SUPERSEDED
-        before = loaded[who].problems
-        after = disputes.renewed(before, told)
-        notes = (*remark.notes, *of_handlers.get(who, ()))
+            outcomes[request] = RequestState.SUPERSEDED
+        before = loaded[request].problems
+        after = disputes.renewed(before, texts)
+        notes = (*remark.notes, *of_handlers.get(request, ()))
         after += [{"line": None, "key": "", "message": text} for text in notes]
         if after != list(before or ()):
-            request_rows.set_problems(conn, who, after)
+            request_rows.set_problems(conn, request, after)
 
 
 @dataclass(slots=True)
 class _Walk:
-    """One request, whose steps begin as far as they may. steps: by name, in the route's order."""
+    """One request, whose steps begin when they may. steps: by name, in the route's order."""
 
     conn: Connection
     record: request_rows.Record
@@ -102,10 +110,10 @@ class _Walk:
 
     def go(self) -> None:
         """Make moves until nothing moves any more."""
-        while found := {
+        while moving := {
             name: some for name, step in self.steps.items() if (some := moves.of(step, self.steps))
         }:
-            for name, some in found.items():
+            for name, some in moving.items():
                 for move in some:
                     self._make(move)
                 ends = moves.ending(self.steps[name])
@@ -113,7 +121,7 @@ class _Walk:
                     self._make(ends)
 
     def _make(self, move: moves.Move) -> None:
-        """Write a move, and keep its step in mind as it is then."""
+        """Write a move, and update its step in memory."""
         match move:
             case moves.Begin():
                 self._begin(move)
@@ -152,19 +160,19 @@ class _Walk:
     def _write_parts(
         self, name: str, users: Collection[str], state: StepState, error: Error | None = None
     ) -> None:
-        """Write some users' parts of a step, which is due by then."""
+        """Write some users' parts of a step, which becomes due with them."""
         if self.steps[name].state == StepState.WAITING:
             step_moves.set_step(self.conn, self.record.id, name, StepState.DUE, self.now)
         step_moves.set_objects(self.conn, self.record.id, name, users, state, error=error)
 
     def _why(self, step: step_rows.StepRecord, fault: Fault) -> Error:
-        """Say why a step cannot be bound: where a suspension keeps it unmade, that is why."""
+        """Return why a step cannot be bound: the suspension that keeps it unmade, or the fault."""
         subjects = sorted({n for p in step.objects for n in ledger.parts(p.claimant)})
         closed = remarks.suspension(self.conn, subjects, self.record.writer)
         if not closed:
             return Error.of(fault)
         return Error(
             type="NotReady",
-            message=f"{closed}: what is not there is not made meanwhile",
+            message=f"{closed}: nothing new is made until that is resumed",
             advice=f"resume it, then `provisioner retry {self.record.id}`",
         )

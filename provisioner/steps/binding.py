@@ -1,7 +1,7 @@
-"""Binding: a step's parameters, and so its claims, made of what earlier steps read back.
+"""Binding: making a step's parameters, and so its claims, from what earlier steps read back.
 
-Promises: what is bound speaks of the objects that the request was accepted for, or it is a fault
-that says why. Leaves out: when a step may begin (`readiness`), and making it due (`advance`).
+Promises: a bound step names exactly the objects for which the request was accepted; otherwise a
+fault says why. Leaves out: when a step may begin (`readiness`), and making it due (`advance`).
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from provisioner.request.request import Request
 from provisioner.routing.rendering import Step
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
-"""What later steps may use, by (step, item)."""
+"""Values that later steps may use, by (step, item)."""
 
 Users = Collection[str] | None
-"""The users whose parts of a step are bound; None: the whole step."""
+"""The users whose parts of a step are bound; None for the whole step."""
 
 Bind = Callable[[request_rows.Record, str, Outputs, Users], Step]
-"""Render a step of a request anew with outputs of earlier ones."""
+"""Renders a step of a request again, with the outputs of earlier ones."""
 
 OutputsOf = Callable[[str, State], Mapping[str, Scalar]]
-"""Ask the instance's handler for the outputs of a state."""
+"""Asks the instance's handler for the outputs of a state."""
 
 
 MergeOf = Callable[[str, Key, Sequence[Claim]], Want]
-"""Ask the instance's handler what claims on an object come to."""
+"""Asks the instance's handler to merge the claims on an object."""
 
 
 RemarksOf = Callable[[str, Key, Sequence[Claim], State], Sequence[str]]
-"""Ask the instance's handler what is to be said of an object that is claimed, as it is."""
+"""Asks the instance's handler for its remarks on a claimed object, given its state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How steps find what they are bound with, and what their claims come to beside others'.
+    """What binding needs: outputs, and how claims merge with those of others.
 
-    remarking: the instances whose handlers have remarks; remember: keeps a parsed request at hand
-    for its later steps.
+    remarking: the instances whose handlers have remarks; remember: caches a parsed request for its
+    later steps.
     """
 
     bind: Bind
@@ -64,36 +64,36 @@ def bound(
 ) -> Step:
     """Bind some objects of a step.
 
-    listed: all steps of the request; parts: the objects, all of the step or all of some users.
-    Raises Fault where the parameters do not suit, are not known, or name other objects.
+    listed: all steps of the request; parts: the objects, of the whole step or of some users. Raises
+    Fault if the parameters are wrong or unknown, or name other objects.
     """
     users = {part.item for part in parts} or None
     given = _outputs(conn, step, listed, progress.outputs_of, users)
     made = progress.bind(record, step.name, given, users)
     if made.late or any(claim.want is None for claim in made.claims):
         raise InvalidRequest(
-            f"step {step.name} takes what the steps it needs did not give: "
+            f"step {step.name} needs values that the earlier steps did not give: "
             f"{', '.join(sorted(made.late)) or 'an unknown value'}",
             advice="look at the step's `with` in the configuration's routes",
         )
     others = {claim.key for claim in made.claims} ^ {part.key for part in parts}
     if others:
         raise InvalidRequest(
-            f"step {step.name} speaks of other objects than when the request was accepted: "
+            f"step {step.name} names other objects than when the request was accepted: "
             f"{', '.join(sorted(others)[:5])}",
-            advice="the configuration changed meanwhile: send the request again",
+            advice="the configuration has changed since: send the request again",
         )
     return made
 
 
-def asked(
+def wants_of(
     conn: Connection,
     record: request_rows.Record,
     listed: Sequence[StepRecord],
     name: str,
     progress: Progress,
 ) -> Mapping[tuple[Key, str], Want | None]:
-    """Say what one of a request's steps asks for, by (key, claimant); nothing where none knows."""
+    """Return the wants of one step of a request, by (key, claimant); empty if they are unknown."""
     step = next(step for step in listed if step.name == name)
     try:
         given = _outputs(conn, step, listed, progress.outputs_of, None)
@@ -110,7 +110,7 @@ def _outputs(
     outputs_of: OutputsOf,
     users: Users,
 ) -> dict[tuple[str, str], dict[str, Scalar]]:
-    """Collect what the steps before gave, from the objects' states as last read."""
+    """Collect the outputs of earlier steps from the states of objects as last read."""
     before = [
         (other, part)
         for other in listed
@@ -119,12 +119,12 @@ def _outputs(
         if users is None or not part.item or part.item in users
     ]
     read = object_rows.states(conn, {part.key for _, part in before})
-    found: dict[tuple[str, str], dict[str, Scalar]] = {}
+    outputs: dict[tuple[str, str], dict[str, Scalar]] = {}
     for other, part in before:
         state = read.get(part.key)
         if state is not None and not state.get("present"):
-            continue  # a suspension kept it from being made, or it is gone: it gives nothing
-        given = found.setdefault((other.name, part.item), {})
+            continue  # a suspension kept it from being made, or it is gone: it has no outputs
+        given = outputs.setdefault((other.name, part.item), {})
         if state is not None:
             given.update(outputs_of(other.instance, state))
-    return found
+    return outputs

@@ -1,7 +1,8 @@
-"""Disputes: requests whose claims contradict another's, told when they are accepted and at the end.
+"""Disputes: claims of requests that contradict others' claims, reported at acceptance and the end.
 
-Promises: inside the caller's transaction; nothing is refused or kept waiting for a dispute. Leaves
-out: what claims come to (`merging`), and the dry run, which tells it too (`planning`).
+Promises: everything happens inside the caller's transaction; a dispute never makes a request wait
+or fail. Leaves out: merging claims (`merging`), and the dry run, which shows disputes too
+(`planning`).
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from provisioner.objects.merging import disputed
 from provisioner.steps.binding import Progress
 
 MOST = 20
-"""Disputes that are told of one request."""
+"""The most disputes reported for one request."""
 
 
-Asked = Mapping[str, Mapping[Key, str]]
-"""By request the objects that it claims, with their instances."""
+Claimed = Mapping[str, Mapping[Key, str]]
+"""The objects that each request claims, with their instances."""
 
 
-def of(conn: Connection, asked: Asked, progress: Progress) -> dict[str, list[str]]:
-    """Say of requests what stays as it is of the objects that others claim as well."""
-    instances = {key: instance for keys in asked.values() for key, instance in keys.items()}
+def of(conn: Connection, claimed: Claimed, progress: Progress) -> dict[str, list[str]]:
+    """Return the settings of each request's objects that stay unchanged by a dispute, as texts."""
+    instances = {key: instance for keys in claimed.values() for key, instance in keys.items()}
     wants: dict[Key, tuple[Want, Mapping[str, str]]] = {}
     for key, claims in ledger.claims_of(conn, instances).items():
         if len(claims) < 2:
@@ -34,49 +35,49 @@ def of(conn: Connection, asked: Asked, progress: Progress) -> dict[str, list[str
         try:
             want = progress.merge_of(instances[key], key, claims)
         except Fault:
-            continue  # its step fails, and says why
+            continue  # its step fails, and reports why
         if disputed(want):
             wants[key] = want, {claim.claimant: claim.order for claim in claims}
-    return {request: _told(conn, request, keys, wants) for request, keys in asked.items()}
+    return {request: _texts(conn, request, keys, wants) for request, keys in claimed.items()}
 
 
-def _told(
+def _texts(
     conn: Connection,
     request: str,
     keys: Iterable[Key],
     wants: Mapping[Key, tuple[Want, Mapping[str, str]]],
 ) -> list[str]:
-    """Tell a request's writer of disputes, without whom others ask for."""
+    """Return the disputes of one request for its writer, without the names of other writers."""
     mine = sorted(set(keys) & wants.keys())
     if not mine:
         return []
-    told: list[str] = []
+    texts: list[str] = []
     writer = replaced.writer_of(conn, request)
     for key in mine:
         want, claimants = wants[key]
         names = replaced.names_for(conn, claimants, writer)
-        told += [f"{key}: {text}" for text in disputed(want, names)]
-    return told[:MOST]
+        texts += [f"{key}: {text}" for text in disputed(want, names)]
+    return texts[:MOST]
 
 
-def note(conn: Connection, asked: Asked, progress: Progress) -> None:
-    """Note of requests that were just accepted what stays as it is, beside what was noted."""
-    said = {request: told for request, told in of(conn, asked, progress).items() if told}
-    for request, record in request_rows.load(conn, list(said)).items():
+def note(conn: Connection, claimed: Claimed, progress: Progress) -> None:
+    """Add the disputes of requests that were just accepted to their problems."""
+    by_request = {request: texts for request, texts in of(conn, claimed, progress).items() if texts}
+    for request, record in request_rows.load(conn, list(by_request)).items():
         noted = record.problems or ()
-        request_rows.set_problems(conn, request, [*noted, *problems(said[request])])
+        request_rows.set_problems(conn, request, [*noted, *problems(by_request[request])])
 
 
 def renewed(
     noted: Sequence[Mapping[str, Any]] | None, texts: Iterable[str]
 ) -> list[Mapping[str, Any]]:
-    """Put the disputes of today in the place of those that were noted before; all else stays."""
-    stays = [one for one in noted or () if not one.get(_DISPUTE)]
+    """Replace the disputes among a request's problems by the present ones; the rest stays."""
+    stays = [problem for problem in noted or () if not problem.get(_DISPUTE)]
     return [*stays, *problems(texts)]
 
 
 def problems(texts: Iterable[str]) -> list[dict[str, Any]]:
-    """Write disputes as a request's problems; they are known by more than their words."""
+    """Return disputes as problems of a request. A key of their own marks them as disputes."""
     return [{"line": None, "key": "", "message": text, _DISPUTE: True} for text in texts]
 
 

@@ -1,8 +1,8 @@
-"""Moves: what changes next in a request's steps, and what each step is then. Pure.
+"""Moves: what changes next in a request's steps, and the states of the steps afterwards. Pure.
 
-Promises: which objects begin, which never will, and when a step or a request is over follows from
-the states of the steps alone. Leaves out: which needs are met for whom (`readiness`), writing a
-move and binding what begins (`advance`).
+Promises: the states of the steps alone decide which objects begin, which never will, and when a
+step or a request is over. Leaves out: which needs are met for whom (`readiness`), writing moves and
+binding (`advance`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from provisioner.steps import readiness
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Objects of a step are bound, and become due. whole: they are all of the step."""
+    """Objects of a step are bound, and become due. whole: they are all objects of the step."""
 
     step: str
     parts: tuple[ObjectRecord, ...]
@@ -26,13 +26,13 @@ class Begin:
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Return whose objects they are, in their order; '' for a step's own."""
+        """The users whose objects they are, in order; '' for objects without a user."""
         return tuple(dict.fromkeys(part.item for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Users' objects of a step end before a lane has them."""
+    """Users' objects of a step end before a lane gets them."""
 
     step: str
     users: tuple[str, ...]
@@ -42,7 +42,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A step ends. error: why, where its objects do not say it."""
+    """A step ends. error: why, unless its objects say it."""
 
     step: str
     state: StepState
@@ -53,7 +53,7 @@ Move = Begin | Stop | End
 
 
 def of(step: StepRecord, steps: Mapping[str, StepRecord]) -> Sequence[Move]:
-    """List the moves of a step, in their order; none: nothing changes now.
+    """List the moves of a step, in order; empty if nothing changes now.
 
     steps: all of the request, by name.
     """
@@ -72,9 +72,9 @@ def of(step: StepRecord, steps: Mapping[str, StepRecord]) -> Sequence[Move]:
 
 
 def by_user(move: Begin) -> Sequence[Begin]:
-    """Divide a move of several users: one who cannot be bound keeps nobody else out.
+    """Split a move by user: a user whose objects cannot be bound stops nobody else.
 
-    Empty where it is of one user, or of a step's own objects.
+    Empty if the move has one user, or objects without a user.
     """
     if len(move.users) < 2:
         return ()
@@ -85,14 +85,14 @@ def by_user(move: Begin) -> Sequence[Begin]:
 
 
 def unbound(move: Begin, error: Error) -> Stop | End:
-    """Return what becomes of objects that cannot be bound."""
+    """Return the move for objects that cannot be bound."""
     if move.whole:
         return End(move.step, StepState.FAILED, error)
     return Stop(move.step, move.users, StepState.FAILED, error)
 
 
 def ending(step: StepRecord) -> End | None:
-    """Return the end of a step all of whose objects are over; None: it is not due, or some wait."""
+    """Return the end of a step whose objects are all over; None if it is not due, or some wait."""
     state = readiness.outcome(step.objects)
     if step.state != StepState.DUE or state is None:
         return None
@@ -100,7 +100,7 @@ def ending(step: StepRecord) -> End | None:
 
 
 def after(step: StepRecord, move: Move) -> StepRecord:
-    """Return a step as it is once a move of it is made."""
+    """Return a step as it is after one of its moves."""
     match move:
         case End(state=state):
             return replace(step, state=state)
@@ -111,7 +111,7 @@ def after(step: StepRecord, move: Move) -> StepRecord:
 
 
 def may_move(steps: Sequence[StepRecord], *, split: bool) -> bool:
-    """Return True if a request may have a move, or is over; objects of its steps are not needed.
+    """Return True if a request may have a move, or is over. It needs no objects for that.
 
     split: users of one of its steps wait, each for what that step needs for them.
     """
@@ -124,7 +124,7 @@ def may_move(steps: Sequence[StepRecord], *, split: bool) -> bool:
 
 
 def outcome(steps: Iterable[StepRecord]) -> RequestState | None:
-    """Return the outcome of a request all of whose steps are over; None: some are not."""
+    """Return the outcome of a request whose steps are all over; None if some are not."""
     states = {step.state for step in steps}
     if not states.issubset(OVER):
         return None
@@ -145,5 +145,5 @@ def _barred(missing: Sequence[str]) -> Error:
     return Error(
         type="Skipped",
         message=f"needs {', '.join(missing)}, which did not get done",
-        advice="mend that step; `provisioner retry` does this one too",
+        advice="fix that step; `provisioner retry` then does this one, too",
     )

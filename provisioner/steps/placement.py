@@ -1,7 +1,8 @@
-"""Placement: every object is served by a lane that there is, whatever the configuration was before.
+"""Placement: every object gets a lane of the current configuration, whatever it was before.
 
-Promises: an object whose handler goes by another lane now goes there; one that no handler serves
-any more is given up, and who waited for it is told. Leaves out: what a lane does (`lanes`).
+Promises: an object whose handler changed its lane moves there. An object whose handler is no longer
+configured is given up, and the requests that wait for it fail. Leaves out: what a lane does
+(`lanes`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def place(book: Journal, lanes: Mapping[str, str], progress: Progress) -> None:
-    """Have objects served by the lanes there are. lanes: lane of each instance."""
+    """Move objects to the lanes that serve them now. lanes: lane of each instance."""
     with book.reading() as conn:
         if not object_rows.displaced(conn, lanes):
             return
@@ -32,9 +33,11 @@ def place(book: Journal, lanes: Mapping[str, str], progress: Progress) -> None:
             return
         object_rows.record(conn, readings, now)
         verdicts = {
-            one.key: settling.Verdict(one.generation, StepState.FAILED, (), one.error, None)
-            for one in readings
+            reading.key: settling.Verdict(
+                reading.generation, StepState.FAILED, (), reading.error, None
+            )
+            for reading in readings
         }
         settling.settle(conn, verdicts, progress, now)
-    for one in readings:
-        log.warning("%s: its handler is not configured any more; given up", one.key)
+    for reading in readings:
+        log.warning("%s: its handler is no longer configured; given up", reading.key)

@@ -1,8 +1,8 @@
 """Readiness: which objects of a step may begin, and which never will.
 
-Promises: pure. A step that goes through users begins user by user, as what it needs gets done for
-each: who is not ready keeps nobody else waiting. Any other step begins whole. Leaves out: what then
-moves (`moves`).
+Promises: pure. A step with users begins user by user, when what it needs is done for that user: a
+user who is not ready makes nobody else wait. Any other step begins as a whole. Leaves out: the
+moves that follow (`moves`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from provisioner.objects.states import OVER, StepState
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What may happen with a step now.
+    """What can happen with a step now.
 
     begin: objects that may begin; barred: the needs that did not get done, by the user for whom
-    nothing begins any more; whole: that is so for all of the step, be it that it has no objects.
+    nothing begins any more; whole: this is so for the whole step, which may have no objects.
     """
 
     begin: tuple[ObjectRecord, ...]
@@ -29,7 +29,7 @@ class Ready:
 
 
 def of(step: StepRecord, steps: Mapping[str, StepRecord]) -> Ready | None:
-    """Say what may begin of a step, or never will; None: nothing changes now.
+    """Return which parts of a step may begin or never will; None if nothing changes now.
 
     steps: all of the request, by name.
     """
@@ -48,7 +48,7 @@ def of(step: StepRecord, steps: Mapping[str, StepRecord]) -> Ready | None:
 
 
 def outcome(parts: Iterable[ObjectRecord]) -> StepState | None:
-    """Return the state of a step all of whose objects are over; None: some are not."""
+    """Return the state of a step whose objects are all over; None if some are not."""
     states = {StepState(part.state) for part in parts}
     if not states.issubset(OVER):
         return None
@@ -60,7 +60,9 @@ def _ready(
     step: StepRecord, waiting: Sequence[ObjectRecord], stands: Mapping[str, _Standing]
 ) -> Ready | None:
     begin = tuple(part for part in waiting if stands[part.item].state == "done")
-    barred = {user: one.missing for user, one in stands.items() if one.state == "barred"}
+    barred = {
+        user: standing.missing for user, standing in stands.items() if standing.state == "barred"
+    }
     all_of_it = len(waiting) == len(step.objects) and len({*stands.values()}) == 1
     first = next(iter(stands.values()), None)
     if all_of_it and first is not None and first.state != "open":
@@ -70,7 +72,7 @@ def _ready(
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """How the needs of a step stand for a user. missing: those that did not get done."""
+    """The state of a step's needs for one user. missing: those that did not get done."""
 
     state: Literal["done", "barred", "open"]
     missing: tuple[str, ...] = ()
@@ -87,7 +89,8 @@ class _Need:
             self._states.setdefault(part.item, set()).add(part.state)
 
     def stands(self, user: str) -> Literal["done", "barred", "open"]:
-        """Say how it stands for a user; '' or one whom it does not go through: as a whole."""
+        """Return its state for a user; for '', or a user it does not have, that of the whole
+        step."""
         if self._step.state == StepState.DONE:
             return "done"
         own = self._states.get(user, set()) if user else set()

@@ -1,8 +1,8 @@
-"""Remarks: what else is true of a request whose steps are all done.
+"""Remarks: what else a request's writer should know when its steps are all done.
 
-Promises: what a newer request replaced while it waited is named, and so is who else wants an object
-that was left as it is, whose suspension keeps it closed, and what stays behind. Leaves out: writing
-any outcome (`advance`).
+Promises: a remark names the newer request that replaced what it asked for, others who want an
+object that stayed unchanged, suspensions that keep objects closed, and what was left behind. Leaves
+out: writing outcomes (`advance`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from provisioner.journal.queries import replaced
 from provisioner.journal.records import ledger, object_rows
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 
-Asked = Callable[[str, str], Mapping[tuple[Key, str], Want | None]]
-"""What a step of a request asks for, by (key, claimant): (request, step) -> wants."""
+WantsOf = Callable[[str, str], Mapping[tuple[Key, str], Want | None]]
+"""Returns the wants of a step by (key, claimant): (request, step) -> wants."""
 
 _MOST = 20
-"""Remarks of one kind on one request: an allocation may have thousands of users."""
+"""The most remarks of one kind on one request: an allocation can have thousands of users."""
 
 
 @dataclass(slots=True)
 class Remark:
-    """What is to be said of a request. newer: the request that replaced what it asked for."""
+    """The remarks on one request. newer: the request that replaced what it asked for."""
 
     newer: str = ""
     notes: list[str] = field(default_factory=list)
@@ -37,34 +37,37 @@ Part = tuple[str, ObjectRecord]
 
 
 def remarks(
-    conn: Connection, done: Mapping[str, Sequence[StepRecord]], asked: Asked
+    conn: Connection, done: Mapping[str, Sequence[StepRecord]], wants_of: WantsOf
 ) -> dict[str, Remark]:
-    """Say what else is true of requests all of whose steps are done; those with nothing are left
-    out.
+    """Return the remarks on requests whose steps are all done; those without any are left out.
 
     done: the steps of each, in the route's order.
     """
     own = {
-        who: [(step.name, part) for step in listed if step.routed for part in step.objects]
-        for who, listed in done.items()
+        request: [(step.name, part) for step in listed if step.routed for part in step.objects]
+        for request, listed in done.items()
     }
     every = [part for parts in own.values() for _, part in parts]
     held = replaced.claims_now(conn, {part.key for part in every})
     closed = ledger.suspended_parts(conn, {part.claimant for part in every})
-    found = {who: _of(conn, who, parts, held, closed, asked) for who, parts in own.items()}
-    for who, listed in done.items():
-        if own[who]:
-            found[who].notes += _left_behind(conn, listed)
-    return {who: remark for who, remark in found.items() if remark.newer or remark.notes}
+    every_remark = {
+        request: _of(conn, request, parts, held, closed, wants_of) for request, parts in own.items()
+    }
+    for request, listed in done.items():
+        if own[request]:
+            every_remark[request].notes += _left_behind(conn, listed)
+    return {
+        request: remark for request, remark in every_remark.items() if remark.newer or remark.notes
+    }
 
 
 def _of(
     conn: Connection,
-    who: str,
+    request: str,
     parts: Collection[Part],
     held: Mapping[Key, Mapping[str, tuple[Want | None, str]]],
     closed: Collection[str],
-    asked: Asked,
+    wants_of: WantsOf,
 ) -> Remark:
     remark = Remark()
     overtaken: dict[str, list[Key]] = {}
@@ -72,52 +75,53 @@ def _of(
     for step, part in parts:
         standing = held.get(part.key, {})
         mine = standing.get(part.claimant)
-        if mine is None or mine[1] > who:
-            newer = mine[1] if mine else replaced.withdrawn_by(conn, who, part.claimant)
-            if mine is None or _differs(asked(who, step), part.key, part.claimant, mine[0]):
+        if mine is None or mine[1] > request:
+            newer = mine[1] if mine else replaced.withdrawn_by(conn, request, part.claimant)
+            if mine is None or _differs(wants_of(request, step), part.key, part.claimant, mine[0]):
                 overtaken.setdefault(newer, []).append(part.key)
         elif not part.changed and len(standing) > 1:
             root = part.claimant.partition("/")[0]
             also = {
-                name: request
-                for name, (want, request) in standing.items()
+                name: other
+                for name, (want, other) in standing.items()
                 if name.partition("/")[0] != root and _at_odds(want, mine[0])
             }
             if also:
-                names = replaced.names_for(conn, also, replaced.writer_of(conn, who))
+                names = replaced.names_for(conn, also, replaced.writer_of(conn, request))
                 others.append(f"{part.key}: also wanted by {_few(sorted(names.values()))}")
     for newer, keys in overtaken.items():
         if newer:
             remark.newer = max(remark.newer, newer)
-            same = replaced.writer_of(conn, newer) == replaced.writer_of(conn, who)
-            one = newer if same else "another's request"
-            remark.notes.append(f"{one} asked for something else meanwhile: {_few(keys)}")
+            same = replaced.writer_of(conn, newer) == replaced.writer_of(conn, request)
+            name = newer if same else replaced.OTHERS
+            remark.notes.append(f"{name} has since asked for something else: {_few(keys)}")
         else:
             remark.notes.append(f"nobody wants this any more: {_few(keys)}")
     remark.notes += _shortened(others)
     shut = [part for _, part in parts if part.claimant in closed]
     if shut:
-        remark.notes += _shortened(_kept_closed(conn, shut, replaced.writer_of(conn, who)))
+        remark.notes += _shortened(_kept_closed(conn, shut, replaced.writer_of(conn, request)))
     return remark
 
 
 def _left_behind(conn: Connection, listed: Sequence[StepRecord]) -> list[str]:
-    """Say what a request no longer speaks of, and is kept: what is in it did not move."""
+    """Return a note on objects that a request no longer names, and that are kept with their
+    data."""
     keys = {part.key for step in listed if not step.routed for part in step.objects}
     kept = replaced.left_behind(conn, keys)
     if not kept:
         return []
     return [
-        f"nobody claims {_few(sorted(kept))} any more: kept, and closed where it can be; what is "
-        "in there stays there. To go on with it, send the request again with the project's code as "
-        "it was, or name it in `allocation.storage.fileset` or `allocation.slurm.account`"
+        f"nobody claims {_few(sorted(kept))} any more: kept, and closed if possible; its data "
+        "stays there. To keep using it, send the request again with the project's earlier code, or "
+        "name it in `allocation.storage.fileset` or `allocation.slurm.account`"
     ]
 
 
 def _at_odds(other: Want | None, mine: Want | None) -> bool:
-    """Say whether another's want says something else than what was asked for."""
-    asked = {name: value for name, value in (mine or {}).items() if value}
-    return other is not None and any(other.get(name) not in (None, asked[name]) for name in asked)
+    """Return True if another's want contradicts what was asked for."""
+    wanted = {name: value for name, value in (mine or {}).items() if value}
+    return other is not None and any(other.get(name) not in (None, wanted[name]) for name in wanted)
 
 
 def _differs(
@@ -129,7 +133,7 @@ def _differs(
 
 
 def _kept_closed(conn: Connection, parts: Collection[ObjectRecord], writer: str) -> list[str]:
-    """Say of suspended subjects that they are, as `suspension`, and what was not even made."""
+    """Return a note for each suspended subject, with what was not even made."""
     states = object_rows.states(conn, {part.key for part in parts})
     missing: dict[str, list[Key]] = {}
     for part in parts:
@@ -146,12 +150,12 @@ def _kept_closed(conn: Connection, parts: Collection[ObjectRecord], writer: str)
 
 
 def suspension(conn: Connection, subjects: Iterable[str], writer: str) -> str:
-    """Say which subjects are suspended, and by whom and why where the writer did it; '' for none.
+    """Return which subjects are suspended, and by whom and why if the writer did it; '' for none.
 
-    `provisioner status` says it of all.
+    `provisioner status` shows all suspensions.
     """
-    said = ((subject, ledger.reasons_for(conn, subject, writer)) for subject in subjects)
-    return "; ".join(f"{name} is suspended by {', '.join(why)}" for name, why in said if why)
+    reasons = ((subject, ledger.reasons_for(conn, subject, writer)) for subject in subjects)
+    return "; ".join(f"{name} is suspended by {', '.join(why)}" for name, why in reasons if why)
 
 
 def _few(names: Collection[str]) -> str:

@@ -1,8 +1,8 @@
-"""Settling: what became of objects, written into the steps and the requests that wait for them.
+"""Settling: writing the results of objects into the steps and requests that wait for them.
 
-Promises: a verdict counts only for what was wanted when its object was taken; all is written inside
-the caller's transaction, with the outcome of every request that is over. Leaves out: coming to a
-verdict (`lanes`), and what becomes due then (`steps`).
+Promises: a verdict counts only for the want at the time when its object was taken. Everything is
+written inside the caller's transaction, with the outcome of every request that is over. Leaves out:
+the verdict itself (`lanes`), and what becomes due next (`advance`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from provisioner.steps.advance import advance
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a drain says of one object, for the steps that wait for it.
+    """The result of a drain for one object, for the steps that wait for it.
 
-    generation: what it had when it was taken; state: done, failed, or due (later); adopted: it was
-    looked at to be taken over; not_ready: what it hangs on is not there; wanted: a claim that no
-    suspension closes keeps it open.
+    generation: the object's when it was taken; state: done, failed, or due (again later); adopted:
+    it was looked at for an adoption; not_ready: something that it depends on is missing; wanted: a
+    claim that is not suspended keeps it open.
     """
 
     generation: int
@@ -43,9 +43,9 @@ class Verdict:
 def settle(
     conn: Connection, verdicts: Mapping[Key, Verdict], progress: binding.Progress, now: float
 ) -> tuple[dict[str, RequestState], list[str]]:
-    """Write what became of objects into the steps that wait for them.
+    """Write the results of objects into the steps that wait for them.
 
-    Return the outcomes of requests that are over, and the requests that now wait for later.
+    Return the outcomes of requests that are over, and the requests that now wait for a later try.
     """
     rows = step_moves.awaiting(conn, verdicts)
     rows = [row for row in rows if row.generation <= verdicts[row.key].generation]
@@ -53,7 +53,7 @@ def settle(
         return {}, []
     parts = [(row, _of_step(row, verdicts[row.key])) for row in rows]
     step_moves.write_parts(conn, [_verdict_row(row, verdict) for row, verdict in parts])
-    audit.append(conn, [_told(*part) for part in parts if _is_news(*part)], now)
+    audit.append(conn, [_event(*part) for part in parts if _is_news(*part)], now)
     over = {row.request for row, verdict in parts if verdict.state != StepState.DUE}
     later = {row.request for row, verdict in parts if verdict.state == StepState.DUE}
     step_moves.close_steps(conn, over, now)
@@ -61,15 +61,15 @@ def settle(
 
 
 _OPENING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume", "adopt")
-"""Actions whose own steps are over when their objects are as wanted, and not before."""
+"""Actions whose own steps are over only when their objects are as wanted."""
 
 
 def _of_step(row: Any, verdict: Verdict) -> Verdict:
-    """Return what a verdict says of an object for one step that waits for it.
+    """Return the verdict on an object for one of the steps that wait for it.
 
-    A reconcile is over with what it has looked at, and whoever withdraws, with what another still
-    wants: what that hangs on may never come, and is not theirs to wait for. The object itself is
-    due again all the same.
+    An object that is not ready stays due, but ends two kinds of steps. A reconcile has looked at
+    it, and is done with it. A step that withdraws is done if another claim still wants the object:
+    what is missing may never come, and is not for this request to wait for.
     """
     own = row.routed or row.action in _OPENING
     if verdict.state != StepState.DUE or not verdict.not_ready or own:
@@ -80,10 +80,10 @@ def _of_step(row: Any, verdict: Verdict) -> Verdict:
 
 
 def _is_news(row: Any, verdict: Verdict) -> bool:
-    """Say whether to tell of an object that is over.
+    """Return True if the audit trail should have the end of an object's step.
 
-    A reconcile looks at all there is, night by night: what it found as wanted is its state, and
-    one of the objects that the result lists, and no more.
+    A reconcile looks at all objects every night: one that it finds as wanted is only recorded as
+    its state and in the list of the result.
     """
     if verdict.state == StepState.DONE:
         return bool(row.routed or verdict.adopted or row.changed or verdict.changed)
@@ -103,8 +103,8 @@ def _verdict_row(row: Any, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _told(row: Any, verdict: Verdict) -> audit.Event:
-    """Tell what was done to an object for a request, and what was read back."""
+def _event(row: Any, verdict: Verdict) -> audit.Event:
+    """Return an event with what was done to an object for a request, and what was read back."""
     facts: dict[str, Any] = {
         "step": row.step,
         "object": row.key,

@@ -1,7 +1,7 @@
-"""Steps: the rows of a request's steps, as they are when it is accepted. Pure.
+"""Steps: the rows of a request's steps at its acceptance. Pure.
 
 Promises: a step with no needs is due from the start. Leaves out: which step may begin later
-(`advance`), writing them (`step_rows`), and what they become (`step_moves`).
+(`advance`), writing the rows (`step_rows`), and changing them (`step_moves`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from provisioner.objects.states import StepState
 from provisioner.routing.rendering import Step
 
 WITHDRAWS = "withdraw from "
-"""Begins the name of a step that only takes claims away; `withdraws` says that it does."""
+"""Begins the name of a step that only takes claims away; the column `withdraws` is the fact."""
 
 
 def rows_of(
     request: str, planned: Sequence[Step]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Make the rows of a routed request's steps and of their objects.
+    """Return the rows of a routed request's steps and of their objects.
 
-    A step with no needs is due from the start; every other waits.
+    A step with no needs is due from the start; the others wait.
     """
     step_rows, object_rows = [], []
     for ordinal, step in enumerate(planned):
@@ -37,7 +37,7 @@ def rows_of(
 
 
 def started(step_rows: Sequence[Mapping[str, Any]]) -> list[audit.Event]:
-    """Tell which steps of each request are due from the start."""
+    """Return an event for each request that names the steps due from the start."""
     names: dict[str, list[str]] = {}
     for row in step_rows:
         if row["state"] == StepState.DUE:
@@ -46,21 +46,21 @@ def started(step_rows: Sequence[Mapping[str, Any]]) -> list[audit.Event]:
 
 
 def waits(step: Step) -> bool:
-    """Say whether a step has to wait for another."""
+    """Return True if a step has to wait for another."""
     return bool(step.needs or step.late)
 
 
 def rows_of_keys(
     request: str, subject: str, keys: Mapping[Key, str], first: int = 0, *, withdraws: bool = False
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Make the rows of steps that no route gives: one for each instance of some objects.
+    """Return the rows of steps without a route: one for each instance of some objects.
 
-    keys: object -> instance; first: the ordinal of the first one; withdraws: they take away what
-    a provision leaves out, and are named so.
+    keys: object -> instance; first: the ordinal of the first step; withdraws: the steps take away
+    what a provision leaves out, and their names say so.
     """
     prefix = WITHDRAWS if withdraws else ""
     instances = sorted(set(keys.values()))
-    unrouted = [Step(prefix + one, one, (), (), frozenset()) for one in instances]
+    unrouted = [Step(prefix + instance, instance, (), (), frozenset()) for instance in instances]
     step_rows = [
         {
             **_step_row(request, step, ordinal, StepState.DUE),

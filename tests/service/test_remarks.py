@@ -28,7 +28,7 @@ def test_what_a_newer_request_replaced_while_it_waited_is_superseded(site: Site)
     site.back(site.first)
     old, new = site.results("done")
     assert (old["outcome"], new["outcome"]) == ("superseded", "done")
-    assert notes(old) == [f"{new['id']} asked for something else meanwhile: first/account/cf"]
+    assert notes(old) == [f"{new['id']} has since asked for something else: first/account/cf"]
     assert site.limit("first/account/cf") == "5"
 
 
@@ -39,7 +39,7 @@ def test_what_a_newer_request_left_out_while_it_waited_is_superseded(site: Site)
     site.back(site.first)
     old, new = site.results("done")
     assert (old["outcome"], new["outcome"]) == ("superseded", "done")
-    assert notes(old) == [f"{new['id']} asked for something else meanwhile: first/member/cf/bob"]
+    assert notes(old) == [f"{new['id']} has since asked for something else: first/member/cf/bob"]
 
 
 def test_what_a_newer_request_asked_for_as_well_is_done(site: Site) -> None:
