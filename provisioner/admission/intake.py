@@ -29,7 +29,7 @@ from provisioner.admission.candidates import Candidate, judge, plain_problems, p
 from provisioner.admission.enclosures import Enclosures, names_one
 from provisioner.admission.signature import Signatures
 from provisioner.contract import Fault
-from provisioner.controls.verbs import VERBS, Asked, Effect
+from provisioner.controls.verbs import VERBS, Command, Effect
 from provisioner.journal import audit, journal
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries.lookup import Seeker
@@ -238,10 +238,10 @@ class Intake:
         now: float,
         seeker: Seeker,
         by: str | None = None,
-    ) -> Asked:
+    ) -> Command:
         """Say who asks for what, when. by: the person for whom, where that was believed."""
         who = (submission.ulid, submission.writer, request, now)
-        return Asked(*who, self._lanes, self._progress, seeker, self.has_file, by)
+        return Command(*who, self._lanes, self._progress, seeker, self.has_file, by)
 
     def _accept(
         self,

@@ -1,3 +1,3 @@
-"""What a person may do to requests, claims and lanes."""
+"""Interventions of a person: on requests, claims and lanes."""
 
 __all__ = ["verbs"]

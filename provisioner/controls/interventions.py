@@ -1,7 +1,7 @@
-"""Interventions: steps that are stopped, or wait and begin anew, on a person's request.
+"""Interventions: steps that begin again because a person asked for it.
 
-Promises: everything is written inside the caller's transaction. Leaves out: what was said, and by
-whom (`verbs`).
+Promises: everything is written inside the caller's transaction. Leaves out: the events about it
+(`verbs`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from provisioner.objects.states import StepState
 
 
 def again(conn: Connection, request: str) -> None:
-    """Let the steps of a request that did not get done wait anew, as if they had not begun.
+    """Set the steps of a request that did not get done to waiting, as if they had not begun.
 
-    Steps that they take values from wait with them where what those were to make is not there: a
-    suspension may have kept it from being made.
+    A step that gives them values waits with them if its object does not exist: a suspension may
+    have kept it from being made.
     """
     unfinished = (StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED, StepState.DUE)
     listed = step_rows.outlines_of(conn, [request])[request]
@@ -25,7 +25,7 @@ def again(conn: Connection, request: str) -> None:
 
 
 def _needed_and_absent(conn: Connection, request: str) -> list[str]:
-    """Name the done steps that a waiting one needs, and some of whose objects are not there."""
+    """Return the done steps that a waiting one needs and that have objects which do not exist."""
     listed = step_rows.steps_of(conn, [request]).get(request, [])
     needed = {need for step in listed if step.state == StepState.WAITING for need in step.needs}
     done = [step for step in listed if step.state == StepState.DONE and step.name in needed]

@@ -1,7 +1,8 @@
 """Renewal: a released request claims again what it has not made.
 
-Promises: all inside the caller's transaction; where a later request has spoken of a claim, that one
-stands. Leaves out: giving claims back (`undo`), and beginning steps (`interventions`, `advance`).
+Promises: everything happens inside the caller's transaction. If a later request mentions a claim,
+that one counts. Leaves out: giving claims back (`undo`), and beginning steps (`interventions`,
+`advance`).
 """
 
 from __future__ import annotations
@@ -18,34 +19,35 @@ from provisioner.steps import steps
 def claim_again(
     conn: Connection, target: request_rows.Record, lanes: Mapping[str, str], now: float
 ) -> None:
-    """Claim anew for a released request what it has not made, where no later one spoke of it.
+    """Claim again what a released request has not made, unless a later one mentions the claim.
 
-    It counts when its steps begin, as at the first time; what failed is tried again, and what it
-    leaves out is taken back. lanes: lane of each instance.
+    The claims count when its steps begin, as they did the first time. Failed parts are tried again,
+    and what the request leaves out is taken back. lanes: lane of each instance.
     """
     rows = unmade.waiting(conn, target.id)
     mine = {(row.key, row.claimant) for row in rows}
-    asked = unmade.asked_for(conn, target.id)
-    held = ledger.claimed(conn, [target.subject])[target.subject] - asked
-    told = history.of(conn, mine | held)
+    routed = unmade.asked_for(conn, target.id)
+    held = ledger.claimed(conn, [target.subject])[target.subject] - routed
+    mentions = history.of(conn, mine | held)
     entries = [
         ledger.Entry(row.key, row.claimant, row.instance, None)
         for row in rows
-        if row.instance in lanes and not history.overtaken(told[row.key, row.claimant], target.id)
+        if row.instance in lanes
+        and not history.overtaken(mentions[row.key, row.claimant], target.id)
     ]
     owner = {entry.claimant: (target.id, target.writer) for entry in entries}
     ledger.claim(conn, entries, lanes, owner, now)
-    # Also what failed, or was over because another's claim waited: its claim is a new one.
+    # This includes parts that failed, or ended because another's claim waited: this claim is new.
     step_moves.begin_again(conn, target.id, [(entry.key, entry.claimant) for entry in entries])
-    left = {pair for pair in held if not history.overtaken(told[pair], target.id)}
+    left = {pair for pair in held if not history.overtaken(mentions[pair], target.id)}
     _withdraw_again(conn, target, ledger.withdraw(conn, left, now))
 
 
 def _withdraw_again(conn: Connection, target: request_rows.Record, keys: Collection[Key]) -> None:
-    """Have a released request wait until what it leaves out is taken away.
+    """Make a released request wait until what it leaves out is taken away.
 
     keys: objects that somebody claimed while it was held. Its steps name them, so that a second
-    hold gives them back.
+    hold can give them back.
     """
     known = {step.name for step in step_rows.outlines_of(conn, [target.id])[target.id]}
     gone = object_rows.instances_of(conn, keys)

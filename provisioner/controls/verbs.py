@@ -1,7 +1,8 @@
-"""What actions without steps do: they change claims, suspensions, requests or lanes.
+"""The effects of actions without steps: they change claims, suspensions, requests or lanes.
 
-Promises: each verb acts inside the caller's transaction, so that it is done with the request's
-acceptance or not at all. Leaves out: provisioning (`intake` writes those claims) and files.
+Promises: each verb acts inside the caller's transaction, so that it takes effect with the
+acceptance of its request or not at all. Leaves out: provisioning (`intake` writes those claims) and
+files.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from provisioner.steps import binding
 
 @dataclass(slots=True)
 class Effect:
-    """What is left to do for a verb.
+    """What remains to be done after a verb.
 
     keys: objects that the request waits for, with their instances; notes: what its writer should
-    know; advance: other requests whose steps may go on; ended: others that have their outcome;
-    reopened: others whose files go back to `active/`; readmitted: others that are to be judged and
-    accepted anew; lanes: names to pause (True) or not; released: the journal is no longer only
-    observed.
+    know; advance: other requests whose steps may begin; ended: other requests that have their
+    outcome; reopened: others whose files go back to `active/`; readmitted: others to be judged and
+    accepted again; lanes: True to pause a lane, False to unpause it; released: the service may
+    write again.
     """
 
     keys: Mapping[Key, str] = field(default_factory=dict)
@@ -53,12 +54,12 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks for what, when.
+class Command:
+    """Who asks for what, and when.
 
     id: the asking request's own; lanes: lane of each instance; seeker: what they may know of
-    others' requests; has_file: says whether a refused request's file can go through staging again;
-    on_behalf_of: the person for whom, where that was believed.
+    others' requests; has_file: returns True if a refused request's file can go through staging
+    again; on_behalf_of: the person behind the writer, if that is believed.
     """
 
     id: str
@@ -73,140 +74,142 @@ class Asked:
 
     @property
     def by(self) -> str:
-        """Name who asks."""
+        """Who asks, as text."""
         return request_rows.asker(self.writer, self.on_behalf_of)
 
 
-def _suspend(conn: Connection, asked: Asked) -> Effect:
-    subject = asked.request.subject
-    beforehand.check(conn, subject, asked.writer, _cause(asked))
-    ledger.suspend(conn, subject, asked.writer, _cause(asked), asked.id, asked.now)
-    effect = _touched(conn, asked, ledger.keys_of(conn, subject))
+def _suspend(conn: Connection, command: Command) -> Effect:
+    subject = command.request.subject
+    beforehand.check(conn, subject, command.writer, _cause(command))
+    ledger.suspend(conn, subject, command.writer, _cause(command), command.id, command.now)
+    effect = _touched(conn, command, ledger.keys_of(conn, subject))
     if not effect.keys:
-        effect.notes.append("the suspension stays in force: later requests make nothing either")
+        effect.notes.append("the suspension stays in force: later requests do not make anything")
     return effect
 
 
-def _resume(conn: Connection, asked: Asked) -> Effect:
-    subject = asked.request.subject
-    cause = _cause(asked)
-    lifted = ledger.resume(conn, subject, asked.writer, cause)
-    effect = _touched(conn, asked, ledger.keys_of(conn, subject)) if lifted else Effect()
+def _resume(conn: Connection, command: Command) -> Effect:
+    subject = command.request.subject
+    cause = _cause(command)
+    lifted = ledger.resume(conn, subject, command.writer, cause)
+    effect = _touched(conn, command, ledger.keys_of(conn, subject)) if lifted else Effect()
     if not lifted:
-        effect.notes.append(f"{asked.writer} had not suspended {subject} for {cause!r}")
-    if asked.seeker.others:
+        effect.notes.append(f"{command.writer} had not suspended {subject} for {cause!r}")
+    if command.seeker.others:
         left = ledger.reasons(conn, subject)
     else:
-        left = ledger.reasons_for(conn, subject, asked.writer)
+        left = ledger.reasons_for(conn, subject, command.writer)
     if left:
         effect.notes.append(f"{subject} is still suspended by {', '.join(left)}")
     return effect
 
 
-def _withdraw(conn: Connection, asked: Asked) -> Effect:
-    subject = asked.request.subject
+def _withdraw(conn: Connection, command: Command) -> Effect:
+    subject = command.request.subject
     gone = ledger.claimed(conn, [subject])[subject]
-    keys = ledger.withdraw(conn, gone, asked.now)
+    keys = ledger.withdraw(conn, gone, command.now)
     effect = Effect(keys=object_rows.instances_of(conn, keys))
     if not keys:
         effect.notes.append(f"nothing was claimed for {subject}")
     return effect
 
 
-def _reconcile(conn: Connection, asked: Asked) -> Effect:
-    older = replace_older(conn, asked.id, asked.writer, asked.now)
+def _reconcile(conn: Connection, command: Command) -> Effect:
+    older = replace_older(conn, command.id, command.writer, command.now)
     keys = object_rows.all_keys(conn)
-    effect = look_again(conn, keys, asked.now)
+    effect = look_again(conn, keys, command.now)
     effect.ended = older
     if not keys:
-        effect.notes.append(f"nothing is claimed for {asked.request.subject}")
+        effect.notes.append(f"nothing is claimed for {command.request.subject}")
     return effect
 
 
 def replace_older(
     conn: Connection, request: str, writer: str, now: float
 ) -> dict[str, RequestState]:
-    """End a writer's earlier reconciles that still wait: a newer one looks at everything again.
+    """End a writer's earlier reconciles that still wait: the newer one looks at everything again.
 
-    So a backend that is away for a day does not leave an open request for each hour of it. Return
+    Otherwise a backend that is away for a day would leave an open request for each hour. Return
     their outcomes.
     """
     older = request_rows.older_open(conn, request, writer, "reconcile", RUNNING)
-    # A manifest that is still compared or followed says more than that.
-    older = [who for who in older if not companion_rows.has_companion(conn, who)]
+    # A manifest that is still being compared or followed does more than that.
+    older = [other for other in older if not companion_rows.has_companion(conn, other)]
     outcomes = dict.fromkeys(older, RequestState.SUPERSEDED)
-    for who in older:
-        step_moves.stop(conn, who, StepState.CANCELLED, now)
+    for other in older:
+        step_moves.stop(conn, other, StepState.CANCELLED, now)
     request_rows.end_requests(conn, outcomes, now, text=f"{request} looks at everything again")
     return outcomes
 
 
 def look_again(conn: Connection, keys: Collection[Key], now: float) -> Effect:
-    """Make objects due for a reconcile, but for those that were adopted and differ.
+    """Make objects due for a reconcile, except adopted ones that differ.
 
-    It waits for nothing while the service only observes: it comes again each hour, and what it
-    would wait for may take weeks.
+    While the service only observes, the reconcile waits for nothing: it is repeated every hour, and
+    the objects may not change for weeks.
     """
     left = object_rows.adopted_among(conn, keys, Adoption.DIFFERS)
     again = set(keys) - left
     object_rows.look_again(conn, again, now)
     effect = Effect(keys=object_rows.instances_of(conn, again))
     if left:
-        told = f"{len(left)} objects were adopted, differ, and stay unchanged: provisioner drift"
-        effect.notes.append(told)
+        text = f"{len(left)} objects were adopted, differ, and stay unchanged: provisioner drift"
+        effect.notes.append(text)
     if journal_facts.get(conn, journal_facts.OBSERVING) is not None:
         effect.keys = {}
-        effect.notes.append("the service only observes: provisioner drift says what differs")
+        effect.notes.append("the service only observes: provisioner drift shows what differs")
     return effect
 
 
-def _adopt(conn: Connection, asked: Asked) -> Effect:
-    raise InvalidRequest("it names no manifest", field="manifest", expected="a companion file")
+def _adopt(conn: Connection, command: Command) -> Effect:
+    raise InvalidRequest(
+        "it does not name a manifest", field="manifest", expected="a companion file"
+    )
 
 
-def _touched(conn: Connection, asked: Asked, keys: list[Key]) -> Effect:
-    object_rows.touch(conn, keys, asked.now)
+def _touched(conn: Connection, command: Command, keys: list[Key]) -> Effect:
+    object_rows.touch(conn, keys, command.now)
     effect = Effect(keys=object_rows.instances_of(conn, keys))
     if not keys:
-        effect.notes.append(f"nothing is claimed for {asked.request.subject}")
+        effect.notes.append(f"nothing is claimed for {command.request.subject}")
     return effect
 
 
-def _cause(asked: Asked) -> str:
-    return str(asked.request.values.get("cause") or "request")
+def _cause(command: Command) -> str:
+    return str(command.request.values.get("cause") or "request")
 
 
-def _retry(conn: Connection, asked: Asked) -> Effect:
-    target = _target(conn, asked)
+def _retry(conn: Connection, command: Command) -> Effect:
+    target = _target(conn, command)
     effect = Effect()
     if target.state == RequestState.REFUSED:
-        _need_file(target, asked)
+        _need_file(target, command)
         effect.resubmitted.append(target.id)
-        # What a crash would keep from being done after the commit is done at the next start.
-        _tell(conn, asked, target, "resubmitted")
+        # The next start reads this event if a crash prevents what follows the commit.
+        _record(conn, command, target, "resubmitted")
         effect.notes.append(f"{target.id} was refused: its file goes through staging again")
         return effect
     failed = target.state == RequestState.FAILED
     if target.state == RequestState.CANCELLED or (failed and not _begun(conn, target)):
-        _undo_nothing(conn, target, asked)
-        # It comes anew: neither a hold nor a release of what it was counts any more.
+        _undo_nothing(conn, target, command)
+        # It is accepted as a new one: its earlier hold or release no longer counts.
         request_rows.end_hold(conn, target.id)
-        _tell(conn, asked, target, "retried")
+        _record(conn, command, target, "retried")
         step_rows.forget_steps(conn, target.id)
         return Effect(readmitted=[target.id])
     if failed:
         request_rows.set_state(conn, [target.id], [target.state], RequestState.ACCEPTED)
-        _tell(conn, asked, target, "retried")
+        _record(conn, command, target, "retried")
         interventions.again(conn, target.id)
-        interventions.begin_unrouted(conn, target.id, asked.now)
+        interventions.begin_unrouted(conn, target.id, command.now)
         effect.reopened.append(target.id)
         effect.advance.append(target.id)
         return effect
     if target.state in RUNNING:
         waiting = step_rows.waiting_for(conn, [target.id])[target.id]
         keys = [str(row["object"]) for row in waiting]
-        object_rows.hasten(conn, keys, asked.now)
-        _tell(conn, asked, target, "hastened")
+        object_rows.hasten(conn, keys, command.now)
+        _record(conn, command, target, "hastened")
         effect.notes.append(f"{len(keys)} objects of {target.id} are due now")
         return effect
     raise InvalidRequest(
@@ -214,16 +217,16 @@ def _retry(conn: Connection, asked: Asked) -> Effect:
     )
 
 
-def _need_file(target: request_rows.Record, asked: Asked) -> None:
-    """Refuse to put through staging what has no file: nothing would come of it."""
-    if asked.has_file(target):
+def _need_file(target: request_rows.Record, command: Command) -> None:
+    """Raise InvalidRequest if a refused request has no file that can go through staging."""
+    if command.has_file(target):
         return
     why = f"{target.id} was refused, and its file is not in failed/: "
     if target.set_aside:
         raise InvalidRequest(
             why + "it is in quarantine/",
             field="request",
-            expected="its file back in staging (mv), after `provisioner show` has said why",
+            expected="its file moved back to staging (mv), once `provisioner show` shows why",
         )
     raise InvalidRequest(
         why + "a line of a manifest has no file, and any other file was removed",
@@ -235,40 +238,40 @@ def _need_file(target: request_rows.Record, asked: Asked) -> None:
 _SUSPENDING = frozenset({"user.suspend", "user.resume", "allocation.suspend", "allocation.resume"})
 
 
-def _undo_nothing(conn: Connection, target: request_rows.Record, asked: Asked) -> None:
-    """Refuse to accept a request anew after which another one said what should be.
+def _undo_nothing(conn: Connection, target: request_rows.Record, command: Command) -> None:
+    """Refuse to accept a request again if a newer one has been accepted since.
 
-    What failed still claims what it claimed, unless a newer one does; what was cancelled claims
-    nothing, and accepting it anew would put it above the newer ones.
+    A failed request still has its claims, except those that a newer one took over. A cancelled one
+    has none, and accepting it again would put it above the newer ones.
     """
     for family in (_SUSPENDING, history.CLAIMING):
         newer = request_rows.newer(conn, target, family) if target.action in family else ""
         if newer:
-            one = newer if lookup.knows(conn, newer, asked.seeker) else "another request"
+            name = newer if lookup.knows(conn, newer, command.seeker) else "another request"
             raise InvalidRequest(
-                f"{target.id} is {target.state}, and {one} was accepted for {target.subject} "
+                f"{target.id} is {target.state}, and {name} was accepted for {target.subject} "
                 "since: retrying the old request would undo that one",
                 field="request",
                 expected="the file sent again, if it is what you want now",
             )
 
 
-def _hold(conn: Connection, asked: Asked) -> Effect:
-    target = _target(conn, asked)
+def _hold(conn: Connection, command: Command) -> Effect:
+    target = _target(conn, command)
     if target.state in RUNNING and target.action in undo.COUNTING:
         raise InvalidRequest(
-            f"{target.id} is a {target.action}, which is in force since its acceptance: it cannot "
-            "be held any more",
+            f"{target.id} is a {target.action}, has been in force since its acceptance, and can no "
+            "longer be held",
             field="request",
             expected=_OPPOSITE[target.action],
         )
     moving = (*RUNNING, RequestState.SCHEDULED)
     if not request_rows.set_state(conn, [target.id], moving, RequestState.HELD):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
-    request_rows.hold(conn, target.id, asked.writer)
-    step_moves.stop(conn, target.id, StepState.WAITING, asked.now)
-    undo.give_back(conn, target, asked.progress, asked.now)
-    _tell(conn, asked, target, "held")
+    request_rows.hold(conn, target.id, command.writer)
+    step_moves.stop(conn, target.id, StepState.WAITING, command.now)
+    undo.give_back(conn, target, command.progress, command.now)
+    _record(conn, command, target, "held")
     return Effect(held=[target.id])
 
 
@@ -280,99 +283,99 @@ _OPPOSITE = {
     "membership.remove": "a membership.add",
     "project.archive": "a project.provision",
 }
-"""What to ask for where a request cannot be held any more."""
+"""What to ask for if a request can no longer be held."""
 
 
-def _release(conn: Connection, asked: Asked) -> Effect:
-    target = _target(conn, asked)
+def _release(conn: Connection, command: Command) -> Effect:
+    target = _target(conn, command)
     if not request_rows.set_state(conn, [target.id], [RequestState.HELD], RequestState.ACCEPTED):
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a held request")
-    approved_by = asked.by if target.for_review else target.approved_by
+    approved_by = command.by if target.for_review else target.approved_by
     request_rows.end_hold(conn, target.id, approved_by)
-    _tell(conn, asked, target, "released")
+    _record(conn, command, target, "released")
     if not _begun(conn, target):
         return Effect(readmitted=[target.id])
-    renewal.claim_again(conn, target, asked.lanes, asked.now)
+    renewal.claim_again(conn, target, command.lanes, command.now)
     step_moves.wait_whole(conn, target.id)
-    interventions.begin_unrouted(conn, target.id, asked.now)
+    interventions.begin_unrouted(conn, target.id, command.now)
     return Effect(advance=[target.id], reopened=[target.id])
 
 
-def _cancel(conn: Connection, asked: Asked) -> Effect:
-    target = _target(conn, asked)
+def _cancel(conn: Connection, command: Command) -> Effect:
+    target = _target(conn, command)
     if target.state not in OPEN:
         raise InvalidRequest(f"{target.id} is {target.state}", expected="a request in progress")
     request_rows.end_approval(conn, target.id)
-    step_moves.stop(conn, target.id, StepState.CANCELLED, asked.now)
-    notes = undo.undo(conn, target, asked.progress, asked.now)
-    told = _by(asked, target, "cancelled")
+    step_moves.stop(conn, target.id, StepState.CANCELLED, command.now)
+    notes = undo.undo(conn, target, command.progress, command.now)
+    event = _by(command, target, "cancelled")
     request_rows.end_requests(
-        conn, {target.id: RequestState.CANCELLED}, asked.now, text=told.text, facts=told.facts
+        conn, {target.id: RequestState.CANCELLED}, command.now, text=event.text, facts=event.facts
     )
     return Effect(ended={target.id: RequestState.CANCELLED}, notes=notes)
 
 
-def _tell(conn: Connection, asked: Asked, target: request_rows.Record, kind: str) -> None:
-    """Tell in the target's events who did what with it."""
-    audit.append(conn, [_by(asked, target, kind)], asked.now)
+def _record(conn: Connection, command: Command, target: request_rows.Record, kind: str) -> None:
+    """Write an event of the target: who did what with it."""
+    audit.append(conn, [_by(command, target, kind)], command.now)
 
 
-def _by(asked: Asked, target: request_rows.Record, kind: str) -> audit.Event:
-    facts = {"by": asked.writer, "through": asked.id}
-    if asked.on_behalf_of is not None:
-        facts["on_behalf_of"] = asked.on_behalf_of
-    text = f"by {asked.by}"
-    if asked.request.reason:
-        facts["reason"] = asked.request.reason
-        text += f": {asked.request.reason}"
+def _by(command: Command, target: request_rows.Record, kind: str) -> audit.Event:
+    facts = {"by": command.writer, "through": command.id}
+    if command.on_behalf_of is not None:
+        facts["on_behalf_of"] = command.on_behalf_of
+    text = f"by {command.by}"
+    if command.request.reason:
+        facts["reason"] = command.request.reason
+        text += f": {command.request.reason}"
     return audit.Event(target.id, kind, text, None, facts)
 
 
 def _begun(conn: Connection, target: request_rows.Record) -> bool:
-    """Say whether a request was ever accepted: what waited for its time, or was held, was not."""
+    """Return True if a request was ever accepted, not only held or scheduled."""
     return bool(step_rows.outlines_of(conn, [target.id])[target.id])
 
 
 def named(request: Request) -> str:
-    """Return what a request calls the one that it steers."""
+    """Return the name by which a request calls the one that it steers."""
     return request.subject.partition(":")[2]
 
 
-def _target(conn: Connection, asked: Asked) -> request_rows.Record:
-    """Find the request that another one steers."""
-    return lookup.find(conn, named(asked.request), asked.seeker)
+def _target(conn: Connection, command: Command) -> request_rows.Record:
+    """Return the request that another one steers."""
+    return lookup.find(conn, named(command.request), command.seeker)
 
 
-def _pause(conn: Connection, asked: Asked) -> Effect:
-    lane = _lane(asked)
-    object_rows.set_lane(conn, lane, paused_by=asked.writer)
+def _pause(conn: Connection, command: Command) -> Effect:
+    lane = _lane(command)
+    object_rows.set_lane(conn, lane, paused_by=command.writer)
     return Effect(lanes={lane: True})
 
 
-def _unpause(conn: Connection, asked: Asked) -> Effect:
-    lane = _lane(asked)
+def _unpause(conn: Connection, command: Command) -> Effect:
+    lane = _lane(command)
     object_rows.set_lane(conn, lane, paused_by=None)
     return Effect(lanes={lane: False})
 
 
-def _release_journal(conn: Connection, asked: Asked) -> Effect:
+def _release_journal(conn: Connection, command: Command) -> Effect:
     if journal_facts.get(conn, journal_facts.OBSERVING) == journal_facts.CONFIGURED:
         raise Refused(
-            f"{journal_facts.CONFIGURED}: nothing is released while it does",
+            f"{journal_facts.CONFIGURED}: nothing can be released until that changes",
             advice="set `mode: converge` there and restart the service, which still only "
             "observes; then review `provisioner drift`, and release again",
         )
     if not journal_facts.remove(conn, journal_facts.OBSERVING):
         return Effect(notes=["there is nothing to release: the service writes to the backends"])
-    object_rows.hasten(conn, object_rows.due_keys(conn), asked.now)
-    text = f"by {asked.writer}: the service writes to the backends again"
-    audit.append(conn, [audit.Event(asked.id, "journal released", text)], asked.now)
+    object_rows.hasten(conn, object_rows.due_keys(conn), command.now)
+    text = f"by {command.writer}: the service writes to the backends again"
+    audit.append(conn, [audit.Event(command.id, "journal released", text)], command.now)
     return Effect(released=True)
 
 
-def _lane(asked: Asked) -> str:
-    name = asked.request.subject.partition(":")[2]
-    known = set(asked.lanes.values())
+def _lane(command: Command) -> str:
+    name = command.request.subject.partition(":")[2]
+    known = set(command.lanes.values())
     if name not in known:
         raise InvalidRequest(
             f"there is no lane {name!r}", field="lane", expected=", ".join(sorted(known))
@@ -380,7 +383,7 @@ def _lane(asked: Asked) -> str:
     return name
 
 
-VERBS: Mapping[str, Callable[[Connection, Asked], Effect]] = {
+VERBS: Mapping[str, Callable[[Connection, Command], Effect]] = {
     "user.suspend": _suspend,
     "user.resume": _resume,
     "allocation.suspend": _suspend,
@@ -397,4 +400,4 @@ VERBS: Mapping[str, Callable[[Connection, Asked], Effect]] = {
     "lane.unpause": _unpause,
     "journal.release": _release_journal,
 }
-"""Every action that needs no route. Those not here are provisions."""
+"""Every action without a route. All others are provisions."""

@@ -1,8 +1,8 @@
-"""New users: whom the requests of a wave bring, and how many their submitter brought before.
+"""New users: those whom the requests of a wave bring, and how many their submitter brought before.
 
-Promises: reads alone, inside the caller's transaction. A user is new whom no request has named; for
-a request about the user, one that no such request was for, so that a name in an allocation makes
-nobody known. Leaves out: how many may be new (`rules`).
+Promises: reads only, inside the caller's transaction. A user is new if no request has named them.
+For a request about the user, they are new if there was no such request before: a name in an
+allocation makes nobody known. Leaves out: how many may be new (`rules`).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from provisioner.journal.queries import subjects
 from provisioner.request.request import Request
 
 NEW_USER = "new-user"
-"""The kind of the events that say whom a request brought."""
+"""The kind of the events that name the users whom a request brought."""
 
 HOUR = 3600.0
 
 _OWN = "user."
-"""How actions about a user begin."""
+"""The beginning of actions about a user."""
 
 
 class Newcomers:
-    """Whom submitters bring in one wave, after those of the last hour."""
+    """The new users of each submitter in one wave, added to those of the last hour."""
 
     def __init__(self, conn: Connection, now: float) -> None:
         self._conn = conn
@@ -31,7 +31,8 @@ class Newcomers:
         self._counted: dict[tuple[int, str], set[str]] = {}
 
     def of(self, uid: int, request: Request) -> tuple[tuple[str, ...], int]:
-        """Name the new users of a submitter's request, and count those of the hour before it."""
+        """Return the new users of a submitter's request, and the number of those in the hour
+        before."""
         counted = self._lately(uid, request.action)
         listing = subjects.without_request if _is_own(request) else subjects.unknown
         names = listing(self._conn, request.users)

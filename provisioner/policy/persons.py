@@ -1,10 +1,10 @@
 """Persons: which names stand for one and the same human being.
 
-Promises: pure; a user's name, their uid and the name that a portal knows them by are spellings of
-one person where they are the same but for capitals, or where the site says so; a name of digits
-alone is that uid's as well, as tools take the one for the other; and NAME@REALM is NAME where the
-realm is ours. In doubt two names are one person: who is kept from releasing asks somebody else.
-Leaves out: which names stand behind a request (`review`).
+Promises: pure. A user's name, their uid and the name that a portal has for them are one person if
+they differ only in upper and lower case, or if the site says so. A name of digits alone is also
+that uid, because tools confuse the two. NAME@REALM is NAME if the realm is ours. In doubt, two
+names are one person: somebody who cannot release asks somebody else. Leaves out: which names are
+behind a request (`review`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 
 def account(name: str, uid: int) -> tuple[str, str]:
-    """Name a user of this host in both ways; a uid may have had another name when it asked."""
+    """Return both names of a user of this host: a uid may have had another name when it asked."""
     return name, f"uid-{uid}"
 
 
@@ -21,19 +21,19 @@ class Persons:
     """The persons of one site."""
 
     def __init__(self, named: Mapping[str, str], realms: Collection[str] = ()) -> None:
-        """named: another name for the person of a name; chains of such are one person.
+        """named: another name for the person of a name; a chain of them is one person.
 
         realms: domains of this site, whose NAME@REALM is the person of NAME.
         """
         self._realms = frozenset(realm.casefold() for realm in realms)
         self._called: dict[str, str] = {}
-        for one, other in named.items():
-            old, new = self._call(one), self._call(other)
+        for alias, name in named.items():
+            old, new = self._call(alias), self._call(name)
             self._called |= {n: new for n, called in self._called.items() if called == old}
-            self._called |= {self._plain(one): new, self._plain(other): new}
+            self._called |= {self._plain(alias): new, self._plain(name): new}
 
     def same(self, some: Iterable[str], others: Iterable[str]) -> bool:
-        """Return True if one of some names and one of others are one person's."""
+        """Return True if a name of the first and a name of the second belong to one person."""
         return not {*map(self._call, some)}.isdisjoint(map(self._call, others))
 
     def _call(self, name: str) -> str:
@@ -41,13 +41,13 @@ class Persons:
         return self._called.get(plain, plain)
 
     def _plain(self, name: str) -> str:
-        """Write a name as it is compared, without a realm of ours."""
+        """Return a name in the form in which it is compared, without a realm of ours."""
         user, at, realm = name.casefold().rpartition("@")
         return _plain(user if at and user and realm in self._realms else name)
 
 
 def _plain(name: str) -> str:
-    """Write a name as it is compared."""
+    """Return a name in the form in which it is compared."""
     plain = name.casefold()
     number = plain.removeprefix("uid-")
     return f"uid-{number.lstrip('0') or '0'}" if number.isascii() and number.isdigit() else plain

@@ -1,7 +1,7 @@
-"""Protected names: what no request may touch, whoever sends it.
+"""Protected names: no request may touch them.
 
-Promises: upper and lower case are the same, and a name is found among hundreds of patterns at once.
-Leaves out: where requests have names (`rules`), and what a site adds (`config`).
+Promises: upper and lower case are the same, and a name is compared with hundreds of patterns at
+once. Leaves out: where requests have names (`rules`), and which names a site adds (`config`).
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ SYSTEM_GROUPS = (
     *("administrators", "wbpriv"),
 )
 SYSTEM_ACCOUNTS = ("root",)
-"""Names that no request may touch, whoever sends it: what they are on hosts, in AD and in Slurm."""
+"""Names that no request may touch: system users, groups and accounts of hosts, AD and Slurm."""
 
 
 class Names:
-    """Names and patterns of names. Every name of every request is held against some hundred."""
+    """Names and patterns of names. Each name of each request is compared with some hundred."""
 
     def __init__(self, names: Iterable[str]) -> None:
         folded = {name.casefold() for name in names}

@@ -1,13 +1,13 @@
-"""Rehearsal: what becomes of claims when a request is steered, by doing it and taking it back.
+"""Rehearsal: what a verb would do to claims, found by doing it and rolling it back.
 
-Promises: nothing of it stays, in the journal or in its redo log. Leaves out: who loses something by
-it (`holdings`).
+Promises: nothing of it stays, neither in the journal nor in its redo log. Leaves out: who would
+lose something (`holdings`).
 """
 
 from __future__ import annotations
 
 from provisioner.contract import Fault, Want
-from provisioner.controls.verbs import VERBS, Asked, named
+from provisioner.controls.verbs import VERBS, Command, named
 from provisioner.journal.journal import Connection, Journal
 from provisioner.journal.queries import lookup
 from provisioner.journal.records import ledger
@@ -17,13 +17,13 @@ CHANGING = ("request.cancel", "request.hold", "request.release")
 """Actions that change the claims of the request that they steer."""
 
 
-def changed(book: Journal, conn: Connection, asked: Asked) -> Shift:
-    """Say what would become of claims by what steers a request.
+def changed(book: Journal, conn: Connection, command: Command) -> Shift:
+    """Return the change of claims that a verb on a request would make.
 
-    asked: of an action on a request; where it would be refused nothing goes or comes.
+    command: with an action on a request; if that would be refused, nothing changes.
     """
     try:
-        target = lookup.find(conn, named(asked.request), asked.seeker)
+        target = lookup.find(conn, named(command.request), command.seeker)
     except Fault:
         return Shift()
     before = _claims(conn, target.subject)
@@ -31,7 +31,7 @@ def changed(book: Journal, conn: Connection, asked: Asked) -> Shift:
         return Shift()
     with book.rehearsal(conn):
         try:
-            VERBS[asked.request.action](conn, asked)
+            VERBS[command.request.action](conn, command)
         except Fault:
             return Shift()
         after = _claims(conn, target.subject)

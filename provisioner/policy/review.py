@@ -1,8 +1,8 @@
-"""Review: what policy has to know of the journal to judge a request, and its answer.
+"""Review: collecting from the journal what policy needs to judge a request, and its answer.
 
-Promises: everything is read inside the caller's transaction, so that the answer counts for what
-was accepted before, and only what a site's policy looks at is looked up. Leaves out: the rules
-(`policy`), and what becomes of an answer (`intake`).
+Promises: everything is read inside the caller's transaction, so that the answer holds for what was
+accepted before. Only what a site's policy looks at is looked up. Leaves out: the rules (`policy`),
+and what follows from an answer (`intake`).
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _CLAIMING = (
     *("user.provision", "project.provision", "allocation.provision", "membership.add"),
     *("project.archive", "membership.remove"),
 )
-"""Actions that state what a subject claims from then on: all else that it claimed goes."""
+"""Actions that state everything a subject claims from then on: its other claims go."""
 
 _CLOSING = ("user.suspend", "allocation.suspend")
 """Actions that close what is claimed for a subject."""
 
 Steers = Callable[[Seeker], Shift]
-"""Says of a request that steers another one what becomes of claims by it."""
+"""Returns the change of claims by a request that steers another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request that is to be judged.
+    """A request to be judged.
 
-    approved: a second person has released it; counted: one has released that so many lose
-    something, whom this request is a part of; steers: None where it steers no other request.
+    approved: a second person has released it; counted: it is part of a request of which somebody
+    has released that so many lose something; steers: None if it steers no other request.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Who answers for requests before policy. approved, counted: as in `Case`."""
+    """Who is responsible for requests before policy. approved, counted: as in `Case`."""
 
     uid: int
     writer: str
@@ -72,8 +72,8 @@ class Answers:
 class Ruling:
     """Policy's answer.
 
-    fresh: users whom nobody knew, where they count; on_behalf_of: the person for whom it is asked,
-    where that is believed; seeker: who asks, as one who looks a request up; None: nothing is.
+    fresh: new users, if they are counted; on_behalf_of: the person behind the writer, if that is
+    believed; seeker: the writer as somebody who looks up requests, None if nothing is looked up.
     """
 
     answer: policy.Answer
@@ -83,13 +83,13 @@ class Ruling:
 
 
 def drafts(planned: Sequence[Step]) -> dict[Pair, Want | None]:
-    """Say what steps claim, each want as far as it is known."""
+    """Return what steps claim, each with its want as far as it is known."""
     return {(claim.key, claim.claimant): claim.draft for step in planned for claim in step.claims}
 
 
-def meant(rules: policy.Policy, who: Submitter, request: Request) -> Meant:
-    """Say for whom a request counts: a portal's goes without who bears a protected name."""
-    if not rules.spares(who, request.action):
+def meant(rules: policy.Policy, submitter: Submitter, request: Request) -> Meant:
+    """Return the request that counts: one of a portal goes on without protected names."""
+    if not rules.spares(submitter, request.action):
         return request, ()
     return crowds.spared(request, rules.protected_among(request.users))
 
@@ -98,72 +98,72 @@ class Review:
     """Judges requests by one site's policy."""
 
     def __init__(self, site: policy.Policy, nature: Nature | None = None) -> None:
-        """nature: what handlers say of their objects; None: nothing."""
+        """nature: what handlers know about their objects; None for nothing."""
         self._rules = site
         self.nature = nature or Nature()
         self._shut_out: dict[int, dict[str, float]] = {}
 
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
-        """Judge the requests of a wave: none of them depends on what another writes."""
+        """Judge the requests of a wave; none of them depends on what another one writes."""
         changes = _Changes(conn, cases, self.nature)
         newcomers = Newcomers(conn, now)
-        found = {}
+        rulings = {}
         for case in cases:
-            asked = rules.question(
+            question = rules.question(
                 case.request, (claim.key for step in case.planned for claim in step.claims)
             )
-            who = Submitter(case.uid, case.writer)
-            if not self._rules.trusts(who.uid):
-                who = users.find(who.uid)
-            others = self._rules.steers_others(who, case.request.action)
+            submitter = Submitter(case.uid, case.writer)
+            if not self._rules.trusts(submitter.uid):
+                submitter = users.find(submitter.uid)
+            others = self._rules.steers_others(submitter, case.request.action)
             seeker = Seeker(case.uid, others, case.id)
             hit = set() if case.counted else changes.losers(case, seeker)
             crowd = hit | self._lately(case.uid, now) if hit else hit
-            asked = replace(asked, approved=case.approved, hit=len(crowd))
-            asked = replace(asked, left=self._left(case, changes))
+            question = replace(question, approved=case.approved, hit=len(crowd))
+            question = replace(question, left=self._left(case, changes))
             if len(crowd) > self._rules.harmless:
-                asked = replace(asked, known=len(holdings.people(conn) | crowd))
-            if not self._rules.trusts(who.uid):
-                asked = self._ask_more(conn, case, asked, newcomers)
+                question = replace(question, known=len(holdings.people(conn) | crowd))
+            if not self._rules.trusts(submitter.uid):
+                question = self._ask_more(conn, case, question, newcomers)
             if case.request.action.startswith("request."):
-                asked = replace(asked, target=_target(conn, case.request, seeker))
-            answer = self._rules.decide(who, asked)
+                question = replace(question, target=_target(conn, case.request, seeker))
+            answer = self._rules.decide(submitter, question)
             if answer.verdict == policy.ALLOW:
                 changes.allow(case)
-            if asked.fresh and answer.verdict == policy.ALLOW:
-                newcomers.allow(who.uid, case.request, asked.fresh)
+            if question.fresh and answer.verdict == policy.ALLOW:
+                newcomers.allow(submitter.uid, case.request, question.fresh)
             counts = hit and not case.approved and not self._rules.trusts(case.uid)
             if counts and answer.verdict == policy.ALLOW:
                 self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
-            person = self._rules.believed(who, asked.on_behalf_of)
-            found[case.id] = Ruling(answer, asked.fresh, person, seeker)
-        return found
+            person = self._rules.believed(submitter, question.on_behalf_of)
+            rulings[case.id] = Ruling(answer, question.fresh, person, seeker)
+        return rulings
 
     def _left(self, case: Case, changes: _Changes) -> tuple[str, ...]:
-        """Name the data that a request would leave, but for those that it says it leaves."""
+        """Return the data that a request would leave, except what it says it leaves."""
         storage = (case.request.values.get("allocation") or {}).get("storage") or {}
-        said = str(storage.get("leaves") or "").lower()
+        leaves = str(storage.get("leaves") or "").lower()
         return tuple(
             f"{old} for {new}"
             for old, new in changes.left(case).items()
-            if self.nature.stores(old) and split_key(old)[-1].lower() != said
+            if self.nature.stores(old) and split_key(old)[-1].lower() != leaves
         )
 
     def foresee(self, uid: int, writer: str, request: Request) -> Ruling | None:
-        """Refuse what policy refuses whatever the journal has; None: it has to be judged.
+        """Return a refusal that needs nothing from the journal; None if there is none.
 
-        uid, writer: who asks. Nothing is looked up, and nothing of the journal is told.
+        uid, writer: who asks. Nothing is looked up, so the answer reveals nothing.
         """
-        who = Submitter(uid, writer) if self._rules.trusts(uid) else users.find(uid)
-        answer = self._rules.foresee(who, rules.question(request))
+        submitter = Submitter(uid, writer) if self._rules.trusts(uid) else users.find(uid)
+        answer = self._rules.foresee(submitter, rules.question(request))
         if answer is None:
             return None
-        return Ruling(answer, (), self._rules.believed(who, request.on_behalf_of))
+        return Ruling(answer, (), self._rules.believed(submitter, request.on_behalf_of))
 
     def meant(self, uid: int, writer: str, request: Request) -> Meant:
-        """Say for whom a request counts. uid, writer: who asks."""
-        who = Submitter(uid, writer) if self._rules.trusts(uid) else users.find(uid)
-        return meant(self._rules, who, request)
+        """Return the request that counts, as `meant` above. uid, writer: who asks."""
+        submitter = Submitter(uid, writer) if self._rules.trusts(uid) else users.find(uid)
+        return meant(self._rules, submitter, request)
 
     def trusts(self, uid: int) -> bool:
         """Return True if a user needs no rule."""
@@ -174,25 +174,25 @@ class Review:
         return not self._rules.trusts(uid) and self._rules.is_outsider(users.find(uid))
 
     def check_objects(self, keys: Iterable[Key]) -> None:
-        """Raise Refused where one of some objects has a name that nobody may touch."""
+        """Raise Refused if an object has a name that no request may touch."""
         for key in keys:
             if self._rules.protects(key):
                 raise Refused(f"{key} is protected", advice="leave it out")
 
     def crowd(self, conn: Connection, losers: Collection[str]) -> policy.Answer | None:
-        """Say what is to be reviewed about some people losing something; None: nothing."""
+        """Return the review that is needed if some people lose something; None if none is."""
         if len(losers) <= self._rules.harmless:
             return None
         return self._rules.crowd(len(losers), len(holdings.people(conn).union(losers)))
 
     def _lately(self, uid: int, now: float) -> set[str]:
-        """Name the users whom a submitter's requests shut out a moment ago.
+        """Return the users whom a submitter's requests shut out a moment ago.
 
-        A broken export seldom comes as one request. Kept in memory: a guard against mistakes may
-        forget them when the service starts anew.
+        A broken export seldom arrives as one request. They are kept in memory only: a guard against
+        mistakes may forget them at a restart.
         """
         since = now - self._rules.at_once
-        kept = {who: at for who, at in self._shut_out.get(uid, {}).items() if at > since}
+        kept = {user: at for user, at in self._shut_out.get(uid, {}).items() if at > since}
         self._shut_out[uid] = kept
         return set(kept)
 
@@ -200,20 +200,20 @@ class Review:
         self,
         conn: Connection,
         case: Case,
-        asked: rules.Question,
+        question: rules.Question,
         newcomers: Newcomers,
     ) -> rules.Question:
-        """Add what only some rules look at, and costs a look into the journal."""
+        """Add what only some rules need, because it has to be looked up in the journal."""
         if self._rules.knows_subjects:
-            asked = _with_subject(conn, case, asked)
+            question = _with_subject(conn, case, question)
         if self._rules.counts_new_users and case.request.action not in verbs.VERBS:
             fresh, recent = newcomers.of(case.uid, case.request)
-            asked = replace(asked, fresh=fresh, recent=recent)
-        return asked
+            question = replace(question, fresh=fresh, recent=recent)
+        return question
 
 
 class _Changes:
-    """What the requests of a wave take away, none of which is written yet."""
+    """What the requests of a wave would take away, before any of it is written."""
 
     def __init__(self, conn: Connection, cases: Sequence[Case], nature: Nature) -> None:
         self._conn = conn
@@ -223,19 +223,19 @@ class _Changes:
         )
         self._taken: set[Pair] = set()
         self._given: dict[Pair, Want | None] = {}
-        self._found: dict[str, Shift] = {}
+        self._shifts: dict[str, Shift] = {}
 
     def losers(self, case: Case, seeker: Seeker) -> set[str]:
-        """Name the people who lose something by a request, after those that were allowed."""
+        """Return the people who lose something by a request, after those allowed before it."""
         if case.request.action == "journal.release":
             why = facts.get(self._conn, facts.OBSERVING)
             return holdings.unwritten(self._conn) if why not in (None, facts.CONFIGURED) else set()
-        shift = self._found[case.id] = self._of(case, seeker)
+        shift = self._shifts[case.id] = self._of(case, seeker)
         allowed = Shift(self._taken, self._given)
         return holdings.losers(self._conn, shift, allowed, self._nature)
 
     def left(self, case: Case) -> dict[Key, Key]:
-        """Name the objects that a request leaves for others; see `holdings.left`."""
+        """Return the objects that a request leaves for others; see `holdings.left`."""
         if case.request.action not in _CLAIMING:
             return {}
         shift = self._stated(case)
@@ -245,12 +245,12 @@ class _Changes:
 
     def allow(self, case: Case) -> None:
         """Count what a request takes away or changes as done."""
-        shift = self._found.get(case.id, Shift())
+        shift = self._shifts.get(case.id, Shift())
         self._taken |= shift.going
         self._given.update(shift.coming)
 
     def _of(self, case: Case, seeker: Seeker) -> Shift:
-        """Say which claims go or are closed, and which come or stay."""
+        """Return which claims go or are closed, and which come or stay."""
         if case.steers is not None:
             return case.steers(seeker)
         subject = case.request.subject
@@ -261,16 +261,16 @@ class _Changes:
         return self._stated(case)
 
     def _stated(self, case: Case) -> Shift:
-        """Say what becomes of claims by a request that states what its subject claims."""
+        """Return the change of claims by a request that states what its subject claims."""
         coming = drafts(case.planned)
         return Shift(self._before[case.request.subject] - coming.keys(), coming)
 
 
-def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.Question:
-    """Add what a subject has already, and whose it is, whatever a request says."""
+def _with_subject(conn: Connection, case: Case, question: rules.Question) -> rules.Question:
+    """Add what a subject already has, and whose it is."""
     root = case.request.subject.partition("/")[0]
     if not root.startswith(("allocation:", "project:")):
-        return asked  # a person is no writer's: portals and admins ask for the same ones
+        return question  # people belong to no writer: portals and admins ask for the same ones
     rows = subjects.claimed_by(conn, root)
     owners = {row.source for row in rows}
     nobodys = not owners and case.request.action in _CLOSING
@@ -279,25 +279,25 @@ def _with_subject(conn: Connection, case: Case, asked: rules.Question) -> rules.
         owners, nobodys = (set() if before else owners), nobodys and not before
     for record in request_rows.load(conn, {row.request for row in rows}).values():
         of = rules.question(parse_request(record.body))
-        asked = replace(
-            asked,
-            already=asked.already | of.resources,
-            projects=asked.projects | of.projects,
-            accounts=asked.accounts | of.accounts,
+        question = replace(
+            question,
+            already=question.already | of.resources,
+            projects=question.projects | of.projects,
+            accounts=question.accounts | of.accounts,
         )
-    if not asked.resources:
-        asked = replace(asked, resources=asked.already)
+    if not question.resources:
+        question = replace(question, resources=question.already)
     mine = case.writer in owners
     return replace(
-        asked,
-        already=asked.already - asked.resources,
+        question,
+        already=question.already - question.resources,
         owners=() if mine else tuple(sorted(owners)),
         nobodys=nobodys,
     )
 
 
 def _target(conn: Connection, request: Request, seeker: Seeker) -> rules.Target | None:
-    """Find the request that is steered; None: there is none, and the verb says so."""
+    """Return the request that is steered; None if there is none, which the verb reports."""
     try:
         return steered(conn, lookup.find(conn, verbs.named(request), seeker))
     except InvalidRequest:
@@ -305,7 +305,7 @@ def _target(conn: Connection, request: Request, seeker: Seeker) -> rules.Target 
 
 
 def steered(conn: Connection, record: request_rows.Record) -> rules.Target:
-    """Say of a request what policy looks at when it is steered."""
+    """Return what policy looks at when a request is steered."""
     return replace(
         _who_asked(conn, record),
         reviewed=bool(record.for_review),
@@ -326,8 +326,8 @@ def _who_asked(conn: Connection, record: request_rows.Record) -> rules.Target:
 
 
 def _asked_before(conn: Connection, record: request_rows.Record) -> tuple[str, ...]:
-    """Name who asked for a request's subject since it was done last."""
+    """Return who has asked for a request's subject since it was last done."""
     if record.action not in (*_CLAIMING, *_CLOSING):
         return ()
     earlier = request_rows.load(conn, precedents.undone(conn, record)).values()
-    return tuple(name for one in earlier for name in _who_asked(conn, one).askers)
+    return tuple(name for record in earlier for name in _who_asked(conn, record).askers)

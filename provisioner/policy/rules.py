@@ -1,8 +1,8 @@
 """Rules: what policy looks at in a request, and whether a rule fits it.
 
-Promises: pure; a question says all that a rule may look at, and a rule that does not fit says why.
-Leaves out: which rule decides, and what holds beside rules (`policy`); finding out what a question
-has to know of the journal (`review`).
+Promises: pure. A question contains everything that a rule may look at, and a rule that does not fit
+says why. Leaves out: which rule decides, and what holds besides rules (`policy`); collecting what a
+question needs from the journal (`review`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from provisioner.system.users import Submitter
 class Target:
     """The request that a verb steers.
 
-    uid: its submitter; held_by: None where it is not held; on_behalf_of: the person for whom it
-    was asked, where that was believed; behind: more names of those who asked for it; None: that is
-    not known any more; reviewed: policy holds it until a second person has seen it; digest: the
-    SHA-256 of its bytes; before: who asked the same writer for the same subject since that was done
-    last, as a program says again what was not done.
+    uid: its submitter; held_by: None if it is not held; on_behalf_of: the person behind its writer,
+    if that was believed; behind: more names of those who asked for it, None if they are no longer
+    known; reviewed: policy holds it until a second person has seen it; digest: the SHA-256 of its
+    bytes; before: who asked the same writer for the same subject since that was last done, because
+    a program repeats what was not done.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Target:
 
     @property
     def askers(self) -> tuple[str, ...]:
-        """List the names of all who asked for it."""
+        """The names of everybody who asked for it."""
         person = (self.on_behalf_of,) if self.on_behalf_of is not None else ()
         return (*account(self.writer, self.uid), *person, *(self.behind or ()))
 
@@ -51,16 +51,16 @@ class Target:
 class Question:
     """What is asked for, as far as policy looks at it.
 
-    resources: the one that is named, or else those that the subject has; already: those that it
-    has beside the one that is named; projects, accounts: those that the request names and the
-    subject has; owners: the other submitters whose subject it is; nobodys: neither this submitter
-    nor anybody who is known has ever asked for it; path: the request says where storage lies;
-    numbers: keys by which it gives numbers of users and groups; names: protected ones would be
-    among these, by kind; fresh: users that nobody knew; recent: how many of those the submitter
-    brought within the hour; hit: people who would lose something, with those who just did; known:
-    people who have something; left: what would be left with people's data in it, and for what;
-    on_behalf_of: the person whom the request names, believed or not;
-    digest: that of the request which was looked at before it is released.
+    resources: the one that the request names, or else those that the subject has; already: those
+    that it has besides the named one; projects, accounts: those that the request names and the
+    subject has; owners: the other submitters whose subject it is; nobodys: nobody known has ever
+    asked for it, and neither has this submitter; path: the request says where storage is; numbers:
+    keys by which it gives numbers of users and groups; names: the names to compare with protected
+    ones, by kind; fresh: new users; recent: how many new users the submitter brought within the
+    hour; hit: people who would lose something, with those who just did; known: people who have
+    something; left: people's data that would be left, and for what; on_behalf_of: the person whom
+    the request names, believed or not; digest: that of the request which was looked at before its
+    release.
     """
 
     action: str
@@ -88,11 +88,11 @@ class Question:
 
 
 Misfit = Callable[[RuleConfig, Submitter, Question], str | None]
-"""Says why a rule that is for the submitter and the action does not fit; None: it does."""
+"""Returns why a rule for the submitter and the action does not fit; None if it does."""
 
 
 def question(request: Request, keys: Iterable[Key] = ()) -> Question:
-    """Make the question that a request is by itself. keys: the objects that it claims."""
+    """Return the question of a request alone. keys: the objects that it claims."""
     allocation = request.values.get("allocation") or {}
     quota = allocation.get("quota") or {}
     code = (request.values.get("project") or {}).get("code")
@@ -118,10 +118,10 @@ def question(request: Request, keys: Iterable[Key] = ()) -> Question:
 
 
 def _numbers_in(request: Request) -> tuple[str, ...]:
-    """List the keys by which a request gives numbers."""
+    """Return the keys by which a request gives numbers."""
     given = (("user", "uid"), ("user", "gid"), ("project", "gid"))
-    found = ((part, key, (request.values.get(part) or {}).get(key)) for part, key in given)
-    return tuple(f"{part}.{key}" for part, key, number in found if number is not None)
+    numbers = ((part, key, (request.values.get(part) or {}).get(key)) for part, key in given)
+    return tuple(f"{part}.{key}" for part, key, number in numbers if number is not None)
 
 
 def _names_in(request: Request, keys: Iterable[Key]) -> Mapping[str, tuple[str, ...]]:
@@ -129,22 +129,23 @@ def _names_in(request: Request, keys: Iterable[Key]) -> Mapping[str, tuple[str, 
     user = values.get("user") or {}
     code = (values.get("project") or {}).get("code")
     slurm = (values.get("allocation") or {}).get("slurm") or {}
-    # Below the tree's root is every account by itself.
+    # Each account directly below the root of the tree stands alone.
     above = slurm.get("parent") if slurm.get("parent") != "root" else None
     codes = (code,) if code else ()
     return {
         "user": request.users,
         "group": (*user.get("groups", ()), *codes),
         "account": (*codes, *(name for name in (slurm.get("account"), above) if name)),
-        # A route may make names of whatever a request says.
+        # A route can make names from anything in a request.
         "object": tuple(sorted({name for key in keys for name in split_key(key)[2:]})),
     }
 
 
-def named(listed: Sequence[str], who: Submitter) -> bool:
+def named(listed: Sequence[str], submitter: Submitter) -> bool:
     """Return True if a list of users and groups names a submitter."""
     return any(
-        name == "*" or (name[1:] in who.groups if name.startswith("@") else name == who.name)
+        name == "*"
+        or (name[1:] in submitter.groups if name.startswith("@") else name == submitter.name)
         for name in listed
     )
 
@@ -154,57 +155,61 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def misfit(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
-    """Say why a rule that is for the submitter and the action does not fit; None: it does."""
-    if rule.resources and not asked.resources:
-        return f"{who.name} may ask for {asked.action} on {_list(rule.resources)} only, by name"
-    if rule.projects and not asked.projects:
-        of = _list(rule.projects)
-        return f"{who.name} may ask for {asked.action} of projects {of} only, by name"
-    if asked.owners and not rule.others:
-        return f"it is {_list(asked.owners)}'s: {who.name} may ask for their own only"
-    if asked.nobodys and not rule.others:
-        # It would close what its owner makes later, and only who suspended it lifts that.
-        return f"nobody has asked for it yet: {who.name} may suspend their own only"
-    why_not = misfit_by_itself(rule, who, asked)
+def misfit(rule: RuleConfig, submitter: Submitter, question: Question) -> str | None:
+    """Return why a rule for the submitter and the action does not fit; None if it does."""
+    if rule.resources and not question.resources:
+        only = _list(rule.resources)
+        return f"{submitter.name} may ask for {question.action} only on {only}, and has to name one"
+    if rule.projects and not question.projects:
+        only = _list(rule.projects)
+        return f"{submitter.name} may ask for {question.action} only of projects {only}, by name"
+    if question.owners and not rule.others:
+        return f"it is {_list(question.owners)}'s: {submitter.name} may ask for their own only"
+    if question.nobodys and not rule.others:
+        # It would close what the owner makes later, and only the one who suspended can lift it.
+        return f"nobody has asked for it yet: {submitter.name} may suspend their own only"
+    why_not = misfit_by_itself(rule, submitter, question)
     if why_not is not None:
         return why_not
-    total = asked.recent + len(asked.fresh)
-    if rule.new_users is not None and asked.fresh and total > rule.new_users:
-        return f"new users within the hour: {total}, of at most {rule.new_users}"
-    if asked.target is not None and asked.target.uid != who.uid and not rule.others:
-        return f"{asked.target.id} is {asked.target.writer}'s: {who.name} may steer their own only"
+    total = question.recent + len(question.fresh)
+    if rule.new_users is not None and question.fresh and total > rule.new_users:
+        return f"{total} new users within the hour; the limit is {rule.new_users}"
+    if question.target is not None and question.target.uid != submitter.uid and not rule.others:
+        owned = f"{question.target.id} is {question.target.writer}'s"
+        return f"{owned}: {submitter.name} may steer their own only"
     return None
 
 
-def misfit_by_itself(rule: RuleConfig, who: Submitter, asked: Question) -> str | None:
-    """Say why a rule does not fit by what is named alone; None: more has to be known."""
-    named = asked.resources.difference(rule.resources) if rule.resources else frozenset()
-    beyond = named | asked.already
+def misfit_by_itself(rule: RuleConfig, submitter: Submitter, question: Question) -> str | None:
+    """Return why a rule does not fit what the request itself says; None if it may fit."""
+    named = question.resources.difference(rule.resources) if rule.resources else frozenset()
+    beyond = named | question.already
     if beyond:
-        return f"{who.name} may not ask for {asked.action} on {_list(sorted(beyond))}"
-    strange = _strangers(asked.projects, rule.projects) if rule.projects else []
+        return f"{submitter.name} may not ask for {question.action} on {_list(sorted(beyond))}"
+    strange = _strangers(question.projects, rule.projects) if rule.projects else []
     if rule.projects or rule.accounts:
-        strange += _strangers(asked.accounts, (*rule.projects, *rule.accounts))
+        strange += _strangers(question.accounts, (*rule.projects, *rule.accounts))
     if strange:
-        return f"{who.name} may not ask for {asked.action} of {_list(dict.fromkeys(strange))}"
-    if rule.space is not None and asked.space is not None and asked.space > rule.space:
+        return (
+            f"{submitter.name} may not ask for {question.action} of {_list(dict.fromkeys(strange))}"
+        )
+    if rule.space is not None and question.space is not None and question.space > rule.space:
         most = format_size(rule.space)
-        return f"a quota of {format_size(asked.space)} is more than {most}"
-    if rule.files is not None and asked.files is not None and asked.files > rule.files:
-        return f"a quota of {asked.files} files is more than {rule.files}"
-    if asked.adopt and not rule.adopt:
-        return f"{who.name} may not say `adopt: true`"
-    if asked.path and not rule.paths:
-        return f"{who.name} may not say where storage lies: `storage.path`"
-    if asked.numbers and not rule.numbers:
-        # A number is a name: who bears a group's is in it, whatever the group is called.
-        return f"{who.name} may not give numbers: `{asked.numbers[0]}`"
+        return f"a quota of {format_size(question.space)} is more than {most}"
+    if rule.files is not None and question.files is not None and question.files > rule.files:
+        return f"a quota of {question.files} files is more than {rule.files}"
+    if question.adopt and not rule.adopt:
+        return f"{submitter.name} may not say `adopt: true`"
+    if question.path and not rule.paths:
+        return f"{submitter.name} may not say where storage is: `storage.path`"
+    if question.numbers and not rule.numbers:
+        # A number is a name: a user with a group's number is in it, whatever it is called.
+        return f"{submitter.name} may not give numbers: `{question.numbers[0]}`"
     return None
 
 
 def _strangers(named: Iterable[str], patterns: Iterable[str]) -> list[str]:
-    """List the names that no pattern is for; upper and lower case are the same."""
+    """Return the names that no pattern matches; upper and lower case are the same."""
     folded = [pattern.casefold() for pattern in patterns]
     return sorted(name for name in named if not matches(name.casefold(), folded))
 

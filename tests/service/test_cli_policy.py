@@ -75,15 +75,17 @@ def test_who_may_send_a_request_is_told_so(desk: Desk) -> None:
 def test_who_may_not_is_told_why_and_what_to_do(desk: Desk) -> None:
     lane = "provisioner: 1\naction: lane.pause\nlane: slurm\n"
     said = check(desk, lane, code=3).out
-    assert "nobody may not ask for lane.pause; they may for user.provision, user.*" in said
+    assert "nobody may not ask for lane.pause; they may ask for user.provision, user.*" in said
     assert "expected ask root or daemon to send it" in said
     [problem] = check(desk, lane, "--json", code=3).json
     assert problem["message"].startswith("nobody may not ask for lane.pause")
 
 
 def test_who_would_be_held_is_told_for_whom_it_waits(desk: Desk) -> None:
-    held = "it would be held: user.suspend by nobody is to be reviewed; it waits for a release by"
-    assert f"{held} one of root, daemon, but not nobody" in check(desk, of_user("suspend", "x")).out
+    held = "it would be held: user.suspend by nobody must be reviewed; it waits for a release by"
+    assert (
+        f"{held} one of root, daemon, but not by nobody" in check(desk, of_user("suspend", "x")).out
+    )
     told = check(desk, of_user("suspend", "x"), "--json")
     assert told.json == []
     assert held in told.err
@@ -105,13 +107,13 @@ def test_a_protected_name_is_told_to_root_too(desk: Desk) -> None:
 def test_the_queue_and_show_say_why_a_request_is_held_and_who_may_release_it(desk: Desk) -> None:
     [row] = [one for one in desk("queue", "--json").json["requests"] if one["state"] == "held"]
     assert row["held"] == {
-        "why": "by the policy: user.suspend by nobody is to be reviewed",
+        "why": "by the policy: user.suspend by nobody must be reviewed",
         "release": ["root", "daemon"],
         "second": True,
     }
     assert desk.show(row["id"])["held"] == row["held"]
     lines = (
-        "held by the policy: user.suspend by nobody is to be reviewed",
+        "held by the policy: user.suspend by nobody must be reviewed",
         f"until it is released: provisioner release {row['id']}",
         "who may: root, daemon, but not nobody, who sent it",
     )
@@ -122,7 +124,7 @@ def test_the_queue_and_show_say_why_a_request_is_held_and_who_may_release_it(des
 def test_a_receipt_tells_its_writer_that_and_why_it_is_held(desk: Desk) -> None:
     [receipt] = (desk.spool / "receipts/nobody").iterdir()
     assert "state: held" in receipt.read_text()
-    assert "is to be reviewed" in receipt.read_text()
+    assert "must be reviewed" in receipt.read_text()
 
 
 # A release from the command line.

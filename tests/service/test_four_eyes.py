@@ -215,7 +215,7 @@ def test_who_stands_behind_a_request_cannot_be_taken_out_of_the_trail_unseen(sit
         assert audit.verify(conn).problem
     refused = tried(site, SECOND, held)
     assert (refused.state, now(site, held).state) == ("refused", "held")
-    assert "does not tell any more who asked" in why(refused)
+    assert "no longer tells who asked" in why(refused)
 
 
 # What was looked at.
@@ -224,7 +224,7 @@ def test_who_stands_behind_a_request_cannot_be_taken_out_of_the_trail_unseen(sit
 @pytest.mark.parametrize("uid", [SECOND, 0], ids=["operator", "root"])
 @pytest.mark.parametrize(
     ("digest", "told"),
-    [("", "the release has no digest"), (f"digest: {'b' * 64}\n", f"has the digest {'b' * 64}")],
+    [("", "the release has no digest"), (f"digest: {'b' * 64}\n", f"for the digest {'b' * 64}")],
     ids=["none", "another"],
 )
 def test_what_is_released_is_what_was_looked_at(

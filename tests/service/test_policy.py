@@ -60,7 +60,7 @@ def elsewhere(number: int) -> str:
         (0, user("root", "suspend"), "root is protected"),
         (0, allocation(1, "ann, daemon"), "daemon is protected"),
         (PORTAL, allocation(1, head="adopt: true\n"), "may not say `adopt: true`"),
-        (PORTAL, lying_at(1, "/gpfs/x"), "may not say where storage lies: `storage.path`"),
+        (PORTAL, lying_at(1, "/gpfs/x"), "may not say where storage is: `storage.path`"),
     ],
 )
 def test_what_no_rule_allows_is_refused_with_its_reason_an_alarm_and_an_event(
@@ -110,7 +110,7 @@ def test_new_users_are_counted_by_the_hour_and_only_once(site: Site) -> None:
     assert send(site, PORTAL, allocation(2, "ann, bob, eve")).state == "done"
     site.start()  # the count is the journal's
     more = send(site, PORTAL, membership(1, "dan", "add"))
-    assert (more.state, why(more)) == ("refused", "new users within the hour: 4, of at most 3")
+    assert (more.state, why(more)) == ("refused", "4 new users within the hour; the limit is 3")
     assert send(site, PORTAL, membership(1, "eve", "add")).state == "done"
 
 
@@ -167,8 +167,8 @@ def test_one_steers_ones_own_requests_and_an_operator_all(site: Site) -> None:
     ("text", "reason"),
     [
         (allocation(1, "ann", files=50), "a quota of 50 files is more than 10"),
-        (user("ann", "suspend"), "user.suspend by uid-4711 is to be reviewed"),
-        (control("lane.pause", "first"), "lane.pause by uid-4711 is to be reviewed"),
+        (user("ann", "suspend"), "user.suspend by uid-4711 must be reviewed"),
+        (control("lane.pause", "first"), "lane.pause by uid-4711 must be reviewed"),
     ],
     ids=["size", "action", "verb"],
 )

@@ -81,7 +81,7 @@ def test_one_that_was_set_aside_is_moved_back_by_hand(site: Site) -> None:
     again = retry(site, newest(site, "pipe.yaml").id)
     assert again.state == "failed"
     assert "it is in quarantine/" in told(again)
-    assert "its file back in staging" in str(again.problems)
+    assert "its file moved back to staging" in str(again.problems)
 
 
 def test_a_result_offers_another_try_only_of_what_has_a_file(site: Site) -> None:

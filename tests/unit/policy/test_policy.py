@@ -128,11 +128,11 @@ def test_the_first_rule_that_fits_decides(space: int, verdict: str, why: str) ->
 
 def test_a_refusal_says_why_and_what_to_do() -> None:
     answer = SIZES.decide(PORTAL, Question("user.provision"))
-    assert answer.why == "coldfront may not ask for user.provision; they may for allocation.*"
+    assert answer.why == "coldfront may not ask for user.provision; they may ask for allocation.*"
     assert answer.advice == "ask root or @hpc-staff to send it, or to change policy.rules"
     assert SIZES.decide(EVE, Question("reconcile")).why == "eve may not ask for anything here"
 
 
 def test_a_review_says_who_may_release_it() -> None:
     answer = SIZES.decide(PORTAL, Question("allocation.provision", space=6 * TIB))
-    assert answer.advice == "a release by one of root, @hpc-staff, but not coldfront"
+    assert answer.advice == "a release by one of root, @hpc-staff, but not by coldfront"

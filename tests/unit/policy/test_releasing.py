@@ -164,10 +164,10 @@ A, B = "a" * 64, "b" * 64
     [
         (True, A, "allow", ""),
         (True, None, "refuse", "the release has no digest"),
-        (True, B, "refuse", f"what was looked at has the digest {B}, and 01J has {A}"),
+        (True, B, "refuse", f"the release is for the digest {B}, but 01J has {A}"),
         (False, None, "allow", ""),
         (False, A, "allow", ""),
-        (False, B, "refuse", f"what was looked at has the digest {B}, and 01J has {A}"),
+        (False, B, "refuse", f"the release is for the digest {B}, but 01J has {A}"),
     ],
 )
 @pytest.mark.parametrize("who", [ANN, ROOT], ids=["ann", "root"])
@@ -197,7 +197,7 @@ def test_what_nobody_knows_any_more_who_asked_for_is_not_released() -> None:
     target = replace(held(PORTAL, None), behind=None, reviewed=True, digest=A)
     answer = BELIEVED.decide(ROOT, Question("request.release", target=target, digest=A))
     assert answer.verdict == "refuse"
-    assert answer.advice == "cancel it, and have it sent anew"
+    assert answer.advice == "cancel it, and have it sent again"
 
 
 @pytest.mark.parametrize(
