@@ -1,3 +1,3 @@
-"""Manifests: all that a writer wants, compared with what is claimed, and followed in portions."""
+"""Manifests list all that a writer wants: they are compared with the claims, and followed."""
 
 __all__ = ["following", "manifest", "portions"]

@@ -1,10 +1,10 @@
-"""Adopting: what is in the backends is taken over as it is, by what a manifest lists.
+"""Adoption: taking over what is in the backends as it is, from a manifest.
 
-Promises: nothing is written to a backend: the ledger alone changes, in the commits in which the
-subjects are accepted, and lanes then look at each object once. What a manifest lists belongs to its
-subjects from then on; what it names as an object belongs to nobody, is explained, and left as it
-is. Leaves out: what fits and what differs (`existing`), and saying so to a person beforehand
-(`comparison`).
+Promises: nothing is written to a backend. Only the ledger changes, in the commits that accept the
+subjects, and lanes then look at each object once. Whatever a manifest lists belongs to its subjects
+from then on. An object that it names without a subject belongs to nobody, is reported, and stays
+unchanged. Leaves out: what is as wanted and what differs (`existing`), and showing it to a person
+in advance (`comparison`).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from provisioner.objects.losses import Shift
 from provisioner.policy.review import Review
 
 AWAITED = 20_000
-"""Most objects that nobody claims for which the request waits; of more it says how many."""
+"""The most unclaimed objects for which the request waits; of more it only reports the number."""
 
 _AT_ONCE = 2000
 
 
 class Adoption:
-    """The adoption of what one manifest lists."""
+    """The adoption of everything that one manifest lists."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Adoption:
         lanes: Mapping[str, str],
         source: str,
     ) -> None:
-        """lanes: lane of each instance; source: whose the claims become."""
+        """lanes: lane of each instance; source: the writer who gets the claims."""
         self._errand = errand
         self._follower = follower
         self._review = review
@@ -52,15 +52,15 @@ class Adoption:
         self._source = source
         self._toll = Toll()
         self._acting: list[int] = []
-        self._marks = array("q")
+        self._fingerprints = array("q")
         self._newer, self._others = 0, 0
         self._taken, self._objects = 0, 0
 
     def run(self) -> Iterator[None]:
         """Do a portion at each step.
 
-        Raises Refused while backends are written to, or where an object is not to be touched;
-        InvalidRequest for one of no handler; InvalidDocument and Stopped.
+        Raises Refused while the service writes to backends, or if an object may not be touched;
+        InvalidRequest for one that no handler serves; InvalidDocument and Stopped.
         """
         with self._follower.reading() as conn:
             _check_observing(conn)
@@ -83,16 +83,16 @@ class Adoption:
                     stands = now[candidate.request.subject]
                     if self._note(stands):
                         wanted = manifest.wanted_by(candidate.planned).keys()
-                        # What differs is left as it is: whatever is wanted shuts nobody out.
+                        # An object that differs stays unchanged: its new want shuts nobody out.
                         coming = dict.fromkeys(wanted - stands.pairs)
                         shifts.append(Shift(stands.pairs - wanted, coming))
             self._toll.add(self._follower, shifts)
             yield
 
     def _note(self, stands: Standing) -> bool:
-        """Keep how the subject of a line stood; say whether it is taken over."""
-        number = len(self._marks)
-        self._marks.append(stands.mark)
+        """Record how the subject of a line stands. Return True if it is to be taken over."""
+        number = len(self._fingerprints)
+        self._fingerprints.append(stands.fingerprint)
         if stands.newer(self._errand.moment):
             self._newer += 1
         elif stands.strangers(self._source):
@@ -103,65 +103,68 @@ class Adoption:
         return False
 
     def _held(self) -> bool:
-        """Hold the whole where too many would lose something, and nobody has released that."""
+        """Hold the whole if too many would lose something and nobody has released that."""
         numbers = set(self._acting)
         taken = [
             name for name, number in self._errand.listing.subjects.items() if number in numbers
         ]
-        told = f"{len(taken)} subjects would be taken over as they are listed"
+        text = f"{len(taken)} subjects would be taken over as they are listed"
         whole = self._errand, self._follower, self._review, self._toll
-        return weighing.held(*whole, (told, {"taken over": taken}))
+        return weighing.held(*whole, (text, {"taken over": taken}))
 
     def _check_objects(self) -> None:
         self._review.check_objects(self._errand.listing.objects)
         for key in self._errand.listing.objects:
             if split_key(key)[0] not in self._lanes:
-                raise InvalidRequest(f"{key} is of no handler", expected=", ".join(self._lanes))
+                raise InvalidRequest(f"no handler serves {key}", expected=", ".join(self._lanes))
 
     def _take(self) -> Iterator[None]:
-        found = (
+        adopted = (
             states.Adoption.OURS
             if self._errand.request.values["differing"]
             else states.Adoption.NEW
         )
         for some in self._errand.listing.again(self._acting):
             with self._follower.commit(self._errand) as commit:
-                asked = list(self._unchanged(commit.conn, some))
-                accepted = commit.follow(asked)
-                taken = [one for one in asked if one.submission.ulid in accepted]
-                keys = {c.key for one in taken for step in one.planned for c in step.claims}
-                object_rows.set_adoption(commit.conn, keys, found)
+                following = list(self._unchanged(commit.conn, some))
+                accepted = commit.follow(following)
+                taken = [c for c in following if c.submission.ulid in accepted]
+                keys = {c.key for line in taken for step in line.planned for c in step.claims}
+                object_rows.set_adoption(commit.conn, keys, adopted)
                 self._taken += len(taken)
                 self._objects += len(keys)
             yield
 
     def _unchanged(self, conn: Connection, some: Sequence[Candidate]) -> Iterator[Candidate]:
-        """Leave out what was claimed since it was compared."""
+        """Leave out subjects that somebody has claimed since the comparison."""
         named = [(c, c.request.subject) for c in some if c.request is not None]
         now = standings.of(conn, [subject for _, subject in named], self._source)
         for candidate, subject in named:
-            if now[subject].mark == self._marks[self._errand.listing.subjects[subject]]:
+            if (
+                now[subject].fingerprint
+                == self._fingerprints[self._errand.listing.subjects[subject]]
+            ):
                 yield candidate
             else:
                 self._newer += 1
 
     def _explain(self) -> Iterator[None]:
-        """Explain the objects that nobody claims, and end."""
+        """Make the unclaimed objects known, so that they are looked at, and end."""
         explained: dict[Key, str] = {}
         for some in portions(self._errand.listing.objects, _AT_ONCE):
             with self._follower.commit(self._errand) as commit:
                 explained |= self._explained(commit, some)
             yield
-        told = (
+        text = (
             f"{self._taken} subjects with {self._objects} objects taken over, {len(explained)} "
-            "objects that nobody claims left as they are"
+            "objects that nobody claims left unchanged"
         )
         left = f"{self._newer} claimed later and {self._others} of other writers left alone"
         awaited = explained if len(explained) <= AWAITED else {}
         with self._follower.commit(self._errand) as commit:
-            event = audit.Event(self._errand.submission.ulid, "adopted", told)
+            event = audit.Event(self._errand.submission.ulid, "adopted", text)
             audit.append(commit.conn, [event], commit.now)
-            commit.conclude(Effect(keys=awaited, notes=[told, left]))
+            commit.conclude(Effect(keys=awaited, notes=[text, left]))
 
     def _explained(self, commit: Commit, keys: Sequence[Key]) -> dict[Key, str]:
         unclaimed = _unclaimed(commit.conn, keys)
@@ -175,14 +178,14 @@ class Adoption:
 def _check_observing(conn: Connection) -> None:
     if facts.get(conn, facts.OBSERVING) is None:
         raise Refused(
-            "backends are written to: what is missing would be made at once",
-            advice="say `mode: observe` in the configuration and start the service again; "
-            "adopt; then release the journal",
+            "the service writes to the backends: it would make missing objects at once",
+            advice="set `mode: observe` in the configuration and restart the service; adopt; then "
+            "release the journal",
         )
 
 
 def _unclaimed(conn: Connection, keys: Sequence[Key]) -> dict[Key, str]:
-    """Choose the objects that nobody claims, nor did: with their instances."""
+    """Return the objects that nobody claims or has ever claimed, with their instances."""
     known = object_rows.instances_of(conn, keys)
     left = object_rows.adopted_among(conn, keys, states.Adoption.NEW, states.Adoption.SEEN)
     claimed = ledger.claims_of(conn, keys)

@@ -1,7 +1,7 @@
-"""Following: what comes of a manifest is accepted, held or ended, each time in one commit.
+"""Following: the requests that follow from a manifest are accepted, held or ended, in commits.
 
-Promises: nothing is written for a request that was held, cancelled or ended meanwhile. Leaves out:
-what comes of it (`reconcile`, `adoption`), and when (`portions`).
+Promises: nothing is written for a manifest's request that was held, cancelled or ended meanwhile.
+Leaves out: which requests follow (`reconcile`, `adoption`), and when (`portions`).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from provisioner.spool.spool import Submission
 
 
 class Stopped(Exception):
-    """The request was held, cancelled or ended while its manifest was followed."""
+    """The request was held, cancelled or ended while its manifest was being followed."""
 
 
 @dataclass(slots=True)
 class Errand:
-    """One request whose manifest is followed.
+    """One request whose manifest is being followed.
 
-    listing: what it lists; moment: what is newer than it; compared: all of it was;
+    listing: what it lists; moment: what counts as newer; compared: the comparison is complete;
     counted: a person has released that so many lose something.
     """
 
@@ -50,15 +50,15 @@ class Errand:
 
 
 class Follower:
-    """Writes what comes of manifests, for one service."""
+    """Writes what follows from manifests, for one service."""
 
     def __init__(self, book: Journal, intake: Intake, tell: Callable[[Admitted], None]) -> None:
-        """tell: is told of each commit, as of those of the intake."""
+        """tell: gets the result of each commit, like those of the intake."""
         self._journal = book
         self._intake = intake
         self._tell = tell
         self.followed: dict[str, str] = {}
-        """Requests that followed from a manifest while others wait, with the manifest's id."""
+        """Requests that followed from a manifest while others wait, each with the manifest's id."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -68,7 +68,7 @@ class Follower:
 
     @contextmanager
     def commit(self, errand: Errand) -> Iterator[Commit]:
-        """Give a commit for what comes of a portion. Raises Stopped where it is not to be."""
+        """Give a commit for a portion. Raises Stopped if nothing may be written any more."""
         ulid = errand.submission.ulid
         admitted = Admitted()
         with self._journal.transaction(new_work=True) as conn:
@@ -85,7 +85,7 @@ class Follower:
         self._tell(Admitted(outcomes={ulid: state}))
 
     def set_aside(self, ulid: str, problem: Problem) -> None:
-        """Hold a request until somebody lets it go on: who sent it may, as if they had held it."""
+        """Hold a request until somebody releases it: its sender may, as if they had held it."""
         with self._journal.transaction() as conn:
             if not request_rows.set_state(conn, [ulid], [RequestState.ACCEPTED], RequestState.HELD):
                 return
@@ -107,33 +107,35 @@ class Commit:
     admitted: Admitted
     now: float
 
-    def follow(self, asked: Sequence[Candidate]) -> set[str]:
+    def follow(self, candidates: Sequence[Candidate]) -> set[str]:
         """Accept requests that follow, each judged by itself; return those that were accepted."""
         submission = self.errand.submission
         record = request_rows.load(self.conn, [submission.ulid])[submission.ulid]
         askers = tuple(dict.fromkeys(steered(self.conn, record).askers))
-        asked = [replace(c, submission=replace(c.submission, behind=askers)) for c in asked]
+        following = [
+            replace(c, submission=replace(c.submission, behind=askers)) for c in candidates
+        ]
         answers = Answers(submission.uid, submission.writer, False, self.errand.counted)
         before = set(self.admitted.accepted)
-        self.intake.follow(self.conn, asked, answers, self.admitted, self.now)
+        self.intake.follow(self.conn, following, answers, self.admitted, self.now)
         return {*self.admitted.accepted} - before
 
-    def hold(self, why: policy.Answer, told: str, changes: Changes) -> None:
-        """Hold the whole for a second person, who is shown what it would change."""
+    def hold(self, why: policy.Answer, text: str, changes: Changes) -> None:
+        """Hold the whole for a second person, who sees what it would change."""
         ulid = self.errand.submission.ulid
         request_rows.set_state(self.conn, [ulid], [RequestState.ACCEPTED], RequestState.HELD)
         request_rows.hold_for_review(self.conn, ulid)
-        problem = Problem(None, "manifest", f"{why.why}: {told}", why.advice)
+        problem = Problem(None, "manifest", f"{why.why}: {text}", why.advice)
         request_rows.set_problems(self.conn, ulid, plain_problems((problem,)))
-        text = f"by {request_rows.POLICY}: {why.why}"
-        audit.append(self.conn, [audit.Event(ulid, HELD, text, None, changes.facts())], self.now)
+        held = f"by {request_rows.POLICY}: {why.why}"
+        audit.append(self.conn, [audit.Event(ulid, HELD, held, None, changes.facts())], self.now)
         self.admitted.effects.append(Effect(held=[ulid]))
 
     def replace_older(self, kinds: Collection[str]) -> None:
-        """End the writer's earlier manifests that still look again, or are held for a crowd.
+        """End the writer's earlier reconciles that still wait, or are held for a crowd.
 
-        kinds: of subjects that this one lists. One that was held for subjects of another kind says
-        more than this one does.
+        kinds: of subjects that this one lists. A held one with subjects of another kind covers more
+        than this one, and stays.
         """
         ulid, writer = self.errand.submission.ulid, self.errand.submission.writer
         self.admitted.outcomes.update(replace_older(self.conn, ulid, writer, self.now))
@@ -143,7 +145,7 @@ class Commit:
             seen = shown(self.conn, older)
             by_policy = request_rows.load(self.conn, [older])[older].for_review
             if by_policy and seen is not None and seen.kinds() <= set(kinds):
-                why = f"{ulid}, which came later, takes its place: look at that one"
+                why = f"{ulid}, which came later, replaces it: look at that one"
                 _end(
                     self.conn,
                     older,
@@ -154,17 +156,17 @@ class Commit:
                 self.admitted.outcomes[older] = RequestState.SUPERSEDED
 
     def conclude(self, effect: Effect) -> None:
-        """End the acceptance of the request; it goes on waiting for what `effect.keys` names."""
+        """End the acceptance of the request, which then waits for `effect.keys`."""
         companion_rows.drop_companion(self.conn, self.errand.submission.ulid)
-        who = Candidate(self.errand.submission, self.errand.request, (), ())
-        self.intake.conclude(self.conn, who, effect, self.admitted, self.now)
+        candidate = Candidate(self.errand.submission, self.errand.request, (), ())
+        self.intake.conclude(self.conn, candidate, effect, self.admitted, self.now)
 
     def tell(self, event: audit.Event) -> None:
         """Add an event to the trail."""
         audit.append(self.conn, [event], self.now)
 
     def end(self, state: RequestState, problems: Sequence[Problem]) -> None:
-        """End the request: nothing more comes of it."""
+        """End the request: nothing more follows from it."""
         ulid = self.errand.submission.ulid
         _end(self.conn, ulid, state, problems, self.now)
         self.admitted.outcomes[ulid] = state
@@ -173,7 +175,7 @@ class Commit:
 def _end(
     conn: Connection, request: str, state: RequestState, problems: Sequence[Problem], now: float
 ) -> None:
-    """End a request whose manifest is not followed, or no further."""
+    """End a request whose manifest is not followed, or not to its end."""
     companion_rows.drop_companion(conn, request)
     request_rows.set_problems(conn, request, plain_problems(problems))
     why = "; ".join(problem.message for problem in problems)
@@ -181,5 +183,5 @@ def _end(
 
 
 def left_alone(candidate: Candidate, why: str) -> Candidate:
-    """Refuse a line that wants an answer, and whose subject is left alone."""
+    """Return a line that wants an answer as refused, because its subject is left alone."""
     return replace(candidate, problems=(Problem(None, "", f"left alone: {why}"),))

@@ -1,8 +1,8 @@
 """A listing: the lines of one manifest, read and judged in portions.
 
-Promises: of a line that was judged its place and its subject are kept, and nothing else; it is read
-again where it is needed again. A line that nobody can read, or a subject that stands twice, refuses
-the whole. Leaves out: what the ledger has of the subjects (`standings`).
+Promises: only the place and the subject of a judged line stay in memory; the line is read again
+when it is needed again. A line that nobody can read, or a subject that is listed twice, refuses the
+whole. Leaves out: what the ledger has of the subjects (`standings`).
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from provisioner.spool.spool import Submission
 from provisioner.system import ulid as ulids
 
 LINES = 500
-"""Most lines of a portion, and so most requests in a commit."""
+"""The most lines of a portion, and so the most requests in a commit."""
 
 MOMENT = 0.2
-"""Seconds after which a portion ends, however few lines it has."""
+"""Seconds after which a portion ends, even if it has few lines."""
 
-_TOLD = 20
-"""Most lines of which it is said what is wrong."""
+_REPORTED = 20
+"""The most lines whose errors are reported."""
 
-One = TypeVar("One")
+Thing = TypeVar("Thing")
 
 
-def portions(things: Iterable[One], most: int = LINES) -> Iterator[list[One]]:
-    """Cut what takes time to come into portions of a moment each."""
-    some: list[One] = []
+def portions(things: Iterable[Thing], most: int = LINES) -> Iterator[list[Thing]]:
+    """Cut things that take time to arrive into portions of a moment each."""
+    some: list[Thing] = []
     until = time.monotonic() + MOMENT
     for thing in things:
         some.append(thing)
@@ -50,7 +50,7 @@ def portions(things: Iterable[One], most: int = LINES) -> Iterator[list[One]]:
 
 
 def child(submission: Submission, name: str, text: bytes) -> Submission:
-    """Make what follows from a request a request of its own, of the same writer."""
+    """Return a request of the same writer that follows from another one."""
     digest = hashlib.sha256(text).hexdigest()
     return replace(
         submission,
@@ -65,21 +65,21 @@ def child(submission: Submission, name: str, text: bytes) -> Submission:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What policy says of a line by itself: whether it is refused, and for whom it counts."""
+    """Policy's view of a line by itself: whether it is refused, and as which request it counts."""
 
     foresee: Foresee
     meant_by: MeantBy
 
 
 class Listing:
-    """What a manifest lists. subjects: the number of each line's subject, from none on."""
+    """What a manifest lists. subjects: the number of each line's subject, counted from 0."""
 
     def __init__(
         self, whose: Submission, file: str, body: bytes, router: Router, rights: Rights | None
     ) -> None:
         """whose: who asks for the lines; file: the manifest's name.
 
-        rights: of who sent it; None: what is there is adopted: lines may name objects, and one that
+        rights: those of the sender. None means adoption: lines may name objects, and one that
         cannot be followed refuses the whole.
         """
         self._whose = whose
@@ -99,26 +99,27 @@ class Listing:
     def portions(self) -> Iterator[list[Candidate]]:
         """Judge every line, in portions.
 
-        Raises InvalidRequest for what is no line of a manifest, and InvalidDocument with what
-        refuses the whole: with much of it at once, else behind the last line.
+        Raises InvalidRequest for a line that is not a manifest's, and InvalidDocument with the
+        errors that refuse the whole: at once if they are many, else after the last line.
         """
         yield from portions(self._judged())
         if self._refusing:
             raise InvalidDocument(self._refusing)
 
     def routed(self, candidate: Candidate) -> Candidate:
-        """Judge a line that policy refuses as if it did not: it may ask for what is so already."""
+        """Judge a line that policy refuses as if it did not: the writer may already have all of
+        it."""
         return judge(candidate.submission, self._router, _later, self._rights.meant_by)
 
     def again(self, numbers: Iterable[int]) -> Iterator[list[Candidate]]:
-        """Judge some of the lines anew, in portions."""
+        """Judge some of the lines again, in portions."""
         return portions(map(self._judge, numbers))
 
     @property
     def notes(self) -> list[str]:
-        """Say what is wrong with lines whose subjects are left alone."""
-        told = [f"{problem.key}: {problem.message}" for problem in self._wrong]
-        return [*told, f"and {self._more} more that are wrong"] if self._more else told
+        """The errors of lines whose subjects are left alone."""
+        texts = [f"{problem.key}: {problem.message}" for problem in self._wrong]
+        return [*texts, f"and {self._more} more that are wrong"] if self._more else texts
 
     def _judged(self) -> Iterator[Candidate]:
         for place in manifest.places(self._body):
@@ -143,40 +144,40 @@ class Listing:
         name = f"{self._file}-{number + 1}"
         rights = self._rights
         made = child(self._whose, name, line)
-        # Policy judges what follows when it is asked for. What it refuses anyway is not routed.
+        # Policy judges what follows at its commit. A line that it refuses anyway is not routed.
         candidate = judge(made, self._router, rights.foresee, rights.meant_by)
         if candidate.request is not None and candidate.request.users_file is not None:
             return replace(candidate, problems=(*candidate.problems, _NAMES_A_FILE))
         return candidate
 
     def _check(self, number: int, candidate: Candidate) -> None:
-        """Note what is wrong with a line, and whether it refuses the whole."""
+        """Record the errors of a line, and whether they refuse the whole."""
         entry = f"manifest entry {number + 1}"
-        told = (*candidate.problems, *candidate.notes)
-        found = [replace(p, line=None, key=f"{entry}: {p.key}") for p in told]
+        notes = (*candidate.problems, *candidate.notes)
+        problems = [replace(p, line=None, key=f"{entry}: {p.key}") for p in notes]
         subject = candidate.request.subject if candidate.request is not None else None
         if subject in self.subjects:
-            self._refusing.append(Problem(None, entry, f"{subject} stands twice"))
+            self._refusing.append(Problem(None, entry, f"{subject} is listed twice"))
         if subject is not None:
             self.subjects.setdefault(subject, number)
         if candidate.request is None or self._adopting:
-            self._refusing += found
-        elif len(self._wrong) < _TOLD:
-            self._more += max(0, len(self._wrong) + len(found) - _TOLD)
-            self._wrong = [*self._wrong, *found][:_TOLD]
+            self._refusing += problems
+        elif len(self._wrong) < _REPORTED:
+            self._more += max(0, len(self._wrong) + len(problems) - _REPORTED)
+            self._wrong = [*self._wrong, *problems][:_REPORTED]
         else:
-            self._more += len(found)
-        if len(self._refusing) >= _TOLD:
-            raise InvalidDocument(self._refusing[:_TOLD])
+            self._more += len(problems)
+        if len(self._refusing) >= _REPORTED:
+            raise InvalidDocument(self._refusing[:_REPORTED])
 
 
 _NAMES_A_FILE = Problem(
-    None, "users_file", "a line of a manifest names no file", "its `users`, however many"
+    None, "users_file", "a line of a manifest cannot name a file", "its `users`, however many"
 )
 
 
 def _later(request: Request) -> None:
-    """Leave it to the commit to ask policy."""
+    """Return no answer: the commit asks policy."""
 
 
 _ADOPTING = Rights(_later, everybody)

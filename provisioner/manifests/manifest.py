@@ -1,11 +1,11 @@
 """The manifest: everything that a writer wants, compared with what that writer has claimed.
 
-Promises: pure; what the manifest lists and the ledger lacks or has otherwise is asked for anew;
-what the ledger has of the same writer and the manifest leaves out is suspended, never deleted; what
-was claimed after the manifest's time, or by another writer, is left alone. Only kinds of subjects
-that the manifest lists at all are missed in it. A line with an `id` is a request of its own, and
-gets an answer whatever the ledger has. Leaves out: reading the file (`spool`), how much of it is
-judged at once (`portions`), and accepting what follows from the comparison (`intake`).
+Promises: pure. Whatever the manifest lists and the ledger lacks, or has differently, is requested.
+Whatever the ledger has from the same writer and the manifest leaves out is suspended, never
+deleted. Whatever was claimed after the manifest's time, or by another writer, is left alone. Only
+kinds of subjects that the manifest lists can be left out of it. A line with an `id` is a request of
+its own, and always gets an answer. Leaves out: reading the file (`spool`), how much of it is judged
+at once (`portions`), and accepting what follows from the comparison (`intake`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a line lies: its number, from one on, and its first byte and the one behind it."""
+    """Where a line is: its number, from 1 on, its first byte and the byte after it."""
 
     number: int
     start: int
@@ -53,7 +53,7 @@ class Place:
 
 
 def places(body: bytes) -> Iterator[Place]:
-    """Find the lines of a manifest that say something, without copying it."""
+    """Return the lines of a manifest that are not blank, without copying it."""
     number, start = 0, 0
     while start < len(body):
         number += 1
@@ -65,25 +65,25 @@ def places(body: bytes) -> Iterator[Place]:
 
 
 def read(body: bytes, *, objects: bool = False) -> Lines:
-    """Make the text of a request from each line of a manifest.
+    """Turn each line of a manifest into the text of a request.
 
-    objects: a line may be `{"object": KEY}`, too. Raises InvalidRequest naming the line: it is no
-    JSON mapping, or asks for something else than a provision.
+    objects: a line may also be `{"object": KEY}`. Raises InvalidRequest with the number of a line
+    that is not a JSON mapping, or does not ask for a provision.
     """
-    found = Lines()
+    lines = Lines()
     for place in places(body):
         line = read_line(body, place, objects=objects)
         if isinstance(line, bytes):
-            found.requests.append(line)
+            lines.requests.append(line)
         else:
-            found.objects.append(line)
-    return found
+            lines.objects.append(line)
+    return lines
 
 
 def read_line(body: bytes, place: Place, *, objects: bool = False) -> bytes | Key:
-    """Make the text of a request from a line, or the key of the object that it names.
+    """Turn a line into the text of a request, or the key of the object that it names.
 
-    objects, raises: as `read`.
+    objects, raises: as in `read`.
     """
     try:
         document = json.loads(body[place.start : place.end])
@@ -93,25 +93,28 @@ def read_line(body: bytes, place: Place, *, objects: bool = False) -> bytes | Ke
         return make_key(*str(document["object"]).split("/"))
     if not isinstance(document, dict) or document.get("action") not in _LISTED:
         raise InvalidRequest(
-            f"line {place.number} of the manifest is no provision",
+            f"line {place.number} of the manifest is not a provision",
             expected=f"a JSON mapping with `action`, one of {', '.join(_LISTED)}",
         )
     return _request({"action": document.pop("action"), **document})
 
 
 Verdict = Literal["ask", "same", "newer", "others", "held", "wrong", "suspend", "suspended"]
-"""What is to be done about a subject: to ask for it as listed; nothing, as it is as listed, was
-claimed later, or by another writer, or a request for it is held, or as nobody can follow what is
-listed; to suspend it; nothing, as it is suspended."""
+"""What to do about a subject.
+
+ask: request it as listed; same: nothing, because it is as listed; newer: nothing, because it was
+claimed later; others: nothing, because another writer claims it; held: nothing, because a request
+for it is held; wrong: nothing, because the line is wrong; suspend: suspend it; suspended: nothing,
+because it is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """The moment of a manifest.
 
-    least: the least id of a request that came later; id: the manifest's own; followed: requests
-    that followed from manifests, with those. What follows from one that came before does not count
-    as later, whatever its id.
+    least: the least id of a later request; id: the manifest's own; followed: requests that followed
+    from manifests, each with the manifest's id. One that followed from an earlier manifest is not
+    later, whatever its id.
     """
 
     least: str
@@ -127,9 +130,9 @@ class Moment:
 class Standing:
     """How a subject stands in the ledger.
 
-    claims: its own and those of what lies in it; suspension: the request by which the manifest's
-    writer suspended it for being left out; held: that writer's newest held request for it or what
-    lies in it; over: it claims for a step that will never be due; placed_by: the other writers in
+    claims: its own and those inside it; suspension: the request by which the manifest's writer
+    suspended it for being left out; held: that writer's newest held request for it or something
+    inside it; over: it claims for a step that will never be due; placed_by: the other writers in
     whose allocations or projects it is a user.
     """
 
@@ -140,8 +143,8 @@ class Standing:
     placed_by: tuple[str, ...] = ()
 
     @property
-    def mark(self) -> int:
-        """Return a number that is another one when somebody has claimed since."""
+    def fingerprint(self) -> int:
+        """A number that changes when somebody claims, suspends or holds something of it."""
         claims = frozenset((c.key, c.claimant, c.request) for c in self.claims)
         return hash((self.suspension, self.held, claims, self.placed_by))
 
@@ -149,28 +152,28 @@ class Standing:
         """Return True if it was claimed or suspended after a manifest."""
         if self.suspension is not None and moment.is_later(self.suspension):
             return True
-        return any(moment.is_later(one.request) for one in self.claims)
+        return any(moment.is_later(claim.request) for claim in self.claims)
 
     def strangers(self, source: str) -> list[str]:
-        """Name the other writers who claim for it."""
-        return sorted({one.source for one in self.claims} - {source})
+        """Return the other writers who claim for it."""
+        return sorted({claim.source for claim in self.claims} - {source})
 
     def own(self, source: str) -> bool:
-        """Return True if its claims are a writer's, and that writer has any."""
+        """Return True if all its claims are a writer's, and there are any."""
         return bool(self.claims) and not self.strangers(source)
 
     @property
     def pairs(self) -> set[tuple[Key, str]]:
-        """Return its claims."""
-        return {(one.key, one.claimant) for one in self.claims}
+        """Its claims, by object and claimant."""
+        return {(claim.key, claim.claimant) for claim in self.claims}
 
 
 Wanted = Mapping[tuple[Key, str], Want | None]
-"""What is claimed, by object and claimant; None: it is known later."""
+"""What is claimed, by object and claimant; None if the want becomes known later."""
 
 
 def wanted_by(planned: Sequence[Step]) -> Wanted:
-    """Say what the steps of a line claim."""
+    """Return what the steps of a line claim."""
     return {(claim.key, claim.claimant): claim.want for step in planned for claim in step.claims}
 
 
@@ -181,55 +184,55 @@ def of_listed(wanted: Wanted, now: Standing, source: str, moment: Moment) -> Ver
     if now.strangers(source):
         return "others"
     if now.held is not None:
-        # To ask for the same under another name would go round whoever holds it.
+        # Requesting it again under another name would bypass the person who holds it.
         return "held"
     return "ask" if now.over or _differs(wanted, now.claims) else "same"
 
 
 def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:
-    """Say what becomes of a subject that a manifest leaves out."""
+    """Return what to do about a subject that a manifest leaves out."""
     if now.suspension is not None:
         return "suspended"
     if now.newer(moment):
         return "newer"
-    # A user belongs to whoever has them in: who asked last for the person alone may not close them.
+    # A user belongs to every writer who lists them: the last one to ask may not close them alone.
     return "others" if now.strangers(source) or now.placed_by else "suspend"
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a comparison came to, in numbers of subjects.
+    """The result of a comparison, in numbers of subjects.
 
-    resumed: of those listed, how many were suspended for being left out.
+    resumed: how many of the listed ones were suspended for being left out.
     """
 
     counts: Counter[Verdict] = field(default_factory=Counter)
     resumed: int = 0
 
-    def told(self) -> str:
-        """Say it in a line."""
+    def text(self) -> str:
+        """Return it as one line."""
         n = self.counts
         return (
-            f"{n['ask']} asked for anew, {n['suspend']} suspended, {self.resumed} resumed, "
+            f"{n['ask']} requested, {n['suspend']} suspended, {self.resumed} resumed, "
             f"{n['same']} as listed; left alone: {n['newer']} claimed later, {n['others']} of "
-            f"other writers, {n['held']} with a request that is held, {n['wrong']} that are wrong"
+            f"other writers, {n['held']} with a held request, {n['wrong']} that are wrong"
         )
 
 
 def _differs(wanted: Mapping[tuple[Key, str], Want | None], claims: Sequence[Held]) -> bool:
-    """Return True if claims are others than wanted; a want that is known later is not compared."""
-    if {(one.key, one.claimant) for one in claims} != wanted.keys():
+    """Return True if claims differ from the wanted ones, as far as their wants are known."""
+    if {(claim.key, claim.claimant) for claim in claims} != wanted.keys():
         return True
-    for one in claims:
-        want = wanted[one.key, one.claimant]
-        # As the ledger keeps it: JSON has lists and no tuples.
-        if want is not None and json.loads(json.dumps(want)) != one.want:
+    for claim in claims:
+        want = wanted[claim.key, claim.claimant]
+        # Compare it as the ledger stores it: JSON has lists, but no tuples.
+        if want is not None and json.loads(json.dumps(want)) != claim.want:
             return True
     return False
 
 
 def about(actions: Mapping[str, tuple[str, str, str]], subject: str) -> bytes:
-    """Make the request that suspends a subject, or gives it back: `LEFT_OUT`, `BACK`."""
+    """Return the request that suspends a subject, or resumes it: `LEFT_OUT`, `BACK`."""
     kind, _, name = subject.partition(":")
     action, part, key = actions[kind]
     document: dict[str, object] = {"action": action, part: {key: name}}

@@ -1,11 +1,11 @@
-"""Portions: whose manifest has its turn, and what becomes of one that cannot be served.
+"""Portions: whose manifest has its turn, and what happens to one that cannot be followed.
 
-Promises: a portion is done at each call, and between two the caller does what others wait for.
-Writers take turns, a portion each; the manifests of one writer are followed one after the other, in
-the order in which they came. So many are begun as memory is there for. The request's state says
-whether it is followed: after a crash it is compared anew. One whose writer may not ask for it any
-more, or that takes too long to compare, is ended; one at whose same place the service died rests,
-and is held for somebody to look when it died again and again. Leaves out: what a portion does
+Promises: each call does one portion, and between two calls the caller does what others wait for.
+Writers take turns, with a portion each; the manifests of one writer are followed one after the
+other, in the order of their arrival. As many are begun as memory allows. The request's state says
+whether it is being followed: after a crash it is compared again. A manifest ends if its writer may
+no longer ask for it, or if comparing it takes too long. If the service died at one place of it, it
+rests; after several deaths at that place it is held for a person. Leaves out: what a portion does
 (`reconcile`, `adoption`).
 """
 
@@ -45,17 +45,17 @@ log = logging.getLogger(__name__)
 
 
 AT_ONCE = 3
-"""Most bytes of manifests that are followed at once, in those that one may have: the largest takes
-0.4 GiB."""
+"""The most bytes of manifests that are followed at once, as a multiple of the largest allowed
+manifest, which takes 0.4 GiB of memory."""
 
 
 class _NoRight(Refused):
-    """The writer may not ask for it any more."""
+    """The writer may no longer ask for it."""
 
 
 @dataclass(slots=True)
 class _Begun:
-    """A manifest that is followed. size: its bytes; spent: seconds of work."""
+    """A manifest that is being followed. size: its bytes; spent: seconds of work."""
 
     errand: Errand
     steps: Iterator[None]
@@ -64,7 +64,7 @@ class _Begun:
 
 
 class Portions:
-    """The manifests that are followed, for the thread that takes requests."""
+    """The manifests that are being followed, for the thread that takes requests."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Portions:
         router: Router,
         judging: Strikes,
     ) -> None:
-        """judging: where it is noted what is judged."""
+        """judging: the file that records what is being judged."""
         self._journal = book
         self._follower = follower
         self._enclosures = enclosures
@@ -89,12 +89,12 @@ class Portions:
         self._resting: dict[str, float] = {}
 
     def add(self, whose: Mapping[str, int]) -> None:
-        """Have the manifests of requests followed. whose: uid of each one's writer, in order."""
+        """Queue the manifests of requests. whose: uid of each one's writer, in order."""
         for ulid, uid in whose.items():
             self._waiting.setdefault(uid, {})[ulid] = None
 
     def resume(self) -> None:
-        """Take up what was not over when the service ended."""
+        """Queue what was not over when the service ended."""
         deaths = self._strikes.deaths()
         with self._journal.reading() as conn:
             whose = companion_rows.with_companion(conn)
@@ -118,7 +118,7 @@ class Portions:
         self.add(whose)
 
     def step(self) -> bool:
-        """Do a portion of the writer's manifest whose turn it is; False where there is none."""
+        """Do a portion of the next writer's manifest. Return False if there is none."""
         self._begin()
         if not self._begun:
             if not self._waiting:
@@ -133,7 +133,7 @@ class Portions:
         return True
 
     def _is_over(self, uid: int, begun: _Begun) -> bool:
-        """Do a portion; say whether it was the last."""
+        """Do a portion. Return True if it was the last."""
         errand, began = begun.errand, time.monotonic()
         try:
             self._check_right(errand)
@@ -147,7 +147,7 @@ class Portions:
         except Stopped:
             return True
         except (JournalFull, JournalBroken):
-            # What was compared is forgotten: when there is room it is compared anew.
+            # The comparison is dropped, and done again when there is room.
             del self._begun[uid]
             self._waiting[uid] = {errand.submission.ulid: None, **self._waiting.get(uid, {})}
             raise
@@ -156,7 +156,7 @@ class Portions:
             return True
 
     def _begin(self) -> None:
-        """Begin with what waits, as far as there is room: one of each writer."""
+        """Begin waiting manifests, one of each writer, as far as there is room."""
         for uid in [uid for uid in self._waiting if uid not in self._begun]:
             while uid in self._waiting and uid not in self._begun:
                 ulid = next(iter(self._waiting[uid]))
@@ -166,7 +166,7 @@ class Portions:
                     size = companion_rows.companion_size(conn, ulid)
                 if self._begun and self._size + size > AT_ONCE * self._budget.size:
                     return
-                # Whoever has more waits behind those who wait already.
+                # A writer with more manifests goes behind those who already wait.
                 waiting = self._waiting.pop(uid)
                 del waiting[ulid]
                 if waiting:
@@ -174,7 +174,7 @@ class Portions:
                 self._open(ulid)
 
     def _open(self, ulid: str) -> None:
-        """Begin with one, unless its request is over."""
+        """Begin a manifest, unless its request is over."""
         self._strikes.note(ulid, 0)
         with self._journal.reading() as conn:
             record = request_rows.load(conn, [ulid]).get(ulid)
@@ -183,7 +183,7 @@ class Portions:
             return
         try:
             errand = self._errand_of(record, body)
-        except Fault as fault:  # whom it names is gone, or its sender is not trusted any more
+        except Fault as fault:  # the named user is gone, or the sender is no longer trusted
             self._follower.end(ulid, RequestState.REFUSED, (problem_of(fault),))
             return
         self._begun[record.uid] = _Begun(errand, self._run(errand), len(body))
@@ -198,10 +198,10 @@ class Portions:
         file = request.values["manifest"].file
         adopting = request.action == "adopt"
         as_of = request.values["as_of"]
-        asked = ulids.first(as_of.timestamp()) if as_of is not None else record.id
+        claimed_moment = ulids.first(as_of.timestamp()) if as_of is not None else record.id
         rights = None if adopting else Rights(partial(self._foresee, submission), self._meant)
         listing = Listing(whose, file, body, self._router, rights)
-        moment = Moment(min(asked, record.id), record.id, self._follower.followed)
+        moment = Moment(min(claimed_moment, record.id), record.id, self._follower.followed)
         return Errand(submission, request, listing, moment)
 
     def _foresee(self, sender: Submission, request: Request) -> Ruling | None:
@@ -217,14 +217,14 @@ class Portions:
         return Reconcile(errand, self._follower, self._review, self._router).run()
 
     def _check_right(self, errand: Errand) -> None:
-        """Raise Refused where policy has come to refuse the writer all of it."""
+        """Raise Refused if policy has come to refuse the writer all of it."""
         submission = errand.submission
         ruling = self._foresee(submission, errand.request)
         if ruling is not None:
             why = ruling.answer.why
             log.warning("ALARM policy: %s of %s: %s", submission.name, submission.writer, why)
-            so_far = "what had followed from it stays" if errand.compared else "nothing was done"
-            raise _NoRight(f"{why}, any more: {so_far}", advice=ruling.answer.advice)
+            so_far = "what has followed from it stays" if errand.compared else "nothing was done"
+            raise _NoRight(f"no longer allowed: {why}; {so_far}", advice=ruling.answer.advice)
 
     def _check_time(self, begun: _Begun) -> None:
         if begun.spent > self._budget.seconds and not begun.errand.compared:
@@ -233,8 +233,8 @@ class Portions:
                     Problem(
                         None,
                         "manifest",
-                        f"after {begun.spent:.0f} s only {len(begun.errand.listing.subjects)} of "
-                        f"its lines were compared, and {self._budget.seconds:g} s are granted",
+                        f"only {len(begun.errand.listing.subjects)} of its lines were compared in "
+                        f"{begun.spent:.0f} s, and the limit is {self._budget.seconds:g} s",
                         "fewer lines, or a larger `manifests.seconds` in the configuration",
                     )
                 ]
@@ -266,11 +266,11 @@ _DEADLY = Problem(
     None,
     "manifest",
     f"the service died {strikes.MOST} times at the same place of the manifest",
-    "look into the log of the service and of the kernel (watchdog, memory) for why, then release "
-    "it; a manifest in parts, for fewer kinds of subjects each, shows which",
+    "find the cause in the log of the service and of the kernel (watchdog, memory), then release "
+    "it; a manifest in parts, for fewer kinds of subjects each, shows which part it is",
 )
 
 
 def _unexpected(error: Exception) -> Problem:
     why = f"following its manifest failed unexpectedly: {error!r}"
-    return Problem(None, "manifest", why, "the service's log has the traceback: report it")
+    return Problem(None, "manifest", why, "report it with the traceback in the service's log")

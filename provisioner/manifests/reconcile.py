@@ -1,10 +1,10 @@
-"""Reconciling with a manifest: comparing all of it, and following what differs.
+"""Reconciling with a manifest: comparing all of it, and following the differences.
 
-Promises: the first pass compares each line with the ledger and writes nothing; it says how many
-people would lose something, and the whole is held where that is a crowd. What follows is written in
-portions: of each subject only while nobody has claimed for it since it was compared, and nothing
-that was accepted after the manifest's own moment is touched. Leaves out: what differs (`manifest`),
-and when a portion has its turn (`portions`).
+Promises: the first pass compares each line with the ledger and writes nothing. It counts the people
+who would lose something, and the whole is held if they are a crowd. What follows is written in
+portions: for each subject only if nobody has claimed for it since the comparison. Whatever was
+accepted after the manifest's own moment is not touched. Leaves out: what differs (`manifest`), and
+whose turn it is (`portions`).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from provisioner.request.request import Request
 from provisioner.routing.router import Router
 
 AWAITED = 20_000
-"""Most objects that the request waits for and its result lists; of more it says how many."""
+"""The most objects for which the request waits and that its result lists; more are only counted."""
 
 _AT_ONCE = 2000
-"""Most subjects that are looked up, or looked at again, at once."""
+"""The most subjects that are looked up, or looked at again, at once."""
 
 _VERDICTS: tuple[Verdict, ...] = ("ask", "same", "newer", "others", "held", "wrong")
 _CODES = {verdict: number for number, verdict in enumerate(_VERDICTS)}
@@ -52,7 +52,7 @@ class Reconcile:
         self._writer = errand.submission.writer
         self._tally = manifest.Tally()
         self._verdicts = bytearray()
-        self._marks = array("q")
+        self._fingerprints = array("q")
         self._acting: list[int] = []
         self._leaving: dict[str, int] = {}
         self._toll = Toll()
@@ -87,15 +87,15 @@ class Reconcile:
             yield
 
     def _meant(self, candidate: Candidate, now: Standing) -> Candidate:
-        """Route what policy refuses where the writer has it: it may ask for nothing new."""
+        """Route a refused line if the writer has its subject: it may ask for nothing new."""
         if candidate.forbidden is None or not now.own(self._writer):
             return candidate
         return self._listing.routed(candidate)
 
     def _note(self, candidate: Candidate, request: Request, now: Standing) -> Shift:
-        """Keep of a line what is to be done about it, and how its subject stood.
+        """Record what to do about a line, and how its subject stands.
 
-        Return the claims that would go with it, and those that would come or be changed.
+        Return the claims that would go with it, and those that would come or change.
         """
         number = len(self._verdicts)
         verdict: Verdict = "wrong"
@@ -103,9 +103,9 @@ class Reconcile:
         if not candidate.problems:
             verdict = manifest.of_listed(wanted, now, self._writer, self._errand.moment)
         if verdict == "same" and candidate.forbidden is not None:
-            verdict = "ask"  # of nothing that is there: it is refused by itself
+            verdict = "ask"  # so that its own request is judged, and refused
         self._verdicts.append(_CODES[verdict])
-        self._marks.append(now.mark)
+        self._fingerprints.append(now.fingerprint)
         self._tally.counts[verdict] += 1
         if _back(verdict, now, request.subject):
             self._tally.resumed += 1
@@ -119,8 +119,8 @@ class Reconcile:
         return Shift(now.pairs - wanted.keys(), self._coming(candidate, now))
 
     def _coming(self, candidate: Candidate, now: Standing) -> dict[Pair, Want | None]:
-        """List the claims that a line would make, and those by which it could shut people out."""
-        is_now = {(one.key, one.claimant): one.want for one in now.claims}
+        """Return the claims that a line would make, and those by which it could shut people out."""
+        is_now = {(claim.key, claim.claimant): claim.want for claim in now.claims}
         can_shut = self._review.nature.can_shut
         return {
             pair: want
@@ -129,46 +129,46 @@ class Reconcile:
         }
 
     def _miss(self) -> Iterator[None]:
-        """Look for what the ledger has and the manifest leaves out, of the kinds that it states."""
+        """Find the subjects that the manifest leaves out, of the kinds that it lists."""
         for kind in sorted(self._kinds() & manifest.LEFT_OUT.keys()):
             last = ""
             while True:
                 with self._follower.reading() as conn:
-                    found = claiming.subjects_after(conn, kind, last, _AT_ONCE)
-                    missed = [name for name in found if name not in self._listing.subjects]
+                    names = claiming.subjects_after(conn, kind, last, _AT_ONCE)
+                    missed = [name for name in names if name not in self._listing.subjects]
                     now = standings.of(conn, missed, self._writer)
                     self._toll.going |= holdings.claimed(conn, self._missed(now))
-                if not found:
+                if not names:
                     break
-                last = found[-1]
+                last = names[-1]
                 yield
 
     def _kinds(self) -> set[str]:
-        """Name the kinds of subjects that it lists, and those of which it says there are none."""
+        """Return the kinds of subjects that it lists, and those that it says are empty."""
         listed = {subject.partition(":")[0] for subject in self._listing.subjects}
         return listed | set(self._errand.request.values["kinds"])
 
     def _missed(self, standing: Mapping[str, Standing]) -> list[str]:
-        """Say which of some subjects that are left out are to be suspended."""
+        """Return those of some left-out subjects that are to be suspended."""
         leaving = []
         for subject, now in standing.items():
             verdict = manifest.of_left_out(now, self._writer, self._errand.moment)
             self._tally.counts[verdict] += 1
             if verdict == "suspend":
-                self._leaving[subject] = now.mark
+                self._leaving[subject] = now.fingerprint
                 leaving.append(subject)
         return leaving
 
     def _held(self) -> bool:
-        """Hold the whole where too many would lose something, and nobody has released that."""
-        asked = [
+        """Hold the whole if too many would lose something and nobody has released that."""
+        requested = [
             subject
             for subject, number in self._listing.subjects.items()
             if _VERDICTS[self._verdicts[number]] == "ask"
         ]
-        seen = {"asked for anew": asked, "suspended": list(self._leaving)}
+        seen = {"requested": requested, "suspended": list(self._leaving)}
         whole = self._errand, self._follower, self._review, self._toll
-        return weighing.held(*whole, (self._tally.told(), seen), self._kinds())
+        return weighing.held(*whole, (self._tally.text(), seen), self._kinds())
 
     # The second pass: a commit for each portion.
 
@@ -177,23 +177,23 @@ class Reconcile:
             with self._follower.commit(self._errand) as commit:
                 subjects = [c.request.subject for c in some if c.request is not None]
                 now = standings.of(commit.conn, subjects, self._writer)
-                asked = [
-                    one
+                following = [
+                    line
                     for candidate in some
                     if candidate.request is not None
-                    for one in self._asked(candidate, candidate.request, now)
+                    for line in self._following(candidate, candidate.request, now)
                 ]
-                commit.follow(asked)
+                commit.follow(following)
             yield
 
-    def _asked(
+    def _following(
         self, candidate: Candidate, request: Request, standing: Mapping[str, Standing]
     ) -> Iterator[Candidate]:
-        """Say what follows from a line."""
+        """Return the requests that follow from a line."""
         subject = request.subject
         number, now = self._listing.subjects[subject], standing[subject]
         verdict = _VERDICTS[self._verdicts[number]]
-        if now.mark != self._marks[number]:
+        if now.fingerprint != self._fingerprints[number]:
             self._pass_over(verdict, now, subject)
             verdict = "newer"
         if _back(verdict, now, subject):
@@ -204,12 +204,12 @@ class Reconcile:
             yield left_alone(candidate, _NEWER)
         elif request.id is not None and verdict == "others":
             others = ", ".join(now.strangers(self._writer))
-            yield left_alone(candidate, f"it was asked for by {others}")
+            yield left_alone(candidate, f"{others} asked for it")
         elif request.id is not None and verdict == "held":
             yield left_alone(candidate, f"{now.held} is held: release it, or cancel it")
 
     def _pass_over(self, verdict: Verdict, now: Standing, subject: str) -> None:
-        """Count a subject that changed since it was compared among those claimed later."""
+        """Count a subject that changed since the comparison as claimed later."""
         self._tally.counts[verdict] -= 1
         self._tally.counts["newer"] += 1
 
@@ -224,7 +224,7 @@ class Reconcile:
         self, subjects: Sequence[str], standing: Mapping[str, Standing]
     ) -> Iterator[Candidate]:
         for subject in subjects:
-            if standing[subject].mark == self._leaving[subject]:
+            if standing[subject].fingerprint == self._leaving[subject]:
                 yield self._child(manifest.about(manifest.LEFT_OUT, subject))
             else:
                 self._pass_over("suspend", standing[subject], subject)
@@ -236,7 +236,7 @@ class Reconcile:
         return judge(made, self._router, lambda request: None)
 
     def _look(self) -> Iterator[None]:
-        """Have what is as listed looked at again, and end."""
+        """Make the objects of unchanged subjects due for another look, and end."""
         awaited: set[Key] = set()
         same = (
             subject
@@ -265,11 +265,11 @@ class Reconcile:
         more = []
         if self._objects > AWAITED:
             more = [f"{self._objects} objects are looked at again: too many to list them here"]
-        effect.notes = [self._tally.told(), *self._listing.notes, *more, *effect.notes]
+        effect.notes = [self._tally.text(), *self._listing.notes, *more, *effect.notes]
         return effect
 
 
 def _back(verdict: Verdict, now: Standing, subject: str) -> bool:
-    """Return True if a subject that is listed was suspended for being left out."""
+    """Return True if a listed subject was suspended for being left out, and comes back."""
     back = now.suspension is not None and subject.partition(":")[0] in manifest.BACK
     return back and verdict in ("ask", "same")

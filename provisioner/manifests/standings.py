@@ -1,7 +1,7 @@
-"""Standings: how subjects stand in the ledger, for a manifest that is compared with it.
+"""Standings: how subjects stand in the ledger, to compare a manifest with it.
 
-Promises: reads only, inside the caller's transaction, and as much as is asked for, however much the
-ledger has. Leaves out: what a manifest makes of it (`manifest`).
+Promises: reads only, inside the caller's transaction, and only what is asked for, however large the
+ledger is. Leaves out: what a manifest does about it (`manifest`).
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ from provisioner.objects.states import OPEN
 
 
 def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, Standing]:
-    """Say how each of some subjects stands; writer: whose suspensions count,
-    and who is no other writer."""
+    """Return how each of some subjects stands.
+
+    writer: the manifest's, whose suspensions count; all others are other writers.
+    """
     held = claiming.claims_of(conn, subjects)
     placed = claiming.placed_by_others(conn, subjects, writer)
     suspended = claiming.suspended_by(conn, subjects, writer, CAUSE)
-    # What waits for a step of a request that is over would wait for ever.
-    waits = {one.request for some in held.values() for one in some if one.want is None}
+    # A claim that waits for a step of a finished request would wait for ever.
+    waits = {claim.request for some in held.values() for claim in some if claim.want is None}
     states = request_rows.states_of(conn, waits)
-    over = {who for who in waits if states.get(who) not in OPEN}
+    over = {request for request in waits if states.get(request) not in OPEN}
     stopped = request_rows.held_for(conn, writer)
     return {
         subject: Standing(
             tuple(some),
             suspended.get(subject),
             stopped.get(subject),
-            any(one.want is None and one.request in over for one in some),
+            any(claim.want is None and claim.request in over for claim in some),
             placed.get(subject, ()),
         )
         for subject, some in held.items()

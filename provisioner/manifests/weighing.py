@@ -1,8 +1,8 @@
-"""Weighing: whether what follows from a manifest takes something away from a crowd.
+"""Weighing: whether a manifest would take something away from too many people.
 
-Promises: everybody who would lose something by any line is counted once, before anything follows;
-the whole is held then, and a release lets so many lose something, and no more. Leaves out: who
-loses something (`holdings`), and how many are too many (`policy`).
+Promises: everybody who would lose something by any line is counted once, before anything is done.
+If they are too many, the whole manifest is held; a release lets that many lose something, and no
+more. Leaves out: who loses something (`holdings`), and how many are too many (`policy`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from provisioner.policy.review import Review
 
 @dataclass(slots=True)
 class Toll:
-    """What would follow.
+    """What a manifest would do to claims.
 
-    going: claims that would go or be closed; coming: those that would come or be changed, on
-    objects that somebody claims.
+    going: claims that would go or be closed; coming: those that would come or change, on objects
+    that somebody claims.
     """
 
     going: set[Pair] = field(default_factory=set)
@@ -32,11 +32,11 @@ class Toll:
 
     def add(self, follower: Follower, shifts: Collection[Shift]) -> None:
         """Add what the lines of a portion would do."""
-        coming = {pair: want for one in shifts for pair, want in one.coming.items()}
+        coming = {pair: want for shift in shifts for pair, want in shift.coming.items()}
         with follower.reading() as conn:
-            # What nobody has now is lost to nobody, whoever gets it.
+            # Nobody can lose an object that nobody has now.
             held = {key for key, _ in ledger.pairs(conn, {key for key, _ in coming})}
-        self.going.update(*(one.going for one in shifts))
+        self.going.update(*(shift.going for shift in shifts))
         self.coming.update((pair, want) for pair, want in coming.items() if pair[0] in held)
 
 
@@ -48,10 +48,10 @@ def held(
     seen: tuple[str, Mapping[str, Sequence[str]]],
     replacing: Collection[str] = (),
 ) -> bool:
-    """Hold the whole where too many would lose something, and nobody has released that.
+    """Hold the whole manifest if too many would lose something and nobody has released that.
 
-    seen: what a person is told, and the subjects by what would happen to them; replacing: kinds of
-    subjects for which it takes the place of earlier ones.
+    Return True if it is held. seen: what a person is shown, and the subjects by what would happen
+    to them; replacing: kinds of subjects for which it replaces earlier manifests.
     """
     ulid = errand.submission.ulid
     with follower.reading() as conn:
@@ -64,10 +64,10 @@ def held(
     if before is not None and len(losing) <= before.losing:
         errand.counted = True
         return False
-    told, subjects = seen
+    text, subjects = seen
     counts = {what: len(names) for what, names in subjects.items()}
     with follower.commit(errand) as commit:
         if replacing:
             commit.replace_older(replacing)
-        commit.hold(crowd, told, Changes(len(losing), subjects, counts))
+        commit.hold(crowd, text, Changes(len(losing), subjects, counts))
     return True

@@ -147,7 +147,7 @@ def serve(site: Path, said: str) -> str:
     text = result.read_text()
     if result.parent.name != "done":
         raise SystemExit(text[:4000])
-    found: list[str] = re.findall(r"\d+ asked for anew.*", text)
+    found: list[str] = re.findall(r"\d+ requested.*", text)
     return found[0].strip("\"'")
 
 

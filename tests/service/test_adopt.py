@@ -50,7 +50,7 @@ def test_what_fits_becomes_the_subject_s_and_no_backend_is_written(site: Site) -
 
 def test_a_reconcile_afterwards_finds_nothing_to_do(site: Site) -> None:
     portals(site, entry(1, "ann", "bob"))
-    assert "0 asked for anew, 0 suspended, 0 resumed, 1 as listed" in told(
+    assert "0 requested, 0 suspended, 0 resumed, 1 as listed" in told(
         reconcile(site, entry(1, "ann", "bob"))
     )
     release(site)

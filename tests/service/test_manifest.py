@@ -40,7 +40,7 @@ def test_what_is_as_listed_is_not_asked_for_again(site: Site) -> None:
     reconcile(site, entry(1, "ann"))
     calls = len(site.first.calls)
     again = reconcile(site, entry(1, "ann"))
-    assert "0 asked for anew" in told(again)
+    assert "0 requested" in told(again)
     assert "1 as listed" in told(again)
     assert len(site.first.calls) == calls
 
@@ -54,7 +54,7 @@ def test_what_somebody_changed_in_the_backend_is_mended(site: Site) -> None:
 
 def test_what_differs_is_asked_for_anew(site: Site) -> None:
     ask(site, entry(1, "ann", "bob", files=5))
-    assert "1 asked for anew" in told(reconcile(site, entry(1, "ann", files=9)))
+    assert "1 requested" in told(reconcile(site, entry(1, "ann", files=9)))
     assert site.limit("first/account/cf1") == "9"
     assert members(site) == {"cf1/ann"}
 
@@ -160,7 +160,7 @@ def test_a_line_with_an_id_gets_an_answer_of_its_own(site: Site) -> None:
 def test_a_line_with_an_id_is_answered_where_it_is_as_listed_too(site: Site) -> None:
     reconcile(site, entry(1, "ann"))
     found = reconcile(site, own(1, entry(1, "ann")), entry(2, "bob"))
-    assert "1 asked for anew" in told(found)
+    assert "1 requested" in told(found)
     assert "1 as listed" in told(found)
     assert "state: done" in answer(site, 1)
 
@@ -206,7 +206,7 @@ def test_what_a_failed_request_never_came_to_is_asked_for_anew(site: Site) -> No
     reconcile(site, person)
     assert newest(site, "all.jsonl-1.json").state == "failed"
     site.first.poison.clear()
-    assert "1 asked for anew" in told(reconcile(site, person))
+    assert "1 requested" in told(reconcile(site, person))
     assert site.limit("second/account/ann", "second") == "5"
 
 
@@ -224,7 +224,7 @@ def test_a_subject_is_left_alone_while_a_request_for_it_is_held(site: Site) -> N
     site.drop(control("request.hold", waiting.id), "hold.yaml")
     site.back(site.first)
     found = reconcile(site, entry(1, "ann", files=9))
-    assert "0 asked for anew" in told(found)
+    assert "0 requested" in told(found)
     assert "1 with a request that is held" in told(found)
     assert members(site) == set()
     site.request(control("request.release", waiting.id))
@@ -235,7 +235,7 @@ def test_a_line_that_nobody_can_follow_is_told_and_keeps_no_other_back(site: Sit
     reconcile(site, entry(1, "ann"), entry(2, "bob"), entry(3, "cyd"))
     found = reconcile(site, entry(1, "eve"), elsewhere(2, "eve"))
     assert found.state == "done"
-    assert "1 asked for anew, 1 suspended" in told(found)
+    assert "1 requested, 1 suspended" in told(found)
     assert "1 that are wrong" in told(found)
     assert "manifest entry 2: allocation.resource: there is no resource 'three'" in told(found)
     assert members(site) == {"cf1/eve", "cf2/bob"}

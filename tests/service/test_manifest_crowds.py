@@ -61,11 +61,11 @@ def test_who_releases_a_crowd_is_shown_every_change(site: Site) -> None:
     assert shown is not None
     assert shown.losing == 6
     assert shown.lines() == [
-        "allocation:2: asked for anew",
+        "allocation:2: requested",
         *(f"allocation:{number}: suspended" for number in range(4, 10)),
     ]
     said = call("show", held.id, config=str(site.root / "provisioner.yaml")).out
-    assert "# When released: allocation:2: asked for anew\n" in said
+    assert "# When released: allocation:2: requested\n" in said
     assert "# When released: allocation:9: suspended\n" in said
 
 

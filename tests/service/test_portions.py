@@ -175,7 +175,7 @@ def test_what_is_as_listed_is_not_asked_for_though_policy_would_refuse_it(narrow
     narrow.config = load(path)
     restart(narrow)
     again = reconcile(narrow, entry(1, "ann", files=5))
-    assert "0 asked for anew" in told(again)
+    assert "0 requested" in told(again)
 
 
 # Of one moment.
@@ -188,7 +188,7 @@ def test_what_was_claimed_since_it_was_compared_is_left_alone(site: Site) -> Non
     for number in (1, 2, 3):
         put(site, f"{number}.json", json.dumps({"provisioner": 1, **entry(number, "new")}).encode())
     found = finish(site)
-    assert "0 asked for anew, 0 suspended" in told(found)
+    assert "0 requested, 0 suspended" in told(found)
     assert "left alone: 3 claimed later" in told(found)
     assert members(site) == {"cf1/new", "cf2/new", "cf3/new"}
     assert state(site, "all.jsonl-2.json") == "refused"

@@ -160,7 +160,7 @@ class Oracle:
         if mine.keys() != parts.keys():
             return False
         values = {pair: self._value(pair) for pair in mine}
-        # What waits for a request that is over waits for ever, unless it is asked for anew.
+        # What waits for a request that is over waits for ever, unless it is requested.
         waits = all(
             value is not None or (mine[pair].running and not mine[pair].ended())
             for pair, value in values.items()
