@@ -209,7 +209,7 @@ def test_adopting_while_backends_are_written_is_refused(tmp_path: Path) -> None:
     site = Site(tmp_path)
     done = adopt(site, entry(1, "ann"))
     assert done.state == "failed"
-    assert "backends are written to" in told(done)
+    assert "the service writes to the backends" in told(done)
     assert claims(site) == set()
 
 
@@ -221,7 +221,7 @@ def test_the_audit_trail_tells_of_the_whole_and_of_each_object(site: Site) -> No
     [whole] = [one for one in trail if one.kind == "adopted"]
     assert (whole.request, whole.text) == (
         done.id,
-        "1 subjects with 3 objects taken over, 1 objects that nobody claims left as they are",
+        "1 subjects with 3 objects taken over, 1 objects that nobody claims left unchanged",
     )
     objects = {one.text for one in trail if one.kind == audit.OBJECT}
     assert objects == {

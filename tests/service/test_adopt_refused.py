@@ -47,7 +47,7 @@ def test_what_may_not_be_adopted_is_refused_whole(site: Site, what: str) -> None
     assert claims(site) == set()
 
 
-WRONG = {"first/account/root": "is protected", "third/account/x": "of no handler"}
+WRONG = {"first/account/root": "is protected", "third/account/x": "no handler serves"}
 
 
 @pytest.mark.parametrize("key", WRONG)

@@ -193,9 +193,9 @@ def test_the_manifest_is_gone_from_staging_when_it_was_taken(site: Site) -> None
 WRONG: dict[str, tuple[tuple[Line, ...], Line, str]] = {
     "another text": ((entry(1),), {"text": b"other"}, "is not what the request says"),
     "another owner": ((entry(1),), {"owner": 0}, "is root's"),
-    "a suspension": (({"action": "user.suspend", "user": {"name": "a"}},), {}, "no provision"),
+    "a suspension": (({"action": "user.suspend", "user": {"name": "a"}},), {}, "not a provision"),
     "a wrong line": ((entry(1, "Ann!"),), {}, "not a user name"),
-    "a subject twice": ((entry(1), entry(1)), {}, "stands twice"),
+    "a subject twice": ((entry(1), entry(1)), {}, "is listed twice"),
 }
 
 
@@ -225,7 +225,7 @@ def test_a_subject_is_left_alone_while_a_request_for_it_is_held(site: Site) -> N
     site.back(site.first)
     found = reconcile(site, entry(1, "ann", files=9))
     assert "0 requested" in told(found)
-    assert "1 with a request that is held" in told(found)
+    assert "1 with a held request" in told(found)
     assert members(site) == set()
     site.request(control("request.release", waiting.id))
     assert members(site) == {"cf1/ann"}

@@ -168,7 +168,7 @@ def test_a_line_of_a_manifest_names_no_file(site: Site) -> None:
     while site.service.portions.step():
         pass
     site.drain()
-    assert "a line of a manifest names no file" in why(the_last(site))
+    assert "a line of a manifest cannot name a file" in why(the_last(site))
     assert members(site) == {"ann"}
 
 
