@@ -1,8 +1,8 @@
-"""Copies of the journal: whole, flushed, made while the service runs; and the redo log's files.
+"""Copies of the journal, made while the service runs, and which files of the redo log they need.
 
-Promises: a copy is there whole or not at all, and was read through before it got its name; no file
-of the log is removed that the oldest copy that is kept needs. Leaves out: making a journal of them
-(`rebuild`).
+Promises: a copy exists completely or not at all, and was read through before it got its name. A
+file of the log stays as long as the oldest kept copy needs it. Leaves out: making a journal from
+them (`rebuild`).
 
 A copy is named `journal-TIME-POSITION.db`: POSITION is the number of the last transaction in it.
 """
@@ -34,11 +34,11 @@ from provisioner.recovery.reserve import Reserve
 log = logging.getLogger(__name__)
 
 SPARE = 16 * 1024 * 1024
-"""Bytes that a copy leaves free on its disk: requests go before copies."""
+"""Bytes that a copy leaves free on its disk: requests are more important than copies."""
 
 
 _LEFT = 86400.0
-"""Seconds after which nobody writes to a copy that has no name yet."""
+"""Seconds after which a copy without its final name is abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +52,21 @@ class Copy:
 
 def copies(directory: Path) -> list[Copy]:
     """List the copies, oldest first."""
-    found = []
+    listed = []
     for path in directory.glob("journal-*-*.db"):
         position = path.stem.rpartition("-")[2]
         if position.isdigit():
-            found.append(Copy(path, int(position), path.stat().st_mtime))
-    return sorted(found, key=lambda copy: (copy.position, copy.path.name))
+            listed.append(Copy(path, int(position), path.stat().st_mtime))
+    return sorted(listed, key=lambda copy: (copy.position, copy.path.name))
 
 
 def copy_to(journal: Path, target: Path) -> None:
-    """Copy a journal into a new file, while whoever may write to it.
+    """Copy a journal into a new file, even while it is written to.
 
-    Raises ConfigError where the file is there, there is no room, or the journal is damaged.
+    Raises ConfigError if the file exists, there is no room, or the journal is damaged.
     """
     if target.exists():
-        raise ConfigError(f"{target} is there already", advice="name a new file")
+        raise ConfigError(f"{target} exists already", advice="name a new file")
     try:
         free = shutil.disk_usage(target.parent).free
         if free < journal.stat().st_size + SPARE:
@@ -81,25 +81,25 @@ def copy_to(journal: Path, target: Path) -> None:
 
 
 def check(path: Path) -> None:
-    """Read a copy through. Raises ConfigError where it is damaged."""
+    """Read a copy through. Raises ConfigError if it is damaged."""
     try:
         with closing(sqlite3.connect(path)) as db:
-            found = db.execute("PRAGMA quick_check(1)").fetchall()
+            lines = db.execute("PRAGMA quick_check(1)").fetchall()
     except sqlite3.Error as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
-    if found != [("ok",)]:
-        raise ConfigError(f"{path} is damaged: {' '.join(str(found[0][0]).split())}")
+    if lines != [("ok",)]:
+        raise ConfigError(f"{path} is damaged: {' '.join(str(lines[0][0]).split())}")
 
 
 def position_of(path: Path) -> tuple[str, int]:
-    """Return the id of the journal that a file is a copy of, and its position."""
+    """Return the id of a copy's journal, and the position of the copy."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-        found = dict(db.execute("SELECT name, value FROM marks").fetchall())
-    return found["journal"], int(found["position"])
+        values = dict(db.execute("SELECT name, value FROM marks").fetchall())
+    return values["journal"], int(values["position"])
 
 
 def back_up(journal: Path, directory: Path, keep: int) -> Path:
-    """Add a copy to a backup directory, and remove what is older than `keep` copies need."""
+    """Add a copy to a backup directory, and remove what the `keep` newest copies do not need."""
     partial = directory / f".journal-{os.getpid()}.db"
     partial.unlink(missing_ok=True)
     copy_to(journal, partial)
@@ -113,29 +113,30 @@ def back_up(journal: Path, directory: Path, keep: int) -> Path:
 
 
 def prune(directory: Path, keep: int) -> None:
-    """Remove the oldest copies beyond a number, and the files of the log that none left needs."""
-    for left in directory.glob(".*journal-*.db*"):  # somebody died while copying
+    """Remove the oldest copies beyond a number, and the files of the log that the others do not
+    need."""
+    for left in directory.glob(".*journal-*.db*"):  # from a process that died while copying
         if left.stat().st_mtime < time.time() - _LEFT:
             left.unlink(missing_ok=True)
-    found = copies(directory)
-    for copy in found[:-keep]:
+    listed = copies(directory)
+    for copy in listed[:-keep]:
         copy.path.unlink(missing_ok=True)
-    needed = found[-keep:][0].position if found else 0
-    listed = redo_log.files(directory)
-    if any(trace(f for f in listed if f.journal == one).branches for one in _journals(listed)):
+    needed = listed[-keep:][0].position if listed else 0
+    files = redo_log.files(directory)
+    if any(trace(f for f in files if f.journal == name).branches for name in _journals(files)):
         return  # a rebuild needs both lines
-    for file, following in pairwise(listed):
-        # A file ends at the latest where the next one begins.
+    for file, following in pairwise(files):
+        # A file ends no later than where the next one begins.
         if following.after <= needed:
             file.path.unlink(missing_ok=True)
 
 
-def _journals(listed: Iterable[File]) -> set[str]:
-    return {file.journal for file in listed}
+def _journals(files: Iterable[File]) -> set[str]:
+    return {file.journal for file in files}
 
 
 class Copier:
-    """Keeps the redo log of a journal that is served, and copies it now and then."""
+    """Keeps the redo log of a journal that is served, and copies the journal regularly."""
 
     def __init__(self, book: Journal, config: Config) -> None:
         self._journal = book
@@ -149,19 +150,19 @@ class Copier:
         self._thread = threading.Thread(target=self._run, name="copies")
 
     def open(self) -> None:
-        """Keep the log from now on. Raises ConfigError where its directory cannot be used."""
+        """Keep the log from now on. Raises ConfigError if its directory cannot be used."""
         directory = self._directory
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if directory.stat().st_mode & 0o077:
                 raise ConfigError(
-                    f"{directory} is open to others, and will hold all requests",
+                    f"{directory} is open to others, but will hold all requests",
                     advice=f"chmod 700 {shlex.quote(str(directory))}",
                 )
         except OSError as error:
             raise ConfigError(
                 f"the backup directory {directory}: {error.strerror}",
-                advice="mend it, or name another: `backup.directory` in the configuration",
+                advice="fix it, or name another: `backup.directory` in the configuration",
             ) from error
         self._short = self._is_short()
         self._log = RedoLog(directory, self._journal.identity, migrations.VERSION)
@@ -174,16 +175,16 @@ class Copier:
         return self._reserve is None or self._reserve.admits()
 
     def start(self) -> None:
-        """Begin to copy."""
+        """Start copying."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the copy that is under way."""
+        """Stop after the current copy."""
         self._stopping.set()
         self._thread.join()
 
     def copy(self) -> Path:
-        """Copy now; the log goes on in a new file."""
+        """Copy now; the log continues in a new file."""
         with self._journal.transaction():  # nobody writes to the log meanwhile
             if self._log is not None:
                 self._log.rotate()
@@ -192,24 +193,24 @@ class Copier:
         return made
 
     def due_in(self) -> float:
-        """Say in how many seconds the next copy is due."""
-        found = copies(self._directory)
+        """Return the seconds until the next copy is due."""
+        listed = copies(self._directory)
         if self._short:
             return 0.0
-        # Not later than from now: a copy may be of a time to come, before the clock was set back.
+        # Count from now at the latest: a copy can be in the future if the clock was set back.
         every = self._settings.every
-        return min(found[-1].at - time.time(), 0.0) + every if found else 0.0
+        return min(listed[-1].at - time.time(), 0.0) + every if listed else 0.0
 
     def _is_short(self) -> bool:
-        """Return True if the log lacks what came between the newest copy and now."""
+        """Return True if the log lacks transactions between the newest copy and now."""
         identity, position = self._journal.identity, self._journal.position
-        found = copies(self._directory)
-        newest = found[-1].position if found else 0
+        listed = copies(self._directory)
+        newest = listed[-1].position if listed else 0
         if trace(redo_log.files(self._directory, identity)).covers(newest, position):
             return False
         log.warning(
             "the redo log in %s does not reach from the newest copy (number %d) to the journal "
-            "(number %d): a file of it was removed or cut; a new copy is made",
+            "(number %d): a file was removed or cut; a new copy will be made",
             self._directory,
             newest,
             position,
@@ -222,6 +223,6 @@ class Copier:
             try:
                 self.copy()
                 pause = self.due_in()
-            except Exception as error:  # the copies before are there, and the log goes on
+            except Exception as error:  # earlier copies and the log still exist
                 log.error("the journal could not be copied: %s", error)
                 pause = min(600.0, self._settings.every)

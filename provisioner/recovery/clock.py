@@ -1,9 +1,9 @@
-"""The clock: whether the time of day jumped, and what of the journal that would make wrong.
+"""The clock: whether the time of day jumped, and corrections of the journal afterwards.
 
-Promises: what is due later, and how long something has waited, goes by the time that went by, also
-where the time of day was set forward or back, by an hour or by years, while the service runs or
-between two starts of one boot. Nothing is due later than its lane's longest delay from now, and ids
-grow over starts. Leaves out: `not_before` and `expires`, which rightly mean the time of day.
+Promises: due times and waits follow the time that really passed, even if somebody sets the time of
+day forward or back, by an hour or by years, while the service runs or between two starts of one
+boot. Nothing is due later than its lane's longest delay from now, and ids grow over restarts.
+Leaves out: `not_before` and `expires`, which do mean the time of day.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from provisioner.system import ulid
 log = logging.getLogger(__name__)
 
 JUMP = 60.0
-"""Seconds by which the time of day has to be off for it to be a jump: waits take minutes."""
+"""Seconds of difference from which a change counts as a jump: waits take minutes."""
 
 EVENT = "clock"
 """The kind of event that says that the clock jumped."""
@@ -33,9 +33,9 @@ _DAY = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A look at both clocks. boot: the boot that `steady` counts from; wall: since the epoch.
+    """A reading of both clocks. boot: the boot from which `steady` counts; wall: since the epoch.
 
-    Both in seconds; steady goes on while the host sleeps, and nobody sets it.
+    Both are in seconds. `steady` continues while the host sleeps, and nobody can set it.
     """
 
     boot: str
@@ -54,23 +54,23 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A jump of the time of day. at: what it was afterwards; by: seconds, negative for back."""
+    """A jump of the time of day. at: the time afterwards; by: seconds, negative for back."""
 
     at: float
     by: float
 
     def __str__(self) -> str:
         way = "forward" if self.by > 0 else "back"
-        return f"the clock jumped {way} by {_told(abs(self.by))}"
+        return f"the clock jumped {way} by {_duration(abs(self.by))}"
 
 
 def look() -> Sight:
-    """Look at this host's clocks."""
+    """Read this host's clocks."""
     return Sight(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
 
 
 def jumped(before: Sight, seen: Sight) -> Jump | None:
-    """Say by how much the time of day jumped between two looks; None: it went as time does."""
+    """Return the jump of the time of day between two readings; None if there was none."""
     if before.boot != seen.boot:
         return None
     by = (seen.wall - before.wall) - (seen.steady - before.steady)
@@ -87,12 +87,12 @@ def last_jump(conn: Connection) -> Jump | None:
 
 
 class Clock:
-    """Tells the time to all of one service, and mends the journal when it jumped."""
+    """Tells the time to a whole service, and corrects the journal after a jump."""
 
     def __init__(
         self, book: Journal, longest: Mapping[str, float], look: Callable[[], Sight] = look
     ) -> None:
-        """longest: the most seconds that each lane puts anything off."""
+        """longest: the most seconds for which each lane puts anything off."""
         self._journal = book
         self._longest = longest
         self._look = look
@@ -101,7 +101,7 @@ class Clock:
         self._last: Jump | None = None
 
     def begin(self) -> None:
-        """Take up from the journal: before anything is taken or drained."""
+        """Continue from the journal's last reading, before anything is taken or drained."""
         seen = self._look()
         with self._journal.reading() as conn:
             kept, self._last = facts.get(conn, facts.CLOCK), last_jump(conn)
@@ -109,7 +109,7 @@ class Clock:
             ahead = waits.clock_was_ahead(conn, seen.wall, self._longest)
         ulid.follow(last)
         self._before = Sight.parse(kept) if kept else seen
-        if not last:  # nothing waits: a journal that is new begins with its first request
+        if not last:  # nothing waits: a new journal gets its first reading with its first request
             return
         if jumped(self._before, seen):
             self.now()
@@ -121,45 +121,46 @@ class Clock:
             with self._journal.transaction() as conn:
                 late = waits.set_clock(conn, seen.wall, seen.wall, self._longest)
                 if late:
-                    told = f"{late} waits went beyond what they can: the clock had been ahead"
-                    log.warning("%s", told)
-                    audit.append(conn, [audit.Event(None, EVENT, told)], seen.wall)
+                    text = f"{late} waits were longer than possible: the clock had been ahead"
+                    log.warning("%s", text)
+                    audit.append(conn, [audit.Event(None, EVENT, text)], seen.wall)
                 if not noted:
                     facts.put(conn, facts.CLOCK, str(seen))
         except JournalFull as error:
-            log.error("whether the clock jumped is looked at later: %s", error)
+            log.error("the check for a clock jump is postponed: %s", error)
         if self._before.boot != seen.boot:
             self._before = seen
 
     def now(self) -> float:
-        """Return the time of day, the journal being right for it: any thread, at any time."""
+        """Return the time of day, after correcting the journal if it jumped. Any thread may call
+        it."""
         with self._lock:
             seen = self._look()
             jump = jumped(self._before, seen)
             if jump is not None:
-                self._mend(jump, seen)
+                self._correct(jump, seen)
             return seen.wall
 
     def settled(self) -> float:
-        """Return the time by which what is old may go for good.
+        """Return the time by which old data may be removed for good.
 
-        For a day after a jump forward that is the time without it: it may have been a mistake.
+        For a day after a jump forward, this is the time without the jump, which may be a mistake.
         """
         now, last = self.now(), self._last
         doubted = last is not None and last.by > 0 and 0 <= now - last.at < _DAY
         return now - last.by if last is not None and doubted else now
 
-    def _mend(self, jump: Jump, seen: Sight) -> None:
+    def _correct(self, jump: Jump, seen: Sight) -> None:
         with self._journal.transaction() as conn:
             waits.set_clock(conn, seen.wall - jump.by, seen.wall, self._longest)
             facts.put(conn, facts.CLOCK, str(seen))
             facts.put(conn, facts.JUMPED, f"{jump.at!r} {jump.by!r}")
             audit.append(conn, [audit.Event(None, EVENT, str(jump))], seen.wall)
-        log.warning("%s: what waits goes on by the time that went by", jump)
+        log.warning("%s: waits continue by the time that really passed", jump)
         self._before, self._last = seen, jump
 
 
-def _told(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     for unit, size in (("days", _DAY), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -167,9 +168,9 @@ def _told(seconds: float) -> str:
 
 
 def _boot() -> str:
-    if not _found:
-        _found.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
-    return _found[0]
+    if not _boot_id:
+        _boot_id.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+    return _boot_id[0]
 
 
-_found: list[str] = []
+_boot_id: list[str] = []

@@ -1,8 +1,8 @@
-"""The journal's level: whether it has every transaction that its redo log and its copies have.
+"""The level of a journal: whether it has every transaction of its redo log and its copies.
 
-Promises: a journal that is behind them is refused with what to do before anything is written; the
-one transaction that a crash kept from being committed, but not from the log, is done again, so that
-what the log has is what is so. Leaves out: what is further behind (`rebuild`).
+Promises: a journal that is behind them is refused before anything is written, with what to do. A
+crash can keep one transaction from being committed, but not from the log: it is applied, because
+the log decides. Leaves out: a journal that is further behind (`rebuild`).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _BACK = (
 
 
 def check(path: Path, directory: Path) -> Transaction | None:
-    """Hold a journal that nobody serves against the log and the copies in a directory.
+    """Compare a journal that nobody serves with the log and the copies in a directory.
 
-    Return the one transaction that it may lack. Raises ConfigError where it lacks more.
+    Return the one transaction that it may lack. Raises ConfigError if it lacks more.
     """
     try:
         identity, position = backup.position_of(path)
     except (sqlite3.Error, KeyError, ValueError):
-        return None  # it is damaged, or of before there was a log: opening it says which
+        return None  # damaged, or older than its log: opening it says which
     lineage = trace(redo_log.files(directory, identity))
     if lineage.branches:
         raise ConfigError(forked(directory, lineage), advice=REBUILD)
@@ -46,23 +46,23 @@ def check(path: Path, directory: Path) -> Transaction | None:
     if reach == position:
         return None
     lacks = next(redo_log.along(lineage, position), None)
-    if lacks is None:  # it is behind a line that is spoilt
+    if lacks is None:  # a damaged line of the log is in between
         raise _behind(path, position, lineage.line[-1].path, lineage.last)
     return lacks
 
 
-def hold(path: Path, directory: Path) -> None:
-    """Hold a journal against the log and the copies, and do again the transaction that it lacks.
+def catch_up(path: Path, directory: Path) -> None:
+    """Compare a journal with the log and the copies, and apply the transaction that it lacks.
 
-    Nobody was told of that one. Raises ConfigError where it lacks more.
+    Nobody has been told of that one. Raises ConfigError if it lacks more.
     """
     lacks = check(path, directory)
     if lacks is not None:
-        _do_again(path, lacks)
+        _apply(path, lacks)
 
 
 def forked(directory: Path, lineage: Lineage) -> str:
-    """Say of a log with branches what was done twice."""
+    """Return what is wrong with a log that has branches, as text."""
     many = sum(file.last - file.after for branch in lineage.branches for file in branch)
     first: File = lineage.branches[0][0]
     return (
@@ -74,7 +74,7 @@ def forked(directory: Path, lineage: Lineage) -> str:
 
 def _behind(path: Path, position: int, newer: Path, last: int) -> ConfigError:
     return ConfigError(
-        f"the journal {path} is older than what lies beside it: its last transaction is number "
+        f"the journal {path} is older than the files beside it: its last transaction is number "
         f"{position}, {newer} has number {last}; it is an old copy, or its file {path.name}-wal "
         "was removed",
         advice=_BACK,
@@ -88,19 +88,19 @@ def _is_of(copy: Path, identity: str) -> bool:
         return False
 
 
-def _do_again(path: Path, one: Transaction) -> None:
-    """Commit the transaction that only the log has. Raises ConfigError where that cannot be."""
+def _apply(path: Path, transaction: Transaction) -> None:
+    """Commit the transaction that only the log has. Raises ConfigError if that is impossible."""
     backup.check(path)
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute("PRAGMA synchronous=FULL")
             db.execute("BEGIN IMMEDIATE")
-            redo_log.do_again(db, one)
+            redo_log.apply(db, transaction)
             db.execute("COMMIT")
     except sqlite3.Error as error:
         raise ConfigError(
-            f"the journal {path} does not fit its redo log: transaction {one.number} cannot be "
-            f"done again: {error}",
+            f"the journal {path} does not fit its redo log: transaction {transaction.number} "
+            f"cannot be applied: {error}",
             advice=REBUILD,
         ) from error
-    log.info("transaction %d, which the redo log had and the journal not, is done", one.number)
+    log.info("transaction %d of the redo log was missing in the journal; added", transaction.number)

@@ -1,12 +1,12 @@
 """The lineage of a journal: which files of its redo log lead to it, and which branch off.
 
-Promises: files that were written one after the other are one line, whatever the clock said; a file
-that was begun by a journal which was behind is told as a branch, with what came of it. Pure.
-Leaves out: reading and writing files (`redo_log`).
+Promises: pure. Files that were written one after the other are one line, whatever the clock said. A
+file that an older journal began is a branch, together with the files after it. Leaves out: reading
+and writing files (`redo_log`).
 
-A file begins at the number of the last transaction that its journal had. The log is flushed before
-the database commits, so the file before it may have one transaction more, which was never
-committed; two more, and the journal that began the new file lacked one that was.
+The first line of a file has the number of the last transaction in its journal. The log is flushed
+before the database commits. So the file before it may have one more transaction, which was never
+committed. With two more, the journal that began the new file lacked a committed one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a log: whose it is, and the numbers after which it begins and with which it ends.
+    """One file of a log: its journal, the number after which it begins, and its last number.
 
     version: that of the tables; begun: when, in nanoseconds since the epoch.
     """
@@ -33,23 +33,23 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The line of a log, in its order, and the branches off it, each in its order."""
+    """The line of a log and the branches off it, each in order."""
 
     line: tuple[File, ...]
     branches: tuple[tuple[File, ...], ...] = ()
 
     @property
     def last(self) -> int:
-        """Return the number of the last transaction of the line; 0 where it has none."""
+        """The number of the last transaction of the line; 0 if it has none."""
         return max((file.last for file in self.line[-1:]), default=0)
 
     @property
     def fork(self) -> int:
-        """Return the number up to which the line and all branches are one."""
+        """The number up to which the line and all branches are the same."""
         return min((branch[0].after for branch in self.branches), default=self.last)
 
     def along(self, branch: Sequence[File]) -> Lineage:
-        """Take a branch for the line, and what the line has beyond it for a branch."""
+        """Return the lineage with a branch as its line, and the rest of the line as a branch."""
         fork = branch[0].after
         stem = tuple(file for file in self.line if file.after < fork)
         beyond = self.line[len(stem) - 1 :] if stem else self.line
@@ -57,16 +57,16 @@ class Lineage:
         return Lineage((*stem, *branch), (*((beyond,) if beyond else ()), *others))
 
     def limits(self) -> list[int]:
-        """Say up to which number each file of the line counts: where a later one begins."""
-        found: list[int] = []
+        """Return the number up to which each file of the line counts: where a later one begins."""
+        limits: list[int] = []
         limit = self.last
         for file in reversed(self.line):
-            found.append(limit)
+            limits.append(limit)
             limit = min(limit, file.after)
-        return found[::-1]
+        return limits[::-1]
 
     def covers(self, after: int, position: int) -> bool:
-        """Return True if the line has each transaction from behind one number to another."""
+        """Return True if the line has each transaction after one number, up to another."""
         reached = after
         for file in self.line:
             if file.after <= reached:
@@ -75,7 +75,7 @@ class Lineage:
 
 
 def trace(files: Iterable[File]) -> Lineage:
-    """Put the files of one journal's log into their order."""
+    """Put the files of one journal's log in order."""
     lines: list[list[File]] = []
     for file in sorted(files, key=lambda file: (file.after, file.begun)):
         if file.last == file.after:
@@ -89,10 +89,11 @@ def trace(files: Iterable[File]) -> Lineage:
 
 
 def _goes_on(lines: Sequence[list[File]], file: File) -> list[File] | None:
-    """Find the line that a file goes on; None: it branches off, or is the first.
+    """Return the line that a file continues; None if it branches off, or is the first.
 
-    One that ends where the file begins goes before one with a transaction that was not committed,
-    and that before one that ends with a gap; of several the one that was written last.
+    Of several, a line that ends where the file begins comes first. Then comes one with a single
+    transaction more, which was not committed, and then one that ends with a gap; among equals, the
+    last one written.
     """
     beyond = [line[-1].last - file.after for line in lines]
     gap = min(beyond, default=0)

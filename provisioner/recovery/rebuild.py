@@ -1,10 +1,10 @@
-"""A new journal from the newest whole copy and the redo log.
+"""Rebuilding the journal from the newest intact copy and the redo log.
 
-Promises: the journal that was there is kept beside; the new one takes its place in one rename, when
-it is whole and flushed; it is observed only, so that no backend is written to, until an operator
-has released it. Where a journal that was behind had been served, the line that was there first
-counts; what was left out of the log is kept beside it, and told. Done again after a crash it comes
-to the same. Leaves out: what is in the spool and not in the log, which is told.
+Promises: the old journal is kept beside the new one, which takes its place by one rename when it is
+complete and flushed. The new one is only observed, so that no backend is written to, until an
+operator releases it. If an older journal was served in between, the earlier line of the log counts;
+the rest of the log is kept beside it and reported. After a crash it can be done again with the same
+result. Leaves out: requests that are in the spool and not in the log; they are reported.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from provisioner.recovery.redo_log import RedoLog
 from provisioner.spool.spool import Spool
 
 _PORTION = 1000
-"""Transactions of the log that are done again in one."""
+"""How many transactions of the log are applied in one of the new database."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild came to.
+    """The result of a rebuild.
 
-    base: the copy, None: an empty journal; damaged: copies that were of no use, and why;
-    redone: transactions of the log; until: when the last one was, seconds since the epoch; lost:
-    transactions that are in the log behind a gap; counts: requests by state; unknown: files of
-    requests in the spool that the new journal does not know; aside: the journal that was there;
-    forked: what was done twice, ''; left: copies and files of the log that do not lead to the new
-    journal, under the names that they have now.
+    base: the copy, None for an empty journal; damaged: copies that could not be used, and why;
+    redone: the number of transactions from the log; until: when the last one was, seconds since the
+    epoch; lost: the number of transactions in the log after a gap; counts: requests by state;
+    unknown: files of requests in the spool that the new journal does not know; aside: the old
+    journal; forked: the report about two lines of the log, ''; left: copies and files of the log
+    that do not lead to the new journal, under their new names.
     """
 
     base: Path | None
@@ -57,8 +57,8 @@ class Rebuilt:
 def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> Rebuilt:
     """Rebuild the journal of a spool that this process has locked.
 
-    copy: instead of the newest whole one; empty: begin with nothing. Raises ConfigError where the
-    journal is whole, or nothing is there to make one of.
+    copy: used instead of the newest intact one; empty: begin with nothing. Raises ConfigError if
+    the journal is intact, or there is nothing to make one from.
     """
     journal, directory = config.journal, config.backup_directory
     identity = _identity(spool.root)
@@ -73,8 +73,8 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
         raise ConfigError(
             f"{directory} has no whole copy of the journal of {spool.root}"
             + "".join(f"\n  {why}" for why in damaged),
-            advice="name one: `provisioner journal rebuild --copy FILE`; where there is none, "
-            "--empty begins with nothing: every request has then to be sent again",
+            advice="name one: `provisioner journal rebuild --copy FILE`; if there is none, "
+            "--empty begins with nothing, and every request has to be sent again",
         )
     redone, until = _redo(made, base, lineage, identity)
     book = Journal.open(made)
@@ -84,7 +84,7 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
         lost = sum(max(0, file.last - max(file.after, position)) for file in lineage.line)
         left = () if empty else _leave(directory, book.identity, lineage, position)
         kept = [(ulid, place) for place in startup.KEPT for ulid in spool.listed(place)]
-        _mark(book, directory, base, max(kept, default=("", ""))[0])
+        _prepare(book, directory, base, max(kept, default=("", ""))[0])
         with book.reading() as conn:
             counts = request_rows.counts(conn)
             known = request_rows.all_ids(conn)
@@ -118,8 +118,8 @@ def _refuse_whole(journal: Path, identity: str | None, directory: Path, spool: S
     except ConfigError:
         return
     raise ConfigError(
-        f"the journal {journal} is whole: there is nothing to rebuild",
-        advice="provisioner doctor; to go back to a copy all the same, move the journal away first",
+        f"the journal {journal} is intact: there is nothing to rebuild",
+        advice="provisioner doctor; to go back to a copy anyway, move the journal away first",
     )
 
 
@@ -133,8 +133,8 @@ def _opened(path: Path) -> Iterator[Journal]:
 
 
 def _lineage(directory: Path, identity: str | None, copy: Path | None, *, empty: bool) -> Lineage:
-    """Find the line of the log to do again: the first, or the one that a chosen copy is of."""
-    known = [copy] if copy else [one.path for one in reversed(backup.copies(directory))]
+    """Return the line of the log to apply: the first, or that of a chosen copy."""
+    known = [copy] if copy else [made.path for made in reversed(backup.copies(directory))]
     for path in known if identity is None else ():
         with suppress(sqlite3.Error, KeyError, ValueError):
             identity = identity or backup.position_of(path)[0]
@@ -142,26 +142,26 @@ def _lineage(directory: Path, identity: str | None, copy: Path | None, *, empty:
         return Lineage(())
     lineage = trace(redo_log.files(directory, identity))
     for branch in lineage.branches:
-        if copy is not None and _lies_beyond(copy, lineage) and _is_told(copy, branch):
+        if copy is not None and _lies_beyond(copy, lineage) and _is_in(copy, branch):
             return lineage.along(branch)
     return lineage
 
 
 def _lies_beyond(copy: Path, lineage: Lineage) -> bool:
-    """Return True if a copy was made behind the place where a log forks."""
+    """Return True if a copy was made after the place where the log forks."""
     return bool(lineage.branches) and backup.position_of(copy)[1] > lineage.fork
 
 
 def _is_astray(copy: Path, lineage: Lineage) -> bool:
     """Return True if a copy was made on a branch of the log."""
-    return _lies_beyond(copy, lineage) and not _is_told(copy, lineage.line)
+    return _lies_beyond(copy, lineage) and not _is_in(copy, lineage.line)
 
 
-def _is_told(copy: Path, files: Iterable[File]) -> bool:
-    """Return True if the newest event of a copy stands in some files of the log."""
+def _is_in(copy: Path, files: Iterable[File]) -> bool:
+    """Return True if some files of the log contain the newest event of a copy."""
     with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as db:
         newest = db.execute("SELECT hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-    return newest is not None and redo_log.tells(files, newest[0])
+    return newest is not None and redo_log.contains(files, newest[0])
 
 
 def _base(
@@ -171,20 +171,20 @@ def _base(
     lineage: Lineage,
     damaged: list[str],
 ) -> Path | None:
-    """Find the copy to begin with; those that are of no use are told."""
-    for path in [copy] if copy else [one.path for one in reversed(backup.copies(directory))]:
+    """Return the copy to begin with; record why others cannot be used."""
+    for path in [copy] if copy else [made.path for made in reversed(backup.copies(directory))]:
         try:
             backup.check(path)
             _check_cells(path)
             whose, _ = backup.position_of(path)
             astray = _is_astray(path, lineage)
         except (ConfigError, sqlite3.Error, KeyError, ValueError, OSError) as error:
-            said = error.message if isinstance(error, ConfigError) else f"{path}: {error}"
-            damaged.append(said)
+            problem = error.message if isinstance(error, ConfigError) else f"{path}: {error}"
+            damaged.append(problem)
             continue
         if identity in (None, whose) and not astray:
             return path
-        of = "the journal that was behind" if astray else "another journal"
+        of = "the older journal that was served" if astray else "another journal"
         damaged.append(f"{path} is a copy of {of}")
     if copy:
         raise ConfigError(damaged[0], advice="name another copy, or none: the newest is taken")
@@ -192,24 +192,24 @@ def _base(
 
 
 def _check_cells(copy: Path) -> None:
-    """Raise ConfigError where a copy of today's version has a cell that nobody wrote."""
+    """Raise ConfigError if a copy of the current version has a cell that nobody wrote."""
     with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as db:
         version = migrations.version_of(db)
-    said = cells.wrong(copy, version) if version == migrations.VERSION else ""
-    if said:
-        raise ConfigError(f"{copy} is damaged: {said}")
+    problem = cells.wrong(copy, version) if version == migrations.VERSION else ""
+    if problem:
+        raise ConfigError(f"{copy} is damaged: {problem}")
 
 
 def _from_the_start(directory: Path, identity: str | None) -> bool:
-    """Return True if the log has everything since there was a journal, in tables as of today."""
-    found = redo_log.files(directory, identity) if identity else []
-    return bool(found) and found[0].after == 0 and found[0].version == migrations.VERSION
+    """Return True if the log has everything from the beginning, in the current tables."""
+    files = redo_log.files(directory, identity) if identity else []
+    return bool(files) and files[0].after == 0 and files[0].version == migrations.VERSION
 
 
 def _redo(
     made: Path, base: Path | None, lineage: Lineage, identity: str | None
 ) -> tuple[int, float | None]:
-    """Make the database of copy and log; return how many transactions were done again."""
+    """Make the database from copy and log; return the number of transactions from the log."""
     if base is None:
         with _opened(made) as book, book.transaction() as conn:
             if identity is not None and lineage.line:
@@ -220,26 +220,26 @@ def _redo(
     redone, until = 0, None
     db = sqlite3.connect(made, isolation_level=None)
     try:
-        # Flushed as a whole before it gets its name.
+        # The file is flushed as a whole before it gets its name.
         db.execute("PRAGMA synchronous=OFF")
         version = migrations.version_of(db)
         db.execute("BEGIN")
-        for one in redo_log.along(lineage, backup.position_of(made)[1]):
-            if one.version != version:
+        for transaction in redo_log.along(lineage, backup.position_of(made)[1]):
+            if transaction.version != version:
                 db.execute("COMMIT")
                 db.close()
-                migrations.migrate(made, migrations.STEPS[: one.version - 1])
-                db, version = sqlite3.connect(made, isolation_level=None), one.version
+                migrations.migrate(made, migrations.STEPS[: transaction.version - 1])
+                db, version = sqlite3.connect(made, isolation_level=None), transaction.version
                 db.execute("BEGIN")
             try:
-                redo_log.do_again(db, one)
+                redo_log.apply(db, transaction)
             except sqlite3.Error as error:
                 raise ConfigError(
-                    f"transaction {one.number} of the redo log does not fit what was made of "
-                    f"{base or 'nothing'}: {error}",
+                    f"transaction {transaction.number} of the redo log does not fit the journal "
+                    f"made from {base or 'nothing'}: {error}",
                     advice="name another copy: provisioner journal rebuild --copy FILE",
                 ) from error
-            redone, until = redone + 1, one.at
+            redone, until = redone + 1, transaction.at
             if redone % _PORTION == 0:
                 db.execute("COMMIT")
                 db.execute("BEGIN")
@@ -251,10 +251,10 @@ def _redo(
 
 
 def _leave(directory: Path, identity: str, lineage: Lineage, position: int) -> tuple[Path, ...]:
-    """Take out of log and copies what does not lead to a position; return where it is kept."""
+    """Move what does not lead to a position out of log and copies; return where it is now."""
     left = []
     for copy in backup.copies(directory):
-        with suppress(sqlite3.Error, KeyError, ValueError):  # it was told, and nobody takes it
+        with suppress(sqlite3.Error, KeyError, ValueError):  # reported above, and never used
             whose, reached = backup.position_of(copy.path)
             if whose == identity and (reached > position or _is_astray(copy.path, lineage)):
                 aside = copy.path.with_name(f"{copy.path.name}{redo_log.LEFT}")
@@ -263,31 +263,31 @@ def _leave(directory: Path, identity: str, lineage: Lineage, position: int) -> t
     left += [redo_log.leave(file, file.after) for branch in lineage.branches for file in branch]
     for file, limit in zip(lineage.line, lineage.limits(), strict=True):
         through = min(limit, position)
-        # One more was never committed, where a later file begins.
+        # A file may have one more that was never committed, if a later file begins there.
         if file.last > through + (limit < lineage.last):
             left.append(redo_log.leave(file, through))
     return tuple(left)
 
 
-def _mark(book: Journal, directory: Path, base: Path | None, newest: str) -> None:
-    """Have the new journal observed, and every object looked at; the log has it, too."""
+def _prepare(book: Journal, directory: Path, base: Path | None, newest: str) -> None:
+    """Let the new journal only be observed, and make every object due; log that, too."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     book.record_into(RedoLog(directory, book.identity, migrations.VERSION))
     now = time.time()
-    said = f"from {base.name if base else 'nothing'}"
+    origin = f"from {base.name if base else 'nothing'}"
     with book.transaction() as conn:
-        facts.put(conn, facts.OBSERVING, f"the journal was rebuilt {said}")
+        facts.put(conn, facts.OBSERVING, f"the journal was rebuilt {origin}")
         facts.put(conn, facts.NEWEST, newest)
         object_rows.hasten(conn, object_rows.all_keys(conn), now)
         object_rows.close_breakers(conn)
-        audit.append(conn, [audit.Event(None, "rebuilt", said)], now)
+        audit.append(conn, [audit.Event(None, "rebuilt", origin)], now)
 
 
 def _take_place(made: Path, journal: Path) -> Path | None:
-    """Put the new journal where the service looks for it; return where the old one is now."""
+    """Move the new journal to where the service looks for it; return where the old one is now."""
     aside = None
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    # The old one's write-ahead log must not be taken for the new one's.
+    # The new journal must not get the old one's write-ahead log.
     for ending in ("-wal", "-shm", ""):
         old = journal.with_name(journal.name + ending)
         if old.exists():
@@ -299,6 +299,6 @@ def _take_place(made: Path, journal: Path) -> Path | None:
 
 
 def _remove(made: Path) -> None:
-    """Remove what a rebuild left that was interrupted."""
+    """Remove what an interrupted rebuild left."""
     for path in made.parent.glob(f"{made.name}*"):
         path.unlink()

@@ -1,14 +1,14 @@
-"""The redo log: what every transaction wrote to the journal, statement by statement.
+"""The redo log: everything that transactions wrote to the journal, statement by statement.
 
-Promises: a transaction that was appended is on disk, whole, or the next one that is read has its
-number; a record that was torn by a crash is told from a whole one by its checksum, and ends its
-file. Together with a copy of the journal the log gives the journal anew, with accepted bytes,
-approvals, outcomes and the chain of events as they were. Leaves out: copies (`backup`), and making
-the new journal (`rebuild`).
+Promises: a transaction that was appended is on disk completely, or the next one in the log gets its
+number. A checksum reveals a record that a crash cut off, which ends its file. A copy of the journal
+and the log give the journal again, with the same accepted bytes, approvals, outcomes and chain of
+events. Leaves out: copies (`backup`), and making the new journal (`rebuild`).
 
-A file is lines: a checksum (CRC-32, hexadecimal), a blank, JSON. The first says whose log it is,
-every other is a transaction: `n` its number, `at` its time, `new` the SQL of statements that the
-file did not have before, `did` what was run: the statement's number, and its rows.
+A file consists of lines: a checksum (CRC-32, hexadecimal), a blank, JSON. The first line says whose
+log it is. Every other line is a transaction: `n` is its number, `at` its time, `new` the SQL of
+statements that the file did not have before, `did` what was run: the statement's number, and its
+rows.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from provisioner.recovery.lineage import File, Lineage, trace
 
 FORMAT = 1
 LEFT = ".left"
-"""Ends the name of a file that a rebuild took out of the log."""
+"""The end of the name of a file that a rebuild took out of the log."""
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def _plain(value: object) -> dict[str, str]:
-    """Write bytes so that a person can read them, where they are text."""
+    """Encode bytes so that a person can read them, if they are text."""
     assert isinstance(value, bytes | memoryview)
     body = bytes(value)
     try:
@@ -55,7 +55,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=
 
 
 class RedoLog:
-    """The log of one journal, to be written. A file is begun when there is something to write."""
+    """Writes the log of one journal. A file begins with the first transaction that goes into it."""
 
     def __init__(self, directory: Path, journal: str, version: int) -> None:
         """journal: its id; version: that of its tables."""
@@ -68,9 +68,9 @@ class RedoLog:
         self._before = 0
 
     def append(self, number: int, did: Sequence[tuple[str, Any]]) -> None:
-        """Add a transaction's statements, and flush.
+        """Append a transaction's statements, and flush.
 
-        Raises OSError naming the file, in which there is then nothing whole of it.
+        Raises OSError with the file's name; the file then has no complete record of it.
         """
         if self._file is None:
             self._begin(number - 1)
@@ -89,13 +89,13 @@ class RedoLog:
         except OSError:
             with suppress(OSError):
                 os.ftruncate(self._file, self._before)  # a full disk needs the room
-            self.rotate()  # else what is torn is the end of its file
+            self.rotate()  # else the torn record would not be the end of its file
             raise
 
     def take_back(self) -> None:
-        """Remove the transaction that was appended last: its commit failed, and nobody knows it.
+        """Remove the last transaction: its commit failed, and nobody knows of it.
 
-        Raises OSError naming the file, which may have it then.
+        Raises OSError with the file's name; the file may still have the transaction then.
         """
         assert self._file is not None
         try:
@@ -104,10 +104,10 @@ class RedoLog:
         except OSError as error:
             raise _named(error, self._path) from error
         finally:
-            self.rotate()  # a statement that stood there alone is not known any more
+            self.rotate()  # a statement that only that record had is no longer known
 
     def rotate(self) -> None:
-        """Go on in a new file."""
+        """Continue in a new file."""
         if self._file is not None:
             os.close(self._file)
         self._file = None
@@ -154,7 +154,7 @@ def _named(error: OSError, path: Path) -> OSError:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """What one transaction wrote, and the version of the tables it was for."""
+    """What one transaction wrote, and the version of the tables."""
 
     number: int
     at: float
@@ -163,18 +163,18 @@ class Transaction:
 
 
 def files(directory: Path, journal: str | None = None) -> list[File]:
-    """List the files of a log in their order; journal: only those of the one with that id.
+    """List the files of a log in order. journal: only those of the journal with that id.
 
-    A file whose first line was torn has nothing else, and is left out.
+    A file whose first line was cut off has no other line, and is left out.
     """
-    found = []
+    listed = []
     for path in sorted(directory.glob("log-*.jsonl")):
         head = next(_lines(path), None)
         if head is not None and head.get("format", FORMAT) != FORMAT:
             raise ConfigError(f"{path} has a newer format", advice="use the program that wrote it")
         if head is not None and journal in (None, head["journal"]):
             begun = path.stem.rpartition("-")[2]
-            found.append(
+            listed.append(
                 File(
                     path,
                     head["journal"],
@@ -184,40 +184,40 @@ def files(directory: Path, journal: str | None = None) -> list[File]:
                     int(begun) if begun.isdigit() else 0,
                 )
             )
-    return found
+    return listed
 
 
 def read(directory: Path, journal: str, after: int) -> Iterator[Transaction]:
-    """Give the transactions of the line after a number, in their order and without a gap."""
+    """Yield the transactions of the line after a number, in order and without a gap."""
     return along(trace(files(directory, journal)), after)
 
 
 def along(lineage: Lineage, after: int) -> Iterator[Transaction]:
-    """Give the transactions of a line after a number, in their order and without a gap.
+    """Yield the transactions of a line after a number, in order and without a gap.
 
-    Where there is a gap, what comes behind it is left out: it may need what is missing.
+    It ends at a gap, because later transactions may need the missing ones.
     """
     last = after
     for file, end in zip(lineage.line, lineage.limits(), strict=True):
         if file.last <= after:
             continue
-        for one in _transactions(file):
-            if last < one.number <= end:
-                if one.number > last + 1:
+        for transaction in _transactions(file):
+            if last < transaction.number <= end:
+                if transaction.number > last + 1:
                     return
-                yield one
-                last = one.number
+                yield transaction
+                last = transaction.number
 
 
-def do_again(db: sqlite3.Connection, one: Transaction) -> None:
-    """Run the statements of a transaction on a database, and move its position there."""
-    for sql, rows in one.did:
+def apply(db: sqlite3.Connection, transaction: Transaction) -> None:
+    """Run the statements of a transaction on a database, and set its position."""
+    for sql, rows in transaction.did:
         db.executemany(sql, rows)
-    db.execute("UPDATE marks SET value = ? WHERE name = 'position'", [str(one.number)])
+    db.execute("UPDATE marks SET value = ? WHERE name = 'position'", [str(transaction.number)])
 
 
-def tells(files: Iterable[File], text: str) -> bool:
-    """Return True if some text stands in one of some files."""
+def contains(files: Iterable[File], text: str) -> bool:
+    """Return True if one of some files contains a text."""
     wanted = text.encode()
     for file in files:
         with file.path.open("rb") as stream:
@@ -227,7 +227,7 @@ def tells(files: Iterable[File], text: str) -> bool:
 
 
 def leave(file: File, through: int) -> Path:
-    """Take what a file has after a number out of the log; return where the whole file is kept."""
+    """Move what a file has after a number out of the log; return where the whole file is kept."""
     aside = file.path.with_name(f"{file.path.name}{LEFT}")
     shorter = file.path.with_name(f".{file.path.name}")
     kept = [line for line in _intact(file.path) if line[1].get("n", file.after) <= through]
@@ -251,14 +251,14 @@ def _flush(path: Path) -> None:
 
 
 def _transactions(file: File) -> Iterator[Transaction]:
-    """Give the transactions of a file; of two with one number the later one."""
+    """Yield the transactions of a file; of two with the same number, the later one."""
     statements: list[str] = []
     before: Transaction | None = None
     lines = _lines(file.path)
     next(lines, None)
     for line in lines:
         if "n" not in line:
-            break  # a file that was copied behind itself: what follows was told before
+            break  # a copy of the file was appended to it: the rest has been read already
         statements += line["new"]
         did = tuple(
             (statements[number], [[_value(value) for value in row] for row in rows])
@@ -272,7 +272,7 @@ def _transactions(file: File) -> Iterator[Transaction]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Give the whole lines of a file, up to the first that is not."""
+    """Yield the intact lines of a file, up to the first damaged one."""
     with path.open("rb") as stream:
         for line in stream:
             value = _parsed(line)
@@ -282,7 +282,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _intact(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Give each whole line of a file, also behind one that is not, as it stands and as it reads."""
+    """Yield each intact line of a file, even after damaged ones, as bytes and as JSON."""
     with path.open("rb") as stream:
         for line in stream:
             value = _parsed(line)
@@ -299,9 +299,9 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _last(path: Path, after: int) -> int:
-    """Return the highest number in a file, also where lines before it are spoilt.
+    """Return the highest number in a file, even if lines before it are damaged.
 
-    after: the number where it has none.
+    after: the result if the file has no number.
     """
     end = _parsed(_end(path))
     if end is not None:
@@ -310,13 +310,13 @@ def _last(path: Path, after: int) -> int:
 
 
 def _end(path: Path) -> bytes:
-    """Return the last line of a file without reading what is before."""
+    """Return the last line of a file without reading what is before it."""
     size, block = path.stat().st_size, 65536
     with path.open("rb") as stream:
         while True:
             stream.seek(max(0, size - block))
-            found = stream.read()
-            cut = found.rfind(b"\n", 0, max(0, len(found) - 1))
+            tail = stream.read()
+            cut = tail.rfind(b"\n", 0, max(0, len(tail) - 1))
             if cut >= 0 or block >= size:
-                return found[cut + 1 :]
+                return tail[cut + 1 :]
             block *= 8

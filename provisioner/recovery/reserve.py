@@ -1,7 +1,7 @@
-"""A reserve of disk: outcomes can still be recorded when there is no room for new work.
+"""A reserve of disk space: outcomes can still be recorded when there is no room for new work.
 
-Promises: new work is taken only while the reserve is held and some room is left beside it; what has
-to be recorded finds the reserve's room when there is no other. Leaves out: making room.
+Promises: new work is taken only while the reserve exists and more room is left. A write that has to
+happen gets the reserve's room when there is no other. Leaves out: making room.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ SIZE = 16 * 1024 * 1024
 """Bytes of the file that is given up."""
 
 ROOM = 4 * 1024 * 1024
-"""Bytes that have to be free beside it for new work."""
+"""Free bytes besides it that new work needs."""
 
 LOW = 1024 * 1024
-"""Free bytes below which it is given up for what has to be recorded."""
+"""Free bytes below which it is given up for writes that have to happen."""
 
 NAME = ".reserve"
 
 
 def trouble(directories: Sequence[Path]) -> str:
-    """Say on which disks new work finds no room; '' where there is enough. Takes nothing."""
+    """Return the disks without room for new work, as text; '' if there are none. Takes nothing."""
     full = [path for path in _files(directories) if not _has_room(path)]
     if not full:
         return ""
@@ -35,31 +35,32 @@ def trouble(directories: Sequence[Path]) -> str:
 
 
 class Reserve:
-    """A file on each disk that a transaction is written to."""
+    """A file on each disk to which a transaction is written."""
 
     def __init__(self, directories: Sequence[Path]) -> None:
         self._files = _files(directories)
-        self._told = False
+        self._reported = False
 
     def admits(self) -> bool:
-        """Return True if there is room for new work; what was given up is taken again first."""
+        """Return True if there is room for new work. A reserve that was given up is taken again
+        first."""
         full = [path for path in self._files if not _holds(path)]
-        if full and not self._told:
+        if full and not self._reported:
             places = ", ".join(str(path.parent) for path in full)
             log.error("no room on the disk of %s: nothing new is accepted until there is", places)
-        elif not full and self._told:
+        elif not full and self._reported:
             log.warning("there is room again: what waits in staging is accepted")
-        self._told = bool(full)
+        self._reported = bool(full)
         return not full
 
     def ease(self) -> None:
-        """Give room for what has to be recorded, if there is little."""
+        """Free some of the reserve for a write that has to happen, if room is short."""
         for path in self._files:
             if _free(path) < LOW:
                 path.unlink(missing_ok=True)
 
     def give_up(self) -> None:
-        """Give all its room."""
+        """Give up the whole reserve."""
         for path in self._files:
             path.unlink(missing_ok=True)
 
@@ -74,12 +75,12 @@ def _has_room(path: Path) -> bool:
 
 
 def _free(path: Path) -> int:
-    found = os.statvfs(path.parent)
-    return found.f_bavail * found.f_frsize
+    stats = os.statvfs(path.parent)
+    return stats.f_bavail * stats.f_frsize
 
 
 def _holds(path: Path) -> bool:
-    """Say whether a reserve is held with room beside it, after taking it where there is enough."""
+    """Return True if the reserve exists with room besides it; take it first if there is enough."""
     if not _has_room(path):
         return False
     if path.exists():

@@ -1,10 +1,10 @@
-"""Retention: what is old enough goes, a little at a time, and the chain's head goes to the log.
+"""Retention: old data is removed a little at a time, and the chain's head goes into the log.
 
-Promises: nothing goes whose request has no outcome; nothing in `failed/` goes by itself but what
-`outsiders` has too much of, and no row of a request whose file still lies there; the highest number
-of an `order` is never forgotten; who is no longer a writer is shut out of their receipts within a
-minute (`readers`). The journal is held for one small portion at a time, so the intake never waits
-for long. Leaves out: giving room in the database back to the file system.
+Promises: nothing is removed of a request without an outcome. In `failed/`, only what `outsiders`
+finds excessive is removed, and a request's row stays as long as its file is there. The highest
+number of an `order` is never forgotten. A person who is no longer a writer loses access to their
+receipts within a minute (`readers`). The journal is locked for one small portion at a time, so that
+the intake never waits long. Leaves out: giving room in the database back to the file system.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from provisioner.system.users import KNOWN_FOR
 log = logging.getLogger(__name__)
 
 EVERY = 3600.0
-"""Seconds between heads in the log, and between looks for what is old."""
+"""Seconds between heads in the log, and between looks for old data."""
 
 FIRST = 60.0
 """Seconds until the first look: a service that starts has other things to do."""
 
 SOON = 1.0
-"""Seconds until what outsiders leave is looked at: it comes by the hundred."""
+"""Seconds before data of outsiders is looked at: it arrives by the hundred."""
 
 PAUSE = 0.05
 """Seconds between portions."""
@@ -48,7 +48,7 @@ _EVENTS = 500
 _DAY = 86400.0
 _DONE = "done"
 _NEEDED = ("active", "deferred", "held", "failed", "quarantine")
-"""Where a file may lie that still needs its request's row."""
+"""Directories in which a file still needs its request's row."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -61,21 +61,21 @@ class Keeper:
         self._journal = book
         self._limits = limits
         self.now: Callable[[], float] = time.time
-        """Tells by which time what is old may go."""
+        """Returns the time by which old data may be removed."""
         self.outsiders: Outsiders | None = None
-        """Removes what is too much, whatever its age."""
+        """Removes what exceeds a limit, whatever its age."""
         self._readers = Readers(spool.receipts)
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention")
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start working."""
         self.pin()
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the portion that is under way."""
+        """Stop after the current portion."""
         self._stopping.set()
         self._woken.set()
         self._thread.join()
@@ -92,16 +92,17 @@ class Keeper:
             log.info("audit head %s %s", head, moment(head.at))
 
     def prune(self, now: float | None = None) -> None:
-        """Remove all that is old enough; what cannot be removed is tried again the next time."""
+        """Remove all data that is old enough; whatever cannot be removed is tried again next
+        time."""
         try:
             for _ in self.portions(self.now() if now is None else now):
                 if self._stopping.wait(PAUSE):
                     return
         except Exception:
-            log.exception("what is old could not be removed; trying again in an hour")
+            log.exception("old data could not be removed; trying again in an hour")
 
     def portions(self, now: float) -> Iterator[int]:
-        """Remove all that is old enough, portion by portion; give how much each was."""
+        """Remove all data that is old enough, in portions; yield the size of each."""
         yield from self._prune_files(now)
         yield from self._prune_requests(now)
         yield from self._prune_receipts(now)
@@ -110,7 +111,7 @@ class Keeper:
             yield from self.outsiders.portions()
 
     def hasten(self) -> None:
-        """Say that outsiders may have left too much, and not to wait for the hour."""
+        """Look at once whether outsiders have left too much, and not only after an hour."""
         self._woken.set()
 
     def _run(self) -> None:
@@ -137,10 +138,10 @@ class Keeper:
         try:
             self._readers.revise()
         except Exception:
-            log.exception("it was not looked whom receipts let in; trying again in a minute")
+            log.exception("the readers of receipts could not be checked; trying again in a minute")
 
     def _look_at_outsiders(self) -> None:
-        """Remove what they left, and a little later what has only come to its place by then."""
+        """Remove what they left, and soon afterwards what was still moving then."""
         self._woken.clear()
         if self.outsiders is None or self._stopping.wait(SOON):
             return
@@ -149,7 +150,7 @@ class Keeper:
                 if self._stopping.wait(PAUSE):
                     return
         except Exception:
-            log.exception("what outsiders left could not be removed; trying again in an hour")
+            log.exception("data of outsiders could not be removed; trying again in an hour")
             return
         if self.outsiders.unsettled:
             self._woken.set()
@@ -173,7 +174,7 @@ class Keeper:
         after = ""
         with self._journal.reading() as conn:
             floor = expiry.newest_beyond(conn, self._limits.journal_floor)
-        # Who was taken from staging later cannot have ended before.
+        # A file that was taken from staging later cannot have ended before.
         end = min(floor, ulids.first(before))
         while True:
             with self._journal.reading() as conn:
@@ -188,14 +189,14 @@ class Keeper:
             yield gone
 
     def _prune_receipts(self, now: float) -> Iterator[int]:
-        """Remove old receipts of requests that the journal does not know, or no longer."""
+        """Remove old receipts of requests that are not, or no longer, in the journal."""
         before = now - self._limits.journal_days * _DAY
         old = receipts.entries(self._spool.receipts, before)
         while portion := list(islice(old, _FILES)):
-            told = {path: receipts.request_of(path) for path in portion}
+            requests = {path: receipts.request_of(path) for path in portion}
             with self._journal.reading() as conn:
-                known = request_rows.states_of(conn, {who for who in told.values() if who})
-            gone = [path for path, who in told.items() if who not in known]
+                known = request_rows.states_of(conn, {ulid for ulid in requests.values() if ulid})
+            gone = [path for path, ulid in requests.items() if ulid not in known]
             for path in gone:
                 path.unlink(missing_ok=True)
             yield len(gone)
@@ -215,23 +216,23 @@ class Keeper:
 def _outdated(directory: int, before: float, keep: int) -> list[str]:
     """List the entries of a directory that came there before a time, and those beyond a number.
 
-    An entry's id says when its file was taken from staging, so only old ones are looked at. Their
-    status changed last when they were moved there, which no writer can set.
+    An entry's id contains the time when its file was taken, so only old ones are looked at. Moving
+    a file there is the last change of its status, which no writer can set.
     """
     entries: dict[str, list[str]] = {}
     for entry in os.listdir(directory):
-        who = entry[: ulids.LENGTH]
-        if ulids.is_ulid(who):
-            entries.setdefault(who, []).append(entry)
+        ulid = entry[: ulids.LENGTH]
+        if ulids.is_ulid(ulid):
+            entries.setdefault(ulid, []).append(entry)
     ordered = sorted(entries)
     beyond = ordered[: max(0, len(ordered) - keep)]
-    found = [entry for who in beyond for entry in entries[who]]
-    for who in ordered[len(beyond) :]:
-        if ulids.timestamp(who).timestamp() >= before:
+    outdated = [entry for ulid in beyond for entry in entries[ulid]]
+    for ulid in ordered[len(beyond) :]:
+        if ulids.timestamp(ulid).timestamp() >= before:
             break
-        if all(_changed(directory, entry) < before for entry in entries[who]):
-            found += entries[who]
-    return found
+        if all(_changed(directory, entry) < before for entry in entries[ulid]):
+            outdated += entries[ulid]
+    return outdated
 
 
 def _changed(directory: int, entry: str) -> float:

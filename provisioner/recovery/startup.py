@@ -1,11 +1,11 @@
-"""What has to be so before a journal is served: it is there, whole, and this spool's own.
+"""The checks before a journal is served: it exists, is intact, and belongs to this spool.
 
-Whether it is only observed is settled here, too.
+Whether it is only observed is decided here, too.
 
-Promises: a service never goes on with an empty journal in place of one that was lost, nor with
-another spool's, nor with a damaged one or one that is older than its spool; what is refused is told
-with the command that mends it. The spool names its journal in the file `journal`. Leaves out:
-mending (`rebuild`).
+Promises: a service never continues with an empty journal in place of a lost one, with another
+spool's, with a damaged one, or with one that is older than its spool. Each refusal names the
+command that fixes it. The spool names its journal in the file `journal`. Leaves out: repairs
+(`rebuild`).
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ from provisioner.system import disks
 log = logging.getLogger(__name__)
 
 NAMED = "journal"
-"""The file of a spool that holds its journal's id."""
+"""The file of a spool that contains its journal's id."""
 
 KEPT = ("deferred", "held", "done", "failed")
-"""Where files lie that some journal has known."""
+"""The directories of files that a journal has known."""
 
 
 def check_there(spool: Path, path: Path) -> None:
-    """Raise ConfigError where a spool was served with a journal, and none is there now."""
+    """Raise ConfigError if a spool was served with a journal that no longer exists."""
     if (spool / NAMED).exists() and not (path.exists() and path.stat().st_size):
         raise ConfigError(
-            f"the journal {path} is not there, and {spool} was served with one: it is lost, or "
+            f"the journal {path} does not exist, but {spool} was served with one: it is lost, or "
             "its disk is not mounted",
             advice=f"findmnt -T {path.parent}; if it is lost, {REBUILD}",
         )
 
 
 def make_ready(spool: Path, path: Path, copies: Path) -> None:
-    """Check and migrate the journal, for the one service that will have it open.
+    """Check and migrate the journal for the one service that will open it.
 
     copies: the directory of its copies and redo log. Raises ConfigError.
     """
     check_there(spool, path)
     if path.exists() and path.stat().st_size:
-        level.hold(path, copies)
+        level.catch_up(path, copies)
         try:
             kept = migrations.migrate(path)
         except sqlite3.Error:
-            kept = None  # `open` says what is wrong
+            kept = None  # `Journal.open` says what is wrong
         except ConfigError as error:
             raise ConfigError(f"the journal {path}: {error.message}", advice=error.advice) from None
         if kept is not None:
-            log.info("the journal has a new version; as it was it is kept in %s", kept)
+            log.info("the journal has a new version; the old one is kept in %s", kept)
     close(path)
     book = Journal.open(path)
     try:
@@ -68,17 +68,17 @@ def make_ready(spool: Path, path: Path, copies: Path) -> None:
 
 
 def close(path: Path) -> None:
-    """Close the journal and what lies beside it to others: it holds all requests."""
+    """Remove the access of others to the journal and the files beside it: it holds all requests."""
     for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         if file.exists() and file.stat().st_mode & 0o077:
             file.chmod(0o600)
-            log.warning("%s was open to others; now it is the service's alone", file)
+            log.warning("%s was open to others; now only the service can read it", file)
 
 
 def bind(spool: Spool, book: Journal) -> None:
-    """Check that a journal belongs to the spool; name it there if the spool has none yet.
+    """Check that a journal belongs to the spool; record its id if the spool has none yet.
 
-    Raises ConfigError where the spool has another one.
+    Raises ConfigError if the spool has another one.
     """
     named, identity = spool.root / NAMED, book.identity
     try:
@@ -102,9 +102,9 @@ def bind(spool: Spool, book: Journal) -> None:
 
 
 def check_newest(spool: Spool, book: Journal) -> None:
-    """Raise ConfigError if the spool keeps requests that came after the journal's last one.
+    """Raise ConfigError if the spool has requests that are newer than the journal's last one.
 
-    So it is if journal, copies and redo log are all older than the spool.
+    This happens if journal, copies and redo log are all older than the spool.
     """
     with book.reading() as conn:
         last = max(request_rows.last_id(conn), facts.get(conn, facts.NEWEST) or "")
@@ -112,16 +112,17 @@ def check_newest(spool: Spool, book: Journal) -> None:
     if later:
         ulid, place = later[0]
         raise ConfigError(
-            f"the journal {book.path} is older than {spool.root}: {len(later)} requests lie there "
-            f"that came after its last one, the first: {place}/{ulid}",
+            f"the journal {book.path} is older than {spool.root}: {len(later)} requests in it came "
+            f"after its last one, the first is {place}/{ulid}",
             advice=f"put the newer journal back; if it is lost, {REBUILD}",
         )
 
 
 def begin(book: Journal, mode: str) -> bool:
-    """Return True if a journal is only observed, as its mark and the configured mode have it.
+    """Return True if the service may only observe, by the journal and the configured mode.
 
-    `observe` sets the mark. `converge` takes none away: that is a person's who has seen the drift.
+    `observe` makes the journal say so. `converge` does not undo that: only a person who has seen
+    the drift may.
     """
     with book.reading() as conn:
         why = facts.get(conn, facts.OBSERVING)
@@ -133,13 +134,13 @@ def begin(book: Journal, mode: str) -> bool:
             facts.put(conn, facts.OBSERVING, facts.CONFIGURED)
             audit.append(conn, [audit.Event(None, "observing", facts.CONFIGURED)], now)
         else:
-            since = "it was observed so far, and nobody has released it"
+            since = "it was only observed so far, and nobody has released it"
             facts.put(conn, facts.OBSERVING, since)
     return True
 
 
 def name(spool: Path, identity: str) -> None:
-    """Say durably which journal a spool has."""
+    """Write durably which journal a spool has."""
     made = spool / f".{NAMED}"
     with disks.named(made):
         made.write_text(f"{identity}\n", encoding="ascii")

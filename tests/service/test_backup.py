@@ -138,7 +138,7 @@ def test_backup_writes_a_file_while_the_service_runs(tmp_path: Path) -> None:
         said = desk("backup", str(target)).out
     assert "complete and on disk" in said
     backup.check(target)
-    assert "is there already" in desk("backup", str(target), code=4).err
+    assert "exists already" in desk("backup", str(target), code=4).err
 
 
 def test_backup_without_a_file_writes_into_the_configured_directory(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_journal_that_is_behind_is_refused_before_anything_is_written(
     before = sorted(path.name for path in log_of(desk).iterdir())
     main = table(journal(desk), "marks")
     refused = desk("run", "--drain", code=4)
-    beside = "requests lie there" if spoil is all_older else "its last transaction is number"
+    beside = "requests in it came" if spoil is all_older else "its last transaction is number"
     assert beside in refused.err
     assert "provisioner journal rebuild" in refused.err
     assert sorted(path.name for path in log_of(desk).iterdir()) == before
@@ -172,7 +172,7 @@ def one_ahead(desk: Served) -> None:
     with closing(sqlite3.connect(journal(desk))) as db:
         for one in redo_log.read(log_of(desk), *backup.position_of(journal(desk))):
             if one.number < position:
-                redo_log.do_again(db, one)
+                redo_log.apply(db, one)
         db.commit()
     assert backup.position_of(journal(desk))[1] == position - 1
 
@@ -189,7 +189,7 @@ def test_a_transaction_that_a_crash_left_in_the_log_alone_is_done_by_the_next_st
 
 def test_that_transaction_is_no_reason_to_rebuild(desk: Served) -> None:
     one_ahead(desk)
-    assert "is whole" in desk("journal", "rebuild", code=4).err
+    assert "is intact" in desk("journal", "rebuild", code=4).err
 
 
 def test_one_that_is_torn_was_never_there(desk: Served) -> None:
@@ -275,7 +275,7 @@ def test_a_copy_that_was_made_of_the_older_one_is_not_taken_unasked(desk: Served
     served_by_an_earlier_version(desk)
     desk("backup")
     said = desk("journal", "rebuild").out
-    assert "is a copy of the journal that was behind" in said
+    assert "is a copy of the older journal that was served" in said
     assert {name: table(journal(desk), name) for name in KEPT} == before
     assert backup.copies(log_of(desk))[-1].path.stat().st_size
 

@@ -225,7 +225,7 @@ def test_where_nothing_is_left_it_is_said_and_an_empty_one_is_made_when_asked(
 def test_a_whole_journal_is_not_rebuilt(tmp_path: Path) -> None:
     site = served(tmp_path)
     before = table(site.config.journal, "requests")
-    with pytest.raises(ConfigError, match="is whole"):
+    with pytest.raises(ConfigError, match="is intact"):
         rebuild(site.config, site.spool, copy=None, empty=False)
     assert table(site.config.journal, "requests") == before
 

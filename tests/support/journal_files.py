@@ -20,7 +20,7 @@ def replayed(copy: Path, directory: Path) -> list[str]:
     identity, position = backup.position_of(copy)
     with closing(sqlite3.connect(copy)) as db:
         for one in redo_log.read(directory, identity, position):
-            redo_log.do_again(db, one)
+            redo_log.apply(db, one)
         db.commit()
     return dump(copy)
 
