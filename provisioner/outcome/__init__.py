@@ -1,4 +1,4 @@
-"""Files out: results and receipts, and a request's file put where its request stands."""
+"""Files out: results and receipts; a request's file moves to where its state says."""
 
 __all__ = [
     "filing",

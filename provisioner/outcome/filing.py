@@ -35,33 +35,33 @@ PLACE = {
     RequestState.REFUSED: "failed",
     RequestState.CANCELLED: "failed",
 }
-"""Where the file of a request in each state lies."""
+"""The directory for the file of a request in each state."""
 
 _MOVING = ("active", "deferred", "held")
 
-_TOLD = (*ENDED, RequestState.DEFERRED)
-"""States in which somebody may want to know of each step."""
+_DETAILED = (*ENDED, RequestState.DEFERRED)
+"""States in which results and receipts tell of each step."""
 
-_LATELY = 600.0
-"""Seconds before the newest event that may not have been flushed when the power went; Linux keeps
-what was written for half a minute where nobody tells it otherwise."""
+_UNFLUSHED = 600.0
+"""Seconds before the newest event in which writes may be lost after a power cut. Linux keeps
+written data in memory for half a minute by default."""
 
 _MOST = 200_000
-"""Events that are looked at for that."""
+"""The most events that are looked at for that."""
 
 _PORTION = 256
-"""Requests whose records are in memory at once."""
+"""Requests whose records are in memory at the same time."""
 
 
 DEADLY = (
-    "the service died each time that it judged this file: find out why in the service's log, then "
+    "the service died each time it judged this file: find the cause in the service's log, then "
     "move the file, or a corrected one, back into staging"
 )
-"""Why a file was set aside that nobody got to the end of."""
+"""Why a file was set aside that the service never finished judging."""
 
 
 class Finisher:
-    """Puts files, results and receipts where the journal says they belong.
+    """Moves files to where the journal says they belong, and writes results and receipts.
 
     `settle`, `announce` and `resubmit` are for one thread.
     """
@@ -74,39 +74,40 @@ class Finisher:
         self.strikes = strikes.Strikes(spool.root)
         self.observing = False
         self.refusals = Refusals(lambda uid: False)
-        """Says which refusals are told by an event."""
+        """Decides which refusals get an event."""
 
     def settle(self, ids: Collection[str]) -> list[str]:
-        """Bring the files of requests to where their states say, with result and receipt.
+        """Move the files of requests to where their states say, and write result and receipt.
 
-        Return those that the disk did not let be brought there.
+        Return the requests for which the disk did not allow that. A second call for the same
+        request does no harm.
         """
         failed: list[str] = []
         if not ids:
             return failed
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids)
-            told = [who for who, record in loaded.items() if record.state in _TOLD]
-            found = step_rows.steps_of(conn, told) if self._write_results else {}
-        for who, record in loaded.items():
-            listed = found.get(who, ())
+            detailed = [ulid for ulid, record in loaded.items() if record.state in _DETAILED]
+            steps = step_rows.steps_of(conn, detailed) if self._write_results else {}
+        for ulid, record in loaded.items():
+            listed = steps.get(ulid, ())
             try:
                 self._settle_one(record, listed)
             except OSError as error:
-                self._complain(who, error)
-                failed.append(who)
+                self._complain(ulid, error)
+                failed.append(ulid)
                 continue
-            self._complaints.pop(who, None)
+            self._complaints.pop(ulid, None)
             if record.state in ENDED and log.isEnabledFor(logging.INFO):
                 log.info("%s", outcome_line(record, listed))
         return failed
 
-    def _complain(self, who: str, error: OSError) -> None:
-        """Log why a file is not in its place: once, as it is tried again each second."""
+    def _complain(self, ulid: str, error: OSError) -> None:
+        """Log why a file is not in its place: once, because it is tried again every second."""
         why = str(error)
-        if self._complaints.get(who) != why:
-            self._complaints[who] = why
-            log.error("%s: its file could not be put in place: %s; trying again", who, error)
+        if self._complaints.get(ulid) != why:
+            self._complaints[ulid] = why
+            log.error("%s: its file could not be put in place: %s; trying again", ulid, error)
 
     def announce(self, ids: Collection[str]) -> None:
         """Write the receipts of requests that were accepted."""
@@ -122,7 +123,7 @@ class Finisher:
     ) -> None:
         place = _place_of(record)
         ended = record.state in ENDED
-        # The move comes last: a file that is where it belongs says that all the rest is done.
+        # The move comes last: a file that is in its place means that the rest is done.
         if (ended and self._write_results) or not record.digest:
             self._write_result(place, record, listed)
         if self._write_results or not record.digest:
@@ -131,7 +132,7 @@ class Finisher:
             if source != place and self._spool.move(record.id, source, place, record.name):
                 return
         if place not in ("failed", "quarantine"):
-            # It failed, and was tried again; it may be over by now.
+            # It failed and was retried, and may already be over again.
             self._spool.discard_result("failed", record.id, record.name)
             self._spool.move(record.id, "failed", place, record.name)
 
@@ -151,7 +152,7 @@ class Finisher:
 
     def has_file(self, record: request_rows.Record) -> bool:
         """Return True if a refused request's file can go through staging again."""
-        places = "failed", "active"  # where it lies, and where it is on its way from
+        places = "failed", "active"  # its place, and the place from which it moves there
         return any(self._spool.lies(place, record.id, record.name) for place in places)
 
     def resubmit(self, ulid: str) -> None:
@@ -162,7 +163,7 @@ class Finisher:
         self._spool.return_to_staging(ulid, "failed", record.name)
 
     def reject(self, rejected: Rejected) -> None:
-        """Record that a file was not even read, and why; `settle` sets it aside."""
+        """Record that a file was not even read, and why. `settle` then sets it aside."""
         now = time.time()
         problem: dict[str, Any] = {"line": None, "key": "", "message": rejected.reason}
         row = {
@@ -182,24 +183,24 @@ class Finisher:
         }
         with self._journal.transaction() as conn:
             request_rows.insert_requests(conn, [row])
-            quiet, told = self.refusals.judge([row], now)
+            quiet, events = self.refusals.judge([row], now)
             if not quiet:
-                told.append(audit.arrival(row, rejected.reason))
-            audit.append(conn, told, now)
+                events.append(audit.arrival(row, rejected.reason))
+            audit.append(conn, events, now)
         log.warning("%s of %s: %s", rejected.name, rejected.writer, rejected.reason)
 
     def redo(self) -> int:
-        """Redo what a crash or a power cut may have undone, and remove what it left half written.
+        """Redo what a crash or a power cut may have undone, and remove half-written files.
 
-        To be called before anything is taken. Return how many files were moving.
+        It runs before anything is taken. Return how many files were moving.
         """
-        ids = {who for place in _MOVING for who in self._spool.listed(place)}
+        ids = {ulid for place in _MOVING for ulid in self._spool.listed(place)}
         failed = self._spool.listed("failed")
         with self._journal.reading() as conn:
             known = request_rows.states_of(conn, ids)
             astray = {
-                who
-                for who, state in request_rows.states_of(conn, failed).items()
+                ulid
+                for ulid, state in request_rows.states_of(conn, failed).items()
                 if PLACE[state] != "failed"
             }
             resubmitted = event_rows.with_event(conn, failed, "resubmitted")
@@ -207,27 +208,30 @@ class Finisher:
         for start in range(0, len(moving), _PORTION):
             self.settle(moving[start : start + _PORTION])
         unjudged = sorted(ids - known.keys())
-        for who in unjudged:
-            self._return(who, alone=len(unjudged) == 1)
+        for ulid in unjudged:
+            self._return(ulid, alone=len(unjudged) == 1)
         self.strikes.keep()
-        for who in resubmitted:
-            self.resubmit(who)
-        self._mend()
+        for ulid in resubmitted:
+            self.resubmit(ulid)
+        self._repair()
         self._spool.remove_leftovers()
         return len(ids)
 
-    def _return(self, who: str, *, alone: bool) -> None:
-        """Put back what nobody had judged when the service died, unless it died of that."""
-        count, taken = 0, self._spool.taken(who)
+    def _return(self, ulid: str, *, alone: bool) -> None:
+        """Return a file to staging that was not judged when the service died.
+
+        A file of which the service died several times is set aside instead.
+        """
+        count, taken = 0, self._spool.taken(ulid)
         if taken is not None:
-            name, found = taken
-            count = self.strikes.strike(found, time.time() - found.st_ctime, alone=alone)
+            name, status = taken
+            count = self.strikes.strike(status, time.time() - status.st_ctime, alone=alone)
             if count >= strikes.MOST:
-                writer = user_name(found.st_uid)
-                self.reject(Rejected(who, name, found.st_uid, writer, DEADLY, quarantine=True))
-                self.settle([who])
+                writer = user_name(status.st_uid)
+                self.reject(Rejected(ulid, name, status.st_uid, writer, DEADLY, quarantine=True))
+                self.settle([ulid])
                 return
-        back = self._spool.return_to_staging(who)
+        back = self._spool.return_to_staging(ulid)
         if back is not None:
             self.strikes.suspects.add(back)
             seconds = strikes.rest(count)
@@ -237,33 +241,33 @@ class Finisher:
                 )
                 self._spool.postpone(back, seconds)
 
-    def _mend(self) -> None:
-        """Bring back what was not flushed: takings that were undone, results and receipts."""
+    def _repair(self) -> None:
+        """Repair what was not flushed: files that are in staging again, results and receipts."""
         with self._journal.reading() as conn:
-            ids = event_rows.recent(conn, _LATELY, _MOST)
+            ids = event_rows.recent(conn, _UNFLUSHED, _MOST)
         newest: dict[tuple[str, str], str] = {}
         for start in range(0, len(ids), _PORTION):
             with self._journal.reading() as conn:
                 loaded = request_rows.load(conn, ids[start : start + _PORTION])
             newest.update({(r.writer, receipt_name(r)): r.id for r in loaded.values()})
-        tell = set(newest.values())
+        latest = set(newest.values())
         for start in range(0, len(ids), _PORTION):
-            self._mend_some(ids[start : start + _PORTION], tell)
+            self._repair_some(ids[start : start + _PORTION], latest)
 
-    def _mend_some(self, ids: Collection[str], tell: Collection[str]) -> None:
-        """tell: requests that are the newest of those whose receipt has their name."""
+    def _repair_some(self, ids: Collection[str], latest: Collection[str]) -> None:
+        """latest: the newest request for each name of a receipt."""
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids).values()
-            unsaid = [record for record in loaded if self._lacks_result(record)]
-            untold = [r for r in loaded if r.id in tell and self._lacks_receipt(r)]
-            found = step_rows.steps_of(conn, [record.id for record in (*unsaid, *untold)])
-        for record in unsaid:
-            self._write_result(_place_of(record), record, found[record.id])
-        for record in untold:
-            self._write_receipt(record, found[record.id])
+            no_result = [record for record in loaded if self._lacks_result(record)]
+            no_receipt = [r for r in loaded if r.id in latest and self._lacks_receipt(r)]
+            steps = step_rows.steps_of(conn, [record.id for record in (*no_result, *no_receipt)])
+        for record in no_result:
+            self._write_result(_place_of(record), record, steps[record.id])
+        for record in no_receipt:
+            self._write_receipt(record, steps[record.id])
 
     def _lacks_result(self, record: request_rows.Record) -> bool:
-        """Return True if a file is in its place without its result; take it there from staging."""
+        """Return True if a file is in its place without its result. Take it from staging first."""
         place = _place_of(record)
         if not self._spool.lies(place, record.id, record.name):
             if not record.digest:
@@ -285,5 +289,5 @@ class Finisher:
 
 
 def _place_of(record: request_rows.Record) -> str:
-    """Say where the file of a request belongs; one that was never read may be set aside."""
+    """Return the directory for a request's file. A file that was never read may be set aside."""
     return "quarantine" if record.set_aside else PLACE[record.state]

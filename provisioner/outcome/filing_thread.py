@@ -1,10 +1,10 @@
-"""The filing thread: one that keeps files, results and receipts in step with the journal.
+"""The filing thread keeps files, results and receipts in step with the journal.
 
-Promises: whoever commits never waits for a file; files are moved in the order of the journal's
-states, as one thread reads and writes them; a request that ends soon after it was accepted gets
-one receipt; who comes last does not wait for all that one writer left before, and who sent little
-does not wait for what another's files come to, however many are refused. What is still to be done
-when the process dies is done at the next start. Leaves out: what is written and where (`filing`).
+Promises: a thread that commits never waits for a file. Files move in the order of the journal's
+states, because one thread reads and writes them. A request that ends soon after its acceptance gets
+one receipt. New outcomes do not wait for all earlier ones of another writer, and a writer with few
+files does not wait for another's many, however many are refused. What is left when the process dies
+is done at the next start. Leaves out: what is written and where (`filing`).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from provisioner.spool.turns import Turns
 log = logging.getLogger(__name__)
 
 _PATIENCE = 0.1
-"""Seconds until an accepted request that has no outcome yet gets a receipt that says so."""
+"""Seconds before an accepted request without an outcome gets a receipt of its acceptance."""
 
 _PORTION = 256
 _AFTER_TROUBLE = 1.0
 
 
 def portion(waiting: dict[str, None], most: int) -> list[str]:
-    """Choose what is done next of what waits: the oldest half, and the newest.
+    """Choose the next part of what waits: half of it the oldest, half the newest.
 
-    The newest half serves whom a hundred thousand outcomes of another stand before; the oldest half
-    sees to it that these are done as well. most: an even number of ids.
+    The newest half serves people whose outcomes are behind a hundred thousand of another writer;
+    the oldest half makes sure that those are done as well. most: an even number of ids.
     """
     if len(waiting) <= most:
         return list(waiting)
@@ -41,10 +41,10 @@ def portion(waiting: dict[str, None], most: int) -> list[str]:
 
 
 class Clerk:
-    """Told by any thread what has changed; works in its own."""
+    """Any thread tells it what has changed; it works in its own."""
 
     def __init__(self, finisher: Finisher, returned: Callable[[], None]) -> None:
-        """returned: told when a file has gone back to staging."""
+        """returned: called when a file has gone back to staging."""
         self._finisher = finisher
         self._returned = returned
         self._turn = threading.Condition()
@@ -65,31 +65,31 @@ class Clerk:
             return self._working or bool(self._changed or self._arrived or self._refused)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start working."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End when everything is done that was asked for."""
+        """Stop when everything that was asked for is done."""
         with self._turn:
             self._stopping = True
             self._turn.notify()
         self._thread.join()
 
     def settle(self, ids: Collection[str], senders: Mapping[str, int] | None = None) -> None:
-        """Ask for the files of requests to be where their states say.
+        """Ask for the files of requests to be moved to where their states say.
 
-        senders: uids of who sent those that have just been taken: they are seen to in turns.
+        senders: uids of the senders of files that have just been taken; these senders take turns.
         """
         if ids:
             senders = senders or {}
             with self._turn:
-                for who in ids:
-                    self._accepted.pop(who, None)
-                    if who not in senders:
-                        self._changed[who] = None
-                    elif who not in self._arrived:
+                for ulid in ids:
+                    self._accepted.pop(ulid, None)
+                    if ulid not in senders:
+                        self._changed[ulid] = None
+                    elif ulid not in self._arrived:
                         self._came += 1
-                        self._arrived.add([(senders[who], self._came, who)])
+                        self._arrived.add([(senders[ulid], self._came, ulid)])
                 self._turn.notify()
 
     def announce(self, ids: Collection[str]) -> None:
@@ -101,13 +101,13 @@ class Clerk:
                 self._turn.notify()
 
     def resubmit(self, ulid: str) -> None:
-        """Ask for a refused file to be put through staging again."""
+        """Ask for a refused file to go through staging again."""
         with self._turn:
             self._refused.append(ulid)
             self._turn.notify()
 
     def catch_up(self) -> None:
-        """Do all that was asked for, in the caller's thread, where no other runs."""
+        """Do everything that was asked for, in the caller's thread, if no other one runs."""
         while self.work(math.inf) and not self._trouble:
             pass
 
@@ -127,14 +127,14 @@ class Clerk:
         return bool(self._accepted) and next(iter(self._accepted.values())) <= time.monotonic()
 
     def work(self, until: float) -> bool:
-        """Do a portion of what was asked for; False where there is nothing.
+        """Do a portion of what was asked for. Return False if there was nothing.
 
-        until: acceptances that are to be announced by then, monotonic.
+        until: monotonic time; acceptances that are due by then are announced.
         """
         with self._turn:
             waiting = portion(self._changed, _PORTION)
             changed = list(dict.fromkeys([*waiting, *self._arrived.take(_PORTION)]))
-            ripe = dict.fromkeys(who for who, when in self._accepted.items() if when <= until)
+            ripe = dict.fromkeys(ulid for ulid, when in self._accepted.items() if when <= until)
             accepted = portion(ripe, _PORTION)
             refused = self._refused[:_PORTION]
             for done in changed:
@@ -158,7 +158,7 @@ class Clerk:
         with self._turn:
             self._working = False
             self._trouble = bool(left or refused)
-            # What changed meanwhile comes in its turn; this is done again from the journal.
+            # Later changes come in their turn; these are done again from the journal.
             self._changed.update(dict.fromkeys(left))
             self._refused[:0] = refused
         return worked

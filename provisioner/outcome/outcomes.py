@@ -1,6 +1,6 @@
-"""Outcomes: what a request's result, its receipt and the log's line say, from what the journal has.
+"""Outcomes: a request's result, its receipt and its line in the log, made from the journal.
 
-Promises: pure. Leaves out: where they lie, and when they are written (`filing`); how they look
+Promises: pure. Leaves out: where they are, and when they are written (`filing`); how they look
 (`results`).
 """
 
@@ -17,16 +17,16 @@ from provisioner.outcome import results
 from provisioner.request.documents import Problem
 
 _LONGEST = 500
-"""Characters of a line of the log."""
+"""The most characters of a line of the log."""
 
 
 def receipt_name(record: request_rows.Record) -> str:
-    """Name a receipt; what only repeats an own id leaves that one's receipt as it is."""
+    """Return the name of a receipt. A request that repeats an own id does not use that name."""
     return record.id if record.duplicate_of is not None else record.writer_id or record.id
 
 
 def outcome_line(record: request_rows.Record, listed: Sequence[step_rows.StepRecord] = ()) -> str:
-    """Tell in one line what became of a request: how long it took, and its first error."""
+    """Return the outcome of a request in one line: how long it took, and its first error."""
     what = f"{record.action or record.name} {record.subject}".strip()
     took = (record.ended or record.accepted) - record.accepted
     errors = [
@@ -35,28 +35,28 @@ def outcome_line(record: request_rows.Record, listed: Sequence[step_rows.StepRec
         for error in (step.error, *(part.error for part in step.objects))
         if error
     ]
-    errors += [str(_kept(one)) for one in record.problems or ()]
+    errors += [str(_problem_of(problem)) for problem in record.problems or ()]
     first = (
         f": {errors[0]}"
         if errors and record.state not in (RequestState.DONE, RequestState.CANCELLED)
         else ""
     )
     line = f"{record.id} {what} of {record.asker}: {record.state} in {took:.2f} s{first}"
-    # What a file or a backend said does not get to write lines of its own into the log.
-    plain = "".join(one if one.isprintable() else " " for one in line)
+    # A text from a file or a backend must not add lines of its own to the log.
+    plain = "".join(character if character.isprintable() else " " for character in line)
     return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}..."
 
 
-def _kept(told: Mapping[str, Any]) -> Problem:
-    """Make a problem of what the journal keeps of one, which may know more of it."""
+def _problem_of(stored: Mapping[str, Any]) -> Problem:
+    """Return a problem from what the journal stores of one, which may be more."""
     keys = ("line", "key", "message", "expected", "nearest")
-    return Problem(**{key: told[key] for key in keys if key in told})
+    return Problem(**{key: stored[key] for key in keys if key in stored})
 
 
 def result_of(
     record: request_rows.Record, listed: Sequence[step_rows.StepRecord], *, again: bool = True
 ) -> results.Result:
-    """Make a request's result from what the journal has of it. again: it can be tried again."""
+    """Return a request's result from what the journal has. again: it can be retried."""
     again = (
         again
         and record.state in (RequestState.FAILED, RequestState.REFUSED, RequestState.CANCELLED)
@@ -95,7 +95,7 @@ def _step_of(step: step_rows.StepRecord) -> results.StepResult:
 
 
 def _error_of(errors: Sequence[Error]) -> Error | None:
-    """Choose the error that a step is told by: the first of its objects', with how many more."""
+    """Return the first error of a step's objects, with the number of the others."""
     if len(errors) < 2:
         return next(iter(errors), None)
     first = min(errors, key=lambda error: error.type == "Skipped")
@@ -105,14 +105,14 @@ def _error_of(errors: Sequence[Error]) -> Error | None:
 def _was_so(step: step_rows.StepRecord, part: step_rows.ObjectRecord) -> bool:
     """Return True if an object was as wanted before.
 
-    One that a suspension kept unmade was not, nor one that was adopted as it is, and differs.
+    This excludes one that a suspension kept from being made, and an adopted one that differs.
     """
     unmade = step.routed and part.read_back is not None and not part.read_back.get("present")
     return not part.changed and not part.error and not unmade
 
 
 _OBSERVED = "observed"
-"""What a receipt says of a request that waits because the service only observes."""
+"""The state in the receipt of a request that waits because the service only observes."""
 
 
 def receipt_of(
@@ -121,9 +121,9 @@ def receipt_of(
     *,
     observing: bool = False,
 ) -> Mapping[str, Any]:
-    """Say in a few lines how a request stands, for its writer.
+    """Return a request's state in a few lines, for its writer.
 
-    listed: its steps; of a request that is done their names and handlers alone; observing: the
+    listed: its steps; if the request is done, only their names and handlers appear; observing: the
     service only observes.
     """
     waits = observing and record.state in RUNNING
@@ -137,7 +137,9 @@ def receipt_of(
         "accepted": results.moment(record.accepted),
         "ended": results.moment(record.ended) if record.ended else None,
         "problems": record.problems or [],
-        "steps": [_named(s) if record.state == RequestState.DONE else _told_of(s) for s in listed],
+        "steps": [
+            _named(s) if record.state == RequestState.DONE else _states_of(s) for s in listed
+        ],
     }
 
 
@@ -146,8 +148,8 @@ def _named(step: step_rows.StepRecord) -> dict[str, Any]:
     return {**named, "withdraws": True} if step.withdraws else named
 
 
-def _told_of(step: step_rows.StepRecord) -> Mapping[str, Any]:
-    """Say how a step stands, for each user where it has a part for each."""
+def _states_of(step: step_rows.StepRecord) -> Mapping[str, Any]:
+    """Return the state of a step, by user if it has parts of several."""
     users: dict[str, str] = {}
     for part in step.objects:
         if part.item and users.get(part.item, StepState.DONE) == StepState.DONE:

@@ -1,10 +1,11 @@
 """Outsiders: what is kept of writers who may ask for nothing here.
 
-Promises: of each one's refused files so many are kept, the newest, with result, receipt and row; no
-body of one is in the journal, and what is older goes together, told by an event a day. Nothing goes
-that came while its writer might ask for anything, or of who may by now; what was accepted never
-does. What an outsider leaves in staging that is no request goes after a day.
-Leaves out: who is an outsider (`policy`), and events, which go with the others in their time.
+Promises: of each outsider's refused files, a number of the newest stay, with result, receipt and
+row. The journal has no body of any. Older ones are removed together, reported by one event a day.
+Files stay that came while their writer might ask for something, or whose writer may do so now;
+accepted requests always stay. Other files that an outsider leaves in staging are removed after a
+day.
+Leaves out: who is an outsider (`policy`), and events, which are pruned with all others.
 """
 
 from __future__ import annotations
@@ -27,38 +28,38 @@ from provisioner.spool.spool import Spool
 log = logging.getLogger(__name__)
 
 PROBLEMS = 20
-"""Mistakes that are kept of an outsider's file, the first."""
+"""The most errors that are kept of an outsider's file: the first ones."""
 
 _PORTION = 500
 
 _ORPHANED = 86400.0
-"""Seconds after which a file beside no request goes: what is asked for is read within minutes."""
+"""Seconds after which a file without a request is removed: requests are read within minutes."""
 
 _PLACES = ("failed", "quarantine")
 
 
 def shortened(row: dict[str, Any]) -> dict[str, Any]:
-    """Leave of an outsider's refused request what its result needs."""
+    """Reduce an outsider's refused request to what its result needs."""
     return {**row, "body": b"", "problems": row["problems"][:PROBLEMS]}
 
 
 class Outsiders:
-    """Removes what is too much, for one thread."""
+    """Removes what exceeds a limit, for one thread."""
 
     def __init__(
         self, spool: Spool, book: Journal, keep: int, is_outsider: Callable[[int], bool]
     ) -> None:
-        """keep: refused files of each outsider; is_outsider: says so of a uid, as of now."""
+        """keep: refused files of each outsider; is_outsider: returns True for a uid, as of now."""
         self._spool = spool
         self._journal = book
         self._keep = keep
         self._is_outsider = is_outsider
         self._daily = Daily()
         self.unsettled = False
-        """Whether something is still on its way to its place, and has to be looked at again."""
+        """True if a file is still on its way to its place, and needs another look."""
 
     def portions(self) -> Iterator[int]:
-        """Remove what is too much, portion by portion; give how many files each was."""
+        """Remove excess files in portions; yield the number of files in each."""
         self.unsettled = False
         with self._journal.reading() as conn:
             counted = expiry.refused_counts(conn)
@@ -72,18 +73,21 @@ class Outsiders:
         yield from self._clear_staging()
 
     def _clear_staging(self) -> Iterator[int]:
-        """Remove from staging what is no request, and lay there for a day: nobody will read it."""
+        """Remove other files that have been in staging for a day: nobody will read them."""
         before = time.time() - _ORPHANED
         gone: dict[int, int] = {}
         for name, uid in leftovers.no_requests(self._spool.staging, before):
             if self._is_outsider(uid) and leftovers.discard(self._spool.staging, name):
                 gone[uid] = gone.get(uid, 0) + 1
         for uid, number in gone.items():
-            log.warning("%d files of uid %d in staging, no requests, were removed", number, uid)
+            log.warning(
+                "removed %d files of uid %d from staging that are not requests", number, uid
+            )
             yield number
 
     def _remove(self, ids: Sequence[str]) -> int:
-        """Remove files, results and receipts, and then their rows: so a crash leaves no file."""
+        """Remove files, results and receipts, and then their rows, so that a crash leaves no
+        file."""
         with self._journal.reading() as conn:
             loaded = list(request_rows.load(conn, ids).values())
             shared = expiry.with_receipts_of(conn, loaded)
@@ -111,7 +115,7 @@ class Outsiders:
         return audit.Event(None, EVENT, text, None, {"writer": writer, "uid": uid, "files": number})
 
     def _discard(self, record: request_rows.Record) -> bool:
-        """Remove a file and its result; False: it is not in its place yet, or cannot be removed."""
+        """Remove a file and its result. Return False if it is not in its place, or stays there."""
         if self._spool.lies("active", record.id, record.name):
             self.unsettled = True
             return False

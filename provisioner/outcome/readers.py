@@ -1,8 +1,8 @@
-"""Readers: whom a writer's directory of receipts lets in.
+"""Readers: who may enter a writer's directory of receipts.
 
-Promises: besides the service one user gets into it: who has the writer's name by now. Who had that
-name, or has a former user's uid, is shut out at the next look. Leaves out: when it is looked
-(`receipts`, `retention`), and what lies in the directory.
+Promises: besides the service, one user can enter: the one who has the writer's name now. Somebody
+who had that name before, or has a former user's uid, is shut out at the next look. Leaves out: when
+to look (`receipts`, `retention`), and the content of the directory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from provisioner.system.users import uid_of
 log = logging.getLogger(__name__)
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""How a writer's directory is opened."""
+"""Flags to open a writer's directory."""
 
 _ACL = posix_acl.ACCESS
 _NO_ACLS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM}
@@ -33,8 +33,8 @@ _NO_ACLS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM}
 def admit(directory: int, writer: str) -> str:
     """Let a writer into a directory, and nobody else but the service.
 
-    directory: an open one; nothing is written where it is as it should be. Return why the writer
-    has to stay out, '' where they need not. Raises OSError where others may be in.
+    directory: an open one. It is not written if it is right already. Return why the writer has to
+    stay out, or ''. Raises OSError if others may be able to enter.
     """
     _own(directory, writer)
     acl = _acl_of(directory)
@@ -46,23 +46,23 @@ def admit(directory: int, writer: str) -> str:
 
 
 class Readers:
-    """Looks at all writers' directories, again and again."""
+    """Checks all writers' directories again and again."""
 
     def __init__(self, receipts: Path) -> None:
         self._receipts = receipts
-        self._told: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
 
     def revise(self) -> None:
-        """Let writers in and others out; what is amiss is logged once."""
+        """Let writers in and others out; log each problem once."""
         amiss = dict(self._amiss())
         for name, why in amiss.items():
-            if self._told.get(name) != why:
+            if self._reported.get(name) != why:
                 log.error("receipts/%s: %s", name, why)
-        self._told = amiss
+        self._reported = amiss
 
     def _amiss(self) -> Iterator[tuple[str, str]]:
         for name in sorted(os.listdir(self._receipts)):  # noqa: PTH208 - names alone
-            if name.startswith("."):  # it is being made
+            if name.startswith("."):  # it is being created
                 continue
             try:
                 directory = os.open(self._receipts / name, DIRECTORY)
@@ -79,22 +79,22 @@ class Readers:
 
 
 def _own(directory: int, writer: str) -> None:
-    """Make a directory the service's own: its owner lets in whom they like."""
+    """Make a directory the service's own: an owner could let in anybody."""
     owner, me = os.fstat(directory).st_uid, os.geteuid()
     if owner == me:
         return
     if me != 0:
         path = Path(f"/proc/self/fd/{directory}").readlink()
-        why = f"it belongs to uid {owner}, who may read and exchange receipts of {writer}"
+        why = f"it belongs to uid {owner}, who can read and exchange receipts of {writer}"
         raise PermissionError(errno.EPERM, f"{why}: chown {me} {shlex.quote(str(path))}", str(path))
     os.fchown(directory, me, -1)
 
 
 def _reader(writer: str, now: set[int]) -> int | None:
-    """Say who has a writer's name; None: nobody.
+    """Return the uid that has a writer's name; None if there is none.
 
-    now: uids that are let in. Where nobody bears the name, who has been let in stays as long as
-    their uid has no other name: the name service may be away.
+    now: uids that are let in. If nobody has the name, the present reader stays as long as their uid
+    has no other name: the name service may be away.
     """
     uid = uid_of(writer)
     if uid is not None:
@@ -119,12 +119,12 @@ def _acl_of(directory: int) -> bytes | None:
 
 
 def _users_in(acl: bytes | None) -> set[int]:
-    """Name the users whom an ACL has entries for."""
+    """Return the users for whom an ACL has entries."""
     return posix_acl.users_in(acl) if acl is not None else set()
 
 
 def _acl(uid: int) -> bytes:
-    """Make the ACL that lets one user in."""
+    """Return the ACL that lets one user in."""
     return posix_acl.encode(f"u:{uid}:r-x", "", 0o700)
 
 
@@ -146,7 +146,7 @@ def _open(directory: int, uid: int) -> str:
 
 
 def _open_by_group(directory: int, uid: int) -> str:
-    """Let a writer in where the file system keeps no ACLs: by a group that is theirs alone."""
+    """Let a writer in on a file system without ACLs, by a group of their own."""
     try:
         gid = pwd.getpwuid(uid).pw_gid
     except KeyError:
@@ -154,7 +154,7 @@ def _open_by_group(directory: int, uid: int) -> str:
     found = os.fstat(directory)
     if (found.st_gid, stat.S_IMODE(found.st_mode)) == (gid, 0o750):
         return ""
-    # Closed first: who was in by the former group is out whatever happens then.
+    # Closed first, so that the reader by the former group is out whatever happens next.
     _close(directory, None)
     if gid is None or not is_private_group(uid, gid):
         return f"{_NONE_KEPT}, and uid {uid} has no group of their own"
@@ -166,4 +166,4 @@ def _open_by_group(directory: int, uid: int) -> str:
     return ""
 
 
-_NONE_KEPT = "its writer does not get in: the file system keeps no ACLs"
+_NONE_KEPT = "its writer cannot enter: the file system keeps no ACLs"

@@ -1,9 +1,9 @@
-"""Receipts: how a request stands, where its writer can read it from acceptance on.
+"""Receipts: the state of a request, in a file that its writer can read from acceptance on.
 
-Promises: `receipts/<writer>/<id>.yaml` is always whole, and nobody reads it but its writer and the
-service: the writer's directory belongs to the service and lets one other user in (`readers`). Ids
-and names are made safe for file names. Leaves out: flushing, as the journal can make every receipt
-again; and what a receipt says.
+Promises: `receipts/<writer>/<id>.yaml` is always complete, and only its writer and the service can
+read it: the writer's directory belongs to the service and lets one other user in (`readers`). Ids
+and names are made safe for file names. Leaves out: flushing, because the journal can make every
+receipt again; and the content of a receipt.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _AT_CWD = -100  # from fcntl.h: names are paths
 
 
 def path(receipts: Path, writer: str, name: str) -> Path:
-    """Say where the receipt of a writer's request is, by its id or ULID."""
+    """Return the path of the receipt of a writer's request, by its id or ULID."""
     return receipts / safe(writer) / f"{safe(name)}.yaml"
 
 
 def is_there(receipts: Path, writer: str, name: str) -> bool:
-    """Return True if a receipt is there; one that is empty lost what was in it with the power."""
+    """Return True if a receipt exists. An empty one lost its content in a power cut."""
     try:
         return path(receipts, writer, name).stat().st_size > 0
     except FileNotFoundError:
@@ -47,8 +47,8 @@ def is_there(receipts: Path, writer: str, name: str) -> bool:
 def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -> None:
     """Write a receipt, in place of an earlier one.
 
-    receipts: a directory that only the service may write to; name: the request's id or ULID.
-    Raises OSError when it cannot be written.
+    receipts: a directory that only the service can write to; name: the request's id or ULID. Raises
+    OSError if it cannot be written.
     """
     home, entry = receipts / safe(writer), f"{safe(name)}.yaml"
     body = dump(receipt).encode("utf-8", "backslashreplace")
@@ -65,7 +65,7 @@ def write(receipts: Path, writer: str, name: str, receipt: Mapping[str, Json]) -
 
 
 def entries(receipts: Path, before: float) -> Iterator[Path]:
-    """Give the receipts that were last written before a time, writer by writer."""
+    """Yield the receipts that were last written before a time, writer by writer."""
     for home in sorted(path for path in receipts.iterdir() if path.is_dir()):
         for entry in os.scandir(home):
             if entry.name.endswith(ENDING) and entry.stat(follow_symlinks=False).st_ctime < before:
@@ -73,7 +73,7 @@ def entries(receipts: Path, before: float) -> Iterator[Path]:
 
 
 def request_of(receipt: Path) -> str | None:
-    """Return the ULID of the request that a receipt tells of; None where it says none."""
+    """Return the ULID of a receipt's request; None if the receipt does not say."""
     with receipt.open("rb") as file:
         word, _, value = file.readline(200).decode("ascii", "replace").strip().partition(": ")
     value = value.strip("'\"")
@@ -81,15 +81,15 @@ def request_of(receipt: Path) -> str | None:
 
 
 def remove(receipts: Path, writer: str, name: str) -> None:
-    """Remove a receipt, if it is there."""
+    """Remove a receipt, if it exists."""
     path(receipts, writer, name).unlink(missing_ok=True)
 
 
 def safe(text: str) -> str:
-    """Make a text fit to be a file name; different texts get different names.
+    """Turn a text into a safe file name; different texts get different names.
 
-    All but letters, digits and `_-.@+~` is written as `%0A`, and so is a dot or dash in front;
-    what is long is cut, with a hash of the whole.
+    Characters other than letters, digits and `_-.@+~` become like `%0A`, and so does a dot or dash
+    in front. A long text is cut, and gets a hash of the whole.
     """
     if _PLAIN.match(text):
         return text
@@ -106,7 +106,7 @@ def _replace(directory: int, name: str, body: bytes) -> None:
     temporary = f".{ulid.new()}"
     file = os.open(temporary, _CREATE, 0o644, dir_fd=directory)
     try:
-        # Whatever the umask: the directory keeps others out.
+        # Independent of the umask: the directory keeps others out.
         os.fchmod(file, 0o644)
         rest = memoryview(body)
         while rest:
@@ -120,9 +120,9 @@ def _replace(directory: int, name: str, body: bytes) -> None:
 
 
 def _make(directory: Path, writer: str) -> None:
-    """Make a writer's directory, with the writer let in before it has its name.
+    """Make a writer's directory, and let the writer in before it gets its name.
 
-    The files in it are for all to read, as nobody else gets that far.
+    Its files are readable by all, because nobody else can enter the directory.
     """
     fresh = directory.parent / f".{ulid.new()}"
     fresh.mkdir(mode=0o700)

@@ -1,9 +1,9 @@
-"""Refusals of outsiders: which are told by an event, and which are only counted.
+"""Refusals of outsiders: which get an event, and which are only counted.
 
-Promises: of each writer who may ask for nothing, one refusal a day is told in full, and the next
-one says how many came in between; so what an outsider adds to the trail grows with days, never with
-files. Leaves out: who is an outsider (`policy`), and their files and rows (`outsiders`). Counts are
-not kept over a restart: the service's log has each refusal.
+Promises: of each writer who may ask for nothing, one refusal a day gets a full event, and the next
+one says how many came in between. So an outsider adds to the trail by days, never by files. Leaves
+out: who is an outsider (`policy`), and their files and rows (`outsiders`). A restart loses the
+counts; the service's log has each refusal.
 """
 
 from __future__ import annotations
@@ -21,31 +21,32 @@ DAY = 86400.0
 
 
 class Daily:
-    """Counts by writer, each told at most once a day."""
+    """Counts by writer, each reported at most once a day."""
 
     def __init__(self) -> None:
-        self._told: dict[int, float] = {}
+        self._reported: dict[int, float] = {}
         self._counts: dict[int, int] = {}
 
     def is_time(self, uid: int, now: float) -> bool:
-        """Return whether something is to be told of a writer; if so, it counts as told."""
+        """Return True if a writer may be reported now; this then counts as reported."""
         # A clock that was set back by more than a day silences nobody.
-        if abs(now - self._told.get(uid, now - DAY)) < DAY:
+        if abs(now - self._reported.get(uid, now - DAY)) < DAY:
             return False
-        self._told[uid] = now
+        self._reported[uid] = now
         return True
 
     def add(self, uid: int, number: int) -> None:
-        """Count what is not told yet."""
+        """Count something that is not reported."""
         self._counts[uid] = self._counts.get(uid, 0) + number
 
     def take(self, uid: int) -> int:
-        """Return what was counted of a writer since the last time."""
+        """Return a writer's count since the last time."""
         return self._counts.pop(uid, 0)
 
 
 class Refusals:
-    """The refused requests of outsiders, for one thread. is_outsider: says so of a uid."""
+    """The refused requests of outsiders, for one thread. is_outsider: returns True for such a
+    uid."""
 
     def __init__(self, is_outsider: Callable[[int], bool]) -> None:
         self._is_outsider = is_outsider
@@ -54,9 +55,9 @@ class Refusals:
     def judge(
         self, rows: Iterable[Mapping[str, Any]], now: float
     ) -> tuple[set[str], list[audit.Event]]:
-        """Return which requests, by id, no event tells of; and events that count earlier ones.
+        """Return the ids of requests that get no event, and events that count earlier ones.
 
-        rows: of the requests' table, before they are written.
+        rows: of the table of requests, before they are written.
         """
         quiet: set[str] = set()
         counted: list[audit.Event] = []

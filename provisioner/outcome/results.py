@@ -1,8 +1,8 @@
-"""Results: what was done about a request, for whoever reads the file beside it.
+"""Results: what was done about a request, in a file beside it, for its reader.
 
-Promises: a YAML document that opens with what happened, in plain words, and what to do next; pure.
-Nothing that looks like a secret is in it, nor a control character. Leaves out: where it is put
-(`spool`), and what its writer may read at any time (`receipts`).
+Promises: pure. A result is a YAML document that begins with what happened, in plain words, and what
+to do next. It contains nothing that looks like a secret, and no control character. Leaves out:
+where it is put (`spool`), and what its writer can read at any time (`receipts`).
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ _OPENINGS: Mapping[str, str] = {
     RequestState.DONE: "Done.",
     RequestState.FAILED: "Failed.",
     RequestState.REFUSED: "Refused: nothing was done.",
-    RequestState.SUPERSEDED: "Superseded: a newer request took its place.",
+    RequestState.SUPERSEDED: "Superseded: a newer request replaced it.",
     RequestState.CANCELLED: "Cancelled.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """One step's part. changed: each change as text; already: keys of what was so before.
+    """The part of one step.
 
-    read_back: what each object was at the end, by key; started, ended: seconds since the epoch;
+    changed: each change as text; already: keys of objects that were already as wanted;
+    read_back: the state of each object at the end, by key; started, ended: seconds since the epoch;
     error: what stopped the step.
     """
 
@@ -53,9 +54,9 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A request at its end. problems: what was wrong with the file, or else is worth knowing, each
-    with `message` and, where known, `line`, `key`, `expected`, `nearest`; retry: the command that
-    tries again, '' where there is nothing to try.
+    """A request at its end. problems: what was wrong with the file, or is worth knowing, each with
+    `message` and, if known, `line`, `key`, `expected`, `nearest`; retry: the command to try again,
+    or ''.
     """
 
     id: str
@@ -73,7 +74,7 @@ class Result:
 
 
 def render(result: Result) -> str:
-    """Write a result as YAML under a comment that says what happened and what to do next."""
+    """Return a result as YAML under a comment that says what happened and what to do next."""
     lines = [line for sentence in _sentences(result) for line in _wrapped(_clean(sentence))]
     if result.retry:
         lines.append(f"    {_clean(result.retry)}")  # never wrapped, to be copied
@@ -87,14 +88,14 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
 
 
-@lru_cache(maxsize=256)  # what one batch did, it did at a few moments
+@lru_cache(maxsize=256)  # one batch has only a few different times
 def moment(seconds: float) -> str:
-    """Write a time as ISO 8601 to the millisecond, UTC."""
+    """Return a time as ISO 8601 to the millisecond, UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _sentences(result: Result) -> list[str]:
-    """Say what happened and what to do, a line each."""
+    """Return what happened and what to do, one line each."""
     what = f"{result.action} of {result.subject}" if result.action else result.name
     opening = _OPENINGS.get(result.outcome, f"{result.outcome.capitalize()}.")
     lines = [f"{opening} {what}, asked for by {_asker(result)}."]
@@ -194,7 +195,7 @@ def _step(step: StepResult) -> dict[str, Json]:
     if step.read_back:
         document["read_back"] = _safe(step.read_back)
     if step.error is not None:
-        # A traceback is for the journal, the log and `show`: a result is read by whoever asked.
+        # Tracebacks are for the journal, the log and `show`: the writer reads the result.
         document["error"] = _safe(_filled(replace(step.error, traceback="").words()))
     return document
 
@@ -204,7 +205,7 @@ def _filled(values: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _safe(value: Json) -> Json:
-    """Copy a value with secrets withheld and control characters escaped."""
+    """Return a copy of a value with secrets withheld and control characters escaped."""
     if isinstance(value, str):
         return _clean(value)
     if isinstance(value, Mapping):
@@ -218,7 +219,8 @@ def _safe(value: Json) -> Json:
 
 
 def _clean(text: str) -> str:
-    """Escape what cannot be printed; line ends stay, as YAML and the comment keep them apart."""
+    """Escape characters that cannot be printed, except line ends, which YAML and the comment keep
+    apart."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)

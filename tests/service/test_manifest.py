@@ -174,7 +174,7 @@ def test_a_line_with_an_id_that_is_left_alone_is_told_so(site: Site) -> None:
     assert "a newer request has claimed it" in answer(site, 2)
     reconcile(site, entry(1, "ann"), own(3, entry(7, "bob")))
     assert "state: refused" in answer(site, 3)
-    assert "asked for by root" in answer(site, 3)
+    assert "root asked for it" in answer(site, 3)
     assert members(site) == {"cf1/ann", "cf7/eve"}
 
 

@@ -68,7 +68,7 @@ def test_what_kills_the_service_is_set_aside_and_what_is_beside_it_served(site: 
     assert newest(site, "honest.yaml").state == "done"
     aside = [path.name for path in (site.config.spool / "quarantine").iterdir()]
     assert [name[27:] for name in sorted(aside)] == ["deadly.yaml", "deadly.yaml.result.yaml"]
-    assert "died each time that it judged this file" in str(newest(site, "deadly.yaml").problems)
+    assert "died each time it judged this file" in str(newest(site, "deadly.yaml").problems)
     assert list(site.spool.staging.iterdir()) == []
 
 

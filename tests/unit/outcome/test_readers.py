@@ -195,6 +195,6 @@ class TestWithoutACLs:
             readers.revise()
             readers.revise()
         assert [record.getMessage() for record in caplog.records] == [
-            "receipts/alice: its writer does not get in: the file system keeps no ACLs, and "
+            "receipts/alice: its writer cannot enter: the file system keeps no ACLs, and "
             f"uid {ALICE} has no group of their own"
         ]

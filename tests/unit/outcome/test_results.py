@@ -108,7 +108,7 @@ def comment(text: str) -> str:
             REFUSED,
             "and put it into staging again; to retry the same file:     provisioner retry 01M8",
         ),
-        (replace(DONE, outcome="superseded"), "Superseded: a newer request took its place"),
+        (replace(DONE, outcome="superseded"), "Superseded: a newer request replaced it"),
     ],
 )
 def test_the_comment_says_what_happened_and_what_to_do(result: Result, says: str) -> None:
