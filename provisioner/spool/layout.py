@@ -1,9 +1,8 @@
-"""The layout of a spool: its directories, how they are made, and opened where they are safe.
+"""The layout of a spool: how its directories are made, and opened if they are safe.
 
-Promises: what is opened is a directory of this service's that nobody else may write to, staging
-aside, in which nobody may remove another's file; one that is not is named with the command that
-mends it. Leaves out: the files in them
-(`spool`).
+Promises: an opened directory belongs to this service, and nobody else can write to it; in staging
+others can, but nobody can remove another's file. An unsafe directory is named with the command that
+fixes it. Leaves out: the files in them (`spool`).
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ CLOSED = ("done", "failed", "quarantine")
 RECEIPTS = "receipts"
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""How a directory is opened to be listed."""
+"""Flags to open a directory for listing."""
 
 
 def make(root: Path, group: str | None) -> None:
-    """Make what is missing of a spool, and set modes.
+    """Make the missing parts of a spool, and set modes.
 
-    group: who may put files into staging; without one everybody may where root makes it, and
-    nobody else where another user does. Raises ConfigError for an unknown group or an unsafe
-    parent, OSError when a directory cannot be made.
+    group: who may put files into staging. Without one, everybody may if root makes it, and nobody
+    else if another user does. Raises ConfigError for an unknown group or an unsafe parent, OSError
+    if a directory cannot be made.
     """
     gid = _group(group) if group is not None else -1
     shared = 0o1730 if group is not None else 0o1733
@@ -45,18 +44,18 @@ def make(root: Path, group: str | None) -> None:
     _make(root / STAGING, staging)
     if group is not None:
         os.chown(root / STAGING, -1, gid)
-        # A change of group may clear bits of the mode.
+        # A change of group can clear bits of the mode.
         (root / STAGING).chmod(staging)
 
 
 def open_all(root: Path) -> dict[str, int]:
     """Open every place after checking owners, modes and the chain of parents.
 
-    Return descriptors, to be closed by the caller. Raises ConfigError naming the directory and the
-    command that mends it.
+    Return descriptors for the caller to close. Raises ConfigError with the directory and the
+    command that fixes it.
     """
     if not root.is_dir():
-        raise ConfigError(f"{root} is not there", advice="provisioner init")
+        raise ConfigError(f"{root} does not exist", advice="provisioner init")
     check_chain(root)
     check_directory(root, root.stat(), door=False)
     directories: dict[str, int] = {}
@@ -72,7 +71,7 @@ def open_all(root: Path) -> dict[str, int]:
 
 
 def open_staging(staging: Path, active: int) -> int:
-    """Open staging, from which files must be renamed into `active`. Raises ConfigError."""
+    """Open staging, from which files can be renamed into `active`. Raises ConfigError."""
     descriptor = _open(staging, door=True)
     try:
         check_same_device(staging, os.fstat(descriptor), os.fstat(active))
@@ -83,8 +82,8 @@ def open_staging(staging: Path, active: int) -> int:
 
 
 def entries(directory: int) -> list[str]:
-    """List a directory that is open."""
-    # A descriptor of its own: one that was duplicated would share the position.
+    """List an open directory."""
+    # This needs a descriptor of its own: a duplicate would share the position.
     listing = os.open(".", DIRECTORY, dir_fd=directory)
     try:
         return os.listdir(listing)  # noqa: PTH208 - a descriptor
@@ -105,7 +104,7 @@ def _make(path: Path, mode: int) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, DIRECTORY)
     try:
-        # Only where it differs: ours to set, but a mode that is right may be another's to change.
+        # Only if it differs: we may set it, but a right mode may belong to somebody else.
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
             with disks.named(path):
                 os.fchmod(descriptor, mode)
@@ -117,11 +116,11 @@ def _open(path: Path, *, door: bool) -> int:
     try:
         descriptor = os.open(path, DIRECTORY)
     except FileNotFoundError:
-        raise ConfigError(f"{path} is not there", advice="provisioner init") from None
+        raise ConfigError(f"{path} does not exist", advice="provisioner init") from None
     except NotADirectoryError:
         quoted = shlex.quote(str(path))
         raise ConfigError(
-            f"{path} is no directory", advice=f"rm {quoted}; provisioner init"
+            f"{path} is not a directory", advice=f"rm {quoted}; provisioner init"
         ) from None
     except PermissionError as error:
         raise ConfigError(

@@ -1,9 +1,9 @@
-"""Leftovers: files that were being written when their writer died, under the names they had then.
+"""Leftovers: files that were being written when their writer died, under their temporary names.
 
-Promises: only names of the form that this program gives to what it is still writing, and only
-where nobody has written for a minute; signatures whose request was accepted; what is in staging and
-no request, where its caller says whose may go; no link is followed.
-Leaves out: what has its final name.
+Promises: only names of the form that this program gives to unfinished files are removed, and only
+if nobody has written to them for a minute. Signatures go whose request was accepted, and other
+files in staging if the caller names their owner. No link is followed. Leaves out: files with their
+final name.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from provisioner.system import ulid as ulids
 log = logging.getLogger(__name__)
 
 DROPPED = ".tmp"
-"""How the name of a request ends that is still being dropped (`drop`)."""
+"""The end of the name of a request that is still being dropped (`drop`)."""
 
 RESULT = ".result"
-"""How the name of a result ends that is still being written (`spool`)."""
+"""The end of the name of a result that is still being written (`spool`)."""
 
 RECEIPT = ""
-"""How the name of a receipt ends, or of a writer's directory, that is being made (`receipts`)."""
+"""The end of the name of a receipt, or a writer's directory, that is being made (`receipts`)."""
 
 _STALE = 60.0
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove(directory: int, ending: str) -> int:
-    """Remove what was left in a directory under `.ULID` and the ending; return how many."""
+    """Remove files named `.ULID` and the ending from a directory; return their number."""
     removed = 0
     stale = time.time() - _STALE
     for name in _names(directory):
@@ -48,7 +48,7 @@ def remove(directory: int, ending: str) -> int:
 
 
 def remove_signatures(active: int) -> int:
-    """Remove signatures from `active`: what was not accepted took its own with it (`spool`)."""
+    """Remove signatures from `active`: rejected requests have taken theirs along (`spool`)."""
     removed = 0
     for name in _names(active):
         if ulids.is_ulid(name[: ulids.LENGTH]) and name.endswith(SIGNATURE):
@@ -62,7 +62,7 @@ def remove_receipts(receipts: int) -> int:
     for name in _names(receipts):
         try:
             directory = os.open(name, _DIRECTORY, dir_fd=receipts)
-        except OSError:  # no directory, or one that was just removed
+        except OSError:  # not a directory, or one that was just removed
             continue
         try:
             removed += remove(directory, RECEIPT)
@@ -72,25 +72,25 @@ def remove_receipts(receipts: int) -> int:
 
 
 def no_requests(staging: Path, before: float) -> Iterator[tuple[str, int]]:
-    """List what is in staging and is never taken as a request: name, and its owner's uid.
+    """List the files in staging that are never taken as requests: name, and owner's uid.
 
-    before: the time since which its status may not have changed, which no writer can set. A
-    directory that is not empty stays, as no tree of others' is walked.
+    before: only files whose status has not changed since then, a time that no writer can set. A
+    directory that is not empty stays, because nobody else's tree is walked.
     """
     with os.scandir(staging) as entries:
         for entry in entries:
             if is_request(entry.name):
                 continue
             try:
-                found = entry.stat(follow_symlinks=False)
+                status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            if found.st_ctime < before:
-                yield entry.name, found.st_uid
+            if status.st_ctime < before:
+                yield entry.name, status.st_uid
 
 
 def discard(staging: Path, name: str) -> bool:
-    """Remove one entry of staging; return whether it is gone."""
+    """Remove one entry of staging. Return True if it is gone."""
     try:
         directory = os.open(staging, _DIRECTORY)
     except OSError:
@@ -102,7 +102,7 @@ def discard(staging: Path, name: str) -> bool:
 
 
 def _names(directory: int) -> Iterator[str]:
-    # A descriptor of its own: one that was duplicated would share the position.
+    # This needs a descriptor of its own: a duplicate would share the position.
     listing = os.open(".", _DIRECTORY, dir_fd=directory)
     try:
         with os.scandir(listing) as entries:
@@ -114,14 +114,14 @@ def _names(directory: int) -> Iterator[str]:
 
 def _remove(directory: int, name: str, stale: float) -> bool:
     try:
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if found.st_mtime > stale:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if status.st_mtime > stale:
             return False
-        if stat.S_ISDIR(found.st_mode):
+        if stat.S_ISDIR(status.st_mode):
             os.rmdir(name, dir_fd=directory)
         else:
             os.unlink(name, dir_fd=directory)
-    except FileNotFoundError:  # its writer lives after all, and gave it its name
+    except FileNotFoundError:  # its writer is alive after all, and gave it its final name
         return False
     except OSError as error:
         log.warning("%s, left by a crash, cannot be removed: %s", name, error.strerror)

@@ -1,10 +1,10 @@
-"""The scan: which names lie in staging and are to be taken now.
+"""The scan: which names in staging are to be taken now.
 
-Promises: it alone would be enough, were there no events. Of a backlog each owner of files has a
-turn, and what comes behind it is seen while it is served, for a twentieth of the time. A file that
-is passed over comes back by itself; a staging directory that was replaced is taken up, and one that
-is gone or not safe gives no names. What lies there under a name that only looks like a request's is
-told. Leaves out: opening files.
+Promises: it would be enough alone, without events. While a backlog is served, each owner of files
+has turns, and later files are noticed; looking for them takes a twentieth of the time. A file that
+is passed over comes back by itself. A staging directory that was replaced is opened again; one that
+is missing or unsafe gives no names. Files whose names only look like a request's are reported.
+Leaves out: opening files.
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ log = logging.getLogger(__name__)
 ENDINGS = (".yaml", ".yml", ".json")
 
 _MEANT = re.compile(r"\.(ya?ml|json)([.~ ].*)?\Z", re.IGNORECASE)
-"""How a name ends that somebody meant for a request's: `X.YAML`, `x.yaml.txt`, `x.json~`."""
+"""The end of a name that somebody meant for a request: `X.YAML`, `x.yaml.txt`, `x.json~`."""
 
 _SETTLED = 60.0
-"""Seconds after which a name is no longer one that a program gives to what it still writes."""
+"""Seconds after which a name no longer belongs to a file that a program is still writing."""
 
 _LISTING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SORTED_BY_TIME = 1000
-"""Names that are given in the order of their time; more are read faster in that of their inodes."""
+"""The most names that are sorted by time; more are read faster in the order of their inodes."""
 
 _SELDOM = 20
-"""A large backlog is listed again when this many times as long has gone by as listing it took."""
+"""A large backlog is listed again after this many times the duration of the last listing."""
 
 _AT_ONCE = 20_000
-"""Names whose owners are asked for at once, so that the first of 100,000 is in hand soon."""
+"""The most names whose owners are looked up at once, so that the first of 100,000 comes soon."""
 
 _LONGEST_DELAY = 0.25
 
 
 def check_staging(spool: Path) -> None:
-    """Check staging as the sweep does, in another process than the service's.
+    """Check staging as the sweep does, from another process than the service.
 
-    Raises ConfigError saying why nothing is taken from it.
+    Raises ConfigError with the reason why nothing is taken from it.
     """
     staging, active = spool / "staging", spool / "active"
-    found = _look(staging)
-    check_directory(staging, found, door=True, owner=spool.stat().st_uid)
+    status = _look(staging)
+    check_directory(staging, status, door=True, owner=spool.stat().st_uid)
     if active.is_dir():
-        check_same_device(staging, found, active.stat())
+        check_same_device(staging, status, active.stat())
 
 
 def passed_over(spool: Path) -> list[str]:
-    """List files in staging that are never taken as they are named, though meant for requests.
+    """List files in staging that were meant for requests, but never are taken under their names.
 
-    What was written within a minute may still get another name. Raises OSError where staging
+    A file written within the last minute may still get another name. Raises OSError if staging
     cannot be read.
     """
-    before, found = time.time() - _SETTLED, []
+    before, names = time.time() - _SETTLED, []
     with os.scandir(spool / "staging") as entries:
         for entry in entries:
             name = entry.name
@@ -75,12 +75,12 @@ def passed_over(spool: Path) -> list[str]:
             except FileNotFoundError:
                 continue
             if there.st_mtime < before:
-                found.append(label(name))
-    return sorted(found)
+                names.append(label(name))
+    return sorted(names)
 
 
 def is_request(name: str) -> bool:
-    """Return whether a name in staging is taken as a request's."""
+    """Return True if a name in staging is taken as a request's."""
     return name.endswith(ENDINGS) and name[0] != "."
 
 
@@ -95,8 +95,8 @@ class Sweep:
     """Names in staging, for one thread."""
 
     def __init__(self, staging: Path, directory: int, reopen: Callable[[], int]) -> None:
-        """directory: descriptor of staging, which keeps its number when staging is replaced;
-        reopen: opens staging anew, raising ConfigError where it is not safe.
+        """directory: descriptor of staging, which keeps its number if staging is replaced;
+        reopen: opens staging again, raising ConfigError if it is not safe.
         """
         self._staging = staging
         self._directory = directory
@@ -106,24 +106,23 @@ class Sweep:
         self._list_again = 0.0
         self._later: dict[str, tuple[float, float]] = {}
         self.trouble = ""
-        """Why no names come: staging is gone or not safe, with what mends it; '' when all is well.
-        """
+        """Why no names come, with the command that fixes it; '' if all is well."""
 
     def names(self, limit: int) -> list[str]:
-        """Give the next names, at most `limit`, by turns between the owners of the files.
+        """Return the next names, at most `limit`, by turns between the owners of the files.
 
-        None when all were given and nothing is new.
+        Return none if all were given and nothing is new.
         """
         few = len(self._turns) <= _SORTED_BY_TIME
         if few or self._listed or time.monotonic() >= self._list_again:
             self._sweep()
-        while self._listed and not self._turns:  # all that was looked at is gone by now
+        while self._listed and not self._turns:  # everything that was looked at is gone
             self._sweep()
         return self._turns.take(limit)
 
     def postpone(self, name: str, seconds: float) -> None:
-        """Pass a name over for a while, each time in a row for twice as long, to 0.25 s or to
-        `seconds` where that is more.
+        """Pass over a name for a while, twice as long each time in a row, up to 0.25 s or to
+        `seconds` if that is more.
         """
         _, delay = self._later.get(name, (0.0, 0.0))
         delay = max(seconds, min(delay * 2, _LONGEST_DELAY))
@@ -135,13 +134,13 @@ class Sweep:
             self._later.pop(name, None)
 
     def due_in(self) -> float | None:
-        """Say in how many seconds a name that was passed over is due; None: there is none."""
+        """Return the seconds until a name that was passed over is due; None if there is none."""
         if not self._later:
             return None
         return max(0.0, min(when for when, _ in self._later.values()) - time.monotonic())
 
     def _sweep(self) -> None:
-        """List what is new in staging, or note why it cannot be, and then give nothing."""
+        """List what is new in staging; if that is impossible, record why, and give nothing."""
         try:
             if not self._listed:
                 self._renew()
@@ -169,16 +168,16 @@ class Sweep:
         fresh = self._reopen()
         self._turns.clear()
         log.warning("%s was replaced: taking files from the new one", self._staging)
-        # dup2 keeps the number, so that no other thread is left with a closed descriptor.
+        # dup2 keeps the number, so that no other thread has a closed descriptor.
         os.dup2(fresh, self._directory, inheritable=False)
         os.close(fresh)
 
     def _list(self) -> list[tuple[int, str]]:
         """List what may be taken now and was not listed before: inodes and names."""
         now = time.monotonic()
-        found: list[tuple[int, str]] = []
+        listed: list[tuple[int, str]] = []
         present: set[str] = set()
-        # A descriptor of its own: one that was duplicated would share the position.
+        # This needs a descriptor of its own: a duplicate would share the position.
         directory = os.open(".", _LISTING, dir_fd=self._directory)
         try:
             with os.scandir(directory) as entries:
@@ -191,27 +190,27 @@ class Sweep:
                         if name in self._later and self._later[name][0] > now:
                             continue
                     if name not in self._turns:
-                        found.append((entry.inode(), name))
+                        listed.append((entry.inode(), name))
             for name in self._later.keys() - present:
                 del self._later[name]
         finally:
             os.close(directory)
-        found.sort()
+        listed.sort()
         ended = time.monotonic()
         self._list_again = ended + _SELDOM * (ended - now)
-        return found
+        return listed
 
 
-def _owned(directory: int, found: list[tuple[int, str]]) -> list[tuple[int, int, str]]:
-    """Say of inodes and names whose each is and when it came, in that order."""
-    by_time = len(found) <= _SORTED_BY_TIME
+def _owned(directory: int, listed: list[tuple[int, str]]) -> list[tuple[int, int, str]]:
+    """Return owner, arrival and name for inodes and names, in the order of arrival."""
+    by_time = len(listed) <= _SORTED_BY_TIME
     owned = []
-    for inode, name in found:
+    for inode, name in listed:
         try:
             there = os.stat(name, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
             continue
         owned.append((there.st_uid, there.st_mtime_ns if by_time else inode, name))
     if by_time:
-        owned.sort(key=lambda one: one[1:])
+        owned.sort(key=lambda file: file[1:])
     return owned

@@ -1,13 +1,14 @@
 """The spool: where request files wait, are worked on, and end.
 
-Promises: the only module that moves a request's file. A file is taken by a rename that only one
-process can win, into a directory that nobody else can enter; it is checked and read through one
-descriptor, which the name cannot be exchanged under; no link is followed and nothing is waited for.
-Every move may be done again. All is done by directory file descriptors. Leaves out: what the files
-say, and which of them the journal knows. Nothing here is flushed: after a power cut the copy in the
-journal is authoritative, and moves are redone from it.
+Promises: no other module moves a request's file. A file is taken by a rename that only one process
+can win, into a directory that nobody else can enter. It is checked and read through one descriptor,
+so that nobody can exchange it under its name. No link is followed and nothing blocks. Every move
+can be repeated. Everything uses descriptors of directories. Leaves out: the content of files, and
+which of them the journal has. Nothing here is flushed: after a power cut the copy in the journal
+decides, and moves are redone from it.
 
-Names: from `active` on a file is `ULID-NAME`, NAME being the name in staging as `label` gives it.
+Names: from `active` on, a file is `ULID-NAME`, where NAME is the name in staging as `label` returns
+it.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ log = logging.getLogger(__name__)
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BUSY, _FAILED, _DENIED = 0.01, 1.0, 60.0
-"""Seconds before a file is looked at again: it is written to; the disk failed; we may not."""
+"""Seconds before another look at a file: it is being written; the disk failed; no permission."""
 
 
 class Spool:
-    """The directories of one spool. `waiting` and `take` are for one thread, all else for any."""
+    """The directories of one spool. `waiting` and `take` are for one thread, the rest for any."""
 
     def __init__(self, root: Path, directories: dict[str, int]) -> None:
         """Use `open` instead."""
@@ -60,29 +61,29 @@ class Spool:
 
     @property
     def staging(self) -> Path:
-        """Where writers put their files."""
+        """The directory in which writers put their files."""
         return self.root / STAGING
 
     @property
     def receipts(self) -> Path:
-        """Where writers find their receipts."""
+        """The directory in which writers find their receipts."""
         return self.root / RECEIPTS
 
     # Making and opening.
 
     @classmethod
     def create(cls, root: Path, group: str | None = None) -> Spool:
-        """Make what is missing of a spool, set modes, and open it; see `layout.make`."""
+        """Make the missing parts of a spool, set modes, and open it; see `layout.make`."""
         layout.make(root, group)
         return cls.open(root)
 
     @classmethod
     def open(cls, root: Path) -> Spool:
-        """Open a spool where it is safe; see `layout.open_all`."""
+        """Open a spool if it is safe; see `layout.open_all`."""
         return cls(root, layout.open_all(root))
 
     def close(self) -> None:
-        """Give up all descriptors, and the lock with them."""
+        """Close all descriptors, and so release the lock."""
         for descriptor in self._directories.values():
             os.close(descriptor)
         self._directories.clear()
@@ -91,35 +92,35 @@ class Spool:
             self._lock = None
 
     def lock(self) -> None:
-        """Become the one service of this spool. Raises ConfigError naming the process that is."""
+        """Become the only service of this spool. Raises ConfigError with the process that is it."""
         self._lock = locks.lock(self.root / "lock", self.root)
 
     # Taking files.
 
     @property
     def trouble(self) -> str:
-        """Why nothing is taken from staging, with what mends it; '' when all is well."""
+        """Why nothing is taken from staging, with the command that fixes it; '' if all is well."""
         return self._sweep.trouble
 
     def waiting(self, limit: int) -> list[str]:
-        """List names to take, at most `limit`; none when all were given and nothing is new.
+        """List names to take, at most `limit`; none if all were given and nothing is new.
 
-        A backlog is given in portions: ask until none come. In each the owners of files take
-        turns, so that nobody waits behind all that another one has there. Up to 1000 are in order
-        of their time, more in order of their inode. None come while staging is gone or not safe:
+        A backlog is given in portions: ask until there are no more. The owners of files take turns
+        in each, so that nobody waits behind all files of another one. Up to 1000 names are in order
+        of their time, more in order of their inode. None come while staging is missing or unsafe:
         see `trouble`.
         """
         return self._sweep.names(limit)
 
     def due_in(self) -> float | None:
-        """Say in how many seconds a file that was passed over should be looked at again."""
+        """Return the seconds until a file that was passed over needs another look."""
         return self._sweep.due_in()
 
     def take(self, name: str) -> Submission | Rejected | None:
-        """Take a file out of staging into `active` and read it; never raises for one file's sake.
+        """Take a file out of staging into `active` and read it; one file never makes it raise.
 
-        None: it is gone, or it is passed over for a while (`due_in`): somebody is still writing to
-        it, it cannot be moved, or the disk or the process has no room; the log says why.
+        Return None if the file is gone, or is passed over for a while (`due_in`): somebody is still
+        writing to it, it cannot be moved, or the disk or the process has no room. The log says why.
         """
         try:
             opened = open_unwritten(self._directories[STAGING], name)
@@ -141,7 +142,7 @@ class Spool:
     # Moving files.
 
     def move(self, ulid: str, source: str, target: str, name: str | None) -> bool:
-        """Move a file between places; False when it is not in the source.
+        """Move a file between places. Return False if it is not in the source.
 
         name: the request's name; without it the source is searched.
         """
@@ -164,7 +165,7 @@ class Spool:
         return self._size(place, entry_of(ulid, name)) is not None
 
     def taken(self, ulid: str) -> tuple[str, os.stat_result] | None:
-        """Find a file that was taken: its name, and what it is; None: it is not in `active`."""
+        """Return the name and status of a file that was taken; None if it is not in `active`."""
         entry = self._entry("active", ulid, None)
         if entry is None:
             return None
@@ -172,10 +173,10 @@ class Spool:
         return entry.removeprefix(f"{ulid}-"), found
 
     def retake(self, place: str, ulid: str, name: str, uid: int, sha256: str, by: float) -> bool:
-        """Take a request's file again whose taking was undone with the power, straight to a place.
+        """Take a request's file again, straight to a place, after a power cut undid its taking.
 
-        by: when it had been accepted; what came to staging later is another request. False: there
-        is no such file of this owner with these bytes.
+        by: when it had been accepted; a file that came to staging later is another request. Return
+        False if there is no such file of this owner with these bytes.
         """
         try:
             opened = open_unwritten(self._directories[STAGING], name)
@@ -184,12 +185,12 @@ class Spool:
         if opened is None:
             return False
         try:
-            found = read(opened, ulid, name)
-            # Nobody sets this time: it is that of the writer's rename, or of a later one.
+            submission = read(opened, ulid, name)
+            # Nobody can set this time: it is that of the writer's rename, or of a later one.
             came = os.fstat(opened.file).st_ctime
-            if not isinstance(found, Submission) or came > by:
+            if not isinstance(submission, Submission) or came > by:
                 return False
-            if (found.uid, found.sha256) != (uid, sha256):
+            if (submission.uid, submission.sha256) != (uid, sha256):
                 return False
             directory = self._directories[place]
             rename_new(self._directories[STAGING], name, directory, entry_of(ulid, name))
@@ -207,10 +208,10 @@ class Spool:
     def return_to_staging(
         self, ulid: str, source: str = "active", name: str | None = None
     ) -> str | None:
-        """Put a file back where its writer put it, with its signature; None: it is not there.
+        """Return a file to where its writer put it, with its signature; None if it is not there.
 
-        name: the request's name; without it the source is searched. Where it is taken in staging,
-        the ULID comes into it. Returns the new name.
+        name: the request's name; without it the source is searched. If another file in staging has
+        that name, the ULID is put into it. Return the new name.
         """
         entry = self._entry(source, ulid, name)
         if entry is None:
@@ -226,10 +227,10 @@ class Spool:
                 return new if self._put_back(source, entry, new) else None
             except FileExistsError:
                 continue
-        raise FileExistsError(errno.EEXIST, "the name is taken in staging", free)
+        raise FileExistsError(errno.EEXIST, "another file in staging has this name", free)
 
     def postpone(self, name: str, seconds: float) -> None:
-        """Pass a name in staging over for a while."""
+        """Pass over a name in staging for a while."""
         self._sweep.postpone(name, seconds)
 
     # Results.
@@ -237,7 +238,7 @@ class Spool:
     def write_result(self, place: str, ulid: str, name: str, text: str) -> str:
         """Write a request's result beside its file, in place of an earlier one; return its entry.
 
-        Not flushed: the journal can make it again.
+        It is not flushed: the journal can make it again.
         """
         directory = self._directories[place]
         temporary, entry = f".{ulid}{leftovers.RESULT}", result_entry(ulid, name)
@@ -256,7 +257,7 @@ class Spool:
         return entry
 
     def has_result(self, place: str, ulid: str, name: str) -> bool:
-        """Say whether a result is there; one that is empty lost what was in it with the power."""
+        """Return True if a result exists. An empty one lost its content in a power cut."""
         return bool(self._size(place, result_entry(ulid, name)))
 
     def discard_result(self, place: str, ulid: str, name: str) -> None:
@@ -267,9 +268,9 @@ class Spool:
             return
 
     def remove(self, place: str, ulid: str, name: str) -> None:
-        """Remove a request's file and its result for good, where they are there.
+        """Remove a request's file and its result for good, if they exist.
 
-        Raises OSError where one cannot be removed.
+        Raises OSError if one cannot be removed.
         """
         directory = self._directories[place]
         for entry in (entry_of(ulid, name), result_entry(ulid, name)):
@@ -281,10 +282,10 @@ class Spool:
                 os.rmdir(entry, dir_fd=directory)
 
     def remove_leftovers(self) -> int:
-        """Remove what writers, results and receipts left half written when somebody died.
+        """Remove half-written files of writers, results and receipts whose program died.
 
-        Only what nobody has written to for a minute, and signatures of what was accepted: to be
-        called before anything is taken. Returns how many there were.
+        This removes only files that nobody has written to for a minute, and signatures of accepted
+        requests. Call it before anything is taken. Return the number of files.
         """
         removed = leftovers.remove(self._directories[STAGING], leftovers.DROPPED)
         for place in (*OPEN, *CLOSED):
@@ -309,12 +310,12 @@ class Spool:
             if opened is None:
                 self._sweep.settle(name)
                 return reject_unopened(ulid, name, there)
-            # Else the name was given to another file between opening and taking it.
+            # Else the name got another file between opening and taking it.
             if os.path.samestat(there, os.fstat(opened.file)):
-                found = read(opened, ulid, name)
-                if found is not None:
+                result = read(opened, ulid, name)
+                if result is not None:
                     self._sweep.settle(name)
-                    return found
+                    return result
             self._sweep.postpone(name, _BUSY)
         except OSError as error:
             self._pass_over(name, error)
@@ -333,15 +334,15 @@ class Spool:
         return layout.open_staging(self.staging, self._directories["active"])
 
     def _size(self, place: str, entry: str) -> int | None:
-        """Return the size of what is in a place; None: nothing is."""
+        """Return the size of an entry in a place; None if there is none."""
         try:
-            found = os.stat(entry, dir_fd=self._directories[place], follow_symlinks=False)
+            status = os.stat(entry, dir_fd=self._directories[place], follow_symlinks=False)
         except FileNotFoundError:
             return None
-        return found.st_size
+        return status.st_size
 
     def _put_back(self, source: str, entry: str, name: str) -> tuple[str, str] | None:
-        """Rename into staging; None: it is not there. Raises FileExistsError."""
+        """Rename into staging; None if it is not there. Raises FileExistsError."""
         try:
             rename_new(self._directories[source], entry, self._directories[STAGING], name)
         except FileNotFoundError:
@@ -349,15 +350,15 @@ class Spool:
         return STAGING, name
 
     def _entry(self, place: str, ulid: str, name: str | None) -> str | None:
-        """Name a request's entry; search for it where the name is unknown."""
+        """Return the name of a request's entry; search for it if the name is unknown."""
         if name is not None:
             return entry_of(ulid, name)
-        found = {e for e in layout.entries(self._directories[place]) if e.startswith(ulid)}
-        # By its ending alone a request whose name ends as a result's would be lost.
-        beside = {entry + ending for entry in found for ending in (RESULT, SIGNATURE)}
-        return next((e for e in sorted(found - beside) if not e.endswith(SIGNATURE)), None)
+        entries = {e for e in layout.entries(self._directories[place]) if e.startswith(ulid)}
+        # The ending alone is not enough: a request's own name can end like a result's.
+        beside = {entry + ending for entry in entries for ending in (RESULT, SIGNATURE)}
+        return next((e for e in sorted(entries - beside) if not e.endswith(SIGNATURE)), None)
 
 
 def result_entry(ulid: str, name: str) -> str:
-    """Name the result that lies beside a request's file."""
+    """Return the name of the result beside a request's file."""
     return entry_of(ulid, name) + RESULT

@@ -1,11 +1,11 @@
-"""Strikes: what made the service die while it was judged, so that it is not the first for ever.
+"""Strikes: files and manifests that the service died of, so that they do not stop it for ever.
 
-Promises: what was being judged when the service ended is known at the next start: files that were
-taken and that no journal has, and the place in a manifest that was noted. A death counts against a
-file that was judged by itself, and against a manifest that it met at one place again; not where the
-service was asked to stop. What has died twice rests before it is tried again, each time for twice
-as long: whoever kills the service for another reason does not do it each time just then. Nothing is
-flushed: a power cut forgets a strike, and is none. Leaves out: what becomes of what has too many
+Promises: the next start knows what was being judged when the service ended: files that were taken
+and are in no journal, and the recorded place in a manifest. A death counts against a file that was
+judged alone, and against a manifest at whose same place it happened again; it does not count if the
+service was asked to stop. After two deaths there is a rest before the next try, twice as long each
+time, so that kills for another reason do not always meet the same file. Nothing is flushed: a power
+cut loses a strike, and is not one itself. Leaves out: what happens after too many strikes
 (`filing`, `portions`).
 """
 
@@ -19,20 +19,20 @@ from pathlib import Path
 from typing import Any
 
 MOST = 4
-"""Strikes with which a file or a manifest is set aside. A quick death of a file is one; one after
-half a minute of judging, as by the watchdog, is two."""
+"""The strikes after which a file or a manifest is set aside. A quick death of a file is one strike.
+A death after half a minute of judging, such as by the watchdog, is two."""
 
 LONG = 30.0
-"""Seconds of judging after which the death of a file counts twice."""
+"""Seconds of judging after which a death counts twice against a file."""
 
 REST = 60.0
-"""Seconds for which rests what has two strikes."""
+"""Seconds of rest after two strikes."""
 
 NEAR = 500
-"""Lines of a manifest within which two deaths are at one place: a portion may end anywhere."""
+"""Two deaths within this many lines of a manifest are at one place: a portion can end anywhere."""
 
 FOLLOWED = -1
-"""The place in a manifest that was compared whole, and that is followed."""
+"""The place in a manifest that was fully compared, and is being followed."""
 
 _FILE = ".strikes"
 _NOTE = ".judging"
@@ -41,7 +41,7 @@ _STOP = ".stopping"
 
 
 def rest(count: int) -> float:
-    """Say for how many seconds something with so many strikes rests."""
+    """Return the seconds of rest after a number of strikes."""
     return REST * 2 ** (count - 2) if count >= 2 else 0.0
 
 
@@ -55,17 +55,17 @@ class Strikes:
         self._now: dict[str, int] = {}
         self._asked = (spool / _STOP).exists()
         self.suspects: set[str] = set()
-        """Names in staging that are to be judged each by itself."""
+        """Names in staging that must each be judged alone."""
 
     def stopping(self) -> None:
-        """Say that the service was asked to stop: who kills it now is in a hurry."""
+        """Record that the service was asked to stop: a kill from now on is only haste."""
         self._write(_STOP, {})
 
     def strike(self, status: os.stat_result, lasted: float, *, alone: bool) -> int:
-        """Count the death of the service against a file; return how many strikes it has.
+        """Count a death of the service against a file; return the file's strikes.
 
-        status: the file as it lies in `active`; lasted: seconds since it was taken; alone:
-        nothing else was being judged.
+        status: that of the file in `active`; lasted: seconds since it was taken; alone: nothing
+        else was being judged.
         """
         identity = _identity(status)
         count: int = self._before.get(identity, 0)
@@ -75,7 +75,7 @@ class Strikes:
         return count
 
     def keep(self) -> None:
-        """Remember the strikes of this start, and of what rests in staging; those alone."""
+        """Save the strikes of this start and of files that rest in staging, and no others."""
         if self._before:
             with suppress(OSError), os.scandir(self._spool / "staging") as entries:
                 for entry in entries:
@@ -89,21 +89,21 @@ class Strikes:
             (self._spool / _STOP).unlink(missing_ok=True)
 
     def note(self, request: str, place: int) -> None:
-        """Say at which line of a manifest a portion begins next, or `FOLLOWED`."""
+        """Record the line of a manifest at which a portion begins next, or `FOLLOWED`."""
         self._write(_NOTE, {request: place})
 
     def clear(self) -> None:
-        """Say that no manifest is judged."""
+        """Record that no manifest is being judged."""
         self._write(_NOTE, {})
 
     def deaths(self) -> dict[str, int]:
-        """Count the death at the place that was noted; say how many each manifest has had at its.
+        """Count the death at the recorded place; return the deaths of each manifest at its place.
 
-        To be called once, at the start.
+        The start calls this once.
         """
         noted = {} if self._asked else self._read(_NOTE)
         counted = self._read(_PLACES)
-        # Once read it is over: a start that dies before it judges anything adds none.
+        # Reading it clears it: a start that dies before it judges anything adds no death.
         self.clear()
         for request, place in noted.items():
             count, before = counted.get(request, (0, place))
@@ -113,7 +113,7 @@ class Strikes:
         return {request: count for request, (count, _) in counted.items()}
 
     def forget(self, request: str) -> None:
-        """Forget the deaths at a manifest: it is over."""
+        """Forget the deaths of a manifest, because it is over."""
         counted = self._read(_PLACES)
         if counted.pop(request, None) is not None:
             self._write(_PLACES, counted)
@@ -126,7 +126,7 @@ class Strikes:
         return strikes if isinstance(strikes, dict) else {}
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        # A disk that is full or read-only is told elsewhere, and costs a strike at most.
+        # A full or read-only disk is reported elsewhere, and loses one strike at most.
         with suppress(OSError):
             path = self._spool / name
             path.touch(0o600)

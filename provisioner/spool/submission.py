@@ -1,8 +1,8 @@
 """A request's file: opened so that nobody can be writing to it, checked, and read once.
 
-Promises: what is judged is the open file, not its name; no link is followed, no FIFO waited for,
-and no byte read of what cannot be a request. Leaves out: where files lie and how they move
-(`spool`), and what they say (`request`).
+Promises: the open file is judged, not its name. No link is followed, no FIFO blocks, and no byte is
+read of a file that cannot be a request. Leaves out: where files are and how they move (`spool`),
+and their content (`request`).
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from provisioner.system import ulid as ulids
 from provisioner.system.users import user_name
 
 LIMIT = 64 * 1024
-"""Largest request, in bytes."""
+"""The largest request, in bytes."""
 
 RESULT = ".result.yaml"
-"""What the name of a result ends in."""
+"""The end of the name of a result."""
 
 SIGNATURE = ".sig"
-"""What the name of a request's signature ends in, behind the whole name of the request."""
+"""The end of the name of a request's signature, after the whole name of the request."""
 
 NAMESPACE = "provisioner"
-"""What a signature has to be for, so that one made for mail or git is worth nothing here."""
+"""The namespace of a signature, so that one made for mail or git is not accepted here."""
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _LONGEST = 255 - ulids.LENGTH - len("-") - len(RESULT)
 
 TOO_LARGE = "many users go into a file of their own: `users_file`, docs/request-format.md"
-"""What to do with a request that is too large: a whole cannot be split."""
+"""What to do about a request that is too large, because one request cannot be split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A request's file, taken and read; from here on only `body` counts.
 
-    name: as `label` gives it; uid, writer: the owner of the open file; alone: a read lease proved
-    that nobody had it open for writing, False where the file system has no leases or the service
-    may not take one; signed: uid and writer are those of who signed the bytes; behind: names of
-    others who stand behind it, as who sent what another signed.
+    name: as `label` returns it; uid, writer: the owner of the open file; alone: a read lease proved
+    that nobody had it open for writing, False if the file system has no leases or the service may
+    not take one; signed: uid and writer are those of the signer; behind: names of others behind it,
+    such as the sender of a request that another one signed.
     """
 
     ulid: str
@@ -86,7 +86,7 @@ class Opened:
 
 
 class NotThere(InvalidRequest):
-    """A file that a request needs does not lie beside it."""
+    """A file that a request needs is not beside it."""
 
 
 class StillWritten(Exception):
@@ -96,8 +96,9 @@ class StillWritten(Exception):
 def open_unwritten(directory: int, name: str) -> Opened | None:
     """Open a file for reading, with a lease that keeps writers out until it is closed.
 
-    None: it is of a kind that cannot be opened (a link, a socket), or the service may not read it.
-    Raises StillWritten, FileNotFoundError, and OSError when descriptors or the disk fail.
+    Return None if it is of a kind that cannot be opened (a link, a socket), or the service may not
+    read it. Raises StillWritten, FileNotFoundError, and OSError if descriptors run out or the disk
+    fails.
     """
     try:
         file = os.open(name, _READ, dir_fd=directory)
@@ -106,23 +107,23 @@ def open_unwritten(directory: int, name: str) -> Opened | None:
             return None
         raise
     try:
-        # Whoever opens a leased file for writing has a signal sent to the holder, and that is
-        # SIGIO, which ends a process that does not handle it, unless another is named.
+        # When somebody opens a leased file for writing, the kernel sends a signal to the holder.
+        # By default that is SIGIO, which ends a process that does not handle it.
         fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
         if error.errno == errno.EAGAIN:
             os.close(file)
             raise StillWritten(name) from None
-        # EINVAL: no regular file, or no leases here; EACCES: another's file and no CAP_LEASE.
+        # EINVAL: not a regular file, or no leases here; EACCES: another's file and no CAP_LEASE.
         return Opened(file, alone=False)
     return Opened(file, alone=True)
 
 
 def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Submission | Rejected | None:
-    """Check and read an open file of at most `limit` bytes; None: it changed meanwhile.
+    """Check and read an open file of at most `limit` bytes; None if it changed meanwhile.
 
-    Raises OSError when the disk fails.
+    Raises OSError if the disk fails.
     """
     before = os.fstat(opened.file)
     reason = _objection(before, limit) or _misnamed(name)
@@ -146,19 +147,19 @@ def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Submission
     )
 
 
-def reject_unopened(ulid: str, name: str, found: os.stat_result) -> Rejected:
-    """Say why a file that could not be opened cannot be a request."""
-    reason = _objection(found)
+def reject_unopened(ulid: str, name: str, status: os.stat_result) -> Rejected:
+    """Return why a file that could not be opened cannot be a request."""
+    reason = _objection(status)
     if reason is None:
         reason = ("the service may not read it: chmod u+r, or let its owner move it in", False)
-    return _rejected(ulid, name, found, *reason)
+    return _rejected(ulid, name, status, *reason)
 
 
 def label(name: str) -> str:
-    """Make a file's name fit for a log, a result and a file name behind a ULID.
+    """Make a file's name safe for a log, a result and a file name after a ULID.
 
-    What cannot be printed is escaped as `\\x0a`; what is too long is cut before its ending. Does
-    nothing to a name that it made.
+    Characters that cannot be printed are escaped as `\\x0a`. A long name is cut before its ending.
+    A name that this function has returned does not change.
     """
     if not name.isprintable():
         name = "".join(c if c.isprintable() else _escaped(c) for c in name)
@@ -172,50 +173,50 @@ def label(name: str) -> str:
 
 
 def entry_of(ulid: str, name: str) -> str:
-    """Name the entry of a request's file wherever it lies after staging."""
+    """Return the name of the entry of a request's file in every place after staging."""
     return f"{ulid}-{label(name)}"
 
 
 def _escaped(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode gives it
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode returns it
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def _objection(found: os.stat_result, limit: int = LIMIT) -> tuple[str, bool] | None:
-    """Say why a file cannot be a request, and whether it is to be set aside; None: it can."""
-    if not stat.S_ISREG(found.st_mode):
-        return f"it is {_kind(found.st_mode)}: put a regular file into staging", True
-    if found.st_nlink != 1:
-        return f"it has {found.st_nlink} links: copy the file, do not link it", True
-    if found.st_mode & (stat.S_ISUID | stat.S_ISGID):
+def _objection(status: os.stat_result, limit: int = LIMIT) -> tuple[str, bool] | None:
+    """Return why a file cannot be a request, and whether to set it aside; None if it can."""
+    if not stat.S_ISREG(status.st_mode):
+        return f"it is {_kind(status.st_mode)}: put a regular file into staging", True
+    if status.st_nlink != 1:
+        return f"it has {status.st_nlink} links: copy the file, do not link it", True
+    if status.st_mode & (stat.S_ISUID | stat.S_ISGID):
         return "it is setuid or setgid: chmod u-s,g-s", True
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        mode = stat.S_IMODE(found.st_mode)
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        mode = stat.S_IMODE(status.st_mode)
         return f"others may write to it (mode {mode:04o}): chmod go-w before moving it in", False
-    if found.st_size > limit:
+    if status.st_size > limit:
         what = f": {TOO_LARGE}" if limit == LIMIT else ""
-        return f"it has {found.st_size} bytes, more than {limit}{what}", False
+        return f"it has {status.st_size} bytes, more than {limit}{what}", False
     return None
 
 
 def _misnamed(name: str) -> tuple[str, bool] | None:
-    """Say why nothing of a name is taken, as `_objection` does."""
+    """Return why a file with such a name is not taken, like `_objection`."""
     if not label(name).endswith(RESULT):
         return None
-    return f"its name ends in {RESULT}, as only results' do: give it another, then move it in", True
+    return f"its name ends in {RESULT}, like a result's: give it another, then move it in", True
 
 
 def _rejected(
-    ulid: str, name: str, found: os.stat_result, reason: str, quarantine: bool
+    ulid: str, name: str, status: os.stat_result, reason: str, quarantine: bool
 ) -> Rejected:
-    writer = user_name(found.st_uid)
-    return Rejected(ulid, label(name), found.st_uid, writer, reason, quarantine)
+    writer = user_name(status.st_uid)
+    return Rejected(ulid, label(name), status.st_uid, writer, reason, quarantine)
 
 
-def _version(found: os.stat_result) -> tuple[int, ...]:
-    return (found.st_size, found.st_mtime_ns, found.st_nlink, found.st_mode, found.st_uid)
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_size, status.st_mtime_ns, status.st_nlink, status.st_mode, status.st_uid)
 
 
 _KINDS = {
@@ -229,4 +230,4 @@ _KINDS = {
 
 
 def _kind(mode: int) -> str:
-    return _KINDS.get(stat.S_IFMT(mode), "no regular file")
+    return _KINDS.get(stat.S_IFMT(mode), "not a regular file")

@@ -1,7 +1,7 @@
-"""Submitting, durably: a whole file into staging, or none.
+"""Submitting durably: a whole file into staging, or none.
 
-Promises: when `drop` returns, the file is there in full and survives a power cut; a reader never
-sees a part of it. Leaves out: what is in it, and whether anybody takes it.
+Promises: when `drop` returns, the file is there completely and survives a power cut. A reader never
+sees a part of it. Leaves out: its content, and whether anybody takes it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _LONGEST = 200
 def drop(staging: Path, name: str, body: bytes) -> str:
     """Put a file into staging and flush it; return the name it got.
 
-    name: as the writer would like it, ending in `.yaml`, `.yml` or `.json`; where that is taken a
-    ULID is put before the ending. The file belongs to the caller, mode 0600 whatever the umask.
-    Raises ConfigError when staging is not there or not writable for the caller, ValueError for a
-    name that cannot be one, OSError when the disk is full or fails.
+    name: the wanted one, ending in `.yaml`, `.yml` or `.json`; if another file has it, a ULID is
+    put before the ending. The file belongs to the caller, with mode 0600 whatever the umask. Raises
+    ConfigError if the caller cannot write to staging, ValueError for an impossible name, OSError if
+    the disk is full or fails.
     """
     if not name.endswith((".yaml", ".yml", ".json")):
         raise ValueError(f"{name!r} does not end in .yaml, .yml or .json")
@@ -37,7 +37,7 @@ def drop(staging: Path, name: str, body: bytes) -> str:
 def drop_companion(staging: Path, name: str, body: bytes) -> str:
     """Put a file that a request will name into staging and flush it; return the name it got.
 
-    name: ends in `.jsonl` or `.users`, so that it is taken for no request. Raises as `drop` does.
+    name: ends in `.jsonl` or `.users`, so that it is not taken as a request. Raises as `drop` does.
     """
     if not name.endswith((".jsonl", ".users")):
         raise ValueError(f"{name!r} ends in neither .jsonl nor .users")
@@ -47,8 +47,8 @@ def drop_companion(staging: Path, name: str, body: bytes) -> str:
 def drop_signed(staging: Path, name: str, body: bytes, signature: bytes) -> str:
     """Put a request and its signature into staging and flush them; return the request's name.
 
-    A ULID is put before the ending of the name, so that the two find each other whatever else lies
-    there; a name that is too long for that is left away. Raises as `drop` does.
+    A ULID is put before the ending of the name, so that the two belong together whatever else is
+    there. A name that is too long for that is left out. Raises as `drop` does.
     """
     stem, dot, ending = name.rpartition(".")
     new = ulid.new()
@@ -66,7 +66,7 @@ def drop_signed(staging: Path, name: str, body: bytes, signature: bytes) -> str:
 def _into(staging: Path, name: str, body: bytes) -> str:
     _check_name(name)
     try:
-        # A writer may not list staging (mode 1733): to search it is enough.
+        # A writer may not be able to list staging (mode 1733): searching it is enough.
         directory = os.open(staging, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise ConfigError(
@@ -94,7 +94,7 @@ def _drop(staging: Path, directory: int, name: str, body: bytes) -> str:
             f"{staging}: {error.strerror}", advice="ask for membership in the group that may write"
         ) from error
     try:
-        # Closed before the name appears: the intake leaves a file alone that is open for writing.
+        # Closed before its name appears: the intake ignores a file that is open for writing.
         _fill(file, body)
         listing = _to_flush(directory, temporary)
         try:
@@ -123,8 +123,8 @@ def _fill(file: int, body: bytes) -> None:
 def _to_flush(directory: int, temporary: str) -> int:
     """Open what has to be flushed after the rename: the directory, or else the file.
 
-    A directory that may not be read cannot be opened for fsync. On ext4, XFS and btrfs the rename
-    is part of the file's own history, and a flush of the file writes it.
+    A directory without read permission cannot be opened for fsync. On ext4, XFS and btrfs the
+    rename is part of the file's own history, and flushing the file writes it.
     """
     try:
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
@@ -133,7 +133,7 @@ def _to_flush(directory: int, temporary: str) -> int:
 
 
 def _settle(directory: int, temporary: str, name: str) -> str:
-    """Rename into the first free name."""
+    """Rename to the first free name."""
     try:
         rename_new(directory, temporary, directory, name)
     except FileExistsError:

@@ -1,7 +1,7 @@
-"""Turns: what waits in staging, one queue for each owner of files.
+"""Turns: what waits in staging, in one queue for each owner of files.
 
-Promises: whoever has little there waits for one file of each other owner at most, however much
-those have; what is taken together is in the order in which it came. Pure. Leaves out: finding the
+Promises: pure. An owner with few files waits for at most one file of each other owner, however many
+those have. Names that are taken together are in the order of their arrival. Leaves out: finding the
 names and their owners (`scan`).
 """
 
@@ -24,12 +24,12 @@ class Turns:
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
-    def add(self, found: Iterable[tuple[int, int, str]]) -> None:
-        """Put names behind their owners' others: (owner's uid, when it came, name), in order.
+    def add(self, arrivals: Iterable[tuple[int, int, str]]) -> None:
+        """Put names behind their owners' others: (owner's uid, time of arrival, name), in order.
 
-        When it came is any number that grows.
+        The time of arrival is any number that grows.
         """
-        for owner, came, name in found:
+        for owner, came, name in arrivals:
             queue = self._queues.get(owner)
             if queue is None:
                 queue = self._queues[owner] = deque()
@@ -37,9 +37,9 @@ class Turns:
             self._names.add(name)
 
     def take(self, limit: int) -> list[str]:
-        """Take one name of each owner in turn, at most `limit`, and give them as they came.
+        """Take one name of each owner in turn, at most `limit`, and return them by arrival.
 
-        The next time begins with the owner who would have been next.
+        The next call begins with the owner whose turn would have been next.
         """
         taken: list[tuple[int, str]] = []
         while self._queues and len(taken) < limit:

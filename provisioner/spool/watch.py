@@ -1,10 +1,10 @@
-"""The watcher: turns what happens in staging into "sweep now".
+"""The watcher: turns events in staging into "sweep now".
 
-Promises: a file that is renamed in or closed after writing wakes the sweep within a millisecond or
-so, and so does everything that may have hidden one: an overflow of the kernel's queue, a directory
-that was replaced, a watch that was made anew. An idle watcher sleeps in the kernel. A wake never
-says which file: events are hints, and a sweep alone would be enough.
-Leaves out: network file systems, whose events do not reach this host; there is no watch on them.
+Promises: a file that is renamed in, or closed after writing, wakes the sweep within about a
+millisecond. So does everything that can have hidden a file: an overflow of the kernel's queue, a
+directory that was replaced, a new watch. An idle watcher sleeps in the kernel. A wake never names a
+file: events are hints, and a sweep alone would be enough. Leaves out: network file systems, whose
+events do not reach this host; they get no watch.
 
 Why watchdog's `InotifyFD` and not its `Observer`: docs/adr/0001-watch-staging-by-one-inotify.md.
 """
@@ -36,7 +36,7 @@ MASK = Mask(
     | InotifyConstants.IN_ONLYDIR
 )
 
-# From statfs(2) and linux/magic.h: file systems that other hosts write to unseen by inotify.
+# From statfs(2) and linux/magic.h: file systems that other hosts can write to unseen by inotify.
 _NETWORK = {
     0x6969: "nfs",
     0x517B: "smb",
@@ -68,7 +68,7 @@ class Watcher:
         self._complaint = ""
 
     def start(self) -> None:
-        """Arm the watch and wake once, for what came before. Never raises: see `healthy`."""
+        """Arm the watch and wake once, for earlier files. Never raises: see `healthy`."""
         self.healthy()
 
     def stop(self) -> None:
@@ -79,18 +79,18 @@ class Watcher:
             inotify.join(timeout=5)
 
     def healthy(self) -> bool:
-        """Check the watch, and make it anew where it has to be; about 5 us when all is well.
+        """Check the watch, and renew it if necessary; takes about 5 us if all is well.
 
-        True: events of the directory that now bears the name will come. False: there is none that
-        can be watched, or it is on a network file system, and only the sweep sees files. Each new
-        watch wakes once, after it is armed. To be called every second or so.
+        Return True if events of the directory that now has the name will arrive. Return False if no
+        directory can be watched, or it is on a network file system, so that only the sweep sees
+        files. Each new watch wakes once, after it is armed. Call this about every second.
         """
         identity = self._identity()
         if identity is not None and identity == self._armed and self._alive():
             return True
         self.stop()
         if identity is None:
-            return self._complain("is no directory")
+            return self._complain("is not a directory")
         kind = network_file_system(self._staging)
         if kind:
             return self._complain(f"is on {kind}, where events of other hosts are not seen")
@@ -99,8 +99,8 @@ class Watcher:
         except OSError as error:
             # ENOSPC: fs.inotify.max_user_watches; EMFILE: fs.inotify.max_user_instances.
             return self._complain(f"cannot be watched: {error}")
-        # What now bears the name may be another directory than a moment ago: armed counts only
-        # if it is the same after as before, and else the next check arms again.
+        # The name may lead to another directory than a moment ago. So the watch counts as armed
+        # only if the directory is the same before and after; else the next check arms it again.
         self._armed = identity if self._identity() == identity else None
         self._complaint = ""
         self._hint()
@@ -109,16 +109,16 @@ class Watcher:
     # What watchdog calls, from its thread.
 
     def on_event(self, event: InotifyEvent) -> None:
-        """Pass a hint on."""
+        """Pass on a hint."""
         self._hint()
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """Note that the directory was removed or unmounted; `healthy` looks for its successor."""
+        """Record that the directory was removed or unmounted; `healthy` looks for its successor."""
         self._lost.set()
         self._hint()
 
     def on_queue_overflow(self) -> None:
-        """Have everything looked at: the kernel has dropped events."""
+        """Wake the sweep for everything: the kernel has dropped events."""
         log.info("%s: the kernel's queue of events overflowed; sweeping", self._staging)
         self._hint()
 
@@ -150,10 +150,10 @@ class Watcher:
 
     def _identity(self) -> tuple[int, int] | None:
         try:
-            found = self._staging.stat()
+            status = self._staging.stat()
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def _complain(self, what: str) -> bool:
         """Log a reason once, until it changes; return False."""
@@ -173,12 +173,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def network_file_system(path: Path) -> str:
-    """Name the kind of network or cluster file system that a path is on; '' for a local one.
+    """Return the kind of network or cluster file system of a path; '' for a local one.
 
-    Raises OSError when it cannot be asked.
+    Raises OSError if it cannot be determined.
     """
-    found = _Statfs()
-    if _libc.statfs(os.fsencode(path), ctypes.byref(found)):
+    statfs = _Statfs()
+    if _libc.statfs(os.fsencode(path), ctypes.byref(statfs)):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(path))
-    return _NETWORK.get(found.type & 0xFFFFFFFF, "")
+    return _NETWORK.get(statfs.type & 0xFFFFFFFF, "")
