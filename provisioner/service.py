@@ -1,7 +1,7 @@
-"""The service: one intake, a thread for each lane, and a scan that would be sufficient alone.
+"""The service: one intake, a thread for each lane, and a scan that would be enough alone.
 
-Promises: what lies in staging is taken, what is due is drained, and what a crash interrupted is
-taken up at the start; one service at a time serves a spool. Leaves out: how any of it is done.
+Promises: files in staging are taken, due objects are drained, and the start continues what a crash
+interrupted. One service at a time serves a spool. Leaves out: how each of these is done.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from provisioner.wiring import System
 log = logging.getLogger(__name__)
 
 BATCH = 256
-"""Files accepted in one commit; one that waits alone is taken alone."""
+"""The most files accepted in one commit; a file that is alone does not wait for others."""
 
 COMPANY = 1.0
-"""Seconds for which lanes are not woken while a backlog is accepted, so that they take it whole;
-one that came alone wakes them at once."""
+"""Seconds for which lanes are not woken while a backlog is accepted, so that they take it as a
+whole. A file that is alone wakes them at once."""
 
 LATER = 0.5
 """Seconds between looks for scheduled requests whose time has come."""
@@ -61,8 +61,8 @@ SWITCH = 0.001
 """Seconds that a busy thread may keep the interpreter, so that an arriving file need not wait."""
 
 GARBAGE = 50_000
-"""New objects until the collector looks for cycles among them: with Python's 700 that is a tenth of
-a batch's time, which makes tens of thousands of objects and no cycle."""
+"""New objects before the collector looks for cycles among them. With Python's 700, that would take
+a tenth of the time for a batch, which makes tens of thousands of objects and no cycle."""
 
 
 class Service:
@@ -102,7 +102,8 @@ class Service:
             self._finisher.strikes,
         )
         patience = system.patience
-        self.clock = Clock(self._journal, {name: one.longest for name, one in patience.items()})
+        longest = {name: lane_patience.longest for name, lane_patience in patience.items()}
+        self.clock = Clock(self._journal, longest)
         self.keeper.now = self.clock.settled
         self.lanes = {
             name: Lane(name, some, self._journal, system.progress, self._drained, patience[name])
@@ -120,17 +121,17 @@ class Service:
         gc.set_threshold(GARBAGE)
 
     def wake(self) -> None:
-        """Say that there may be something in staging."""
+        """Look for files in staging."""
         self._woken.set()
 
     def stop(self) -> None:
-        """End `run` when what is under way is over."""
+        """End `run` when the current work is done."""
         self._finisher.strikes.stopping()
         self._stopping.set()
         self._woken.set()
 
     def run(self, notifier: Notifier | None = None) -> None:
-        """Serve until stopped; notifier: who is told so."""
+        """Serve until stopped. notifier: gets "ready", "alive" and "stopping"."""
         notifier = notifier or Notifier({})
         self.recover()
         threads = self._start_lanes()
@@ -165,11 +166,11 @@ class Service:
             self.keeper.stop()
             self.copier.stop()
             self.reporter.stop()
-        log.info("stopped: what was under way is over, what waits goes on at the next start")
+        log.info("stopped: current work is done, what waits continues at the next start")
         self._journal.raise_broken()
 
     def _introduction(self) -> str:
-        """Say in one line what begins to serve what, and how."""
+        """Return in one line what serves what, and how."""
         config = self._system.config
         lanes = [f"{n} (paused)" if lane.paused else n for n, lane in sorted(self.lanes.items())]
         observing = any(lane.observing for lane in self.lanes.values())
@@ -181,17 +182,17 @@ class Service:
         )
 
     def drain(self, patience: float) -> bool:
-        """Serve until nothing is open but what is held, scheduled, or not moving.
+        """Serve until only held, scheduled or stuck requests are open.
 
-        patience: seconds without anything being told after which the rest is left for later.
-        Return whether nothing was left.
+        patience: seconds without an event after which the rest is left for later. Return True if
+        nothing was left.
         """
         self.recover()
         threads = self._start_lanes()
         self.clerk.start()
         self.keeper.pin()
         try:
-            told, since = -1, time.monotonic()
+            last_seen, since = -1, time.monotonic()
             while not self._stopping.is_set():
                 taken = self.take()
                 with self._journal.reading() as conn:
@@ -200,10 +201,10 @@ class Service:
                 idle = not taken and not self.clerk.busy and self._spool.due_in() is None
                 if now_left == 0 and idle:
                     return True
-                if last != told or taken:
-                    told, since = last, time.monotonic()
+                if last != last_seen or taken:
+                    last_seen, since = last, time.monotonic()
                 if time.monotonic() - since > patience:
-                    # All may be over while the clerk still moves files: stopping waits for that.
+                    # Requests may be over while the clerk still moves files; stopping waits for it.
                     return now_left == 0 and self._spool.due_in() is None
                 self._woken.wait(0.05)
                 self._woken.clear()
@@ -216,7 +217,7 @@ class Service:
             self._journal.raise_broken()
 
     def _take_or_complain(self) -> int:
-        """Take what is there; a staging directory that cannot be read is no end of the service."""
+        """Take the waiting files. An unreadable staging directory does not end the service."""
         try:
             return self.take()
         except (ConfigError, JournalFull, OSError) as error:
@@ -233,12 +234,12 @@ class Service:
     def take(self) -> int:
         """Sweep staging once and accept what is there; do a portion of a manifest.
 
-        Return how many names were seen, and whether there was a portion.
+        Return the number of names seen, plus 1 if there was a portion.
         """
         if not self.copier.admits():
             self._wake_lanes()
             return 0
-        self.clock.now()  # before anything is written by the time of day
+        self.clock.now()  # corrects waits before anything is written with the time of day
         now, more = time.monotonic(), False
         if now >= self._look_later:
             self._look_later = now + LATER
@@ -264,8 +265,8 @@ class Service:
         self._finisher.strikes.suspects -= suspects
 
     def _admit(self, taken: Sequence[Submission | Rejected]) -> None:
-        left = {one.ulid: one for one in taken}
-        submissions = [one for one in taken if isinstance(one, Submission)]
+        left = {file.ulid: file for file in taken}
+        submissions = [file for file in taken if isinstance(file, Submission)]
         try:
             for admitted in self.intake.admit(submissions):
                 for ulid in admitted.taken:
@@ -273,27 +274,27 @@ class Service:
                 self._admitted(admitted)
                 self._alive()
         except JournalFull:
-            for one in left.values():
-                self._spool.return_to_staging(one.ulid, "active", one.name)
+            for file in left.values():
+                self._spool.return_to_staging(file.ulid, "active", file.name)
             raise
         except (JournalBroken, ConfigError, OSError):
             raise
         except Exception:
             if len(left) == 1:
                 log.exception("%s: judging failed unexpectedly", next(iter(left.values())).name)
-                left = {ulid: unjudged(one) for ulid, one in left.items()}
+                left = {ulid: unjudged(file) for ulid, file in left.items()}
             else:
-                for one in left.values():
-                    self._admit([one])
+                for file in left.values():
+                    self._admit([file])
                 return
         for file in left.values():
             if isinstance(file, Rejected):
                 self._finisher.reject(file)
-        self.clerk.settle(left, {ulid: one.uid for ulid, one in left.items()})
+        self.clerk.settle(left, {ulid: file.uid for ulid, file in left.items()})
         self._count_refused(len(left))
 
     def _count_refused(self, more: int) -> None:
-        """Have what outsiders left looked at when it may be too much."""
+        """Let the keeper look at what outsiders left if it may be too much."""
         self._refused += more
         if self._refused > self._keep:
             self._refused = 0
@@ -305,7 +306,7 @@ class Service:
             lane.wake()
 
     def _admitted(self, admitted: Admitted) -> None:
-        """Do what is left to do after a commit."""
+        """Do what remains after a commit."""
         for left in after.after_commit(admitted):
             match left:
                 case after.FollowManifests(writers):
@@ -344,7 +345,7 @@ class Service:
             self._woken.set()
 
     def recover(self) -> None:
-        """Take up what a crash interrupted: files follow the journal, paused lanes stay so."""
+        """Continue what a crash interrupted: files follow the journal, paused lanes stay paused."""
         startup.bind(self._spool, self._journal)
         self.copier.open()
         placement.place(self._journal, self._system.lanes, self._system.progress)
@@ -359,12 +360,12 @@ class Service:
                 self.lanes[name].paused = row["paused_by"] is not None
 
     def _open(self) -> list[str]:
-        """List what waits: its receipts say that it is only observed."""
+        """Return the waiting requests, whose receipts say that the service only observes."""
         with self._journal.reading() as conn:
             return request_rows.ids_in(conn, RUNNING)
 
     def _observe(self, observing: bool) -> None:
-        """Have lanes write nothing, or write again."""
+        """Let lanes write nothing, or write again."""
         self._finisher.observing = observing
         for lane in self.lanes.values():
             lane.observing = observing

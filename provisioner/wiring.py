@@ -1,4 +1,4 @@
-"""Who gets what: a configuration becomes handlers, a router, a journal and a spool.
+"""Wiring: a configuration becomes handlers, a router, a journal and a spool.
 
 Promises: handlers are found by entry points only, and only those that the configuration names are
 loaded. Leaves out: running anything.
@@ -55,12 +55,12 @@ _PLACES = (Path(__file__).resolve().parent.parent, Path(sys.prefix, "share/provi
 SHIPPED_TEMPLATES = next(
     (p / "templates" for p in _PLACES if (p / "templates").is_dir()), _PLACES[0]
 )
-"""A checkout's own, or where an installation puts them."""
+"""The templates of a checkout, or of an installation."""
 
 log = logging.getLogger(__name__)
 
 _REMEMBERED = 4096
-"""Parsed requests kept for their later steps; one that is forgotten is parsed again."""
+"""How many parsed requests are cached for their later steps; others are parsed again."""
 
 
 @dataclass
@@ -75,22 +75,22 @@ class System:
 
     @cached_property
     def journal(self) -> Journal:
-        """Open the journal at the first use."""
+        """The journal, opened at its first use."""
         return Journal.open(self.config.journal)
 
     @cached_property
     def policy(self) -> Policy:
-        """Return who may ask for what here."""
+        """The rules about who may ask for what."""
         return policy_of(self.config)
 
     @property
     def lanes(self) -> dict[str, str]:
-        """Return the lane of each instance."""
+        """The lane of each instance."""
         return self.router.lanes
 
     @property
     def progress(self) -> binding.Progress:
-        """Say how later steps are bound."""
+        """What later steps need to be bound."""
         return binding.Progress(
             self._bind,
             self.outputs_of,
@@ -102,7 +102,7 @@ class System:
 
     @property
     def patience(self) -> dict[str, Patience]:
-        """Return how long each lane goes on with what does not converge."""
+        """How long each lane keeps trying objects."""
         settings = self.config.lanes
         return {
             name: Patience(**settings[name].model_dump()) if name in settings else Patience()
@@ -110,38 +110,40 @@ class System:
         }
 
     def _remember(self, ulid: str, request: Request) -> None:
-        """Keep a parsed request at hand for its later steps."""
+        """Cache a parsed request for its later steps."""
         self._requests[ulid] = request
         if len(self._requests) > _REMEMBERED:
             self._requests.popitem(last=False)
 
     @cached_property
     def nature(self) -> Nature:
-        """Return what handlers say of their objects."""
+        """What handlers know about their objects."""
         able = [name for name, handler in self.handlers.items() if isinstance(handler, Shuts)]
         return Nature(self._stores, frozenset(able), self._shuts)
 
     def _stores(self, key: Key) -> bool:
-        """Return True if people's data lie in an object, or may; see `abilities.Stores`."""
+        """Return True if an object holds people's data, or may; see `abilities.Stores`."""
         handler = self.handlers.get(split_key(key)[0])
         try:
             return isinstance(handler, Stores) and handler.stores(key)
         except Exception:
-            log.exception("%s: the handler cannot say whether data lie in it; taken as if so", key)
+            log.exception(
+                "%s: the handler cannot tell if it holds data; assuming that it does", key
+            )
             return True
 
     def _shuts(self, key: Key, before: Sequence[Claim], after: Sequence[Claim]) -> bool:
-        """Return True if an object shuts people out by other claims; see `abilities.Shuts`."""
+        """Return True if an object shuts people out with other claims; see `abilities.Shuts`."""
         handler: Any = self.handlers[split_key(key)[0]]
         try:
             wants = (handler.merge(key, claims, None) for claims in (before, after))
             return bool(handler.shuts(key, *wants))
         except Exception:
-            log.exception("%s: the handler cannot say if it shuts people out; taken as if so", key)
+            log.exception("%s: the handler cannot tell if it shuts people out; assuming so", key)
             return True
 
     def outputs_of(self, instance: str, state: State) -> Mapping[str, Scalar]:
-        """Ask an instance's handler for the outputs of a state. Raises Permanent where it fails."""
+        """Ask an instance's handler for the outputs of a state. Raises Permanent if it fails."""
         handler = self.handlers.get(instance)
         if handler is None or not state.get("present"):
             return {}
@@ -174,7 +176,7 @@ class System:
 
 @contextmanager
 def _expecting_faults(what: str) -> Iterator[None]:
-    """Make a fault of what a handler raises besides: it is one request's, not its lane's."""
+    """Turn unexpected exceptions of a handler into faults: of one request, not of its lane."""
     try:
         yield
     except Fault:
@@ -184,13 +186,13 @@ def _expecting_faults(what: str) -> Iterator[None]:
 
 
 def policy_of(config: Config) -> Policy:
-    """Make the policy of a site; whose the spool is, serves it."""
+    """Return the policy of a site. The owner of the spool is the user of the service."""
     try:
         service_uid = config.spool.stat().st_uid
     except OSError:
         service_uid = os.geteuid()
-    # What makes accounts NAME@DOMAIN says so in its `domain`.
-    domains = [one.settings.get("domain") for one in config.handlers.values()]
+    # A handler that makes accounts NAME@DOMAIN says so in its `domain`.
+    domains = [handler.settings.get("domain") for handler in config.handlers.values()]
     realms = [domain for domain in domains if isinstance(domain, str) and domain]
     return Policy(config.policy, config.staging_group, service_uid, realms)
 
@@ -198,7 +200,7 @@ def policy_of(config: Config) -> Policy:
 def build(config: Config) -> System:
     """Build handlers and router.
 
-    Raises ConfigError naming the handler and the setting.
+    Raises ConfigError with the handler and the setting.
     """
     kinds = {name: instance.use for name, instance in config.handlers.items()}
     host = _host(config)
