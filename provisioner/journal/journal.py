@@ -83,8 +83,8 @@ class Room(Protocol):
 class Journal:
     """One open database.
 
-    A service has one writer at a time: `transaction` takes turns. Command-line readers open the
-    same file by themselves.
+    A service has one writer at a time: `transaction` takes turns. Readers on the command line open
+    the same file themselves.
     """
 
     def __init__(self, engine: Engine, path: Path) -> None:
@@ -104,14 +104,15 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path) -> Journal:
-        """Open the journal, making it where there is none.
+        """Open the journal; create it if it does not exist.
 
-        Raises ConfigError where the directory is missing, or the file is no journal of today's.
+        Raises ConfigError if the directory is missing, or the file is not a journal of the current
+        version.
         """
         return cls(database.connect(path), path)
 
     def check(self) -> None:
-        """Read every page, index and cell. Raises ConfigError where it is damaged."""
+        """Read every page, index and cell. Raises ConfigError if it is damaged."""
         try:
             with self.reading() as conn:
                 lines = conn.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()

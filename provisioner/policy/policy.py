@@ -167,7 +167,7 @@ class Policy:
     def foresee(self, submitter: Submitter, question: Question) -> Answer | None:
         """Return a refusal that needs nothing from the journal; None if there is none.
 
-        asked: what the request itself says.
+        question: what the request itself says.
         """
         answer = self._untouchable(question)
         if answer is None and not self.trusts(submitter.uid):

@@ -145,7 +145,7 @@ def test_dues_of_a_time_to_come_are_found_at_a_start_of_another_boot(
     clocks.jump(10 * DAY)
     waits(site)
     clocks.jump(-10 * DAY)
-    monkeypatch.setattr("provisioner.recovery.clock._found", ["another-boot"])
+    monkeypatch.setattr("provisioner.recovery.clock._boot_id", ["another-boot"])
     restart(site)
     assert latest(site) <= 0.024
     assert is_done(site)

@@ -124,7 +124,7 @@ def test_a_journal_that_lacks_a_request_of_any_place_of_the_spool_is_refused(
     ulid = max(path.name[:26] for path in (desk.spool / "done").iterdir())
     for path in (desk.spool / "done").glob(f"{ulid}*"):
         path.rename(desk.spool / place / path.name)
-    assert f"the first: {place}/{ulid}" in desk("run", "--drain", code=4).err
+    assert f"the first is {place}/{ulid}" in desk("run", "--drain", code=4).err
     assert f"{desk.spool}/{place}/{ulid}" in desk("journal", "rebuild").out
     desk("run", "--drain")
 
