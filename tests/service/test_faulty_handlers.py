@@ -30,7 +30,7 @@ def test_where_a_handler_cannot_say_whether_data_lie_in_an_object_they_may(
     system = first_is(Site(tmp_path), Stumbling)
     assert system.nature.stores("first/account/jdoe")
     assert not system.nature.stores("second/account/jdoe")
-    assert "first/account/jdoe: the handler cannot tell whether data lie in it" in caplog.text
+    assert "first/account/jdoe: the handler cannot tell if it holds data" in caplog.text
 
 
 class Unsure(Accounts):
