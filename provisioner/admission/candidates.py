@@ -1,7 +1,7 @@
 """Candidates: files taken from staging, each read and judged by itself.
 
-Promises: judging touches nothing; whatever is wrong becomes a problem that can be told. Leaves
-out: what was accepted before (`intake`), and who may ask (`review`).
+Promises: judging changes nothing; everything that is wrong becomes a problem that can be shown.
+Leaves out: what was accepted before (`intake`), and who may ask (`review`).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A submission, read and judged by itself. request None: it says nothing we understand.
+    """A submission, read and judged by itself. request: None if its content is not understood.
 
-    forbidden: what policy said, of one that was read no further than that; listed, objects: what
-    the lines of its manifest ask for, and name; crowd: the users for whom it counts, where its body
-    lists none, or more; notes: who was left out.
+    forbidden: policy's answer, if the file was read no further; listed, objects: the requests in
+    its manifest, and the objects it names; crowd: the users for whom it counts, if its body lists
+    none, or more; notes: who was left out.
     """
 
     submission: Submission
@@ -48,23 +48,23 @@ class Candidate:
 
     @property
     def shared(self) -> dict[Key, str]:
-        """Return the objects that it claims for no user of its own, with their instances."""
+        """Return the objects that it claims for no single user, with their instances."""
         return {c.key: step.instance for step in self.planned for c in step.claims if not c.item}
 
 
 Route = Callable[[Request], tuple[Step, ...]]
-"""Gives the steps of a request: none of a verb."""
+"""Returns the steps of a request; a verb has none."""
 
 Foresee = Callable[[Request], Ruling | None]
-"""Says what policy refuses by what a request says alone."""
+"""Returns a refusal of policy that needs only the request itself."""
 
 
 MeantBy = Callable[[Submission, Request], crowds.Meant]
-"""Says for whom a request counts."""
+"""Returns the request that counts, with notes on who was left out."""
 
 
 def everybody(submission: Submission, request: Request) -> crowds.Meant:
-    """Leave nobody out."""
+    """Return the request unchanged: nobody is left out."""
     return request, ()
 
 
@@ -80,9 +80,10 @@ class _Forbidden(Exception):
 def judge(
     submission: Submission, router: Router, foresee: Foresee, meant_by: MeantBy = everybody
 ) -> Candidate:
-    """Parse and route what a file says, touching nothing.
+    """Parse and route what a file says, changing nothing.
 
-    What policy refuses anyway is parsed alone: of the site's configuration it is told nothing.
+    A request that policy refuses anyway is only parsed, so that it reveals nothing of the site's
+    configuration.
     """
     out: tuple[Problem, ...] = ()
 
@@ -102,8 +103,8 @@ def judge(
         request, planned, problems = read(submission.body, route, meant)
         crowd = request.users if request is not None and out else None
         return Candidate(submission, request, planned, problems, crowd=crowd, notes=out)
-    except _Forbidden as found:
-        return Candidate(submission, found.request, (), (), found.ruling)
+    except _Forbidden as forbidden:
+        return Candidate(submission, forbidden.request, (), (), forbidden.ruling)
     except Exception as error:
         log.exception("%s: routing failed unexpectedly", submission.name)
         why = f"routing failed unexpectedly: {error!r}; the service's log has the traceback"
@@ -113,11 +114,10 @@ def judge(
 def read(
     body: bytes, route: Route, meant: Callable[[Request], Request] = lambda request: request
 ) -> tuple[Request | None, tuple[Step, ...], tuple[Problem, ...]]:
-    """Parse and route a file: the request, its steps, and everything that is wrong with it.
+    """Parse and route a file: return the request, its steps, and all errors.
 
-    meant: makes of what was parsed what is followed.
-    The request is None where the form is not right. Raises ConfigError where the right form is all
-    that can be told.
+    meant: turns the parsed request into the one that counts. The request is None if its form is
+    wrong. Raises ConfigError if only the right form can be reported.
     """
     try:
         request = meant(parse_request(body))
@@ -136,48 +136,48 @@ def read(
 
 
 def _with_rest(error: InvalidFile, route: Route) -> tuple[Problem, ...]:
-    """Add what is wrong with the rest of a file, as far as the first mistakes are not the cause."""
+    """Add the errors in the rest of a file, unless the first ones are their cause."""
     if error.rest is None:
         return error.problems
     try:
         route(error.rest)
     except InvalidDocument as more:
-        told = [problem.key for problem in error.problems]
-        new = [p for p in more.problems if p.key and not any(_within(p.key, key) for key in told)]
+        keys = [problem.key for problem in error.problems]
+        new = [p for p in more.problems if p.key and not any(_within(p.key, key) for key in keys)]
         return tuple(in_order([*error.problems, *new]))
-    except Exception:  # the form is wrong all the same, and that is told
+    except Exception:  # the form is wrong anyway, and that is reported
         return error.problems
     return error.problems
 
 
 def expired(request: Request, now: float) -> Problem | None:
-    """Say that a request comes too late. now: seconds since the epoch."""
+    """Return the problem of a request that comes too late. now: seconds since the epoch."""
     if request.expires is None or request.expires.timestamp() > now:
         return None
     return request.placed(Problem(None, "expires", f"expired at {request.expires}"))
 
 
-def _within(one: str, other: str) -> bool:
-    """Return True if one of two keys lies in the other, or is it."""
-    first, second = f"{one}.", f"{other}."
+def _within(key: str, other: str) -> bool:
+    """Return True if one of two keys is inside the other, or is the same."""
+    first, second = f"{key}.", f"{other}."
     return first.startswith(second) or second.startswith(first)
 
 
 def problem_of(fault: Fault) -> Problem:
-    """Put a fault into the words of a refusal."""
+    """Return a fault as a problem of a refusal."""
     if isinstance(fault, InvalidRequest):
         return Problem(fault.line, fault.field, fault.message, fault.expected, fault.nearest)
     return Problem(None, "", advised(fault.message, fault.advice))
 
 
 def notes(request: Request, planned: Sequence[Step]) -> tuple[Problem, ...]:
-    """Say what of a request that is right is held otherwise than it was written."""
-    told = (*request.notes, *(note for step in planned for note in step.notes))
-    return tuple(dict.fromkeys(told))
+    """Return how a valid request is followed differently from how it was written."""
+    every = (*request.notes, *(note for step in planned for note in step.notes))
+    return tuple(dict.fromkeys(every))
 
 
 def plain_problems(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:
-    """Put problems as the journal keeps them; None where there are none."""
+    """Return problems as the journal stores them; None if there are none."""
     return [
         {
             "line": problem.line,
@@ -191,7 +191,7 @@ def plain_problems(problems: Sequence[Problem]) -> list[dict[str, Any]] | None:
 
 
 def waves(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
-    """Cut a batch where a request has to see what an earlier one of the batch wrote."""
+    """Cut a batch before a request that has to see what an earlier one of the batch wrote."""
     wave: list[Candidate] = []
     written: set[str] = set()
     for candidate in candidates:
@@ -210,7 +210,7 @@ def waves(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
 
 
 def _touches(candidate: Candidate) -> tuple[set[str], set[str]]:
-    """Name what a request's acceptance reads and what it writes, of what others may write."""
+    """Return what a request's acceptance reads and writes, as far as others may write it."""
     request = candidate.request
     if request is None:
         return set(), set()

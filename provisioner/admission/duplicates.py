@@ -1,9 +1,9 @@
-"""Duplicates: what was accepted before, and what it makes of a request that comes now.
+"""Duplicates: what was accepted before, and what follows for a new request.
 
-Promises: of one id or one order of a writer, and of signed bytes, the request that counts is
-found inside the caller's transaction; the verdict on a candidate is a pure function of that, of
-policy's answer and of the time. Leaves out: reading a request (`candidates`), and asking policy
-(`review`).
+Promises: among requests with one id or one order of a writer, or with the same signed bytes, the
+one that counts is found inside the caller's transaction. The verdict on a candidate is a pure
+function of that, of policy's answer and of the time. Leaves out: reading a request (`candidates`),
+and asking policy (`review`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from provisioner.request.documents import Problem
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a candidate, and why.
+    """The next state of a candidate, and why.
 
-    duplicate_of: the request whose own id it came under again.
+    duplicate_of: the earlier request that has the same own id.
     """
 
     state: RequestState
@@ -35,7 +35,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Precedents:
-    """What was accepted before under the ids and orders of a wave, and signed by the bytes."""
+    """What was accepted before with the ids, orders and signed bytes of a wave."""
 
     known: Mapping[tuple[str, str], Known]
     orders: Mapping[tuple[str, str], int]
@@ -43,19 +43,19 @@ class Precedents:
 
 
 def look_up(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> Precedents:
-    """Look up what was accepted before; besides: a request that does not count, being judged."""
+    """Look up what was accepted before. besides: a request that is ignored, being judged again."""
     wave = [c for c in wave if c.forbidden is None]
     read = [(c.submission.writer, c.request) for c in wave if c.request is not None]
     ids = [(writer, request.id) for writer, request in read if request.id is not None]
     keys = [(writer, request.order.key) for writer, request in read if request.order is not None]
     known = precedents.earlier(conn, ids)
-    others = {name: one for name, one in known.items() if one.id != besides}
+    others = {name: request for name, request in known.items() if request.id != besides}
     bodies = [(c.submission.writer, c.submission.sha256) for c in wave if c.submission.signed]
     return Precedents(others, precedents.highest_orders(conn, keys), precedents.taken(conn, bodies))
 
 
 def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now: float) -> Verdict:
-    """Say what becomes of a candidate: its state, and why."""
+    """Return the next state of a candidate, and why."""
     request, submission = candidate.request, candidate.submission
     if request is None:
         return Verdict(RequestState.REFUSED, candidate.problems)
@@ -66,9 +66,9 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
         why = f"the same request as {replayed.id}, which is {replayed.state}"
         if replayed.state in (*OPEN, RequestState.DONE):
             return Verdict(RequestState.DONE, (Problem(None, "", why),))
-        # Whoever can copy a signed request does not bring back what was cancelled.
-        anew = "a new `expires`, and a new signature"
-        return Verdict(RequestState.REFUSED, (Problem(None, "", why, anew),))
+        # A copy of a signed request must not bring back what was cancelled.
+        renewal = "a new `expires`, and a new signature"
+        return Verdict(RequestState.REFUSED, (Problem(None, "", why, renewal),))
     known = before.known.get((submission.writer, request.id or ""))
     if known is not None and known.state in (*OPEN, RequestState.DONE):
         if known.digest != submission.sha256:
@@ -79,8 +79,8 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
         return Verdict(RequestState.DONE, (Problem(None, "id", why),), duplicate_of=known.id)
     if candidate.problems:
         return Verdict(RequestState.REFUSED, candidate.problems)
-    if request.users_file is not None:  # to accept it would take everybody out
-        unread = Problem(None, "users_file", "its list was not read", _ANEW)
+    if request.users_file is not None:  # accepting it without users would remove all of them
+        unread = Problem(None, "users_file", "its list was not read", _SEND_AGAIN)
         return Verdict(RequestState.REFUSED, (unread,))
     answer = ruling.answer if ruling is not None else policy.ALLOWED
     if answer.verdict == policy.REFUSE:
@@ -91,7 +91,7 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
     if request.order is not None:
         highest = before.orders.get((submission.writer, request.order.key))
         if highest is not None and request.order.number < highest:
-            why = f"order {request.order.number} comes after {highest}, which was accepted"
+            why = f"order {request.order.number} is lower than {highest}, which was accepted before"
             late = request.placed(Problem(None, "order.number", why))
             return Verdict(RequestState.SUPERSEDED, (late,))
     if answer.verdict == policy.REVIEW:
@@ -101,7 +101,7 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
     return Verdict(RequestState.ACCEPTED)
 
 
-_ANEW = "the request sent anew, with its file"
+_SEND_AGAIN = "the request sent again, with its file"
 
 
 def _by_policy(answer: policy.Answer) -> Problem:

@@ -1,8 +1,8 @@
-"""Enclosures: the file that a request names, read beside it once and within the budget.
+"""Enclosures: the file that a request names, read from beside it once, within the budget.
 
-Promises: the file is the request's writer's and is what the request says; what would cost more than
-the site grants is refused at once, with the numbers and what to change. Leaves out: what its lines
-say (`listing`, `crowds`).
+Promises: the file belongs to the request's writer, and has the size and digest that the request
+says. A file beyond the site's budget is refused at once, with the numbers and what to change.
+Leaves out: the content of its lines (`listing`, `crowds`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from provisioner.system.users import uid_of
 log = logging.getLogger(__name__)
 
 MANIFEST = ".jsonl"
-"""How a manifest's name ends, so that it is not taken for a request."""
+"""The end of a manifest's name, so that it is not taken as a request."""
 
 
 class Enclosures:
@@ -48,7 +48,7 @@ class Enclosures:
         self._router = router
 
     def complete(self, candidate: Candidate) -> Candidate:
-        """Add the file that a request names; say what is wrong where it cannot be had."""
+        """Add the file that a request names, or the reason why it cannot be used."""
         request = candidate.request
         if not names_one(candidate):
             return candidate
@@ -56,16 +56,16 @@ class Enclosures:
         if request.users_file is not None:
             return self._list(candidate, request.users_file)
         try:
-            found = self._manifest(candidate.submission, request.values["manifest"])
-            candidate = replace(candidate, companion=replace(found, body=b""))
-            self._count(found.body)
+            manifest = self._manifest(candidate.submission, request.values["manifest"])
+            candidate = replace(candidate, companion=replace(manifest, body=b""))
+            self._count(manifest.body)
             self.whose(candidate.submission, request)
         except Fault as fault:
             return replace(candidate, problems=(problem_of(fault),))
-        return replace(candidate, manifest=found.body)
+        return replace(candidate, manifest=manifest.body)
 
     def fill(self, candidate: Candidate, users: tuple[str, ...]) -> Candidate:
-        """Add the users that a request's file lists, and route it: their names are as in a body."""
+        """Add the users that a request's file lists, and route it as if they were in its body."""
         if not names_one(candidate):
             return candidate
         assert candidate.request is not None
@@ -85,27 +85,27 @@ class Enclosures:
             return replace(candidate, problems=(Problem(None, "", why),))
 
     def afford(self, candidate: Candidate, kept: int) -> Candidate:
-        """Refuse a manifest that is one too many; kept: bytes of its writer's that are not over."""
+        """Refuse a manifest beyond the writer's limit. kept: bytes of their unfinished
+        manifests."""
         more, most = len(candidate.manifest or b""), self.budget.kept
         if not more or kept + more <= most:
             return candidate
         why = (
-            f"with its {format_size(more)} there would be {format_size(kept + more)} of "
-            f"{candidate.submission.writer}'s manifests that are not over, and {format_size(most)} "
-            "are kept at most"
+            f"with its {format_size(more)}, {candidate.submission.writer} would have "
+            f"{format_size(kept + more)} of unfinished manifests; the limit is {format_size(most)}"
         )
         what = "release or cancel those that are held, or raise `manifests.kept`"
         problem = Problem(None, "manifest", why, what)
         return replace(candidate, problems=(problem,), manifest=None)
 
     def whose(self, submission: Submission, request: Request) -> Submission:
-        """Say whose requests follow: the sender's, or those of whom root or the service names."""
+        """Return who asks for the lines: the sender, or a writer named by root or the service."""
         name = request.values.get("writer")
         if name in (None, submission.writer):
             return submission
         if not self._review.trusts(submission.uid):
             raise Refused(
-                f"{submission.writer} adopts for themselves alone, not for {name}",
+                f"{submission.writer} may adopt only for themselves, not for {name}",
                 advice="leave `writer` out, or have root or the service's user send it",
             )
         uid = uid_of(name)
@@ -116,9 +116,9 @@ class Enclosures:
     def _list(self, candidate: Candidate, named: UsersFile) -> Candidate:
         """Read the users of a request."""
         try:
-            found = self._users(candidate.submission, named)
-            candidate = replace(candidate, companion=replace(found, body=b""))
-            users = crowds.read(found.body)
+            listed = self._users(candidate.submission, named)
+            candidate = replace(candidate, companion=replace(listed, body=b""))
+            users = crowds.read(listed.body)
         except InvalidDocument as wrong:
             return replace(candidate, problems=wrong.problems)
         except Fault as fault:
@@ -126,17 +126,17 @@ class Enclosures:
         return self.fill(candidate, users)
 
     def _users(self, submission: Submission, named: UsersFile) -> Submission:
-        # What is not read is held against itself: its name and size are the request's.
+        # The name and size come from the request, and are checked before the file is read.
         crowds.check(named, named.size, named.sha256)
         return self._read(submission, named, crowds.SIZE)
 
     def _manifest(self, submission: Submission, named: Any) -> Submission:
         if not named.file.endswith(MANIFEST):
-            raise InvalidRequest(f"{named.file!r} is no manifest", expected="*.jsonl")
+            raise InvalidRequest(f"{named.file!r} is not a manifest", expected="*.jsonl")
         if named.size > self.budget.size:
             raise InvalidRequest(
-                f"{named.file} has {format_size(named.size)}, and a manifest "
-                f"{format_size(self.budget.size)} at most",
+                f"{named.file} has {format_size(named.size)}; the limit for a manifest is "
+                f"{format_size(self.budget.size)}",
                 field="manifest.size",
                 expected="leave out what need not be listed, or raise `manifests.size` in the "
                 "configuration, with the memory of the unit",
@@ -144,25 +144,25 @@ class Enclosures:
         return self._read(submission, named, self.budget.size)
 
     def _read(self, submission: Submission, named: Any, limit: int) -> Submission:
-        found = self._companion(named.file, limit)
-        # The digest of a signed request is its signer's word for the manifest, whoever copied it.
-        if found.uid != submission.uid and not submission.signed:
+        companion = self._companion(named.file, limit)
+        # In a signed request, the digest is the signer's word for the file, whoever copied it.
+        if companion.uid != submission.uid and not submission.signed:
             raise InvalidRequest(
-                f"{named.file} is {found.writer}'s, the request {submission.writer}'s"
+                f"{named.file} is {companion.writer}'s, the request {submission.writer}'s"
             )
-        if (found.size, found.sha256) != (named.size, named.sha256):
+        if (companion.size, companion.sha256) != (named.size, named.sha256):
             raise InvalidRequest(
-                f"{named.file} is not what the request says: it has {found.size} bytes and "
-                f"SHA-256 {found.sha256}",
-                expected="the file written whole, before the request",
+                f"{named.file} is not what the request says: it has {companion.size} bytes and "
+                f"SHA-256 {companion.sha256}",
+                expected="the file written completely, before the request",
             )
-        return found
+        return companion
 
     def _count(self, body: bytes) -> None:
         lines = body.count(b"\n") + 1
         if lines > self.budget.lines:
             raise InvalidRequest(
-                f"the manifest has {lines} lines, and {self.budget.lines} are judged at most",
+                f"the manifest has {lines} lines; the limit is {self.budget.lines}",
                 field="manifest",
                 expected="leave out what need not be listed, or raise `manifests.lines` in the "
                 "configuration, with the memory of the unit",

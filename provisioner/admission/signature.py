@@ -1,10 +1,10 @@
-"""Signatures: who asks, where the owner of a file is no proof of it.
+"""Signatures: who asks, if the owner of a file does not prove it.
 
-Promises: a request with `NAME.sig` beside it is its signer's, or nobody's: a signature that does
-not hold is never passed over as if there were none. It is over every byte, so a part of a request
-has none; and it holds until `expires`, for which the journal remembers the request. Programs run
-without a shell, for a bounded time. Leaves out: what signers may ask for (`policy`), and what was
-accepted before (`intake`).
+Promises: a request with `NAME.sig` beside it is its signer's, or nobody's: an invalid signature is
+never ignored. It covers every byte, so that a part of a request has none. It is valid until
+`expires`, and the journal remembers the request until then. Programs run without a shell, for a
+limited time. Leaves out: what signers may ask for (`policy`), and what was accepted before
+(`intake`).
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from provisioner.system import process
 log = logging.getLogger(__name__)
 
 LIMIT = 16 * 1024
-"""Largest signature, in bytes."""
+"""The largest signature, in bytes."""
 
 PATIENCE = 10.0
-"""Seconds that one run of ssh-keygen may take."""
+"""The most seconds that one run of ssh-keygen may take."""
 
 _DAY = 86400.0
 _WILD = frozenset("*?!, \t")
 
 
 class _Anothers(Refused):
-    """A signature that is not of the request's owner."""
+    """The signature belongs to somebody other than the request's owner."""
 
 
 class Signatures:
@@ -51,10 +51,10 @@ class Signatures:
         remembered: float,
         take: Callable[[Submission, int], Submission],
     ) -> None:
-        """remembered: days that the journal keeps a request; take: `Companions.signature`.
+        """remembered: days for which the journal keeps a request; take: `Companions.signature`.
 
-        settings None: no signature is looked for. Raises ConfigError when the list of signers
-        cannot be read, or others may write to it.
+        settings None: signatures are ignored. Raises ConfigError if the list of signers cannot be
+        read, or if others can write to it.
         """
         self._settings = settings
         self._remembered = remembered
@@ -63,23 +63,23 @@ class Signatures:
             _check(settings.allowed_signers)
 
     def judge(self, submission: Submission, read: Callable[[Submission], Candidate]) -> Candidate:
-        """Judge a file as its signer's, or as its owner's where it needs no signature.
+        """Judge a file as its signer's, or as its owner's if it needs no signature.
 
-        read: judges what it says, of a writer who is known.
+        read: judges its content for a known writer.
         """
         if self._settings is None:
             return read(submission)
-        found: Submission | None = None
+        signature: Submission | None = None
         try:
-            found = self._take(submission, LIMIT)
-            if found.uid != submission.uid:
-                # Whoever may write to staging can put one beside what is not theirs.
+            signature = self._take(submission, LIMIT)
+            if signature.uid != submission.uid:
+                # Anybody who can write to staging can put one beside another's file.
                 raise _Anothers(
-                    f"{found.name} is {found.writer}'s, the request {submission.writer}'s",
+                    f"{signature.name} is {signature.writer}'s, the request {submission.writer}'s",
                     advice="send both files again, as one user",
                 )
             uid, name = user(
-                principals(self._settings.allowed_signers, submission.body, found.body)
+                principals(self._settings.allowed_signers, submission.body, signature.body)
             )
         except NotThere:
             if not self._settings.required:
@@ -87,17 +87,17 @@ class Signatures:
             return _refused(submission, None, problem_of(unsigned(submission.name)))
         except _Anothers as fault:
             if not self._settings.required:
-                return replace(read(submission), signature=found)
-            return _refused(submission, found, problem_of(fault))
+                return replace(read(submission), signature=signature)
+            return _refused(submission, signature, problem_of(fault))
         except Fault as fault:
-            return _refused(submission, found, problem_of(fault))
+            return _refused(submission, signature, problem_of(fault))
         except OSError as error:
             why = f"its signature cannot be checked: {error.strerror}"
-            return _refused(submission, found, Problem(None, "", why, "send both files again"))
+            return _refused(submission, signature, Problem(None, "", why, "send both files again"))
         sender = persons.account(submission.writer, submission.uid)
         behind = sender if submission.uid != uid else ()
         signed = replace(submission, uid=uid, writer=name, signed=True, behind=behind)
-        candidate = replace(read(signed), signature=found)
+        candidate = replace(read(signed), signature=signature)
         if candidate.request is None or candidate.problems or candidate.forbidden:
             return candidate
         expires = candidate.request.expires
@@ -107,7 +107,7 @@ class Signatures:
 
 
 def unsigned(name: str) -> Refused:
-    """Say what to do about a request without a signature."""
+    """Return the refusal of a request without a signature, with what to do."""
     return Refused(
         f"it is not signed: there was no {name}{SIGNATURE} beside it",
         advice=f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY {name}, then move {name}{SIGNATURE} into "
@@ -116,19 +116,20 @@ def unsigned(name: str) -> Refused:
 
 
 def lasting(expires: float | None, now: float, remembered: float) -> Problem | None:
-    """Say what is wrong with the end of a signed request; None: it is remembered until then."""
+    """Return what is wrong with the end of a signed request; None if it is remembered until
+    then."""
     if expires is None:
-        return Problem(None, "expires", "a signed request says when it ends", "expires: TIME")
+        return Problem(None, "expires", "a signed request has to say when it ends", "expires: TIME")
     if expires > now + remembered * _DAY:
         most = f"a time within {remembered:g} days, for which the journal remembers it"
-        return Problem(None, "expires", "it is signed for too long", most)
+        return Problem(None, "expires", "its signature is valid for too long", most)
     return None
 
 
 def user(names: Sequence[str]) -> tuple[int, str]:
     """Return uid and name of the one user whom the principals of a key name.
 
-    Raises Refused where they name several, a pattern, or nobody of this host.
+    Raises Refused if they name several, a pattern, or nobody of this host.
     """
     if len(names) != 1 or not _WILD.isdisjoint(names[0]):
         raise Refused(
@@ -136,30 +137,30 @@ def user(names: Sequence[str]) -> tuple[int, str]:
             advice="name one user of this host for each key in the list of allowed signers",
         )
     try:
-        found = pwd.getpwnam(names[0])
+        entry = pwd.getpwnam(names[0])
     except KeyError:
         raise Refused(
-            f"its signer {names[0]} is no user of this host",
+            f"its signer {names[0]} is not a user of this host",
             advice="name a user of this host in the list of allowed signers",
         ) from None
-    return found.pw_uid, found.pw_name
+    return entry.pw_uid, entry.pw_name
 
 
 def principals(allowed: Path, body: bytes, signature: bytes) -> tuple[str, ...]:
-    """Return whom the list of allowed signers names for the key that signed a body.
+    """Return the users that the list of allowed signers names for the key of a signature.
 
-    Raises Refused where the signature does not hold, Unavailable where that cannot be found out.
+    Raises Refused if the signature is invalid, Unavailable if that cannot be determined.
     """
     try:
         text = body.decode()
     except UnicodeDecodeError:
-        raise Refused("it is signed, and not UTF-8", advice="write it in UTF-8") from None
+        raise Refused("it is signed, but not UTF-8", advice="write it in UTF-8") from None
     with tempfile.NamedTemporaryFile(prefix="provisioner-", suffix=SIGNATURE) as file:
         file.write(signature)
         file.flush()
         key = ("-f", str(allowed), "-s", file.name)
-        found = _keygen("find-principals", *key)
-        names = tuple(dict.fromkeys(found.splitlines()))
+        listed = _keygen("find-principals", *key)
+        names = tuple(dict.fromkeys(listed.splitlines()))
         if names:
             _keygen("verify", *key, "-I", names[0], "-n", NAMESPACE, stdin=text)
     return names
@@ -170,21 +171,21 @@ def _keygen(what: str, *words: str, stdin: str = "") -> str:
     if done.timed_out:
         raise Unavailable("ssh-keygen did not end in time", advice="send both files again")
     if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())[:200]
+        output = " ".join((done.stderr or done.stdout).split())[:200]
         raise Refused(
-            f"its signature does not hold: {said}",
-            advice=f"sign it by a key of the allowed signers, by `ssh-keygen -Y sign -n "
-            f"{NAMESPACE}`, and change nothing after that",
+            f"its signature is not valid: {output}",
+            advice=f"sign it with a key of the allowed signers, with `ssh-keygen -Y sign -n "
+            f"{NAMESPACE}`, and do not change it afterwards",
         )
     return done.stdout
 
 
-def _refused(submission: Submission, found: Submission | None, problem: Problem) -> Candidate:
-    """Refuse a file of which nobody knows whose it is; nothing that it says is believed."""
+def _refused(submission: Submission, signature: Submission | None, problem: Problem) -> Candidate:
+    """Refuse a file whose owner is unknown; nothing in it is believed."""
     log.warning(
         "ALARM signature: %s of %s: %s", submission.name, submission.writer, problem.message
     )
-    return Candidate(submission, None, (), (problem,), signature=found)
+    return Candidate(submission, None, (), (problem,), signature=signature)
 
 
 def _check(allowed: Path) -> None:
@@ -194,9 +195,9 @@ def _check(allowed: Path) -> None:
     except OSError as error:
         raise ConfigError(
             f"policy.signatures: {allowed}: {error.strerror}",
-            advice="one line for each key, as ssh-keygen(1) has it under ALLOWED SIGNERS",
+            advice="one line for each key, as in ssh-keygen(1) under ALLOWED SIGNERS",
         ) from None
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigError(
-            f"policy.signatures: others may write to {allowed}", advice=f"chmod go-w {allowed}"
+            f"policy.signatures: others can write to {allowed}", advice=f"chmod go-w {allowed}"
         )

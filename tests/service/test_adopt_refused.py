@@ -30,7 +30,11 @@ def test_policy_refuses_who_may_not_adopt_with_an_alarm(site: Site) -> None:
 
 
 REFUSED: dict[str, tuple[Line, dict[str, Any], str]] = {
-    "for another": (entry(1, "ann"), {"uid": 4712, "writer": "uid-4711"}, "for themselves alone"),
+    "for another": (
+        entry(1, "ann"),
+        {"uid": 4712, "writer": "uid-4711"},
+        "may adopt only for themselves",
+    ),
     "to change": (entry(1, "ann"), {"uid": 4712, "differing": True}, "adopt: true"),
     "for nobody": (entry(1, "ann"), {"writer": "no-such-user"}, "there is no user"),
     "a wrong line": (entry(1, "Ann!"), {}, "not a user name"),

@@ -308,10 +308,10 @@ def test_a_manifest_that_fails_unexpectedly_is_told_so_and_keeps_nobody_waiting(
 @pytest.mark.parametrize(
     ("budget", "why"),
     [
-        ("size: 100", "all.jsonl has 444 B, and a manifest 100 B at most"),
-        ("lines: 2", "the manifest has 4 lines, and 2 are judged at most"),
+        ("size: 100", "all.jsonl has 444 B; the limit for a manifest is 100 B"),
+        ("lines: 2", "the manifest has 4 lines; the limit is 2"),
         ("seconds: 0.000001", "and the limit is 1e-06 s"),
-        ("kept: 100", "444 B of uid-4711's manifests that are not over, and 100 B are kept"),
+        ("kept: 100", "uid-4711 would have 444 B of unfinished manifests; the limit is 100 B"),
     ],
 )
 def test_what_costs_too_much_is_refused_with_the_numbers(

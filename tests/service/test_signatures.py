@@ -121,28 +121,28 @@ def test_a_request_that_was_refused_for_its_missing_signature_may_come_again_wit
 def test_a_part_of_a_signed_request_is_refused(site: Site, key: Path, length: int) -> None:
     refused = send(site, SIGNED, key, arrives=SIGNED[:length])
     assert refused.state == "refused"
-    assert "its signature does not hold" in why(refused)
+    assert "its signature is not valid" in why(refused)
 
 
 def test_a_signature_for_something_else_is_none(site: Site, key: Path) -> None:
-    assert "does not hold" in why(send(site, SIGNED, key, namespace="git"))
+    assert "is not valid" in why(send(site, SIGNED, key, namespace="git"))
 
 
 def test_a_signature_by_a_key_that_is_not_allowed_is_none(site: Site, tmp_path: Path) -> None:
-    assert "does not hold" in why(send(site, SIGNED, make_key(tmp_path, "other")))
+    assert "is not valid" in why(send(site, SIGNED, make_key(tmp_path, "other")))
 
 
 def test_a_signature_that_is_none_is_refused(site: Site) -> None:
     path = site.root / "r.yaml.sig"
     path.write_text("-----BEGIN SSH SIGNATURE-----\n")
     put(site, path)
-    assert "does not hold" in why(send(site, SIGNED))
+    assert "is not valid" in why(send(site, SIGNED))
 
 
 @pytest.mark.parametrize(
     ("who", "says"),
     [
-        ("nobody-knows-them", "is no user of this host"),
+        ("nobody-knows-them", "is not a user of this host"),
         ("games,backup", "stands for games, backup, not for one user"),
         ("*", "not for one user"),
     ],
@@ -155,7 +155,7 @@ def test_a_key_stands_for_one_user_of_this_host(site: Site, key: Path, who: str,
 def test_a_signed_request_says_when_it_ends(site: Site, key: Path) -> None:
     refused = send(site, allocation(1), key)
     assert refused.state == "refused"
-    assert "a signed request says when it ends" in why(refused)
+    assert "a signed request has to say when it ends" in why(refused)
 
 
 def test_a_signed_request_that_has_expired_is_refused(site: Site, key: Path) -> None:
@@ -221,7 +221,7 @@ def test_where_signatures_are_optional_one_that_does_not_hold_is_refused(
     tmp_path: Path, key: Path
 ) -> None:
     site = Site(tmp_path, POLICY.format(required="false"))
-    assert "does not hold" in why(send(site, SIGNED, key, arrives=SIGNED + "# more\n"))
+    assert "is not valid" in why(send(site, SIGNED, key, arrives=SIGNED + "# more\n"))
 
 
 @pytest.mark.parametrize(
