@@ -101,7 +101,7 @@ def check_directory(
     owner = os.geteuid() if owner is None else owner
     quoted = shlex.quote(str(path))
     if not stat.S_ISDIR(status.st_mode):
-        raise ConfigError(f"{path} is no directory", advice=f"rm {quoted}; provisioner init")
+        raise ConfigError(f"{path} is not a directory", advice=f"rm {quoted}; provisioner init")
     if status.st_uid != owner:
         raise ConfigError(
             f"{path} belongs to uid {status.st_uid}, the service runs as uid {owner}",
