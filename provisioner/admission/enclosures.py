@@ -85,8 +85,7 @@ class Enclosures:
             return replace(candidate, problems=(Problem(None, "", why),))
 
     def afford(self, candidate: Candidate, kept: int) -> Candidate:
-        """Refuse a manifest beyond the writer's limit. kept: bytes of their unfinished
-        manifests."""
+        """Refuse a manifest beyond the writer's limit. kept: bytes of their unfinished ones."""
         more, most = len(candidate.manifest or b""), self.budget.kept
         if not more or kept + more <= most:
             return candidate

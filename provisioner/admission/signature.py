@@ -116,8 +116,7 @@ def unsigned(name: str) -> Refused:
 
 
 def lasting(expires: float | None, now: float, remembered: float) -> Problem | None:
-    """Return what is wrong with the end of a signed request; None if it is remembered until
-    then."""
+    """Return what is wrong with the end of a signed request; None if nothing is."""
     if expires is None:
         return Problem(None, "expires", "a signed request has to say when it ends", "expires: TIME")
     if expires > now + remembered * _DAY:

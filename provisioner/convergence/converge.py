@@ -303,8 +303,7 @@ def _order(change: Change) -> tuple[int, str]:
 
 
 def _planned(handler: Handler, tasks: Iterable[_Task]) -> list[_Task]:
-    """Plan the items that are not over; return those with changes, unless a write of theirs
-    failed."""
+    """Plan the items that are not over; return those with changes and without a failed write."""
     changing = []
     for task in tasks:
         _plan(handler, task)

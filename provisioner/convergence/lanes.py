@@ -317,8 +317,7 @@ def _taken(outcome: Outcome) -> Outcome:
 
 
 def _adopted_as_it_is(outcome: Outcome) -> bool:
-    """Return True if an adoption ends here: the object differs, is reported, and stays
-    unchanged."""
+    """Return True if an adoption ends here: the object differs, and stays unchanged."""
     return outcome.item.adoption == Adoption.NEW and isinstance(outcome.fault, Differs)
 
 

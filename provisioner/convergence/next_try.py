@@ -114,6 +114,5 @@ def next_try(tried: Tried, patience: Patience) -> NextTry:
 
 
 def _slowly(tried: Tried, patience: Patience) -> float:
-    """Return the delay of an object that waits for something: half the time it has waited so
-    far."""
+    """Return the delay of an object that waits: half the time it has waited so far."""
     return min(patience.most, max(patience.first, tried.waited / 2))

@@ -27,8 +27,7 @@ Step = Callable[[sqlite3.Connection], None]
 
 
 def _second(db: sqlite3.Connection) -> None:
-    """Version 2: events become a chain, policy holds requests, the journal has the table
-    `marks`."""
+    """Version 2: events become a chain, policy can hold requests, and `marks` is new."""
     db.execute("ALTER TABLE requests ADD COLUMN held_by TEXT")
     db.execute("ALTER TABLE requests ADD COLUMN approved_by TEXT")
     db.execute(

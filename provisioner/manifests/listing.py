@@ -107,8 +107,7 @@ class Listing:
             raise InvalidDocument(self._refusing)
 
     def routed(self, candidate: Candidate) -> Candidate:
-        """Judge a line that policy refuses as if it did not: the writer may already have all of
-        it."""
+        """Judge a line as if policy did not refuse it: the writer may already have it all."""
         return judge(candidate.submission, self._router, _later, self._rights.meant_by)
 
     def again(self, numbers: Iterable[int]) -> Iterator[list[Candidate]]:

@@ -86,8 +86,7 @@ class Outsiders:
             yield number
 
     def _remove(self, ids: Sequence[str]) -> int:
-        """Remove files, results and receipts, and then their rows, so that a crash leaves no
-        file."""
+        """Remove files, results and receipts before their rows: a crash leaves no file."""
         with self._journal.reading() as conn:
             loaded = list(request_rows.load(conn, ids).values())
             shared = expiry.with_receipts_of(conn, loaded)

@@ -45,8 +45,7 @@ class Daily:
 
 
 class Refusals:
-    """The refused requests of outsiders, for one thread. is_outsider: returns True for such a
-    uid."""
+    """Refused requests of outsiders, for one thread. is_outsider: returns True for their uids."""
 
     def __init__(self, is_outsider: Callable[[int], bool]) -> None:
         self._is_outsider = is_outsider

@@ -219,8 +219,7 @@ def _safe(value: Json) -> Json:
 
 
 def _clean(text: str) -> str:
-    """Escape characters that cannot be printed, except line ends, which YAML and the comment keep
-    apart."""
+    """Escape characters that cannot be printed, except line ends."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)

@@ -31,8 +31,7 @@ class Newcomers:
         self._counted: dict[tuple[int, str], set[str]] = {}
 
     def of(self, uid: int, request: Request) -> tuple[tuple[str, ...], int]:
-        """Return the new users of a submitter's request, and the number of those in the hour
-        before."""
+        """Return a request's new users, and the number of its submitter's in the hour before."""
         counted = self._lately(uid, request.action)
         listing = subjects.without_request if _is_own(request) else subjects.unknown
         names = listing(self._conn, request.users)

@@ -113,8 +113,7 @@ def back_up(journal: Path, directory: Path, keep: int) -> Path:
 
 
 def prune(directory: Path, keep: int) -> None:
-    """Remove the oldest copies beyond a number, and the files of the log that the others do not
-    need."""
+    """Keep the newest copies and the files of the log that they need; remove the others."""
     for left in directory.glob(".*journal-*.db*"):  # from a process that died while copying
         if left.stat().st_mtime < time.time() - _LEFT:
             left.unlink(missing_ok=True)

@@ -132,8 +132,7 @@ class Clock:
             self._before = seen
 
     def now(self) -> float:
-        """Return the time of day, after correcting the journal if it jumped. Any thread may call
-        it."""
+        """Return the time of day; correct the journal first if it jumped. For any thread."""
         with self._lock:
             seen = self._look()
             jump = jumped(self._before, seen)

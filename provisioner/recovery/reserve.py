@@ -42,8 +42,7 @@ class Reserve:
         self._reported = False
 
     def admits(self) -> bool:
-        """Return True if there is room for new work. A reserve that was given up is taken again
-        first."""
+        """Return True if there is room for new work, besides a reserve that is taken again."""
         full = [path for path in self._files if not _holds(path)]
         if full and not self._reported:
             places = ", ".join(str(path.parent) for path in full)

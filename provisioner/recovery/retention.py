@@ -92,8 +92,7 @@ class Keeper:
             log.info("audit head %s %s", head, moment(head.at))
 
     def prune(self, now: float | None = None) -> None:
-        """Remove all data that is old enough; whatever cannot be removed is tried again next
-        time."""
+        """Remove all data that is old enough; a failure is tried again next time."""
         try:
             for _ in self.portions(self.now() if now is None else now):
                 if self._stopping.wait(PAUSE):

@@ -89,8 +89,7 @@ class _Need:
             self._states.setdefault(part.item, set()).add(part.state)
 
     def stands(self, user: str) -> Literal["done", "barred", "open"]:
-        """Return its state for a user; for '', or a user it does not have, that of the whole
-        step."""
+        """Return its state for a user; for '' or an unknown user, that of the whole step."""
         if self._step.state == StepState.DONE:
             return "done"
         own = self._states.get(user, set()) if user else set()

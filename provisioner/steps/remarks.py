@@ -105,8 +105,7 @@ def _of(
 
 
 def _left_behind(conn: Connection, listed: Sequence[StepRecord]) -> list[str]:
-    """Return a note on objects that a request no longer names, and that are kept with their
-    data."""
+    """Return a note on objects that a request no longer names, kept with their data."""
     keys = {part.key for step in listed if not step.routed for part in step.objects}
     kept = replaced.left_behind(conn, keys)
     if not kept:

@@ -111,8 +111,7 @@ def forget(conn: Connection, ids: list[str]) -> int:
 
 
 def newest_beyond(conn: Connection, keep: int) -> str:
-    """Return the newest finished request, not counting the `keep` newest ones; '' if there is
-    none."""
+    """Return the newest finished request after skipping `keep` of them; '' if there is none."""
     return conn.scalar(_NEWEST, {"b_floor": keep - 1}) or ""
 
 
