@@ -111,7 +111,7 @@ def forget(conn: Connection, ids: list[str]) -> int:
 
 
 def newest_beyond(conn: Connection, keep: int) -> str:
-    """Return the newest finished request after skipping `keep` of them; '' if there is none."""
+    """Return the oldest of the `keep` newest finished requests; '' if there are fewer."""
     return conn.scalar(_NEWEST, {"b_floor": keep - 1}) or ""
 
 
