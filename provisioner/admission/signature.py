@@ -198,5 +198,5 @@ def _check(allowed: Path) -> None:
         ) from None
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigError(
-            f"policy.signatures: others can write to {allowed}", advice=f"chmod go-w {allowed}"
+            f"policy.signatures: others may write to {allowed}", advice=f"chmod go-w {allowed}"
         )

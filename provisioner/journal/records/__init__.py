@@ -1,4 +1,4 @@
-"""What the journal holds, one module a group of tables: requests, steps, claims, objects."""
+"""Rows of the journal, one module for each group of tables: requests, steps, claims, objects."""
 
 __all__ = [
     "changes",
