@@ -15,7 +15,7 @@ FOUND, UNKNOWN_DATABASE, NOT_FOUND = 0, 1, 2
 
 
 def main(arguments: list[str]) -> int:
-    """Print lines; gives getent's exit code (getent(1))."""
+    """Print lines; return getent's exit code (getent(1))."""
     count = int(arguments[0])
     files, query = arguments[1 : count + 1], arguments[count + 1 :]
     lines: dict[str, Callable[[list[dict[str, Entry]]], Iterator[str]]] = {
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         sys.stdout.writelines(line + "\n" for line in known)
         return FOUND
     code = FOUND
-    # The first of several counts: the later ones are put in before it.
+    # The first of several counts, so that it overwrites the later ones.
     columns = [{line.split(":")[column]: line for line in reversed(known)} for column in (0, 2)]
     for key in query[1:]:
         line = columns[key.isdigit()].get(key)
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
 
 
 def passwd(directories: list[dict[str, Entry]]) -> Iterator[str]:
-    """Write the users that have all that a passwd line needs."""
+    """Yield the passwd lines of users that have all fields."""
     for entries in directories:
         for entry in entries.values():
             name = login(entry)
@@ -55,7 +55,7 @@ def passwd(directories: list[dict[str, Entry]]) -> Iterator[str]:
 
 
 def group(directories: list[dict[str, Entry]]) -> Iterator[str]:
-    """Write the groups that have a number, with the names of their members."""
+    """Yield the lines of groups that have a number, with the names of their members."""
     for entries in directories:
         for entry in entries.values():
             gid = first(entry, "gidnumber")
@@ -67,23 +67,24 @@ def group(directories: list[dict[str, Entry]]) -> Iterator[str]:
 
 
 def login(entry: Entry) -> str:
-    """Give the name that a user logs in with."""
+    """Return the name that a user logs in with."""
     return first(entry, "samaccountname") or first(entry, "uid") or first(entry, "cn")
 
 
 def classes(entry: Entry) -> set[str]:
-    """Give an entry's classes in lower case."""
+    """Return an entry's classes in lower case."""
     return {name.lower() for name in entry.get("objectclass", [])}
 
 
 def first(entry: Entry, name: str) -> str:
-    """Give an attribute's first value, or nothing."""
+    """Return an attribute's first value, or ''."""
     values = entry.get(name)
     return values[0] if values else ""
 
 
 def entries_of(file: str) -> dict[str, Entry]:
-    """Read a directory's file: a line for each write, the last of a DN counts."""
+    """Return the entries in a directory's file: it has a line for each write; the last of a DN
+    counts."""
     entries: dict[str, Entry] = {}
     with open(file, encoding="utf-8") as lines:
         for line in lines:

@@ -1,8 +1,8 @@
 """An emulated `getent passwd NAME` and `getent group NAME` over emulated directories.
 
-Promises: the real program's output and exit codes (2 when a key is not found, 1 for a database
-that it does not know), out of the files of `directory`, read anew at every call. What `install`
-writes needs nothing but the standard library.
+Promises: the real program's output and exit codes (2 if a key is not found, 1 for an unknown
+database), from the files of `directory`, read again at every call. The installed program needs only
+the standard library.
 Leaves out: other databases, caches, and the machine's own users.
 """
 
@@ -16,9 +16,9 @@ _PROGRAM = Path(__file__).with_name("_getent_program.py")
 
 
 def install(directory: Path, *states: Path) -> Path:
-    """Write an executable `getent` into a directory, for some directories' files.
+    """Write an executable `getent` for some directories' files, and return its path.
 
-    states: files that `directory.create` made; the first that has a name answers. Gives its path.
+    states: files that `directory.create` made; the first that has a name answers.
     """
     directory.mkdir(parents=True, exist_ok=True)
     program = directory / "getent"

@@ -1,8 +1,8 @@
-"""An emulated host, for a sandbox without root: who owns a directory is kept in a side file.
+"""An emulated host, for a sandbox without root: a side file keeps the owners of directories.
 
-Promises: the verbs of the real host, on real directories; owner and mode are what the side file
-says (as fakeroot does), so a home can be given to anybody and closed. Leaves out: any effect of
-owner and mode.
+Promises: the verbs of the real host, on real directories. Owner and mode come from the side file
+(as with fakeroot), so a home can be given to anybody and closed. Leaves out: any effect of owner
+and mode.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def build(argument: str) -> EmulatedHost:
 
 
 class EmulatedHost(RealHost):
-    """Directories that anybody may own; one line of the side file for each change."""
+    """Directories that anybody may own; the side file has one line for each change."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -40,13 +40,13 @@ class EmulatedHost(RealHost):
         return f"{status.st_dev}:{status.st_ino}"
 
     def _note(self, opened: int, **values: int) -> None:
-        # Between ends of lines: what a kill left of one spoils no other.
+        # Line ends on both sides: a line that a kill cut off damages no other.
         line = f"\n{json.dumps([self._key(opened), values], separators=(',', ':'))}\n"
         with self._file.open("ab", buffering=0) as file:
             file.write(line.encode())
 
     def _known(self) -> Mapping[str, dict[str, int]]:
-        """Give the owners, with what was written since they were asked for last."""
+        """Return the owners, updated with the lines written since the last call."""
         with self._reading, suppress(FileNotFoundError), self._file.open("rb") as file:
             file.seek(self._read)
             fresh, end, _ = file.read().rpartition(b"\n")
@@ -59,7 +59,7 @@ class EmulatedHost(RealHost):
 
     def _state(self, opened: int) -> DirectoryState:
         state = super()._state(opened)
-        # The side file has numbers only, whatever else a state has.
+        # The side file has only numbers; the rest of a state is real.
         owner: dict[str, Any] = dict(self._known().get(self._key(opened), {}))
         return replace(state, **owner)
 
@@ -67,6 +67,6 @@ class EmulatedHost(RealHost):
         self._note(opened, **owner._asdict())
 
     def _chmod(self, opened: int, mode: int) -> None:
-        # A directory that is closed for its owner must stay open for the sandbox's user.
+        # A directory that is closed to its owner must stay open to the sandbox's user.
         os.fchmod(opened, mode | 0o700)
         self._note(opened, mode=mode)

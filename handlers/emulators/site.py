@@ -83,26 +83,26 @@ _DONE = """\
 A sandbox is in {base}:
   provisioner.yaml   the configuration
   spool/staging      where requests are dropped
-  home, gpfs/fs1     what they become; the emulated directories and Slurm are files beside
+  home, gpfs/fs1     the results; the emulated directories and Slurm are files beside them
 
-Go on:
+Next:
   export PROVISIONER_CONFIG={base}/provisioner.yaml
   provisioner submit FILE        drop a request
-  provisioner run --drain        serve what is there
-  provisioner queue              what is still open
-  provisioner status user:NAME   what every backend says"""
+  provisioner run --drain        serve the requests in staging
+  provisioner queue              list open requests
+  provisioner status user:NAME   show what every backend has"""
 
 
 def make(directory: Path) -> str:
-    """Make a sandbox in a directory that is empty or not there; return what to do next.
+    """Make a sandbox in a directory that is empty or does not exist; return what to do next.
 
-    Raises ConfigError where something is there already.
+    Raises ConfigError if the directory is not empty.
     """
     base = directory.absolute()
     if base.exists() and any(base.iterdir()):
-        raise ConfigError(f"{base} is not empty", advice="name a new directory")
+        raise ConfigError(f"{base} is not empty", advice="choose a new directory")
     if set(str(base)) & set(" \t\n\"'{}"):
-        raise ConfigError(f"{base} has blanks or quotes", advice="name a plainer directory")
+        raise ConfigError(f"{base} has blanks or quotes", advice="choose a directory without them")
     for name in ("", "home"):
         (base / name).mkdir(parents=True, exist_ok=True, mode=0o755)
     (base / "journal").mkdir(mode=0o700)

@@ -1,3 +1,3 @@
-"""The agent that does what needs root, and the service"s end of it."""
+"""The agent that does what needs root, and the service's client for it."""
 
 __all__ = ["client", "server"]

@@ -1,9 +1,9 @@
-"""An agent that has rights which the service has not: homes and tools, on this host or another.
+"""An agent with rights that the service lacks: homes and tools, on this host or another.
 
-Promises: the verbs of a host and `run`, answered by `provisioner agent`; a connection that broke
-under a write is Unknown, under a read Unavailable; every answer is waited for a bounded time. One
-connection serves one thread at a time, and is kept for the next. Leaves out: what may be done; the
-agent's own configuration says that.
+Promises: the verbs of a host and `run`, answered by `provisioner agent`. A connection that breaks
+during a write is Unknown, during a read Unavailable; the wait for each answer is bounded. One
+connection serves one thread at a time, and stays open for the next. Leaves out: what may be done,
+which the agent's own configuration says.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from provisioner.contract import (
 from provisioner.system import process
 
 WORD = "agent"
-"""First word of a program that an agent is to run: `agent` for that of `host`, `agent:NAME`."""
+"""First word of a program that an agent runs: `agent` for the agent of `host`, `agent:NAME`."""
 
 SECONDS = 120.0
 """Longest wait for an answer about directories; longer than the agent's own limit."""
 
 _GRACE = 15.0
 _FRESH = 30.0
-"""Seconds for which an idle connection is used again; the agent keeps it for longer."""
+"""Seconds for which an idle connection may be reused; the agent keeps it open for longer."""
 
 _ANSWER = 256 << 20
 _FAULTS: Mapping[str, type[Fault]] = {
@@ -52,7 +52,7 @@ _FAULTS: Mapping[str, type[Fault]] = {
 
 
 def build(argument: str) -> AgentHost:
-    """Build a host of an agent's address: `/SOCKET`, or the words of a command."""
+    """Build a host from an agent's address: `/SOCKET`, or the words of a command."""
     return AgentHost(Agent(argument))
 
 
@@ -65,10 +65,10 @@ class Agent:
         self._lock = threading.Lock()
 
     def ask(self, verb: str, wait: float = SECONDS, /, **fields: object) -> Any:
-        """Ask, and wait for the answer, at most `wait` seconds.
+        """Ask, and return the answer, waiting at most `wait` seconds.
 
-        Raises the fault that the agent names, OSError where its system said no, Unavailable where
-        it does not answer; where it was asked for a change, Unknown.
+        Raises the fault that the agent names, OSError if its system refused, Unavailable if it does
+        not answer; Unknown if it does not answer a change.
         """
         line = json.dumps({"verb": verb, **fields}).encode() + b"\n"
         connection = self._take()
@@ -109,13 +109,13 @@ class Agent:
             raise Unavailable(said, advice=_ADVICE) from None
 
 
-_ADVICE = "see docs/agent.md; `provisioner doctor` asks the agent, whose own log says more"
+_ADVICE = "run `provisioner doctor`, read the agent's own log, and see docs/agent.md"
 
 
 class _Connection:
     def __init__(self, address: str) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._said: IO[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
         self._used = time.monotonic()
         self._kept = bytearray()
         if address.startswith("/") and " " not in address:
@@ -128,13 +128,13 @@ class _Connection:
                 raise
             return
         self._socket, theirs = socket.socketpair()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         try:
             self._process = subprocess.Popen(
                 shlex.split(address),
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
-                stderr=self._said,
+                stderr=self._stderr,
                 env={"PATH": process.PATH, "LANG": "C", "LC_ALL": "C"},
                 start_new_session=True,
             )
@@ -146,7 +146,8 @@ class _Connection:
 
     @property
     def usable(self) -> bool:
-        """Return True if the other end waits for a question: what it says unasked is its end."""
+        """Return True if the other end waits for a question: anything that it says unasked is its
+        end."""
         if time.monotonic() - self._used > _FRESH:
             return False
         self._socket.settimeout(0)
@@ -161,7 +162,7 @@ class _Connection:
     def ask(self, line: bytes, seconds: float) -> bytes:
         deadline = time.monotonic() + seconds
         self._socket.settimeout(seconds)
-        with contextlib.suppress(BrokenPipeError):  # it said why, and ended
+        with contextlib.suppress(BrokenPipeError):  # it gave a reason, and ended
             self._socket.sendall(line)
         while (end := self._kept.find(b"\n")) < 0:
             rest = deadline - time.monotonic()
@@ -178,19 +179,19 @@ class _Connection:
         return answer
 
     def close(self) -> str:
-        """Close, and return what the agent's command said last."""
+        """Close the connection, and return the last output of the agent's command."""
         self._socket.close()
         if self._process is not None:
-            # It ends by itself, as there is nothing more to read.
+            # It ends by itself, because there is nothing more to read.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1.0)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 self._process.send_signal(signal.SIGTERM)
-        if self._said is None:
+        if self._stderr is None:
             return ""
-        with self._said as said:
-            said.seek(0)
-            return " ".join(said.read(4096).decode("utf-8", "backslashreplace").split())[:500]
+        with self._stderr as file:
+            file.seek(0)
+            return " ".join(file.read(4096).decode("utf-8", "backslashreplace").split())[:500]
 
 
 def _value(answer: bytes, address: str) -> Any:
@@ -204,7 +205,7 @@ def _value(answer: bytes, address: str) -> Any:
         raise _FAULTS.get(kind, Unavailable)(message, advice=str(reply.get("advice", "")))
     except (ValueError, TypeError, KeyError):
         said = answer[:200].decode("utf-8", "backslashreplace")
-        raise Unavailable(f"{address} is no agent: it said {said!r}", advice=_ADVICE) from None
+        raise Unavailable(f"{address} is not an agent: it said {said!r}", advice=_ADVICE) from None
 
 
 class AgentHost:
@@ -214,7 +215,7 @@ class AgentHost:
         self.agent = agent
 
     def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState:
-        """Look at what is at a path."""
+        """Return what is at a path."""
         seen = self.agent.ask("observe", root=str(root), path=path, mounted=mounted)
         return DirectoryState(**seen)
 
@@ -228,7 +229,7 @@ class AgentHost:
         skeleton: Path | None,
         mounted: bool = False,
     ) -> None:
-        """Make a home; the agent knows the skeleton by its name, and has its own copy."""
+        """Make a home; the agent finds the skeleton by name, in its own copy."""
         name = skeleton.name if skeleton is not None else None
         given = {**owner._asdict(), "mode": mode, "skeleton": name, "mounted": mounted}
         self.agent.ask("make", SECONDS, root=str(root), path=path, **given)
@@ -246,13 +247,14 @@ class AgentHost:
         self.agent.ask("set_acl", root=str(root), path=path, acl=acl)
 
     def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]:
-        """List the directories in the root, but hidden ones."""
+        """Return the directories in the root, except hidden ones."""
         found: list[str] = self.agent.ask("children", root=str(root), mounted=mounted)
         return found
 
 
 def runner(agents: Mapping[str, Agent]) -> Run:
-    """Give what runs programs: one whose first word is `agent` or `agent:NAME` is run by it.
+    """Return a function that runs programs; an agent runs those with the first word `agent` or
+    `agent:NAME`.
 
     agents: by that word.
     """
@@ -269,15 +271,15 @@ def runner(agents: Mapping[str, Agent]) -> Run:
             return process.run(argv, stdin=stdin, timeout=timeout, env=env)
         if word not in agents:
             known = ", ".join(sorted(agents)) or "none"
-            advice = f"`host` or `agents` in the configuration; there are: {known}"
+            advice = f"check `host` and `agents` in the configuration; configured are: {known}"
             raise Unavailable(f"there is no {word}", advice=advice)
         if env:
             raise Permanent(
-                f"{word} takes no environment from here: {', '.join(env)}",
+                f"{word} takes no environment from the service: {', '.join(env)}",
                 advice="set `environment` of the tool in the agent's configuration instead",
             )
         given = {"tool": argv[1], "arguments": list(argv[2:]), "stdin": stdin}
-        # The agent's own limit ends the program; this one, the waiting.
+        # The agent's own limit ends the program; this one ends the wait.
         told = agents[word].ask("run", timeout + _GRACE, seconds=timeout, **given)
         return Completed(tuple(argv), **told)
 

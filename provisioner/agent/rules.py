@@ -1,10 +1,10 @@
 """What the agent may do: its configuration, which only root may write, and its log.
 
-Promises: a configuration that another could have written, or that has a word nobody knows, is
-refused whole. A rule says what is wrong with a question and where the limit stands. Leaves out:
-doing anything.
+Promises: the agent refuses a configuration that another user could have written, or that has an
+unknown word. A rule's message says what is wrong with a question and where the limit is set. Leaves
+out: doing anything.
 
-TOML, as Python reads it without any library: the agent imports little.
+The format is TOML, which Python reads without any library: the agent imports little.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _USES = {
     "descriptors": Use(descriptor=True),
     "reads": None,
 }
-"""How a tool may use the paths it is given; None: it changes nothing, and they are not checked."""
+"""How a tool may use its paths; None: it changes nothing, and the agent does not check them."""
 
 _LAST_ID = 4294967294
 _NAMES = {
@@ -53,7 +53,7 @@ _NAMES = {
 class Root:
     """What may be done below one root.
 
-    depths: how many names a home's path has; first, last: ids that may own a home; bits:
+    depths: how many names a home's path may have; first, last: ids that may own a home; bits:
     permission bits that a home may have.
     """
 
@@ -63,46 +63,48 @@ class Root:
     bits: int = 0o3775
 
     def path(self, path: str) -> str:
-        """Check a home's path."""
+        """Return a home's path. Raises Permanent for a path that the rule does not allow."""
         parts = path.split("/")
         if not all(_COMPONENT.match(part) for part in parts):
-            raise Permanent(f"{path[:300]!r} is no home's path below a root")
+            raise Permanent(f"{path[:300]!r} is not a path of a home below a root")
         if len(parts) not in self.depths:
             depths = " or ".join(map(str, sorted(self.depths)))
-            advice = "`depths` of the root in the agent's configuration"
+            advice = "check `depths` of the root in the agent's configuration"
             raise Permanent(f"{path[:300]!r} has {len(parts)} names, not {depths}", advice=advice)
         return path
 
     def check_ids(self, uid: int, gid: int, *, closing: bool = False) -> None:
-        """Check an owner and a group; closing: the home may become root's."""
+        """Raise Permanent for an owner or group out of range; closing: the home may become
+        root's."""
         for kind, number in (("uid", uid), ("gid", gid)):
             if closing and kind == "uid" and number == 0:
                 continue
             if not self.first <= number <= self.last:
-                advice = "`ids` of the root in the agent's configuration"
-                said = f"{kind} {number} is not of {self.first} to {self.last}"
+                advice = "check `ids` of the root in the agent's configuration"
+                said = f"{kind} {number} is not between {self.first} and {self.last}"
                 raise Permanent(said, advice=advice)
 
     def check_mode(self, mode: int) -> None:
-        """Check permission bits; those of a closed home are always such as one may have."""
+        """Raise Permanent for permission bits that the rule forbids; those of a closed home are
+        allowed."""
         closing = closed_home(mode) and mode <= CLOSED_HOME | 0o700
         if mode < 0 or (mode & ~self.bits and not closing):
-            advice = "`bits` of the root in the agent's configuration"
-            raise Permanent(f"mode {mode:04o} has more than {self.bits:04o}", advice=advice)
+            advice = "check `bits` of the root in the agent's configuration"
+            raise Permanent(f"mode {mode:04o} has bits that {self.bits:04o} lacks", advice=advice)
 
     def check_acl(self, acl: str) -> str:
-        """Check a POSIX ACL."""
+        """Return a POSIX ACL. Raises Permanent for an entry that the rule does not allow."""
         for entry in [part.strip() for part in acl.split(",") if part.strip()]:
             found = _ENTRY.match(entry)
             if found is None or int(found[3] or 0) > _LAST_ID:
-                raise Permanent(f"{entry[:60]!r} is no entry of an ACL, such as u:1234:rwx")
+                raise Permanent(f"{entry[:60]!r} is not an entry of an ACL, such as u:1234:rwx")
         return acl
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program that may be run. shapes: the argument lists it may get, a pattern for each word;
-    taking: those that only take access away, on directories that may lie anywhere below a way;
+    """A program that the agent may run. shapes: the allowed argument lists, a pattern for each
+    word; taking: those that only remove access, on directories that may be anywhere below a way;
     use: how it uses paths, None: it changes nothing; seconds: its time limit; stdin: most bytes of
     its input."""
 
@@ -116,26 +118,28 @@ class Tool:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, arguments: Sequence[str], stdin: str) -> Use | None:
-        """Check arguments and input, and say how the paths among them are used."""
+        """Return how the tool uses the paths among its arguments. Raises Permanent for arguments or
+        input that the rule does not allow."""
         if len(stdin.encode("utf-8", "backslashreplace")) > self.stdin:
             raise Permanent(
-                f"{self.name} gets at most {self.stdin} bytes of input",
-                advice=f"`stdin` of tools.{self.name} in the agent's configuration",
+                f"{self.name} takes at most {self.stdin} bytes of input",
+                advice=f"check `stdin` of tools.{self.name} in the agent's configuration",
             )
         if any("\0" in word for word in arguments):
-            raise Permanent(f"{self.name}: an argument has a NUL")
+            raise Permanent(f"{self.name}: an argument contains a NUL")
         if any(_fits(shape, arguments) for shape in self.taking):
             return Use(steered=True, descriptor=True)
         if any(_fits(shape, arguments) for shape in self.shapes):
             return self.use
         raise Permanent(
             f"{self.name} may not be run as {shlex.join(arguments)[:300]!r}",
-            advice=f"`arguments` of tools.{self.name} in the agent's configuration",
+            advice=f"check `arguments` of tools.{self.name} in the agent's configuration",
         )
 
 
 def _fits(shape: Sequence[re.Pattern[str] | None], arguments: Sequence[str]) -> bool:
-    """Match arguments to a shape; None at its end: any number more of the one before."""
+    """Return True if arguments match a shape; None at its end allows any number more of the last
+    one."""
     if shape and shape[-1] is None:
         *shape, last = shape[:-1]
         shape = [*shape, last, *[last] * (len(arguments) - len(shape) - 1)]
@@ -148,7 +152,7 @@ def _fits(shape: Sequence[re.Pattern[str] | None], arguments: Sequence[str]) -> 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The configuration. allow: uids that may ask; seconds: for one verb; idle: seconds without a
-    question after which the agent ends; log: a file's path, or `syslog`."""
+    question after which the agent exits; log: a file's path, or `syslog`."""
 
     allow: frozenset[int] = frozenset()
     log: str = "syslog"
@@ -160,34 +164,34 @@ class Rules:
     ways: Sequence[Way] = (Way(),)
 
     def root(self, root: str) -> Root:
-        """Find what holds below a root."""
+        """Return the rule of a root. Raises Permanent for an unknown root."""
         if root not in self.roots:
             advice = f"if homes are there: [roots.{json.dumps(root[:200])}] in {DEFAULT_PATH}"
-            raise Permanent(f"{root[:200]!r} is no root of this agent", advice=advice)
+            raise Permanent(f"{root[:200]!r} is not a root of this agent", advice=advice)
         return self.roots[root]
 
     def skeleton(self, name: str | None) -> Path | None:
-        """Find a skeleton: the one who asks names it, and may not say where it is."""
+        """Return the path of a skeleton: a question names it, but may not say where it is."""
         if name is None:
             return None
         if name not in self.skeletons:
-            advice = f"`skeletons` in {DEFAULT_PATH}: {', '.join(self.skeletons) or 'none'}"
-            raise Permanent(f"{name[:200]!r} is no skeleton of this agent", advice=advice)
+            advice = f"check `skeletons` in {DEFAULT_PATH}: {', '.join(self.skeletons) or 'none'}"
+            raise Permanent(f"{name[:200]!r} is not a skeleton of this agent", advice=advice)
         return trusted(self.skeletons[name])
 
     def tool(self, name: str) -> Tool:
-        """Find a tool by its name, or by its path."""
+        """Return the tool with a name or a path. Raises Permanent for an unknown tool."""
         for tool in self.tools.values():
             if name in (tool.name, str(tool.path)):
                 return tool
         advice = f"if it may be run: [tools.NAME] with its path in {DEFAULT_PATH}"
-        raise Permanent(f"{name[:200]!r} is no tool of this agent", advice=advice)
+        raise Permanent(f"{name[:200]!r} is not a tool of this agent", advice=advice)
 
 
 def trusted(path: Path) -> Path:
-    """Check that only root, or the agent's own user, can have written what a path leads to.
+    """Return the path that a path leads to, if only root or the agent's own user could write it.
 
-    Raises ConfigError naming the file or directory.
+    Raises ConfigError that names the file or directory.
     """
     try:
         status = path.stat()
@@ -207,7 +211,7 @@ def _check(path: Path, status: os.stat_result) -> None:
 
 
 def load(path: Path) -> Rules:
-    """Load the configuration; raises ConfigError naming the setting."""
+    """Return the configuration in a file. Raises ConfigError that names the setting."""
     try:
         with open(path, "rb") as file:
             _check(path, os.fstat(file.fileno()))
@@ -219,7 +223,7 @@ def load(path: Path) -> Rules:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}", advice="see docs/agent.md") from None
     except ValueError as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from None
+        raise ConfigError(f"{path} is not TOML: {error}") from None
     try:
         return _rules(value)
     except (ValueError, TypeError, KeyError, re.error) as error:
@@ -254,13 +258,13 @@ def _root(name: str, value: Mapping[str, Any]) -> Root:
         not all(type(number) is int for number in (first, last))
         or not 0 <= first <= last <= _LAST_ID
     ):
-        raise ValueError(f"roots.{name}: ids are [first, last]")
+        raise ValueError(f"roots.{name}: ids must be [first, last]")
     depths = frozenset(_list("depths", value.get("depths", [1])))
     if not depths or not all(type(number) is int and number > 0 for number in depths):
-        raise ValueError(f"roots.{name}: depths are numbers from 1")
+        raise ValueError(f"roots.{name}: depths must be numbers from 1")
     bits = int(str(value.get("bits", f"{whole.bits:o}")), 8)
     if not 0 <= bits <= 0o7777:
-        raise ValueError(f"roots.{name}: bits are such as '3775'")
+        raise ValueError(f"roots.{name}: bits must look like '3775'")
     return Root(depths, first, last, bits)
 
 
@@ -268,7 +272,7 @@ def _way(name: str, value: Mapping[str, Any]) -> Way:
     _known("ways", value)
     admins = _list("admins", value.get("admins", [0]))
     if not admins or not all(type(one) is int for one in admins):
-        raise ValueError(f"ways.{name}: admins are uids")
+        raise ValueError(f"ways.{name}: admins must be uids")
     return Way(_path("ways", name), frozenset(admins))
 
 
@@ -279,7 +283,7 @@ def _tool(name: str, value: Mapping[str, Any]) -> Tool:
         _positive(f"tools.{name}: {option}", number)
     environment = dict(value.get("environment", {}))
     if not all(isinstance(item, str) for item in environment.values()):
-        raise ValueError(f"tools.{name}: environment is of texts")
+        raise ValueError(f"tools.{name}: environment must map names to texts")
     shapes, taking = (
         [_shape(name, _list(key, item)) for item in _list(key, given)]
         for key, given in (("arguments", value["arguments"]), ("taking", value.get("taking", [])))
@@ -287,39 +291,39 @@ def _tool(name: str, value: Mapping[str, Any]) -> Tool:
     path = _path(f"tools.{name}", value["path"])
     uses = value.get("uses", "ways")
     if uses not in _USES:
-        raise ValueError(f"tools.{name}: uses is one of {', '.join(_USES)}")
+        raise ValueError(f"tools.{name}: uses must be one of {', '.join(_USES)}")
     more |= {"taking": taking, "use": _USES[uses], "environment": environment}
     return Tool(name, path, shapes, **more)
 
 
 def _shape(name: str, words: Sequence[Any]) -> list[re.Pattern[str] | None]:
     if not all(isinstance(word, str) for word in words) or _MORE in words[:-1] or words == [_MORE]:
-        raise ValueError(f"tools.{name}: arguments are lists of patterns; {_MORE!r} comes last")
+        raise ValueError(f"tools.{name}: arguments must be lists of patterns; {_MORE!r} comes last")
     return [None if word == _MORE else re.compile(word, re.ASCII) for word in words]
 
 
 def _known(place: str, value: Mapping[str, Any]) -> None:
     if not isinstance(value, dict):
-        raise TypeError(f"{place} is no table")
+        raise TypeError(f"{place} is not a table")
     for name in value:
         if name not in _NAMES[place]:
-            raise ValueError(f"{name!r} is unknown; there are {', '.join(sorted(_NAMES[place]))}")
+            raise ValueError(f"{name!r} is unknown; known are {', '.join(sorted(_NAMES[place]))}")
 
 
 def _list(name: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError(f"{name} is no list")
+        raise TypeError(f"{name} is not a list")
     return value
 
 
 def _positive(name: str, value: Any) -> None:
     if type(value) not in (int, float) or value <= 0:
-        raise ValueError(f"{name} is no number above 0")
+        raise ValueError(f"{name} is not a number above 0")
 
 
 def _path(name: str, value: Any) -> Path:
     if not isinstance(value, str) or not value.startswith("/") or ".." in Path(value).parts:
-        raise ValueError(f"{name}: {value!r} is no absolute path")
+        raise ValueError(f"{name}: {value!r} is not an absolute path")
     return Path(value)
 
 
@@ -333,10 +337,10 @@ def _uid(value: Any) -> int:
 
 
 class Log:
-    """Where every verb is written down, a line each."""
+    """The log of every verb, one line each."""
 
     def __init__(self, where: str) -> None:
-        """Open the log; raises OSError where that cannot be."""
+        """Open the log. Raises OSError if that fails."""
         self._file: int | None = None
         if where == "syslog":
             syslog.openlog("provisioner-agent", syslog.LOG_PID, syslog.LOG_AUTHPRIV)
@@ -347,7 +351,7 @@ class Log:
     def write(
         self, asker: str, question: Mapping[str, Any], ended: str, seconds: float | None = None
     ) -> None:
-        """Write a line; raises Unavailable where it cannot be kept."""
+        """Write a line. Raises Unavailable if it cannot be kept."""
         entry: dict[str, Any] = {"who": asker, "asked": question, "ended": ended}
         if seconds is not None:
             entry["seconds"] = round(seconds, 3)
@@ -362,4 +366,7 @@ class Log:
             reason = "it was cut off"
         except OSError as error:
             reason = str(error.strerror)
-        raise Unavailable(f"the agent's log: {reason}", advice="what cannot be logged is not done")
+        raise Unavailable(
+            f"the agent's log: {reason}",
+            advice="the agent does nothing that it cannot log: fix the log, then retry",
+        )

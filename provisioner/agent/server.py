@@ -1,9 +1,9 @@
-"""The agent: what needs root, as a few fixed verbs, asked for in lines of JSON.
+"""The agent: actions that need root, as a few fixed verbs, requested in lines of JSON.
 
-Promises: one answer a line, whatever the line; nothing is done outside the roots, to ids outside
-their ranges, or by a tool whose arguments the configuration does not show; every verb is in the
-log, with who asked, or is not done; all ends within its time limit, with everything it started.
-Leaves out: deciding, and believing the one who asks. Its configuration is root's alone.
+Promises: one answer to each line, whatever the line. The agent does nothing outside the roots, to
+ids outside their ranges, or by a tool whose arguments the configuration does not list. Every verb
+is in the log, with the caller, or is not done. Everything ends within its time limit, with all that
+it started. Leaves out: deciding, and trusting the caller. Only root may write its configuration.
 
 A question: `{"verb": "observe", "root": "/home", "path": "jdoe"}`. An answer: `{"ok": true,
 "value": ...}` or `{"ok": false, "fault": "Conflict", "message": ..., "advice": ...}`.
@@ -44,7 +44,7 @@ from provisioner.system import process
 from provisioner.system.directories import RealHost
 
 LINE = 1 << 20
-"""Most bytes of a question."""
+"""The most bytes of a question."""
 
 _CHUNK = 1 << 16
 _TEXT, _NUMBER, _WORDS, _MAYBE, _FLAG = "text", "number", "words", "text or null", "flag"
@@ -79,20 +79,20 @@ READS = {"hello", "observe", "children"}
 
 
 class Agent:
-    """Answers questions. who: in the log, the one who asks."""
+    """Answers questions. caller: the name of the caller in the log."""
 
-    def __init__(self, rules: Rules, log: Log, who: str) -> None:
-        self._rules, self._log, self._who = rules, log, who
+    def __init__(self, rules: Rules, log: Log, caller: str) -> None:
+        self._rules, self._log, self._caller = rules, log, caller
 
     def answer(self, line: bytes) -> bytes:
-        """Answer one question; never raises for its sake."""
+        """Return the answer to one question; a wrong question never makes it raise."""
         began = time.monotonic()
         question: Mapping[str, Any] = {}
         try:
             try:
                 question = _question(line)
                 if question["verb"] not in READS:
-                    self._log.write(self._who, _short(question), "begins")
+                    self._log.write(self._caller, _short(question), "begins")
                 reply: dict[str, Any] = {"ok": True, "value": self._do(question)}
             except _TooLong:
                 raise _late(question.get("verb", "")) from None
@@ -107,12 +107,12 @@ class Agent:
         except Exception as error:
             traceback.print_exc()
             reply = {"ok": False, "fault": "Permanent", "message": f"the agent failed: {error!r}"}
-            reply["advice"] = "its log and the service manager's say more"
+            reply["advice"] = "read its log and the service manager's"
         ended = "ok" if reply["ok"] else f"{reply['fault']}: {reply['message'][:300]}"
         seconds = time.monotonic() - began
         try:
-            self._log.write(self._who, _short(question), ended, seconds)
-        except Fault as fault:  # what was done was announced before
+            self._log.write(self._caller, _short(question), ended, seconds)
+        except Fault as fault:  # the log already has what was begun
             print(fault.message, file=sys.stderr)
             if question.get("verb") in READS:
                 reply = {"ok": False, "fault": "Unavailable", "message": fault.message}
@@ -173,7 +173,8 @@ class Agent:
 def _given(
     words: Sequence[str], ways: Sequence[Way], use: Use | None
 ) -> AbstractContextManager[Sequence[Call]]:
-    """Hold the ways of a tool's paths while it runs; what changes nothing gets them as they are."""
+    """Hold the ways of a tool's paths while it runs; a tool that changes nothing gets paths
+    unchecked."""
     return nullcontext([Call(words)]) if use is None else held(words, ways, use)
 
 
@@ -191,7 +192,7 @@ def _call(tool: Tool, call: Call, stdin: str, until: float) -> Completed:
 
 
 def _joined(done: Sequence[Completed]) -> Completed:
-    """Make one ending of several: the first that failed counts, all are heard."""
+    """Return one ending made of several: the first failure counts, and all output is kept."""
     failed = [call for call in done if call.returncode]
     return replace(
         (failed or done)[0],
@@ -202,7 +203,7 @@ def _joined(done: Sequence[Completed]) -> Completed:
 
 
 class _Guarded(RealHost):
-    """This host, but for what belongs to nobody whom homes are for: root's, the system's."""
+    """This host, without directories of owners who have no homes here: root's and the system's."""
 
     def __init__(self, first: int, last: int) -> None:
         self._first, self._last = first, last
@@ -210,24 +211,24 @@ class _Guarded(RealHost):
     def _permit(self, opened: int) -> None:
         status = os.fstat(opened)
         mode = stat.S_IMODE(status.st_mode)
-        # A closed home is root's, keeps its group, and bears a mark that root alone can set there.
+        # A closed home belongs to root, keeps its group, and has a mark that only root can set.
         owner = status.st_uid or status.st_gid
         if not self._first <= owner <= self._last:
             raise Permanent(
-                f"the directory belongs to {status.st_uid}:{status.st_gid}, for whom there are no "
-                "homes here",
-                advice="look whose it is; `ids` of the root in the agent's configuration",
+                f"the directory belongs to {status.st_uid}:{status.st_gid}, who may have no home "
+                "here",
+                advice="find out whose it is; check `ids` of the root in the agent's configuration",
             )
         if not status.st_uid and self._first > 0 and not closed_home(mode):
             raise Permanent(
-                f"the directory is root's, mode {mode:04o}, and bears no mark of a closed home",
-                advice="look what it is; where it is a home that was closed before there was the "
-                "mark: chmod u=rwx,go=,+t DIR, and `provisioner retry`",
+                f"the directory is root's, mode {mode:04o}, and has no mark of a closed home",
+                advice="find out what it is; if it is a closed home from before the mark existed: "
+                "chmod u=rwx,go=,+t DIR, and `provisioner retry`",
             )
 
 
 def _question(line: bytes) -> Mapping[str, Any]:
-    """Read a question; raises Permanent where it is none."""
+    """Return a question, read from a line. Raises Permanent if it is not one."""
     if len(line) > LINE:
         raise Permanent(f"a question has at most {LINE} bytes")
     try:
@@ -238,29 +239,29 @@ def _question(line: bytes) -> Mapping[str, Any]:
         raise Permanent('a question is an object with a "verb"')
     fields = _FIELDS.get(question["verb"])
     if fields is None:
-        raise Permanent(f"{question['verb'][:40]!r} is no verb: {', '.join(_FIELDS)}")
+        raise Permanent(f"{question['verb'][:40]!r} is not a verb: {', '.join(_FIELDS)}")
     if set(question) != {"verb", *fields}:
         raise Permanent(f"{question['verb']} takes exactly: {', '.join(fields) or 'nothing'}")
     for name, kind in fields.items():
         if not _FITS[kind](question[name]):
-            raise Permanent(f"{question['verb']}: {name} is no {kind}")
+            raise Permanent(f"{question['verb']}: {name} is not a {kind}")
     return question
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key appears twice")
     return mapping
 
 
 def _short(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the log keeps of a question: all of it, but for what is long, and for input."""
+    """Return the part of a question that the log keeps: all except input and long values."""
     kept = {name: value for name, value in asked.items() if name != "stdin"}
     text = json.dumps(kept)
     if len(text) <= 2000:
         return kept
-    # What was asked of what comes first, however the question was written.
+    # Verb and object come first, in whatever order the question had them.
     heads = [name for name in ("verb", "tool", "root", "path") if name in kept]
     head: dict[str, Any] = {name: str(kept.pop(name))[:300] for name in heads}
     return {**head, "cut": json.dumps(kept)[:2000]}
@@ -279,7 +280,7 @@ def _ring(number: int, frame: FrameType | None) -> NoReturn:
 
 def _late(verb: str) -> Fault:
     kind = Unavailable if verb in READS else Unknown
-    return kind(f"{verb} took too long", advice="is the file system hanging?")
+    return kind(f"{verb} took too long", advice="check whether the file system hangs")
 
 
 @contextmanager
@@ -299,7 +300,7 @@ def _limit(seconds: float) -> Iterator[None]:
 def serve(agent: Agent, source: int, sink: int, idle: float) -> None:
     """Answer each line of the source until it ends, or until none came for `idle` seconds.
 
-    What has no line end was cut off on its way, and is not done.
+    A line without an end was cut off on its way, and the agent ignores it.
     """
     for line in _lines(source, idle):
         rest = memoryview(agent.answer(line) + b"\n")
@@ -328,9 +329,9 @@ def _lines(source: int, idle: float) -> Iterator[bytes]:
 
 
 def asker(rules: Rules, source: int) -> str:
-    """Say who asks: the other end of a socket, who ran sudo, or who started this program.
+    """Return who asks: the other end of a socket, who ran sudo, or who started this program.
 
-    Raises Permanent where they may not.
+    Raises Permanent if they may not ask.
     """
     allowed = {0, os.geteuid(), *rules.allow}
     caller, uids = f"uid {os.getuid()}", []
@@ -346,7 +347,7 @@ def asker(rules: Rules, source: int) -> str:
                 uids.append(uid)
                 caller = f"uid {uid}, process {pid}"
             else:
-                raise Permanent("the agent listens to no network: use ssh")
+                raise Permanent("the agent does not listen on the network: use ssh")
     sudo = os.environ.get("SUDO_UID", "")
     if sudo:
         uids.append(int(sudo) if sudo.isdigit() else -1)
@@ -355,7 +356,9 @@ def asker(rules: Rules, source: int) -> str:
         caller += f", by ssh from {os.environ['SSH_CONNECTION']}"
     for uid in uids:
         if uid not in allowed:
-            raise Permanent(f"uid {uid} may not ask", advice="`allow` in the agent's configuration")
+            raise Permanent(
+                f"uid {uid} may not ask", advice="check `allow` in the agent's configuration"
+            )
     return caller
 
 
@@ -374,7 +377,7 @@ def main() -> None:
         log = Log(rules.log)
         caller = asker(rules, 0)
     except (ConfigError, Permanent, OSError) as error:
-        # Also told to the one who asks: over a socket, nobody sees what is said elsewhere.
+        # The caller also gets the message: over a socket, nobody sees standard error.
         advice = getattr(error, "advice", "")
         fault = {"ok": False, "fault": "Unavailable", "message": str(error), "advice": advice}
         print(json.dumps(fault), flush=True)
@@ -384,7 +387,7 @@ def main() -> None:
     try:
         serve(Agent(rules, log, caller), 0, 1, rules.idle)
     except BrokenPipeError:
-        pass  # whoever asked is gone
+        pass  # the caller is gone
     except ConnectionResetError:
         pass
 

@@ -1,10 +1,10 @@
 """The ways that paths given to a root's tool may take: from a directory of admins down.
 
-Promises: a tool gets a path only where every directory from the top of a way down to it was opened
-by its descriptor, without following a link, belongs to an admin, and lets nobody else write by its
-mode; the end is no link either. Where a tool works on directories by descriptor, it works in what
-was opened, and gets no name that could be exchanged. Leaves out: NFSv4 ACLs, which no
-descriptor tells, and what admins exchange.
+Promises: a tool gets a path only if the agent opened every directory from the top of a way down to
+it by descriptor, without following a link, and if each belongs to an admin and lets nobody else
+write by its mode; the end is not a link either. A tool that works on directories by descriptor
+works in what was opened, and gets no name that somebody could replace. Leaves out: NFSv4 ACLs,
+which no descriptor shows, and what admins replace.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A directory that paths may lie below. admins: uids that it, and the directories between it
-    and the end of a path, may belong to."""
+    """A directory that paths may be below. admins: uids that may own it, and the directories
+    between it and the end of a path."""
 
     top: Path = Path("/")
     admins: frozenset[int] = frozenset({0})
@@ -36,8 +36,9 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How a tool uses its paths. steered: somebody who is no admin may be able to exchange what is
-    on the way, as it only takes access away; descriptor: it works in each directory, opened."""
+    """How a tool uses its paths. steered: somebody who is not an admin may be able to replace what
+    is on the way, because the tool only removes access; descriptor: it works in each directory,
+    opened."""
 
     steered: bool = False
     descriptor: bool = False
@@ -45,7 +46,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool's words, once. directory: the open one it is to work in, known to people as path."""
+    """One call of a tool. directory: the open one to work in; people know it as path."""
 
     words: Sequence[str]
     directory: int | None = None
@@ -54,12 +55,12 @@ class Call:
 
 @contextmanager
 def held(words: Sequence[str], ways: Sequence[Way], use: Use) -> Iterator[Sequence[Call]]:
-    """Give what a tool has to be called with, as long as what was opened is open.
+    """Yield the calls of a tool, while the directories that they use are open.
 
     Each word that begins with `/` is a path. By descriptor, words are OPTION... -- PATH..., and
-    there is a call for each path: in that directory, whose name is `.` then. Raises Permanent where
-    words are not like that, or a path is below no way or could be steered; Conflict where a link is
-    in it.
+    there is a call for each path: in that directory, whose name is then `.`. Raises Permanent for
+    other words, or for a path that is below no way or that somebody could replace; Conflict for a
+    link in it.
     """
     with ExitStack() as stack:
         options, paths = _parted(words) if use.descriptor else (words, words)
@@ -77,7 +78,8 @@ def held(words: Sequence[str], ways: Sequence[Way], use: Use) -> Iterator[Sequen
 
 
 def _parted(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Part options from paths: no other word may mean a file to a tool that works in a directory.
+    """Return options and paths: a tool that works in a directory gets no other word that names a
+    file.
 
     Raises Permanent.
     """
@@ -85,15 +87,16 @@ def _parted(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     options, paths = words[:at], words[at + 1 :]
     if not paths or not all(path.startswith("/") for path in paths):
         raise Permanent(
-            f"{shlex.join(words)[:300]!r} is not OPTION... -- PATH..., with whole paths",
-            advice="a tool that `uses` descriptors, or is `taking`, gets no other words",
+            f"{shlex.join(words)[:300]!r} is not OPTION... -- PATH..., with absolute paths",
+            advice="a tool that `uses` descriptors, or is `taking`, takes no other words",
         )
     return options, paths
 
 
 @contextmanager
 def _above(path: str, ways: Sequence[Way], steered: bool) -> Iterator[tuple[int, str]]:
-    """Open the directory that a path ends in, a component at a time, and give the last name."""
+    """Open the directory that a path ends in, a component at a time, and yield it with the last
+    name."""
     way, parts = _below(path, ways)
     check_chain(way.top)
     current = os.open(way.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -118,13 +121,13 @@ def _below(path: str, ways: Sequence[Way]) -> tuple[Way, list[str]]:
             return way, parts
     tops = ", ".join(str(way.top) for way in ways)
     raise Permanent(
-        f"{path[:300]!r} leads straight down from no directory that tools may work below: {tops}",
-        advice='[ways."/DIR"] in the agent\'s configuration',
+        f"{path[:300]!r} is not directly below a directory that tools may work in: {tops}",
+        advice='check [ways."/DIR"] in the agent\'s configuration',
     )
 
 
 def _check(opened: int, at: Path, admins: Sequence[int] | frozenset[int]) -> None:
-    """Check whose an open directory on the way is; no admins: it may be anybody's."""
+    """Check who owns an open directory on the way; without admins, anybody may."""
     status = os.fstat(opened)
     if not admins:
         return
@@ -141,7 +144,7 @@ def _check(opened: int, at: Path, admins: Sequence[int] | frozenset[int]) -> Non
     raise Permanent(
         f"{at} {problem}: somebody who is not an admin could replace what lies below it. Nothing "
         "was changed",
-        advice=f"{advice}; or `admins` of the way in the agent's configuration",
+        advice=f"{advice}; or change `admins` of the way in the agent's configuration",
     )
 
 
@@ -165,6 +168,6 @@ def _enter(upper: int, name: str, path: str) -> int:
 
 def _link(path: str, name: str) -> Conflict:
     return Conflict(
-        f"{path}: {name} is a link or no directory, and nothing was done",
-        advice="look who made it; no link is followed",
+        f"{path}: {name} is a link or not a directory; nothing was changed",
+        advice="find out who made it; the agent follows no link",
     )

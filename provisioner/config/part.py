@@ -1,4 +1,4 @@
-"""A part of the configuration: a name that it does not know is a mistake, and nothing changes."""
+"""A part of the configuration: an unknown name is a mistake, and values are frozen."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The configuration: which handlers, resources and routes a site has.
 
 Promises: one schema with a description of every option; all errors of a file at once, with lines.
-Leaves out: whether the backends are there (`doctor`), and building anything (`wiring`).
+Leaves out: whether the backends exist (`doctor`), and building anything (`wiring`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from provisioner.request.request import problems_of
 from provisioner.request.values import Size
 
 SIZE = 1024 * 1024
-"""Most bytes of a configuration."""
+"""The most bytes of a configuration."""
 
 _EXPECTED = "a configuration, as `provisioner config example` prints one"
 
@@ -49,25 +49,23 @@ class StepConfig(Part):
         examples=["home"],
     )
     handler: str = Field(
-        description="an instance's name, or a kind: then the resource's instance of that kind, "
-        "else the only one that no resource names",
+        description="an instance's name, or a kind; a kind means the resource's instance of that "
+        "kind, or else the only one that no resource names",
         examples=["home_directory"],
     )
-    needs: tuple[str, ...] = Field((), description="steps that have to be done first")
+    needs: tuple[str, ...] = Field((), description="steps that must be done first")
     each: Literal["user"] | None = Field(
         None, description="`user`: once for each user of the request, bound to `user`"
     )
-    when: str | None = Field(
-        None, description="an expression; the step is left out where it is false"
-    )
-    optional: bool = Field(False, description="left out where no instance serves it")
+    when: str | None = Field(None, description="an expression; the step is left out if it is false")
+    optional: bool = Field(False, description="left out if no instance serves it")
     with_: dict[str, Any] = Field(
         default_factory=dict, alias="with", description="the handler's parameters"
     )
 
 
 class HandlerConfig(BaseModel):
-    """One instance of a handler; all but `use` are the handler's own settings."""
+    """One instance of a handler; all keys except `use` are the handler's own settings."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -89,72 +87,69 @@ class ResourceConfig(Part):
 
 
 class LaneConfig(Part):
-    """How long a lane goes on with what does not converge, and how much it takes at once."""
+    """How long a lane keeps trying what does not converge, and how much it takes at once."""
 
     first: float = Field(2.0, gt=0, description="seconds until the first next try; doubles")
     most: float = Field(900.0, gt=0, description="most seconds between tries")
-    tries: int = Field(8, ge=1, description="how often a backend may say no")
-    days: float = Field(7.0, gt=0, description="how long an object may be not ready")
+    tries: int = Field(8, ge=1, description="how often a backend may refuse")
+    days: float = Field(7.0, gt=0, description="how long an object may stay not ready")
     batch: int = Field(1000, ge=1, le=10000, description="objects taken at once")
 
 
 class RetentionConfig(Part):
-    """How long what is over is kept. `failed/` is emptied of outsiders' files alone."""
+    """How long finished requests are kept. In `failed/`, only files of outsiders are removed."""
 
     done_days: float = Field(90.0, gt=0, description="days that files and results stay in `done/`")
     done_count: int = Field(
-        100000, ge=1, description="most requests in `done/`; the oldest go before their time"
+        100000, ge=1, description="most requests in `done/`; the oldest go earlier"
     )
     journal_days: float = Field(
         400.0, gt=0, description="days that the journal keeps requests after their outcome"
     )
     journal_floor: int = Field(
-        1000, ge=1, description="newest outcomes that the journal keeps however old they are"
+        1000, ge=1, description="newest outcomes that the journal always keeps"
     )
     outsider_count: int = Field(
         1000,
         ge=1,
-        description="refused files that are kept of each writer who may ask for nothing; the "
-        "oldest go",
+        description="refused files kept for each writer who may ask for nothing; the oldest go",
     )
     events_days: float = Field(
-        800.0, gt=0, description="days that the audit trail is kept; a checkpoint says what went"
+        800.0,
+        gt=0,
+        description="days that the audit trail is kept; a checkpoint says what was removed",
     )
 
 
 class BackupConfig(Part):
-    """Copies of the journal, and the redo log that leads from each to today."""
+    """Copies of the journal, and the redo log that leads from each to the present."""
 
     directory: Path | None = Field(
         None,
-        description="where both are kept, on a local disk, best another than the journal's; "
-        "`backup` beside the journal where none is named",
+        description="directory of both, on a local disk, preferably not the journal's; default: "
+        "`backup` beside the journal",
         examples=["/srv/backup/provisioner"],
     )
     every: float = Field(3600.0, gt=0, description="seconds between copies")
     keep: int = Field(24, ge=1, description="copies that are kept")
 
     def below(self, base: Path) -> Self:
-        """Take a relative path from a directory."""
+        """Return the settings with a relative path resolved against a directory."""
         path = None if self.directory is None else base / self.directory
         return self.model_copy(update={"directory": path})
 
 
 class ManifestsConfig(Part):
-    """What a manifest may cost. The defaults are for 2 GiB of memory, as the shipped unit has."""
+    """Limits of manifests. The defaults are for 2 GiB of memory, as in the shipped unit."""
 
     size: Size = Field(64 * 1024**2, description="most bytes of one", examples=["64MiB"], le=2**29)
     lines: int = Field(1_200_000, ge=1, description="most lines of one")
-    seconds: float = Field(
-        3600.0, gt=0, description="seconds of work in which one has to be compared"
-    )
-    kept: Size = Field(
-        512 * 1024**2, description="most bytes of one writer's manifests that are not over"
-    )
+    seconds: float = Field(3600.0, gt=0, description="most seconds of work to compare one")
+    kept: Size = Field(512 * 1024**2, description="most bytes of one writer's unfinished manifests")
 
 
 class AgentConfig(Part):
-    """Where `provisioner-agent` answers: one of these."""
+    """Where `provisioner-agent` answers: a command or a socket."""
 
     agent: tuple[str, ...] | None = Field(
         None,
@@ -168,7 +163,7 @@ class AgentConfig(Part):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if len(self.model_dump(exclude_none=True)) != 1:
-            raise ValueError(f"is exactly one of: {', '.join(type(self).model_fields)}")
+            raise ValueError(f"must be exactly one of: {', '.join(type(self).model_fields)}")
         return self
 
     @property
@@ -177,16 +172,18 @@ class AgentConfig(Part):
         return shlex.join(self.agent) if self.agent else str(self.socket)
 
     def below(self, base: Path) -> Self:
-        """Return it with paths that begin at a directory."""
+        """Return the settings with relative paths resolved against a directory."""
         named = {name: getattr(self, name) for name in type(self).model_fields}
         paths = {name: base / path for name, path in named.items() if isinstance(path, Path)}
         return self.model_copy(update=paths)
 
 
 class HostConfig(AgentConfig):
-    """A host that is not this one as it is: an agent's, or an emulated one."""
+    """A host other than this one: an agent's, or an emulated one."""
 
-    emulated: Path | None = Field(None, description="directory that keeps what only root could do")
+    emulated: Path | None = Field(
+        None, description="directory that records what only root could do"
+    )
 
 
 class Config(Part):
@@ -198,7 +195,7 @@ class Config(Part):
         examples=["hpc1"],
     )
     spool: Path = Field(
-        description="where requests are dropped, and lie when they are over",
+        description="directory where requests are dropped, and kept when they are over",
         examples=["/var/spool/provisioner"],
     )
     journal: Path = Field(
@@ -206,13 +203,13 @@ class Config(Part):
     )
     mode: Literal["converge", "observe"] = Field(
         "converge",
-        description="`observe`: accept requests, read every backend, write to none, and say each "
-        "day what would be done; until a person has released the journal",
+        description="`observe`: accept requests, read every backend, write to none, and report "
+        "each day what the service would do, until a person has released the journal",
     )
     templates: tuple[Path, ...] = Field((), description="searched before the shipped templates")
     secrets: dict[str, Path] = Field(
         default_factory=dict,
-        description="name -> file with one line; a systemd credential of that name comes first",
+        description="name -> file with one line; a systemd credential of that name wins",
     )
     staging_group: str | None = Field(None, description="group that may drop requests")
     policy: PolicyConfig = Field(
@@ -221,7 +218,7 @@ class Config(Part):
     host: Literal["real"] | HostConfig = Field("real", description="where homes are made")
     agents: dict[str, AgentConfig] = Field(
         default_factory=dict,
-        description="more agents, to run tools: `agent:NAME` as first word of a program",
+        description="more agents, to run tools: `agent:NAME` as the first word of a program",
     )
     site: dict[str, Any] = Field(
         default_factory=dict, description="free values for expressions: `{{ site.NAME }}`"
@@ -239,13 +236,13 @@ class Config(Part):
         default_factory=BackupConfig, description="copies of the journal, and its redo log"
     )
     manifests: ManifestsConfig = Field(
-        default_factory=ManifestsConfig, description="what a manifest may cost"
+        default_factory=ManifestsConfig, description="limits of manifests"
     )
     retention: RetentionConfig = Field(
-        default_factory=RetentionConfig, description="how long what is over is kept"
+        default_factory=RetentionConfig, description="how long finished requests are kept"
     )
     routes: dict[RouteAction, tuple[StepConfig, ...]] = Field(
-        default_factory=dict, description="instead of the shipped route of the action"
+        default_factory=dict, description="routes that replace the shipped route of an action"
     )
 
     @property
@@ -269,15 +266,15 @@ class Config(Part):
 
     @property
     def agent_addresses(self) -> dict[str, str]:
-        """Return the agents' addresses by the word that stands for each before a program."""
+        """Return the agents' addresses by the first word of the programs that each runs."""
         found = {f"agent:{name}": agent.address for name, agent in self.agents.items()}
         kind, address = self.host_kind
         return {**found, "agent": address} if kind == "agent" else found
 
     def secret(self, name: str) -> str:
-        """Read a secret: a systemd credential of that name, or the configured file.
+        """Return a secret: a systemd credential of that name, or the configured file.
 
-        Raises ConfigError naming the secret, never what is in it.
+        Raises ConfigError that names the secret, never its value.
         """
         places = [self.secrets[name]] if name in self.secrets else []
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
@@ -293,12 +290,12 @@ class Config(Part):
             except OSError as error:
                 raise ConfigError(f"secret {name}: {place}: {error.strerror}") from None
             if not value:
-                # Many a directory takes a bind with an empty password for an anonymous one.
+                # Many directories treat a bind with an empty password as anonymous.
                 raise ConfigError(f"secret {name}: {place} is empty")
             return value
         raise ConfigError(
-            f"secret {name} is not there",
-            advice=f"name its file under `secrets` in the configuration: {name}: /PATH",
+            f"there is no secret {name}",
+            advice=f"set its file under `secrets` in the configuration: {name}: /PATH",
         )
 
 
@@ -308,7 +305,7 @@ def find() -> Path:
 
 
 def load(path: Path) -> Config:
-    """Load a configuration.
+    """Return the configuration in a file.
 
     Raises ConfigError with every problem, each with its line.
     """
@@ -336,7 +333,7 @@ def _read(path: Path) -> Document:
 
 
 def _untexted(value: Any) -> Any:
-    """Leave out keys without a value: an option that is named and empty has its default."""
+    """Return keys that have a value: a named option without a value gets its default."""
     if isinstance(value, dict):
         return {key: _untexted(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list):
@@ -361,7 +358,7 @@ def _absolute(config: Config, base: Path) -> Config:
 
 
 def default_routes() -> Mapping[str, tuple[StepConfig, ...]]:
-    """Load the shipped routes."""
+    """Return the shipped routes."""
     document = _read(DEFAULT_ROUTES)
     return {
         action: tuple(StepConfig.model_validate(step) for step in route)

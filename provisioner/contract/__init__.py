@@ -1,6 +1,6 @@
-"""What a handler may import: the protocol, its values and its errors.
+"""Everything that a handler may import: the protocol, its values and its faults.
 
-Promises: everything a handler needs from the engine is here or on the `Site` it is built with.
+Promises: everything a handler needs from the engine is here or in the `Site` it is built with.
 Leaves out: how the engine drives a handler (`converge`), and what any backend looks like.
 """
 

@@ -1,8 +1,7 @@
-"""What a handler may be able to do beside its contract.
+"""Optional abilities of a handler, beside its contract.
 
-Promises: each protocol stands by itself, and a handler needs none of them; the engine asks
-by `able`. Leaves out: what every handler has to do (`contract`), and how the engine drives one
-(`converge`).
+Promises: each protocol is independent, and a handler needs none of them; the engine asks by `able`.
+Leaves out: what every handler must do (`contract`), and how the engine drives one (`converge`).
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ _KNOWN: dict[tuple[type, type], bool] = {}
 
 @runtime_checkable
 class Foresees(Protocol):
-    """A handler that can ask beforehand whether planned changes will be taken.
+    """A handler that can check beforehand whether a backend will accept planned changes.
 
-    What a change leans on beside its own object (a QOS that has to exist, a number that another may
-    bear) is looked up only where a change does, so that all others cost no question; `plan` and the
-    real thing both ask, before the first write.
+    A change may depend on something beside its own object (a QOS that must exist, a number that
+    another may have). The handler looks it up only for such a change, so that all others cost no
+    call. `plan` and the service both ask, before the first write.
     """
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
-        """Say of planned changes which will be refused, and why; reads only.
+        """Return a fault for each planned change that will be refused; reads only.
 
-        changes: those of a batch, as `plan` listed them. Raises Unavailable when the backend is
+        changes: those of a batch, as `plan` returned them. Raises Unavailable if the backend is
         away.
         """
         ...
@@ -50,62 +49,64 @@ class Foresees(Protocol):
 
 @runtime_checkable
 class Keeps(Protocol):
-    """A handler that has to know what an object was when it was last as wanted.
+    """A handler that must know what an object was when it was last as wanted.
 
-    What `identity` says is kept in the ledger as long as somebody claims the object, and comes back
-    as the want's `was`; so one that was deleted behind the back, or given another number by hand,
-    is told from one that never was.
+    The ledger keeps what `identity` returns while somebody claims the object, and gives it back as
+    the want's `was`. So an object that somebody deleted, or gave another number by hand, is
+    distinct from a new one.
     """
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
-        """Name what to keep of an object that is as wanted; empty: what was kept stays. Pure."""
+        """Return what to keep of an object that is as wanted; if empty, what was kept stays.
+        Pure."""
         ...
 
 
 @runtime_checkable
 class Restores(Protocol):
-    """A handler that gives back what claims had set of an object and leave out now.
+    """A handler that restores settings that claims had set and now leave out.
 
-    The ledger keeps each setting of an object that a want named, with what it was before. What no
-    want names any more comes back as the want's `left` (`applied.Applied`), while the object is
-    open; `plan` gives back what still is as we had set it, and leaves alone what somebody else has
-    set since.
+    The ledger keeps each setting of an object that a want named, with its earlier value. A setting
+    that no want names any more comes back in the want's `left` (`applied.Applied`), while the
+    object is open. `plan` restores a setting that still has our value, and leaves alone what
+    somebody else has set since.
     """
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
-        """Name the settings that a want speaks of, each with its value. Pure.
+        """Return the settings that a want names, each with its value. Pure.
 
-        Left out is what has a value in any case, such as by the handler's own settings.
+        Left out is a setting that always has a value, such as from the handler's own settings.
         """
         ...
 
     def holds(self, key: Key, state: State) -> Mapping[str, Json]:
-        """Say what an object's settings are, in the words of `sets`; None: not set. Pure."""
+        """Return an object's settings, under the names of `sets`; None: not set. Pure."""
         ...
 
 
 @runtime_checkable
 class Adapts(Protocol):
-    """A handler that holds some of what it is given otherwise than it was written.
+    """A handler that holds some texts in another form than they were written in.
 
-    What it says is told by `check` and `plan` and in the result: nothing is refused that a backend
-    could hold in other words.
+    `check`, `plan` and the result report it: the handler refuses nothing that a backend could hold
+    in another form.
     """
 
     def adapted(self, params: Mapping[str, object]) -> Mapping[str, str]:
-        """Say of parameters, by name, what becomes of them (`shortened to 64 characters`). Pure."""
+        """Return for parameters, by name, what becomes of them (`shortened to 64 characters`).
+        Pure."""
         ...
 
 
 @runtime_checkable
 class Remarks(Protocol):
-    """A handler that has something to say of an object that no change of it says.
+    """A handler that reports things about an object that no change of it reports.
 
-    `plan` tells it, and so does the result of a request that is done.
+    `plan` shows them, and so does the result of a request that is done.
     """
 
     def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
-        """Say what stays otherwise than one could expect by what is wanted. Pure."""
+        """Return what stays different from what people may expect of the want. Pure."""
         ...
 
 
@@ -114,23 +115,23 @@ class Lodges(Protocol):
     """A handler that says where people have their homes: it names the path in an account, or makes
     the directory there.
 
-    A route whose steps say different ones is refused before anything is written (`homes`).
+    A route whose steps disagree is refused before anything is written (`homes`).
     """
 
     def home(self, params: Mapping[str, object]) -> Home | None:
-        """Say where a person's home is by a step's parameters; None: that is not said. Pure."""
+        """Return a person's home by a step's parameters; None: they do not say. Pure."""
         ...
 
 
 @runtime_checkable
 class Stores(Protocol):
-    """A handler in some of whose objects people's data lie.
+    """A handler with objects that hold people's data.
 
-    A request that would leave such an object for one of another name is held.
+    A request that would leave such an object for one with another name is held.
     """
 
     def stores(self, key: Key) -> bool:
-        """Return True if data lie in an object of this kind. Pure."""
+        """Return True if an object of this kind holds data. Pure."""
         ...
 
 
@@ -138,7 +139,7 @@ class Stores(Protocol):
 class Shuts(Protocol):
     """A handler whose objects can shut people out while they are open, such as by a limit of 0.
 
-    Policy counts whom a request shuts out in this way with those whose claims go (`policy.mass`).
+    Policy counts the people whom a request shuts out so with those whose claims go (`policy.mass`).
     """
 
     def shuts(self, key: Key, before: Want, after: Want) -> bool:
@@ -147,7 +148,7 @@ class Shuts(Protocol):
         Less is what a person would report as lost: a login, a partition, all jobs. A smaller
         amount of something is not less.
 
-        before, after: what `merge` makes, with no prior, of the claims that are, and of those that
-        would be. Some claims of each are not suspended. What a later step tells is None in `after`.
+        before, after: what `merge` returns, with no prior, for the current claims and for the new
+        ones. Some claims of each are not suspended. A value from a later step is None in `after`.
         """
         ...

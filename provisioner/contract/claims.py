@@ -17,7 +17,8 @@ def by_age(claim: Claim) -> tuple[str, list[tuple[int, str]]]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort names by the numbers in them: `allocation:9` before `allocation:10`."""
+    """Return a key that sorts names by the numbers in them: `allocation:9` before
+    `allocation:10`."""
     return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name) if p]
 
 

@@ -1,7 +1,7 @@
 """Faults: what went wrong with one object or request; the type decides what happens.
 
-Promises: one tree, with a message and an advice for people. Leaves out: what each becomes
-(`lanes`). A handler takes them from `contract`.
+Promises: one tree, with a message and an advice for people. Leaves out: what each leads to
+(`lanes`). A handler imports them from `contract`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ class Fault(Exception):
     """Something went wrong with one object or request.
 
     message: what happened, with the backend's own words; advice: what to do next, for a person;
-    trace: the traceback of what should not have happened, for the journal and the log alone.
+    trace: the traceback of a bug, only for the journal and the log.
     """
 
     advice = ""
@@ -26,9 +26,9 @@ class Fault(Exception):
 class InvalidRequest(Fault):
     """The request cannot be what its writer meant.
 
-    field: dotted path of the parameter or key; expected: what would be right; nearest: the
-    nearest valid name; line: 1-based line in the file, where it is known; `also`, set later: what
-    else is wrong, each by itself, so that all is told at once.
+    field: dotted path of the parameter or key; expected: what would be right; nearest: the nearest
+    valid name; line: 1-based line in the file, if it is known; `also`, set later: the other
+    mistakes, each a fault of its own, so that all are reported at once.
     """
 
     def __init__(
@@ -50,35 +50,35 @@ class InvalidRequest(Fault):
 
 
 class Refused(Fault):
-    """Policy says no."""
+    """Policy refuses the request."""
 
 
 class Conflict(Fault):
-    """The object is there, is not ours, and differs; or it bears another's mark."""
+    """The object exists, is not ours, and differs; or it has another's mark."""
 
-    advice = "look at the object; set `adopt: true` in the request if it may be taken over"
+    advice = "check the object; if the service may take it over, set `adopt: true` in the request"
 
 
 class Permanent(Fault):
-    """The backend said no and will say so again."""
+    """The backend refused, and will refuse again."""
 
 
 class Transient(Fault):
-    """The backend said no and may say yes later; counts as a try."""
+    """The backend refused, and may accept later; counts as a try."""
 
 
 class NotReady(Fault):
-    """Something elsewhere has to happen first; asked again later, counts as no try."""
+    """Something else must happen first; tried again later, and does not count as a try."""
 
 
 class Unavailable(Fault):
-    """The backend is away; opens the lane's breaker, counts as no try."""
+    """The backend is away; opens the lane's breaker, and does not count as a try."""
 
-    advice = "see `provisioner doctor`; the work goes on by itself when the backend is back"
+    advice = "run `provisioner doctor`; the service continues by itself once the backend is back"
 
 
 class Unknown(Fault):
-    """A write got no answer: it may have happened; observed until it is settled."""
+    """A write got no answer: it may have happened; observed until its result is known."""
 
 
 class ConfigError(Fault):

@@ -1,6 +1,6 @@
-"""What a handler may import: the protocol, its values and its errors.
+"""The protocol of a handler, its values and its faults.
 
-Promises: everything a handler needs from the engine is here or on the `Site` it is built with.
+Promises: everything a handler needs from the engine is here or in the `Site` it is built with.
 Leaves out: how the engine drives a handler (`converge`), and what any backend looks like.
 """
 
@@ -30,15 +30,15 @@ Unknown = faults.Unknown
 
 Wrong = validation.Wrong
 wrongs = validation.wrongs
-"""What pydantic found, in words for people: for a handler that reads its parameters by a model."""
+"""Pydantic's errors as text for people, for a handler that reads its parameters by a model."""
 
 parse_size = sizes.parse_size
 format_size = sizes.format_size
-"""Sizes as requests and the configuration write them: a handler's parameters mean the same."""
+"""Sizes as requests and the configuration write them, for a handler's parameters."""
 
 Adapted = texts.Adapted
 line = texts.line
-"""Make one line of a text that a person typed, as the format does."""
+"""Return one line of a text that a person typed, as the format does."""
 
 Scalar: TypeAlias = str | int | float | bool | None
 Json: TypeAlias = "Scalar | Sequence[Json] | Mapping[str, Json]"
@@ -49,21 +49,22 @@ Key = str
 Want = Mapping[str, Json]
 """What an object should be: plain JSON, so that the ledger keeps it and a command can read it.
 
-A claim's want with a boolean `adopt` says whether what was not made here may be taken over; the
-engine sets it where the ledger has taken the object over. What `merge` leaves as it is, as claims
-contradict each other, it names in `disputed`: setting -> claimant -> what that one wants."""
+A claim's want with a boolean `adopt` says whether the service may take over an object that it did
+not make; the engine sets it if the ledger has already taken the object over. If claims contradict
+each other, `merge` leaves the setting unchanged, and names it in `disputed`: setting -> claimant ->
+what that one wants."""
 
 State = Mapping[str, Json]
-"""What an object was observed to be. Always has `present: bool`."""
+"""What was read of an object. Always has `present: bool`."""
 
 _PART = re.compile(r"[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]{0,254}\Z")
 
 
 def make_key(*parts: str) -> Key:
-    """Join instance, kind and names into a key.
+    """Return a key made of instance, kind and names.
 
-    Raises InvalidRequest when a part is empty, has a character outside `A-Za-z0-9_.@+-`, or
-    begins with a dash.
+    Raises InvalidRequest if a part is empty, has a character outside `A-Za-z0-9_.@+-`, or begins
+    with a dash.
     """
     for part in parts:
         if not _PART.match(part) or part in {".", ".."}:
@@ -72,7 +73,7 @@ def make_key(*parts: str) -> Key:
 
 
 def split_key(key: Key) -> tuple[str, ...]:
-    """Split a key into instance, kind and names."""
+    """Return instance, kind and names of a key."""
     return tuple(key.split("/"))
 
 
@@ -83,8 +84,8 @@ def split_key(key: Key) -> tuple[str, ...]:
 class KnownAfter:
     """Stands for a parameter that a route takes from an earlier step's output.
 
-    A handler's `claims` is first called with these in place of what is not known yet, so that all
-    else is checked and the keys are known; it is called again with real values before any claim
+    The engine first calls a handler's `claims` with these in place of unknown values, so that all
+    else is checked and the keys are known; it calls it again with real values before any claim
     counts. Keys must not depend on one. In a pydantic model: `uid: int | KnownAfter`.
     """
 
@@ -105,9 +106,9 @@ class KnownAfter:
 class Claim:
     """What one claimant wants of one object.
 
-    claimant: such as `allocation:42/user:jdoe`; suspended: a suspension of any part of the
-    claimant is in force, so this claim asks for the object to be kept, closed; order: the id of its
-    request, so that what came later sorts later.
+    claimant: such as `allocation:42/user:jdoe`; suspended: a suspension of any part of the claimant
+    is in force, so this claim asks for the object to be kept, closed; order: the id of its request,
+    so that later requests sort later.
     """
 
     claimant: str
@@ -118,12 +119,12 @@ class Claim:
 
 
 OWNING = frozenset({"adopt", "mark"})
-"""Verbs of changes that note whose an object is, and change nothing else of it."""
+"""Verbs of changes that only note who owns an object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write that takes a state nearer to a want.
+    """One write that brings a state nearer to a want.
 
     verb: short and stable, for grouping and tests (`create`, `set-quota`); text: the whole change
     for a person (`quota 5 TiB -> 6 TiB`), never a secret; phase: order across objects, lowest
@@ -148,7 +149,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of `provisioner doctor`: what was checked, what was found, how to mend it."""
+    """One line of `provisioner doctor`: what was checked, the result, how to fix it."""
 
     level: Level
     subject: str
@@ -158,7 +159,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where a person's home is. made: the directory is made there; else an account names it."""
+    """Where a person's home is. made: True if the directory is made there, else an account names
+    it."""
 
     person: str
     path: str
@@ -199,7 +201,7 @@ class Render(Protocol):
 
 
 class Owner(NamedTuple):
-    """To whom a directory belongs, as numbers."""
+    """The owner of a directory, as numbers."""
 
     uid: int
     gid: int
@@ -209,8 +211,8 @@ class Owner(NamedTuple):
 class DirectoryState:
     """A directory as the host sees it.
 
-    mode: permission bits; acl: `getfacl`-like text or ''; above: why others than admins could
-    exchange what lies there, '' where they cannot.
+    mode: permission bits; acl: `getfacl`-like text or ''; above: why users who are not admins could
+    replace the directory, '' if they cannot.
     """
 
     present: bool
@@ -223,20 +225,20 @@ class DirectoryState:
 
 
 CLOSED_HOME = 0o1000
-"""The mark of a closed home: the sticky bit, on a directory of root's that is shut to others."""
+"""The mark of a closed home: the sticky bit, on a directory of root that is closed to others."""
 
 
 def closed_home(mode: int) -> bool:
-    """Return True if a directory's permission bits are those of a closed home, if it is root's."""
+    """Return True if the permission bits of a directory of root are those of a closed home."""
     return mode & (CLOSED_HOME | 0o077) == CLOSED_HOME
 
 
 class Host(Protocol):
-    """What is done to directories on a host, as a few fixed verbs; see `system.directories`.
+    """What a host does to directories, as a few fixed verbs; see `system.directories`.
 
     Every verb works by directory file descriptors from `root` down and follows no link. `path` is
-    relative to `root`. Each raises Permanent or Conflict naming the path, and what to do;
-    Unavailable where the root is not there or, with `mounted`, is no mount point.
+    relative to `root`. Each raises Permanent or Conflict that names the path and what to do;
+    Unavailable if the root does not exist or, with `mounted`, is not a mount point.
     """
 
     def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState: ...
@@ -258,11 +260,11 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a handler is given when it is built.
+    """What a handler gets when it is built.
 
     instance: the handler's name in the configuration, first part of its keys; service: this
-    provisioner's name, for marks; template: finds a file or directory below `templates/`;
-    secret: reads a named secret (a file or a credential); sandboxed paths are the site's own.
+    provisioner's name, for marks; template: finds a file or directory below `templates/`; secret:
+    reads a named secret (a file or a credential); sandboxed paths are the site's own.
     """
 
     instance: str
@@ -281,45 +283,46 @@ class Handler(Protocol):
     """Code for the objects of one kind of backend.
 
     `claims`, `merge`, `prior`, `plan` and `outputs` are pure. `apply` gets changes of one phase and
-    one group; it may raise a Fault, and nobody believes its return: the engine observes again.
+    one group; it may raise a Fault. The engine does not trust its return, and observes again.
     """
 
     lane: str
-    """Name of the backend's queue: all handlers that write to one backend say the same."""
+    """Name of the backend's queue: all handlers that write to one backend have the same name."""
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        """Say which objects the parameters speak of, and what they should be.
+        """Return the objects that the parameters name, and what they should be.
 
-        params may hold KnownAfter values. Raises InvalidRequest naming the field.
+        params may hold KnownAfter values. Raises InvalidRequest that names the field.
         """
         ...
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
-        """Make one want of all claims on an object.
+        """Return one want from all claims on an object.
 
-        No claims: it should not be there, or be left, closed. All suspended: kept, closed.
-        prior: what `prior` saved before the object was closed, to be restored when it opens; kept
-        until an open object has been read back, so it may be of another person's that had the name.
+        No claims: it should not exist, or should stay, closed. All suspended: kept, closed. prior:
+        what `prior` saved before the object was closed, to restore when it opens. It is kept until
+        an open object has been read back, so it may belong to another person who had the name.
         """
         ...
 
     def prior(self, key: Key, state: State) -> State | None:
-        """Say what must be saved of an open object before it is closed; None: nothing.
+        """Return what to save of an open object before it is closed; None: nothing.
 
-        Asked when no claim keeps it open, be all suspended or none left, and nothing is saved yet.
+        The engine calls this when no claim keeps the object open and nothing is saved yet, whether
+        all claims are suspended or none is left.
         """
         ...
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
-        """Read the objects' states; one question for all where the backend can.
+        """Return the objects' states, read in one call if the backend can.
 
-        Raises Unavailable when the backend is away. A Fault as a value is one object's own, and
-        Unavailable as a value is taken for NotReady: nobody else waits for it.
+        Raises Unavailable if the backend is away. A Fault as a value concerns one object, and
+        Unavailable as a value counts as NotReady: no other object waits for it.
         """
         ...
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        """List the changes from state to want; none when it is so.
+        """Return the changes from state to want; none if the state is as wanted.
 
         Raises Conflict, NotReady or Permanent for what cannot be planned.
         """
@@ -330,14 +333,14 @@ class Handler(Protocol):
         ...
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List all objects there are that a request could name, for unknowns and adoption.
+        """Yield all existing objects that a request could name, for unknowns and adoption.
 
-        What is the system's own, or can never be written by this handler, is left out.
+        Leaves out objects of the system itself, and those that this handler can never write.
         """
         ...
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
-        """Name what later steps may use (`steps.NAME.output.uid`)."""
+        """Return what later steps may use (`steps.NAME.output.uid`)."""
         ...
 
     def check(self) -> Sequence[Finding]:
@@ -349,7 +352,7 @@ class Build(Protocol):
     """What an entry point of the group `provisioner.handlers` names."""
 
     def __call__(self, site: Site, settings: Mapping[str, object]) -> Handler:
-        """Build a handler; raises ConfigError naming the setting."""
+        """Build a handler. Raises ConfigError that names the wrong setting."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""What claims had set of an object and leave out now: what of it goes back, and to what. Pure.
+"""Settings that claims had set on an object and now leave out: which return, and to what. Pure.
 
-Promises: what still is as we had set it goes back to what it was before, or to none; what somebody
-else has set since stays. Leaves out: how a setting is written, and when two values are one.
+Promises: a setting that still has our value returns to its earlier value, or to none; what somebody
+else has set since stays. Leaves out: how a setting is written, and when two values are equal.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from provisioner.contract.handler import Json, Want
 
 
 def given_back(want: Want, is_so: Callable[[str, Json], bool]) -> dict[str, Json]:
-    """Name the settings that go back, each with what it was before; None: not set.
+    """Return the settings to restore, each with its earlier value; None: not set.
 
-    is_so: says of a setting's name and a value whether the object has it so.
+    is_so: returns True if the object has a setting, by name, with a value.
     """
     left = cast(Mapping[str, Mapping[str, Any]], want.get("left") or {})
     return {

@@ -1,7 +1,7 @@
 """Read a step's parameters and a handler's settings into pydantic models.
 
 Promises: all mistakes are reported at once, each with its field, what was expected, and the nearest
-known name for an unknown one. Leaves out: what a handler itself demands of right values.
+known name for an unknown one. Leaves out: a handler's own checks of valid values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_params(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Read a step's parameters.
+    """Return a step's parameters.
 
     Raises InvalidRequest for the first mistake, with the others in its `also`.
     """
@@ -35,13 +35,13 @@ def read_params(model: type[Model], values: Mapping[str, object]) -> Model:
 
 
 def read_settings(model: type[Model], values: Mapping[str, object]) -> Model:
-    """Read a handler's settings. Raises ConfigError that names each wrong one."""
+    """Return a handler's settings. Raises ConfigError that names each wrong one."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        told = "; ".join(_told(_fault(model, wrong)) for wrong in wrongs(error))
+        message = "; ".join(_in_words(_fault(model, wrong)) for wrong in wrongs(error))
         advice = "`provisioner config example` shows every setting"
-        raise ConfigError(told, advice=advice) from None
+        raise ConfigError(message, advice=advice) from None
 
 
 def together(*checks: Callable[[], object]) -> None:
@@ -57,7 +57,7 @@ def together(*checks: Callable[[], object]) -> None:
 
 
 def several(faults: list[InvalidRequest]) -> InvalidRequest:
-    """Make one fault of several: the first, with the others beside it."""
+    """Return one fault for several: the first, with the others in `also`."""
     first, *others = faults
     first.also = (*first.also, *others)
     return first
@@ -77,7 +77,7 @@ def _fault(model: type[BaseModel], wrong: Wrong) -> InvalidRequest:
 
 
 def _expected(field: Any) -> str:
-    """Say what a field is, with an example that fits a line."""
+    """Return what a field is, with an example that fits on a line."""
     if field is None:
         return ""
     example = next((e for e in field.examples or () if isinstance(e, str | int)), None)
@@ -85,7 +85,7 @@ def _expected(field: Any) -> str:
     return f"{description}, such as {example}" if example is not None else description
 
 
-def _told(fault: InvalidRequest) -> str:
+def _in_words(fault: InvalidRequest) -> str:
     field = f"{fault.field}: " if fault.field else ""
     if fault.nearest:
         return f"{field}{fault.message}, did you mean {fault.nearest!r}?"
@@ -94,13 +94,13 @@ def _told(fault: InvalidRequest) -> str:
 
 def _octal(value: str) -> str:
     if not value or set(value) - set("01234567") or int(value, 8) > 0o7777:
-        raise ValueError("is no mode, such as 0700")
+        raise ValueError("is not a mode, such as 0700")
     return value
 
 
 def _name(value: str) -> str:
     if not re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", value):
-        raise ValueError("is no name; expected a-z or _, then at most 31 of a-z 0-9 _ . -")
+        raise ValueError("is not a name; expected a-z or _, then at most 31 of a-z 0-9 _ . -")
     return value
 
 
@@ -113,9 +113,9 @@ Mode = Annotated[str, AfterValidator(_octal)]
 
 @dataclass(frozen=True, slots=True)
 class Fits:
-    """Makes a text what a backend can hold, in place of refusing it; beside an annotation.
+    """Makes a text fit what a backend can hold, instead of refusing it; beside an annotation.
 
-    longest: characters; holds: what the backend makes of it beside that.
+    longest: characters; holds: what else the backend changes.
     """
 
     longest: int
@@ -129,7 +129,7 @@ class Fits:
 
 
 def adapted(model: type[BaseModel], values: Mapping[str, object]) -> dict[str, str]:
-    """Say which texts of parameters are held otherwise than they were written; see `Fits`."""
+    """Return a remark for each text of the parameters that is held in another form; see `Fits`."""
     remarks = {}
     for name, field in model.model_fields.items():
         for fits in field.metadata:

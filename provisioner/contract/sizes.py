@@ -15,26 +15,26 @@ EXPECTED = "a size such as 5TiB, 500 GB, or a number of bytes"
 
 
 def parse_size(text: str | int) -> int:
-    """Return the bytes that a size says; `TB` is 1000-based, `TiB` 1024-based (IEC 80000-13).
+    """Return the bytes of a size; `TB` is 1000-based, `TiB` 1024-based (IEC 80000-13).
 
-    A size of no whole number of bytes, such as `1.1TiB`, is the next larger one. Raises ValueError
-    for anything else: for `5T`, too, which some count by 1000 and some by 1024.
+    A size that is not a whole number of bytes, such as `1.1TiB`, is rounded up. Raises ValueError
+    for anything else, also for `5T`, which some count by 1000 and some by 1024.
     """
     if isinstance(text, int):
         return text
     match = _SIZE.match(text)
     units = {unit.lower(): factor for unit, factor in _UNITS.items()}
     if match is None or match[3].lower() not in units:
-        raise ValueError(f"{text!r} is no size; expected {_meant(text) or EXPECTED}")
+        raise ValueError(f"{text!r} is not a size; expected {_meant(text) or EXPECTED}")
     factor = units[match[3].lower()]
     whole, fraction = match[1], match[2] or ""
     if fraction and factor == 1:
-        raise ValueError(f"{text!r} is no whole number of bytes")
+        raise ValueError(f"{text!r} is not a whole number of bytes")
     return int(-(-int(whole + fraction) * factor // 10 ** len(fraction)))
 
 
 def _meant(text: str) -> str:
-    """Say how a size that is nearly one is written; empty where nobody can tell."""
+    """Return how a text that is almost a size should be written; '' if that is unclear."""
     match = re.fullmatch(
         r"\s*(\d+)(?:[.,](\d+))?\s*([KMGTPE])(i?B?)\s*", text, re.ASCII | re.IGNORECASE
     )
@@ -51,7 +51,7 @@ def _meant(text: str) -> str:
 
 
 def format_size(size: int) -> str:
-    """Write bytes in the largest 1024-based unit that leaves at most two digits of fraction."""
+    """Return bytes as text in the largest 1024-based unit that leaves at most two decimals."""
     for power in range(6, 0, -1):
         factor = 1024**power
         if size >= factor and (size * 100) % factor == 0:

@@ -1,10 +1,10 @@
-"""Texts that people type: titles, names, comments; made what every backend can hold.
+"""Texts that people type: titles, names, comments; made into texts that every backend can hold.
 
 Promises: one rule for all of them, from the format to the last handler. A text is one line of
-characters that can be seen: blanks of any kind are one blank, control characters too; what is
-invisible (soft hyphens, joiners, marks of direction, byte order marks, private use) is left out;
-what is too long is cut, with an ellipsis. Nothing is refused, and what was changed can be told.
-Leaves out: escaping for a filter, a DN or an argument, which is for whoever writes these.
+visible characters: blanks of any kind and control characters become one blank; invisible characters
+(soft hyphens, joiners, marks of direction, byte order marks, private use) are left out; a text that
+is too long is cut, with an ellipsis. Nothing is refused, and the result says what changed. Leaves
+out: escaping for a filter, a DN or an argument, which the module that writes those does.
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ import unicodedata
 from dataclasses import dataclass
 
 LONGEST = 500
-"""Characters of a line that the format keeps."""
+"""The most characters of a line that the format keeps."""
 
 ELLIPSIS = "\u2026"
 
 _MOST = 3
-"""Characters that were left out, and are named."""
+"""The most left-out characters that a remark names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """A text as it is kept. said: what was changed, beside blanks; '' for nothing."""
+    """A text as it is kept. remark: what was changed, except blanks; '' for nothing."""
 
     text: str
     remark: str = ""
 
 
 def phrase(text: str, longest: int = LONGEST) -> str:
-    """Make one line of a text; longest: characters it may have."""
+    """Return a text as one line; longest: characters that it may have."""
     return line(text, longest).text
 
 
 def line(text: str, longest: int = LONGEST) -> Adapted:
-    """Make one line of a text, and say what was changed of it."""
+    """Return a text as one line, with a remark on what was changed."""
     if text.isascii() and text.isprintable():
         return _cut(" ".join(text.split()), "", longest)
     return _cut(" ".join(_seen(text).split()), _left_out(text), longest)
 
 
 def lines(text: str, longest: int) -> Adapted:
-    """Clean a text of several lines, whose line ends and tabs stay."""
+    """Return a text of several lines, cleaned; line ends and tabs stay."""
     return _cut(_seen(text.replace("\r\n", "\n"), "\n\t"), _left_out(text), longest)
 
 
 def _seen(text: str, kept: str = "") -> str:
-    """Leave out what cannot be seen, but put a blank where it parts words.
+    """Return a text without invisible characters, but with a blank where one separates words.
 
-    kept: characters that stay as they are.
+    kept: characters that stay.
     """
     return "".join(
         one if one.isprintable() or one in kept else " " if _parts(one) else "" for one in text
@@ -57,12 +57,12 @@ def _seen(text: str, kept: str = "") -> str:
 
 
 def _parts(character: str) -> bool:
-    """Return True if a character that is not shown parts words, as a line end does."""
+    """Return True if an invisible character separates words, as a line end does."""
     return character.isspace() or unicodedata.category(character) == "Cc"
 
 
 def _left_out(text: str) -> str:
-    """Name what a text loses beside blanks: `left out U+00AD`."""
+    """Return what a text loses besides blanks: `left out U+00AD`."""
     lost = list(dict.fromkeys(c for c in text if not c.isprintable() and not c.isspace()))
     if not lost:
         return ""

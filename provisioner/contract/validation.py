@@ -1,7 +1,7 @@
 """Wording: what is wrong with a value, in our words instead of pydantic's.
 
-Promises: no phrase and no class name of pydantic reaches a person; what may be one of several kinds
-is told once. Leaves out: lines and keys of a file (`request`), and which error is raised.
+Promises: no phrase and no class name of pydantic reaches a person; a value that may be of several
+kinds gets one message. Leaves out: lines and keys of a file (`request`), and which error is raised.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Loc = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """One thing that is wrong. kind: `missing`, `unknown` or `value`; loc: where, for programs."""
+    """One mistake. kind: `missing`, `unknown` or `value`; loc: its place, for programs."""
 
     loc: Loc
     kind: str
@@ -59,16 +59,16 @@ def _few(context: Mapping[str, Any], what: str) -> str:
 
 _OWN = ("value_error", "assertion_error")
 _MEMBER = re.compile(r".*\[.*|constrained-\w+|str|int|float|bool|none|list|KnownAfter")
-"""What stands in pydantic's locations for the members of a union."""
+"""Parts of pydantic's locations that stand for the members of a union."""
 
 _LONGEST = 80
-"""Characters of a value that a message repeats."""
+"""The most characters of a value that a message repeats."""
 
 
 def of_keys(loc: Loc, last: bool) -> Loc:
-    """Leave the members of a union out of a location: they are no keys.
+    """Return a location without the members of a union, which are not keys.
 
-    The first part is always a key, and where `last` is true the last one.
+    The first part is always a key; if `last` is true, the last part is one, too.
     """
     end = len(loc) - 1 if last else 0
     return tuple(
@@ -79,10 +79,10 @@ def of_keys(loc: Loc, last: bool) -> Loc:
 
 
 def wrongs(error: ValidationError, place: Callable[[Loc, bool], Loc] = of_keys) -> list[Wrong]:
-    """List what is wrong, each place once.
+    """Return what is wrong, each place once.
 
-    place: makes keys of a location; it is told whether its last part surely is one. A value that an
-    earlier step may give instead is not told that it is no such thing.
+    place: makes keys of a location; its second argument is True if the last part surely is a key.
+    If an earlier step may give the value instead, the message does not mention that.
     """
     details_of: dict[Loc, list[Any]] = {}
     for detail in error.errors(include_url=False):
@@ -97,20 +97,20 @@ def _power(limit: int) -> str:
 
 
 def _one(loc: Loc, details: list[Any]) -> Wrong:
-    """Make one of what the members of a union say of a place."""
-    wrongs_ = [_said(loc, detail) for detail in details]
+    """Return one mistake from what the members of a union say about a place."""
+    mistakes = [_wrong(loc, detail) for detail in details]
     kinds = [_kind(detail) for detail in details]
-    if None in kinds:  # one of them takes the value's kind, and says what is wrong with it
-        return wrongs_[kinds.index(None)]
+    if None in kinds:  # one member accepts the value's kind, and says what is wrong
+        return mistakes[kinds.index(None)]
     wanted = list(dict.fromkeys(map(str, kinds)))
     if len(wanted) == 1:
-        return wrongs_[0]
+        return mistakes[0]
     text = f"is neither {' nor '.join(map(_a, wanted))}"
-    return replace(wrongs_[0], message=_shown(details[0], text))
+    return replace(mistakes[0], message=_shown(details[0], text))
 
 
 def _kind(detail: Any) -> str | None:
-    """Say which kind of value was wanted, where the value is of another."""
+    """Return which kind of value was wanted, if the value is of another kind."""
     name = str(detail["type"])
     if name in _LIMITS or name in _OWN or name in ("missing", "extra_forbidden", "literal_error"):
         return None
@@ -124,7 +124,7 @@ def _a(kind: str) -> str:
     return kind if kind == "true or false" else f"a {kind}"
 
 
-def _said(loc: Loc, detail: Any) -> Wrong:
+def _wrong(loc: Loc, detail: Any) -> Wrong:
     name, context = str(detail["type"]), detail.get("ctx") or {}
     if name == "missing":
         return Wrong(loc, "missing", "missing")
@@ -148,7 +148,7 @@ def _said(loc: Loc, detail: Any) -> Wrong:
     if name in _LIMITS:
         return Wrong(loc, "value", _shown(detail, _LIMITS[name](context)))
     kind = _kind(detail)
-    text = "is neither true nor false" if kind == "true or false" else f"is no {kind}"
+    text = "is neither true nor false" if kind == "true or false" else f"is not a {kind}"
     if kind == "right value":
         text = "is not right"
     if value is None:
@@ -157,7 +157,7 @@ def _said(loc: Loc, detail: Any) -> Wrong:
 
 
 def _shown(detail: Any, text: str) -> str:
-    """Put the value before what is said of it, where it is short enough and a scalar."""
+    """Return a message with the value in front, if the value is a short scalar."""
     value = detail.get("input")
     plain = isinstance(value, str | int | float) and len(str(value)) < _LONGEST
     return f"{value!r} {text}" if plain else text

@@ -1,8 +1,8 @@
-"""The actions: for each, what a request must and may say.
+"""The actions: for each, what a request must and may contain.
 
-Promises: the one description of the format; the parser, the JSON Schema and the documentation are
-made from it. Leaves out: reading files (`request`), and what is said of a person, a project or an
-allocation (`subjects`).
+Promises: this is the one description of the format; the parser, the JSON Schema and the
+documentation are made from it. Leaves out: reading files (`request`), and the keys of a person, a
+project or an allocation (`subjects`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from provisioner.request.values import Line, Moment, Person, Text
 
 
 class Envelope(Part):
-    """What every request may say."""
+    """Keys that every request may have."""
 
     provisioner: Annotated[Literal["1"], WithJsonSchema({"enum": [1, "1"]})] = Field(
         description="the format's version"
@@ -41,7 +41,7 @@ class Envelope(Part):
     )
     order: OrderPart | None = Field(None, description="the writer's own order")
     on_behalf_of: Person | None = Field(
-        None, description="the person who asks; counts where policy trusts the writer with it"
+        None, description="the person who asks; counts if policy trusts the writer with it"
     )
     reason: Text | None = Field(None, description="free text")
     expires: Moment | None = Field(
@@ -52,34 +52,35 @@ class Envelope(Part):
     not_before: Moment | None = Field(
         None, description="waits until this time, with its zone", examples=["2026-12-24T00:00:00Z"]
     )
-    adopt: bool = Field(False, description="take over what is there and differs")
+    adopt: bool = Field(False, description="take over existing objects that differ")
 
     def subject(self) -> str:
-        """Name what the request is about."""
+        """Return the subject of the request."""
         raise NotImplementedError
 
     def resource_name(self) -> str | None:
-        """Name the resource, where the request speaks of one."""
+        """Return the resource, if the request names one."""
         return None
 
     def resource_key(self) -> str:
-        """Name the key that says so."""
+        """Return the key that names the resource."""
         return ""
 
     def user_names(self) -> tuple[str, ...]:
-        """List the users that `each: user` goes through."""
+        """Return the users for whom `each: user` runs."""
         return ()
 
     def users_in(self) -> UsersFile | None:
-        """Name the file that lists them, where one does."""
+        """Return the companion file that lists the users, if there is one."""
         return None
 
     def expressions(self) -> Mapping[str, Any]:
-        """Make what expressions in routes may use."""
+        """Return the values that expressions in routes may use."""
         return {}
 
     def places(self) -> Mapping[str, tuple[str, ...]]:
-        """Say which key of the file each name of an expression is; `users`: who is gone through."""
+        """Return the key of the file for each name of an expression; `users`: the key of the
+        users."""
         return {name: (name,) for name in type(self).model_fields}
 
 
@@ -97,18 +98,18 @@ class _OfUser(Envelope):
 
 
 class UserProvision(_OfUser):
-    """Make a person's account, and keep it as said here."""
+    """Make a person's account, and keep it as stated here."""
 
     action: Literal["user.provision"]
     user: User
 
 
 class _Suspension(Envelope):
-    cause: Line | None = Field(None, description="why; each cause has to be lifted by itself")
+    cause: Line | None = Field(None, description="why; each cause must be lifted separately")
 
 
 class UserSuspension(_Suspension, _OfUser):
-    """Take a person's access away, or give it back."""
+    """Suspend a person's access, or restore it."""
 
     action: Literal["user.suspend", "user.resume"]
     user: UserRef
@@ -128,7 +129,7 @@ class _OfProject(Envelope):
 
 
 class ProjectProvision(_OfProject):
-    """Make a project's group, and keep its members as said here."""
+    """Make a project's group, and keep its members as stated here."""
 
     action: Literal["project.provision"]
     project: Project
@@ -169,7 +170,7 @@ class _OfAllocation(Envelope):
 
 
 class AllocationProvision(_OfAllocation):
-    """Make an allocation's storage or accounts, and keep them as said here."""
+    """Make an allocation's storage or accounts, and keep them as stated here."""
 
     action: Literal["allocation.provision"]
     allocation: Allocation
@@ -182,7 +183,7 @@ class AllocationProvision(_OfAllocation):
 
 
 class AllocationSuspension(_Suspension, _OfAllocation):
-    """Take the access of an allocation's users away, or give it back."""
+    """Suspend the access of an allocation's users, or restore it."""
 
     action: Literal["allocation.suspend", "allocation.resume"]
 
@@ -222,27 +223,29 @@ class _OfMembership(Envelope):
 
 
 class MembershipAdd(_OfMembership):
-    """Let a user into an allocation."""
+    """Add a user to an allocation."""
 
     action: Literal["membership.add"]
     membership: Membership
 
 
 class MembershipRemove(_OfMembership):
-    """Take a user out of an allocation; what other allocations entitle stays."""
+    """Remove a user from an allocation; what other allocations give the user stays."""
 
     action: Literal["membership.remove"]
     membership: MembershipRef
 
 
 class Reconcile(Envelope):
-    """Compare everything with every backend, and mend what differs."""
+    """Compare everything with every backend, and fix differences."""
 
     action: Literal["reconcile"]
     as_of: Moment | None = Field(None, description="objects claimed later are left alone")
-    manifest: Manifest | None = Field(None, description="all that should be, in a companion file")
+    manifest: Manifest | None = Field(
+        None, description="everything that should exist, in a companion file"
+    )
     kinds: tuple[Literal["user", "project", "allocation"], ...] = Field(
-        (), description="kinds that the manifest states whole, though it may list none of them"
+        (), description="kinds that the manifest lists completely, even if it lists none of them"
     )
 
     def subject(self) -> str:
@@ -253,17 +256,17 @@ class Reconcile(Envelope):
 
 
 class Adopt(Envelope):
-    """Take over what is in the backends as it is, while the service only observes."""
+    """Take over objects of the backends unchanged, while the service only observes."""
 
     action: Literal["adopt"]
-    manifest: Manifest = Field(description="what is taken over, in a companion file")
+    manifest: Manifest = Field(description="what to take over, in a companion file")
     as_of: Moment | None = Field(None, description="subjects claimed later are left alone")
     writer: Annotated[Line, Field(min_length=1)] | None = Field(
         None,
-        description="whose the claims become, where not the sender's; root and the service may say",
+        description="owner of the claims, if not the sender; only root and the service may set it",
         examples=["coldfront"],
     )
-    differing: bool = Field(False, description="what differs is changed to what is listed")
+    differing: bool = Field(False, description="change objects that differ to what is listed")
 
     def subject(self) -> str:
         return "site:"
@@ -282,19 +285,19 @@ class _OfRequest(Envelope):
 
 
 class OfRequest(_OfRequest):
-    """Steer another request."""
+    """Control another request."""
 
     action: Literal["request.retry", "request.hold", "request.cancel"]
 
 
 class Release(_OfRequest):
-    """Let a held request go on."""
+    """Release a held request."""
 
     action: Literal["request.release"]
     digest: str | None = Field(
         None,
-        description="the SHA-256 of the request that was looked at, as `provisioner show` prints "
-        "it; what policy holds is not released without",
+        description="the SHA-256 of the request that you looked at, as `provisioner show` prints "
+        "it; required to release a request that policy holds",
         pattern=r"^[0-9a-f]{64}$",
     )
 
@@ -303,7 +306,7 @@ class Release(_OfRequest):
 
 
 class OfLane(Envelope):
-    """Stop a lane, or let it go on."""
+    """Stop a lane, or continue it."""
 
     action: Literal["lane.pause", "lane.unpause"]
     lane: Annotated[Line, Field(min_length=1)] = Field(
@@ -315,7 +318,8 @@ class OfLane(Envelope):
 
 
 class OfJournal(Envelope):
-    """Let a rebuilt journal, whose drift was seen, be written to the backends again."""
+    """Let the service write to the backends again from a rebuilt journal whose drift a person has
+    seen."""
 
     action: Literal["journal.release"]
 

@@ -1,8 +1,9 @@
-"""Crowds: the users of one request, in a file of their own where there are too many for its body.
+"""Crowds: the users of one request, in a separate file if there are too many for its body.
 
-Promises: a list is a user name a line, each held against the same pattern as in a request, and
-every mistake is told with its line; who is left out of a request is told; a request whose list was
-not read is one that nobody routes. Leaves out: whose the file is, and reading it (`enclosures`).
+Promises: a list has one user name on each line, checked against the same pattern as in a request,
+and every mistake is reported with its line; users who are left out of a request are reported; a
+request whose list was not read is never routed. Leaves out: who owns the file, and reading it
+(`enclosures`).
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ from provisioner.request.subjects import UsersFile
 from provisioner.request.values import is_user_name
 
 ENDING = ".users"
-"""How its name ends, so that it is not taken for a request."""
+"""The suffix of its name, so that it is not taken for a request."""
 
 MOST = 10_000
-"""Most users of a list: what is accepted at once keeps everything else waiting."""
+"""The most users of a list: everything else waits while a request is accepted."""
 
 SIZE = MOST * 34
-"""Most bytes of a list: names of 32 letters, with ends of lines as Windows writes them."""
+"""The most bytes of a list: names of 32 letters, with Windows line ends."""
 
 _TOLD = 20
-"""Most mistakes that are told."""
+"""The most mistakes that are reported."""
 
 
 def check(named: UsersFile, size: int, sha256: str) -> None:
-    """Hold a list against what its request says of it.
+    """Compare a list with what its request says about it.
 
-    Raises InvalidRequest where its name, its size or its digest is another.
+    Raises InvalidRequest if its name, its size or its digest differs.
     """
     if not named.file.endswith(ENDING):
-        raise InvalidRequest(f"{named.file!r} is no list of users", expected=f"*{ENDING}")
+        raise InvalidRequest(f"{named.file!r} is not a list of users", expected=f"*{ENDING}")
     if max(named.size, size) > SIZE:
         raise InvalidRequest(
             f"{named.file} has more than {SIZE} bytes",
@@ -47,25 +48,25 @@ def check(named: UsersFile, size: int, sha256: str) -> None:
         raise InvalidRequest(
             f"{named.file} is not what the request says: it has {size} bytes and SHA-256 {sha256}",
             field="users_file",
-            expected="the file written whole, before the request",
+            expected="the complete file, written before the request",
         )
 
 
 def read(body: bytes) -> tuple[str, ...]:
-    """Read a list; who stands there twice is one.
+    """Return the users of a list; a user who is listed twice counts once.
 
-    Raises InvalidDocument with what is wrong in its lines, InvalidRequest where it is too long.
+    Raises InvalidDocument with the mistakes in its lines, InvalidRequest if it is too long.
     """
     try:
         lines = body.decode().split("\n")
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"the list of users is no UTF-8 at byte {error.start}") from None
+        raise InvalidRequest(f"the list of users is not UTF-8 at byte {error.start}") from None
     names = [(number, line.strip()) for number, line in enumerate(lines, 1)]
     wrong = [
         Problem(
             None,
             f"users_file line {number}",
-            f"{name[:80]!r} is no user name",
+            f"{name[:80]!r} is not a user name",
             "a lower-case letter or _, then at most 31 of a-z 0-9 _ . -",
         )
         for number, name in names
@@ -73,16 +74,16 @@ def read(body: bytes) -> tuple[str, ...]:
     ]
     if wrong:
         more = len(wrong) - _TOLD
-        rest = [Problem(None, "users_file", f"and {more} more lines that are wrong")]
+        rest = [Problem(None, "users_file", f"and {more} more wrong lines")]
         raise InvalidDocument([*wrong[:_TOLD], *(rest if more > 0 else [])])
     users = tuple(dict.fromkeys(name for _, name in names if name))
     if len(users) > MOST:
-        raise InvalidRequest(f"the list has {len(users)} users, and {MOST} are taken at most")
+        raise InvalidRequest(f"the list has {len(users)} users; the maximum is {MOST}")
     return users
 
 
 def with_users(request: Request, users: tuple[str, ...]) -> Request:
-    """Make a request whole: what its file lists stands in it as if it had been written there."""
+    """Return a request with the users of its file, as if the request listed them itself."""
     values: dict[str, Any] = dict(request.values)
     for part in ("allocation", "project"):
         said = values.get(part)
@@ -92,13 +93,14 @@ def with_users(request: Request, users: tuple[str, ...]) -> Request:
 
 
 Meant = tuple[Request, tuple[Problem, ...]]
-"""A request as it counts, with a word about everybody who is left out of it."""
+"""A request as it counts, with a problem for each user who is left out of it."""
 
 
 def spared(request: Request, left_out: Collection[str]) -> Meant:
-    """Make a request go without some of its users, and without whose name a backend does not take.
+    """Return a request without protected users, and without users whose name a backend does not
+    take.
 
-    left_out: whose names are protected. Of the others routing says, step by step.
+    left_out: users whose names are protected. Routing reports the others, step by step.
     """
     request = replace(request, spares=True)
     if not left_out:
@@ -109,7 +111,8 @@ def spared(request: Request, left_out: Collection[str]) -> Meant:
             None,
             f"{key}.{number}",
             f"{name} is left out: the name is protected, and no request touches it",
-            "take the user out; see policy.protected in the configuration, system names stay so",
+            "remove the user; see policy.protected in the configuration (system names are always "
+            "protected)",
         )
         for number, name in enumerate(request.users)
         if name in left_out
@@ -118,9 +121,9 @@ def spared(request: Request, left_out: Collection[str]) -> Meant:
 
 
 def whole(body: bytes, listed: str | None) -> Request:
-    """Parse a request as it was recorded, with the users for whom it counts.
+    """Return a recorded request, with the users for whom it counts.
 
-    listed: their names with spaces between, its file's or fewer; None: those that stand in it.
+    listed: their names, separated by spaces, of its file or fewer; None: those in its body.
     """
     request = parse_request(body)
     return request if listed is None else with_users(request, tuple(listed.split()))

@@ -1,6 +1,6 @@
 """Documents: safe YAML in, with the line of every key; plain YAML out.
 
-Promises: a hostile text is refused with all that is known about why, without recursion, in bounded
+Promises: a hostile text is refused with everything known about why, without recursion, in bounded
 time and memory; every leaf stays the text that was written. Leaves out: what keys mean (`request`,
 `config`).
 """
@@ -22,20 +22,20 @@ import yaml
 from provisioner.contract import InvalidRequest
 
 SIZE = 64 * 1024
-"""Most bytes of a request."""
+"""The most bytes of a request."""
 
 DEPTH = 32
-"""Most levels: PyYAML's C loader crashes on nested brackets when it composes recursively."""
+"""The most levels: PyYAML's C loader crashes on nested brackets when it composes recursively."""
 
 EVENTS = 10_000
-"""Most events of a document."""
+"""The most events of a document."""
 
 Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, what, what was expected, and the nearest valid name."""
+    """One mistake: place, message, what was expected, and the nearest valid name."""
 
     line: int | None
     key: str
@@ -52,12 +52,12 @@ class Problem:
 
 
 def advised(message: str, advice: str) -> str:
-    """Add to what is wrong what to do, where it is no question of another value."""
+    """Return a message with what to do added, if another value is not the answer."""
     return f"{message}; what to do: {advice}" if advice else message
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Give each problem once, in the order of the file; those without a line come last."""
+    """Return each problem once, in the order of the file; those without a line come last."""
 
     def place(problem: Problem) -> tuple[float, str]:
         return (math.inf if problem.line is None else problem.line, problem.key)
@@ -66,9 +66,10 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 
 class InvalidDocument(InvalidRequest):
-    """A document with everything that is wrong with it.
+    """A document with all its mistakes.
 
-    document: what could be read of it nonetheless, where its other mistakes can be told too.
+    document: the part that could be read nonetheless, so that its other mistakes can be reported,
+    too.
     """
 
     def __init__(self, problems: Sequence[Problem], document: Document | None = None) -> None:
@@ -88,10 +89,10 @@ class Document:
 def parse(
     data: bytes, *, size: int = SIZE, expected: str = "a mapping of keys and values"
 ) -> Document:
-    """Parse one YAML or JSON document whose top is a mapping.
+    """Return one YAML or JSON document whose top is a mapping.
 
-    size: most bytes; expected: what whoever wrote nothing is told to write. Raises InvalidDocument
-    for what is no such document, or a dangerous one.
+    size: most bytes; expected: what the error for an empty file tells its writer to write. Raises
+    InvalidDocument for anything else, or for a dangerous document.
     """
     text = _text(data, size, expected)
     try:
@@ -106,14 +107,15 @@ def parse(
 
 
 _ODD = "\u00a0\u1680\u2000-\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
-"""What editors and portals put where a blank is meant, and what is not to be seen at all."""
+"""Characters that editors and portals insert for a blank, and invisible ones."""
 
 _ODD_KEY = re.compile(f"[{_ODD}]")
 _ODD_PLACE = re.compile(rf"^[ -]*[\"']?([{_ODD}])|:([{_ODD}])", re.MULTILINE)
 
 
 def _odd_blank(text: str) -> Problem | None:
-    """Find what looks like a blank before a key, or behind its colon, and is none to YAML."""
+    """Return a problem for a character before a key, or after its colon, that only looks like a
+    blank."""
     match = _ODD_PLACE.search(text)
     if match is None:
         return None
@@ -122,8 +124,8 @@ def _odd_blank(text: str) -> Problem | None:
 
 def _odd(line: int, character: str) -> Problem:
     name = unicodedata.name(character, "an invisible character").lower()
-    said = f"{name} (U+{ord(character):04X}), which only looks like a blank or like nothing"
-    return Problem(line, "", said, "blanks of the space bar around keys, and none in them")
+    said = f"{name} (U+{ord(character):04X}), which only looks like a blank, or is invisible"
+    return Problem(line, "", said, "plain spaces around keys, and none in them")
 
 
 def _text(data: bytes, size: int, expected: str) -> str:
@@ -162,13 +164,13 @@ def _build(text: str) -> Document | None:
         return _Builder().build(loader)
     except yaml.reader.ReaderError as error:
         at = text.encode().count(b"\n", 0, error.position) + 1
-        what = f"this is no YAML: {error.reason}: #x{error.character:04x}"
+        what = f"this is not YAML: {error.reason}: #x{error.character:04x}"
         raise _refuse(at, what, "UTF-8 text") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else None
         why = getattr(error, "problem", None) or str(error)
-        raise _refuse(line, f"this is no YAML: {why}", "a mapping of keys and values") from None
+        raise _refuse(line, f"this is not YAML: {why}", "a mapping of keys and values") from None
     finally:
         loader.dispose()
 
@@ -179,7 +181,7 @@ _PAIR = re.compile(
 
 
 def _joined(text: str) -> str:
-    """Write as one escape what JSON writes as two: the characters that UTF-16 has as pairs."""
+    """Return text with each surrogate pair of JSON escapes as one escape."""
     if "\\u" not in text or not text.lstrip().startswith("{"):
         return text
     try:
@@ -204,7 +206,7 @@ def _check_tag(tag: str | None, line: int) -> None:
 
 
 class _Builder:
-    """Makes a tree of events, one at a time."""
+    """Builds a tree from events, one at a time."""
 
     def __init__(self) -> None:
         self.lines: dict[Path, int] = {}
@@ -213,12 +215,12 @@ class _Builder:
         self.root: dict[str, Any] | None = None
 
     def build(self, loader: Any) -> Document | None:
-        """Read events until the stream ends; None: there was no document."""
+        """Read events until the stream ends; return None if there was no document."""
         documents = 0
         for count in range(EVENTS + 1):
             event: Any = loader.get_event()
             line = event.start_mark.line + 1
-            kind = type(event)  # the loader makes these and no subclass
+            kind = type(event)  # the loader makes exactly these types
             if kind is yaml.ScalarEvent:
                 self._scalar(event, line)
             elif kind in _STARTS:
@@ -258,7 +260,7 @@ class _Builder:
             if key in top.value:
                 dotted = ".".join(map(str, (*top.path, key)))
                 first = self.lines[(*top.path, key)]
-                why = f"the key stands here and in line {first}"
+                why = f"the key is here and in line {first}"
                 self.problems.append(Problem(line, dotted, why, "each key once"))
             else:
                 self.lines[(*top.path, key)] = line
@@ -269,10 +271,10 @@ class _Builder:
         self._put(None if absent else event.value, line)
 
     def _put(self, value: Any, line: int) -> Path:
-        """Put a value where it belongs; return its path."""
+        """Put a value in its place; return its path."""
         if not self.stack:
             if not isinstance(value, dict):
-                raise _refuse(line, "the document is no mapping", "`key: value` lines")
+                raise _refuse(line, "the document is not a mapping", "`key: value` lines")
             self.root = value
             return ()
         top = self.stack[-1]
@@ -297,7 +299,7 @@ _RESERVED = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
 def dump(value: object) -> str:
-    """Write plain data as block-style YAML, which any YAML 1.1 loader reads back as it was.
+    """Return plain data as block-style YAML, which any YAML 1.1 loader reads back unchanged.
 
     value: mappings with text keys, sequences, text, numbers, booleans, None, aware datetimes (as
     text). Half of a surrogate pair, which YAML cannot hold, becomes the text of its escape. Raises
@@ -309,11 +311,11 @@ def dump(value: object) -> str:
 
 
 def _emit(value: object, indent: str, lines: list[str], lead: str) -> None:
-    """Write a value; lead: what stands before it in its first line (`key:` or `-`)."""
+    """Write a value; lead: the beginning of its first line (`key:` or `-`)."""
     if isinstance(value, str):
         text = _string(value)
         lines.append(f"{lead} {text}" if lead else f"{indent}{text}")
-    elif isinstance(value, dict | Mapping) and value:  # dict: asking what a Mapping is takes long
+    elif isinstance(value, dict | Mapping) and value:  # dict: a check for Mapping is slow
         first = lead
         if lead and not lead.endswith("-"):
             lines.append(lead)
@@ -376,4 +378,4 @@ def _scalar(value: object) -> str:
         return "{}"
     if isinstance(value, list | tuple):
         return "[]"
-    raise TypeError(f"{type(value).__name__} is no plain data")
+    raise TypeError(f"{type(value).__name__} is not plain data")

@@ -1,8 +1,8 @@
 """The request format: what a file may say, and every error in it at once.
 
-Promises: a request that was parsed has only known keys, strict names and typed values; a request
-that was not says for each error the line, the key, what was expected and the nearest valid name.
-Leaves out: who may ask (`policy`), and what the site makes of it (`router`).
+Promises: a parsed request has only known keys, strict names and typed values; for any other file,
+each error names the line, the key, what was expected and the nearest valid name.
+Leaves out: who may ask (`policy`), and which steps the site makes of it (`router`).
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. values: what expressions in routes may use, typed, with None for what is absent.
+    """One request. values: what expressions in routes may use, typed, with None for absent values.
 
-    users: those that `each: user` goes through; users_file: lists them, until it was read; places:
-    the key of each value of expressions; lines: the line of every key of the file; notes: what was
-    changed of its texts; spares: a user whose name a backend does not take is left out there alone.
+    users: those for whom `each: user` runs; users_file: the file that lists them, until it was
+    read; places: the key of each value of expressions; lines: the line of every key of the file;
+    notes: what was changed in its texts; spares: if a backend does not take a user's name, only
+    that backend's step goes without the user.
     """
 
     action: str
@@ -67,13 +68,13 @@ class Request:
         )
 
     def placed(self, problem: Problem) -> Problem:
-        """Give a problem of one of the file's keys its line."""
+        """Return a problem with the line of its key in the file."""
         line = problem.line or self.line_of(path_of(problem.key))
         return replace(problem, line=line)
 
 
 class InvalidFile(InvalidDocument):
-    """A file with what is wrong in its form. rest: what the right ones of its keys ask for."""
+    """A file with mistakes in its form. rest: the request that its valid keys make."""
 
     def __init__(self, problems: Sequence[Problem], rest: Request | None) -> None:
         super().__init__(problems)
@@ -86,7 +87,7 @@ def path_of(key: str) -> Path:
 
 
 def parse_request(data: bytes) -> Request:
-    """Parse the bytes of a request file.
+    """Return the request in a file's bytes.
 
     Raises InvalidFile with every problem.
     """
@@ -113,7 +114,7 @@ def parse_request(data: bytes) -> Request:
 
 
 def _notes(document: Document, changed: Changed) -> tuple[Problem, ...]:
-    """Say what was changed of a file's texts, each by its key and line."""
+    """Return what was changed in a file's texts, each with its key and line."""
     if not changed:
         return ()
     problems = []
@@ -127,7 +128,7 @@ def _notes(document: Document, changed: Changed) -> tuple[Problem, ...]:
 
 
 def _meant(document: Document, model: type[Envelope]) -> dict[str, str]:
-    """Give version and action as they were probably meant, so that the rest can be read."""
+    """Return version and action as they were probably meant, so that the rest can be read."""
     action = document.value.get("action")
     actions = model.model_fields["action"].annotation.__args__  # type: ignore[union-attr]
     if action in actions:
@@ -136,9 +137,9 @@ def _meant(document: Document, model: type[Envelope]) -> dict[str, str]:
 
 
 def _rest(document: Document, model: type[Envelope], problems: Sequence[Problem]) -> Request | None:
-    """Read a file without what is wrong in it; None: without that it is no request."""
+    """Return a file's request without its wrong keys; None if the others do not make one."""
     value = copy.deepcopy(document.value)
-    # From the last to the first, so that the entries of a list keep their numbers.
+    # From last to first, so that the entries of a list keep their numbers.
     for problem in reversed(problems):
         *above, last = path_of(problem.key) or ("",)
         parent: Any = value
@@ -154,9 +155,9 @@ def _rest(document: Document, model: type[Envelope], problems: Sequence[Problem]
 
 
 def _model(document: Document, problems: list[Problem]) -> type[Envelope] | None:
-    """Find the model of the document's action, or of the one that was probably meant.
+    """Return the model of the document's action, or of the action that was probably meant.
 
-    Add what is wrong with version and action to the problems.
+    Adds what is wrong with version and action to the problems.
     """
     version = document.value.get("provisioner")
     if version != "1":
@@ -173,14 +174,14 @@ def _model(document: Document, problems: list[Problem]) -> type[Envelope] | None
     at = document.lines.get(("action",))
     close = get_close_matches(str(action), ACTIONS, 1, 0.4)
     nearest = close[0] if close else ""
-    problems.append(Problem(at, "action", f"{action!r} is no action", known, nearest))
+    problems.append(Problem(at, "action", f"{action!r} is not an action", known, nearest))
     return ACTIONS.get(nearest)
 
 
 def problems_of(
     error: ValidationError, document: Document, model: type[BaseModel]
 ) -> list[Problem]:
-    """Translate pydantic's errors into problems with lines and nearest names, in file order."""
+    """Return pydantic's errors as problems with lines and nearest names, in file order."""
 
     def place(loc: Path, last: bool) -> Path:
         return _known_path(loc, last, document)
@@ -210,9 +211,9 @@ def _problem(wrong: Wrong, document: Document, model: type[BaseModel]) -> Proble
 
 
 def _known_path(loc: Path, last: bool, document: Document) -> Path:
-    """Leave out of a location what is no key of the document (union members).
+    """Return a location without parts that are not keys of the document (members of a union).
 
-    last: its last part is one, though the document may not have it.
+    last: True if its last part is a key, even if the document does not have it.
     """
     end = len(loc) - 1 if last else None
     path: Path = ()
@@ -223,10 +224,10 @@ def _known_path(loc: Path, last: bool, document: Document) -> Path:
 
 
 def _field(model: type[BaseModel], path: Path) -> Any:
-    """Follow a path through nested models to the field it names."""
+    """Return the field that a path through nested models names."""
     current: Any = model
     field: Any = None
-    free = False  # the next part is one of many of a kind, named by whoever writes the file
+    free = False  # the next part is a name that the file's writer chose
     for part in path:
         if isinstance(part, int):
             continue
@@ -242,7 +243,7 @@ def _field(model: type[BaseModel], path: Path) -> Any:
 
 
 def _named(model: Any) -> dict[str, Any]:
-    """Return the fields of a model by the names they have in a file."""
+    """Return the fields of a model by their names in a file."""
     fields = getattr(model, "model_fields", {})
     return {field.alias or name: field for name, field in fields.items()}
 
@@ -311,11 +312,11 @@ _WRITTEN: Mapping[str, Mapping[str, Any]] = {
     "integer": {"type": ["integer", "string"], "pattern": "^[0-9]+$"},
     "boolean": {"type": ["boolean", "string"], "pattern": "^(true|false|yes|no|on|off)$"},
 }
-"""What an editor may take for a value of a type: to it `id: 42` is a number, to us text."""
+"""How an editor may read a value of a type: to it `id: 42` is a number, to us text."""
 
 
 def _widen(schema: Any) -> None:
-    """Let every type admit all that an editor may take a right value for, and no more."""
+    """Let every type also admit what an editor may read a valid value as, and no more."""
     if isinstance(schema, dict):
         kind = schema.get("type")
         if kind == "string" and "const" not in schema and "enum" not in schema:
@@ -332,7 +333,7 @@ def _widen(schema: Any) -> None:
 
 
 def _text(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what an editor may take a text for: `017` is a number to it, and a code to us."""
+    """Return how an editor may read a text: `017` is a number to it, and a code to us."""
     if "format" in schema:
         return {}
     pattern = schema.get("pattern", "")

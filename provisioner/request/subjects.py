@@ -1,7 +1,6 @@
 """Subjects: the people, projects and allocations that requests are about.
 
-Promises: the one description of what may be said of each. Leaves out: what is asked for
-(`actions`).
+Promises: the one description of their keys. Leaves out: what a request asks for (`actions`).
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from provisioner.request.values import (
 
 
 class Part(BaseModel):
-    """A mapping of a request: only known keys."""
+    """A mapping in a request: only known keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class UsersFile(Part):
-    """A companion file with the users, a name a line, where there are many."""
+    """A companion file with the users, one name on each line, if there are many."""
 
     file: Code = Field(description="its name in staging", examples=["42.users"])
     size: Count = Field(description="its bytes")
@@ -41,7 +40,7 @@ class UsersFile(Part):
 
 def _alone(value: UsersFile | None, info: ValidationInfo) -> UsersFile | None:
     if value is not None and info.data.get("users"):
-        raise ValueError("stands beside `users`; expected one of the two")
+        raise ValueError("is beside `users`; expected one of the two")
     return value
 
 
@@ -52,7 +51,9 @@ class OrderPart(Part):
     """The writer's own order of its requests."""
 
     key: Line = Field(description="what is ordered", examples=["allocation-42"])
-    number: Count = Field(description="a lower one than accepted is superseded")
+    number: Count = Field(
+        description="a request with a lower number than an accepted one is superseded"
+    )
 
 
 class User(Part):
@@ -63,10 +64,10 @@ class User(Part):
     given_name: Phrase | None = Field(None, description="first name")
     surname: Phrase | None = Field(None, description="last name")
     email: Mail | None = Field(None, description="mail address")
-    uid: Id | None = Field(None, description="numeric user id, where the site gives it")
+    uid: Id | None = Field(None, description="numeric user id, if the site assigns it")
     gid: Id | None = Field(None, description="numeric id of the primary group")
     shell: AbsolutePath | None = Field(None, description="login shell", examples=["/bin/bash"])
-    home: AbsolutePath | None = Field(None, description="home directory, where not by template")
+    home: AbsolutePath | None = Field(None, description="home directory, if not by template")
     groups: tuple[Code, ...] = Field((), description="groups to be a member of")
     attributes: Free = Field(default_factory=dict, description="free values for the site's routes")
 
@@ -82,14 +83,14 @@ class ProjectRef(Part):
 
     code: Code
     title: Phrase | None = Field(None, description="what it is about")
-    pi: UserName | None = Field(None, description="who leads it")
+    pi: UserName | None = Field(None, description="its leader")
     gid: Id | None = Field(None, description="numeric id of the project's group")
 
 
 class Project(ProjectRef):
     """A project and its people."""
 
-    users: tuple[UserName, ...] = Field((), description="everybody in it", max_length=10_000)
+    users: tuple[UserName, ...] = Field((), description="all its members", max_length=10_000)
     users_file: UsersInFile = Field(
         None, description="a companion file with them, in place of `users`"
     )
@@ -104,9 +105,9 @@ class Quota(Part):
 
 
 class SlurmPart(Part):
-    """What Slurm should know of an allocation, in the words of ColdFront's attributes."""
+    """What Slurm should know about an allocation, under the names of ColdFront's attributes."""
 
-    account: Code | None = Field(None, description="account, where not the project's code")
+    account: Code | None = Field(None, description="account, if not the project's code")
     parent: Code | None = Field(None, description="parent account")
     description: Phrase | None = Field(None, description="the account's description")
     organization: Phrase | None = Field(None, description="the account's organization")
@@ -117,25 +118,27 @@ class SlurmPart(Part):
     )
     user_specs: Specs | None = Field(None, description="specs of each user's association")
     partitions: tuple[Code, ...] = Field(
-        (), description="partitions that users get, and no others; none: all", examples=[["gpu"]]
+        (), description="the only partitions that users get; empty: all", examples=[["gpu"]]
     )
 
 
 class StoragePart(Part):
-    """What a file system should know of an allocation."""
+    """What a file system should know about an allocation."""
 
-    fileset: Code | None = Field(None, description="fileset, where not the project's code")
+    fileset: Code | None = Field(None, description="fileset, if not the project's code")
     path: AbsolutePath | None = Field(
-        None, description="where it is linked; for root and writers with `paths` in their rule"
+        None,
+        description="path of its junction; only for root and writers with `paths` in their rule",
     )
     kind: Literal["independent", "dependent"] | None = Field(None, description="kind of fileset")
     leaves: Code | None = Field(
-        None, description="the fileset that it had, where it is to have another and leave its data"
+        None,
+        description="its former fileset, if it should get another one and leave its data there",
     )
 
 
 class AllocationRef(Part):
-    """An allocation, as far as memberships and suspensions need it."""
+    """An allocation, with the keys that memberships and suspensions need."""
 
     id: Code = Field(description="the portal's number of the allocation", examples=["42"])
     resource: Code | None = Field(None, description="resource of the site's configuration")
@@ -146,7 +149,7 @@ class AllocationRef(Part):
 
 
 class Allocation(AllocationRef):
-    """An allocation: the whole of what should be."""
+    """An allocation: everything that it should be."""
 
     resource: Code = Field(
         description="resource of the site's configuration", examples=["cluster-a"]
@@ -183,7 +186,7 @@ class MembershipRef(Part):
 
 
 class Manifest(Part):
-    """A companion file (JSON Lines) with all that should be."""
+    """A companion file (JSON Lines) with everything that should exist."""
 
     file: Code = Field(description="its name in staging")
     size: Count = Field(description="its bytes")

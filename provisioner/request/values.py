@@ -1,7 +1,7 @@
-"""Values: the names, sizes, numbers and times that a request or a configuration may write.
+"""Values: the names, sizes, numbers and times that a request or a configuration may contain.
 
-Promises: each is checked strictly, before any backend sees it, and says what it should be. Leaves
-out: where each may stand (`subjects`, `actions`, `config`).
+Promises: each is checked strictly, before any backend sees it, and its error says what it should
+be. Leaves out: where each may appear (`subjects`, `actions`, `config`).
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def _one_line(value: str) -> str:
 
 
 _TEXT = 2000
-"""Characters of a text of several lines."""
+"""The most characters of a text of several lines."""
 
 Changed = dict[str, str]
-"""What was said of texts that were changed, by the text as it was written; a model's context."""
+"""Remarks on texts that were changed, by the text as it was written; a model's context."""
 
 
 def _phrase(value: str, info: ValidationInfo) -> str:
@@ -58,7 +58,7 @@ def _lines(value: str, info: ValidationInfo) -> str:
 
 
 def _noted(value: str, shortened: texts.Adapted, info: ValidationInfo) -> str:
-    """Keep in the context what was changed of a text, where there is one."""
+    """Return a text as it is kept, and note in the context what was changed."""
     changed = info.context
     if shortened.remark and isinstance(changed, dict):
         changed[value] = shortened.remark
@@ -66,7 +66,7 @@ def _noted(value: str, shortened: texts.Adapted, info: ValidationInfo) -> str:
 
 
 def _digits(value: object) -> object:
-    """Refuse what Python takes for a number and people do not: `1_0`, `1.0`, ` 1`."""
+    """Refuse text that Python reads as a number and people do not: `1_0`, `1.0`, ` 1`."""
     if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+", value):
         raise ValueError("not a whole number")
     return value
@@ -117,7 +117,7 @@ Person = Annotated[
     ),
 ]
 Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
-"""What programs compare, as an id: it stays as it was written, or is refused."""
+"""Text that programs compare, such as an id: it stays unchanged, or is refused."""
 Specs = Annotated[str, Field(max_length=8000), AfterValidator(_one_line)]
 """Limits of Slurm, as `sacctmgr` takes them.
 
@@ -126,9 +126,9 @@ as_mysql_convert.c). Thirty resources with names such as `gres/gpu:a100` in each
 are under 8,000; more would be kept once for every user.
 """
 Phrase = Annotated[str, AfterValidator(_phrase)]
-"""What people read, as a title: made what every backend can hold, and never refused."""
+"""Text that people read, such as a title: made to fit every backend, and never refused."""
 Text = Annotated[str, AfterValidator(_lines)]
-"""What people read, of several lines."""
+"""Text that people read, of several lines."""
 Id = Annotated[int, Field(ge=1, le=4294967293), BeforeValidator(_digits)]
 Count = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_digits)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_dated)]

@@ -1,7 +1,7 @@
-"""Choices: which steps of a route a request takes, and which instance serves each.
+"""Choices: which steps of a route a request has, and which instance serves each.
 
-Promises: a resource or a handler that cannot be chosen is told, with the nearest one. Leaves out:
-parameters and claims (`router`).
+Promises: if no resource or handler fits, the error suggests the nearest one. Leaves out: parameters
+and claims (`router`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from provisioner.routing.routes import Template, condition, taken
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A step that a request takes, with the instance that serves it."""
+    """A step of a request, with the instance that serves it."""
 
     template: Template
     instance: str
@@ -29,7 +29,7 @@ class Chosen:
 
 
 class Choices:
-    """What can be chosen on one site.
+    """What a site offers to choose from.
 
     Raises ConfigError at construction for resources that name no handler.
     """
@@ -47,7 +47,7 @@ class Choices:
     def of(
         self, route: Sequence[Template], request: Request, base: Mapping[str, Any]
     ) -> tuple[list[Chosen], list[Problem]]:
-        """Choose the steps that a request takes; with what is wrong about the others."""
+        """Return the steps that a request has, and the problems of the others."""
         chosen: dict[str, Chosen] = {}
         problems: list[Problem] = []
         for template in route:
@@ -64,7 +64,7 @@ class Choices:
         return list(chosen.values()), problems
 
     def _instance(self, step: StepConfig, request: Request) -> str | None:
-        """Return the instance that serves a step, or None where it is left out."""
+        """Return the instance that serves a step, or None if the step is left out."""
         if step.handler in self._handlers and step.handler not in self._kinds.values():
             return step.handler
         resource = self._config.resources.get(request.resource or "")
@@ -79,12 +79,12 @@ class Choices:
             raise InvalidRequest(
                 f"step {step.name}: no {step.handler} serves {request.resource or 'this site'}",
                 field=request.resource_key,
-                advice="name one under `resources` in the configuration",
+                advice="add one under `resources` in the configuration",
             )
         raise InvalidRequest(
             f"step {step.name}: {', '.join(candidates)} could serve it",
             field=request.resource_key,
-            advice="name one of them as the step's `handler`, or under one resource each",
+            advice="set one of them as the step's `handler`, or put each under its own resource",
         )
 
     def _serves(self, instance: str, handler: str) -> bool:
@@ -92,7 +92,7 @@ class Choices:
 
 
 def unknown_resource(config: Config, request: Request) -> list[Problem]:
-    """Say that a resource is unknown."""
+    """Return a problem if the request's resource is unknown."""
     resources = config.resources
     if request.resource is None or request.resource in resources:
         return []
@@ -115,7 +115,7 @@ def _check_resources(config: Config, handlers: Mapping[str, Handler]) -> None:
 
 
 def _unchosen(request: Request, step: StepConfig, fault: InvalidRequest) -> Problem:
-    """Tell why a step cannot be chosen, or whether it is to be."""
+    """Return the problem of a step for which nothing can be chosen, or whose `when` fails."""
     if fault.field == "when" and step.when:
         asked = {"when": condition(step.when)}
         return source_keys.problem(request, fault, f"step {step.name}", asked)

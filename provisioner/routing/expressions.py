@@ -1,8 +1,8 @@
 """Templates: Jinja2 expressions of the configuration over the values of a request.
 
-Promises: only what the configuration says is evaluated, in Jinja2's sandbox, never what a request
-contains; a whole `{{ expression }}` keeps its type, and nothing passes for a part of a text.
-Leaves out: which values there are (`router`).
+Promises: only expressions of the configuration are evaluated, in Jinja2's sandbox, never text of a
+request; a whole `{{ expression }}` keeps its type, and no absent value becomes part of a text.
+Leaves out: which values exist (`router`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from provisioner.contract import ConfigError, InvalidRequest, KnownAfter
 
 Values = Mapping[str, Any]
 Compiled = Callable[[Values], Any]
-"""Renders one value; raises InvalidRequest naming the expression."""
+"""Renders one value. Raises InvalidRequest that names the expression."""
 
 _WHOLE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*\Z", re.DOTALL)
 _DOTTED = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\s*\Z")
@@ -27,11 +27,11 @@ _CONSTANTS = {"true", "false", "none", "True", "False", "None"}
 _EXPRESSION = re.compile(r"\{\{[-+]?(.*?)[-+]?\}\}", re.DOTALL)
 _MISSING = object()
 _LONGEST = 300
-"""Characters of a template that a message shows."""
+"""The most characters of a template that a message shows."""
 
 
 class _Late(Exception):
-    """An expression used what is known only after a step."""
+    """An expression used a value that is known only after a step."""
 
     def __init__(self, step: str) -> None:
         super().__init__(step)
@@ -39,11 +39,11 @@ class _Late(Exception):
 
 
 class _Absent(Exception):
-    """An expression within a text has no value."""
+    """An expression inside a text has no value."""
 
 
 class Pending(Mapping[str, Any]):
-    """The output of a step that is not done: whatever is asked of it is not known yet."""
+    """The output of a step that is not done: no value of it is known yet."""
 
     def __init__(self, step: str) -> None:
         self.step = step
@@ -59,7 +59,8 @@ class Pending(Mapping[str, Any]):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Looks attributes up as keys: values are plain data, and their methods no business."""
+    """Looks attributes up as keys: values are plain data, and expressions may not call their
+    methods."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, Mapping):
@@ -71,7 +72,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 def _given(value: Any) -> Any:
-    """Let no absent value into a text: `/home/None` is nobody's home."""
+    """Return a value for use in a text. Raises _Absent for None: `/home/None` is nobody's home."""
     if value is None:
         raise _Absent
     return value
@@ -83,7 +84,7 @@ _ENVIRONMENT = _Environment(
 
 
 def _first(*values: Any) -> Any:
-    """Return the first value that is given: `{{ first(steps.a.output.uid, user.uid) }}`."""
+    """Return the first value that is not None: `{{ first(steps.a.output.uid, user.uid) }}`."""
     return next((value for value in values if value is not None), None)
 
 
@@ -91,9 +92,9 @@ _ENVIRONMENT.globals = {"first": _first, "range": safe_range}
 
 
 def compile_value(template: object) -> Compiled:
-    """Compile a parameter: text with expressions, a whole expression, or a tree of them.
+    """Return a compiled parameter: text with expressions, a whole expression, or a tree of them.
 
-    Raises ConfigError for an expression that is none.
+    Raises ConfigError for an invalid expression.
     """
     if isinstance(template, str):
         return _compile_text(template)
@@ -123,7 +124,7 @@ def _compile_text(text: str) -> Compiled:
 
 
 def _dotted(name: str, text: str) -> Compiled:
-    """Follow a dotted name without Jinja2, which costs 12 us an expression."""
+    """Return a lookup of a dotted name without Jinja2, which costs 12 us for each expression."""
     names = name.split(".")
 
     def follow(values: Values) -> Any:
@@ -146,7 +147,7 @@ def _evaluate(render: Callable[[], Any], text: str, values: Values) -> Any:
     try:
         result = render()
         if isinstance(result, Undefined):
-            str(result)  # raises, and says what is missing
+            str(result)  # raises, and names what is missing
     except _Late as late:
         return KnownAfter(late.step)
     except _Absent:
@@ -159,18 +160,19 @@ def _evaluate(render: Callable[[], Any], text: str, values: Values) -> Any:
 
 
 def _nothing(text: str, values: Values) -> InvalidRequest:
-    """Name the expressions of a text that have no value; those within a loop cannot be told."""
+    """Return a fault that names the expressions of a text without a value; not those inside a
+    loop."""
     absent = []
     for match in _EXPRESSION.finditer(text):
         try:
             expression = _ENVIRONMENT.compile_expression(match[1], undefined_to_none=False)
             if expression(**values) is None:
                 absent.append(match[1].strip())
-        except Exception:  # it is not this one
+        except Exception:  # this expression is not the cause
             continue
     return InvalidRequest(
         f"{_shown(text)}: {', '.join(absent) or 'an expression'} has no value",
-        expected="a value, as it is a part of a text",
+        expected="a value, because it is part of a text",
     )
 
 
@@ -184,9 +186,9 @@ def _cached(template: str) -> Compiled:
 
 
 def render_text(template: str, values: Values) -> str:
-    """Render a text of the configuration or a template file.
+    """Return a rendered text of the configuration or of a template file.
 
-    Raises ConfigError for a template that is none, InvalidRequest for a value that is missing.
+    Raises ConfigError for an invalid template, InvalidRequest for a missing value.
     """
     value = _cached(template)(values)
     if value is None:
@@ -195,9 +197,9 @@ def render_text(template: str, values: Values) -> str:
 
 
 def reads(template: object) -> list[tuple[str, ...]]:
-    """List the dotted names that a parameter's expressions read, in their order.
+    """Return the dotted names that a parameter's expressions read, in order.
 
-    Raises ConfigError for an expression that is none.
+    Raises ConfigError for an invalid expression.
     """
     if isinstance(template, str):
         if "{" not in template:
@@ -237,9 +239,9 @@ def _name(node: nodes.Node) -> tuple[str, ...]:
 
 
 def references(template: object) -> frozenset[str]:
-    """Name the steps whose outputs a parameter uses: `steps.NAME.output`, `steps['NAME'].output`.
+    """Return the steps whose outputs a parameter uses: `steps.NAME.output`, `steps['NAME'].output`.
 
-    Raises ConfigError where `steps` is used in any other way.
+    Raises ConfigError if `steps` is used in any other way.
     """
     if isinstance(template, str):
         return _references(template)
@@ -271,7 +273,7 @@ def _references(text: str) -> frozenset[str]:
     mentioned = [name for name in tree.find_all(nodes.Name) if name.name == "steps"]
     if any(id(name) not in used for name in mentioned):
         raise ConfigError(
-            f"{text!r} uses `steps` for something else than what a step gave",
+            f"{text!r} uses `steps` for something other than a step's output",
             advice="write `steps.NAME.output.WHAT`",
         )
     return frozenset(used[id(name)] for name in mentioned)

@@ -1,8 +1,8 @@
-"""Homes: whether the steps of one request agree where a person's home is. Pure.
+"""Homes: whether the steps of one request agree on where a person's home is. Pure.
 
-Promises: a home that would be made elsewhere than the account names it is told with both handlers,
-from a route alone where nobody has asked for anything yet. Leaves out: what a backend says by
-itself (an account that the campus made, what resolves), which the home's step is given.
+Promises: if a home would be made at another path than the account names, the problem names both
+handlers, for a route alone before anybody has asked for anything. Leaves out: what a backend says
+itself (an account that the campus made, what resolves), which the home's step gets.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from provisioner.contract import Home
 from provisioner.request.documents import Problem
 
 SAMPLE = b"provisioner: 1\naction: user.provision\nuser: {name: jdoe}\n"
-"""A request that says nothing of its own: what a route makes of it is the configuration's."""
+"""A request without values of its own: what a route makes of it comes from the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lodged:
-    """A home, as a step has it. step: its name, with the instance that serves it."""
+    """A home according to a step. step: its name, with the instance that serves it."""
 
     step: str
     instance: str
@@ -27,9 +27,9 @@ class Lodged:
 
 
 def apart(lodged: Sequence[Lodged]) -> list[Problem]:
-    """Tell which homes are made elsewhere than the account names them.
+    """Return a problem for each home that is made at another path than the account names.
 
-    lodged: in the route's order: of several accounts the last one counts, which hosts ask.
+    lodged: in the route's order: of several accounts the last one counts, which hosts read.
     """
     named: dict[str, Lodged] = {}
     problems = []
@@ -45,11 +45,11 @@ def apart(lodged: Sequence[Lodged]) -> list[Problem]:
 
 def _problem(account: Lodged, made: Lodged) -> Problem:
     message = (
-        f"{account.step} names {account.home.path} as the home of {made.home.person}, and "
+        f"{account.step} names {account.home.path} as the home of {made.home.person}, but "
         f"{made.step} makes it in {made.home.path}"
     )
     expected = (
         f"one path: `home` of {account.instance}, or `path` of {made.instance}, or its `known_as` "
-        "where hosts see homes elsewhere than they are made"
+        "if hosts see homes at another path than they are made at"
     )
     return Problem(None, "", message, expected)

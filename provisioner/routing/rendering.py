@@ -1,8 +1,8 @@
-"""One step of a route, rendered for a request: what its handler claims, and all that is wrong.
+"""One step of a route, rendered for a request: what its handler claims, and every mistake.
 
-Promises: parameters are rendered and judged user by user, and a mistake that is one user's own
-leaves that user out alone. Leaves out: which steps a request has (`choices`), and what expressions
-may use (`router`).
+Promises: parameters are rendered and checked user by user, and a mistake of one user leaves out
+only that user. Leaves out: which steps a request has (`choices`), and what expressions may use
+(`router`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from provisioner.routing.homes import Lodged
 from provisioner.routing.routes import rendered
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
-"""What steps gave, by (step, item)."""
+"""Outputs of steps, by (step, item)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class StepClaim:
     """One claim of a step.
 
     want None: it is known only after another step; draft: the want as far as it is known, with None
-    in place of what is known later.
+    for values that are known later.
     """
 
     claimant: str
@@ -51,8 +51,8 @@ class StepClaim:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of one request. late: the steps that some of its parameters come from; notes: what
-    its handler holds otherwise than it was written; lodged: where it says that homes are; left_out:
-    whose names it does not take, and why."""
+    its handler holds in another form; lodged: the homes that it names; left_out: users whose names
+    it does not take, and why."""
 
     name: str
     instance: str
@@ -65,19 +65,19 @@ class Step:
 
 
 _TOLD = 200
-"""Mistakes of a step after which no further user is looked at: mostly the same, once for each."""
+"""The most mistakes of a step: more users would mostly repeat the same one."""
 
 
 class Rendering:
-    """A step in the making."""
+    """A step while it is rendered."""
 
     def __init__(self, request: Request, chosen: Chosen, handler: Handler, *, bound: bool) -> None:
-        """bound: outputs of earlier steps are given."""
+        """bound: True if outputs of earlier steps are known."""
         self._request = request
         self._chosen = chosen
         self._handler = handler
         self._bound = bound
-        # Asked once: of a protocol it takes longer than all the rest that is done for a user.
+        # Checked once: a protocol check takes longer than all the rest for a user.
         self._adapts = handler if able(handler, Adapts) else None
         self._lodges = handler if able(handler, Lodges) else None
         self._where = f"step {chosen.template.config.name} ({chosen.instance})"
@@ -91,11 +91,11 @@ class Rendering:
 
     @property
     def hopeless(self) -> bool:
-        """Return True if so much is wrong that no further user need be looked at."""
+        """Return True if so much is wrong that checking more users is useless."""
         return len(self._wrong) > _TOLD
 
     def add(self, item: str, values: Mapping[str, Any]) -> None:
-        """Render the step for one user, or for the request where item is ''.
+        """Render the step for one user, or for the request if item is ''.
 
         values: what its expressions may use.
         """
@@ -118,7 +118,7 @@ class Rendering:
             self._claims.append(StepClaim(claimant, key, known, item, draft))
 
     def step(self) -> Step:
-        """Return the step. Raises InvalidDocument with all that is wrong with it."""
+        """Return the step. Raises InvalidDocument with all its mistakes."""
         if self._wrong:
             raise InvalidDocument(list(dict.fromkeys(self._wrong)))
         return Step(
@@ -133,7 +133,7 @@ class Rendering:
         )
 
     def _hear(self, item: str, given: Mapping[str, Any]) -> None:
-        """Keep where the handler says that a home is, and what it holds otherwise."""
+        """Keep where the handler says that a home is, and what it holds in another form."""
         if self._lodges is not None and (home := self._lodges.home(given)):
             self._lodged.append(Lodged(self._where, self._chosen.instance, home))
         if self._adapts is not None:
@@ -141,7 +141,7 @@ class Rendering:
                 self._notes.append(self._problem(InvalidRequest(said, field=name), item))
 
     def _note(self, item: str, fault: Fault, before: Any) -> None:
-        """Keep what is wrong; whose own name it is, goes without this step."""
+        """Keep what is wrong; a user whose own name is the mistake is left out of this step."""
         every = (fault, *getattr(fault, "also", ()))
         problems = [self._problem(one, item, before) for one in every]
         if item and all(one.key == source_keys.person(self._request, item) for one in problems):
@@ -161,7 +161,7 @@ class Rendering:
 
 
 def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[Key, Want]:
-    """Ask a handler for claims; a request that adopts says so to those that can take over."""
+    """Return a handler's claims; a request that adopts says so to handlers that can take over."""
     if not adopt or "adopt" in given:
         return handler.claims(given)
     try:
@@ -173,7 +173,7 @@ def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[
 
 
 def _known(value: object) -> object:
-    """Copy a value with None in place of what is known later."""
+    """Return a copy of a value with None for parts that are known later."""
     if isinstance(value, Mapping):
         return {name: _known(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,8 +1,7 @@
 """Routing: from a request to the steps that make it true, and from steps to claims.
 
-Promises: a request is routed whole or refused with every reason; parameters that an earlier step
-gives are left open (`KnownAfter`), all others are checked by the handler. Leaves out: writing
-anything.
+Promises: a request is routed completely or refused with every reason. Parameters from an earlier
+step stay open (`KnownAfter`); the handler checks all others. Leaves out: writing anything.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from provisioner.routing.routes import compiled
 
 
 class _Given(dict[str, Any]):
-    """Outputs of a step: what a handler did not give is None."""
+    """Outputs of a step: an output that a handler did not give is None."""
 
     def __missing__(self, name: str) -> None:
         return None
@@ -63,7 +62,7 @@ class Router:
         return {instance: handler.lane for instance, handler in self._handlers.items()}
 
     def _check_homes(self) -> None:
-        """Refuse routes that make homes elsewhere than accounts name them, whoever it is."""
+        """Refuse routes that make homes at another path than accounts name them, for any person."""
         steps, _ = self._steps(parse_request(homes.SAMPLE))
         for problem in homes.apart([one for step in steps for one in step.lodged]):
             raise ConfigError(f"routes.user.provision: {problem.message}", advice=problem.expected)
@@ -88,7 +87,7 @@ class Router:
         return tuple(steps)
 
     def _steps(self, request: Request) -> tuple[list[Step], list[Problem]]:
-        """Route a request as far as it can be: its steps, and all that is wrong."""
+        """Return a request's steps as far as it can be routed, and all problems."""
         values = self._base(request)
         chosen, problems = self._chosen(request, values)
         steps: list[Step] = []
@@ -107,12 +106,12 @@ class Router:
     def bind(
         self, request: Request, step: str, outputs: Outputs, users: Collection[str] | None = None
     ) -> Step:
-        """Render one step anew with what earlier steps gave.
+        """Return one step, rendered again with the outputs of earlier steps.
 
-        users: those whose part is rendered, where the step goes through users; None: all of it.
+        users: those whose part is rendered, if the step has parts for users; None: all of it.
 
-        Raises InvalidRequest when the values do not suit the handler, or the configuration has
-        no such step any more.
+        Raises InvalidRequest if the values do not suit the handler, or the configuration no longer
+        has such a step.
         """
         _check_listed(request)
         values = self._base(request)
@@ -153,7 +152,7 @@ class Router:
     def _values(
         self, request: Request, choice: Chosen, base: Mapping[str, Any], outputs: Outputs
     ) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        """Give what expressions may use, for each user where the step goes through them."""
+        """Yield what expressions may use, for each user if the step has parts for users."""
         used = choice.template.used
         for item in self._items(request, choice):
             values = dict(base)
@@ -177,7 +176,7 @@ class Router:
         outputs: Outputs,
         users: Collection[str] | None = None,
     ) -> Step:
-        """Make one step. Raises InvalidDocument with all that is wrong with it."""
+        """Return one step. Raises InvalidDocument with all its mistakes."""
         rendering = Rendering(request, choice, self._handlers[choice.instance], bound=bool(outputs))
         for item, values in self._values(request, choice, base, outputs):
             if users is not None and item not in users:
@@ -189,14 +188,16 @@ class Router:
 
 
 def _left_out(chosen: Chosen, steps: Sequence[Step]) -> set[str]:
-    """Name the users for whom a step cannot begin, as a step that it needs is without them."""
+    """Return the users for whom a step cannot begin, because a step that it needs goes without
+    them."""
     if not chosen.template.config.each:
         return set()
     return {user for step in steps if step.name in chosen.needs for user in step.left_out}
 
 
 def _spared(request: Request, step: Step, behind: Collection[str]) -> Step:
-    """Tell of whom a step does without. behind: those whom a step before does without."""
+    """Return a step with notes on users it goes without. behind: those whom a step before goes
+    without."""
     where = f"step {step.name} ({step.instance})"
     why = "a step that it needs goes without them"
     left_out = dict(step.left_out) | {
@@ -212,10 +213,10 @@ def _spared(request: Request, step: Step, behind: Collection[str]) -> Step:
 
 
 def _check_listed(request: Request) -> None:
-    """Refuse a request whose users were not read: without them everybody would lose access."""
+    """Refuse a request whose users were not read: otherwise everybody would lose access."""
     if request.users_file is not None:
         raise InvalidRequest(
             f"the users in {request.users_file.file} were not read",
             field="users_file",
-            expected="the request sent anew, with its file",
+            expected="the request sent again, with its file",
         )

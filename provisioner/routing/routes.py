@@ -1,7 +1,8 @@
 """Routes: the steps of an action as the configuration has them, compiled.
 
 Promises: a route that cannot work is refused before any request; rendering one step's parameters
-tells all that cannot be rendered. Leaves out: which instance serves a step, and claims (`router`).
+reports all that cannot be rendered. Leaves out: which instance serves a step, and claims
+(`router`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Template:
 def compiled(
     action: str, route: Sequence[StepConfig], known: Collection[str]
 ) -> tuple[Template, ...]:
-    """Compile a route.
+    """Return a compiled route.
 
     known: the instances of handlers, and their kinds. Raises ConfigError for a route that cannot
     work.
@@ -43,7 +44,7 @@ def compiled(
     for step in route:
         where = f"routes.{action}: step {step.name}"
         if step.name in names:
-            raise ConfigError(f"{where} stands twice")
+            raise ConfigError(f"{where} appears twice")
         if step.handler not in known and not step.optional:
             nearest = get_close_matches(step.handler, known, 1)
             hint = f"did you mean {nearest[0]!r}?" if nearest else ""
@@ -52,7 +53,7 @@ def compiled(
         for need in (*step.needs, *template.used):
             if need not in names:
                 raise ConfigError(
-                    f"{where} needs {need!r}, which is no step before it",
+                    f"{where} needs {need!r}, which is not a step before it",
                     advice="put it after the steps that it needs",
                 )
         names.append(step.name)
@@ -61,13 +62,13 @@ def compiled(
 
 
 def _template(step: StepConfig, where: str) -> Template:
-    """Compile one step's expressions; where: says in a complaint which step it is."""
+    """Return one step, compiled; where: names the step in an error."""
     when = condition(step.when) if step.when else None
     try:
         if references(when):
             raise ConfigError(
                 "`when` uses the output of a step",
-                advice="what a request takes is decided before any step: use its own values",
+                advice="steps are chosen before any step runs: use the request's own values",
             )
         used = references(step.with_)
         parameters = {key: compile_value(value) for key, value in step.with_.items()}
@@ -82,21 +83,22 @@ def _varies(template: object) -> bool:
 
 
 def condition(text: str) -> str:
-    """Write a `when`, which is an expression with braces or without, as a template."""
+    """Return a `when`, an expression with braces or without, as a template."""
     return text if "{{" in text else "{{ " + text + " }}"
 
 
 def _is_true(value: object) -> bool:
-    """Take what `when` yields; a value of the configuration is text, `false` too."""
+    """Return True if the value of a `when` is true; a value of the configuration is text, also
+    `false`."""
     return value.strip().lower() not in _FALSE if isinstance(value, str) else bool(value)
 
 
 def rendered(
     template: Template, values: Mapping[str, Any], known: Mapping[str, Any] = MappingProxyType({})
 ) -> Mapping[str, Any]:
-    """Render a step's parameters, but for those that are known.
+    """Return a step's parameters, rendered, except for those that are known.
 
-    Raises InvalidRequest naming all that cannot be.
+    Raises InvalidRequest that names all that cannot be rendered.
     """
     try:
         return {
@@ -116,7 +118,7 @@ def rendered(
 
 
 def taken(template: Template, values: Mapping[str, Any]) -> bool:
-    """Return True if a request takes a step; raises InvalidRequest where that cannot be said."""
+    """Return True if a request has a step. Raises InvalidRequest if that cannot be evaluated."""
     if template.when is None:
         return True
     try:

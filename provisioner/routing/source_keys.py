@@ -1,7 +1,7 @@
-"""Source keys: which key of a request's file a step's parameter was taken from.
+"""Source keys: which key of a request's file a step's parameter comes from.
 
-Promises: what is wrong with a parameter is told where its writer can mend it, by the key that its
-expression reads and the line of that key. Leaves out: rendering, and what is wrong.
+Promises: an error in a parameter names the key and line that its writer can fix, by the key that
+its expression reads. Leaves out: rendering, and what is wrong.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ def problem(
     item: str = "",
     outputs: Mapping[str, Any] | None = None,
 ) -> Problem:
-    """Tell a handler's or a route's fault by the key of the file, or by the step that gave it.
+    """Return a handler's or a route's fault as a problem of a key of the file, or of the step that
+    gave it.
 
-    where: the step and its instance; templates: the step's parameters as the route has them; item:
-    whom a step `each: user` was at; outputs: what earlier steps gave, once they have.
+    where: the step and its instance; templates: the step's parameters in the route; item: the user
+    of a step `each: user`; outputs: what earlier steps gave, once they have.
     """
     if not isinstance(fault, InvalidRequest):
         return Problem(None, "", advised(f"{where}: {fault.message}", fault.advice))
@@ -43,12 +44,13 @@ def problem(
 
 
 def origin(request: Request, templates: Mapping[str, Any], name: str, item: str = "") -> Path:
-    """Return the key of the file that a parameter is read from; () where it is from none.
+    """Return the key of the file that a parameter comes from; () if it comes from none.
 
-    name: the parameter, with dots for what lies in it. Of several keys the first that the file has.
+    name: the parameter, with dots for parts inside it. Of several keys, the first that the file
+    has.
     """
     template, rest = _followed(templates, path_of(name))
-    if template is templates:  # the handler speaks of a parameter that the route does not give
+    if template is templates:  # the handler names a parameter that the route does not set
         return ()
     keys = [key for read in reads(template) if (key := _key(request, read, item))]
     found = next((key for key in keys if key in request.lines), keys[0] if keys else ())
@@ -58,24 +60,24 @@ def origin(request: Request, templates: Mapping[str, Any], name: str, item: str 
 def _of_steps(
     templates: Mapping[str, Any], name: str, outputs: Mapping[str, Any], written: bool
 ) -> str:
-    """Say of a parameter which step gave it, or that none did; '' where it is not of a step.
+    """Return which step gave a parameter, or that none did; '' if it does not come from a step.
 
-    written: the request says it, where no step does.
+    written: True if the request gives it when no step does.
     """
     asked = [read for read in reads(_followed(templates, path_of(name))[0]) if read[0] == "steps"]
     steps = list(dict.fromkeys(str(read[1]) for read in asked if len(read) == 4))
     for read in asked:
         given = outputs.get(str(read[1]), {}).get("output") if len(read) == 4 else None
         if isinstance(given, dict) and given.get(read[3]) is not None:
-            return f"it is what step {read[1]} gave"
+            return f"it is the output of step {read[1]}"
     if written or not steps:
         return ""
-    said = ", ".join(steps)
-    return f"no step before gave one (of {said}, those that the site has), nor does the request"
+    listed = ", ".join(steps)
+    return f"no step of this site ({listed}) gave one, and neither did the request"
 
 
 def _followed(template: Any, path: Path) -> tuple[Any, Path]:
-    """Go down a parameter as far as the route spells it out."""
+    """Follow a parameter down as far as the route spells it out."""
     if path and isinstance(template, Mapping) and path[0] in template:
         return _followed(template[path[0]], path[1:])
     if path and isinstance(template, list | tuple) and isinstance(path[0], int):
@@ -84,7 +86,7 @@ def _followed(template: Any, path: Path) -> tuple[Any, Path]:
 
 
 def _key(request: Request, read: Path, item: str) -> Path:
-    """Turn what an expression reads into a key of the file; () where it is none of the file's."""
+    """Return the key of the file that an expression reads; () if it reads none of the file's."""
     name, *more = read
     if name == "user" and item:
         return _person(request, item)
@@ -93,7 +95,7 @@ def _key(request: Request, read: Path, item: str) -> Path:
 
 
 def person(request: Request, item: str) -> str:
-    """Return the key of somebody whom a step `each: user` goes through, with dots."""
+    """Return the dotted key of somebody for whom a step `each: user` runs."""
     return ".".join(map(str, _person(request, item)))
 
 

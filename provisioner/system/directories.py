@@ -1,10 +1,11 @@
-"""What is done to directories on a host: a few fixed verbs, by directory file descriptors.
+"""What a host does to directories: a few fixed verbs, by directory file descriptors.
 
 Promises: every component below `root` is opened without following a link, so a path that a hostile
-user has prepared leads nowhere else; nothing is made or given below a directory that others than
-root and this process's user could write to, and what is there is closed wherever it lies; a new
-directory appears whole or not at all, and what is missing above it belongs to root; nothing is ever
-removed but a hidden directory that an interrupted `make` left. Leaves out: deciding (`handlers`).
+user has prepared leads nowhere else. Nothing is made or given to an owner below a directory that
+others than root and this process's user could write to; an existing directory can be closed
+wherever it is. A new directory appears complete or not at all, and missing directories above it
+will belong to root. The only thing ever removed is a hidden directory that an interrupted `make`
+left. Leaves out: deciding (`handlers`).
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ class RealHost:
     """This host."""
 
     def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState:
-        """Look at what is at a path, following no link.
+        """Return what is at a path, following no link.
 
-        Raises Conflict where a component on the way is a link or no directory, Unavailable where
-        others than admins could exchange the root.
+        Raises Conflict if a component on the way is a link or not a directory, Unavailable if users
+        who are not admins could replace the root.
         """
         parent, name = _split(path)
         above = _Above(-1)
@@ -76,14 +77,14 @@ class RealHost:
         skeleton: Path | None,
         mounted: bool = False,
     ) -> None:
-        """Make a directory with a copy of the skeleton, whole or not at all.
+        """Make a directory with a copy of the skeleton, complete or not at all.
 
-        One that is there keeps every file: that is a Conflict, which a new look settles.
-        Directories above it that are missing are root's, mode 0755.
+        An existing directory keeps every file: that is a Conflict, which another reading settles.
+        Missing directories above it are made, owned by root, mode 0755.
         """
         parent, name = _split(path)
         if parent and not self.observe(root, parent, mounted=mounted).present:
-            with suppress(Conflict):  # what came to be meanwhile is looked at on the way
+            with suppress(Conflict):  # the walk below checks what was made meanwhile
                 self.make(
                     root, parent, owner=Owner(0, 0), mode=0o755, skeleton=None, mounted=mounted
                 )
@@ -108,14 +109,15 @@ class RealHost:
                 rename_new(directory, hidden, directory, name)
             except FileExistsError:
                 _remove(directory, hidden)
-                raise Conflict(f"{root / path} came to be meanwhile") from None
+                raise Conflict(f"{root / path} was made meanwhile") from None
             os.fsync(directory)
 
     def set_owner(self, root: Path, path: str, *, owner: Owner) -> None:
-        """Give a directory to an owner and a group; to root, it gets the mark of a closed home.
+        """Give a directory to an owner and a group; given to root, it gets the mark of a closed
+        home.
 
-        The mark comes first, so that a kill leaves no directory of root's without it, and once
-        more, as the one who owned it could take it off in between.
+        The mark comes first, so that a kill leaves no directory of root without it, and again
+        afterwards, because the former owner could remove it in between.
         """
         with self._directory(root, path, taking=owner.uid == 0) as opened:
             self._permit(opened)
@@ -132,10 +134,10 @@ class RealHost:
             self._chmod(opened, mode)
 
     def set_acl(self, root: Path, path: str, *, acl: str) -> None:
-        """Set a directory's POSIX ACL: `u:1234:rwx,g:55:r-x,d:u:1234:rwx`; '' takes it off.
+        """Set a directory's POSIX ACL: `u:1234:rwx,g:55:r-x,d:u:1234:rwx`; '' removes it.
 
-        `g::r-x` is the owning group's own entry, `o::` that of others; what is left out is taken
-        from the mode. The mask lets through what any entry gives.
+        `g::r-x` is the owning group's own entry, `o::` that of others; missing ones come from the
+        mode. The mask allows what any entry gives.
         """
         with self._directory(root, path) as opened:
             self._permit(opened)
@@ -152,7 +154,7 @@ class RealHost:
                         raise Permanent(f"{root / path}: ACL: {error.strerror}") from None
 
     def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]:
-        """List the directories in the root, but hidden ones."""
+        """Return the directories in the root, except hidden ones."""
         with self._walk(root, "", mounted) as above, os.scandir(above.directory) as entries:
             return sorted(
                 entry.name
@@ -164,8 +166,8 @@ class RealHost:
     def _walk(self, root: Path, path: str, mounted: bool = False) -> Iterator[_Above]:
         """Open a directory below the root, a component at a time, following no link.
 
-        mounted: raise Unavailable where the root that was opened is no mount point. Raises
-        Unavailable where others than admins could exchange the root, too.
+        mounted: raise Unavailable if the opened root is not a mount point. Also raises Unavailable
+        if users who are not admins could replace the root.
         """
         try:
             check_chain(root / "home")
@@ -179,9 +181,9 @@ class RealHost:
         try:
             if mounted and not _is_mount(current):
                 raise Unavailable(
-                    f"{root} is no mount point: its file system is not mounted",
-                    advice=f"mount {root}, and work goes on by itself; where it is to be an "
-                    "ordinary directory, take `mounted: true` out of the handler's settings",
+                    f"{root} is not a mount point: its file system is not mounted",
+                    advice=f"mount {root}, and the service continues by itself; if it should be "
+                    "an ordinary directory, remove `mounted: true` from the handler's settings",
                 )
             for part in [part for part in path.split("/") if part]:
                 try:
@@ -200,7 +202,8 @@ class RealHost:
 
     @contextmanager
     def _directory(self, root: Path, path: str, *, taking: bool = False) -> Iterator[int]:
-        """Open a directory below the root. taking: access is only taken away, wherever it lies."""
+        """Open a directory below the root. taking: access is only removed, so it may be
+        anywhere."""
         parent, name = _split(path)
         with self._walk(root, parent) as above:
             if not taking:
@@ -211,10 +214,10 @@ class RealHost:
             finally:
                 os.close(opened)
 
-    # What an emulated host and the agent do otherwise.
+    # Steps that an emulated host and the agent replace.
 
     def _permit(self, opened: int) -> None:
-        """Raise Permanent where an open directory may not be changed."""
+        """Raise Permanent if an open directory may not be changed."""
 
     def _state(self, opened: int) -> DirectoryState:
         status = os.fstat(opened)
@@ -232,7 +235,7 @@ class RealHost:
         except OSError as error:
             raise Permanent(
                 f"the owner cannot be set to {owner.uid}:{owner.gid}: {error.strerror}",
-                advice="the service needs CAP_CHOWN where homes are",
+                advice="the service needs CAP_CHOWN to give homes to their owners",
             ) from None
 
     def _chmod(self, opened: int, mode: int) -> None:
@@ -271,19 +274,19 @@ class RealHost:
 
 @dataclass(frozen=True, slots=True)
 class _Above:
-    """The directory above a home, opened. steered: why others than admins could exchange it."""
+    """The open directory above a home. steered: why users who are not admins could replace it."""
 
     directory: int
     steered: str = ""
 
     def check(self) -> None:
-        """Raise Permanent where nothing may be made or given here."""
+        """Raise Permanent if nothing may be made or given here."""
         if self.steered:
             raise steered(self.steered)
 
 
 class _NotThere(FileNotFoundError):
-    """A directory on the way is missing. steered: as of those above it, below which it is made."""
+    """A directory on the way is missing. steered: as for the directories above it."""
 
     def __init__(self, error: OSError, path: Path, steered: str) -> None:
         super().__init__(error.errno, error.strerror, str(path))
@@ -291,7 +294,7 @@ class _NotThere(FileNotFoundError):
 
 
 def steered(above: str) -> Permanent:
-    """Say that no home is made or given below a directory that is not an admin's."""
+    """Return the fault that says that no home is made or given below a directory of non-admins."""
     return Permanent(
         f"{above}: somebody who is not an admin could replace what lies below it, so no home is "
         "made or given there",
@@ -302,12 +305,12 @@ def steered(above: str) -> Permanent:
 def _split(path: str) -> tuple[str, str]:
     parts = [part for part in path.split("/") if part]
     if not parts or any(part in (".", "..") for part in parts) or path.startswith("/"):
-        raise Permanent(f"{path!r} is no path below a root")
+        raise Permanent(f"{path!r} is not a path below a root")
     return "/".join(parts[:-1]), parts[-1]
 
 
 def _is_mount(opened: int) -> bool:
-    """Return True if an open directory is where a file system is mounted, be it by a bind mount."""
+    """Return True if an open directory is a mount point, also of a bind mount."""
     above = os.open("..", _OPEN, dir_fd=opened)
     try:
         return _mount(opened) != _mount(above)
@@ -316,7 +319,7 @@ def _is_mount(opened: int) -> bool:
 
 
 def _mount(opened: int) -> str:
-    """Give the kernel's number of the mount that an open directory lies in."""
+    """Return the kernel's number of the mount that contains an open directory."""
     lines = Path(f"/proc/self/fdinfo/{opened}").read_text().splitlines()
     return next(line for line in lines if line.startswith("mnt_id:"))
 
@@ -327,8 +330,8 @@ def _enter(directory: int, name: str, root: Path, path: str) -> int:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise Conflict(
-                f"{root / path}: {name} is a link or no directory",
-                advice="look who made it; the service follows no link",
+                f"{root / path}: {name} is a link or not a directory",
+                advice="find out who made it; the service follows no link",
             ) from None
         raise
 

@@ -1,7 +1,7 @@
-"""Disks: which path it was that could not be written, and what to do about it.
+"""Disks: which path could not be written, and what to do about it.
 
-Promises: an error of a file that is open bears its path, as one of a name does. Leaves out: a disk
-that fills up while requests are served (`reserve`, `journal`).
+Promises: an error of an open file has its path, as an error of a name does. Leaves out: a disk that
+fills up while the service runs (`reserve`, `journal`).
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _ADVICE = {
-    errno.ENOSPC: "make room on that disk (df -h {path}; df -i {path}), then type it again",
-    errno.EDQUOT: "make room, or raise the quota of the user who serves (quota -s), then type it "
+    errno.ENOSPC: "make room on that disk (df -h {path}; df -i {path}), then run it again",
+    errno.EDQUOT: "make room, or raise the quota of the service's user (quota -s), then run it "
     "again",
-    errno.EROFS: "findmnt -T {path} says what is mounted there; the kernel's log (dmesg), whether "
-    "it turned read-only by itself",
-    errno.EACCES: "namei -l {path} says whose each directory is; run as the user who made the "
-    "spool",
-    errno.EPERM: "lsattr -d {path}, and whether the unit may write there (ReadWritePaths)",
+    errno.EROFS: "check what is mounted there (findmnt -T {path}), and in the kernel's log (dmesg) "
+    "whether it turned read-only by itself",
+    errno.EACCES: "check who owns each directory (namei -l {path}); run it as the user who made "
+    "the spool",
+    errno.EPERM: "check lsattr -d {path}, and whether the unit may write there (ReadWritePaths)",
 }
 
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Give an OSError the path, where it has none: that of a descriptor has none."""
+    """Add a path to an OSError that has none, such as one from a descriptor."""
     try:
         yield
     except OSError as error:
@@ -37,6 +37,6 @@ def named(path: Path) -> Iterator[None]:
 
 
 def advice(error: OSError) -> str:
-    """Say what to type where a file cannot be written; '' where it is none of the known reasons."""
+    """Return what to do if a file cannot be written; '' for an unknown reason."""
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "."
     return _ADVICE.get(error.errno or 0, "").format(path=shlex.quote(path))

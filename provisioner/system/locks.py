@@ -1,7 +1,7 @@
-"""Locks between processes: one service at a time serves a spool, and one serves a journal.
+"""Locks between processes: one process at a time serves a spool, and one serves a journal.
 
-Promises: a lock ends with its process, however that ends; who is refused learns which process holds
-it. Leaves out: threads of one process.
+Promises: a lock ends with its process, however that ends; a process that is refused learns which
+process holds the lock. Leaves out: threads of one process.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from provisioner.system import disks
 
 
 def lock(path: Path, served: Path) -> int:
-    """Lock a file, which is made if it is missing; the kernel unlocks it with the descriptor.
+    """Lock a file, which is created if it is missing; the kernel unlocks it with the descriptor.
 
-    served: what the lock stands for, for the message. Raises ConfigError naming the process that
+    served: what the lock protects, for the message. Raises ConfigError that names the process that
     holds it.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -45,7 +45,7 @@ def lock(path: Path, served: Path) -> int:
 
 @contextmanager
 def locked(served: Path) -> Iterator[None]:
-    """Hold the lock beside a file while it is served. Raises ConfigError as `lock` does."""
+    """Hold the lock beside a file while it is served. Raises the same ConfigError as `lock`."""
     descriptor = lock(served.with_name(f"{served.name}.lock"), served)
     try:
         yield

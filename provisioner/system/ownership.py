@@ -1,8 +1,7 @@
 """Whether directories can be trusted: owners and modes, from the root of the file system down.
 
-Promises: nobody but root and the service can replace what was checked, or lead a link on the way
-to it elsewhere; each complaint names the directory and the command that mends it. Leaves out:
-making anything.
+Promises: only root and the service can replace what was checked, or change a link on the way to it;
+each complaint names the directory and the command that fixes it. Leaves out: making anything.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from provisioner.contract import ConfigError
 
 
 def check_chain(path: Path) -> None:
-    """Check every directory that is passed on the way to a path, and whose the links on it are.
+    """Check every directory on the way to a path, and who owns the links on it.
 
-    Each must belong to root or to this process's user, and directories be writable by nobody else;
-    a sticky one (as /tmp) and one writable by its owner's private group pass. Raises ConfigError.
+    Each must belong to root or to this process's user, and nobody else may write to a directory; a
+    sticky one (as /tmp) and one writable by its owner's private group pass. Raises ConfigError.
     """
     for at, status in _passed(path):
         quoted = shlex.quote(str(at))
         if stat.S_ISLNK(status.st_mode):
             if status.st_uid not in {0, os.geteuid()}:
                 raise ConfigError(
-                    f"{at} is a link of uid {status.st_uid}, who could lead it elsewhere",
+                    f"{at} is a link of uid {status.st_uid}, who could change its target",
                     advice=f"rm {quoted}; ls -l {shlex.quote(str(at.parent))} to see who makes it",
                 )
             continue
@@ -43,9 +42,9 @@ def check_chain(path: Path) -> None:
 
 
 def exchangeable(uid: int, gid: int, mode: int) -> tuple[str, str] | None:
-    """Say why others could exchange what lies in a directory, and which command fixes it.
+    """Return why others could replace entries of a directory, and which command fixes it.
 
-    uid, gid, mode: as `stat` has them. None: root and this process's user alone could.
+    uid, gid, mode: from `stat`. None: only root and this process's user could.
     """
     if uid not in {0, os.geteuid()}:
         return f"belongs to uid {uid}", "chown root"
@@ -57,9 +56,10 @@ def exchangeable(uid: int, gid: int, mode: int) -> tuple[str, str] | None:
 
 
 def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Give each directory above a path, and each link, in the order in which the kernel passes.
+    """Yield each directory above a path, and each link, in the order in which the kernel passes
+    them.
 
-    Raises OSError where something above the path is not there.
+    Raises OSError if something above the path does not exist.
     """
     at, links = Path("/"), 0
     yield at, os.lstat(at)
@@ -86,7 +86,7 @@ def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 _LINKS = 40
-"""Most links on a way: Linux follows no more (path_resolution(7))."""
+"""The most links on a way: Linux follows no more (path_resolution(7))."""
 
 
 def check_directory(
@@ -94,9 +94,8 @@ def check_directory(
 ) -> None:
     """Check one directory of the spool from its stat result.
 
-    door: others may write to it (staging), and then it must be sticky; any other may be written by
-    nobody but its owner; owner: uid of the service, where that is another process. Raises
-    ConfigError.
+    door: others may write to it (staging), and then it must be sticky; only its owner may write to
+    any other; owner: uid of the service, if that is another process. Raises ConfigError.
     """
     owner = os.geteuid() if owner is None else owner
     quoted = shlex.quote(str(path))
@@ -104,7 +103,7 @@ def check_directory(
         raise ConfigError(f"{path} is not a directory", advice=f"rm {quoted}; provisioner init")
     if status.st_uid != owner:
         raise ConfigError(
-            f"{path} belongs to uid {status.st_uid}, the service runs as uid {owner}",
+            f"{path} belongs to uid {status.st_uid}, but the service runs as uid {owner}",
             advice=f"chown {owner} {quoted}",
         )
     open_to_others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
@@ -123,14 +122,15 @@ def check_same_device(staging: Path, status: os.stat_result, active: os.stat_res
     """Check that files can be renamed from staging into `active`. Raises ConfigError."""
     if status.st_dev != active.st_dev:
         raise ConfigError(
-            f"{staging} is on another file system than active/ beside it, so that no file can be "
-            "renamed from one into the other",
+            f"{staging} is on another file system than active/ beside it, so the service cannot "
+            "rename files from one into the other",
             advice=f"umount {shlex.quote(str(staging))}, or mount the whole spool there",
         )
 
 
 def is_private_group(uid: int, gid: int) -> bool:
-    """Tell whether a group is its user's own: of the user's name, with nobody else in it."""
+    """Return True if a group is private to its user: it has the user's name, and nobody else is in
+    it."""
     try:
         group, user = grp.getgrgid(gid), pwd.getpwuid(uid)
     except KeyError:

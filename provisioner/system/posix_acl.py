@@ -1,7 +1,7 @@
 """POSIX ACLs of directories, as text and as the kernel has them.
 
 Promises: `u:1234:rwx,g:55:r-x,d:u:1234:rwx`, numeric; `g::r-x` is the owning group's own entry,
-`o::` that of others, `d:` begins those of a default ACL. No library is needed for two attributes.
+`o::` that of others; `d:` begins entries of a default ACL. Two attributes need no library.
 Leaves out: setting them. Source of the binary form: linux/posix_acl_xattr.h.
 """
 
@@ -12,7 +12,7 @@ import struct
 
 ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
 KINDS = ((ACCESS, ""), (DEFAULT, "d:"))
-"""The attributes of a directory, and what their entries begin with."""
+"""The attributes of a directory, with the prefix of their entries."""
 
 _VERSION = 2
 _TAGS = {"u": 0x02, "g": 0x08}
@@ -25,7 +25,7 @@ def _bits(text: str) -> int:
 
 
 def encode(acl: str, prefix: str, mode: int) -> bytes:
-    """Encode the entries of an ACL that begin with a prefix ('' or `d:`)."""
+    """Return the entries of an ACL that begin with a prefix ('' or `d:`), in binary."""
     base = {"u": mode >> 6 & 7, "g": mode >> 3 & 7, "o": mode & 7}
     entries: list[tuple[int, int, int]] = []
     for part in [part.strip() for part in acl.split(",") if part.strip()]:
@@ -54,9 +54,10 @@ def encode(acl: str, prefix: str, mode: int) -> bytes:
 
 
 def decode(opened: int) -> str:
-    """Write the entries of a directory's ACLs, in the order of their numbers.
+    """Return the entries of a directory's ACLs as text, in the order of their numbers.
 
-    Those of the owner, and of others but for a default ACL, are the mode's.
+    The entry of the owner, and that of others except in a default ACL, are left out: the mode has
+    them.
     """
     entries = []
     for name, prefix in KINDS:
@@ -74,5 +75,5 @@ def decode(opened: int) -> str:
 
 
 def users_in(encoded: bytes) -> set[int]:
-    """Name the users whom an ACL has entries for."""
+    """Return the users for whom an ACL has entries."""
     return {number for tag, _, number in struct.iter_unpack("<HHI", encoded[4:]) if tag == _USER}

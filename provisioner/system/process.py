@@ -1,7 +1,7 @@
 """Programs: run one and wait, for a bounded time, without a shell.
 
-Promises: a program that takes too long is ended with everything in its process group; its input,
-output and environment are what was given and no more; what it prints takes bounded memory. Leaves
+Promises: a program that takes too long is ended with everything in its process group; it gets only
+the input, output and environment that the caller gives; its output takes bounded memory. Leaves
 out: what exit codes mean.
 """
 
@@ -25,10 +25,10 @@ from provisioner.contract import Completed, Permanent, Unavailable
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 OUTPUT = 32 << 20
-"""Most bytes of each stream that are kept: more than the listing of any one backend takes."""
+"""The most bytes kept of each stream: more than any backend's listing needs."""
 
 _GRACE = 2.0
-"""Seconds between asking a program's group to end and ending it."""
+"""Seconds between asking a program's group to end and killing it."""
 
 _CHUNK = 1 << 16
 
@@ -41,15 +41,15 @@ def run(
     env: Mapping[str, str] | None = None,
     directory: int | None = None,
 ) -> Completed:
-    """Run a program to its end.
+    """Run a program to its end, and return how it ended.
 
     argv: program and arguments, never a shell's text; timeout: seconds, after which its process
-    group is ended and `timed_out` is set; env: added to PATH and LANG=C; directory: an open one
-    that it is to work in, else where this program does. What the program itself started under
-    another user (sudo, ssh) may outlive it: limits belong to the program that does the work.
+    group is ended and `timed_out` is set; env: added to PATH and LANG=C; directory: an open one to
+    work in, default: this process's. What the program itself started under another user (sudo, ssh)
+    may outlive it: the program that does the work sets its own limits.
 
-    Raises Unavailable where the program cannot be run: what it lies on may be away for now. Raises
-    Permanent where it ended and had printed more than OUTPUT: a part of a list is no list.
+    Raises Unavailable if the program cannot be run: its file system may be away for now. Raises
+    Permanent if it printed more than OUTPUT: a part of a list is not a list.
     """
     deadline = time.monotonic() + timeout
     process: subprocess.Popen[bytes] | None = None
@@ -60,7 +60,7 @@ def run(
         timed_out = not (pipes.drain(deadline) and _over(process, deadline))
         if timed_out:
             _end(process, pipes)
-    except BaseException:  # this program is told to stop
+    except BaseException:  # this process is told to stop
         if process is not None:
             _end(process, pipes)
         raise
@@ -70,7 +70,7 @@ def run(
     if pipes.overfull and not timed_out:
         raise Permanent(
             f"{shlex.join(argv)[:200]} printed more than {OUTPUT >> 20} MiB",
-            advice="run it by hand as the service's user, and see what it prints",
+            advice="run it by hand as the service's user, and check its output",
         )
     code = process.returncode if process.returncode is not None else -signal.SIGKILL
     return Completed(tuple(argv), code, pipes.text("stdout"), pipes.text("stderr"), timed_out)
@@ -78,10 +78,10 @@ def run(
 
 @contextlib.contextmanager
 def _signals_postponed() -> Iterator[None]:
-    """Have handlers of signals run when this is over.
+    """Postpone handlers of signals until the end of the block.
 
     A handler that raises between the fork and the return of Popen leaves a program that nobody
-    knows of. The signals are not blocked: the program would inherit that.
+    knows of. The signals are not blocked, because the program would inherit that.
     """
     came: list[int] = []
     handlers = {}
@@ -112,33 +112,33 @@ def _start(
             bufsize=0,
             start_new_session=True,
             close_fds=True,
-            # The child looks the link up among its own; where it leads nowhere, nothing is run.
+            # The child looks up the link among its own; if the link is dead, nothing is run.
             cwd=None if directory is None else f"/proc/self/fd/{directory}",
         )
     except OSError as error:
         message = f"{argv[0]} cannot be run: {error.strerror}"
         if error.errno == errno.E2BIG:
-            raise Permanent(message, advice="the request names too much at once") from None
+            raise Permanent(message, advice="the request names too many things at once") from None
         raise Unavailable(
             message,
-            advice="install it, mount what it lies on, or give its path in the handler's settings",
+            advice="install it, mount its file system, or set its path in the handler's settings",
         ) from None
 
 
 def _over(process: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Wait for a program that has closed its pipes; False: it was not over by then."""
+    """Wait for a program that has closed its pipes; return False if it was not over in time."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(max(0.0, deadline - time.monotonic()))
     return process.returncode is not None
 
 
 def _end(process: subprocess.Popen[bytes], pipes: _Pipes) -> None:
-    """End the program's group, and take what it still prints.
+    """End the program's group, and read what it still prints.
 
-    Somebody outside the group may hold the pipes: that one is not waited for.
+    A process outside the group may hold the pipes: nobody waits for it.
     """
     for number in (signal.SIGTERM, signal.SIGKILL):
-        # Also where the leader is over: others of its group may ignore being asked.
+        # Also if the leader is over: others of its group may ignore the request to end.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         until = time.monotonic() + _GRACE
@@ -148,7 +148,7 @@ def _end(process: subprocess.Popen[bytes], pipes: _Pipes) -> None:
 
 
 class _Pipes:
-    """A program's three pipes. overfull: more came than is kept."""
+    """A program's three pipes. overfull: True if more came than is kept."""
 
     def __init__(self, process: subprocess.Popen[bytes], given: bytes) -> None:
         assert process.stdin and process.stdout and process.stderr
@@ -166,7 +166,8 @@ class _Pipes:
         return self._kept[name].decode("utf-8", "backslashreplace")
 
     def drain(self, deadline: float) -> bool:
-        """Give and take until all pipes are closed at the other end; False: not by the deadline."""
+        """Write and read until all pipes are closed at the other end; return False after the
+        deadline."""
         while self._selector.get_map():
             rest = deadline - time.monotonic()
             if rest <= 0:
@@ -188,7 +189,7 @@ class _Pipes:
         cast(IO[bytes], key.fileobj).close()
 
     def _give(self, pipe: int) -> bool:
-        """Write a part of the input; True: there is no more, or nobody reads it."""
+        """Write a part of the input; return True if there is no more, or nobody reads it."""
         try:
             self._given = self._given[os.write(pipe, self._given[: select.PIPE_BUF]) :]
         except BrokenPipeError:
@@ -196,7 +197,7 @@ class _Pipes:
         return not self._given
 
     def _take(self, pipe: int, name: str) -> bool:
-        """Read a part of the output, keeping what there is room for; True: there is no more."""
+        """Read a part of the output, and keep what fits; return True if there is no more."""
         part = os.read(pipe, _CHUNK)
         kept = self._kept[name]
         room = OUTPUT - len(kept)

@@ -1,7 +1,7 @@
-"""A rename that never replaces what is there.
+"""A rename that never replaces an existing file.
 
-Promises: atomic where the kernel and the file system have RENAME_NOREPLACE; the same errors where
-they have not (NFS), by a hard link. Leaves out: any flush.
+Promises: atomic where the kernel and the file system have RENAME_NOREPLACE; elsewhere (NFS) a hard
+link with the same errors. Leaves out: flushing.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if _renameat2 is not None:
 def rename_new(source_dir: int, source: str, target_dir: int, target: str) -> None:
     """Rename by directory file descriptors; names are single components.
 
-    Raises FileExistsError when the target is there, FileNotFoundError when the source is not, and
-    OSError for the rest, as rename(2) gives it.
+    Raises FileExistsError if the target exists, FileNotFoundError if the source does not, and
+    OSError otherwise, as rename(2) gives it.
     """
     if _renameat2 is None:
         _by_link(source_dir, source, target_dir, target)

@@ -1,7 +1,7 @@
 """Tells systemd that the service is ready, alive, or about to end (sd_notify(3)).
 
-Promises: where nobody listens nothing happens, and nothing here ever fails the service. `alive` is
-said at most as often as the watchdog needs. Leaves out: judging who is alive (`service`).
+Promises: if nobody listens, nothing happens, and no error here ever stops the service. `alive` is
+sent only as often as the watchdog needs. Leaves out: judging whether threads are alive (`service`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 
 _SHARE = 3
-"""How often `alive` is said in the time that the watchdog waits."""
+"""How often `alive` is sent in the time that the watchdog waits."""
 
 
 class Notifier:
@@ -30,18 +30,19 @@ class Notifier:
         self._next = 0.0
 
     def ready(self) -> None:
-        """Say that requests are served from now on."""
+        """Tell systemd that the service serves requests from now on."""
         self._say("READY=1")
 
     def alive(self) -> None:
-        """Say that all that serves is alive; if this is not said for a while, systemd restarts."""
+        """Tell systemd that all threads are alive; without this for a while, systemd restarts the
+        service."""
         now = time.monotonic()
         if self._every is not None and now >= self._next:
             self._next = now + self._every
             self._say("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """Say that what is under way is finished, and nothing more begun."""
+        """Tell systemd that the service finishes its current work and begins nothing more."""
         self._say("STOPPING=1")
 
     def _say(self, text: str) -> None:

@@ -1,7 +1,7 @@
 """Identifiers that sort by the time they were made.
 
-Promises: unique, and growing within a process, also across threads, a fork and a clock set back;
-over processes where each follows the last one's.
+Promises: identifiers are unique, and grow within a process, also across threads, a fork and a clock
+that is set back; they grow across processes if each follows the last one's.
 Leaves out: secrecy; an identifier may be guessed from the one before.
 
 The format is that of https://github.com/ulid/spec: 48 bits of milliseconds, 80 random bits, in 26
@@ -43,49 +43,49 @@ class _Sequence:
             return self.last
 
     def follow(self, last: int) -> None:
-        """Give greater numbers than one from now on."""
+        """Give only numbers greater than `last` from now on."""
         with self.lock:
             self.last = max(self.last, last)
 
 
 _sequence = _Sequence()
-# A forked child that went on counting would give the numbers that its parent gives.
+# A forked child that continued to count would give the same numbers as its parent.
 os.register_at_fork(after_in_child=_sequence.__init__)  # type: ignore[misc]
 
 
 def new() -> str:
-    """Make an identifier greater than every one made by this process before."""
+    """Return an identifier greater than all that this process has made before."""
     number = _sequence.next()
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
 
 
 def follow(last: str) -> None:
-    """Make every identifier from now on greater than one that was made before, by any process.
+    """Make every identifier from now on greater than one that any process made before.
 
-    last: '' where none was.
+    last: '' if there was none.
     """
     if is_ulid(last):
         _sequence.follow(_number(last))
 
 
 def first(at: float) -> str:
-    """Return the least identifier that can be made at a time, in seconds since the epoch."""
+    """Return the least identifier of a time, in seconds since the epoch."""
     number = max(0, int(at * 1000)) << _RANDOM_BITS
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
 
 
 def is_ulid(text: str) -> bool:
-    """Tell whether a text is an identifier as `new` writes it, capitals only."""
+    """Return True if a text is an identifier as `new` writes it, in capitals."""
     return _FORM.match(text) is not None
 
 
 def timestamp(ulid: str) -> datetime:
-    """Say when an identifier was made, to the millisecond, UTC.
+    """Return when an identifier was made, to the millisecond, UTC.
 
-    Raises ValueError when the text is none.
+    Raises ValueError if the text is not an identifier.
     """
     if not is_ulid(ulid):
-        raise ValueError(f"{ulid!r} is no ULID")
+        raise ValueError(f"{ulid!r} is not a ULID")
     return datetime.fromtimestamp((_number(ulid) >> _RANDOM_BITS) / 1000, UTC)
 
 

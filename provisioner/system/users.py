@@ -1,7 +1,8 @@
-"""Users: who owns a request's file, with the name and the groups that the host knows them by.
+"""Users: who owns a request's file, with their name and groups on this host.
 
-Promises: who asks is a uid and what this host's name service makes of it, never what a file says.
-A name and its groups are asked for again after a minute. Leaves out: what they may ask (`policy`).
+Promises: the writer is a uid and what this host's name service says about it, never what a file
+says. A name and its groups are looked up again after a minute. Leaves out: what a writer may ask
+for (`policy`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from dataclasses import dataclass
 log = logging.getLogger(__name__)
 
 KNOWN_FOR = 60.0
-"""Seconds for which a user's name and groups are remembered: a uid may be another's by then."""
+"""Seconds for which a user's name and groups are remembered: a uid may get another user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Who asks. name: `uid-1234` where nobody knows it."""
+    """The writer of a request. name: `uid-1234` if the uid has no name."""
 
     uid: int
     name: str
@@ -29,11 +30,12 @@ class Submitter:
 
 
 _users: dict[int, tuple[float, str]] = {}
-_found: dict[int, tuple[float, Submitter]] = {}
+_submitters: dict[int, tuple[float, Submitter]] = {}
 
 
 def uid_of(name: str) -> int | None:
-    """Return the uid of a user as `user_name` names them; None: there is none."""
+    """Return the uid of a user, by a name as `user_name` returns it; None if there is no such
+    user."""
     number = name.removeprefix("uid-")
     if number != name:
         return int(number) if number.isascii() and number.isdigit() else None
@@ -44,9 +46,10 @@ def uid_of(name: str) -> int | None:
 
 
 def user_name(uid: int) -> str:
-    """Name the user of a uid, `uid-1234` where nobody knows it; asked again after a minute.
+    """Return the name of a uid, `uid-1234` if it has none; looked up again after a minute.
 
-    Names that begin so are nobody else's: a user who is called `uid-1234` has their own number.
+    A name `uid-N` always means uid N: a user who is called `uid-1234` but has another uid appears
+    under their own number.
     """
     now = time.monotonic()
     known = _users.get(uid)
@@ -57,22 +60,24 @@ def user_name(uid: int) -> str:
     except KeyError:
         name = f"uid-{uid}"
     if name.startswith("uid-"):
-        name = f"uid-{uid}"  # who bears the name of another's uid is not taken for them
+        name = (
+            f"uid-{uid}"  # a user whose name looks like another's uid must not count as that user
+        )
     _users[uid] = (now + KNOWN_FOR, name)
     return name
 
 
 def find(uid: int) -> Submitter:
-    """Find a user and their groups; asked again after a minute.
+    """Return a user with their groups; looked up again after a minute.
 
-    Whoever has the uid by then has groups of their own: they are asked for with a new name.
+    If another user has the uid by then, the groups are looked up for the new name.
     """
     now, name = time.monotonic(), user_name(uid)
-    known = _found.get(uid)
+    known = _submitters.get(uid)
     if known is not None and known[0] > now and known[1].name == name:
         return known[1]
     submitter = Submitter(uid, name, _groups(uid))
-    _found[uid] = (now + KNOWN_FOR, submitter)
+    _submitters[uid] = (now + KNOWN_FOR, submitter)
     return submitter
 
 

@@ -1,4 +1,4 @@
-"""The contract of handlers as a pytest suite, and what it runs them with."""
+"""The contract of handlers as a pytest suite, and its stand-ins."""
 
 from provisioner.testing.handler_contract import (
     HOSTILE,

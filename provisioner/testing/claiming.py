@@ -1,6 +1,6 @@
-"""What holds of a handler's claims, and of merging them: all of it pure.
+"""What a handler's claims, and merging them, must satisfy. Pure.
 
-Leaves out: anything that asks a backend (`converging`).
+Leaves out: anything that calls a backend (`converging`).
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Claiming(Subject):
 
 
 def merged(handler: Handler, key: Key, claims: Sequence[Claim]) -> object:
-    """Merge claims; that they contradict each other is an answer, too."""
+    """Return the merged want; a Conflict counts as an answer, too."""
     try:
         return handler.merge(key, claims, None)
     except Conflict:

@@ -1,4 +1,4 @@
-"""What holds of a handler that closes and opens: all comes back that was there.
+"""What a handler that closes and opens must satisfy: everything returns as it was.
 
 Leaves out: how the engine keeps what was saved.
 """
@@ -13,7 +13,7 @@ from provisioner.testing.subject import Subject, converged, never
 
 
 class Closing(Subject):
-    """What is suspended or withdrawn comes back as it was, wherever the service is killed."""
+    """A suspended or withdrawn object returns as it was, wherever the service is killed."""
 
     # Closing and opening.
 

@@ -1,4 +1,4 @@
-"""What holds of a handler that looks, plans and writes: it gets there, and stays there.
+"""What a handler that reads, plans and writes must satisfy: it reaches the want, and stays there.
 
 Leaves out: closing and opening (`closing`).
 """
@@ -25,7 +25,7 @@ from provisioner.testing.subject import Subject, converged, never
 
 
 class Converging(Subject):
-    """What is observed is planned for, and what was planned and written is so."""
+    """The plan follows from what was observed, and after its writes the state is as wanted."""
 
     # Observing and planning.
 

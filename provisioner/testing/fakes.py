@@ -1,7 +1,7 @@
 """Stand-ins for tests of handlers: a site, a host, a ledger, and a service that is killed.
 
-Promises: nothing here touches the machine but by the programs that a handler runs.
-Leaves out: backends, and what must hold of a handler (`testing`).
+Promises: nothing here touches the machine except the programs that a handler runs.
+Leaves out: backends, and what a handler must satisfy (`testing`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,20 +40,20 @@ HOSTILE = (
     *("../x", "..", "x/y", "-x", "a b", "a\n", "\n", "a\x00", "a,b", "a=b", "a:b", "*", "a)(cn=*"),
     *("$(id)", "a;id", "a|b", "`id`", "a'b", 'a"b', "{{ x }}", "jürgen", "\u202eab", "x" * 300),
 )
-"""Names that no handler lets through to a backend."""
+"""Names that no handler passes to a backend."""
 
 
 class FakeHost:
-    """A host whose directories are only remembered, and where all is mounted.
+    """A host that only remembers its directories, and on which everything is mounted.
 
-    directories: what there is, by path.
+    directories: the existing ones, by path.
     """
 
     def __init__(self) -> None:
         self.directories: dict[Path, DirectoryState] = {}
 
     def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState:
-        """Say what is at a path."""
+        """Return what is at a path."""
         return self.directories.get(root / path, DirectoryState(False))
 
     def make(
@@ -65,9 +66,9 @@ class FakeHost:
         skeleton: Path | None,
         mounted: bool = False,
     ) -> None:
-        """Remember a new directory; one that is there is a Conflict."""
+        """Remember a new directory; an existing one is a Conflict."""
         if root / path in self.directories:
-            raise Conflict(f"{root / path} came to be meanwhile")
+            raise Conflict(f"{root / path} was made meanwhile")
         self.directories[root / path] = DirectoryState(True, *owner, mode)
 
     def set_owner(self, root: Path, path: str, *, owner: Owner) -> None:
@@ -83,7 +84,7 @@ class FakeHost:
         self._change(root / path, acl=acl)
 
     def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]:
-        """List what is remembered right below the root."""
+        """Return the remembered directories directly below the root."""
         return sorted(path.name for path in self.directories if path.parent == root)
 
     def _change(self, path: Path, **values: Any) -> None:
@@ -101,10 +102,10 @@ def site(
     templates: Path | None = None,
     secrets: Mapping[str, str] | None = None,
 ) -> Site:
-    """Make what a handler is given when it is built.
+    """Return what a handler gets when it is built.
 
-    host: a `FakeHost` where none is given; `system.directories.RealHost()` is this machine.
-    templates: directory that template names are looked up in; secrets: their values by name.
+    host: default a `FakeHost`; `system.directories.RealHost()` is this machine. templates:
+    directory to look up template names in; secrets: their values by name.
     """
 
     def template(name: str) -> Path:
@@ -133,28 +134,28 @@ def site(
 
 @dataclass
 class Ledger:
-    """Claims of one claimant, and what was saved of objects; all of it has been JSON."""
+    """Claims of one claimant, and what was saved of objects; all of it has passed through JSON."""
 
     claims: dict[Key, tuple[Claim, ...]] = field(default_factory=dict)
     priors: dict[Key, State] = field(default_factory=dict)
     applied: dict[Key, Applied] = field(default_factory=dict)
 
     def claim(self, handler: Handler, *params: Params) -> Ledger:
-        """Claim what parameters speak of, in place of what was claimed of it before."""
+        """Claim what parameters name, in place of earlier claims on the same objects."""
         for some in params:
             for key, want in handler.claims(some).items():
                 self.claims[key] = (Claim("user:jdoe", stored(want)),)
         return self
 
     def suspend(self, suspended: bool = True) -> None:
-        """Suspend all claims, or lift that."""
+        """Suspend all claims, or lift the suspension."""
         self.claims = {
             key: tuple(replace(claim, suspended=suspended) for claim in claims)
             for key, claims in self.claims.items()
         }
 
     def withdraw(self) -> None:
-        """Take all claims back."""
+        """Withdraw all claims."""
         self.claims = dict.fromkeys(self.claims, ())
 
     @property
@@ -166,7 +167,7 @@ class Ledger:
         ]
 
     def run(self, handler: Handler) -> dict[Key, Outcome]:
-        """Converge everything; what was saved is dropped once an open object has converged."""
+        """Converge everything; saved values are dropped once an open object has converged."""
         outcomes = {one.item.key: one for one in converge(handler, self.items, self._save)}
         for key, outcome in outcomes.items():
             if outcome.fault is None and outcome.item.open:
@@ -185,7 +186,7 @@ class Interrupted(BaseException):
 
 
 class _Watched:
-    """A handler, before whose every `apply` something is called."""
+    """A handler that calls a function before every `apply`."""
 
     def __init__(self, handler: Handler, before: Callable[[Sequence[Change]], None]) -> None:
         self._handler = handler
@@ -200,10 +201,17 @@ class _Watched:
 
 
 def watched(handler: Handler, before: Callable[[Sequence[Change]], None]) -> Handler:
-    """Call something before each of a handler's writes; what it raises takes the write's place."""
-    return cast(Handler, _Watched(handler, before))
+    """Return a handler that calls `before` before each write; if `before` raises, nothing is
+    written."""
+    return cast(Handler, _watched_class(type(handler))(handler, before))
+
+
+@cache
+def _watched_class(kind: type) -> type[_Watched]:
+    """Return a class for watched handlers of a kind: `able` keeps an answer for each class."""
+    return type(f"Watched{kind.__name__}", (_Watched,), {})
 
 
 def stored(value: Any) -> Any:
-    """Give back what the ledger would: JSON, and nothing else."""
+    """Return a value as the ledger would give it back: JSON, and nothing else."""
     return json.loads(json.dumps(value))

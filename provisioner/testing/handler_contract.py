@@ -1,9 +1,9 @@
-"""The contract of handlers as a pytest suite, for whoever writes one.
+"""The contract of handlers as a pytest suite, for authors of handlers.
 
 Promises: the engine can drive a handler that passes `HandlerContract`. Subclass it in a test
-module, say what it asks for, and pytest tries every promise on your handler. It needs pytest; for
-readable failures say `pytest.register_assert_rewrite("provisioner.testing")` in conftest.py.
-`site` makes what a handler is built with. Leaves out: what is special to a handler.
+module, set its attributes, and pytest tests every promise on your handler. It needs pytest; for
+readable failures call `pytest.register_assert_rewrite("provisioner.testing")` in conftest.py.
+`site` makes what a handler is built with. Leaves out: what is specific to one handler.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = ["HOSTILE", "FakeHost", "HandlerContract", "Ledger", "Params", "site"]
 
 
 class HandlerContract(Claiming, Converging, Closing):
-    """What holds of every handler.
+    """What every handler must satisfy.
 
-    A subclass names parameters, as class attributes or in `prepare`, and builds the handler. All
-    that is named must be possible: the suite makes it so, changes it, closes it and opens it.
+    A subclass names parameters, as class attributes or in `prepare`, and builds the handler.
+    Everything named must be possible: the suite makes it, changes it, closes it and opens it.
     """
 
     # The rest.

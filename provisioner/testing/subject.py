@@ -1,6 +1,6 @@
-"""The handler that a suite tries, and what it is tried with.
+"""The handler that a suite tests, and its parameters.
 
-Leaves out: what must hold of it (`claiming`, `converging`, `closing`, `handler_contract`).
+Leaves out: what it must satisfy (`claiming`, `converging`, `closing`, `handler_contract`).
 """
 
 from __future__ import annotations
@@ -29,73 +29,74 @@ from provisioner.testing.fakes import (
 
 
 class Subject:
-    """A handler, with parameters to try it with.
+    """A handler, with parameters to test it with.
 
-    A subclass names parameters, as class attributes or in `prepare`, and builds the handler. All
-    that is named must be possible: the suite makes it so, changes it, closes it and opens it.
+    A subclass names parameters, as class attributes or in `prepare`, and builds the handler.
+    Everything named must be possible: the suite makes it, changes it, closes it and opens it.
     """
 
     params: Params
     """A step's parameters, for one object or several."""
 
     other_params: Params | None = None
-    """Other values for the same objects; None where they are there or not, and that is all."""
+    """Other values for the same objects; None if objects have no values and only exist or not."""
 
     more_params: Sequence[Params]
-    """Parameters for objects of other names, at least two: a batch."""
+    """Parameters for objects with other names, at least two: a batch."""
 
     bad_params: Sequence[tuple[str, Params]]
-    """Parameters that are refused, each with the field that is named then."""
+    """Parameters that the handler must refuse, each with the field that it must name."""
 
     absent_params: Params | None = None
-    """Parameters for objects that are not there; `params` themselves for a handler that writes."""
+    """Parameters for objects that do not exist; `params` themselves for a handler that writes."""
 
     names: Collection[str] = ("name",)
-    """Parameters that are names, which a hostile request could put anything into."""
+    """Parameters that are names, into which a hostile request could put anything."""
 
     late: Collection[str] = ()
     """Parameters that a route may take from an earlier step's output."""
 
     reads_only: bool = False
-    """Whether the handler only looks: then `prepare` must make what the parameters speak of."""
+    """True if the handler only reads: then `prepare` must make the objects that parameters name."""
 
     removes: bool = False
-    """Whether what nobody claims is taken out, where others leave it, closed."""
+    """True if the handler removes what nobody claims; other handlers leave it, closed."""
 
     lists: bool = True
-    """Whether `inventory` finds the objects."""
+    """True if `inventory` finds the objects."""
 
     varying: Collection[str] = ()
-    """What of a state differs from one fresh backend to the next: serial numbers, paths."""
+    """Keys of a state that differ from one fresh backend to the next: serial numbers, paths."""
 
     secrets: Collection[str] = ()
-    """Texts that nobody may ever read in a change, a state or a finding."""
+    """Secret texts that must never appear in a change, a state or a finding."""
 
     instance: str = "test"
-    """The instance that the handler is built for."""
+    """The instance name that the handler is built with."""
 
     def prepare(self, directory: Path) -> None:
         """Make a fresh backend; called before each test, and again in some of them.
 
-        directory: an empty directory for whatever it keeps.
+        directory: an empty directory for the backend's files.
         """
 
     def handler(self) -> Handler:
-        """Build the handler anew, as after a restart, for the backend made last."""
+        """Return the handler, built again as after a restart, for the latest backend."""
         raise NotImplementedError
 
     def away(self) -> Handler:
-        """Build the handler for a backend that is not there."""
+        """Return the handler for a backend that does not exist."""
         raise NotImplementedError
 
     def disturb(self) -> None:
-        """Change by hand something that `params` speak of, after they were made so."""
+        """Change by hand something that `params` name, after the suite has made it."""
         raise NotImplementedError
 
     def rearrange(self) -> None:
-        """Change by hand what no parameter speaks of and has to be given back when it opens again.
+        """Change by hand something that no parameter names and that must return when the object
+        opens again.
 
-        Called after `params` were made so; does nothing where there is no such thing.
+        Called after the suite has made `params`; does nothing if there is no such thing.
         """
 
     @pytest.fixture(autouse=True)
@@ -118,14 +119,14 @@ class Subject:
         return self.params if self.absent_params is None else self.absent_params
 
     def _made(self) -> tuple[Handler, Ledger]:
-        """Make what `params` speak of."""
+        """Make what `params` name."""
         handler = self.handler()
         ledger = Ledger().claim(handler, self.params)
         converged(ledger.run(handler))
         return handler, ledger
 
     def _lived_in(self) -> tuple[Handler, Ledger, dict[Key, State]]:
-        """Make what `params` speak of, and change what has to come back when it is not removed."""
+        """Make what `params` name, and change by hand what must return unless it is removed."""
         handler, ledger = self._made()
         if not self.removes:
             self.rearrange()
@@ -139,7 +140,8 @@ class Subject:
         return {name: value for name, value in state.items() if name not in self.varying}
 
     def _killed(self, ledger: Ledger, survived: int) -> bool:
-        """Converge, killed before the write after some; say whether there was such a write."""
+        """Converge, killed before the write after `survived` ones; return True if there was such a
+        write."""
         left = [survived]
 
         def count(_: Sequence[Change]) -> None:
@@ -163,7 +165,7 @@ def never(changes: Sequence[Change]) -> None:
 
 
 def converged(outcomes: Mapping[Key, Outcome]) -> dict[Key, State]:
-    """Give the states of what has converged, which must be all."""
+    """Return the states of all outcomes, which must all have converged."""
     faults = {key: str(one.fault) for key, one in outcomes.items() if one.fault is not None}
     assert faults == {}
     return {key: one.state for key, one in outcomes.items() if one.state is not None}

@@ -52,7 +52,7 @@ def test_an_id_outside_the_range_is_refused(root: Path, field: str, number: int)
 def test_a_wrong_id_is_answered_in_words_for_a_person(root: Path) -> None:
     with pytest.raises(InvalidRequest) as raised:
         homes(root).claims({**JDOE, "uid": "root"})
-    assert "no whole number" in raised.value.message
+    assert "not a whole number" in raised.value.message
 
 
 def test_a_root_that_is_not_mounted_is_unavailable(tmp_path: Path) -> None:

@@ -106,4 +106,4 @@ def test_doctor_names_a_program_that_cannot_be_run(
     [error] = [one for one in wrong.handler().check() if one.level is Level.ERROR]
     assert error.subject == subject
     assert f"{tmp_path}/nowhere cannot be run: No such file" in error.message
-    assert "install it, mount what it lies on" in error.advice
+    assert "install it, mount its file system" in error.advice

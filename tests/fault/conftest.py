@@ -1,4 +1,4 @@
-"""What the fault tests share: a nursery of services, and the stage of the scenario."""
+"""Fixtures that the fault tests share: a nursery of services, and the stage of the scenario."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fault.scenario import Stage
 
 @pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
-    """Have services forked from a process that has everything imported."""
+    """Yield a process that forks services with everything imported."""
     made = Nursery()
     yield made
     made.close()
@@ -23,7 +23,7 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Stage:
-    """Set the stage, once for all tests of a module."""
+    """Return the stage, set once for all tests of a module."""
     return Stage(tmp_path_factory.mktemp("stage"), nursery)
 
 

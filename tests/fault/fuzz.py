@@ -129,7 +129,7 @@ def _parse(body: bytes) -> str:
 
 
 def main() -> int:
-    """Fuzz, print the counts, say by the exit code whether anything was found."""
+    """Fuzz, print the counts, and show by the exit code whether anything was found."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     began = time.monotonic()

@@ -1,8 +1,8 @@
-"""Nothing lost: what has to be true of a site after any crash, read from disk and journal alone.
+"""Nothing lost: what must be true of a site after any crash, read only from disk and journal.
 
-Promises: every file that was dropped is one request with one outcome, its file lies in one place,
-with a result and a receipt that say the same; nothing is due any more. It does not ask the engine:
-the tables are read by their names, and the directories as they are.
+Promises: every file that was dropped is one request with one outcome; its file is in one place,
+with a result and a receipt that agree; nothing is due any more. It does not ask the engine: it
+reads the tables by name, and the directories directly.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Row:
 
 
 def rows(root: Path) -> list[Row]:
-    """Read all requests, oldest first."""
+    """Return all requests, oldest first."""
     columns = "id, name, writer, writer_id, state, digest"
     with closing(_open(root)) as journal:
         found = journal.execute(f"select {columns} from requests order by id").fetchall()
@@ -52,7 +52,7 @@ def rows(root: Path) -> list[Row]:
 
 
 def files(root: Path) -> dict[str, list[str]]:
-    """List the entries of each place."""
+    """Return the entries of each place."""
     spool = root / "spool"
     places = ("staging", *dict.fromkeys(PLACES.values()), "quarantine")
     return {place: sorted(path.name for path in (spool / place).iterdir()) for place in places}
@@ -61,11 +61,8 @@ def files(root: Path) -> dict[str, list[str]]:
 def violations(
     root: Path, ids: Iterable[str], *, ended: bool = True, receipts: bool = True
 ) -> list[str]:
-    """Say what is not as it has to be.
-
-    ids: `id` of each request that a writer was told is in; ended: everything ought to be over;
-    receipts: and every writer told.
-    """
+    """Return what is not as it must be. ids: `id` of each request that a writer was told is in;
+    ended: everything should be over; receipts: every writer should have been told."""
     requests = rows(root)
     entries = files(root)
     return [
@@ -162,7 +159,7 @@ def _of_ends(root: Path, found: list[Row]) -> Iterable[str]:
 
 
 def outcomes(root: Path) -> Counter[str]:
-    """Count the outcomes that the journal's events tell of each request."""
+    """Return how many outcomes the journal's events record for each request."""
     marks = ",".join("?" * len(ENDED))
     with closing(_open(root)) as journal:
         return Counter(

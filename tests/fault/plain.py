@@ -53,7 +53,7 @@ class Plain:
             self._nursery.end(service)
 
     def stop(self) -> str:
-        """Stop the service, which has to end well; return what it logged."""
+        """Stop the service, which must end well; return what it logged."""
         service, self._service = self._service, 0
         os.kill(service, signal.SIGTERM)
         ended = self._nursery.end(service)

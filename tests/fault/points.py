@@ -38,7 +38,7 @@ class Ended:
 
     @property
     def killed(self) -> bool:
-        """Say whether it died at the point."""
+        """Return True if it died at the point."""
         return self.code == -signal.SIGKILL
 
 
@@ -56,12 +56,12 @@ class Nursery:
         )
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.communicate()
         self._top.cleanup()
 
     def log(self, process: int) -> Path:
-        """Say where a service's log is, which is not on its disk."""
+        """Return the path of a service's log, which is not on its disk."""
         return Path(self._top.name) / f"log.{process}"
 
     def start(
@@ -116,14 +116,14 @@ class Points:
         self._armed, self._hit = point, hit
 
     def __call__(self, name: str) -> None:
-        """Say that the point is reached."""
+        """Count the point, and die if it is armed."""
         with self._turn:
             self.hits[name] += 1
             if name == self._armed and self.hits[name] == self._hit:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def around(self, function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
-        """Make points of before and after a function; without a name: where the engine calls it."""
+        """Put points before and after a function; without a name: where the engine calls it."""
 
         @functools.wraps(function)
         def called(*arguments: Any, **named: Any) -> Any:
@@ -139,7 +139,7 @@ class Points:
 
 
 def _place(frame: FrameType, what: str) -> str:
-    """Name the function of the engine's that calls; '': somebody else does."""
+    """Return the name of the engine's function that calls; '' if somebody else calls."""
     module = frame.f_globals.get("__name__", "")
     if not module.startswith("provisioner.") or module == "provisioner.spool.submit":
         return ""
@@ -147,7 +147,7 @@ def _place(frame: FrameType, what: str) -> str:
 
 
 def install(points: Points) -> None:
-    """Put the points in. To be called before anything else of the engine is imported."""
+    """Put the points in. Call this before anything else of the engine is imported."""
     from provisioner.spool import submission
     from provisioner.system import rename
 
@@ -191,7 +191,7 @@ def install(points: Points) -> None:
 
 
 def _hint(times: int) -> None:
-    """Have each event of staging reach the service so many times."""
+    """Deliver each event of staging to the service so many times."""
     from provisioner.spool.watch import Watcher
 
     hint = Watcher._hint
@@ -204,7 +204,7 @@ def _hint(times: int) -> None:
 
 
 def _flush_nothing() -> None:
-    """Have the journal as fast as it would be if no power ever failed."""
+    """Make the journal as fast as if power never failed."""
     from provisioner.journal import database
 
     prepare = database._prepare

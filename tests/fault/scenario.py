@@ -1,8 +1,8 @@
 """A day at a site in two acts, in which every part of the protocol has its turn.
 
-Before the first act carol has all she needs. Then Slurm is away and fay's home is in the way: there
-are requests that are done, refused, set aside, put off, held, scheduled, cancelled and failed. In
-the second act all of that is mended, released, resumed and tried again, and everything ends.
+Before the first act carol has all she needs. Then Slurm is away and a file is in the way of fay's
+home: some requests are done, refused, set aside, put off, held, scheduled, cancelled or failed. In
+the second act all of that is fixed, released, resumed and tried again, and everything ends.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ STATES = {
 
 
 class Stage:
-    """The site of the scenario, set back to the beginning of an act as often as one likes."""
+    """The site of the scenario, which can be set back to the beginning of an act at any time."""
 
     def __init__(self, top: Path, nursery: Nursery) -> None:
         self.root = top / "site"
@@ -124,20 +124,20 @@ class Stage:
         self.keep("first")
 
     def play(self, act: str) -> Mapping[str, int]:
-        """Play an act without a fault; return how often each point came."""
+        """Play an act without a fault; return how often each point was reached."""
         ended = self.nursery.run(self.root, "run", "--drain", "--patience", PATIENCE[act])
         assert ended.code in (0, 5), ended.log
         return ended.hits
 
     def finish(self, act: str) -> None:
-        """Play an act, and what follows."""
+        """Play an act, and everything after it."""
         self.play(act)
         if act == "first":
             self.set_second()
             self.play("second")
 
     def unsettled(self, name: str) -> list[str]:
-        """Have every object looked at again; return what still had to be changed."""
+        """Let the service read every object again; return what it still had to change."""
         self.drop({f"{name}.yaml": f"provisioner: 1\naction: reconcile\nid: {name}\n"})
         self.play("second")
         [row] = [row for row in invariant.rows(self.root) if row.writer_id == name]
@@ -147,7 +147,8 @@ class Stage:
         return [*failed, *(text for step in steps for text in step.get("changed", ()))]
 
     def drop(self, texts: dict[str, str], *, aged: bool = True) -> None:
-        """Drop requests, and be told that they are in; aged: in this order, whatever the clock."""
+        """Drop requests, and wait until they are in; aged: in this order, whatever the clock
+        says."""
         for number, (name, text) in enumerate(texts.items()):
             drop(self.root / "spool/staging", name, text.encode())
             if aged:
@@ -166,7 +167,7 @@ class Stage:
         (staging / "open.yaml").chmod(0o666)
 
     def set_second(self) -> None:
-        """Set the second act: everything is mended, and erin's time has come."""
+        """Set the second act: everything is fixed, and erin's time has come."""
         time.sleep(max(0.0, (self._due - datetime.now(UTC)).total_seconds()))
         (self.root / "slurm/bin/away").rename(self.root / "slurm/bin/sacctmgr")
         (self.root / "home/fay").unlink()
@@ -191,13 +192,13 @@ class Stage:
         _copy(self.root, self._top / name)
 
     def set_back(self, name: str) -> None:
-        """Make the site what was kept."""
+        """Restore the site that was kept."""
         shutil.rmtree(self.root)
         _copy(self._top / name, self.root)
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a site, FIFOs and all; the emulated host knows owners by inode."""
+    """Copy a site, FIFOs included; the emulated host knows owners by inode."""
     subprocess.run(["cp", "-a", source, target], check=True)
     owners = target / "host/owners.jsonl"
     paths = {_inode(path): path.relative_to(source) for path in source.rglob("*")}
@@ -213,7 +214,7 @@ def _inode(path: Path) -> str:
 
 
 def _lean(text: str) -> str:
-    """Leave out of the sandbox's configuration what the scenario has no part for."""
+    """Return the sandbox's configuration without the parts that the scenario does not use."""
     kept: list[str] = []
     leaving = False
     for line in text.splitlines(keepends=True):

@@ -3,9 +3,9 @@
 A stream of requests, some superseding others, goes to the service of a sandbox, while the service
 and the programs of its backends are killed at random, and Slurm or a directory is taken away now
 and then. The emulated directories live in the service, and die with it in the middle of a write;
-real daemons are killed by `tests/service/test_backends_die.py`. At the end everything is left in
-peace, and each request that a writer was told is in must have exactly one outcome, with every
-object as it is wanted.
+`tests/service/test_backends_die.py` kills real daemons. At the end nothing is disturbed any more,
+and each request that a writer was told is in must have exactly one outcome, with every object as it
+is wanted.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Soak:
         self._service = self._start()
 
     def shoot(self) -> None:
-        """Kill what the service is running just now: a call of a backend's program."""
+        """Kill a backend's program that the service is running."""
         try:
             tasks = Path(f"/proc/{self._service}/task")
             children = [
@@ -100,7 +100,7 @@ class Soak:
             self.shot += 1
 
     def take_away(self) -> None:
-        """Have a backend away for a moment."""
+        """Take a backend away for a moment."""
         name = self.chance.choice(sorted(BACKENDS))
         part = self.stage.root / BACKENDS[name]
         part.rename(part.with_name("away"))
@@ -109,7 +109,7 @@ class Soak:
         self.away[name] += 1
 
     def end(self) -> list[str]:
-        """Leave everything in peace; return what is amiss."""
+        """Disturb nothing any more; return what is wrong at the end."""
         os.kill(self._service, signal.SIGTERM)
         self.stage.nursery.end(self._service)
         self.stage.play("second")
@@ -120,7 +120,7 @@ class Soak:
 
 
 def reasons(root: Path) -> Counter[str]:
-    """Count why requests failed, the names in it aside."""
+    """Return how often requests failed for each reason, without the names in it."""
     counts: Counter[str] = Counter()
     for result in (root / "spool/failed").glob("*.result.yaml"):
         for step in yaml.safe_load(result.read_text()).get("steps", ()):
@@ -131,7 +131,7 @@ def reasons(root: Path) -> Counter[str]:
 
 
 def soak(minutes: float, seed: int) -> int:
-    """Soak, print what it came to, say by the exit code whether anything was lost."""
+    """Soak, print the figures, and show by the exit code whether anything was lost."""
     nursery = Nursery()
     with tempfile.TemporaryDirectory(prefix="provisioner-soak.") as top:
         stage = Stage(Path(top), nursery)

@@ -1,6 +1,6 @@
-"""What a crash or a full disk kept from being done after a commit, case by case.
+"""Work that a crash or a full disk prevented after a commit, case by case.
 
-The kill sweep goes through all of them; here each has its name, and its journal and files at hand.
+The kill sweep goes through all cases; here each has a name, and its journal and files at hand.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def site(tmp_path: Path) -> Site:
 
 
 def crash(site: Site) -> None:
-    """End the service without any of what it had still to do, and start another."""
+    """End the service without any of its remaining work, and start another."""
     site.spool.close()
     site.system.journal.close()
     site.start()
 
 
 def place(site: Site, name: str) -> list[str]:
-    """List the files in a place, results aside."""
+    """Return the files in a place, except results."""
     found = (site.config.spool / name).iterdir()
     return sorted(path.name for path in found if not path.name.endswith(".result.yaml"))
 

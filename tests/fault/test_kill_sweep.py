@@ -35,7 +35,7 @@ ACTS = ("first", "second")
 
 
 def amiss(stage: scenario.Stage) -> list[str]:
-    """Say what the scenario should have come to, and did not."""
+    """Return what the scenario should have reached, and did not."""
     problems = invariant.violations(stage.root, scenario.IDS | scenario.LATER_IDS)
     rows = invariant.rows(stage.root)
     for row in rows:
@@ -57,7 +57,7 @@ def _wrong(rows: list[invariant.Row]) -> int:
 
 
 def backends(root: Path) -> dict[str, Any]:
-    """Return what the backends have, but for numbers, times and secrets."""
+    """Return the contents of the backends, except numbers, times and secrets."""
     slurm = json.loads((root / "slurm/slurmdbd.json").read_text())
     for row in slurm["assocs"]:
         # Whichever of a user's accounts is made first is the default one.

@@ -1,9 +1,10 @@
-"""A model of the whole: whatever is dropped, killed, held, tried again or away, nothing is lost.
+"""A model of the whole service: whatever is dropped, killed, held, tried again or away, nothing is
+lost.
 
 Hypothesis drives a real service over a real spool and journal in one process; a kill drops the
-service as it stands, between any two of its doings or in the middle of a write to a backend. What
-is true after every step is what has to be true at any moment; what is true at the end, when all is
-released, back and drained, is that everything has one outcome and is as it is wanted.
+service at once, between any two of its actions or in the middle of a write to a backend. The
+invariants after every step must hold at any moment. At the end, when all is released, back and
+drained, everything must have one outcome and be as it is wanted.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class Service(RuleBasedStateMachine):
     @precondition(lambda self: len(self.sent) > 2)
     @rule()
     def all_ends_well_when_all_is_well(self) -> None:
-        """Mend everything, release everything, and look."""
+        """Fix everything, release everything, and check."""
         self.site.first.away = False
         self.site.first.poison.clear()
         self.kill()

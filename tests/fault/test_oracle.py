@@ -1,7 +1,7 @@
-"""Whatever is asked for, held, cancelled, damaged or killed: the oracle says what there has to be.
+"""Whatever is asked for, held, cancelled, damaged or killed: the oracle says what must exist.
 
 `make fault` plays 2,000 sequences, `make test` a sample; `python -m tests.fault.model FIRST COUNT`
-plays others. A sequence that went wrong once is pinned below with what it was about.
+plays others. Sequences that failed once are pinned below, named after what they were about.
 """
 
 from __future__ import annotations

@@ -70,24 +70,24 @@ class Disk:
         subprocess.run(["mount", "-o", options, self._image, self.root], check=True)
 
     def umount(self) -> None:
-        """Take it out."""
+        """Unmount it."""
         subprocess.run(["umount", self.root], check=True)
 
     def fail(self) -> None:
-        """Have it fail, as ext4 does when it finds itself damaged: it turns read-only."""
+        """Make it fail, as ext4 does when it finds itself damaged: it becomes read-only."""
         words = ("findmnt", "-no", "SOURCE", self.root)
         found = subprocess.run(words, check=True, capture_output=True, text=True)
         device = Path(found.stdout.strip()).name
         Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("for the test")
 
     def repair(self) -> None:
-        """Mend it, as after a boot."""
+        """Repair it, as after a boot."""
         self.umount()
         subprocess.run(["e2fsck", "-fy", self._image], check=False, capture_output=True)
         self._mount()
 
     def cut(self) -> Path:
-        """Copy what the disk holds now; whoever uses it has to be stopped."""
+        """Copy what the disk holds now; everything that uses it must be stopped."""
         self._cuts += 1
         copy = self._image.with_name(f"{self._cuts}.img")
         # The kernel may be writing back just now: no disk loses its power in two moments.
@@ -98,7 +98,7 @@ class Disk:
                 return copy
 
     def go_on_with(self, copy: Path) -> None:
-        """Have a copy for a disk from now on."""
+        """Use a copy as the disk from now on."""
         self.umount()
         self._image.unlink()
         self._image = copy
@@ -107,7 +107,7 @@ class Disk:
 
 @dataclass
 class Figures:
-    """What came of the cuts. redone: files that were not where their requests stood."""
+    """The results of the cuts. redone: files that were not where their requests stood."""
 
     cuts: int = 0
     acked: int = 0
@@ -138,7 +138,7 @@ class Life:
         subprocess.run(["sync", "-f", self.root], check=True)
 
     def wear(self) -> None:
-        """Serve so many requests that the journal's files do not grow any more."""
+        """Serve so many requests that the journal's files stop growing."""
         for number in range(1, WORN + 1):
             writer.plain(self.root / "spool/staging", f"w{number}.yaml", writer.body(-number))
         service = self._nursery.start(self.root, "run")
@@ -150,7 +150,7 @@ class Life:
         subprocess.run(["sync", "-f", self.root], check=True)
 
     def events(self, what: str = "") -> list[int]:
-        """List the requests that a writer was told are in; what: `drop` or `receipt`."""
+        """Return the requests that a writer was told are in; what: `drop` or `receipt`."""
         lines = self.log.read_text().splitlines()
         return [int(line.split()[1]) for line in lines if line.startswith(what)]
 
@@ -192,7 +192,7 @@ class Life:
         self.disk.go_on_with(copy)
 
     def _wait_for(self, what: str, first: int, writing: subprocess.Popen[bytes]) -> None:
-        """Wait until the writer was told something of a request of these."""
+        """Wait until the writer was told something about one of these requests."""
         while not (self.log.exists() and any(n >= first for n in self.events(what))):
             assert writing.poll() is None, "the writer ended"
             time.sleep(0.01)
@@ -217,7 +217,7 @@ class Life:
         return len(astray), sum(row.name in entries["staging"] for row in astray)
 
     def recover(self) -> list[str]:
-        """Serve what there is until all is over; return what is amiss, lost requests aside."""
+        """Serve until all is over; return what is wrong, except lost requests."""
         ended = self._nursery.run(self.root, "run", "--drain", "--patience", "20")
         if ended.code != 0:
             return [f"the service ended with {ended.code}: {ended.log}"]
@@ -244,10 +244,8 @@ class Life:
 
 @contextmanager
 def life(nursery: Nursery, *, careless: bool = False, elsewhere: bool = False) -> Iterator[Life]:
-    """Have a site for a while.
-
-    elsewhere: its redo log is on another disk, and so flushes nothing of what else is on this one.
-    """
+    """Yield a site. elsewhere: its redo log is on another disk, and so flushes nothing else of this
+    one."""
     with tempfile.TemporaryDirectory(prefix="provisioner-power.") as top:
         made = Life(Path(top), nursery, careless=careless, elsewhere=elsewhere)
         try:

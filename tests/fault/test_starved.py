@@ -1,8 +1,8 @@
-"""The service without what it needs of the host: descriptors, processes, room.
+"""The service without what it needs of the host: descriptors, processes, space.
 
 Each test takes it away from the running service, gives it back, and ends with everything accepted
-and done that was dropped. What a failing call does is in `test_strace`, what the journal does on a
-full disk in `tests/service/test_disk.py`; a disk that turns read-only in `test_power_cut`.
+and done that was dropped. `test_strace` has failing calls, `tests/service/test_disk.py` the journal
+on a full disk, `test_power_cut` a disk that becomes read-only.
 """
 
 from __future__ import annotations

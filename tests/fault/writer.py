@@ -20,7 +20,7 @@ what the service does has to last by itself."""
 
 
 def body(number: int) -> bytes:
-    """Write a request; what becomes of it needs no backend."""
+    """Return a request; its steps need no backend."""
     identity = f"id: p{number}\n" if named(number) else ""
     return (
         f"provisioner: 1\naction: project.provision\n{identity}project: {{code: p{abs(number)}}}\n"
@@ -28,7 +28,7 @@ def body(number: int) -> bytes:
 
 
 def named(number: int) -> bool:
-    """Say whether a request has an id of its own."""
+    """Return True if a request has an id of its own."""
     return number % 5 != 0
 
 

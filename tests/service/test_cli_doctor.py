@@ -169,7 +169,7 @@ AWAY: dict[str, tuple[Break, str, str]] = {
     "no Slurm commands": (
         lambda d: d.break_off("slurm"),
         "slurm-a",
-        "mount what it lies on, or give its path",
+        "mount its file system, or set its path",
     ),
     "no such cluster": (
         lambda d: d.set("cluster: a", "cluster: z"),

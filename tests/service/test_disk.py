@@ -171,7 +171,7 @@ def test_a_first_start_of_a_user_without_rights_names_the_path_and_what_to_type(
         done = typed(site, *nobody, *PROGRAM, "init")
     assert done.returncode == 1
     assert f"{site / 's'}: Permission denied" in done.stderr
-    assert f"what to do: namei -l {site / 's'} says whose each directory is" in done.stderr
+    assert f"what to do: check who owns each directory (namei -l {site / 's'})" in done.stderr
 
 
 def test_a_first_start_beyond_a_user_s_quota_names_the_path_and_what_to_type(
@@ -184,7 +184,7 @@ def test_a_first_start_beyond_a_user_s_quota_names_the_path_and_what_to_type(
     done = typed(tmp_path, "strace", "-f", "-o", "/dev/null", *beyond, *PROGRAM, "run", "--drain")
     assert done.returncode == 1
     assert f"{lock}: Disk quota exceeded" in done.stderr
-    assert "what to do: make room, or raise the quota of the user who serves (quota -s)" in (
+    assert "what to do: make room, or raise the quota of the service's user (quota -s)" in (
         done.stderr
     )
 

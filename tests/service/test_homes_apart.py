@@ -79,7 +79,7 @@ def test_what_resolves_elsewhere_is_refused_by_plan_and_no_home_is_made(campus: 
     shown = campus.show(campus.serve(user("jdoe")))
     assert shown["state"] == "failed"
     [error] = [one["error"] for one in shown["result"]["steps"] if one.get("error")]
-    assert "it is what step resolves gave" in error["message"]
+    assert "it is the output of step resolves" in error["message"]
     assert not (campus.root / "home/jdoe").exists()
 
 
@@ -95,4 +95,4 @@ def test_where_nothing_is_asked_for_names_the_account_s_home_counts(tmp_path: Pa
     campus = Mapping(tmp_path / "box", with_gate=False)
     campus.account("jdoe", uidNumber=20001, gidNumber=20001, unixHomeDirectory="/home/m/jdoe")
     said = campus("plan", "-", stdin=user("jdoe").encode(), code=3).err
-    assert "it is what step account gave" in said
+    assert "it is the output of step account" in said

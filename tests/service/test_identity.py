@@ -52,7 +52,7 @@ def test_where_nothing_gives_a_number_the_error_says_who_could_and_no_line_of_th
     shown = desk.show(desk.serve(user("jdoe")))
     assert shown["state"] == "failed"
     [error] = [one["error"] for one in shown["result"]["steps"] if one.get("error")]
-    assert "no step before gave one (of account, lds, resolves, those" in error["message"]
+    assert "no step of this site (account, lds, resolves) gave one" in error["message"]
     assert "line" not in error["message"]
 
 
@@ -61,7 +61,7 @@ def test_a_number_that_may_not_own_a_home_names_the_setting_and_who_gave_it(desk
     desk.resolve("jdoe", MAPPED[0], 37)
     shown = desk.show(desk.serve(user("jdoe")))
     [error] = [one["error"] for one in shown["result"]["steps"] if one.get("error")]
-    assert "gid 37 may not own a home; it is what step resolves gave" in error["message"]
+    assert "gid 37 may not own a home; it is the output of step resolves" in error["message"]
     assert "`min_gid` and `max_id` of homes" in error["message"]
     assert "line" not in error["message"]
 

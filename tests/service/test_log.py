@@ -40,8 +40,8 @@ def test_every_outcome_is_one_line(site: Site, caplog: pytest.LogCaptureFixture)
         "ID allocation.provision allocation:1 of root: refused in 0 s: line 5: "
         "allocation.resource: there is no resource 'onne'; expected one of one, two; "
         "did you mean 'one'?",
-        "ID wrong.yaml of root: refused in 0 s: line 2: action: 'user.provison' is no action; "
-        + told(caplog)[3].partition("is no action; ")[2],
+        "ID wrong.yaml of root: refused in 0 s: line 2: action: 'user.provison' is not an action; "
+        + told(caplog)[3].partition("is not an action; ")[2],
     ]
 
 

@@ -117,7 +117,7 @@ def test_who_may_not_ask_for_it_any_more_is_told_so_and_nothing_more_follows(
 
     def are(*groups: str) -> None:
         who = users.Submitter(PORTAL, f"uid-{PORTAL}", frozenset(groups))
-        monkeypatch.setitem(users._found, PORTAL, (math.inf, who))
+        monkeypatch.setitem(users._submitters, PORTAL, (math.inf, who))
 
     are("portals")
     send(site, *(entry(number, "ann") for number in range(1, 6)))

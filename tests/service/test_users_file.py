@@ -63,11 +63,11 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "is not there": ({"file": "2.users"}, "ann\n", "2.users is not in staging"),
     "has another digest": ({"sha256": "0" * 64}, "ann\n", "is not what the request says"),
     "has another size": ({"size": 5}, "ann\n", "is not what the request says"),
-    "is called otherwise": ({"file": "1.txt"}, "ann\n", "is no list of users"),
+    "is called otherwise": ({"file": "1.txt"}, "ann\n", "is not a list of users"),
     "is too large": ({"size": crowds.SIZE + 1}, "ann\n", "has more than"),
-    "has too many": ({}, "\n".join(f"u{n}" for n in range(crowds.MOST + 1)), "are taken at most"),
-    "is no text": ({}, "\x00\n", "is no user name"),
-    "has a bad name": ({}, "ann\nBob\n../cem\n", "'Bob' is no user name"),
+    "has too many": ({}, "\n".join(f"u{n}" for n in range(crowds.MOST + 1)), "the maximum is"),
+    "is no text": ({}, "\x00\n", "is not a user name"),
+    "has a bad name": ({}, "ann\nBob\n../cem\n", "'Bob' is not a user name"),
 }
 
 
@@ -91,7 +91,7 @@ def test_every_bad_name_is_told_with_its_line(site: Site) -> None:
 
 def test_a_list_beside_users_is_refused(site: Site) -> None:
     site.request(listed(site, ["ann"], users=["bob"]))
-    assert "stands beside `users`" in why(the_last(site))
+    assert "is beside `users`" in why(the_last(site))
     assert not members(site)
 
 

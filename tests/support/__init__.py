@@ -1,1 +1,1 @@
-"""What tests stand on: sites, backends, ledgers and agents, as a centre has them."""
+"""Shared fixtures of tests: sites, backends, ledgers and agents, as at a center."""

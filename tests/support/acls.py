@@ -1,4 +1,4 @@
-"""ACLs as getfacl(1) reads them: another's words for what the host has set."""
+"""ACLs as getfacl(1) reads them: an independent reading of what the host has set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AS_ROOT = [
 
 
 def getfacl(path: Path) -> set[str]:
-    """Give the entries of a directory's ACLs, without what they come to."""
+    """Return the entries of a directory's ACLs, without effective rights."""
     argv = [
         "getfacl",
         "--omit-header",

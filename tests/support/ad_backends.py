@@ -36,7 +36,7 @@ class Backend:
     domain: str = "campus.test"
 
     def site(self, instance: str) -> Site:
-        """Lend what a handler needs here: a secret and rendering."""
+        """Return what a handler needs here: a secret and rendering."""
 
         def nothing(*_: object, **__: object) -> Any:
             raise AssertionError("a directory needs no programs, hosts or templates")
@@ -52,7 +52,7 @@ class Backend:
         )
 
     def settings(self, place: str = "people", **more: object) -> dict[str, object]:
-        """Give the settings of a handler that makes its things in one of the containers."""
+        """Return the settings of a handler that makes its objects in one of the containers."""
         return {
             **self.connection,
             "base": self.base,
@@ -74,7 +74,7 @@ class Backend:
         return f"{self.prefix}{name}"
 
     def user(self, name: str, **attributes: object) -> str:
-        """Make a user by hand, as somebody else would; gives the DN."""
+        """Make a user by hand, as somebody else would; return the DN."""
         dn = f"cn={name},OU=people,{self.base}"
         given: dict[str, Any] = {"objectClass": ["top", "person", "organizationalPerson", "user"]}
         given |= {"cn": name, "sn": name, **attributes}
@@ -92,7 +92,7 @@ def emulated(path: Path, kind: Kind, base: str = "DC=campus,DC=test") -> Backend
 
 
 def real(kind: Kind) -> Backend:
-    """Make containers in the lab's directory; fails where the lab is named and away."""
+    """Make containers in the lab's directory; fail if a lab is named but away."""
     lab = Path(os.environ["PROVISIONER_LAB"])
     settings = json.loads((lab / "lab.json").read_text())[kind]
     names = ("servers", "tls", "ca_file", "server_name", "bind_dn")
@@ -108,7 +108,7 @@ def real(kind: Kind) -> Backend:
 
 
 def backends(kind: Kind) -> list[Any]:
-    """List the directories of a kind as parameters of a fixture; the lab's bears its marker."""
+    """Return the directories of a kind as parameters of a fixture; the lab's has its marker."""
     return [
         pytest.param(("emulated", kind), id=f"emulated-{kind}"),
         pytest.param(("lab", kind), id=f"lab-{kind}", marks=pytest.mark.lab),

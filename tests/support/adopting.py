@@ -23,7 +23,7 @@ policy:
 
 
 def observing(root: Path) -> Site:
-    """Give a service that observes what old scripts made: cf1 with ann and bob, and old."""
+    """Return a service that observes what old scripts made: cf1 with ann and bob, and old."""
     site = Site(root, MORE)
     for name in ("account/cf1", "member/cf1/ann", "member/cf1/bob", "account/old"):
         site.first.rows[f"first/{name}"] = {"present": True, "limit": "5"}

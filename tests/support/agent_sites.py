@@ -1,4 +1,4 @@
-"""The handlers' backends behind an agent that has the shipped configuration, with other places."""
+"""The handlers' backends behind an agent with the shipped configuration, at other paths."""
 
 from __future__ import annotations
 

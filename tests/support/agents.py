@@ -1,4 +1,4 @@
-"""Agents as a site has them: a program of its own, over a pair of sockets, with a configuration."""
+"""Agents as a site has them: a separate program, over a pair of sockets, with a configuration."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ seconds = 2
 
 
 def answering(tmp_path: Path, more: str = "", **rule: Any) -> Answering:
-    """Build an agent, of its configuration as root writes it."""
+    """Build an agent from its configuration, as root writes it."""
     rules = load(
         write_rules(
             tmp_path / "agent.toml",
@@ -85,6 +85,6 @@ def answering(tmp_path: Path, more: str = "", **rule: Any) -> Answering:
 
 
 def ask(agent: Answering, **asked: object) -> dict[str, Any]:
-    """Put a question to an agent, and read its answer."""
+    """Send a question to an agent, and return its answer."""
     told: dict[str, Any] = json.loads(agent.answer(json.dumps(asked).encode()))
     return told

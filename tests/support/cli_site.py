@@ -1,7 +1,7 @@
-"""A sandbox and the command line before it, as an operator has them.
+"""A sandbox and the command line, as an operator has them.
 
-Promises: a verb runs in this process as it does in a shell: its words, its exit code, and nothing
-left of it afterwards. `Desk.shell` is the real program, where signals and pipes matter.
+Promises: a verb runs in this process as in a shell: with its output and its exit code, and it
+leaves nothing behind. `Desk.shell` runs the real program, for tests of signals and pipes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PROGRAM = (sys.executable, "-c", "from provisioner.cli.main import main; main()"
 
 @dataclass(frozen=True)
 class Done:
-    """What a verb said, and how it ended."""
+    """What a verb printed, and how it ended."""
 
     code: int
     out: str
@@ -80,7 +80,7 @@ class Desk:
         return self("show", name, "--json").json
 
     def break_off(self, name: str) -> Path:
-        """Take a part of the sandbox away; return where it is now."""
+        """Move a part of the sandbox away; return where it is now."""
         return (self.root / name).rename(self.root / f"{name}.away")
 
     def set(self, old: str, new: str) -> None:
@@ -97,7 +97,7 @@ class Desk:
 
     @contextlib.contextmanager
     def service(self) -> Iterator[subprocess.Popen[str]]:
-        """Have the service run in a process of its own meanwhile; it has to end well."""
+        """Run the service in another process during the block; it must end well."""
         process = subprocess.Popen(
             [*PROGRAM, "run"], env=self._env(), stderr=subprocess.PIPE, text=True
         )
@@ -116,7 +116,7 @@ class Desk:
 
 
 def call(*words: str, config: str = "", stdin: bytes = b"") -> Done:
-    """Run a verb in this process; config: what $PROVISIONER_CONFIG says."""
+    """Run a verb in this process; config: value of $PROVISIONER_CONFIG."""
     out, err = io.StringIO(), io.StringIO()
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with pytest.MonkeyPatch.context() as patch:
@@ -141,7 +141,7 @@ def sample(name: str) -> str:
 
 
 def clean(text: str) -> bool:
-    """Say whether a text leaves a terminal as it is."""
+    """Return True if a text does not change a terminal."""
     return all(character.isprintable() or character == "\n" for character in text)
 
 

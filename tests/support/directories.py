@@ -12,7 +12,7 @@ OWNER = Owner(20001, 20002)
 
 
 def look(directory: Path) -> dict[str, tuple[int, int, int, int]]:
-    """Give mode, owner, group and time of change of all below a directory, and of itself."""
+    """Return mode, owner, group and time of change of a directory and of everything below it."""
     seen = [directory, *sorted(directory.rglob("*"))]
     found = {str(path): path.lstat() for path in seen}
     return {p: (s.st_mode, s.st_uid, s.st_gid, s.st_ctime_ns) for p, s in found.items()}

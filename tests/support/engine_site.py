@@ -45,7 +45,8 @@ class Killed(BaseException):
 
 @dataclass
 class Backend:
-    """What a backend has: accounts, and who is in them with which limit. Outlives its handlers."""
+    """The contents of a backend: accounts, and who is in them with which limit. Outlives its
+    handlers."""
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[list[Change]] = field(default_factory=list)
@@ -61,7 +62,7 @@ class Backend:
 
 
 class Accounts:
-    """A handler of `account/NAME` and `member/ACCOUNT/USER`, as Slurm's is shaped."""
+    """A handler of `account/NAME` and `member/ACCOUNT/USER`, with the shape of Slurm's."""
 
     def __init__(self, instance: str, backend: Backend) -> None:
         self.lane = backend.lane or instance
@@ -91,11 +92,11 @@ class Accounts:
         return {"present": bool(claims), "closed": bool(claims) and not live, "limit": limit}
 
     def shuts(self, key: Key, before: Want, after: Want) -> bool:
-        """Say that nobody can work with a limit of 1."""
+        """Return True for a limit of 1, with which nobody can work."""
         return after["limit"] == "1" != before["limit"]
 
     def stores(self, key: Key) -> bool:
-        """Say that data lie in accounts named as filesets."""
+        """Return True for accounts named as filesets, which hold data."""
         return split_key(key)[1:] == ("account", "data")
 
     def prior(self, key: Key, state: State) -> State | None:
@@ -189,7 +190,7 @@ routes:
 
 
 class Site:
-    """A site whose service can be killed and started anew; the backends live on."""
+    """A site whose service can be killed and started again; the backends live on."""
 
     def __init__(self, root: Path, more: str = "", text: str = CONFIG) -> None:
         """text: the configuration; more: what else it says."""
@@ -201,7 +202,7 @@ class Site:
         self.start()
 
     def back(self, backend: Backend) -> None:
-        """Let a backend answer again, and the lanes ask it at once."""
+        """Let a backend answer again, and let the lanes call it at once."""
         backend.away = False
         for lane in self.service.lanes.values():
             lane._breakers.until.clear()
@@ -209,7 +210,7 @@ class Site:
         self.drain()
 
     def start(self) -> None:
-        """Start the service, as after a crash: only disk and backends are what they were."""
+        """Start the service, as after a crash: only disk and backends are unchanged."""
         handlers = {
             "first": Accounts("first", self.first),
             "second": Accounts("second", self.second),
@@ -228,7 +229,7 @@ class Site:
         self.take()
 
     def take(self) -> None:
-        """Let the intake take what lies in staging, and the clerk put files in their places."""
+        """Let the intake take the files in staging, and the clerk put files in their places."""
         while self.service.take():
             self.service.clerk.catch_up()
 
@@ -272,7 +273,7 @@ class Site:
             return request_rows.in_states(conn, OPEN)
 
     def limit(self, key: Key, backend: str = "first") -> Any:
-        """Return what a backend has as an object's limit; None: it has no such object."""
+        """Return the limit of an object in a backend; None if the object does not exist."""
         rows = self.first.rows if backend == "first" else self.second.rows
         return rows[key]["limit"] if key in rows else None
 

@@ -1,4 +1,4 @@
-"""A fileset with all that one can have."""
+"""A fileset with every property that one can have."""
 
 from __future__ import annotations
 

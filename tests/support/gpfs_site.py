@@ -25,11 +25,9 @@ class Crash(BaseException):
 
 
 class FileSystem:
-    """One emulated file system.
-
-    calls: what was run; crash_after: writes until the service dies; meanwhile: what else happens
-    right before a command, which it gets the name of; runs: what runs the commands, as an agent's.
-    """
+    """One emulated file system. calls: commands that ran; crash_after: writes until the service
+    dies; meanwhile: called with each command's name right before it; runs: runs the commands, such
+    as an agent's."""
 
     def __init__(self, directory: Path, real_ownership: bool = False) -> None:
         self.directory = directory
@@ -41,7 +39,7 @@ class FileSystem:
         self.runs: Run = run
 
     def faults(self, **switches: object) -> None:
-        """Set the switches of the emulator; none: all is well."""
+        """Set the switches of the emulator; without any, all is well."""
         (self.directory / "faults.json").write_text(json.dumps(switches), encoding="utf-8")
 
     def handler(self, **settings: object) -> FilesetHandler:
@@ -74,7 +72,7 @@ class FileSystem:
         return done
 
     def written(self) -> list[str]:
-        """Give the commands that wrote since this was last asked."""
+        """Return the commands that wrote since the last call of this method."""
         names = [call[0] for call in self.calls if call[0] in WRITES]
         self.calls.clear()
         return names
@@ -102,13 +100,13 @@ class Ledger:
         return key
 
     def suspend(self, key: Key, suspended: bool = True) -> None:
-        """Suspend all claims on an object, or lift that."""
+        """Suspend all claims on an object, or lift the suspension."""
         self.claims[key] = {
             who: Claim(who, claim.want, suspended) for who, claim in self.claims[key].items()
         }
 
     def run(self, *keys: Key) -> dict[Key, Outcome]:
-        """Converge objects; what was saved is dropped once an open object has converged."""
+        """Converge objects; saved values are dropped once an open object has converged."""
         chosen = keys or tuple(self.claims)
         items = [
             Item(
@@ -132,7 +130,7 @@ class Ledger:
         self.applied.update(former.applied)
 
     def converged(self, *keys: Key) -> dict[str, Any]:
-        """Converge and give the state of the one object, or of the first."""
+        """Converge and return the state of the one object, or of the first."""
         outcomes = self.run(*keys)
         faults = {k: o.fault for k, o in outcomes.items() if o.fault}
         assert not faults, faults

@@ -1,4 +1,4 @@
-"""Homes on this host, brought up as the engine does it, and looked at as somebody else."""
+"""Homes on this host, made as the engine makes them, and read as another user."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def faults(outcomes: Mapping[Key, Outcome]) -> dict[Key, str]:
 
 
 def fault_of(handler: HomeDirectory, **params: object) -> Fault | None:
-    """Try to make jdoe's home, and say what became of it."""
+    """Try to make jdoe's home, and return its fault."""
     return Ledger().claim(handler, {**JDOE, **params}).run(handler)[KEY].fault
 
 
@@ -64,7 +64,7 @@ def seen(path: Path) -> tuple[int, int, int]:
 
 
 def by_user(uid: int, gid: int, *argv: str) -> bool:
-    """Say whether somebody else may do something."""
+    """Return True if another user may do something."""
     done = subprocess.run(
         argv, user=uid, group=gid, extra_groups=[], capture_output=True, check=False
     )
@@ -72,12 +72,12 @@ def by_user(uid: int, gid: int, *argv: str) -> bool:
 
 
 def as_user(uid: int, gid: int, look: Path) -> bool:
-    """Say whether somebody else may list a directory."""
+    """Return True if another user may list a directory."""
     return by_user(uid, gid, "ls", "-A", str(look))
 
 
 def killed_after(writes: int, ledger: Ledger, handler: HomeDirectory) -> None:
-    """Converge, and be killed before the write after some; to the end where there are fewer."""
+    """Converge, killed before the write after `survived` ones; to the end if there are fewer."""
     left = [writes]
 
     def count(_: Sequence[Change]) -> None:

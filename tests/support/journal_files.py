@@ -10,13 +10,13 @@ from provisioner.recovery import backup, redo_log
 
 
 def dump(path: Path) -> list[str]:
-    """Return all that a database holds, but for the sum of it."""
+    """Return all contents of a database, except its checksum."""
     with closing(sqlite3.connect(path)) as db:
         return sorted(line for line in db.iterdump() if "VALUES('sum'," not in line)
 
 
 def replayed(copy: Path, directory: Path) -> list[str]:
-    """Return what a copy holds when the log was done on it again."""
+    """Return the contents of a copy after the log was replayed on it."""
     identity, position = backup.position_of(copy)
     with closing(sqlite3.connect(copy)) as db:
         for one in redo_log.read(directory, identity, position):

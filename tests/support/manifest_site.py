@@ -1,4 +1,4 @@
-"""Manifests as a portal sends them, and what became of them."""
+"""Manifests as a portal sends them, and their results."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def put(site: Site, name: str, data: bytes, uid: int = PORTAL) -> None:
 
 
 def ask(site: Site, line: Line, uid: int = PORTAL) -> None:
-    """Let a writer send one request by itself."""
+    """Let a writer send one request separately."""
     put(site, "one.json", json.dumps({"provisioner": 1, **line}).encode(), uid)
     site.take()
     site.drain()
@@ -82,18 +82,18 @@ def newest(site: Site, name: str) -> Record:
 
 
 def told(record: Record) -> str:
-    """Return what its writer is told."""
+    """Return what the request's writer reads."""
     return " ".join(problem["message"] for problem in record.problems or ())
 
 
 def members(site: Site) -> set[str]:
-    """Name the users of accounts that are open, as `account/user`."""
+    """Return the users of open accounts, as `account/user`."""
     found = {key.removeprefix("first/member/") for key in site.first.rows if "/member/" in key}
     return {who for who in found if site.limit(f"first/account/{who.split('/')[0]}") != "0"}
 
 
 def own(number: int, line: Line) -> Line:
-    """Give a line of a manifest an id and an order of its own."""
+    """Return a line of a manifest with its own id and order."""
     key = f"allocation-{line['allocation']['id']}"
     return {**line, "id": f"portal-{number}", "order": {"key": key, "number": number}}
 

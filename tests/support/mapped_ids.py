@@ -50,12 +50,12 @@ class Mapping(Desk):
         )
 
     def resolve(self, name: str, uid: int, gid: int) -> None:
-        """Have the host know a user."""
+        """Let the host resolve a user."""
         with self.lines.open("a") as lines:
             lines.write(f"{name}:x:{uid}:{gid}::{self.root}/home/{name}:/bin/bash\n")
 
     def home(self, name: str) -> Any:
-        """Return what was read of a home; None where there is none."""
+        """Return what was read of a home; None if there is none."""
         status = self("status", f"user:{name}", "--json", code=None).json
         [home] = [one["state"] for one in status if one["object"] == f"homes/home/{name}"]
         return home

@@ -1,4 +1,4 @@
-"""A member of a project, who is not an admin, and what they run."""
+"""A member of a project, who is not an admin, and the programs they run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MEMBER, GROUP = 2101, 3101
 
 
 def as_member(*argv: str, group: int = GROUP) -> bool:
-    """Run a program as a project's member; say whether it succeeded."""
+    """Run a program as a project's member; return True if it succeeded."""
     done = subprocess.run(
         argv, user=MEMBER, group=group, extra_groups=[], capture_output=True, check=False
     )

@@ -1,6 +1,6 @@
 """`-Y` output in the layouts that public exporters and their tests show, of a made-up file system.
 
-Columns are those of real headers; names, numbers and paths are our own.
+Columns are those of real headers; names, numbers and paths are ours.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def path(text: str) -> str:
 
 
 def fileset(name: str, number: int, **more: str) -> list[str]:
-    """Give a row's values of an independent, linked fileset."""
+    """Return a row's values of an independent, linked fileset."""
     values = {
         "filesystemName": "fs1",
         "filesetName": name,
@@ -59,7 +59,7 @@ def fileset(name: str, number: int, **more: str) -> list[str]:
 
 
 def later(row: Sequence[str], wide: int = 0) -> list[str]:
-    """Add the values of a later release. wide: values beyond the last name."""
+    """Return values with those of a later release. wide: values beyond the last name."""
     added = [{"preventSnapshotRestore": "no"}.get(name, "-") for name in LATER]
     return [*row, *added, *["-"] * (wide - 1), *(["default"] if wide else [])]
 
@@ -67,7 +67,7 @@ def later(row: Sequence[str], wide: int = 0) -> list[str]:
 def quota(
     name: str, number: int, columns: Sequence[str] = REPORT_COLUMNS, **more: str
 ) -> list[str]:
-    """Give a row's values of a fileset's quota."""
+    """Return a row's values of a fileset's quota."""
     values = {
         "filesystemName": "fs1",
         "quotaType": "FILESET",

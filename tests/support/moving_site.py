@@ -1,8 +1,7 @@
-"""A sandbox in which old scripts have been at work: people, homes, filesets, Slurm accounts.
+"""A sandbox after old scripts have worked in it: people, homes, filesets, Slurm accounts.
 
 People: jdoe and asmith in the directory, each with a home. Project CF0003: an account with both in
-it, and a fileset. Of nobody that a portal knows: the account `legacy` with bwong, the fileset
-`scratch-old`.
+it, and a fileset. No portal knows the account `legacy` with bwong, or the fileset `scratch-old`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _PASSWORD = '"Secret.2026"'.encode("utf-16-le")
 
 
 def old_scripts(box: Path) -> None:
-    """Do what a centre's scripts did before, by the emulated programs and directory."""
+    """Do what a center's scripts did before, with the emulated programs and directory."""
     ad = Backend("ad", {"servers": [f"emulated://{box}/ad.json"]}, "DC=campus,DC=test", "t")
     for name, number in PEOPLE.items():
         home = f"{box}/home/{name}"
@@ -92,7 +91,7 @@ def allocation(number: int, resource: str, *users: str, **more: Any) -> dict[str
 
 
 def state(box: Path) -> dict[str, str]:
-    """Read all that a backend of the sandbox keeps, for a comparison with later."""
+    """Return all contents of the sandbox's backends, for a later comparison."""
     files = [box / "ad.json", box / "lds.json", *(box / "slurm").glob("*.json")]
     files += [*(box / "gpfs").glob("*.json"), *(box / "host").rglob("*")]
     contents = {str(p.relative_to(box)): p.read_text() for p in files if p.is_file()}

@@ -1,4 +1,4 @@
-"""People, and policies of few words."""
+"""People, and short policies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def own(who: Submitter, held_by: str | None = None) -> Target:
 
 
 def told(value: object) -> str:
-    """Name a case: the same in every process, which a set's own text is not."""
+    """Return a case's name: the same in every process, which a set's own text is not."""
     match value:
         case Submitter():
             return value.name

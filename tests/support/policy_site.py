@@ -1,4 +1,4 @@
-"""Requests of several owners at one service, and what became of them."""
+"""Requests of several owners at one service, and their results."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def put(site: Site, uid: int, text: str, name: str = "r.yaml") -> None:
 
 
 def send(site: Site, uid: int, text: str, name: str = "r.yaml") -> Record:
-    """Let a user send a request; return it when all that can be done is done."""
+    """Let a user send a request; return it when everything possible is done."""
     put(site, uid, text, name)
     site.take()
     site.drain()
@@ -62,13 +62,13 @@ def now(site: Site, record: Record) -> Record:
 
 
 def told(site: Site, record: Record, *kinds: str) -> list[tuple[str, str]]:
-    """List a request's events of some kinds."""
+    """Return a request's events of some kinds."""
     with site.system.journal.reading() as conn:
         return [(k, text) for _, k, text in event_rows.events_of(conn, record.id) if k in kinds]
 
 
 def why(record: Record) -> str:
-    """Return what a request's writer is told."""
+    """Return what the request's writer reads."""
     return "; ".join(one["message"] for one in record.problems or ())
 
 

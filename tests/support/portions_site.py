@@ -45,14 +45,14 @@ def send(
 
 
 def steps(site: Site, count: int) -> None:
-    """Let the service take what is there, and do some portions."""
+    """Let the service take the files in staging, and do some portions."""
     for _ in range(count):
         site.service.take()
     site.service.clerk.catch_up()
 
 
 def finish(site: Site) -> Record:
-    """Let the rest be done; return the manifest's request."""
+    """Do the rest; return the manifest's request."""
     site.take()
     site.drain()
     return newest(site, "reconcile.json")
@@ -73,7 +73,7 @@ def restart(site: Site) -> None:
 
 
 def crowd(site: Site, *lines: Line) -> Record:
-    """Have a manifest held as it would shut out too many."""
+    """Send a manifest that is held because it would shut out too many."""
     reconcile(site, *(entry(number, f"u{number}") for number in range(1, 10)))
     held = reconcile(site, entry(1, "u1"), *lines)
     assert held.state == "held"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 
 def over(pid: int, tries: int = 500) -> bool:
-    """Say whether a process is over: reaped, or waiting for it. A kill takes a moment to arrive."""
+    """Return True if a process is over: reaped, or waiting for that. A kill takes a moment to
+    arrive."""
     for _ in range(tries):
         try:
             status = Path(f"/proc/{pid}/stat").read_text()

@@ -1,4 +1,4 @@
-"""A directory of receipts that other users can get to, and what they read there."""
+"""A directory of receipts that other users can reach, and what they can read there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request as the journal has it, for what is said of one."""
+"""A request as the journal has it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from provisioner.objects.states import RequestState
 
 
 def a_request(**columns: Any) -> Record:
-    """Make the record of a request that is done. told: what is otherwise."""
+    """Return the record of a request that is done. columns: values that differ."""
     plain: dict[str, Any] = {
         "id": "i",
         "name": "n",

@@ -29,7 +29,8 @@ from provisioner.routing.router import Router
 
 
 class Claimant:
-    """A handler that claims whatever it is given, as one object named by the first parameter."""
+    """A handler that claims anything that it is given, as one object with the first parameter's
+    name."""
 
     def __init__(self, instance: str) -> None:
         self.lane = instance
@@ -109,7 +110,7 @@ COMPUTE = "handlers: {sl: {use: slurm}, nss: {use: nss_gate}}\nresources: {a: {h
 
 
 def steps(router: Router, of: Request) -> list[tuple[str, str, tuple[str, ...]]]:
-    """List name, instance and needs of each step."""
+    """Return name, instance and needs of each step."""
     return [(step.name, step.instance, step.needs) for step in router.route(of)]
 
 

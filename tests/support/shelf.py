@@ -1,4 +1,4 @@
-"""A handler with a backend in memory, for tests of convergence: all that may go wrong there can."""
+"""A handler with a backend in memory, for tests of convergence: all that may go wrong there."""
 
 from __future__ import annotations
 
@@ -123,17 +123,17 @@ def jar(label: str = "jam", *, closed: bool = False) -> dict[str, Any]:
 
 
 def nothing_saved(former: Former) -> None:
-    """Fail: no object was to be closed."""
+    """Fail: no object should have been closed."""
     raise AssertionError(f"nothing was to be saved, but {former} was")
 
 
 def run(shelf: Shelf, *items: Item) -> dict[Key, Outcome]:
-    """Converge items of which nothing is to be saved; return what became of each."""
+    """Converge items of which nothing needs to be saved; return the outcome of each."""
     return {o.item.key: o for o in converge(shelf, items, nothing_saved)}
 
 
 def faults(outcomes: Mapping[Key, Outcome]) -> dict[Key, str]:
-    """Name the type of each fault."""
+    """Return the type of each fault."""
     return {key: type(o.fault).__name__ for key, o in outcomes.items() if o.fault is not None}
 
 

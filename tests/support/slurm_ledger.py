@@ -1,4 +1,4 @@
-"""The claims of a test on Slurm, and the short ways to say and to read them."""
+"""The claims of a test on Slurm, with short ways to write and to read them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def limits_of(outcomes: Mapping[Key, Outcome], key: Key, *names: str) -> list[ob
 
 
 def in_two(handler: Slurm, ledger: Ledger, name: str) -> tuple[str, str]:
-    """Have a user in two accounts, the first of which is their default one; name them."""
+    """Put a user into two accounts, the first of which is their default; return the accounts."""
     first, second = name + "a", name + "b"
     ledger.want(handler, "allocation:1", account(first), account(second))
     ledger.run(handler)

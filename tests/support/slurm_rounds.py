@@ -1,4 +1,4 @@
-"""What is written of Slurm's limits, and what becomes of it: tables for tests and for the page.
+"""Slurm's limits as people write them, and what becomes of them: tables for tests and the page.
 
 tests/contract/test_slurm_limits.py holds them over the emulator and the real thing, and
 tests/unit/handlers/slurm/test_page.py holds docs/slurm.md.

@@ -1,4 +1,4 @@
-"""Slurm, emulated and real: what the contract suite of the `slurm` handler runs over."""
+"""Slurm, emulated and real: the clusters for the contract suite of the `slurm` handler."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from provisioner.system import process
 
 @dataclass(frozen=True)
 class Cluster:
-    """One cluster that a handler can be built for. state: the emulator's file, or None."""
+    """One cluster for which a handler can be built. state: the emulator's file, or None."""
 
     settings: Mapping[str, object]
     state: Path | None = None
 
     def handler(self) -> Slurm:
-        """Build a handler anew, as after a restart."""
+        """Build a handler again, as after a restart."""
         return build(site(), self.settings)
 
     def forget(self, name: str) -> None:
-        """Take out of a real slurmdbd what a test made: users who resolve nowhere slow it down."""
+        """Remove from a real slurmdbd what a test made: users who resolve nowhere slow it down."""
         if self.state is not None:
             return
         tools = self.handler()._tools
@@ -83,7 +83,7 @@ def real() -> Cluster:
 
 
 def lab() -> Mapping[str, Any]:
-    """Read what the lab tells of itself: deploy/lab/README.md."""
+    """Return what the lab reports about itself: deploy/lab/README.md."""
     settings: dict[str, Any] = json.loads(
         Path(os.environ["PROVISIONER_LAB"], "lab.json").read_text(encoding="utf-8")
     )
@@ -91,7 +91,7 @@ def lab() -> Mapping[str, Any]:
 
 
 def program(name: str) -> str:
-    """Name a client of the lab's Slurm, which is of the lab's own Debian."""
+    """Return a client of the lab's Slurm, from the lab's own Debian."""
     return str(Path(lab()["slurm"].get("bin", ""), name))
 
 
@@ -114,11 +114,9 @@ def which(one: str, directory: Path, partitions: Sequence[str] = ("main",)) -> C
 
 
 def own_name(cluster: Cluster, *qos: str) -> Iterator[str]:
-    """Give a name that nobody had before, and take out what was made under it.
-
-    qos: what ends the names of QOS that are made with it; they stay, as to delete one makes
-    slurmdbd write the associations of everybody.
-    """
+    """Yield a name that nobody had before, and remove what was made under it. qos: suffixes of the
+    names of QOS that are made with it; they stay, because to delete one makes slurmdbd write the
+    associations of everybody."""
     unique = "t" + uuid.uuid4().hex[:10]
     if qos:
         made = ",".join(unique + one for one in qos)

@@ -1,4 +1,4 @@
-"""Requests that wait for a backend, and what is claimed meanwhile."""
+"""Requests that wait for a backend, and claims that are made meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RECONCILE = "provisioner: 1\naction: reconcile\n"
 
 
 def waits(site: Site, text: str, name: str = "waiting.yaml") -> None:
-    """Have a request wait for the first backend."""
+    """Send a request that waits for the first backend."""
     site.first.away = True
     site.drop(text, name)
     site.service.lanes["first"].drain()

@@ -1,4 +1,4 @@
-"""Steps as the journal has them, for what decides on their states alone."""
+"""Steps as the journal has them, for code that decides only on their states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests whose users stand in a file beside them."""
+"""Requests whose users are in a file beside them."""
 
 from __future__ import annotations
 

@@ -32,14 +32,14 @@ _FORBIDDEN = set("/?$&*()`#|[]\\ \t\n")
 
 
 def known_filesystem(state: dict[str, Any], command: str, name: str) -> None:
-    """Fail for a file system that is not this one."""
+    """Raise Failed for a file system that is not this one."""
     if name.removeprefix("/dev/") != state["filesystem"]:
         words_ = f"{command}: File system {name} is not known to the GPFS cluster."
         raise Failed(1, words_, "6027-1388")
 
 
 def known_fileset(state: dict[str, Any], name: str) -> dict[str, Any]:
-    """Give a fileset, or fail as for an unknown one (facts: exit code 22)."""
+    """Return a fileset, or raise Failed for an unknown one (facts: exit code 22)."""
     fileset: dict[str, Any] | None = state["filesets"].get(name)
     if fileset is None:
         raise Failed(22, f"Fileset named {name} does not exist.")
@@ -104,7 +104,7 @@ def _link(command: str, base: str, args: list[str]) -> str:
             # invented: the exit code.
             raise Failed(22, f"Fileset {name} can only be linked within its own inode space.")
         _place(base, state, fileset, path)
-        # The host's directory has a number of its own; it is shown as the fileset's.
+        # The host's directory has another inode; stat shows the fileset's instead.
         state["inodes"][str(os.lstat(path).st_ino)] = fileset["inode"]
         fileset |= {"status": "Linked", "path": path, "parent": str(around["id"])}
         return f"Fileset {name} linked at {path}\n"
@@ -196,7 +196,7 @@ def _list(command: str, base: str, args: list[str]) -> str:
 
 
 def _grown(base: str, fileset: dict[str, Any]) -> dict[str, Any]:
-    """Give a fileset with as many inodes as the switch says that files have been made for."""
+    """Return a fileset with as many inodes as the switch says have been allocated."""
     allocated = store.faults(base).get("inodes", {}).get(fileset["name"], fileset["alloc"])
     # invented: by how much the file system raises a limit that is reached.
     raised = store.round_up(allocated, 1024) + 1024 if allocated > fileset["alloc"] else 0

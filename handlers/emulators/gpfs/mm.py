@@ -2,21 +2,21 @@
 
 Promises: texts, exit codes, `-Y` layout and rounding as public sources show them; linked filesets
 are real directories under `DIR/FILESYSTEM`. Ownership and modes are kept beside them, or, with
-real_ownership (which needs root), are those of the host. What had to be invented is marked
-`# invented:` where it stands.
+real_ownership (which needs root), are those of the host. Invented behavior is marked `# invented:`
+in the code.
 Leaves out: everything that neither the handler nor its operators call, deleting filesets, and
-access checks: an ACL is kept, and shown as a mode, but holds nobody back.
+access checks: an ACL is kept, and shown as a mode, but stops nobody.
 
 Install with
 `python -m handlers.emulators.gpfs.mm install DIR [--filesystem fs1] [--real-ownership]`.
-Switches for tests lie in `DIR/faults.json`, a mapping:
+Switches for tests are in `DIR/faults.json`, a mapping:
 `daemon: down`; `mounted: false`; `quotas: off`; `nonroot: true`; `message_ids: true`;
 `chmod_keeps_acl: true`;
 `refuse: {COMMAND: TEXT}`; `lost: {COMMAND: TEXT}` (takes effect, then fails);
 `release: 5.0.4.0` (minReleaseLevel, 5.2.1.0 without it);
 `slow: {COMMAND: SECONDS}` (takes effect, then waits);
 `inodes: {FILESET: NUMBER}` (allocated by now, and the limit raised as `--auto-inode-limit` does);
-`usage: {FILESET: {COLUMN: VALUE}}` (what quotas tell, such as `blockUsage` or `filesGrace`).
+`usage: {FILESET: {COLUMN: VALUE}}` (values in quotas, such as `blockUsage` or `filesGrace`).
 """
 
 # Importing pathlib would cost every command a third of its start.
@@ -51,10 +51,10 @@ sys.exit(main({command!r}, {base!r}, sys.argv[1:]))
 
 
 def install(directory: Path, filesystem: str = "fs1", real_ownership: bool = False) -> Path:
-    """Write the commands into directory/bin and make an empty file system beside them.
+    """Write the commands into directory/bin, with an empty file system beside them; return
+    directory/bin.
 
-    real_ownership: chown and chmod for real, which needs root. Returns directory/bin. A file
-    system that is there is kept.
+    real_ownership: chown and chmod for real, which needs root. An existing file system is kept.
     """
     base = os.path.abspath(directory)
     binaries = os.path.join(base, "bin")
@@ -72,7 +72,7 @@ def install(directory: Path, filesystem: str = "fs1", real_ownership: bool = Fal
 
 
 def main(command: str, base: str, args: Sequence[str]) -> int:
-    """Run one command as its launcher does; returns its exit code."""
+    """Run one command as its launcher does; return its exit code."""
     switches = store.faults(base)
     try:
         _stand_in_the_way(command, switches)
@@ -92,7 +92,7 @@ def main(command: str, base: str, args: Sequence[str]) -> int:
 
 
 def _stand_in_the_way(command: str, switches: dict[str, object]) -> None:
-    """Fail as a cluster in trouble does."""
+    """Raise Failed as a cluster in trouble fails."""
     refused = switches.get("refuse", {})
     if isinstance(refused, dict) and command in refused:
         raise Failed(1, str(refused[command]))

@@ -1,8 +1,8 @@
 """Emulated mmgetacl and mmputacl, and chown, chmod and stat that keep ownership beside the files.
 
-Promises: where the state says that ownership is the host's, chown and chmod are the host's, and
-stat shows it; a fileset's root directory has the inode that mmlsfileset shows.
-Leaves out: numbers only (no names of users or groups), and the few options the handler gives.
+Promises: if the state says that ownership is the host's, chown and chmod are the host's, and stat
+shows the result; a fileset's root directory has the inode that mmlsfileset shows.
+Leaves out: names of users and groups (numbers only), and options that the handler does not use.
 """
 
 # Importing pathlib would cost every command a third of its start.
@@ -46,19 +46,19 @@ def _get_acl(command: str, base: str, args: list[str]) -> str:
         kept_by_chmod = store.faults(base).get("chmod_keeps_acl")
         agrees = kept_by_chmod or store.mode_of_acl(acl) == kept["mode"] & 0o777
         if not acl or not agrees:
-            acl = _acl_of_mode(kept["mode"])  # it has none, or the host's own chmod replaced it
+            acl = _acl_of_mode(kept["mode"])  # it has none, or the host's chmod replaced it
         owner, group = _name(kept["uid"]), _name(kept["gid"])
         head = f"#NFSv4 ACL\n#owner:{owner}\n#group:{group}\n"
         return f"{head}{acl}\n"
 
 
 def _name(number: int) -> str:
-    # invented: how an id without a name is shown. Names are not looked up: starting must be fast.
+    # invented: how an id without a name is shown. No lookup of names: starting must be fast.
     return "root" if number == 0 else str(number)
 
 
 def _acl_of_mode(mode: int) -> str:
-    """Write the ACL that a mode stands for.
+    """Return the ACL that a mode stands for.
 
     # invented: public transcripts show no ACL of a directory that has only a mode.
     """
@@ -71,7 +71,7 @@ def _acl_of_mode(mode: int) -> str:
 
 
 def _body(text: str) -> str:
-    from handlers.gpfs.mm import nfs4  # it takes as long to start as all the rest of a command
+    from handlers.gpfs.mm import nfs4  # importing it takes as long as the rest of a command
 
     return nfs4.write(nfs4.parse(text)).partition("\n")[2]
 
@@ -119,7 +119,7 @@ def _chmod(command: str, base: str, args: list[str]) -> str:
         # GNU chmod keeps a directory's set-id bits unless it is given five digits.
         sticks = kept["mode"] & 0o6000 if len(mode) < 5 else 0
         kept["mode"] = bits | sticks
-        # Facts: chmod may replace the ACL; here it does (chmodAndSetAcl) but where a test says not.
+        # Facts: chmod may replace the ACL; here it does (chmodAndSetAcl) unless a test says not.
         if not store.faults(base).get("chmod_keeps_acl"):
             store.set_acl(state, kept, _acl_of_mode(kept["mode"]))
 
@@ -140,12 +140,12 @@ def _each(
     paths: list[str],
     change: Callable[[dict[str, Any], dict[str, Any]], None],
 ) -> str:
-    """Change what is kept of paths, then let the host's own command do it where that is real."""
+    """Change what is kept of paths, then run the host's own command if ownership is real."""
     with store.opened(base, write=True) as state:
         for path in paths:
             if not os.path.lexists(path):
                 raise Failed(1, f"{command}: cannot access '{path}': No such file or directory")
-            # `.` is what the agent opened.
+            # `.` is the directory that the agent opened.
             change(state, store.entry(state, os.path.abspath(path)))
         real = state["real"]
     if real:
@@ -160,7 +160,7 @@ def _stat(command: str, base: str, args: list[str]) -> str:
         unmounted = store.faults(base).get("mounted", True) is False
         out, missing = [], []
         for path in paths:
-            # The directory that is mounted over is there, and has an inode of another file system.
+            # The directory under the mount exists, with an inode of another file system.
             below = state["mount"] == path.rstrip("/")
             if not os.path.lexists(path) or (unmounted and not below):
                 missing.append(f"stat: cannot statx '{path}': No such file or directory")
@@ -196,7 +196,7 @@ def _printf(form: str, path: str, state: dict[str, Any]) -> str:
 
 
 def _host(command: str, args: list[str]) -> None:
-    """Become the host's own command."""
+    """Replace this process by the host's own command."""
     sys.stdout.flush()
     os.execv(f"/usr/bin/{command}", [command, *args])
 

@@ -1,9 +1,9 @@
 """The GPFS emulator's file system: filesets, quotas, ownership and ACLs in one JSON file.
 
 Promises: ids, inode spaces, root inodes and rounding as read from real clusters; one writer at a
-time (flock). What no public source tells is marked `# invented:`.
-Leaves out: data blocks, what is used of them (a switch says that), users' and groups' quotas, AFM,
-snapshots. Only the standard library, and little of it: every command starts an interpreter.
+time (flock). Facts without a public source are marked `# invented:`.
+Leaves out: data blocks, their usage (a switch sets it), users' and groups' quotas, AFM, snapshots.
+Only the standard library, and little of it: every command starts an interpreter.
 """
 
 # Importing pathlib would cost every command a third of its start.
@@ -32,7 +32,7 @@ INODE_SPACE = 524288
 
 
 def create(base: str, filesystem: str, real_ownership: bool) -> None:
-    """Make an empty file system under base, mounted at base/filesystem; keep one that is there."""
+    """Make an empty file system under base, mounted at base/filesystem; keep an existing one."""
     os.makedirs(os.path.join(base, UNLINKED), exist_ok=True)
     mount = os.path.join(base, filesystem)
     os.makedirs(mount, exist_ok=True)
@@ -59,7 +59,7 @@ def create(base: str, filesystem: str, real_ownership: bool) -> None:
 
 @contextmanager
 def opened(base: str, write: bool = False) -> Iterator[dict[str, Any]]:
-    """Give the state under a lock; write it back when asked to and nothing was raised."""
+    """Yield the state under a lock; write it back if `write` is set and nothing was raised."""
     with open(os.path.join(base, LOCK), "a", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if write else fcntl.LOCK_SH)
         with open(os.path.join(base, STATE), encoding="utf-8") as file:
@@ -78,7 +78,7 @@ def _write(base: str, state: dict[str, Any]) -> None:
 
 
 def faults(base: str) -> dict[str, Any]:
-    """Read the switches for tests (see `handlers.emulators.gpfs.mm`)."""
+    """Return the switches for tests (see `handlers.emulators.gpfs.mm`)."""
     try:
         with open(os.path.join(base, FAULTS), encoding="utf-8") as file:
             switches: dict[str, Any] = json.load(file)
@@ -88,7 +88,7 @@ def faults(base: str) -> dict[str, Any]:
 
 
 def release(base: str) -> str:
-    """Give the cluster's minReleaseLevel."""
+    """Return the cluster's minReleaseLevel."""
     return str(faults(base).get("release", "5.2.1.0"))
 
 
@@ -140,7 +140,7 @@ def add_fileset(
 
 
 def holder(state: dict[str, Any], path: str) -> dict[str, Any]:
-    """Give the linked fileset in which a path lies."""
+    """Return the linked fileset that contains a path."""
     linked = [f for f in state["filesets"].values() if f["status"] == "Linked"]
     around = [f for f in linked if path == f["path"] or path.startswith(f["path"] + "/")]
     innermost: dict[str, Any] = max(around, key=lambda f: len(f["path"]))
@@ -148,7 +148,7 @@ def holder(state: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def entry(state: dict[str, Any], path: str) -> dict[str, Any]:
-    """Give what is kept of a path's ownership, mode and ACL, made from the host's when unknown."""
+    """Return what is kept of a path's ownership, mode and ACL, from the host's if unknown."""
     paths: dict[str, dict[str, Any]] = state["paths"]
     if path not in paths:
         status = os.lstat(path)
@@ -157,13 +157,13 @@ def entry(state: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def acl_of(state: dict[str, Any], kept: dict[str, Any]) -> str:
-    """Give the ACL that a path has beside its mode; empty where it has none."""
+    """Return the ACL that a path has beside its mode; '' if it has none."""
     text: str = state["acls"][kept["acl"]] if "acl" in kept else ""
     return text
 
 
 def set_acl(state: dict[str, Any], kept: dict[str, Any], text: str) -> None:
-    """Give a path an ACL. As in GPFS, those that are the same are kept once."""
+    """Give a path an ACL. As in GPFS, equal ACLs are kept once."""
     acls: list[str] = state["acls"]
     if text not in acls:
         acls.append(text)
@@ -171,9 +171,9 @@ def set_acl(state: dict[str, Any], kept: dict[str, Any], text: str) -> None:
 
 
 def mode_of_acl(text: str) -> int:
-    """Give the permission bits that an ACL's owner@, group@ and everyone@ entries show.
+    """Return the permission bits that an ACL's owner@, group@ and everyone@ entries show.
 
-    # invented: how GPFS makes a mode of an ACL is not in any public sample but `drwx------`.
+    # invented: how GPFS makes a mode of an ACL is in no public sample except `drwx------`.
     """
     shifts = {"owner@": 6, "group@": 3, "everyone@": 0}
     mode = 0

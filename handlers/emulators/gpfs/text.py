@@ -1,4 +1,4 @@
-"""How the mm commands read their words and write their `-Y` output."""
+"""How the mm commands read their arguments and write their `-Y` output."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 <
 
 
 class Failed(Exception):
-    """A command that ends with an exit code and words on standard error.
+    """A command that ends with an exit code and a message on standard error.
 
-    message_id: the number an older build prints before the words.
+    message_id: the number that an older build prints before the message.
     """
 
     def __init__(self, code: int, words: str, message_id: str = "") -> None:
@@ -21,7 +21,7 @@ class Failed(Exception):
 
 
 class Usage(Failed):
-    """Words that a command does not take."""
+    """Arguments that a command does not take."""
 
     def __init__(self, words: str) -> None:
         # invented: text and exit code; no public transcript shows a usage error.
@@ -29,9 +29,9 @@ class Usage(Failed):
 
 
 def words(args: Sequence[str], valued: Iterable[str], bare: Iterable[str] = ()) -> dict[str, str]:
-    """Part options from positions: `{"-t": value, "-Y": "", "0": first, "1": second}`.
+    """Return options and positions: `{"-t": value, "-Y": "", "0": first, "1": second}`.
 
-    Raises Usage for an option that is none, or lacks its value.
+    Raises Usage for an unknown option, or one that lacks its value.
     """
     parsed: dict[str, str] = {}
     rest = list(args)
@@ -53,7 +53,8 @@ def words(args: Sequence[str], valued: Iterable[str], bare: Iterable[str] = ()) 
 
 
 def size(text: str, suffixes: str = "kmgtp") -> int:
-    """Read `5T` or a plain number; suffixes by 1024, in either case. Raises Usage."""
+    """Return the number in `5T` or a plain number; suffixes by 1024, in either case. Raises
+    Usage."""
     digits = text.rstrip("kKmMgGtTpP")
     suffix = text[len(digits) :].lower()
     if not digits.isdigit() or len(suffix) > 1 or (suffix and suffix not in suffixes):
@@ -81,7 +82,7 @@ def table(
     missing: str = "",
     tail: str = ":",
 ) -> str:
-    """Write `-Y` output: a header, and a line for each row of encoded values."""
+    """Return `-Y` output: a header, and a line for each row of encoded values."""
     lines = [f"{command}:{section}:HEADER:version:reserved:reserved:{':'.join(names)}{tail}"]
     for row in rows:
         values = ":".join(row.get(name, missing) for name in names)

@@ -1,8 +1,8 @@
 """A directory behind ldap3 for the sandbox; handlers talk to it as to a real one.
 
-Promises: an ldap3 connection whose requests are answered from one file that processes share, with
-pages and ranges as Active Directory has them. The contract suite runs over this and real servers.
-Leaves out: what `_directory_store` leaves out, and every bind is taken. For sandboxes and tests.
+Promises: an ldap3 connection that answers requests from one file, which processes share, with pages
+and ranges as Active Directory has them. The contract suite runs over this and real servers.
+Leaves out: what `store` leaves out; every bind succeeds. For sandboxes and tests.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from handlers.ldap.directory.text import same_dn
 Test: TypeAlias = Callable[[Attributes], bool]
 
 RANGE = 1500
-"""Values of one attribute in an answer (MaxValRange, MS-ADTS 3.1.1.3.4.6)."""
+"""The most values of one attribute in an answer (MaxValRange, MS-ADTS 3.1.1.3.4.6)."""
 
 PAGE = 1000
-"""Entries in an answer without paging (MaxPageSize)."""
+"""The most entries in an answer without paging (MaxPageSize)."""
 
 _PAGED = "1.2.840.113556.1.4.319"
 _DECODE: Callable[[Any], Any] = BaseStrategy.decode_control
@@ -55,7 +55,7 @@ def create(path: Path, kind: Kind, base: str) -> None:
 
 
 def connect(path: Path) -> ldap3.Connection:
-    """Give a bound connection to the directory in a file. Raises OSError when it is not there."""
+    """Return a bound connection to the directory in a file. Raises OSError if it does not exist."""
     server = ldap3.Server("emulated", get_info=ldap3.NONE)
     connection = ldap3.Connection(
         server,
@@ -65,7 +65,7 @@ def connect(path: Path) -> ldap3.Connection:
         return_empty_attributes=False,
     )
     strategy = _StoreStrategy(connection, Store.at(path))
-    # ldap3 takes a strategy by name only, and a connection keeps these of it.
+    # ldap3 takes a strategy only by name, and a connection keeps these parts of it.
     connection.strategy = strategy
     for name in ("send", "open", "get_response", "post_send_search", "post_send_single_response"):
         setattr(connection, name, getattr(strategy, name))
@@ -75,7 +75,7 @@ def connect(path: Path) -> ldap3.Connection:
 
 
 class _StoreStrategy(MockSyncStrategy):
-    """Answers requests out of a store."""
+    """Answers requests from a store."""
 
     def __init__(self, connection: ldap3.Connection, store: Store) -> None:
         super().__init__(connection)
@@ -159,7 +159,7 @@ def _ranged(name: str, values: list[bytes], option: str) -> tuple[str, list[byte
 
 
 def _test(node: Any) -> Test:
-    """Make a test of a filter as it is on the wire, where nothing is escaped any more."""
+    """Return a test for a filter in its wire form, in which nothing is escaped any more."""
     kind, content = node.getName(), node.getComponent()
     if kind in {"and", "or"}:
         parts = list(content)
@@ -185,7 +185,7 @@ def _test(node: Any) -> Test:
 
 
 def _candidates(node: Any, store: Store) -> Collection[str] | None:
-    """Name entries among which are all that pass a filter, where values say so; None: any may."""
+    """Return entries that include all that pass a filter, if values tell; None: any entry may."""
     kind, content = node.getName(), node.getComponent()
     if kind == "equalityMatch":
         return store.holders(*_assertion(content))

@@ -1,8 +1,8 @@
 """The entries of an emulated directory: one file, one line of JSON for each write.
 
 Promises: the rules of Active Directory, AD LDS or a plain RFC 2307 directory that handlers rely on,
-each with the result code that the real server gives; several processes may read and write, and one
-that is killed leaves at most half a line, which the next writer takes away.
+each with the result code of the real server. Several processes may read and write; a killed one
+leaves at most half a line, which the next writer removes.
 Leaves out: access rights, passwords (checked for form, never kept), schema beyond `_REQUIRED`,
 replication, renaming, compaction.
 """
@@ -32,10 +32,10 @@ Attributes: TypeAlias = dict[str, list[bytes]]
 _FIRST = re.compile(r"(?:[^,\\]|\\.)*,?")
 
 ADD, DELETE, REPLACE = 0, 1, 2
-"""What a modification does (RFC 4511 4.6)."""
+"""The operations of a modification (RFC 4511 4.6)."""
 
 _SINCE_1601 = 11_644_473_600
-"""Seconds from 1601, where Windows counts from, to 1970."""
+"""Seconds from 1601, the Windows epoch, to 1970."""
 
 _DISABLED = 2
 """ACCOUNTDISABLE in userAccountControl (MS-ADTS 2.2.16)."""
@@ -52,7 +52,7 @@ _REQUIRED = {
 
 
 class Answer(Exception):
-    """A result code that is not success, with what the server would say."""
+    """A result code that is not success, with the server's message."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -61,17 +61,17 @@ class Answer(Exception):
 
 
 def parent_of(dn: str) -> str:
-    """Give the DN of an entry's parent; a comma that is escaped parts nothing."""
+    """Return the DN of an entry's parent; an escaped comma separates nothing."""
     return _FIRST.sub("", dn, count=1)
 
 
 def values_of(entry: Attributes, name: str) -> list[bytes]:
-    """Give the values of an attribute, whatever the case of its name."""
+    """Return the values of an attribute, in any case of its name."""
     return entry.get(_spelling(entry, name), [])
 
 
 def folded(name: str, value: bytes) -> bytes:
-    """Write a value such that two that the directory holds for equal are equal."""
+    """Return a value in a form in which two that the directory treats as equal are equal."""
     try:
         text = value.decode()
     except UnicodeDecodeError:
@@ -82,7 +82,7 @@ def folded(name: str, value: bytes) -> bytes:
 class Store:
     """The entries of one file, by DN, for all connections of a process.
 
-    What others appended is read before every question. The last connection's end closes the file.
+    It reads what others appended before every search. The last connection's end closes the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,9 +111,9 @@ class Store:
 
     @classmethod
     def at(cls, path: Path) -> Store:
-        """Give the store of a file, which is read anew only where somebody else has written it.
+        """Return the store of a file; it is read again only if another process has written it.
 
-        Raises OSError when it is not there.
+        Raises OSError if it does not exist.
         """
         with _OPENING:
             known = _OPEN.get(path)
@@ -123,13 +123,13 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Hold the entries, as the file has them, against this process's other threads."""
+        """Hold the entries, as in the file, against this process's other threads."""
         with self._turn:
             self._refresh()
             yield
 
     def _refresh(self) -> None:
-        """Take in what was appended since; a line without its end does not count."""
+        """Read what was appended since; a line without its end does not count."""
         status = os.fstat(self._file.fileno())
         size = status.st_size
         if size == self._read:
@@ -169,7 +169,7 @@ class Store:
             self._index(key, entry, True)
 
     def holders(self, name: str, value: bytes) -> Collection[str]:
-        """Name the entries that have a value of an attribute."""
+        """Return the entries that have a value of an attribute."""
         return self._held.get((name.lower(), folded(name, value)), ())
 
     def _index(self, key: str, entry: Attributes, present: bool) -> None:
@@ -218,7 +218,7 @@ class Store:
         self.next += 1
 
     def modify(self, dn: str, changes: Sequence[tuple[int, str, list[bytes]]]) -> None:
-        """Change an entry: all of it or nothing."""
+        """Change an entry, completely or not at all."""
         key = same_dn(dn)
         if key not in self.entries:
             raise Answer(32, f"0000208D: {dn} is not there")
@@ -242,14 +242,15 @@ class Store:
         self._append(self.names[key], entry)
 
     def _check_mail(self, entry: Attributes) -> None:
-        """Refuse an address that is no IA5String, as slapd 2.5 does; AD and AD LDS take it."""
+        """Refuse an address that is not an IA5String, as slapd 2.5 does; AD and AD LDS accept
+        it."""
         if self.kind == "rfc2307" and not all(one.isascii() for one in values_of(entry, "mail")):
             raise Answer(21, "mail: value #0 invalid per syntax")
 
     def _check_primary(
         self, group: Attributes, operation: int, attribute: str, values: list[bytes]
     ) -> None:
-        """Refuse to add or take away who has the group as their primary one, as AD does."""
+        """Refuse to add or remove a user whose primary group it is, as AD does."""
         if self.kind != "ad" or attribute.lower() != "member" or operation == REPLACE:
             return
         for value in values:
@@ -262,7 +263,7 @@ class Store:
         return [sid_bytes(f"{self.domain}-{user['primaryGroupID'][0].decode()}")]
 
     def _move_primary(self, key: str, before: Attributes, after: Attributes) -> None:
-        """List a user in the former primary group, and no more in the new one, as AD does."""
+        """List a user in the former primary group, and no longer in the new one, as AD does."""
         old, new = (
             next(iter(self.holders("objectSid", self._primary(user)[0])), "")
             for user in (before, after)
@@ -295,7 +296,7 @@ class Store:
         return [one for one in present if values and folded(attribute, one) not in given]
 
     def delete(self, dn: str) -> None:
-        """Take an entry away, and out of every group."""
+        """Delete an entry, and remove it from every group."""
         key = same_dn(dn)
         if key not in self.entries:
             raise Answer(32, f"0000208D: {dn} is not there")
@@ -308,7 +309,7 @@ class Store:
             if len(kept) < len(members):
                 changed = {**entry, "member": kept}
                 if not kept:
-                    del changed["member"]  # an attribute without a value is not there
+                    del changed["member"]  # an attribute without a value does not exist
                 self._append(self.names[other], changed)
 
 

@@ -1,8 +1,8 @@
 """Emulated Slurm: `sacctmgr`, `scontrol` and `squeue`, executables over one emulated slurmdbd.
 
-Promises: the exit codes of slurm-wlm 22.05.8, and of `scontrol` and `squeue` what the slurm handler
-reads of them. Leaves out: jobs, but for those that a test puts into the slurmdbd; a command that is
-not known ends with code 1 and says so.
+Promises: the exit codes of slurm-wlm 22.05.8, and the parts of `scontrol` and `squeue` that the
+slurm handler reads. Leaves out: jobs, except those that a test puts into the slurmdbd; an unknown
+command exits with 1 and says so.
 """
 
 # Importing pathlib would cost every command a third of its start.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FAILED = 4294967294
-"""The uid that slurmctld keeps of who could not be looked up."""
+"""The uid that slurmctld stores for a user whom it could not look up."""
 
 PROGRAMS = ("sacctmgr", "scontrol", "squeue")
 
@@ -37,7 +37,8 @@ sys.exit(main({program!r}, sys.argv[1:], {state!r}))
 
 
 def install(directory: Path, clusters: Sequence[str] = ("a", "b")) -> Path:
-    """Make the executables and an empty slurmdbd below a directory; return where they are."""
+    """Make the executables and an empty slurmdbd below a directory; return where the executables
+    are."""
     base = os.path.abspath(directory)
     programs = os.path.join(base, "bin")
     os.makedirs(programs, exist_ok=True)
@@ -70,7 +71,7 @@ def main(program: str, arguments: Sequence[str], state: str) -> int:
 def _command(
     program: str, arguments: Sequence[str]
 ) -> tuple[Callable[[Slurmdbd, Sequence[str]], None], bool]:
-    """Say what a program does, and whether it writes."""
+    """Return what a program does, and whether it writes."""
     if program == "scontrol":
         return _scontrol, "reconfigure" in arguments
     if program == "squeue":

@@ -1,8 +1,8 @@
 """Emulated `sacctmgr`: what its commands do to an emulated slurmdbd, and print.
 
 Promises: for the commands that the slurm handler and its operators use, the layout of `-P` and the
-texts that slurm-wlm 22.05.8 was seen to give. Leaves out: limits (`sacctmgr_limits`), any command
-not listed here (it is refused), the program itself (`slurm`), and how all is kept (`slurmdbd`).
+texts that slurm-wlm 22.05.8 printed. Leaves out: limits (`sacctmgr_limits`), any command not listed
+here (it is refused), the program itself (`programs`), and storage (`slurmdbd`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NO_LIMITS = frozenset(
 
 
 class Refused(Exception):
-    """What a program says before it ends with 1."""
+    """What a program says before it exits with 1."""
 
 
 def writes(arguments: Sequence[str]) -> bool:
@@ -49,7 +49,7 @@ def _words(arguments: Sequence[str]) -> list[str]:
 
 
 def options_of(words: Sequence[str]) -> dict[str, str]:
-    """Read KEY=VALUE words; `where` and `set` are for the callers."""
+    """Return KEY=VALUE words as a mapping; callers handle `where` and `set`."""
     options: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -75,7 +75,7 @@ def _show_assoc(data: Slurmdbd, words: list[str]) -> None:
     rows = []
     for assoc in _matching(data, options):
         named = {name: assoc[name] for name in ("cluster", "account", "user", "partition")}
-        # `wopl`: without what accounts hand down, and without the cluster's QOS.
+        # `wopl`: without limits inherited from accounts, and without the cluster's QOS.
         own = "wopl" in words or "wopi" in words
         above = [] if own else _above(data, assoc)
         limits = sacctmgr_limits.row(assoc["limits"], above, "withrawqos" in words)
@@ -141,7 +141,7 @@ def _show_qos(data: Slurmdbd, words: list[str]) -> None:
 
 
 def _show_config(data: Slurmdbd, words: list[str]) -> None:
-    """Show what the handler reads of the some eighty lines."""
+    """Show the lines, of about eighty, that the handler reads."""
     print("SlurmDBD configuration:")
     print("SLURMDBD_VERSION       = 22.05.8")
 
@@ -152,7 +152,7 @@ def _show_tres(data: Slurmdbd, words: list[str]) -> None:
 
 
 def _clusters(data: Slurmdbd, options: dict[str, str]) -> list[str]:
-    """Without `cluster=` an add goes to every cluster of the slurmdbd."""
+    """Return the clusters of an add: without `cluster=`, every cluster of the slurmdbd."""
     clusters = names_of(options.get("cluster", "")) or list(data.clusters)
     unknown = [name for name in clusters if name not in data.clusters]
     if unknown:
@@ -174,9 +174,9 @@ def _set_limits(data: Slurmdbd, assoc: Row, words: Sequence[str]) -> None:
 
 
 def _set_limits_of(data: Slurmdbd, associations: Sequence[Row], words: list[str]) -> bool:
-    """Set limits of associations; one whose default QOS is none of its own stops all.
+    """Set limits of associations; one whose default QOS is not among its own stops all.
 
-    22.05.8 ends with 0 then.
+    22.05.8 then exits with 0.
     """
     before = [copy.deepcopy(assoc["limits"]) for assoc in associations]
     for assoc in associations:
@@ -248,7 +248,7 @@ def _add_user(data: Slurmdbd, words: list[str]) -> None:
                     added.append(name)
     if not added:
         raise Refused(" Nothing new added.")
-    # slurmctld looks all associations up again then, but no user's own record.
+    # slurmctld then looks up all associations again, but not a user's own record.
     data.failed_rows = []
     print(" Adding User(s)\n" + "\n".join(f"  {name}" for name in added))
 
@@ -324,7 +324,7 @@ def _delete_user(data: Slurmdbd, words: list[str]) -> None:
 
 
 def _association_of(data: Slurmdbd, job: Mapping[str, str]) -> Row | None:
-    """Find what a job runs under: its partition's association, or the one without."""
+    """Return what a job runs under: its partition's association, or the one without a partition."""
     for cluster in data.clusters:
         for partition in (job.get("partition", ""), ""):
             row = data.find(cluster, job["account"], job["user"], partition)
@@ -336,7 +336,7 @@ def _association_of(data: Slurmdbd, job: Mapping[str, str]) -> Row | None:
 def _check_defaults(associations: Sequence[Row]) -> None:
     """Refuse to remove a default association after one that is not, also of another user.
 
-    So does 22.05.8 (`_check_is_def_acct_before_remove`), in the order of users.
+    22.05.8 does so (`_check_is_def_acct_before_remove`), in the order of users.
     """
     others: set[str] = set()
     for row in sorted(associations, key=lambda row: (row["user"], row["default"])):

@@ -1,10 +1,10 @@
-"""What an emulated slurmdbd keeps of limits that `sacctmgr` is told, and what it prints of them.
+"""Limits in an emulated slurmdbd: what it keeps of `sacctmgr` options, and what it prints.
 
-Promises: what slurm-wlm 22.05.8 was seen to keep: numbers modulo 2^32, seconds rounded up to
-minutes, `mem=512K` as 512M, `1.5G` as 1M, `cpu=1T` as 1, `MaxJobs=` as 0, memory printed in halves;
-and its refusals. Written from Slurm's source (get_uint, time_str2secs, slurmdb_format_tres_str,
-convert_num_unit), and beside the handler's own reading, not with it. Leaves out: commands
-(`sacctmgr`), and what limits do to jobs.
+Promises: what slurm-wlm 22.05.8 keeps: numbers modulo 2^32, seconds rounded up to minutes,
+`mem=512K` as 512M, `1.5G` as 1M, `cpu=1T` as 1, `MaxJobs=` as 0, memory printed in halves; and its
+refusals. Written from Slurm's source (get_uint, time_str2secs, slurmdb_format_tres_str,
+convert_num_unit), independently of the handler's own parser. Leaves out: commands (`sacctmgr`), and
+the effect of limits on jobs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Limits: TypeAlias = dict[str, Any]
 
-# Column -> each full name with the letters that are enough, in the order in which Slurm looks.
+# Column -> each full name with the number of letters that suffice, in Slurm's order.
 _COUNTS = {
     "grpjobs": (("grpjobs", 4),),
     "grpjobsaccrue": (("grpjobsaccrue", 8),),
@@ -61,15 +61,15 @@ _PARENT = 2**31 - 1
 
 
 class Wrong(Exception):
-    """What sacctmgr says of a value that it does not take."""
+    """What sacctmgr says about a value that it does not take."""
 
 
 def set_options(
     limits: Limits, options: Sequence[tuple[str, str, str]], qos: Sequence[str], tres: Sequence[str]
 ) -> None:
-    """Keep what KEY, OPERATOR, VALUE options say. qos, tres: those that the slurmdbd has.
+    """Keep KEY, OPERATOR, VALUE options as limits. qos, tres: those of the slurmdbd.
 
-    Raises Wrong; limits are then as they were.
+    Raises Wrong; limits are then unchanged.
     """
     new: Limits = {
         name: dict(value) if isinstance(value, dict) else value for name, value in limits.items()
@@ -94,7 +94,7 @@ def set_options(
 
 
 def _column(key: str) -> Any:
-    """Find the column that a key means: Slurm looks for the first name that it begins."""
+    """Return the column that a key means: Slurm looks for the first name that begins with it."""
     key = key.lower()
     matches = [
         (full, column)
@@ -130,7 +130,7 @@ def _set(limits: Limits, column: Any, value: str, qos: Sequence[str], tres: Sequ
 
 
 def _keep(limits: Limits, column: str, number: int) -> None:
-    """Keep a number of 32 bits; the columns of MySQL are an `int` of 31."""
+    """Keep a number of 32 bits; MySQL's columns are an `int` of 31."""
     if number == _INFINITE:
         limits.pop(column, None)
     elif number > _PARENT:
@@ -147,7 +147,7 @@ def _set_shares(limits: Limits, value: str) -> None:
 
 
 def _strtol(text: str) -> tuple[int, str]:
-    """Read as C's strtol does: the number that a text begins with, and the rest."""
+    """Return what C's strtol reads: the number that a text begins with, and the rest."""
     stripped = text.lstrip()
     sign = stripped[:1] if stripped[:1] in ("+", "-") else ""
     digits = ""
@@ -180,7 +180,7 @@ def _unquoted(text: str) -> str:
 
 
 def _minutes(text: str, name: str) -> int:
-    """Read a time, its seconds in a C `int`."""
+    """Return a time in minutes; its seconds are a C `int`."""
     if text.lower() in ("-1", "infinite", "unlimited"):
         return _INFINITE
     days, dash, rest = text.rpartition("-")
@@ -227,7 +227,7 @@ def _count(name: str, text: str) -> int:
     if unit and unit in _UNITS:
         base = 2 if _is_memory(name) else 0
         factor = 1024 ** max(_UNITS.index(unit) + 1 - base, 0)
-        # `conv_value` is a C `int`: T of what is counted by one is 0, and is then left out.
+        # `conv_value` is a C `int`: `T` of a resource without a unit is 0, and is then left out.
         factor %= 2**32
         number = number * factor if factor > 1 else number
     return number
@@ -250,7 +250,7 @@ def _signed(operator: str, value: str) -> bool:
 
 
 def _set_qos(limits: Limits, operator: str, value: str, known: Sequence[str], listed: bool) -> None:
-    """Keep QOS: '' -> a list; '+' and '-' -> what is added to, and taken off, what is inherited."""
+    """Keep QOS: '' -> a list; '+' and '-' -> names added to, and taken off, the inherited ones."""
     parts = _unquoted(value).split(",") if value else []
     if value and not any(parts):
         raise Wrong("sacctmgr: error: You gave me an empty qos list")
@@ -285,7 +285,7 @@ def _sign_qos(limits: Limits, sign: str, name: str) -> None:
             [name] if sign == "+" else []
         )
         if not kept[""]:
-            # A list without its last QOS is none: what is inherited counts again, less that one.
+            # Without its last QOS a list is gone: the inherited QOS count again, without that one.
             kept = {"-": [name]}
     else:
         for own_sign in "+-":
@@ -294,13 +294,13 @@ def _sign_qos(limits: Limits, sign: str, name: str) -> None:
     limits["qos"] = kept
 
 
-# What it prints.
+# Printing.
 
 
 def row(own: Limits, above: Sequence[Limits], raw: bool) -> dict[str, str]:
-    """Print limits by column. above: those of the accounts above, the nearest first.
+    """Return limits as printed, by column. above: limits of the accounts above, the nearest first.
 
-    raw: QOS are printed with their signs (`withrawqos`).
+    raw: print QOS with their signs (`withrawqos`).
     """
     kept: Limits = {"fairshare": 1}
     for limits in reversed([own, *above]):

@@ -1,8 +1,8 @@
-"""What an emulated slurmdbd keeps: clusters, accounts, users and associations, in one JSON file.
+"""Storage of an emulated slurmdbd: clusters, accounts, users and associations, in one JSON file.
 
-Promises: one writer at a time (flock); a command is kept whole or not at all. Leaves out: what may
-be asked and what is answered (`sacctmgr`). Only the standard library, and little of it: every
-command starts an interpreter.
+Promises: one writer at a time (flock); a command is kept completely or not at all. Leaves out: the
+commands and their answers (`sacctmgr`). Only the standard library, and little of it: every command
+starts an interpreter.
 """
 
 # Importing pathlib would cost every command a third of its start.
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 TRES = ("cpu", "mem", "energy", "node", "billing", "fs/disk", "vmem", "pages")
-"""The resources that a new slurmdbd counts, by their numbers."""
+"""The resources that a new slurmdbd counts, by number."""
 
 
 class Slurmdbd:
-    """The tables of one slurmdbd, as long as its file is held."""
+    """The tables of one slurmdbd, while its file is held."""
 
     def __init__(self, kept: dict[str, Any]) -> None:
         self.clusters: list[str] = kept["clusters"]
@@ -46,7 +46,7 @@ class Slurmdbd:
         self._associations = {_place(row): row for row in kept["assocs"]}
 
     def kept(self) -> dict[str, Any]:
-        """Give what the file keeps."""
+        """Return what the file keeps."""
         return {
             "clusters": self.clusters,
             "accounts": self.accounts,
@@ -62,7 +62,7 @@ class Slurmdbd:
         }
 
     def find(self, cluster: str, account: str, user: str = "", partition: str = "") -> Row | None:
-        """Find an association; an account's own has no user."""
+        """Return an association; an account's own has no user."""
         return self._associations.get((cluster, account, user, partition))
 
     def add(self, row: Row) -> None:
@@ -70,24 +70,23 @@ class Slurmdbd:
         self._associations[_place(row)] = row
 
     def matching(self, **wanted: Collection[str]) -> list[Row]:
-        """List the associations with these values of `cluster`, `account`, `user` and `partition`;
-        none: any.
-        """
+        """Return the associations with these values of `cluster`, `account`, `user` and
+        `partition`; an empty one matches any."""
         tests = [(name, frozenset(values)) for name, values in wanted.items() if values]
         rows = self._associations.values()
         return [row for row in rows if all(row[name] in values for name, values in tests)]
 
     def set_default(self, cluster: str, user: str, account: str) -> None:
-        """Make all of a user's associations with an account, and no other, count as default."""
+        """Make exactly the user's associations with an account count as default."""
         for row in self.matching(cluster=[cluster], user=[user]):
             row["default"] = row["account"] == account
         self.users[user]["default"][cluster] = account
 
     def remove(self, rows: Collection[Row]) -> None:
-        """Take users' associations away, and users who have none left.
+        """Remove users' associations, and users who have none left.
 
-        Where none that counts as default is left, the user has no default account, though others
-        of the same account stay.
+        If no default association is left, the user has no default account, even if others of the
+        same account stay.
         """
         for row in rows:
             del self._associations[_place(row)]
@@ -124,7 +123,7 @@ def association(
     *,
     default: bool = False,
 ) -> Row:
-    """Make a row without limits. default: it counts for the user's default account."""
+    """Return a row without limits. default: it counts for the user's default account."""
     return {
         "cluster": cluster,
         "account": account,
@@ -156,7 +155,7 @@ def create(path: str, clusters: Sequence[str]) -> None:
 
 @contextmanager
 def opened(path: str, *, write: bool = False) -> Iterator[Slurmdbd]:
-    """Give the tables under a lock; write them back when asked to and nothing was raised."""
+    """Yield the tables under a lock; write them back if `write` is set and nothing was raised."""
     with open(f"{path}.lock", "a", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if write else fcntl.LOCK_SH)
         with open(path, encoding="utf-8") as file:
@@ -167,7 +166,7 @@ def opened(path: str, *, write: bool = False) -> Iterator[Slurmdbd]:
 
 
 def _write(path: str, kept: dict[str, Any]) -> None:
-    # All or nothing, as a database does it: a caller's death must not empty it.
+    # All or nothing, as in a database: a killed caller must not empty it.
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         file.write(json.dumps(kept))
     os.replace(f"{path}.new", path)

@@ -89,7 +89,7 @@ def test_a_request_is_steered_by_its_own_id_until_the_services_is_known(
     site: Site, active: Allocation
 ) -> None:
     row = asked(site)
-    stands(site, row, "failed", ulid="no ULID")
+    stands(site, row, "failed", ulid="not a ULID")
     press(site, row, "retry")
     assert controls(site)[0]["request"] == f"cf-{row.number}"
 

@@ -147,7 +147,7 @@ def test_staff_read_how_to_have_something_taken_over_from_coldfront(
     ):  # fmt: skip
         said = text(site.get(page))
         assert "adds `&quot;adopt&quot;: true`, and runs `provisioner submit` with the file" in said
-        assert "in the request if it may" not in said
+        assert "if the service may take it over" not in said
 
 
 def test_an_allocation_that_is_closed_says_so(site: Site, active: Allocation) -> None:

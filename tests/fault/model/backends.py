@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 @dataclass
 class World:
-    """All that exists, by key, and which instances do not answer."""
+    """Everything that exists, by key, and which instances do not answer."""
 
     rows: dict[Key, Row] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
@@ -41,13 +41,11 @@ class World:
 
 @dataclass(frozen=True)
 class Shape:
-    """How the objects of an instance behave.
-
-    names: parameters that make the key, by the kind of object; value: the parameter that is
-    compared; leaves: kinds of which what nobody claims is taken out, and not left closed; returns:
-    kinds whose value goes back to what it was when nobody names one any more; needs: keys that have
-    to exist before an object can be made, with {0} and {1} for its own names.
-    """
+    """How the objects of an instance behave. names: parameters that make the key, by the kind of
+    object; value: the parameter that is compared; leaves: kinds that are removed, not left closed,
+    when nobody claims them; returns: kinds whose value goes back to its earlier one when nobody
+    names one any more; needs: keys that must exist before an object can be made, with {0} and {1}
+    for its own names."""
 
     names: Mapping[str, tuple[str, ...]]
     value: Mapping[str, str] = field(default_factory=dict)
@@ -169,7 +167,7 @@ class Shaped:
 
 
 class Gate(Shaped):
-    """Ready when the account is there; writes nothing."""
+    """Ready when the account exists; writes nothing."""
 
     def __init__(self, instance: str, world: World) -> None:
         self.lane = instance
@@ -205,7 +203,7 @@ def handlers(world: World) -> dict[str, Shaped]:
 
 
 def _value(want: Want, state: State) -> Any:
-    """Choose the value of an open object: as wanted, as it was before us, else as it is."""
+    """Return the value of an open object: as wanted, as it was before us, else unchanged."""
     if want["value"] is not None:
         return want["value"]
     back = given_back(want, lambda name, value: bool(state.get(name) == value))

@@ -26,12 +26,9 @@ CLOSED, OPEN = False, True
 
 @dataclass
 class Part:
-    """One claim of a request.
-
-    after: objects that it begins after; late: one of them without which it cannot begin, and
-    fails; takes: its value is that one's; known: it takes nothing from an earlier step, so that a
-    manifest tells all of it; begun: when, 0 where it has not.
-    """
+    """One claim of a request. after: objects that it begins after; late: one of them without which
+    it cannot begin, and fails; takes: its value is that object's; known: it takes nothing from an
+    earlier step, so that a manifest lists all of it; begun: when, 0 if it has not."""
 
     value: str | None
     after: tuple[str, ...] = ()
@@ -46,7 +43,7 @@ class Part:
 
 @dataclass
 class Ask:
-    """One request, and how far it came."""
+    """One request, and its progress."""
 
     name: str
     subject: str
@@ -59,13 +56,13 @@ class Ask:
     reason: str = ""
 
     def counts(self, pair: Pair) -> bool:
-        """Say whether what it says of a claim stands."""
+        """Return True if what it says about a claim counts."""
         if pair in self.parts:
             return self.running or self.parts[pair].made
         return self.running or self.removes or pair in self.taken
 
     def ended(self) -> bool:
-        """Say whether nothing of it waits any more: each part is over, or will never begin."""
+        """Return True if no part of it waits any more: each part is over, or will never begin."""
         missed: set[str] = set()
         while True:
             before = len(missed)
@@ -85,14 +82,14 @@ RETURNS = ("fs/fileset/", "slurm/account/")
 
 @dataclass
 class Setting:
-    """The value that was set of an object, and the one that was there before."""
+    """The value that was set on an object, and the earlier one."""
 
     ours: str | None
     before: str | None
 
 
 class Oracle:
-    """What was asked for, and what there has to be."""
+    """What was asked for, and what must exist."""
 
     def __init__(self) -> None:
         self.log: list[Ask] = []
@@ -105,7 +102,7 @@ class Oracle:
     # What is asked for.
 
     def accept(self, ask: Ask) -> None:
-        """Take a request; one that comes again comes last."""
+        """Accept a request; one that comes again comes last."""
         self._clock += 1
         if ask in self.log:
             self.log.remove(ask)
@@ -118,11 +115,11 @@ class Oracle:
         self._begin()
 
     def suspend(self, ask: Ask) -> None:
-        """Take a suspension: who suspends for a reason twice has suspended once."""
+        """Accept a suspension; a second one for the same reason changes nothing."""
         self.suspended.setdefault((ask.subject, ask.reason), ask.name)
 
     def resume(self, subject: str, cause: str) -> None:
-        """Take a resume."""
+        """Accept a resume."""
         self.suspended.pop((subject, cause), None)
 
     def stop(self, ask: Ask) -> None:
@@ -139,12 +136,12 @@ class Oracle:
         self.again(ask)
 
     def _leaves_out(self, ask: Ask, earlier: Sequence[Ask]) -> set[Pair]:
-        """List what an earlier request has claimed, and this one does not list."""
+        """Return what an earlier request has claimed, and this one does not list."""
         mine = {p for p in self._pairs() if _within(p[1], ask.subject)} - ask.parts.keys()
         return {pair for pair in mine if self._owner(pair) in earlier}
 
     def again(self, ask: Ask) -> None:
-        """Try once more what a request has not made, after what that takes its values from."""
+        """Try again what a request has not made, after the part that it takes its values from."""
         late = {part.late for part in ask.parts.values() if not part.made} - self.rows.keys()
         for pair, part in ask.parts.items():
             part.over = part.over and pair[0] not in late
@@ -155,7 +152,7 @@ class Oracle:
         self._begin()
 
     def listed(self, subject: str, parts: dict[Pair, Part]) -> bool:
-        """Say whether what is claimed for a subject is what a manifest lists."""
+        """Return True if the claims of a subject are those that a manifest lists."""
         mine = {p: who for p in self._pairs() if _within(p[1], subject) and (who := self._owner(p))}
         if mine.keys() != parts.keys():
             return False
@@ -171,17 +168,17 @@ class Oracle:
         return waits and same
 
     def claimed(self, kind: str) -> set[str]:
-        """Name the subjects of a kind for which something is claimed."""
+        """Return the subjects of a kind with claims."""
         roots = {pair[1].partition("/")[0] for pair in self._pairs() if self._owner(pair)}
         return {root for root in roots if root.startswith(kind + ":")}
 
     def left_out(self, key: str) -> bool:
-        """Say whether an object is open, and nobody names a value of it."""
+        """Return True if an object is open, and nobody names a value of it."""
         wanted = self._wanted(key)
         return wanted is not None and wanted[1] == (OPEN, None)
 
     def names(self, key: str) -> bool:
-        """Say whether somebody names a value of an object."""
+        """Return True if somebody names a value of an object."""
         wanted = self._wanted(key)
         return wanted is not None and wanted[1][1] is not None
 
@@ -191,7 +188,7 @@ class Oracle:
         return {pair for ask in self.log for pair in ask.parts}
 
     def _said(self, pair: Pair) -> Iterator[Ask]:
-        """Yield who says something of a claim that stands, oldest first."""
+        """Yield the requests that say something about a claim that counts, oldest first."""
         for ask in self.log:
             speaks = pair in ask.parts or _within(pair[1], ask.subject)
             if speaks and ask.counts(pair):
@@ -218,7 +215,7 @@ class Oracle:
         return any(subject in (root, leaf, claimant) for subject, _ in self.suspended)
 
     def _wanted(self, key: str) -> tuple[bool, Row] | None:
-        """Return whether an object is claimed, and as what; None: it is left as it is."""
+        """Return whether an object is claimed, and as what; None: it stays unchanged."""
         owned = [pair for pair in self._pairs() if pair[0] == key and self._owner(pair)]
         claimed = {p[1]: value for p in owned if (value := self._value(p)) is not None}
         if owned and not claimed:
@@ -230,7 +227,7 @@ class Oracle:
     # What is made.
 
     def converge(self) -> None:
-        """Make all that can be made, until nothing more can."""
+        """Make everything that can be made, until nothing more can."""
         while True:
             before = dict(self.rows), self._marks()
             for key in sorted({key for key, _ in self._pairs()}):
@@ -251,7 +248,7 @@ class Oracle:
         return key.partition("/")[0]
 
     def _make(self, key: str) -> bool:
-        """Make one object as it is wanted; False: it is not ready."""
+        """Make one object as it is wanted; return False if it is not ready."""
         wanted = self._wanted(key)
         if wanted is None:
             return True
@@ -282,7 +279,7 @@ class Oracle:
         return known.before if now == known.ours else now
 
     def _settle(self, key: str) -> None:
-        """Tell those who wait for an object that it is as wanted."""
+        """Mark an object as wanted for all parts that wait for it."""
         unbound = self._wanted(key) is None
         for ask in self.log:
             if not ask.running:
@@ -330,7 +327,7 @@ def _needs(key: str) -> tuple[str, ...]:
 
 
 def person(name: str, uid: str) -> dict[Pair, Part]:
-    """List the parts of a user."""
+    """Return the parts of a user."""
     subject, ad, lds = f"user:{name}", f"ad/account/{name}", f"lds/account/{name}"
     return {
         (ad, subject): Part(uid),
@@ -341,7 +338,7 @@ def person(name: str, uid: str) -> dict[Pair, Part]:
 
 
 def project(code: str, users: list[str]) -> dict[Pair, Part]:
-    """List the parts of a project: its group, and who is in it."""
+    """Return the parts of a project: its group, and its members."""
     root, group = f"project:{code}", f"groups/group/{code}"
     parts = {(group, root): Part(None)}
     for user in users:
@@ -352,7 +349,7 @@ def project(code: str, users: list[str]) -> dict[Pair, Part]:
 def share(
     number: int, code: str, users: list[str], quota: str | None, fair: str | None
 ) -> dict[Pair, Part]:
-    """List the parts of an allocation. quota, fair: None leaves it out."""
+    """Return the parts of an allocation. quota, fair: None leaves it out."""
     root, group, account = f"allocation:{number}", f"groups/group/{code}", f"slurm/account/{code}"
     parts = {
         (group, root): Part(None),
@@ -371,7 +368,7 @@ def seat(
     group: tuple[str, ...] = (),
     account: tuple[str, ...] = (),
 ) -> dict[Pair, Part]:
-    """List the parts of one user in an allocation. group, account: what these begin after."""
+    """Return the parts of one user in an allocation. group, account: what these begin after."""
     claimant, gate = f"allocation:{number}/user:{user}", f"nss/resolves/{user}"
     return {
         (f"groups/member/{code}/{user}", claimant): Part(None, group),

@@ -40,7 +40,7 @@ RECONCILE = "provisioner: 1\naction: reconcile\n"
 
 
 class Mismatch(AssertionError):
-    """The backends have something else than the oracle says."""
+    """The backends differ from what the oracle says."""
 
 
 def draw(seed: int, length: int = 28) -> list[Event]:
@@ -107,7 +107,7 @@ WEIGHTS = {
 
 @contextmanager
 def played(events: Sequence[Event]) -> Iterator[Game]:
-    """Play a sequence, mend and drain everything, and look at all there is."""
+    """Play a sequence, fix and drain everything, and check everything."""
     where = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="provisioner-model.", dir=where) as top:
         game = Game(Site(Path(top)))
@@ -121,10 +121,8 @@ def played(events: Sequence[Event]) -> Iterator[Game]:
 
 
 def play(events: Sequence[Event]) -> Counter[str]:
-    """Play a sequence to its end; count what was done in it.
-
-    Raises Mismatch where a backend has something else than the oracle says.
-    """
+    """Play a sequence to its end; return counts of what was done in it. Raises Mismatch if a
+    backend differs from what the oracle says."""
     with played(events) as game:
         game.compare()
         return game.done
@@ -152,7 +150,7 @@ class Game:
         self._share(number, CODES[number], ELSEWHERE, users, quota, fair)
 
     def move(self, number: int, users: list[str], quota: str, fair: str) -> None:
-        """Give an allocation another project: what it had is nobody's, and closed."""
+        """Move an allocation to another project: nobody claims what it had, and it is closed."""
         self._share(number, ELSEWHERE, CODES[number], users, quota, fair)
 
     def _share(
@@ -194,7 +192,7 @@ class Game:
         self.oracle.resume(subject, "request")
 
     def steer(self, verb: str, pick: int) -> None:
-        """Steer one of the latest requests; whether that may be is the service's to say."""
+        """Steer one of the latest requests; the service decides whether that is allowed."""
         states = [(ask, self.site.state(ask.name)) for ask in self.asks]
         fit = [one for one in states if one[1] in _FIT[verb]] or states
         if not fit:
@@ -220,7 +218,7 @@ class Game:
         self.site.send(RECONCILE)
 
     def manifest(self, lines: list[tuple[int, list[str], str, str]]) -> None:
-        """Reconcile with all allocations that there shall be."""
+        """Reconcile with all allocations that should exist."""
         wanted = {
             f"allocation:{n}": share(n, CODES[n], u, q or None, f or None) for n, u, q, f in lines
         }
@@ -275,7 +273,7 @@ class Game:
         self.site.restart()
 
     def damage(self, how: str, where: float) -> None:
-        """Damage one object behind the service's back, and have all looked at."""
+        """Damage one object behind the service's back, and let the service check everything."""
         self.back()
         self.drain()
         rows = self.site.world.rows
@@ -305,7 +303,7 @@ class Game:
     # What has to be so.
 
     def compare(self) -> None:
-        """Raise Mismatch where a backend has something else than the oracle says."""
+        """Raise Mismatch if a backend differs from what the oracle says."""
         is_there = {k: (row["open"], row["value"]) for k, row in self.site.world.rows.items()}
         wrong = [
             f"{key}: the oracle says {self.oracle.rows.get(key)}, there is {is_there.get(key)}"
@@ -365,7 +363,7 @@ def _access(verb: str, subject: str) -> str:
 
 
 def verdict(seed: int) -> tuple[Counter[str], str]:
-    """Play what a seed draws; return what was done, or how little of it is enough to fail."""
+    """Play what a seed draws; return what was done, or the smallest part that fails."""
     events = draw(seed)
     try:
         return play(events), ""
@@ -376,7 +374,7 @@ def verdict(seed: int) -> tuple[Counter[str], str]:
 
 
 def shrink(events: Sequence[Event]) -> list[Event]:
-    """Leave out of a sequence that fails all that it fails without."""
+    """Return the part of a failing sequence that is needed to fail."""
     left, size = list(events), max(1, len(events) // 2)
     while size:
         place = 0
@@ -391,7 +389,7 @@ def shrink(events: Sequence[Event]) -> list[Event]:
 
 
 def fails(events: Sequence[Event]) -> str:
-    """Say what is wrong after a sequence; '' where nothing is."""
+    """Return what is wrong after a sequence; '' if nothing is."""
     try:
         play(events)
     except AssertionError as error:

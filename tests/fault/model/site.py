@@ -27,14 +27,14 @@ resources: {{one: {{handlers: [fs, slurm, nss]}}}}
 
 
 def _router(config: configuration.Config, known: list[Router] = []) -> Router:  # noqa: B006
-    """Compile the routes, once for all sites: they ask handlers for claims alone."""
+    """Compile the routes, once for all sites: they ask handlers only for claims."""
     if not known:
         known.append(Router(config, handlers(World()), KINDS))
     return known[0]
 
 
 class Site:
-    """A service that can be killed and started anew; what exists lives on."""
+    """A service that can be killed and started again; what exists lives on."""
 
     def __init__(self, root: Path) -> None:
         self.world = World()
@@ -52,7 +52,7 @@ class Site:
         self.service.recover()
 
     def close(self) -> None:
-        """Die as the kernel has it: descriptors are closed, and nothing else is."""
+        """Die as a process dies: descriptors are closed, and nothing else is."""
         self._spool.close()
         self._system.journal.close()
 
@@ -62,7 +62,7 @@ class Site:
         self._start()
 
     def send(self, text: str) -> request_rows.Record:
-        """Send a request, and return what became of it at once."""
+        """Send a request, and return its first result."""
         self._dropped += 1
         name = f"r{self._dropped}.yaml"
         drop(self._spool.staging, name, text.encode())
@@ -74,7 +74,8 @@ class Site:
         return found
 
     def send_manifest(self, lines: Sequence[str]) -> tuple[str, list[request_rows.Record]]:
-        """Reconcile with a manifest; return what its writer was told, and what followed from it."""
+        """Reconcile with a manifest; return what its writer was told, and the requests that
+        followed."""
         body = "".join(f"{line}\n" for line in lines).encode()
         self._dropped += 1
         name = f"m{self._dropped}.jsonl"
@@ -104,7 +105,7 @@ class Site:
         self.service.clerk.catch_up()
 
     def _marks(self) -> tuple[object, ...]:
-        """Return all that a drain may change, but for times."""
+        """Return everything that a drain may change, except times."""
         with self._system.journal.reading() as conn:
             parts = conn.exec_driver_sql(
                 "SELECT request, step, key, item, state FROM step_objects ORDER BY 1, 2, 3, 4"

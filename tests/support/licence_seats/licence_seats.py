@@ -1,4 +1,4 @@
-"""Seats of a licence server, one JSON file a person: a handler in a package of its own.
+"""Seats of a licence server, one JSON file for each person: a handler in a package of its own.
 
 Promises: a seat that another service made is never written; a suspended seat is kept, closed.
 Leaves out: removing seats.
@@ -65,21 +65,22 @@ class Seats:
     # Pure.
 
     def claims(self, params: Mapping[str, object]) -> Mapping[Key, Want]:
-        """Claim one seat. Raises InvalidRequest."""
+        """Return the claim on one seat. Raises InvalidRequest."""
         given = read_params(Params, params)
         return {make_key(self._site.instance, "seat", given.name): {"product": given.product}}
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
-        """Let the newest claim choose the product; one live claim keeps the seat open."""
+        """Return one want: the newest claim chooses the product; one live claim keeps the seat
+        open."""
         live = sorted((claim for claim in claims if not claim.suspended), key=by_age)
         return {"product": live[-1].want["product"] if live else None, "open": bool(live)}
 
     def prior(self, key: Key, state: State) -> State | None:
-        """Save nothing: a closed seat keeps its product."""
+        """Return None: a closed seat keeps its product."""
         return None
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
-        """List the one change. Raises Conflict for a seat that another service made."""
+        """Return the one change. Raises Conflict for a seat that another service made."""
         if not want["open"] and not state["present"]:
             return []
         ours = self._site.service
@@ -97,19 +98,19 @@ class Seats:
         return [Change(key, verb, f"{verb} seat: {product}, {door}", data=seat)]
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
-        """Name the product for later steps."""
+        """Return the product for later steps."""
         return {"product": str(state["product"])}
 
     # Reading.
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
-        """Read the seats. Raises Unavailable where the directory is missing."""
+        """Return the states of seats. Raises Unavailable if the directory is missing."""
         if not self._directory.is_dir():
             raise Unavailable(f"{self._directory} is not there", advice="mount it")
         return {key: self._state(self._file(key)) for key in keys}
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
-        """List all seats that a request could name."""
+        """Return all seats that a request could name."""
         for file in sorted(self._directory.glob("*.json")):
             try:
                 key = make_key(self._site.instance, "seat", file.stem)
@@ -118,7 +119,7 @@ class Seats:
             yield key, self._state(file)
 
     def check(self) -> Sequence[Finding]:
-        """Check that the directory is there."""
+        """Check that the directory exists."""
         if self._directory.is_dir():
             return [Finding(Level.OK, str(self._directory), "is there")]
         return [Finding(Level.ERROR, str(self._directory), "is not there", "mount it")]
@@ -135,7 +136,7 @@ class Seats:
     # Writing.
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Write each seat whole: the licence server never reads half a file."""
+        """Write each seat completely: the licence server never reads half a file."""
         for change in changes:
             file = self._file(change.key)
             new = file.with_suffix(".new")
@@ -144,5 +145,5 @@ class Seats:
 
 
 def build(site: Site, settings: Mapping[str, object]) -> Handler:
-    """Build the handler; raises ConfigError naming the setting."""
+    """Build the handler. Raises ConfigError that names the wrong setting."""
     return Seats(site, read_settings(Settings, settings))

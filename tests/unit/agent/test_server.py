@@ -63,11 +63,11 @@ def make(home: Path, **other: object) -> dict[str, object]:
         (b"null", "a question is"),
         (b'["verb"]', "a question is"),
         (b'{"verb": 1}', "a question is"),
-        (b'{"verb": "remove"}', "no verb"),
+        (b'{"verb": "remove"}', "not a verb"),
         (b'{"verb": "hello", "verb": "run"}', "twice"),
         (b'{"verb": "hello", "more": 1}', "exactly: nothing"),
         (b'{"verb": "children"}', "exactly: root, mounted"),
-        (b'{"verb": "children", "root": 5, "mounted": false}', "root is no text"),
+        (b'{"verb": "children", "root": 5, "mounted": false}', "root is not a text"),
         (b'{"verb": "hello"}' + b" " * LINE, "at most"),
     ],
 )
@@ -82,28 +82,28 @@ def test_what_is_no_question_is_answered_and_not_done(
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({"root": "/"}, "no root of this agent"),
-        ({"root": "/etc"}, "no root of this agent"),
-        ({"path": "../outside/jdoe"}, "no home's path"),
-        ({"path": ".ssh"}, "no home's path"),
-        ({"path": "-rf"}, "no home's path"),
-        ({"path": "a\0b"}, "no home's path"),
-        ({"path": "a\nb"}, "no home's path"),
-        ({"path": "\udcff"}, "no home's path"),
-        ({"path": "a" * 256}, "no home's path"),
-        ({"path": "jdoe/.ssh"}, "no home's path"),
+        ({"root": "/"}, "not a root of this agent"),
+        ({"root": "/etc"}, "not a root of this agent"),
+        ({"path": "../outside/jdoe"}, "not a path of a home"),
+        ({"path": ".ssh"}, "not a path of a home"),
+        ({"path": "-rf"}, "not a path of a home"),
+        ({"path": "a\0b"}, "not a path of a home"),
+        ({"path": "a\nb"}, "not a path of a home"),
+        ({"path": "\udcff"}, "not a path of a home"),
+        ({"path": "a" * 256}, "not a path of a home"),
+        ({"path": "jdoe/.ssh"}, "not a path of a home"),
         ({"path": "jdoe/bin"}, "has 2 names, not 1"),
         ({"uid": 0}, "uid 0"),
         ({"gid": 0}, "gid 0"),
         ({"uid": -1}, "uid -1"),
         ({"uid": 4294967295}, "uid 4294967295"),
-        ({"uid": True}, "uid is no number"),
-        ({"uid": 2e4}, "uid is no number"),
+        ({"uid": True}, "uid is not a number"),
+        ({"uid": 2e4}, "uid is not a number"),
         ({"mode": 0o4700}, "mode 4700"),
         ({"mode": 0o777}, "mode 0777"),
         ({"mode": -1}, "mode -001"),
-        ({"skeleton": "/root/.ssh"}, "no skeleton of this agent"),
-        ({"skeleton": "../../root"}, "no skeleton of this agent"),
+        ({"skeleton": "/root/.ssh"}, "not a skeleton of this agent"),
+        ({"skeleton": "../../root"}, "not a skeleton of this agent"),
     ],
 )
 def test_a_home_outside_the_rules_is_refused_in_words_and_not_made(
@@ -155,7 +155,7 @@ def test_a_directory_of_roots_that_is_no_closed_home_is_given_to_nobody(
         {"verb": "set_acl", "acl": "u:20001:rwx"},
     ):
         told = ask(agent, **asked, **where)
-        assert "bears no mark of a closed home" in told["message"]
+        assert "has no mark of a closed home" in told["message"]
         assert "chmod u=rwx,go=,+t" in told["advice"]
     assert look(root) == before
 
@@ -195,7 +195,7 @@ def test_an_acl_that_is_none_is_refused(tmp_path: Path, root: Path, acl: str) ->
     agent = answering(tmp_path)
     assert ask(agent, **make(root))["ok"]
     told = ask(agent, verb="set_acl", root=str(root), path="jdoe", acl=acl)
-    assert "no entry of an ACL" in told["message"]
+    assert "not an entry of an ACL" in told["message"]
 
 
 def test_a_skeleton_that_others_may_write_to_is_not_copied(tmp_path: Path, root: Path) -> None:

@@ -121,7 +121,7 @@ def test_an_agent_that_is_told_to_stop_ends_what_it_started(client: Client, tmp_
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["agent", "/bin/sh", "-c", "id"], "no tool of this agent"),
+        (["agent", "/bin/sh", "-c", "id"], "not a tool of this agent"),
         (["agent", "brief", "sleep", "61"], "may not be run as 'sleep 61'"),
         (["agent", "python", "-c", "a\0b"], "NUL"),
     ],
@@ -156,8 +156,8 @@ def test_all_else_is_run_here() -> None:
         ("/nowhere/agent.sock", "No such file"),
         ("/nowhere/agent --x", "No such file"),
         ("sh -c 'echo sudo: a password is required >&2; exit 1'", "a password is required"),
-        ("echo hello", "is no agent"),
-        ("cat", "is no agent"),
+        ("echo hello", "is not an agent"),
+        ("cat", "is not an agent"),
     ],
 )
 def test_an_agent_that_does_not_answer_is_away_and_says_what_it_said(

@@ -93,8 +93,8 @@ def _a_link_at_the_end(projects: Path) -> None:
         (lambda projects: projects.chmod(0o757), "is open to others, mode 0757"),
         (lambda projects: projects.chmod(0o1777), "is open to others, mode 1777"),
         (lambda projects: projects.parent.chmod(0o777), "is open to others, mode 0777"),
-        (_a_link, "projects is a link or no directory"),
-        (_a_link_at_the_end, "cf1 is a link or no directory"),
+        (_a_link, "projects is a link or not a directory"),
+        (_a_link_at_the_end, "cf1 is a link or not a directory"),
     ],
     ids=["another's", "its group's", "everybody's", "sticky", "the top", "a link", "at the end"],
 )
@@ -116,7 +116,7 @@ def test_what_others_could_exchange_is_refused(
 )
 def test_a_path_below_no_way_is_refused(tmp_path: Path, top: Path, path: str) -> None:
     told = run(agent(tmp_path, top), "chmod", "02770", "--", path.format(top=top))
-    assert "no directory that tools may work below" in told["message"]
+    assert "not directly below a directory that tools may work in" in told["message"]
 
 
 def test_each_of_several_paths_is_held_against_the_ways(tmp_path: Path, top: Path) -> None:
@@ -228,7 +228,7 @@ def test_taking_access_away_follows_no_link_that_is_there(tmp_path: Path, top: P
     theirs, elsewhere = top / "theirs", tmp_path / "elsewhere"
     (theirs / "l").symlink_to(elsewhere)
     told = run(agent(tmp_path, top), "chmod", "00700", "--", f"{theirs}/l/cf2")
-    assert "l is a link or no directory" in told["message"]
+    assert "l is a link or not a directory" in told["message"]
     assert mode(elsewhere / "cf2") == 0o751
 
 

@@ -147,7 +147,8 @@ routes:
         ),
         (
             LEAST + "lanes: {slurm: {batch: many}}",
-            "line 4: lanes.slurm.batch: 'many' is no whole number; expected objects taken at once",
+            "line 4: lanes.slurm.batch: 'many' is not a whole number; expected objects taken at "
+            "once",
         ),
         (
             LEAST + "resources: {a: {handlrs: [b], handlers: [b]}}",
@@ -163,10 +164,10 @@ def test_a_problem_says_what_was_expected(file: Path, text: str, problem: str) -
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: [", "line 2: this is no YAML"),
+        ("a: [", "line 2: this is not YAML"),
         ("", "line 1: the file is empty; expected a configuration, as `provisioner config"),
         ("# later", "line 1: there is no document; expected a configuration"),
-        ("service: a\nservice: b", "line 2: service: the key stands here and in line 1"),
+        ("service: a\nservice: b", "line 2: service: the key is here and in line 1"),
         ("service: &a b\nspool: *a", "line 2: alias *a"),
     ],
 )
@@ -229,14 +230,14 @@ def test_the_file_serves_where_there_is_no_such_credential(
 
 @pytest.mark.parametrize("name", ["ad", "other"])
 def test_a_secret_that_is_nowhere_is_named_with_what_to_do(config: Config, name: str) -> None:
-    with pytest.raises(ConfigError, match=f"secret {name} is not there") as raised:
+    with pytest.raises(ConfigError, match=f"there is no secret {name}") as raised:
         config.secret(name)
     assert f"{name}: /PATH" in raised.value.advice
 
 
 def test_a_credential_is_no_path(config: Config, credentials: Path) -> None:
     (credentials.parent / "outside").write_text("hunter2")
-    with pytest.raises(ConfigError, match="is not there"):
+    with pytest.raises(ConfigError, match="there is no secret"):
         config.secret("../outside")
 
 

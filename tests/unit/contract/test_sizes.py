@@ -72,7 +72,7 @@ def test_how_it_is_written_is_said_of_what_is_nearly_a_size(text: str, meant: st
 
 @pytest.mark.parametrize("text", ["0.5", "0.1B"])
 def test_part_of_a_byte_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no whole number of bytes"):
+    with pytest.raises(ValueError, match="not a whole number of bytes"):
         parse_size(text)
 
 

@@ -132,7 +132,7 @@ def test_all_that_is_wrong_with_parameters_is_told_at_once() -> None:
     told = [raised.value, *raised.value.also]
     assert [(one.field, one.message, one.nearest) for one in told] == [
         ("account", "'A B' is not an account: a-z 0-9 _ . -, at most 64", ""),
-        ("fairshare", "'many' is no whole number", ""),
+        ("fairshare", "'many' is not a whole number", ""),
         ("usr", "unknown key", "user"),
     ]
 

@@ -123,7 +123,7 @@ def loaded(tmp_path: Path, text: str) -> Config:
 
 
 def test_an_action_that_nothing_matches_is_told_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"line 6: .*'alocation.\*' is no action"):
+    with pytest.raises(ConfigError, match=r"line 6: .*'alocation.\*' is not an action"):
         loaded(tmp_path, "policy:\n  rules:\n  - {who: [ann], actions: ['alocation.*']}\n")
 
 

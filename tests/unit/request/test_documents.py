@@ -128,9 +128,9 @@ def test_what_is_no_json_keeps_its_backslashes() -> None:
         (b"a: 1\nb: \x07", 2, "control characters"),
         ("é: é\nb: \x1b[2J".encode(), 2, "control characters"),
         (b"# nothing", 1, "no document"),
-        (b"- a", 1, "no mapping"),
-        (b"text", 1, "no mapping"),
-        (b"\n---\n", 3, "no mapping"),
+        (b"- a", 1, "not a mapping"),
+        (b"text", 1, "not a mapping"),
+        (b"\n---\n", 3, "not a mapping"),
         (b"a: 1\n---\nb: 1", 2, "second document"),
         (b"a: b\nc: *d", 2, "alias *d"),
         (b"a: &a [*a]", 1, "alias *a"),
@@ -140,13 +140,13 @@ def test_what_is_no_json_keeps_its_backslashes() -> None:
         (b"!!map\na: 1", 1, "tag"),
         (b"a: 1\n? [b]\n: c", 2, "a key that is a mapping or a list"),
         (b"{a: 1}: b", 1, "a key that is a mapping or a list"),
-        (b"a: 1\nb: c: d", 2, "no YAML"),
-        (b"a: 1\n\tb: 1", 2, "no YAML"),
-        (b"a: 1\nb: @c", 2, "no YAML"),
-        (b"a: 'b", 1, "no YAML"),
-        (b"%YAML 3.0\n---\na: 1", 1, "no YAML"),
-        (b'a: 1\nb: "\\ud83d"', 2, "no YAML"),
-        (b'{"a": "\\ud83d"}', 1, "no YAML"),
+        (b"a: 1\nb: c: d", 2, "not YAML"),
+        (b"a: 1\n\tb: 1", 2, "not YAML"),
+        (b"a: 1\nb: @c", 2, "not YAML"),
+        (b"a: 'b", 1, "not YAML"),
+        (b"%YAML 3.0\n---\na: 1", 1, "not YAML"),
+        (b'a: 1\nb: "\\ud83d"', 2, "not YAML"),
+        (b'{"a": "\\ud83d"}', 1, "not YAML"),
         (nested(DEPTH + 1), 1, f"more than {DEPTH} levels"),
         (b"a:\n" + b"- " * DEPTH, 2, f"more than {DEPTH} levels"),
         (b"{a: " * (DEPTH + 1), 1, f"more than {DEPTH} levels"),
@@ -260,12 +260,12 @@ def test_half_of_a_surrogate_pair_becomes_the_text_of_its_escape() -> None:
 
 @pytest.mark.parametrize("value", [{"a": object()}, {"a": {1, 2}}, {"a": b"b"}, {"a": 1j}])
 def test_what_is_no_plain_data_is_not_written(value: object) -> None:
-    with pytest.raises(TypeError, match="no plain data"):
+    with pytest.raises(TypeError, match="not plain data"):
         dump(value)
 
 
 NO_BREAK = (
-    "line 2: no-break space (U+00A0), which only looks like a blank or like nothing; expected"
+    "line 2: no-break space (U+00A0), which only looks like a blank, or is invisible; expected"
 )
 
 

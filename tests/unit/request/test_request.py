@@ -183,7 +183,7 @@ def test_the_wrong_sample_shows_its_three_mistakes() -> None:
         (9, "allocation.quota.space", ""),
     ]
     assert str(found[2]) == (
-        "line 9: allocation.quota.space: '5TX' is no size; "
+        "line 9: allocation.quota.space: '5TX' is not a size; "
         "expected a size such as 5TiB, 500 GB, or a number of bytes"
     )
 
@@ -209,8 +209,8 @@ def test_the_wrong_sample_shows_its_three_mistakes() -> None:
         ),
         (
             "provisioner: 1\naction: user.provision\nuser: {name: a, uid: zero}",
-            "line 3: user.uid: 'zero': not a whole number; expected numeric user id, where the "
-            "site gives it",
+            "line 3: user.uid: 'zero': not a whole number; expected numeric user id, if the "
+            "site assigns it",
         ),
         (
             "provisioner: 1\naction: user.provision\nuser: {name: a, shell: bash}",

@@ -178,7 +178,7 @@ def test_the_steps_that_a_parameter_uses_are_found(template: object, steps: set[
     ],
 )
 def test_a_step_is_good_for_its_output_alone(template: str) -> None:
-    with pytest.raises(ConfigError, match="uses `steps` for something else") as raised:
+    with pytest.raises(ConfigError, match="uses `steps` for something other") as raised:
         references(template)
     assert template in raised.value.message
     assert raised.value.advice == "write `steps.NAME.output.WHAT`"

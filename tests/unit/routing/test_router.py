@@ -128,7 +128,7 @@ def test_several_instances_that_could_serve_are_named_with_what_to_write(site: S
     assert first.message.startswith("step slurm_account: a, b could serve it; what to do: ")
     assert second.message.startswith("step associations: a, b could serve it; ")
     assert (first.line, first.key) == (3, "allocation.resource")
-    assert "name one of them as the step's `handler`" in first.message
+    assert "set one of them as the step's `handler`" in first.message
     assert "resource" in first.message
 
 
@@ -156,7 +156,7 @@ def test_an_instance_of_another_resource_serves_nobody_else(site: Site) -> None:
 def test_a_step_that_is_not_optional_and_that_nobody_serves_is_refused(site: Site) -> None:
     route = "routes: {allocation.provision: [{name: s, handler: slurm, with: {account: x}}]}\n"
     text = "handlers: {a: {use: slurm}}\nresources: {one: {handlers: [a]}, two: {handlers: []}}\n"
-    with pytest.raises(InvalidRequest, match="step s: no slurm serves two; what to do: name one"):
+    with pytest.raises(InvalidRequest, match="step s: no slurm serves two; what to do: add one"):
         site.router(text + route).route(allocation("two"))
 
 
@@ -220,33 +220,33 @@ def test_a_value_that_is_missing_is_named_with_its_expression(site: Site) -> Non
         ),
         (
             "[{name: a, handler: x}, {name: a, handler: x}]",
-            "routes.user.provision: step a stands twice",
+            "routes.user.provision: step a appears twice",
             "",
         ),
         (
             "[{name: a, handler: x, needs: [b]}]",
-            "routes.user.provision: step a needs 'b', which is no step before it",
+            "routes.user.provision: step a needs 'b', which is not a step before it",
             "put it after the steps that it needs",
         ),
         (
             "[{name: a, handler: x, needs: [a]}]",
-            "routes.user.provision: step a needs 'a', which is no step before it",
+            "routes.user.provision: step a needs 'a', which is not a step before it",
             "put it after the steps that it needs",
         ),
         (
             "[{name: a, handler: x, needs: [b]}, {name: b, handler: x, needs: [a]}]",
-            "routes.user.provision: step a needs 'b', which is no step before it",
+            "routes.user.provision: step a needs 'b', which is not a step before it",
             "put it after the steps that it needs",
         ),
         (
             '[{name: a, handler: x, with: {p: "{{ steps.b.output.q }}"}}, {name: b, handler: x}]',
-            "routes.user.provision: step a needs 'b', which is no step before it",
+            "routes.user.provision: step a needs 'b', which is not a step before it",
             "put it after the steps that it needs",
         ),
         (
             '[{name: b, handler: x}, {name: a, handler: x, when: "steps.b.output.q"}]',
             "routes.user.provision: step a: `when` uses the output of a step",
-            "what a request takes is decided before any step: use its own values",
+            "steps are chosen before any step runs: use the request's own values",
         ),
     ],
     ids=["no handler", "twice", "unknown need", "itself", "in a circle", "later", "when"],

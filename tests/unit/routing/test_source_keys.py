@@ -158,7 +158,7 @@ def test_a_value_that_a_step_gave_and_is_wrong_names_the_step_and_no_line(site: 
     with pytest.raises(InvalidRequest) as raised:
         site.router(LATER).bind(of(USER), "b", {("a", ""): {"name": "bad"}})
     assert (raised.value.line, raised.value.field) == (None, "")
-    assert "step b (y), item: 'bad' is no item; it is what step a gave" in raised.value.message
+    assert "step b (y), item: 'bad' is no item; it is the output of step a" in raised.value.message
 
 
 def test_a_value_that_is_the_requests_names_its_line_where_no_step_gave_another(

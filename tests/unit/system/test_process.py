@@ -166,7 +166,7 @@ def test_a_program_that_cannot_be_run_is_away_until_somebody_mends_it(
     program = place(tmp_path)
     with pytest.raises(Unavailable, match=f"{program} cannot be run: {says}") as raised:
         run([str(program), "show"])
-    assert "install it, mount what it lies on" in raised.value.advice
+    assert "install it, mount its file system" in raised.value.advice
 
 
 def test_arguments_that_no_program_takes_are_refused_for_good() -> None:

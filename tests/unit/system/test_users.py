@@ -20,10 +20,10 @@ def person(name: str, gid: int) -> pwd.struct_passwd:
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """Nothing is known of the uid, before and after."""
-    for known in (users._users, users._found):
+    for known in (users._users, users._submitters):
         known.pop(UID, None)
     yield
-    for known in (users._users, users._found):
+    for known in (users._users, users._submitters):
         known.pop(UID, None)
 
 
