@@ -11,14 +11,16 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import assert_never
 
 from provisioner.admission import after_commit as after
-from provisioner.admission.admission import Admitted, unjudged
+from provisioner.admission.acceptance import Terms
+from provisioner.admission.admission import unjudged
 from provisioner.admission.enclosures import Enclosures
 from provisioner.admission.intake import Intake
+from provisioner.admission.reading import Reader
 from provisioner.admission.signature import Signatures
 from provisioner.contract import ConfigError
 from provisioner.convergence.lanes import Drained, Lane, lanes_of
@@ -31,6 +33,7 @@ from provisioner.objects.states import RUNNING, RequestState
 from provisioner.outcome.filing import Finisher
 from provisioner.outcome.filing_thread import Clerk
 from provisioner.outcome.outsiders import Outsiders
+from provisioner.outcome.refusals import Refusals
 from provisioner.policy.review import Review
 from provisioner.recovery import startup
 from provisioner.recovery.backup import Copier
@@ -83,19 +86,20 @@ class Service:
         self._keep = system.config.retention.outsider_count
         self._refused = 0
         self.keeper.outsiders = Outsiders(spool, self._journal, self._keep, review.is_outsider)
-        self.intake = Intake(
-            self._journal,
-            system.router,
-            system.progress,
-            review,
-            enclosures,
-            _signatures(system, spool),
+        terms = Terms(
+            book=self._journal,
+            reader=Reader(system.router, review, enclosures, _signatures(system, spool)),
+            review=review,
+            refusals=Refusals(review.is_outsider),
+            progress=system.progress,
+            lanes=system.router.lanes,
+            has_file=self._finisher.has_file,
         )
-        self.intake.has_file = self._finisher.has_file
-        self._finisher.refusals = self.intake.refusals
+        self.intake = Intake(terms)
+        self._finisher.refusals = terms.refusals
         self.portions = Portions(
             self._journal,
-            Follower(self._journal, self.intake, self._admitted),
+            Follower(terms, self._after_commit),
             enclosures,
             review,
             system.router,
@@ -245,7 +249,7 @@ class Service:
             self._look_later = now + LATER
             scheduled = self.intake.due_later()
             if scheduled:
-                self._admitted(self.intake.readmit(scheduled))
+                self._after_commit(self.intake.readmit(scheduled).left)
         names = self._spool.waiting(BATCH)
         self._company_until = self._company_until or now + COMPANY
         try:
@@ -271,7 +275,7 @@ class Service:
             for admitted in self.intake.admit(submissions):
                 for ulid in admitted.taken:
                     del left[ulid]
-                self._admitted(admitted)
+                self._after_commit(admitted.left)
                 self._alive()
         except JournalFull:
             for file in left.values():
@@ -305,10 +309,10 @@ class Service:
         for lane in self.lanes.values():
             lane.wake()
 
-    def _admitted(self, admitted: Admitted) -> None:
+    def _after_commit(self, left: Iterable[after.AfterCommit]) -> None:
         """Do what remains after a commit."""
-        for left in after.after_commit(admitted):
-            match left:
+        for task in left:
+            match task:
                 case after.FollowManifests(writers):
                     self.portions.add(writers)
                 case after.CountRefused(number):
@@ -323,8 +327,8 @@ class Service:
                     self.lanes[name].wake()
                 case after.Discard(companion):
                     self._spool.companions.discard(companion)
-                case after.MoveFiles(requests):
-                    self.clerk.settle(requests, admitted.taken)
+                case after.MoveFiles(requests, senders):
+                    self.clerk.settle(requests, senders)
                 case after.Announce(requests):
                     self.clerk.announce(requests)
                 case after.WakeLanes():

@@ -1,3 +1,12 @@
 """From a submission to an accepted request, or to a refusal with its reasons."""
 
-__all__ = ["admission", "after_commit", "candidates", "enclosures", "intake", "signature"]
+__all__ = [
+    "acceptance",
+    "admission",
+    "after_commit",
+    "candidates",
+    "enclosures",
+    "intake",
+    "reading",
+    "signature",
+]

@@ -1,83 +1,53 @@
-"""Admission: what is written of requests that come, and what a batch came to.
+"""Admission: a request's row and events, as they follow from what was judged of it. Pure.
 
-Promises: a request's row is what was judged of it, and can be judged anew from the row alone.
-Leaves out: judging (`candidates`, `duplicates`) and accepting (`intake`).
+Promises: a request's row is what was judged of it, and can be judged again from the row alone.
+Leaves out: judging (`candidates`, `duplicates`) and writing (`acceptance`).
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from provisioner.admission.candidates import Candidate, notes, plain_problems
 from provisioner.admission.duplicates import Verdict
-from provisioner.controls.verbs import Effect
 from provisioner.journal import audit
-from provisioner.journal.journal import Connection
-from provisioner.journal.records import companion_rows, request_rows, step_rows
+from provisioner.journal.records import request_rows
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.newcomers import NEW_USER
 from provisioner.policy.review import Ruling
 from provisioner.request.documents import Problem
 from provisioner.spool.spool import Rejected, Submission
-from provisioner.steps import steps
-
-log = logging.getLogger(__name__)
 
 ALARM = "alarm"
 """The kind of event that says that policy refused; the log's line begins with `ALARM policy:`."""
 
-TOGETHER = 256 * 1024
-"""Bytes of requests after which a commit takes no more: one of 64 KiB may have 5,000 users."""
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate with what becomes of it. ruling: policy's, where policy was asked."""
+
+    candidate: Candidate
+    verdict: Verdict
+    ruling: Ruling | None = None
+
+    @property
+    def id(self) -> str:
+        """Return the request's id."""
+        return self.candidate.submission.ulid
+
+    @property
+    def state(self) -> RequestState:
+        """Return the state that the request gets."""
+        return self.verdict.state
 
 
-@dataclass(slots=True)
-class Admitted:
-    """What a batch came to, for what is done after the commit.
-
-    taken: all requests of the batch, with the uids of who sent them; manifests: those whose
-    manifest is to be followed, with their writers' uids.
-    """
-
-    taken: dict[str, int] = field(default_factory=dict)
-    manifests: dict[str, int] = field(default_factory=dict)
-    accepted: list[str] = field(default_factory=list)
-    scheduled: list[str] = field(default_factory=list)
-    readmitted: list[str] = field(default_factory=list)
-    outcomes: dict[str, RequestState] = field(default_factory=dict)
-    effects: list[Effect] = field(default_factory=list)
-    companions: list[Submission] = field(default_factory=list)
-
-
-def together(submissions: Sequence[Submission]) -> Iterator[list[Submission]]:
-    """Cut a batch into what is judged and committed at once."""
-    some: list[Submission] = []
-    for submission in submissions:
-        some.append(submission)
-        if sum(len(each.body) for each in some) >= TOGETHER:
-            yield some
-            some = []
-    if some:
-        yield some
-
-
-def keep(conn: Connection, candidate: Candidate, state: RequestState) -> None:
-    """Keep the manifest of a request that is not over."""
-    if candidate.manifest is not None and state in OPEN:
-        companion_rows.keep_companion(conn, candidate.submission.ulid, candidate.manifest)
-
-
-def row(
-    candidate: Candidate,
-    verdict: Verdict,
-    now: float,
-    person: str | None,
-) -> dict[str, Any]:
-    """Make a request's row. person: for whom its writer asks, where that was believed."""
-    submission, request, state = candidate.submission, candidate.request, verdict.state
+def row(judged: Judged, now: float) -> dict[str, Any]:
+    """Make a request's row."""
+    candidate, state, ruling = judged.candidate, judged.state, judged.ruling
+    submission, request = candidate.submission, candidate.request
     order = request.order if request else None
     return {
         "id": submission.ulid,
@@ -95,18 +65,17 @@ def row(
         "not_before": request.not_before.timestamp() if request and request.not_before else None,
         "accepted": now,
         "ended": None if state in OPEN else now,
-        "problems": plain_problems(noted(candidate, state, verdict.problems)),
-        "on_behalf_of": person,
+        "problems": plain_problems(noted(judged)),
+        "on_behalf_of": ruling.on_behalf_of if ruling is not None else None,
         "listed": None if candidate.crowd is None else "\n".join(candidate.crowd),
-        "duplicate_of": verdict.duplicate_of,
+        "duplicate_of": judged.verdict.duplicate_of,
     }
 
 
-def noted(
-    candidate: Candidate, state: RequestState, problems: tuple[Problem, ...]
-) -> tuple[Problem, ...]:
+def noted(judged: Judged) -> tuple[Problem, ...]:
     """Add to what is wrong with a request that is taken what is held otherwise than written."""
-    if candidate.request is None or state not in OPEN:
+    candidate, problems = judged.candidate, judged.verdict.problems
+    if candidate.request is None or judged.state not in OPEN:
         return problems
     return (*problems, *candidate.notes, *notes(candidate.request, candidate.planned))
 
@@ -132,31 +101,19 @@ def submission_of(record: request_rows.Record) -> Submission:
     )
 
 
-def ruled(
-    conn: Connection,
-    wave: Sequence[tuple[Candidate, RequestState]],
-    rulings: Mapping[str, Ruling],
-) -> list[audit.Event]:
-    """Hold what policy holds, and tell what it did: new users count, refusals are alarms."""
-    told: list[audit.Event] = []
-    for candidate, state in wave:
-        submission = candidate.submission
-        ruling = rulings.get(submission.ulid)
-        if ruling is None:
-            continue
-        answer = ruling.answer
-        if state == RequestState.HELD:
-            request_rows.hold_for_review(conn, submission.ulid)
-            text = f"by {request_rows.POLICY}: {answer.why}"
-            told.append(audit.Event(submission.ulid, "held", text))
-        elif state == RequestState.ACCEPTED:
-            told += [audit.Event(submission.ulid, NEW_USER, n, f"user:{n}") for n in ruling.fresh]
-        elif state == RequestState.REFUSED and answer.verdict == policy.REFUSE:
-            told.append(audit.Event(submission.ulid, ALARM, answer.why))
-            log.warning(
-                "ALARM policy: %s of %s: %s", submission.name, submission.writer, answer.why
-            )
-    return told
+def ruled(judged: Judged) -> list[audit.Event]:
+    """Tell what policy did with a request: new users count, and a refusal is an alarm."""
+    if judged.ruling is None:
+        return []
+    answer = judged.ruling.answer
+    if judged.state == RequestState.HELD:
+        return [audit.Event(judged.id, "held", f"by {request_rows.POLICY}: {answer.why}")]
+    if judged.state == RequestState.ACCEPTED:
+        fresh = judged.ruling.fresh
+        return [audit.Event(judged.id, NEW_USER, name, f"user:{name}") for name in fresh]
+    if judged.state == RequestState.REFUSED and answer.verdict == policy.REFUSE:
+        return [audit.Event(judged.id, ALARM, answer.why)]
+    return []
 
 
 def unjudged(one: Submission | Rejected) -> Rejected:
@@ -166,16 +123,3 @@ def unjudged(one: Submission | Rejected) -> Rejected:
         "try again, move the file back into staging"
     )
     return Rejected(one.ulid, one.name, one.uid, one.writer, why, quarantine=True)
-
-
-def begin(
-    conn: Connection,
-    new_steps: Sequence[Mapping[str, Any]],
-    new_objects: Sequence[Mapping[str, Any]],
-    now: float,
-    told: Sequence[audit.Event] = (),
-) -> None:
-    """Write the steps of requests that begin now. told: events that come before."""
-    step_rows.insert_steps(conn, [{**row, "started": now} for row in new_steps])
-    step_rows.insert_step_objects(conn, new_objects)
-    audit.append(conn, [*told, *steps.started(new_steps)], now)

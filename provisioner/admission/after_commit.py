@@ -7,10 +7,10 @@ Leaves out: doing it (`service`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from provisioner.admission.admission import Admitted
+from provisioner.controls.verbs import Effect
 from provisioner.objects.states import RequestState
 from provisioner.spool.spool import Submission
 
@@ -58,9 +58,13 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class MoveFiles:
-    """Put the files of requests where their states say, with results and receipts."""
+    """Put the files of requests where their states say, with results and receipts.
+
+    senders: uids of who sent those that came just now.
+    """
 
     requests: frozenset[str]
+    senders: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +92,48 @@ AfterCommit = (
 )
 
 
-def after_commit(admitted: Admitted) -> Iterator[AfterCommit]:
-    """List what a batch leaves to do."""
-    if admitted.manifests:
-        yield FollowManifests(admitted.manifests)
-    refused = list(admitted.outcomes.values()).count(RequestState.REFUSED)
+@dataclass(slots=True)
+class Tally:
+    """What an acceptance came to so far.
+
+    accepted, scheduled: requests that came; readmitted: requests that were judged again; outcomes:
+    of requests that are over; manifests: requests whose manifest is to be followed, with their
+    writers' uids.
+    """
+
+    accepted: list[str] = field(default_factory=list)
+    scheduled: list[str] = field(default_factory=list)
+    readmitted: list[str] = field(default_factory=list)
+    outcomes: dict[str, RequestState] = field(default_factory=dict)
+    manifests: dict[str, int] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
+
+
+def after_commit(
+    tally: Tally, senders: Mapping[str, int], companions: Iterable[Submission] = ()
+) -> Iterator[AfterCommit]:
+    """List what a batch leaves to do.
+
+    senders: uids of who sent the requests that came; companions: files that lay beside these.
+    """
+    if tally.manifests:
+        yield FollowManifests(tally.manifests)
+    refused = list(tally.outcomes.values()).count(RequestState.REFUSED)
     if refused:
         yield CountRefused(refused)
-    moved = {*admitted.outcomes, *admitted.scheduled, *admitted.readmitted}
-    for effect in admitted.effects:
+    moved = {*tally.outcomes, *tally.scheduled, *tally.readmitted}
+    for effect in tally.effects:
         moved.update(effect.reopened, effect.held)
         yield from map(Resubmit, effect.resubmitted)
         if effect.released:
             yield EndObserving()
         for lane, paused in effect.lanes.items():
             yield PauseLane(lane, paused)
-    yield from map(Discard, admitted.companions)
+    yield from map(Discard, companions)
     if moved:
-        yield MoveFiles(frozenset(moved))
-    announced = tuple(request for request in admitted.accepted if request not in moved)
+        yield MoveFiles(frozenset(moved), senders)
+    announced = tuple(request for request in tally.accepted if request not in moved)
     if announced:
         yield Announce(announced)
-    if admitted.effects:
+    if tally.effects:
         yield WakeLanes()

@@ -7,16 +7,16 @@ Leaves out: which requests follow (`reconcile`, `adoption`), and when (`portions
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from provisioner.admission.admission import Admitted
+from provisioner.admission.acceptance import Acceptance, Terms
+from provisioner.admission.after_commit import AfterCommit
 from provisioner.admission.candidates import Candidate, plain_problems
-from provisioner.admission.intake import Intake
 from provisioner.controls.verbs import Effect, replace_older
 from provisioner.journal import audit
-from provisioner.journal.journal import Connection, Journal
+from provisioner.journal.journal import Connection
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.journal.records.changes import HELD, Changes, shown
 from provisioner.manifests.listing import Listing
@@ -52,10 +52,10 @@ class Errand:
 class Follower:
     """Writes what follows from manifests, for one service."""
 
-    def __init__(self, book: Journal, intake: Intake, tell: Callable[[Admitted], None]) -> None:
-        """tell: gets the result of each commit, like those of the intake."""
-        self._journal = book
-        self._intake = intake
+    def __init__(self, terms: Terms, tell: Callable[[Iterable[AfterCommit]], None]) -> None:
+        """tell: does what remains after each commit, as after those of the intake."""
+        self._journal = terms.book
+        self._terms = terms
         self._tell = tell
         self.followed: dict[str, str] = {}
         """Requests that followed from a manifest while others wait, each with the manifest's id."""
@@ -70,42 +70,52 @@ class Follower:
     def commit(self, errand: Errand) -> Iterator[Commit]:
         """Give a commit for a portion. Raises Stopped if nothing may be written any more."""
         ulid = errand.submission.ulid
-        admitted = Admitted()
         with self._journal.transaction(new_work=True) as conn:
             if request_rows.states_of(conn, [ulid]).get(ulid) != RequestState.ACCEPTED:
                 raise Stopped(ulid)
-            yield Commit(conn, errand, self._intake, admitted, time.time())
-        self.followed.update(dict.fromkeys(admitted.accepted, ulid))
-        self._tell(admitted)
+            acceptance = Acceptance(conn, time.time(), self._terms)
+            yield Commit(errand, acceptance)
+        self.followed.update(dict.fromkeys(acceptance.accepted, ulid))
+        self._tell(acceptance.admitted().left)
 
     def end(self, ulid: str, state: RequestState, problems: Sequence[Problem]) -> None:
         """End a request of whose manifest nothing can be followed."""
         with self._journal.transaction() as conn:
-            _end(conn, ulid, state, problems, time.time())
-        self._tell(Admitted(outcomes={ulid: state}))
+            acceptance = Acceptance(conn, time.time(), self._terms)
+            _end(acceptance, ulid, state, problems)
+        self._tell(acceptance.admitted().left)
 
     def set_aside(self, ulid: str, problem: Problem) -> None:
         """Hold a request until somebody releases it: its sender may, as if they had held it."""
         with self._journal.transaction() as conn:
+            acceptance = Acceptance(conn, time.time(), self._terms)
             if not request_rows.set_state(conn, [ulid], [RequestState.ACCEPTED], RequestState.HELD):
                 return
             writer = request_rows.load(conn, [ulid])[ulid].writer
             request_rows.hold(conn, ulid, writer)
             request_rows.set_problems(conn, ulid, plain_problems((problem,)))
             text = f"by the service: {problem.message}"
-            audit.append(conn, [audit.Event(ulid, HELD, text)], time.time())
-        self._tell(Admitted(effects=[Effect(held=[ulid])]))
+            audit.append(conn, [audit.Event(ulid, HELD, text)], acceptance.now)
+            acceptance.hold(ulid)
+        self._tell(acceptance.admitted().left)
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
     """One commit for one errand."""
 
-    conn: Connection
     errand: Errand
-    intake: Intake
-    admitted: Admitted
-    now: float
+    acceptance: Acceptance
+
+    @property
+    def conn(self) -> Connection:
+        """Return the connection of the transaction."""
+        return self.acceptance.conn
+
+    @property
+    def now(self) -> float:
+        """Return the time of the commit, in seconds since the epoch."""
+        return self.acceptance.now
 
     def follow(self, candidates: Sequence[Candidate]) -> set[str]:
         """Accept requests that follow, each judged by itself; return those that were accepted."""
@@ -116,9 +126,9 @@ class Commit:
             replace(c, submission=replace(c.submission, behind=askers)) for c in candidates
         ]
         answers = Answers(submission.uid, submission.writer, False, self.errand.counted)
-        before = set(self.admitted.accepted)
-        self.intake.follow(self.conn, following, answers, self.admitted, self.now)
-        return {*self.admitted.accepted} - before
+        before = set(self.acceptance.accepted)
+        self.acceptance.admit(following, answers)
+        return {*self.acceptance.accepted} - before
 
     def hold(self, why: policy.Answer, text: str, changes: Changes) -> None:
         """Hold the whole for a second person, who sees what it would change."""
@@ -129,7 +139,7 @@ class Commit:
         request_rows.set_problems(self.conn, ulid, plain_problems((problem,)))
         held = f"by {request_rows.POLICY}: {why.why}"
         audit.append(self.conn, [audit.Event(ulid, HELD, held, None, changes.facts())], self.now)
-        self.admitted.effects.append(Effect(held=[ulid]))
+        self.acceptance.hold(ulid)
 
     def replace_older(self, kinds: Collection[str]) -> None:
         """End the writer's earlier reconciles that still wait, or are held for a crowd.
@@ -138,7 +148,7 @@ class Commit:
         than this one, and stays.
         """
         ulid, writer = self.errand.submission.ulid, self.errand.submission.writer
-        self.admitted.outcomes.update(replace_older(self.conn, ulid, writer, self.now))
+        self.acceptance.end(replace_older(self.conn, ulid, writer, self.now))
         for older in request_rows.older_open(
             self.conn, ulid, writer, "reconcile", (RequestState.HELD,)
         ):
@@ -146,20 +156,14 @@ class Commit:
             by_policy = request_rows.load(self.conn, [older])[older].for_review
             if by_policy and seen is not None and seen.kinds() <= set(kinds):
                 why = f"{ulid}, which came later, replaces it: look at that one"
-                _end(
-                    self.conn,
-                    older,
-                    RequestState.SUPERSEDED,
-                    (Problem(None, "manifest", why),),
-                    self.now,
-                )
-                self.admitted.outcomes[older] = RequestState.SUPERSEDED
+                problem = Problem(None, "manifest", why)
+                _end(self.acceptance, older, RequestState.SUPERSEDED, (problem,))
 
     def conclude(self, effect: Effect) -> None:
         """End the acceptance of the request, which then waits for `effect.keys`."""
         companion_rows.drop_companion(self.conn, self.errand.submission.ulid)
         candidate = Candidate(self.errand.submission, self.errand.request, (), ())
-        self.intake.conclude(self.conn, candidate, effect, self.admitted, self.now)
+        self.acceptance.conclude(candidate, effect)
 
     def tell(self, event: audit.Event) -> None:
         """Add an event to the trail."""
@@ -167,19 +171,19 @@ class Commit:
 
     def end(self, state: RequestState, problems: Sequence[Problem]) -> None:
         """End the request: nothing more follows from it."""
-        ulid = self.errand.submission.ulid
-        _end(self.conn, ulid, state, problems, self.now)
-        self.admitted.outcomes[ulid] = state
+        _end(self.acceptance, self.errand.submission.ulid, state, problems)
 
 
 def _end(
-    conn: Connection, request: str, state: RequestState, problems: Sequence[Problem], now: float
+    acceptance: Acceptance, request_id: str, state: RequestState, problems: Sequence[Problem]
 ) -> None:
     """End a request whose manifest is not followed, or not to its end."""
-    companion_rows.drop_companion(conn, request)
-    request_rows.set_problems(conn, request, plain_problems(problems))
+    conn = acceptance.conn
+    companion_rows.drop_companion(conn, request_id)
+    request_rows.set_problems(conn, request_id, plain_problems(problems))
     why = "; ".join(problem.message for problem in problems)
-    request_rows.end_requests(conn, {request: state}, now, text=why)
+    request_rows.end_requests(conn, {request_id: state}, acceptance.now, text=why)
+    acceptance.end({request_id: state})
 
 
 def left_alone(candidate: Candidate, why: str) -> Candidate:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from provisioner.admission.admission import Admitted
+from provisioner.admission.acceptance import Admitted
 from provisioner.config import schema as configuration
 from provisioner.routing.router import Router
 from provisioner.service import Service

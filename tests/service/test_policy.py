@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.admission.intake import Intake
+from provisioner.admission.acceptance import Acceptance
 from provisioner.config.schema import load
 from tests.support.engine_site import Site, allocation, control, membership, release, user
 from tests.support.policy_site import (
@@ -291,7 +291,7 @@ def test_a_release_is_done_with_its_acceptance_or_not_at_all(
         def dies(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(Intake, "_claim", dies)
+        patch.setattr(Acceptance, "_claim", dies)
         put(site, OPERATOR, release(held), "release.yaml")
         with pytest.raises(KeyboardInterrupt):
             site.take()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.admission.intake import Intake
+from provisioner.admission.acceptance import Acceptance
 from provisioner.config.schema import load
 from provisioner.journal.records import companion_rows, event_rows, request_rows
 from provisioner.manifests import listing
@@ -294,7 +294,7 @@ def test_a_manifest_that_fails_unexpectedly_is_told_so_and_keeps_nobody_waiting(
         raise RuntimeError("broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Intake, "_claim", breaks)
+        patch.setattr(Acceptance, "_claim", breaks)
         send(site, entry(1, "ann"))
         found = finish(site)
     assert found.state == "failed"

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.admission.intake import Intake
+from provisioner.admission.acceptance import Acceptance
+from provisioner.admission.candidates import Candidate
+from provisioner.admission.reading import Reader
 from provisioner.journal.records import companion_rows
+from provisioner.manifests.following import Commit
 from provisioner.spool import strikes
 from provisioner.spool.spool import Submission
 from provisioner.spool.strikes import Strikes
@@ -43,14 +46,14 @@ def serve(site: Site) -> None:
 @pytest.fixture
 def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have one file kill whoever judges it."""
-    read = Intake._read
+    read = Reader._read
 
-    def judge(intake: Intake, submission: Submission) -> object:
+    def judge(reader: Reader, submission: Submission) -> object:
         if submission.name == "deadly.yaml":
             raise Died
-        return read(intake, submission)
+        return read(reader, submission)
 
-    monkeypatch.setattr(Intake, "_read", judge)
+    monkeypatch.setattr(Reader, "_read", judge)
 
 
 @pytest.fixture(autouse=True)
@@ -146,14 +149,14 @@ def test_a_file_that_was_judged_after_all_has_no_strikes_any_more(site: Site) ->
 def test_an_unexpected_error_sets_aside_the_file_that_causes_it_alone(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim = Intake._claim
+    claim = Acceptance._claim
 
-    def breaks(intake: Intake, conn: object, wave: list[object], now: float) -> object:
-        if any(c.submission.name == "odd.yaml" for c in wave):  # type: ignore[attr-defined]
+    def breaks(acceptance: Acceptance, wave: list[Candidate]) -> object:
+        if any(candidate.submission.name == "odd.yaml" for candidate in wave):
             raise RuntimeError("odd")
-        return claim(intake, conn, wave, now)  # type: ignore[arg-type]
+        return claim(acceptance, wave)
 
-    monkeypatch.setattr(Intake, "_claim", breaks)
+    monkeypatch.setattr(Acceptance, "_claim", breaks)
     put(site, WRITER, allocation(9), "odd.yaml")
     put(site, HONEST, allocation(1, "ann"), "honest.yaml")
     site.take()
@@ -166,14 +169,14 @@ def test_an_unexpected_error_sets_aside_the_file_that_causes_it_alone(
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have one line of a manifest kill whoever follows it."""
-    follow = Intake.follow
+    follow = Commit.follow
 
-    def dies(intake: Intake, conn: object, asked: list[object], *rest: object) -> None:
-        if any(c.request.subject == "allocation:9" for c in asked):  # type: ignore[attr-defined]
+    def dies(commit: Commit, asked: list[Candidate]) -> object:
+        if any(c.request is not None and c.request.subject == "allocation:9" for c in asked):
             raise Died
-        follow(intake, conn, asked, *rest)  # type: ignore[arg-type]
+        return follow(commit, asked)
 
-    monkeypatch.setattr(Intake, "follow", dies)
+    monkeypatch.setattr(Commit, "follow", dies)
 
 
 @pytest.mark.usefixtures("poisoned")
@@ -200,7 +203,7 @@ def test_a_manifest_that_was_held_for_deaths_of_another_cause_is_let_go_on_by_wh
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Intake, "follow", lambda *_: (_ for _ in ()).throw(Died))
+        patch.setattr(Commit, "follow", lambda *_: (_ for _ in ()).throw(Died))
         send(site, entry(2, "bob"))
         for _ in range(strikes.MOST):
             serve(site)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.admission.acceptance import Acceptance
 from provisioner.contract import InvalidRequest
 from provisioner.journal import cells, migrations
 from provisioner.journal.records import request_rows
@@ -124,7 +125,7 @@ def test_a_kill_before_the_acceptance_loses_nobody(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(site.service.intake, "_admit_wave", die)
+        patch.setattr(Acceptance, "admit", die)
         with pytest.raises(Killed):
             site.drop(listed(site, ["ann", "bob"]))
     site.start()

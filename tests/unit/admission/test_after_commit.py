@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from provisioner.admission.admission import Admitted
 from provisioner.admission.after_commit import (
     AfterCommit,
     Announce,
@@ -16,6 +15,7 @@ from provisioner.admission.after_commit import (
     MoveFiles,
     PauseLane,
     Resubmit,
+    Tally,
     WakeLanes,
     after_commit,
 )
@@ -27,30 +27,30 @@ def moved(*requests: str) -> MoveFiles:
     return MoveFiles(frozenset(requests))
 
 
-CASES: dict[str, tuple[Admitted, Sequence[AfterCommit]]] = {
-    "nothing came": (Admitted(), []),
-    "accepted": (Admitted(accepted=["a", "b"]), [Announce(("a", "b"))]),
+CASES: dict[str, tuple[Tally, Sequence[AfterCommit]]] = {
+    "nothing came": (Tally(), []),
+    "accepted": (Tally(accepted=["a", "b"]), [Announce(("a", "b"))]),
     "over at once": (
-        Admitted(accepted=["a"], outcomes={"a": RequestState.DONE}),
+        Tally(accepted=["a"], outcomes={"a": RequestState.DONE}),
         [moved("a")],
     ),
     "refused": (
-        Admitted(outcomes={"a": RequestState.REFUSED, "b": RequestState.HELD}),
+        Tally(outcomes={"a": RequestState.REFUSED, "b": RequestState.HELD}),
         [CountRefused(1), moved("a", "b")],
     ),
-    "waits for its time": (Admitted(scheduled=["a"]), [moved("a")]),
-    "a manifest": (Admitted(manifests={"a": 7}), [FollowManifests({"a": 7})]),
-    "held by a person": (Admitted(effects=[Effect(held=["a"])]), [moved("a"), WakeLanes()]),
+    "waits for its time": (Tally(scheduled=["a"]), [moved("a")]),
+    "a manifest": (Tally(manifests={"a": 7}), [FollowManifests({"a": 7})]),
+    "held by a person": (Tally(effects=[Effect(held=["a"])]), [moved("a"), WakeLanes()]),
     "tried again from staging": (
-        Admitted(effects=[Effect(resubmitted=["a"])]),
+        Tally(effects=[Effect(resubmitted=["a"])]),
         [Resubmit("a"), WakeLanes()],
     ),
     "a lane is paused": (
-        Admitted(effects=[Effect(lanes={"x": True})]),
+        Tally(effects=[Effect(lanes={"x": True})]),
         [PauseLane("x", True), WakeLanes()],
     ),
     "the journal is released": (
-        Admitted(effects=[Effect(released=True)]),
+        Tally(effects=[Effect(released=True)]),
         [EndObserving(), WakeLanes()],
     ),
 }
@@ -58,5 +58,5 @@ CASES: dict[str, tuple[Admitted, Sequence[AfterCommit]]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_a_batch_leaves_to_do_is_listed_in_its_order(name: str) -> None:
-    admitted, expected = CASES[name]
-    assert list(after_commit(admitted)) == expected
+    tally, expected = CASES[name]
+    assert list(after_commit(tally, {})) == expected

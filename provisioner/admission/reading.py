@@ -1,0 +1,56 @@
+"""Reading: what a file says, or said when it came, as far as its writer may ask for it.
+
+Promises: a request that is judged again is read as it was recorded: it needs no signature, and the
+file that it names is read at most once. Leaves out: what was accepted before, and what becomes of
+it (`acceptance`).
+"""
+
+from __future__ import annotations
+
+from provisioner.admission.admission import submission_of
+from provisioner.admission.candidates import Candidate, judge
+from provisioner.admission.enclosures import Enclosures
+from provisioner.admission.signature import Signatures
+from provisioner.journal.journal import Connection
+from provisioner.journal.records import companion_rows, request_rows
+from provisioner.policy.review import Review, Ruling
+from provisioner.request.crowds import Meant
+from provisioner.request.request import Request
+from provisioner.routing.router import Router
+from provisioner.spool.spool import Submission
+
+
+class Reader:
+    """Reads the files of one site's requests."""
+
+    def __init__(
+        self, router: Router, review: Review, enclosures: Enclosures, signatures: Signatures
+    ) -> None:
+        """enclosures: reads the file that a request names; signatures: says whose a file is."""
+        self._router = router
+        self._review = review
+        self.enclosures = enclosures
+        self._signatures = signatures
+
+    def first(self, submission: Submission) -> Candidate:
+        """Read a file that was taken now, as its signer's where it is signed."""
+        return self._signatures.judge(submission, self._read)
+
+    def again(self, conn: Connection, record: request_rows.Record) -> Candidate:
+        """Read a recorded request with what its writer may ask for now."""
+        candidate = self._read(submission_of(record))
+        if record.listed is not None:
+            return self.enclosures.fill(candidate, tuple(record.listed.split()))
+        if companion_rows.has_companion(conn, record.id):
+            return candidate
+        return self.enclosures.complete(candidate)
+
+    def _read(self, submission: Submission) -> Candidate:
+
+        def foresee(request: Request) -> Ruling | None:
+            return self._review.foresee(submission.uid, submission.writer, request)
+
+        return judge(submission, self._router, foresee, self._meant)
+
+    def _meant(self, submission: Submission, request: Request) -> Meant:
+        return self._review.meant(submission.uid, submission.writer, request)
