@@ -108,7 +108,9 @@ class Acceptance:
         """Judge and accept again scheduled requests whose time has come."""
         for request_id in ids:
             for record in request_rows.load(self.conn, [request_id]).values():
-                self._readmit(record)
+                # One before it may have cancelled or held it.
+                if record.state == RequestState.SCHEDULED:
+                    self._readmit(record)
             self._readmit_those_left()
 
     def conclude(self, candidate: Candidate, effect: Effect) -> None:

@@ -231,6 +231,21 @@ def test_of_requests_in_any_order_of_acceptance_the_former_one_is_wanted_again(s
     assert site.limit("first/account/cf") == "5"
 
 
+def test_what_is_cancelled_in_the_moment_when_its_time_comes_stays_cancelled(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = "not_before: 2126-01-01T00:00:00Z\n"
+    site.drop(control("request.cancel", "late") + head, "cancel.yaml")
+    site.drop(allocation(1, "ann", head=f"id: late\n{head}"), "late.yaml")
+    monkeypatch.setattr("provisioner.admission.intake.time.time", lambda: 4.95e9)  # in 2126
+    due = site.service.intake.due_later()
+    assert len(due) == 2
+    site.service.intake.readmit(due)
+    monkeypatch.undo()
+    site.drain()
+    assert [len(claims(site)), site.first.rows] == [0, {}]
+
+
 # What is another's.
 
 
