@@ -19,7 +19,18 @@ from handlers.gpfs.above import MARK
 from handlers.gpfs.mm import nfs4
 from handlers.gpfs.mm.units import INODE_STEP, fits, round_up, size_text
 from handlers.gpfs.state import CLOSED_MODE, Fileset, Wanted, sets, without_disputed
-from provisioner.contract import Change, Conflict, Json, Key, Permanent, given_back
+from provisioner.contract import (
+    Change,
+    Conflict,
+    Existing,
+    Json,
+    Key,
+    Permanent,
+    Whose,
+    given_back,
+    owned,
+    whose_mark,
+)
 
 _CREATE, _CREATE_DEPENDENT, _QUOTA, _INODES, _LINK = 0, 1, 2, 3, 10
 _CLOSE, _GIVE, _DEPTHS = 100, 400, 99
@@ -34,9 +45,14 @@ def ours(found: Fileset, mark: str) -> bool:
     return found.comment.split(" ", 1)[0] == mark
 
 
-def _anothers(found: Fileset, mark: str) -> bool:
-    first = found.comment.split(" ", 1)[0]
-    return first != mark and bool(MARK.match(first))
+def _existing(fileset: Fileset, mark: str) -> Existing:
+    """Say whose a fileset is by its comment."""
+    first = fileset.comment.split(" ", 1)[0]
+    whose = whose_mark(first if MARK.match(first) else "", mark)
+    sign = f"exists; its comment is {fileset.comment!r}, not {mark!r}"
+    if whose is Whose.ANOTHERS:
+        sign = f"has the mark of another object: {fileset.comment!r}"
+    return Existing(f"the fileset {fileset.name}", whose, sign)
 
 
 # The plan.
@@ -51,27 +67,24 @@ def plan(key: Key, mark: str, wanted: Wanted, fileset: Fileset, root: str = "") 
     """
     if wanted.closed and not fileset.present:
         return []
-    if wanted.withdrawn and not ours(fileset, mark):
-        return []
     wanted = without_disputed(_as_named(wanted, fileset), fileset)
-    if _anothers(fileset, mark):
-        raise Conflict(f"{key}: the fileset has the mark of another object: {fileset.comment!r}")
-    if not wanted.closed:
-        _check_place(wanted, fileset, root)
-        _check(wanted, fileset)
+
+    def changes() -> Sequence[Change]:
+        if not wanted.closed:
+            _check_place(wanted, fileset, root)
+            _check(wanted, fileset)
+        if not fileset.present:
+            created = _created(wanted, fileset)
+            return [_create(key, mark, wanted), *_properties(key, wanted, created)]
+        return _properties(key, wanted, fileset)
+
+    def note() -> Sequence[Change]:
+        return [] if ours(fileset, mark) else [_mark(key, mark, wanted, fileset)]
+
     if not fileset.present:
-        created = _created(wanted, fileset)
-        return [_create(key, mark, wanted), *_properties(key, wanted, created)]
-    changes = _properties(key, wanted, fileset)
-    if ours(fileset, mark):
-        return changes
-    if changes and not wanted.adopt:
-        texts = "; ".join(change.text for change in changes)
-        raise Conflict(
-            f"{key}: the fileset {fileset.name} exists; its comment is {fileset.comment!r}, not "
-            f"{mark!r}, and it differs: {texts}"
-        )
-    return [_mark(key, mark, wanted, fileset), *changes]
+        return list(changes())
+    existing, claimed = _existing(fileset, mark), not wanted.withdrawn
+    return owned(key, existing, changes, note, claimed=claimed, adopt=wanted.adopt)
 
 
 def _as_named(wanted: Wanted, fileset: Fileset) -> Wanted:

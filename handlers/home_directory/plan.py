@@ -18,11 +18,14 @@ from provisioner.contract import (
     Change,
     Claim,
     Conflict,
+    Existing,
     Key,
     Permanent,
     State,
     Want,
+    Whose,
     closed_home,
+    owned,
 )
 
 
@@ -80,18 +83,27 @@ def plan(settings: Settings, key: Key, want: Want, state: State) -> Sequence[Cha
         raise Conflict(
             f"{key}: {state['path']} is a {state['kind']}", advice="find out who put it there"
         )
-    # A home of root is closed or half closed: it belongs to its former owner.
-    belongs = state["uid"] or want["belonged"] or 0
-    if not want["present"] and cast(int, belongs) < settings.min_id:
-        return ()
-    # If the journal that knew the former owner is lost, nobody is known: the home stays closed.
-    stays = want["closed"] and not belongs and closed_home(octal(state["mode"]))
-    if want["present"] and belongs != want["uid"] and not stays and not want.get("adopt"):
-        raise Conflict(f"{key}: {state['path']} belongs to {belongs}, not to {want['uid']}")
-    changes = list(_repairs(key, want, state))
+    claimed, adopt = bool(want["present"]), bool(want.get("adopt"))
+    found = _existing(settings, want, state)
+    changes = owned(key, found, lambda: _repairs(key, want, state), claimed=claimed, adopt=adopt)
     if changes and not want["closed"]:
         _check_above(key, state)
     return changes
+
+
+def _existing(settings: Settings, want: Want, state: State) -> Existing:
+    """Say whose a home is: its owner says so, as it has no place for a mark."""
+    # A home of root is closed or half closed: it belongs to its former owner.
+    belongs = cast(int, state["uid"] or want["belonged"] or 0)
+    if want["present"]:
+        # If the journal that knew the former owner is lost, nobody is known: it stays closed.
+        stays = want["closed"] and not belongs and closed_home(octal(state["mode"]))
+        ours = belongs == want["uid"] or stays
+    else:
+        ours = belongs >= settings.min_id  # whom it was claimed for is not known any more
+    whose = Whose.OURS if ours else Whose.NOBODYS
+    differs = "" if ours else f"its owner would be {want.get('uid')}"
+    return Existing(str(state["path"]), whose, f"belongs to {belongs}", differs)
 
 
 def _repairs(key: Key, want: Want, state: State) -> Iterable[Change]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from provisioner.contract import Adapted, Conflict, Key, State, line
+from provisioner.contract import Adapted, Existing, Key, State, Whose, line, whose_mark
 
 _MARK = re.compile(r"[\w.-]+:[\w.@+-]+/(?:account|group)/[\w.@+-]+\Z")
 
@@ -39,21 +39,11 @@ def without_marks(texts: Collection[str]) -> list[str]:
     return [text for text in texts if not _MARK.match(text.strip())]
 
 
-def check_ownership(key: Key, ours: str, state: State, adopt: bool, would: str) -> None:
-    """Raise Conflict if an entry is not ours. would: the changes as text, empty if there are none.
-
-    An entry is not ours if it has another's mark, or if it has no mark, differs, and may not be
-    adopted.
-    """
+def existing(state: State, ours: str) -> Existing:
+    """Say whose an entry is that is there."""
     mark = str(state.get("mark") or "")
-    if mark == ours:
-        return
-    if mark:
-        raise Conflict(
-            f"{key}: {state.get('dn')} has the mark of another service or handler: {mark}",
-            advice="let only one of them claim this entry",
-        )
-    if would and not adopt:
-        raise Conflict(
-            f"{key}: {state.get('dn')} was not made by this service, and differs: {would}"
-        )
+    whose = whose_mark(mark, ours)
+    sign = "was not made by this service"
+    if whose is Whose.ANOTHERS:
+        sign = f"has the mark of another service or handler: {mark}"
+    return Existing(str(state.get("dn")), whose, sign)

@@ -50,6 +50,7 @@ from provisioner.contract.handler import (
     wrongs,
 )
 from provisioner.contract.leftovers import given_back
+from provisioner.contract.ownership import Existing, Whose, owned, whose_mark
 from provisioner.contract.parameters import (
     Fits,
     LateId,
@@ -73,6 +74,7 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "DirectoryState",
+    "Existing",
     "Fault",
     "Finding",
     "Fits",
@@ -100,6 +102,7 @@ __all__ = [
     "Unavailable",
     "Unknown",
     "Want",
+    "Whose",
     "Wrong",
     "abilities",
     "adapted",
@@ -111,6 +114,7 @@ __all__ = [
     "line",
     "make_key",
     "not_supported",
+    "owned",
     "parse_size",
     "read_params",
     "read_settings",
@@ -121,5 +125,6 @@ __all__ = [
     "together",
     "validation",
     "values_by_claimant",
+    "whose_mark",
     "wrongs",
 ]

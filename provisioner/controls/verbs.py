@@ -1,8 +1,8 @@
 """The effects of actions without steps: they change claims, suspensions, requests or lanes.
 
 Promises: each verb acts inside the caller's transaction, so that it takes effect with the
-acceptance of its request or not at all. Leaves out: provisioning (`intake` writes those claims) and
-files.
+acceptance of its request or not at all. Leaves out: provisioning (`acceptance` writes those claims)
+and files.
 """
 
 from __future__ import annotations

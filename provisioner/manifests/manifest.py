@@ -5,7 +5,7 @@ Whatever the ledger has from the same writer and the manifest leaves out is susp
 deleted. Whatever was claimed after the manifest's time, or by another writer, is left alone. Only
 kinds of subjects that the manifest lists can be left out of it. A line with an `id` is a request of
 its own, and always gets an answer. Leaves out: reading the file (`spool`), how much of it is judged
-at once (`portions`), and accepting what follows from the comparison (`intake`).
+at once (`portions`), and accepting what follows from the comparison (`acceptance`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Promises: everything is read inside the caller's transaction, so that the answer holds for what was
 accepted before. Only what a site's policy looks at is looked up. Leaves out: the rules (`policy`),
-and what follows from an answer (`intake`).
+and what follows from an answer (`acceptance`).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 from provisioner.contract import (
     Change,
+    Conflict,
     Fault,
     NotReady,
     Permanent,
@@ -88,6 +89,22 @@ class Converging(Subject):
             assert change.text and change.text.isprintable(), change
             assert stored(change.data) is not None
             self._discreet(asdict(change))
+
+    # Owning.
+
+    def test_what_is_not_ours_and_differs_is_a_conflict_and_nothing_is_written(self) -> None:
+        handler, ledger = self._made()
+        strange = Ledger().claim(handler, self._other)
+        if not self.owns:
+            ours = dry_run(handler, ledger.claim(handler, self._other).items)
+            theirs = dry_run(handler, strange.items)
+            assert [changes for _, changes, _ in theirs] == [changes for _, changes, _ in ours]
+            return
+        self.disown()
+        before = self._states(ledger)
+        outcomes = strange.run(watched(self.handler(), never))
+        assert {type(outcome.fault) for outcome in outcomes.values()} == {Conflict}
+        assert self._states(ledger) == before
 
     # Converging.
 

@@ -65,6 +65,9 @@ class Subject:
     lists: bool = True
     """True if `inventory` finds the objects."""
 
+    owns: bool = True
+    """Whether the backend says whose an object is; else an object that exists is taken as it is."""
+
     varying: Collection[str] = ()
     """Keys of a state that differ from one fresh backend to the next: serial numbers, paths."""
 
@@ -98,6 +101,13 @@ class Subject:
 
         Called after the suite has made `params`; does nothing if there is no such thing.
         """
+
+    def disown(self) -> None:
+        """Have objects of `params` be somebody else's, as if a person had made them by hand.
+
+        Called after `params` were made so; not called unless the handler `owns`.
+        """
+        raise NotImplementedError
 
     @pytest.fixture(autouse=True)
     def _prepared(self, tmp_path: Path) -> None:

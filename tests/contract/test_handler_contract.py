@@ -12,7 +12,7 @@ from handlers.emulators.gpfs import mm
 from handlers.emulators.host import EmulatedHost
 from handlers.gpfs import handler as gpfs_fileset
 from provisioner.agent.client import Agent, AgentHost, runner
-from provisioner.contract import Handler, Host, Run
+from provisioner.contract import Handler, Host, Owner, Run
 from provisioner.system.directories import RealHost
 from provisioner.system.process import run
 from provisioner.testing import HandlerContract, site
@@ -63,6 +63,9 @@ class TestHomesOfAnEmulatedHost(HandlerContract):
     def disturb(self) -> None:
         self.host.set_mode(self.root, "jdoe", mode=0o755)
 
+    def disown(self) -> None:
+        self.host.set_owner(self.root, "jdoe", owner=Owner(20009, 20009))
+
 
 class TestHomesOfThisHost(TestHomesOfAnEmulatedHost):
     pytestmark = AS_ROOT
@@ -102,6 +105,7 @@ class TestASitesOwnProgram(HandlerContract):
     names = ["name", "kind"]
     late = ["title", "owner"]
     lists = False
+    owns = False  # whose a page is is the program's own matter
     varying = ["path"]
 
     def prepare(self, directory: Path) -> None:
@@ -137,6 +141,7 @@ class TestAGateOfUsers(HandlerContract):
     late = ["uid"]
     reads_only = True
     lists = False
+    owns = False
 
     def prepare(self, directory: Path) -> None:
         self.ad = emulated(directory, "ad")
@@ -219,6 +224,10 @@ class TestFilesets(HandlerContract):
 
     def disturb(self) -> None:
         assert not run([str(self.bin / "mmsetquota"), "fs1:cf3", "--block", "1G:1G"]).returncode
+
+    def disown(self) -> None:
+        change = [str(self.bin / "mmchfileset"), "fs1", "cf3", "-t", "made by hand"]
+        assert not run(change).returncode
 
 
 class TestFilesetsByAnAgent(TestFilesets):

@@ -22,6 +22,7 @@ class _OfADirectory(HandlerContract):
     """In an emulated directory, or in containers of its own in one of the lab's."""
 
     kind: Kind = "ad"
+    note = "info"
     varying = ["dn", "sid"]
 
     def prepare(self, directory: Path) -> None:
@@ -55,12 +56,16 @@ class _OfADirectory(HandlerContract):
         assert not isinstance(state, Exception)
         self.backend.directory().modify(str(state["dn"]), [("replace", attribute, [value])])
 
+    def disown(self) -> None:
+        self.set_by_hand(self.note, "made by hand")
+
 
 class TestAccountsOfTheCampus(_OfADirectory):
     """`ad_account` in mode `lookup`."""
 
     reads_only = True
     lists = False  # the campus has them, and none is ours to explain
+    owns = False
 
     def speak(self, name: str, named: Any) -> None:
         for number, one in enumerate(("jdoe", "asmith", "bwong")):
@@ -110,6 +115,7 @@ class TestProxiesInAdLds(_OfADirectory):
     """`adlds_account` with userProxy."""
 
     kind: Kind = "adlds"
+    note = "description"
     late = ["sid", "uid", "gid", "home", "shell"]
 
     def speak(self, name: str, named: Any) -> None:
@@ -188,7 +194,7 @@ class TestMembers(TestGroups):
     def speak(self, name: str, named: Any) -> None:
         service = self.backend.site(self.instance).service
         self.backend.directory().add(
-            f"CN={name},OU=groups,{self.backend.base}",
+            self.group,
             {
                 "objectClass": ["top", "group"],
                 "sAMAccountName": name,
@@ -201,9 +207,15 @@ class TestMembers(TestGroups):
         self.more_params = [{"group": name, "user": named(one)} for one in ("two", "three")]
         self.bad_params = [("group", {"user": name}), ("user", {"group": name, "user": "a b"})]
 
+    @property
+    def group(self) -> str:
+        return f"CN={self.name},OU=groups,{self.backend.base}"
+
     def disturb(self) -> None:
-        group = f"CN={self.name},OU=groups,{self.backend.base}"
-        self.backend.directory().modify(group, [("delete", "member", [self.users[0]])])
+        self.backend.directory().modify(self.group, [("delete", "member", [self.users[0]])])
+
+    def disown(self) -> None:
+        self.backend.directory().modify(self.group, [("replace", "info", ["made by hand"])])
 
 
 class _InTheLab(_OfADirectory):

@@ -22,6 +22,7 @@ class _OfSlurm(HandlerContract):
     """On a cluster of its own, or on the lab's under names that nobody had before."""
 
     names = ["account"]
+    owns = False  # Slurm has no place for a mark
 
     def prepare(self, directory: Path) -> None:
         self.cluster = self.make_cluster(directory)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from handlers.ldap.accounts.dialect import Dialect
 from handlers.ldap.fields import differences, in_words, keep_numbers
-from handlers.ldap.marks import check_ownership, mark_of
+from handlers.ldap.marks import existing, mark_of
 from handlers.ldap.numbers.kept import of_same_person, recalled, remade, returning
-from provisioner.contract import Change, Conflict, Json, Key, State, Want
+from provisioner.contract import Change, Conflict, Json, Key, State, Want, owned
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,14 @@ class Planner:
         if not state["present"]:
             return [self._creation(key, want)] if want["wanted"] == "open" else []
         ours = mark_of(self.service, key)
-        if want["wanted"] == "withdrawn" and state["mark"] != ours:
-            return []
-        _check_person(key, want, state)
-        if want["wanted"] == "open":
-            want = keep_numbers(key, recalled(key, want, state), state)
-        changes = list(self._repairs(key, want, state, ours))
-        would = "; ".join(change.text for change in changes)
-        check_ownership(key, ours, state, bool(want.get("adopt")), would)
-        return [*self._adoption(key, want, state, ours), *changes]
+        return owned(
+            key,
+            existing(state, ours),
+            lambda: self._repairs(key, want, state, ours),
+            lambda: self._adoption(key, want, state, ours),
+            claimed=want["wanted"] != "withdrawn",
+            adopt=bool(want.get("adopt")),
+        )
 
     def _adoption(self, key: Key, want: Want, state: State, ours: str) -> Iterable[Change]:
         """Return the notes that an entry lacks: our mark, and the SID if no attribute holds it."""
@@ -67,7 +66,9 @@ class Planner:
 
     def _repairs(self, key: Key, want: Want, state: State, ours: str) -> Iterable[Change]:
         dn, is_open = state["dn"], want["wanted"] == "open"
+        _check_person(key, want, state)
         if is_open:
+            want = keep_numbers(key, recalled(key, want, state), state)
             yield from self._fields(key, want, state)
         if state.get("unfinished"):
             if is_open:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from handlers.ldap.fields import differences, in_words, keep_numbers
-from handlers.ldap.marks import check_ownership, mark_of
+from handlers.ldap.marks import existing, mark_of
 from handlers.ldap.numbers.kept import recalled, returning
-from provisioner.contract import Change, Json, Key, State, Want
+from provisioner.contract import Change, Json, Key, State, Want, owned
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,17 @@ class GroupPlanner:
         if not state["present"]:
             return [self._creation(key, want)]
         ours = mark_of(self.service, key)
-        want = keep_numbers(key, want, state)
-        changes = list(self._repairs(key, want, state))
-        words = "; ".join(change.text for change in changes)
-        check_ownership(key, ours, state, bool(want.get("adopt")), words)
-        if state["mark"] != ours:
-            data: dict[str, Json] = {"dn": state["dn"], "mark": ours, "note": state["note"]}
-            changes.insert(0, Change(key, "adopt", "adopt: mark as ours", 0, "set", data))
-        return changes
+
+        def note() -> Iterable[Change]:
+            if state["mark"] != ours:
+                data: dict[str, Json] = {"dn": state["dn"], "mark": ours, "note": state["note"]}
+                yield Change(key, "adopt", "adopt: mark as ours", 0, "set", data)
+
+        def changes() -> Iterable[Change]:
+            return self._repairs(key, keep_numbers(key, want, state), state)
+
+        adopt = bool(want.get("adopt"))
+        return owned(key, existing(state, ours), changes, note, adopt=adopt)
 
     def _creation(self, key: Key, want: Want) -> Change:
         data: dict[str, Json] = {

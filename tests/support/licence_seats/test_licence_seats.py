@@ -29,3 +29,7 @@ class TestSeats(HandlerContract):
     def disturb(self) -> None:
         file = self.seats / "jdoe.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), "product": "player"}))
+
+    def disown(self) -> None:
+        file = self.seats / "jdoe.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "service": "hpc2"}))

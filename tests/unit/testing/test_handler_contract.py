@@ -14,6 +14,7 @@ from provisioner.contract import (
     Change,
     Claim,
     ConfigError,
+    Conflict,
     Fault,
     Finding,
     InvalidRequest,
@@ -105,6 +106,8 @@ class Shelf:
             return [put, self._change(key, "move", {"place": "left"})]
         if self._flaw == "throws away" and want["title"] is None:
             return [self._change(key, "drop", {})]
+        if state.get("reader") and self._flaw != "takes what is another's":
+            raise Conflict(f"{key}: it is {state['reader']}'s")
         changes = []
         title: Any = want["title"]
         place: Any = want["place"] or state["place"] or "left"
@@ -194,6 +197,10 @@ class ShelfContract(HandlerContract):
         for book in self.books.values():
             book["title"] = "Torn"
 
+    def disown(self) -> None:
+        for book in self.books.values():
+            book["reader"] = "asmith"
+
 
 PROMISES = [name for name, _ in inspect.getmembers(HandlerContract) if name.startswith("test_")]
 
@@ -212,6 +219,10 @@ FLAWS = [
     ("writes while it plans", "planning_writes_nothing"),
     ("says nothing", "changes_tell_what_they_do_and_no_secret"),
     ("tells secrets", "changes_tell_what_they_do_and_no_secret"),
+    (
+        "takes what is another's",
+        "what_is_not_ours_and_differs_is_a_conflict_and_nothing_is_written",
+    ),
     ("is never content", "what_was_made_is_so_and_a_second_run_writes_nothing"),
     ("overlooks titles", "other_values_are_made_so_and_can_be_taken_back"),
     ("spoils the batch", "a_batch_is_made_in_one_run"),
