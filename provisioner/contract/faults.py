@@ -54,9 +54,17 @@ class Refused(Fault):
 
 
 class Conflict(Fault):
-    """The object exists, is not ours, and differs; or it has another's mark."""
+    """The object exists, is not ours, and differs; or it has another's mark.
+
+    adoptable: a request with `adopt: true` takes the object over. If an advice of its own is
+    given, the default is False.
+    """
 
     advice = "check the object; if the service may take it over, set `adopt: true` in the request"
+
+    def __init__(self, message: str, *, advice: str = "", adoptable: bool | None = None) -> None:
+        super().__init__(message, advice=advice)
+        self.adoptable = self.advice == type(self).advice if adoptable is None else adoptable
 
 
 class Permanent(Fault):

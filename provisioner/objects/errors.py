@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from provisioner.contract import Fault, InvalidRequest, Key
+from provisioner.contract import Conflict, Fault, InvalidRequest, Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,8 @@ class Error:
     """A fault as a value.
 
     type: the fault's class, such as `Conflict`; object: the key of its object, or ''; field: the
-    wrong parameter; traceback: of an unexpected exception.
+    wrong parameter; traceback: of an unexpected exception; adoptable: a request with `adopt: true`
+    takes the object over.
     """
 
     type: str
@@ -27,6 +28,7 @@ class Error:
     object: Key = ""
     field: str = ""
     traceback: str = ""
+    adoptable: bool = False
 
     @classmethod
     def of(cls, fault: Fault, key: Key = "") -> Error:
@@ -38,16 +40,19 @@ class Error:
             object=key,
             field=fault.field if isinstance(fault, InvalidRequest) else "",
             traceback=fault.trace,
+            adoptable=isinstance(fault, Conflict) and fault.adoptable,
         )
 
     @classmethod
     def read(cls, words: Mapping[str, Any]) -> Error:
-        """Read what `words` returned."""
-        known = {field.name: str(words.get(field.name, "")) for field in fields(cls)}
-        return cls(**known)
+        """Read what `words` returned; in an earlier version the advice alone said `adoptable`."""
+        texts = [field.name for field in fields(cls) if field.name != "adoptable"]
+        known = {name: str(words.get(name, "")) for name in texts}
+        adoptable = words.get("adoptable", "`adopt: true`" in known["advice"])
+        return cls(**known, adoptable=bool(adoptable))
 
-    def words(self) -> dict[str, str]:
+    def words(self) -> dict[str, str | bool]:
         """Return its fields that are not empty, for the journal and for programs."""
         said = {field.name: getattr(self, field.name) for field in fields(self)}
-        always = ("type", "message", "advice")
+        always = ("type", "message", "advice", "adoptable")
         return {name: value for name, value in said.items() if value or name in always}

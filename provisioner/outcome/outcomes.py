@@ -165,6 +165,7 @@ def _states_of(step: step_rows.StepRecord) -> Mapping[str, Any]:
                 "type": error.type,
                 "message": error.message,
                 "advice": error.advice,
+                "adoptable": error.adoptable,
             }
             for user, error in wrong
             if error

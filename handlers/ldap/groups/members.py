@@ -38,6 +38,7 @@ def plan_member(key: Key, want: Want, state: State, ours: str) -> Sequence[Chang
             f"{key}: {state['group_dn']} was not made by this service, and does not have our mark",
             advice="if the service may take over the group, provision its project or allocation "
             "with `adopt: true`; or set `adopt: true` on the route's step that adds members",
+            adoptable=True,
         )
     if state["present"] == wanted:
         return []

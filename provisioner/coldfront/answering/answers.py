@@ -16,7 +16,6 @@ from provisioner.request.documents import parse
 READY, WAITING, FAILED, CLOSED = "ready", "waiting", "failed", "closed"
 """The statuses of a user; closed: the allocation's access is taken away."""
 
-_SAID = ("message", "advice", "type")
 TAKE_OVER = (
     "look at the object. ColdFront's requests take nothing over. If it may be taken over, an admin"
     " copies the request from its page to a file on the service's host, removes `id` and `order`,"
@@ -101,23 +100,26 @@ def read(receipt: bytes) -> Answer | None:
 
 
 def _parts(step: dict[str, Any]) -> Iterable[Part]:
-    texts = {
-        str(problem.get("user") or ""): tuple(str(problem.get(key) or "") for key in _SAID)
-        for problem in _listed(step, "problems")
-    }
+    problems = {str(found.get("user") or ""): found for found in _listed(step, "problems")}
     needs = step.get("needs")
     first = tuple(map(str, needs)) if isinstance(needs, list) else ()
     name, handler = str(step.get("step")), str(step.get("handler"))
     users = step.get("users")
     states = {"": step.get("state"), **(users if isinstance(users, dict) else {})}
     for user, state in states.items():
-        message, advice, kind = texts.get(user, ("", "", ""))
-        yield Part(name, handler, str(state), user, message, _here(advice), kind, first)
+        problem = problems.get(user, {})
+        message, kind = (str(problem.get(key) or "") for key in ("message", "type"))
+        yield Part(name, handler, str(state), user, message, _advice(problem), kind, first)
 
 
-def _here(advice: str) -> str:
-    """Return advice that a reader in ColdFront can follow."""
-    return TAKE_OVER if "`adopt: true`" in advice else advice
+def _advice(problem: Mapping[str, Any]) -> str:
+    """Return a problem's advice so that a reader in ColdFront can follow it."""
+    advice = str(problem.get("advice") or "")
+    if "adoptable" in problem:  # the parser gives every value as it is written
+        adoptable = problem["adoptable"] == "true"
+    else:  # a receipt of a service before this field
+        adoptable = "`adopt: true`" in advice
+    return TAKE_OVER if adoptable else advice
 
 
 def _listed(document: dict[str, Any], key: str) -> list[dict[str, Any]]:

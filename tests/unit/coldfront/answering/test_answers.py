@@ -9,6 +9,7 @@ import pytest
 from provisioner.coldfront.answering.answers import (
     FAILED,
     READY,
+    TAKE_OVER,
     WAITING,
     Answer,
     Part,
@@ -56,6 +57,32 @@ def test_a_receipt_tells_each_step_and_each_users_part() -> None:
         Part("users", "slurm-a", "done", "jdoe"),
         Part("users", "slurm-a", "failed", "asmith", "no uid", "ask", "NotReady"),
     )
+
+
+def advice_of(error: Error) -> str:
+    """Return what a page advises about an error."""
+    (part,) = receipt("failed", replace(ACCOUNT, state=StepState.FAILED, error=error)).parts
+    return part.advice
+
+
+def test_what_may_be_taken_over_is_advised_for_coldfront_whatever_the_service_advises() -> None:
+    error = Error(type="Conflict", message="m", advice="say it in the route")
+    assert advice_of(replace(error, adoptable=True)) == TAKE_OVER
+    assert advice_of(error) == "say it in the route"
+    denied = replace(error, advice="`adopt: true` does not help here")
+    assert advice_of(denied) == denied.advice
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("set `adopt: true` in it", TAKE_OVER), ("look at it", "look at it")]
+)
+def test_of_a_receipt_before_the_field_the_advice_tells_it(said: str, told: str) -> None:
+    answer = read(
+        f"state: failed\nsteps:\n- step: a\n  handler: h\n  state: failed\n  problems:\n"
+        f"  - {{user: '', type: Conflict, message: m, advice: '{said}'}}\n".encode()
+    )
+    assert answer is not None
+    assert [part.advice for part in answer.parts] == [told]
 
 
 STANDS = [
