@@ -1,8 +1,7 @@
 """The effects of actions without steps: they change claims, suspensions, requests or lanes.
 
 Promises: each verb acts inside the caller's transaction, so that it takes effect with the
-acceptance of its request or not at all. Leaves out: provisioning (`acceptance` writes those claims)
-and files.
+acceptance of its request or not at all. Leaves out: provisioning (`acceptance`), and files.
 """
 
 from __future__ import annotations
@@ -375,11 +374,9 @@ def _release_journal(conn: Connection, command: Command) -> Effect:
 
 def _lane(command: Command) -> str:
     name = command.request.subject.partition(":")[2]
-    known = set(command.lanes.values())
+    known = sorted(set(command.lanes.values()))
     if name not in known:
-        raise InvalidRequest(
-            f"there is no lane {name!r}", field="lane", expected=", ".join(sorted(known))
-        )
+        raise InvalidRequest(f"there is no lane {name!r}", field="lane", expected=", ".join(known))
     return name
 
 
