@@ -26,7 +26,7 @@ def claim_again(
     """
     rows = unmade.waiting(conn, target.id)
     mine = {(row.key, row.claimant) for row in rows}
-    routed = unmade.asked_for(conn, target.id)
+    routed = unmade.routed_pairs(conn, target.id)
     held = ledger.claimed(conn, [target.subject])[target.subject] - routed
     mentions = history.of(conn, mine | held)
     entries = [

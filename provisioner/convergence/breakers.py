@@ -55,7 +55,7 @@ class Breakers:
         """Return the instance that is asked again first, when, and why it is not asked now."""
         if not self._reasons:
             return None
-        instance = min(self._reasons, key=lambda one: self.until.get(one, 0.0))
+        instance = min(self._reasons, key=lambda name: self.until.get(name, 0.0))
         return instance, self.until.get(instance, 0.0), self._reasons[instance]
 
 

@@ -100,7 +100,7 @@ class Journal:
         self._sum: sums.Sum | None = None
         self._total = 0
         self._broken: JournalBroken | None = None
-        self._tell: Callable[[], None] = lambda: None
+        self._on_break: Callable[[], None] = lambda: None
 
     @classmethod
     def open(cls, path: Path) -> Journal:
@@ -202,9 +202,9 @@ class Journal:
             event.listen(self._engine, "before_cursor_execute", self._capture)
         self._log, self._room = log, room
 
-    def when_broken(self, tell: Callable[[], None]) -> None:
+    def when_broken(self, callback: Callable[[], None]) -> None:
         """Call a function when the disk fails."""
-        self._tell = tell
+        self._on_break = callback
 
     def raise_broken(self) -> None:
         """Raise JournalBroken if the disk has failed."""
@@ -324,7 +324,7 @@ class Journal:
             advice="look at the disk and at the kernel's log (dmesg), then start the service "
             f"again; if it says that the journal is damaged, {database.REBUILD}",
         )
-        self._tell()
+        self._on_break()
         return self._broken
 
 

@@ -53,7 +53,7 @@ class Strikes:
         self._spool = spool
         self._before = self._read(_FILE)
         self._now: dict[str, int] = {}
-        self._asked = (spool / _STOP).exists()
+        self._stop_requested = (spool / _STOP).exists()
         self.suspects: set[str] = set()
         """Names in staging that must each be judged alone."""
 
@@ -69,7 +69,7 @@ class Strikes:
         """
         identity = _identity(status)
         count: int = self._before.get(identity, 0)
-        if alone and not self._asked:
+        if alone and not self._stop_requested:
             count += 2 if lasted > LONG else 1
         self._now[identity] = count
         return count
@@ -101,7 +101,7 @@ class Strikes:
 
         The start calls this once.
         """
-        noted = {} if self._asked else self._read(_NOTE)
+        noted = {} if self._stop_requested else self._read(_NOTE)
         counted = self._read(_PLACES)
         # Reading it clears it: a start that dies before it judges anything adds no death.
         self.clear()

@@ -100,10 +100,11 @@ def _begun(conn: Connection, name: str, seeker: Seeker) -> Record | None:
 
 def _of_others(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     theirs = (requests.c.writer_id == name) & (requests.c.uid != seeker.uid)
-    found = _select(conn, theirs)
-    found = [one for one in found if one.state != RequestState.REFUSED] or found
-    newest = [_first([one for one in found if one.uid == uid]) for uid in {f.uid for f in found}]
-    chosen = sorted((one for one in newest if one is not None), key=lambda one: one.id)
+    matches = _select(conn, theirs)
+    matches = [match for match in matches if match.state != RequestState.REFUSED] or matches
+    uids = {match.uid for match in matches}
+    newest = [_first([match for match in matches if match.uid == uid]) for uid in uids]
+    chosen = sorted((match for match in newest if match is not None), key=lambda match: match.id)
     if len(chosen) > 1:
         raise _ambiguous(f"{name!r} is {len(chosen)} writers' own id", chosen[-_NAMED:])
     return chosen[0] if chosen else None

@@ -77,7 +77,7 @@ def waiting(conn: Connection, request: str) -> list[Any]:
     return list(conn.execute(_WAITING, {"b_request": request}).all())
 
 
-def asked_for(conn: Connection, request: str) -> set[Pair]:
+def routed_pairs(conn: Connection, request: str) -> set[Pair]:
     """Return what the steps of a request claim, or claimed."""
     return {(row.key, row.claimant) for row in conn.execute(_ROUTED, {"b_request": request})}
 
