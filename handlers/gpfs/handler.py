@@ -363,5 +363,5 @@ def build(site: Site, settings: Mapping[str, object]) -> Handler:
     for name in ("mount", "mm_path", "tools"):
         path: Path | None = getattr(chosen, name)
         if path is not None and (not path.is_absolute() or ".." in path.parts):
-            raise ConfigError(f"{name}: {path} is no absolute path")
+            raise ConfigError(f"{name}: {path} is not an absolute path")
     return FilesetHandler(site, chosen)

@@ -309,7 +309,7 @@ def serve(agent: Agent, source: int, sink: int, idle: float) -> None:
 
 
 def _lines(source: int, idle: float) -> Iterator[bytes]:
-    """Give whole lines; of one that is too long, its beginning, once."""
+    """Yield complete lines; of one that is too long, its beginning, once."""
     kept, cut = b"", False
     ready = select.poll()  # unlike select(2), whatever the descriptor's number
     ready.register(source, select.POLLIN)

@@ -119,7 +119,7 @@ def _compile_text(text: str) -> Compiled:
             return lambda values: _evaluate(lambda: expression(**values), text, values)
         template = _ENVIRONMENT.from_string(text)
     except TemplateError as error:
-        raise ConfigError(f"{text!r} is no template: {error}") from None
+        raise ConfigError(f"{text!r} is not a template: {error}") from None
     return lambda values: _evaluate(lambda: template.render(values), text, values)
 
 
@@ -207,7 +207,7 @@ def reads(template: object) -> list[tuple[str, ...]]:
         try:
             return list(_names(_ENVIRONMENT.parse(template)))
         except TemplateError as error:
-            raise ConfigError(f"{template!r} is no template: {error}") from None
+            raise ConfigError(f"{template!r} is not a template: {error}") from None
     parts: Sequence[object] = ()
     if isinstance(template, Mapping):
         parts = tuple(template.values())
@@ -259,7 +259,7 @@ def _references(text: str) -> frozenset[str]:
     try:
         tree = _ENVIRONMENT.parse(text)
     except TemplateError as error:
-        raise ConfigError(f"{text!r} is no template: {error}") from None
+        raise ConfigError(f"{text!r} is not a template: {error}") from None
     lookups: list[tuple[nodes.Node, nodes.Node, str]] = [
         (node, node.node, node.attr) for node in tree.find_all(nodes.Getattr)
     ]

@@ -29,7 +29,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Stage:
 
 @pytest.fixture
 def plain(nursery: Nursery) -> Iterator[Plain]:
-    """Give a site without backends."""
+    """Return a site without backends."""
     with tempfile.TemporaryDirectory(prefix="provisioner-plain.") as top:
         Path(top).chmod(0o755)
         site = Plain(Path(top), nursery)

@@ -47,7 +47,7 @@ NASTY = (
 
 
 def inputs(seed: int) -> Iterator[bytes]:
-    """Give inputs without end."""
+    """Yield inputs without end."""
     chance = random.Random(seed)
     samples = [path.read_bytes() for path in sorted(SAMPLES.iterdir())]
     while True:

@@ -61,7 +61,7 @@ class Backend:
         }
 
     def ids(self, first: int = 10_000, last: int = 60_000) -> dict[str, object]:
-        """Give a range with a container for its numbers."""
+        """Return a range with a container for its numbers."""
         return {"from": first, "to": last, "container": f"OU=ids,{self.base}"}
 
     def directory(self) -> Directory:
@@ -116,7 +116,7 @@ def backends(kind: Kind) -> list[Any]:
 
 
 def make(which: tuple[str, Kind], path: Path) -> Iterator[Backend]:
-    """Give the directory that a parameter names."""
+    """Return the directory that a parameter names."""
     place, kind = which
     if place == "lab" and "PROVISIONER_LAB" not in os.environ:
         pytest.skip("PROVISIONER_LAB names no lab")

@@ -37,17 +37,17 @@ def write_rules(
 
 
 def command(rules: Path) -> list[str]:
-    """Give the command that starts an agent."""
+    """Return the command that starts an agent."""
     return [*PROGRAM, "--config", str(rules)]
 
 
 def agent(rules: Path) -> Agent:
-    """Give an agent with a configuration."""
+    """Return an agent with a configuration."""
     return Agent(shlex.join(command(rules)))
 
 
 def host(rules: Path) -> AgentHost:
-    """Give the host of an agent."""
+    """Return the host of an agent."""
     return build(shlex.join(command(rules)))
 
 

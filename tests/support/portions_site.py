@@ -27,7 +27,7 @@ policy:
 
 
 def line_by_line(root: Path, patch: pytest.MonkeyPatch) -> Site:
-    """Give a site whose portions are a line each."""
+    """Return a site whose portions are a line each."""
     patch.setattr(listing, "LINES", 1)
     patch.setattr(listing, "MOMENT", 0.0)
     return Site(root, POLICY)

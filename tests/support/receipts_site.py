@@ -18,7 +18,7 @@ def receipts_root(top: Path) -> Path:
 
 
 def reads(path: Path, uid: int, gid: int) -> bool:
-    """Say whether a user with one group reads a file."""
+    """Return True if a user with one group reads a file."""
     child = os.fork()
     if child == 0:
         code = 1

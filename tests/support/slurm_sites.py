@@ -45,7 +45,7 @@ class Cluster:
 
 
 def site() -> Site:
-    """Give what a handler is built with."""
+    """Return what a handler is built with."""
     return Site(
         instance="slurm-a",
         service="test",
@@ -67,7 +67,7 @@ def emulated(directory: Path, partitions: Sequence[str] = ("main",)) -> Cluster:
 
 
 def real() -> Cluster:
-    """Give the lab's cluster."""
+    """Return the lab's cluster."""
     slurm = lab()["slurm"]
     # The suite's users resolve nowhere, so what slurmctld holds of them is not asked.
     return Cluster(
@@ -109,7 +109,7 @@ BOTH = [
 
 
 def which(one: str, directory: Path, partitions: Sequence[str] = ("main",)) -> Cluster:
-    """Give the cluster that a parameter names. partitions: of the emulated one."""
+    """Return the cluster that a parameter names. partitions: of the emulated one."""
     return emulated(directory, partitions) if one == "emulated" else real()
 
 

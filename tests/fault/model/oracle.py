@@ -1,6 +1,6 @@
 """The oracle: what has to be in each backend, told from the list of what was asked for alone.
 
-Promises: it imports nothing of the service. It keeps no ledger: each time it asks anew, of every
+Promises: it imports nothing of the service. It keeps no ledger: each time it asks again, of every
 request in the order of acceptance, what it says of each claim, and leaves out those that were held
 or cancelled before they made it. Leaves out: outcomes, results and files.
 

@@ -224,14 +224,14 @@ def test_what_is_undefined_is_named_with_its_expression(template: str, missing: 
     ],
 )
 def test_an_expression_that_is_none_is_the_configurations_fault(template: str) -> None:
-    with pytest.raises(ConfigError, match="is no template") as raised:
+    with pytest.raises(ConfigError, match="is not a template") as raised:
         compile_value(template)
     assert template in raised.value.message
 
 
 @pytest.mark.parametrize("template", ["{{ steps.a b }}", "{{ a", "{% if %}"])
 def test_references_of_no_template_are_the_configurations_fault(template: str) -> None:
-    with pytest.raises(ConfigError, match="is no template"):
+    with pytest.raises(ConfigError, match="is not a template"):
         references(template)
 
 

@@ -263,7 +263,9 @@ def test_an_expression_that_is_none_is_refused_at_the_start(site: Site) -> None:
     route = '[{name: a, handler: x, with: {p: "{{ user. }}"}}]'
     text = f"handlers: {{x: {{use: one}}}}\nroutes: {{user.provision: {route}}}"
     refused = site.refused(text)
-    assert refused.message.startswith("routes.user.provision: step a: '{{ user. }}' is no template")
+    assert refused.message.startswith(
+        "routes.user.provision: step a: '{{ user. }}' is not a template"
+    )
 
 
 def test_a_step_that_is_used_for_more_than_its_output_is_refused_at_the_start(site: Site) -> None:
