@@ -1,10 +1,11 @@
 """Retention: old data is removed a little at a time, and the chain's head goes into the log.
 
 Promises: nothing is removed of a request without an outcome. In `failed/`, only what `outsiders`
-finds excessive is removed, and a request's row stays as long as its file is there. The highest
-number of an `order` is never forgotten. A person who is no longer a writer loses access to their
-receipts within a minute (`readers`). The journal is locked for one small portion at a time, so that
-the intake never waits long. Leaves out: giving room in the database back to the file system.
+finds excessive is removed, and a request's row stays as long as its file is there, or something
+rests on it (`anchors`). The highest number of an `order` is never forgotten. A person who is no
+longer a writer loses access to their receipts within a minute (`readers`). The journal is locked
+for one small portion at a time, so that the intake never waits long. Leaves out: giving room in the
+database back to the file system.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
 from itertools import islice
 
 from provisioner.config.schema import RetentionConfig
 from provisioner.journal import audit, journal
 from provisioner.journal.queries import expiry
+from provisioner.journal.queries.anchors import Anchors
 from provisioner.journal.records import request_rows
 from provisioner.outcome import receipts
 from provisioner.outcome.outsiders import Outsiders
@@ -43,6 +46,7 @@ PAUSE = 0.05
 """Seconds between portions."""
 
 _FILES = 256
+_LOOKED_AT = 500
 _REQUESTS = 25
 _EVENTS = 500
 _DAY = 86400.0
@@ -51,6 +55,14 @@ _NEEDED = ("active", "deferred", "held", "failed", "quarantine")
 """Directories in which a file still needs its request's row."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class _Needed:
+    """Old requests that stay. files: those whose file still needs its row."""
+
+    files: Set[str]
+    anchors: Anchors
 
 
 class Keeper:
@@ -169,23 +181,36 @@ class Keeper:
 
     def _prune_requests(self, now: float) -> Iterator[int]:
         before = now - self._limits.journal_days * _DAY
-        needed: set[str] | None = None
-        after = ""
         with self._journal.reading() as conn:
             floor = expiry.newest_beyond(conn, self._limits.journal_floor)
         # A file that was taken from staging later cannot have ended before.
         end = min(floor, ulids.first(before))
+        after = ""
+        needed: _Needed | None = None
         while True:
             with self._journal.reading() as conn:
-                old = expiry.old(conn, before, after, end, _REQUESTS)
+                old = expiry.old(conn, before, after, end, _LOOKED_AT)
             if not old:
                 return
-            if needed is None:
-                needed = {who for place in _NEEDED for who in self._spool.listed(place)}
-            with self._journal.transaction() as conn:
-                gone = expiry.forget(conn, [who for who in old if who not in needed])
+            needed = needed or self._needed(before, end)
+            with self._journal.reading() as conn:
+                kept = needed.files | needed.anchors.among(conn, old)
+            going = [request for request in old if request not in kept]
+            for start in range(0, len(going), _REQUESTS):
+                with self._journal.transaction() as conn:
+                    gone = expiry.forget(conn, going[start : start + _REQUESTS])
+                yield gone
             after = old[-1]
-            yield gone
+
+    def _needed(self, before: float, end: str) -> _Needed:
+        """Find out what stays although it is old. before, end: bounds of what is old."""
+        files = {request for place in _NEEDED for request in self._spool.listed(place)}
+
+        def stays(request: str, ended: float) -> bool:
+            return request in files or ended >= before or request >= end
+
+        with self._journal.reading() as conn:
+            return _Needed(files, Anchors(conn, stays))
 
     def _prune_receipts(self, now: float) -> Iterator[int]:
         """Remove old receipts of requests that are not, or no longer, in the journal."""

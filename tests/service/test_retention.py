@@ -18,7 +18,14 @@ from provisioner.journal.records import request_rows
 from provisioner.objects.states import ENDED, OPEN
 from provisioner.recovery import retention
 from provisioner.recovery.retention import Keeper
-from tests.support.engine_site import Site, allocation, control, user
+from tests.support.engine_site import (
+    Site,
+    allocation,
+    control,
+    membership,
+    release,
+    user,
+)
 
 DAY = 86400.0
 
@@ -55,6 +62,12 @@ def known(site: Site) -> list[str]:
 def serve(site: Site, *names: str) -> None:
     for name in names:
         site.request(user(name), f"{name}.yaml")
+
+
+def repeat(site: Site, *names: str) -> None:
+    """Ask for the same user under some names: what is wanted rests on the last request alone."""
+    for name in names:
+        site.request(user("same"), f"{name}.yaml")
 
 
 # Files.
@@ -101,7 +114,7 @@ def test_what_failed_is_never_removed(site: Site) -> None:
 
 
 def test_the_rows_of_ended_requests_go_but_the_newest(site: Site) -> None:
-    serve(site, "a", "b", "c")
+    repeat(site, "a", "b", "c")
     assert prune(site, days=29, journal_days=30) == 0
     assert prune(site, days=31, journal_days=30, journal_floor=3) == 0
     assert prune(site, days=31, journal_days=30, journal_floor=2) == 2, "and its receipt"
@@ -116,20 +129,82 @@ def test_a_request_without_an_outcome_stays(site: Site) -> None:
     site.drop(user("waits"), "waits.yaml")
     site.request(control("request.hold", site.open()[0].id), "hold.yaml")
     site.request("not_before: 2126-01-01T00:00:00Z\n" + user("later"), "later.yaml")
-    serve(site, "a", "b")
+    repeat(site, "a", "b")
     prune(site, days=1000, journal_days=1)
     assert known(site) == ["waits.yaml", "later.yaml", "b.yaml"]
 
 
 def test_a_request_whose_file_failed_stays_until_somebody_took_the_file_away(site: Site) -> None:
     site.first.poison.add("a")
-    serve(site, "a", "b", "c")
+    serve(site, "a")
+    site.first.poison.clear()
+    site.request(user("a"), "right.yaml")
+    repeat(site, "b", "c")
     prune(site, days=1000, journal_days=1)
-    assert known(site) == ["a.yaml", "c.yaml"]
+    assert known(site) == ["a.yaml", "right.yaml", "c.yaml"]
     for path in (site.config.spool / "failed").iterdir():
         path.unlink()
     prune(site, days=1000, journal_days=1)
-    assert known(site) == ["c.yaml"]
+    assert known(site) == ["right.yaml", "c.yaml"]
+
+
+def test_a_request_stays_as_long_as_what_is_wanted_rests_on_it(site: Site) -> None:
+    site.request(allocation(1, "ann"), "old.yaml")
+    site.request(membership(1, "bob", "add"), "bob.yaml")
+    site.request(user("jdoe"), "jdoe.yaml")
+    site.request(user("jdoe", "suspend"), "suspend.yaml")
+    repeat(site, "last")
+    prune(site, days=1000, journal_days=1)
+    assert known(site) == ["old.yaml", "bob.yaml", "jdoe.yaml", "suspend.yaml", "last.yaml"]
+    site.request(allocation(1, "ann", files=6), "new.yaml")
+    site.request(user("jdoe", "resume"), "resume.yaml")
+    prune(site, days=1000, journal_days=1)
+    assert known(site) == ["jdoe.yaml", "last.yaml", "new.yaml", "resume.yaml"]
+
+
+def members(site: Site) -> set[str]:
+    return {key.rpartition("/")[2] for key in site.first.rows if key.startswith("first/member/")}
+
+
+@pytest.mark.parametrize("verb", ["cancel", "hold"])
+def test_a_cancellation_gives_back_what_was_wanted_before_however_old_that_is(
+    site: Site, verb: str
+) -> None:
+    site.request(allocation(1, "ann, bob"), "old.yaml")
+    repeat(site, "same")
+    site.first.away = True
+    site.drop(allocation(1, "eve"), "new.yaml")
+    prune(site, days=1000, journal_days=1)
+    site.drop(control(f"request.{verb}", site.open()[-1].id), f"{verb}.yaml")
+    prune(site, days=1000, journal_days=1)
+    site.back(site.first)
+    site.drain()
+    assert members(site) == {"ann", "bob"}
+
+
+@pytest.mark.parametrize("left", ["cancel", "hold"])
+@pytest.mark.parametrize("later", ["provision", "membership"])
+def test_what_was_stopped_does_not_undo_a_later_request_however_old_that_is(
+    site: Site, left: str, later: str
+) -> None:
+    site.request(allocation(1, "ann"), "first.yaml")
+    site.first.away = True
+    site.drop(allocation(1, "ann, bob"), "stopped.yaml")
+    [stopped] = [record for record in site.open() if record.name == "stopped.yaml"]
+    site.drop(control(f"request.{left}", stopped.id), f"{left}.yaml")
+    site.back(site.first)
+    if later == "provision":
+        site.request(allocation(1, "ann, eve"), "later.yaml")
+    else:
+        site.request(membership(1, "bob", "add"), "add.yaml")
+        site.request(membership(1, "bob", "remove"), "remove.yaml")
+    repeat(site, "same")
+    before = members(site)
+    prune(site, days=1000, journal_days=1)
+    verb = control("request.retry", stopped.id) if left == "cancel" else release(stopped)
+    site.request(verb, "again.yaml")
+    assert members(site) == before
+    assert "bob" not in before
 
 
 def test_the_highest_number_of_an_order_is_not_forgotten(site: Site) -> None:
@@ -143,17 +218,6 @@ def test_the_highest_number_of_an_order_is_not_forgotten(site: Site) -> None:
         allocation(1, files=1, head="order: {key: allocation-1, number: 7}\n"), "late.yaml"
     )
     assert site.results("done")[-1]["outcome"] == "superseded"
-
-
-def test_claims_and_suspensions_outlive_the_requests_that_made_them(site: Site) -> None:
-    site.request(user("jdoe", uid=7))
-    site.request(user("jdoe", "suspend"))
-    serve(site, "last")
-    prune(site, days=1000, journal_days=1)
-    assert known(site) == ["last.yaml"]
-    assert site.limit("first/account/jdoe") == "0"
-    site.request(user("jdoe", "resume"))
-    assert site.limit("first/account/jdoe") == "7"
 
 
 def test_a_request_that_is_tried_again_meanwhile_stays(
@@ -303,10 +367,11 @@ def receipts_of(site: Site) -> list[str]:
 
 
 def test_a_receipt_goes_with_the_row_of_its_request(site: Site) -> None:
-    site.request(user("old"), "old.yaml")
-    site.request(allocation(1, "ann", head="id: own-1\n"), "own.yaml")
-    site.request(user("new"), "new.yaml")
-    [newest] = [name for name in receipts_of(site) if name != "own-1.yaml"][1:]
+    site.request(user("same"), "old.yaml")
+    site.request(user("same").replace("action", "id: own-1\naction"), "own.yaml")
+    repeat(site, "new")
+    assert len(receipts_of(site)) == 3
+    newest = max(name for name in receipts_of(site) if name != "own-1.yaml")
     prune(site, days=11, journal_days=10)
     assert known(site) == ["new.yaml"]
     assert receipts_of(site) == [newest]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from provisioner.recovery.retention import Keeper
 from tests.support.engine_site import CONFIG, Site, allocation, membership, user
 from tests.support.policy_site import OPERATOR, PORTAL, STRANGER, now, send, why
 
@@ -63,6 +65,19 @@ def test_a_rule_for_projects_holds_whatever_a_request_touches(
 ) -> None:
     send(site, PORTAL, allocation(1, "bob"), "theirs.yaml")
     assert send(site, STRANGER, text).state == state
+    assert "first/member/cf/bob" in site.first.rows
+
+
+def test_a_rule_covers_what_an_allocation_has_however_long_ago_that_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    others = RULES.replace("accounts: [guests]}", "others: true}")
+    site = Site(tmp_path, others + "retention: {journal_days: 1, journal_floor: 1}\n")
+    send(site, PORTAL, allocation(1, "bob"), "theirs.yaml")
+    send(site, OPERATOR, user("last"), "last.yaml")
+    keeper = Keeper(site.spool, site.system.journal, site.config.retention)
+    keeper.prune(time.time() + 1000 * 86400)
+    assert send(site, STRANGER, allocation(1, "ann", code="cg1")).state == "refused"
     assert "first/member/cf/bob" in site.first.rows
 
 

@@ -1,6 +1,7 @@
 """Queries over several tables, and writes to several tables at once."""
 
 __all__ = [
+    "anchors",
     "beforehand",
     "expiry",
     "history",

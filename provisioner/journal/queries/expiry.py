@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, and_, bindparam, delete, func, select
 
 from provisioner.journal.dialect import chunks
+from provisioner.journal.queries import anchors
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import requests, step_objects, steps
 from provisioner.objects.states import ENDED, RequestState
@@ -100,9 +101,12 @@ def forget_refused(conn: Connection, ids: Collection[str]) -> None:
 
 
 def forget(conn: Connection, ids: list[str]) -> int:
-    """Delete the rows of requests, except those that somebody retried since; return how many."""
+    """Delete the rows of requests, and return how many.
+
+    Those that somebody has retried since, or that have a claim again, stay.
+    """
     over = select(requests.c.id).where(requests.c.id.in_(ids), requests.c.state.in_(ENDED))
-    gone = list(conn.scalars(over))
+    gone = sorted(set(conn.scalars(over)) - anchors.claiming(conn, ids))
     if gone:
         conn.execute(delete(step_objects).where(step_objects.c.request.in_(gone)))
         conn.execute(delete(steps).where(steps.c.request.in_(gone)))
