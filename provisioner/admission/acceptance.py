@@ -1,9 +1,9 @@
-"""Acceptance: all that is written of some requests in one transaction.
+"""Acceptance: everything that one transaction writes of some requests.
 
-Promises: each request is held against what was accepted before it, policy, its order and its time;
-bytes, steps, claims, due objects and events are written by one commit, or none of them. What a
-person's verb lets come again is judged after the verb, in the same transaction. What is left to do
-outside the journal is a list (`after_commit`). Leaves out: reading files (`reading`), committing
+Promises: each request is judged by what was accepted before it, by policy, by its order and its
+time. One commit writes bytes, steps, claims, due objects and events, or none of them. Requests that
+a person's verb lets come again are judged after the verb, in the same transaction. Tasks outside
+the journal are a list (`after_commit`). Leaves out: reading files (`reading`), committing
 (`intake`, and for manifests `following`), and what a verb does (`verbs`).
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioner.admission import duplicates
-from provisioner.admission.admission import ALARM, Judged, noted, row, ruled, told_of
+from provisioner.admission.admission import ALARM, Judged, arrival_of, noted, row, ruled
 from provisioner.admission.after_commit import AfterCommit, Tally, after_commit
 from provisioner.admission.candidates import Candidate, plain_problems, problem_of, waves
 from provisioner.admission.reading import Reader
@@ -52,10 +52,10 @@ _AGAIN = (*OPEN, RequestState.FAILED, RequestState.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What every acceptance of one service goes by.
+    """What every acceptance of one service needs.
 
-    refusals: says which refusals are told by an event; lanes: lane of each instance; has_file: says
-    whether a refused request's file can go through staging again.
+    refusals: decides which refusals get an event; lanes: lane of each instance; has_file: returns
+    True if a refused request's file can go through staging again.
     """
 
     book: Journal
@@ -69,9 +69,9 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What was committed. taken: requests that came; accepted: those of them that begin now.
+    """The result of a commit. taken: new requests; accepted: those of them that begin now.
 
-    left: what is to be done outside the journal, in this order.
+    left: the tasks outside the journal, in their order.
     """
 
     taken: tuple[str, ...]
@@ -92,13 +92,13 @@ class Acceptance:
 
     @property
     def accepted(self) -> tuple[str, ...]:
-        """List the requests that came and begin now, so far."""
+        """The new requests that begin now, so far."""
         return tuple(self._tally.accepted)
 
     def admit(self, candidates: Sequence[Candidate], answers: Answers | None = None) -> None:
-        """Accept or refuse requests that come now, each by itself.
+        """Accept or refuse new requests, each by itself.
 
-        answers: who answers for all of them before policy; None: each one's writer.
+        answers: who is responsible for all of them before policy; None: each one's writer.
         """
         for wave in waves(candidates):
             self._admit_wave(wave, answers)
@@ -108,7 +108,7 @@ class Acceptance:
         """Judge and accept again scheduled requests whose time has come."""
         for request_id in ids:
             for record in request_rows.load(self.conn, [request_id]).values():
-                # One before it may have cancelled or held it.
+                # An earlier one of these may have cancelled or held it.
                 if record.state == RequestState.SCHEDULED:
                     self._readmit(record)
             self._readmit_those_left()
@@ -119,15 +119,15 @@ class Acceptance:
         self._begin_verb(candidate, effect)
 
     def end(self, outcomes: Mapping[str, RequestState]) -> None:
-        """Have it told that requests are over, whose outcomes are written."""
+        """Report requests as over whose outcomes are written."""
         self._tally.outcomes.update(outcomes)
 
     def hold(self, request_id: str) -> None:
-        """Have it told that a request is held, which is written."""
+        """Report a request as held whose hold is written."""
         self._tally.effects.append(Effect(held=[request_id]))
 
     def admitted(self, candidates: Sequence[Candidate] = ()) -> Admitted:
-        """Say what came of it. candidates: those that were admitted, with the files beside them."""
+        """Return the result. candidates: those that were admitted, with the files beside them."""
         senders = {c.submission.ulid: c.submission.uid for c in candidates}
         beside = [file for c in candidates for file in (c.companion, c.signature)]
         companions = [file for file in beside if file is not None]
@@ -137,38 +137,38 @@ class Acceptance:
     # Judging.
 
     def _admit_wave(self, wave: Sequence[Candidate], answers: Answers | None) -> None:
-        """Judge and write requests of which none reads what another writes."""
+        """Judge and write requests none of which reads what another one writes."""
         judged = self._judge(wave, answers)
         rows = []
-        for one in judged:
-            made = row(one, self.now)
+        for each in judged:
+            made = row(each, self.now)
             outsider = self._terms.review.is_outsider
-            if one.state == RequestState.REFUSED and outsider(one.candidate.submission.uid):
+            if each.state == RequestState.REFUSED and outsider(each.candidate.submission.uid):
                 made = shortened(made)
             rows.append(made)
-            self._keep_manifest(one)
-            if one.state == RequestState.ACCEPTED:
-                self._tally.accepted.append(one.id)
-            elif one.state == RequestState.SCHEDULED:
-                self._tally.scheduled.append(one.id)
+            self._keep_manifest(each)
+            if each.state == RequestState.ACCEPTED:
+                self._tally.accepted.append(each.id)
+            elif each.state == RequestState.SCHEDULED:
+                self._tally.scheduled.append(each.id)
             else:
-                self._tally.outcomes[one.id] = one.state
+                self._tally.outcomes[each.id] = each.state
         request_rows.insert_requests(self.conn, rows)
-        quiet, told = self._terms.refusals.judge(rows, self.now)
-        heard = [(one, made) for one, made in zip(judged, rows, strict=True) if one.id not in quiet]
-        told += [told_of(one.candidate, made) for one, made in heard]
-        for one, _ in heard:
-            told += self._ruled(one)
-        self._accept([one for one in judged if one.state == RequestState.ACCEPTED], told)
+        quiet, events = self._terms.refusals.judge(rows, self.now)
+        loud = [pair for pair in zip(judged, rows, strict=True) if pair[0].id not in quiet]
+        events += [arrival_of(each.candidate, made) for each, made in loud]
+        for each, _ in loud:
+            events += self._ruled(each)
+        self._accept([each for each in judged if each.state == RequestState.ACCEPTED], events)
 
     def _readmit_those_left(self) -> None:
-        """Judge again what a verb let come again, and what that lets come."""
+        """Judge again the requests that a verb let come again, and those that they let come."""
         while self._again:
             for record in request_rows.load(self.conn, [self._again.popleft()]).values():
                 self._readmit(record)
 
     def _readmit(self, record: request_rows.Record) -> None:
-        """Judge a recorded request as if it came now."""
+        """Judge a recorded request as if it were new."""
         candidate = self._terms.reader.again(self.conn, record)
         answers = Answers(record.uid, record.writer, record.approved_by is not None)
         [judged] = self._judge([candidate], answers, besides=record.id)
@@ -190,7 +190,7 @@ class Acceptance:
     def _judge(
         self, wave: Sequence[Candidate], answers: Answers | None, besides: str = ""
     ) -> list[Judged]:
-        """Say what becomes of requests. besides: the one of them that was recorded before."""
+        """Return the verdicts on requests. besides: the one that was recorded before."""
         history = duplicates.look_up(self.conn, wave, besides)
         rulings = self._rule(wave, answers)
         judged = []
@@ -201,59 +201,62 @@ class Acceptance:
         return judged
 
     def _rule(self, wave: Sequence[Candidate], answers: Answers | None) -> dict[str, Ruling]:
-        """Ask policy about the requests that are right by themselves."""
+        """Ask policy about the requests that are valid by themselves."""
         cases = []
         foreseen = {c.submission.ulid: c.forbidden for c in wave if c.forbidden is not None}
         for c in wave:
             if c.request is not None and not c.problems and c.forbidden is None:
-                who = answers or Answers(c.submission.uid, c.submission.writer, approved=False)
-                asked = (c.request, c.planned, who.approved, who.counted)
+                answering = answers or Answers(
+                    c.submission.uid, c.submission.writer, approved=False
+                )
+                facts = (c.request, c.planned, answering.approved, answering.counted)
                 steers = self._steers(c)
-                cases.append(Case(c.submission.ulid, who.uid, who.writer, *asked, steers))
+                case = Case(c.submission.ulid, answering.uid, answering.writer, *facts, steers)
+                cases.append(case)
         return {**foreseen, **self._terms.review.judge(self.conn, cases, self.now)}
 
     def _steers(self, candidate: Candidate) -> Steers | None:
-        """Rehearse what steers another request, when it is asked what that does."""
+        """Return a rehearsal of a request that steers another one; None if it does not."""
         request = candidate.request
         if request is None or request.action not in rehearsal.CHANGING:
             return None
         return lambda seeker: rehearsal.changed(
-            self._terms.book, self.conn, self._asked(candidate, request, seeker)
+            self._terms.book, self.conn, self._command(candidate, request, seeker)
         )
 
     def _ruled(self, judged: Judged) -> list[audit.Event]:
-        """Hold what policy holds; return what is told of its answer."""
+        """Write a hold by policy; return the events about policy's answer."""
         if judged.ruling is not None and judged.state == RequestState.HELD:
             request_rows.hold_for_review(self.conn, judged.id)
-        told, submission = ruled(judged), judged.candidate.submission
-        for event in told:
+        events, submission = ruled(judged), judged.candidate.submission
+        for event in events:
             if event.kind == ALARM:
                 log.warning(
                     "ALARM policy: %s of %s: %s", submission.name, submission.writer, event.text
                 )
-        return told
+        return events
 
     # Writing.
 
     def _keep_manifest(self, judged: Judged) -> None:
-        """Keep the manifest of a request that is not over."""
+        """Store the manifest of a request that is not over."""
         if judged.candidate.manifest is not None and judged.state in OPEN:
             companion_rows.keep_companion(self.conn, judged.id, judged.candidate.manifest)
 
-    def _accept(self, judged: Sequence[Judged], told: Sequence[audit.Event]) -> None:
-        """Write claims, steps and due objects of requests; run a verb, which comes alone.
+    def _accept(self, judged: Sequence[Judged], events: Sequence[audit.Event]) -> None:
+        """Write claims, steps and due objects of requests, or run a verb, which is always alone.
 
-        told: events that are not written yet, and come before all that happens here.
+        events: those to write before everything that happens here.
         """
-        verbs = [one for one in judged if _action(one.candidate) in VERBS]
+        verbs = [each for each in judged if _action(each.candidate) in VERBS]
         if not verbs:
-            self._provide([one.candidate for one in judged], told)
+            self._provide([each.candidate for each in judged], events)
             return
-        audit.append(self.conn, told, self.now)
-        for one in verbs:
-            self._control(one)
+        audit.append(self.conn, events, self.now)
+        for verb in verbs:
+            self._control(verb)
 
-    def _provide(self, wave: Sequence[Candidate], told: Sequence[audit.Event]) -> None:
+    def _provide(self, wave: Sequence[Candidate], events: Sequence[audit.Event]) -> None:
         """Begin requests that claim objects."""
         progress = self._terms.progress
         new_steps: list[dict[str, Any]] = []
@@ -273,7 +276,7 @@ class Acceptance:
                 new_objects += more[1]
             if any(steps.waits(step) for step in candidate.planned):
                 progress.remember(request_id, request)
-        self._begin(new_steps, new_objects, told)
+        self._begin(new_steps, new_objects, events)
         # Steps without objects, and requests without steps, are over as soon as they begin.
         empty = [c.submission.ulid for c in wave if not any(s.claims for s in c.planned)]
         hollow = [c.submission.ulid for c in wave if any(not s.claims for s in c.planned)]
@@ -283,8 +286,8 @@ class Acceptance:
     def _claim(self, wave: Sequence[Candidate]) -> dict[str, dict[str, str]]:
         """Replace the claims of each subject by those of its newest request.
 
-        Return, for each request that leaves something out that was claimed before, those objects
-        with their instances.
+        Return the objects that each request leaves out although they were claimed before, with
+        their instances.
         """
         subjects = {c.request.subject for c in wave if c.request is not None}
         before = ledger.claimed(self.conn, subjects)
@@ -305,14 +308,14 @@ class Acceptance:
                 keys = ledger.withdraw(self.conn, held, self.now)
                 gone[candidate.submission.ulid] = object_rows.instances_of(self.conn, keys)
         ledger.claim(self.conn, entries, self._terms.lanes, owner, self.now)
-        told = {c.submission.ulid for c in wave if c.request is not None and c.request.adopt}
-        if told:
-            adopted = {e.key for e in entries if owner[e.claimant][0] in told}
+        adopting = {c.submission.ulid for c in wave if c.request is not None and c.request.adopt}
+        if adopting:
+            adopted = {e.key for e in entries if owner[e.claimant][0] in adopting}
             object_rows.set_adoption(self.conn, adopted, None)
         return gone
 
     def _control(self, judged: Judged) -> None:
-        """Run a verb; what it lets come again is judged later."""
+        """Run a verb. Requests that it lets come again are judged later."""
         assert judged.candidate.request is not None and judged.ruling is not None
         candidate, request, seeker = (
             judged.candidate,
@@ -328,7 +331,7 @@ class Acceptance:
             person = request_rows.load(self.conn, [judged.id])[judged.id].on_behalf_of
         try:
             effect = VERBS[request.action](
-                self.conn, self._asked(candidate, request, seeker, person)
+                self.conn, self._command(candidate, request, seeker, person)
             )
         except Fault as fault:
             self._fail(judged.id, request, fault)
@@ -342,13 +345,13 @@ class Acceptance:
         self._again.extend(effect.readmitted)
         self._begin_verb(candidate, effect)
 
-    def _asked(
+    def _command(
         self, candidate: Candidate, request: Request, seeker: Seeker, by: str | None = None
     ) -> Command:
-        """Say who asks for what, when. by: the person for whom, where that was believed."""
+        """Return who asks for what, and when. by: the person behind the writer, if believed."""
         submission, terms = candidate.submission, self._terms
-        who = (submission.ulid, submission.writer, request, self.now)
-        return Command(*who, terms.lanes, terms.progress, seeker, terms.has_file, by)
+        asker = (submission.ulid, submission.writer, request, self.now)
+        return Command(*asker, terms.lanes, terms.progress, seeker, terms.has_file, by)
 
     def _fail(self, request_id: str, request: Request, fault: Fault) -> None:
         """Write that a verb could not be done."""
@@ -364,7 +367,7 @@ class Acceptance:
         request_rows.set_problems(self.conn, request_id, plain_problems(notes))
 
     def _begin_verb(self, candidate: Candidate, effect: Effect) -> None:
-        """Have a verb wait for what it touched; one that touched nothing is over."""
+        """Make a verb wait for the objects that it touched; without any, it is over."""
         assert candidate.request is not None
         request_id, subject = candidate.submission.ulid, candidate.request.subject
         self._begin(*steps.rows_of_keys(request_id, subject, effect.keys))
@@ -374,15 +377,15 @@ class Acceptance:
         self,
         new_steps: Sequence[Mapping[str, Any]],
         new_objects: Sequence[Mapping[str, Any]],
-        told: Sequence[audit.Event] = (),
+        events: Sequence[audit.Event] = (),
     ) -> None:
-        """Write the steps of requests that begin now. told: events that come before."""
+        """Write the steps of requests that begin now. events: those to write before."""
         step_rows.insert_steps(self.conn, [{**row, "started": self.now} for row in new_steps])
         step_rows.insert_step_objects(self.conn, new_objects)
-        audit.append(self.conn, [*told, *steps.started(new_steps)], self.now)
+        audit.append(self.conn, [*events, *steps.started(new_steps)], self.now)
 
     def _advance(self, ids: Collection[str]) -> None:
-        """Go on with requests; note which of them are over."""
+        """Let requests continue; record which of them are over."""
         wanting = sorted(set(ids))
         self._tally.outcomes.update(advance(self.conn, wanting, self._terms.progress, self.now))
 

@@ -1,7 +1,7 @@
-"""Admission: a request's row and events, as they follow from what was judged of it. Pure.
+"""Admission: the row and the events of a request, made from its verdict. Pure.
 
-Promises: a request's row is what was judged of it, and can be judged again from the row alone.
-Leaves out: judging (`candidates`, `duplicates`) and writing (`acceptance`).
+Promises: a request's row contains all that was judged, so that it can be judged again from the row
+alone. Leaves out: judging (`candidates`, `duplicates`) and writing (`acceptance`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from provisioner.request.documents import Problem
 from provisioner.spool.spool import Rejected, Submission
 
 ALARM = "alarm"
-"""The kind of event that says that policy refused; the log's line begins with `ALARM policy:`."""
+"""The kind of event about a refusal by policy; the log's line begins with `ALARM policy:`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A candidate with what becomes of it. ruling: policy's, where policy was asked."""
+    """A candidate with its verdict. ruling: policy's, if policy was asked."""
 
     candidate: Candidate
     verdict: Verdict
@@ -35,17 +35,17 @@ class Judged:
 
     @property
     def id(self) -> str:
-        """Return the request's id."""
+        """The request's id."""
         return self.candidate.submission.ulid
 
     @property
     def state(self) -> RequestState:
-        """Return the state that the request gets."""
+        """The state that the request gets."""
         return self.verdict.state
 
 
 def row(judged: Judged, now: float) -> dict[str, Any]:
-    """Make a request's row."""
+    """Return a request's row."""
     candidate, state, ruling = judged.candidate, judged.state, judged.ruling
     submission, request = candidate.submission, candidate.request
     order = request.order if request else None
@@ -73,21 +73,22 @@ def row(judged: Judged, now: float) -> dict[str, Any]:
 
 
 def noted(judged: Judged) -> tuple[Problem, ...]:
-    """Add to what is wrong with a request that is taken what is held otherwise than written."""
+    """Return the problems of a request, and how it is followed differently from how it is
+    written."""
     candidate, problems = judged.candidate, judged.verdict.problems
     if candidate.request is None or judged.state not in OPEN:
         return problems
     return (*problems, *candidate.notes, *notes(candidate.request, candidate.planned))
 
 
-def told_of(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
-    """Tell that a request came, and what became of it."""
+def arrival_of(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:
+    """Return the event of a request that arrived, with its state."""
     reason = candidate.request.reason if candidate.request else None
     return audit.arrival(row, row["name"], reason, candidate.submission.behind)
 
 
 def submission_of(record: request_rows.Record) -> Submission:
-    """Return a recorded request as it was submitted: only the bytes in the journal count."""
+    """Return a recorded request as it was submitted; only the bytes in the journal count."""
     return Submission(
         ulid=record.id,
         name=record.name,
@@ -102,7 +103,7 @@ def submission_of(record: request_rows.Record) -> Submission:
 
 
 def ruled(judged: Judged) -> list[audit.Event]:
-    """Tell what policy did with a request: new users count, and a refusal is an alarm."""
+    """Return the events about policy's answer: new users are counted, a refusal is an alarm."""
     if judged.ruling is None:
         return []
     answer = judged.ruling.answer
@@ -116,10 +117,10 @@ def ruled(judged: Judged) -> list[audit.Event]:
     return []
 
 
-def unjudged(one: Submission | Rejected) -> Rejected:
-    """Set a file aside that cannot be judged."""
+def unjudged(file: Submission | Rejected) -> Rejected:
+    """Return a file that cannot be judged as one to set aside."""
     why = (
-        "judging it failed unexpectedly, and the service's log has the traceback: report it; to "
-        "try again, move the file back into staging"
+        "judging it failed unexpectedly: report it with the traceback in the service's log; to try "
+        "again, move the file back into staging"
     )
-    return Rejected(one.ulid, one.name, one.uid, one.writer, why, quarantine=True)
+    return Rejected(file.ulid, file.name, file.uid, file.writer, why, quarantine=True)

@@ -1,8 +1,8 @@
-"""After the commit: what is left to do outside the journal, once a batch is in it. Pure.
+"""After the commit: the tasks outside the journal that a committed batch leaves. Pure.
 
-Promises: everything that a batch leaves to do is one of these values, in the order in which it is
-done; a crash before it is done loses nothing, as the next start does it again (`Service.recover`).
-Leaves out: doing it (`service`).
+Promises: every task is one of these values, in the order in which they are done. A crash before
+that loses nothing, because the next start does them again (`Service.recover`). Leaves out: doing
+them (`service`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from provisioner.spool.spool import Submission
 
 @dataclass(frozen=True, slots=True)
 class FollowManifests:
-    """Compare and follow manifests, portion by portion. writers: uid of each request's writer."""
+    """Compare and follow manifests in portions. writers: uid of each request's writer."""
 
     writers: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class CountRefused:
-    """Count refused files: outsiders' may be too many."""
+    """Count refused files, because outsiders may have too many."""
 
     number: int
 
@@ -38,7 +38,7 @@ class Resubmit:
 
 @dataclass(frozen=True, slots=True)
 class PauseLane:
-    """Have a lane pause, or go on."""
+    """Pause a lane, or let it continue."""
 
     lane: str
     paused: bool
@@ -46,21 +46,21 @@ class PauseLane:
 
 @dataclass(frozen=True, slots=True)
 class EndObserving:
-    """Have the lanes write to their backends again."""
+    """Let the lanes write to their backends again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Remove a file that lay beside a request: all of it is in the journal, or none is needed."""
+    """Remove a file beside a request: the journal has all of it, or nobody needs it."""
 
     companion: Submission
 
 
 @dataclass(frozen=True, slots=True)
 class MoveFiles:
-    """Put the files of requests where their states say, with results and receipts.
+    """Move the files of requests to where their states say, with results and receipts.
 
-    senders: uids of who sent those that came just now.
+    senders: uids of the senders of files that were just taken.
     """
 
     requests: frozenset[str]
@@ -69,14 +69,14 @@ class MoveFiles:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Write the receipts of requests that were just accepted; their files lie right already."""
+    """Write the receipts of requests that were just accepted; their files are in place already."""
 
     requests: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WakeLanes:
-    """Have the lanes look for what a person made due."""
+    """Wake the lanes for what a person made due."""
 
 
 AfterCommit = (
@@ -94,10 +94,10 @@ AfterCommit = (
 
 @dataclass(slots=True)
 class Tally:
-    """What an acceptance came to so far.
+    """The results of an acceptance so far.
 
-    accepted, scheduled: requests that came; readmitted: requests that were judged again; outcomes:
-    of requests that are over; manifests: requests whose manifest is to be followed, with their
+    accepted, scheduled: new requests; readmitted: requests that were judged again; outcomes: of
+    requests that are over; manifests: requests whose manifest is to be followed, with their
     writers' uids.
     """
 
@@ -112,9 +112,9 @@ class Tally:
 def after_commit(
     tally: Tally, senders: Mapping[str, int], companions: Iterable[Submission] = ()
 ) -> Iterator[AfterCommit]:
-    """List what a batch leaves to do.
+    """Yield the tasks that a batch leaves.
 
-    senders: uids of who sent the requests that came; companions: files that lay beside these.
+    senders: uids of the senders of new requests; companions: files that were beside these.
     """
     if tally.manifests:
         yield FollowManifests(tally.manifests)

@@ -1,8 +1,8 @@
 """The intake: files that were taken from staging are accepted in batches, each in one commit.
 
-Promises: a request is parsed, routed and checked whole before anything of it is written. Leaves
-out: what is written of a batch (`acceptance`), what lanes then do, and the moving of files that
-have their outcome (`filing`).
+Promises: a request is parsed, routed and checked completely before anything of it is written.
+Leaves out: what a batch writes (`acceptance`), what lanes do afterwards, and moving files of
+finished requests (`filing`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from provisioner.journal.records import companion_rows, request_rows
 from provisioner.spool.spool import Submission
 
 TOGETHER = 256 * 1024
-"""Bytes of requests after which a commit takes no more: one of 64 KiB may have 5,000 users."""
+"""Bytes of requests after which a commit takes no more: one of 64 KiB can have 5,000 users."""
 
 
 class Intake:
@@ -29,7 +29,7 @@ class Intake:
         self._terms = terms
 
     def admit(self, submissions: Sequence[Submission]) -> Iterator[Admitted]:
-        """Judge files and accept or refuse them, at each step some of them in one commit."""
+        """Judge files and accept or refuse them; each step commits some of them."""
         enclosures = self._terms.reader.enclosures
         for alone, judged in self._batches(submissions):
             completed = [enclosures.complete(candidate) for candidate in judged]
@@ -43,9 +43,9 @@ class Intake:
             yield acceptance.admitted(completed)
 
     def _batches(self, submissions: Sequence[Submission]) -> Iterator[tuple[bool, list[Candidate]]]:
-        """Read files, and give those of one commit: each that names another file is alone.
+        """Read files, and yield those of one commit; a file that names another file is alone.
 
-        So no two manifests are in memory at once.
+        So no two manifests are in memory at the same time.
         """
         for some in together(submissions):
             judged = [self._terms.reader.first(submission) for submission in some]
@@ -69,7 +69,7 @@ class Intake:
 
 
 def together(submissions: Sequence[Submission]) -> Iterator[list[Submission]]:
-    """Cut a batch into what is judged and committed at once."""
+    """Cut a batch into parts that are judged and committed together."""
     some: list[Submission] = []
     for submission in submissions:
         some.append(submission)

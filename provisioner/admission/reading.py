@@ -1,8 +1,8 @@
-"""Reading: what a file says, or said when it came, as far as its writer may ask for it.
+"""Reading: what a file says now, or said when it arrived, as far as its writer may ask for it.
 
 Promises: a request that is judged again is read as it was recorded: it needs no signature, and the
-file that it names is read at most once. Leaves out: what was accepted before, and what becomes of
-it (`acceptance`).
+file that it names is read at most once. Leaves out: what was accepted before, and what follows
+(`acceptance`).
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ class Reader:
     def __init__(
         self, router: Router, review: Review, enclosures: Enclosures, signatures: Signatures
     ) -> None:
-        """enclosures: reads the file that a request names; signatures: says whose a file is."""
+        """enclosures: reads the file that a request names; signatures: decides whose a file is."""
         self._router = router
         self._review = review
         self.enclosures = enclosures
         self._signatures = signatures
 
     def first(self, submission: Submission) -> Candidate:
-        """Read a file that was taken now, as its signer's where it is signed."""
+        """Read a file that was just taken; a signed one is its signer's."""
         return self._signatures.judge(submission, self._read)
 
     def again(self, conn: Connection, record: request_rows.Record) -> Candidate:
-        """Read a recorded request with what its writer may ask for now."""
+        """Read a recorded request by what its writer may ask for now."""
         candidate = self._read(submission_of(record))
         if record.listed is not None:
             return self.enclosures.fill(candidate, tuple(record.listed.split()))

@@ -52,11 +52,11 @@ class Errand:
 class Follower:
     """Writes what follows from manifests, for one service."""
 
-    def __init__(self, terms: Terms, tell: Callable[[Iterable[AfterCommit]], None]) -> None:
-        """tell: does what remains after each commit, as after those of the intake."""
+    def __init__(self, terms: Terms, perform: Callable[[Iterable[AfterCommit]], None]) -> None:
+        """perform: does the tasks that a commit leaves, as for those of the intake."""
         self._journal = terms.book
         self._terms = terms
-        self._tell = tell
+        self._perform = perform
         self.followed: dict[str, str] = {}
         """Requests that followed from a manifest while others wait, each with the manifest's id."""
 
@@ -76,14 +76,14 @@ class Follower:
             acceptance = Acceptance(conn, time.time(), self._terms)
             yield Commit(errand, acceptance)
         self.followed.update(dict.fromkeys(acceptance.accepted, ulid))
-        self._tell(acceptance.admitted().left)
+        self._perform(acceptance.admitted().left)
 
     def end(self, ulid: str, state: RequestState, problems: Sequence[Problem]) -> None:
         """End a request of whose manifest nothing can be followed."""
         with self._journal.transaction() as conn:
             acceptance = Acceptance(conn, time.time(), self._terms)
             _end(acceptance, ulid, state, problems)
-        self._tell(acceptance.admitted().left)
+        self._perform(acceptance.admitted().left)
 
     def set_aside(self, ulid: str, problem: Problem) -> None:
         """Hold a request until somebody releases it: its sender may, as if they had held it."""
@@ -97,7 +97,7 @@ class Follower:
             text = f"by the service: {problem.message}"
             audit.append(conn, [audit.Event(ulid, HELD, text)], acceptance.now)
             acceptance.hold(ulid)
-        self._tell(acceptance.admitted().left)
+        self._perform(acceptance.admitted().left)
 
 
 @dataclass(frozen=True, slots=True)
