@@ -165,7 +165,7 @@ class Commit:
         candidate = Candidate(self.errand.submission, self.errand.request, (), ())
         self.acceptance.conclude(candidate, effect)
 
-    def tell(self, event: audit.Event) -> None:
+    def record(self, event: audit.Event) -> None:
         """Add an event to the trail."""
         audit.append(self.conn, [event], self.now)
 

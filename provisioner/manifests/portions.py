@@ -255,7 +255,7 @@ class Portions:
         try:
             with self._follower.commit(errand) as commit:
                 if isinstance(error, _NoRight):
-                    commit.tell(audit.Event(errand.submission.ulid, ALARM, error.message))
+                    commit.record(audit.Event(errand.submission.ulid, ALARM, error.message))
                 commit.end(state, problems)
         except Stopped:
             return
