@@ -193,8 +193,8 @@ def _confirm(directory: Path) -> None:
     if not (directory / "lab.json").exists():
         raise LabError(f"{directory} was left half up; take it down, then up again")
     for path in inside.cover_again(directory):
-        print(f"lab: {path} was the machine's, as it was replaced there; it is the lab's again")
-    print(f"lab: {directory} is up already on {known(directory).address}")
+        print(f"lab: {path} was replaced by the machine's; it is the lab's again")
+    print(f"lab: {directory} is already up on {known(directory).address}")
 
 
 def _side_by_side(lab: Lab, *steps: Callable[[], None]) -> None:

@@ -98,7 +98,7 @@ def certify(lab: Lab) -> None:
 
 
 def _signs_unsaid(certificate: Path) -> bool:
-    """Say whether an authority of an earlier lab does not say that it may sign."""
+    """Return True if the authority of an earlier lab does not say that it may sign."""
     words = ("openssl", "x509", "-noout", "-ext", "keyUsage", "-in", str(certificate))
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     return "Certificate Sign" not in said

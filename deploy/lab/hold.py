@@ -27,7 +27,10 @@ every view, so that a checkout, a temporary file or a device is where it is outs
 
 
 def main(directory: Path, host: str, tree: Path | None = None) -> None:
-    """Set the scene, say that it is set, and reap orphans for ever. tree: the root of its own."""
+    """Set up the namespaces, report that they are ready, and reap orphans forever.
+
+    tree: the root directory of another Debian, if not the machine's.
+    """
     # /proc is still the machine's, so this is what the machine calls this process.
     pid = int(Path("/proc/self").readlink().name)
     started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]

@@ -51,10 +51,10 @@ def hold(directory: Path, tree: Path | None = None) -> int:
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     until(lambda: holder(directory) is not None or process.poll() is not None, "namespaces", 10)
-    found = holder(directory)
-    if found is None:
+    pid = holder(directory)
+    if pid is None:
         raise LabError(f"no private namespaces here (needs CAP_SYS_ADMIN): {log.read_text()}")
-    return found
+    return pid
 
 
 def entering(directory: Path) -> list[str]:
@@ -79,8 +79,8 @@ def lend(directory: Path, programs: Sequence[str]) -> Path:
 
 
 def _from_outside(directory: Path) -> str:
-    """Write a script that runs, from outside, the program inside that bears the script's name."""
-    # The view of files alone: these are clients, and end with whoever started them.
+    """Write a script that runs, from outside, the program inside that has the script's name."""
+    # Only the mount namespace: these are clients, and end with the process that started them.
     words = f"nsenter --target={holder(directory)} --mount"
     return f"""#!/bin/sh\nexec {words} --wdns="$PWD" -- "${{0##*/}}" "$@"\n"""
 
@@ -124,14 +124,14 @@ def processes(directory: Path) -> Mapping[int, str]:
         return {}
     names = {file.read_text().strip(): file.name for file in _sessions(directory).iterdir()}
     namespace = Path(f"/proc/{first}/ns/pid").stat().st_ino
-    found = {}
+    sessions = {}
     for entry in Path("/proc").iterdir():
         # A process may end while it is looked at; and some of the machine's may not be looked at.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             if entry.name.isdigit() and (entry / "ns/pid").stat().st_ino == namespace:
-                found[int(entry.name)] = names.get(_session_inside(entry), "")
-    found.pop(first, None)
-    return found
+                sessions[int(entry.name)] = names.get(_session_inside(entry), "")
+    sessions.pop(first, None)
+    return sessions
 
 
 def _sessions(directory: Path) -> Path:
@@ -204,7 +204,7 @@ def stop(directory: Path, names: Sequence[str] | None, seconds: float = 10) -> N
 
 
 def end(directory: Path) -> None:
-    """End the namespaces, and with them whatever is left inside."""
+    """End the namespaces, and with them all processes inside."""
     first = holder(directory)
     if first is not None:
         os.kill(first, signal.SIGKILL)

@@ -40,7 +40,7 @@ LONGEST = 60
 
 
 class LabError(Exception):
-    """Something that whoever runs the lab must mend; the message says what."""
+    """A problem that the person who runs the lab must fix; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -139,17 +139,17 @@ def known(directory: Path) -> Lab:
     return Lab(directory, kept["number"], kept["ports"], kept.get("suite"))
 
 
-def settled_suite(directory: Path, asked: str | None) -> str | None:
+def settled_suite(directory: Path, wanted: str | None) -> str | None:
     """Give the suite that a lab runs; one that has data stays on the programs that wrote them.
 
     Raises LabError: another is asked for.
     """
     if not (directory / "place.json").exists():
-        return asked
+        return wanted
     suite = known(directory).suite
-    if asked not in (None, suite):
+    if wanted not in (None, suite):
         raise LabError(
-            f"{directory} holds the data of {suite or 'this machine'}, not of {asked}: "
+            f"{directory} holds the data of {suite or 'this machine'}, not of {wanted}: "
             "take it down and remove it, or choose another directory"
         )
     return suite

@@ -70,8 +70,8 @@ def _mirror() -> str:
     chosen = os.environ.get("PROVISIONER_LAB_MIRROR")
     if chosen:
         return chosen
-    asked = ("apt-get", "indextargets", "--format", "$(REPO_URI)")
-    found = run(*asked, "Created-By: Packages", "Label: Debian").split()
-    if not found:
+    command = ("apt-get", "indextargets", "--format", "$(REPO_URI)")
+    mirrors = run(*command, "Created-By: Packages", "Label: Debian").split()
+    if not mirrors:
         raise LabError("apt knows no mirror of Debian: name one in PROVISIONER_LAB_MIRROR")
-    return found[0]
+    return mirrors[0]

@@ -39,5 +39,5 @@ def number(text: str) -> str:
 
 
 def at_least(version: str, oldest: str) -> bool:
-    """Say whether a version is that one or later, number by number: 26.05.5 is, for 24.11."""
+    """Return True if a version is that one or later, number by number: 26.05.5 is, for 24.11."""
     return [*map(int, version.split("."))] >= [*map(int, oldest.split("."))]

@@ -63,15 +63,15 @@ def apply(base: Path, question: Json) -> Json:
 
 
 def state_of(base: Path, key: str) -> Json:
-    """Say what an object is; `present` is the one field that the service asks for."""
-    found = read(file_of(base, key))
-    if found is None:
+    """Return an object's state; `present` is the only field that the service requires."""
+    stored = read(file_of(base, key))
+    if stored is None:
         return {"present": False}
-    return {"present": True, "path": str(file_of(base, key)), **found}
+    return {"present": True, "path": str(file_of(base, key)), **stored}
 
 
 def file_of(base: Path, key: str) -> Path:
-    """Name an object's file. A key is INSTANCE/KIND/NAME, each part of plain characters."""
+    """Return an object's file. A key is INSTANCE/KIND/NAME, each part of plain characters."""
     _, kind, name = key.split("/")
     return base / f"{kind}-{name}.json"
 

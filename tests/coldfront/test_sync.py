@@ -247,7 +247,7 @@ def test_uninstalling_leaves_coldfront_as_it_was(site: Site) -> None:
 def test_uninstalling_says_first_what_goes(site: Site, active: Allocation) -> None:
     site.fill_in(active, "fileset_name", "folding")
     said = StringIO()
-    with pytest.raises(CommandError, match="nothing was changed"):
+    with pytest.raises(CommandError, match="nothing was removed"):
         call_command("provisioner_uninstall", stdout=said)
     assert "1 values of allocation.AllocationAttributeType" in said.getvalue()
     assert active.get_attribute("fileset_name") == "folding"

@@ -84,7 +84,7 @@ def test_two_labs_share_nothing_and_one_ends_alone(two: tuple[Path, Path]) -> No
         ["sinfo", "-h", "-o", "%T"], check=True, text=True, capture_output=True, env=environment
     )
     assert nodes.stdout.strip() == "idle"
-    assert "is up already" in lab("up", kept).stdout
+    assert "is already up" in lab("up", kept).stdout
 
 
 def test_the_machine_stays_as_it_was(two: tuple[Path, Path]) -> None:

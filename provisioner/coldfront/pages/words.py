@@ -41,8 +41,8 @@ STATES: Mapping[str, Look] = {
     "held": Look("held", "text-bg-warning", "look at it, then release or cancel it"),
     "done": Look("done", "text-bg-success"),
     "superseded": Look("replaced by a newer one", "text-bg-secondary"),
-    "failed": Look("failed", "text-bg-danger", "fix the problem, then press Try again"),
-    "refused": Look("refused", "text-bg-danger", "fix the problem, then press Try again"),
+    "failed": Look("failed", "text-bg-danger", "fix the problem, then try again"),
+    "refused": Look("refused", "text-bg-danger", "fix the problem, then try again"),
     "cancelled": Look("cancelled", "text-bg-secondary", "to carry it out after all, try again"),
     INCOMPLETE: Look(
         "incomplete", "text-bg-warning", "fill it in; ColdFront then sends the request"
