@@ -16,9 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from provisioner.contract import InvalidRequest, Key, Want, make_key
+from provisioner.contract import InvalidRequest, Key, make_key
 from provisioner.journal.records.ledger import Held
-from provisioner.routing.rendering import Step
+from provisioner.request.request import Request
+from provisioner.routing.rendering import Step, StepClaim
 
 CAUSE = "reconcile"
 """The cause of a suspension for being left out of a manifest."""
@@ -133,7 +134,8 @@ class Standing:
     claims: its own and those inside it; suspension: the request by which the manifest's writer
     suspended it for being left out; held: that writer's newest held request for it or something
     inside it; over: it claims for a step that will never be due; placed_by: the other writers in
-    whose allocations or projects it is a user.
+    whose allocations or projects it is a user; waiting: its open requests that have claims, by
+    id.
     """
 
     claims: Sequence[Held] = ()
@@ -141,6 +143,7 @@ class Standing:
     held: str | None = None
     over: bool = False
     placed_by: tuple[str, ...] = ()
+    waiting: Mapping[str, Request] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> int:
@@ -168,16 +171,18 @@ class Standing:
         return {(claim.key, claim.claimant) for claim in self.claims}
 
 
-Wanted = Mapping[tuple[Key, str], Want | None]
-"""What is claimed, by object and claimant; None if the want becomes known later."""
+Wanted = Mapping[tuple[Key, str], StepClaim]
+"""What is claimed, by object and claimant."""
 
 
 def wanted_by(planned: Sequence[Step]) -> Wanted:
     """Return what the steps of a line claim."""
-    return {(claim.key, claim.claimant): claim.want for step in planned for claim in step.claims}
+    return {(claim.key, claim.claimant): claim for step in planned for claim in step.claims}
 
 
-def of_listed(wanted: Wanted, now: Standing, source: str, moment: Moment) -> Verdict:
+def of_listed(
+    request: Request, wanted: Wanted, now: Standing, source: str, moment: Moment
+) -> Verdict:
     """Compare what a writer, `source`, lists of a subject with the ledger."""
     if now.newer(moment):
         return "newer"
@@ -186,7 +191,8 @@ def of_listed(wanted: Wanted, now: Standing, source: str, moment: Moment) -> Ver
     if now.held is not None:
         # Requesting it again under another name would bypass the person who holds it.
         return "held"
-    return "ask" if now.over or _differs(wanted, now.claims) else "same"
+    otherwise = any(_asks_otherwise(request, other) for other in now.waiting.values())
+    return "ask" if now.over or otherwise or _differs(wanted, now) else "same"
 
 
 def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:
@@ -219,16 +225,42 @@ class Tally:
         )
 
 
-def _differs(wanted: Mapping[tuple[Key, str], Want | None], claims: Sequence[Held]) -> bool:
+def _differs(wanted: Wanted, now: Standing) -> bool:
     """Return True if claims differ from the wanted ones, as far as their wants are known."""
-    if {(claim.key, claim.claimant) for claim in claims} != wanted.keys():
+    if now.pairs != wanted.keys():
         return True
-    for claim in claims:
-        want = wanted[claim.key, claim.claimant]
+    for claim in now.claims:
+        # Until its step begins, a claim has the want of the request before. `_asks_otherwise`
+        # compares the request.
+        if claim.want is None or claim.request in now.waiting:
+            continue
+        line = wanted[claim.key, claim.claimant]
         # Compare it as the ledger stores it: JSON has lists, but no tuples.
-        if want is not None and json.loads(json.dumps(want)) != claim.want:
+        if line.want is not None:
+            if json.loads(json.dumps(line.want)) != claim.want:
+                return True
+        elif not _fits(json.loads(json.dumps(line.draft)), claim.want):
             return True
     return False
+
+
+def _fits(draft: object, want: object) -> bool:
+    """Return True if a want is as a draft says, in which None is known only after another step."""
+    if draft is None:
+        return True
+    if isinstance(draft, dict) and isinstance(want, Mapping):
+        same = draft.keys() == want.keys()
+        return same and all(_fits(value, want[name]) for name, value in draft.items())
+    if isinstance(draft, list) and isinstance(want, list):
+        return len(draft) == len(want) and all(map(_fits, draft, want))
+    return draft == want
+
+
+def _asks_otherwise(line: Request, waiting: Request) -> bool:
+    """Return True if a request that waits asks something else for its subject than a line does."""
+    if (line.action, line.subject) != (waiting.action, waiting.subject):
+        return False
+    return (line.values, line.users) != (waiting.values, waiting.users)
 
 
 def about(actions: Mapping[str, tuple[str, str, str]], subject: str) -> bytes:

@@ -101,7 +101,7 @@ class Reconcile:
         verdict: Verdict = "wrong"
         wanted = manifest.wanted_by(candidate.planned)
         if not candidate.problems:
-            verdict = manifest.of_listed(wanted, now, self._writer, self._errand.moment)
+            verdict = manifest.of_listed(request, wanted, now, self._writer, self._errand.moment)
         if verdict == "same" and candidate.forbidden is not None:
             verdict = "ask"  # so that its own request is judged, and refused
         self._verdicts.append(_CODES[verdict])

@@ -13,6 +13,7 @@ from provisioner.journal.queries import subjects as claiming
 from provisioner.journal.records import request_rows
 from provisioner.manifests.manifest import CAUSE, Standing
 from provisioner.objects.states import OPEN
+from provisioner.request import crowds
 
 
 def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, Standing]:
@@ -23,18 +24,22 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
     held = claiming.claims_of(conn, subjects)
     placed = claiming.placed_by_others(conn, subjects, writer)
     suspended = claiming.suspended_by(conn, subjects, writer, CAUSE)
-    # A claim that waits for a step of a finished request would wait for ever.
-    waits = {claim.request for some in held.values() for claim in some if claim.want is None}
-    states = request_rows.states_of(conn, waits)
-    over = {request for request in waits if states.get(request) not in OPEN}
+    states = request_rows.states_of(conn, {c.request for some in held.values() for c in some})
+    is_open = [request for request, state in states.items() if state in OPEN]
+    waiting = {
+        request: crowds.whole(record.body, record.listed)
+        for request, record in request_rows.load(conn, is_open).items()
+    }
     stopped = request_rows.held_for(conn, writer)
     return {
         subject: Standing(
             tuple(some),
             suspended.get(subject),
             stopped.get(subject),
-            any(claim.want is None and claim.request in over for claim in some),
+            # A claim that waits for a step of a finished request would wait for ever.
+            any(claim.want is None and claim.request not in waiting for claim in some),
             placed.get(subject, ()),
+            {name: waiting[name] for name in {c.request for c in some} & waiting.keys()},
         )
         for subject, some in held.items()
     }
