@@ -19,6 +19,7 @@ from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.losses import Nature, Pair, Shift
 from provisioner.policy import policy, rules
+from provisioner.policy.gradual import Gradual
 from provisioner.policy.newcomers import Newcomers
 from provisioner.request import crowds
 from provisioner.request.crowds import Meant
@@ -102,10 +103,11 @@ class Review:
         self._rules = site
         self.nature = nature or Nature()
         self._shut_out: dict[int, dict[str, float]] = {}
+        self._gradual = Gradual(self.nature, site.at_once)
 
     def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
         """Judge the requests of a wave; none of them depends on what another one writes."""
-        changes = _Changes(conn, cases, self.nature)
+        changes = _Changes(conn, cases)
         newcomers = Newcomers(conn, now)
         rulings = {}
         for case in cases:
@@ -117,7 +119,8 @@ class Review:
                 submitter = users.find(submitter.uid)
             others = self._rules.steers_others(submitter, case.request.action)
             seeker = Seeker(case.uid, others, case.id)
-            hit = set() if case.counted else changes.losers(case, seeker)
+            nature = self._gradual.nature(case.uid, now)
+            hit = set() if case.counted else changes.losers(case, seeker, nature)
             crowd = hit | self._lately(case.uid, now) if hit else hit
             question = replace(question, approved=case.approved, hit=len(crowd))
             question = replace(question, left=self._left(case, changes))
@@ -130,6 +133,7 @@ class Review:
             answer = self._rules.decide(submitter, question)
             if answer.verdict == policy.ALLOW:
                 changes.allow(case)
+                self._gradual.allow(case.uid, now, approved=case.approved or case.counted)
             if question.fresh and answer.verdict == policy.ALLOW:
                 newcomers.allow(submitter.uid, case.request, question.fresh)
             counts = hit and not case.approved and not self._rules.trusts(case.uid)
@@ -215,9 +219,8 @@ class Review:
 class _Changes:
     """What the requests of a wave would take away, before any of it is written."""
 
-    def __init__(self, conn: Connection, cases: Sequence[Case], nature: Nature) -> None:
+    def __init__(self, conn: Connection, cases: Sequence[Case]) -> None:
         self._conn = conn
-        self._nature = nature
         self._before = ledger.claimed(
             conn, {c.request.subject for c in cases if c.request.action in _CLAIMING}
         )
@@ -225,14 +228,14 @@ class _Changes:
         self._given: dict[Pair, Want | None] = {}
         self._shifts: dict[str, Shift] = {}
 
-    def losers(self, case: Case, seeker: Seeker) -> set[str]:
+    def losers(self, case: Case, seeker: Seeker, nature: Nature) -> set[str]:
         """Return the people who lose something by a request, after those allowed before it."""
         if case.request.action == "journal.release":
             why = facts.get(self._conn, facts.OBSERVING)
             return holdings.unwritten(self._conn) if why not in (None, facts.CONFIGURED) else set()
         shift = self._shifts[case.id] = self._of(case, seeker)
         allowed = Shift(self._taken, self._given)
-        return holdings.losers(self._conn, shift, allowed, self._nature)
+        return holdings.losers(self._conn, shift, allowed, nature)
 
     def left(self, case: Case) -> dict[Key, Key]:
         """Return the objects that a request leaves for others; see `holdings.left`."""

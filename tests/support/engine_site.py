@@ -92,8 +92,11 @@ class Accounts:
         return {"present": bool(claims), "closed": bool(claims) and not live, "limit": limit}
 
     def shuts(self, key: Key, before: Want, after: Want) -> bool:
-        """Return True for a limit of 1, with which nobody can work."""
-        return after["limit"] == "1" != before["limit"]
+        """Return True for a limit of 1, or of less than a tenth: nobody can work with it."""
+        was, will = before["limit"], after["limit"]
+        if was is None or will is None:
+            return bool(will == "1")
+        return bool(will == "1" != was) or int(str(will)) * 10 < int(str(was))
 
     def stores(self, key: Key) -> bool:
         """Return True for accounts named as filesets, which hold data."""
