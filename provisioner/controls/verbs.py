@@ -14,7 +14,7 @@ from provisioner.controls import interventions, renewal, undo
 from provisioner.journal import audit
 from provisioner.journal import facts as journal_facts
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import beforehand, history, lookup
+from provisioner.journal.queries import beforehand, history, lookup, subjects
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import (
     companion_rows,
@@ -105,12 +105,11 @@ def _resume(conn: Connection, command: Command) -> Effect:
 
 def _withdraw(conn: Connection, command: Command) -> Effect:
     subject = command.request.subject
-    gone = ledger.claimed(conn, [subject])[subject]
-    keys = ledger.withdraw(conn, gone, command.now)
-    effect = Effect(keys=object_rows.instances_of(conn, keys))
+    keys = ledger.withdraw(conn, ledger.claimed(conn, [subject])[subject], command.now)
     if not keys:
-        effect.notes.append(f"nothing was claimed for {subject}")
-    return effect
+        subjects.check_letters(conn, subject)
+    notes = [] if keys else [f"nothing was claimed for {subject}"]
+    return Effect(keys=object_rows.instances_of(conn, keys), notes=notes)
 
 
 def _reconcile(conn: Connection, command: Command) -> Effect:

@@ -222,3 +222,18 @@ def test_without_rules_the_staging_group_gives_numbers(tmp_path: Path) -> None:
         send(Site(tmp_path, "staging_group: nogroup\n"), 65534, numbered("user.uid")).state
         == "done"
     )
+
+
+ROUTE = "  project.provision:\n    - {name: group, handler: first, with: {account: cf}}\n"
+
+
+def test_a_project_is_not_archived_by_its_code_in_other_letters_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path, text=CONFIG.replace("  project.provision: []\n", ROUTE))
+    project = "provisioner: 1\naction: project.{}\nproject: {{code: {}}}\n"
+    send(site, 0, project.format("provision", "CF"), "made.yaml")
+    other = send(site, 0, project.format("archive", "cf"), "other.yaml")
+    assert other.state == "failed"
+    assert why(other) == "nothing is claimed for project:cf, but there is project:CF"
+    assert send(site, 0, project.format("archive", "CF"), "same.yaml").state == "done"

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
 
-from provisioner.contract import Key
+from provisioner.contract import InvalidRequest, Key
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records.ledger import Held
 from provisioner.journal.schema import claims, events, requests, suspensions
@@ -157,6 +157,17 @@ def _is(root: str) -> ColumnElement[bool]:
         return claims.c.root == root
     within = and_(claims.c.root >= "project:", claims.c.root < "project;")
     return and_(within, func.lower(claims.c.root) == root.lower())
+
+
+def check_letters(conn: Connection, root: str) -> None:
+    """Raise InvalidRequest if a project is claimed under its code in other letters."""
+    other = conn.scalar(select(claims.c.root).where(_is(root), claims.c.root != root).limit(1))
+    if other is not None:
+        raise InvalidRequest(
+            f"nothing is claimed for {root}, but there is {other}",
+            field="project.code",
+            nearest=other.partition(":")[2],
+        )
 
 
 def asked_before(conn: Connection, root: str, writer: str, actions: Collection[str]) -> bool:
