@@ -70,10 +70,10 @@ class Anchors:
 
 def claiming(conn: Connection, ids: Collection[str]) -> set[str]:
     """Return those of some requests that have a claim of theirs, by the objects of their steps."""
-    found: set[str] = set()
+    named: set[str] = set()
     for part in chunks(ids):
-        found.update(conn.scalars(_CLAIMING, {"b_ids": part}))
-    return found
+        named.update(conn.scalars(_CLAIMING, {"b_ids": part}))
+    return named
 
 
 def _root(subject: str) -> str:
