@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
 from provisioner.cli import site, submitting
 from provisioner.cli.exits import Exit
+from provisioner.cli.failed import of_cause
 from provisioner.cli.options import Sending, flattened
 from provisioner.cli.progress import looked_up
 from provisioner.contract import InvalidRequest
 from provisioner.objects.states import RequestState
 
 _OF_REQUESTS = {
-    "retry": "Retry a failed request; a waiting one is tried at once.",
     "cancel": "Stop a request; what it already made stays.",
     "hold": "Stop a request until it is released.",
 }
@@ -23,10 +25,26 @@ _OF_LANES = {
     "unpause": "Let a paused lane continue.",
 }
 
-_ID = typer.Argument(
-    ..., metavar="ID", help="its id or the beginning of it, or its writer's own id"
-)
+_NAME = "its id or the beginning of it, its writer's own id, or its file's name"
+_ID = typer.Argument(..., metavar="ID", help=_NAME)
+_IDS = typer.Argument(..., metavar="ID...", help=_NAME)
+
+_MANY = 10
+"""More requests than this are steered only after a question, or with --yes."""
+
+_YES = typer.Option(False, "--yes", help=f"do not ask before more than {_MANY} requests")
 REASON = typer.Option("", help="why, for the record")
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which failed requests a verb is about, if they are not named."""
+
+    cause: Annotated[str, typer.Option(help="all with this cause, as `failed` prints it")] = ""
+    every: Annotated[bool, typer.Option("--all", help="all that `failed` lists")] = False
+
+
+NAMED = Which()
 SOON = Sending(timeout=60.0)
 """Defaults of verbs that control the queue: the service carries them out at once."""
 
@@ -35,16 +53,62 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     for verb, text in _OF_REQUESTS.items():
         app.command(verb, help=text)(_of_request(verb))
+    app.command()(flattened(retry))
     app.command()(flattened(release))
     for verb, text in _OF_LANES.items():
         app.command(verb, help=text)(_of_lane(verb))
 
 
 def _of_request(verb: str) -> Callable[..., None]:
-    def command(name: str = _ID, reason: str = REASON, sending: Sending = SOON) -> None:
-        drop(f"request.{verb}", {"request": name}, reason, sending)
+    def command(
+        names: list[str] = _IDS,
+        reason: str = REASON,
+        yes: bool = _YES,
+        sending: Sending = SOON,
+    ) -> None:
+        _steer(verb, [_known(name) for name in names], yes, reason, sending)
 
     return flattened(command)
+
+
+def retry(
+    names: list[str] = typer.Argument(None, metavar="[ID...]", help=_NAME),
+    which: Which = NAMED,
+    yes: bool = _YES,
+    reason: str = REASON,
+    sending: Sending = SOON,
+) -> None:
+    """Retry failed requests; a waiting one is tried at once."""
+    if bool(names) + bool(which.cause) + which.every != 1:
+        raise typer.BadParameter("give one of: ID..., --cause CAUSE, --all")
+    ids = [_known(name) for name in names] if names else of_cause(which.cause)
+    if not ids:
+        site.say("nothing that failed or was refused needs a person")
+    _steer("retry", ids, yes, reason, sending)
+
+
+def _known(name: str) -> str:
+    """Return the id of the request that a name means, before anything is dropped.
+
+    A caller who may not read the journal leaves that to the service. Raises InvalidRequest if there
+    is none, or more than one.
+    """
+    record = looked_up(name)
+    return name if record is None else record.id
+
+
+def _steer(verb: str, ids: Sequence[str], yes: bool, reason: str, sending: Sending) -> None:
+    """Drop a control request for each of some requests; end with the worst of their codes."""
+    if len(ids) > _MANY and not yes:
+        typer.confirm(f"{verb} {len(ids)} requests?", abort=True, err=True)
+    codes = [Exit.OK]
+    for request in ids:
+        try:
+            drop(f"request.{verb}", {"request": request}, reason, sending)
+        except typer.Exit as end:
+            codes.append(Exit(end.exit_code))
+    if max(codes) != Exit.OK:
+        raise typer.Exit(max(codes))
 
 
 def release(

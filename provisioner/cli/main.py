@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from provisioner.cli import (
     auditing,
     control,
+    failed,
     moving,
     queue,
     reading,
@@ -54,7 +55,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 a request failed or a check found an error, 2 usage, 3 the request "
     "is wrong, 4 the configuration is wrong, 5 a backend or the service did not answer.",
 )
-for module in (serving, submitting, queue, reading, auditing, control, moving, recovery):
+for module in (serving, submitting, queue, failed, reading, auditing, control, moving, recovery):
     module.register(app)
 
 

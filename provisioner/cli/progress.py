@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
-from provisioner.contract import ConfigError, Unavailable
+from provisioner.contract import ConfigError, InvalidRequest, Unavailable
 from provisioner.objects.states import ENDED, OPEN, OVER, RequestState, StepState
 
 if TYPE_CHECKING:
@@ -191,17 +191,33 @@ def looked_up(name: str) -> Record | None:
 
     Raises InvalidRequest if there is none, or more than one.
     """
-    from provisioner.journal.queries import lookup
-
     try:
         book = site.journal(site.config())
     except ConfigError:
         return None
     try:
-        with book.reading() as conn:
-            return lookup.find(conn, name, seeker())
+        return find(book, name)
     finally:
         book.close()
+
+
+def find(book: Journal, name: str) -> Record:
+    """Return the request that a name means; if it is a file's name, the newest such request.
+
+    Raises InvalidRequest if there is none, or more than one.
+    """
+    from provisioner.journal.queries import lookup
+    from provisioner.journal.records import request_rows
+
+    with book.reading() as conn:
+        record = lookup.seek(conn, name, seeker()) or request_rows.newest(conn, name, "")
+    if record is None:
+        raise InvalidRequest(
+            f"there is no request {name!r}",
+            advice="`provisioner queue --ended 20` lists the newest; a file that the service has "
+            "not taken yet is in staging",
+        )
+    return record
 
 
 def seeker() -> Seeker:

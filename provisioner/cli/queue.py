@@ -320,7 +320,7 @@ def moment(seconds: float | None) -> str | None:
 
 def _line(record: Record, now: float) -> str:
     what = f"{record.action} {record.subject}".strip() or "unreadable"
-    age = _span(now - (record.ended or record.accepted))
+    age = span(now - (record.ended or record.accepted))
     return f"{record.id}  {record.state:9} {what}  ({record.name} of {record.asker}, {age} ago)"
 
 
@@ -341,7 +341,7 @@ def waits(
             f"who may: {by}{but}",
         ]
     if record.state == RequestState.SCHEDULED:
-        left = _span((record.not_before or now) - now)
+        left = span((record.not_before or now) - now)
         return [f"until its not_before, in {left}"]
     lines = []
     for waiting_object in waiting:
@@ -355,7 +355,7 @@ def waits(
             # An object whose backend is away becomes due when the lane tries the backend again.
             away = waiting_object["error"]["type"] == "Unavailable"
             at = max(waiting_object["due"], (lane.get("breaker_until") or 0) if away else 0)
-            when = f" (again in {_span(at - now)})"
+            when = f" (again in {span(at - now)})"
         else:
             when = ""
         lines.append(f"{waiting_object['object']}: {why}{when}")
@@ -365,12 +365,12 @@ def waits(
 def _lane_state(row: Mapping[str, Any], now: float) -> str:
     text = f", paused by {row['paused_by']}" if row["paused_by"] else ""
     if row["breaker_until"]:
-        wait = _span(row["breaker_until"] - now)
+        wait = span(row["breaker_until"] - now)
         text += f", backend away, next try in {wait}: {row['breaker_reason']}"
     return text
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Return a duration for a person, in the largest unit of which it has at least two."""
     whole = max(0, round(seconds))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):

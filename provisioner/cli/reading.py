@@ -13,14 +13,12 @@ import typer
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
-from provisioner.cli.progress import seeker
+from provisioner.cli.progress import find
 from provisioner.cli.queue import holds, moment, observing, plain_waits, waits
-from provisioner.contract import ConfigError, InvalidRequest
+from provisioner.contract import ConfigError
 from provisioner.objects.states import OPEN, RequestState
 
 if TYPE_CHECKING:
-    from provisioner.journal.journal import Journal
-    from provisioner.journal.records.request_rows import Record
     from provisioner.journal.records.step_rows import StepRecord
 
 JSON = typer.Option(False, "--json", help="for programs")
@@ -51,7 +49,7 @@ def show(
 
     settings = site.config()
     book = site.journal(settings)
-    record = _find(book, name)
+    record = find(book, name)
     with book.reading() as conn:
         listed = step_rows.steps_of(conn, [record.id])[record.id]
         events = event_rows.events_of(conn, record.id)
@@ -103,22 +101,6 @@ def _traces(listed: Sequence[StepRecord]) -> list[str]:
     errors = [error for step in listed for error in (step.error, *(p.error for p in step.objects))]
     tracebacks = [error.traceback for error in errors if error and error.traceback]
     return list(dict.fromkeys(tracebacks))
-
-
-def _find(book: Journal, name: str) -> Record:
-    """Return the request that a name means; if it is a file's name, the newest such request."""
-    from provisioner.journal.queries import lookup
-    from provisioner.journal.records import request_rows
-
-    with book.reading() as conn:
-        record = lookup.seek(conn, name, seeker()) or request_rows.newest(conn, name, "")
-    if record is None:
-        raise InvalidRequest(
-            f"there is no request {name!r}",
-            advice="`provisioner queue --ended 20` lists the newest; a file that the service has "
-            "not taken yet is in staging",
-        )
-    return record
 
 
 def status(

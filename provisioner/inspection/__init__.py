@@ -1,3 +1,3 @@
 """Only reads: the dry run, the state of backends, drift, an example configuration."""
 
-__all__ = ["comparison", "daily_report", "drift", "examples", "planning"]
+__all__ = ["comparison", "daily_report", "drift", "examples", "failures", "planning"]

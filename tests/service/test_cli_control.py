@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.request.request import parse_request
 from tests.support.cli_site import PROGRAM, Desk, sample, user
 
 
@@ -78,9 +79,6 @@ def on_a_terminal(desk: Desk, *words: str) -> str:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["retry", "X1"], "action: request.retry\nrequest: X1\n"),
-        (["cancel", "X1"], "action: request.cancel\nrequest: X1\n"),
-        (["hold", "X1"], "action: request.hold\nrequest: X1\n"),
         (["pause", "slurm"], "action: lane.pause\nlane: slurm\n"),
         (["unpause", "slurm"], "action: lane.unpause\nlane: slurm\n"),
         (
@@ -249,7 +247,6 @@ def test_a_request_is_held_released_cancelled_and_tried_again(live: Desk) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["retry", "nosuch"], "there is no request 'nosuch'"),
         (["pause", "nosuch"], "there is no lane 'nosuch'; expected "),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -258,6 +255,16 @@ def test_what_cannot_be_steered_ends_with_1_and_says_why(
     live: Desk, words: list[str], said: str
 ) -> None:
     assert said in live(*words, "--wait", code=1).out
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel", "hold"])
+def test_a_request_is_steered_by_any_name_that_show_takes(desk: Desk, verb: str) -> None:
+    first, second = (desk.serve(user(name)) for name in ("jdoe", "asmith"))
+    name = desk.show(second)["result"]["request"]
+    desk(verb, first, name)
+    requests = [parse_request(path.read_bytes()) for path in (desk.spool / "staging").iterdir()]
+    assert {request.action for request in requests} == {f"request.{verb}"}
+    assert {request.subject for request in requests} == {f"request:{first}", f"request:{second}"}
 
 
 def test_a_refused_request_goes_through_staging_again(live: Desk) -> None:

@@ -1,4 +1,4 @@
-"""Replaced: who now claims what an earlier request had asked for.
+"""Replaced: who now claims what an earlier request had asked for, and what put a failure right.
 
 Promises: reads only, inside the caller's transaction. Leaves out: the remarks about it (`remarks`).
 """
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from provisioner.contract import Key, Want
 from provisioner.journal.dialect import IDS, chunks
+from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import claims, objects, requests
 from provisioner.objects.states import RUNNING, RequestState
 
@@ -34,6 +35,33 @@ def withdrawn_by(conn: Connection, request: str, claimant: str) -> str:
         .limit(1)
     )
     return conn.scalar(statement) or ""
+
+
+def put_right(conn: Connection, failed: Collection[Record]) -> dict[str, str]:
+    """Return those of some failed requests that a later one put right, each with that one's id.
+
+    A later request did so if it is done, and asked the same for the same subject, or came from the
+    same writer under the same file name.
+    """
+    later: dict[tuple[str, ...], list[str]] = {}
+    for column in (requests.c.subject, requests.c.name):
+        for part in chunks({getattr(record, column.name) for record in failed}):
+            for row in conn.execute(_DONE.where(column.in_(part))):
+                for key in (("of", row.action, row.subject), ("file", str(row.uid), row.name)):
+                    later.setdefault(key, []).append(row.id)
+    first: dict[str, str] = {}
+    for record in failed:
+        same = later.get(("of", record.action, record.subject), []) if record.subject else []
+        ids = [*same, *later.get(("file", str(record.uid), record.name), [])]
+        after = min((request for request in ids if request > record.id), default=None)
+        if after is not None:
+            first[record.id] = after
+    return first
+
+
+_DONE = select(
+    requests.c.id, requests.c.action, requests.c.subject, requests.c.uid, requests.c.name
+).where(requests.c.state == RequestState.DONE, requests.c.duplicate_of.is_(None))
 
 
 def writer_of(conn: Connection, request: str) -> str:

@@ -1,0 +1,166 @@
+"""Failures: requests that failed or were refused and still need a person, grouped by their cause.
+
+Promises: reads only. A request counts until it is retried, or until a later request is done that
+asked the same, or that came from the same writer under the same file name. Two requests have one
+cause if the same handler or key reports the same kind of error in the same words, except for names
+and numbers. Leaves out: how causes are printed and retried (`cli`), and requests that control
+others, whose answer belongs to the person who typed them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from provisioner.journal.journal import Connection
+from provisioner.journal.queries import replaced
+from provisioner.journal.records import event_rows, request_rows, step_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.journal.records.step_rows import StepRecord
+from provisioner.objects.errors import Error
+from provisioner.objects.states import RequestState
+
+MOST = 100_000
+"""The most failed or refused requests that are looked at, the oldest first."""
+
+_CONTROLS = ("request.", "lane.", "journal.")
+
+
+class Kind(StrEnum):
+    """What kind of failure it is; docs/runbook.md has an entry for each."""
+
+    UNREADABLE = "unreadable"
+    """The file could not be taken or read at all."""
+    WRONG = "wrong"
+    """The request is wrong: its form, a value, a name."""
+    POLICY = "policy"
+    """The writer may not ask for it."""
+    CONFLICT = "conflict"
+    """An object exists, is not ours, and differs."""
+    BACKEND = "backend"
+    """The backend refused a change."""
+    AWAY = "away"
+    """The backend did not answer in time."""
+    NOT_READY = "not-ready"
+    """Something elsewhere had to happen first, and did not."""
+    BUG = "bug"
+    """A handler failed unexpectedly."""
+
+
+_KINDS: Mapping[str, Kind] = {
+    "InvalidRequest": Kind.WRONG,
+    "Refused": Kind.POLICY,
+    "Conflict": Kind.CONFLICT,
+    "Permanent": Kind.BACKEND,
+    "Transient": Kind.BACKEND,
+    "Unavailable": Kind.AWAY,
+    "Unknown": Kind.AWAY,
+    "NotReady": Kind.NOT_READY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One request that needs a person. where: the handler, or the key of the request."""
+
+    record: Record
+    kind: Kind
+    where: str
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Failures with one cause, oldest first. id: the same for as long as the cause is the same."""
+
+    id: str
+    failures: tuple[Failure, ...]
+
+    @property
+    def example(self) -> Failure:
+        """The oldest of them."""
+        return self.failures[0]
+
+    @property
+    def writers(self) -> dict[str, int]:
+        """Who asked, and for how many of them."""
+        names = [failure.record.asker for failure in self.failures]
+        return {name: names.count(name) for name in sorted(set(names))}
+
+    @property
+    def subjects(self) -> list[str]:
+        """Whom and what they are about, each once, the oldest first."""
+        known = (failure.record.subject for failure in self.failures)
+        return list(dict.fromkeys(subject for subject in known if subject))
+
+
+def unmended(conn: Connection) -> list[Failure]:
+    """Return the failures that still need a person, oldest first."""
+    over = (RequestState.FAILED, RequestState.REFUSED)
+    records = [
+        record
+        for record in request_rows.in_states(conn, over, MOST)
+        if not record.action.startswith(_CONTROLS)
+    ]
+    mended = replaced.put_right(conn, records)
+    records = [record for record in records if record.id not in mended]
+    ids = [record.id for record in records]
+    steps = step_rows.steps_of(conn, ids)
+    by_policy = set(event_rows.with_event(conn, ids, "alarm"))
+    return [failure_of(r, steps[r.id], by_policy=r.id in by_policy) for r in records]
+
+
+def failure_of(record: Record, steps: Sequence[StepRecord], *, by_policy: bool) -> Failure:
+    """Return why a request failed or was refused. by_policy: policy refused it."""
+    errors = [
+        (step, error)
+        for step in steps
+        for error in (step.error, *(part.error for part in step.objects))
+        if error is not None
+    ]
+    if errors:
+        # A skipped step only follows from another one.
+        step, error = min(errors, key=lambda pair: pair[1].type == "Skipped")
+        message = error.message.removeprefix(f"{error.object}: ")
+        return Failure(record, _kind(error), step.instance, message, error.advice)
+    problem = next(iter(record.problems or ()), {})
+    key = re.sub(r"\.\d+|\[\d+\]", "", str(problem.get("key") or ""))
+    kind = Kind.POLICY if by_policy else Kind.UNREADABLE if record.set_aside else Kind.WRONG
+    advice = str(problem.get("expected") or "")
+    return Failure(record, kind, key, str(problem.get("message") or ""), advice)
+
+
+def _kind(error: Error) -> Kind:
+    return Kind.BUG if error.traceback else _KINDS.get(error.type, Kind.BACKEND)
+
+
+def causes(failures: Collection[Failure]) -> list[Cause]:
+    """Group failures by cause, the most frequent first."""
+    groups: dict[str, list[Failure]] = {}
+    for failure in failures:
+        groups.setdefault(cause_of(failure), []).append(failure)
+    made = [Cause(name, tuple(group)) for name, group in groups.items()]
+    return sorted(made, key=lambda cause: (-len(cause.failures), cause.example.record.id))
+
+
+def cause_of(failure: Failure) -> str:
+    """Return the id of a failure's cause: six hexadecimal digits."""
+    parts = (failure.kind, failure.where, _shape(failure))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:6]
+
+
+_SPECIFIC = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/@=]\S*|\b\S*\d\S*")
+"""What differs between messages of one cause: what is quoted, paths and keys, numbers."""
+
+
+def _shape(failure: Failure) -> str:
+    """Return a message without what is specific to one request."""
+    names = re.split(r"[:/]", failure.record.subject)[1:]
+    text = _SPECIFIC.sub("...", failure.message)
+    for name in names:
+        text = re.sub(rf"\b{re.escape(name)}\b", "...", text)
+    return text
