@@ -7,11 +7,12 @@ that one counts. Leaves out: giving claims back (`undo`), and beginning steps (`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from provisioner.contract import Key
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import history, unmade
+from provisioner.journal.queries.history import Mention, Pair
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
 from provisioner.steps import steps
 
@@ -41,6 +42,22 @@ def claim_again(
     step_moves.begin_again(conn, target.id, [(entry.key, entry.claimant) for entry in entries])
     left = {pair for pair in held if not history.overtaken(mentions[pair], target.id)}
     _withdraw_again(conn, target, ledger.withdraw(conn, left, now))
+    _empty(conn, {pair: mentions[pair] for pair in held - left})
+
+
+def _empty(conn: Connection, mentions: Mapping[Pair, Sequence[Mention]]) -> None:
+    """Empty claims of later requests, which have not begun, of the want of an earlier owner.
+
+    The released request leaves these claims out. While it was held, the want of the owner before it
+    was in force for them; now there is no owner before them.
+    """
+    stale: set[Pair] = set()
+    for pair, request in unmade.having_wants(conn, mentions.keys()).items():
+        known = {mention.request: mention for mention in mentions[pair]}
+        waits = request in known and not known[request].bound
+        if waits and history.before(mentions[pair], request)[1] is None:
+            stale.add(pair)
+    unmade.empty(conn, stale)
 
 
 def _withdraw_again(conn: Connection, target: request_rows.Record, keys: Collection[Key]) -> None:

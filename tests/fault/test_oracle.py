@@ -289,6 +289,24 @@ PINNED: dict[str, list[Event]] = {
         ("steer", "release", 2),
         ("steer", "cancel", 2),
     ],
+    "who was left out by what is released comes in no sooner than the newer request begins": [
+        ("share", 2, ["ann", "bob", "dan"], "5", "1"),
+        ("manifest", [(1, ["cem"], "", "3")]),
+        ("drain",),
+        ("manifest", [(2, ["dan"], "", "4")]),
+        ("share", 2, ["ann", "dan"], "7", "1"),
+        ("steer", "hold", 2),
+        ("steer", "release", 4),
+    ],
+    "who was left out by what is released comes in no sooner than a request sent meanwhile": [
+        ("share", 2, ["ann", "bob", "dan"], "5", "1"),
+        ("manifest", [(1, ["cem"], "", "3")]),
+        ("drain",),
+        ("manifest", [(2, ["dan"], "", "4")]),
+        ("steer", "hold", 1),
+        ("share", 2, ["ann", "dan"], "7", "1"),
+        ("steer", "release", 4),
+    ],
 }
 
 

@@ -117,6 +117,31 @@ def test_who_was_left_out_by_what_is_held_has_what_they_had_while_a_newer_reques
     assert [record.name for record in site.open()] == ["waiting.yaml", "newer.yaml"]
 
 
+@pytest.mark.parametrize(
+    "verbs", [(), ("hold", "newer", "release"), ("newer", "hold", "release")], ids=repr
+)
+def test_what_was_released_leaves_out_whom_it_left_out_though_a_newer_request_waits_with_them(
+    site: Site, verbs: tuple[str, ...]
+) -> None:
+    site.request(allocation(1, "ann, bob", files=5))
+    waits(site, allocation(1, "ann", files=5))
+    for verb in verbs or ("newer",):
+        if verb == "newer":
+            site.drop(allocation(1, "ann, bob", files=9), "newer.yaml")
+        else:
+            steer(site, verb)
+    site.first.missing = {"cf"}
+    site.back(site.first)
+    del site.first.rows[BOB]
+    site.drop(RECONCILE, "reconcile.yaml")
+    site.drain()
+    assert BOB not in site.first.rows
+    site.first.missing = set()
+    site.drain()
+    assert (site.limit(ACCOUNT), set(site.first.rows)) == ("9", {ACCOUNT, ANN, BOB})
+    assert site.open() == []
+
+
 def left_out_while_held(site: Site) -> None:
     """Hold bob's membership, and send a newer provision that does not list him."""
     site.request(allocation(1, "ann", files=5))

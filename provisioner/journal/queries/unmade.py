@@ -174,6 +174,16 @@ def unbound(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, str]:
     return {pair: request for pair, request in unbound.items() if pair in pairs}
 
 
+def having_wants(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, str]:
+    """Return those of some claims that have a want, each with its request."""
+    having: dict[Pair, str] = {}
+    for part in chunks({key for key, _ in pairs}):
+        columns = (claims.c.key, claims.c.claimant, claims.c.request)
+        known = select(*columns).where(claims.c.key.in_(part), claims.c.want.is_not(None))
+        having.update({(key, claimant): request for key, claimant, request in conn.execute(known)})
+    return {pair: request for pair, request in having.items() if pair in pairs}
+
+
 def still_claimed(conn: Connection, keys: Collection[Key]) -> set[Key]:
     """Return those of some objects that somebody still claims."""
     claimed: set[Key] = set()
@@ -223,6 +233,13 @@ def fill(conn: Connection, wants: Mapping[Pair, Want]) -> None:
     rows = [{"b_key": key, "b_claimant": who, "b_want": want} for (key, who), want in wants.items()]
     if rows:
         conn.execute(_FILL, rows)
+
+
+def empty(conn: Connection, pairs: Collection[Pair]) -> None:
+    """Take the wants of claims away, until the steps that claim them begin."""
+    rows = [{"b_key": key, "b_claimant": claimant} for key, claimant in pairs]
+    if rows:
+        conn.execute(_EMPTY, rows)
 
 
 def _restoring(claim: Restored) -> dict[str, Any]:
@@ -278,4 +295,5 @@ _RESTORE: Any = (
 )
 _THEIRS: Any = update(claims).where(_CLAIM).values(request=bindparam("b_request"))
 _FILL: Any = update(claims).where(_CLAIM).values(want=bindparam("b_want"))
+_EMPTY: Any = update(claims).where(_CLAIM).values(want=None)
 _DELETE: Any = delete(claims).where(_CLAIM)
