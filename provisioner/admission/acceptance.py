@@ -330,6 +330,7 @@ class Acceptance:
         if request.on_behalf_of is not None:
             person = request_rows.load(self.conn, [judged.id])[judged.id].on_behalf_of
         try:
+            self._terms.reader.check_release(self.conn, request, seeker, self.now)
             effect = VERBS[request.action](
                 self.conn, self._command(candidate, request, seeker, person)
             )

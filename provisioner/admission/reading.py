@@ -8,11 +8,16 @@ file that it names is read at most once. Leaves out: what was accepted before, a
 from __future__ import annotations
 
 from provisioner.admission.admission import submission_of
-from provisioner.admission.candidates import Candidate, judge
+from provisioner.admission.candidates import Candidate, expired, judge
 from provisioner.admission.enclosures import Enclosures
 from provisioner.admission.signature import Signatures
+from provisioner.contract import Refused
+from provisioner.controls import verbs
 from provisioner.journal.journal import Connection
+from provisioner.journal.queries import lookup
+from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import companion_rows, request_rows
+from provisioner.objects.states import RequestState
 from provisioner.policy.review import Review, Ruling
 from provisioner.request.crowds import Meant
 from provisioner.request.request import Request
@@ -44,6 +49,24 @@ class Reader:
         if companion_rows.has_companion(conn, record.id):
             return candidate
         return self.enclosures.complete(candidate)
+
+    def check_release(self, conn: Connection, request: Request, seeker: Seeker, now: float) -> None:
+        """Raise Refused if a request would release one that may no longer be asked for.
+
+        One that never began is judged whole after its release (`acceptance`).
+        """
+        if request.action != "request.release":
+            return
+        record = lookup.find(conn, verbs.named(request), seeker)
+        if record.state != RequestState.HELD or not verbs.begun(conn, record):
+            return
+        held = self.again(conn, record)
+        late = expired(held.request, now) if held.request is not None else None
+        if held.forbidden is not None:
+            why = held.forbidden.answer.why
+            raise Refused(f"{record.id} is no longer allowed: {why}", advice="cancel it")
+        if late is not None:
+            raise Refused(f"{record.id} is too late: {late.message}", advice="cancel it")
 
     def _read(self, submission: Submission) -> Candidate:
 

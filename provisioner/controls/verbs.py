@@ -188,7 +188,7 @@ def _retry(conn: Connection, command: Command) -> Effect:
         effect.notes.append(f"{target.id} was refused: its file goes through staging again")
         return effect
     failed = target.state == RequestState.FAILED
-    if target.state == RequestState.CANCELLED or (failed and not _begun(conn, target)):
+    if target.state == RequestState.CANCELLED or (failed and not begun(conn, target)):
         _undo_nothing(conn, target, command)
         # It is accepted as a new one: its earlier hold or release no longer counts.
         request_rows.end_hold(conn, target.id)
@@ -291,7 +291,7 @@ def _release(conn: Connection, command: Command) -> Effect:
     approved_by = command.by if target.for_review else target.approved_by
     request_rows.end_hold(conn, target.id, approved_by)
     _record(conn, command, target, "released")
-    if not _begun(conn, target):
+    if not begun(conn, target):
         return Effect(readmitted=[target.id])
     renewal.claim_again(conn, target, command.lanes, command.now)
     step_moves.wait_whole(conn, target.id)
@@ -329,7 +329,7 @@ def _by(command: Command, target: request_rows.Record, kind: str) -> audit.Event
     return audit.Event(target.id, kind, text, None, facts)
 
 
-def _begun(conn: Connection, target: request_rows.Record) -> bool:
+def begun(conn: Connection, target: request_rows.Record) -> bool:
     """Return True if a request was ever accepted, not only held or scheduled."""
     return bool(step_rows.outlines_of(conn, [target.id])[target.id])
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from provisioner.config.schema import load
 from provisioner.journal.records.request_rows import Record
 from tests.support.crowds import people
 from tests.support.engine_site import Site, allocation, control, release
@@ -114,3 +117,36 @@ def test_a_released_verb_that_failed_is_looked_at_again_when_it_is_retried(
     assert now(site, held).state == "failed"
     steer(site, PORTAL, "retry", held)
     assert (now(site, held).state, now(site, held).approved_by) == ("held", None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("[uid-4711]", "[uid-4799]"), ("users: [boss]", "users: [ann]")],
+    ids=["the writer has no rule any more", "a name is protected by now"],
+)
+def test_what_an_operator_held_is_not_released_if_it_is_no_longer_allowed(
+    site: Site, old: str, new: str
+) -> None:
+    waiting = send(site, PORTAL, allocation(1, "ann"), "waiting.yaml")
+    assert steer(site, OPERATOR, "hold", waiting).state == "done"
+    path = site.root / "provisioner.yaml"
+    path.write_text(path.read_text().replace(old, new))
+    site.config = load(path)
+    site.start()
+    site.back(site.first)
+    asked = send(site, SECOND, release(now(site, waiting)), "release.yaml")
+    assert asked.state == "failed"
+    assert f"{waiting.id} is no longer allowed" in why(asked)
+    assert now(site, waiting).state == "held"
+    assert site.first.rows == {}
+
+
+def test_what_an_operator_held_is_not_released_after_it_expired(site: Site) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    head = f"expires: {soon.isoformat()}\n"
+    waiting = send(site, PORTAL, allocation(1, "ann", head=head), "waiting.yaml")
+    assert steer(site, OPERATOR, "hold", waiting).state == "done"
+    time.sleep(max(0.0, soon.timestamp() - time.time()))
+    asked = send(site, SECOND, release(now(site, waiting)), "release.yaml")
+    assert f"{waiting.id} is too late: expired at " in why(asked)
+    assert now(site, waiting).state == "held"
