@@ -7,7 +7,7 @@ import importlib.util
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -37,6 +37,39 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if OWN_TO_A_PROCESS.search(item.nodeid):
             raise pytest.UsageError(f"not the same name in every process: {item.nodeid}; give ids=")
+    if "PROVISIONER_LAB" in os.environ:
+        items[:] = spread(items)
+
+
+def spread(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Order the files of tests so that those which wait for the lab's Slurm lie between others.
+
+    Only one of these runs at a time: side by side they would keep all processes waiting. Else the
+    longest files come first.
+    """
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    placed: list[tuple[float, list[pytest.Item]]] = []
+    for waits in (True, False):
+        some = [file for file in files.values() if _waits(file) == waits]
+        total, before = sum(map(_weight, some)), 0.0
+        for file in sorted(some, key=_weight, reverse=True):
+            placed.append((before / total, file))
+            before += _weight(file)
+    return [item for _, file in sorted(placed, key=lambda pair: pair[0]) for item in file]
+
+
+def _weight(file: Sequence[pytest.Item]) -> float:
+    """Return about how many seconds a file takes."""
+    return len(file) * (0.05 if file[0].nodeid.startswith("tests/unit/") else 1.0)
+
+
+def _waits(file: Sequence[pytest.Item]) -> bool:
+    """Return True if a file has tests that are one writer to the lab's Slurm."""
+    module = getattr(file[0], "module", None)
+    knows = getattr(module, "slurm_sites", None) is not None
+    return knows and any(item.get_closest_marker("lab") for item in file)
 
 
 @contextmanager
