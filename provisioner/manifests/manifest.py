@@ -181,9 +181,12 @@ def wanted_by(planned: Sequence[Step]) -> Wanted:
 
 
 def of_listed(
-    request: Request, wanted: Wanted, now: Standing, source: str, moment: Moment
+    wanted: Wanted, waiting: Mapping[str, Wanted], now: Standing, source: str, moment: Moment
 ) -> Verdict:
-    """Compare what a writer, `source`, lists of a subject with the ledger."""
+    """Compare what a writer, `source`, lists of a subject with the ledger.
+
+    waiting: what the subject's open requests ask for, by id.
+    """
     if now.newer(moment):
         return "newer"
     if now.strangers(source):
@@ -191,8 +194,7 @@ def of_listed(
     if now.held is not None:
         # Requesting it again under another name would bypass the person who holds it.
         return "held"
-    otherwise = any(_asks_otherwise(request, other) for other in now.waiting.values())
-    return "ask" if now.over or otherwise or _differs(wanted, now) else "same"
+    return "ask" if now.over or _differs(wanted, waiting, now) else "same"
 
 
 def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:
@@ -225,18 +227,21 @@ class Tally:
         )
 
 
-def _differs(wanted: Wanted, now: Standing) -> bool:
+def _differs(wanted: Wanted, waiting: Mapping[str, Wanted], now: Standing) -> bool:
     """Return True if claims differ from the wanted ones, as far as their wants are known."""
     if now.pairs != wanted.keys():
         return True
     for claim in now.claims:
-        # Until its step begins, a claim has the want of the request before. `_asks_otherwise`
-        # compares the request.
+        pair = claim.key, claim.claimant
+        line = wanted[pair]
+        # Until its step begins, a claim has the want of the request before: what its own request
+        # asks for is compared instead.
         if claim.want is None or claim.request in now.waiting:
-            continue
-        line = wanted[claim.key, claim.claimant]
+            asked_for = waiting.get(claim.request, {}).get(pair, line)
+            if asked_for.draft != line.draft:
+                return True
         # Compare it as the ledger stores it: JSON has lists, but no tuples.
-        if line.want is not None:
+        elif line.want is not None:
             if json.loads(json.dumps(line.want)) != claim.want:
                 return True
         elif not _fits(json.loads(json.dumps(line.draft)), claim.want):
@@ -254,13 +259,6 @@ def _fits(draft: object, want: object) -> bool:
     if isinstance(draft, list) and isinstance(want, list):
         return len(draft) == len(want) and all(map(_fits, draft, want))
     return draft == want
-
-
-def _asks_otherwise(line: Request, waiting: Request) -> bool:
-    """Return True if a request that waits asks something else for its subject than a line does."""
-    if (line.action, line.subject) != (waiting.action, waiting.subject):
-        return False
-    return (line.values, line.users) != (waiting.values, waiting.users)
 
 
 def about(actions: Mapping[str, tuple[str, str, str]], subject: str) -> bytes:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from provisioner.admission.candidates import Candidate, judge
-from provisioner.contract import Key, Want
+from provisioner.contract import Fault, Key, Want
 from provisioner.controls.verbs import Effect, look_again
 from provisioner.journal.queries import holdings
 from provisioner.journal.queries import subjects as claiming
@@ -101,7 +102,8 @@ class Reconcile:
         verdict: Verdict = "wrong"
         wanted = manifest.wanted_by(candidate.planned)
         if not candidate.problems:
-            verdict = manifest.of_listed(request, wanted, now, self._writer, self._errand.moment)
+            waiting = self._waiting(request, now)
+            verdict = manifest.of_listed(wanted, waiting, now, self._writer, self._errand.moment)
         if verdict == "same" and candidate.forbidden is not None:
             verdict = "ask"  # so that its own request is judged, and refused
         self._verdicts.append(_CODES[verdict])
@@ -117,6 +119,15 @@ class Reconcile:
         if verdict != "ask":
             return Shift()
         return Shift(now.pairs - wanted.keys(), self._coming(candidate, now))
+
+    def _waiting(self, request: Request, now: Standing) -> dict[str, manifest.Wanted]:
+        """Return what a subject's open requests of a line's kind ask for, by id."""
+        wanted = {}
+        for name, other in now.waiting.items():
+            if (other.action, other.subject) == (request.action, request.subject):
+                with suppress(Fault):  # the configuration changed: its steps will say so
+                    wanted[name] = manifest.wanted_by(self._router.route(other))
+        return wanted
 
     def _coming(self, candidate: Candidate, now: Standing) -> dict[Pair, Want | None]:
         """Return the claims that a line would make, and those by which it could shut people out."""

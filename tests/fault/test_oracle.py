@@ -34,6 +34,15 @@ PINNED: dict[str, list[Event]] = {
         ("drain",),
         ("resume", "allocation:1"),
     ],
+    "a manifest sees a quota that an open request says otherwise": [
+        ("manifest", [(3, [], "3", "")]),
+        ("manifest", [(2, ["ann", "cem", "dan"], "1", ""), (3, [], "", "")]),
+    ],
+    "a manifest sees a quota that is otherwise": [
+        ("share", 3, ["ann"], "3", ""),
+        ("drain",),
+        ("manifest", [(3, ["ann"], "5", "")]),
+    ],
     "who was left out by two is back when both are held or cancelled": [
         ("share", 3, ["bob", "dan"], "7", "4"),
         ("manifest", [(3, [], "2", "5")]),

@@ -163,9 +163,19 @@ class Oracle:
             for pair, value in values.items()
         )
         same = all(
-            value == (parts[pair].value,) for pair, value in values.items() if parts[pair].known
+            self._asked(mine[pair], pair, subject, value) in (None, (parts[pair].value,))
+            for pair, value in values.items()
+            if parts[pair].known
         )
         return waits and same
+
+    def _asked(
+        self, owner: Ask, pair: Pair, subject: str, value: tuple[str | None] | None
+    ) -> tuple[str | None] | None:
+        """Return what is asked for: of an open request what it says, whatever it has begun."""
+        if not owner.running or owner.ended():
+            return value
+        return (owner.parts[pair].value,) if owner.subject == subject else None
 
     def claimed(self, kind: str) -> set[str]:
         """Return the subjects of a kind with claims."""
@@ -353,7 +363,7 @@ def share(
     root, group, account = f"allocation:{number}", f"groups/group/{code}", f"slurm/account/{code}"
     parts = {
         (group, root): Part(None),
-        (f"fs/fileset/{code}", root): Part(quota, (group,), late=group, known=False),
+        (f"fs/fileset/{code}", root): Part(quota, (group,), late=group),
         (account, root): Part(fair),
     }
     for user in users:
