@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from provisioner.journal.audit import Entry
     from provisioner.journal.journal import Journal
 
-JSON = typer.Option(False, "--json", help="for programs")
+JSON = typer.Option(False, "--json", help="print JSON")
 
 audit_app = typer.Typer(no_args_is_help=True, help="Read the audit trail, and check it.")
 

@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command()(flattened(adopt))
 
 
-def drift(as_json: bool = typer.Option(False, "--json", help="for programs")) -> None:
+def drift(as_json: bool = typer.Option(False, "--json", help="print JSON")) -> None:
     """List what the service would write to the backends now, and objects without explanation."""
     from provisioner.inspection import drift as drifts
 
@@ -116,7 +116,7 @@ def adopt(
     yes: bool = typer.Option(False, "--yes", help="do it without asking"),
     reason: str = control.REASON,
     sending: Sending,
-    as_json: bool = typer.Option(False, "--json", help="for programs"),
+    as_json: bool = typer.Option(False, "--json", help="print JSON"),
 ) -> None:
     """Compare the backends with what is wanted, and take over existing objects unchanged."""
     system = site.reading()

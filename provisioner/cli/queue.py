@@ -58,11 +58,11 @@ class _Seen:
 
 
 def queue(
-    limit: int = typer.Option(100, min=1, max=1000, help="most requests to list, oldest first"),
+    limit: int = typer.Option(100, min=1, max=1000, help="maximum number of requests to list, oldest first"),
     ended: int = typer.Option(
         0, min=0, max=1000, help="also list this many of the newest outcomes"
     ),
-    as_json: bool = typer.Option(False, "--json", help="for programs"),
+    as_json: bool = typer.Option(False, "--json", help="print JSON"),
 ) -> None:
     """List lanes, and requests without an outcome, with what they wait for."""
     seen = _look(limit, ended)
@@ -164,7 +164,7 @@ def never_taken(misnamed: Sequence[str]) -> str:
     more = f", and {len(misnamed) - 5} more" if len(misnamed) > 5 else ""
     names = ", ".join(misnamed[:5])
     return (
-        f"never taken from staging because of their names: {names}{more}: a request's name ends "
+        f"ignored in staging because of their names: {names}{more}. A request's file name must end "
         "in .yaml, .yml or .json, in lower case"
     )
 
@@ -210,7 +210,7 @@ def releasing(because: str) -> str:
     """Return how an operator lets the service write again. because: from `observing`."""
     from provisioner.journal import facts
 
-    release = "review provisioner drift, then provisioner journal release"
+    release = "run `provisioner drift`, review it, then run `provisioner journal release`"
     if because == facts.CONFIGURED:
         return f"set `mode: converge`, restart the service, {release}"
     return release
@@ -337,8 +337,8 @@ def waits(
         but = f", but not {record.asker}, who sent it" if hold["second"] else ""
         return [
             f"held {hold['why']}",
-            f"until it is released: provisioner release {record.id}",
-            f"who may: {by}{but}",
+            f"to release it: provisioner release {record.id}",
+            f"may be released by: {by}{but}",
         ]
     if record.state == RequestState.SCHEDULED:
         left = span((record.not_before or now) - now)
@@ -346,7 +346,7 @@ def waits(
     lines = []
     for waiting_object in waiting:
         lane = lanes.get(waiting_object["lane"], {})
-        why = waiting_object["error"]["message"] if waiting_object["error"] else "its turn"
+        why = waiting_object["error"]["message"] if waiting_object["error"] else "waiting for its turn"
         why = why.removeprefix(f"{waiting_object['object']}: ")
         if lane.get("paused_by"):
             lane_name = waiting_object["lane"]
@@ -355,7 +355,7 @@ def waits(
             # An object whose backend is away becomes due when the lane tries the backend again.
             away = waiting_object["error"]["type"] == "Unavailable"
             at = max(waiting_object["due"], (lane.get("breaker_until") or 0) if away else 0)
-            when = f" (again in {span(at - now)})"
+            when = f" (retry in {span(at - now)})"
         else:
             when = ""
         lines.append(f"{waiting_object['object']}: {why}{when}")

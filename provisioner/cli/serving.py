@@ -99,7 +99,7 @@ def sandbox(directory: Path = typer.Argument(..., metavar="DIR", help="a new dir
     raise ConfigError("no sandbox is installed", advice="install the package with its handlers")
 
 
-def doctor(as_json: bool = typer.Option(False, "--json", help="for programs")) -> None:
+def doctor(as_json: bool = typer.Option(False, "--json", help="print JSON")) -> None:
     """Check every backend, directory, permission and secret."""
     from provisioner.cli import doctor as checks
 

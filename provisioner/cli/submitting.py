@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from provisioner.routing.rendering import Step
 
 _FILE = typer.Argument(..., metavar="FILE", help="the request; - for standard input")
-_JSON = typer.Option(False, "--json", help="for programs")
+_JSON = typer.Option(False, "--json", help="print JSON")
 _ENDINGS = (".yaml", ".yml", ".json")
 _LONGEST = 200
 """The most bytes in a file's name that staging accepts."""

@@ -108,14 +108,14 @@ REQUEST_MOVES: Mapping[RequestState | None, Mapping[RequestState, str]] = {
     RequestState.ACCEPTED: {
         RequestState.DEFERRED: "an object waits",
         RequestState.DONE: "all steps done",
-        RequestState.FAILED: "a step was not done",
+        RequestState.FAILED: "a step failed or was skipped",
         RequestState.SUPERSEDED: "a newer request replaced it",
         RequestState.HELD: "hold",
         RequestState.CANCELLED: "cancel",
     },
     RequestState.DEFERRED: {
         RequestState.DONE: "all steps done",
-        RequestState.FAILED: "a step was not done",
+        RequestState.FAILED: "a step failed or was skipped",
         RequestState.SUPERSEDED: "a newer request replaced it",
         RequestState.HELD: "hold",
         RequestState.CANCELLED: "cancel",
@@ -135,14 +135,14 @@ STEP_MOVES: Mapping[StepState | None, Mapping[StepState, str]] = {
     None: {StepState.DUE: "needs nothing", StepState.WAITING: "needs another step"},
     StepState.WAITING: {
         StepState.DUE: "its needs are done",
-        StepState.SKIPPED: "a step that it needs is not done",
+        StepState.SKIPPED: "a step that it needs failed or was skipped",
         StepState.FAILED: "its parameters cannot be filled in",
         StepState.CANCELLED: "cancel",
     },
     StepState.DUE: {
         StepState.DONE: "read back as wanted",
         StepState.FAILED: "given up",
-        StepState.SKIPPED: "a step that its user needs is not done",
+        StepState.SKIPPED: "a step that its user needs failed or was skipped",
         StepState.WAITING: "hold",
         StepState.CANCELLED: "cancel",
     },

@@ -114,8 +114,8 @@ def test_the_queue_and_show_say_why_a_request_is_held_and_who_may_release_it(des
     assert desk.show(row["id"])["held"] == row["held"]
     lines = (
         "held by the policy: user.suspend by nobody must be reviewed",
-        f"until it is released: provisioner release {row['id']}",
-        "who may: root, daemon, but not nobody, who sent it",
+        f"to release it: provisioner release {row['id']}",
+        "may be released by: root, daemon, but not nobody, who sent it",
     )
     assert "".join(f"    {line}\n" for line in lines) in desk("queue").out
     assert "".join(f"# Waits: {line}\n" for line in lines) in desk("show", row["id"]).out

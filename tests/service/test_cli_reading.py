@@ -110,9 +110,9 @@ def test_the_queue_says_for_what_each_request_waits(desk: Desk) -> None:
     waits, held, late = (desk.show(f"{name}.yaml")["id"] for name in ("waits", "held", "late"))
     assert "lane slurm: 2 due, 0 later, paused by " in said
     assert f"{waits}  accepted  allocation.provision allocation:42  (waits.yaml of " in said
-    assert "slurm-a/account/cf0003: its turn (lane slurm is paused: provisioner unpause" in said
+    assert "slurm-a/account/cf0003: waiting for its turn (lane slurm is paused: provisioner unpause" in said
     assert f"{held}  held " in said
-    assert f"    until it is released: provisioner release {held}\n" in said
+    assert f"    to release it: provisioner release {held}\n" in said
     assert f"{late}  scheduled " in said
     assert re.search(r"    until its not_before, in \d+ d\n", said)
     assert "no service on this host serves the spool: `provisioner run`" in said
@@ -173,7 +173,7 @@ def test_an_object_whose_backend_is_away_is_tried_again_when_the_lane_is(tmp_pat
     desk("run", "--drain", "--patience", "0.5", code=5)
     said = desk("queue").out
     assert re.search(r"lane slurm: .*, backend away, next try in \d+ s: .*refused", said)
-    assert re.search(r"slurm-a/account/cf0003: .*refused \(again in \d+ s\)", said)
+    assert re.search(r"slurm-a/account/cf0003: .*refused \(retry in \d+ s\)", said)
     assert clean(said) and clean(desk("show", "compute.yaml").out)
 
 
@@ -209,7 +209,7 @@ def test_who_shows_what_is_not_there_learns_where_to_look(desk: Desk) -> None:
 def test_an_open_request_says_for_what_it_waits_and_names_no_end(desk: Desk) -> None:
     said = desk("show", "waits.yaml").out
     assert "# Accepted. allocation.provision of allocation:42" in said
-    assert "# Waits: slurm-a/account/cf0003: its turn (lane slurm is paused" in said
+    assert "# Waits: slurm-a/account/cf0003: waiting for its turn (lane slurm is paused" in said
     shown = desk.show("waits.yaml")
     assert "ended" not in shown["result"]
     assert {one["lane"] for one in shown["waiting_for"]} == {"slurm"}

@@ -61,7 +61,7 @@ GATE_OF_TWO = step("gate", "failed", ann="done", bob="failed")
         "over",
         "a need is open",
         "all needs are done",
-        "a step that it needs is not done",
+        "a step that it needs failed or was skipped",
         "one user is through, and another is not",
         "one has begun",
         "nothing is in it",
