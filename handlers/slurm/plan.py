@@ -1,4 +1,6 @@
-"""Plans for Slurm: how accounts and associations are, and the changes to what is wanted.
+"""Plans for Slurm.
+
+The current state of accounts and associations, and the changes that bring them to the wanted state.
 
 Promises: pure. The plan makes accounts before users, sets limits after that, and locks users before
 it removes them. Leaves out: the calls (`client`), and who wants what (`handler`).
@@ -74,8 +76,8 @@ def plan_account(key: Key, want: Want, state: State, root: str) -> Sequence[Chan
 def _is_anothers(name: str, want: Want, state: State) -> bool:
     """Return True if a text was set for another cluster since a claim last asked for it here.
 
-    One slurmdbd has one text: the last request for another one sets it, and no reconcile sets it
-    back.
+    slurmdbd keeps one description and organization per account for all clusters. The last request
+    to change it wins; a reconcile does not change it back.
     """
     was = want.get("was")
     asked = was.get(name) if isinstance(was, Mapping) else None
@@ -123,7 +125,7 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
     if not rows:
         return changes
     if state["uid_failed"]:
-        text = f"heal {user}: slurmctld holds a failed uid lookup; check `id {user}` on its host"
+        text = f"repair {user}: slurmctld cached a failed uid lookup; run `id {user}` on its host"
         changes.append(Change(key, "heal", text, 25, "heal", data))
     calls = {name: _row_steps(want, name, division, rows[name]) for name in rows}
     # New associations come first; the changes and removals below do not include them.
@@ -139,8 +141,8 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
 def _lacks_default(want: Want, state: State) -> bool:
     """Return True if jobs of a user that name no account need this account as default.
 
-    A user whose default association an admin deleted has no default account: 22.05.8 exits with 0,
-    keeps the other associations, and refuses jobs that name no account.
+    If an admin deletes a user's default association, sacctmgr 22.05.8 exits 0 and keeps the others,
+    but the user has no default account, and jobs without --account are refused.
     """
     if want.get("closed"):
         return False
@@ -207,8 +209,7 @@ def _removed(key: Key, leaving: Sequence[str], rows: Rows, data: Mapping[str, An
 
 
 def _plan_removal(key: Key, rows: Rows, data: Mapping[str, Any]) -> Sequence[Change]:
-    """Return changes that lock first, so that no new job starts, set another default, then
-    remove."""
+    """Return changes that lock a user, so that no new job starts, and then remove them."""
     account, user = str(data["account"]), str(data["name"])
     changes = []
     if not all(_is_locked(seen) for seen in rows.values()):

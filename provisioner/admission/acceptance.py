@@ -2,7 +2,7 @@
 
 Promises: each request is judged by what was accepted before it, by policy, by its order and its
 time. One commit writes bytes, steps, claims, due objects and events, or none of them. Requests that
-a person's verb lets come again are judged after the verb, in the same transaction. Tasks outside
+a verb (retry, release) sends back are judged again after it, in the same transaction. Tasks outside
 the journal are a list (`after_commit`). Leaves out: reading files (`reading`), committing
 (`intake`, and for manifests `following`), and what a verb does (`verbs`).
 """
@@ -98,7 +98,7 @@ class Acceptance:
     def admit(self, candidates: Sequence[Candidate], answers: Answers | None = None) -> None:
         """Accept or refuse new requests, each by itself.
 
-        answers: who is responsible for all of them before policy; None: each one's writer.
+        answers: whose rights policy applies to all of them; None: those of each one's writer.
         """
         for wave in waves(candidates):
             self._admit_wave(wave, answers)
@@ -162,7 +162,7 @@ class Acceptance:
         self._accept([each for each in judged if each.state == RequestState.ACCEPTED], events)
 
     def _readmit_those_left(self) -> None:
-        """Judge again the requests that a verb let come again, and those that they let come."""
+        """Judge again the requests that a verb (retry, release) sent back, and what they send."""
         while self._again:
             for record in request_rows.load(self.conn, [self._again.popleft()]).values():
                 self._readmit(record)
@@ -190,7 +190,10 @@ class Acceptance:
     def _judge(
         self, wave: Sequence[Candidate], answers: Answers | None, besides: str = ""
     ) -> list[Judged]:
-        """Return the verdicts on requests. besides: the one that was recorded before."""
+        """Return the verdicts on requests. besides: a request that is judged again.
+
+        It does not count as its own duplicate; '' for new requests.
+        """
         history = duplicates.look_up(self.conn, wave, besides)
         rulings = self._rule(wave, answers)
         judged = []
@@ -315,7 +318,7 @@ class Acceptance:
         return gone
 
     def _control(self, judged: Judged) -> None:
-        """Run a verb. Requests that it lets come again are judged later."""
+        """Run a verb. Requests that it sends back are judged again later."""
         assert judged.candidate.request is not None and judged.ruling is not None
         candidate, request, seeker = (
             judged.candidate,

@@ -58,7 +58,9 @@ class _Seen:
 
 
 def queue(
-    limit: int = typer.Option(100, min=1, max=1000, help="maximum number of requests to list, oldest first"),
+    limit: int = typer.Option(
+        100, min=1, max=1000, help="maximum number of requests to list, oldest first"
+    ),
     ended: int = typer.Option(
         0, min=0, max=1000, help="also list this many of the newest outcomes"
     ),
@@ -346,7 +348,11 @@ def waits(
     lines = []
     for waiting_object in waiting:
         lane = lanes.get(waiting_object["lane"], {})
-        why = waiting_object["error"]["message"] if waiting_object["error"] else "waiting for its turn"
+        why = (
+            waiting_object["error"]["message"]
+            if waiting_object["error"]
+            else "waiting for its turn"
+        )
         why = why.removeprefix(f"{waiting_object['object']}: ")
         if lane.get("paused_by"):
             lane_name = waiting_object["lane"]

@@ -1,10 +1,11 @@
 """Lanes: the queue in front of one backend, and the one thread that drains it.
 
 Promises: a backend has one writer. Due objects are taken in batches, and a single object does not
-wait for more. An object that is not ready, or whose backend is away, becomes due again later, with
-growing, jittered delays; a backend that is away uses up no tries. If a lane has several handlers,
-only the one whose backend is away is not asked (`breakers`). Leaves out: how an object is made as
-wanted (`converge`), and what happens to a request's file (the caller passes `finish`).
+wait for a batch to fill. An object that is not ready, or whose backend is away, becomes due again
+after growing, jittered delays; tries while a backend is away do not count. If a lane has several
+handlers, it pauses only those whose backend is away (`breakers`). Leaves out: how an object is
+brought to its wanted state (`converge`), and what happens to a request's file (the caller passes
+`finish`).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Drained:
 
 
 class Withheld(NotReady):
-    """An object would be written if the service did not only observe."""
+    """A write was withheld because the service is in observe-only mode."""
 
 
 Finish = Callable[[Drained], None]
@@ -90,7 +91,7 @@ class Lane:
         return self._breakers.away
 
     def wake(self) -> None:
-        """Make the lane look whether something is due."""
+        """Wake the lane, so that it checks whether something is due."""
         self._woken.set()
 
     def stop(self) -> None:
@@ -155,7 +156,7 @@ class Lane:
         return len(batch)
 
     def _take(self, handler: Handler, items: Sequence[Item]) -> list[Outcome]:
-        """Converge objects; those that may not be written now are only looked at."""
+        """Converge objects. Those that may not be written now are only read."""
         if self.observing:
             return observe(handler, items)
         outcomes = []
@@ -176,7 +177,7 @@ class Lane:
     def _recorded(
         self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float
     ) -> Drained:
-        """Record the results; a state that is not JSON becomes a fault of its own object."""
+        """Record the results. If a state is not JSON, its object gets a fault instead."""
         try:
             return self._record(outcomes, unbound, now)
         except Exception:
@@ -186,10 +187,10 @@ class Lane:
             return self._record(plain, unbound, now)
 
     def _record(self, outcomes: Sequence[Outcome], unbound: Sequence[Item], now: float) -> Drained:
-        """Record the results of converging, and that nothing is to be made of unbound objects yet.
+        """Record the results of converging, and end the part of unbound objects in their steps.
 
-        unbound: objects that only steps not yet due claim. Nobody looked at them, so what is known
-        of them stays.
+        unbound: objects whose only claims come from steps that are not due yet. They were not read,
+        so their recorded state stays.
         """
         readings = {}
         verdicts = {
@@ -254,7 +255,7 @@ class Lane:
         )
 
     def _breaker(self, instance: str, faults: Sequence[Fault | None]) -> None:
-        """Stop asking a handler while its backend is away, and ask again after its first answer."""
+        """Stop calling a handler whose backend is away, or resume after its first answer."""
         away = away_of(faults)
         if away is None:
             if self._breakers.close(instance):
@@ -268,7 +269,7 @@ class Lane:
         self._note_breaker()
 
     def _note_breaker(self) -> None:
-        """Record which backend is away: of several, the one that is asked again first."""
+        """Record which backend is away; of several, the one that is tried first."""
         until, reason = None, None
         if (first := self._breakers.first()) is not None:
             instance, at, said = first
@@ -290,10 +291,11 @@ def _plain(outcome: Outcome) -> Outcome:
 
 
 def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
-    """Return what converging would come to, without writing: what is as wanted has converged.
+    """Return what converging would result in, without writing.
 
-    An object that only lacks our mark is as wanted: the ledger has it until it may be written.
-    Settings on it that are as wanted are ours from then on.
+    An object in its wanted state has converged. So has one that lacks only our mark: the ledger
+    records it as ours until the mark may be written. From then on, the service also owns those of
+    its settings that are as wanted.
     """
     outcomes = []
     for seen in look(handler, items):
@@ -304,20 +306,20 @@ def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
             key = seen.outcome.item.key
             fault = Withheld(
                 f"{key}: not written while the service only observes: {'; '.join(seen.writes)}",
-                advice="provisioner drift, then provisioner journal release",
+                advice="run `provisioner drift`, review it, then run `provisioner journal release`",
             )
         outcomes.append(replace(seen.outcome, fault=fault, adoption=seen.adoption, applied=applied))
     return outcomes
 
 
 def _taken(outcome: Outcome) -> Outcome:
-    """Set how a converged object is taken over: one that was written is an ordinary one."""
+    """Clear the adoption of an object that converged or was written; keep that of any other."""
     settled = outcome.fault is None or outcome.changed
     return replace(outcome, adoption=None if settled else outcome.item.adoption)
 
 
 def _adopted_as_it_is(outcome: Outcome) -> bool:
-    """Return True if an adoption ends here: the object differs, and stays unchanged."""
+    """Return True if an adoption is over because the object differs and stays unchanged."""
     return outcome.item.adoption == Adoption.NEW and isinstance(outcome.fault, Differs)
 
 

@@ -111,11 +111,11 @@ because it is suspended."""
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The moment of a manifest.
+    """The point in time from which a manifest counts.
 
-    least: the least id of a later request; id: the manifest's own; followed: requests that followed
-    from manifests, each with the manifest's id. One that followed from an earlier manifest is not
-    later, whatever its id.
+    least: the smallest id that counts as later; id: the manifest's own; followed: requests that
+    followed from manifests, each with the manifest's id. A request that followed from an earlier
+    manifest never counts as later, even if its id is higher.
     """
 
     least: str

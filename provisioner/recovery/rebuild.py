@@ -2,9 +2,10 @@
 
 Promises: the old journal is kept beside the new one, which takes its place by one rename when it is
 complete and flushed. The new one is only observed, so that no backend is written to, until an
-operator releases it. If an older journal was served in between, the earlier line of the log counts;
-the rest of the log is kept beside it and reported. After a crash it can be done again with the same
-result. Leaves out: requests that are in the spool and not in the log; they are reported.
+operator releases it. If the service ran on an older journal in between, the log has
+two branches: the rebuild uses the earlier one, and keeps and reports the other. After a crash it
+can be done again with the same result. Leaves out: requests that are in the spool and not in the
+log; they are reported.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from provisioner.recovery.redo_log import RedoLog
 from provisioner.spool.spool import Spool
 
 _PORTION = 1000
-"""How many transactions of the log are applied in one of the new database."""
+"""How many log transactions are applied per transaction of the new database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Rebuilt:
     redone: the number of transactions from the log; until: when the last one was, seconds since the
     epoch; lost: the number of transactions in the log after a gap; counts: requests by state;
     unknown: files of requests in the spool that the new journal does not know; aside: the old
-    journal; forked: the report about two lines of the log, ''; left: copies and files of the log
-    that do not lead to the new journal, under their new names.
+    journal; forked: the report about two branches of the log, or ''; left: copies and files of the
+    log that do not lead to the new journal, under their new names.
     """
 
     base: Path | None
@@ -71,7 +72,7 @@ def rebuild(config: Config, spool: Spool, *, copy: Path | None, empty: bool) -> 
     base = None if empty else _base(directory, identity, copy, lineage, damaged)
     if base is None and not empty and not _from_the_start(directory, identity):
         raise ConfigError(
-            f"{directory} has no whole copy of the journal of {spool.root}"
+            f"{directory} has no intact copy of the journal of {spool.root}"
             + "".join(f"\n  {why}" for why in damaged),
             advice="name one: `provisioner journal rebuild --copy FILE`; if there is none, "
             "--empty begins with nothing, and every request has to be sent again",
@@ -133,7 +134,7 @@ def _opened(path: Path) -> Iterator[Journal]:
 
 
 def _lineage(directory: Path, identity: str | None, copy: Path | None, *, empty: bool) -> Lineage:
-    """Return the line of the log to apply: the first, or that of a chosen copy."""
+    """Return the branch of the log to apply: the earlier one, or that of a chosen copy."""
     known = [copy] if copy else [made.path for made in reversed(backup.copies(directory))]
     for path in known if identity is None else ():
         with suppress(sqlite3.Error, KeyError, ValueError):
@@ -187,7 +188,9 @@ def _base(
         of = "the older journal that was served" if astray else "another journal"
         damaged.append(f"{path} is a copy of {of}")
     if copy:
-        raise ConfigError(damaged[0], advice="name another copy, or none: the newest is taken")
+        raise ConfigError(
+            damaged[0], advice="name another copy, or omit --copy to use the newest intact one"
+        )
     return None
 
 
@@ -251,7 +254,10 @@ def _redo(
 
 
 def _leave(directory: Path, identity: str, lineage: Lineage, position: int) -> tuple[Path, ...]:
-    """Move what does not lead to a position out of log and copies; return where it is now."""
+    """Set aside copies and log files that go past the position, or lie on another branch.
+
+    Return their new paths.
+    """
     left = []
     for copy in backup.copies(directory):
         with suppress(sqlite3.Error, KeyError, ValueError):  # reported above, and never used
@@ -270,7 +276,10 @@ def _leave(directory: Path, identity: str, lineage: Lineage, position: int) -> t
 
 
 def _prepare(book: Journal, directory: Path, base: Path | None, newest: str) -> None:
-    """Let the new journal only be observed, and make every object due; log that, too."""
+    """Put the new journal in observe-only mode, and make every object due.
+
+    Record that in the redo log as well.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     book.record_into(RedoLog(directory, book.identity, migrations.VERSION))
     now = time.time()

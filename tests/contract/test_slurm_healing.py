@@ -88,7 +88,7 @@ def test_a_user_is_healed_whole_whichever_half_is_failed(tmp_path: Path, which: 
     centre.change(**FAILED[which])
     outcomes = centre.run()
     assert faults(outcomes) == {}
-    assert any("heal one" in text for text in changes(outcomes))
+    assert any("repair one" in text for text in changes(outcomes))
     assert centre.kept == before
     assert changes(centre.run()) == []
 
@@ -191,7 +191,7 @@ def test_a_failed_uid_lookup_is_found_and_healed_with_nothing_lost(tmp_path: Pat
     cluster.state.write_text(json.dumps(state))
     outcomes = ledger.run(handler)
     assert faults(outcomes) == {}
-    assert any("heal one" in text for text in changes(outcomes))
+    assert any("repair one" in text for text in changes(outcomes))
     after = json.loads(cluster.state.read_text())
     assert after["failed"] == []
     assert sorted(map(str, after["assocs"])) == before

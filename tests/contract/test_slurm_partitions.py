@@ -295,7 +295,7 @@ def test_one_with_a_partition_alone_is_healed_with_it(tmp_path: Path) -> None:
     centre.admin("add", "partition=gpu", "maxjobs=3")
     centre.ask()
     change(centre.cluster, failed=["cf1"])
-    assert any("heal" in text for text in centre.run().changed)
+    assert any("repair" in text for text in centre.run().changed)
     # Made anew without it, they would keep that: nobody asked for the partition.
     assert centre.rows() == {GPU: "3"}
 

@@ -37,7 +37,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 # JSON.
 
-OPAQUE = {"facts", "state", "want", "read_back", "counts"}
+OPAQUE = {"facts", "state", "want", "read_back", "counts", "writers"}
 """Keys below which the names are the site's, or a backend's."""
 
 
@@ -66,6 +66,7 @@ def documented(verb: str) -> set[str]:
 
 SEEN = {
     "queue": (["queue", "--ended", "9"],),
+    "failed": (["failed"],),
     "show": (["show", "user-jdoe.yaml"], ["show", "wrong-quota.yaml"], ["show", "waits.yaml"]),
     "status": (["status", "user:jdoe"], ["status", "allocation:42"], ["status", "user:nobody1"]),
     "handlers": (["handlers"],),
@@ -110,7 +111,10 @@ def test_the_queue_says_for_what_each_request_waits(desk: Desk) -> None:
     waits, held, late = (desk.show(f"{name}.yaml")["id"] for name in ("waits", "held", "late"))
     assert "lane slurm: 2 due, 0 later, paused by " in said
     assert f"{waits}  accepted  allocation.provision allocation:42  (waits.yaml of " in said
-    assert "slurm-a/account/cf0003: waiting for its turn (lane slurm is paused: provisioner unpause" in said
+    assert (
+        "slurm-a/account/cf0003: waiting for its turn (lane slurm is paused: provisioner unpause"
+        in said
+    )
     assert f"{held}  held " in said
     assert f"    to release it: provisioner release {held}\n" in said
     assert f"{late}  scheduled " in said

@@ -42,7 +42,11 @@ _WITH_USERS = ("allocation.provision", "project.provision")
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """How much changed."""
+    """How many rows a sync changed.
+
+    answered: requests with a new answer; stands: users with a new standing; made_pending,
+    made_active: users whose status in ColdFront changed.
+    """
 
     answered: int = 0
     stands: int = 0
@@ -121,7 +125,7 @@ def _read_receipt(directory: Path, row: Request) -> bool:
 
 
 def _left_out(row: Request, answer: answers.Answer) -> Iterator[answers.Part]:
-    """Yield a part for each user whom the service left out of a request."""
+    """Yield, for each user whom the service left out of a request, a part that says why."""
     if not answer.left_out:
         return
     users = json.loads(row.body)[row.action.partition(".")[0]]["users"]
@@ -134,7 +138,7 @@ def _left_out(row: Request, answer: answers.Answer) -> Iterator[answers.Part]:
 
 
 def _record_stands() -> int:
-    """Update the standings from the last requests; return how many changed."""
+    """Record each user's standing from their last request; return how many standings changed."""
     wanted = stands.read(stands.everywhere())
     now, changed = timezone.now(), 0
     known = {(row.allocation, row.user): row for row in Standing.objects.all()}
@@ -168,9 +172,9 @@ def _record_stands() -> int:
 
 
 def _pending() -> tuple[int, int]:
-    """Make users Pending until everything is in place; return how many became Pending and Active.
+    """Show users as Pending until they are ready; return how many became Pending, and Active.
 
-    A user who is Active when a centre opts in counts as ready.
+    Users who are Active when a centre turns this on count as ready.
     """
     status = _pending_status()
     if not Made.objects.filter(model=_BASELINE).exists():
@@ -218,9 +222,10 @@ def _take_as_served() -> None:
 
 
 def _move(row: Any, old: Any, new: Any, number: int) -> int:
-    """Change a status if it is unchanged since it was read and the allocation is still entitled.
+    """Change a user's status, unless it or the allocation's has changed meanwhile.
 
-    Return 1 if it was changed, or 0.
+    The allocation must still be in a status that entitles its users. Return 1 if the user's status
+    was changed, otherwise 0.
     """
     entitled = AllocationStatusChoice.objects.filter(name__in=mapping.ENTITLED)
     kinds = list(entitled.values_list("pk", flat=True))

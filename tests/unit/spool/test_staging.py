@@ -75,7 +75,7 @@ def test_what_is_anothers_is_held_against_who_serves_and_not_against_who_asks(sp
         os.chown(path, 65534, 65534)
     assert trouble(spool.root) == ""
     os.chown(spool.staging, 54321, -1)
-    assert "belongs to uid 54321, the service runs as uid 65534" in trouble(spool.root)
+    assert "belongs to uid 54321, but the service runs as uid 65534" in trouble(spool.root)
 
 
 @pytest.mark.root
