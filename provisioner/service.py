@@ -43,6 +43,7 @@ from provisioner.spool.spool import Rejected, Spool, Submission
 from provisioner.spool.watch import Watcher
 from provisioner.steps import placement
 from provisioner.system.sd_notify import Notifier
+from provisioner.system.ulid import RequestId
 from provisioner.wiring import System
 
 log = logging.getLogger(__name__)
@@ -338,7 +339,7 @@ class Service:
 
     def _drained(self, drained: Drained) -> None:
         self._wake_lanes()
-        deferred: list[str] = []
+        deferred: list[RequestId] = []
         if drained.later:
             with self._journal.transaction() as conn:
                 deferred = request_rows.set_state(
@@ -363,7 +364,7 @@ class Service:
             if name in self.lanes:
                 self.lanes[name].paused = row["paused_by"] is not None
 
-    def _open(self) -> list[str]:
+    def _open(self) -> list[RequestId]:
         """Return the waiting requests, whose receipts say that the service only observes."""
         with self._journal.reading() as conn:
             return request_rows.ids_in(conn, RUNNING)

@@ -48,6 +48,7 @@ from provisioner.routing import expressions
 from provisioner.routing.rendering import Step
 from provisioner.routing.router import Router
 from provisioner.steps import binding
+from provisioner.system.ulid import RequestId
 
 HANDLERS = "provisioner.handlers"
 HOSTS = "provisioner.hosts"
@@ -71,7 +72,7 @@ class System:
     handlers: Mapping[str, Handler]
     kinds: Mapping[str, str]
     router: Router
-    _requests: OrderedDict[str, Request] = field(default_factory=OrderedDict)
+    _requests: OrderedDict[RequestId, Request] = field(default_factory=OrderedDict)
 
     @cached_property
     def journal(self) -> Journal:
@@ -109,7 +110,7 @@ class System:
             for name in lanes_of(self.handlers)
         }
 
-    def _remember(self, ulid: str, request: Request) -> None:
+    def _remember(self, ulid: RequestId, request: Request) -> None:
         """Cache a parsed request for its later steps."""
         self._requests[ulid] = request
         if len(self._requests) > _REMEMBERED:

@@ -43,6 +43,7 @@ from provisioner.request.request import Request
 from provisioner.steps import disputes, steps
 from provisioner.steps.advance import advance
 from provisioner.steps.binding import Progress
+from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +75,8 @@ class Admitted:
     left: the tasks outside the journal, in their order.
     """
 
-    taken: tuple[str, ...]
-    accepted: tuple[str, ...]
+    taken: tuple[RequestId, ...]
+    accepted: tuple[RequestId, ...]
     left: tuple[AfterCommit, ...]
 
 
@@ -88,10 +89,10 @@ class Acceptance:
         self.now = now
         self._terms = terms
         self._tally = Tally()
-        self._again: deque[str] = deque()
+        self._again: deque[RequestId] = deque()
 
     @property
-    def accepted(self) -> tuple[str, ...]:
+    def accepted(self) -> tuple[RequestId, ...]:
         """The new requests that begin now, so far."""
         return tuple(self._tally.accepted)
 
@@ -104,7 +105,7 @@ class Acceptance:
             self._admit_wave(wave, answers)
             self._readmit_those_left()
 
-    def readmit(self, ids: Iterable[str]) -> None:
+    def readmit(self, ids: Iterable[RequestId]) -> None:
         """Judge and accept again scheduled requests whose time has come."""
         for request_id in ids:
             for record in request_rows.load(self.conn, [request_id]).values():
@@ -118,11 +119,11 @@ class Acceptance:
         self._note(candidate.submission.ulid, effect)
         self._begin_verb(candidate, effect)
 
-    def end(self, outcomes: Mapping[str, RequestState]) -> None:
+    def end(self, outcomes: Mapping[RequestId, RequestState]) -> None:
         """Report requests as over whose outcomes are written."""
         self._tally.outcomes.update(outcomes)
 
-    def hold(self, request_id: str) -> None:
+    def hold(self, request_id: RequestId) -> None:
         """Report a request as held whose hold is written."""
         self._tally.effects.append(Effect(held=[request_id]))
 
@@ -203,7 +204,7 @@ class Acceptance:
             judged.append(Judged(candidate, verdict, ruling))
         return judged
 
-    def _rule(self, wave: Sequence[Candidate], answers: Answers | None) -> dict[str, Ruling]:
+    def _rule(self, wave: Sequence[Candidate], answers: Answers | None) -> dict[RequestId, Ruling]:
         """Ask policy about the requests that are valid by themselves."""
         cases = []
         foreseen = {c.submission.ulid: c.forbidden for c in wave if c.forbidden is not None}
@@ -286,7 +287,7 @@ class Acceptance:
         step_moves.close_hollow(self.conn, hollow, self.now)
         self._advance([*empty, *hollow])
 
-    def _claim(self, wave: Sequence[Candidate]) -> dict[str, dict[str, str]]:
+    def _claim(self, wave: Sequence[Candidate]) -> dict[RequestId, dict[str, str]]:
         """Replace the claims of each subject by those of its newest request.
 
         Return the objects that each request leaves out although they were claimed before, with
@@ -295,8 +296,8 @@ class Acceptance:
         subjects = {c.request.subject for c in wave if c.request is not None}
         before = ledger.claimed(self.conn, subjects)
         entries: list[ledger.Entry] = []
-        owner: dict[str, tuple[str, str]] = {}
-        gone: dict[str, dict[str, str]] = {}
+        owner: dict[str, tuple[RequestId, str]] = {}
+        gone: dict[RequestId, dict[str, str]] = {}
         for candidate in wave:
             assert candidate.request is not None
             held = before[candidate.request.subject]
@@ -357,7 +358,7 @@ class Acceptance:
         asker = (submission.ulid, submission.writer, request, self.now)
         return Command(*asker, terms.lanes, terms.progress, seeker, terms.has_file, by)
 
-    def _fail(self, request_id: str, request: Request, fault: Fault) -> None:
+    def _fail(self, request_id: RequestId, request: Request, fault: Fault) -> None:
         """Write that a verb could not be done."""
         problems = plain_problems((request.placed(problem_of(fault)),))
         outcome = {request_id: RequestState.FAILED}
@@ -365,7 +366,7 @@ class Acceptance:
         request_rows.end_requests(self.conn, outcome, self.now, text=fault.message)
         self._tally.outcomes.update(outcome)
 
-    def _note(self, request_id: str, effect: Effect) -> None:
+    def _note(self, request_id: RequestId, effect: Effect) -> None:
         """Write what the writer of a verb should know."""
         notes = tuple(Problem(None, "", text) for text in effect.notes)
         request_rows.set_problems(self.conn, request_id, plain_problems(notes))
@@ -388,7 +389,7 @@ class Acceptance:
         step_rows.insert_step_objects(self.conn, new_objects)
         audit.append(self.conn, [*events, *steps.started(new_steps)], self.now)
 
-    def _advance(self, ids: Collection[str]) -> None:
+    def _advance(self, ids: Collection[RequestId]) -> None:
         """Let requests continue; record which of them are over."""
         wanting = sorted(set(ids))
         self._tally.outcomes.update(advance(self.conn, wanting, self._terms.progress, self.now))

@@ -20,6 +20,7 @@ from provisioner.policy.newcomers import NEW_USER
 from provisioner.policy.review import Ruling
 from provisioner.request.documents import Problem
 from provisioner.spool.spool import Rejected, Submission
+from provisioner.system.ulid import RequestId
 
 ALARM = "alarm"
 """The kind of event about a refusal by policy; the log's line begins with `ALARM policy:`."""
@@ -34,7 +35,7 @@ class Judged:
     ruling: Ruling | None = None
 
     @property
-    def id(self) -> str:
+    def id(self) -> RequestId:
         """The request's id."""
         return self.candidate.submission.ulid
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from provisioner.controls.verbs import Effect
 from provisioner.objects.states import RequestState
 from provisioner.spool.spool import Submission
+from provisioner.system.ulid import RequestId
 
 
 @dataclass(frozen=True, slots=True)
 class FollowManifests:
     """Compare and follow manifests in portions. writers: uid of each request's writer."""
 
-    writers: Mapping[str, int]
+    writers: Mapping[RequestId, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class CountRefused:
 class Resubmit:
     """Put a refused request's file through staging again."""
 
-    request: str
+    request: RequestId
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,15 @@ class MoveFiles:
     senders: uids of the senders of files that were just taken.
     """
 
-    requests: frozenset[str]
-    senders: Mapping[str, int] = field(default_factory=dict)
+    requests: frozenset[RequestId]
+    senders: Mapping[RequestId, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Announce:
     """Write the receipts of requests that were just accepted; their files are in place already."""
 
-    requests: tuple[str, ...]
+    requests: tuple[RequestId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +102,16 @@ class Tally:
     writers' uids.
     """
 
-    accepted: list[str] = field(default_factory=list)
-    scheduled: list[str] = field(default_factory=list)
-    readmitted: list[str] = field(default_factory=list)
-    outcomes: dict[str, RequestState] = field(default_factory=dict)
-    manifests: dict[str, int] = field(default_factory=dict)
+    accepted: list[RequestId] = field(default_factory=list)
+    scheduled: list[RequestId] = field(default_factory=list)
+    readmitted: list[RequestId] = field(default_factory=list)
+    outcomes: dict[RequestId, RequestState] = field(default_factory=dict)
+    manifests: dict[RequestId, int] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
 
 
 def after_commit(
-    tally: Tally, senders: Mapping[str, int], companions: Iterable[Submission] = ()
+    tally: Tally, senders: Mapping[RequestId, int], companions: Iterable[Submission] = ()
 ) -> Iterator[AfterCommit]:
     """Yield the tasks that a batch leaves.
 

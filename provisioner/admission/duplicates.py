@@ -19,6 +19,7 @@ from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
 from provisioner.policy.review import Ruling
 from provisioner.request.documents import Problem
+from provisioner.system.ulid import RequestId
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Verdict:
 
     state: RequestState
     problems: tuple[Problem, ...] = ()
-    duplicate_of: str | None = None
+    duplicate_of: RequestId | None = None
 
 
 @dataclass(frozen=True, slots=True)

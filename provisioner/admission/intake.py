@@ -16,6 +16,7 @@ from provisioner.admission.candidates import Candidate
 from provisioner.admission.enclosures import names_one
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.spool.spool import Submission
+from provisioner.system.ulid import RequestId
 
 TOGETHER = 256 * 1024
 """Bytes of requests after which a commit takes no more: one of 64 KiB can have 5,000 users."""
@@ -55,14 +56,14 @@ class Intake:
                 else:
                     yield False, list(part)
 
-    def readmit(self, ids: Iterable[str]) -> Admitted:
+    def readmit(self, ids: Iterable[RequestId]) -> Admitted:
         """Judge and accept again requests that were recorded and waited for their time."""
         with self._journal.transaction() as conn:
             acceptance = Acceptance(conn, time.time(), self._terms)
             acceptance.readmit(ids)
         return acceptance.admitted()
 
-    def due_later(self) -> list[str]:
+    def due_later(self) -> list[RequestId]:
         """List scheduled requests whose `not_before` has come."""
         with self._journal.reading() as conn:
             return request_rows.scheduled_until(conn, time.time())

@@ -16,6 +16,7 @@ import typer
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.contract import InvalidRequest
+from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
     from provisioner.journal.audit import Entry
@@ -124,13 +125,13 @@ def _seconds(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _ids(book: Journal, name: str) -> list[str]:
+def _ids(book: Journal, name: str) -> list[RequestId]:
     """Return the ids of the requests with a name; the trail may have one whose row was pruned."""
     from provisioner.journal.records import request_rows
 
     with book.reading() as conn:
         records = request_rows.find(conn, name)
-    return [record.id for record in records] or [name.upper()]
+    return [record.id for record in records] or [RequestId(name.upper())]
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

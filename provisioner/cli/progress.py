@@ -19,6 +19,7 @@ from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, InvalidRequest, Unavailable
 from provisioner.objects.states import ENDED, OPEN, OVER, RequestState, StepState
+from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
     from provisioner.journal.journal import Journal
@@ -56,8 +57,8 @@ class Follower:
         """journal: opened for this follower only; say: called with each line."""
         self._journal = journal
         self._say = say
-        self._reported: set[tuple[str, str]]
-        self._names: dict[str, str] = {}
+        self._reported: set[tuple[RequestId, str]]
+        self._names: dict[RequestId, str] = {}
         self.ended = 0
         with journal.reading() as conn:
             from provisioner.journal.records.event_rows import last_event
@@ -261,7 +262,7 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
         for _ in _until(dropped, timeout):
             with book.reading() as conn:
                 record = request_rows.newest(conn, label(dropped.name), since)
-                request_id = record.id if record else ""
+                request_id = record.id if record else RequestId("")
                 steps = step_rows.steps_of(conn, [request_id])[request_id]
                 waiting = step_rows.waiting_for(conn, [request_id])[request_id]
             for step in steps:

@@ -16,6 +16,7 @@ import typer
 from provisioner.cli import site
 from provisioner.contract import ConfigError
 from provisioner.objects.states import ENDED, OPEN, RequestState
+from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
     from provisioner.config.schema import Config
@@ -52,8 +53,8 @@ class _Seen:
     counts: Mapping[str, int]
     lanes: Mapping[str, Mapping[str, Any]]
     requests: Sequence[Record]
-    waiting: Mapping[str, Sequence[Mapping[str, Any]]]
-    held: Mapping[str, Mapping[str, Any]]
+    waiting: Mapping[RequestId, Sequence[Mapping[str, Any]]]
+    held: Mapping[RequestId, Mapping[str, Any]]
     ended: Sequence[Record]
 
 
@@ -245,7 +246,9 @@ def _trouble(settings: Config) -> str:
         return f"{spool}: {error.strerror}: provisioner doctor"
 
 
-def holds(settings: Config, book: Journal, loaded: Sequence[Record]) -> dict[str, dict[str, Any]]:
+def holds(
+    settings: Config, book: Journal, loaded: Sequence[Record]
+) -> dict[RequestId, dict[str, Any]]:
     """Return, by id, why each held request is held, and who may release it.
 
     second: the person who sent it may not release it.

@@ -19,6 +19,7 @@ from provisioner.contract import ConfigError, Fault, InvalidRequest
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState
 from provisioner.spool.submission import LIMIT, RESULT, TOO_LARGE, label
+from provisioner.system.ulid import RequestId
 from provisioner.system.users import user_name
 
 if TYPE_CHECKING:
@@ -239,9 +240,9 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
         answer = decides.decide(me, rules.question(request, keys))
     else:
         with book.reading() as conn:
-            case = Case("", me.uid, me.name, request, planned)
+            case = Case(RequestId(""), me.uid, me.name, request, planned)
             review = Review(decides, site.system().nature) if planned else Review(decides)
-            answer = review.judge(conn, [case], time.time())[""].answer
+            answer = review.judge(conn, [case], time.time())[case.id].answer
         book.close()
     if answer.verdict == policy.REFUSE:
         return (Problem(None, "", answer.why, answer.advice),), []

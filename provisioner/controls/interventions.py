@@ -9,9 +9,10 @@ from __future__ import annotations
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import object_rows, step_moves, step_rows
 from provisioner.objects.states import StepState
+from provisioner.system.ulid import RequestId
 
 
-def again(conn: Connection, request: str) -> None:
+def again(conn: Connection, request: RequestId) -> None:
     """Set the steps of a request that did not get done to waiting, as if they had not begun.
 
     A step that gives them values waits with them if its object does not exist: a suspension may
@@ -24,7 +25,7 @@ def again(conn: Connection, request: str) -> None:
         step_moves.reset(conn, request, absent)
 
 
-def _needed_and_absent(conn: Connection, request: str) -> list[str]:
+def _needed_and_absent(conn: Connection, request: RequestId) -> list[str]:
     """Return the done steps that a waiting one needs and that have objects which do not exist."""
     listed = step_rows.steps_of(conn, [request]).get(request, [])
     needed = {need for step in listed if step.state == StepState.WAITING for need in step.needs}
@@ -34,7 +35,7 @@ def _needed_and_absent(conn: Connection, request: str) -> list[str]:
     return [step.name for step in done if any(part.key in absent for part in step.objects)]
 
 
-def begin_unrouted(conn: Connection, request: str, now: float) -> None:
+def begin_unrouted(conn: Connection, request: RequestId, now: float) -> None:
     """Make the waiting steps due that no route binds."""
     listed = step_rows.standings_of(conn, [request])[request]
     begin = [s for s in listed if s.state == StepState.WAITING and not s.routed]

@@ -16,6 +16,7 @@ from provisioner.journal.queries import history, unmade
 from provisioner.journal.queries.history import Mention, Pair
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
 from provisioner.steps import binding
+from provisioner.system.ulid import RequestId
 
 _SUSPENDING = ("user.suspend", "allocation.suspend")
 
@@ -56,7 +57,7 @@ def give_back(
     others = unmade.claimed_by_others(conn, target.id, keys)
     restored: list[unmade.Restored] = []
     gone: list[Pair] = []
-    theirs: dict[Pair, str] = {}
+    theirs: dict[Pair, RequestId] = {}
     for row in rows:
         pair = (row.key, row.claimant)
         owner, bound = before[pair]
@@ -80,7 +81,7 @@ def give_back(
     ledger.unschedule_unclaimed(conn, keys)
 
 
-def _forgotten(former: str | None, mentions: Sequence[Mention], request: str) -> bool:
+def _forgotten(former: RequestId | None, mentions: Sequence[Mention], request: RequestId) -> bool:
     """Return True if the claim's former request is no longer known: that one keeps the claim."""
     earlier = history.earlier(mentions, request)
     return former is not None and all(mention.request != former for mention in earlier)
@@ -123,7 +124,7 @@ def _return_left_out(
 def _fill(
     conn: Connection,
     target: request_rows.Record,
-    waiting: Mapping[Pair, str],
+    waiting: Mapping[Pair, RequestId],
     progress: binding.Progress,
     now: float,
 ) -> None:

@@ -27,6 +27,7 @@ from provisioner.journal.records import (
 from provisioner.objects.states import OPEN, RUNNING, Adoption, RequestState, StepState
 from provisioner.request.request import Request
 from provisioner.steps import binding
+from provisioner.system.ulid import RequestId
 
 
 @dataclass(slots=True)
@@ -42,12 +43,12 @@ class Effect:
 
     keys: Mapping[Key, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    advance: list[str] = field(default_factory=list)
-    held: list[str] = field(default_factory=list)
-    ended: dict[str, RequestState] = field(default_factory=dict)
-    reopened: list[str] = field(default_factory=list)
-    resubmitted: list[str] = field(default_factory=list)
-    readmitted: list[str] = field(default_factory=list)
+    advance: list[RequestId] = field(default_factory=list)
+    held: list[RequestId] = field(default_factory=list)
+    ended: dict[RequestId, RequestState] = field(default_factory=dict)
+    reopened: list[RequestId] = field(default_factory=list)
+    resubmitted: list[RequestId] = field(default_factory=list)
+    readmitted: list[RequestId] = field(default_factory=list)
     lanes: dict[str, bool] = field(default_factory=dict)
     released: bool = False
 
@@ -61,7 +62,7 @@ class Command:
     again; on_behalf_of: the person behind the writer, if that is believed.
     """
 
-    id: str
+    id: RequestId
     writer: str
     request: Request
     now: float
@@ -123,8 +124,8 @@ def _reconcile(conn: Connection, command: Command) -> Effect:
 
 
 def replace_older(
-    conn: Connection, request: str, writer: str, now: float
-) -> dict[str, RequestState]:
+    conn: Connection, request: RequestId, writer: str, now: float
+) -> dict[RequestId, RequestState]:
     """End a writer's earlier reconciles that still wait: the newer one looks at everything again.
 
     Otherwise a backend that is away for a day would leave an open request for each hour. Return

@@ -38,6 +38,7 @@ from provisioner.objects.errors import Error
 from provisioner.objects.items import Former, Item
 from provisioner.objects.states import Adoption, StepState
 from provisioner.steps import binding, settling
+from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,8 @@ class Drained:
     """The result of one drain. outcomes: requests that are over; later: requests that now wait."""
 
     taken: int
-    outcomes: Mapping[str, str]
-    later: Sequence[str]
+    outcomes: Mapping[RequestId, str]
+    later: Sequence[RequestId]
 
 
 class Withheld(NotReady):

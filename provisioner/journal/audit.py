@@ -21,6 +21,7 @@ from provisioner.journal import bulk
 from provisioner.journal.dialect import lies_in
 from provisioner.journal.schema import events, requests
 from provisioner.objects.states import ENDED, RequestState
+from provisioner.system.ulid import RequestId
 
 GENESIS = "0" * 64
 """The hash before the first event of all."""
@@ -38,7 +39,7 @@ _canonical = json.JSONEncoder(separators=(",", ":"), check_circular=False).encod
 class Event:
     """What happened, to which request and about whom. facts: what programs read of it."""
 
-    request: str | None
+    request: RequestId | None
     kind: str
     text: str = ""
     subject: str | None = None
@@ -149,7 +150,7 @@ def arrival(
     return Event(row["id"], row["state"], text, row["subject"], facts)
 
 
-def behind(conn: Connection, request: str) -> tuple[str, ...] | None:
+def behind(conn: Connection, request: RequestId) -> tuple[str, ...] | None:
     """Return the others who are behind a request; None if its first event was pruned."""
     first = select(events.c.facts).where(events.c.request == request).order_by(events.c.seq)
     facts = _facts(conn.scalar(first.limit(1)))
@@ -195,8 +196,8 @@ class _Account:
     """What the events say of requests, collected along the chain."""
 
     since: float = 0.0
-    arrivals: dict[str, tuple[object, ...]] = field(default_factory=dict)
-    outcomes: dict[str, str] = field(default_factory=dict)
+    arrivals: dict[RequestId, tuple[object, ...]] = field(default_factory=dict)
+    outcomes: dict[RequestId, str] = field(default_factory=dict)
 
     def add(self, row: Any) -> None:
         """Add what an event says."""
@@ -314,7 +315,7 @@ class Entry:
 
     seq: int
     at: float
-    request: str | None
+    request: RequestId | None
     kind: str
     text: str
     subject: str | None
@@ -325,7 +326,7 @@ class Entry:
 def trail(
     conn: Connection,
     *,
-    ids: Iterable[str] | None = None,
+    ids: Iterable[RequestId] | None = None,
     subject: str = "",
     since: float | None = None,
     until: float | None = None,

@@ -19,6 +19,7 @@ from pathlib import Path
 from provisioner.contract import ConfigError
 from provisioner.journal import audit
 from provisioner.system import ulid
+from provisioner.system.ulid import RequestId
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -46,7 +47,9 @@ def _second(db: sqlite3.Connection) -> None:
     seq, previous, last = 0, audit.GENESIS, 0.0
     added = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
-    def chain(at: float, request: str | None, kind: str, text: str, *more: str | None) -> None:
+    def chain(
+        at: float, request: RequestId | None, kind: str, text: str, *more: str | None
+    ) -> None:
         nonlocal seq, previous
         subject, facts = more or (None, None)
         seq += 1

@@ -27,6 +27,7 @@ from provisioner.policy.review import Answers, steered
 from provisioner.request.documents import Problem
 from provisioner.request.request import Request
 from provisioner.spool.spool import Submission
+from provisioner.system.ulid import RequestId
 
 
 class Stopped(Exception):
@@ -57,7 +58,7 @@ class Follower:
         self._journal = terms.book
         self._terms = terms
         self._perform = perform
-        self.followed: dict[str, str] = {}
+        self.followed: dict[RequestId, RequestId] = {}
         """Requests that followed from a manifest while others wait, each with the manifest's id."""
 
     @contextmanager
@@ -78,14 +79,14 @@ class Follower:
         self.followed.update(dict.fromkeys(acceptance.accepted, ulid))
         self._perform(acceptance.admitted().left)
 
-    def end(self, ulid: str, state: RequestState, problems: Sequence[Problem]) -> None:
+    def end(self, ulid: RequestId, state: RequestState, problems: Sequence[Problem]) -> None:
         """End a request of whose manifest nothing can be followed."""
         with self._journal.transaction() as conn:
             acceptance = Acceptance(conn, time.time(), self._terms)
             _end(acceptance, ulid, state, problems)
         self._perform(acceptance.admitted().left)
 
-    def set_aside(self, ulid: str, problem: Problem) -> None:
+    def set_aside(self, ulid: RequestId, problem: Problem) -> None:
         """Hold a request until somebody releases it: its sender may, as if they had held it."""
         with self._journal.transaction() as conn:
             acceptance = Acceptance(conn, time.time(), self._terms)
@@ -117,7 +118,7 @@ class Commit:
         """Return the time of the commit, in seconds since the epoch."""
         return self.acceptance.now
 
-    def follow(self, candidates: Sequence[Candidate]) -> set[str]:
+    def follow(self, candidates: Sequence[Candidate]) -> set[RequestId]:
         """Accept requests that follow, each judged by itself; return those that were accepted."""
         submission = self.errand.submission
         record = request_rows.load(self.conn, [submission.ulid])[submission.ulid]
@@ -175,7 +176,7 @@ class Commit:
 
 
 def _end(
-    acceptance: Acceptance, request_id: str, state: RequestState, problems: Sequence[Problem]
+    acceptance: Acceptance, request_id: RequestId, state: RequestState, problems: Sequence[Problem]
 ) -> None:
     """End a request whose manifest is not followed, or not to its end."""
     conn = acceptance.conn

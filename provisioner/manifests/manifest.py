@@ -20,6 +20,7 @@ from provisioner.contract import InvalidRequest, Key, make_key
 from provisioner.journal.records.ledger import Held
 from provisioner.request.request import Request
 from provisioner.routing.rendering import Step, StepClaim
+from provisioner.system.ulid import RequestId
 
 CAUSE = "reconcile"
 """The cause of a suspension for being left out of a manifest."""
@@ -118,11 +119,11 @@ class Moment:
     manifest never counts as later, even if its id is higher.
     """
 
-    least: str
-    id: str = ""
-    followed: Mapping[str, str] = field(default_factory=dict)
+    least: RequestId
+    id: RequestId | Literal[""] = ""
+    followed: Mapping[RequestId, RequestId] = field(default_factory=dict)
 
-    def is_later(self, request: str) -> bool:
+    def is_later(self, request: RequestId) -> bool:
         """Return True if a request came after the manifest."""
         return request >= self.least and self.followed.get(request, self.id) >= self.id
 
@@ -139,11 +140,11 @@ class Standing:
     """
 
     claims: Sequence[Held] = ()
-    suspension: str | None = None
-    held: str | None = None
+    suspension: RequestId | None = None
+    held: RequestId | None = None
     over: bool = False
     placed_by: tuple[str, ...] = ()
-    waiting: Mapping[str, Request] = field(default_factory=dict)
+    waiting: Mapping[RequestId, Request] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> int:
@@ -181,7 +182,7 @@ def wanted_by(planned: Sequence[Step]) -> Wanted:
 
 
 def of_listed(
-    wanted: Wanted, waiting: Mapping[str, Wanted], now: Standing, source: str, moment: Moment
+    wanted: Wanted, waiting: Mapping[RequestId, Wanted], now: Standing, source: str, moment: Moment
 ) -> Verdict:
     """Compare what a writer, `source`, lists of a subject with the ledger.
 
@@ -227,7 +228,7 @@ class Tally:
         )
 
 
-def _differs(wanted: Wanted, waiting: Mapping[str, Wanted], now: Standing) -> bool:
+def _differs(wanted: Wanted, waiting: Mapping[RequestId, Wanted], now: Standing) -> bool:
     """Return True if claims differ from the wanted ones, as far as their wants are known."""
     if now.pairs != wanted.keys():
         return True

@@ -40,6 +40,7 @@ from provisioner.spool import strikes
 from provisioner.spool.spool import Submission
 from provisioner.spool.strikes import Strikes
 from provisioner.system import ulid as ulids
+from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +85,11 @@ class Portions:
         self._lanes = router.lanes
         self._budget = enclosures.budget
         self._strikes = judging
-        self._waiting: dict[int, dict[str, None]] = {}
+        self._waiting: dict[int, dict[RequestId, None]] = {}
         self._begun: OrderedDict[int, _Begun] = OrderedDict()
-        self._resting: dict[str, float] = {}
+        self._resting: dict[RequestId, float] = {}
 
-    def add(self, whose: Mapping[str, int]) -> None:
+    def add(self, whose: Mapping[RequestId, int]) -> None:
         """Queue the manifests of requests. whose: uid of each one's writer, in order."""
         for ulid, uid in whose.items():
             self._waiting.setdefault(uid, {})[ulid] = None
@@ -173,7 +174,7 @@ class Portions:
                     self._waiting[uid] = waiting
                 self._open(ulid)
 
-    def _open(self, ulid: str) -> None:
+    def _open(self, ulid: RequestId) -> None:
         """Begin a manifest, unless its request is over."""
         self._strikes.note(ulid, 0)
         with self._journal.reading() as conn:

@@ -29,6 +29,7 @@ from provisioner.objects.states import Adoption
 from provisioner.policy.review import Review, drafts
 from provisioner.request.request import Request
 from provisioner.routing.router import Router
+from provisioner.system.ulid import RequestId
 
 AWAITED = 20_000
 """The most objects for which the request waits and that its result lists; more are only counted."""
@@ -120,7 +121,7 @@ class Reconcile:
             return Shift()
         return Shift(now.pairs - wanted.keys(), self._coming(candidate, now))
 
-    def _waiting(self, request: Request, now: Standing) -> dict[str, manifest.Wanted]:
+    def _waiting(self, request: Request, now: Standing) -> dict[RequestId, manifest.Wanted]:
         """Return what a subject's open requests of a line's kind ask for, by id."""
         wanted = {}
         for name, other in now.waiting.items():

@@ -20,6 +20,7 @@ from provisioner.outcome.outcomes import outcome_line, receipt_name, receipt_of,
 from provisioner.outcome.refusals import Refusals
 from provisioner.spool import strikes
 from provisioner.spool.spool import Rejected, Spool
+from provisioner.system.ulid import RequestId
 from provisioner.system.users import user_name
 
 log = logging.getLogger(__name__)
@@ -70,19 +71,19 @@ class Finisher:
         self._spool = spool
         self._journal = book
         self._write_results = write_results
-        self._complaints: dict[str, str] = {}
+        self._complaints: dict[RequestId, str] = {}
         self.strikes = strikes.Strikes(spool.root)
         self.observing = False
         self.refusals = Refusals(lambda uid: False)
         """Decides which refusals get an event."""
 
-    def settle(self, ids: Collection[str]) -> list[str]:
+    def settle(self, ids: Collection[RequestId]) -> list[RequestId]:
         """Move the files of requests to where their states say, and write result and receipt.
 
         Return the requests for which the disk did not allow that. A second call for the same
         request does no harm.
         """
-        failed: list[str] = []
+        failed: list[RequestId] = []
         if not ids:
             return failed
         with self._journal.reading() as conn:
@@ -102,14 +103,14 @@ class Finisher:
                 log.info("%s", outcome_line(record, listed))
         return failed
 
-    def _complain(self, ulid: str, error: OSError) -> None:
+    def _complain(self, ulid: RequestId, error: OSError) -> None:
         """Log why a file is not in its place: once, because it is tried again every second."""
         why = str(error)
         if self._complaints.get(ulid) != why:
             self._complaints[ulid] = why
             log.error("%s: its file could not be put in place: %s; trying again", ulid, error)
 
-    def announce(self, ids: Collection[str]) -> None:
+    def announce(self, ids: Collection[RequestId]) -> None:
         """Write the receipts of requests that were accepted."""
         if not ids or not self._write_results:
             return
@@ -155,7 +156,7 @@ class Finisher:
         places = "failed", "active"  # its place, and the place from which it moves there
         return any(self._spool.lies(place, record.id, record.name) for place in places)
 
-    def resubmit(self, ulid: str) -> None:
+    def resubmit(self, ulid: RequestId) -> None:
         """Put a refused file through staging again."""
         with self._journal.reading() as conn:
             record = request_rows.load(conn, [ulid])[ulid]
@@ -217,7 +218,7 @@ class Finisher:
         self._spool.remove_leftovers()
         return len(ids)
 
-    def _return(self, ulid: str, *, alone: bool) -> None:
+    def _return(self, ulid: RequestId, *, alone: bool) -> None:
         """Return a file to staging that was not judged when the service died.
 
         A file of which the service died several times is set aside instead.
@@ -245,7 +246,7 @@ class Finisher:
         """Repair what was not flushed: files that are in staging again, results and receipts."""
         with self._journal.reading() as conn:
             ids = event_rows.recent(conn, _UNFLUSHED, _MOST)
-        newest: dict[tuple[str, str], str] = {}
+        newest: dict[tuple[str, str], RequestId] = {}
         for start in range(0, len(ids), _PORTION):
             with self._journal.reading() as conn:
                 loaded = request_rows.load(conn, ids[start : start + _PORTION])
@@ -254,7 +255,7 @@ class Finisher:
         for start in range(0, len(ids), _PORTION):
             self._repair_some(ids[start : start + _PORTION], latest)
 
-    def _repair_some(self, ids: Collection[str], latest: Collection[str]) -> None:
+    def _repair_some(self, ids: Collection[RequestId], latest: Collection[RequestId]) -> None:
         """latest: the newest request for each name of a receipt."""
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids).values()

@@ -18,6 +18,7 @@ from itertools import islice
 
 from provisioner.outcome.filing import Finisher
 from provisioner.spool.turns import Turns
+from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _PORTION = 256
 _AFTER_TROUBLE = 1.0
 
 
-def portion(waiting: dict[str, None], most: int) -> list[str]:
+def portion(waiting: dict[RequestId, None], most: int) -> list[RequestId]:
     """Choose the next part of what waits: half of it the oldest, half the newest.
 
     The newest half serves people whose outcomes are behind a hundred thousand of another writer;
@@ -48,11 +49,11 @@ class Clerk:
         self._finisher = finisher
         self._returned = returned
         self._turn = threading.Condition()
-        self._changed: dict[str, None] = {}
+        self._changed: dict[RequestId, None] = {}
         self._arrived = Turns()
         self._came = 0
-        self._accepted: dict[str, float] = {}
-        self._refused: list[str] = []
+        self._accepted: dict[RequestId, float] = {}
+        self._refused: list[RequestId] = []
         self._working = False
         self._trouble = False
         self._stopping = False
@@ -75,7 +76,9 @@ class Clerk:
             self._turn.notify()
         self._thread.join()
 
-    def settle(self, ids: Collection[str], senders: Mapping[str, int] | None = None) -> None:
+    def settle(
+        self, ids: Collection[RequestId], senders: Mapping[RequestId, int] | None = None
+    ) -> None:
         """Ask for the files of requests to be moved to where their states say.
 
         senders: uids of the senders of files that have just been taken; these senders take turns.
@@ -92,7 +95,7 @@ class Clerk:
                         self._arrived.add([(senders[ulid], self._came, ulid)])
                 self._turn.notify()
 
-    def announce(self, ids: Collection[str]) -> None:
+    def announce(self, ids: Collection[RequestId]) -> None:
         """Ask for receipts of requests that were accepted."""
         if ids:
             when = time.monotonic() + _PATIENCE
@@ -100,7 +103,7 @@ class Clerk:
                 self._accepted.update(dict.fromkeys(ids, when))
                 self._turn.notify()
 
-    def resubmit(self, ulid: str) -> None:
+    def resubmit(self, ulid: RequestId) -> None:
         """Ask for a refused file to go through staging again."""
         with self._turn:
             self._refused.append(ulid)
@@ -133,7 +136,8 @@ class Clerk:
         """
         with self._turn:
             waiting = portion(self._changed, _PORTION)
-            changed = list(dict.fromkeys([*waiting, *self._arrived.take(_PORTION)]))
+            arrived = [RequestId(ulid) for ulid in self._arrived.take(_PORTION)]
+            changed = list(dict.fromkeys([*waiting, *arrived]))
             ripe = dict.fromkeys(ulid for ulid, when in self._accepted.items() if when <= until)
             accepted = portion(ripe, _PORTION)
             refused = self._refused[:_PORTION]

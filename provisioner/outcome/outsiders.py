@@ -24,6 +24,7 @@ from provisioner.outcome.outcomes import receipt_name
 from provisioner.outcome.refusals import EVENT, Daily
 from provisioner.spool import leftovers
 from provisioner.spool.spool import Spool
+from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Outsiders:
             )
             yield number
 
-    def _remove(self, ids: Sequence[str]) -> int:
+    def _remove(self, ids: Sequence[RequestId]) -> int:
         """Remove files, results and receipts before their rows: a crash leaves no file."""
         with self._journal.reading() as conn:
             loaded = list(request_rows.load(conn, ids).values())

@@ -21,6 +21,7 @@ from provisioner.outcome import readers
 from provisioner.request.documents import dump
 from provisioner.system import ulid
 from provisioner.system.rename import rename_new
+from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +73,12 @@ def entries(receipts: Path, before: float) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-def request_of(receipt: Path) -> str | None:
+def request_of(receipt: Path) -> RequestId | None:
     """Return the ULID of a receipt's request; None if the receipt does not say."""
     with receipt.open("rb") as file:
         word, _, value = file.readline(200).decode("ascii", "replace").strip().partition(": ")
     value = value.strip("'\"")
-    return value if word == "id" and ulid.is_ulid(value) else None
+    return RequestId(value) if word == "id" and ulid.is_ulid(value) else None
 
 
 def remove(receipts: Path, writer: str, name: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from provisioner.journal import audit
 from provisioner.objects.states import RequestState
+from provisioner.system.ulid import RequestId
 
 EVENT = "outsider"
 """The kind of event that counts what outsiders left."""
@@ -53,12 +54,12 @@ class Refusals:
 
     def judge(
         self, rows: Iterable[Mapping[str, Any]], now: float
-    ) -> tuple[set[str], list[audit.Event]]:
+    ) -> tuple[set[RequestId], list[audit.Event]]:
         """Return the ids of requests that get no event, and events that count earlier ones.
 
         rows: of the table of requests, before they are written.
         """
-        quiet: set[str] = set()
+        quiet: set[RequestId] = set()
         counted: list[audit.Event] = []
         for row in rows:
             uid = row["uid"]

@@ -18,6 +18,7 @@ from provisioner.contract import Json, State
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.request.documents import dump
+from provisioner.system.ulid import RequestId
 
 _SECRET = re.compile(r"passw|secret|token|unicodepwd|credential|private_?key", re.IGNORECASE)
 _WITHHELD = "(withheld)"
@@ -59,7 +60,7 @@ class Result:
     or ''.
     """
 
-    id: str
+    id: RequestId
     name: str
     action: str
     subject: str

@@ -26,6 +26,7 @@ from provisioner.request.crowds import Meant
 from provisioner.request.request import Request, parse_request
 from provisioner.routing.rendering import Step
 from provisioner.system import users
+from provisioner.system.ulid import RequestId
 from provisioner.system.users import Submitter
 
 _CLAIMING = (
@@ -49,7 +50,7 @@ class Case:
     has released that so many lose something; steers: None if it steers no other request.
     """
 
-    id: str
+    id: RequestId
     uid: int
     writer: str
     request: Request
@@ -105,7 +106,7 @@ class Review:
         self._shut_out: dict[int, dict[str, float]] = {}
         self._gradual = Gradual(self.nature, site.at_once)
 
-    def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[str, Ruling]:
+    def judge(self, conn: Connection, cases: Sequence[Case], now: float) -> dict[RequestId, Ruling]:
         """Judge the requests of a wave; none of them depends on what another one writes."""
         changes = _Changes(conn, cases)
         newcomers = Newcomers(conn, now)

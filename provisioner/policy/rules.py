@@ -16,6 +16,7 @@ from provisioner.contract import Key, split_key
 from provisioner.contract.sizes import format_size
 from provisioner.policy.persons import account
 from provisioner.request.request import Request
+from provisioner.system.ulid import RequestId
 from provisioner.system.users import Submitter
 
 
@@ -30,7 +31,7 @@ class Target:
     a program repeats what was not done.
     """
 
-    id: str
+    id: RequestId
     uid: int
     writer: str
     held_by: str | None

@@ -29,6 +29,7 @@ from provisioner.outcome.readers import Readers
 from provisioner.outcome.results import moment
 from provisioner.spool.spool import Spool
 from provisioner.system import ulid as ulids
+from provisioner.system.ulid import RequestId
 from provisioner.system.users import KNOWN_FOR
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class _Needed:
     """Old requests that stay. files: those whose file still needs its row."""
 
-    files: Set[str]
+    files: Set[RequestId]
     anchors: Anchors
 
 
@@ -206,7 +207,7 @@ class Keeper:
         """Find out what stays although it is old. before, end: bounds of what is old."""
         files = {request for place in _NEEDED for request in self._spool.listed(place)}
 
-        def stays(request: str, ended: float) -> bool:
+        def stays(request: RequestId, ended: float) -> bool:
             return request in files or ended >= before or request >= end
 
         with self._journal.reading() as conn:

@@ -38,6 +38,7 @@ from provisioner.spool.submission import (
 from provisioner.system import locks
 from provisioner.system import ulid as ulids
 from provisioner.system.rename import rename_new
+from provisioner.system.ulid import RequestId
 
 __all__ = ["Rejected", "Spool", "Submission", "label", "result_entry"]
 
@@ -141,7 +142,7 @@ class Spool:
 
     # Moving files.
 
-    def move(self, ulid: str, source: str, target: str, name: str | None) -> bool:
+    def move(self, ulid: RequestId, source: str, target: str, name: str | None) -> bool:
         """Move a file between places. Return False if it is not in the source.
 
         name: the request's name; without it the source is searched.
@@ -160,11 +161,11 @@ class Spool:
             return False
         return True
 
-    def lies(self, place: str, ulid: str, name: str) -> bool:
+    def lies(self, place: str, ulid: RequestId, name: str) -> bool:
         """Return True if a request's file is in a place."""
         return self._size(place, entry_of(ulid, name)) is not None
 
-    def taken(self, ulid: str) -> tuple[str, os.stat_result] | None:
+    def taken(self, ulid: RequestId) -> tuple[str, os.stat_result] | None:
         """Return the name and status of a file that was taken; None if it is not in `active`."""
         entry = self._entry("active", ulid, None)
         if entry is None:
@@ -172,7 +173,9 @@ class Spool:
         found = os.stat(entry, dir_fd=self._directories["active"], follow_symlinks=False)
         return entry.removeprefix(f"{ulid}-"), found
 
-    def retake(self, place: str, ulid: str, name: str, uid: int, sha256: str, by: float) -> bool:
+    def retake(
+        self, place: str, ulid: RequestId, name: str, uid: int, sha256: str, by: float
+    ) -> bool:
         """Take a request's file again, straight to a place, after a power cut undid its taking.
 
         by: when it had been accepted; a file that came to staging later is another request. Return
@@ -200,13 +203,13 @@ class Spool:
             os.close(opened.file)
         return True
 
-    def listed(self, place: str) -> list[str]:
+    def listed(self, place: str) -> list[RequestId]:
         """List the ULIDs of the files in a place, oldest first."""
         found = {entry[: ulids.LENGTH] for entry in layout.entries(self._directories[place])}
-        return sorted(ulid for ulid in found if ulids.is_ulid(ulid))
+        return sorted(RequestId(ulid) for ulid in found if ulids.is_ulid(ulid))
 
     def return_to_staging(
-        self, ulid: str, source: str = "active", name: str | None = None
+        self, ulid: RequestId, source: str = "active", name: str | None = None
     ) -> str | None:
         """Return a file to where its writer put it, with its signature; None if it is not there.
 
@@ -235,7 +238,7 @@ class Spool:
 
     # Results.
 
-    def write_result(self, place: str, ulid: str, name: str, text: str) -> str:
+    def write_result(self, place: str, ulid: RequestId, name: str, text: str) -> str:
         """Write a request's result beside its file, in place of an earlier one; return its entry.
 
         It is not flushed: the journal can make it again.
@@ -256,18 +259,18 @@ class Spool:
         os.rename(temporary, entry, src_dir_fd=directory, dst_dir_fd=directory)
         return entry
 
-    def has_result(self, place: str, ulid: str, name: str) -> bool:
+    def has_result(self, place: str, ulid: RequestId, name: str) -> bool:
         """Return True if a result exists. An empty one lost its content in a power cut."""
         return bool(self._size(place, result_entry(ulid, name)))
 
-    def discard_result(self, place: str, ulid: str, name: str) -> None:
+    def discard_result(self, place: str, ulid: RequestId, name: str) -> None:
         """Remove the result of an earlier try, if there is one."""
         try:
             os.unlink(result_entry(ulid, name), dir_fd=self._directories[place])
         except FileNotFoundError:
             return
 
-    def remove(self, place: str, ulid: str, name: str) -> None:
+    def remove(self, place: str, ulid: RequestId, name: str) -> None:
         """Remove a request's file and its result for good, if they exist.
 
         Raises OSError if one cannot be removed.
@@ -295,7 +298,9 @@ class Spool:
 
     # Private.
 
-    def _take(self, name: str, ulid: str, opened: Opened | None) -> Submission | Rejected | None:
+    def _take(
+        self, name: str, ulid: RequestId, opened: Opened | None
+    ) -> Submission | Rejected | None:
         entry = entry_of(ulid, name)
         try:
             rename_new(self._directories[STAGING], name, self._directories["active"], entry)
@@ -349,7 +354,7 @@ class Spool:
             return None
         return STAGING, name
 
-    def _entry(self, place: str, ulid: str, name: str | None) -> str | None:
+    def _entry(self, place: str, ulid: RequestId, name: str | None) -> str | None:
         """Return the name of a request's entry; search for it if the name is unknown."""
         if name is not None:
             return entry_of(ulid, name)
@@ -359,6 +364,6 @@ class Spool:
         return next((e for e in sorted(entries - beside) if not e.endswith(SIGNATURE)), None)
 
 
-def result_entry(ulid: str, name: str) -> str:
+def result_entry(ulid: RequestId, name: str) -> str:
     """Return the name of the result beside a request's file."""
     return entry_of(ulid, name) + RESULT

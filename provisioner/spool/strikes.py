@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from provisioner.system.ulid import RequestId
+
 MOST = 4
 """The strikes after which a file or a manifest is set aside. A quick death of a file is one strike.
 A death after half a minute of judging, such as by the watchdog, is two."""
@@ -88,7 +90,7 @@ class Strikes:
         with suppress(OSError):
             (self._spool / _STOP).unlink(missing_ok=True)
 
-    def note(self, request: str, place: int) -> None:
+    def note(self, request: RequestId, place: int) -> None:
         """Record the line of a manifest at which a portion begins next, or `FOLLOWED`."""
         self._write(_NOTE, {request: place})
 
@@ -96,7 +98,7 @@ class Strikes:
         """Record that no manifest is being judged."""
         self._write(_NOTE, {})
 
-    def deaths(self) -> dict[str, int]:
+    def deaths(self) -> dict[RequestId, int]:
         """Count the death at the recorded place; return the deaths of each manifest at its place.
 
         The start calls this once.
@@ -110,9 +112,9 @@ class Strikes:
             near = before == place or (min(before, place) >= 0 and abs(before - place) <= NEAR)
             counted[request] = (count + 1 if near else 1, place)
         self._write(_PLACES, counted)
-        return {request: count for request, (count, _) in counted.items()}
+        return {RequestId(request): count for request, (count, _) in counted.items()}
 
-    def forget(self, request: str) -> None:
+    def forget(self, request: RequestId) -> None:
         """Forget the deaths of a manifest, because it is over."""
         counted = self._read(_PLACES)
         if counted.pop(request, None) is not None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from provisioner.contract import InvalidRequest
 from provisioner.system import ulid as ulids
+from provisioner.system.ulid import RequestId
 from provisioner.system.users import user_name
 
 LIMIT = 64 * 1024
@@ -48,7 +49,7 @@ class Submission:
     such as the sender of a request that another one signed.
     """
 
-    ulid: str
+    ulid: RequestId
     name: str
     uid: int
     writer: str
@@ -69,7 +70,7 @@ class Rejected:
     reason: for its writer, with what to do; quarantine: an honest writer does not make such files.
     """
 
-    ulid: str
+    ulid: RequestId
     name: str
     uid: int
     writer: str
@@ -120,7 +121,9 @@ def open_unwritten(directory: int, name: str) -> Opened | None:
     return Opened(file, alone=True)
 
 
-def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Submission | Rejected | None:
+def read(
+    opened: Opened, ulid: RequestId, name: str, limit: int = LIMIT
+) -> Submission | Rejected | None:
     """Check and read an open file of at most `limit` bytes; None if it changed meanwhile.
 
     Raises OSError if the disk fails.
@@ -147,7 +150,7 @@ def read(opened: Opened, ulid: str, name: str, limit: int = LIMIT) -> Submission
     )
 
 
-def reject_unopened(ulid: str, name: str, status: os.stat_result) -> Rejected:
+def reject_unopened(ulid: RequestId, name: str, status: os.stat_result) -> Rejected:
     """Return why a file that could not be opened cannot be a request."""
     reason = _objection(status)
     if reason is None:
@@ -172,7 +175,7 @@ def label(name: str) -> str:
     return stem.encode()[:room].decode("utf-8", "ignore") + "~" + dot + ending
 
 
-def entry_of(ulid: str, name: str) -> str:
+def entry_of(ulid: RequestId, name: str) -> str:
     """Return the name of the entry of a request's file in every place after staging."""
     return f"{ulid}-{label(name)}"
 
@@ -209,7 +212,7 @@ def _misnamed(name: str) -> tuple[str, bool] | None:
 
 
 def _rejected(
-    ulid: str, name: str, status: os.stat_result, reason: str, quarantine: bool
+    ulid: RequestId, name: str, status: os.stat_result, reason: str, quarantine: bool
 ) -> Rejected:
     writer = user_name(status.st_uid)
     return Rejected(ulid, label(name), status.st_uid, writer, reason, quarantine)

@@ -18,11 +18,12 @@ from provisioner.objects.errors import Error
 from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.steps import asides, binding, disputes, moves, remarks
 from provisioner.steps.binding import Progress
+from provisioner.system.ulid import RequestId
 
 
 def advance(
-    conn: Connection, ids: Collection[str], progress: Progress, now: float
-) -> dict[str, RequestState]:
+    conn: Connection, ids: Collection[RequestId], progress: Progress, now: float
+) -> dict[RequestId, RequestState]:
     """Make steps due whose needs are met; write and return the outcomes of requests that are over.
 
     Held requests do not change.
@@ -40,7 +41,7 @@ def advance(
     }
     steps_by_id = step_rows.steps_of(conn, moving - split)
     steps_by_id.update(step_rows.standings_of(conn, moving & split))
-    outcomes: dict[str, RequestState] = {}
+    outcomes: dict[RequestId, RequestState] = {}
     for request, listed in steps_by_id.items():
         walk = _Walk(conn, loaded[request], {step.name: step for step in listed}, progress, now)
         walk.go()
@@ -61,14 +62,14 @@ def advance(
 
 def _remark(
     conn: Connection,
-    outcomes: dict[str, RequestState],
-    loaded: Mapping[str, request_rows.Record],
-    steps_by_id: Mapping[str, Sequence[step_rows.StepRecord]],
+    outcomes: dict[RequestId, RequestState],
+    loaded: Mapping[RequestId, request_rows.Record],
+    steps_by_id: Mapping[RequestId, Sequence[step_rows.StepRecord]],
     progress: Progress,
 ) -> None:
     """Write remarks on requests that are done; those that a newer one replaced are superseded."""
 
-    def wants_of(request: str, name: str) -> Mapping[tuple[Key, str], Want | None]:
+    def wants_of(request: RequestId, name: str) -> Mapping[tuple[Key, str], Want | None]:
         return binding.wants_of(conn, loaded[request], steps_by_id[request], name, progress)
 
     done = {

@@ -12,9 +12,10 @@ from provisioner.journal.journal import Connection
 from provisioner.journal.records import ledger, object_rows
 from provisioner.steps.binding import Progress
 from provisioner.steps.disputes import MOST, Claimed
+from provisioner.system.ulid import RequestId
 
 
-def of(conn: Connection, claimed: Claimed, progress: Progress) -> dict[str, list[str]]:
+def of(conn: Connection, claimed: Claimed, progress: Progress) -> dict[RequestId, list[str]]:
     """Return the remarks on each request's objects, as texts.
 
     claimed: the objects that each request claims, with their instances.

@@ -16,6 +16,7 @@ from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.objects.states import StepState
 from provisioner.request.request import Request
 from provisioner.routing.rendering import Step
+from provisioner.system.ulid import RequestId
 
 Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 """Values that later steps may use, by (step, item)."""
@@ -51,7 +52,7 @@ class Progress:
     merge_of: MergeOf
     remarks_of: RemarksOf
     remarking: Collection[str]
-    remember: Callable[[str, Request], None]
+    remember: Callable[[RequestId, Request], None]
 
 
 def bound(

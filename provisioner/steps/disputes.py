@@ -16,19 +16,20 @@ from provisioner.journal.queries import replaced
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.merging import disputed
 from provisioner.steps.binding import Progress
+from provisioner.system.ulid import RequestId
 
 MOST = 20
 """The most disputes reported for one request."""
 
 
-Claimed = Mapping[str, Mapping[Key, str]]
+Claimed = Mapping[RequestId, Mapping[Key, str]]
 """The objects that each request claims, with their instances."""
 
 
-def of(conn: Connection, claimed: Claimed, progress: Progress) -> dict[str, list[str]]:
+def of(conn: Connection, claimed: Claimed, progress: Progress) -> dict[RequestId, list[str]]:
     """Return the settings of each request's objects that stay unchanged by a dispute, as texts."""
     instances = {key: instance for keys in claimed.values() for key, instance in keys.items()}
-    wants: dict[Key, tuple[Want, Mapping[str, str]]] = {}
+    wants: dict[Key, tuple[Want, Mapping[str, RequestId]]] = {}
     for key, claims in ledger.claims_of(conn, instances).items():
         if len(claims) < 2:
             continue
@@ -37,15 +38,15 @@ def of(conn: Connection, claimed: Claimed, progress: Progress) -> dict[str, list
         except Fault:
             continue  # its step fails, and reports why
         if disputed(want):
-            wants[key] = want, {claim.claimant: claim.order for claim in claims}
+            wants[key] = want, {claim.claimant: RequestId(claim.order) for claim in claims}
     return {request: _texts(conn, request, keys, wants) for request, keys in claimed.items()}
 
 
 def _texts(
     conn: Connection,
-    request: str,
+    request: RequestId,
     keys: Iterable[Key],
-    wants: Mapping[Key, tuple[Want, Mapping[str, str]]],
+    wants: Mapping[Key, tuple[Want, Mapping[str, RequestId]]],
 ) -> list[str]:
     """Return the disputes of one request for its writer, without the names of other writers."""
     mine = sorted(set(keys) & wants.keys())

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from provisioner.contract import Key, Want
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import replaced
 from provisioner.journal.records import ledger, object_rows
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
+from provisioner.system.ulid import RequestId
 
-WantsOf = Callable[[str, str], Mapping[tuple[Key, str], Want | None]]
+WantsOf = Callable[[RequestId, str], Mapping[tuple[Key, str], Want | None]]
 """Returns the wants of a step by (key, claimant): (request, step) -> wants."""
 
 _MOST = 20
@@ -28,7 +30,7 @@ _MOST = 20
 class Remark:
     """The remarks on one request. newer: the request that replaced what it asked for."""
 
-    newer: str = ""
+    newer: RequestId | Literal[""] = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -37,8 +39,8 @@ Part = tuple[str, ObjectRecord]
 
 
 def remarks(
-    conn: Connection, done: Mapping[str, Sequence[StepRecord]], wants_of: WantsOf
-) -> dict[str, Remark]:
+    conn: Connection, done: Mapping[RequestId, Sequence[StepRecord]], wants_of: WantsOf
+) -> dict[RequestId, Remark]:
     """Return the remarks on requests whose steps are all done; those without any are left out.
 
     done: the steps of each, in the route's order.
@@ -63,14 +65,14 @@ def remarks(
 
 def _of(
     conn: Connection,
-    request: str,
+    request: RequestId,
     parts: Collection[Part],
-    held: Mapping[Key, Mapping[str, tuple[Want | None, str]]],
+    held: Mapping[Key, Mapping[str, tuple[Want | None, RequestId]]],
     closed: Collection[str],
     wants_of: WantsOf,
 ) -> Remark:
     remark = Remark()
-    overtaken: dict[str, list[Key]] = {}
+    overtaken: dict[RequestId | Literal[""], list[Key]] = {}
     others: list[str] = []
     for step, part in parts:
         standing = held.get(part.key, {})

@@ -19,6 +19,7 @@ from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.steps import binding
 from provisioner.steps.advance import advance
+from provisioner.system.ulid import RequestId
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Verdict:
 
 def settle(
     conn: Connection, verdicts: Mapping[Key, Verdict], progress: binding.Progress, now: float
-) -> tuple[dict[str, RequestState], list[str]]:
+) -> tuple[dict[RequestId, RequestState], list[RequestId]]:
     """Write the results of objects into the steps that wait for them.
 
     Return the outcomes of requests that are over, and the requests that now wait for a later try.

@@ -13,13 +13,14 @@ from provisioner.contract import Key
 from provisioner.journal import audit
 from provisioner.objects.states import StepState
 from provisioner.routing.rendering import Step
+from provisioner.system.ulid import RequestId
 
 WITHDRAWS = "withdraw from "
 """Begins the name of a step that only takes claims away; the column `withdraws` is the fact."""
 
 
 def rows_of(
-    request: str, planned: Sequence[Step]
+    request: RequestId, planned: Sequence[Step]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows of a routed request's steps and of their objects.
 
@@ -38,7 +39,7 @@ def rows_of(
 
 def started(step_rows: Sequence[Mapping[str, Any]]) -> list[audit.Event]:
     """Return an event for each request that names the steps due from the start."""
-    names: dict[str, list[str]] = {}
+    names: dict[RequestId, list[str]] = {}
     for row in step_rows:
         if row["state"] == StepState.DUE:
             names.setdefault(row["request"], []).append(row["name"])
@@ -51,7 +52,12 @@ def waits(step: Step) -> bool:
 
 
 def rows_of_keys(
-    request: str, subject: str, keys: Mapping[Key, str], first: int = 0, *, withdraws: bool = False
+    request: RequestId,
+    subject: str,
+    keys: Mapping[Key, str],
+    first: int = 0,
+    *,
+    withdraws: bool = False,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows of steps without a route: one for each instance of some objects.
 
@@ -76,7 +82,7 @@ def rows_of_keys(
     return step_rows, object_rows
 
 
-def _step_row(request: str, step: Step, ordinal: int, state: StepState) -> dict[str, Any]:
+def _step_row(request: RequestId, step: Step, ordinal: int, state: StepState) -> dict[str, Any]:
     return {
         "request": request,
         "name": step.name,
@@ -90,7 +96,7 @@ def _step_row(request: str, step: Step, ordinal: int, state: StepState) -> dict[
 
 
 def _object_row(
-    request: str, step: str, key: Key, item: str, claimant: str, state: StepState
+    request: RequestId, step: str, key: Key, item: str, claimant: str, state: StepState
 ) -> dict[str, Any]:
     return {
         "request": request,

@@ -15,8 +15,12 @@ import re
 import threading
 import time
 from datetime import UTC, datetime
+from typing import NewType
 
 LENGTH = 26
+
+RequestId = NewType("RequestId", str)
+"""The id of a request, from `new`, the journal or a file's name. At runtime it is a str."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
@@ -53,10 +57,10 @@ _sequence = _Sequence()
 os.register_at_fork(after_in_child=_sequence.__init__)  # type: ignore[misc]
 
 
-def new() -> str:
+def new() -> RequestId:
     """Return an identifier greater than all that this process has made before."""
     number = _sequence.next()
-    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+    return RequestId("".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS]))
 
 
 def follow(last: str) -> None:
@@ -68,10 +72,10 @@ def follow(last: str) -> None:
         _sequence.follow(_number(last))
 
 
-def first(at: float) -> str:
+def first(at: float) -> RequestId:
     """Return the least identifier of a time, in seconds since the epoch."""
     number = max(0, int(at * 1000)) << _RANDOM_BITS
-    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+    return RequestId("".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS]))
 
 
 def is_ulid(text: str) -> bool:

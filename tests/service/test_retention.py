@@ -18,6 +18,7 @@ from provisioner.journal.records import request_rows
 from provisioner.objects.states import ENDED, OPEN
 from provisioner.recovery import retention
 from provisioner.recovery.retention import Keeper
+from provisioner.system.ulid import RequestId
 from tests.support.engine_site import (
     Site,
     allocation,
@@ -229,7 +230,7 @@ def test_a_request_that_is_tried_again_meanwhile_stays(
         [failed] = request_rows.in_states(conn, ["failed"])
     listed = site.spool.listed
 
-    def retried(place: str) -> list[str]:
+    def retried(place: str) -> list[RequestId]:
         """Between the look at the journal and the removal, an operator tries it again."""
         if place == "failed":
             site.drop(control("request.retry", failed.id), "retry.yaml")

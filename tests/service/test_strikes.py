@@ -15,6 +15,7 @@ from provisioner.manifests.following import Commit
 from provisioner.spool import strikes
 from provisioner.spool.spool import Submission
 from provisioner.spool.strikes import Strikes
+from provisioner.system.ulid import RequestId
 from tests.support.engine_site import Site, allocation, release
 from tests.support.manifest_site import entry, newest
 from tests.support.manifest_site import put as put_as
@@ -232,10 +233,10 @@ def test_a_manifest_that_rests_keeps_no_other_writer_s_waiting(
 def test_a_death_before_anything_is_judged_is_not_counted_against_a_manifest(
     tmp_path: Path,
 ) -> None:
-    Strikes(tmp_path).note("R", 4)
+    Strikes(tmp_path).note(RequestId("R"), 4)
     assert Strikes(tmp_path).deaths() == {"R": 1}
     assert Strikes(tmp_path).deaths() == {"R": 1}  # this start ended before it judged a portion
-    Strikes(tmp_path).note("R", 4)
+    Strikes(tmp_path).note(RequestId("R"), 4)
     assert Strikes(tmp_path).deaths() == {"R": 2}
 
 
@@ -247,15 +248,15 @@ def test_deaths_count_together_that_were_at_one_place_of_a_manifest(
     tmp_path: Path, places: tuple[int, ...], count: int
 ) -> None:
     for place in places:
-        Strikes(tmp_path).note("R", place)
+        Strikes(tmp_path).note(RequestId("R"), place)
         found = Strikes(tmp_path).deaths()
     assert found == {"R": count}
-    Strikes(tmp_path).forget("R")
+    Strikes(tmp_path).forget(RequestId("R"))
     assert Strikes(tmp_path).deaths() == {}
 
 
 def test_a_death_after_a_stop_was_asked_for_is_none_of_a_manifest(tmp_path: Path) -> None:
     before = Strikes(tmp_path)
-    before.note("R", 4)
+    before.note(RequestId("R"), 4)
     before.stopping()
     assert Strikes(tmp_path).deaths() == {}

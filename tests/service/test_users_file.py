@@ -18,6 +18,7 @@ from provisioner.recovery import backup
 from provisioner.request import crowds
 from provisioner.request.request import parse_request
 from provisioner.spool.submit import drop_companion
+from provisioner.system.ulid import RequestId
 from tests.support.cli_site import Desk
 from tests.support.engine_site import Killed, Site, allocation, control, release
 from tests.support.journal_files import dump, replayed
@@ -44,7 +45,8 @@ def members(site: Site) -> set[str]:
 
 def the_last(site: Site) -> Record:
     with site.system.journal.reading() as conn:
-        return request_rows.load(conn, [request_rows.last_id(conn)])[request_rows.last_id(conn)]
+        last = RequestId(request_rows.last_id(conn))
+        return request_rows.load(conn, [last])[last]
 
 
 def test_an_allocation_of_six_thousand_long_names_is_made(site: Site) -> None:
@@ -147,7 +149,8 @@ def test_a_request_goes_on_with_its_users(site: Site, verb: str) -> None:
     site.first.away = True
     site.request(listed(site, ["ann", "bob"], head={"not_before": "2999-01-01T00:00:00Z"}))
     with site.system.journal.reading() as conn:
-        first = request_rows.load(conn, [request_rows.last_id(conn)])[request_rows.last_id(conn)]
+        last = RequestId(request_rows.last_id(conn))
+        first = request_rows.load(conn, [last])[last]
     site.request(
         control("request.hold" if verb.endswith("release") else "request.cancel", first.id)
     )

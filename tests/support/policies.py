@@ -7,6 +7,7 @@ from typing import Any
 from provisioner.config.policy import PolicyConfig
 from provisioner.policy.policy import Policy
 from provisioner.policy.rules import Target
+from provisioner.system.ulid import RequestId
 from provisioner.system.users import Submitter
 
 ROOT = Submitter(0, "root")
@@ -32,7 +33,7 @@ def policy(group: str | None = None, **config: Any) -> Policy:
 
 
 def own(who: Submitter, held_by: str | None = None) -> Target:
-    return Target("01J", who.uid, who.name, held_by)
+    return Target(RequestId("01J"), who.uid, who.name, held_by)
 
 
 def told(value: object) -> str:

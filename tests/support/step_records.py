@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provisioner.journal.records.step_rows import ObjectRecord, StepRecord
 from provisioner.objects.states import StepState
+from provisioner.system.ulid import RequestId
 
 
 def part(user: str, state: str) -> ObjectRecord:
@@ -15,5 +16,10 @@ def step(name: str, state: str, needs: tuple[str, ...] = (), **users: str) -> St
     """Make a step that goes through users, with the state of each; `own` is a step's own object."""
     parts = tuple(part("" if user == "own" else user, is_) for user, is_ in users.items())
     return StepRecord(
-        request="R", name=name, instance="x", needs=needs, state=StepState(state), objects=parts
+        request=RequestId("R"),
+        name=name,
+        instance="x",
+        needs=needs,
+        state=StepState(state),
+        objects=parts,
     )

@@ -50,6 +50,7 @@ from provisioner.outcome.outcomes import receipt_of
 from provisioner.request.actions import ACTIONS
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import parse_request
+from provisioner.system.ulid import RequestId
 from provisioner.wiring import build
 from tests.support.records import a_request
 
@@ -170,7 +171,9 @@ def test_a_result_is_as_the_document_shows_it() -> None:
         "nearest": "n",
     }
     whole = results.plain(
-        results.Result("i", "n", "a", "s", "w", "failed", 1.0, 2.0, (step,), (problem,), "r", "p")
+        results.Result(
+            RequestId("i"), "n", "a", "s", "w", "failed", 1.0, 2.0, (step,), (problem,), "r", "p"
+        )
     )
     assert list(shown) == list(whole)
     assert list(shown["problems"][0]) == list(problem)
@@ -184,7 +187,9 @@ def test_a_receipt_is_as_the_document_shows_it() -> None:
     record = a_request()
     wrong = Error(type="t", message="m", advice="a")
     part = ObjectRecord(key="k", item="asmith", state=StepState.FAILED, error=wrong)
-    step = StepRecord(request="i", name="s", instance="h", state=StepState.FAILED, objects=(part,))
+    step = StepRecord(
+        request=RequestId("i"), name="s", instance="h", state=StepState.FAILED, objects=(part,)
+    )
     whole: dict[str, Any] = dict(receipt_of(replace(record, state=RequestState.FAILED), [step]))
     assert list(shown) == list(whole) == list(receipt_of(record))
     assert list(shown["steps"][0]) == list(whole["steps"][0])

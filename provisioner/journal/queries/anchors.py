@@ -19,6 +19,7 @@ from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.queries.history import CLAIMING
 from provisioner.journal.schema import claims, requests, step_objects, suspensions
 from provisioner.objects.states import OPEN, RequestState
+from provisioner.system.ulid import RequestId
 
 _RETRIABLE = (RequestState.FAILED, RequestState.CANCELLED)
 
@@ -30,11 +31,11 @@ _NAMED = union(select(claims.c.request), select(suspensions.c.request))
 class Anchors:
     """The needed requests of one journal, as it is when this is made."""
 
-    def __init__(self, conn: Connection, stays: Callable[[str, float], bool]) -> None:
+    def __init__(self, conn: Connection, stays: Callable[[RequestId, float], bool]) -> None:
         """stays: returns True if the row of a failed or cancelled request is kept for another
         reason, by its id and by when it ended, in seconds since the epoch.
         """
-        self._named = set(conn.scalars(_NAMED))
+        self._named: set[RequestId] = set(conn.scalars(_NAMED))
         self._oldest: dict[str, float] = {}
         self._since: dict[str, float] = {}
         for row in conn.execute(_UNSETTLED):
@@ -43,7 +44,7 @@ class Anchors:
             if kept and root.startswith(_KINDS):
                 self._oldest[root] = min(row.accepted, self._oldest.get(root, row.accepted))
 
-    def among(self, conn: Connection, ids: Collection[str]) -> set[str]:
+    def among(self, conn: Connection, ids: Collection[RequestId]) -> set[RequestId]:
         """Return those of some finished requests that are needed."""
         needed = self._named & set(ids)
         for part in chunks(set(ids) - needed):
@@ -68,9 +69,9 @@ class Anchors:
         return self._since[root]
 
 
-def claiming(conn: Connection, ids: Collection[str]) -> set[str]:
+def claiming(conn: Connection, ids: Collection[RequestId]) -> set[RequestId]:
     """Return those of some requests that have a claim of theirs, by the objects of their steps."""
-    named: set[str] = set()
+    named: set[RequestId] = set()
     for part in chunks(ids):
         named.update(conn.scalars(_CLAIMING, {"b_ids": part}))
     return named

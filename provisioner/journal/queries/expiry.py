@@ -7,6 +7,7 @@ is kept (`retention`, `outsiders`), and events (`audit`).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Literal
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, select
 
@@ -15,6 +16,7 @@ from provisioner.journal.queries import anchors
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import requests, step_objects, steps
 from provisioner.objects.states import ENDED, RequestState
+from provisioner.system.ulid import RequestId
 
 _LEFT = (requests.c.state == RequestState.REFUSED) & (func.length(requests.c.body) == 0)
 """Rows that an outsider may have left: only their refused requests are stored without a body."""
@@ -83,7 +85,7 @@ def refused_counts(conn: Connection) -> dict[int, int]:
     return {row.uid: row.files for row in conn.execute(counted)}
 
 
-def refused_beyond(conn: Connection, uid: int, keep: int) -> list[str]:
+def refused_beyond(conn: Connection, uid: int, keep: int) -> list[RequestId]:
     """List a submitter's refused requests without a body, except the newest; oldest first."""
     older = (
         select(requests.c.id)
@@ -94,13 +96,13 @@ def refused_beyond(conn: Connection, uid: int, keep: int) -> list[str]:
     return sorted(conn.scalars(older))
 
 
-def forget_refused(conn: Connection, ids: Collection[str]) -> None:
+def forget_refused(conn: Connection, ids: Collection[RequestId]) -> None:
     """Delete the rows of refused requests without a body."""
     for part in chunks(ids):
         conn.execute(delete(requests).where(requests.c.id.in_(part), _LEFT))
 
 
-def forget(conn: Connection, ids: list[str]) -> int:
+def forget(conn: Connection, ids: list[RequestId]) -> int:
     """Delete the rows of requests, and return how many.
 
     Those that somebody has retried since, or that have a claim again, stay.
@@ -114,12 +116,12 @@ def forget(conn: Connection, ids: list[str]) -> int:
     return len(gone)
 
 
-def newest_beyond(conn: Connection, keep: int) -> str:
+def newest_beyond(conn: Connection, keep: int) -> RequestId | Literal[""]:
     """Return the oldest of the `keep` newest finished requests; '' if there are fewer."""
     return conn.scalar(_NEWEST, {"b_floor": keep - 1}) or ""
 
 
-def old(conn: Connection, before: float, after: str, end: str, limit: int) -> list[str]:
+def old(conn: Connection, before: float, after: str, end: str, limit: int) -> list[RequestId]:
     """List requests between two ids that were over before a time, in order."""
     bounds = {"b_before": before, "b_after": after, "b_end": end, "b_limit": limit}
     return list(conn.scalars(_OLD, bounds))

@@ -18,6 +18,7 @@ from provisioner.journal.dialect import IDS, chunks, lies_in
 from provisioner.journal.schema import requests, step_objects
 from provisioner.journal.schema import steps as step_rows
 from provisioner.objects.states import RUNNING, RequestState, StepState
+from provisioner.system.ulid import RequestId
 
 TAKING = ("project.archive", "membership.remove")
 """Actions that only take claims back."""
@@ -43,7 +44,7 @@ class Mention:
     already made the object, or taken the claim away.
     """
 
-    request: str
+    request: RequestId
     writer: str
     step: str
     bound: bool = False
@@ -52,9 +53,9 @@ class Mention:
 
 def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Mention]]:
     """Return the mentions of claims, oldest first."""
-    by_pair: dict[Pair, dict[str, Mention]] = {pair: {} for pair in pairs}
-    order: dict[str, tuple[float, str]] = {}
-    taken: set[tuple[str, Key]] = set()
+    by_pair: dict[Pair, dict[RequestId, Mention]] = {pair: {} for pair in pairs}
+    order: dict[RequestId, tuple[float, RequestId]] = {}
+    taken: set[tuple[RequestId, Key]] = set()
     for part in chunks({key for key, _ in pairs}):
         for row in conn.execute(_PARTS, {"b_ids": part}):
             if not row.routed and row.over == StepState.DONE:
@@ -86,7 +87,9 @@ def of(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Mention]]:
     }
 
 
-def before(mentions: Sequence[Mention], request: str) -> tuple[Mention | None, Mention | None]:
+def before(
+    mentions: Sequence[Mention], request: RequestId
+) -> tuple[Mention | None, Mention | None]:
     """Return who claimed before a request, and whose want was in force; None for nobody."""
     owner = bound = None
     for mention in mentions:
@@ -99,22 +102,22 @@ def before(mentions: Sequence[Mention], request: str) -> tuple[Mention | None, M
     return owner, bound
 
 
-def earlier(mentions: Sequence[Mention], request: str) -> Sequence[Mention]:
+def earlier(mentions: Sequence[Mention], request: RequestId) -> Sequence[Mention]:
     """Return the mentions before a request's, oldest first."""
     return mentions[: _place(mentions, request)]
 
 
-def mentioned(mentions: Sequence[Mention], request: str) -> bool:
+def mentioned(mentions: Sequence[Mention], request: RequestId) -> bool:
     """Return True if a request mentions the claim. One that was held from the start does not."""
     return any(mention.request == request for mention in mentions)
 
 
-def overtaken(mentions: Sequence[Mention], request: str) -> bool:
+def overtaken(mentions: Sequence[Mention], request: RequestId) -> bool:
     """Return True if a later request claims it, or took it back."""
     return any(mention.counts for mention in mentions[_place(mentions, request) + 1 :])
 
 
-def _place(mentions: Sequence[Mention], request: str) -> int:
+def _place(mentions: Sequence[Mention], request: RequestId) -> int:
     return next(place for place, mention in enumerate(mentions) if mention.request == request)
 
 

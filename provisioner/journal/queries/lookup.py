@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -20,7 +21,7 @@ from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import requests
 from provisioner.objects.states import OPEN, RequestState
-from provisioner.system.ulid import LENGTH
+from provisioner.system.ulid import LENGTH, RequestId
 
 _SHORTEST = 4
 """The fewest characters of the beginning of an id."""
@@ -39,7 +40,7 @@ class Seeker:
 
     uid: int
     others: bool
-    asking: str = ""
+    asking: RequestId | Literal[""] = ""
 
 
 def find(conn: Connection, name: str, seeker: Seeker) -> Record:
@@ -66,15 +67,14 @@ def seek(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     return _of_others(conn, name, seeker) if found is None and seeker.others else found
 
 
-def knows(conn: Connection, request: str, seeker: Seeker) -> bool:
+def knows(conn: Connection, request: RequestId, seeker: Seeker) -> bool:
     """Return True if the person who asks may know of a request."""
     return _exact(conn, request, seeker) is not None
 
 
 def _exact(conn: Connection, name: str, seeker: Seeker) -> Record | None:
-    record = (
-        request_rows.load(conn, [name.upper()]).get(name.upper()) if len(name) == LENGTH else None
-    )
+    ulid = RequestId(name.upper())
+    record = request_rows.load(conn, [ulid]).get(ulid) if len(name) == LENGTH else None
     return record if record is not None and (seeker.others or record.uid == seeker.uid) else None
 
 

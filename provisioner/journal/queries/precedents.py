@@ -15,13 +15,14 @@ from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RequestState
+from provisioner.system.ulid import RequestId
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """The earlier request with which a repeated one is compared."""
 
-    id: str
+    id: RequestId
     state: RequestState
     digest: str
 
@@ -69,7 +70,7 @@ def taken(conn: Connection, bodies: Collection[tuple[str, str]]) -> dict[tuple[s
     return {body: request for body, request in known.items() if body in wanted}
 
 
-def undone(conn: Connection, record: Record) -> list[str]:
+def undone(conn: Connection, record: Record) -> list[RequestId]:
     """List what a request's writer asked for its subject since such a request was last done."""
     own = (
         requests.c.writer == record.writer,

@@ -6,6 +6,7 @@ Promises: reads only, inside the caller's transaction. Leaves out: the remarks a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Literal
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -14,6 +15,7 @@ from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import claims, objects, requests
 from provisioner.objects.states import RUNNING, RequestState
+from provisioner.system.ulid import RequestId
 
 _CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request).where(
     claims.c.key.in_(IDS)
@@ -22,7 +24,7 @@ _CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.reques
 _WRITER = select(requests.c.writer).where(requests.c.id == bindparam("b_id"))
 
 
-def withdrawn_by(conn: Connection, request: str, claimant: str) -> str:
+def withdrawn_by(conn: Connection, request: RequestId, claimant: str) -> RequestId | Literal[""]:
     """Return the newest later request about a claimant or its root; '' if there is none."""
     statement = (
         select(requests.c.id)
@@ -37,19 +39,19 @@ def withdrawn_by(conn: Connection, request: str, claimant: str) -> str:
     return conn.scalar(statement) or ""
 
 
-def put_right(conn: Connection, failed: Collection[Record]) -> dict[str, str]:
+def put_right(conn: Connection, failed: Collection[Record]) -> dict[RequestId, RequestId]:
     """Return those of some failed requests that a later one put right, each with that one's id.
 
     A later request did so if it is done, and asked the same for the same subject, or came from the
     same writer under the same file name.
     """
-    later: dict[tuple[str, ...], list[str]] = {}
+    later: dict[tuple[str, ...], list[RequestId]] = {}
     for column in (requests.c.subject, requests.c.name):
         for part in chunks({getattr(record, column.name) for record in failed}):
             for row in conn.execute(_DONE.where(column.in_(part))):
                 for key in (("of", row.action, row.subject), ("file", str(row.uid), row.name)):
                     later.setdefault(key, []).append(row.id)
-    first: dict[str, str] = {}
+    first: dict[RequestId, RequestId] = {}
     for record in failed:
         same = later.get(("of", record.action, record.subject), []) if record.subject else []
         ids = [*same, *later.get(("file", str(record.uid), record.name), [])]
@@ -64,7 +66,7 @@ _DONE = select(
 ).where(requests.c.state == RequestState.DONE, requests.c.duplicate_of.is_(None))
 
 
-def writer_of(conn: Connection, request: str) -> str:
+def writer_of(conn: Connection, request: RequestId) -> str:
     """Return a request's writer; '' if it is unknown."""
     return conn.scalar(_WRITER, {"b_id": request}) or ""
 
@@ -73,7 +75,7 @@ OTHERS = "another writer's request"
 """What a writer reads instead of a claimant of another writer."""
 
 
-def names_for(conn: Connection, claimants: Mapping[str, str], writer: str) -> dict[str, str]:
+def names_for(conn: Connection, claimants: Mapping[str, RequestId], writer: str) -> dict[str, str]:
     """Return the names of claimants that a writer may read; others' are `OTHERS`.
 
     claimants: claimant -> the request of its claim.
@@ -87,9 +89,9 @@ def names_for(conn: Connection, claimants: Mapping[str, str], writer: str) -> di
 
 def claims_now(
     conn: Connection, keys: Collection[Key]
-) -> dict[Key, dict[str, tuple[Want | None, str]]]:
+) -> dict[Key, dict[str, tuple[Want | None, RequestId]]]:
     """Return the want and request of each claim on some objects, by claimant."""
-    held: dict[Key, dict[str, tuple[Want | None, str]]] = {}
+    held: dict[Key, dict[str, tuple[Want | None, RequestId]]] = {}
     for part in chunks(keys):
         for row in conn.execute(_CLAIMS, {"b_ids": part}).all():
             held.setdefault(row.key, {})[row.claimant] = (row.want, row.request)

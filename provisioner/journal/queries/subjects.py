@@ -18,6 +18,7 @@ from provisioner.journal.records.ledger import Held
 from provisioner.journal.schema import claims, events, requests, suspensions
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.system import ulid
+from provisioner.system.ulid import RequestId
 
 _CLAIMS = select(
     claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source
@@ -77,9 +78,9 @@ def placed_by_others(
 
 def suspended_by(
     conn: Connection, subjects: Collection[str], writer: str, cause: str
-) -> dict[str, str]:
+) -> dict[str, RequestId]:
     """Return those subjects that a writer has suspended for a cause, each with the request."""
-    requests_of: dict[str, str] = {}
+    requests_of: dict[str, RequestId] = {}
     for part in chunks(subjects):
         rows = conn.execute(
             select(suspensions.c.subject, suspensions.c.request).where(
@@ -99,7 +100,7 @@ class Suspension:
     subject: str
     source: str
     cause: str
-    request: str
+    request: RequestId
     since: float
 
 

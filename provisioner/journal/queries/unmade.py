@@ -19,6 +19,7 @@ from provisioner.journal.queries.history import STOPPED, Pair
 from provisioner.journal.records import step_moves
 from provisioner.journal.schema import claims, objects, requests, step_objects, steps
 from provisioner.objects.states import RUNNING, RequestState, StepState
+from provisioner.system.ulid import RequestId
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Unmade:
 
     key: Key
     claimant: str
-    former: str | None
+    former: RequestId | None
     want: Want | None
     bound: bool
     converged: bool
@@ -45,14 +46,14 @@ class Restored:
     key: Key
     claimant: str
     want: Want | None
-    request: str
+    request: RequestId
     writer: str
 
 
 # What a request has not made.
 
 
-def of(conn: Connection, request: str) -> list[Unmade]:
+def of(conn: Connection, request: RequestId) -> list[Unmade]:
     """Return the claims of a request that it never read back as wanted."""
     made: set[Pair] = set()
     claims_of: dict[Pair, Unmade] = {}
@@ -72,17 +73,17 @@ def _unclaimed(row: Any) -> bool:
     return absent or not row.converged or row.prior is not None
 
 
-def waiting(conn: Connection, request: str) -> list[Any]:
+def waiting(conn: Connection, request: RequestId) -> list[Any]:
     """List what a request's routes claim and it has not made: key, claimant, instance of each."""
     return list(conn.execute(_WAITING, {"b_request": request}).all())
 
 
-def routed_pairs(conn: Connection, request: str) -> set[Pair]:
+def routed_pairs(conn: Connection, request: RequestId) -> set[Pair]:
     """Return what the steps of a request claim, or claimed."""
     return {(row.key, row.claimant) for row in conn.execute(_ROUTED, {"b_request": request})}
 
 
-def unrouted(conn: Connection, request: str) -> list[Key]:
+def unrouted(conn: Connection, request: RequestId) -> list[Key]:
     """List the objects that a request only withdraws from, and had not finished."""
     statement = (
         select(step_objects.c.key)
@@ -100,7 +101,7 @@ def unrouted(conn: Connection, request: str) -> list[Key]:
 # What others have not made, or had.
 
 
-def of_others(conn: Connection, request: str, subject: str) -> dict[Pair, set[str]]:
+def of_others(conn: Connection, request: RequestId, subject: str) -> dict[Pair, set[RequestId]]:
     """Return what other requests for a request's subject have not made yet, with their ids.
 
     A request that was held when this one left its claims out, and was released later, has lost
@@ -114,13 +115,13 @@ def of_others(conn: Connection, request: str, subject: str) -> dict[Pair, set[st
         .where(requests.c.state.in_([*RUNNING, RequestState.FAILED]), steps.c.routed)
         .where(step_objects.c.state != StepState.DONE, _not_taken_by(request))
     )
-    others: dict[Pair, set[str]] = {}
+    others: dict[Pair, set[RequestId]] = {}
     for key, claimant, other in conn.execute(statement):
         others.setdefault((key, claimant), set()).add(other)
     return others
 
 
-def held_back(conn: Connection, request: str, subject: str) -> list[Key]:
+def held_back(conn: Connection, request: RequestId, subject: str) -> list[Key]:
     """List objects from which stopped requests for a subject were to withdraw claims.
 
     Only this request, which came later and leaves the same claims out, still kept them out. What it
@@ -138,7 +139,7 @@ def held_back(conn: Connection, request: str, subject: str) -> list[Key]:
     return list(conn.scalars(statement))
 
 
-def _not_taken_by(request: str) -> ColumnElement[bool]:
+def _not_taken_by(request: RequestId) -> ColumnElement[bool]:
     """Match the objects that a request has not yet seen without its claims."""
     taken = (
         select(step_objects.c.key)
@@ -162,9 +163,9 @@ def once_claimed(conn: Connection, keys: Collection[Key]) -> set[Pair]:
     return once
 
 
-def unbound(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, str]:
+def unbound(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, RequestId]:
     """Return those of some claims that have no want yet, each with its request."""
-    unbound: dict[Pair, str] = {}
+    unbound: dict[Pair, RequestId] = {}
     for part in chunks({key for key, _ in pairs}):
         statement = select(claims.c.key, claims.c.claimant, claims.c.request)
         unknown = statement.where(claims.c.key.in_(part), claims.c.want.is_(None))
@@ -174,9 +175,9 @@ def unbound(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, str]:
     return {pair: request for pair, request in unbound.items() if pair in pairs}
 
 
-def having_wants(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, str]:
+def having_wants(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, RequestId]:
     """Return those of some claims that have a want, each with its request."""
-    having: dict[Pair, str] = {}
+    having: dict[Pair, RequestId] = {}
     for part in chunks({key for key, _ in pairs}):
         columns = (claims.c.key, claims.c.claimant, claims.c.request)
         known = select(*columns).where(claims.c.key.in_(part), claims.c.want.is_not(None))
@@ -192,7 +193,7 @@ def still_claimed(conn: Connection, keys: Collection[Key]) -> set[Key]:
     return claimed
 
 
-def claimed_by_others(conn: Connection, request: str, keys: Collection[Key]) -> set[Key]:
+def claimed_by_others(conn: Connection, request: RequestId, keys: Collection[Key]) -> set[Key]:
     """Return those of some objects that another request claims."""
     claimed: set[Key] = set()
     for part in chunks(keys):
@@ -208,7 +209,7 @@ def give(
     conn: Connection,
     restored: Sequence[Restored],
     dropped: Collection[Pair],
-    handed: Mapping[Pair, str],
+    handed: Mapping[Pair, RequestId],
 ) -> None:
     """Give claims back.
 

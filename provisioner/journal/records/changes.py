@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from provisioner.journal.schema import events
+from provisioner.system.ulid import RequestId
 
 HELD = "held"
 """The kind of the event."""
@@ -54,7 +55,7 @@ class Changes:
         return texts
 
 
-def shown(conn: Connection, request: str) -> Changes | None:
+def shown(conn: Connection, request: RequestId) -> Changes | None:
     """Return what a manifest would have changed when it was last held; None if it never was."""
     statement = (
         select(events.c.facts)

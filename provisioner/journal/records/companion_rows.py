@@ -10,15 +10,16 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from provisioner.journal.schema import companions, requests
 from provisioner.objects.states import RequestState
+from provisioner.system.ulid import RequestId
 
 
-def keep_companion(conn: Connection, request: str, body: bytes) -> None:
+def keep_companion(conn: Connection, request: RequestId, body: bytes) -> None:
     """Store the manifest of a request that waits."""
     drop_companion(conn, request)
     conn.execute(insert(companions), {"request": request, "body": body})
 
 
-def has_companion(conn: Connection, request: str) -> bool:
+def has_companion(conn: Connection, request: RequestId) -> bool:
     """Return True if the journal has the manifest of a request, because it is not over."""
     statement = select(companions.c.request).where(companions.c.request == request)
     return conn.scalar(statement) is not None
@@ -31,7 +32,7 @@ def kept_by(conn: Connection, uid: int) -> int:
     return int(conn.scalar(select(size).where(companions.c.request.in_(mine))) or 0)
 
 
-def with_companion(conn: Connection) -> dict[str, int]:
+def with_companion(conn: Connection) -> dict[RequestId, int]:
     """Return accepted requests with a stored manifest and their writers' uids, oldest first."""
     kept = select(companions.c.request)
     statement = select(requests.c.id, requests.c.uid).where(
@@ -40,17 +41,17 @@ def with_companion(conn: Connection) -> dict[str, int]:
     return {row.id: row.uid for row in conn.execute(statement.order_by(requests.c.id))}
 
 
-def companion_size(conn: Connection, request: str) -> int:
+def companion_size(conn: Connection, request: RequestId) -> int:
     """Return the bytes of a request's stored manifest; 0 if there is none."""
     size = func.length(companions.c.body)
     return conn.scalar(select(size).where(companions.c.request == request)) or 0
 
 
-def companion(conn: Connection, request: str) -> bytes | None:
+def companion(conn: Connection, request: RequestId) -> bytes | None:
     """Return a request's stored manifest."""
     return conn.scalar(select(companions.c.body).where(companions.c.request == request))
 
 
-def drop_companion(conn: Connection, request: str) -> None:
+def drop_companion(conn: Connection, request: RequestId) -> None:
     """Delete a request's manifest."""
     conn.execute(delete(companions).where(companions.c.request == request))

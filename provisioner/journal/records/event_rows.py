@@ -12,9 +12,10 @@ from sqlalchemy import Connection, func, select
 
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.schema import events
+from provisioner.system.ulid import RequestId
 
 
-def events_of(conn: Connection, request: str) -> list[tuple[float, str, str]]:
+def events_of(conn: Connection, request: RequestId) -> list[tuple[float, str, str]]:
     """List a request's events: (time, kind, text)."""
     rows = conn.execute(
         select(events.c.at, events.c.kind, events.c.text)
@@ -24,9 +25,9 @@ def events_of(conn: Connection, request: str) -> list[tuple[float, str, str]]:
     return [(row.at, row.kind, row.text) for row in rows]
 
 
-def why_held(conn: Connection, ids: Collection[str]) -> dict[str, str]:
+def why_held(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, str]:
     """Return who or what last held each of some held requests, and why."""
-    reasons: dict[str, str] = {}
+    reasons: dict[RequestId, str] = {}
     for part in chunks(ids):
         rows = conn.execute(
             select(events.c.request, events.c.text)
@@ -37,7 +38,7 @@ def why_held(conn: Connection, ids: Collection[str]) -> dict[str, str]:
     return reasons
 
 
-def events_after(conn: Connection, seq: int) -> list[tuple[int, str, str, str]]:
+def events_after(conn: Connection, seq: int) -> list[tuple[int, RequestId, str, str]]:
     """List what happened to requests after an event: (number, request, kind, text)."""
     rows = conn.execute(
         select(events.c.seq, events.c.request, events.c.kind, events.c.text)
@@ -52,14 +53,14 @@ def last_event(conn: Connection) -> int:
     return int(conn.scalar(select(func.max(events.c.seq))) or 0)
 
 
-def with_event(conn: Connection, ids: Collection[str], kind: str) -> list[str]:
+def with_event(conn: Connection, ids: Collection[RequestId], kind: str) -> list[RequestId]:
     """Return those of some requests that have an event of a kind, oldest first."""
     statement = select(events.c.request).where(events.c.request.in_(IDS), events.c.kind == kind)
     found = {who for part in chunks(ids) for who in conn.scalars(statement, {"b_ids": part})}
     return sorted(found)
 
 
-def recent(conn: Connection, seconds: float, most: int) -> list[str]:
+def recent(conn: Connection, seconds: float, most: int) -> list[RequestId]:
     """List requests with an event in the last seconds before the newest event.
 
     most: how many of the newest events count at most.

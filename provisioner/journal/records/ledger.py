@@ -30,6 +30,7 @@ from provisioner.journal.records import keepsakes, object_rows
 from provisioner.journal.schema import claims, objects, step_objects, suspensions
 from provisioner.objects.items import Item
 from provisioner.objects.states import StepState
+from provisioner.system.ulid import RequestId
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
@@ -109,7 +110,7 @@ def claim(
     conn: Connection,
     entries: Sequence[Entry],
     lanes: Mapping[str, str],
-    owner: Mapping[str, tuple[str, str]],
+    owner: Mapping[str, tuple[RequestId, str]],
     now: float,
 ) -> None:
     """Write claims. Those with a want count at once, and their objects become due.
@@ -125,12 +126,12 @@ def claim(
     object_rows.add(conn, later, None)
 
 
-def restore(conn: Connection, entry: Entry, request: str, source: str) -> None:
+def restore(conn: Connection, entry: Entry, request: RequestId, source: str) -> None:
     """Write a claim that was taken back again, as its request's and its writer's."""
     conn.execute(_WRITE, _row(entry, request, source))
 
 
-def _row(entry: Entry, request: str, source: str) -> dict[str, Any]:
+def _row(entry: Entry, request: RequestId, source: str) -> dict[str, Any]:
     return {
         "key": entry.key,
         "claimant": entry.claimant,
@@ -142,7 +143,7 @@ def _row(entry: Entry, request: str, source: str) -> dict[str, Any]:
     }
 
 
-def bind(conn: Connection, entries: Sequence[Entry], request: str) -> None:
+def bind(conn: Connection, entries: Sequence[Entry], request: RequestId) -> None:
     """Give claims their wants, unless a newer request has claimed since."""
     statement = (
         update(claims)
@@ -228,7 +229,7 @@ def unschedule_unclaimed(conn: Connection, keys: Collection[Key]) -> None:
 
 
 def suspend(
-    conn: Connection, subject: str, source: str, cause: str, request: str, now: float
+    conn: Connection, subject: str, source: str, cause: str, request: RequestId, now: float
 ) -> None:
     """Record a reason for taking access away."""
     conn.execute(
@@ -249,7 +250,7 @@ def resume(conn: Connection, subject: str, source: str, cause: str) -> bool:
     return result.rowcount > 0
 
 
-def lift(conn: Connection, request: str) -> bool:
+def lift(conn: Connection, request: RequestId) -> bool:
     """Take back the reason that a request recorded. Return False if it recorded none."""
     return conn.execute(delete(suspensions).where(suspensions.c.request == request)).rowcount > 0
 
@@ -289,7 +290,7 @@ class Held:
     key: Key
     claimant: str
     want: Want | None
-    request: str
+    request: RequestId
     source: str
 
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     Connection,
@@ -25,6 +25,7 @@ from provisioner.journal import audit, bulk
 from provisioner.journal.dialect import IDS, chunks, lies_in
 from provisioner.journal.schema import requests
 from provisioner.objects.states import RUNNING, RequestState
+from provisioner.system.ulid import RequestId
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
@@ -37,7 +38,7 @@ POLICY = "the policy"
 class Record:
     """A request as the journal has it. Times in seconds since the epoch."""
 
-    id: str
+    id: RequestId
     name: str
     writer: str
     uid: int
@@ -59,7 +60,7 @@ class Record:
     listed: str | None = None
     for_review: bool | None = None
     set_aside: bool | None = None
-    duplicate_of: str | None = None
+    duplicate_of: RequestId | None = None
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> Record:
@@ -100,7 +101,7 @@ def insert_requests(conn: Connection, records: Sequence[Mapping[str, Any]]) -> N
 
 def end_requests(
     conn: Connection,
-    outcomes: Mapping[str, str],
+    outcomes: Mapping[RequestId, str],
     now: float,
     *,
     text: str = "",
@@ -119,8 +120,8 @@ def end_requests(
 
 
 def older_open(
-    conn: Connection, request: str, writer: str, action: str, states: Collection[str]
-) -> list[str]:
+    conn: Connection, request: RequestId, writer: str, action: str, states: Collection[str]
+) -> list[RequestId]:
     """List a writer's earlier requests of one action that are in some states, oldest first."""
     return list(
         conn.scalars(
@@ -137,8 +138,8 @@ def older_open(
 
 
 def set_state(
-    conn: Connection, ids: Collection[str], old: Collection[RequestState], new: RequestState
-) -> list[str]:
+    conn: Connection, ids: Collection[RequestId], old: Collection[RequestState], new: RequestState
+) -> list[RequestId]:
     """Move requests from some states to another; return those that moved."""
     moved = list(
         conn.scalars(
@@ -152,49 +153,49 @@ def set_state(
     return moved
 
 
-def defer(conn: Connection, ids: Collection[str]) -> list[str]:
+def defer(conn: Connection, ids: Collection[RequestId]) -> list[RequestId]:
     """Move accepted requests that wait for an object to `deferred`; return those that moved."""
     return set_state(conn, ids, [RequestState.ACCEPTED], RequestState.DEFERRED)
 
 
-def set_accepted(conn: Connection, request: str, now: float) -> None:
+def set_accepted(conn: Connection, request: RequestId, now: float) -> None:
     """Set the time from which a request that waited counts."""
     conn.execute(update(requests).where(requests.c.id == request).values(accepted=now))
 
 
 def set_problems(
-    conn: Connection, request: str, problems: Sequence[Mapping[str, Any]] | None
+    conn: Connection, request: RequestId, problems: Sequence[Mapping[str, Any]] | None
 ) -> None:
     """Write what a request's writer should know."""
     conn.execute(update(requests).where(requests.c.id == request).values(problems=problems))
 
 
-def set_duplicate_of(conn: Connection, request: str, earlier: str | None) -> None:
+def set_duplicate_of(conn: Connection, request: RequestId, earlier: RequestId | None) -> None:
     """Write which earlier request has the same own id; None if none has."""
     _write(conn, request, duplicate_of=earlier)
 
 
-def hold(conn: Connection, request: str, holder: str) -> None:
+def hold(conn: Connection, request: RequestId, holder: str) -> None:
     """Write who holds a request; a release from policy no longer counts."""
     _write(conn, request, held_by=holder, for_review=None, approved_by=None)
 
 
-def hold_for_review(conn: Connection, request: str) -> None:
+def hold_for_review(conn: Connection, request: RequestId) -> None:
     """Write that policy holds a request until a second person has seen it."""
     _write(conn, request, held_by=POLICY, for_review=True, approved_by=None)
 
 
-def end_hold(conn: Connection, request: str, approved_by: str | None = None) -> None:
+def end_hold(conn: Connection, request: RequestId, approved_by: str | None = None) -> None:
     """Write that nobody holds a request any more. approved_by: who released it from policy."""
     _write(conn, request, held_by=None, for_review=None, approved_by=approved_by)
 
 
-def end_approval(conn: Connection, request: str) -> None:
+def end_approval(conn: Connection, request: RequestId) -> None:
     """Write that a release from policy no longer counts."""
     _write(conn, request, approved_by=None)
 
 
-def _write(conn: Connection, request: str, **values: Any) -> None:
+def _write(conn: Connection, request: RequestId, **values: Any) -> None:
     conn.execute(update(requests).where(requests.c.id == request).values(**values))
 
 
@@ -212,7 +213,7 @@ def find(conn: Connection, name: str) -> list[Record]:
     return sorted(found, key=lambda record: (record.duplicate_of is None, record.id))
 
 
-def last_id(conn: Connection) -> str:
+def last_id(conn: Connection) -> RequestId | Literal[""]:
     """Return the highest id of a request; '' if there is none."""
     return conn.scalar(select(func.max(requests.c.id))) or ""
 
@@ -242,7 +243,7 @@ def newest_of(conn: Connection, actions: Collection[str]) -> list[Record]:
     return [Record.from_row(row) for row in rows]
 
 
-def newer(conn: Connection, record: Record, actions: Collection[str]) -> str:
+def newer(conn: Connection, record: Record, actions: Collection[str]) -> RequestId | Literal[""]:
     """Return the newest request accepted after another, for its subject or one in or around it.
 
     actions: those that count. '' if there is none.
@@ -259,7 +260,7 @@ def newer(conn: Connection, record: Record, actions: Collection[str]) -> str:
     return max((later for later in ids if later > record.id), default="")
 
 
-def held_for(conn: Connection, writer: str) -> dict[str, str]:
+def held_for(conn: Connection, writer: str) -> dict[str, RequestId]:
     """Return the newest held request of a writer for each subject, or for one inside it."""
     rows = conn.execute(
         select(requests.c.subject, requests.c.id)
@@ -269,9 +270,9 @@ def held_for(conn: Connection, writer: str) -> dict[str, str]:
     return {row.subject.partition("/")[0]: row.id for row in rows}
 
 
-def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
+def load(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, Record]:
     """Load requests by id."""
-    records: dict[str, Record] = {}
+    records: dict[RequestId, Record] = {}
     for part in chunks(ids):
         records.update(
             {row.id: Record.from_row(row) for row in conn.execute(_LOAD, {"b_ids": part}).all()}
@@ -279,9 +280,9 @@ def load(conn: Connection, ids: Collection[str]) -> dict[str, Record]:
     return records
 
 
-def states_of(conn: Connection, ids: Collection[str]) -> dict[str, RequestState]:
+def states_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, RequestState]:
     """Return the states of those requests that are known."""
-    states: dict[str, RequestState] = {}
+    states: dict[RequestId, RequestState] = {}
     for part in chunks(ids):
         rows = conn.execute(
             select(requests.c.id, requests.c.state).where(requests.c.id.in_(IDS)), {"b_ids": part}
@@ -290,7 +291,7 @@ def states_of(conn: Connection, ids: Collection[str]) -> dict[str, RequestState]
     return states
 
 
-def scheduled_until(conn: Connection, now: float) -> list[str]:
+def scheduled_until(conn: Connection, now: float) -> list[RequestId]:
     """List scheduled requests whose `not_before` has come, oldest first."""
     return list(
         conn.scalars(
@@ -301,7 +302,7 @@ def scheduled_until(conn: Connection, now: float) -> list[str]:
     )
 
 
-def ids_in(conn: Connection, states: Collection[str]) -> list[str]:
+def ids_in(conn: Connection, states: Collection[str]) -> list[RequestId]:
     """List the requests in some states."""
     return list(conn.scalars(select(requests.c.id).where(requests.c.state.in_(states))))
 
@@ -323,6 +324,6 @@ def counts(conn: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def all_ids(conn: Connection) -> set[str]:
+def all_ids(conn: Connection) -> set[RequestId]:
     """Return the ids of all known requests."""
     return set(conn.scalars(select(requests.c.id)))

@@ -18,6 +18,7 @@ from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.schema import objects, requests, step_objects, steps
 from provisioner.objects.errors import Error
 from provisioner.objects.states import OVER, RUNNING, StepState
+from provisioner.system.ulid import RequestId
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
@@ -141,7 +142,7 @@ _AGAIN_STEP = (
 )
 
 
-def close_steps(conn: Connection, ids: Collection[str], now: float) -> None:
+def close_steps(conn: Connection, ids: Collection[RequestId], now: float) -> None:
     """End the due steps whose objects are all over."""
     ended: list[dict[str, Any]] = []
     for part in chunks(ids):
@@ -172,7 +173,7 @@ def write_parts(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def set_step(
     conn: Connection,
-    request: str,
+    request: RequestId,
     name: str,
     state: StepState,
     now: float,
@@ -196,19 +197,19 @@ def set_step(
     audit.append(conn, [event], now)
 
 
-def close_hollow(conn: Connection, ids: Collection[str], now: float) -> None:
+def close_hollow(conn: Connection, ids: Collection[RequestId], now: float) -> None:
     """End the due steps of requests that have no objects."""
     for part in chunks(ids):
         conn.execute(_CLOSE_HOLLOW, {"b_ids": part, "b_now": now})
 
 
-def stamp(conn: Connection, ids: Collection[str]) -> None:
+def stamp(conn: Connection, ids: Collection[RequestId]) -> None:
     """Write which generation of its object each due part waits for."""
     for part in chunks(ids):
         conn.execute(_STAMP, {"b_ids": part})
 
 
-def finish_untracked(conn: Connection, request: str) -> None:
+def finish_untracked(conn: Connection, request: RequestId) -> None:
     """Set due parts to done if the ledger forgot their objects (`ledger.unschedule_unclaimed`)."""
     there = select(objects.c.key).where(objects.c.key == step_objects.c.key).exists()
     conn.execute(
@@ -221,7 +222,7 @@ def finish_untracked(conn: Connection, request: str) -> None:
 # Interventions of a person.
 
 
-def reset(conn: Connection, request: str, names: Sequence[str]) -> None:
+def reset(conn: Connection, request: RequestId, names: Sequence[str]) -> None:
     """Set steps of a request, with their objects, to waiting, as if they had not begun."""
     conn.execute(
         update(steps)
@@ -238,7 +239,7 @@ def reset(conn: Connection, request: str, names: Sequence[str]) -> None:
     )
 
 
-def stop(conn: Connection, request: str, state: StepState, now: float) -> None:
+def stop(conn: Connection, request: RequestId, state: StepState, now: float) -> None:
     """Stop the steps of a request that are not over: `cancelled`, or `waiting` for a held one.
 
     An object of its steps that only withdraw is no longer due, unless another request waits for it.
@@ -268,7 +269,7 @@ def stop(conn: Connection, request: str, state: StepState, now: float) -> None:
         conn.execute(update(objects).where(objects.c.key.in_(part), ~awaited).values(due=None))
 
 
-def wait_whole(conn: Connection, request: str) -> None:
+def wait_whole(conn: Connection, request: RequestId) -> None:
     """Set each part of a routed step that waits in places to waiting as a whole.
 
     A part belongs to one user, or to a step without users. It is bound as a whole when it begins
@@ -304,7 +305,7 @@ def wait_whole(conn: Connection, request: str) -> None:
     )
 
 
-def begin(conn: Connection, request: str, names: Sequence[str], now: float) -> None:
+def begin(conn: Connection, request: RequestId, names: Sequence[str], now: float) -> None:
     """Make waiting steps and their objects due, without a generation yet (see `stamp`)."""
     conn.execute(
         update(steps)
@@ -319,7 +320,7 @@ def begin(conn: Connection, request: str, names: Sequence[str], now: float) -> N
     )
 
 
-def begin_again(conn: Connection, request: str, pairs: Collection[tuple[Key, str]]) -> None:
+def begin_again(conn: Connection, request: RequestId, pairs: Collection[tuple[Key, str]]) -> None:
     """Set the unmade parts of a request's steps to waiting, including those that failed.
 
     pairs: objects, each with its claimant. The steps themselves do not change (see `wait_whole`).
@@ -328,7 +329,7 @@ def begin_again(conn: Connection, request: str, pairs: Collection[tuple[Key, str
         conn.execute(_BEGIN_AGAIN, {"b_request": request, "b_key": key, "b_claimant": claimant})
 
 
-def reopen(conn: Connection, request: str, names: Collection[str]) -> None:
+def reopen(conn: Connection, request: RequestId, names: Collection[str]) -> None:
     """Make steps due again that may be over, without touching their objects."""
     for part in chunks(names):
         conn.execute(
@@ -338,7 +339,7 @@ def reopen(conn: Connection, request: str, names: Collection[str]) -> None:
         )
 
 
-def wait_again(conn: Connection, claims: Collection[tuple[str, Key, str]]) -> None:
+def wait_again(conn: Connection, claims: Collection[tuple[RequestId, Key, str]]) -> None:
     """Make open requests wait again for objects that they ended without making.
 
     claims: request, object and claimant of each. An object that only a waiting step claims counts
@@ -352,7 +353,7 @@ def wait_again(conn: Connection, claims: Collection[tuple[str, Key, str]]) -> No
 
 def set_objects(
     conn: Connection,
-    request: str,
+    request: RequestId,
     step: str,
     users: Collection[str],
     state: StepState,

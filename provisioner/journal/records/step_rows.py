@@ -17,13 +17,14 @@ from provisioner.journal.dialect import IDS, chunks, upsert
 from provisioner.journal.schema import objects, step_objects, steps
 from provisioner.objects.errors import Error
 from provisioner.objects.states import StepState
+from provisioner.system.ulid import RequestId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
     """A step and its objects as the journal has them."""
 
-    request: str
+    request: RequestId
     name: str
     instance: str
     needs: tuple[str, ...] = ()
@@ -120,7 +121,7 @@ def insert_step_objects(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> 
     bulk.run(conn, _INSERT_OBJECTS, bound)
 
 
-def forget_steps(conn: Connection, request: str) -> None:
+def forget_steps(conn: Connection, request: RequestId) -> None:
     """Delete the steps of a request that is about to be accepted again.
 
     The parts that it has made stay, and belong to the new steps (`history`).
@@ -130,26 +131,26 @@ def forget_steps(conn: Connection, request: str) -> None:
     conn.execute(delete(steps).where(steps.c.request == request))
 
 
-def outlines_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+def outlines_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, list[StepRecord]]:
     """Load the steps of requests in the route's order, without their objects."""
     return _load(conn, ids, {})
 
 
-def steps_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+def steps_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, list[StepRecord]]:
     """Load the steps of requests in the route's order, with their objects."""
-    parts: dict[tuple[str, str], list[ObjectRecord]] = {}
+    parts: dict[tuple[RequestId, str], list[ObjectRecord]] = {}
     for some in chunks(ids):
         for row in conn.execute(_OBJECTS_OF, {"b_ids": some}).all():
             parts.setdefault((row.request, row.step), []).append(_object(row))
     return _load(conn, ids, parts)
 
 
-def standings_of(conn: Connection, ids: Collection[str]) -> dict[str, list[StepRecord]]:
+def standings_of(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, list[StepRecord]]:
     """Load the steps of requests and the states of their objects, without results or errors.
 
     An allocation with thousands of users is read again each time that some of them progress.
     """
-    parts: dict[tuple[str, str], list[ObjectRecord]] = {}
+    parts: dict[tuple[RequestId, str], list[ObjectRecord]] = {}
     for some in chunks(ids):
         for request, step, key, item, state, claimant in conn.execute(
             _STANDINGS_OF, {"b_ids": some}
@@ -166,9 +167,9 @@ def whole(conn: Connection, step: StepRecord) -> StepRecord:
     return replace(step, objects=tuple(map(_object, rows)))
 
 
-def with_users_waiting(conn: Connection, ids: Collection[str]) -> set[str]:
+def with_users_waiting(conn: Connection, ids: Collection[RequestId]) -> set[RequestId]:
     """Return those of some requests in which a user's part of a step waits."""
-    requests: set[str] = set()
+    requests: set[RequestId] = set()
     for part in chunks(ids):
         requests.update(conn.scalars(_USERS_WAITING, {"b_ids": part}))
     return requests
@@ -187,9 +188,11 @@ def _object(row: Any) -> ObjectRecord:
 
 
 def _load(
-    conn: Connection, ids: Collection[str], parts: Mapping[tuple[str, str], list[ObjectRecord]]
-) -> dict[str, list[StepRecord]]:
-    steps_by_id: dict[str, list[StepRecord]] = {request: [] for request in ids}
+    conn: Connection,
+    ids: Collection[RequestId],
+    parts: Mapping[tuple[RequestId, str], list[ObjectRecord]],
+) -> dict[RequestId, list[StepRecord]]:
+    steps_by_id: dict[RequestId, list[StepRecord]] = {request: [] for request in ids}
     for some in chunks(ids):
         for row in conn.execute(_STEPS_OF, {"b_ids": some}).all():
             steps_by_id[row.request].append(
@@ -210,7 +213,9 @@ def _load(
     return steps_by_id
 
 
-def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+def waiting_for(
+    conn: Connection, ids: Collection[RequestId]
+) -> dict[RequestId, list[dict[str, Any]]]:
     """Return what open requests wait for: step, object, lane, due time, tries and error of each."""
     rows = conn.execute(
         select(
@@ -225,7 +230,7 @@ def waiting_for(conn: Connection, ids: Collection[str]) -> dict[str, list[dict[s
         .join(objects, objects.c.key == step_objects.c.key)
         .where(step_objects.c.request.in_(list(ids)), step_objects.c.state == StepState.DUE)
     )
-    waits: dict[str, list[dict[str, Any]]] = {request: [] for request in ids}
+    waits: dict[RequestId, list[dict[str, Any]]] = {request: [] for request in ids}
     for row in rows:
         waits[row.request].append(
             {

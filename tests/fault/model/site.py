@@ -13,6 +13,7 @@ from provisioner.routing.router import Router
 from provisioner.service import Service
 from provisioner.spool.spool import Spool
 from provisioner.spool.submit import drop
+from provisioner.system.ulid import RequestId
 from provisioner.wiring import System
 from tests.fault.model.backends import KINDS, World, handlers
 
@@ -116,4 +117,4 @@ class Site:
     def state(self, request: str) -> str:
         """Return the state of a request."""
         with self._system.journal.reading() as conn:
-            return request_rows.states_of(conn, [request])[request]
+            return request_rows.states_of(conn, [RequestId(request)])[RequestId(request)]

@@ -21,29 +21,32 @@ from provisioner.admission.after_commit import (
 )
 from provisioner.controls.verbs import Effect
 from provisioner.objects.states import RequestState
+from provisioner.system.ulid import RequestId
+
+A, B = RequestId("a"), RequestId("b")
 
 
-def moved(*requests: str) -> MoveFiles:
+def moved(*requests: RequestId) -> MoveFiles:
     return MoveFiles(frozenset(requests))
 
 
 CASES: dict[str, tuple[Tally, Sequence[AfterCommit]]] = {
     "nothing came": (Tally(), []),
-    "accepted": (Tally(accepted=["a", "b"]), [Announce(("a", "b"))]),
+    "accepted": (Tally(accepted=[A, B]), [Announce((A, B))]),
     "over at once": (
-        Tally(accepted=["a"], outcomes={"a": RequestState.DONE}),
-        [moved("a")],
+        Tally(accepted=[A], outcomes={A: RequestState.DONE}),
+        [moved(A)],
     ),
     "refused": (
-        Tally(outcomes={"a": RequestState.REFUSED, "b": RequestState.HELD}),
-        [CountRefused(1), moved("a", "b")],
+        Tally(outcomes={A: RequestState.REFUSED, B: RequestState.HELD}),
+        [CountRefused(1), moved(A, B)],
     ),
-    "waits for its time": (Tally(scheduled=["a"]), [moved("a")]),
-    "a manifest": (Tally(manifests={"a": 7}), [FollowManifests({"a": 7})]),
-    "held by a person": (Tally(effects=[Effect(held=["a"])]), [moved("a"), WakeLanes()]),
+    "waits for its time": (Tally(scheduled=[A]), [moved(A)]),
+    "a manifest": (Tally(manifests={A: 7}), [FollowManifests({A: 7})]),
+    "held by a person": (Tally(effects=[Effect(held=[A])]), [moved(A), WakeLanes()]),
     "tried again from staging": (
-        Tally(effects=[Effect(resubmitted=["a"])]),
-        [Resubmit("a"), WakeLanes()],
+        Tally(effects=[Effect(resubmitted=[A])]),
+        [Resubmit(A), WakeLanes()],
     ),
     "a lane is paused": (
         Tally(effects=[Effect(lanes={"x": True})]),

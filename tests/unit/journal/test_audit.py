@@ -16,6 +16,7 @@ from provisioner.journal.audit import GENESIS, Event, Head
 from provisioner.journal.journal import Journal
 from provisioner.journal.records import request_rows
 from provisioner.journal.schema import events, requests
+from provisioner.system.ulid import RequestId
 
 BODY = b"provisioner: 1\n"
 
@@ -26,12 +27,12 @@ def conn(tmp_path: Path) -> Iterator[Connection]:
     book = Journal.open(tmp_path / "journal.db")
     with book.transaction() as conn:
         for number in range(1, 4):
-            accept(conn, f"R{number}", f"user:u{number}", at=number)
+            accept(conn, RequestId(f"R{number}"), f"user:u{number}", at=number)
         yield conn
     book.close()
 
 
-def accept(conn: Connection, request: str, subject: str, *, at: float) -> None:
+def accept(conn: Connection, request: RequestId, subject: str, *, at: float) -> None:
     """Add a request that is done: three events."""
     row: dict[str, Any] = {
         "id": request,
@@ -98,7 +99,7 @@ def written_anew(conn: Connection) -> None:
 def grow_anew(conn: Connection) -> None:
     """Cut off the tail, and let the chain grow from there."""
     remove(8, 9)(conn)
-    accept(conn, "R4", "user:u4", at=4.0)
+    accept(conn, RequestId("R4"), "user:u4", at=4.0)
 
 
 def reseal(conn: Connection) -> None:
@@ -162,7 +163,7 @@ def test_a_pinned_head_shows_what_the_chain_alone_cannot(case: str, conn: Connec
 
 def test_a_chain_that_grew_since_has_its_pinned_head(conn: Connection) -> None:
     pinned = audit.head(conn)
-    accept(conn, "R4", "user:u4", at=4.0)
+    accept(conn, RequestId("R4"), "user:u4", at=4.0)
     assert audit.verify(conn, pinned).problem == ""
 
 
@@ -278,10 +279,10 @@ def test_a_trail_of_a_part_leaves_out_what_was_done_for_others(
     audit.append(
         conn,
         [
-            Event("R4", "accepted", "r.yaml", "allocation:42"),
-            Event("R4", audit.OBJECT, "a", "allocation:42/user:jdoe"),
-            Event("R4", audit.OBJECT, "b", "allocation:42/user:asmith"),
-            Event("R4", "done"),
+            Event(RequestId("R4"), "accepted", "r.yaml", "allocation:42"),
+            Event(RequestId("R4"), audit.OBJECT, "a", "allocation:42/user:jdoe"),
+            Event(RequestId("R4"), audit.OBJECT, "b", "allocation:42/user:asmith"),
+            Event(RequestId("R4"), "done"),
         ],
         4.0,
     )

@@ -8,6 +8,7 @@ import yaml
 from provisioner.contract import Json
 from provisioner.objects.errors import Error
 from provisioner.outcome.results import Result, StepResult, moment, render
+from provisioner.system.ulid import RequestId
 
 ACCOUNT = StepResult(
     name="account",
@@ -37,7 +38,7 @@ QUOTA = StepResult(
     ),
 )
 DONE = Result(
-    id="01M83R3DXD32FV2KR2BYP24BAC",
+    id=RequestId("01M83R3DXD32FV2KR2BYP24BAC"),
     name="a.yaml",
     action="user.provision",
     subject="user:jdoe",

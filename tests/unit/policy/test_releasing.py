@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from provisioner.policy.rules import Question, Target
+from provisioner.system.ulid import RequestId
 from provisioner.system.users import Submitter
 from tests.support.policies import ANN, EVE, PORTAL, ROOT, SERVICE, SIZES, own, policy, told
 
@@ -41,7 +42,7 @@ SPOKEN = policy(
 
 
 def held(who: Submitter, person: str | None, held_by: str = "the policy") -> Target:
-    return Target("01J", who.uid, who.name, held_by, person)
+    return Target(RequestId("01J"), who.uid, who.name, held_by, person)
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,14 @@ from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.outcome.outcomes import receipt_of
 from provisioner.request.documents import dump
+from provisioner.system.ulid import RequestId
 from tests.support.records import a_request
 
-ACCOUNT = StepRecord(request="i", name="account", instance="slurm-a", state=StepState.DONE)
+ID = RequestId("i")
+ACCOUNT = StepRecord(request=ID, name="account", instance="slurm-a", state=StepState.DONE)
 NO_UID = Error(type="NotReady", message="no uid", advice="ask")
 FOR_EACH = StepRecord(
-    request="i",
+    request=ID,
     name="users",
     instance="slurm-a",
     state=StepState.FAILED,

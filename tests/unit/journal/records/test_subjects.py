@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event
 from provisioner.journal.journal import Journal
 from provisioner.journal.queries import history
 from provisioner.journal.records import request_rows
+from provisioner.system.ulid import RequestId
 
 SUBJECTS = ("project:cf1", "project:cf1/user:jdoe", "project:CF1/user:jdoe", "project:cf12")
 
@@ -42,7 +43,7 @@ def row(number: int, subject: str) -> dict[str, Any]:
 
 
 def newer(conn: Connection) -> str:
-    [first] = request_rows.load(conn, ["R1"]).values()
+    [first] = request_rows.load(conn, [RequestId("R1")]).values()
     return request_rows.newer(conn, first, ["project.provision"])
 
 
