@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
-from selenium.common.exceptions import NoAlertPresentException, TimeoutException
+from selenium.common.exceptions import NoAlertPresentException, TimeoutException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as until
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -35,6 +35,22 @@ _FLAGS = (
     "--window-size=1280,1000",
     "--hide-scrollbars",
 )
+
+
+def gone(element: Any) -> Callable[[Any], bool]:
+    """Return a condition: the page of an element has been left."""
+
+    def is_gone(driver: Any) -> bool:
+        try:
+            return bool(until.staleness_of(element)(driver))
+        except WebDriverException as error:
+            # The page was exchanged between two steps of Chromium's driver: "unhandled inspector
+            # error: ... Node with given id does not belong to the document".
+            if "does not belong to the document" in str(error.msg):
+                return True
+            raise
+
+    return is_gone
 
 
 @dataclass
@@ -104,7 +120,7 @@ class Browser:
         button = self.press_here(text)
         with suppress(NoAlertPresentException):
             self.driver.switch_to.alert.accept()
-        self._wait(until.staleness_of(button), f"the page after {text!r}")
+        self._wait(gone(button), f"the page after {text!r}")
 
     def press_here(self, text: str) -> Any:
         """Press a button; give it."""
