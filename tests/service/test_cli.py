@@ -88,8 +88,8 @@ WRONG = {
     "an empty file": (["plan", "/dev/null"], 3, "the file is empty"),
     "no request": (["show", "nosuch"], 3, "there is no request 'nosuch'"),
     "no subject": (["status", "x"], 3, "'x' is not a subject"),
-    "no id": (["retry", ""], 3, "request: "),
-    "an id that is none": (["hold", "a\x1bb"], 3, "has a control character"),
+    "no id": (["retry", ""], 3, "there is no request ''"),
+    "an id that is none": (["hold", "a\x1bb"], 3, "there is no request 'a\\x1bb'"),
     "a directory that is in use": (["sandbox", "/"], 4, "/ is not empty"),
 }
 
