@@ -39,11 +39,7 @@ def failed(
     as_json: bool = typer.Option(False, "--json", help="for programs"),
 ) -> None:
     """Group what failed or was refused by its cause: how many, how old, who, and what to do."""
-    groups = [
-        cause_ for cause_ in _narrowed(subject, writer, handler) if not cause or cause_.id == cause
-    ]
-    if cause and not groups:
-        raise _no_cause(cause)
+    groups = _narrowed(cause, subject, writer, handler)
     if as_json:
         site.print_json([_plain(group) for group in groups])
     elif ids:
@@ -60,39 +56,40 @@ def of_cause(cause: str) -> list[str]:
 
     Raises InvalidRequest if there is no such cause.
     """
-    groups = [group for group in _narrowed("", "", "") if cause in ("", group.id)]
-    if cause and not groups:
-        raise _no_cause(cause)
+    groups = _narrowed(cause)
     return sorted(failure.record.id for group in groups for failure in group.failures)
 
 
-def _no_cause(cause: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"nothing that failed has the cause {cause!r}",
-        field="cause",
-        expected="a cause as `provisioner failed` prints it",
-    )
+def _narrowed(
+    cause: str = "", subject: str = "", writer: str = "", handler: str = ""
+) -> list[Cause]:
+    """Return the causes of the failures that fit the filters; '' fits everything.
 
-
-def _narrowed(subject: str, writer: str, handler: str) -> list[Cause]:
-    """Return the causes of the failures that fit the filters; '' fits everything."""
+    Raises InvalidRequest if nothing has the cause.
+    """
     from provisioner.inspection import failures
 
     book = site.journal(site.config())
     try:
         with book.reading() as conn:
-            all_failures = failures.unmended(conn)
+            every = failures.unmended(conn)
     finally:
         book.close()
-    return failures.causes(
-        [
-            failure
-            for failure in all_failures
-            if writer in ("", failure.record.writer, failure.record.on_behalf_of)
-            and handler in ("", failure.where)
-            and _is_about(failure, subject)
-        ]
-    )
+    fitting = [
+        failure
+        for failure in every
+        if writer in ("", failure.record.writer, failure.record.on_behalf_of)
+        and handler in ("", failure.where)
+        and _is_about(failure, subject)
+    ]
+    groups = [group for group in failures.causes(fitting) if cause in ("", group.id)]
+    if cause and not groups:
+        raise InvalidRequest(
+            f"nothing that failed has the cause {cause!r}",
+            field="cause",
+            expected="a cause as `provisioner failed` prints it",
+        )
+    return groups
 
 
 def _is_about(failure: Failure, subject: str) -> bool:
@@ -127,6 +124,8 @@ def _of_group(group: Cause, now: float) -> Iterator[str]:
         rest = f" and {more} more" if more > 0 else ""
         yield f"    about: {', '.join(group.subjects[:_NAMED])}{rest}"
     yield f"    asked for by: {', '.join(f'{who} ({n})' for who, n in group.writers.items())}"
+    if example.expected:
+        yield f"    expected: {example.expected}"
     if example.advice:
         yield f"    what to do: {example.advice}"
     yield f"    one of them: provisioner show {example.record.id}"
@@ -143,6 +142,7 @@ def _plain(group: Cause) -> dict[str, Any]:
         "count": len(group.failures),
         "message": example.message,
         "advice": example.advice,
+        "expected": example.expected,
         "oldest": moment(example.record.accepted),
         "writers": group.writers,
         "subjects": group.subjects,

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from provisioner.admission.admission import ALARM
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import replaced
 from provisioner.journal.records import event_rows, request_rows, step_rows
@@ -64,13 +66,18 @@ _KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One request that needs a person. where: the handler, or the key of the request."""
+    """One request that needs a person.
+
+    where: the handler, or the key of the request; advice: what to do; expected: what would be a
+    right value.
+    """
 
     record: Record
     kind: Kind
     where: str
     message: str
-    advice: str
+    advice: str = ""
+    expected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +95,7 @@ class Cause:
     @property
     def writers(self) -> dict[str, int]:
         """Who asked, and for how many of them."""
-        names = [failure.record.asker for failure in self.failures]
-        return {name: names.count(name) for name in sorted(set(names))}
+        return dict(sorted(Counter(failure.record.asker for failure in self.failures).items()))
 
     @property
     def subjects(self) -> list[str]:
@@ -110,7 +116,7 @@ def unmended(conn: Connection) -> list[Failure]:
     records = [record for record in records if record.id not in mended]
     ids = [record.id for record in records]
     steps = step_rows.steps_of(conn, ids)
-    by_policy = set(event_rows.with_event(conn, ids, "alarm"))
+    by_policy = set(event_rows.with_event(conn, ids, ALARM))
     return [failure_of(r, steps[r.id], by_policy=r.id in by_policy) for r in records]
 
 
@@ -130,8 +136,10 @@ def failure_of(record: Record, steps: Sequence[StepRecord], *, by_policy: bool) 
     problem = next(iter(record.problems or ()), {})
     key = re.sub(r"\.\d+|\[\d+\]", "", str(problem.get("key") or ""))
     kind = Kind.POLICY if by_policy else Kind.UNREADABLE if record.set_aside else Kind.WRONG
-    advice = str(problem.get("expected") or "")
-    return Failure(record, kind, key, str(problem.get("message") or ""), advice)
+    message, expected = (str(problem.get(name) or "") for name in ("message", "expected"))
+    if kind == Kind.WRONG:
+        return Failure(record, kind, key, message, expected=expected)
+    return Failure(record, kind, key, message, advice=expected)
 
 
 def _kind(error: Error) -> Kind:

@@ -14,39 +14,47 @@ from dataclasses import replace
 from provisioner.contract import Claim, Key
 from provisioner.objects.losses import Nature
 
+Former = dict[Key, tuple[float, Sequence[Claim]]]
+"""When a submitter first changed an object, and its claims before that."""
+
 
 class Gradual:
-    """The objects that each submitter changed a moment ago, with their claims before."""
+    """The objects that each submitter changed a moment ago."""
 
     def __init__(self, nature: Nature, window: float) -> None:
         """window: the seconds for which changes of one submitter count together."""
         self._nature = nature
         self._window = window
-        self._former: dict[int, dict[Key, tuple[float, Sequence[Claim]]]] = {}
-        self._judged: dict[Key, Sequence[Claim]] = {}
+        self._former: dict[int, Former] = {}
 
-    def nature(self, uid: int, now: float) -> Nature:
-        """Return what handlers know about objects, compared with what these were before."""
+    def step(self, uid: int, now: float) -> Step:
+        """Return the next step of a submitter."""
         since = now - self._window
-        kept = {key: was for key, was in self._former.get(uid, {}).items() if was[0] > since}
-        self._former[uid] = kept
-        self._judged = {}
+        former = self._former.get(uid, {})
+        self._former[uid] = {key: was for key, was in former.items() if was[0] > since}
+        return Step(self._nature, self._former[uid], now)
 
-        def shuts(key: Key, before: Sequence[Claim], after: Sequence[Claim]) -> bool:
-            self._judged[key] = before
-            starts = [before, kept[key][1]] if key in kept else [before]
-            return any(self._nature.shuts(key, start, after) for start in starts)
 
-        return replace(self._nature, shuts=shuts)
+class Step:
+    """One request that may change objects. former: its submitter's, which `allow` changes."""
 
-    def allow(self, uid: int, now: float, *, approved: bool) -> None:
-        """Keep what the objects of the request that was just judged were before it.
+    def __init__(self, nature: Nature, former: Former, now: float) -> None:
+        self._shuts = nature.shuts
+        self._former = former
+        self._now = now
+        self._judged: dict[Key, Sequence[Claim]] = {}
+        self.nature = replace(nature, shuts=self._shuts_by_now)
 
-        approved: a second person has seen the change, so that the next one counts from here.
-        """
-        former = self._former.setdefault(uid, {})
+    def allow(self, *, seen: bool) -> None:
+        """Keep what the objects were before it. seen: the next step counts from here instead."""
         for key, before in self._judged.items():
-            if approved:
-                former.pop(key, None)
+            if seen:
+                self._former.pop(key, None)
             else:
-                former.setdefault(key, (now, before))
+                self._former.setdefault(key, (self._now, before))
+
+    def _shuts_by_now(self, key: Key, before: Sequence[Claim], after: Sequence[Claim]) -> bool:
+        """Return True if people are shut out by this step, or by it and those before it."""
+        self._judged[key] = before
+        starts = [before, self._former[key][1]] if key in self._former else [before]
+        return any(self._shuts(key, start, after) for start in starts)

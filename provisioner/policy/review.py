@@ -120,8 +120,9 @@ class Review:
                 submitter = users.find(submitter.uid)
             others = self._rules.steers_others(submitter, case.request.action)
             seeker = Seeker(case.uid, others, case.id)
-            nature = self._gradual.nature(case.uid, now)
-            hit = set() if case.counted else changes.losers(case, seeker, nature)
+            step = self._gradual.step(case.uid, now)
+            losers = changes.losers(case, seeker, step.nature)
+            hit = set() if case.counted else losers
             crowd = hit | self._lately(case.uid, now) if hit else hit
             question = replace(question, approved=case.approved, hit=len(crowd))
             question = replace(question, left=self._left(case, changes))
@@ -134,7 +135,8 @@ class Review:
             answer = self._rules.decide(submitter, question)
             if answer.verdict == policy.ALLOW:
                 changes.allow(case)
-                self._gradual.allow(case.uid, now, approved=case.approved or case.counted)
+                trusted = self._rules.trusts(case.uid)
+                step.allow(seen=case.approved or case.counted or trusted)
             if question.fresh and answer.verdict == policy.ALLOW:
                 newcomers.allow(submitter.uid, case.request, question.fresh)
             counts = hit and not case.approved and not self._rules.trusts(case.uid)

@@ -222,16 +222,21 @@ def test_users_who_are_shut_out_one_by_one_count_together(tmp_path: Path) -> Non
     assert states == ["done"] * 3 + ["held"] * 9
 
 
-def quotas(site: Site, *limits: int) -> list[str]:
-    """Ask for one quota after the other; return what becomes of each request."""
+def quotas(site: Site, *limits: int, uid: int = PORTAL) -> list[str]:
+    """Let a user ask for one quota after the other; return what becomes of each request."""
     texts = [allocation(1, people(12), files=limit) for limit in limits]
-    return [send(site, PORTAL, text, "quota.yaml").state for text in texts]
+    return [send(site, uid, text, "quota.yaml").state for text in texts]
 
 
 def test_a_limit_that_shrinks_in_steps_counts_from_where_it_was(tmp_path: Path) -> None:
     site = Site(tmp_path, SMALL)
     assert quotas(site, 5000, 900, 300) == ["done", "done", "held"]
     assert site.limit("first/account/cf") == "900"
+
+
+def test_steps_of_root_count_each_for_itself(tmp_path: Path) -> None:
+    site = Site(tmp_path, SMALL)
+    assert quotas(site, 5000, 900, 300, uid=0) == ["done", "done", "done"]
 
 
 def test_steps_count_from_what_a_second_person_has_released(tmp_path: Path) -> None:
