@@ -16,6 +16,7 @@ from provisioner.controls.verbs import VERBS
 from provisioner.policy.review import Ruling
 from provisioner.request import crowds
 from provisioner.request.documents import InvalidDocument, Problem, advised, in_order
+from provisioner.request.places import Path, path_of
 from provisioner.request.request import InvalidFile, Request, parse_request
 from provisioner.routing.rendering import Step
 from provisioner.routing.router import Router
@@ -142,8 +143,12 @@ def _with_rest(error: InvalidFile, route: Route) -> tuple[Problem, ...]:
     try:
         route(error.rest)
     except InvalidDocument as more:
-        keys = [problem.key for problem in error.problems]
-        new = [p for p in more.problems if p.key and not any(_within(p.key, key) for key in keys)]
+        paths = [path_of(problem.key) for problem in error.problems if problem.key]
+        new = [
+            problem
+            for problem in more.problems
+            if problem.key and not any(_within(path_of(problem.key), path) for path in paths)
+        ]
         return tuple(in_order([*error.problems, *new]))
     except Exception:  # the form is wrong anyway, and that is reported
         return error.problems
@@ -157,10 +162,10 @@ def expired(request: Request, now: float) -> Problem | None:
     return request.placed(Problem(None, "expires", f"expired at {request.expires}"))
 
 
-def _within(key: str, other: str) -> bool:
+def _within(first: Path, second: Path) -> bool:
     """Return True if one of two keys is inside the other, or is the same."""
-    first, second = f"{key}.", f"{other}."
-    return first.startswith(second) or second.startswith(first)
+    shared = min(len(first), len(second))
+    return first[:shared] == second[:shared]
 
 
 def problem_of(fault: Fault) -> Problem:

@@ -90,4 +90,11 @@ class Unknown(Fault):
 
 
 class ConfigError(Fault):
-    """The configuration cannot work; raised when handlers are built, before any request."""
+    """The configuration cannot work; raised when handlers are built, before any request.
+
+    `settings`, set later: each wrong setting of a handler, so that it is told with its line.
+    """
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.settings: tuple[InvalidRequest, ...] = ()

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, GetCoreSchemaHandler, ValidationError
 from pydantic_core import core_schema
 
+from provisioner.contract import validation
 from provisioner.contract.faults import ConfigError, InvalidRequest
 from provisioner.contract.handler import KnownAfter
 from provisioner.contract.texts import Adapted, line
@@ -39,9 +40,11 @@ def read_settings(model: type[Model], values: Mapping[str, object]) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        message = "; ".join(_in_words(_fault(model, wrong)) for wrong in wrongs(error))
+        faults = [_fault(model, wrong) for wrong in wrongs(error)]
         advice = "`provisioner config example` shows every setting"
-        raise ConfigError(message, advice=advice) from None
+        fault = ConfigError("; ".join(map(_in_words, faults)), advice=advice)
+        fault.settings = tuple(faults)
+        raise fault from None
 
 
 def together(*checks: Callable[[], object]) -> None:
@@ -72,17 +75,10 @@ def _fault(model: type[BaseModel], wrong: Wrong) -> InvalidRequest:
         return InvalidRequest(
             wrong.message, field=field, expected=expected, nearest=near[0] if near else ""
         )
-    expected = wrong.expected or _expected(known.get(field.partition(".")[0]))
+    about = known.get(str(wrong.loc[0])) if wrong.loc else None
+    entry = len(wrong.loc) > 1 and isinstance(wrong.loc[-1], int)
+    expected = wrong.expected or (validation.expected(about, entry=entry) if about else "")
     return InvalidRequest(wrong.message, field=field, expected=expected, nearest=wrong.nearest)
-
-
-def _expected(field: Any) -> str:
-    """Return what a field is, with an example that fits on a line."""
-    if field is None:
-        return ""
-    example = next((e for e in field.examples or () if isinstance(e, str | int)), None)
-    description = (field.description or "").rstrip(".")
-    return f"{description}, such as {example}" if example is not None else description
 
 
 def _in_words(fault: InvalidRequest) -> str:

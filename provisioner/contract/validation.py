@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 Loc = tuple[str | int, ...]
 
@@ -161,3 +163,90 @@ def _shown(detail: Any, text: str) -> str:
     value = detail.get("input")
     plain = isinstance(value, str | int | float) and len(str(value)) < _LONGEST
     return f"{value!r} {text}" if plain else text
+
+
+_BOUNDS = ("ge", "gt", "le", "lt")
+
+
+def expected(field: FieldInfo, *, entry: bool = False) -> str:
+    """Return what a field takes, with an example, as the end of "expected ...".
+
+    entry: True for one entry of its list.
+    """
+    kind, bounds, about = _taken(field.annotation)
+    if entry and kind in (list, tuple):
+        kind, bounds, about = _taken(get_args(_inner(field.annotation))[0])
+    else:
+        bounds |= _bounds(field.metadata)
+        about = field if field.examples or about is None else about
+    example = about.examples[0] if about is not None and about.examples else None
+    description = ((about.description if about is not None else "") or "").rstrip(".")
+    if kind in (list, tuple):
+        return f"a list, such as {_listed(field, example)}"
+    if kind is bool:
+        return "true or false"
+    if kind in (int, float) and not isinstance(example, str):
+        return _number(kind, bounds)
+    if kind is dict or (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return "a mapping of keys and values"
+    return f"{description}, such as {example}" if example is not None else description
+
+
+def example(field: FieldInfo) -> Any:
+    """Return an example of a field's value; None if it has none."""
+    _, _, about = _taken(field.annotation)
+    examples = field.examples or (about.examples if about is not None else None)
+    return examples[0] if examples else None
+
+
+def _taken(annotation: Any) -> tuple[Any, dict[str, int], FieldInfo | None]:
+    """Return the kind of value that an annotation takes, its limits, and what describes it."""
+    inner = _inner(annotation)
+    bounds: dict[str, int] = {}
+    about: FieldInfo | None = None
+    while get_origin(inner) is Annotated:
+        base, *more = get_args(inner)
+        for part in more:
+            if isinstance(part, FieldInfo):
+                about = part
+                bounds |= _bounds(part.metadata)
+        inner = _inner(base)
+    return get_origin(inner) or inner, bounds, about
+
+
+def _inner(annotation: Any) -> Any:
+    """Return an annotation without the values that nobody writes: None, and what is known later."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    written = [a for a in get_args(annotation) if a is not NoneType and not _is_late(a)]
+    return written[0] if written else annotation
+
+
+def _is_late(annotation: Any) -> bool:
+    return getattr(annotation, "__name__", "") == "KnownAfter"
+
+
+def _bounds(metadata: list[Any]) -> dict[str, int]:
+    return {
+        name: getattr(part, name) for part in metadata for name in _BOUNDS if hasattr(part, name)
+    }
+
+
+def _listed(field: FieldInfo, example: Any) -> str:
+    """Return an example of a list as YAML writes it on one line."""
+    whole = next((e for e in field.examples or () if isinstance(e, list | tuple)), None)
+    if whole is None and example is None:
+        _, _, about = _taken(get_args(_inner(field.annotation))[0])
+        example = about.examples[0] if about is not None and about.examples else "one"
+    entries = whole if whole is not None else [example]
+    return f"[{', '.join(map(str, entries))}]"
+
+
+def _number(kind: Any, bounds: Mapping[str, int]) -> str:
+    noun = "a whole number" if kind is int else "a number"
+    least, above, most = bounds.get("ge"), bounds.get("gt"), bounds.get("le")
+    if least is not None and most is not None:
+        return f"{noun} from {least} to {most}"
+    if least is not None:
+        return f"{noun}, {least} or more"
+    return f"{noun} above {above}" if above is not None else noun

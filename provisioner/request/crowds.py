@@ -109,7 +109,7 @@ def spared(request: Request, left_out: Collection[str]) -> Meant:
     notes = tuple(
         Problem(
             None,
-            f"{key}.{number}",
+            f"{key}[{number + 1}]",
             f"{name} is left out: the name is protected, and no request touches it",
             "remove the user; see policy.protected in the configuration (system names are always "
             "protected)",

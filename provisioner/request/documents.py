@@ -20,6 +20,8 @@ from typing import Any
 import yaml
 
 from provisioner.contract import InvalidRequest
+from provisioner.request import syntax
+from provisioner.request.places import Path, dotted
 
 SIZE = 64 * 1024
 """The most bytes of a request."""
@@ -29,8 +31,6 @@ DEPTH = 32
 
 EVENTS = 10_000
 """The most events of a document."""
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +167,21 @@ def _build(text: str) -> Document | None:
         what = f"this is not YAML: {error.reason}: #x{error.character:04x}"
         raise _refuse(at, what, "UTF-8 text") from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else None
-        why = getattr(error, "problem", None) or str(error)
-        raise _refuse(line, f"this is not YAML: {why}", "a mapping of keys and values") from None
+        raise _not_yaml(text, error) from None
     finally:
         loader.dispose()
+
+
+def _not_yaml(text: str, error: yaml.YAMLError) -> InvalidDocument:
+    mark, begun = (getattr(error, name, None) for name in ("problem_mark", "context_mark"))
+    line = mark.line + 1 if mark is not None else None
+    why = getattr(error, "problem", None) or str(error)
+    context = getattr(error, "context", None) or ""
+    if line is not None:
+        began = begun.line + 1 if begun is not None else None
+        if told := syntax.explained(text, line, why, context, began):
+            return _refuse(told[0], f"this is not YAML: {told[1]}", told[2])
+    return _refuse(line, f"this is not YAML: {why}", "a mapping of keys and values")
 
 
 _PAIR = re.compile(
@@ -258,10 +267,10 @@ class _Builder:
             if not event.style and (odd := _ODD_KEY.search(key)):
                 raise InvalidDocument([_odd(line, odd[0])])
             if key in top.value:
-                dotted = ".".join(map(str, (*top.path, key)))
                 first = self.lines[(*top.path, key)]
                 why = f"the key is here and in line {first}"
-                self.problems.append(Problem(line, dotted, why, "each key once"))
+                place = dotted((*top.path, key))
+                self.problems.append(Problem(line, place, why, "each key once"))
             else:
                 self.lines[(*top.path, key)] = line
             top.key = key

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -17,9 +17,10 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from provisioner.contract.validation import Wrong, wrongs
+from provisioner.contract.validation import Wrong, example, expected, wrongs
 from provisioner.request.actions import ACTIONS, Envelope
-from provisioner.request.documents import Document, InvalidDocument, Path, Problem, in_order, parse
+from provisioner.request.documents import Document, InvalidDocument, Problem, in_order, parse
+from provisioner.request.places import Path, dotted, path_of
 from provisioner.request.subjects import UsersFile
 from provisioner.request.values import Changed
 
@@ -81,11 +82,6 @@ class InvalidFile(InvalidDocument):
         self.rest = rest
 
 
-def path_of(key: str) -> Path:
-    """Return the path of a dotted key."""
-    return tuple(int(part) if part.isdigit() else part for part in key.split(".")) if key else ()
-
-
 def parse_request(data: bytes) -> Request:
     """Return the request in a file's bytes.
 
@@ -123,7 +119,7 @@ def _notes(document: Document, changed: Changed) -> tuple[Problem, ...]:
         for part in path:
             value = value[part]
         if isinstance(value, str) and value in changed:
-            problems.append(Problem(line, ".".join(map(str, path)), changed[value]))
+            problems.append(Problem(line, dotted(path), changed[value]))
     return tuple(in_order(problems))
 
 
@@ -136,22 +132,71 @@ def _meant(document: Document, model: type[Envelope]) -> dict[str, str]:
     return {"provisioner": "1", "action": get_close_matches(str(action), actions, 1, 0.0)[0]}
 
 
+_ROUNDS = 4
+"""How often missing keys are filled in: each round finds those inside the ones before."""
+
+
 def _rest(document: Document, model: type[Envelope], problems: Sequence[Problem]) -> Request | None:
-    """Return a file's request without its wrong keys; None if the others do not make one."""
+    """Return a file's request without its wrong keys; None if the others do not make one.
+
+    A required key gets its example, so that what is wrong elsewhere is told, too. A wrong entry of
+    a list gets the list's first right entry, so that the others keep their numbers.
+    """
     value = copy.deepcopy(document.value)
-    # From last to first, so that the entries of a list keep their numbers.
-    for problem in reversed(problems):
-        *above, last = path_of(problem.key) or ("",)
-        parent: Any = value
-        for part in above:
-            parent = parent.get(part) if isinstance(parent, dict) else None
-        if isinstance(parent, dict):
-            parent.pop(last, None)
-    try:
-        body = model.model_validate({**value, **_meant(document, model)})
-    except ValidationError:
+    wrong = {path_of(problem.key) for problem in problems}
+    for path in wrong:
+        _take_out(value, path, wrong)
+    for _ in range(_ROUNDS):
+        try:
+            body = model.model_validate({**value, **_meant(document, model)})
+        except ValidationError as error:
+            missing = [wrong.loc for wrong in wrongs(error) if wrong.kind == "missing"]
+            if not missing:
+                return None
+            for path in missing:
+                _put(value, path, _example(model, path))
+        else:
+            return _request(body, document)
+    return None
+
+
+def _take_out(value: Any, path: Path, wrong: Collection[Path]) -> None:
+    """Remove a key, or replace a list's entry by one that is not wrong."""
+    *above, last = path or ("",)
+    parent = _at(value, above)
+    if isinstance(parent, dict):
+        parent.pop(last, None)
+    elif isinstance(parent, list) and isinstance(last, int):
+        right = [one for n, one in enumerate(parent) if (*above, n) not in wrong]
+        if right:
+            parent[last] = right[0]
+        else:
+            parent.clear()
+
+
+def _at(value: Any, path: Sequence[str | int]) -> Any:
+    """Return the part of a document at a path; None if there is none."""
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _put(value: dict[str, Any], path: Path, what: Any) -> None:
+    *above, last = path
+    parent = _at(value, above)
+    if isinstance(parent, dict):
+        parent[last] = what
+
+
+def _example(model: type[BaseModel], path: Path) -> Any:
+    """Return a right value of a required key: its example, or a mapping to be filled in."""
+    field = _field(model, path)
+    if field is None:
         return None
-    return _request(body, document)
+    return {} if isinstance(_nested(field.annotation), type) else example(field)
 
 
 def _model(document: Document, problems: list[Problem]) -> type[Envelope] | None:
@@ -191,7 +236,7 @@ def problems_of(
 
 def _problem(wrong: Wrong, document: Document, model: type[BaseModel]) -> Problem:
     path = wrong.loc
-    key = ".".join(map(str, path))
+    key = dotted(path)
     line = next(
         (document.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in document.lines), 1
     )
@@ -267,11 +312,7 @@ def _fields(model: type[BaseModel], path: Path) -> set[str]:
 
 def _expected(model: type[BaseModel], path: Path) -> str:
     field = _field(model, path)
-    if field is None:
-        return ""
-    example = field.examples[0] if field.examples else None
-    description = (field.description or "").rstrip(".")
-    return f"{description}, such as {example}" if example is not None else description
+    return expected(field, entry=isinstance(path[-1], int)) if field is not None else ""
 
 
 def _request(body: Envelope, document: Document) -> Request:

@@ -90,7 +90,9 @@ class ProjectRef(Part):
 class Project(ProjectRef):
     """A project and its people."""
 
-    users: tuple[UserName, ...] = Field((), description="all its members", max_length=10_000)
+    users: tuple[UserName, ...] = Field(
+        (), description="all its members", examples=[["jdoe", "asmith"]], max_length=10_000
+    )
     users_file: UsersInFile = Field(
         None, description="a companion file with them, in place of `users`"
     )
@@ -155,7 +157,9 @@ class Allocation(AllocationRef):
         description="resource of the site's configuration", examples=["cluster-a"]
     )
     project: ProjectRef = Field(description="the project it belongs to")
-    users: tuple[UserName, ...] = Field((), description="everybody entitled", max_length=10_000)
+    users: tuple[UserName, ...] = Field(
+        (), description="everybody entitled", examples=[["jdoe", "asmith"]], max_length=10_000
+    )
     users_file: UsersInFile = Field(
         None, description="a companion file with them, in place of `users`"
     )

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioner.contract import Fault, InvalidRequest
-from provisioner.request.documents import Path, Problem, advised
-from provisioner.request.request import Request, path_of
+from provisioner.request.documents import Problem, advised
+from provisioner.request.places import Path, dotted, path_of
+from provisioner.request.request import Request
 from provisioner.routing.expressions import reads
 
 
@@ -39,7 +40,7 @@ def problem(
     if name and (not key or str(key[-1]) != name):
         where = f"{where}, {name}"
     line = request.line_of(key) if key else fault.line
-    shown = ".".join(map(str, key))
+    shown = dotted(key)
     return Problem(line, shown, f"{where}: {fault.message}", fault.expected, fault.nearest)
 
 
@@ -96,7 +97,7 @@ def _key(request: Request, read: Path, item: str) -> Path:
 
 def person(request: Request, item: str) -> str:
     """Return the dotted key of somebody for whom a step `each: user` runs."""
-    return ".".join(map(str, _person(request, item)))
+    return dotted(_person(request, item))
 
 
 def _person(request: Request, item: str) -> Path:

@@ -228,7 +228,7 @@ def test_whom_the_service_left_out_is_told_and_not_called_ready(
     shared.remove_user(User.objects.get(username="jjames"))
     [row] = site.rows(state="written")
     left_out = {
-        "key": "allocation.users.1",
+        "key": "allocation.users[2]",
         "message": "sfoster is left out: the name is protected",
     }
     site.answer(row, "done", problems=[left_out])

@@ -79,12 +79,12 @@ def test_who_cannot_have_an_account_is_in_slurm_all_the_same_and_all_others_are_
     }
     assert told(shown) == [
         (
-            "allocation.users.1",
+            "allocation.users[2]",
             f"{LONG} is left out of step accounts (ad), name: {LONG!r} is not a name that "
             "backends take",
         ),
         (
-            "allocation.users.1",
+            "allocation.users[2]",
             f"{LONG} is left out of step homes (homes): a step that it needs goes without them",
         ),
     ]
@@ -111,7 +111,7 @@ def test_who_is_no_portal_is_refused_and_told_the_line(desk: Desk) -> None:
     desk.set("portals: [root], ", "")
     text = allocation("ann", LONG)
     [problem] = desk("check", "-", "--json", stdin=text.encode(), code=3).json
-    assert problem["key"] == "allocation.users.1"
+    assert problem["key"] == "allocation.users[2]"
     assert "at most 20" in problem["expected"]
     assert desk.show(desk.serve(text))["state"] == "refused"
 

@@ -36,7 +36,7 @@ def test_a_protected_name_is_left_out_and_told_and_the_others_are_served(
     assert members(site) == {"cf1/u1", "cf1/u2"}
     [note] = list(asked.problems or [])
     assert (note["key"], note["message"]) == (
-        "allocation.users.1",
+        "allocation.users[2]",
         f"{name} is left out: the name is protected, and no request touches it",
     )
     assert crowds.whole(asked.body, asked.listed).users == ("u1", "u2")

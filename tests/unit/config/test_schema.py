@@ -131,9 +131,9 @@ routes:
         ("8", "lanes.slurm.tries", None),
         ("9", "lanes.slurm.firts", "first"),
         ("11", "routes.user.provison", "user.provision"),
-        ("13", "routes.user.provision.0.name", None),
-        ("15", "routes.user.provision.0.each", "user"),
-        ("16", "routes.user.provision.0.neds", "needs"),
+        ("13", "routes.user.provision[1].name", None),
+        ("15", "routes.user.provision[1].each", "user"),
+        ("16", "routes.user.provision[1].neds", "needs"),
     ]
 
 
@@ -147,8 +147,8 @@ routes:
         ),
         (
             LEAST + "lanes: {slurm: {batch: many}}",
-            "line 4: lanes.slurm.batch: 'many' is not a whole number; expected objects taken at "
-            "once",
+            "line 4: lanes.slurm.batch: 'many' is not a whole number; expected a whole "
+            "number from 1 to 10000",
         ),
         (
             LEAST + "resources: {a: {handlrs: [b], handlers: [b]}}",

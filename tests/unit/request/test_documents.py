@@ -185,7 +185,7 @@ def test_every_duplicate_key_is_named_with_both_lines() -> None:
     assert [(problem.line, problem.key) for problem in found] == [
         (2, "b.c"),
         (3, "a"),
-        (6, "d.0.e"),
+        (6, "d[1].e"),
     ]
     assert "line 1" in found[1].message
 

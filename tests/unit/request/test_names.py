@@ -34,7 +34,7 @@ def wrong(action: str, body: str) -> list[tuple[int | None, str]]:
     [
         ("user.provision", 'user: {name: "%s"}', "user.name"),
         ("user.suspend", 'user: {name: "%s"}', "user.name"),
-        ("project.provision", 'project: {code: c, users: ["%s"]}', "project.users.0"),
+        ("project.provision", 'project: {code: c, users: ["%s"]}', "project.users[1]"),
         ("project.archive", 'project: {code: c, pi: "%s"}', "project.pi"),
         ("membership.remove", 'membership: {user: "%s", allocation: {id: 1}}', "membership.user"),
     ],
@@ -58,14 +58,14 @@ def test_a_name_that_no_user_has_is_refused(action: str, body: str, key: str, na
         (
             "allocation.suspend",
             'allocation: {id: 1, slurm: {qos: ["%s"]}}',
-            "allocation.slurm.qos.0",
+            "allocation.slurm.qos[1]",
         ),
         (
             "allocation.suspend",
             'allocation: {id: 1, storage: {fileset: "%s"}}',
             "allocation.storage.fileset",
         ),
-        ("user.provision", 'user: {name: a, groups: ["%s"]}', "user.groups.0"),
+        ("user.provision", 'user: {name: a, groups: ["%s"]}', "user.groups[1]"),
         (
             "reconcile",
             f'manifest: {{file: "%s", size: 1, sha256: "{"0" * 64}"}}',

@@ -166,7 +166,7 @@ ordr: {key: a}
         (2, "action", "allocation.provision"),
         (3, "allocation.resource", ""),
         (7, "allocation.project.titel", "title"),
-        (10, "allocation.users.1", ""),
+        (10, "allocation.users[2]", ""),
         (11, "allocation.quota.space", ""),
         (13, "allocation.storage.kind", "independent"),
         (14, "expires", ""),
@@ -209,8 +209,8 @@ def test_the_wrong_sample_shows_its_three_mistakes() -> None:
         ),
         (
             "provisioner: 1\naction: user.provision\nuser: {name: a, uid: zero}",
-            "line 3: user.uid: 'zero': not a whole number; expected numeric user id, if the "
-            "site assigns it",
+            "line 3: user.uid: 'zero': not a whole number; expected a whole number from "
+            "1 to 4294967293",
         ),
         (
             "provisioner: 1\naction: user.provision\nuser: {name: a, shell: bash}",
@@ -272,7 +272,7 @@ def test_a_misspelt_action_gets_the_nearest_and_all_that_there_are(
         (
             "project.provision",
             "project: {code: c, users: [a, B, c, D]}",
-            [(3, "project.users.1"), (3, "project.users.3")],
+            [(3, "project.users[2]"), (3, "project.users[4]")],
         ),
         ("reconcile", "manifest: {file: a, size: 1, sha256: zz}", [(3, "manifest.sha256")]),
         ("request.retry", "request: ''", [(3, "request")]),

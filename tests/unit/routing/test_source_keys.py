@@ -8,6 +8,7 @@ import pytest
 
 from provisioner.contract import InvalidRequest, Permanent
 from provisioner.request.documents import InvalidDocument
+from provisioner.request.places import dotted
 from provisioner.request.request import Request, parse_request
 from provisioner.routing.expressions import reads
 from provisioner.routing.source_keys import origin, problem
@@ -93,8 +94,8 @@ def test_the_names_that_an_expression_reads(template: object, names: list[tuple[
             "allocation.project.code",
             7,
         ),
-        (ALLOCATION, {"user": "{{ user }}"}, "user", "asmith", "allocation.users.1", 10),
-        (ALLOCATION, {"q": "{{ allocation.slurm.qos }}"}, "q.1", "", "allocation.slurm.qos.1", 12),
+        (ALLOCATION, {"user": "{{ user }}"}, "user", "asmith", "allocation.users[2]", 10),
+        (ALLOCATION, {"q": "{{ allocation.slurm.qos }}"}, "q.1", "", "allocation.slurm.qos[2]", 12),
         (ALLOCATION, {"x": {"a": ["{{ allocation.slurm.specs }}"]}}, "x.a.0", "",
          "allocation.slurm.specs", 13),
         (ALLOCATION, {"x": "{{ allocation.attributes.tier }}"}, "x", "",
@@ -102,7 +103,7 @@ def test_the_names_that_an_expression_reads(template: object, names: list[tuple[
         (MEMBER, {"user": "{{ user }}"}, "user", "jdoe", "membership.user", 4),
         (MEMBER, {"a": "{{ project.code }}"}, "a", "", "membership.allocation.project.code", 8),
         (MEMBER, {"a": "{{ allocation.id }}"}, "a", "", "membership.allocation.id", 6),
-        (PROJECT, {"user": "{{ user }}"}, "user", "asmith", "project.users.1", 5),
+        (PROJECT, {"user": "{{ user }}"}, "user", "asmith", "project.users[2]", 5),
     ],
 )  # fmt: skip
 def test_a_parameter_is_traced_to_the_key_that_its_expression_reads(
@@ -110,7 +111,7 @@ def test_a_parameter_is_traced_to_the_key_that_its_expression_reads(
 ) -> None:
     request = of(text)
     found = origin(request, templates, field, item)
-    assert ".".join(map(str, found)) == key
+    assert dotted(found) == key
     assert request.line_of(found) == line
 
 
@@ -142,8 +143,8 @@ def test_every_user_that_a_handler_refuses_is_told_with_their_line(site: Site) -
     with pytest.raises(InvalidDocument) as raised:
         router.route(of(users))
     assert [(p.line, p.key, p.nearest) for p in raised.value.problems] == [
-        (9, "allocation.users.0", "good"),
-        (10, "allocation.users.1", "good"),
+        (9, "allocation.users[1]", "good"),
+        (10, "allocation.users[2]", "good"),
     ]
 
 
