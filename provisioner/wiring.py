@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
@@ -34,11 +34,12 @@ from provisioner.contract import (
     Want,
     split_key,
 )
-from provisioner.contract.abilities import Remarks, Shuts, Stores
+from provisioner.contract.abilities import Allots, Remarks, Shuts, Stores
 from provisioner.convergence.lanes import lanes_of
 from provisioner.convergence.next_try import Patience
 from provisioner.convergence.questions import unexpected
 from provisioner.journal.journal import Journal
+from provisioner.journal.records import keepsakes
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.losses import Nature
 from provisioner.policy.policy import Policy
@@ -143,6 +144,11 @@ class System:
             log.exception("%s: the handler cannot tell if it shuts people out; assuming so", key)
             return True
 
+    def bearers(self, lane: str, kind: str, first: int, last: int) -> Mapping[int, Sequence[Key]]:
+        """Return which objects of a lane have or had some numbers; see `abilities.Bearers`."""
+        with self.journal.reading() as conn:
+            return keepsakes.bearers(conn, lane, kind, first, last)
+
     def outputs_of(self, instance: str, state: State) -> Mapping[str, Scalar]:
         """Ask an instance's handler for the outputs of a state. Raises Permanent if it fails."""
         handler = self.handlers.get(instance)
@@ -221,7 +227,11 @@ def build(config: Config) -> System:
             handlers[name] = handler_factory(instance.use)(site, instance.settings)
         except ConfigError as error:
             raise ConfigError(f"handlers.{name}: {error.message}", advice=error.advice) from error
-    return System(config, handlers, kinds, Router(config, handlers, kinds))
+    system = System(config, handlers, kinds, Router(config, handlers, kinds))
+    for handler in handlers.values():
+        if isinstance(handler, Allots):
+            handler.heed(partial(system.bearers, handler.lane))
+    return system
 
 
 def handler_factory(kind: str) -> Build:

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
-from provisioner.contract.handler import Change, Fault, Home, Json, Key, Scalar, State, Want
+from provisioner.contract.handler import (
+    Bearers,
+    Change,
+    Fault,
+    Home,
+    Json,
+    Key,
+    Scalar,
+    State,
+    Want,
+)
 
 Ability = TypeVar("Ability")
 
@@ -59,6 +69,33 @@ class Keeps(Protocol):
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Return what to keep of an object that is as wanted; if empty, what was kept stays.
         Pure."""
+        ...
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """A handler whose objects have numbers on which files depend, such as a uid.
+
+    The ledger keeps each number that an object had when it was done, also after nobody claims the
+    object and after the backend lost it.
+    """
+
+    def numbers(self, key: Key, state: State) -> Mapping[str, int]:
+        """Return the numbers of an existing object, by kind of number (`uid`). Pure."""
+        ...
+
+
+@runtime_checkable
+class Allots(Protocol):
+    """A handler that gives numbers to the objects that it makes.
+
+    A backend can forget a number: it was restored from an older copy. The files that have the
+    number are still there. So before the handler gives or writes a number, it asks the ledger whose
+    that is, too.
+    """
+
+    def heed(self, bearers: Bearers) -> None:
+        """Keep the question to the ledger; the engine calls this once, before all else."""
         ...
 
 

@@ -170,6 +170,12 @@ class Home:
 # What the engine lends to a handler.
 
 
+Bearers: TypeAlias = Callable[[str, int, int], Mapping[int, Sequence[Key]]]
+"""Returns who has or had numbers: kind, first and last number -> number -> objects of the lane.
+
+It reads the ledger, and may be called from any thread; see `abilities.Allots`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """A program that ended by itself, or was ended: `timed_out`."""

@@ -29,7 +29,7 @@ from provisioner.contract import (
     Unknown,
     Want,
 )
-from provisioner.contract.abilities import Foresees, Keeps, Remarks, Restores, able
+from provisioner.contract.abilities import Foresees, Keeps, Numbered, Remarks, Restores, able
 from provisioner.convergence.questions import own, states, unexpected
 from provisioner.convergence.reads import reads
 from provisioner.objects.applied import Applied, left, noted, settled, unclaimed
@@ -48,7 +48,8 @@ class Outcome:
     fault: None if it has converged; changed: what was written, in words; adoption: how the object
     is now taken over; identity: what may not change from now on, None keeps the old one, an empty
     one means that nobody claims it and its name is free; applied: what claims have set, None keeps
-    the old value; notes: what several claims came to.
+    the old value; notes: what several claims came to; numbers: those that it has and that its
+    identity does not say yet.
     """
 
     item: Item
@@ -59,6 +60,7 @@ class Outcome:
     identity: Mapping[str, Scalar] | None = None
     applied: Applied | None = None
     notes: tuple[str, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 Save = Callable[[Former], None]
@@ -131,11 +133,12 @@ def dry_run(
 def _outcome(handler: Handler, task: _Task) -> Outcome:
     identity = applied = None
     notes: Sequence[str] = ()
+    numbers: Mapping[str, int] = {}
     try:
         identity, applied = _identity(handler, task), _applied(handler, task)
-        notes = _remarks(handler, task)
+        notes, numbers = _remarks(handler, task), _numbers(handler, task)
     except Exception:
-        _end(task, _unexpected("identity, sets, holds or remarks", handler))
+        _end(task, _unexpected("identity, numbers, sets, holds or remarks", handler))
     return Outcome(
         task.item,
         task.state,
@@ -144,6 +147,7 @@ def _outcome(handler: Handler, task: _Task) -> Outcome:
         identity=identity,
         applied=applied,
         notes=(*summary(task.want or {}), *notes),
+        numbers=numbers,
     )
 
 
@@ -220,6 +224,16 @@ def _identity(handler: Handler, task: _Task) -> Mapping[str, Scalar] | None:
         return None
     identity = handler.identity(task.want or {}, task.state or {})
     return {name: value for name, value in identity.items() if value is not None} or None
+
+
+def _numbers(handler: Handler, task: _Task) -> Mapping[str, int]:
+    """Return the numbers of an object that somebody claims, unless its identity says them."""
+    there = task.state is not None and task.state.get("present")
+    if not (able(handler, Numbered) and task.item.claims and there):
+        return {}
+    kept = task.item.identity or {}
+    numbers = handler.numbers(task.item.key, task.state or {})
+    return {kind: number for kind, number in numbers.items() if kept.get(kind) != number}
 
 
 def _end(task: _Task, fault: Fault | None) -> None:

@@ -193,7 +193,7 @@ class Lane:
         unbound: objects whose only claims come from steps that are not due yet. They were not read,
         so their recorded state stays.
         """
-        readings = {}
+        readings, numbers = {}, {}
         verdicts = {
             item.key: settling.Verdict(item.generation, StepState.DONE, (), None, None)
             for item in unbound
@@ -206,6 +206,8 @@ class Lane:
             if outcome.fault is not None and outcome.fault.trace:
                 log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
             over = reading.converged or _adopted_as_it_is(outcome)
+            if over and outcome.numbers:
+                numbers[outcome.item.key] = outcome.numbers
             undone = StepState.FAILED if reading.due is None else StepState.DUE
             verdicts[outcome.item.key] = settling.Verdict(
                 outcome.item.generation,
@@ -220,6 +222,7 @@ class Lane:
             )
         with self._journal.transaction() as conn:
             object_rows.record(conn, list(readings.values()), now)
+            keepsakes.save_numbers(conn, numbers)
             object_rows.unschedule(conn, {item.key: item.generation for item in unbound})
             ended, later = settling.settle(conn, verdicts, self._progress, now)
         return Drained(len(outcomes) + len(unbound), ended, later)

@@ -95,6 +95,7 @@ class Journal:
         self._log: Log | None = None
         self._room: Room | None = None
         self._did: list[Statement] | None = None
+        self._read_on: Connection | None = None
         self._position = 0
         self._file = (0, 0)
         self._sum: sums.Sum | None = None
@@ -157,11 +158,22 @@ class Journal:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Give a connection that sees one state of the database and blocks no writer."""
-        with self._turn, self._guarded(), self._engine.connect() as bare:
-            conn = bare.execution_options(reading=True)
-            with conn.begin():
-                yield conn
+        """Give a connection that sees one state of the database and blocks no writer.
+
+        A thread that reads already gets the same connection.
+        """
+        with self._turn, self._guarded():
+            if self._read_on is not None:
+                yield self._read_on
+                return
+            with self._engine.connect() as bare:
+                conn = bare.execution_options(reading=True)
+                with conn.begin():
+                    self._read_on = conn
+                    try:
+                        yield conn
+                    finally:
+                        self._read_on = None
 
     @contextmanager
     def rehearsal(self, conn: Connection) -> Iterator[None]:

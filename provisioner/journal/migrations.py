@@ -139,8 +139,28 @@ def _ninth(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX requests_subject ON requests (subject)")
 
 
+def _tenth(db: sqlite3.Connection) -> None:
+    """Version 10: the numbers of accounts and groups stay known after their objects are gone."""
+    db.execute(
+        "CREATE TABLE numbers (kind TEXT NOT NULL, number BIGINT NOT NULL, "
+        '"key" TEXT NOT NULL, PRIMARY KEY (kind, number, "key"))'
+    )
+    # The identity of an object that nobody claims is forgotten; its last state is not.
+    for column in ("identity", "state"):
+        uid, gid = (f"json_extract({column}, '$.{kind}')" for kind in ("uid", "gid"))
+        for kind, value, like in (
+            ("uid", uid, "*/account/*"),
+            ("gid", gid, "*/group/*"),
+            ("gid", f"CASE WHEN {gid} = {uid} THEN {gid} END", "*/account/*"),
+        ):
+            db.execute(
+                f"INSERT OR IGNORE INTO numbers SELECT '{kind}', {value}, \"key\" FROM objects "
+                f"WHERE \"key\" GLOB '{like}' AND typeof({value}) = 'integer' AND converged > 0"
+            )
+
+
 STEPS: tuple[Step, ...] = (
-    _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth,
+    _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, and a dump of the version before in `tests/support/journals/`."""

@@ -199,6 +199,14 @@ objects = Table(
     Index("objects_due", "lane", "due"),
 )
 
+numbers = Table(  # on which files depend: a row stays after its object is gone
+    "numbers",
+    metadata,
+    Column("kind", Text, primary_key=True, doc="what it counts, such as `uid`"),
+    Column("number", BigInteger, primary_key=True),
+    Column("key", Text, primary_key=True, doc="the object that has it, or had it"),
+)
+
 lanes = Table(
     "lanes",
     metadata,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from handlers.ldap import ad_account, ad_group, adlds_account
 from provisioner.contract import Claim, Conflict, Fault, Handler
+from provisioner.contract.abilities import Allots
 from provisioner.convergence.converge import Outcome, converge, dry_run
 from provisioner.objects.items import Item
 from tests.support.ad_backends import Backend, emulated
@@ -125,3 +126,76 @@ def test_a_number_is_never_changed(backend: Backend, kind: str) -> None:
     assert "20000" in fault.message
     assert number_of(bring(handler, kind, "alice", 20_000), kind) == 20_000
     assert number_of(bring(handler, kind, "bob", 20_001), kind) == 20_001
+
+
+# Numbers that the ledger knows, and the directory does not: it was restored from an older copy.
+
+
+def knowing(handler: Handler, kind: str, number: int, *keys: str) -> Handler:
+    """Let the ledger know whose a number is."""
+    counted = "gid" if kind == "group" else "uid"
+    assert isinstance(handler, Allots)
+
+    def bearers(asked: str, first: int, last: int) -> dict[int, Sequence[str]]:
+        return {number: keys} if asked == counted and first <= number <= last else {}
+
+    handler.heed(bearers)
+    return handler
+
+
+def lost(kind: str, name: str) -> str:
+    return f"former/{'group' if kind == 'group' else 'account'}/{name}"
+
+
+def test_a_number_that_the_ledger_knows_is_not_given_out(backend: Backend, kind: str) -> None:
+    handler = knowing(handler_of(backend, kind), kind, 10_000, lost(kind, "gone"))
+    assert number_of(bring(handler, kind, "alice"), kind) == 10_001
+
+
+def test_a_number_of_the_former_bearer_of_a_name_is_not_given_out(
+    backend: Backend, kind: str
+) -> None:
+    handler = knowing(handler_of(backend, kind), kind, 10_000, lost(kind, "alice"))
+    assert number_of(bring(handler, kind, "alice"), kind) == 10_001
+
+
+@pytest.mark.parametrize("gives", [True, False])
+def test_a_named_number_that_the_ledger_knows_as_anothers_is_a_conflict_that_names_them(
+    backend: Backend, kind: str, gives: bool
+) -> None:
+    owner = lost(kind, "gone")
+    handler = knowing(handler_of(backend, kind, gives=gives), kind, 20_000, owner)
+    for fault in (
+        foretold(handler, kind, "alice", 20_000),
+        bring(handler, kind, "alice", 20_000).fault,
+    ):
+        assert isinstance(fault, Conflict)
+        assert owner in fault.message
+
+
+def test_a_named_number_that_the_ledger_knows_as_the_own_is_written(
+    backend: Backend, kind: str
+) -> None:
+    handler = knowing(handler_of(backend, kind), kind, 20_000, lost(kind, "alice"))
+    assert number_of(bring(handler, kind, "alice", 20_000), kind) == 20_000
+
+
+def test_a_gid_that_the_ledger_knows_is_no_new_accounts_own_gid(tmp_path: Path) -> None:
+    backend = emulated(tmp_path, "ad")
+    settings = backend.settings(mode="manage", domain=DOMAIN, gid="uid", ids=backend.ids())
+    handler = ad_account.build(backend.site("ad"), settings)
+    knowing(handler, "group", 10_000, "groups/group/gone")
+    assert number_of(bring(handler, "ad", "alice"), "ad") == 10_001
+
+
+def test_an_object_says_which_numbers_are_its_own(backend: Backend, kind: str) -> None:
+    outcome = bring(handler_of(backend, kind), kind, "alice")
+    kinds = ["gid"] if kind == "group" else ["gid", "uid"]
+    assert outcome.numbers == dict.fromkeys(kinds, number_of(outcome, kind))
+
+
+def test_a_primary_group_that_others_share_is_not_the_accounts_own(tmp_path: Path) -> None:
+    backend = emulated(tmp_path, "ad")
+    settings = backend.settings(mode="manage", domain=DOMAIN, gid=100, ids=backend.ids())
+    outcome = bring(ad_account.build(backend.site("ad"), settings), "ad", "alice")
+    assert outcome.numbers == {"uid": 10_000}

@@ -23,8 +23,9 @@ from handlers.ldap.directory.text import child
 from handlers.ldap.fields import holds, sets
 from handlers.ldap.marks import mark_of
 from handlers.ldap.numbers.ids import Numbers, Taken, named
-from handlers.ldap.numbers.kept import identity, owner_of
+from handlers.ldap.numbers.kept import identity, numbers, owner_of
 from provisioner.contract import (
+    Bearers,
     Change,
     Claim,
     Fault,
@@ -69,7 +70,12 @@ class Accounts:
         self._planner = Planner(backend.dialect, site.service, gives_numbers)
         self._entries = Entries(site, backend.directory, backend.dialect, settings.attributes)
         self._numbers = Numbers(
-            backend.directory, settings.ids, "uidNumber", settings.base, self._schema.ids
+            backend.directory,
+            settings.ids,
+            "uidNumber",
+            settings.base,
+            self._schema.ids,
+            ["gid"] if settings.gid == "uid" else (),
         )
 
     # Pure.
@@ -112,6 +118,14 @@ class Accounts:
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Return the account's numbers and SID, which homes and files depend on."""
         return identity(state)
+
+    def numbers(self, key: Key, state: State) -> Mapping[str, int]:
+        """Return the account's uid, and its gid if no other object has it."""
+        return numbers(key, state)
+
+    def heed(self, bearers: Bearers) -> None:
+        """Ask the ledger, too, whose a number is."""
+        self._numbers.heed(bearers)
 
     def shuts(self, key: Key, before: Want, after: Want) -> bool:
         """Return True if nobody can log in with the new login shell, and people could with the

@@ -18,7 +18,7 @@ from handlers.ldap.accounts.standing import shut_out
 from handlers.ldap.directory.client import Directory
 from handlers.ldap.directory.doctor import check_directory
 from handlers.ldap.fields import merge_claims
-from handlers.ldap.numbers.kept import identity
+from handlers.ldap.numbers.kept import identity, numbers
 from provisioner.contract import (
     Change,
     Claim,
@@ -80,6 +80,10 @@ class LookedUp:
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Return the account's numbers and SID, which homes and files depend on."""
         return identity(state)
+
+    def numbers(self, key: Key, state: State) -> Mapping[str, int]:
+        """Return the account's uid, and its gid if no other object has it."""
+        return numbers(key, state)
 
     def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
         """Return why a user who is served cannot log in: the campus has closed their account."""

@@ -25,8 +25,9 @@ from handlers.ldap.groups.settings import Params, Settings
 from handlers.ldap.groups.writes import GroupWrites
 from handlers.ldap.marks import mark_of
 from handlers.ldap.names import NAME, check_name, group_name
-from handlers.ldap.numbers.kept import identity
+from handlers.ldap.numbers.kept import identity, numbers
 from provisioner.contract import (
+    Bearers,
     Change,
     Claim,
     Fault,
@@ -127,6 +128,14 @@ class Groups:
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Return a group's number, which files and filesets depend on."""
         return identity(state)
+
+    def numbers(self, key: Key, state: State) -> Mapping[str, int]:
+        """Return a group's gid; a membership has no number."""
+        return numbers(key, state)
+
+    def heed(self, bearers: Bearers) -> None:
+        """Ask the ledger, too, whose a number is."""
+        self._writes.heed(bearers)
 
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Return a group's number, DN and SID."""

@@ -19,7 +19,7 @@ from handlers.ldap.groups.settings import Settings
 from handlers.ldap.marks import mark_of
 from handlers.ldap.numbers.ids import Numbers, Taken, named
 from handlers.ldap.numbers.kept import ambiguous, former, given_back, owner_of, returned
-from provisioner.contract import Change, Conflict, Fault, Key, Site, split_key
+from provisioner.contract import Bearers, Change, Conflict, Fault, Key, Site, split_key
 
 
 class GroupWrites:
@@ -34,6 +34,10 @@ class GroupWrites:
         self._directory = directory
         self._entries = GroupEntries(site, directory, dialect)
         self._numbers = Numbers(directory, settings.ids, "gidNumber", settings.base, dialect.ids)
+
+    def heed(self, bearers: Bearers) -> None:
+        """Ask the ledger, too, whose a number is."""
+        self._numbers.heed(bearers)
 
     def foresee(self, changes: Sequence[Change]) -> Mapping[Key, Fault]:
         """Return a fault for each name that another object has, and each number that is

@@ -1,9 +1,10 @@
 """Numbers for users and groups from a range: an entry for each number, naming who has it.
 
 Promises: two writers never take one number, because a directory adds an entry only once. A retry
-finds the number that it took before. No number is used a second time, because its entry stays when
-its user has gone. A number that a request names, or that comes from elsewhere, is held in the same
-way before it is written, and refused if another object has it or had it.
+finds the number that it took before. No number is used a second time: its entry stays when its user
+has gone, and the ledger knows it when the directory has lost the entry. A number that a request
+names, or that comes from elsewhere, is held in the same way before it is written, and refused if
+another object has it or had it.
 Leaves out: removing entries.
 """
 
@@ -21,6 +22,7 @@ from handlers.ldap.directory.answers import Exists
 from handlers.ldap.directory.client import Directory
 from handlers.ldap.directory.text import Entry, child
 from provisioner.contract import (
+    Bearers,
     Change,
     Conflict,
     Fault,
@@ -123,11 +125,17 @@ class Numbers:
     """Gives out the numbers of one range.
 
     attribute, base: where a number may be in use without an entry; object_class: of the entries, if
-    the settings name none.
+    the settings name none. also: the kinds of number that a number given out becomes, too.
     """
 
     def __init__(
-        self, directory: Directory, ids: Ids, attribute: str, base: str, object_class: str
+        self,
+        directory: Directory,
+        ids: Ids,
+        attribute: str,
+        base: str,
+        object_class: str,
+        also: Sequence[str] = (),
     ) -> None:
         self._directory = directory
         self._ids = ids
@@ -137,6 +145,13 @@ class Numbers:
         self._lock = threading.Lock()
         self._next = 0
         self._held: dict[int, str] = {}
+        self._kind = attribute.removesuffix("Number")
+        self._kinds = (self._kind, *also)
+        self._bearers: Bearers = lambda *_: {}
+
+    def heed(self, bearers: Bearers) -> None:
+        """Ask the ledger, too, whose a number is; see `abilities.Allots`."""
+        self._bearers = bearers
 
     def take(self, owners: Sequence[str]) -> Taken:
         """Return a number for each owner, the one from an earlier unsettled try if there is one.
@@ -186,6 +201,7 @@ class Numbers:
             self._attribute, [str(number)], [name_attribute], base=self._base, within=within
         )
         others = sorted(e.dn for e in entries if (e.text(name_attribute) or "").lower() != name)
+        others += self._lost(number, owner)
         if others:
             raise _another(owner, self._attribute, number, ", ".join(others))
         if self._ids.container is not None:
@@ -222,6 +238,7 @@ class Numbers:
             bearing = [e for e in seen if e.number(self._attribute) == want.number]
             others = [e.dn for e in bearing if (e.text(name_attribute) or "").lower() != want.name]
             others += _strangers(had.get(want.number, ()), want.owner)
+            others += self._lost(want.number, want.owner)
             earlier = first.setdefault(want.number, want.owner)
             if not _is_same(earlier, want.owner):
                 others.append(earlier)
@@ -293,7 +310,7 @@ class Numbers:
         raise Permanent(f"no number for {owner}: other writers took a thousand numbers meanwhile")
 
     def _free(self, count: int) -> list[int]:
-        """Return numbers that have no entry and that nobody visibly uses."""
+        """Return numbers that have no entry, and that nobody uses here or had by the ledger."""
         if not self._next:
             self._next = self._first_free()
         free: list[int] = []
@@ -304,14 +321,24 @@ class Numbers:
                     f"the range {self._ids.first} to {self._ids.last} is used up",
                     advice="set a larger `ids: {to: ...}`; numbers are never used again",
                 )
+            lost = {n for kind in self._kinds for n in self._bearers(kind, tried[0], tried[-1])}
+            unknown = [number for number in tried if number not in lost]
             entries = self._directory.find(
-                self._attribute, map(str, tried), [self._attribute], base=self._base
+                self._attribute, map(str, unknown), [self._attribute], base=self._base
             )
             used = {entry.number(self._attribute) for entry in entries}
-            some = [number for number in tried if number not in used][: count - len(free)]
+            some = [number for number in unknown if number not in used][: count - len(free)]
             free += some
             self._next = (some or tried)[-1] + 1
         return free
+
+    def _lost(self, number: int, owner: str) -> list[Key]:
+        """Return the objects of the owner's kind that had a number by the ledger, and are not the
+        owner's."""
+        kind, name = owner.split("/")[:2]
+        known = self._bearers(self._kind, number, number).get(number, ())
+        parts = {key: split_key(key)[1:] for key in known}
+        return [key for key in known if parts[key][0] == kind and parts[key][1] != name]
 
     def _first_free(self) -> int:
         entries = self._directory.search(

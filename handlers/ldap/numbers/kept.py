@@ -22,6 +22,18 @@ def identity(state: State) -> Mapping[str, Scalar]:
     return {name: state.get(name) for name in (*NUMBERS, "sid")}  # type: ignore[misc]
 
 
+def numbers(key: Key, state: State) -> Mapping[str, int]:
+    """Return the numbers of a group, or of an account, that are nobody else's.
+
+    A primary group that is not the account's alone is another object's.
+    """
+    kind, uid, gid = split_key(key)[1], state.get("uid"), state.get("gid")
+    own: dict[str, Json] = {"group": {"gid": gid}, "account": {"uid": uid}}.get(kind, {})
+    if kind == "account" and uid == gid:
+        own = {**own, "gid": gid}
+    return {name: number for name, number in own.items() if isinstance(number, int)}
+
+
 def recalled(key: Key, want: Want, state: State) -> Want:
     """Return a want with the numbers that the object had, if no request names any.
 

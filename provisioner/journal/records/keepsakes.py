@@ -11,11 +11,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from provisioner.contract import Claim, Key, Scalar, State
-from provisioner.journal.dialect import IDS, chunks
-from provisioner.journal.schema import objects
+from provisioner.journal import bulk
+from provisioner.journal.dialect import IDS, chunks, upsert
+from provisioner.journal.schema import numbers, objects
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
 from provisioner.objects.states import Adoption
@@ -73,3 +74,37 @@ def save(conn: Connection, former: Former) -> None:
                 update(objects).where(objects.c.key == bindparam("b_key")).values({column: value}),
                 [{"b_key": key, "b_value": value} for key, value in values.items()],
             )
+
+
+_KEEP_NUMBER = upsert(numbers).on_conflict_do_nothing()
+
+_BEARERS = (
+    select(numbers.c.number, numbers.c.key)
+    .outerjoin(objects, objects.c.key == numbers.c.key)
+    .where(
+        numbers.c.kind == bindparam("b_kind"),
+        numbers.c.number.between(bindparam("b_first"), bindparam("b_last")),
+        # An object that the journal has no other row of may have been in any lane.
+        func.coalesce(objects.c.lane, bindparam("b_lane")) == bindparam("b_lane"),
+    )
+    .order_by(numbers.c.number, numbers.c.key)
+)
+
+
+def save_numbers(conn: Connection, had: Mapping[Key, Mapping[str, int]]) -> None:
+    """Keep the numbers that objects have, for ever. had: object -> kind -> number."""
+    rows = [
+        {"kind": kind, "number": number, "key": key}
+        for key, kinds in had.items()
+        for kind, number in kinds.items()
+    ]
+    bulk.run(conn, _KEEP_NUMBER, rows)
+
+
+def bearers(conn: Connection, lane: str, kind: str, first: int, last: int) -> dict[int, list[Key]]:
+    """Return the objects of a lane that have or had a number from first to last, by number."""
+    parameters = {"b_lane": lane, "b_kind": kind, "b_first": first, "b_last": last}
+    keys: dict[int, list[Key]] = {}
+    for number, key in conn.execute(_BEARERS, parameters):
+        keys.setdefault(number, []).append(key)
+    return keys

@@ -203,3 +203,32 @@ def test_a_newer_journal_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a newer program wrote it"):
         migrate(path, [add("two")])
     assert path.read_bytes() == before
+
+
+def test_the_numbers_of_accounts_and_groups_are_read_out_of_objects_once(tmp_path: Path) -> None:
+    path = former(tmp_path, FORMER[8])
+    had = {
+        "ad/account/own": ('{"uid":20000,"gid":20000}', "{}"),
+        "ad/account/shared": ('{"uid":20001,"gid":100}', "{}"),
+        "ad/account/archived": (None, '{"present":true,"uid":20002,"gid":100}'),
+        "g/group/cf1": ('{"gid":30000}', "{}"),
+        "homes/home/own": (None, '{"present":true,"uid":20000,"gid":20000}'),
+    }
+    with closing(sqlite3.connect(path)) as db:
+        for key, (identity, state) in had.items():
+            db.execute(
+                "INSERT INTO objects (key, instance, lane, generation, converged, attempts, "
+                "identity, state) VALUES (?, 'x', 'x', 1, 1, 0, ?, ?)",
+                [key, identity, state],
+            )
+        db.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT kind, number, key FROM numbers ORDER BY kind, number").fetchall()
+    assert rows == [
+        ("gid", 20000, "ad/account/own"),
+        ("gid", 30000, "g/group/cf1"),
+        ("uid", 20000, "ad/account/own"),
+        ("uid", 20001, "ad/account/shared"),
+        ("uid", 20002, "ad/account/archived"),
+    ]
