@@ -5,10 +5,11 @@ BIN = $(VENV)/bin
 LAB ?= /var/tmp/provisioner-lab
 SUITES ?= bookworm trixie forky
 INPUTS ?= 1000000
+MAN ?= build/man
 MINUTES ?= 10
 SEED ?= 1
 
-.PHONY: help venv demo test matrix fuzz soak fault check bench lab-up lab-down clean
+.PHONY: help venv demo test matrix fuzz soak fault check bench man lab-up lab-down clean
 
 help:  ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ check: venv  ## lint and types
 
 bench: venv  ## print the figures beside their aims; those of the lab need root
 	@deploy/bench $(BIN)
+
+man: venv  ## write the manual's pages into MAN=DIR (build/man), for man(1)
+	@$(BIN)/provisioner help --man $(MAN) | tail -n 1
 
 lab-up: venv  ## start a lab in LAB=DIR: Samba AD, slapd, Slurm; needs root
 	deploy/lab/install

@@ -10,15 +10,17 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from provisioner.cli import (
     auditing,
+    completing,
     control,
     failed,
+    helping,
     moving,
     queue,
     reading,
@@ -32,7 +34,7 @@ from provisioner.contract import ConfigError, Fault, InvalidRequest, Refused, Un
 from provisioner.system import disks
 
 
-class _Verbs(TyperGroup):
+class _Verbs(helping.Verbs):
     """All verbs. A closed pipe, as with `| head`, is not an error of any verb."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -48,15 +50,23 @@ class _Verbs(TyperGroup):
 app = typer.Typer(
     name="provisioner",
     cls=_Verbs,
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Carries out requests: homes, AD and AD LDS accounts, GPFS filesets, Slurm accounts.",
     epilog="Exit codes: 0 ok, 1 a request failed or a check found an error, 2 usage, 3 the request "
     "is wrong, 4 the configuration is wrong, 5 a backend or the service did not answer.",
 )
 for module in (serving, submitting, queue, failed, reading, auditing, control, moving, recovery):
     module.register(app)
+for module in (completing, helping):  # the last, because they are about all the others
+    module.register(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"provisioner {metadata.version('hpc-provisioner')}")
+        raise typer.Exit(Exit.OK)
 
 
 @app.callback()
@@ -68,6 +78,9 @@ def _options(
         help="the configuration, before or after the verb; else $PROVISIONER_CONFIG, "
         f"else {site.DEFAULT}",
     ),
+    version: bool = typer.Option(
+        False, "--version", "-V", is_eager=True, callback=_version, help="print the version"
+    ),
 ) -> None:
     """Accept the options that every verb has."""
 
@@ -78,8 +91,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):  # a name may have characters the terminal lacks
             stream.reconfigure(errors="backslashreplace")
     try:
+        if completing.ASKED in os.environ:
+            completing.prepare(_take_config)
         words = _take_config(list(sys.argv[1:] if argv is None else argv))
-        app(words, prog_name="provisioner", standalone_mode=True)
+        app(words or ["--help"], prog_name="provisioner", standalone_mode=True)
     except ConfigError as error:
         _end(error, Exit.CONFIG)
     except (InvalidRequest, Refused) as error:

@@ -36,7 +36,7 @@ POLL = 0.1
 FOLLOWED = 50
 """The most requests whose steps are printed; of others only the outcomes are."""
 
-_COLOURS: Mapping[str, str] = {
+COLOURS: Mapping[str, str] = {
     RequestState.DONE: "green",
     RequestState.FAILED: "red",
     RequestState.REFUSED: "red",
@@ -144,7 +144,7 @@ def following(path: Path) -> Iterator[None]:
 
     book = Journal.open(path)
     over = threading.Event()
-    with _screen() as (say, advance):
+    with screen("requests") as (say, advance):
         follower = Follower(book, say)
 
         def watch() -> None:
@@ -165,26 +165,33 @@ def following(path: Path) -> Iterator[None]:
             over.set()
             thread.join()
             follower.look()
+            advance(follower.ended, follower.seen)
             book.close()
 
 
 @contextmanager
-def _screen() -> Iterator[tuple[Say, Callable[[int, int], None]]]:
-    """Yield two functions: one prints a line, one moves the bar, which only a terminal has."""
+def screen(unit: str) -> Iterator[tuple[Say, Callable[[int, int], None]]]:
+    """Yield two functions: one prints a line, one moves the bar, which only a terminal has.
+
+    unit: what the bar counts. What others print meanwhile stands above the bar, on its own lines.
+    """
     if not sys.stdout.isatty():
         yield lambda line, _: site.say(line, file=sys.stdout), lambda done, of: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
     from rich.text import Text
 
-    columns = (BarColumn(), MofNCompleteColumn(), "requests", TimeElapsedColumn())
-    with Progress(*columns, transient=True) as progress:
-        task = progress.add_task("", total=None)
+    columns = (BarColumn(), MofNCompleteColumn(), unit, TimeElapsedColumn())
+    with Progress(*columns, transient=True, redirect_stderr=sys.stderr.isatty()) as progress:
+        task = progress.add_task("", visible=False)
 
         def say(line: str, state: str) -> None:
-            progress.console.print(Text(site.printable(line), _COLOURS.get(state, "")))
+            progress.console.print(Text(site.printable(line), COLOURS.get(state, "")))
 
-        yield say, lambda done, of: progress.update(task, completed=done, total=of or None)
+        def advance(done: int, of: int) -> None:
+            progress.update(task, completed=done, total=of, visible=of > 0, refresh=done == of)
+
+        yield say, advance
 
 
 def looked_up(name: str) -> Record | None:
@@ -258,13 +265,14 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
             shown.add(line)
             say(f"  {line}", state)
 
-    with _screen() as (say, _):
+    with screen("steps") as (say, advance):
         for _ in _until(dropped, timeout):
             with book.reading() as conn:
                 record = request_rows.newest(conn, label(dropped.name), since)
                 request_id = record.id if record else RequestId("")
                 steps = step_rows.steps_of(conn, [request_id])[request_id]
                 waiting = step_rows.waiting_for(conn, [request_id])[request_id]
+            advance(sum(step.state in OVER for step in steps), len(steps))
             for step in steps:
                 if step.state in OVER:
                     once(step_line(step), step.state)

@@ -113,6 +113,7 @@ def release(
     changes: int = typer.Option(
         ...,
         "--changes",
+        metavar="N",
         min=0,
         help="number of objects that would change, as `provisioner drift` says",
     ),

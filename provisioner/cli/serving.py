@@ -82,10 +82,22 @@ def run(
     raise typer.Exit(Exit.OK if empty else Exit.AWAY)
 
 
+class _AboveTheBar(logging.Handler):
+    """Writes each line to what is standard error then: a progress bar puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
+
+
 def _log_to_stderr(level: int) -> None:
     # systemd adds the time itself.
     by_hand = sys.stderr.isatty()
-    logging.basicConfig(level=level, format=f"{'%(asctime)s ' * by_hand}%(levelname)s %(message)s")
+    form = f"{'%(asctime)s ' * by_hand}%(levelname)s %(message)s"
+    logging.basicConfig(level=level, format=form, handlers=[_AboveTheBar()])
     logging.getLogger("watchdog").setLevel(logging.WARNING)
 
 

@@ -33,7 +33,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 @pytest.mark.parametrize("words", [["--help"], []], ids=["asked for", "no verb"])
 def test_help_names_every_verb_and_every_exit_code(words: list[str]) -> None:
     said = call(*words).out
-    assert [verb for verb in VERBS if f"│ {verb} " not in said] == []
+    assert [verb for verb in VERBS if f"\n  {verb} " not in said] == []
     codes = {int(code) for code in re.findall(r"(\d) [a-z]", said.partition("Exit codes:")[2])}
     assert codes == {code.value for code in Exit}
 

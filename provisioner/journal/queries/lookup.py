@@ -72,6 +72,28 @@ def knows(conn: Connection, request: RequestId, seeker: Seeker) -> bool:
     return _exact(conn, request, seeker) is not None
 
 
+def beginning_with(conn: Connection, beginning: str, limit: int) -> list[Record]:
+    """List the newest requests whose ids begin with a text, the newest first."""
+    begins = requests.c.id.startswith(beginning.upper(), autoescape=True)
+    return _select(conn, begins, limit)[::-1]
+
+
+def subjects(conn: Connection, beginning: str, limit: int) -> list[str]:
+    """List people, projects and allocations of accepted requests that begin with a text."""
+    statement = (
+        select(requests.c.subject)
+        .where(
+            requests.c.subject.startswith(beginning, autoescape=True),
+            requests.c.subject.regexp_match("^(user|project|allocation):[^/]+$"),
+            requests.c.state != RequestState.REFUSED,
+        )
+        .distinct()
+        .order_by(requests.c.subject)
+        .limit(limit)
+    )
+    return list(conn.scalars(statement))
+
+
 def _exact(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     ulid = RequestId(name.upper())
     record = request_rows.load(conn, [ulid]).get(ulid) if len(name) == LENGTH else None

@@ -1,0 +1,102 @@
+"""In which group of the help a verb stands, and examples of it.
+
+Promises: a test holds that each verb is in one group and has an example, and that each example is a
+verb with options that it has. Leaves out: what verbs and options mean; they say so themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Ask for something": ("check", "plan", "submit"),
+    "See what happens": ("queue", "failed", "show", "status", "drift", "audit"),
+    "Steer what happens": ("retry", "hold", "release", "cancel", "pause", "unpause"),
+    "Run the service": ("sandbox", "init", "run", "doctor", "config", "handlers", "adopt"),
+    "Keep the journal": ("backup", "journal"),
+    "Help": ("help", "schema", "completion"),
+}
+"""The verbs of each group, in the order in which help lists them."""
+
+_WAIT = "wait, and print each step"
+
+EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "": (
+        ("provisioner failed", "what needs somebody, by cause, with what to type"),
+        ("provisioner status user:jdoe", "what every backend has of jdoe"),
+        ("provisioner submit --wait jdoe.yaml", "ask for an account, and wait for it"),
+        ("provisioner doctor", "what is wrong with this site"),
+    ),
+    "check": (("provisioner check jdoe.yaml", "every mistake of a request, without sending it"),),
+    "plan": (("provisioner plan storage.yaml", "what the request would change now"),),
+    "submit": (
+        ("provisioner submit --wait jdoe.yaml", f"send a request, {_WAIT}"),
+        ("provisioner submit - < jdoe.yaml", "send what standard input says"),
+    ),
+    "queue": (
+        ("provisioner queue", "what runs, and what each request waits for"),
+        ("provisioner queue --ended 20", "also the 20 newest outcomes"),
+    ),
+    "failed": (
+        ("provisioner failed", "what needs somebody, by cause"),
+        ("provisioner failed --subject jdoe", "only what is about jdoe"),
+        ("provisioner failed --ids --handler hpc1", "ids of what hpc1 reported, for xargs"),
+    ),
+    "show": (("provisioner show storage.yaml", "the newest request of that file's name"),),
+    "status": (
+        ("provisioner status user:jdoe", "a person's accounts, home and groups"),
+        ("provisioner status allocation:41", "an allocation's fileset, quota and accounts"),
+    ),
+    "drift": (("provisioner drift", "what the service would change in the backends now"),),
+    "audit": (("provisioner audit show --subject user:jdoe", "who did what to jdoe"),),
+    "audit show": (
+        ("provisioner audit show --subject user:jdoe", "who did what to jdoe"),
+        ("provisioner audit show --since 2026-11-24", "everything since that day"),
+    ),
+    "audit verify": (("provisioner audit verify", "whether an event was altered"),),
+    "retry": (
+        ("provisioner retry 01JGT0V9Q3 --wait", f"try a request again, {_WAIT}"),
+        ("provisioner retry --cause dd1c2a", "try all of a cause that `failed` prints"),
+    ),
+    "hold": (("provisioner hold 01JGT0V9Q3 --reason 'ticket 8812'", "stop it until a release"),),
+    "release": (("provisioner release 01JGT0V9Q3 --wait", f"let it continue, {_WAIT}"),),
+    "cancel": (("provisioner cancel 01JGT0V9Q3", "stop a request; what it made stays"),),
+    "pause": (("provisioner pause slurm", "write nothing more to Slurm"),),
+    "unpause": (("provisioner unpause slurm", "let the lane continue"),),
+    "sandbox": (("provisioner sandbox /tmp/site", "a whole site with emulated backends"),),
+    "init": (("provisioner init", "make spool and journal"),),
+    "run": (
+        ("provisioner run", "serve until stopped"),
+        ("provisioner run --drain", "serve what is there, then end"),
+    ),
+    "doctor": (("provisioner doctor", "what is wrong, and the remedy"),),
+    "config": (("provisioner config check", "every mistake of the configuration"),),
+    "config check": (("provisioner config check", "every mistake of the configuration"),),
+    "config example": (
+        ("provisioner config example > provisioner.yaml", "every option, with its meaning"),
+    ),
+    "handlers": (("provisioner handlers", "the kinds of backend, and those of this site"),),
+    "adopt": (
+        ("provisioner adopt --manifest all.jsonl", "compare, and take over after a question"),
+    ),
+    "backup": (("provisioner backup /mnt/safe/journal.db", "a copy, even while it runs"),),
+    "journal": (("provisioner journal rebuild", "from the newest copy and the redo log"),),
+    "journal rebuild": (("provisioner journal rebuild", "from the newest copy and the log"),),
+    "journal release": (
+        ("provisioner journal release --changes 12", "write again, after a look at `drift`"),
+    ),
+    "help": (
+        ("provisioner help audit show", "the same as `provisioner audit show --help`"),
+        ("provisioner help --man /usr/local/share/man/man1", "the manual's pages, for man(1)"),
+    ),
+    "schema": (("provisioner schema > request.schema.json", "for an editor that completes YAML"),),
+    "completion": (
+        ("source <(provisioner completion bash)", "in this shell"),
+        ("provisioner completion zsh > ~/.zfunc/_provisioner", "for zsh, if ~/.zfunc is in fpath"),
+        (
+            "provisioner completion fish > ~/.config/fish/completions/provisioner.fish",
+            "for fish, from the next shell on",
+        ),
+    ),
+}
+"""Examples of each verb: what to type, and what it gives."""

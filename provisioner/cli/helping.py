@@ -1,0 +1,130 @@
+"""Help on a terminal: -h, --help and the verb `help`, and the manual's pages as files.
+
+Promises: a page fits the width of the terminal; without a terminal, and with NO_COLOR, it is plain
+text. Leaves out: what a page says (`pages`, `guide`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from provisioner.cli import pages, site
+from provisioner.cli.pages import Entry, Page
+
+_WIDEST = 100
+_TERM = 26
+"""The widest column of terms; a longer term has its meaning below."""
+
+
+class Verb(TyperCommand):
+    """A verb whose help is its page."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the page."""
+        formatter.write(_text(self, ctx))
+
+
+class Verbs(TyperGroup):
+    """Verbs whose help is their page, in groups."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the page."""
+        formatter.write(_text(self, ctx))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb; have every verb that was added show its page as help."""
+    app.command("help")(show)
+    for group in app.registered_groups:
+        group.cls = Verbs
+        inner = group.typer_instance.registered_commands if group.typer_instance else []
+        for verb in inner:
+            verb.cls = Verb
+    for verb in app.registered_commands:
+        verb.cls = Verb
+
+
+def show(
+    context: typer.Context,
+    words: list[str] = typer.Argument(None, metavar="[VERB...]", help="a verb; none: all verbs"),
+    man: str = typer.Option(
+        "", "--man", metavar="DIR", help="write every page into a directory, for man(1)"
+    ),
+) -> None:
+    """Explain the program, or a verb."""
+    program = context.find_root().command
+    if man:
+        from provisioner.cli import manual
+
+        for file in manual.write(program, Path(man)):
+            site.say(str(file))
+        return
+    command = pages.below(program, words or ())
+    if command is None:
+        raise typer.BadParameter(f"there is no verb {' '.join(words)!r}; provisioner help")
+    print(render(pages.page(command, (pages.PROGRAM, *(words or ())))), end="")
+
+
+def _text(command: Any, ctx: Any) -> str:
+    return render(pages.page(command, ctx.command_path.split()))
+
+
+def render(page: Page) -> str:
+    """Return a page for the terminal, or as plain text."""
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    bold = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    def head(text: str) -> str:
+        return f"\x1b[1m{text}\x1b[0m" if bold else text
+
+    lines = [*_wrapped(f"Usage: {page.usage}", width, "         ")]
+    for paragraph in page.text.split("\n\n"):
+        lines += ["", *_wrapped(" ".join(paragraph.split()), width)]
+    sections: list[tuple[str, Sequence[Entry]]] = [
+        *page.groups,
+        ("Arguments", page.arguments),
+        ("Options", page.options),
+    ]
+    for title, entries in sections:
+        if entries:
+            lines += ["", head(f"{title}:"), *_entries(entries, width)]
+    if page.examples:
+        lines += ["", head("Examples:"), *_examples(page.examples, width)]
+    if page.groups:
+        lines += ["", f"More about a verb: {page.name} VERB --help"]
+    if page.epilog:
+        lines += ["", *_wrapped(page.epilog, width)]
+    return "\n".join(lines) + "\n"
+
+
+def _entries(entries: Sequence[Entry], width: int) -> Iterator[str]:
+    column = 4 + max(len(term) for term, _ in entries if len(term) <= _TERM or len(entries) == 1)
+    for term, meaning in entries:
+        first, *rest = _wrapped(meaning, width - column) or [""]
+        if len(term) + 4 > column:
+            yield f"  {term}"
+            rest = [first, *rest]
+        else:
+            yield f"  {term:{column - 2}}{first}".rstrip()
+        yield from (" " * column + line for line in rest)
+
+
+def _examples(examples: Sequence[Entry], width: int) -> Iterator[str]:
+    for command, meaning in examples:
+        yield f"  {command}"
+        yield from (f"      {line}" for line in _wrapped(meaning, width - 6))
+
+
+def _wrapped(text: str, width: int, more: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, width, subsequent_indent=more, break_long_words=False, break_on_hyphens=False
+    )
