@@ -4,7 +4,7 @@ Promises: everything a handler needs from the engine is here or in the `Site` it
 Leaves out: how the engine drives a handler (`converge`), and what any backend looks like.
 """
 
-from provisioner.contract.claims import by_age, disagree, values_by_claimant
+from provisioner.contract.claims import by_age, disagree, given_back, values_by_claimant
 from provisioner.contract.handler import (
     CLOSED_HOME,
     OWNING,
@@ -25,7 +25,6 @@ from provisioner.contract.handler import (
     InvalidRequest,
     Json,
     Key,
-    KnownAfter,
     Level,
     NotReady,
     Owner,
@@ -50,7 +49,7 @@ from provisioner.contract.handler import (
     split_key,
     wrongs,
 )
-from provisioner.contract.leftovers import given_back
+from provisioner.contract.late import KnownAfter
 from provisioner.contract.ownership import Existing, Whose, owned, whose_mark
 from provisioner.contract.parameters import (
     Fits,
@@ -113,6 +112,7 @@ __all__ = [
     "disagree",
     "format_size",
     "given_back",
+    "late",
     "line",
     "make_key",
     "not_supported",

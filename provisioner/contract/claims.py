@@ -1,14 +1,17 @@
-"""Several claims on one object: which are older, and what they disagree about. Pure.
+"""Several claims on one object: which are older, what they disagree about, what they left. Pure.
 
-Promises: one order for all handlers. Leaves out: which claim wins; the handler decides.
+Promises: one order for all handlers. A setting that claims had set and now leave out returns to its
+earlier value, or to none, if it still has our value; what somebody else has set since stays. Leaves
+out: which claim wins, how a setting is written and when two values are equal; the handler decides.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
-from provisioner.contract.handler import Claim, Json
+from provisioner.contract.handler import Claim, Json, Want
 
 
 def by_age(claim: Claim) -> tuple[str, list[tuple[int, str]]]:
@@ -32,3 +35,16 @@ def values_by_claimant(field: str, claims: Sequence[Claim]) -> dict[str, Json]:
 def disagree(values: Mapping[str, Json]) -> bool:
     """Return True if claimants want different values."""
     return len({str(value) for value in values.values()}) > 1
+
+
+def given_back(want: Want, is_so: Callable[[str, Json], bool]) -> dict[str, Json]:
+    """Return the settings to restore, each with its earlier value; None: not set.
+
+    is_so: returns True if the object has a setting, by name, with a value.
+    """
+    left = cast(Mapping[str, Mapping[str, Any]], want.get("left") or {})
+    return {
+        name: one["before"]
+        for name, one in left.items()
+        if any(is_so(name, value) for value in one["set"]) and not is_so(name, one["before"])
+    }

@@ -11,9 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
-
-from pydantic_core import core_schema
+from typing import NamedTuple, NoReturn, Protocol, TypeAlias
 
 from provisioner.contract import faults, sizes, texts, validation
 
@@ -75,28 +73,6 @@ def make_key(*parts: str) -> Key:
 def split_key(key: Key) -> tuple[str, ...]:
     """Return instance, kind and names of a key."""
     return tuple(key.split("/"))
-
-
-# Values that are not known yet.
-
-
-@dataclass(frozen=True, slots=True)
-class KnownAfter:
-    """Stands for a parameter that a route takes from an earlier step's output.
-
-    The engine first calls a handler's `claims` with these in place of unknown values, so that all
-    else is checked and the keys are known; it calls it again with real values before any claim
-    counts. Keys must not depend on one. In a pydantic model: `uid: int | KnownAfter`.
-    """
-
-    step: str
-
-    def __str__(self) -> str:
-        return f"known after {self.step}"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.is_instance_schema(cls)
 
 
 # Claims and changes.

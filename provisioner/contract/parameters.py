@@ -17,7 +17,7 @@ from pydantic_core import core_schema
 
 from provisioner.contract import validation
 from provisioner.contract.faults import ConfigError, InvalidRequest
-from provisioner.contract.handler import KnownAfter
+from provisioner.contract.late import KnownAfter
 from provisioner.contract.texts import Adapted, line
 from provisioner.contract.validation import Wrong, wrongs
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from provisioner.contract import InvalidRequest, Key, make_key
+from provisioner.contract.late import fits
 from provisioner.journal.records.ledger import Held
 from provisioner.request.request import Request
 from provisioner.routing.rendering import Step, StepClaim
@@ -241,25 +242,9 @@ def _differs(wanted: Wanted, waiting: Mapping[RequestId, Wanted], now: Standing)
             asked_for = waiting.get(claim.request, {}).get(pair, line)
             if asked_for.draft != line.draft:
                 return True
-        # Compare it as the ledger stores it: JSON has lists, but no tuples.
-        elif line.want is not None:
-            if json.loads(json.dumps(line.want)) != claim.want:
-                return True
-        elif not _fits(json.loads(json.dumps(line.draft)), claim.want):
+        elif not fits(line.draft, claim.want):
             return True
     return False
-
-
-def _fits(draft: object, want: object) -> bool:
-    """Return True if a want is as a draft says, in which None is known only after another step."""
-    if draft is None:
-        return True
-    if isinstance(draft, dict) and isinstance(want, Mapping):
-        same = draft.keys() == want.keys()
-        return same and all(_fits(value, want[name]) for name, value in draft.items())
-    if isinstance(draft, list) and isinstance(want, list):
-        return len(draft) == len(want) and all(map(_fits, draft, want))
-    return draft == want
 
 
 def about(actions: Mapping[str, tuple[str, str, str]], subject: str) -> bytes:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from provisioner.contract import InvalidRequest, Key, Refused, Want, split_key
+from provisioner.contract.late import without_late
 from provisioner.controls import verbs
 from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection
@@ -85,8 +87,14 @@ class Ruling:
 
 
 def drafts(planned: Sequence[Step]) -> dict[Pair, Want | None]:
-    """Return what steps claim, each with its want as far as it is known."""
-    return {(claim.key, claim.claimant): claim.draft for step in planned for claim in step.claims}
+    """Return what steps claim, each with its want as far as it is known, None for the rest."""
+    return {
+        (claim.key, claim.claimant): cast(Want, without_late(claim.draft))
+        if claim.want is None
+        else claim.want
+        for step in planned
+        for claim in step.claims
+    }
 
 
 def meant(rules: policy.Policy, submitter: Submitter, request: Request) -> Meant:

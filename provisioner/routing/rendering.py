@@ -7,21 +7,13 @@ only that user. Leaves out: which steps a request has (`choices`), and what expr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-from provisioner.contract import (
-    Fault,
-    Handler,
-    InvalidRequest,
-    Json,
-    Key,
-    KnownAfter,
-    Scalar,
-    Want,
-)
+from provisioner.contract import Fault, Handler, InvalidRequest, Key, Scalar, Want
 from provisioner.contract.abilities import Adapts, Lodges, able
+from provisioner.contract.late import steps_of
 from provisioner.request.documents import InvalidDocument, Problem
 from provisioner.request.request import Request
 from provisioner.routing import source_keys
@@ -37,15 +29,15 @@ Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 class StepClaim:
     """One claim of a step.
 
-    want None: it is known only after another step; draft: the want as far as it is known, with None
-    for values that are known later.
+    want None: it is known only after another step; draft: the want with `KnownAfter` for values
+    that are known later.
     """
 
     claimant: str
     key: Key
     want: Want | None
     item: str
-    draft: Want | None = None
+    draft: Want
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +101,12 @@ class Rendering:
         except Fault as fault:
             self._note(item, fault, values.get("steps") if self._bound else None)
             return
-        waits = {step for value in parameters.values() for step in _late(value)}
+        waits = {step for value in parameters.values() for step in steps_of(value)}
         self._late |= waits
         claimant = self._claimant(item)
         for key, want in wanted.items():
             known = None if waits else want
-            draft = cast(Want, _known(want)) if waits else want
-            self._claims.append(StepClaim(claimant, key, known, item, draft))
+            self._claims.append(StepClaim(claimant, key, known, item, want))
 
     def step(self) -> Step:
         """Return the step. Raises InvalidDocument with all its mistakes."""
@@ -170,23 +161,3 @@ def _claims(handler: Handler, given: Mapping[str, Any], adopt: bool) -> Mapping[
         if fault.field != "adopt":
             raise
     return handler.claims(given)
-
-
-def _known(value: object) -> object:
-    """Return a copy of a value with None for parts that are known later."""
-    if isinstance(value, Mapping):
-        return {name: _known(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_known(inner) for inner in value]
-    return None if isinstance(value, KnownAfter) else value
-
-
-def _late(value: Json | KnownAfter | object) -> Iterable[str]:
-    if isinstance(value, KnownAfter):
-        yield value.step
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _late(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _late(inner)

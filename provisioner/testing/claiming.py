@@ -21,10 +21,8 @@ from provisioner.contract import (
     make_key,
     split_key,
 )
-from provisioner.testing.fakes import (
-    HOSTILE,
-    stored,
-)
+from provisioner.contract.late import fits
+from provisioner.testing.fakes import HOSTILE, stored
 from provisioner.testing.subject import Subject
 
 
@@ -80,6 +78,15 @@ class Claiming(Subject):
         assert set(handler.claims({**self.params, **late})) == keys
         for name, value in late.items():
             assert set(handler.claims({**self.params, name: value})) == keys
+
+    def test_a_want_says_what_of_it_is_known_later(self) -> None:
+        """What the value decides is open, and all else is as it will be: manifests compare it."""
+        handler = self.handler()
+        known = {key: stored(want) for key, want in handler.claims(self.params).items()}
+        for name in self.late:
+            drafts = handler.claims({**self.params, name: KnownAfter("earlier")})
+            unfit = {key: draft for key, draft in drafts.items() if not fits(draft, known[key])}
+            assert unfit == {}, f"{name}: as it will be: {known}"
 
     # Merging.
 

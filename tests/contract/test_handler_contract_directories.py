@@ -116,7 +116,7 @@ class TestProxiesInAdLds(_OfADirectory):
 
     kind: Kind = "adlds"
     note = "description"
-    late = ["sid", "uid", "gid", "home", "shell"]
+    late = ["sid", "uid", "gid", "mail", "home", "shell"]
 
     def speak(self, name: str, named: Any) -> None:
         self.params = {"name": name, "sid": SID, "home": f"/home/{name}"}

@@ -84,8 +84,17 @@ def test_a_changed_quota_is_asked_for(
     assert quota(desk)[name] == value
 
 
+def test_a_quota_that_is_listed_no_more_is_taken_back(desk: Desk) -> None:
+    assert "1 requested" in reconcile(desk, line(files=5000))
+    assert "1 requested" in reconcile(desk, line())
+    assert not quota(desk).get("files_hard")
+
+
 def test_what_is_as_listed_is_not_asked_for_again(desk: Desk) -> None:
-    assert "0 requested" in reconcile(desk, line())
+    person = {"name": "asmith", "full_name": "Ann Smith", "email": "asmith@example.org"}
+    listed = line(), {"action": "user.provision", "user": person}
+    assert "1 requested" in reconcile(desk, *listed)
+    assert "0 requested" in reconcile(desk, *listed)
 
 
 def test_a_changed_quota_of_what_still_waits_is_asked_for(desk: Desk) -> None:
