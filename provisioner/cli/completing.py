@@ -132,7 +132,7 @@ def _subjects(conn: Connection, beginning: str) -> Values:
 def _causes(conn: Connection, beginning: str) -> Values:
     from provisioner.inspection import failures
 
-    groups = failures.causes(failures.unmended(conn))
+    groups = failures.causes(failures.unfixed(conn))
     return [
         (group.id, f"{len(group.failures)} x {group.failures[0].where}")
         for group in groups

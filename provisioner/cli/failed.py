@@ -72,7 +72,7 @@ def _narrowed(
     book = site.journal(site.config())
     try:
         with book.reading() as conn:
-            every = failures.unmended(conn)
+            every = failures.unfixed(conn)
     finally:
         book.close()
     fitting = [

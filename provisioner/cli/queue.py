@@ -168,7 +168,7 @@ def never_taken(misnamed: Sequence[str]) -> str:
     names = ", ".join(misnamed[:5])
     return (
         f"ignored in staging because of their names: {names}{more}. A request's file name must end "
-        "in .yaml, .yml or .json, in lower case"
+        "in .yaml, .yml or .json, in lower case, and not in .result.yaml"
     )
 
 
@@ -183,13 +183,13 @@ def _misnamed(spool: Path) -> list[str]:
 
 def _staged(spool: Path) -> int:
     """Return the number of files in staging that the service has not taken yet."""
-    from provisioner.spool.scan import ENDINGS
+    from provisioner.spool.scan import is_request
 
     try:
         names = [path.name for path in (spool / "staging").iterdir()]
     except OSError:  # `_trouble` says so
         return 0
-    return sum(name.endswith(ENDINGS) and not name.startswith(".") for name in names)
+    return sum(map(is_request, names))
 
 
 def _served(serving: int | None, staged: int, waiting: bool) -> str:

@@ -179,11 +179,11 @@ def _cause(command: Command) -> str:
 
 
 def _retry(conn: Connection, command: Command) -> Effect:
-    target = _target(conn, command)
-    effect = Effect()
+    target, effect = _target(conn, command), Effect()
     if target.state == RequestState.REFUSED:
         _need_file(target, command)
         effect.resubmitted.append(target.id)
+        request_rows.set_fixed_by(conn, target.id, target.id)
         # The next start reads this event if a crash prevents what follows the commit.
         _record(conn, command, target, "resubmitted")
         effect.notes.append(f"{target.id} was refused: its file goes through staging again")
@@ -228,7 +228,7 @@ def _need_file(target: request_rows.Record, command: Command) -> None:
             expected="its file moved back to staging (mv), once `provisioner show` shows why",
         )
     raise InvalidRequest(
-        why + "a line of a manifest has no file, and any other file was removed",
+        why + "it was removed, or is the service's own copy of a line of a manifest",
         field="request",
         expected="the manifest or the file, sent again",
     )

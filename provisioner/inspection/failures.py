@@ -1,7 +1,7 @@
 """Failures: requests that failed or were refused and still need a person, grouped by their cause.
 
-Promises: reads only. A request counts until it is retried, or until a later request is done that
-asked the same, or that came from the same writer under the same file name. Two requests have one
+Promises: reads only. A request counts until it is retried, or until a later request puts it right
+(`replaced`). Two requests have one
 cause if the same handler or key reports the same kind of error in the same words, except for names
 and numbers. Leaves out: how causes are printed and retried (`cli`), and requests that control
 others, whose answer belongs to the person who typed them.
@@ -19,11 +19,10 @@ from enum import StrEnum
 from provisioner.admission.admission import ALARM
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import replaced
-from provisioner.journal.records import event_rows, request_rows, step_rows
+from provisioner.journal.records import event_rows, step_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import StepRecord
 from provisioner.objects.errors import Error
-from provisioner.objects.states import RequestState
 
 MOST = 100_000
 """The most failed or refused requests that are looked at, the oldest first."""
@@ -104,16 +103,11 @@ class Cause:
         return list(dict.fromkeys(subject for subject in known if subject))
 
 
-def unmended(conn: Connection) -> list[Failure]:
+def unfixed(conn: Connection) -> list[Failure]:
     """Return the failures that still need a person, oldest first."""
-    over = (RequestState.FAILED, RequestState.REFUSED)
     records = [
-        record
-        for record in request_rows.in_states(conn, over, MOST)
-        if not record.action.startswith(_CONTROLS)
+        record for record in replaced.unfixed(conn, MOST) if not record.action.startswith(_CONTROLS)
     ]
-    mended = replaced.put_right(conn, records)
-    records = [record for record in records if record.id not in mended]
     ids = [record.id for record in records]
     steps = step_rows.steps_of(conn, ids)
     by_policy = set(event_rows.with_event(conn, ids, ALARM))

@@ -159,8 +159,24 @@ def _tenth(db: sqlite3.Connection) -> None:
             )
 
 
+def _eleventh(db: sqlite3.Connection) -> None:
+    """Version 11: which request put right what had failed, and which request one replaces."""
+    db.execute("ALTER TABLE requests ADD COLUMN fixed_by TEXT")
+    db.execute("ALTER TABLE requests ADD COLUMN replaces TEXT")
+    db.execute(
+        "UPDATE requests SET fixed_by = (SELECT min(later.id) FROM requests AS later WHERE "
+        "later.state = 'done' AND later.duplicate_of IS NULL AND later.id > requests.id "
+        "AND later.subject = requests.subject AND later.action = requests.action) "
+        "WHERE state IN ('failed', 'refused') AND subject <> ''"
+    )
+    unfixed = "+state IN ('failed', 'refused') AND (fixed_by IS NULL OR fixed_by = id)"
+    db.execute(f"CREATE INDEX requests_unfixed ON requests (subject) WHERE {unfixed}")
+    db.execute(f"CREATE INDEX requests_unfixed_name ON requests (name) WHERE {unfixed}")
+    db.execute("CREATE INDEX requests_fixed_by ON requests (fixed_by) WHERE fixed_by IS NOT NULL")
+
+
 STEPS: tuple[Step, ...] = (
-    _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth,
+    _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, and a dump of the version before in `tests/support/journals/`."""

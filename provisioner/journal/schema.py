@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 from provisioner.objects.errors import Error
@@ -81,6 +82,11 @@ class Errors(TypeDecorator[Error]):
         return Error.read(value)
 
 
+UNFIXED = "+state IN ('failed', 'refused') AND (fixed_by IS NULL OR fixed_by = id)"
+"""Requests that a later one may still put right, as the indexes of them have it. A statement that
+says the same in other words, or with parameters, reads all requests. The plus keeps SQLite from
+the index of states."""
+
 requests = Table(
     "requests",
     metadata,
@@ -107,11 +113,16 @@ requests = Table(
     Column("for_review", Boolean, doc="policy holds it until a second person has seen it"),
     Column("set_aside", Boolean, doc="its file was never read, and is in quarantine"),
     Column("duplicate_of", Text, doc="the earlier request that has the same own id"),
+    Column("fixed_by", Text, doc="the request that put right what failed; its own id: tried again"),
+    Column("replaces", Text, doc="the earlier request that this one is to put right"),
     Index("requests_state", "state"),
     Index("requests_writer_id", "writer", "writer_id"),
     Index("requests_digest", "digest"),
     Index("requests_order", "writer", "order_key", "order_number"),
     Index("requests_subject", "subject"),
+    Index("requests_unfixed", "subject", sqlite_where=text(UNFIXED)),
+    Index("requests_unfixed_name", "name", sqlite_where=text(UNFIXED)),
+    Index("requests_fixed_by", "fixed_by", sqlite_where=text("fixed_by IS NOT NULL")),
 )
 
 companions = Table(

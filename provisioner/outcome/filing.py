@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from provisioner.journal import audit, journal
+from provisioner.journal.queries import replaced
 from provisioner.journal.records import event_rows, request_rows, step_rows
 from provisioner.objects.states import ENDED, RequestState
 from provisioner.outcome import receipts, results
@@ -36,9 +37,10 @@ PLACE = {
     RequestState.REFUSED: "failed",
     RequestState.CANCELLED: "failed",
 }
-"""The directory for the file of a request in each state."""
+"""The directory for the file of a request in each state; `place_of` has the exceptions."""
 
 _MOVING = ("active", "deferred", "held")
+_CLOSED = ("failed", "done")
 
 _DETAILED = (*ENDED, RequestState.DEFERRED)
 """States in which results and receipts tell of each step."""
@@ -80,6 +82,8 @@ class Finisher:
     def settle(self, ids: Collection[RequestId]) -> list[RequestId]:
         """Move the files of requests to where their states say, and write result and receipt.
 
+        With a request that is done, those move that it has put right.
+
         Return the requests for which the disk did not allow that. A second call for the same
         request does no harm.
         """
@@ -88,6 +92,9 @@ class Finisher:
             return failed
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids)
+            done = [ulid for ulid, record in loaded.items() if record.state == RequestState.DONE]
+            fixed = [ulid for ulid in replaced.fixed_by(conn, done) if ulid not in loaded]
+            loaded.update(request_rows.load(conn, fixed))
             detailed = [ulid for ulid, record in loaded.items() if record.state in _DETAILED]
             steps = step_rows.steps_of(conn, detailed) if self._write_results else {}
         for ulid, record in loaded.items():
@@ -99,7 +106,7 @@ class Finisher:
                 failed.append(ulid)
                 continue
             self._complaints.pop(ulid, None)
-            if record.state in ENDED and log.isEnabledFor(logging.INFO):
+            if record.state in ENDED and ulid not in fixed and log.isEnabledFor(logging.INFO):
                 log.info("%s", outcome_line(record, listed))
         return failed
 
@@ -122,8 +129,17 @@ class Finisher:
     def _settle_one(
         self, record: request_rows.Record, listed: Sequence[step_rows.StepRecord]
     ) -> None:
-        place = _place_of(record)
+        place = place_of(record)
         ended = record.state in ENDED
+        if place != "quarantine" and not self._lies(record, *_MOVING, *_CLOSED):
+            if record.fixed_by is not None:
+                # Its file went through staging again, and is the other request's.
+                self._spool.discard_result("failed", record.id, record.name)
+                return
+            if place == "failed" and record.body:
+                # A line of a manifest: somebody may want to correct it.
+                body = record.body
+                self._spool.write_request(place, record.id, record.name, body, record.uid)
         # The move comes last: a file that is in its place means that the rest is done.
         if (ended and self._write_results) or not record.digest:
             self._write_result(place, record, listed)
@@ -132,10 +148,11 @@ class Finisher:
         for source in _MOVING:
             if source != place and self._spool.move(record.id, source, place, record.name):
                 return
-        if place not in ("failed", "quarantine"):
-            # It failed and was retried, and may already be over again.
-            self._spool.discard_result("failed", record.id, record.name)
-            self._spool.move(record.id, "failed", place, record.name)
+        for source in _CLOSED:
+            if place not in (source, "quarantine"):
+                # It failed and was retried or put right, and may already be over again.
+                self._spool.discard_result(source, record.id, record.name)
+                self._spool.move(record.id, source, place, record.name)
 
     def _write_result(
         self, place: str, record: request_rows.Record, listed: Sequence[step_rows.StepRecord]
@@ -148,20 +165,31 @@ class Finisher:
         self, record: request_rows.Record, listed: Sequence[step_rows.StepRecord] = ()
     ) -> None:
         name = receipt_name(record)
+        if record.fixed_by is not None:
+            # The request that put it right may have the same own id, and so the same receipt.
+            there = receipts.path(self._spool.receipts, record.writer, name)
+            if not there.exists() or receipts.request_of(there) != record.id:
+                return
         receipt = receipt_of(record, listed, observing=self.observing)
         receipts.write(self._spool.receipts, record.writer, name, receipt)
 
     def has_file(self, record: request_rows.Record) -> bool:
         """Return True if a refused request's file can go through staging again."""
-        places = "failed", "active"  # its place, and the place from which it moves there
+        places = *_CLOSED, "active"  # from which it moves to its place
+        owners = {self._spool.owner(place, record.id, record.name) for place in places}
+        # The copy of a manifest's line may be the service's: as its request it would be judged.
+        return record.uid in owners
+
+    def _lies(self, record: request_rows.Record, *places: str) -> bool:
         return any(self._spool.lies(place, record.id, record.name) for place in places)
 
     def resubmit(self, ulid: RequestId) -> None:
         """Put a refused file through staging again."""
         with self._journal.reading() as conn:
             record = request_rows.load(conn, [ulid])[ulid]
-        self._spool.discard_result("failed", ulid, record.name)
-        self._spool.return_to_staging(ulid, "failed", record.name)
+        for place in _CLOSED:
+            self._spool.discard_result(place, ulid, record.name)
+            self._spool.return_to_staging(ulid, place, record.name)
 
     def reject(self, rejected: Rejected) -> None:
         """Record that a file was not even read, and why. `settle` then sets it aside."""
@@ -199,11 +227,9 @@ class Finisher:
         failed = self._spool.listed("failed")
         with self._journal.reading() as conn:
             known = request_rows.states_of(conn, ids)
-            astray = {
-                ulid
-                for ulid, state in request_rows.states_of(conn, failed).items()
-                if PLACE[state] != "failed"
-            }
+            states = request_rows.states_of(conn, failed)
+            astray = {ulid for ulid, state in states.items() if PLACE[state] != "failed"}
+            astray |= replaced.fixed_among(conn, failed)
             resubmitted = event_rows.with_event(conn, failed, "resubmitted")
         moving = [*known, *(astray - known.keys())]
         for start in range(0, len(moving), _PORTION):
@@ -263,13 +289,13 @@ class Finisher:
             no_receipt = [r for r in loaded if r.id in latest and self._lacks_receipt(r)]
             steps = step_rows.steps_of(conn, [record.id for record in (*no_result, *no_receipt)])
         for record in no_result:
-            self._write_result(_place_of(record), record, steps[record.id])
+            self._write_result(place_of(record), record, steps[record.id])
         for record in no_receipt:
             self._write_receipt(record, steps[record.id])
 
     def _lacks_result(self, record: request_rows.Record) -> bool:
         """Return True if a file is in its place without its result. Take it from staging first."""
-        place = _place_of(record)
+        place = place_of(record)
         if not self._spool.lies(place, record.id, record.name):
             if not record.digest:
                 return False
@@ -289,6 +315,11 @@ class Finisher:
         return not receipts.is_there(self._spool.receipts, record.writer, receipt_name(record))
 
 
-def _place_of(record: request_rows.Record) -> str:
-    """Return the directory for a request's file. A file that was never read may be set aside."""
-    return "quarantine" if record.set_aside else PLACE[record.state]
+def place_of(record: request_rows.Record) -> str:
+    """Return the directory for a request's file.
+
+    A file that was never read may be set aside; what failed and was put right is done with.
+    """
+    if record.set_aside:
+        return "quarantine"
+    return PLACE[RequestState.DONE] if record.fixed_by is not None else PLACE[record.state]

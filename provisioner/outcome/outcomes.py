@@ -61,6 +61,7 @@ def result_of(
         again
         and record.state in (RequestState.FAILED, RequestState.REFUSED, RequestState.CANCELLED)
         and bool(record.digest)
+        and record.fixed_by is None
     )
     return results.Result(
         id=record.id,
@@ -75,6 +76,7 @@ def result_of(
         problems=tuple(record.problems or ()),
         retry=f"provisioner retry {record.id}" if again else "",
         on_behalf_of=record.on_behalf_of,
+        fixed_by=record.fixed_by,
     )
 
 
@@ -136,6 +138,7 @@ def receipt_of(
         "state": _OBSERVED if waits else record.state,
         "accepted": results.moment(record.accepted),
         "ended": results.moment(record.ended) if record.ended else None,
+        **({"fixed_by": record.fixed_by} if record.fixed_by else {}),
         "problems": record.problems or [],
         "steps": [
             _named(s) if record.state == RequestState.DONE else _states_of(s) for s in listed

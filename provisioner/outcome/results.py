@@ -57,7 +57,7 @@ class StepResult:
 class Result:
     """A request at its end. problems: what was wrong with the file, or is worth knowing, each with
     `message` and, if known, `line`, `key`, `expected`, `nearest`; retry: the command to try again,
-    or ''.
+    or ''; fixed_by: the later request that put it right, its own id if its file was sent again.
     """
 
     id: RequestId
@@ -72,6 +72,7 @@ class Result:
     problems: tuple[Mapping[str, Json], ...]
     retry: str
     on_behalf_of: str | None = None
+    fixed_by: RequestId | None = None
 
 
 def render(result: Result) -> str:
@@ -107,7 +108,11 @@ def _sentences(result: Result) -> list[str]:
     for step in result.steps:
         if step.error is not None:
             lines.append(_error_line(step))
-    if result.retry and result.problems and not _errors(result):
+    if result.fixed_by == result.id:
+        lines.append("Its file went through staging again, as a new request.")
+    elif result.fixed_by is not None:
+        lines.append(f"Request {result.fixed_by} put it right: nothing needs to be done.")
+    elif result.retry and result.problems and not _errors(result):
         lines.append("Fix the file and put it into staging again; to retry the same file:")
     elif result.retry:
         lines.append("Fix the problem above, then retry:" if _errors(result) else "To retry:")
@@ -178,6 +183,8 @@ def plain(result: Result) -> dict[str, Json]:
         document["problems"] = [_safe(_filled(problem)) for problem in result.problems]
     if result.steps:
         document["steps"] = [_step(step) for step in result.steps]
+    if result.fixed_by is not None:
+        document["fixed_by"] = result.fixed_by
     if result.retry:
         document["retry"] = result.retry
     return document

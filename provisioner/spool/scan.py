@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from provisioner.contract import ConfigError
-from provisioner.spool.submission import SIGNATURE, label
+from provisioner.spool.submission import RESULT, SIGNATURE, label
 from provisioner.spool.turns import Turns
 from provisioner.system.ownership import check_directory, check_same_device
 
@@ -80,8 +80,8 @@ def passed_over(spool: Path) -> list[str]:
 
 
 def is_request(name: str) -> bool:
-    """Return True if a name in staging is taken as a request's."""
-    return name.endswith(ENDINGS) and name[0] != "."
+    """Return True if a name in staging is taken as a request's. A result beside one is not."""
+    return name.endswith(ENDINGS) and name[0] != "." and not name.endswith(RESULT)
 
 
 def _look(staging: Path) -> os.stat_result:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from provisioner.spool import layout, leftovers
@@ -165,6 +166,11 @@ class Spool:
         """Return True if a request's file is in a place."""
         return self._size(place, entry_of(ulid, name)) is not None
 
+    def owner(self, place: str, ulid: RequestId, name: str) -> int | None:
+        """Return the uid of a request's file in a place; None if it is not there."""
+        status = self._status(place, entry_of(ulid, name))
+        return None if status is None else status.st_uid
+
     def taken(self, ulid: RequestId) -> tuple[str, os.stat_result] | None:
         """Return the name and status of a file that was taken; None if it is not in `active`."""
         entry = self._entry("active", ulid, None)
@@ -243,21 +249,13 @@ class Spool:
 
         It is not flushed: the journal can make it again.
         """
-        directory = self._directories[place]
-        temporary, entry = f".{ulid}{leftovers.RESULT}", result_entry(ulid, name)
-        try:
-            file = os.open(temporary, _CREATE, 0o640, dir_fd=directory)
-        except FileExistsError:
-            os.unlink(temporary, dir_fd=directory)
-            file = os.open(temporary, _CREATE, 0o640, dir_fd=directory)
-        try:
-            rest = memoryview(text.encode("utf-8", "backslashreplace"))
-            while rest:
-                rest = rest[os.write(file, rest) :]
-        finally:
-            os.close(file)
-        os.rename(temporary, entry, src_dir_fd=directory, dst_dir_fd=directory)
+        entry = result_entry(ulid, name)
+        self._write(place, ulid, entry, text.encode("utf-8", "backslashreplace"))
         return entry
+
+    def write_request(self, place: str, ulid: RequestId, name: str, body: bytes, uid: int) -> None:
+        """Write the file of a request that came without one; it gets its writer's uid if it may."""
+        self._write(place, ulid, entry_of(ulid, name), body, uid)
 
     def has_result(self, place: str, ulid: RequestId, name: str) -> bool:
         """Return True if a result exists. An empty one lost its content in a power cut."""
@@ -330,6 +328,28 @@ class Spool:
             log.error("%s stays in active until the next start: %s", entry, error)
         return None
 
+    def _write(
+        self, place: str, ulid: RequestId, entry: str, body: bytes, uid: int | None = None
+    ) -> None:
+        """Write a file, whole, in place of an earlier one. uid: its owner, if root writes it."""
+        directory = self._directories[place]
+        temporary = f".{ulid}{leftovers.RESULT}"
+        try:
+            file = os.open(temporary, _CREATE, 0o640, dir_fd=directory)
+        except FileExistsError:
+            os.unlink(temporary, dir_fd=directory)
+            file = os.open(temporary, _CREATE, 0o640, dir_fd=directory)
+        try:
+            if uid is not None:
+                with suppress(PermissionError):
+                    os.fchown(file, uid, -1)
+            rest = memoryview(body)
+            while rest:
+                rest = rest[os.write(file, rest) :]
+        finally:
+            os.close(file)
+        os.rename(temporary, entry, src_dir_fd=directory, dst_dir_fd=directory)
+
     def _pass_over(self, name: str, error: OSError) -> None:
         denied = error.errno in {errno.EACCES, errno.EPERM, errno.EXDEV}
         log.error("%s cannot be taken from staging: %s", label(name), error.strerror)
@@ -340,11 +360,14 @@ class Spool:
 
     def _size(self, place: str, entry: str) -> int | None:
         """Return the size of an entry in a place; None if there is none."""
+        status = self._status(place, entry)
+        return None if status is None else status.st_size
+
+    def _status(self, place: str, entry: str) -> os.stat_result | None:
         try:
-            status = os.stat(entry, dir_fd=self._directories[place], follow_symlinks=False)
+            return os.stat(entry, dir_fd=self._directories[place], follow_symlinks=False)
         except FileNotFoundError:
             return None
-        return status.st_size
 
     def _put_back(self, source: str, entry: str, name: str) -> tuple[str, str] | None:
         """Rename into staging; None if it is not there. Raises FileExistsError."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from provisioner.contract import Fault, Key, Want
 from provisioner.journal.journal import Connection
+from provisioner.journal.queries import replaced
 from provisioner.journal.records import ledger, object_rows, request_rows, step_moves, step_rows
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RUNNING, RequestState, StepState
@@ -57,6 +58,8 @@ def advance(
     steps_by_id.update(step_rows.steps_of(conn, done))
     _remark(conn, outcomes, loaded, steps_by_id, progress)
     request_rows.end_requests(conn, outcomes, now)
+    done = [request for request, outcome in outcomes.items() if outcome == RequestState.DONE]
+    replaced.put_right(conn, done, now)
     return outcomes
 
 

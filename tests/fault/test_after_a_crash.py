@@ -196,7 +196,7 @@ def test_a_result_that_is_written_again_leaves_the_receipt_of_a_newer_try(site: 
     site.request(allocation(1, head="id: mine\n"), "a.yaml")
     site.first.poison.clear()
     site.request(allocation(1, "ann", head="id: mine\n"), "b.yaml")
-    [result] = (site.config.spool / "failed").glob("*.result.yaml")
+    [result] = (site.config.spool / "done").glob("*-a.yaml.result.yaml")
     [receipt] = (site.config.spool / "receipts").glob("*/mine.yaml")
     text = receipt.read_text()
     result.write_text("")
@@ -213,7 +213,7 @@ def test_a_refused_file_that_is_tried_again_leaves_nothing_behind(site: Site) ->
     assert not list((site.config.spool / "failed").glob(f"{refused[:26]}*"))
 
 
-def test_a_file_named_as_a_result_is_not_lost_between_taking_and_the_commit(site: Site) -> None:
+def test_a_file_named_as_a_result_is_not_lost_and_not_taken(site: Site) -> None:
     file = site.spool.staging / "x.result.yaml"
     file.write_text(allocation(1, "ann"))
     file.chmod(0o600)
@@ -221,5 +221,28 @@ def test_a_file_named_as_a_result_is_not_lost_between_taking_and_the_commit(site
     crash(site)
     assert [path.name for path in site.spool.staging.iterdir()] == ["x.result.yaml"]
     site.take()
-    [result] = (site.config.spool / "quarantine").glob("*-x.result.yaml.result.yaml")
-    assert "give it another" in result.read_text()
+    assert [path.name for path in site.spool.staging.iterdir()] == ["x.result.yaml"]
+
+
+def fixed(site: Site) -> str:
+    """Have a request fail and another one put it right, in the journal only; return its entry."""
+    site.first.poison.add("cf")
+    site.request(allocation(1, "ann"), "first.yaml")
+    [entry] = place(site, "failed")
+    site.first.poison.clear()
+    site.drop(allocation(1, "ann"), "second.yaml")
+    for lane in site.service.lanes.values():
+        while lane.drain():
+            pass
+    return entry
+
+
+def test_what_was_put_right_leaves_failed_at_the_next_start(site: Site) -> None:
+    entry = fixed(site)
+    assert place(site, "failed") == [entry]
+    crash(site)
+    assert place(site, "failed") == []
+    assert entry in place(site, "done")
+    assert not list((site.config.spool / "failed").iterdir())
+    [result] = (site.config.spool / "done").glob(f"{entry}.result.yaml")
+    assert "put it right" in result.read_text()

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from provisioner.contract import Key
 from provisioner.journal.records import request_rows
 from provisioner.objects.states import ENDED, OPEN
-from provisioner.outcome.filing import PLACE
+from provisioner.outcome.filing import place_of
 from provisioner.spool.submit import drop
 from tests.support.engine_site import Killed, Site, allocation, control, user
 
@@ -168,7 +168,7 @@ class Service(RuleBasedStateMachine):
         self._serve()
         for record in self._records():
             assert record.state in ENDED, (record.writer_id, record.state)
-            place = PLACE[record.state]
+            place = place_of(record)
             entry = f"{record.id}-{record.name}"
             there = (self.site.config.spool / place / entry).exists()
             result = (self.site.config.spool / place / f"{entry}.result.yaml").exists()

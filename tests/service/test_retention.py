@@ -136,17 +136,14 @@ def test_a_request_without_an_outcome_stays(site: Site) -> None:
 
 
 def test_a_request_whose_file_failed_stays_until_somebody_took_the_file_away(site: Site) -> None:
-    site.first.poison.add("a")
-    serve(site, "a")
-    site.first.poison.clear()
-    site.request(user("a"), "right.yaml")
+    site.request("provisioner: 1\naction: user.provison\n", "a.yaml")
     repeat(site, "b", "c")
     prune(site, days=1000, journal_days=1)
-    assert known(site) == ["a.yaml", "right.yaml", "c.yaml"]
+    assert known(site) == ["a.yaml", "c.yaml"]
     for path in (site.config.spool / "failed").iterdir():
         path.unlink()
     prune(site, days=1000, journal_days=1)
-    assert known(site) == ["right.yaml", "c.yaml"]
+    assert known(site) == ["c.yaml"]
 
 
 def test_a_request_stays_as_long_as_what_is_wanted_rests_on_it(site: Site) -> None:

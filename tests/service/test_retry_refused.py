@@ -66,13 +66,23 @@ def test_one_that_is_tried_twice_comes_once(site: Site) -> None:
     assert [retry(site, before.id).state for _ in range(2)] == ["done", "failed"]
 
 
-def test_a_line_of_a_manifest_is_to_be_sent_anew_with_it(site: Site) -> None:
+def test_a_line_of_a_manifest_has_a_file_to_correct_and_comes_again(site: Site) -> None:
     reconcile(site, own(1, elsewhere(1, "ann")), entry(2, "bob"))
     line = newest(site, "all.jsonl-1.json")
     assert line.state == "refused"
+    copy = site.config.spool / "failed" / f"{line.id}-{line.name}"
+    assert (copy.read_bytes(), copy.stat().st_uid) == (line.body, line.uid)
+    assert retry(site, line.id).state == "done"
+    assert newest(site, "all.jsonl-1.json").id > line.id
+
+
+def test_a_copy_that_is_not_its_writers_is_not_judged_as_the_services_request(site: Site) -> None:
+    reconcile(site, own(1, elsewhere(1, "ann")))
+    line = newest(site, "all.jsonl-1.json")
+    os.chown(site.config.spool / "failed" / f"{line.id}-{line.name}", 12345, -1)
     again = retry(site, line.id)
     assert again.state == "failed"
-    assert "a line of a manifest has no file" in told(again)
+    assert "the service's own copy of a line of a manifest" in told(again)
 
 
 def test_one_that_was_set_aside_is_moved_back_by_hand(site: Site) -> None:
@@ -84,7 +94,7 @@ def test_one_that_was_set_aside_is_moved_back_by_hand(site: Site) -> None:
     assert "its file moved back to staging" in str(again.problems)
 
 
-def test_a_result_offers_another_try_only_of_what_has_a_file(site: Site) -> None:
+def test_a_result_offers_another_try_of_what_has_a_file(site: Site) -> None:
     before = refused(site)
     reconcile(site, own(1, elsewhere(1, "ann")))
     line = newest(site, "all.jsonl-1.json")
@@ -94,4 +104,4 @@ def test_a_result_offers_another_try_only_of_what_has_a_file(site: Site) -> None
         ).get("retry")
         for who in (before, line)
     }
-    assert offered == {before.id: f"provisioner retry {before.id}", line.id: None}
+    assert offered == {who.id: f"provisioner retry {who.id}" for who in (before, line)}

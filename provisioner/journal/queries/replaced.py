@@ -1,6 +1,7 @@
 """Replaced: who now claims what an earlier request had asked for, and what put a failure right.
 
-Promises: reads only, inside the caller's transaction. Leaves out: the remarks about it (`remarks`).
+Promises: everything is read and written inside the caller's transaction. Leaves out: the remarks
+about it (`remarks`), and moving files (`filing`).
 """
 
 from __future__ import annotations
@@ -8,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, text, update
 
 from provisioner.contract import Key, Want
+from provisioner.journal import audit
 from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records.request_rows import Record
-from provisioner.journal.schema import claims, objects, requests
+from provisioner.journal.schema import UNFIXED, claims, objects, requests
 from provisioner.objects.states import RUNNING, RequestState
-from provisioner.system.ulid import RequestId
+from provisioner.system.ulid import LENGTH, RequestId
 
 _CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request).where(
     claims.c.key.in_(IDS)
@@ -39,31 +41,100 @@ def withdrawn_by(conn: Connection, request: RequestId, claimant: str) -> Request
     return conn.scalar(statement) or ""
 
 
-def put_right(conn: Connection, failed: Collection[Record]) -> dict[RequestId, RequestId]:
-    """Return those of some failed requests that a later one put right, each with that one's id.
+def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None:
+    """Write which failed requests those that are done now have put right, each with an event.
 
-    A later request did so if it is done, and asked the same for the same subject, or came from the
-    same writer under the same file name.
+    A request does so if it says that it replaces the failed one, if it asked the same for the same
+    subject, or if it is the failed one's file, moved into staging by hand. It also does if it has
+    the same writer and file name, and the failed one could not be read, or was tried again.
     """
-    later: dict[tuple[str, ...], list[RequestId]] = {}
-    for column in (requests.c.subject, requests.c.name):
-        for part in chunks({getattr(record, column.name) for record in failed}):
-            for row in conn.execute(_DONE.where(column.in_(part))):
-                for key in (("of", row.action, row.subject), ("file", str(row.uid), row.name)):
-                    later.setdefault(key, []).append(row.id)
-    first: dict[RequestId, RequestId] = {}
-    for record in failed:
-        same = later.get(("of", record.action, record.subject), []) if record.subject else []
-        ids = [*same, *later.get(("file", str(record.uid), record.name), [])]
-        after = min((request for request in ids if request > record.id), default=None)
-        if after is not None:
-            first[record.id] = after
-    return first
+    if not done or conn.scalar(_ANY) is None:
+        return
+    fixed: dict[RequestId, RequestId] = {}
+    for part in chunks(done):
+        fixing = conn.execute(_DONE.where(requests.c.id.in_(part))).all()
+        wanted: dict[tuple[str, ...], RequestId] = {}
+        for row in fixing:
+            moved = ("moved", str(row.uid), row.name[:LENGTH])
+            of_file = ("file", str(row.uid), row.name)
+            for key in (
+                ("id", row.replaces or ""),
+                ("of", row.action, row.subject),
+                moved,
+                of_file,
+            ):
+                wanted.setdefault(key, row.id)
+        for column, values in (
+            (requests.c.id, {i for r in fixing for i in (r.replaces, r.name[:LENGTH]) if i}),
+            (requests.c.subject, {row.subject for row in fixing if row.subject}),
+            (requests.c.name, {row.name for row in fixing}),
+        ):
+            for row in conn.execute(_UNFIXED.where(column.in_(values))).all():
+                vague = not row.subject and row.name not in _EVERYBODYS
+                keys = [("id", row.id), ("moved", str(row.uid), row.id)]
+                keys += [("of", row.action, row.subject)] if row.subject else []
+                keys += [("file", str(row.uid), row.name)] if vague or row.fixed_by else []
+                by = min((wanted[key] for key in keys if key in wanted), default=row.id)
+                if by > row.id:
+                    fixed[row.id] = by
+    if not fixed:
+        return
+    conn.execute(_FIX, [{"b_id": failed, "b_by": by} for failed, by in fixed.items()])
+    events = [audit.Event(failed, "fixed", f"by {by}") for failed, by in sorted(fixed.items())]
+    audit.append(conn, events, now)
 
+
+def unfixed(conn: Connection, limit: int) -> list[Record]:
+    """List the requests that failed or were refused, and that nothing has put right; oldest first.
+
+    Those whose file went through staging again are not among them: the new request counts.
+    """
+    statement = select(requests).where(text(UNFIXED), requests.c.fixed_by.is_(None))
+    rows = conn.execute(statement.order_by(requests.c.id).limit(limit))
+    return [Record.from_row(row) for row in rows]
+
+
+def fixed_by(conn: Connection, ids: Collection[RequestId]) -> list[RequestId]:
+    """List the requests that some others have put right."""
+    statement = select(requests.c.id).where(text("fixed_by IS NOT NULL"))
+    return [
+        failed
+        for part in chunks(ids)
+        for failed in conn.scalars(statement.where(requests.c.fixed_by.in_(part)))
+    ]
+
+
+def fixed_among(conn: Connection, ids: Collection[RequestId]) -> set[RequestId]:
+    """Return those of some requests that were put right."""
+    statement = select(requests.c.id).where(requests.c.fixed_by.is_not(None))
+    parts = chunks(ids)
+    return {i for part in parts for i in conn.scalars(statement.where(requests.c.id.in_(part)))}
+
+
+_EVERYBODYS = frozenset({"request.yaml"})
+"""Names of files that say nothing: `provisioner submit -` gives this one to everything."""
+
+_ANY = select(requests.c.id).where(text(UNFIXED)).limit(1)
 
 _DONE = select(
-    requests.c.id, requests.c.action, requests.c.subject, requests.c.uid, requests.c.name
+    requests.c.id,
+    requests.c.action,
+    requests.c.subject,
+    requests.c.uid,
+    requests.c.name,
+    requests.c.replaces,
 ).where(requests.c.state == RequestState.DONE, requests.c.duplicate_of.is_(None))
+
+_UNFIXED = select(
+    requests.c.id,
+    requests.c.action,
+    requests.c.subject,
+    requests.c.uid,
+    requests.c.name,
+    requests.c.fixed_by,
+).where(text(UNFIXED))
+
+_FIX = update(requests).where(requests.c.id == bindparam("b_id")).values(fixed_by=bindparam("b_by"))
 
 
 def writer_of(conn: Connection, request: RequestId) -> str:

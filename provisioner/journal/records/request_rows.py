@@ -6,6 +6,7 @@ Promises: everything is read and written inside the caller's transaction. Leaves
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,6 +30,9 @@ from provisioner.system.ulid import RequestId
 
 # Statements of the hot path are built once: building one takes longer than running it in SQLite.
 
+
+FIXED = "fixed"
+"""What `counts` calls requests that failed or were refused, and that a later one put right."""
 
 POLICY = "the policy"
 """The holder's name when policy holds a request; `for_review` is the fact."""
@@ -61,6 +65,8 @@ class Record:
     for_review: bool | None = None
     set_aside: bool | None = None
     duplicate_of: RequestId | None = None
+    fixed_by: RequestId | None = None
+    replaces: RequestId | None = None
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> Record:
@@ -140,7 +146,10 @@ def older_open(
 def set_state(
     conn: Connection, ids: Collection[RequestId], old: Collection[RequestState], new: RequestState
 ) -> list[RequestId]:
-    """Move requests from some states to another; return those that moved."""
+    """Move requests from some states to another; return those that moved.
+
+    What put them right before no longer counts.
+    """
     moved = list(
         conn.scalars(
             select(requests.c.id).where(
@@ -149,7 +158,11 @@ def set_state(
         )
     )
     if moved:
-        conn.execute(update(requests).where(requests.c.id.in_(moved)).values(state=new, ended=None))
+        conn.execute(
+            update(requests)
+            .where(requests.c.id.in_(moved))
+            .values(state=new, ended=None, fixed_by=None)
+        )
     return moved
 
 
@@ -173,6 +186,11 @@ def set_problems(
 def set_duplicate_of(conn: Connection, request: RequestId, earlier: RequestId | None) -> None:
     """Write which earlier request has the same own id; None if none has."""
     _write(conn, request, duplicate_of=earlier)
+
+
+def set_fixed_by(conn: Connection, request: RequestId, fixing: RequestId) -> None:
+    """Write which request put one right; its own id: its file goes through staging again."""
+    _write(conn, request, fixed_by=fixing)
 
 
 def hold(conn: Connection, request: RequestId, holder: str) -> None:
@@ -319,9 +337,15 @@ def in_states(conn: Connection, states: Collection[str], limit: int = 1000) -> l
 
 
 def counts(conn: Connection) -> dict[str, int]:
-    """Count requests by state."""
-    rows = conn.execute(select(requests.c.state, func.count()).group_by(requests.c.state))
-    return {row[0]: row[1] for row in rows}
+    """Count requests by state. What failed and was put right later counts as FIXED."""
+    fixed = requests.c.fixed_by.is_not(None)
+    rows = conn.execute(
+        select(requests.c.state, fixed, func.count()).group_by(requests.c.state, fixed)
+    )
+    counted: Counter[str] = Counter()
+    for state, is_fixed, number in rows:
+        counted[FIXED if is_fixed else state] += number
+    return dict(counted)
 
 
 def all_ids(conn: Connection) -> set[RequestId]:

@@ -15,7 +15,10 @@ from provisioner.journal.journal import Journal
 from provisioner.journal.migrations import Step, migrate
 from provisioner.journal.records import request_rows
 
-FORMER = sorted((Path(__file__).parents[2] / "support/journals").glob("v*.sql"))
+FORMER = sorted(
+    (Path(__file__).parents[2] / "support/journals").glob("v*.sql"),
+    key=lambda path: int(path.stem.removeprefix("v")),
+)
 """Real journals as each former version of the program wrote them, dumped."""
 
 Schema = dict[str, set[tuple[str, str, int, int]]]
