@@ -253,11 +253,16 @@ class NssGate:
         }
 
     def check(self) -> Sequence[Finding]:
-        try:
-            self._ask(self._settings.passwd, ["root"])
-        except Fault as fault:
-            return [Finding(Level.ERROR, "names", fault.message, "check the setting `passwd`")]
-        return [Finding(Level.OK, "names", f"{' '.join(self._settings.passwd)} answers")]
+        programs = []
+        for name in ("passwd", "group"):
+            argv = getattr(self._settings, name)
+            try:
+                self._ask(argv, ["root"])
+            except Fault as fault:
+                advice = f"check the setting `{name}`"
+                return [Finding(Level.ERROR, "names", fault.message, advice)]
+            programs.append(" ".join(argv))
+        return [Finding(Level.OK, "names", f"{' and '.join(programs)} answer")]
 
 
 def _state(kind: str, name: str, line: Sequence[str] | None) -> State:

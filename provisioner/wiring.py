@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property, partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -27,6 +28,7 @@ from provisioner.contract import (
     Fault,
     Handler,
     Host,
+    InvalidRequest,
     Key,
     Scalar,
     Site,
@@ -226,7 +228,9 @@ def build(config: Config) -> System:
         try:
             handlers[name] = handler_factory(instance.use)(site, instance.settings)
         except ConfigError as error:
-            raise ConfigError(f"handlers.{name}: {error.message}", advice=error.advice) from error
+            fault = ConfigError(f"handlers.{name}: {error.message}", advice=error.advice)
+            fault.settings = error.settings
+            raise fault from error
     system = System(config, handlers, kinds, Router(config, handlers, kinds))
     for handler in handlers.values():
         if isinstance(handler, Allots):
@@ -250,10 +254,14 @@ def _load(group: str, name: str) -> object:
     for point in found:
         return point.load()
     known = sorted({point.name for point in entry_points(group=group)})
-    raise ConfigError(
-        f"there is no {group.rpartition('.')[2].rstrip('s')} {name!r}",
-        advice=f"installed: {', '.join(known)}",
-    )
+    nearest = get_close_matches(name, known, 1)
+    message = f"there is no {group.rpartition('.')[2].rstrip('s')} {name!r}"
+    meant, listed = f"did you mean {nearest[0]!r}? " if nearest else "", ", ".join(known)
+    fault = ConfigError(message, advice=f"{meant}installed: {listed}")
+    expected, meant_name = f"one of {listed}", nearest[0] if nearest else ""
+    wrong = InvalidRequest(message, field="use", expected=expected, nearest=meant_name)
+    fault.settings = (wrong,)
+    raise fault
 
 
 def _template(config: Config) -> Callable[[str], Path]:

@@ -34,6 +34,9 @@ def _all(mm: Mm, settings: Settings, mark: str) -> Iterator[tuple[Level, str, st
         yield Level.ERROR, f"the GPFS daemon is {state}", advice
         return
     yield Level.OK, "the GPFS daemon is active", ""
+    if gone := mm.missing():
+        advice = "install them; check the settings `mm_path`, `tools` and `prefix`"
+        yield Level.ERROR, f"not there, or cannot be run: {', '.join(gone)}", advice
     facts = mm.facts()
     yield from _quotas(mm, settings, facts)
     yield _mounted(mm, settings, facts)

@@ -31,7 +31,7 @@ def check_slurm(tools: Tools, cluster: str) -> list[Finding]:
         found = f"knows {', '.join(known) or 'no cluster'}, not {cluster}"
         return [Finding(Level.ERROR, "slurmdbd", found, advice)]
     answers = Finding(Level.OK, "slurmdbd", f"answers, and knows cluster {cluster}")
-    return [answers, _version(tools), *_controller(tools)]
+    return [answers, _version(tools), *_controller(tools), *_jobs(tools)]
 
 
 def judged(version: str) -> Finding:
@@ -69,6 +69,17 @@ def _controller(tools: Tools) -> list[Finding]:
     except Fault as fault:
         said = f"does not say what it enforces: {fault.message}"
         return [answers, Finding(Level.WARNING, "slurmctld", said, fault.advice)]
+
+
+def _jobs(tools: Tools) -> list[Finding]:
+    """Run squeue: otherwise the first removal of a user would find that it is missing."""
+    if not tools.squeue:
+        return []
+    try:
+        tools.running("root", ["root"])
+    except Fault as fault:
+        return [Finding(Level.ERROR, "squeue", fault.message, fault.advice)]
+    return [Finding(Level.OK, "squeue", "answers")]
 
 
 _HOLDS = {

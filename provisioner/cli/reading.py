@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -159,17 +160,26 @@ def schema() -> None:
 
 @config_app.command("check")
 def config_check(as_json: bool = JSON) -> None:
-    """Check the configuration: format, handlers' settings, resources and routes."""
-    try:
-        site.system()
-    except ConfigError as error:
-        if not as_json:
-            raise
-        site.print_json({"right": False, "problem": error.message, "advice": error.advice})
-        raise typer.Exit(Exit.CONFIG) from None
+    """Check the configuration: format, handlers' settings, resources and routes, all at once."""
+    from provisioner.inspection import configuration
+
+    problems = configuration.problems(site.path())
+    listed = "\n".join(f"  {problem}" for problem in problems)
+    message = f"{site.path()} is wrong:\n{listed}" if problems else ""
     if as_json:
-        site.print_json({"right": True, "problem": "", "advice": ""})
-    else:
+        site.print_json(
+            {
+                "right": not problems,
+                "problem": message,
+                "advice": "",
+                "problems": [asdict(problem) for problem in problems],
+            }
+        )
+    if problems and not as_json:
+        raise ConfigError(message, advice="`provisioner config example` shows every setting")
+    if problems:
+        raise typer.Exit(Exit.CONFIG)
+    if not as_json:
         site.say(f"{site.path()} is correct")
 
 

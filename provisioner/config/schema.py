@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -23,8 +24,10 @@ from pydantic import (
 from provisioner.config.part import Part
 from provisioner.config.policy import PolicyConfig
 from provisioner.contract import ConfigError
-from provisioner.request.documents import Document, InvalidDocument, parse
-from provisioner.request.request import problems_of
+from provisioner.request import fields
+from provisioner.request.documents import Document, InvalidDocument, Problem, parse
+from provisioner.request.places import Path as Place
+from provisioner.request.request import places_of, problems_of
 from provisioner.request.values import Size
 
 SIZE = 1024 * 1024
@@ -309,13 +312,43 @@ def load(path: Path) -> Config:
 
     Raises ConfigError with every problem, each with its line.
     """
-    document = _read(path)
+    read = examined(path)
+    if read.problems or read.config is None:
+        problems = "\n".join(f"  {problem}" for problem in read.problems)
+        raise ConfigError(f"{path} is wrong:\n{problems}")
+    return read.config
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A file, read. config: what its right keys say; None if they make no configuration; wrong: the
+    places of the others.
+    """
+
+    config: Config | None
+    problems: tuple[Problem, ...]
+    lines: Mapping[Place, int]
+    wrong: frozenset[Place] = frozenset()
+
+
+def examined(path: Path) -> Examined:
+    """Return a configuration with every problem of its form. Raises ConfigError without a file."""
     try:
-        config = Config.model_validate(_untexted(document.value))
+        document = _read(path)
+    except InvalidDocument as error:
+        return Examined(None, error.problems, {})
+    value = _untexted(document.value)
+    problems: tuple[Problem, ...] = ()
+    wrong: frozenset[Place] = frozenset()
+    try:
+        config: BaseModel | None = Config.model_validate(value)
     except ValidationError as error:
-        problems = "\n".join(f"  {p}" for p in problems_of(error, document, Config))
-        raise ConfigError(f"{path} is wrong:\n{problems}") from None
-    return _absolute(config, path.resolve().parent)
+        problems = tuple(problems_of(error, document, Config))
+        wrong = places_of(error, document)
+        config = fields.repaired(Config, value, wrong)
+    base = path.resolve().parent
+    whole = _absolute(config, base) if isinstance(config, Config) else None
+    return Examined(whole, problems, document.lines, wrong)
 
 
 def _read(path: Path) -> Document:
@@ -328,8 +361,6 @@ def _read(path: Path) -> Document:
         ) from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except InvalidDocument as error:
-        raise ConfigError(f"{path} is wrong:\n{error.message}") from None
 
 
 def _untexted(value: Any) -> Any:

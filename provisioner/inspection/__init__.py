@@ -1,3 +1,11 @@
 """Only reads: the dry run, the state of backends, drift, an example configuration."""
 
-__all__ = ["comparison", "daily_report", "drift", "examples", "failures", "planning"]
+__all__ = [
+    "comparison",
+    "configuration",
+    "daily_report",
+    "drift",
+    "examples",
+    "failures",
+    "planning",
+]

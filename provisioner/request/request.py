@@ -7,17 +7,17 @@ Leaves out: who may ask (`policy`), and which steps the site makes of it (`route
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, get_origin
+from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from provisioner.contract.validation import Wrong, example, expected, wrongs
+from provisioner.contract.validation import Wrong, expected, wrongs
+from provisioner.request import fields
 from provisioner.request.actions import ACTIONS, Envelope
 from provisioner.request.documents import Document, InvalidDocument, Problem, in_order, parse
 from provisioner.request.places import Path, dotted, path_of
@@ -132,71 +132,11 @@ def _meant(document: Document, model: type[Envelope]) -> dict[str, str]:
     return {"provisioner": "1", "action": get_close_matches(str(action), actions, 1, 0.0)[0]}
 
 
-_ROUNDS = 4
-"""How often missing keys are filled in: each round finds those inside the ones before."""
-
-
 def _rest(document: Document, model: type[Envelope], problems: Sequence[Problem]) -> Request | None:
-    """Return a file's request without its wrong keys; None if the others do not make one.
-
-    A required key gets its example, so that what is wrong elsewhere is told, too. A wrong entry of
-    a list gets the list's first right entry, so that the others keep their numbers.
-    """
-    value = copy.deepcopy(document.value)
-    wrong = {path_of(problem.key) for problem in problems}
-    for path in wrong:
-        _take_out(value, path, wrong)
-    for _ in range(_ROUNDS):
-        try:
-            body = model.model_validate({**value, **_meant(document, model)})
-        except ValidationError as error:
-            missing = [wrong.loc for wrong in wrongs(error) if wrong.kind == "missing"]
-            if not missing:
-                return None
-            for path in missing:
-                _put(value, path, _example(model, path))
-        else:
-            return _request(body, document)
-    return None
-
-
-def _take_out(value: Any, path: Path, wrong: Collection[Path]) -> None:
-    """Remove a key, or replace a list's entry by one that is not wrong."""
-    *above, last = path or ("",)
-    parent = _at(value, above)
-    if isinstance(parent, dict):
-        parent.pop(last, None)
-    elif isinstance(parent, list) and isinstance(last, int):
-        right = [one for n, one in enumerate(parent) if (*above, n) not in wrong]
-        if right:
-            parent[last] = right[0]
-        else:
-            parent.clear()
-
-
-def _at(value: Any, path: Sequence[str | int]) -> Any:
-    """Return the part of a document at a path; None if there is none."""
-    for part in path:
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value
-
-
-def _put(value: dict[str, Any], path: Path, what: Any) -> None:
-    *above, last = path
-    parent = _at(value, above)
-    if isinstance(parent, dict):
-        parent[last] = what
-
-
-def _example(model: type[BaseModel], path: Path) -> Any:
-    """Return a right value of a required key: its example, or a mapping to be filled in."""
-    field = _field(model, path)
-    if field is None:
-        return None
-    return {} if isinstance(_nested(field.annotation), type) else example(field)
+    """Return a file's request without its wrong keys; None if the others do not make one."""
+    value = {**document.value, **_meant(document, model)}
+    body = fields.repaired(model, value, {path_of(problem.key) for problem in problems})
+    return _request(body, document) if isinstance(body, Envelope) else None
 
 
 def _model(document: Document, problems: list[Problem]) -> type[Envelope] | None:
@@ -228,10 +168,17 @@ def problems_of(
 ) -> list[Problem]:
     """Return pydantic's errors as problems with lines and nearest names, in file order."""
 
-    def place(loc: Path, last: bool) -> Path:
-        return _known_path(loc, last, document)
+    found = wrongs(error, _placer(document))
+    return in_order([_problem(wrong, document, model) for wrong in found])
 
-    return in_order([_problem(wrong, document, model) for wrong in wrongs(error, place)])
+
+def places_of(error: ValidationError, document: Document) -> frozenset[Path]:
+    """Return the places of pydantic's errors."""
+    return frozenset(wrong.loc for wrong in wrongs(error, _placer(document)))
+
+
+def _placer(document: Document) -> Callable[[Path, bool], Path]:
+    return lambda loc, last: _known_path(loc, last, document)
 
 
 def _problem(wrong: Wrong, document: Document, model: type[BaseModel]) -> Problem:
@@ -241,7 +188,7 @@ def _problem(wrong: Wrong, document: Document, model: type[BaseModel]) -> Proble
         (document.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in document.lines), 1
     )
     if wrong.kind == "unknown":
-        names = sorted(_fields(model, path[:-1]))
+        names = sorted(fields.names(model, path[:-1]))
         nearest = get_close_matches(str(path[-1]), names, 1, 0.5)
         return Problem(
             line,
@@ -268,50 +215,8 @@ def _known_path(loc: Path, last: bool, document: Document) -> Path:
     return path
 
 
-def _field(model: type[BaseModel], path: Path) -> Any:
-    """Return the field that a path through nested models names."""
-    current: Any = model
-    field: Any = None
-    free = False  # the next part is a name that the file's writer chose
-    for part in path:
-        if isinstance(part, int):
-            continue
-        if free:
-            free = False
-            continue
-        field = _named(current).get(part)
-        if field is None:
-            return None
-        current = _nested(field.annotation)
-        free = get_origin(field.annotation) is dict
-    return field
-
-
-def _named(model: Any) -> dict[str, Any]:
-    """Return the fields of a model by their names in a file."""
-    fields = getattr(model, "model_fields", {})
-    return {field.alias or name: field for name, field in fields.items()}
-
-
-def _nested(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _nested(inner)
-        if found is not None:
-            return found
-    return None
-
-
-def _fields(model: type[BaseModel], path: Path) -> set[str]:
-    if not path:
-        return set(_named(model))
-    field = _field(model, path)
-    return set(_named(_nested(field.annotation))) if field is not None else set()
-
-
 def _expected(model: type[BaseModel], path: Path) -> str:
-    field = _field(model, path)
+    field = fields.at(model, path)
     return expected(field, entry=isinstance(path[-1], int)) if field is not None else ""
 
 

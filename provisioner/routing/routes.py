@@ -39,26 +39,46 @@ def compiled(
     known: the instances of handlers, and their kinds. Raises ConfigError for a route that cannot
     work.
     """
-    names: list[str] = []
-    templates = []
-    for step in route:
-        where = f"routes.{action}: step {step.name}"
-        if step.name in names:
-            raise ConfigError(f"{where} appears twice")
-        if step.handler not in known and not step.optional:
-            nearest = get_close_matches(step.handler, known, 1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else ""
-            raise ConfigError(f"{where}: there is no handler {step.handler!r}", advice=hint)
-        template = _template(step, where)
-        for need in (*step.needs, *template.used):
-            if need not in names:
-                raise ConfigError(
-                    f"{where} needs {need!r}, which is not a step before it",
-                    advice="put it after the steps that it needs",
-                )
-        names.append(step.name)
-        templates.append(template)
+    templates, faults = tried(action, route, known)
+    for _, fault in faults:
+        raise fault
     return tuple(templates)
+
+
+def tried(
+    action: str, route: Sequence[StepConfig], known: Collection[str]
+) -> tuple[list[Template], list[tuple[int, ConfigError]]]:
+    """Return the steps of a route that can work, and why each other, by its place, cannot."""
+    names: list[str] = []
+    templates: list[Template] = []
+    faults: list[tuple[int, ConfigError]] = []
+    for number, step in enumerate(route):
+        try:
+            templates.append(_compiled(step, names, known, f"routes.{action}: step {step.name}"))
+        except ConfigError as fault:
+            faults.append((number, fault))
+        names.append(step.name)
+    return templates, faults
+
+
+def _compiled(
+    step: StepConfig, names: Collection[str], known: Collection[str], where: str
+) -> Template:
+    """Return one step, compiled. names: the steps before it; where: names it in an error."""
+    if step.name in names:
+        raise ConfigError(f"{where} appears twice")
+    if step.handler not in known and not step.optional:
+        nearest = get_close_matches(step.handler, known, 1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else ""
+        raise ConfigError(f"{where}: there is no handler {step.handler!r}", advice=hint)
+    template = _template(step, where)
+    for need in (*step.needs, *template.used):
+        if need not in names:
+            raise ConfigError(
+                f"{where} needs {need!r}, which is not a step before it",
+                advice="put it after the steps that it needs",
+            )
+    return template
 
 
 def _template(step: StepConfig, where: str) -> Template:

@@ -44,7 +44,8 @@ def test_a_configuration_that_is_right_is_said_to_be(desk: Desk) -> None:
         ("service: sandbox", "service: a b", "line 2: service: 'a b'"),
         ("spool: spool", "spol: spool", "did you mean 'spool'?"),
         ("use: slurm", "use: slrm", "there is no handler 'slrm'"),
-        ("cluster: a", "clster: a", "handlers.slurm-a: "),
+        ("use: slurm", "use: slrm", "handlers.slurm-a.use: "),
+        ("cluster: a", "clster: a", "handlers.slurm-a.clster: unknown key"),
         ("[slurm-a]", "[slrm-a]", "did you mean 'slurm-a'?"),
     ],
 )
@@ -68,3 +69,67 @@ def test_the_example_of_a_configuration_loads_with_and_without_its_comments(desk
         f"{kind}-a" for kind in desk("handlers", "--json").json["kinds"]
     }
     assert desk("--config", str(path), "config", "check").code == 0
+
+
+WRONG = (
+    ("service: sandbox", "service: sand box"),
+    ("host:", "hosts:"),
+    ("use: ad_group", "use: ad_grup"),
+    ("filesystem: fs1", "filesytem: fs1"),
+    ("cluster: b", "clustr: b"),
+    ("[fs1]", "[fs11]"),
+)
+ROUTES = """
+routes:
+  user.provison: []
+  project.provision:
+    - {name: group, handler: groupz, with: {name: x}}
+    - {name: late, handler: groups, needs: [early]}
+"""
+EVERY = [
+    ("service", ""),
+    ("hosts", "host"),
+    ("handlers.groups.use", "ad_group"),
+    ("handlers.fs1.filesystem", ""),
+    ("handlers.fs1.filesytem", "filesystem"),
+    ("handlers.slurm-b.cluster", ""),
+    ("handlers.slurm-b.clustr", "cluster"),
+    ("resources.hpc-storage.handlers[1]", "fs1"),
+    ("routes.user.provison", "user.provision"),
+    ("routes.project.provision[1]", ""),
+    ("routes.project.provision[2]", ""),
+]
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Desk:
+    """Give a site whose configuration has a mistake in each of its parts."""
+    desk = Desk(tmp_path / "site")
+    for old, new in WRONG:
+        desk.set(old, new)
+    desk.config.write_text(desk.config.read_text() + ROUTES)
+    return desk
+
+
+def test_every_mistake_of_a_configuration_is_told_at_once(wrong: Desk) -> None:
+    found = wrong("config", "check", "--json", code=4).json["problems"]
+    assert [(problem["key"], problem["nearest"]) for problem in found] == EVERY
+
+
+def test_each_mistake_of_a_configuration_is_told_with_its_line(wrong: Desk) -> None:
+    found = wrong("config", "check", "--json", code=4).json["problems"]
+    lines = wrong.config.read_text().splitlines()
+    last = {"handlers.fs1.filesystem": "fs1:", "handlers.slurm-b.cluster": "slurm-b:"}
+    for problem in found:
+        key = re.sub(r"\[.*", "", problem["key"])
+        named = last.get(key) or key.rpartition(".")[2]
+        said = lines[problem["line"] - 1]
+        step = re.search(r"\[(\d)\]$", problem["key"])
+        assert named in said or (step and "handler" in said), problem
+
+
+def test_what_only_the_whole_of_a_configuration_shows_is_told(desk: Desk) -> None:
+    home = f'home: "{desk.root}/home/{{{{ name }}}}"'
+    desk.config.write_text(desk.config.read_text().replace(home, 'home: "/elsewhere/{{ name }}"'))
+    [problem] = desk("config", "check", "--json", code=4).json["problems"]
+    assert "/elsewhere/" in problem["message"]

@@ -279,3 +279,32 @@ def test_a_file_that_is_never_taken_is_told_by_doctor_and_queue(desk: Desk) -> N
     assert "USER.YAML. A request's file name must end in .yaml, .yml or .json" in finding["message"]
     assert desk("queue", "--json").json["misnamed"] == ["USER.YAML"]
     assert "ignored in staging because of their names: USER.YAML" in desk("queue").out
+
+
+@pytest.mark.parametrize(
+    ("setting", "handler", "program"),
+    [
+        ("sacctmgr", "slurm-a: slurmdbd", "slurm/bin/sacctmgr"),
+        ("scontrol", "slurm-a: slurmctld", "slurm/bin/scontrol"),
+        ("squeue", "slurm-a: squeue", "slurm/bin/squeue"),
+        ("passwd", "names", "bin/getent"),
+        ("group", "names", "bin/getent"),
+    ],
+)
+def test_a_configured_program_that_is_not_there_is_found(
+    desk: Desk, setting: str, handler: str, program: str
+) -> None:
+    desk.set(f'{setting}: ["{desk.root}/{program}"', f'{setting}: ["{desk.root}/{program}x"')
+    found, *_ = findings(desk, "error")  # both clusters have the same programs
+    assert found["subject"] == handler
+    assert f"{program}x" in found["message"]
+
+
+@pytest.mark.parametrize("program", ["mmsetquota", "mmputacl", "chown"])
+def test_a_program_of_a_file_system_that_is_not_there_is_found(desk: Desk, program: str) -> None:
+    (desk.root / "gpfs/bin" / program).unlink()
+    [found] = findings(desk, "error")
+    assert (found["subject"], found["message"]) == (
+        "fs1",
+        f"not there, or cannot be run: {desk.root}/gpfs/bin/{program}",
+    )

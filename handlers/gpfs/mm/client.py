@@ -8,6 +8,7 @@ Leaves out: what a fileset should be (`plan`), and anything that unlinks or dele
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,14 @@ _T = TypeVar("_T")
 _NOT_RUN = {126, 127}
 """What sudo, env and shells return when a program cannot be run."""
 
+
+COMMANDS = (
+    *("mmlsfs", "mmlsfileset", "mmrepquota", "mmlsquota", "mmgetacl", "mmgetstate", "mmlsconfig"),
+    *("mmcrfileset", "mmchfileset", "mmlinkfileset", "mmsetquota", "mmputacl"),
+)
+"""The mm commands that this handler runs."""
+
+TOOLS = ("chown", "chmod", "stat")
 
 _FS = Layout("mmlsfs", needed=("deviceName", "fieldName", "data"))
 _FORMS = {
@@ -238,6 +247,21 @@ class Mm:
         """Return True if an agent runs the commands: chown and chmod then work on what it has
         opened."""
         return bool(self.prefix) and self.prefix[0].split(":", 1)[0] == "agent"
+
+    def missing(self) -> list[str]:
+        """Return the programs that this handler runs and that are not there.
+
+        An agent's programs stay unchecked: its own configuration names them, and doctor lists them.
+        """
+        if self.by_agent:
+            return []
+        paths = [f"{self.mm_path}/{name}" for name in COMMANDS]
+        paths += [f"{self.tools}/{name}" for name in TOOLS]
+        if self._remote:
+            there = self.stat(paths)
+            return [path for path in paths if path not in there]
+        need = os.F_OK if self.prefix else os.X_OK  # sudo may run what this user may not
+        return [path for path in paths if not os.access(path, need)]
 
     @property
     def _remote(self) -> bool:

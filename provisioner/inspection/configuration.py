@@ -1,0 +1,92 @@
+"""Every mistake of a configuration at once: its form, its handlers, resources and routes.
+
+Promises: each problem has its key, its line and the nearest right name; one hides no other. Asks no
+backend. Leaves out: what is wrong with the host and the backends (`doctor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from provisioner.config.schema import Config, examined
+from provisioner.contract import ConfigError
+from provisioner.request import places
+from provisioner.request.documents import Problem, advised, in_order
+from provisioner.routing.routes import tried
+from provisioner.wiring import build
+
+
+def problems(path: Path) -> list[Problem]:
+    """Return every mistake of a configuration, in the order of the file.
+
+    Raises ConfigError if the file cannot be read.
+    """
+    read = examined(path)
+    found = list(read.problems)
+    if read.config is not None:
+        for place, problem in _parts(read.config):
+            if not any(place[: len(path)] == path for path in read.wrong):
+                line = _line(read.lines, place)
+                found.append(replace(problem, line=line, key=places.dotted(place)))
+        if not found:
+            found += _whole(read.config)
+    return in_order(found)
+
+
+def _parts(config: Config) -> Iterator[tuple[places.Path, Problem]]:
+    yield from _handlers(config)
+    yield from _resources(config)
+    yield from _routes(config)
+
+
+def _line(lines: Mapping[places.Path, int], place: places.Path) -> int | None:
+    """Return the line of a key, or of the nearest one around it."""
+    around = (place[:length] for length in range(len(place), 0, -1))
+    return next((lines[path] for path in around if path in lines), None)
+
+
+def _handlers(config: Config) -> Iterator[tuple[places.Path, Problem]]:
+    """Build each handler by itself, so that a wrong one hides no other."""
+    for name, instance in config.handlers.items():
+        alone = {"handlers": {name: instance}, "resources": {}, "routes": {}}
+        try:
+            build(config.model_copy(update=alone))
+        except ConfigError as error:
+            for fault in error.settings:
+                place = ("handlers", name, *places.path_of(fault.field))
+                yield place, Problem(None, "", fault.message, fault.expected, fault.nearest)
+            if not error.settings:
+                message = error.message.removeprefix(f"handlers.{name}: ")
+                yield ("handlers", name), Problem(None, "", advised(message, error.advice))
+
+
+def _resources(config: Config) -> Iterator[tuple[places.Path, Problem]]:
+    known = f"one of {', '.join(config.handlers)}" if config.handlers else "none is configured"
+    for name, resource in config.resources.items():
+        for number, instance in enumerate(resource.handlers):
+            if instance not in config.handlers:
+                close = get_close_matches(instance, config.handlers, 1)
+                why = f"there is no handler {instance!r}"
+                problem = Problem(None, "", why, known, close[0] if close else "")
+                yield ("resources", name, "handlers", number), problem
+
+
+def _routes(config: Config) -> Iterator[tuple[places.Path, Problem]]:
+    known = {*config.handlers, *(instance.use for instance in config.handlers.values())}
+    for action, route in config.routes.items():
+        for number, fault in tried(action, route, known)[1]:
+            message = fault.message.removeprefix(f"routes.{action}: ")
+            problem = Problem(None, "", advised(message, fault.advice))
+            yield ("routes", action, number), problem
+
+
+def _whole(config: Config) -> list[Problem]:
+    """Build everything together: what only then is wrong."""
+    try:
+        build(config)
+    except ConfigError as error:
+        return [Problem(None, "", advised(error.message, error.advice))]
+    return []
