@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from provisioner import contract
 from provisioner.contract import (
+    DEEPEST,
     Change,
     Claim,
     Fault,
@@ -35,6 +36,7 @@ from provisioner.contract import (
     make_key,
     read_params,
     read_settings,
+    too_deep,
 )
 
 _FAULTS: Mapping[str, type[Fault]] = {
@@ -159,8 +161,10 @@ class Command:
             raise raised(f"{shown} gave no answer within {self._settings.timeout:g} s")
         try:
             answer = json.loads(done.stdout or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
+        if too_deep(answer):
+            raise Permanent(f"{shown} printed JSON that nests deeper than {DEEPEST} levels")
         if not isinstance(answer, dict):
             raise Permanent(f"{shown} did not print a JSON mapping: {done.stdout[:200]!r}")
         error = answer.get("error")

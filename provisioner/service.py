@@ -356,7 +356,7 @@ class Service:
         placement.place(self._journal, self._system.lanes, self._system.progress)
         self.clock.begin()
         self._observe(startup.begin(self._journal, self._system.config.mode))
-        self._finisher.redo()
+        self.clerk.settle(self._finisher.redo())
         self.portions.resume()
         with self._journal.reading() as conn:
             rows = object_rows.lane_rows(conn)

@@ -62,9 +62,11 @@ from provisioner.contract.parameters import (
     several,
     together,
 )
+from provisioner.contract.validation import DEEPEST, too_deep
 
 __all__ = [
     "CLOSED_HOME",
+    "DEEPEST",
     "OWNING",
     "Adapted",
     "Bearers",
@@ -125,6 +127,7 @@ __all__ = [
     "split_key",
     "texts",
     "together",
+    "too_deep",
     "validation",
     "values_by_claimant",
     "whose_mark",

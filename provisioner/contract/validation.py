@@ -7,7 +7,7 @@ kinds gets one message. Leaves out: lines and keys of a file (`request`), and wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import NoneType, UnionType
@@ -250,3 +250,26 @@ def _number(kind: Any, bounds: Mapping[str, int]) -> str:
     if least is not None:
         return f"{noun}, {least} or more"
     return f"{noun} above {above}" if above is not None else noun
+
+
+DEEPEST = 32
+"""The most levels of lists and mappings in a value that comes from a backend."""
+
+
+def too_deep(value: object) -> bool:
+    """Return True if lists and mappings nest deeper than `DEEPEST` levels.
+
+    The journal, results and pages walk a state by recursion: Python allows about a thousand calls.
+    """
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [inner for outer in level for inner in _parts(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()

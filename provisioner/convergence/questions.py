@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Sequence
 
 from provisioner.contract import (
+    DEEPEST,
     Fault,
     Handler,
     Key,
@@ -24,6 +25,7 @@ from provisioner.contract import (
     Transient,
     Unavailable,
     Unknown,
+    too_deep,
 )
 from provisioner.convergence.reads import reads
 
@@ -42,7 +44,8 @@ def states(handler: Handler, keys: Sequence[Key]) -> dict[Key, State | Fault]:
         part = waiting.pop(0)
         questions += 1
         try:
-            answers.update(reads(functools.partial(handler.observe, part)))
+            given = reads(functools.partial(handler.observe, part))
+            answers.update({key: _storable(key, state) for key, state in given.items()})
         except (Unavailable, Unknown):
             raise
         except Exception as error:
@@ -54,6 +57,13 @@ def states(handler: Handler, keys: Sequence[Key]) -> dict[Key, State | Fault]:
                 middle = len(part) // 2
                 waiting += [part[:middle], part[middle:]]
     return answers
+
+
+def _storable(key: Key, state: State | Fault) -> State | Fault:
+    """Return a state, or a fault if results and pages could not show it."""
+    if isinstance(state, Fault) or not too_deep(state):
+        return state
+    return Permanent(f"{key}: what the backend says of it nests deeper than {DEEPEST} levels")
 
 
 def own(fault: Fault | None) -> Fault | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from provisioner.journal import audit, journal
@@ -99,32 +100,44 @@ class Finisher:
             steps = step_rows.steps_of(conn, detailed) if self._write_results else {}
         for ulid, record in loaded.items():
             listed = steps.get(ulid, ())
-            try:
+            with self._apart(ulid, failed):
                 self._settle_one(record, listed)
-            except OSError as error:
-                self._complain(ulid, error)
-                failed.append(ulid)
-                continue
-            self._complaints.pop(ulid, None)
-            if record.state in ENDED and ulid not in fixed and log.isEnabledFor(logging.INFO):
-                log.info("%s", outcome_line(record, listed))
+                if record.state in ENDED and ulid not in fixed and log.isEnabledFor(logging.INFO):
+                    log.info("%s", outcome_line(record, listed))
         return failed
 
-    def _complain(self, ulid: RequestId, error: OSError) -> None:
+    @contextmanager
+    def _apart(self, ulid: RequestId, failed: list[RequestId]) -> Iterator[None]:
+        """Keep a request's trouble its own: those of all others go on. It is added to `failed`."""
+        try:
+            yield
+        except Exception as error:
+            self._complain(ulid, error)
+            failed.append(ulid)
+        else:
+            self._complaints.pop(ulid, None)
+
+    def _complain(self, ulid: RequestId, error: Exception) -> None:
         """Log why a file is not in its place: once, because it is tried again every second."""
         why = str(error)
-        if self._complaints.get(ulid) != why:
-            self._complaints[ulid] = why
-            log.error("%s: its file could not be put in place: %s; trying again", ulid, error)
-
-    def announce(self, ids: Collection[RequestId]) -> None:
-        """Write the receipts of requests that were accepted."""
-        if not ids or not self._write_results:
+        if self._complaints.get(ulid) == why:
             return
+        self._complaints[ulid] = why
+        trace = None if isinstance(error, OSError) else error
+        text = "%s: its file could not be put in place: %s; trying again"
+        log.error(text, ulid, error, exc_info=trace)
+
+    def announce(self, ids: Collection[RequestId]) -> list[RequestId]:
+        """Write the receipts of requests that were accepted; return those that it could not."""
+        failed: list[RequestId] = []
+        if not ids or not self._write_results:
+            return failed
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids)
-        for record in loaded.values():
-            self._write_receipt(record)
+        for ulid, record in loaded.items():
+            with self._apart(ulid, failed):
+                self._write_receipt(record)
+        return failed
 
     def _settle_one(
         self, record: request_rows.Record, listed: Sequence[step_rows.StepRecord]
@@ -218,10 +231,10 @@ class Finisher:
             audit.append(conn, events, now)
         log.warning("%s of %s: %s", rejected.name, rejected.writer, rejected.reason)
 
-    def redo(self) -> int:
+    def redo(self) -> list[RequestId]:
         """Redo what a crash or a power cut may have undone, and remove half-written files.
 
-        It runs before anything is taken. Return how many files were moving.
+        It runs before anything is taken. Return the requests to settle again.
         """
         ids = {ulid for place in _MOVING for ulid in self._spool.listed(place)}
         failed = self._spool.listed("failed")
@@ -232,17 +245,18 @@ class Finisher:
             astray |= replaced.fixed_among(conn, failed)
             resubmitted = event_rows.with_event(conn, failed, "resubmitted")
         moving = [*known, *(astray - known.keys())]
+        again: list[RequestId] = []
         for start in range(0, len(moving), _PORTION):
-            self.settle(moving[start : start + _PORTION])
+            again += self.settle(moving[start : start + _PORTION])
         unjudged = sorted(ids - known.keys())
         for ulid in unjudged:
             self._return(ulid, alone=len(unjudged) == 1)
         self.strikes.keep()
         for ulid in resubmitted:
             self.resubmit(ulid)
-        self._repair()
+        again += self._repair()
         self._spool.remove_leftovers()
-        return len(ids)
+        return again
 
     def _return(self, ulid: RequestId, *, alone: bool) -> None:
         """Return a file to staging that was not judged when the service died.
@@ -268,7 +282,7 @@ class Finisher:
                 )
                 self._spool.postpone(back, seconds)
 
-    def _repair(self) -> None:
+    def _repair(self) -> list[RequestId]:
         """Repair what was not flushed: files that are in staging again, results and receipts."""
         with self._journal.reading() as conn:
             ids = event_rows.recent(conn, _UNFLUSHED, _MOST)
@@ -278,20 +292,28 @@ class Finisher:
                 loaded = request_rows.load(conn, ids[start : start + _PORTION])
             newest.update({(r.writer, receipt_name(r)): r.id for r in loaded.values()})
         latest = set(newest.values())
+        failed: list[RequestId] = []
         for start in range(0, len(ids), _PORTION):
-            self._repair_some(ids[start : start + _PORTION], latest)
+            failed += self._repair_some(ids[start : start + _PORTION], latest)
+        return failed
 
-    def _repair_some(self, ids: Collection[RequestId], latest: Collection[RequestId]) -> None:
+    def _repair_some(
+        self, ids: Collection[RequestId], latest: Collection[RequestId]
+    ) -> list[RequestId]:
         """latest: the newest request for each name of a receipt."""
+        failed: list[RequestId] = []
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids).values()
             no_result = [record for record in loaded if self._lacks_result(record)]
             no_receipt = [r for r in loaded if r.id in latest and self._lacks_receipt(r)]
             steps = step_rows.steps_of(conn, [record.id for record in (*no_result, *no_receipt)])
         for record in no_result:
-            self._write_result(place_of(record), record, steps[record.id])
+            with self._apart(record.id, failed):
+                self._write_result(place_of(record), record, steps[record.id])
         for record in no_receipt:
-            self._write_receipt(record, steps[record.id])
+            with self._apart(record.id, failed):
+                self._write_receipt(record, steps[record.id])
+        return failed
 
     def _lacks_result(self, record: request_rows.Record) -> bool:
         """Return True if a file is in its place without its result. Take it from staging first."""

@@ -151,7 +151,7 @@ class Clerk:
         left = changed
         try:
             left = self._finisher.settle(changed)
-            self._finisher.announce(accepted)
+            left += self._finisher.announce(accepted)
             while refused:
                 self._finisher.resubmit(refused[0])
                 del refused[0]

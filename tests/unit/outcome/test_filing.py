@@ -1,0 +1,58 @@
+"""Putting files in their places: whatever is wrong with one, all others get there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provisioner.journal.records import request_rows
+from provisioner.objects.states import RequestState
+from provisioner.system.ulid import RequestId
+from tests.support.engine_site import Site, allocation
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Give a site with a request that is done, whose file is in `active` again."""
+    site = Site(tmp_path)
+    site.request(allocation(1))
+    assert site.spool.move(done_id(site), "done", "active", "r.yaml")
+    return site
+
+
+def done_id(site: Site) -> RequestId:
+    return RequestId(site.results("done")[0]["id"])
+
+
+@pytest.fixture
+def spoilt(site: Site) -> RequestId:
+    """Give an older request whose times are in no calendar."""
+    ulid = RequestId("01JGT0V9Q3M4R5S6T7V8W9X0Y1")
+    row = {
+        **{"id": ulid, "name": "x.yaml", "writer": "root", "uid": 0, "digest": "d", "body": b""},
+        **{"action": "", "subject": "", "state": RequestState.REFUSED, "problems": []},
+        **{"accepted": 1e13, "ended": 1e13, "set_aside": False},
+    }
+    with site.system.journal.transaction() as conn:
+        request_rows.insert_requests(conn, [row])
+    return ulid
+
+
+def test_a_request_that_cannot_be_filed_keeps_back_no_other(
+    site: Site, spoilt: RequestId, caplog: pytest.LogCaptureFixture
+) -> None:
+    finisher = site.service._finisher
+    for _ in range(2):
+        assert finisher.settle([spoilt, done_id(site)]) == [spoilt]
+        assert finisher.announce([spoilt, done_id(site)]) == [spoilt]
+    assert site.states()["done"] == ["r.yaml"]
+    assert caplog.text.count(f"{spoilt}: its file could not be put in place") == 1
+
+
+def test_a_request_that_cannot_be_filed_does_not_keep_the_service_from_starting(
+    site: Site, spoilt: RequestId
+) -> None:
+    (site.config.spool / f"active/{spoilt}-x").touch()
+    site.start()
+    assert site.states()["done"] == ["r.yaml"]
