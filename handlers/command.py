@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from provisioner import contract
 from provisioner.contract import (
-    DEEPEST,
     Change,
     Claim,
     Fault,
@@ -36,7 +35,6 @@ from provisioner.contract import (
     make_key,
     read_params,
     read_settings,
-    too_deep,
 )
 
 _FAULTS: Mapping[str, type[Fault]] = {
@@ -163,8 +161,6 @@ class Command:
             answer = json.loads(done.stdout or "{}")
         except (ValueError, RecursionError):
             answer = None
-        if too_deep(answer):
-            raise Permanent(f"{shown} printed JSON that nests deeper than {DEEPEST} levels")
         if not isinstance(answer, dict):
             raise Permanent(f"{shown} did not print a JSON mapping: {done.stdout[:200]!r}")
         error = answer.get("error")

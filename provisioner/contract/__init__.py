@@ -62,11 +62,10 @@ from provisioner.contract.parameters import (
     several,
     together,
 )
-from provisioner.contract.validation import DEEPEST, too_deep
+from provisioner.contract.validation import unfit
 
 __all__ = [
     "CLOSED_HOME",
-    "DEEPEST",
     "OWNING",
     "Adapted",
     "Bearers",
@@ -127,7 +126,7 @@ __all__ = [
     "split_key",
     "texts",
     "together",
-    "too_deep",
+    "unfit",
     "validation",
     "values_by_claimant",
     "whose_mark",

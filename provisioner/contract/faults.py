@@ -6,12 +6,22 @@ Promises: one tree, with a message and an advice for people. Leaves out: what ea
 
 from __future__ import annotations
 
+LONGEST = 4000
+"""The most characters of a text that a person is to read: a backend may print megabytes."""
+
+
+def cut(text: str) -> str:
+    """Return a text, or its beginning and how much more there is."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}... ({len(text) - LONGEST:,} more characters)"
+
 
 class Fault(Exception):
     """Something went wrong with one object or request.
 
     message: what happened, with the backend's own words; advice: what to do next, for a person;
-    trace: the traceback of a bug, only for the journal and the log.
+    both are cut at `LONGEST`; trace: the traceback of a bug, only for the journal and the log.
     """
 
     advice = ""
@@ -19,8 +29,8 @@ class Fault(Exception):
 
     def __init__(self, message: str, *, advice: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.advice = advice or type(self).advice
+        self.message = cut(message)
+        self.advice = cut(advice) or type(self).advice
 
 
 class InvalidRequest(Fault):

@@ -103,8 +103,9 @@ class Change:
     """One write that brings a state nearer to a want.
 
     verb: short and stable, for grouping and tests (`create`, `set-quota`); text: the whole change
-    for a person (`quota 5 TiB -> 6 TiB`), never a secret; phase: order across objects, lowest
-    first; group: changes of one phase and group may go in one `apply`; data: the handler's own.
+    for a person (`quota 5 TiB -> 6 TiB`), never a secret, cut if nobody could read it; phase:
+    order across objects, lowest first; group: changes of one phase and group may go in one `apply`;
+    data: the handler's own.
     """
 
     key: Key
@@ -113,6 +114,9 @@ class Change:
     phase: int = 0
     group: str = ""
     data: Mapping[str, Json] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", faults.cut(self.text))
 
 
 class Level(StrEnum):

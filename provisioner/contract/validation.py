@@ -253,23 +253,29 @@ def _number(kind: Any, bounds: Mapping[str, int]) -> str:
 
 
 DEEPEST = 32
-"""The most levels of lists and mappings in a value that comes from a backend."""
+"""The most levels of lists and mappings in what a backend says of an object."""
+
+LARGEST = 1_000_000
+"""The most characters and values in it. A group's members are objects of their own."""
 
 
-def too_deep(value: object) -> bool:
-    """Return True if lists and mappings nest deeper than `DEEPEST` levels.
+def unfit(value: object) -> str:
+    """Return why no result can show a value that a backend gave; '' if one can.
 
-    The journal, results and pages walk a state by recursion: Python allows about a thousand calls.
+    The journal, results and pages walk it by recursion: Python allows about a thousand calls.
     """
-    level = [value]
+    level, size = [value], 0
     for _ in range(DEEPEST + 1):
+        size += sum(len(part) if isinstance(part, str) else 1 for part in level)
+        if size > LARGEST:
+            return f"is larger than {LARGEST:,} characters"
         level = [inner for outer in level for inner in _parts(outer)]
         if not level:
-            return False
-    return True
+            return ""
+    return f"nests deeper than {DEEPEST} levels"
 
 
 def _parts(value: object) -> Iterable[object]:
     if isinstance(value, Mapping):
-        return value.values()
+        return [*value, *value.values()]
     return value if isinstance(value, list | tuple) else ()

@@ -37,6 +37,9 @@ from provisioner.objects.items import Former, Item
 from provisioner.objects.merging import summary
 from provisioner.objects.states import Adoption
 
+MOST_CHANGES = 1_000
+"""The most changes of one object in one plan: a result shows them all."""
+
 ROUNDS = 3
 """How often an object is planned again after its changes: a new object can show what it lacks."""
 
@@ -303,6 +306,8 @@ def _plan(handler: Handler, task: _Task) -> None:
         if task.want is None:
             task.want = _wanted(handler, item)
         task.changes = handler.plan(item.key, task.want, task.state)
+        if len(task.changes) > MOST_CHANGES:
+            raise Permanent(f"{item.key}: a plan of {len(task.changes):,} changes is a mistake")
     except Fault as fault:
         _end(task, fault)
     except Exception:

@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Sequence
 
 from provisioner.contract import (
-    DEEPEST,
     Fault,
     Handler,
     Key,
@@ -25,7 +24,7 @@ from provisioner.contract import (
     Transient,
     Unavailable,
     Unknown,
-    too_deep,
+    unfit,
 )
 from provisioner.convergence.reads import reads
 
@@ -61,9 +60,8 @@ def states(handler: Handler, keys: Sequence[Key]) -> dict[Key, State | Fault]:
 
 def _storable(key: Key, state: State | Fault) -> State | Fault:
     """Return a state, or a fault if results and pages could not show it."""
-    if isinstance(state, Fault) or not too_deep(state):
-        return state
-    return Permanent(f"{key}: what the backend says of it nests deeper than {DEEPEST} levels")
+    why = "" if isinstance(state, Fault) else unfit(state)
+    return Permanent(f"{key}: what the backend says of it {why}") if why else state
 
 
 def own(fault: Fault | None) -> Fault | None:

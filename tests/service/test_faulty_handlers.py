@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioner.contract import DEEPEST, Fault, Key, State
+from provisioner.contract import Change, Fault, Key, Permanent, State, Want
+from provisioner.contract.validation import DEEPEST, LARGEST
 from provisioner.service import Service
 from provisioner.wiring import System
 from tests.support.engine_site import Accounts, Site, user
@@ -52,20 +53,51 @@ def test_where_a_handler_cannot_say_whether_an_object_shuts_people_out_it_does(
     assert "first/account/jdoe: the handler cannot tell if it shuts people out" in caplog.text
 
 
-class Deep(Accounts):
-    """One that says of bob's account more than a result can show."""
+BOB = "first/account/bob"
+"""The account of which the following say more than a result can show."""
 
+
+class Deep(Accounts):
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         tree: list[Any] = []
         for _ in range(DEEPEST):
             tree = [tree]
         deep: State = {"present": True, "limit": "5", "tree": tree}
-        return {**super().observe(keys), **dict.fromkeys({"first/account/bob"} & {*keys}, deep)}
+        return {**super().observe(keys), **dict.fromkeys({BOB} & {*keys}, deep)}
 
 
-def test_a_state_that_nests_too_deeply_is_its_own_objects_fault(tmp_path: Path) -> None:
+class Large(Accounts):
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        large: State = {"present": True, "limit": "5", "list": ["x"] * LARGEST}
+        return {**super().observe(keys), **dict.fromkeys({BOB} & {*keys}, large)}
+
+
+class Wordy(Accounts):
+    def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
+        said = Permanent("x" * (5 << 20), advice="y" * (5 << 20))
+        return {**super().observe(keys), **dict.fromkeys({BOB} & {*keys}, said)}
+
+
+class Busy(Accounts):
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        planned = super().plan(key, want, state)
+        return [*planned] * 100_000 if key == BOB else planned
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Deep, "what the backend says of it nests deeper than 32 levels"),
+        (Large, "what the backend says of it is larger than 1,000,000 characters"),
+        (Wordy, "(5,238,880 more characters)"),
+        (Busy, "a plan of 100,000 changes is a mistake"),
+    ],
+)
+def test_what_no_result_can_show_is_its_own_objects_fault(
+    tmp_path: Path, kind: type[Accounts], said: str
+) -> None:
     site = Site(tmp_path)
-    site.system = first_is(site, Deep)
+    site.system = first_is(site, kind)
     site.service = Service(site.system, site.spool)
     site.service.recover()
     for name in ("bob", "ann"):
@@ -73,4 +105,21 @@ def test_a_state_that_nests_too_deeply_is_its_own_objects_fault(tmp_path: Path) 
     site.drain()
     assert site.states() == {"done": ["ann.yaml"], "failed": ["bob.yaml"]}
     [result] = site.results("failed")
-    assert "deeper than 32 levels" in result["steps"][0]["error"]["message"]
+    assert said in result["steps"][0]["error"]["message"]
+
+
+class Chatty(Accounts):
+    """One whose changes are long texts."""
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        return [replace(one, text="x" * (5 << 20)) for one in super().plan(key, want, state)]
+
+
+def test_the_text_of_a_change_is_cut(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.system = first_is(site, Chatty)
+    site.service = Service(site.system, site.spool)
+    site.service.recover()
+    site.request(user("bob", uid=7))
+    [result] = site.results("done")
+    assert result["steps"][0]["changed"][0].endswith("x... (5,238,880 more characters)")
