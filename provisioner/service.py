@@ -24,11 +24,13 @@ from provisioner.admission.reading import Reader
 from provisioner.admission.signature import Signatures
 from provisioner.contract import ConfigError
 from provisioner.convergence.lanes import Drained, Lane, lanes_of
+from provisioner.inspection import failures
 from provisioner.inspection.daily_report import Reporter
 from provisioner.journal.journal import JournalBroken, JournalFull
 from provisioner.journal.records import event_rows, object_rows, request_rows
 from provisioner.manifests.following import Follower
 from provisioner.manifests.portions import Portions
+from provisioner.notify.courier import Courier
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.outcome.filing import Finisher
 from provisioner.outcome.filing_thread import Clerk
@@ -98,6 +100,7 @@ class Service:
         )
         self.intake = Intake(terms)
         self._finisher.refusals = terms.refusals
+        self.courier = Courier(system, failures.present, review.is_outsider)
         self.portions = Portions(
             self._journal,
             Follower(terms, self._after_commit),
@@ -140,10 +143,9 @@ class Service:
         notifier = notifier or Notifier({})
         self.recover()
         threads = self._start_lanes()
-        self.clerk.start()
-        self.keeper.start()
-        self.copier.start()
-        self.reporter.start()
+        helpers = (self.clerk, self.keeper, self.copier, self.reporter, self.courier)
+        for helper in helpers:
+            helper.start()
         watcher = Watcher(self._spool.staging, self.wake)
         watcher.start()
         log.info("%s", self._introduction())
@@ -167,10 +169,8 @@ class Service:
             self._finisher.strikes.clear()
             watcher.stop()
             self._stop_lanes(threads)
-            self.clerk.stop()
-            self.keeper.stop()
-            self.copier.stop()
-            self.reporter.stop()
+            for helper in helpers:
+                helper.stop()
         log.info("stopped: current work is done, what waits continues at the next start")
         self._journal.raise_broken()
 
@@ -219,6 +219,7 @@ class Service:
             self.clerk.stop()
             self.keeper.prune()
             self.keeper.pin()
+            self.courier.work()
             self._journal.raise_broken()
 
     def _take_or_complain(self) -> int:
@@ -358,6 +359,7 @@ class Service:
         self._observe(startup.begin(self._journal, self._system.config.mode))
         self.clerk.settle(self._finisher.redo())
         self.portions.resume()
+        self.courier.begin()
         with self._journal.reading() as conn:
             rows = object_rows.lane_rows(conn)
         for name, row in rows.items():

@@ -23,6 +23,13 @@ spool: spool
 journal: journal/journal.db
 host: {{emulated: host}}
 site: {{domain: campus.test}}
+# Every mail becomes a file in mail/.
+notify:
+  mail:
+    directory: mail
+    sender: hpc@campus.test
+    domain: campus.test
+    operators: [operators@campus.test]
 
 handlers:
   ad:
@@ -84,6 +91,7 @@ A sandbox is in {base}:
   provisioner.yaml   the configuration
   spool/staging      where requests are dropped
   home, gpfs/fs1     the results; the emulated directories and Slurm are files beside them
+  mail               what people are told, a file for each mail
 
 Next:
   export PROVISIONER_CONFIG={base}/provisioner.yaml
@@ -105,7 +113,8 @@ def make(directory: Path) -> str:
         raise ConfigError(f"{base} has blanks or quotes", advice="choose a directory without them")
     for name in ("", "home"):
         (base / name).mkdir(parents=True, exist_ok=True, mode=0o755)
-    (base / "journal").mkdir(mode=0o700)
+    for name in ("journal", "mail"):
+        (base / name).mkdir(mode=0o700)
     Spool.create(base / "spool").close()
     mm.install(base / "gpfs", filesystem="fs1")
     programs.install(base / "slurm", clusters=("a", "b"))

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from provisioner.admission.candidates import Candidate, problem_of
-from provisioner.config.schema import ManifestsConfig
+from provisioner.config.keeping import ManifestsConfig
 from provisioner.contract import Fault, InvalidRequest, Refused
 from provisioner.contract.sizes import format_size
 from provisioner.policy.review import Review

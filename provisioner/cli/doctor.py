@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 
 from provisioner.agent.client import Agent
-from provisioner.cli import site
+from provisioner.cli import doctor_mail, site
 from provisioner.cli.exits import Exit
 from provisioner.cli.queue import full, never_taken, releasing
 from provisioner.config.schema import Config
@@ -72,6 +72,7 @@ def findings(config: Config) -> Iterator[Finding]:
         yield _secret(name, path)
     for word, address in config.agent_addresses.items():
         yield _agent(word, address)
+    yield from doctor_mail.findings(config)
     yield from _handlers(config)
 
 
@@ -163,7 +164,9 @@ def _journal(config: Config) -> Iterator[Finding]:
         lanes = lane_rows(conn)
         observing = facts.get(conn, facts.OBSERVING)
         jump = last_jump(conn)
+        stuck = list(doctor_mail.stuck(conn, time.time()))
     book.close()
+    yield from stuck
     if config.journal.stat().st_mode & _OTHERS_WRITE:
         advice = f"chmod go-w {shlex.quote(str(config.journal))}"
         yield Finding(Level.ERROR, "journal", f"{config.journal} is writable by others", advice)

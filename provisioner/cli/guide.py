@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Ask for something": ("check", "plan", "submit"),
-    "See what happens": ("queue", "failed", "show", "status", "drift", "audit"),
+    "See what happens": ("queue", "failed", "show", "status", "drift", "audit", "mail"),
     "Steer what happens": ("retry", "hold", "release", "cancel", "pause", "unpause"),
     "Run the service": ("sandbox", "init", "run", "doctor", "config", "handlers", "adopt"),
     "Keep the journal": ("backup", "journal"),
@@ -54,6 +54,12 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("provisioner audit show --since 2026-11-24", "everything since that day"),
     ),
     "audit verify": (("provisioner audit verify", "whether an event was altered"),),
+    "mail": (("provisioner mail queue", "which mails wait, and why"),),
+    "mail queue": (("provisioner mail queue", "which mails wait, and what the server says"),),
+    "mail preview": (
+        ("provisioner mail preview allocation_ready", "the text that people get"),
+        ("provisioner mail preview digest --html > digest.html", "the HTML, for a browser"),
+    ),
     "retry": (
         ("provisioner retry 01JGT0V9Q3 --wait", f"try a request again, {_WAIT}"),
         ("provisioner retry --cause dd1c2a", "try all of a cause that `failed` prints"),

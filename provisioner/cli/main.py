@@ -21,6 +21,7 @@ from provisioner.cli import (
     control,
     failed,
     helping,
+    mail,
     moving,
     queue,
     reading,
@@ -57,7 +58,9 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 a request failed or a check found an error, 2 usage, 3 the request "
     "is wrong, 4 the configuration is wrong, 5 a backend or the service did not answer.",
 )
-for module in (serving, submitting, queue, failed, reading, auditing, control, moving, recovery):
+for module in (
+    serving, submitting, queue, failed, reading, auditing, control, moving, recovery, mail,
+):  # fmt: skip
     module.register(app)
 for module in (completing, helping):  # the last, because they are about all the others
     module.register(app)

@@ -21,6 +21,7 @@ from provisioner.objects.states import OPEN, RequestState
 
 if TYPE_CHECKING:
     from provisioner.journal.records.step_rows import StepRecord
+    from provisioner.request.documents import Problem
 
 JSON = typer.Option(False, "--json", help="for programs")
 config_app = typer.Typer(no_args_is_help=True, help="Check the configuration, or print an example.")
@@ -160,10 +161,10 @@ def schema() -> None:
 
 @config_app.command("check")
 def config_check(as_json: bool = JSON) -> None:
-    """Check the configuration: format, handlers' settings, resources and routes, all at once."""
+    """Check the configuration: format, handlers, resources, routes and templates, all at once."""
     from provisioner.inspection import configuration
 
-    problems = configuration.problems(site.path())
+    problems = [*configuration.problems(site.path()), *_templates()]
     listed = "\n".join(f"  {problem}" for problem in problems)
     message = f"{site.path()} is wrong:\n{listed}" if problems else ""
     if as_json:
@@ -181,6 +182,18 @@ def config_check(as_json: bool = JSON) -> None:
         raise typer.Exit(Exit.CONFIG)
     if not as_json:
         site.say(f"{site.path()} is correct")
+
+
+def _templates() -> list[Problem]:
+    """Return what is wrong with the templates of mail, if the configuration can be read."""
+    from provisioner.notify.courier import letters_of
+    from provisioner.request.documents import Problem
+
+    try:
+        letters = letters_of(site.config())
+    except ConfigError:
+        return []
+    return [Problem(None, "", text) for text in letters.wrong()]
 
 
 @config_app.command("example")

@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
+from provisioner.config.notify import NotifyConfig
 from provisioner.config.part import Part
 from provisioner.config.policy import PolicyConfig
 from provisioner.contract import ConfigError
@@ -28,7 +30,6 @@ from provisioner.request import fields
 from provisioner.request.documents import Document, InvalidDocument, Problem, parse
 from provisioner.request.places import Path as Place
 from provisioner.request.request import places_of, problems_of
-from provisioner.request.values import Size
 
 SIZE = 1024 * 1024
 """The most bytes of a configuration."""
@@ -97,58 +98,6 @@ class LaneConfig(Part):
     tries: int = Field(8, ge=1, description="how often a backend may refuse")
     days: float = Field(7.0, gt=0, description="how long an object may stay not ready")
     batch: int = Field(1000, ge=1, le=10000, description="objects taken at once")
-
-
-class RetentionConfig(Part):
-    """How long finished requests are kept. In `failed/`, only files of outsiders are removed."""
-
-    done_days: float = Field(90.0, gt=0, description="days that files and results stay in `done/`")
-    done_count: int = Field(
-        100000, ge=1, description="most requests in `done/`; the oldest go earlier"
-    )
-    journal_days: float = Field(
-        400.0, gt=0, description="days that the journal keeps requests after their outcome"
-    )
-    journal_floor: int = Field(
-        1000, ge=1, description="newest outcomes that the journal always keeps"
-    )
-    outsider_count: int = Field(
-        1000,
-        ge=1,
-        description="refused files kept for each writer who may ask for nothing; the oldest go",
-    )
-    events_days: float = Field(
-        800.0,
-        gt=0,
-        description="days that the audit trail is kept; a checkpoint says what was removed",
-    )
-
-
-class BackupConfig(Part):
-    """Copies of the journal, and the redo log that leads from each to the present."""
-
-    directory: Path | None = Field(
-        None,
-        description="directory of both, on a local disk, preferably not the journal's; default: "
-        "`backup` beside the journal",
-        examples=["/srv/backup/provisioner"],
-    )
-    every: float = Field(3600.0, gt=0, description="seconds between copies")
-    keep: int = Field(24, ge=1, description="copies that are kept")
-
-    def below(self, base: Path) -> Self:
-        """Return the settings with a relative path resolved against a directory."""
-        path = None if self.directory is None else base / self.directory
-        return self.model_copy(update={"directory": path})
-
-
-class ManifestsConfig(Part):
-    """Limits of manifests. The defaults are for 2 GiB of memory, as in the shipped unit."""
-
-    size: Size = Field(64 * 1024**2, description="most bytes of one", examples=["64MiB"], le=2**29)
-    lines: int = Field(1_200_000, ge=1, description="most lines of one")
-    seconds: float = Field(3600.0, gt=0, description="most seconds of work to compare one")
-    kept: Size = Field(512 * 1024**2, description="most bytes of one writer's unfinished manifests")
 
 
 class AgentConfig(Part):
@@ -243,6 +192,9 @@ class Config(Part):
     )
     retention: RetentionConfig = Field(
         default_factory=RetentionConfig, description="how long finished requests are kept"
+    )
+    notify: NotifyConfig = Field(
+        default_factory=NotifyConfig, description="who is told what happened, by mail or a program"
     )
     routes: dict[RouteAction, tuple[StepConfig, ...]] = Field(
         default_factory=dict, description="routes that replace the shipped route of an action"
@@ -380,6 +332,7 @@ def _absolute(config: Config, base: Path) -> Config:
             "journal": base / config.journal,
             "backup": config.backup.below(base),
             "policy": config.policy.below(base),
+            "notify": config.notify.below(base),
             "templates": tuple(base / path for path in config.templates),
             "secrets": {name: base / path for name, path in config.secrets.items()},
             "host": host,

@@ -15,16 +15,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
+from provisioner.config.notify import HookConfig, MailConfig, NotifyConfig
 from provisioner.config.policy import PolicyConfig, RuleConfig, SignaturesConfig
-from provisioner.config.schema import (
-    BackupConfig,
-    Config,
-    LaneConfig,
-    ManifestsConfig,
-    ResourceConfig,
-    RetentionConfig,
-    StepConfig,
-)
+from provisioner.config.schema import Config, LaneConfig, ResourceConfig, StepConfig
 from provisioner.request.documents import dump
 from provisioner.wiring import HANDLERS
 
@@ -50,6 +44,7 @@ def example() -> str:
         "backup": _options(BackupConfig),
         "manifests": _options(ManifestsConfig),
         "retention": _options(RetentionConfig),
+        "notify": _notify(),
         "routes": _named("user.provision", _item(_options(StepConfig))),
     }
     lines: list[str] = []
@@ -70,6 +65,18 @@ def _policy() -> list[str]:
             lines += [*_comment(field), *_named(name, _item(_options(RuleConfig)))]
         elif name == "signatures":
             lines += [*_comment(field), *_named(name, _options(SignaturesConfig))]
+        else:
+            lines += _option(name, field, _default(field))
+    return lines
+
+
+def _notify() -> list[str]:
+    """Return the options of messages, with those of mail and of the hook."""
+    parts: dict[str, type[BaseModel]] = {"mail": MailConfig, "hook": HookConfig}
+    lines: list[str] = []
+    for name, field in NotifyConfig.model_fields.items():
+        if name in parts:
+            lines += [*_comment(field), *_named(name, _options(parts[name]))]
         else:
             lines += _option(name, field, _default(field))
     return lines

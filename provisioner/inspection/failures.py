@@ -155,6 +155,11 @@ def cause_of(failure: Failure) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:6]
 
 
+def present(conn: Connection) -> list[Cause]:
+    """Return the causes of the failures that still need a person, the most frequent first."""
+    return causes(unfixed(conn))
+
+
 _SPECIFIC = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/@=]\S*|\b\S*\d\S*")
 """What differs between messages of one cause: what is quoted, paths and keys, numbers."""
 

@@ -39,8 +39,15 @@ CLOCK = "clock"
 JUMPED = "clock jumped"
 """When the time of day last jumped, and by how much."""
 
+TOLD = "told"
+"""The number of the last event of which people were told, or need not be. It is set while the
+configuration says that anybody is told."""
 
-NAMES = frozenset({JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED})
+DIGESTED = "digested"
+"""When operators last got their daily digest, in seconds since the epoch."""
+
+
+NAMES = frozenset({JOURNAL, POSITION, NEWEST, SUM, OBSERVING, CLOCK, JUMPED, TOLD, DIGESTED})
 """All names. The program writes no other, so another name means damage."""
 
 

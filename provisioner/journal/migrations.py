@@ -175,8 +175,24 @@ def _eleventh(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX requests_fixed_by ON requests (fixed_by) WHERE fixed_by IS NOT NULL")
 
 
+def _twelfth(db: sqlite3.Connection) -> None:
+    """Version 12: messages to people, and what each of them was told."""
+    db.execute(
+        "CREATE TABLE messages (id TEXT NOT NULL, channel TEXT NOT NULL, event TEXT NOT NULL, "
+        "person TEXT NOT NULL, address TEXT NOT NULL, subject TEXT NOT NULL, facts JSON NOT NULL, "
+        "state TEXT NOT NULL, made FLOAT NOT NULL, due FLOAT NOT NULL, attempts INTEGER NOT NULL, "
+        "ended FLOAT, error TEXT, PRIMARY KEY (id))"
+    )
+    db.execute("CREATE INDEX messages_state ON messages (state, due)")
+    db.execute(
+        "CREATE TABLE told (person TEXT NOT NULL, about TEXT NOT NULL, fact TEXT NOT NULL, "
+        "open BOOLEAN NOT NULL, at FLOAT NOT NULL, PRIMARY KEY (person, about))"
+    )
+
+
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
+    _twelfth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, and a dump of the version before in `tests/support/journals/`."""

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from provisioner.objects.errors import Error
-from provisioner.objects.states import Adoption, RequestState, StepState
+from provisioner.objects.states import Adoption, MessageState, RequestState, StepState
 
 metadata = MetaData()
 
@@ -247,4 +247,33 @@ marks = Table(  # metadata of the journal; not the signs that handlers put on ob
     metadata,
     Column("name", Text, primary_key=True, doc="`facts` has the names"),
     Column("value", Text, nullable=False),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Text, primary_key=True, doc="the same whenever it is sent: in the Message-ID"),
+    Column("channel", Text, nullable=False, doc="mail or hook"),
+    Column("event", Text, nullable=False),
+    Column("person", Text, nullable=False, doc="whom it is for; the hook gets one for all"),
+    Column("address", Text, nullable=False, doc="'' if the person has none"),
+    Column("subject", Text, nullable=False, doc="whom it is about"),
+    Column("facts", JSON, nullable=False, doc="what its template gets"),
+    Column("state", States(MessageState), nullable=False),
+    Column("made", Float, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("ended", Float),
+    Column("error", Text, doc="what the server said when it was last tried"),
+    Index("messages_state", "state", "due"),
+)
+
+told = Table(
+    "told",
+    metadata,
+    Column("person", Text, primary_key=True),
+    Column("about", Text, primary_key=True, doc="a subject, or what failed"),
+    Column("fact", Text, nullable=False, doc="a digest of what the person knows of it"),
+    Column("open", Boolean, nullable=False, doc="the person may use it"),
+    Column("at", Float, nullable=False),
 )

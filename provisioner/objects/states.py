@@ -73,6 +73,19 @@ OVER = (StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED
 """States of steps, and of objects in them, that change only by an intervention."""
 
 
+class MessageState(StrEnum):
+    """The state of a message to a person, or to the site's hook."""
+
+    WAITING = "waiting"
+    """It is sent when it is due, and tried again while the server does not take it."""
+    SENT = "sent"
+    """The server took it."""
+    MERGED = "merged"
+    """A summary of many messages tells of it."""
+    GIVEN_UP = "given up"
+    """The server never took it, or its person has no address."""
+
+
 class Adoption(StrEnum):
     """How an existing object was taken over. Other objects have none."""
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from itertools import islice
 
-from provisioner.config.schema import RetentionConfig
+from provisioner.config.keeping import RetentionConfig
 from provisioner.journal import audit, journal
 from provisioner.journal.queries import expiry
 from provisioner.journal.queries.anchors import Anchors

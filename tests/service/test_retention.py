@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.config.schema import RetentionConfig
+from provisioner.config.keeping import RetentionConfig
 from provisioner.journal import audit
 from provisioner.journal.audit import Head, Verified
 from provisioner.journal.records import request_rows

@@ -38,6 +38,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site.request(control("lane.pause", "second"), "pause.yaml")
     with site.system.journal.transaction() as conn:
         conn.exec_driver_sql("INSERT INTO companions VALUES ('R', X'7B7D0A')")
+        conn.exec_driver_sql(
+            "INSERT INTO messages VALUES ('i', 'mail', 'digest', 'ann', 'ann@a.b', 'user:ann', "
+            "'{\"a\":1}', 'given up', 1.0, 1.0, 1, 1.0, 'away')"
+        )
+        conn.exec_driver_sql("INSERT INTO told VALUES ('ann', 'user:ann', 'f', 1, 1.0)")
         conn.execute(objects.update().values(applied={"mail": {"before": None, "set": ["a@b"]}}))
     site.system.journal.close()
     return site

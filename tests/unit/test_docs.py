@@ -21,6 +21,8 @@ from handlers.ldap.numbers.ids import Ids
 from provisioner.agent import rules, server
 from provisioner.cli.exits import Exit
 from provisioner.cli.main import app
+from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
+from provisioner.config.notify import Event, HookConfig, MailConfig, NotifyConfig
 from provisioner.config.policy import (
     MassConfig,
     PolicyConfig,
@@ -30,12 +32,9 @@ from provisioner.config.policy import (
 )
 from provisioner.config.schema import (
     AgentConfig,
-    BackupConfig,
     Config,
     LaneConfig,
-    ManifestsConfig,
     ResourceConfig,
-    RetentionConfig,
     StepConfig,
     load,
 )
@@ -239,6 +238,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "Backup": BackupConfig,
     "Manifests": ManifestsConfig,
     "Retention": RetentionConfig,
+    "Telling people": NotifyConfig,
+    "Mail": MailConfig,
+    "A program of the site": HookConfig,
     "Routes": StepConfig,
     **{f"`{kind}`": model for kind, model in handler_settings().items()},
 }
@@ -282,6 +284,10 @@ def table(head: str, first: str) -> dict[str, str]:
             cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
             found[cells[0].strip("`")] = cells[1]
     return found
+
+
+def test_every_event_that_is_told_stands_in_its_table() -> None:
+    assert set(table("Telling people", "Event")) == set(map(str, Event))
 
 
 # The command line.

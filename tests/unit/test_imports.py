@@ -22,13 +22,13 @@ LINES = (
     "contract",
     "objects request system",
     "agent config journal spool",
-    "journal.records routing",
+    "journal.outbox journal.records routing",
     "journal.queries",
     "outcome steps",
     "controls convergence recovery",
     "policy testing",
     "admission wiring",
-    "inspection manifests",
+    "inspection manifests notify",
     "service",
     "cli",
 )
@@ -37,7 +37,7 @@ LINES = (
 HOMES = {
     "watchdog": {"provisioner/spool/watch.py"},
     "yaml": {"provisioner/request/documents.py"},
-    "jinja2": {"provisioner/routing/expressions.py"},
+    "jinja2": {"provisioner/routing/expressions.py", "provisioner/notify/letters.py"},
     "tenacity": {"provisioner/convergence/reads.py"},
     "pytest": {"provisioner/testing/subject.py", "provisioner/testing/claiming.py"},
     "ldap3": {

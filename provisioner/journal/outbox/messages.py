@@ -1,0 +1,150 @@
+"""Messages: what is still to be sent to people or to the site's hook, and what was sent.
+
+Promises: everything is read and written inside the caller's transaction. A message stays until it
+was sent, merged into a summary or given up, and its id never changes. Leaves out: sending
+(`notify`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+
+from provisioner.journal import bulk
+from provisioner.journal.dialect import chunks
+from provisioner.journal.schema import messages
+from provisioner.objects.states import MessageState
+
+MAIL, HOOK = "mail", "hook"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message. Times in seconds since the epoch; address: '' if there is none."""
+
+    id: str
+    channel: str
+    event: str
+    person: str
+    address: str
+    subject: str
+    facts: Mapping[str, Any]
+    state: MessageState
+    made: float
+    due: float
+    attempts: int = 0
+    ended: float | None = None
+    error: str | None = None
+
+
+_INSERT = insert(messages)
+_COLUMNS = [column.name for column in messages.columns]
+
+
+def add(conn: Connection, added: Sequence[Message]) -> None:
+    """Add messages."""
+    bulk.run(conn, _INSERT, [{name: getattr(m, name) for name in _COLUMNS} for m in added])
+
+
+def due(conn: Connection, now: float, latest: float, limit: int) -> list[Message]:
+    """List waiting messages that are due, oldest first.
+
+    latest: no message can be due after it, so that one that is was put off by a wrong clock.
+    """
+    return _listed(
+        conn,
+        select(messages)
+        .where(
+            messages.c.state == MessageState.WAITING,
+            or_(messages.c.due <= now, messages.c.due > latest),
+        )
+        .order_by(messages.c.made, messages.c.id)
+        .limit(limit),
+    )
+
+
+def listed(conn: Connection, states: Collection[MessageState], limit: int) -> list[Message]:
+    """List messages in some states, the newest first."""
+    return _listed(
+        conn,
+        select(messages)
+        .where(messages.c.state.in_(list(states)))
+        .order_by(messages.c.made.desc(), messages.c.id.desc())
+        .limit(limit),
+    )
+
+
+def _listed(conn: Connection, statement: Any) -> list[Message]:
+    return [Message(**row._mapping) for row in conn.execute(statement)]
+
+
+def counts(conn: Connection) -> dict[str, int]:
+    """Count messages by state."""
+    rows = conn.execute(select(messages.c.state, func.count()).group_by(messages.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def sent_since(conn: Connection, since: float) -> dict[str, list[float]]:
+    """Return when mail was sent to each address since a time."""
+    found: dict[str, list[float]] = {}
+    rows = conn.execute(
+        select(messages.c.address, messages.c.ended).where(
+            messages.c.state == MessageState.SENT,
+            messages.c.channel == MAIL,
+            messages.c.ended > since,
+        )
+    )
+    for row in rows:
+        found.setdefault(row.address, []).append(row.ended)
+    return found
+
+
+def end(
+    conn: Connection, ids: Collection[str], state: MessageState, now: float, error: str | None
+) -> None:
+    """Write that messages need not be sent any more, and why."""
+    for part in chunks(ids):
+        conn.execute(
+            update(messages)
+            .where(messages.c.id.in_(part), messages.c.state == MessageState.WAITING)
+            .values(state=state, ended=now, error=error, attempts=messages.c.attempts + 1)
+        )
+
+
+def put_off(conn: Connection, ids: Collection[str], until: float, error: str) -> None:
+    """Write that messages were not taken, and when they are tried again."""
+    for part in chunks(ids):
+        conn.execute(
+            update(messages)
+            .where(messages.c.id.in_(part), messages.c.state == MessageState.WAITING)
+            .values(due=until, error=error, attempts=messages.c.attempts + 1)
+        )
+
+
+def of_others(conn: Connection, channels: Collection[str]) -> list[str]:
+    """Return the ids of waiting messages of other channels than some."""
+    return list(
+        conn.scalars(
+            select(messages.c.id).where(
+                messages.c.state == MessageState.WAITING,
+                messages.c.channel.not_in(list(channels)),
+            )
+        )
+    )
+
+
+def old(conn: Connection, before: float) -> bool:
+    """Return True if there are messages that ended before a time."""
+    return conn.scalar(select(messages.c.id).where(_ended(before)).limit(1)) is not None
+
+
+def forget(conn: Connection, before: float) -> int:
+    """Delete messages that ended before a time; return how many."""
+    return conn.execute(delete(messages).where(_ended(before))).rowcount
+
+
+def _ended(before: float) -> ColumnElement[bool]:
+    return and_(messages.c.state != MessageState.WAITING, messages.c.ended < before)

@@ -1,0 +1,3 @@
+"""Telling people and the site's hook what became of requests; nothing waits for it."""
+
+__all__ = ["courier", "letters", "post", "samples"]

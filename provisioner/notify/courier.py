@@ -1,0 +1,263 @@
+"""The courier: tells people and the site's hook, in a thread of its own.
+
+Promises: no request waits for it, and none fails because of it: it only reads what is committed. A
+message is sent at least once, always under the same id. A server that is away is tried again, less
+and less often, and what nobody takes is given up after a configured time; both are logged once and
+shown by `doctor`. Leaves out: what is told (`occasions`), and the words (`letters`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from provisioner.config.schema import Config
+from provisioner.contract import ConfigError, Fault
+from provisioner.journal.journal import JournalBroken, JournalFull
+from provisioner.journal.outbox import messages, news
+from provisioner.journal.outbox.messages import HOOK, MAIL, Message
+from provisioner.journal.records.request_rows import Record
+from provisioner.notify import pace
+from provisioner.notify.addresses import Addresses
+from provisioner.notify.letters import Letters, TemplateWrong, envelope
+from provisioner.notify.occasions import Occasions, person_in
+from provisioner.notify.outbox import Outbox
+from provisioner.notify.post import Away, Post, Rejected, Session
+from provisioner.notify.summing import Causes
+from provisioner.objects.states import MessageState
+from provisioner.system import process
+from provisioner.wiring import SHIPPED_TEMPLATES, System
+
+log = logging.getLogger(__name__)
+
+LOOK = 2.0
+"""Seconds between looks for news."""
+
+KEPT = 30 * 86400.0
+"""Seconds for which messages are kept after they were sent or given up."""
+
+BATCH = 2000
+"""The most messages that are looked at together."""
+
+_AFTER_TROUBLE = 60.0
+_CLEAN = 3600.0
+_LAST = 5.0
+
+
+def letters_of(config: Config) -> Letters:
+    """Return the templates of a site."""
+    return Letters((*config.templates, SHIPPED_TEMPLATES))
+
+
+class Courier:
+    """Works between `start` and `stop`. Without `mail` and `hook` it does nothing."""
+
+    def __init__(self, system: System, causes: Causes, is_outsider: Callable[[int], bool]) -> None:
+        """causes: of what failed; is_outsider: of a uid that may ask for nothing."""
+        self._system = system
+        self._journal = system.journal
+        self._settings = system.config.notify
+        self._causes = causes
+        self._is_outsider = is_outsider
+        self._letters = letters_of(system.config)
+        mail = self._settings.mail
+        self._addresses = Addresses(mail, system.outputs_of) if mail is not None else None
+        self._outbox = Outbox(
+            self._journal,
+            system.config.service,
+            self._settings,
+            Occasions(system.outputs_of, mail.operators if mail is not None else (), self._asker),
+            self._addresses,
+        )
+        self._complaint = {MAIL: "", HOOK: ""}
+        self._resting = {MAIL: 0.0, HOOK: 0.0}
+        self._failures = {MAIL: 0, HOOK: 0}
+        self._cleaned = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+
+    def begin(self) -> None:
+        """Note from where on people are told; before anything is taken."""
+        channels = self._settings.channels
+        with self._journal.reading() as conn:
+            begun = news.begun(conn)
+            stranded = messages.of_others(conn, channels)
+        if begun == bool(channels) and not stranded:
+            return
+        with self._journal.transaction() as conn:
+            if channels:
+                news.begin(conn)
+            else:
+                news.end(conn)
+            why = "it is no longer configured"
+            messages.end(conn, stranded, MessageState.GIVEN_UP, time.time(), why)
+
+    def start(self) -> None:
+        """Start the thread, if anybody is told anything."""
+        if self._settings.channels:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; wait a few seconds for a message that is being sent."""
+        self._stopping.set()
+        if self._settings.channels:
+            self._thread.join(_LAST)
+
+    def work(self, now: float | None = None) -> None:
+        """Make the messages of all news, and send what is due, once."""
+        if not self._settings.channels:
+            return
+        now = time.time() if now is None else now
+        while self._outbox.fill(now) and not self._stopping.is_set():
+            pass
+        self._outbox.digest(self._causes, now)
+        with self._journal.reading() as conn:
+            due = messages.due(conn, now, now + pace.WINDOW + 60, BATCH)
+        self._post([message for message in due if message.channel == MAIL], now)
+        self._call([message for message in due if message.channel == HOOK], now)
+        self._clean(now)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(LOOK):
+            try:
+                self.work()
+            except (JournalBroken, JournalFull):
+                self._stopping.wait(_AFTER_TROUBLE)  # the service says so itself
+            except Exception:
+                log.exception("telling people failed; trying again in a minute")
+                self._stopping.wait(_AFTER_TROUBLE)
+
+    def _asker(self, record: Record) -> str:
+        """Return the person who asked; '' for a program, root, and who may ask for nothing."""
+        if record.on_behalf_of is not None:
+            return record.on_behalf_of
+        if record.writer in self._system.config.policy.portals:
+            return person_in(record)
+        own = record.uid in (0, os.geteuid())
+        return "" if own or self._is_outsider(record.uid) else record.writer
+
+    # Mail.
+
+    def _post(self, due: Sequence[Message], now: float) -> None:
+        mail = self._settings.mail
+        if mail is None or not due or self._rests(MAIL):
+            return
+        with self._journal.reading() as conn:
+            sent = messages.sent_since(conn, now - pace.WINDOW)
+        chosen = pace.plan(due, sent, per_recipient=mail.per_recipient, in_all=mail.in_all)
+        going = [*chosen.single, *(self._outbox.summary(some, now) for some in chosen.merged)]
+        if not going:
+            return
+        try:
+            password = self._system.config.secret(mail.password) if mail.password else ""
+            with Post(mail, password).session() as session:
+                for message in going:
+                    if self._stopping.is_set():
+                        return
+                    self._send(session, message)
+        except (Away, ConfigError) as error:
+            text = error.message if isinstance(error, ConfigError) else str(error)
+            self._trouble(MAIL, going, text, now)
+
+    def _send(self, session: Session, message: Message) -> None:
+        mail = self._settings.mail
+        assert mail is not None
+        try:
+            letter = self._letters.render(message.event, message.facts)
+            made = envelope(
+                letter, mail, to=message.address, message_id=message.id, at=message.made
+            )
+            session.send(made, message.address)
+        except TemplateWrong as error:
+            self._put_off(message, f"the template: {error}")
+        except ValueError as error:
+            self._end(message, MessageState.GIVEN_UP, str(error))
+        except Rejected as error:
+            if error.for_good:
+                log.warning("mail %s to %s: refused: %s", message.id, message.person, error)
+                self._end(message, MessageState.GIVEN_UP, str(error))
+            else:
+                self._put_off(message, str(error))
+        else:
+            self._went_well(MAIL)
+            self._end(message, MessageState.SENT, None)
+
+    # The hook.
+
+    def _call(self, due: Sequence[Message], now: float) -> None:
+        hook = self._settings.hook
+        if hook is None or self._rests(HOOK):
+            return
+        for message in due:
+            if self._stopping.is_set():
+                return
+            try:
+                text = json.dumps(message.facts) + "\n"
+                done = process.run(hook.program, stdin=text, timeout=hook.timeout)
+            except Fault as fault:
+                self._trouble(HOOK, [message], fault.message, now)
+                return
+            if done.timed_out:
+                self._trouble(HOOK, [message], f"did not end in {hook.timeout:g} s", now)
+                return
+            if done.returncode != 0:
+                said = " ".join(done.stderr.split())[:300]
+                self._put_off(message, f"exit code {done.returncode}: {said}")
+                continue
+            self._went_well(HOOK)
+            self._end(message, MessageState.SENT, None)
+
+    # What became of a message.
+
+    def _end(self, message: Message, state: MessageState, error: str | None) -> None:
+        with self._journal.transaction() as conn:
+            messages.end(conn, [message.id], state, time.time(), error)
+
+    def _put_off(self, message: Message, error: str) -> None:
+        """Try one message again later, or give it up."""
+        now = time.time()
+        if now - message.made >= self._settings.give_up:
+            log.error("%s %s is given up: %s", message.channel, message.id, error)
+            self._end(message, MessageState.GIVEN_UP, error)
+            return
+        if not message.attempts:
+            log.warning("%s %s: %s; trying again", message.channel, message.id, error)
+        with self._journal.transaction() as conn:
+            messages.put_off(conn, [message.id], now + pace.delay(message.attempts), error)
+
+    def _trouble(self, channel: str, going: Sequence[Message], error: str, now: float) -> None:
+        """Leave a whole channel alone for a while; give up what is too old."""
+        self._failures[channel] += 1
+        seconds = pace.delay(self._failures[channel] - 1)
+        self._resting[channel] = time.monotonic() + seconds
+        if self._complaint[channel] != error:
+            self._complaint[channel] = error
+            log.error("%s: %s; %d messages wait, trying again", channel, error, len(going))
+        old = [m.id for m in going if now - m.made >= self._settings.give_up]
+        young = [m.id for m in going if now - m.made < self._settings.give_up]
+        with self._journal.transaction() as conn:
+            messages.end(conn, old, MessageState.GIVEN_UP, time.time(), error)
+            messages.put_off(conn, young, now, error)
+
+    def _went_well(self, channel: str) -> None:
+        if self._complaint[channel]:
+            log.info("%s: messages are taken again", channel)
+        self._complaint[channel] = ""
+        self._failures[channel] = 0
+        self._resting[channel] = 0.0
+
+    def _rests(self, channel: str) -> bool:
+        return time.monotonic() < self._resting[channel]
+
+    def _clean(self, now: float) -> None:
+        if time.monotonic() >= self._cleaned:
+            self._cleaned = time.monotonic() + _CLEAN
+            with self._journal.reading() as conn:
+                if not messages.old(conn, now - KEPT):
+                    return
+            with self._journal.transaction() as conn:
+                messages.forget(conn, now - KEPT)

@@ -1,0 +1,262 @@
+"""The outbox: outcomes become messages, in one transaction with what has been looked at.
+
+Promises: an outcome is looked at once, and a message of it exists once, whatever is killed when;
+its id follows from the event and the person. Leaves out: sending (`courier`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioner.config.notify import Event, NotifyConfig
+from provisioner.journal import audit, facts
+from provisioner.journal.journal import Connection, Journal
+from provisioner.journal.outbox import known, messages, news
+from provisioner.journal.outbox.messages import HOOK, MAIL, Message
+from provisioner.journal.records import request_rows, step_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.notify import summing, tellings
+from provisioner.notify.addresses import Addresses
+from provisioner.notify.occasions import Occasions, failing, request_facts
+from provisioner.notify.samples import KEYS
+from provisioner.notify.tellings import Telling
+from provisioner.objects.states import MessageState, RequestState
+from provisioner.outcome.results import moment
+
+log = logging.getLogger(__name__)
+
+PORTION = 500
+"""Events that are looked at in one transaction."""
+
+OPERATORS = "operators"
+"""Stands for a person in messages to the operators' addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Makes messages. service: the site's name in them; addresses: None without mail."""
+
+    book: Journal
+    service: str
+    settings: NotifyConfig
+    occasions: Occasions
+    addresses: Addresses | None
+
+    def fill(self, now: float) -> bool:
+        """Make the messages of a portion of the news. Return False if there was none."""
+        with self.book.reading() as conn:
+            if not news.waiting(conn):
+                return False
+        with self.book.transaction() as conn:
+            portion = news.portion(conn, PORTION)
+            if portion is None:
+                return False
+            for outcome in portion.outcomes:
+                self._tell(conn, outcome, now)
+            news.through(conn, portion.last)
+        return True
+
+    def _tell(self, conn: Connection, outcome: news.Outcome, now: float) -> None:
+        record = request_rows.load(conn, [outcome.request]).get(outcome.request)
+        if record is None:
+            return
+        steps = step_rows.steps_of(conn, [record.id])[record.id]
+        try:
+            found = self.occasions.of(conn, record, steps, outcome.state)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            log.exception("%s: nobody is told of it: what it says could not be read", record.id)
+            return
+        if outcome.state == RequestState.DONE:
+            known.forget(conn, failing(record))
+        silent = not self.settings.manifests and bool(audit.behind(conn, record.id))
+        knows = known.of(conn, [telling.pair for telling in found])
+        told, after = tellings.news(found, knows, now, silent=silent)
+        known.put(conn, after)
+        told = [telling for telling in told if telling.event in self.settings.events]
+        messages.add(conn, self._made(conn, record, outcome, told, now))
+
+    def _made(
+        self,
+        conn: Connection,
+        record: Record,
+        outcome: news.Outcome,
+        told: Sequence[Telling],
+        now: float,
+    ) -> list[Message]:
+        made = []
+        for telling in told:
+            if self.settings.mail is not None:
+                address = self._address(conn, telling)
+                made.append(self._message(MAIL, record, outcome, telling, address, now))
+        if self.settings.hook is not None:
+            for event in dict.fromkeys(telling.event for telling in told):
+                same = [telling for telling in told if telling.event is event]
+                made.append(self._for_hook(record, outcome, same, now))
+        return made
+
+    def _address(self, conn: Connection, telling: Telling) -> str:
+        if telling.role == "operator":
+            return telling.person
+        return self.addresses.of(conn, telling.person) if self.addresses is not None else ""
+
+    def _message(
+        self,
+        channel: str,
+        record: Record,
+        outcome: news.Outcome,
+        telling: Telling,
+        address: str,
+        now: float,
+    ) -> Message:
+        facts = {**self._facts(record, outcome, telling.event, telling.facts)}
+        person = OPERATORS if telling.role == "operator" else telling.person
+        facts |= {"person": person, "role": telling.role, "subject": telling.subject}
+        lost = channel == MAIL and not address
+        return Message(
+            id=_id(outcome, telling.event, f"{channel} {telling.pair}"),
+            channel=channel,
+            event=telling.event,
+            person=person,
+            address=address,
+            subject=telling.subject,
+            facts=plain(facts),
+            state=MessageState.GIVEN_UP if lost else MessageState.WAITING,
+            made=outcome.at,
+            due=now,
+            ended=now if lost else None,
+            error=f"there is no address for {person}" if lost else None,
+        )
+
+    def _for_hook(
+        self, record: Record, outcome: news.Outcome, same: Sequence[Telling], now: float
+    ) -> Message:
+        """Return one message for all whom an event concerns."""
+        first = same[0]
+        message = self._message(HOOK, record, outcome, first, "", now)
+        people = [
+            {"person": telling.person, "role": telling.role}
+            for telling in same
+            if telling.role != "operator"
+        ]
+        dropped = ("person", "role")
+        facts = {name: value for name, value in message.facts.items() if name not in dropped}
+        return Message(
+            id=message.id,
+            channel=HOOK,
+            event=first.event,
+            person="",
+            address="",
+            subject=first.subject,
+            facts={"id": message.id, **facts, "people": people},
+            state=MessageState.WAITING,
+            made=outcome.at,
+            due=now,
+        )
+
+    def _facts(
+        self, record: Record | None, outcome: news.Outcome, event: str, more: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "event": str(event),
+            "service": self.service,
+            "at": moment(outcome.at),
+            "request": request_facts(record) if record is not None else None,
+            **dict.fromkeys(KEYS),
+            "suspended": False,
+            "again": False,
+            **more,
+        }
+
+    def digest(self, causes: summing.Causes, now: float) -> bool:
+        """Make the daily digest if it is due. Return True if it was made."""
+        mail = self.settings.mail
+        if mail is None or not mail.digest or not mail.operators:
+            return False
+        if Event.DIGEST not in self.settings.events:
+            return False
+        due = summing.last_due(mail.digest, now)
+        with self.book.reading() as conn:
+            last = float(facts.get(conn, facts.DIGESTED) or 0)
+        if last >= due:
+            return False
+        with self.book.transaction() as conn:
+            facts.put(conn, facts.DIGESTED, repr(now))
+            if not last:  # the first day is not over
+                return False
+            summed = summing.digest_facts(conn, causes, max(last, now - 7 * 86400.0), now)
+            outcome = news.Outcome(0, record_of(due), "", now)
+            for address in mail.operators:
+                telling = Telling(
+                    person=address,
+                    role="operator",
+                    event=Event.DIGEST,
+                    subject="",
+                    about=Event.DIGEST,
+                    facts={"digest": summed},
+                )
+                messages.add(conn, [self._digest_for(outcome, telling, now)])
+        return True
+
+    def _digest_for(self, outcome: news.Outcome, telling: Telling, now: float) -> Message:
+        facts = self._facts(None, outcome, telling.event, telling.facts)
+        facts |= {"person": OPERATORS, "role": "operator", "subject": ""}
+        return Message(
+            id=_id(outcome, telling.event, telling.person),
+            channel=MAIL,
+            event=telling.event,
+            person=OPERATORS,
+            address=telling.person,
+            subject="",
+            facts=plain(facts),
+            state=MessageState.WAITING,
+            made=now,
+            due=now,
+        )
+
+    def summary(self, merged: Sequence[Message], now: float) -> Message:
+        """Put one message in the place of many for one address; return it."""
+        first, last = merged[0], merged[-1]
+        outcome = news.Outcome(len(merged), record_of(0.0), "", now)
+        facts = self._facts(None, outcome, "summary", {"items": summing.items(merged)})
+        facts |= {"person": first.person, "role": first.facts.get("role", ""), "subject": ""}
+        made = Message(
+            id=f"summary-{_short(f'{first.id} {last.id} {len(merged)}')}",
+            channel=MAIL,
+            event="summary",
+            person=first.person,
+            address=first.address,
+            subject="",
+            facts=plain(facts),
+            state=MessageState.WAITING,
+            made=now,
+            due=now,
+        )
+        with self.book.transaction() as conn:
+            ids = [message.id for message in merged]
+            messages.end(conn, ids, MessageState.MERGED, now, f"in {made.id}")
+            messages.add(conn, [made])
+        return made
+
+
+def record_of(due: float) -> Any:
+    """Return what stands for a request in the id of a digest."""
+    return f"day-{int(due)}"
+
+
+def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts as JSON holds them."""
+    value: dict[str, Any] = json.loads(json.dumps(facts, default=str))
+    return value
+
+
+def _id(outcome: news.Outcome, event: str, whom: str) -> str:
+    return f"{outcome.request}-{outcome.seq}-{_short(f'{event} {whom}')}"
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -1,0 +1,149 @@
+"""Samples: facts of each event, to check and preview templates with.
+
+Promises: every key that a template may use is there, as it is in a real message. Leaves out: real
+people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from provisioner.config.notify import Event
+
+KEYS = ("account", "allocation", "failure", "digest", "items", "suspended", "again")
+"""Keys that every message has, also where an event says nothing of them."""
+
+_REQUEST = {
+    "id": "01J9Z3NDEKTSV4RRFFQ69G5FAV",
+    "action": "allocation.provision",
+    "subject": "allocation:42",
+    "file": "storage.yaml",
+    "asker": "coldfront for asmith",
+    "accepted": "2026-11-29T08:15:00.000Z",
+}
+
+_ACCOUNT = {
+    "name": "jdoe",
+    "full_name": "Jane Doe",
+    "home": "/home/jdoe",
+    "shell": "/bin/bash",
+    "outputs": {"home": {"path": "/home/jdoe"}},
+}
+
+_ALLOCATION = {
+    "id": "42",
+    "resource": "hpc-storage",
+    "project": {"code": "CF0003", "title": "Protein folding", "pi": "asmith", "gid": None},
+    "path": "/gpfs/fs1/cf0003",
+    "quota": "5 TiB",
+    "files": 1_000_000,
+    "slurm_account": None,
+    "outputs": {"fileset": {"path": "/gpfs/fs1/cf0003", "fileset": "cf0003"}},
+}
+
+_COMPUTE = {
+    **_ALLOCATION,
+    "resource": "cluster-a",
+    "path": None,
+    "quota": None,
+    "files": None,
+    "slurm_account": "cf0003",
+    "outputs": {"slurm_account": {"account": "cf0003", "user": None}},
+}
+
+_FAILURE = {
+    "state": "refused",
+    "problem": "'hpc-storge' is not a resource",
+    "lines": [
+        "Refused: nothing was done. allocation.provision of allocation:42, asked for by asmith.",
+        "Line 5, allocation.resource: 'hpc-storge' is not a resource; did you mean hpc-storage?",
+        "Fix the file and put it into staging again; to retry the same file:",
+        "    provisioner retry 01J9Z3NDEKTSV4RRFFQ69G5FAV",
+    ],
+}
+
+_DIGEST = {
+    "since": "2026-11-28 07:00",
+    "done": 128,
+    "ended": {"done": 128, "failed": 2, "refused": 3},
+    "open": {"deferred": 4, "held": 1},
+    "oldest": {
+        "id": "01J9Z3NDEKTSV4RRFFQ69G5FAV",
+        "action": "allocation.provision",
+        "subject": "allocation:42",
+        "state": "deferred",
+        "since": "2026-11-25T16:40:00.000Z",
+        "age": "3 days",
+    },
+    "causes": [
+        {
+            "id": "3fa2c1",
+            "kind": "wrong",
+            "where": "allocation.resource",
+            "count": 3,
+            "message": "'hpc-storge' is not a resource",
+            "advice": "",
+            "oldest": "2026-11-28T10:02:00.000Z",
+            "subjects": ["allocation:42", "allocation:43", "allocation:44"],
+        }
+    ],
+    "given_up": 1,
+}
+
+_ITEMS = [
+    {"at": "2026-11-29T08:15:00.000Z", "text": "allocation:42: refused"},
+    {"at": "2026-11-29T08:16:00.000Z", "text": "allocation:43: refused"},
+]
+
+
+def _facts(name: str, role: str, **facts: Any) -> dict[str, Any]:
+    return {
+        "event": name,
+        "service": "hpc1",
+        "at": "2026-11-29T08:15:04.000Z",
+        "person": "jdoe" if role == "user" else "asmith",
+        "role": role,
+        "subject": "allocation:42",
+        "request": _REQUEST,
+        **dict.fromkeys(KEYS),
+        "suspended": False,
+        "again": False,
+        **facts,
+    }
+
+
+def of(name: str) -> Sequence[Mapping[str, Any]]:
+    """Return sample facts for a template: each kind of message that it is used for."""
+    match name:
+        case Event.ACCOUNT_READY:
+            return [
+                _facts(name, "user", account=_ACCOUNT),
+                _facts(name, "pi", account=_ACCOUNT),
+                _facts(name, "user", account={**_ACCOUNT, "home": None}, again=True),
+            ]
+        case Event.ALLOCATION_READY | Event.ALLOCATION_CHANGED:
+            return [
+                _facts(name, "pi", allocation=_ALLOCATION),
+                _facts(name, "user", allocation=_COMPUTE),
+                _facts(name, "user", allocation={**_COMPUTE, "project": None}, again=True),
+            ]
+        case Event.ACCESS_REMOVED:
+            return [
+                _facts(name, "user", allocation=_ALLOCATION),
+                _facts(name, "user", account={"name": "jdoe"}, suspended=True),
+                _facts(name, "user", allocation={**_ALLOCATION, "project": None}, suspended=True),
+            ]
+        case Event.REQUEST_FAILED:
+            return [
+                _facts(name, "asker", failure=_FAILURE),
+                _facts(name, "operator", failure={**_FAILURE, "state": "failed"}),
+            ]
+        case Event.DIGEST:
+            quiet = {**_DIGEST, "oldest": None, "causes": [], "open": {}, "given_up": 0}
+            return [
+                _facts(name, "operator", digest=_DIGEST, request=None),
+                _facts(name, "operator", digest=quiet, request=None),
+            ]
+        case _:
+            return [_facts(name, "operator", items=_ITEMS, request=None)]

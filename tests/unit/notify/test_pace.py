@@ -1,0 +1,59 @@
+"""How many mails go at once, to one address and to all."""
+
+from __future__ import annotations
+
+import pytest
+
+from provisioner.journal.outbox.messages import MAIL, Message
+from provisioner.notify.pace import delay, plan
+from provisioner.objects.states import MessageState
+
+
+def mails(address: str, number: int) -> list[Message]:
+    return [
+        Message(
+            id=f"{address}{n}",
+            channel=MAIL,
+            event="digest",
+            person=address,
+            address=address,
+            subject="",
+            facts={},
+            state=MessageState.WAITING,
+            made=float(n),
+            due=0.0,
+        )
+        for n in range(number)
+    ]
+
+
+# waiting for a and b; sent to a and b; single mails, summaries, those that wait
+TABLE = [
+    ((3, 2), (0, 0), (5, [], 0)),
+    ((4, 0), (0, 0), (4, [], 0)),
+    ((5, 0), (0, 0), (0, [5], 0)),
+    ((2, 2), (3, 0), (2, [2], 0)),
+    ((5, 1), (4, 0), (1, [], 5)),
+    ((3, 3), (0, 4), (0, [3], 3)),
+]
+
+
+@pytest.mark.parametrize(("waiting", "sent", "made"), TABLE)
+def test_more_than_an_address_gets_in_an_hour_becomes_one(
+    waiting: tuple[int, int], sent: tuple[int, int], made: tuple[int, list[int], int]
+) -> None:
+    times = {"a": [0.0] * sent[0], "b": [0.0] * sent[1]}
+    due = [*mails("a", waiting[0]), *mails("b", waiting[1])]
+    planned = plan(due, times, per_recipient=4, in_all=6)
+    assert (len(planned.single), [len(some) for some in planned.merged], planned.wait) == made
+
+
+def test_all_together_get_no_more_than_the_sites_limit() -> None:
+    waiting = [mail for name in "abcdefgh" for mail in mails(name, 3)]
+    made = plan(waiting, {}, per_recipient=10, in_all=5)
+    assert len(made.single) + len(made.merged) == 5
+    assert made.wait == 9
+
+
+def test_tries_come_less_and_less_often() -> None:
+    assert [delay(n) for n in (0, 1, 2, 7, 100)] == [30.0, 60.0, 120.0, 3600.0, 3600.0]
