@@ -15,13 +15,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.admission import duplicates
+from provisioner.admission import admission, duplicates
 from provisioner.admission.admission import ALARM, Judged, arrival_of, noted, row, ruled
 from provisioner.admission.after_commit import AfterCommit, Tally, after_commit
 from provisioner.admission.candidates import Candidate, plain_problems, problem_of, waves
 from provisioner.admission.reading import Reader
 from provisioner.contract import Fault
-from provisioner.controls.verbs import VERBS, Command, Effect
+from provisioner.controls.effects import Command, Effect
+from provisioner.controls.verbs import VERBS
 from provisioner.journal import audit
 from provisioner.journal.journal import Connection, Journal
 from provisioner.journal.queries.lookup import Seeker
@@ -38,7 +39,6 @@ from provisioner.outcome.outsiders import shortened
 from provisioner.outcome.refusals import Refusals
 from provisioner.policy import rehearsal
 from provisioner.policy.review import Answers, Case, Review, Ruling, Steers
-from provisioner.request.documents import Problem
 from provisioner.request.request import Request
 from provisioner.steps import disputes, steps
 from provisioner.steps.advance import advance
@@ -368,8 +368,7 @@ class Acceptance:
 
     def _note(self, request_id: RequestId, effect: Effect) -> None:
         """Write what the writer of a verb should know."""
-        notes = tuple(Problem(None, "", text) for text in effect.notes)
-        request_rows.set_problems(self.conn, request_id, plain_problems(notes))
+        request_rows.set_problems(self.conn, request_id, admission.notes_of(effect))
 
     def _begin_verb(self, candidate: Candidate, effect: Effect) -> None:
         """Make a verb wait for the objects that it touched; without any, it is over."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from provisioner.admission.candidates import Candidate, notes, plain_problems
 from provisioner.admission.duplicates import Verdict
+from provisioner.controls.effects import Effect
 from provisioner.journal import audit
 from provisioner.journal.records import request_rows
 from provisioner.objects.states import OPEN, RequestState
@@ -80,6 +81,14 @@ def noted(judged: Judged) -> tuple[Problem, ...]:
     if candidate.request is None or judged.state not in OPEN:
         return problems
     return (*problems, *candidate.notes, *notes(candidate.request, candidate.planned))
+
+
+def notes_of(effect: Effect) -> list[dict[str, Any]] | None:
+    """Return the notes of a verb as the journal stores them; the first says if it did nothing."""
+    notes = plain_problems([Problem(None, "", text) for text in effect.notes])
+    if notes and effect.unmatched:
+        notes[0]["kind"] = request_rows.UNMATCHED
+    return notes
 
 
 def arrival_of(candidate: Candidate, row: Mapping[str, Any]) -> audit.Event:

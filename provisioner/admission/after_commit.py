@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from provisioner.controls.verbs import Effect
+from provisioner.controls.effects import Effect
 from provisioner.objects.states import RequestState
 from provisioner.spool.spool import Submission
 from provisioner.system.ulid import RequestId

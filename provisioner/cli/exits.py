@@ -12,3 +12,4 @@ class Exit(IntEnum):
     INVALID = 3
     CONFIG = 4
     AWAY = 5
+    UNMATCHED = 6

@@ -56,7 +56,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Carries out requests: homes, AD and AD LDS accounts, GPFS filesets, Slurm accounts.",
     epilog="Exit codes: 0 ok, 1 a request failed or a check found an error, 2 usage, 3 the request "
-    "is wrong, 4 the configuration is wrong, 5 a backend or the service did not answer.",
+    "is wrong, 4 the configuration is wrong, 5 a backend or the service did not answer, 6 done, "
+    "but it found nothing to do.",
 )
 for module in (
     serving, submitting, queue, failed, reading, auditing, control, moving, recovery, mail,

@@ -290,8 +290,16 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
 def _outcome(record: Record, say: Say) -> Exit:
     for problem in record.problems or ():
         say(f"  {_problem(problem)}", record.state)
-    say(f"{record.state}; more: provisioner show {record.id}", record.state)
-    return _EXITS.get(record.state, Exit.FAILED)
+    say(f"{record.outcome}; more: provisioner show {record.id}", record.state)
+    return _exit_of(record.state, record.problems)
+
+
+def _exit_of(state: str, problems: Sequence[Mapping[str, Any]] | None) -> Exit:
+    """Return the code of an outcome. problems: from the journal or a receipt."""
+    from provisioner.journal.records.request_rows import outcome
+
+    found = outcome(state, problems)
+    return Exit.UNMATCHED if found not in ENDED else _EXITS.get(RequestState(found), Exit.FAILED)
 
 
 def _problem(plain: Mapping[str, Any]) -> str:
@@ -317,7 +325,7 @@ def _wait_for_receipt(spool: Path, dropped: Path, since: str, timeout: float) ->
                 for problem in receipt["problems"] or ():
                     site.say(f"  {_problem(problem)}")
                 site.say(f"{receipt['state']}; more: {file}")
-                return _EXITS.get(receipt["state"], Exit.FAILED)
+                return _exit_of(receipt["state"], receipt["problems"])
     raise _late(dropped, timeout)
 
 

@@ -304,6 +304,7 @@ def _plain(record: Record) -> dict[str, Any]:
         "writer": record.writer,
         "on_behalf_of": record.on_behalf_of,
         "state": record.state,
+        "outcome": record.outcome if record.state in ENDED else None,
         "action": record.action,
         "subject": record.subject,
         "accepted": moment(record.accepted),
@@ -326,7 +327,7 @@ def moment(seconds: float | None) -> str | None:
 def _line(record: Record, now: float) -> str:
     what = f"{record.action} {record.subject}".strip() or "unreadable"
     age = span(now - (record.ended or record.accepted))
-    return f"{record.id}  {record.state:9} {what}  ({record.name} of {record.asker}, {age} ago)"
+    return f"{record.id}  {record.outcome:9} {what}  ({record.name} of {record.asker}, {age} ago)"
 
 
 def waits(

@@ -7,18 +7,16 @@ acceptance of its request or not at all. Leaves out: provisioning (`acceptance`)
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 
 from provisioner.contract import InvalidRequest, Key, Refused
-from provisioner.controls import interventions, renewal, undo
+from provisioner.controls import access, interventions, renewal, undo
+from provisioner.controls.effects import Command, Effect
 from provisioner.journal import audit
 from provisioner.journal import facts as journal_facts
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import beforehand, history, lookup, subjects
-from provisioner.journal.queries.lookup import Seeker
+from provisioner.journal.queries import history, lookup
 from provisioner.journal.records import (
     companion_rows,
-    ledger,
     object_rows,
     request_rows,
     step_moves,
@@ -26,91 +24,7 @@ from provisioner.journal.records import (
 )
 from provisioner.objects.states import OPEN, RUNNING, Adoption, RequestState, StepState
 from provisioner.request.request import Request
-from provisioner.steps import binding
 from provisioner.system.ulid import RequestId
-
-
-@dataclass(slots=True)
-class Effect:
-    """What remains to be done after a verb.
-
-    keys: objects that the request waits for, with their instances; notes: what its writer should
-    know; advance: other requests whose steps may begin; ended: other requests that have their
-    outcome; reopened: others whose files go back to `active/`; readmitted: others to be judged and
-    accepted again; lanes: True to pause a lane, False to unpause it; released: the service may
-    write again.
-    """
-
-    keys: Mapping[Key, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    advance: list[RequestId] = field(default_factory=list)
-    held: list[RequestId] = field(default_factory=list)
-    ended: dict[RequestId, RequestState] = field(default_factory=dict)
-    reopened: list[RequestId] = field(default_factory=list)
-    resubmitted: list[RequestId] = field(default_factory=list)
-    readmitted: list[RequestId] = field(default_factory=list)
-    lanes: dict[str, bool] = field(default_factory=dict)
-    released: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """Who asks for what, and when.
-
-    id: the asking request's own; lanes: lane of each instance; seeker: what they may know of
-    others' requests; has_file: returns True if a refused request's file can go through staging
-    again; on_behalf_of: the person behind the writer, if that is believed.
-    """
-
-    id: RequestId
-    writer: str
-    request: Request
-    now: float
-    lanes: Mapping[str, str]
-    progress: binding.Progress
-    seeker: Seeker
-    has_file: Callable[[request_rows.Record], bool]
-    on_behalf_of: str | None = None
-
-    @property
-    def by(self) -> str:
-        """Who asks, as text."""
-        return request_rows.asker(self.writer, self.on_behalf_of)
-
-
-def _suspend(conn: Connection, command: Command) -> Effect:
-    subject = command.request.subject
-    beforehand.check(conn, subject, command.writer, _cause(command))
-    ledger.suspend(conn, subject, command.writer, _cause(command), command.id, command.now)
-    effect = _touched(conn, command, ledger.keys_of(conn, subject))
-    if not effect.keys:
-        effect.notes.append("the suspension stays in force: later requests do not make anything")
-    return effect
-
-
-def _resume(conn: Connection, command: Command) -> Effect:
-    subject = command.request.subject
-    cause = _cause(command)
-    lifted = ledger.resume(conn, subject, command.writer, cause)
-    effect = _touched(conn, command, ledger.keys_of(conn, subject)) if lifted else Effect()
-    if not lifted:
-        effect.notes.append(f"{command.writer} had not suspended {subject} for {cause!r}")
-    if command.seeker.others:
-        left = ledger.reasons(conn, subject)
-    else:
-        left = ledger.reasons_for(conn, subject, command.writer)
-    if left:
-        effect.notes.append(f"{subject} is still suspended by {', '.join(left)}")
-    return effect
-
-
-def _withdraw(conn: Connection, command: Command) -> Effect:
-    subject = command.request.subject
-    keys = ledger.withdraw(conn, ledger.claimed(conn, [subject])[subject], command.now)
-    if not keys:
-        subjects.check_letters(conn, subject)
-    notes = [] if keys else [f"nothing was claimed for {subject}"]
-    return Effect(keys=object_rows.instances_of(conn, keys), notes=notes)
 
 
 def _reconcile(conn: Connection, command: Command) -> Effect:
@@ -164,18 +78,6 @@ def _adopt(conn: Connection, command: Command) -> Effect:
     raise InvalidRequest(
         "it does not name a manifest", field="manifest", expected="a companion file"
     )
-
-
-def _touched(conn: Connection, command: Command, keys: list[Key]) -> Effect:
-    object_rows.touch(conn, keys, command.now)
-    effect = Effect(keys=object_rows.instances_of(conn, keys))
-    if not keys:
-        effect.notes.append(f"nothing is claimed for {command.request.subject}")
-    return effect
-
-
-def _cause(command: Command) -> str:
-    return str(command.request.values.get("cause") or "request")
 
 
 def _retry(conn: Connection, command: Command) -> Effect:
@@ -381,12 +283,12 @@ def _lane(command: Command) -> str:
 
 
 VERBS: Mapping[str, Callable[[Connection, Command], Effect]] = {
-    "user.suspend": _suspend,
-    "user.resume": _resume,
-    "allocation.suspend": _suspend,
-    "allocation.resume": _resume,
-    "project.archive": _withdraw,
-    "membership.remove": _withdraw,
+    "user.suspend": access.suspend,
+    "user.resume": access.resume,
+    "allocation.suspend": access.suspend,
+    "allocation.resume": access.resume,
+    "project.archive": access.withdraw,
+    "membership.remove": access.withdraw,
     "reconcile": _reconcile,
     "adopt": _adopt,
     "request.retry": _retry,

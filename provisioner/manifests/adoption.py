@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from provisioner.admission.candidates import Candidate
 from provisioner.contract import InvalidRequest, Key, Refused, split_key
-from provisioner.controls.verbs import Effect
+from provisioner.controls.effects import Effect
 from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import ledger, object_rows

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from provisioner.admission.acceptance import Acceptance, Terms
 from provisioner.admission.after_commit import AfterCommit
 from provisioner.admission.candidates import Candidate, plain_problems
-from provisioner.controls.verbs import Effect, replace_older
+from provisioner.controls.effects import Effect
+from provisioner.controls.verbs import replace_older
 from provisioner.journal import audit
 from provisioner.journal.journal import Connection
 from provisioner.journal.records import companion_rows, request_rows

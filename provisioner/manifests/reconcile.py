@@ -15,7 +15,8 @@ from contextlib import suppress
 
 from provisioner.admission.candidates import Candidate, judge
 from provisioner.contract import Fault, Key, Want
-from provisioner.controls.verbs import Effect, look_again
+from provisioner.controls.effects import Effect
+from provisioner.controls.verbs import look_again
 from provisioner.journal.queries import holdings
 from provisioner.journal.queries import subjects as claiming
 from provisioner.journal.records import object_rows

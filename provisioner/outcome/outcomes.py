@@ -38,10 +38,10 @@ def outcome_line(record: request_rows.Record, listed: Sequence[step_rows.StepRec
     errors += [str(_problem_of(problem)) for problem in record.problems or ()]
     first = (
         f": {errors[0]}"
-        if errors and record.state not in (RequestState.DONE, RequestState.CANCELLED)
+        if errors and record.outcome not in (RequestState.DONE, RequestState.CANCELLED)
         else ""
     )
-    line = f"{record.id} {what} of {record.asker}: {record.state} in {took:.2f} s{first}"
+    line = f"{record.id} {what} of {record.asker}: {record.outcome} in {took:.2f} s{first}"
     # A text from a file or a backend must not add lines of its own to the log.
     plain = "".join(character if character.isprintable() else " " for character in line)
     return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}..."
@@ -69,7 +69,7 @@ def result_of(
         action=record.action,
         subject=record.subject,
         writer=record.writer,
-        outcome=record.state,
+        outcome=record.outcome,
         accepted=record.accepted,
         ended=record.ended or record.accepted,
         steps=tuple(_step_of(step) for step in listed),

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from provisioner.contract import Json, State
+from provisioner.journal.records.request_rows import UNMATCHED
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
 from provisioner.request.documents import dump
@@ -26,6 +27,7 @@ _WIDTH = 98
 
 _OPENINGS: Mapping[str, str] = {
     RequestState.DONE: "Done.",
+    UNMATCHED: "Done, but there was nothing to do.",
     RequestState.FAILED: "Failed.",
     RequestState.REFUSED: "Refused: nothing was done.",
     RequestState.SUPERSEDED: "Superseded: a newer request replaced it.",

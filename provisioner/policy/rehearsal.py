@@ -7,7 +7,8 @@ lose something (`holdings`).
 from __future__ import annotations
 
 from provisioner.contract import Fault, Want
-from provisioner.controls.verbs import VERBS, Command, named
+from provisioner.controls.effects import Command
+from provisioner.controls.verbs import VERBS, named
 from provisioner.journal.journal import Connection, Journal
 from provisioner.journal.queries import lookup
 from provisioner.journal.records import ledger

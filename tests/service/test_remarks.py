@@ -105,11 +105,12 @@ def test_members_that_are_suspended_are_named_and_the_others_made(site: Site) ->
     assert "first/member/cf/bob" in site.first.rows
 
 
-def test_a_resume_without_the_cause_says_no_more_than_is_so(site: Site) -> None:
+def test_a_resume_without_the_cause_fails_and_says_which_there_is(site: Site) -> None:
     site.request(user("ann"))
     site.request(user("ann", "suspend", cause="left"))
     site.request(user("ann", "resume"))
-    assert notes(site.results("done")[-1]) == [
-        "root had not suspended user:ann for 'request'",
-        "user:ann is still suspended by root: left",
-    ]
+    [problem] = site.results("failed")[-1]["problems"]
+    assert problem["message"] == (
+        "root has not suspended user:ann for 'request'; it is suspended by root: left"
+    )
+    assert problem["expected"] == "cause: left"

@@ -26,7 +26,9 @@ TAKE_OVER = (
 LEFT_OUT = "left out"
 """The name of the part of a user whom the service left out; no route has a step of this name."""
 
-_PLACE = re.compile(r"(?:allocation|project)\.users\.([0-9]+)")
+_PLACE = re.compile(r"(?:allocation|project)\.users(?:\[(?P<nth>[0-9]+)\]|\.(?P<at>[0-9]+))")
+"""The key of a user in a list: `users[2]` is the second; earlier services called it `users.1`."""
+
 _SIZE = 16 * 1024 * 1024
 _STATE = re.compile(rb"^state: ([a-z]+)$", re.M)
 
@@ -91,12 +93,17 @@ def read(receipt: bytes) -> Answer | None:
     problems = tuple(str(problem.get("message") or "") for problem in wrong)
     advice = tuple(str(problem["expected"]) for problem in wrong if problem.get("expected"))
     left_out = {
-        int(place[1]): Part(LEFT_OUT, "", "failed", "", str(problem.get("message") or ""),
+        _place(place): Part(LEFT_OUT, "", "failed", "", str(problem.get("message") or ""),
                             str(problem.get("expected") or ""), "Refused")
         for problem in wrong
         if (place := _PLACE.fullmatch(str(problem.get("key") or "")))
     }  # fmt: skip
     return Answer(state, dict(document), tuple(parts), problems, advice, left_out)
+
+
+def _place(found: re.Match[str]) -> int:
+    """Return a user's place in the list, from 0."""
+    return int(found["at"]) if found["nth"] is None else int(found["nth"]) - 1
 
 
 def _parts(step: dict[str, Any]) -> Iterable[Part]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
@@ -32,6 +33,12 @@ _PLACED = (
     .distinct()
 )
 
+
+_SAME = 2
+"""How many characters a mistyped name has in common with the right one, from its beginning."""
+
+_MOST = 2000
+"""The most names that are compared with a mistyped one."""
 
 _KEYS = select(claims.c.key).where(claims.c.root.in_(IDS)).distinct()
 
@@ -169,6 +176,23 @@ def check_letters(conn: Connection, root: str) -> None:
             field="project.code",
             nearest=other.partition(":")[2],
         )
+
+
+def nearest(conn: Connection, subject: str, writer: str | None) -> str:
+    """Return the subject with claims whose name is nearest to that of one without; '' if none is.
+
+    writer: only what this one claims; None: whoever claims it. Looks only among names with the same
+    beginning, so that a mistyped name costs little in a large ledger.
+    """
+    root = subject.partition("/")[0]
+    kind, _, name = root.partition(":")
+    begins = f"{kind}:{name[:_SAME]}"
+    column = claims.c.leaf if kind == "user" else claims.c.root
+    names = select(column).where(column >= begins, column < begins + "\U0010ffff")
+    if writer is not None:
+        names = names.where(claims.c.source == writer)
+    known = conn.scalars(names.distinct().limit(_MOST))
+    return next(iter(get_close_matches(root, known, 1, 0.75)), "")
 
 
 def asked_before(conn: Connection, root: str, writer: str, actions: Collection[str]) -> bool:

@@ -34,6 +34,9 @@ from provisioner.system.ulid import RequestId
 FIXED = "fixed"
 """What `counts` calls requests that failed or were refused, and that a later one put right."""
 
+UNMATCHED = "unmatched"
+"""The outcome of a request that is done and found nothing to do: the kind of its first note."""
+
 POLICY = "the policy"
 """The holder's name when policy holds a request; `for_review` is the fact."""
 
@@ -74,6 +77,11 @@ class Record:
         return cls(**row._mapping)
 
     @property
+    def outcome(self) -> str:
+        """How it ended, in a word: its state, or `unmatched` if it is done and did nothing."""
+        return outcome(self.state, self.problems)
+
+    @property
     def asker(self) -> str:
         """Who asks: the writer, and the person for whom it writes."""
         return asker(self.writer, self.on_behalf_of)
@@ -93,6 +101,12 @@ _NEVER_BEGUN = (RequestState.REFUSED, RequestState.SUPERSEDED, RequestState.SCHE
 
 
 _LOAD = select(requests).where(requests.c.id.in_(IDS))
+
+
+def outcome(state: str, problems: Sequence[Mapping[str, Any]] | None) -> str:
+    """Return how a request ended, in a word: its state, or that it did nothing."""
+    kinds = [problem.get("kind") for problem in problems or ()]
+    return UNMATCHED if state == RequestState.DONE and UNMATCHED in kinds else state
 
 
 def asker(writer: str, person: str | None) -> str:

@@ -19,7 +19,7 @@ from provisioner.admission.after_commit import (
     WakeLanes,
     after_commit,
 )
-from provisioner.controls.verbs import Effect
+from provisioner.controls.effects import Effect
 from provisioner.objects.states import RequestState
 from provisioner.system.ulid import RequestId
 

@@ -125,3 +125,13 @@ def test_of_a_receipt_with_very_many_users_the_outcome_is_read() -> None:
 
 def test_what_failed_is_said_first() -> None:
     assert worst([Stand(READY), Stand(FAILED, "x"), Stand(WAITING)]) == Stand(FAILED, "x")
+
+
+@pytest.mark.parametrize("key", ["allocation.users[2]", "allocation.users.1", "project.users[2]"])
+def test_a_user_who_was_left_out_is_known_by_their_place_in_the_list(key: str) -> None:
+    problem = {"key": key, "message": "root is left out", "expected": "remove the user"}
+    answer = read(dump({"state": "done", "problems": [problem]}).encode())
+    assert answer is not None
+    assert {place: part.message for place, part in answer.left_out.items()} == {
+        1: "root is left out"
+    }

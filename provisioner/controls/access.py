@@ -1,0 +1,89 @@
+"""Verbs that take access away, and give it back: suspend, resume, remove.
+
+Promises: one that found nothing to do says so, with the nearest name; one that cannot do what it
+was asked for fails, and says who can. Leaves out: closing and opening objects (`convergence`).
+"""
+
+from __future__ import annotations
+
+from provisioner.contract import InvalidRequest
+from provisioner.controls.effects import Command, Effect
+from provisioner.journal.journal import Connection
+from provisioner.journal.queries import beforehand, subjects
+from provisioner.journal.records import ledger, object_rows
+
+
+def suspend(conn: Connection, command: Command) -> Effect:
+    """Suspend a subject. It may have nothing yet: later requests then make nothing for it."""
+    subject = command.request.subject
+    beforehand.check(conn, subject, command.writer, _cause(command))
+    ledger.suspend(conn, subject, command.writer, _cause(command), command.id, command.now)
+    effect = _touched(conn, command)
+    if effect.unmatched:
+        effect.notes.append("the suspension stays in force: later requests do not make anything")
+    return effect
+
+
+def resume(conn: Connection, command: Command) -> Effect:
+    """Take a suspension of the writer back; others may be left.
+
+    Raises InvalidRequest if the writer suspended the subject for other causes, or others did.
+    """
+    subject, cause = command.request.subject, _cause(command)
+    lifted = ledger.resume(conn, subject, command.writer, cause)
+    if command.seeker.others:
+        left = ledger.reasons(conn, subject)
+    else:
+        left = ledger.reasons_for(conn, subject, command.writer)
+    if not lifted and left:
+        own = [reason for reason in left if reason.startswith(f"{command.writer}: ")]
+        causes = [reason.removeprefix(f"{command.writer}: ") for reason in own]
+        raise InvalidRequest(
+            f"{command.writer} has not suspended {subject} for {cause!r}; it is suspended by "
+            + ", ".join(left),
+            field="cause",
+            expected=" or ".join(f"cause: {one}" for one in causes)
+            or "a resume from who suspended it: nobody else can lift it",
+        )
+    if not lifted:
+        why = "it is not suspended"
+        if not ledger.keys_of(conn, subject):
+            why = f"{why}, and {_nothing(conn, command)}"
+        return Effect(unmatched=True, notes=[f"{subject}: {why}"])
+    effect = _touched(conn, command)
+    effect.unmatched = False
+    if left:
+        effect.notes.append(f"{subject} is still suspended by {', '.join(left)}")
+    return effect
+
+
+def withdraw(conn: Connection, command: Command) -> Effect:
+    """Take back what a subject claims."""
+    subject = command.request.subject
+    keys = ledger.withdraw(conn, ledger.claimed(conn, [subject])[subject], command.now)
+    if keys:
+        return Effect(keys=object_rows.instances_of(conn, keys))
+    subjects.check_letters(conn, subject)
+    return Effect(unmatched=True, notes=[_nothing(conn, command, "was")])
+
+
+def _touched(conn: Connection, command: Command) -> Effect:
+    """Make a subject's objects due; without any, say so."""
+    keys = ledger.keys_of(conn, command.request.subject)
+    object_rows.touch(conn, keys, command.now)
+    if keys:
+        return Effect(keys=object_rows.instances_of(conn, keys))
+    return Effect(unmatched=True, notes=[_nothing(conn, command)])
+
+
+def _nothing(conn: Connection, command: Command, verb: str = "is") -> str:
+    """Return a note that nothing is claimed for a subject, with the nearest known one."""
+    subject = command.request.subject
+    writer = None if command.seeker.others else command.writer
+    nearest = subjects.nearest(conn, subject, writer)
+    meant = f"; did you mean {nearest}?" if nearest else ""
+    return f"nothing {verb} claimed for {subject}{meant}"
+
+
+def _cause(command: Command) -> str:
+    return str(command.request.values.get("cause") or "request")
