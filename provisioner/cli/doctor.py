@@ -19,7 +19,7 @@ import typer
 from provisioner.agent.client import Agent
 from provisioner.cli import doctor_mail, site
 from provisioner.cli.exits import Exit
-from provisioner.cli.queue import full, never_taken, releasing
+from provisioner.cli.queue import full, releasing
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.journal import facts
@@ -28,7 +28,7 @@ from provisioner.outcome.results import moment
 from provisioner.recovery import backup, level, redo_log
 from provisioner.recovery.clock import last_jump
 from provisioner.spool.layout import CLOSED, OPEN, RECEIPTS, STAGING
-from provisioner.spool.scan import check_staging, passed_over
+from provisioner.spool.scan import check_staging, never_taken, passed_over
 from provisioner.spool.spool import Spool
 from provisioner.spool.submission import RESULT
 from provisioner.system.ownership import check_chain, check_directory
@@ -111,7 +111,8 @@ def _spool(config: Config) -> Iterator[Finding]:
     yield Finding(Level.OK, "spool", str(root))
     yield _serving(root)
     if misnamed := passed_over(root):
-        advice = f"mv {shlex.quote(misnamed[0])} to such a name, if it is still wanted"
+        first = shlex.quote(misnamed[0])
+        advice = f"look at {first}: if it is a request, mv it to such a name, else remove it"
         yield Finding(Level.WARNING, STAGING, never_taken(misnamed), advice)
     there = {path.name for path in (root / "quarantine").iterdir()}
     aside = sorted(there - {name + RESULT for name in there})

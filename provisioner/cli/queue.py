@@ -157,19 +157,11 @@ def _lines(seen: _Seen) -> Iterator[str]:
     if because:
         yield f"the service writes to no backend: {because}; to end it: {releasing(because)}"
     if seen.misnamed:
+        from provisioner.spool.scan import never_taken
+
         yield never_taken(seen.misnamed)
     if seen.trouble:
         yield f"the service takes nothing from staging: {seen.trouble}"
-
-
-def never_taken(misnamed: Sequence[str]) -> str:
-    """Return a line that names the files that the service will never take, with the reason."""
-    more = f", and {len(misnamed) - 5} more" if len(misnamed) > 5 else ""
-    names = ", ".join(misnamed[:5])
-    return (
-        f"ignored in staging because of their names: {names}{more}. A request's file name must end "
-        "in .yaml, .yml or .json, in lower case, and not in .result.yaml"
-    )
 
 
 def _misnamed(spool: Path) -> list[str]:

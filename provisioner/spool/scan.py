@@ -3,7 +3,7 @@
 Promises: it would be enough alone, without events. While a backlog is served, each owner of files
 has turns, and later files are noticed; looking for them takes a twentieth of the time. A file that
 is passed over comes back by itself. A staging directory that was replaced is opened again; one that
-is missing or unsafe gives no names. Files whose names only look like a request's are reported.
+is missing or unsafe gives no names. Files that are no requests are reported after a minute.
 Leaves out: opening files.
 """
 
@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from provisioner.contract import ConfigError
@@ -25,8 +24,11 @@ log = logging.getLogger(__name__)
 
 ENDINGS = (".yaml", ".yml", ".json")
 
-_MEANT = re.compile(r"\.(ya?ml|json)([.~ ].*)?\Z", re.IGNORECASE)
-"""The end of a name that somebody meant for a request: `X.YAML`, `x.yaml.txt`, `x.json~`."""
+_NAMED = 5
+"""The most names that one line has."""
+
+_STRAYS = 1000
+"""The most files that are not requests which are remembered: anybody may put more there."""
 
 _SETTLED = 60.0
 """Seconds after which a name no longer belongs to a file that a program is still writing."""
@@ -57,26 +59,67 @@ def check_staging(spool: Path) -> None:
 
 
 def passed_over(spool: Path) -> list[str]:
-    """List files in staging that were meant for requests, but never are taken under their names.
+    """List files in staging that are not taken under their names, whatever they were meant for.
 
-    A file written within the last minute may still get another name. Raises OSError if staging
-    cannot be read.
+    A file written within the last minute may still get another name, or its request. Raises OSError
+    if staging cannot be read.
     """
     before, names = time.time() - _SETTLED, []
     with os.scandir(spool / "staging") as entries:
         for entry in entries:
-            name = entry.name
-            if is_request(name) or name[0] == "." or not _MEANT.search(name):
-                continue
-            if name.endswith(SIGNATURE) and is_request(name.removesuffix(SIGNATURE)):
+            if not _is_stray(entry.name):
                 continue
             try:
                 there = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
             if there.st_mtime < before:
-                names.append(label(name))
+                names.append(label(entry.name))
     return sorted(names)
+
+
+def never_taken(names: Sequence[str]) -> str:
+    """Return a line that names files that the service will never take, with the reason."""
+    more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    results = any(name.endswith(RESULT) for name in names)
+    but = f" and not in {RESULT}, as a result's does" if results else ""
+    return (
+        f"never taken from staging because of their names: {', '.join(names[:_NAMED])}{more}. A "
+        f"request's file name must end in .yaml, .yml or .json, in lower case{but}"
+    )
+
+
+def _is_stray(name: str) -> bool:
+    """Return True for a name that is no request's, nor a signature's beside one."""
+    if is_request(name) or name[0] == ".":
+        return False
+    return not (name.endswith(SIGNATURE) and is_request(name.removesuffix(SIGNATURE)))
+
+
+class Strays:
+    """Files that no request is: logs each once, when it has been there for a minute."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._logged: set[str] = set()
+        self._again = 0.0
+
+    def saw(self, names: Collection[str], now: float) -> None:
+        """Note what is in staging, and log what is new, at most one line a minute.
+
+        names: at most `_STRAYS` of them; now: seconds of a clock that does not jump.
+        """
+        if not names and not self._since:
+            return
+        self._since = {name: self._since.get(name, now) for name in names}
+        self._logged &= self._since.keys()
+        if now < self._again:
+            return
+        settled = {name for name, since in self._since.items() if now - since >= _SETTLED}
+        if new := sorted(settled - self._logged):
+            self._logged |= set(new)
+            self._again = now + _SETTLED
+            log.warning("%s", never_taken([label(name) for name in new]))
 
 
 def is_request(name: str) -> bool:
@@ -105,6 +148,7 @@ class Sweep:
         self._listed: list[tuple[int, str]] = []
         self._list_again = 0.0
         self._later: dict[str, tuple[float, float]] = {}
+        self._strays = Strays()
         self.trouble = ""
         """Why no names come, with the command that fixes it; '' if all is well."""
 
@@ -177,6 +221,7 @@ class Sweep:
         now = time.monotonic()
         listed: list[tuple[int, str]] = []
         present: set[str] = set()
+        strays: set[str] = set()
         # This needs a descriptor of its own: a duplicate would share the position.
         directory = os.open(".", _LISTING, dir_fd=self._directory)
         try:
@@ -184,6 +229,8 @@ class Sweep:
                 for entry in entries:
                     name = entry.name
                     if not is_request(name):
+                        if len(strays) < _STRAYS and _is_stray(name):
+                            strays.add(name)
                         continue
                     if self._later:
                         present.add(name)
@@ -193,6 +240,7 @@ class Sweep:
                         listed.append((entry.inode(), name))
             for name in self._later.keys() - present:
                 del self._later[name]
+            self._strays.saw(strays, now)
         finally:
             os.close(directory)
         listed.sort()

@@ -278,7 +278,7 @@ def test_a_file_that_is_never_taken_is_told_by_doctor_and_queue(desk: Desk) -> N
     [finding] = [one for one in findings(desk, "warning") if one["subject"] == "staging"]
     assert "USER.YAML. A request's file name must end in .yaml, .yml or .json" in finding["message"]
     assert desk("queue", "--json").json["misnamed"] == ["USER.YAML"]
-    assert "ignored in staging because of their names: USER.YAML" in desk("queue").out
+    assert "never taken from staging because of their names: USER.YAML" in desk("queue").out
 
 
 @pytest.mark.parametrize(

@@ -70,12 +70,14 @@ def test_what_is_not_named_as_a_request_is_not_there(spool: Spool, name: str) ->
         ("x.yaml", False),
         ("x.yaml.sig", False),
         ("x.YAML.sig", True),
-        ("users.jsonl", False),
-        ("users.txt", False),
+        ("x.yaml.result.yaml", True),
+        ("request.txt", True),
+        ("request", True),
+        ("users.jsonl", True),
         (".x.YAML", False),
     ],
 )
-def test_what_only_looks_like_a_request_is_told(spool: Spool, name: str, told: bool) -> None:
+def test_what_is_no_request_is_told_after_a_minute(spool: Spool, name: str, told: bool) -> None:
     path = put(spool, name)
     assert scan.passed_over(Path(spool.staging).parent) == []
     os.utime(path, (1, 1))
@@ -232,3 +234,39 @@ def test_a_sweep_that_fails_says_so_and_goes_on_later(
     monkeypatch.undo()
     assert spool.waiting(10) == ["a.yaml"]
     assert spool.trouble == ""
+
+
+def test_a_file_that_is_no_request_is_logged_once_after_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    strays = scan.Strays()
+    for second in range(0, 300, 10):
+        strays.saw({"request.txt"}, float(second))
+        assert len(caplog.records) == (second >= 60)
+    assert "request.txt" in caplog.text
+
+
+def test_very_many_files_that_are_no_requests_are_one_line_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    strays, names = scan.Strays(), [f"{number}.txt" for number in range(900)]
+    for second in range(0, 180, 2):
+        strays.saw(names[: second * 5], float(second))
+    assert len(caplog.records) == 2
+    assert "more. A request's" in caplog.messages[0]
+
+
+def test_a_file_that_went_and_came_again_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
+    strays = scan.Strays()
+    for second, names in ((0, {"a"}), (61, {"a"}), (130, set()), (140, {"a"}), (205, {"a"})):
+        strays.saw(names, float(second))
+    assert len(caplog.records) == 2
+
+
+def test_the_sweep_tells_what_is_no_request(
+    spool: Spool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(spool, "request.txt")
+    monkeypatch.setattr(scan, "_SETTLED", 0.0)
+    assert spool.waiting(10) == []
+    assert "never taken from staging because of their names: request.txt" in caplog.text
