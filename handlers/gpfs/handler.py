@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from handlers.gpfs import plan
+from handlers.gpfs import plan, words
 from handlers.gpfs import state as filesets
 from handlers.gpfs.above import Way, foreseen, takes
 from handlers.gpfs.doctor import check_filesystem
@@ -141,9 +141,24 @@ class FilesetHandler:
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """Return the changes. Raises Conflict for a fileset that is not ours, of another kind, or
-        linked elsewhere, and Permanent if quotas or ACLs cannot hold."""
-        root = self._settings.root
-        return plan.plan(key, self._mark(key), Wanted.of(want), Fileset.of(state), root)
+        linked elsewhere, and Permanent if quotas or ACLs cannot hold, or a cut is forbidden."""
+        wanted, found = Wanted.of(want), Fileset.of(state)
+        changes = plan.plan(key, self._mark(key), wanted, found, self._settings.root)
+        cut = any(change.verb == "set-quota" for change in changes) and words.cuts(wanted, found)
+        if cut and self._settings.below_use == "refuse":
+            raise Permanent(
+                f"{key}: {'; '.join(words.below_use(wanted, found))}; this site forbids such a cut",
+                advice="ask for a larger quota, or have files removed; see the setting `below_use`",
+            )
+        return changes
+
+    def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
+        """Return a line for each limit below what is in use."""
+        return words.below_use(Wanted.of(want), Fileset.of(state))
+
+    def described(self, key: Key, state: State) -> Mapping[str, str]:
+        """Return use and quota, path, mode and owner."""
+        return words.described(Fileset.of(state))
 
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
         """Return the limits that are wanted; routes decide owner, mode and ACL."""

@@ -129,6 +129,11 @@ class Settings(BaseModel):
     files: Count | None = Field(
         None, description="files quota if a request names none", examples=[1000000]
     )
+    below_use: Literal["allow", "refuse"] = Field(
+        "allow",
+        description="whether a quota may be cut below what is in use, so that nobody can write",
+        examples=["refuse"],
+    )
     min_id: int = Field(1000, ge=1, description="lowest uid and gid that may own a fileset")
     max_id: int = Field(4294967293, ge=1, description="highest uid and gid that may own a fileset")
 

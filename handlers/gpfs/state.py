@@ -113,11 +113,14 @@ class Fileset:
         """Return a fileset, read from plain JSON."""
         usage = state.get("usage")
         parsed = Usage.of(usage) if isinstance(usage, Mapping) else None
-        return cls(**cast(Any, {**state, "usage": parsed}))
+        mode = state.get("mode", 0)
+        mode = int(mode, 8) if isinstance(mode, str) else mode  # earlier versions kept a number
+        return cls(**cast(Any, {**state, "usage": parsed, "mode": mode}))
 
     def json(self) -> dict[str, Json]:
         """Return a fileset as plain JSON."""
-        return {**asdict(self), "usage": self.usage.json() if self.usage else None}
+        usage = self.usage.json() if self.usage else None
+        return {**asdict(self), "usage": usage, "mode": f"{self.mode:04o}"}
 
     @property
     def shut(self) -> bool:

@@ -148,6 +148,19 @@ class Remarks(Protocol):
 
 
 @runtime_checkable
+class Describes(Protocol):
+    """A handler that says what people ask about its objects, as people write it.
+
+    `status` shows these facts in place of the state: `quota: 3 TiB of 5 TiB`, `mode: 2770`.
+    """
+
+    def described(self, key: Key, state: State) -> Mapping[str, str]:
+        """Return facts by name; the card of an allocation shows `quota`, `files`, `grace` and
+        `path`. Pure."""
+        ...
+
+
+@runtime_checkable
 class Lodges(Protocol):
     """A handler that says where people have their homes: it names the path in an account, or makes
     the directory there.

@@ -35,7 +35,7 @@ def test_a_fileset_comes_to_be_and_a_second_run_changes_nothing(
     assert fs.written() == [
         "mmcrfileset", "mmsetquota", "mmlinkfileset", "chown", "chmod", "mmputacl",
     ]  # fmt: skip
-    assert (state["uid"], state["gid"], state["mode"]) == (2001, 3001, 0o2770)
+    assert (state["uid"], state["gid"], state["mode"]) == (2001, 3001, "2770")
     assert state["comment"] == MARK
     assert state["block_hard"] == state["block_soft"] == 5 << 30
     assert state["max_inodes"] == 20480
@@ -72,7 +72,7 @@ def test_a_crash_after_any_write_converges(fs: FileSystem, ledger: Ledger, write
     with pytest.raises(Crash):
         ledger.run()
     state = ledger.converged()
-    assert (state["uid"], state["mode"], state["linked"]) == (2001, 0o2770, True)
+    assert (state["uid"], state["mode"], state["linked"]) == (2001, "2770", True)
     assert len(fs.written()) == 6
 
 
@@ -101,7 +101,7 @@ def test_suspending_closes_and_resuming_restores(fs: FileSystem, ledger: Ledger)
     before = ledger.converged()
     ledger.suspend(key)
     closed = ledger.converged()
-    assert (closed["uid"], closed["gid"], closed["mode"]) == (0, 0, 0o700)
+    assert (closed["uid"], closed["gid"], closed["mode"]) == (0, 0, "0700")
     assert closed["block_hard"] == 1 << 30
     ledger.converged()
     ledger.suspend(key, False)
@@ -123,7 +123,7 @@ def test_what_nobody_claims_is_closed_and_kept(fs: FileSystem, ledger: Ledger) -
     ledger.converged()
     ledger.claims[key] = {}
     state = ledger.converged()
-    assert (state["uid"], state["mode"], state["linked"]) == (0, 0o700, True)
+    assert (state["uid"], state["mode"], state["linked"]) == (0, "0700", True)
     assert not any("unlink" in call[0] or "del" in call[0] for call in fs.calls)
 
 

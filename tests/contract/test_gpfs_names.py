@@ -74,7 +74,7 @@ def test_it_closes_and_opens_under_its_own_name(fs: FileSystem, ledger: Ledger) 
     key = ledger.provision(fileset="abc1136", gid=3001, adopt=True)
     before = ledger.converged()
     ledger.suspend(key)
-    assert ledger.converged()["mode"] == 0o700
+    assert ledger.converged()["mode"] == "0700"
     ledger.suspend(key, False)
     assert ledger.converged() == before
 

@@ -1,0 +1,57 @@
+"""A fileset in words of people: sizes, modes, and what a smaller quota means.
+
+Promises: pure. Leaves out: what is written (`plan`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handlers.gpfs.mm.units import size_text
+from handlers.gpfs.mm.usage import about
+from handlers.gpfs.state import Fileset, Wanted
+
+
+def described(fileset: Fileset) -> dict[str, str]:
+    """Return what people ask about a fileset, each as they write it."""
+    if not fileset.present:
+        return {}
+    use = fileset.usage
+    space = size_text(fileset.block_hard) if fileset.block_hard else "no limit"
+    files = f"{fileset.files_hard:,}" if fileset.files_hard else "no limit"
+    said = {
+        "quota": f"{about(use.block_usage)} of {space}" if use else space,
+        "files": f"{use.files_usage:,} of {files}" if use else files,
+        "path": fileset.path or "not linked",
+        "mode": f"{fileset.mode:04o}",
+        "owner": f"{fileset.uid}:{fileset.gid}",
+    }
+    graces = (use.block_grace, use.files_grace) if use else ()
+    over = [str(grace) for grace in graces if grace.expired or grace.left is not None]
+    return {**said, "grace": over[0]} if over else said
+
+
+def below_use(wanted: Wanted, fileset: Fileset) -> Sequence[str]:
+    """Return a line for each limit that is wanted below what is in use."""
+    use = fileset.usage
+    if use is None or wanted.closed:
+        return []
+    lines = []
+    if wanted.quota and use.block_usage > wanted.quota:
+        lines.append(
+            f"{about(use.block_usage)} in use, above the quota of {size_text(wanted.quota)}: "
+            "nobody can write until files are removed"
+        )
+    if wanted.files and use.files_usage > wanted.files:
+        lines.append(
+            f"{use.files_usage:,} files in use, above the quota of {wanted.files:,}: nobody can "
+            "make files until some are removed"
+        )
+    return lines
+
+
+def cuts(wanted: Wanted, fileset: Fileset) -> bool:
+    """Return True if a limit would shrink, or be set, below what is in use."""
+    pairs = ((wanted.quota, fileset.block_hard), (wanted.files, fileset.files_hard))
+    shrinks = any(will and (not was or will < was) for will, was in pairs)
+    return shrinks and bool(below_use(wanted, fileset))
