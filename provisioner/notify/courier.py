@@ -26,7 +26,7 @@ from provisioner.notify.addresses import Addresses
 from provisioner.notify.letters import Letters, TemplateWrong, envelope
 from provisioner.notify.occasions import Occasions, person_in
 from provisioner.notify.outbox import Outbox
-from provisioner.notify.post import Away, Post, Rejected, Session
+from provisioner.notify.post import Away, Post, Rejected, Session, as_line
 from provisioner.notify.summing import Causes
 from provisioner.objects.states import MessageState
 from provisioner.system import process
@@ -70,7 +70,12 @@ class Courier:
             self._journal,
             system.config.service,
             self._settings,
-            Occasions(system.outputs_of, mail.operators if mail is not None else (), self._asker),
+            Occasions(
+                system.outputs_of,
+                mail.operators if mail is not None else (),
+                self._asker,
+                hook=self._settings.hook is not None,
+            ),
             self._addresses,
         )
         self._complaint = {MAIL: "", HOOK: ""}
@@ -205,7 +210,7 @@ class Courier:
                 self._trouble(HOOK, [message], f"did not end in {hook.timeout:g} s", now)
                 return
             if done.returncode != 0:
-                said = " ".join(done.stderr.split())[:300]
+                said = as_line(done.stderr)
                 self._put_off(message, f"exit code {done.returncode}: {said}")
                 continue
             self._went_well(HOOK)

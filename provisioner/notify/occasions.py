@@ -62,12 +62,14 @@ class Occasion:
 @dataclass(frozen=True, slots=True)
 class Occasions:
     """Finds what to tell. outputs: of a state that was read back, as its handler names them;
-    operators: their addresses; asker: the person who asked, '' if that is nobody who reads mail.
+    operators: their addresses; asker: the person who asked, '' if that is nobody who reads mail;
+    hook: the site's program is told of each failure, whoever else is.
     """
 
     outputs: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
     operators: Sequence[str] = ()
     asker: Callable[[Record], str] = field(default=lambda record: record.writer)
+    hook: bool = False
 
     def of(
         self, conn: Connection, record: Record, steps: Sequence[StepRecord], state: str
@@ -279,6 +281,8 @@ class Occasions:
             yield told
         for operator in self.operators:
             yield replace(told, person=operator, role="operator")
+        if self.hook:
+            yield replace(told, person="", role="hook")
 
     # What was read back.
 

@@ -90,7 +90,7 @@ class Outbox:
     ) -> list[Message]:
         made = []
         for telling in told:
-            if self.settings.mail is not None:
+            if self.settings.mail is not None and telling.role != "hook":
                 address = self._address(conn, telling)
                 made.append(self._message(MAIL, record, outcome, telling, address, now))
         if self.settings.hook is not None:
@@ -141,7 +141,7 @@ class Outbox:
         people = [
             {"person": telling.person, "role": telling.role}
             for telling in same
-            if telling.role != "operator"
+            if telling.role not in ("operator", "hook")
         ]
         dropped = ("person", "role")
         facts = {name: value for name, value in message.facts.items() if name not in dropped}

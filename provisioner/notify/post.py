@@ -161,24 +161,24 @@ def _bounded(server: smtplib.SMTP, seconds: float) -> Iterator[None]:
 
 def _rejected(code: int, text: bytes | str) -> Rejected:
     said = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-    return Rejected(f"{code} {_line(said)}", for_good=500 <= code < 600)
+    return Rejected(f"{code} {as_line(said)}", for_good=500 <= code < 600)
 
 
 def _words(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
         said = error.smtp_error
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        return f"{error.smtp_code} {_line(text)}"
+        return f"{error.smtp_code} {as_line(text)}"
     if isinstance(error, TimeoutError):
         return str(error) if str(error).startswith("not done") else "did not answer in time"
     if "timed out" in str(error):  # smtplib tells it as a closed connection
         return "did not answer in time"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return _line(str(error)) or type(error).__name__
+    return as_line(str(error)) or type(error).__name__
 
 
-def _line(text: str) -> str:
-    """Return what a server said as one short line without control characters."""
+def as_line(text: str) -> str:
+    """Return what a server or a program said as one short line without control characters."""
     plain = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(plain.split())[:300]

@@ -10,52 +10,16 @@ from typing import Any
 import pytest
 
 from provisioner.config.schema import load
-from provisioner.journal.outbox import messages
-from provisioner.journal.outbox.messages import Message
 from provisioner.notify.post import Session
 from provisioner.objects.states import MessageState
 from tests.support import smtp_server
 from tests.support.engine_site import Killed, Site, membership, user
+from tests.support.mail_site import OPERATORS, notify, project, queue, served, tell, wrong
 from tests.support.manifest_site import POLICY, ask, entry, reconcile
 from tests.support.policy_site import PORTAL
 from tests.support.smtp_server import Mailbox, html_of, text_of
 
 PI, ANN, BOB = "pi@campus.test", "ann@campus.test", "bob@campus.test"
-OPERATORS = "ops@campus.test"
-
-
-def notify(port: int, more: str = "") -> str:
-    return f"""\
-notify:
-  mail:
-    server: 127.0.0.1:{port}
-    sender: hpc@campus.test
-    domain: campus.test
-    operators: [{OPERATORS}]
-    timeout: 0.3
-    total: 1
-{more}"""
-
-
-def project(
-    number: int, *users: str, files: int = 5, head: str = "", title: str = "Folding"
-) -> str:
-    """Write an allocation whose project has a leader."""
-    return f"""\
-provisioner: 1
-action: allocation.provision
-{head}allocation:
-  id: {number}
-  resource: one
-  project: {{code: cf{number}, title: "{title}", pi: pi}}
-  users: [{", ".join(users)}]
-  quota: {{space: 5TiB, files: {files}}}
-"""
-
-
-def wrong(number: int) -> str:
-    """Write an allocation of a resource that there is not."""
-    return project(number).replace("resource: one", "resource: oen")
 
 
 @pytest.fixture
@@ -72,24 +36,6 @@ def site(tmp_path: Path, port: int) -> Site:
 def mailbox(port: int) -> Iterator[Mailbox]:
     with smtp_server.serving(port) as mailbox:
         yield mailbox
-
-
-def tell(site: Site, now: float | None = None) -> None:
-    """Let the courier do its work once, as if no server had to rest."""
-    for channel in site.service.courier._resting:
-        site.service.courier._resting[channel] = 0.0
-    site.service.courier.work(now)
-
-
-def served(site: Site, *requests: str) -> None:
-    for number, text in enumerate(requests):
-        site.request(text, f"r{number}.yaml")
-    tell(site)
-
-
-def queue(site: Site, *states: MessageState) -> list[Message]:
-    with site.system.journal.reading() as conn:
-        return messages.listed(conn, states or tuple(MessageState), 1000)
 
 
 # What is told, and to whom.
