@@ -138,6 +138,13 @@ class NssGate:
             names = {split_key(key)[2]: key for key in keys if split_key(key)[1] == kind}
             if names:
                 lines = self._ask(argv, sorted(names))
+                faults = {
+                    names[name]: _unreadable(argv, line)
+                    for name, line in lines.by_name.items()
+                    if kind == "user" and name in names and not _has_group(line)
+                }
+                states |= faults
+                names = {name: key for name, key in names.items() if key not in faults}
                 seen = {name: _state(kind, name, lines.by_name.get(name)) for name in names}
                 # getent(1) reads digits as a number, and prints the name that it resolves to.
                 numbers = {str(state["id"]) for state in seen.values() if "id" in state}
@@ -272,6 +279,18 @@ def _state(kind: str, name: str, line: Sequence[str] | None) -> State:
     if kind == "user" and len(line) >= 7:
         state |= {"gid": int(line[3]), "home": line[5], "shell": line[6]}
     return state
+
+
+def _has_group(line: Sequence[str]) -> bool:
+    """Return False for a line of passwd(5) whose group is not a number."""
+    return len(line) < 7 or (line[3].isascii() and line[3].isdigit())
+
+
+def _unreadable(argv: Sequence[str], line: Sequence[str]) -> Fault:
+    return NotReady(
+        f"{' '.join(argv)} printed {':'.join(line)[:200]!r}: its group is not a number",
+        advice="run it on this host; fix the entry in the source that NSS asks (nsswitch.conf)",
+    )
 
 
 def _numbered(line: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import assert_never
 
@@ -23,6 +24,7 @@ from provisioner.admission.intake import Intake
 from provisioner.admission.reading import Reader
 from provisioner.admission.signature import Signatures
 from provisioner.contract import ConfigError
+from provisioner.convergence import threads
 from provisioner.convergence.lanes import Drained, Lane, lanes_of
 from provisioner.inspection import failures
 from provisioner.inspection.daily_report import Reporter
@@ -142,17 +144,26 @@ class Service:
         """Serve until stopped. notifier: gets "ready", "alive" and "stopping"."""
         notifier = notifier or Notifier({})
         self.recover()
-        threads = self._start_lanes()
-        helpers = (self.clerk, self.keeper, self.copier, self.reporter, self.courier)
-        for helper in helpers:
-            helper.start()
+        with ExitStack() as running:
+            for part in (self.courier, self.reporter, self.copier, self.keeper):
+                if threads.started(part.start, self._stopping):
+                    running.callback(part.stop)
+            lanes = self._start_lanes(running)
+            running.callback(self._finisher.strikes.clear)
+            if not self._stopping.is_set():
+                self._serve(lanes, notifier)
+        log.info("stopped: current work is done, what waits continues at the next start")
+        self._journal.raise_broken()
+
+    def _serve(self, lanes: Sequence[threading.Thread], notifier: Notifier) -> None:
+        """Take files until stopped. lanes: the threads without which the service is not alive."""
         watcher = Watcher(self._spool.staging, self.wake)
         watcher.start()
         log.info("%s", self._introduction())
         notifier.ready()
 
         def alive() -> None:
-            if all(thread.is_alive() for thread in threads):
+            if all(thread.is_alive() for thread in lanes):
                 notifier.alive()
 
         self._alive = alive
@@ -166,13 +177,7 @@ class Service:
                 watcher.healthy()
         finally:
             notifier.stopping()
-            self._finisher.strikes.clear()
             watcher.stop()
-            self._stop_lanes(threads)
-            for helper in helpers:
-                helper.stop()
-        log.info("stopped: current work is done, what waits continues at the next start")
-        self._journal.raise_broken()
 
     def _introduction(self) -> str:
         """Return in one line what serves what, and how."""
@@ -193,10 +198,13 @@ class Service:
         nothing was left.
         """
         self.recover()
-        threads = self._start_lanes()
-        self.clerk.start()
-        self.keeper.pin()
-        try:
+        with ExitStack() as running:
+            running.callback(self._journal.raise_broken)
+            running.callback(self.courier.work)
+            running.callback(self.keeper.pin)
+            running.callback(self.keeper.prune)
+            self._start_lanes(running)
+            self.keeper.pin()
             last_seen, since = -1, time.monotonic()
             while not self._stopping.is_set():
                 taken = self.take()
@@ -213,14 +221,7 @@ class Service:
                     return now_left == 0 and self._spool.due_in() is None
                 self._woken.wait(0.05)
                 self._woken.clear()
-            return False
-        finally:
-            self._stop_lanes(threads)
-            self.clerk.stop()
-            self.keeper.prune()
-            self.keeper.pin()
-            self.courier.work()
-            self._journal.raise_broken()
+        return False
 
     def _take_or_complain(self) -> int:
         """Take the waiting files. An unreadable staging directory does not end the service."""
@@ -377,20 +378,16 @@ class Service:
         for lane in self.lanes.values():
             lane.observing = observing
 
-    def _start_lanes(self) -> Sequence[threading.Thread]:
-        threads = [
-            threading.Thread(target=lane.run, name=f"lane {name}")
-            for name, lane in self.lanes.items()
-        ]
-        for thread in threads:
-            thread.start()
-        return threads
-
-    def _stop_lanes(self, threads: Sequence[threading.Thread]) -> None:
-        for lane in self.lanes.values():
-            lane.stop()
-        for thread in threads:
-            thread.join()
+    def _start_lanes(self, running: ExitStack) -> Sequence[threading.Thread]:
+        """Start the clerk, and a thread for each lane. running: gets what stops them."""
+        if threads.started(self.clerk.start, self._stopping):
+            running.callback(self.clerk.stop)
+        lanes = list(self.lanes.values())
+        started = threads.of_lanes(lanes)
+        running.callback(threads.end, lanes, started)
+        for thread in started:
+            threads.started(thread.start, self._stopping)
+        return started
 
 
 def _signatures(system: System, spool: Spool) -> Signatures:

@@ -107,6 +107,8 @@ class Lane:
                 if self.drain():
                     continue
                 pause = self.rest()
+            except journal.JournalBroken:
+                return  # the service ends, and says why
             except journal.JournalFull as error:
                 log.error("lane %s: trying again in 1 s: %s", self.name, error)
                 pause = 1.0

@@ -82,15 +82,25 @@ def own(fault: Fault | None) -> Fault | None:
 SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """Errors of a host that now has too little for any program."""
 
+_NO_THREAD = "can't start new thread"
+"""What Python says where the kernel refuses a thread (EAGAIN); that error has no number."""
+
+
+def is_scarce(error: BaseException | None) -> bool:
+    """Return True if the host now has too little for any program."""
+    if isinstance(error, OSError):
+        return error.errno in SCARCE
+    return isinstance(error, RuntimeError) and str(error) == _NO_THREAD
+
 
 def unexpected(what: str) -> Fault:
     """Return the current exception as a fault, with its text and its traceback."""
     error = sys.exception()
-    if isinstance(error, OSError) and error.errno in SCARCE:
+    if is_scarce(error):
         return Transient(
-            f"{what}: {error.strerror}",
+            f"{what}: {error.strerror if isinstance(error, OSError) else error}",
             advice="this host ran out of it: look at what the service holds (ls /proc/PID/fd) and "
-            "at its limits (LimitNOFILE, MemoryMax); it is tried again by itself",
+            "at its limits (LimitNOFILE, MemoryMax, TasksMax); it is tried again by itself",
         )
     text = traceback.format_exception_only(error)[-1].strip()
     fault = Permanent(

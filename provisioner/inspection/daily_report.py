@@ -15,6 +15,7 @@ from pathlib import Path
 
 from provisioner.inspection import drift
 from provisioner.journal import facts
+from provisioner.journal.journal import JournalBroken
 from provisioner.wiring import System
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ class Reporter:
             try:
                 if self.due(time.time()):
                     self.report()
+            except JournalBroken:
+                return  # the service ends, and says why
             except Exception:
                 log.exception("failed to write the drift report; trying again in an hour")
                 if self._stopping.wait(3600.0):

@@ -196,13 +196,16 @@ class Finisher:
     def _lies(self, record: request_rows.Record, *places: str) -> bool:
         return any(self._spool.lies(place, record.id, record.name) for place in places)
 
-    def resubmit(self, ulid: RequestId) -> None:
-        """Put a refused file through staging again."""
+    def resubmit(self, ulid: RequestId) -> bool:
+        """Put a refused file through staging again. Return False if that failed."""
         with self._journal.reading() as conn:
             record = request_rows.load(conn, [ulid])[ulid]
-        for place in _CLOSED:
-            self._spool.discard_result(place, ulid, record.name)
-            self._spool.return_to_staging(ulid, place, record.name)
+        failed: list[RequestId] = []
+        with self._apart(ulid, failed):
+            for place in _CLOSED:
+                self._spool.discard_result(place, ulid, record.name)
+                self._spool.return_to_staging(ulid, place, record.name)
+        return not failed
 
     def reject(self, rejected: Rejected) -> None:
         """Record that a file was not even read, and why. `settle` then sets it aside."""

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
+from provisioner.journal import journal
 from provisioner.outcome.filing import Finisher
 from provisioner.spool.turns import Turns
 from provisioner.system.ulid import RequestId
@@ -152,10 +153,11 @@ class Clerk:
         try:
             left = self._finisher.settle(changed)
             left += self._finisher.announce(accepted)
-            while refused:
-                self._finisher.resubmit(refused[0])
+            while refused and self._finisher.resubmit(refused[0]):
                 del refused[0]
                 self._returned()
+        except journal.JournalBroken:
+            left = [*left, *accepted]  # the service ends, and says why
         except Exception:
             log.exception("files could not be put in place; trying again, or at the next start")
             left = [*left, *accepted]

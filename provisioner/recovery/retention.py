@@ -99,6 +99,8 @@ class Keeper:
         try:
             with self._journal.reading() as conn:
                 head = audit.head(conn)
+        except journal.JournalBroken:
+            return  # the service ends, and says why
         except Exception:
             log.exception("the head of the audit trail could not be read")
         else:
@@ -110,6 +112,8 @@ class Keeper:
             for _ in self.portions(self.now() if now is None else now):
                 if self._stopping.wait(PAUSE):
                     return
+        except journal.JournalBroken:
+            return  # the service ends, and says why
         except Exception:
             log.exception("old data could not be removed; trying again in an hour")
 
@@ -129,11 +133,11 @@ class Keeper:
     def _run(self) -> None:
         pinned = time.monotonic()
         look = pinned + FIRST
-        self._revise_readers()
+        self.revise_readers()
         revised = pinned + KNOWN_FOR
         while not self._stopping.is_set():
             if time.monotonic() >= revised:
-                self._revise_readers()
+                self.revise_readers()
                 revised = time.monotonic() + KNOWN_FOR
             if self._woken.wait(max(0.0, min(look, revised) - time.monotonic())):
                 self._look_at_outsiders()
@@ -146,9 +150,12 @@ class Keeper:
             self.prune()
             look = pinned + EVERY
 
-    def _revise_readers(self) -> None:
+    def revise_readers(self) -> None:
+        """Take the receipts away from people who are no longer writers."""
         try:
             self._readers.revise()
+        except journal.JournalBroken:
+            return  # the service ends, and says why
         except Exception:
             log.exception("the readers of receipts could not be checked; trying again in a minute")
 
@@ -161,6 +168,8 @@ class Keeper:
             for _ in self.outsiders.portions():
                 if self._stopping.wait(PAUSE):
                     return
+        except journal.JournalBroken:
+            return  # the service ends, and says why
         except Exception:
             log.exception("data of outsiders could not be removed; trying again in an hour")
             return

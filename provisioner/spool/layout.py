@@ -16,6 +16,7 @@ from pathlib import Path
 from provisioner.contract import ConfigError
 from provisioner.system import disks
 from provisioner.system.ownership import check_chain, check_directory, check_same_device
+from provisioner.system.users import user_name
 
 STAGING = "staging"
 OPEN = ("active", "deferred", "held")
@@ -43,7 +44,7 @@ def make(root: Path, group: str | None) -> None:
         _make(root / place, 0o700)
     _make(root / STAGING, staging)
     if group is not None:
-        os.chown(root / STAGING, -1, gid)
+        _give(root / STAGING, gid, group)
         # A change of group can clear bits of the mode.
         (root / STAGING).chmod(staging)
 
@@ -98,6 +99,22 @@ def _group(name: str) -> int:
         raise ConfigError(
             f"there is no group {name!r}", advice=f"groupadd --system {shlex.quote(name)}"
         ) from None
+
+
+def _give(path: Path, gid: int, group: str) -> None:
+    """Give a directory to a group. Raises ConfigError if only root or a member could."""
+    try:
+        os.chown(path, -1, gid)
+    except PermissionError as error:
+        if os.geteuid() == 0 or gid in (os.getegid(), *os.getgroups()):
+            raise
+        user = user_name(os.geteuid())
+        raise ConfigError(
+            f"{path}: only root or a member of the group {group} can give it to that group, and "
+            f"{user} is not a member",
+            advice=f"usermod --append --groups {shlex.quote(group)} {shlex.quote(user)}; then log "
+            "in again and run it again; or run `provisioner init` as root, and chown the spool",
+        ) from error
 
 
 def _make(path: Path, mode: int) -> None:

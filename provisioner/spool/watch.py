@@ -96,8 +96,9 @@ class Watcher:
             return self._complain(f"is on {kind}, where events of other hosts are not seen")
         try:
             self._arm()
-        except OSError as error:
-            # ENOSPC: fs.inotify.max_user_watches; EMFILE: fs.inotify.max_user_instances.
+        except (OSError, RuntimeError) as error:
+            # ENOSPC: fs.inotify.max_user_watches; EMFILE: fs.inotify.max_user_instances. A
+            # RuntimeError: the host refused the thread.
             return self._complain(f"cannot be watched: {error}")
         # The name may lead to another directory than a moment ago. So the watch counts as armed
         # only if the directory is the same before and after; else the next check arms it again.

@@ -77,6 +77,14 @@ def test_a_gate_opens_once_the_user_resolves(ad: Backend, gate: NssGate) -> None
     assert fault_of(gate, {"user": "jdoe"}) is None
 
 
+def test_a_line_whose_group_is_not_a_number_is_told_with_what_was_printed(tmp_path: Path) -> None:
+    line = "jdoe:x:20001:staff:J:/home/jdoe:/bin/bash"
+    gate = gate_of(passwd=[script(tmp_path / "getent", f"echo {line}"), "passwd"])
+    fault = fault_of(gate, {"user": "jdoe"})
+    assert isinstance(fault, NotReady)
+    assert line in fault.message
+
+
 def test_a_gate_opens_once_the_group_resolves(ad: Backend, gate: NssGate) -> None:
     assert isinstance(fault_of(gate, {"group": "cf3"}), NotReady)
     group(ad, "cf3", 30003)

@@ -174,6 +174,21 @@ def test_a_first_start_of_a_user_without_rights_names_the_path_and_what_to_type(
     assert f"what to do: check who owns each directory (namei -l {site / 's'})" in done.stderr
 
 
+def test_a_first_start_of_a_user_outside_the_staging_group_names_user_and_group() -> None:
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    with TemporaryDirectory() as made:
+        site = Path(made)
+        os.chown(site, 65534, 65534)
+        (site / "site.yaml").write_text(
+            "service: t\nspool: s\njournal: j/journal.db\nhandlers: {}\nstaging_group: daemon\n"
+        )
+        done = typed(site, *nobody, *PROGRAM, "init")
+    assert done.returncode == 4
+    assert f"{site / 's/staging'}: only root or a member of the group daemon" in done.stderr
+    assert "nobody is not a member" in done.stderr
+    assert "usermod --append --groups daemon nobody" in done.stderr
+
+
 def test_a_first_start_beyond_a_user_s_quota_names_the_path_and_what_to_type(
     tmp_path: Path,
 ) -> None:

@@ -337,3 +337,23 @@ def test_a_journal_that_is_exchanged_while_it_is_served_takes_nothing_more(
     with pytest.raises(JournalBroken, match=said):
         site.drop(allocation(2, "bob"), "two.yaml")
     assert site.service._stopping.is_set()
+
+
+def test_no_thread_writes_a_traceback_over_a_journal_that_was_removed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(tmp_path)
+    site.drop(allocation(1, "ann"), "one.yaml")
+    [request] = site.open()
+    site.config.journal.unlink()
+    with pytest.raises(JournalBroken):
+        site.drop(allocation(2, "bob"), "two.yaml")
+    service = site.service
+    for lane in service.lanes.values():
+        lane.run()
+    service.clerk.settle([request.id])
+    service.clerk.catch_up()
+    service.keeper.pin()
+    service.keeper.prune()
+    service.keeper.revise_readers()
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.cli import site as command_line
+from provisioner.system.ulid import RequestId
 from tests.support.cli_site import PROGRAM, Desk, sample
 from tests.support.engine_site import Site, allocation, control, user
 
@@ -43,6 +44,45 @@ def test_every_outcome_is_one_line(site: Site, caplog: pytest.LogCaptureFixture)
         "ID wrong.yaml of root: refused in 0 s: line 2: action: 'user.provison' is not an action; "
         + told(caplog)[3].partition("is not an action; ")[2],
     ]
+
+
+def test_a_receipt_that_cannot_be_written_is_told_once_without_a_traceback_until_it_is_there(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    receipts = site.spool.receipts
+    (receipts / "root").write_text("in the way")
+    site.drop(user("ann", uid=7))
+    for _ in range(3):
+        site.service.clerk.catch_up()
+    [line] = told(caplog)
+    assert line.startswith("ID: its file could not be put in place: [Errno 20] Not a directory")
+    assert not any(record.exc_info for record in caplog.records)
+    (receipts / "root").unlink()
+    site.service.clerk.catch_up()
+    [request] = site.open()
+    assert (receipts / "root" / f"{request.id}.yaml").exists()
+
+
+def test_a_refused_file_that_cannot_go_back_to_staging_is_told_once_and_goes_back_later(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.request(user("ann").replace("user:", "usr:"), "wrong.yaml")
+    [result] = (site.config.spool / "failed").glob("*.result.yaml")
+    name = result.name.removesuffix(".result.yaml")
+    kept = result.rename(site.root / "result")
+    result.mkdir()
+    site.service.clerk.resubmit(RequestId(name[:26]))
+    for _ in range(3):
+        site.service.clerk.catch_up()
+    assert [line for line in told(caplog) if "could not be put in place" in line] == [
+        "ID: its file could not be put in place: [Errno 21] Is a directory: "
+        "'ID-wrong.yaml.result.yaml'; trying again"
+    ]
+    assert not any(record.exc_info for record in caplog.records)
+    result.rmdir()
+    kept.rename(result)
+    site.service.clerk.catch_up()
+    assert (site.spool.staging / "wrong.yaml").exists()
 
 
 def test_a_file_that_cannot_be_put_in_its_place_is_told_once_until_it_is_there(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from provisioner.convergence import threads
+from provisioner.spool.submit import drop
 from tests.support.engine_site import Killed, Site, allocation
 
 
@@ -64,3 +68,27 @@ def test_what_a_crash_left_half_written_is_gone_after_the_next_start(site: Site)
     os.utime(left, (0, 0))
     site.start()
     assert not left.exists()
+
+
+def test_a_start_without_room_for_threads_waits_and_then_serves(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, start = [None] * 12, threading._start_new_thread  # type: ignore[attr-defined]
+    service = site.service
+    runs = threading.Thread(target=service.run)
+
+    def refused(*given: object) -> object:
+        if left and threading.current_thread() is runs:
+            left.pop()
+            raise RuntimeError("can't start new thread")
+        return start(*given)
+
+    monkeypatch.setattr(threads, "_PAUSE", 0.001)
+    monkeypatch.setattr(threading, "_start_new_thread", refused)
+    drop(site.spool.staging, "x.yaml", allocation(1).encode())
+    runs.start()
+    while site.states()["done"] != ["x.yaml"]:
+        assert runs.is_alive()
+        time.sleep(0.01)
+    service.stop()
+    runs.join()

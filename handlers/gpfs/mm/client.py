@@ -60,6 +60,9 @@ _FORMS = {
 _STATE = Layout("mmgetstate", needed=("state",))
 _CONFIG = Layout("mmlsconfig", needed=("configParameter", "value"))
 
+_ENTRY = re.compile(r"(\d{1,20}) (\d{1,20}) ([0-9a-f]{1,8}) (\d{1,20}) (.+)", re.ASCII | re.DOTALL)
+"""What `stat --printf '%u %g %f %i %n'` prints of a path."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -168,11 +171,8 @@ class Mm:
             done = self._call(self._tool("stat", "--printf", r"%u %g %f %i %n\0", "--", *chunk))
             if done.timed_out or (done.returncode and not _said_about(done, chunk)):
                 raise self._away(done)
-            for record in done.stdout.split("\0"):
-                if record:
-                    uid, gid, raw, inode, path = record.split(" ", 4)
-                    bits, directory = int(raw, 16) & 0o7777, int(raw, 16) >> 12 == 0o4
-                    entries[path] = Entry(int(uid), int(gid), bits, directory, int(inode))
+            with unavailable_if_unreadable(shlex.join(done.argv[: -len(chunk)])):
+                entries |= dict(_entry(record) for record in done.stdout.split("\0") if record)
         return entries
 
     def acl(self, path: str) -> str:
@@ -304,6 +304,16 @@ def unavailable_if_unreadable(what: str) -> Iterator[None]:
             advice="run it by hand. The service reads it again and does nothing until then; if the "
             "row looks so each time, check that fileset's comment and name",
         ) from error
+
+
+def _entry(record: str) -> tuple[str, Entry]:
+    """Return a path and what `stat` says of it. Raises Unreadable."""
+    match = _ENTRY.fullmatch(record)
+    if match is None:
+        raise Unreadable("a record that is not `uid gid mode inode path`", record)
+    uid, gid, raw, inode, path = match.groups()
+    mode = int(raw, 16)
+    return path, Entry(int(uid), int(gid), mode & 0o7777, mode >> 12 == 0o4, int(inode))
 
 
 def _whole_acl(text: str) -> str:

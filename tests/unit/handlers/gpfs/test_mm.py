@@ -119,6 +119,23 @@ def test_stat_leaves_out_what_is_not_there() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "  File: /a\n  Size: 4096",
+        "0 0 41f8 77",
+        "0 0 drwx 77 /a\0",
+        "root root 41f8 77 /a\0",
+        "0 0 41f8 77 /a\0Last login: today\0",
+        "banner\0000 0 41f8 77 /a\0",
+    ],
+)
+def test_a_stat_that_prints_something_else_is_told_with_what_it_printed(printed: str) -> None:
+    with pytest.raises(Unavailable, match="cannot read its output") as caught:
+        Mm(Program({"stat": (0, printed, "")}), "fs1").stat(["/a"])
+    assert "uid gid mode inode path" in caught.value.message
+
+
 def test_stat_that_did_not_run_is_no_absence() -> None:
     with pytest.raises(Unavailable):
         Mm(Program({"stat": (1, "", "sudo: a password is required")}), "fs1").stat(["/a"])

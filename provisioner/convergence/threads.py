@@ -1,0 +1,57 @@
+"""Threads of the service: the lanes', and how any of them starts.
+
+Promises: where the host allows no more threads, the start waits until it does, and says so once.
+Leaves out: what a thread does.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Sequence
+
+from provisioner.convergence.lanes import Lane
+from provisioner.convergence.questions import is_scarce
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 1.0
+"""Seconds between tries to start a thread."""
+
+
+def started(start: Callable[[], None], stopping: threading.Event) -> bool:
+    """Start a thread as soon as the host allows it. Return False if the service stops before.
+
+    start: may be called again after it raised.
+    """
+    told = False
+    while not stopping.is_set():
+        try:
+            start()
+        except RuntimeError as error:
+            if not is_scarce(error):
+                raise
+            if not told:
+                log.error(
+                    "this host allows the service no more threads: waiting; look at its limits "
+                    "(TasksMax in the unit, ulimit -u) and at what else its user runs"
+                )
+            told = True
+            stopping.wait(_PAUSE)
+        else:
+            return True
+    return False
+
+
+def of_lanes(lanes: Collection[Lane]) -> list[threading.Thread]:
+    """Return a thread for each lane, which is not started yet."""
+    return [threading.Thread(target=lane.run, name=f"lane {lane.name}") for lane in lanes]
+
+
+def end(lanes: Collection[Lane], threads: Sequence[threading.Thread]) -> None:
+    """Stop lanes after their current work, and wait for those that were started."""
+    for lane in lanes:
+        lane.stop()
+    for thread in threads:
+        if thread.ident is not None:
+            thread.join()

@@ -1,0 +1,74 @@
+"""Threads of the service start where the host has room for them, or wait for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from provisioner.contract import Transient
+from provisioner.convergence import threads
+from provisioner.convergence.questions import unexpected
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_PAUSE", 0.001)
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let the kernel refuse a number of threads."""
+    start: Callable[..., int] = threading._start_new_thread  # type: ignore[attr-defined]
+    left = [None] * times
+
+    def refused(*given: object) -> int:
+        if left:
+            left.pop()
+            raise RuntimeError("can't start new thread")
+        return start(*given)
+
+    monkeypatch.setattr(threading, "_start_new_thread", refused)
+
+
+def test_a_thread_that_the_host_refuses_starts_when_there_is_room_and_it_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran = threading.Event()
+    thread = threading.Thread(target=ran.set)
+    refusing(monkeypatch, 3)
+    assert threads.started(thread.start, threading.Event())
+    thread.join()
+    assert ran.is_set()
+    [record] = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "TasksMax" in record.getMessage()
+    assert not record.exc_info
+
+
+def test_who_is_stopped_does_not_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping = threading.Event()
+    refusing(monkeypatch, 1_000_000)
+
+    def start() -> None:
+        stopping.set()
+        threading.Thread(target=print).start()
+
+    assert not threads.started(start, stopping)
+
+
+def test_another_error_of_a_start_is_raised() -> None:
+    thread = threading.Thread(target=int)
+    thread.start()
+    with pytest.raises(RuntimeError, match="once"):
+        threads.started(thread.start, threading.Event())
+
+
+def test_a_handler_that_gets_no_thread_is_tried_again() -> None:
+    try:
+        raise RuntimeError("can't start new thread")
+    except RuntimeError:
+        fault = unexpected("Accounts.apply")
+    assert isinstance(fault, Transient)
+    assert "TasksMax" in fault.advice
