@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Ask for something": ("check", "plan", "submit"),
-    "See what happens": ("queue", "failed", "show", "status", "drift", "audit", "mail"),
+    "See what happens": ("queue", "failed", "show", "status", "list", "drift", "audit", "mail"),
     "Steer what happens": ("retry", "hold", "release", "cancel", "pause", "unpause"),
     "Run the service": ("sandbox", "init", "run", "doctor", "config", "handlers", "adopt"),
     "Keep the journal": ("backup", "journal"),
@@ -44,8 +44,15 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "show": (("provisioner show storage.yaml", "the newest request of that file's name"),),
     "status": (
-        ("provisioner status user:jdoe", "a person's accounts, home and groups"),
+        ("provisioner status", "the site on one page"),
+        ("provisioner status user:jdoe", "a person: access, projects, what is wrong"),
+        ("provisioner status user:jdoe --all", "every fact that a backend has of jdoe"),
         ("provisioner status allocation:41", "an allocation's fileset, quota and accounts"),
+    ),
+    "list": (
+        ("provisioner list users --project CF0003", "who is in a project"),
+        ("provisioner list allocations --resource hpc-storage", "what uses a resource"),
+        ("provisioner list users --suspended", "who has no access, and why"),
     ),
     "drift": (("provisioner drift", "what the service would change in the backends now"),),
     "audit": (("provisioner audit show --subject user:jdoe", "who did what to jdoe"),),

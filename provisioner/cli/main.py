@@ -21,6 +21,7 @@ from provisioner.cli import (
     control,
     failed,
     helping,
+    listing,
     mail,
     moving,
     queue,
@@ -60,7 +61,7 @@ app = typer.Typer(
     "but it found nothing to do.",
 )
 for module in (
-    serving, submitting, queue, failed, reading, auditing, control, moving, recovery, mail,
+    serving, submitting, queue, failed, reading, listing, auditing, control, moving, recovery, mail,
 ):  # fmt: skip
     module.register(app)
 for module in (completing, helping):  # the last, because they are about all the others

@@ -15,7 +15,7 @@ import typer
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
 from provisioner.cli.progress import find
-from provisioner.cli.queue import holds, moment, observing, plain_waits, waits
+from provisioner.cli.queue import holds, moment, observing, plain_waits, span, waits
 from provisioner.contract import ConfigError
 from provisioner.objects.states import OPEN, RequestState
 
@@ -107,20 +107,28 @@ def _traces(listed: Sequence[StepRecord]) -> list[str]:
 
 def status(
     subject: str = typer.Argument(
-        ..., metavar="SUBJECT", help="user:NAME, project:CODE or allocation:ID"
+        "", metavar="[SUBJECT]", help="user:NAME, project:CODE or allocation:ID; none: the site"
     ),
+    every: bool = typer.Option(False, "--all", help="every fact of every object, side by side"),
     as_json: bool = JSON,
 ) -> None:
-    """Show what every backend has of a subject, side by side, and what is missing."""
+    """Show a subject on a card: who, access, what is wrong and what to type; or the whole site."""
+    from provisioner.cards import card, objects
     from provisioner.cli import standing
 
+    if not subject:
+        _site_page(as_json)
+        return
     system = site.reading()
-    listed = standing.of(system, subject)
-    closed = standing.suspensions(system, subject, listed)
+    listed = objects.of(system, subject)
+    closed = objects.suspensions(system, subject, listed)
     if as_json:
         site.print_json([standing.plain(item, subject, closed) for item in listed])
     else:
-        standing.show(subject, listed, closed)
+        if every or not (closed or any(item.claims for item in listed)):
+            standing.show(subject, listed, closed)
+        else:
+            standing.show_card(card.of(system, subject, listed, closed))
         if because := observing(system.journal):
             site.say(f"the service writes to no backend: {because}")
     if not listed and not closed:  # a user was looked up in the backends even without claims
@@ -130,6 +138,22 @@ def status(
         raise typer.Exit(Exit.FAILED)
     if wrong:
         raise typer.Exit(Exit.AWAY)
+
+
+def _site_page(as_json: bool) -> None:
+    from provisioner.cards import page as pages
+    from provisioner.cli import standing
+
+    system = site.reading()
+    page = pages.of(system, time.time())
+    serving = site.served_by(system.config.spool)
+    if as_json:
+        site.print_json({**asdict(page), "served_by": serving})
+        return
+    served = "no service on this host serves it" if serving is None else f"process {serving}"
+    standing.show_page(page, served, {"oldest": span(page.oldest or 0)})
+    if because := observing(system.journal):
+        site.say(f"the service writes to no backend: {because}")
 
 
 def handlers(as_json: bool = JSON) -> None:

@@ -1,116 +1,90 @@
-"""What every backend has of one subject: `provisioner status`.
+"""How `provisioner status` looks: a card, or with `--all` every fact of every object.
 
-Promises: a fact that several backends have is on one line, so that a difference is visible; a
-project is shown with its allocations; a user is looked up even if no request claims one. Leaves
-out: fixing anything.
+Promises: a card of a person in many projects fits one screen; on a terminal what is wrong is red.
+With `--all`, a fact that several backends have is on one line, so that a difference is visible.
+Leaves out: reading anything (`provisioner.cards`).
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from provisioner.cards.card import Card
+from provisioner.cards.objects import HIDDEN, ObjectStatus, shared_facts
+from provisioner.cards.page import Page, lines
 from provisioner.cli import site
-from provisioner.contract import Claim, Fault, InvalidRequest, Json, Key, Scalar, State
-from provisioner.inspection import planning
-from provisioner.journal.queries import subjects
+from provisioner.contract import Json, Key
 from provisioner.journal.queries.subjects import Suspension
 from provisioner.journal.records import ledger
-from provisioner.objects.errors import Error
-from provisioner.objects.states import Adoption
 from provisioner.outcome.results import moment
-from provisioner.request.request import parse_request
-from provisioner.wiring import System
-
-_HIDDEN = ("present", "mark", "note", "dn", "control", "group_dn", "account_present")
-"""Facts that do not help a person; `--json` has them."""
 
 _WIDTH = 140
 """Columns of output that does not go to a terminal."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectStatus:
-    """One object: the claims on it, its state in the backend, and what is missing."""
+_CARD = 80
+"""Columns of a card: it fits any terminal."""
 
-    key: Key
-    instance: str
-    claims: tuple[Claim, ...]
-    state: State | None
-    outputs: Mapping[str, Scalar]
-    missing: tuple[str, ...]
-    error: Error | None
-    adoption: Adoption | None = None
+_WRONG = 8
+"""The most wrong objects on a card; `--all` lists every one."""
+
+_COLOURS = {"enabled": "green", "suspended": "red", "disabled": "yellow"}
 
 
-def of(system: System, subject: str) -> list[ObjectStatus]:
-    """Read a subject's objects from every backend; for a project, also its allocations' objects.
+def show_card(card: Card) -> None:
+    """Print a card: who, access, facts, places, and only what is wrong with what to type."""
+    console = Console(markup=False, highlight=False, soft_wrap=True)
 
-    Raises InvalidRequest if the text is not a subject.
-    """
-    kind, _, name = subject.partition(":")
-    if kind not in ("user", "project", "allocation") or not name:
-        raise InvalidRequest(
-            f"{subject!r} is not a subject", expected="user:NAME, project:CODE or allocation:ID"
-        )
-    also = planning.allocations_of(system, name) if kind == "project" else []
-    standing = planning.standing(system, [subject, *also])
-    if not standing and kind == "user":
-        return _unclaimed(system, name)
-    return [
-        ObjectStatus(
-            item.key,
-            item.instance,
-            item.claims,
-            item.state,
-            _outputs(system, item.instance, item.state),
-            item.missing,
-            item.error,
-            item.adoption,
-        )
-        for item in standing
-    ]
+    def say(text: str, colour: str = "") -> None:
+        console.print(Text(site.printable(text), colour))
 
-
-def _unclaimed(system: System, name: str) -> list[ObjectStatus]:
-    """Look up a user whom no request claims, where `user.provision` would make the user."""
-    body = {"provisioner": "1", "action": "user.provision", "user": {"name": name}}
-    from provisioner.request.documents import dump
-
-    request = parse_request(dump(body).encode())
-    return [
-        ObjectStatus(
-            planned.key,
-            step.instance,
-            (),
-            planned.state,
-            _outputs(system, step.instance, planned.state),
-            (),
-            None if planned.error is None or planned.error.type == "NotReady" else planned.error,
-        )
-        for step in planning.plan(system, request)
-        for planned in step.objects
-    ]
+    name = f"  {card.name}" if card.name else ""
+    head = Text(site.printable(f"{card.subject}{name}  "))
+    console.print(head.append(card.standing, _COLOURS.get(card.standing, "")))
+    for reason in card.because:
+        say(_wrapped("  ", reason), "red" if "suspended" in reason else "yellow")
+    for label, text in card.facts:
+        say(_wrapped(f"{label + ':':10}", text))
+    width = min(max((len(head) for head, _ in card.places), default=0), 24)
+    for place, text in card.places:
+        say(_wrapped(f"  {place:{width}}  ", text))
+    for wrong in card.wrong[:_WRONG]:
+        say(_wrapped("", f"{wrong.key}: {wrong.text}"), "red")
+        if wrong.todo:
+            say(f"    what to do: {wrong.todo}")
+    if len(card.wrong) > _WRONG:
+        say(f"and {len(card.wrong) - _WRONG} more: provisioner status {card.subject} --all", "red")
+    if card.right and card.standing != "nothing is claimed":
+        objects = "1 object" if card.right == 1 else f"{card.right} objects"
+        backends = "1 backend" if card.backends == 1 else f"{card.backends} backends"
+        say(f"as wanted: {objects} in {backends}", "green")
 
 
-def _outputs(system: System, instance: str, state: State | None) -> Mapping[str, Scalar]:
-    try:
-        return system.outputs_of(instance, state) if state is not None else {}
-    except (Fault, KeyError):  # an incomplete object has no outputs yet
-        return {}
+def _wrapped(lead: str, text: str) -> str:
+    """Return a text of at most `_CARD` columns a line, under a lead on the first."""
+    return textwrap.fill(
+        text,
+        _CARD,
+        initial_indent=lead,
+        subsequent_indent=" " * max(len(lead), 4),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
-def suspensions(system: System, subject: str, listed: Sequence[ObjectStatus]) -> list[Suspension]:
-    """Return the suspensions of a subject, and those of claims on its objects."""
-    claimants = {claim.claimant for item in listed for claim in item.claims}
-    names = {subject, *(name for claimant in claimants for name in ledger.parts(claimant))}
-    with system.journal.reading() as conn:
-        return subjects.suspensions_of(conn, names)
+def show_page(page: Page, served: str, ages: Mapping[str, str]) -> None:
+    """Print the site on one page. served: who serves it; ages: of the oldest request."""
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    for text, colour in ((f"{page.service}: {served}", ""), *lines(page, ages)):
+        console.print(Text(site.printable(text), colour))
 
 
 def plain(item: ObjectStatus, subject: str, closed: Sequence[Suspension]) -> dict[str, Any]:
@@ -151,29 +125,12 @@ def show(subject: str, listed: Sequence[ObjectStatus], closed: Sequence[Suspensi
         console.width = max(console.width, _WIDTH)
     shared = shared_facts(subject, listed)
     if shared:
-        console.print(_side_by_side(shared))
+        wrong = any(item.missing or item.error for item in listed)
+        console.print(_side_by_side(shared, wrong))
     console.print(_one_by_one(listed, {fact for fact, _ in shared}))
 
 
-def shared_facts(
-    subject: str, listed: Sequence[ObjectStatus]
-) -> list[tuple[str, Mapping[Key, str]]]:
-    """Return the facts that several of the subject's own objects have: (fact, key -> value).
-
-    A subject's own objects are those that it claims itself. What the users of an allocation have
-    belongs to each user.
-    """
-    facts: dict[str, dict[Key, str]] = {}
-    for item in listed:
-        if item.claims and subject not in (claim.claimant for claim in item.claims):
-            continue
-        for fact, value in item.outputs.items():
-            if value not in (None, "") and fact not in _HIDDEN:
-                facts.setdefault("uid" if fact == "id" else fact, {})[item.key] = str(value)
-    return [(fact, values) for fact, values in facts.items() if len(values) > 1]
-
-
-def _side_by_side(shared: Sequence[tuple[str, Mapping[Key, str]]]) -> Table:
+def _side_by_side(shared: Sequence[tuple[str, Mapping[Key, str]]], keys_wrong: bool) -> Table:
     keys = list(dict.fromkeys(key for _, values in shared for key in values))
     table = Table(box=box.SIMPLE, pad_edge=False)
     table.add_column("")
@@ -181,7 +138,8 @@ def _side_by_side(shared: Sequence[tuple[str, Mapping[Key, str]]]) -> Table:
         table.add_column(key.partition("/")[0], overflow="fold")
     table.add_column("")
     for fact, values in shared:
-        differs = "" if len(set(values.values())) == 1 else "differ"
+        apart = "differ" if keys_wrong else "differ, as wanted"
+        differs = "" if len(set(values.values())) == 1 else apart
         cells = (site.printable(values.get(key, "-")) for key in keys)
         table.add_row(fact, *cells, differs)
     return table
@@ -206,7 +164,9 @@ def _says(item: ObjectStatus, shown: set[str]) -> str:
         return "no answer" if item.error else "not asked: known after another step"
     if not state.get("present"):
         return "not there"
-    hidden = {*_HIDDEN, *shown, *(("id",) if "uid" in shown else ())}
+    if item.described is not None:
+        return ", ".join(f"{name} {text}" for name, text in item.described.items())
+    hidden = {*HIDDEN, *shown, *(("id",) if "uid" in shown else ())}
     facts = [f"{name} {_text(value)}" for name, value in _flat(state) if name not in hidden]
     return ", ".join(facts) or "there"
 
@@ -217,14 +177,14 @@ def _flat(state: Mapping[str, Json]) -> list[tuple[str, Json]]:
     for name, value in state.items():
         if isinstance(value, Mapping):
             facts += _flat(value)
-        elif value not in (None, "", [], False):
+        elif value not in (None, "", [], False) or name == "enabled":
             facts.append((name, value))
     return facts
 
 
 def _text(value: Json) -> str:
-    if value is True:
-        return "yes"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

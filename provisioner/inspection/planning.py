@@ -18,7 +18,7 @@ from provisioner.journal.records import keepsakes, ledger, object_rows, request_
 from provisioner.journal.records.keepsakes import NOTHING
 from provisioner.objects.errors import Error
 from provisioner.objects.items import Item
-from provisioner.objects.states import Adoption
+from provisioner.objects.states import OPEN, Adoption
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import Request, parse_request
 from provisioner.routing.rendering import Step
@@ -83,7 +83,7 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
             unsettled = tuple(need for need in step.needs if need not in settled)
             done = _after(unsettled, _plan_step(conn, system, bound, request.adopt))
             steps.append(done)
-            if all(planned_object.already for planned_object in done.objects):
+            if all(map(_settled, done.objects)):
                 settled.add(step.name)
                 for claim, planned_object in zip(bound.claims, done.objects, strict=True):
                     if planned_object.state is not None:
@@ -92,6 +92,11 @@ def plan(system: System, request: Request, writer: str = "") -> list[PlannedStep
         kept = {(claim.key, claim.claimant) for step in planned for claim in step.claims}
         steps += _plan_withdrawn(conn, system, before - kept)
     return steps
+
+
+def _settled(planned: PlannedObject) -> bool:
+    """Return True if an object is as wanted and there: an absent one gives later steps nothing."""
+    return planned.already and planned.state is not None and bool(planned.state.get("present"))
 
 
 def _after(unsettled: tuple[str, ...], step: PlannedStep) -> PlannedStep:
@@ -275,7 +280,7 @@ def standing(system: System, subjects: Sequence[str]) -> list[Standing]:
     """Return the state of all objects that the subjects claim."""
     with system.journal.reading() as conn:
         keys = {key for subject in subjects for key in ledger.keys_of(conn, subject)}
-    return _standing(system, sorted(keys))
+    return standing_of(system, sorted(keys))
 
 
 def everything(system: System) -> list[Standing]:
@@ -288,15 +293,20 @@ def everything(system: System) -> list[Standing]:
         served = object_rows.instances_of(conn, object_rows.all_keys(conn))
         keys = [key for key, instance in served.items() if instance in system.handlers]
         unbound = {key for key, claims in ledger.claims_of(conn, keys).items() if not claims}
-    return _standing(system, [key for key in keys if key not in unbound])
+    return standing_of(system, [key for key in keys if key not in unbound])
 
 
-def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
+def standing_of(system: System, keys: Sequence[Key]) -> list[Standing]:
+    """Return the state of objects of the ledger."""
     with system.journal.reading() as conn:
         held = ledger.claims_of(conn, keys)
         kept = keepsakes.of(conn, keys)
         instances = object_rows.instances_of(conn, keys)
         adoptions = object_rows.adoptions_of(conn, keys)
+        waiting = [key for key, claims in held.items() if not claims]
+        named = ledger.requests_of(conn, waiting)
+        records = request_rows.load(conn, set(named.values()))
+        unbound = {key: records[one] for key, one in named.items() if one in records}
     listed: list[Standing] = []
     for instance in sorted(set(instances.values())):
         items = [
@@ -307,7 +317,8 @@ def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
         for seen in _dry(system, instance, items):
             item, planned = seen.outcome.item, _planned(seen)
             if held.get(item.key) == ():
-                planned = replace(planned, changes=(), error=_not_due(item.key))
+                waits = _not_due(item.key, unbound.get(item.key))
+                planned = replace(planned, changes=(), error=waits)
             listed.append(
                 Standing(
                     item.key,
@@ -324,10 +335,16 @@ def _standing(system: System, keys: Sequence[Key]) -> list[Standing]:
     return listed
 
 
-def _not_due(key: Key) -> Error:
-    """Return the error of an object whose claiming step is not due yet."""
+def _not_due(key: Key, request: request_rows.Record | None) -> Error:
+    """Return the error of an object whose claiming step is not due yet, or never will be.
+
+    request: the one that claims it, if it is known.
+    """
     message = f"{key}: claimed by a step that is not due yet"
     advice = "`provisioner queue` says what its request waits for"
+    if request is not None and request.state not in OPEN:
+        message = f"{key}: not made: its request {request.state}"
+        advice = f"`provisioner show {request.id}` says why, then: provisioner retry {request.id}"
     return Error.of(NotReady(message, advice=advice), key)
 
 

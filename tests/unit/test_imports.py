@@ -29,7 +29,7 @@ LINES = (
     "policy testing",
     "admission wiring",
     "inspection manifests notify",
-    "service",
+    "cards service",
     "cli",
 )
 """The engine's packages, lowest first: none imports one of its own line or of a later one."""

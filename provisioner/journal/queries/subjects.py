@@ -120,6 +120,18 @@ def suspensions_of(conn: Connection, subjects: Collection[str]) -> list[Suspensi
     return sorted(listed, key=lambda suspension: (suspension.since, suspension.subject))
 
 
+def every_suspension(conn: Connection) -> list[Suspension]:
+    """List all suspensions, oldest first."""
+    rows = conn.execute(select(suspensions).order_by(suspensions.c.since, suspensions.c.subject))
+    return [Suspension(r.subject, r.source, r.cause, r.request, r.since) for r in rows]
+
+
+def everybody(conn: Connection) -> list[tuple[str, str]]:
+    """List the first and last part of all claimants: an allocation, and a person in it."""
+    rows = conn.execute(select(claims.c.root, claims.c.leaf).distinct())
+    return [(root, leaf) for root, leaf in rows]
+
+
 def unknown(conn: Connection, users: Sequence[str]) -> list[str]:
     """List the users for whom there is no claim."""
     return _without(conn, claims.c.leaf, users)

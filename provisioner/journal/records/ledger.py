@@ -283,6 +283,16 @@ def keys_of(conn: Connection, subject: str) -> list[Key]:
     return sorted(rows)
 
 
+def requests_of(conn: Connection, keys: Collection[Key]) -> dict[Key, RequestId]:
+    """Return the newest request that claims each of some objects."""
+    newest: dict[Key, RequestId] = {}
+    for part in chunks(keys):
+        statement = select(claims.c.key, func.max(claims.c.request)).where(claims.c.key.in_(part))
+        rows = conn.execute(statement.group_by(claims.c.key))
+        newest |= {key: RequestId(request) for key, request in rows}
+    return newest
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """One claim. request: the last one that claimed; source: that request's writer."""

@@ -261,18 +261,21 @@ def newest(conn: Connection, name: str, since: str) -> Record | None:
     return None if row is None else Record.from_row(row)
 
 
-def newest_of(conn: Connection, actions: Collection[str]) -> list[Record]:
-    """List the newest accepted request of each subject with one of some actions, oldest first."""
-    ids = (
-        select(func.max(requests.c.id))
-        .where(
-            requests.c.action.in_(list(actions)),
-            requests.c.state.not_in(_NEVER_BEGUN),
-        )
-        .group_by(requests.c.subject)
-    )
-    rows = conn.execute(select(requests).where(requests.c.id.in_(ids)).order_by(requests.c.id))
-    return [Record.from_row(row) for row in rows]
+def newest_of(
+    conn: Connection, actions: Collection[str], subjects: Collection[str] | None = None
+) -> list[Record]:
+    """List the newest accepted request of each subject with one of some actions, oldest first.
+
+    subjects: only theirs; None: of all.
+    """
+    counting = [requests.c.action.in_(list(actions)), requests.c.state.not_in(_NEVER_BEGUN)]
+    records = []
+    for part in [None] if subjects is None else chunks(subjects):
+        among = [] if part is None else [requests.c.subject.in_(part)]
+        ids = select(func.max(requests.c.id)).where(*counting, *among).group_by(requests.c.subject)
+        rows = conn.execute(select(requests).where(requests.c.id.in_(ids)))
+        records += [Record.from_row(row) for row in rows]
+    return sorted(records, key=lambda record: record.id)
 
 
 def newer(conn: Connection, record: Record, actions: Collection[str]) -> RequestId | Literal[""]:
