@@ -229,8 +229,10 @@ class Acceptance:
         )
 
     def _ruled(self, judged: Judged) -> list[audit.Event]:
-        """Write a hold by policy; return the events about policy's answer."""
-        if judged.ruling is not None and judged.state == RequestState.HELD:
+        """Write a hold; return the events about policy's answer."""
+        if judged.verdict.held_by is not None:
+            request_rows.hold(self.conn, judged.id, judged.verdict.held_by)
+        elif judged.ruling is not None and judged.state == RequestState.HELD:
             request_rows.hold_for_review(self.conn, judged.id)
         events, submission = ruled(judged), judged.candidate.submission
         for event in events:

@@ -26,12 +26,14 @@ from provisioner.system.ulid import RequestId
 class Verdict:
     """The next state of a candidate, and why.
 
-    duplicate_of: the earlier request that has the same own id.
+    duplicate_of: the earlier request that has the same own id; held_by: who held the earlier one
+    before it was cancelled.
     """
 
     state: RequestState
     problems: tuple[Problem, ...] = ()
     duplicate_of: RequestId | None = None
+    held_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,9 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
             return Verdict(RequestState.SUPERSEDED, (late,))
     if answer.verdict == policy.REVIEW:
         return Verdict(RequestState.HELD, (_by_policy(answer),))
+    if known is not None and known.state == RequestState.CANCELLED and known.held_by is not None:
+        why = f"{known.held_by} held {known.id} before it was cancelled: held again"
+        return Verdict(RequestState.HELD, (Problem(None, "id", why),), held_by=known.held_by)
     if request.not_before is not None and request.not_before.timestamp() > now:
         return Verdict(RequestState.SCHEDULED)
     return Verdict(RequestState.ACCEPTED)

@@ -7,6 +7,8 @@ out: policy, and the owner of the file in staging.
 from __future__ import annotations
 
 import hashlib
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provisioner.contract import InvalidRequest
@@ -43,12 +45,23 @@ def whole(request: Request, folder: Path) -> Request:
     return request if body is None else crowds.with_users(request, crowds.read(body))
 
 
-def drop_listed(staging: Path, body: bytes, folder: Path) -> Path | None:
-    """Drop the list that a request names, and return its path; None if it names none.
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A list in staging. body: the request, with the name that the list got; taken_by: the uid of
+    who has the name that it should have; None if it has that."""
+
+    path: Path
+    body: bytes
+    taken_by: int | None = None
+
+
+def drop_listed(staging: Path, body: bytes, folder: Path) -> Dropped | None:
+    """Drop the list that a request names; return None if it names none.
 
     body: of the request; if it is unreadable, nothing is dropped here, and the service refuses it.
-    Raises InvalidRequest and InvalidDocument as `whole` does, and InvalidRequest if staging has a
-    file of that name.
+    Somebody else may have taken the name of the list: the list then gets another one, and so does
+    the request. Raises InvalidRequest and InvalidDocument as `whole` does, and InvalidRequest if
+    staging has a file of our own of that name, or the request cannot be changed without doubt.
     """
     try:
         request = parse_request(body)
@@ -60,11 +73,32 @@ def drop_listed(staging: Path, body: bytes, folder: Path) -> Path | None:
     crowds.read(users)
     wanted = request.users_file.file
     got = drop_companion(staging, wanted, users)
-    if got != wanted:
+    if got == wanted:
+        return Dropped(staging / got, body)
+    owner = _owner(staging / wanted)
+    renamed = _renamed(body, wanted, got) if owner != os.geteuid() else None
+    if renamed is None:
         (staging / got).unlink(missing_ok=True)
         raise InvalidRequest(
             f"{wanted} is in staging already",
             field="users_file.file",
             expected="another name, or first the request that names that file",
         )
-    return staging / got
+    return Dropped(staging / got, renamed, owner)
+
+
+def _owner(path: Path) -> int | None:
+    try:
+        return path.lstat().st_uid
+    except FileNotFoundError:
+        return None
+
+
+def _renamed(body: bytes, old: str, new: str) -> bytes | None:
+    """Return a request with another name of its list; None if anything else would change."""
+    changed = body.replace(old.encode(), new.encode())
+    before, after = parse_request(body), parse_request(changed)
+    if before.users_file is None or after.users_file is None:
+        return None
+    same = replace(after, users_file=before.users_file, values=before.values) == before
+    return changed if same and body.count(old.encode()) == 1 else None

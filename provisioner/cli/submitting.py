@@ -93,11 +93,14 @@ def send(name: str, body: bytes, sending: Sending, folder: Path | None = None) -
     except OSError:  # `drop` explains the error to the writer
         pass
     listed = beside.drop_listed(staging, body, folder) if folder is not None else None
+    if listed is not None and listed.taken_by is not None:
+        who = user_name(listed.taken_by)
+        site.say(f"the list is {listed.path.name}: its name is taken by {who}", file=sys.stderr)
     try:
-        dropped = _drop(door, name, body, sending.key)
+        dropped = _drop(door, name, body if listed is None else listed.body, sending.key)
     except BaseException:
         if listed is not None:
-            listed.unlink(missing_ok=True)
+            listed.path.unlink(missing_ok=True)
         raise
     site.say(f"dropped as {dropped}")
     if not sending.wait:

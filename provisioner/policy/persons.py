@@ -2,9 +2,10 @@
 
 Promises: pure. A user's name, their uid and the name that a portal has for them are one person if
 they differ only in upper and lower case, or if the site says so. A name of digits alone is also
-that uid, because tools confuse the two. NAME@REALM is NAME if the realm is ours. In doubt, two
-names are one person: somebody who cannot release asks somebody else. Leaves out: which names are
-behind a request (`review`).
+that uid, because tools confuse the two. NAME@REALM is NAME if the realm is ours, however often it
+is written. An `@` at either end, and a dot at the end, count for nothing. In doubt, two names are
+one person: somebody who cannot release asks somebody else. Leaves out: which names are behind a
+request (`review`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Persons:
 
         realms: domains of this site, whose NAME@REALM is the person of NAME.
         """
-        self._realms = frozenset(realm.casefold() for realm in realms)
+        self._realms = frozenset(realm.casefold().rstrip(".") for realm in realms)
         self._called: dict[str, str] = {}
         for alias, name in named.items():
             old, new = self._call(alias), self._call(name)
@@ -42,8 +43,12 @@ class Persons:
 
     def _plain(self, name: str) -> str:
         """Return a name in the form in which it is compared, without a realm of ours."""
-        user, at, realm = name.casefold().rpartition("@")
-        return _plain(user if at and user and realm in self._realms else name)
+        plain, before = name.casefold(), ""
+        while plain != before:
+            before, plain = plain, plain.strip("@").rstrip(".")
+            user, _, realm = plain.rpartition("@")
+            plain = user if user and realm in self._realms else plain
+        return _plain(plain)
 
 
 def _plain(name: str) -> str:

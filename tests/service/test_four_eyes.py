@@ -255,3 +255,36 @@ def test_what_one_held_oneself_is_let_go_on_without_a_digest(site: Site) -> None
     send(site, OPERATOR, control("request.hold", waiting.id), "hold.yaml")
     text = control("request.release", waiting.id)
     assert send(site, OPERATOR, text, "release.yaml").state == "done"
+
+
+SAME = "id: same\n"
+
+
+def held_and_cancelled(site: Site, holder: int) -> Record:
+    """Let a portal's waiting request be held, and let the portal cancel it; return it."""
+    site.first.away = True
+    send(site, PORTAL, allocation(1, "ann", head=SAME))
+    [waiting] = site.open()
+    send(site, holder, control("request.hold", waiting.id), "hold.yaml")
+    send(site, PORTAL, control("request.cancel", waiting.id), "cancel.yaml")
+    site.back(site.first)
+    return waiting
+
+
+def test_who_cancels_what_another_held_and_sends_it_again_is_held_again(site: Site) -> None:
+    earlier = held_and_cancelled(site, OPERATOR)
+    again = send(site, PORTAL, allocation(1, "ann, bob", head=SAME), "again.yaml")
+    assert (again.state, again.held_by) == ("held", "uid-4712")
+    assert f"uid-4712 held {earlier.id}" in why(again)
+    assert site.first.rows == {}
+    assert tried(site, PORTAL, again).state == "refused"
+    assert tried(site, OPERATOR, again).state == "done"
+    site.drain()
+    assert "first/member/cf/bob" in site.first.rows
+
+
+def test_who_held_and_cancelled_an_own_request_sends_it_again_as_a_new_one(site: Site) -> None:
+    held_and_cancelled(site, PORTAL)
+    again = send(site, PORTAL, allocation(1, "ann", head=SAME), "again.yaml")
+    site.drain()
+    assert now(site, again).state == "done"

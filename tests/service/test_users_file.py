@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,34 @@ def test_submit_drops_the_list_before_the_request(desk: Desk) -> None:
     [newest] = desk("queue", "--ended", "1", "--json").json["ended"] or [{"state": "open"}]
     assert newest["state"] != "refused"
     assert not list((desk.root / "spool/staging").iterdir())
+
+
+def test_submit_gives_the_list_another_name_if_somebody_else_took_its_name(desk: Desk) -> None:
+    staging = desk.root / "spool/staging"
+    for number, squat in ((8, Path.touch), (9, Path.mkdir)):
+        file = beside(desk, number, "jdoe\n")
+        taken = staging / f"{number}.users"
+        squat(taken)
+        os.chown(taken, 4711, 4711)
+        assert "taken by uid-4711" in desk("submit", file).err
+        assert f'"file": "{number}.users"' in Path(file).read_text()
+        desk("run", "--drain", "--patience", "1", code=None)
+        assert desk.show(f"{number}.json")["users"] == ["jdoe"]
+        assert [path.name for path in staging.iterdir()] == [taken.name]
+        taken.rmdir() if squat is Path.mkdir else taken.unlink()
+
+
+def test_a_request_that_names_its_list_twice_is_not_rewritten(desk: Desk) -> None:
+    file = beside(desk, 10, "jdoe\n")
+    twice = Path(file).read_text().replace("{", '{"reason": "10.users", ', 1)
+    Path(file).write_text(twice)
+    taken = desk.root / "spool/staging/10.users"
+    taken.touch()
+    os.chown(taken, 4711, 4711)
+    found = desk("submit", file, code=None)
+    assert "in staging already" in found.out + found.err
+    assert [path.name for path in taken.parent.iterdir()] == [taken.name]
+    taken.unlink()
 
 
 def test_submit_refuses_a_list_whose_name_is_taken(desk: Desk) -> None:

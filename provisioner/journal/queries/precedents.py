@@ -20,11 +20,15 @@ from provisioner.system.ulid import RequestId
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The earlier request with which a repeated one is compared."""
+    """The earlier request with which a repeated one is compared.
+
+    held_by: the other person who held it, and did not release it.
+    """
 
     id: RequestId
     state: RequestState
     digest: str
+    held_by: str | None = None
 
 
 _EARLIER = (
@@ -34,6 +38,8 @@ _EARLIER = (
         requests.c.digest,
         requests.c.writer,
         requests.c.writer_id,
+        requests.c.held_by,
+        requests.c.for_review,
     )
     # A refused repetition never hides the older request that was accepted.
     .where(
@@ -51,7 +57,9 @@ def earlier(conn: Connection, names: Collection[tuple[str, str]]) -> dict[tuple[
     known: dict[tuple[str, str], Known] = {}
     for part in chunks({writer_id for _, writer_id in wanted}):
         for row in conn.execute(_EARLIER, {"b_ids": part}):
-            known[row.writer, row.writer_id] = Known(row.id, row.state, row.digest)
+            by_another = not row.for_review and row.held_by != row.writer
+            holder = row.held_by if by_another else None
+            known[row.writer, row.writer_id] = Known(row.id, row.state, row.digest, holder)
     return {name: request for name, request in known.items() if name in wanted}
 
 
