@@ -1,9 +1,10 @@
 """An agent with rights that the service lacks: homes and tools, on this host or another.
 
-Promises: the verbs of a host and `run`, answered by `provisioner agent`. A connection that breaks
-during a write is Unknown, during a read Unavailable; the wait for each answer is bounded. One
-connection serves one thread at a time, and stays open for the next. Leaves out: what may be done,
-which the agent's own configuration says.
+Promises: the verbs of a host and `run`, answered by `provisioner agent`. Questions are numbered: a
+line that is not the answer to this very question, such as a greeting of a remote shell, ends the
+connection. A connection that breaks during a write is Unknown, during a read Unavailable; the wait
+for each answer is bounded. One connection serves one thread at a time, and stays open for the next.
+Leaves out: what may be done, which the agent's own configuration says.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar, cast
+
+from pydantic import TypeAdapter
 
 from provisioner.contract import (
     Completed,
@@ -51,6 +56,50 @@ _FAULTS: Mapping[str, type[Fault]] = {
 }
 
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """One line of the agent. id: None if it read no question before it refused."""
+
+    ok: bool
+    id: int | None = None
+    value: Any = None
+    fault: str = ""
+    message: str = ""
+    advice: str = ""
+    errno: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a tool ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    timed_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """Who an agent is, and the names of what it serves."""
+
+    uid: int
+    roots: list[str]
+    tools: list[str]
+    skeletons: list[str]
+
+
+_REPLY = TypeAdapter(_Reply)
+_NOTHING: TypeAdapter[None] = TypeAdapter(None)
+_DIRECTORY = TypeAdapter(DirectoryState)
+_NAMES = TypeAdapter(list[str])
+_ENDED = TypeAdapter(_Ended)
+_GREETING = TypeAdapter(Greeting)
+
+
 def build(argument: str) -> AgentHost:
     """Build a host from an agent's address: `/SOCKET`, or the words of a command."""
     return AgentHost(Agent(argument))
@@ -63,28 +112,47 @@ class Agent:
         self.address = address
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
+        self._numbers = count(1)
 
-    def ask(self, verb: str, wait: float = SECONDS, /, **fields: object) -> Any:
-        """Ask, and return the answer, waiting at most `wait` seconds.
+    def ask(self, verb: str, kind: TypeAdapter[T], wait: float = SECONDS, /, **fields: object) -> T:
+        """Ask, and return the answer, which is of a kind, waiting at most `wait` seconds.
 
         Raises the fault that the agent names, OSError if its system refused, Unavailable if it does
         not answer; Unknown if it does not answer a change.
         """
-        line = json.dumps({"verb": verb, **fields}).encode() + b"\n"
+        number = next(self._numbers)
+        line = json.dumps({"id": number, "verb": verb, **fields}).encode() + b"\n"
+        unanswered = Unavailable if verb in ("hello", "observe", "children") else Unknown
         connection = self._take()
+        answer = b""
         try:
             answer = connection.ask(line, wait)
+            reply = _reply(answer, number)
+            value = kind.validate_json(json.dumps(reply.value), strict=True) if reply.ok else None
         except OSError as error:
             ending = connection.close()
             words = f"the agent {self.address} gave no answer to {verb}: {error}"
-            kind = Unavailable if verb in ("hello", "observe", "children") else Unknown
-            raise kind(f"{words}; {ending}" if ending else words, advice=_ADVICE) from None
+            raise unanswered(f"{words}; {ending}" if ending else words, advice=_ADVICE) from None
+        except ValueError:
+            connection.close()
+            printed = answer[:200].decode("utf-8", "backslashreplace")
+            words = f"{self.address} did not answer as an agent: it printed {printed!r}"
+            raise unanswered(words, advice=_STRANGE) from None
         except BaseException:
             connection.close()
             raise
+        if reply.id is None:
+            connection.close()
+            raise unanswered(reply.message, advice=reply.advice or _ADVICE)
         with self._lock:
             self._idle.append(connection)
-        return _value(answer, self.address)
+        if not reply.ok:
+            raise _fault(reply)
+        return cast(T, value)
+
+    def hello(self) -> Greeting:
+        """Ask who it is; raises as `ask`."""
+        return self.ask("hello", _GREETING)
 
     def close(self) -> None:
         """Close all connections that nobody uses."""
@@ -110,6 +178,10 @@ class Agent:
 
 
 _ADVICE = "run `provisioner doctor`, read the agent's own log, and see docs/agent.md"
+_STRANGE = (
+    "by ssh the agent alone may print: `ssh HOST true` must print nothing, else silence the remote "
+    "shell's start files; see docs/agent.md"
+)
 
 
 class _Connection:
@@ -148,7 +220,7 @@ class _Connection:
     def usable(self) -> bool:
         """Return True if the other end waits for a question: anything that it says unasked is its
         end."""
-        if time.monotonic() - self._used > _FRESH:
+        if self._kept or time.monotonic() - self._used > _FRESH:
             return False
         self._socket.settimeout(0)
         try:
@@ -194,18 +266,22 @@ class _Connection:
             return " ".join(file.read(4096).decode("utf-8", "backslashreplace").split())[:500]
 
 
-def _value(answer: bytes, address: str) -> Any:
-    try:
-        reply = json.loads(answer)
-        if reply["ok"]:
-            return reply["value"]
-        kind, message = reply["fault"], str(reply["message"])
-        if kind == "OSError":
-            raise OSError(int(reply["errno"] or 0), message)
-        raise _FAULTS.get(kind, Unavailable)(message, advice=str(reply.get("advice", "")))
-    except (ValueError, TypeError, KeyError):
-        said = answer[:200].decode("utf-8", "backslashreplace")
-        raise Unavailable(f"{address} is not an agent: it said {said!r}", advice=_ADVICE) from None
+def _reply(answer: bytes, number: int) -> _Reply:
+    """Return the reply in a line. Raises ValueError if it is not the answer to a question.
+
+    number: the question's. An agent that refuses to serve says so before it reads any question.
+    """
+    reply = _REPLY.validate_json(answer, strict=True)
+    if reply.id != number and (reply.ok or reply.id is not None or not reply.message):
+        raise ValueError("the answer is for another question")
+    return reply
+
+
+def _fault(reply: _Reply) -> Exception:
+    """Return what the agent says went wrong."""
+    if reply.fault == "OSError":
+        return OSError(reply.errno or 0, reply.message)
+    return _FAULTS.get(reply.fault, Unavailable)(reply.message, advice=reply.advice)
 
 
 class AgentHost:
@@ -216,8 +292,7 @@ class AgentHost:
 
     def observe(self, root: Path, path: str, *, mounted: bool = False) -> DirectoryState:
         """Return what is at a path."""
-        seen = self.agent.ask("observe", root=str(root), path=path, mounted=mounted)
-        return DirectoryState(**seen)
+        return self.agent.ask("observe", _DIRECTORY, root=str(root), path=path, mounted=mounted)
 
     def make(
         self,
@@ -232,24 +307,23 @@ class AgentHost:
         """Make a home; the agent finds the skeleton by name, in its own copy."""
         name = skeleton.name if skeleton is not None else None
         given = {**owner._asdict(), "mode": mode, "skeleton": name, "mounted": mounted}
-        self.agent.ask("make", SECONDS, root=str(root), path=path, **given)
+        self.agent.ask("make", _NOTHING, root=str(root), path=path, **given)
 
     def set_owner(self, root: Path, path: str, *, owner: Owner) -> None:
         """Give a directory to an owner and a group."""
-        self.agent.ask("set_owner", root=str(root), path=path, **owner._asdict())
+        self.agent.ask("set_owner", _NOTHING, root=str(root), path=path, **owner._asdict())
 
     def set_mode(self, root: Path, path: str, *, mode: int) -> None:
         """Set a directory's permission bits."""
-        self.agent.ask("set_mode", root=str(root), path=path, mode=mode)
+        self.agent.ask("set_mode", _NOTHING, root=str(root), path=path, mode=mode)
 
     def set_acl(self, root: Path, path: str, *, acl: str) -> None:
         """Set a directory's POSIX ACL."""
-        self.agent.ask("set_acl", root=str(root), path=path, acl=acl)
+        self.agent.ask("set_acl", _NOTHING, root=str(root), path=path, acl=acl)
 
     def children(self, root: Path, *, mounted: bool = False) -> Sequence[str]:
         """Return the directories in the root, except hidden ones."""
-        found: list[str] = self.agent.ask("children", root=str(root), mounted=mounted)
-        return found
+        return self.agent.ask("children", _NAMES, root=str(root), mounted=mounted)
 
 
 def runner(agents: Mapping[str, Agent]) -> Run:
@@ -280,7 +354,7 @@ def runner(agents: Mapping[str, Agent]) -> Run:
             )
         given = {"tool": argv[1], "arguments": list(argv[2:]), "stdin": stdin}
         # The agent's own limit ends the program; this one ends the wait.
-        told = agents[word].ask("run", timeout + _GRACE, seconds=timeout, **given)
-        return Completed(tuple(argv), **told)
+        ended = agents[word].ask("run", _ENDED, timeout + _GRACE, seconds=timeout, **given)
+        return Completed(tuple(argv), **asdict(ended))
 
     return run

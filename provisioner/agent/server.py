@@ -5,8 +5,8 @@ ids outside their ranges, or by a tool whose arguments the configuration does no
 is in the log, with the caller, or is not done. Everything ends within its time limit, with all that
 it started. Leaves out: deciding, and trusting the caller. Only root may write its configuration.
 
-A question: `{"verb": "observe", "root": "/home", "path": "jdoe"}`. An answer: `{"ok": true,
-"value": ...}` or `{"ok": false, "fault": "Conflict", "message": ..., "advice": ...}`.
+A question: `{"id": 7, "verb": "observe", "root": "/home", "path": "jdoe"}`. The answer to it:
+`{"id": 7, "ok": true, "value": ...}`, or with `"ok": false, "fault": "Conflict", "message": ...`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
@@ -116,6 +116,7 @@ class Agent:
             print(fault.message, file=sys.stderr)
             if question.get("verb") in READS:
                 reply = {"ok": False, "fault": "Unavailable", "message": fault.message}
+        reply |= {"id": question["id"]} if "id" in question else {}
         return json.dumps(reply).encode()
 
     def _do(self, question: Mapping[str, Any]) -> Any:
@@ -240,8 +241,10 @@ def _question(line: bytes) -> Mapping[str, Any]:
     fields = _FIELDS.get(question["verb"])
     if fields is None:
         raise Permanent(f"{question['verb'][:40]!r} is not a verb: {', '.join(_FIELDS)}")
-    if set(question) != {"verb", *fields}:
+    if set(question) - {"id"} != {"verb", *fields}:
         raise Permanent(f"{question['verb']} takes exactly: {', '.join(fields) or 'nothing'}")
+    if type(question.get("id", 0)) is not int:
+        raise Permanent("id is not a number")
     for name, kind in fields.items():
         if not _FITS[kind](question[name]):
             raise Permanent(f"{question['verb']}: {name} is not a {kind}")
@@ -356,9 +359,8 @@ def asker(rules: Rules, source: int) -> str:
         caller += f", by ssh from {os.environ['SSH_CONNECTION']}"
     for uid in uids:
         if uid not in allowed:
-            raise Permanent(
-                f"uid {uid} may not ask", advice="check `allow` in the agent's configuration"
-            )
+            advice = "check `allow` in the agent's configuration"
+            raise Permanent(f"uid {uid} may not ask", advice=advice)
     return caller
 
 
@@ -384,12 +386,8 @@ def main() -> None:
         sys.exit(f"provisioner-agent: {error}" + (f"\nwhat to do: {advice}" if advice else ""))
     os.umask(0o077)
     os.chdir("/")
-    try:
+    with suppress(BrokenPipeError, ConnectionResetError):  # the caller is gone
         serve(Agent(rules, log, caller), 0, 1, rules.idle)
-    except BrokenPipeError:
-        pass  # the caller is gone
-    except ConnectionResetError:
-        pass
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

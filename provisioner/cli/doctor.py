@@ -256,13 +256,13 @@ def _secret(name: str, path: Path) -> Finding:
 def _agent(word: str, address: str) -> Finding:
     agent = Agent(address)
     try:
-        greeting = agent.ask("hello")
+        greeting = agent.hello()
     except Fault as fault:
         return Finding(Level.ERROR, word, fault.message, fault.advice)
     finally:
         agent.close()
-    known = ", ".join([*greeting["roots"], *greeting["tools"]]) or "nothing: see its configuration"
-    return Finding(Level.OK, word, f"{address}, as uid {greeting['uid']}, for {known}")
+    known = ", ".join([*greeting.roots, *greeting.tools]) or "nothing: see its configuration"
+    return Finding(Level.OK, word, f"{address}, as uid {greeting.uid}, for {known}")
 
 
 def _handlers(config: Config) -> Iterator[Finding]:

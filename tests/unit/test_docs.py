@@ -341,7 +341,7 @@ def test_every_verb_and_every_option_of_the_agent_is_named() -> None:
 def test_an_answer_of_the_agent_is_as_the_document_shows_it(tmp_path: Path) -> None:
     [shown] = [block for block in BLOCKS if block.language == "json" and "observe" in block.text]
     asked, told = map(json.loads, shown.text.splitlines())
-    assert set(asked) == {"verb", *server._FIELDS["observe"]}
+    assert set(asked) == {"id", "verb", *server._FIELDS["observe"]}
     assert set(told["value"]) == {field.name for field in fields(DirectoryState)}
 
 

@@ -77,7 +77,7 @@ def test_a_configuration_that_another_could_have_written_is_refused(
     else:
         rules.unlink()
     with pytest.raises(Unavailable, match="etc"):
-        agents.agent(rules).ask("hello")
+        agents.agent(rules).hello()
 
 
 def test_a_tool_that_another_could_have_written_is_not_run(tmp_path: Path) -> None:

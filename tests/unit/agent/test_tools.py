@@ -1,4 +1,4 @@
-"""The programs that an agent runs, and the client that asks for them."""
+"""The programs that an agent runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from provisioner.agent.client import Agent as Client
 from provisioner.agent.client import runner
 from provisioner.agent.rules import Rules, Tool, _tool
-from provisioner.contract import Fault, Permanent, Unavailable, Unknown
+from provisioner.contract import Permanent
 from tests.support import agents
 from tests.support.acls import AS_ROOT
 from tests.support.agents import TOOLS
@@ -136,56 +136,6 @@ def test_what_is_not_shown_in_the_configuration_is_not_run(
 def test_an_agent_takes_no_environment(client: Client) -> None:
     with pytest.raises(Permanent, match="LD_PRELOAD"):
         runner({"agent": client})(["agent", "brief", "sleep", "60"], env={"LD_PRELOAD": "x"})
-
-
-def test_an_agent_that_is_not_configured_is_away() -> None:
-    with pytest.raises(Unavailable, match="agent:gpfs"):
-        runner({})(["agent:gpfs", "mmlsfs"])
-
-
-def test_all_else_is_run_here() -> None:
-    assert runner({})(["echo", "agent"]).stdout == "agent\n"
-
-
-# The client.
-
-
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [
-        ("/nowhere/agent.sock", "No such file"),
-        ("/nowhere/agent --x", "No such file"),
-        ("sh -c 'echo sudo: a password is required >&2; exit 1'", "a password is required"),
-        ("echo hello", "is not an agent"),
-        ("cat", "is not an agent"),
-    ],
-)
-def test_an_agent_that_does_not_answer_is_away_and_says_what_it_said(
-    address: str, said: str
-) -> None:
-    with pytest.raises(Unavailable, match=said):
-        Client(address).ask("hello")
-
-
-@pytest.mark.parametrize(("verb", "kind"), [("observe", Unavailable), ("make", Unknown)])
-@pytest.mark.parametrize("command", ["sh -c 'read line'", "sleep 60"])
-def test_a_write_without_an_answer_is_unknown_and_a_read_is_not(
-    verb: str, kind: type[Fault], command: str
-) -> None:
-    with pytest.raises(kind):
-        Client(command).ask(verb, 0.3)
-
-
-def test_a_connection_is_used_again_and_one_that_ended_is_not(client: Client) -> None:
-    client.ask("hello")
-    [first] = client._idle
-    client.ask("hello")
-    assert client._idle == [first]
-    assert first._process is not None
-    first._process.terminate()
-    first._process.wait()
-    client.ask("hello")
-    assert client._idle != [first]
 
 
 def test_a_tool_is_found_by_its_name_or_its_path() -> None:
