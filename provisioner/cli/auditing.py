@@ -127,10 +127,11 @@ def _seconds(text: str) -> float | None:
 
 def _ids(book: Journal, name: str) -> list[RequestId]:
     """Return the ids of the requests with a name; the trail may have one whose row was pruned."""
+    from provisioner.journal.queries import lookup
     from provisioner.journal.records import request_rows
 
     with book.reading() as conn:
-        records = request_rows.find(conn, name)
+        records = request_rows.find(conn, name) or filter(None, [lookup.ending(conn, name)])
     return [record.id for record in records] or [RequestId(name.upper())]
 
 

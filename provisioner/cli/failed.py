@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from provisioner.cli import site
-from provisioner.cli.queue import moment, span
+from provisioner.cli.board import span
+from provisioner.cli.waiting import moment
 from provisioner.contract import InvalidRequest
 
 if TYPE_CHECKING:

@@ -35,6 +35,8 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "queue": (
         ("provisioner queue", "what runs, and what each request waits for"),
+        ("provisioner queue --user jdoe --older 1d", "what of jdoe has waited for a day"),
+        ("provisioner queue --shape", "how many, by reason and age"),
         ("provisioner queue --ended 20", "also the 20 newest outcomes"),
     ),
     "failed": (

@@ -219,6 +219,7 @@ def find(book: Journal, name: str) -> Record:
 
     with book.reading() as conn:
         record = lookup.seek(conn, name, seeker()) or request_rows.newest(conn, name, "")
+        record = record or lookup.ending(conn, name)
     if record is None:
         raise InvalidRequest(
             f"there is no request {name!r}",

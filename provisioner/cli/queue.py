@@ -7,23 +7,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provisioner.cli import site
+from provisioner.cli import board, choosing, paint, site
+from provisioner.cli.choosing import Filter
+from provisioner.cli.options import flattened
+from provisioner.cli.waiting import holds, moment, plain_waits, waits
 from provisioner.contract import ConfigError
-from provisioner.objects.states import ENDED, OPEN, RequestState
+from provisioner.objects.states import ENDED
 from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
     from provisioner.config.schema import Config
+    from provisioner.inspection.worklist import Item, Wanted
     from provisioner.journal.journal import Journal
     from provisioner.journal.records.request_rows import Record
 
 _LANE = ("paused_by", "breaker_until", "breaker_reason")
+
+_AGAIN = 2.0
+"""Seconds between two looks of --watch."""
 
 _WAITS = 5
 """The most objects of one request that `queue` names; `show` names all."""
@@ -31,17 +39,18 @@ _WAITS = 5
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(queue)
+    app.command()(flattened(queue))
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """The content of journal and spool at one moment.
 
     now: seconds since the epoch; served_by: the process that serves the spool, or None; staged: the
     number of files not taken yet; misnamed: files that the service will never take; trouble: why
-    the service takes no files, or ''; observing: why it writes to no backend, or ''; held: for each
-    held request, why it is held and who may release it.
+    the service takes no files, or ''; observing: why it writes to no backend, or ''; requests,
+    trouble_items: what waits, and what failed; held: for each held request, why it is held and who
+    may release it; short: a short id of each.
     """
 
     now: float
@@ -52,43 +61,89 @@ class _Seen:
     observing: str
     counts: Mapping[str, int]
     lanes: Mapping[str, Mapping[str, Any]]
-    requests: Sequence[Record]
+    requests: Sequence[Item]
+    trouble_items: Sequence[Item]
     waiting: Mapping[RequestId, Sequence[Mapping[str, Any]]]
     held: Mapping[RequestId, Mapping[str, Any]]
     ended: Sequence[Record]
+    short: Mapping[RequestId, str]
+    showing: Showing
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """How much of the queue is shown, and how."""
+
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, help="the most requests of each state to list")
+    ] = 20
+    ended: Annotated[
+        int, typer.Option(min=0, max=1000, help="also list this many of the newest outcomes")
+    ] = 0
+    controls: Annotated[
+        bool, typer.Option("--controls", help="also list requests that steer others, or lanes")
+    ] = False
+
+
+SHOWING = Showing()
 
 
 def queue(
-    limit: int = typer.Option(
-        100, min=1, max=1000, help="maximum number of requests to list, oldest first"
-    ),
-    ended: int = typer.Option(
-        0, min=0, max=1000, help="also list this many of the newest outcomes"
-    ),
+    chosen: Filter = choosing.ALL,
+    cause: str = typer.Option("", help="only this cause, as `failed` and `--shape` print it"),
+    showing: Showing = SHOWING,
+    shape: bool = typer.Option(False, "--shape", help="count them by reason and age"),
+    watch: bool = typer.Option(False, "--watch", help="show it again every 2 seconds"),
     as_json: bool = typer.Option(False, "--json", help="print JSON"),
 ) -> None:
-    """List lanes, and requests without an outcome, with what they wait for."""
-    seen = _look(limit, ended)
+    """List what failed and what waits, each with its reason: trouble first; then the lanes."""
+    wanted = choosing.wanted(chosen, cause)
+
+    def lines() -> Iterator[paint.Line]:
+        seen = look(wanted, showing)
+        if shape:
+            yield from board.shape(worklist.shape([*seen.trouble_items, *seen.requests], seen.now))
+        else:
+            yield from _lines(seen)
+
+    from provisioner.inspection import worklist
+
     if as_json:
-        site.print_json(_plain_seen(seen))
-        return
-    for line in _lines(seen):
-        site.say(line)
+        site.print_json(_plain_seen(look(wanted, showing)))
+    elif watch:
+        with suppress(KeyboardInterrupt):
+            paint.watch(lines, _AGAIN)
+    else:
+        paint.show(lines())
 
 
-def _look(limit: int, ended: int) -> _Seen:
+def look(wanted: Wanted, showing: Showing) -> Seen:
+    """Read journal and spool."""
+    from provisioner.inspection import worklist
+    from provisioner.journal.queries import lookup
     from provisioner.journal.records import object_rows, request_rows, step_rows
 
     settings = site.config()
     now = time.time()
     book = site.journal(settings)
-    over = _newest_outcomes(book, ended)
+    over = _newest_outcomes(book, showing)
     with book.reading() as conn:
         counts = request_rows.counts(conn)
-        loaded = request_rows.in_states(conn, OPEN, limit)
-        waiting = step_rows.waiting_for(conn, [record.id for record in loaded])
+        failed = worklist.trouble(conn)
+        loaded = worklist.waiting(conn)
+        counts |= {str(s): sum(i.record.state == s for i in failed) for s in worklist.TROUBLE}
+        failed = [item for item in failed if wanted.fits(item)]
+        loaded = [
+            item
+            for item in loaded
+            if wanted.fits(item) and (showing.controls or not worklist.is_control(item.record))
+        ]
+        ids = [item.record.id for item in loaded]
+        waiting = step_rows.waiting_for(conn, ids)
         due = object_rows.due_counts(conn, now)
         rows = object_rows.lane_rows(conn)
+        listed = [item.record.id for item in (*failed, *loaded)]
+        short = lookup.short(conn, [*listed, *(record.id for record in over)])
     lanes = {
         name: {
             "due": due.get(name, (0, 0))[0],
@@ -97,23 +152,26 @@ def _look(limit: int, ended: int) -> _Seen:
         }
         for name in sorted({*due, *rows, *_configured_lanes()})
     }
-    return _Seen(
+    return Seen(
         now=now,
         served_by=site.served_by(settings.spool),
         staged=_staged(settings.spool),
         misnamed=_misnamed(settings.spool),
         trouble=_trouble(settings),
         observing=observing(book),
-        counts=counts,
+        counts={state: number for state, number in counts.items() if number},
         lanes=lanes,
         requests=loaded,
+        trouble_items=failed,
         waiting=waiting,
-        held=holds(settings, book, loaded),
+        held=holds(settings, book, [item.record for item in loaded]),
         ended=over,
+        short=short,
+        showing=showing,
     )
 
 
-def _plain_seen(seen: _Seen) -> dict[str, Any]:
+def _plain_seen(seen: Seen) -> dict[str, Any]:
     return {
         "served_by": seen.served_by,
         "staging": seen.staged,
@@ -125,43 +183,68 @@ def _plain_seen(seen: _Seen) -> dict[str, Any]:
             name: {**row, "breaker_until": moment(row["breaker_until"])}
             for name, row in seen.lanes.items()
         },
+        "failed": [
+            {
+                **_plain(item.record, seen.short),
+                "cause": item.cause,
+                "where": item.where[0],
+                "reason": item.reason,
+                "advice": item.advice,
+            }
+            for item in seen.trouble_items[: seen.showing.limit]
+        ],
         "requests": [
             {
-                **_plain(record),
-                "waiting_for": plain_waits(seen.waiting[record.id]),
-                "held": seen.held.get(record.id),
+                **_plain(item.record, seen.short),
+                "waiting_for": plain_waits(seen.waiting[item.record.id]),
+                "held": seen.held.get(item.record.id),
             }
-            for record in seen.requests
+            for item in seen.requests[: seen.showing.limit]
         ],
-        "ended": [_plain(record) for record in seen.ended],
+        "ended": [_plain(record, seen.short) for record in seen.ended],
     }
 
 
-def _lines(seen: _Seen) -> Iterator[str]:
-    yield _served(seen.served_by, seen.staged, bool(seen.requests))
-    known = "  ".join(f"{state}: {number}" for state, number in sorted(seen.counts.items()))
-    yield known or "the service has taken no request yet"
-    for name, row in seen.lanes.items():
-        yield f"lane {name}: {row['due']} due, {row['later']} later{_lane_state(row, seen.now)}"
-    for record in seen.requests:
-        yield _line(record, seen.now)
-        hold = seen.held.get(record.id)
-        for text in waits(record, seen.waiting[record.id], seen.lanes, hold, seen.now)[:_WAITS]:
-            yield f"    {text}"
-    unlisted = sum(seen.counts.get(state, 0) for state in OPEN) - len(seen.requests)
-    if unlisted > 0:
-        yield f"and {unlisted} more: --limit"
-    for record in seen.ended:
-        yield _line(record, seen.now)
-    because = seen.observing
-    if because:
-        yield f"the service writes to no backend: {because}; to end it: {releasing(because)}"
+def _lines(seen: Seen) -> Iterator[paint.Line]:
+    from provisioner.inspection import worklist
+
+    yield paint.line(_served(seen.served_by, seen.staged, bool(seen.requests)))
+    if seen.trouble:
+        yield paint.line(f"the service takes nothing from staging: {seen.trouble}", "bold red")
+    if because := seen.observing:
+        text = f"the service writes to no backend: {because}; to end it: {releasing(because)}"
+        yield paint.line(text, "yellow")
     if seen.misnamed:
         from provisioner.spool.scan import never_taken
 
-        yield never_taken(seen.misnamed)
-    if seen.trouble:
-        yield f"the service takes nothing from staging: {seen.trouble}"
+        yield paint.line(never_taken(seen.misnamed), "yellow")
+    known = "  ".join(f"{state}: {number}" for state, number in sorted(seen.counts.items()))
+    yield paint.line(known or "the service has taken no request yet")
+    yield from board.rows(
+        [*seen.trouble_items, *seen.requests],
+        seen.short,
+        reasons(seen),
+        seen.showing.limit,
+        seen.now,
+    )
+    over = [r for r in seen.ended if seen.showing.controls or not worklist.is_control(r)]
+    yield from board.ended(over, seen.short, seen.now)
+    yield ()
+    yield from board.lanes(seen.lanes, seen.now)
+
+
+def reasons(seen: Seen) -> dict[RequestId, Sequence[str]]:
+    """Return what each open request waits for, at most some lines each."""
+    return {
+        item.record.id: waits(
+            item.record,
+            seen.waiting[item.record.id],
+            seen.lanes,
+            seen.held.get(item.record.id),
+            seen.now,
+        )[:_WAITS]
+        for item in seen.requests
+    }
 
 
 def _misnamed(spool: Path) -> list[str]:
@@ -238,30 +321,6 @@ def _trouble(settings: Config) -> str:
         return f"{spool}: {error.strerror}: provisioner doctor"
 
 
-def holds(
-    settings: Config, book: Journal, loaded: Sequence[Record]
-) -> dict[RequestId, dict[str, Any]]:
-    """Return, by id, why each held request is held, and who may release it.
-
-    second: the person who sent it may not release it.
-    """
-    from provisioner.journal.records import event_rows
-    from provisioner.wiring import policy_of
-
-    held = [record for record in loaded if record.state == RequestState.HELD]
-    with book.reading() as conn:
-        why = event_rows.why_held(conn, [record.id for record in held])
-    release = list(policy_of(settings).releasers) if held else []
-    return {
-        record.id: {
-            "why": why.get(record.id, ""),
-            "release": release,
-            "second": record.held_by != record.writer,
-        }
-        for record in held
-    }
-
-
 def _configured_lanes() -> list[str]:
     """Return the lanes of the configuration; none if its handlers cannot be built."""
     try:
@@ -270,11 +329,12 @@ def _configured_lanes() -> list[str]:
         return []
 
 
-def _newest_outcomes(book: Journal, count: int) -> list[Record]:
+def _newest_outcomes(book: Journal, showing: Showing) -> list[Record]:
     """Return the requests that ended last, the newest last, found among the last events."""
 
     from provisioner.journal.records import event_rows, request_rows
 
+    count = showing.ended
     if not count:
         return []
     with book.reading() as conn:
@@ -289,9 +349,10 @@ def _newest_outcomes(book: Journal, count: int) -> list[Record]:
     return sorted(over, key=lambda record: record.ended or 0)[-count:]
 
 
-def _plain(record: Record) -> dict[str, Any]:
+def _plain(record: Record, short: Mapping[RequestId, str]) -> dict[str, Any]:
     return {
         "id": record.id,
+        "short": short[record.id],
         "file": record.name,
         "writer": record.writer,
         "on_behalf_of": record.on_behalf_of,
@@ -302,80 +363,3 @@ def _plain(record: Record) -> dict[str, Any]:
         "accepted": moment(record.accepted),
         "ended": moment(record.ended),
     }
-
-
-def plain_waits(waiting: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what an open request waits for, as plain data for `--json`."""
-    return [{**waiting_object, "due": moment(waiting_object["due"])} for waiting_object in waiting]
-
-
-def moment(seconds: float | None) -> str | None:
-    """Return a time as ISO 8601 for programs; None stays None."""
-    from provisioner.outcome import results
-
-    return None if seconds is None else results.moment(seconds)
-
-
-def _line(record: Record, now: float) -> str:
-    what = f"{record.action} {record.subject}".strip() or "unreadable"
-    age = span(now - (record.ended or record.accepted))
-    return f"{record.id}  {record.outcome:9} {what}  ({record.name} of {record.asker}, {age} ago)"
-
-
-def waits(
-    record: Record,
-    waiting: Sequence[Mapping[str, Any]],
-    lanes: Mapping[str, Mapping[str, Any]],
-    hold: Mapping[str, Any] | None,
-    now: float,
-) -> list[str]:
-    """Return what an open request waits for, one line each."""
-    if hold is not None:
-        by = ", ".join(hold["release"])
-        but = f", but not {record.asker}, who sent it" if hold["second"] else ""
-        return [
-            f"held {hold['why']}",
-            f"to release it: provisioner release {record.id}",
-            f"may be released by: {by}{but}",
-        ]
-    if record.state == RequestState.SCHEDULED:
-        left = span((record.not_before or now) - now)
-        return [f"until its not_before, in {left}"]
-    lines = []
-    for waiting_object in waiting:
-        lane = lanes.get(waiting_object["lane"], {})
-        why = (
-            waiting_object["error"]["message"]
-            if waiting_object["error"]
-            else "waiting for its turn"
-        )
-        why = why.removeprefix(f"{waiting_object['object']}: ")
-        if lane.get("paused_by"):
-            lane_name = waiting_object["lane"]
-            when = f" (lane {lane_name} is paused: provisioner unpause {lane_name})"
-        elif waiting_object["error"] and waiting_object["due"] is not None:
-            # An object whose backend is away becomes due when the lane tries the backend again.
-            away = waiting_object["error"]["type"] == "Unavailable"
-            at = max(waiting_object["due"], (lane.get("breaker_until") or 0) if away else 0)
-            when = f" (retry in {span(at - now)})"
-        else:
-            when = ""
-        lines.append(f"{waiting_object['object']}: {why}{when}")
-    return lines
-
-
-def _lane_state(row: Mapping[str, Any], now: float) -> str:
-    text = f", paused by {row['paused_by']}" if row["paused_by"] else ""
-    if row["breaker_until"]:
-        wait = span(row["breaker_until"] - now)
-        text += f", backend away, next try in {wait}: {row['breaker_reason']}"
-    return text
-
-
-def span(seconds: float) -> str:
-    """Return a duration for a person, in the largest unit of which it has at least two."""
-    whole = max(0, round(seconds))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if whole >= 2 * size:
-            return f"{whole // size} {unit}"
-    return f"{whole} s"

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from provisioner.cli import site
+from provisioner.cli.board import span
 from provisioner.cli.exits import Exit
 from provisioner.cli.progress import find
-from provisioner.cli.queue import holds, moment, observing, plain_waits, span, waits
+from provisioner.cli.queue import observing
+from provisioner.cli.waiting import holds, moment, plain_waits, waits
 from provisioner.contract import ConfigError
 from provisioner.objects.states import OPEN, RequestState
 

@@ -8,4 +8,5 @@ __all__ = [
     "examples",
     "failures",
     "planning",
+    "worklist",
 ]

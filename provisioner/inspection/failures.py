@@ -27,7 +27,8 @@ from provisioner.objects.errors import Error
 MOST = 100_000
 """The most failed or refused requests that are looked at, the oldest first."""
 
-_CONTROLS = ("request.", "lane.", "journal.")
+CONTROLS = ("request.", "lane.", "journal.")
+"""How actions begin that steer other requests, a lane or the journal."""
 
 
 class Kind(StrEnum):
@@ -106,7 +107,7 @@ class Cause:
 def unfixed(conn: Connection) -> list[Failure]:
     """Return the failures that still need a person, oldest first."""
     records = [
-        record for record in replaced.unfixed(conn, MOST) if not record.action.startswith(_CONTROLS)
+        record for record in replaced.unfixed(conn, MOST) if not record.action.startswith(CONTROLS)
     ]
     ids = [record.id for record in records]
     steps = step_rows.steps_of(conn, ids)
@@ -151,7 +152,12 @@ def causes(failures: Collection[Failure]) -> list[Cause]:
 
 def cause_of(failure: Failure) -> str:
     """Return the id of a failure's cause: six hexadecimal digits."""
-    parts = (failure.kind, failure.where, _shape(failure))
+    return of_words(failure.record, failure.kind, failure.where, failure.message)
+
+
+def of_words(record: Record, kind: str, where: str, message: str) -> str:
+    """Return the id of the cause of what is said about a request: six hexadecimal digits."""
+    parts = (kind, where, _shape(record, message))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:6]
 
 
@@ -164,10 +170,10 @@ _SPECIFIC = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/@=]\S*|\b\S*\d\S*")
 """What differs between messages of one cause: what is quoted, paths and keys, numbers."""
 
 
-def _shape(failure: Failure) -> str:
+def _shape(record: Record, message: str) -> str:
     """Return a message without what is specific to one request."""
-    names = re.split(r"[:/]", failure.record.subject)[1:]
-    text = _SPECIFIC.sub("...", failure.message)
+    names = re.split(r"[:/]", record.subject)[1:]
+    text = _SPECIFIC.sub("...", message)
     for name in names:
         text = re.sub(rf"\b{re.escape(name)}\b", "...", text)
     return text

@@ -10,13 +10,14 @@ others. Leaves out: who may do what with it (`policy`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from provisioner.contract import InvalidRequest
+from provisioner.journal.dialect import chunks
 from provisioner.journal.records import request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import requests
@@ -25,6 +26,9 @@ from provisioner.system.ulid import LENGTH, RequestId
 
 _SHORTEST = 4
 """The fewest characters of the beginning of an id."""
+
+SHORT = 6
+"""The fewest characters of a short id: the end of an id, because ids of one day begin alike."""
 
 _NAMED = 10
 """The most requests that the message about an ambiguous name lists."""
@@ -65,6 +69,34 @@ def seek(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     """
     found = _exact(conn, name, seeker) or _own(conn, name, seeker) or _begun(conn, name, seeker)
     return _of_others(conn, name, seeker) if found is None and seeker.others else found
+
+
+def ending(conn: Connection, name: str) -> Record | None:
+    """Return the request whose id ends like a short id; None if there is none.
+
+    It reads all ids, and so is for people who type, not for the service. Raises InvalidRequest if
+    several end so.
+    """
+    if not _SHORTEST <= len(name) < LENGTH or not name.isalnum():
+        return None
+    matches = _select(conn, func.substr(requests.c.id, -len(name)) == name.upper(), _NAMED + 1)
+    if len(matches) > 1:
+        raise _ambiguous(f"{len(matches)} ids end in {name!r}", matches[-_NAMED:])
+    return matches[0] if matches else None
+
+
+def short(conn: Connection, ids: Collection[RequestId]) -> dict[RequestId, str]:
+    """Return the shortest end of each id that no other id has, in lower case."""
+    made: dict[RequestId, str] = {}
+    for length in range(SHORT, LENGTH, 2):
+        ends = {request: request[-length:] for request in ids if request not in made}
+        end = func.substr(requests.c.id, -length)
+        counts: dict[str, int] = {}
+        for part in chunks(set(ends.values())):
+            rows = conn.execute(select(end, func.count()).where(end.in_(part)).group_by(end))
+            counts.update({row[0]: row[1] for row in rows})
+        made |= {request: e.lower() for request, e in ends.items() if counts.get(e, 1) == 1}
+    return made | {request: request for request in ids if request not in made}
 
 
 def knows(conn: Connection, request: RequestId, seeker: Seeker) -> bool:

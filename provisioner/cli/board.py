@@ -1,0 +1,163 @@
+"""The queue as lines: trouble first, grouped by state, with reasons; then lanes.
+
+Promises: pure. Leaves out: reading (`queue`), and colours (`paint`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from provisioner.cli.paint import Line, line
+from provisioner.inspection.worklist import BOUNDS, ORDER, TROUBLE, Item, Shape
+from provisioner.objects.states import RequestState
+from provisioner.system.ulid import RequestId
+
+if TYPE_CHECKING:
+    from provisioner.journal.records.request_rows import Record
+
+STYLES: Mapping[str, str] = {
+    RequestState.FAILED: "bold red",
+    RequestState.REFUSED: "red",
+    RequestState.HELD: "magenta",
+    RequestState.DEFERRED: "yellow",
+    RequestState.ACCEPTED: "cyan",
+    RequestState.SCHEDULED: "blue",
+    RequestState.DONE: "green",
+    RequestState.CANCELLED: "yellow",
+}
+
+_HEADS = ("ID", "ACTION", "SUBJECT")
+
+_LONGEST = 160
+"""The most characters of a reason that a row has; `show` has all of it."""
+
+
+def span(seconds: float) -> str:
+    """Return a duration for a person, in the largest unit of which it has at least two."""
+    whole = max(0, round(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= 2 * size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def rows(
+    items: Sequence[Item],
+    short: Mapping[RequestId, str],
+    reasons: Mapping[RequestId, Sequence[str]],
+    limit: int,
+    now: float,
+) -> Iterator[Line]:
+    """Yield the groups of a worklist. reasons: of open requests; limit: rows of each group."""
+    groups = {state: [i for i in items if i.record.state == state] for state in ORDER}
+    shown = [item for some in groups.values() for item in some[:limit]]
+    widths = [
+        max((len(cell) for cell in cells), default=0)
+        for cells in zip(*_table(shown, short), strict=True)
+    ]
+    if shown:
+        heads = (f"{head:{width}}" for head, width in zip(_HEADS, widths, strict=True))
+        ident, action, subject = heads
+        yield ()
+        yield line(f"  {ident}  {'AGE':>6}  {action}  {subject}  FILE", "bold")
+    for state, some in groups.items():
+        if not some:
+            continue
+        oldest = span(now - min(item.record.accepted for item in some))
+        by_cause = "; by cause: provisioner failed" if state in TROUBLE and len(some) > 1 else ""
+        style = STYLES[state]
+        yield ((f"{len(some)} {state}", style), (f", the oldest {oldest} old{by_cause}", "dim"))
+        for item in some[:limit]:
+            yield from _row(item, short, widths, now)
+            lines = reasons.get(item.record.id) or _why(item)
+            yield from (line(f"    {text}") for text in lines)
+        if len(some) > limit:
+            yield line(f"and {len(some) - limit} more: --limit", "dim")
+
+
+def _table(items: Sequence[Item], short: Mapping[RequestId, str]) -> list[tuple[str, str, str]]:
+    return [_HEADS, *((short[item.record.id], *_about(item)) for item in items)]
+
+
+def _about(item: Item) -> tuple[str, str]:
+    action, subject = item.about
+    return action or "unreadable", subject or "-"
+
+
+def _row(
+    item: Item, short: Mapping[RequestId, str], widths: Sequence[int], now: float
+) -> Iterator[Line]:
+    record = item.record
+    action, subject = _about(item)
+    ident = short[record.id]
+    yield (
+        (f"  {ident:{widths[0]}}", "bold"),
+        (f"  {span(now - record.accepted):>6}  ", STYLES.get(record.state, "")),
+        (f"{action:{widths[1]}}  {subject:{widths[2]}}  ", ""),
+        (f"{record.name} of {record.asker}", "dim"),
+    )
+
+
+def _why(item: Item) -> list[str]:
+    """Return why a request failed, and what to do."""
+    where = item.where[0] if item.where and item.where[0] else ""
+    lines = [f"{where}: {item.reason}" if where else item.reason]
+    return [text[:_LONGEST] for text in (*lines, item.advice) if text]
+
+
+def ended(records: Sequence[Record], short: Mapping[RequestId, str], now: float) -> Iterator[Line]:
+    """Yield the newest outcomes."""
+    if records:
+        yield ()
+        yield line(f"the newest outcomes: {len(records)}", "bold")
+    for record in records:
+        what = f"{record.action} {record.subject}".strip() or "unreadable"
+        age = span(now - (record.ended or record.accepted))
+        yield (
+            (f"  {short[record.id]}  ", "bold"),
+            (f"{record.outcome:10}", STYLES.get(record.state, "")),
+            (f" {what}", ""),
+            (f"  ({record.name} of {record.asker}, {age} ago)", "dim"),
+        )
+
+
+def lanes(rows: Mapping[str, Mapping[str, Any]], now: float) -> Iterator[Line]:
+    """Yield the lanes that do something, a line each, and the idle ones together."""
+    idle = [name for name, row in rows.items() if _is_idle(row, now)]
+    for name, row in rows.items():
+        if name not in idle:
+            style = "yellow" if row["paused_by"] or row["breaker_until"] else ""
+            text = f"lane {name}: {row['due']} due, {row['later']} later{_lane_state(row, now)}"
+            yield line(text, style)
+    if idle:
+        yield line(f"idle lanes: {', '.join(idle)}", "dim")
+
+
+def _is_idle(row: Mapping[str, Any], now: float) -> bool:
+    return not (row["due"] or row["later"] or row["paused_by"] or row["breaker_until"])
+
+
+def _lane_state(row: Mapping[str, Any], now: float) -> str:
+    text = f", paused by {row['paused_by']}" if row["paused_by"] else ""
+    if row["breaker_until"]:
+        wait = span(row["breaker_until"] - now)
+        text += f", backend away, next try in {wait}: {row['breaker_reason']}"
+    return text
+
+
+def shape(shapes: Sequence[Shape]) -> Iterator[Line]:
+    """Yield how many wait or failed, by reason and age: as `qshape` of Postfix."""
+    heads = [*(f"<{span(bound)}".replace(" ", "") for bound in BOUNDS), "older"]
+    yield line(f"{'TOTAL':>6} " + "".join(f"{head:>7}" for head in heads) + "  REASON", "bold")
+    totals = [sum(column) for column in zip(*(each.counts for each in shapes), strict=True)]
+    numbers = "".join(f"{number:7}" for number in totals or [0] * len(heads))
+    yield line(f"{sum(totals):6} {numbers}  all")
+    for each in shapes:
+        numbers = "".join(f"{number or '.':>7}" for number in each.counts)
+        where = f"{each.where}: " if each.where else ""
+        yield (
+            (f"{each.total:6} {numbers}  ", ""),
+            (f"{each.state} ", STYLES.get(each.state, "")),
+            (f"{each.cause} {where}{each.reason[:_LONGEST]}", ""),
+        )
