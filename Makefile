@@ -19,10 +19,10 @@ $(VENV)/.made: setup.cfg pyproject.toml deploy/venv
 
 venv: $(VENV)/.made  ## make the virtual environment
 
-demo: venv  ## make a sandbox, serve the sample requests, show what became of them
+demo: venv  ## a story in five scenes, in a sandbox: served, refused, corrected, killed, counted
 	@PATH="$(abspath $(BIN)):$$PATH" deploy/demo
 
-test: venv  ## run all tests; needs root: installs Debian packages and starts a lab
+test: venv  ## run all tests, half an hour; needs root: installs Debian packages, starts a lab
 	@deploy/test $(BIN)
 
 matrix: venv  ## contract tests on Debian's three suites (SUITES=), as a table; needs root, and hours

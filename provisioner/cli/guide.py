@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Ask for something": ("check", "plan", "submit"),
+    "Ask for something": (
+        *("new", "check", "plan", "submit"),
+        *("suspend", "resume", "grant", "revoke", "set-quota"),
+    ),
     "See what happens": ("queue", "failed", "show", "status", "list", "drift", "audit", "mail"),
     "Steer what happens": ("retry", "hold", "release", "cancel", "pause", "unpause"),
     "Run the service": ("sandbox", "init", "run", "doctor", "config", "handlers", "adopt"),
@@ -31,7 +34,26 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "plan": (("provisioner plan storage.yaml", "what the request would change now"),),
     "submit": (
         ("provisioner submit --wait jdoe.yaml", f"send a request, {_WAIT}"),
-        ("provisioner submit - < jdoe.yaml", "send what standard input says"),
+        ("provisioner submit requests/*.yaml --wait", "several, with a table of outcomes"),
+        (
+            "provisioner submit --each people.csv --template user",
+            "a request for each row, after a look at the plan of all",
+        ),
+    ),
+    "new": (
+        ("provisioner new user.provision > jdoe.yaml", "a request to fill in, with every key"),
+        ("provisioner new", "the actions that there are"),
+    ),
+    "suspend": (
+        ("provisioner suspend jdoe --cause leave --wait", f"close a person's access, {_WAIT}"),
+        ("provisioner suspend allocation:41 --dry-run", "what it would close, and send nothing"),
+    ),
+    "resume": (("provisioner resume jdoe --cause leave", "end the suspension of that cause"),),
+    "grant": (("provisioner grant asmith 41 --wait", "let asmith into allocation 41"),),
+    "revoke": (("provisioner revoke asmith 41", "take asmith out of allocation 41"),),
+    "set-quota": (
+        ("provisioner set-quota 41 --space 6TiB --dry-run", "what a new quota would change"),
+        ("provisioner set-quota 41 --space 6TiB --files 3000000", "more space, and more files"),
     ),
     "queue": (
         ("provisioner queue", "what runs, and what each request waits for"),

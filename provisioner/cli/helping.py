@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from provisioner.cli import pages, site
+from provisioner.cli.exits import Exit
 from provisioner.cli.pages import Entry, Page
 
 _WIDEST = 100
@@ -32,13 +33,28 @@ class Verb(TyperCommand):
         """Write the page."""
         formatter.write(_text(self, ctx))
 
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write the page's first line, for an error about what was typed."""
+        formatter.write(_usage(self, ctx))
+
 
 class Verbs(TyperGroup):
     """Verbs whose help is their page, in groups."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return the verb and its words; without any, print the page."""
+        if not args and self.no_args_is_help and not ctx.resilient_parsing:
+            print(_text(self, ctx), end="")
+            ctx.exit(Exit.USAGE)
+        return super().parse_args(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page."""
         formatter.write(_text(self, ctx))
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write the page's first line, for an error about what was typed."""
+        formatter.write(_usage(self, ctx))
 
 
 def register(app: typer.Typer) -> None:
@@ -72,6 +88,10 @@ def show(
     if command is None:
         raise typer.BadParameter(f"there is no verb {' '.join(words)!r}; provisioner help")
     print(render(pages.page(command, (pages.PROGRAM, *(words or ())))), end="")
+
+
+def _usage(command: Any, ctx: Any) -> str:
+    return f"Usage: {pages.page(command, ctx.command_path.split()).usage}\n"
 
 
 def _text(command: Any, ctx: Any) -> str:

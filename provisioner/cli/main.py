@@ -16,6 +16,7 @@ from typing import Any
 import typer
 
 from provisioner.cli import (
+    asking,
     auditing,
     completing,
     control,
@@ -23,6 +24,7 @@ from provisioner.cli import (
     helping,
     listing,
     mail,
+    many,
     moving,
     queue,
     reading,
@@ -61,8 +63,9 @@ app = typer.Typer(
     "but it found nothing to do.",
 )
 for module in (
-    serving, submitting, queue, failed, reading, listing, auditing, control, moving, recovery, mail,
-):  # fmt: skip
+    *(serving, submitting, many, asking, queue, failed, reading, listing),
+    *(auditing, control, moving, recovery, mail),
+):
     module.register(app)
 for module in (completing, helping):  # the last, because they are about all the others
     module.register(app)

@@ -29,6 +29,7 @@ _EXITS = {
     Exit.INVALID: "The request is wrong or was refused; there is no such request or subject.",
     Exit.CONFIG: "The configuration is wrong, or what it names on this host.",
     Exit.AWAY: "A backend or the service did not answer.",
+    Exit.UNMATCHED: "Done, but there was nothing to do: nothing is claimed for that name.",
 }
 
 

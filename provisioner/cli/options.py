@@ -34,6 +34,26 @@ class Sending:
     ] = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Requests of which some become many: the table, and the request that its rows fill."""
+
+    table: Annotated[
+        str,
+        typer.Option("--each", metavar="TABLE", help="make a request of each row of a CSV file"),
+    ] = ""
+    template: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="with --each: the request to fill; a file, or a shipped one's name"
+        ),
+    ] = ""
+    yes: Annotated[bool, typer.Option("--yes", help="with --each: send without asking")] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show what would change, and send nothing")
+    ] = False
+
+
 def flattened(verb: Callable[..., None]) -> Callable[..., None]:
     """Return a verb with the signature that typer reads: each value's fields in the value's place.
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from provisioner.journal.queries.lookup import Seeker
     from provisioner.journal.records.request_rows import Record
     from provisioner.journal.records.step_rows import StepRecord
+    from provisioner.request.documents import Problem
 
 Say = Callable[[str, str], None]
 """Print one line: (line, state); the state determines its colour."""
@@ -289,13 +290,13 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
 
 
 def _outcome(record: Record, say: Say) -> Exit:
-    for problem in record.problems or ():
-        say(f"  {_problem(problem)}", record.state)
+    for plain in record.problems or ():
+        say(f"  {problem(plain)}", record.state)
     say(f"{record.outcome}; more: provisioner show {record.id}", record.state)
-    return _exit_of(record.state, record.problems)
+    return exit_of(record.state, record.problems)
 
 
-def _exit_of(state: str, problems: Sequence[Mapping[str, Any]] | None) -> Exit:
+def exit_of(state: str, problems: Sequence[Mapping[str, Any]] | None) -> Exit:
     """Return the code of an outcome. problems: from the journal or a receipt."""
     from provisioner.journal.records.request_rows import outcome
 
@@ -303,31 +304,37 @@ def _exit_of(state: str, problems: Sequence[Mapping[str, Any]] | None) -> Exit:
     return Exit.UNMATCHED if found not in ENDED else _EXITS.get(RequestState(found), Exit.FAILED)
 
 
-def _problem(plain: Mapping[str, Any]) -> str:
-    """Return a line for a problem from the journal or a receipt."""
+def problem(plain: Mapping[str, Any]) -> Problem:
+    """Return a problem from the journal or a receipt."""
     from provisioner.request.documents import Problem
 
     fields = {name: plain[name] for name in ("expected", "nearest") if plain.get(name)}
-    return str(Problem(plain.get("line"), plain.get("key") or "", plain["message"], **fields))
+    return Problem(plain.get("line"), plain.get("key") or "", plain["message"], **fields)
 
 
 def _wait_for_receipt(spool: Path, dropped: Path, since: str, timeout: float) -> Exit:
     """Wait for the outcome in the caller's own receipts, without reading the journal."""
-    from provisioner.request.documents import parse
     from provisioner.spool.submission import label
 
-    folder = spool / "receipts" / _me()
     for _ in _until(dropped, timeout):
-        for file in folder.glob("*.yaml") if folder.is_dir() else ():
-            receipt = parse(file.read_bytes()).value
-            if receipt["id"] < since or receipt["request"] != label(dropped.name):
-                continue
-            if receipt["state"] in ENDED:
-                for problem in receipt["problems"] or ():
-                    site.say(f"  {_problem(problem)}")
-                site.say(f"{receipt['state']}; more: {file}")
-                return _exit_of(receipt["state"], receipt["problems"])
+        for receipt in receipts(spool, since):
+            if receipt["request"] == label(dropped.name) and receipt["state"] in ENDED:
+                for plain in receipt["problems"] or ():
+                    site.say(f"  {problem(plain)}")
+                site.say(f"{receipt['state']}; more: {receipt['file']}")
+                return exit_of(receipt["state"], receipt["problems"])
     raise _late(dropped, timeout)
+
+
+def receipts(spool: Path, since: str) -> Iterator[Mapping[str, Any]]:
+    """Return the caller's receipts, each with its `file`. since: the beginning of a ULID."""
+    from provisioner.request.documents import parse
+
+    folder = spool / "receipts" / _me()
+    for file in folder.glob("*.yaml") if folder.is_dir() else ():
+        receipt = parse(file.read_bytes()).value
+        if receipt["id"] >= since:
+            yield {**receipt, "file": file}
 
 
 def _me() -> str:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -71,27 +74,49 @@ def door() -> Door:
     return Door(file.resolve().parent / spool / "staging", bool(configured), required)
 
 
+_KEPT: ContextVar[dict[str, Any] | None] = ContextVar("_KEPT", default=None)
+"""What is loaded once; None: everything is loaded whenever it is asked for."""
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Load the configuration, and build handlers and router, once during the block."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def _once(name: str, make: Callable[[], Any]) -> Any:
+    loaded = _KEPT.get()
+    if loaded is None:
+        return make()
+    if name not in loaded:
+        loaded[name] = make()
+    return loaded[name]
+
+
 def config() -> Config:
     """Load the configuration from `path`."""
     from provisioner.config.schema import load
 
-    return load(path())
+    settings: Config = _once("config", lambda: load(path()))
+    return settings
 
 
 def system() -> System:
     """Build handlers and router."""
     from provisioner.wiring import build
 
-    return build(config())
+    built: System = _once("system", lambda: build(config()))
+    return built
 
 
 def reading() -> System:
     """Build handlers and router, for a verb that reads the journal; check that it is readable."""
-    from provisioner.wiring import build
-
-    settings = config()
-    _check_journal(settings)
-    return build(settings)
+    _check_journal(config())
+    return system()
 
 
 def journal(settings: Config) -> Journal:

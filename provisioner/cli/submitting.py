@@ -1,4 +1,4 @@
-"""Verbs that take a request file: submit, check, plan."""
+"""Verbs that take a request file: check, plan; and how a request is put into staging."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
-from provisioner.cli.options import Sending, flattened
+from provisioner.cli.options import Sending
 from provisioner.contract import ConfigError, Fault, InvalidRequest
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState
@@ -39,7 +39,6 @@ _LONGEST = 200
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    app.command()(flattened(submit))
     app.command()(check)
     app.command()(plan)
 
@@ -56,17 +55,17 @@ def _read(path: Path) -> bytes:
         raise typer.Exit(Exit.USAGE) from None
 
 
-def submit(file: Path = _FILE, *, sending: Sending) -> None:
-    """Put a request into staging, complete and on disk."""
+def readable(file: Path) -> bytes:
+    """Return the bytes of a request. Raises InvalidRequest if there are too many."""
     body = _read(file)
     if len(body) > LIMIT:
         raise InvalidRequest(f"{file} has more than {LIMIT} bytes", advice=TOO_LARGE)
-    send(_name(file), body, sending, file.parent)
+    return body
 
 
-def _name(file: Path) -> str:
-    """Return the file's name for staging: its own name if staging accepts it."""
-    name = file.name.lstrip(".")
+def staged(name: str) -> str:
+    """Return a file's name for staging: its own name if staging accepts it."""
+    name = name.lstrip(".")
     fits = name.endswith(_ENDINGS) and name not in ("yaml", "yml", "json")
     fits = fits and not name.endswith(RESULT)
     return name if fits and len(os.fsencode(name)) <= _LONGEST else "request.yaml"
@@ -77,46 +76,59 @@ def send(name: str, body: bytes, sending: Sending, folder: Path | None = None) -
 
     folder: the directory of the list of users that the request may name.
     """
-    from provisioner.cli import beside
     from provisioner.system import ulid
 
     since = ulid.new()[:10]  # to the millisecond
-    door = site.door()
-    staging = door.staging
-    try:
-        staging.stat()
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{staging} does not exist",
-            advice=f"`provisioner init` makes the spool; is {site.path()} the right configuration?",
-        ) from None
-    except OSError:  # `drop` explains the error to the writer
-        pass
-    listed = beside.drop_listed(staging, body, folder) if folder is not None else None
-    if listed is not None and listed.taken_by is not None:
-        who = user_name(listed.taken_by)
-        site.say(f"the list is {listed.path.name}: its name is taken by {who}", file=sys.stderr)
-    try:
-        dropped = _drop(door, name, body if listed is None else listed.body, sending.key)
-    except BaseException:
-        if listed is not None:
-            listed.path.unlink(missing_ok=True)
-        raise
+    door = open_door()
+    dropped = put(door, name, body, sending.key, folder)
     site.say(f"dropped as {dropped}")
     if not sending.wait:
-        # Only for a person at a terminal; a portal's log does not need it.
-        if sys.stderr.isatty() and site.served_by(staging.parent) is None:
-            site.say(
-                "no service on this host serves the spool now: `provisioner run`", file=sys.stderr
-            )
+        warn_unserved(door)
         return
     from provisioner.cli.progress import wait_for
 
     try:
-        raise typer.Exit(wait_for(staging / dropped, since, sending.timeout))
+        raise typer.Exit(wait_for(door.staging / dropped, since, sending.timeout))
     except KeyboardInterrupt:
         site.say(f"{dropped} continues: `provisioner show {label(dropped)}`", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+def open_door() -> site.Door:
+    """Return what a writer has to know. Raises ConfigError if there is no staging directory."""
+    door = site.door()
+    try:
+        door.staging.stat()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{door.staging} does not exist",
+            advice=f"`provisioner init` makes the spool; is {site.path()} the right configuration?",
+        ) from None
+    except OSError:  # `drop` explains the error to the writer
+        pass
+    return door
+
+
+def warn_unserved(door: site.Door) -> None:
+    """Tell a person at a terminal that no service runs here; a portal's log does not need it."""
+    if sys.stderr.isatty() and site.served_by(door.staging.parent) is None:
+        site.say("no service on this host serves the spool now: `provisioner run`", file=sys.stderr)
+
+
+def put(door: site.Door, name: str, body: bytes, key: str, folder: Path | None) -> str:
+    """Put a request into staging, with the list of users beside it; return its name there."""
+    from provisioner.cli import beside
+
+    listed = beside.drop_listed(door.staging, body, folder) if folder is not None else None
+    if listed is not None and listed.taken_by is not None:
+        who = user_name(listed.taken_by)
+        site.say(f"the list is {listed.path.name}: its name is taken by {who}", file=sys.stderr)
+    try:
+        return _drop(door, name, body if listed is None else listed.body, key)
+    except BaseException:
+        if listed is not None:
+            listed.path.unlink(missing_ok=True)
+        raise
 
 
 def _drop(door: site.Door, name: str, body: bytes, key: str) -> str:
@@ -133,7 +145,7 @@ def _drop(door: site.Door, name: str, body: bytes, key: str) -> str:
 
 def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
     """Check a request without sending it: format, route, parameters, and whether you may."""
-    problems, notes = _judged(file)
+    problems, notes = judged(_read(file), file.parent)
     if as_json:
         keys = ("line", "key", "message", "expected", "nearest")
         site.print_json([{key: getattr(p, key) for key in keys} for p in problems])
@@ -148,11 +160,14 @@ def check(file: Path = _FILE, as_json: bool = _JSON) -> None:
         raise typer.Exit(Exit.INVALID)
 
 
-def _judged(file: Path) -> tuple[tuple[Problem, ...], list[str]]:
-    """Return (problems, notes) as if the caller had sent the request to the service."""
+def judged(body: bytes, folder: Path) -> tuple[tuple[Problem, ...], list[str]]:
+    """Return (problems, notes) as if the caller had sent the request to the service.
+
+    folder: the directory of the list of users that the request may name.
+    """
     from provisioner.admission.candidates import expired, notes
 
-    whole = _whole(file)
+    whole = _whole(body, folder)
     if whole.problems or whole.request is None:
         return whole.problems, []
     late = expired(whole.request, time.time())
@@ -176,8 +191,8 @@ class _Whole:
     left_out: tuple[Problem, ...] = ()
 
 
-def _whole(file: Path) -> _Whole:
-    """Read a request, with the users of the list beside it."""
+def _whole(body: bytes, folder: Path) -> _Whole:
+    """Read a request, with the users of the list in a folder."""
     from provisioner.admission.candidates import problem_of, read
     from provisioner.cli import beside
     from provisioner.request.documents import InvalidDocument
@@ -189,12 +204,12 @@ def _whole(file: Path) -> _Whole:
         request, left_out = _meant(request)
         return request
 
-    whole = _Whole(*read(_read(file), _route, meant))
+    whole = _Whole(*read(body, _route, meant))
     request = whole.request
     if request is None or whole.problems or request.users_file is None:
         return replace(whole, left_out=left_out)
     try:
-        request = meant(beside.whole(request, file.parent))
+        request = meant(beside.whole(request, folder))
         return _Whole(request, _route(request), (), left_out)
     except ConfigError:
         raise
@@ -256,21 +271,31 @@ def _by_policy(request: Request, planned: Sequence[Step]) -> tuple[tuple[Problem
 
 def plan(file: Path = _FILE, as_json: bool = _JSON) -> None:
     """Show what a request would change now, step by step; writes nothing."""
-    from provisioner.admission.candidates import expired, notes
-    from provisioner.inspection import planning
+    from provisioner.admission.candidates import expired
     from provisioner.request.documents import InvalidDocument
 
-    whole = _whole(file)
+    whole = _whole(_read(file), file.parent)
     request, problems = whole.request, whole.problems
     late = expired(request, time.time()) if request is not None else None
     if problems or late or request is None:
         raise InvalidDocument([*problems, *([late] if late else [])])
+    show_plan(request, whole, as_json=as_json)
+
+
+def show_plan(request: Request, whole: _Whole | None = None, *, as_json: bool = False) -> None:
+    """Print what a request would change now; end with a code that says whether a step would fail.
+
+    whole: how it was read, with what was left out.
+    """
+    from provisioner.admission.candidates import notes
+    from provisioner.inspection import planning
+
     steps = planning.plan(site.reading(), request, user_name(os.geteuid()))
     if as_json:
         site.print_json(planning.plain(steps))
     else:
         _show(request, steps)
-    for note in (*whole.left_out, *notes(request, whole.planned)):
+    for note in (*whole.left_out, *notes(request, whole.planned)) if whole else ():
         site.say(str(note), file=sys.stderr if as_json else None)
     errors = {planned.error.type for step in steps for planned in step.objects if planned.error}
     if errors - {"NotReady", "Unavailable"}:
@@ -295,17 +320,17 @@ def describe(record: Record) -> None:
             # Planning it would read everything from every backend.
             site.say(f"  what its manifest changes: provisioner show {record.id}")
             return
-        _show_steps(planning.plan(site.reading(), request, record.writer))
+        show_steps(planning.plan(site.reading(), request, record.writer))
     except Fault as fault:
         site.say(f"  what it would change is unknown here: {fault.message}")
 
 
 def _show(request: Request, steps: Sequence[PlannedStep]) -> None:
     site.say(f"{request.action} {request.subject}")
-    _show_steps(steps)
+    show_steps(steps)
 
 
-def _show_steps(steps: Sequence[PlannedStep]) -> None:
+def show_steps(steps: Sequence[PlannedStep]) -> None:
     for step in steps:
         name = step.name if step.name == step.instance else f"{step.name} ({step.instance})"
         site.say(f"  {name}")

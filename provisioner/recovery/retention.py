@@ -104,7 +104,8 @@ class Keeper:
         except Exception:
             log.exception("the head of the audit trail could not be read")
         else:
-            log.info("audit head %s %s", head, moment(head.at))
+            if head.seq:  # a new journal has no event that could be rewritten
+                log.info("audit head %s %s", head, moment(head.at))
 
     def prune(self, now: float | None = None) -> None:
         """Remove all data that is old enough; a failure is tried again next time."""

@@ -4,6 +4,7 @@ __all__ = [
     "actions",
     "crowds",
     "documents",
+    "encodings",
     "fields",
     "places",
     "request",

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from provisioner.contract import InvalidRequest
-from provisioner.request import syntax
+from provisioner.request import encodings, syntax
 from provisioner.request.places import Path, dotted
 
 SIZE = 64 * 1024
@@ -133,13 +133,10 @@ def _text(data: bytes, size: int, expected: str) -> str:
         raise _refuse(None, f"the file has more than {size} bytes", f"at most {size}")
     if not data.strip():
         raise _refuse(1, "the file is empty", expected)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data:
-        raise _refuse(1, "the file is binary, or not UTF-8", "UTF-8 text")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _refuse(line, "the file is not UTF-8", "UTF-8 text") from None
+    wrong = encodings.wrong(data)
+    if wrong is not None:
+        raise _refuse(*wrong)
+    return data.decode("utf-8-sig")
 
 
 def _refuse(line: int | None, message: str, expected: str = "", key: str = "") -> InvalidDocument:

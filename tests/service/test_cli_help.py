@@ -14,6 +14,7 @@ import pytest
 import typer.main
 
 from provisioner.cli import guide, pages
+from provisioner.cli.exits import Exit
 from provisioner.cli.main import app
 from tests.support.cli_site import Desk, call, served
 
@@ -65,6 +66,17 @@ def test_each_way_to_ask_about_a_verb_gives_its_page(words: list[str]) -> None:
     assert "Usage: provisioner queue [OPTIONS]" in call(*words).out
 
 
+@pytest.mark.parametrize("group", ["audit", "config", "journal"])
+def test_a_group_without_a_verb_shows_its_page(group: str) -> None:
+    done = call(group)
+    assert done.code == 2
+    assert done.out == call(group, "-h").out
+
+
+def test_an_error_shows_how_the_verb_is_used() -> None:
+    assert "Usage: provisioner retry [OPTIONS] [ID...]\n" in call("retry").err
+
+
 def test_help_about_an_unknown_verb_says_so() -> None:
     done = call("help", "quue")
     assert done.code == 2
@@ -85,6 +97,7 @@ def test_the_manual_has_a_page_for_each_verb_with_each_option(tmp_path: Path) ->
         text = (tmp_path / "man1" / f"{'-'.join(page.words)}.1").read_text().replace("\\-", "-")
         assert text.startswith(".Dd ")
         assert [option for option, _ in page.options if f".Sy {option}" not in text] == []
+        assert [code for code in Exit if f"\n.It {code.value}\n" not in text] == []
 
 
 @pytest.mark.lab

@@ -46,14 +46,15 @@ class Drawn:
 
 
 def on_terminal(
-    words: Sequence[str], environment: Mapping[str, str], columns: int = 100, rows: int = 40
+    words: Sequence[str], environment: Mapping[str, str], answer: str = "", columns: int = 100
 ) -> Drawn:
-    """Run a program to its end with a terminal for its output."""
+    """Run a program to its end with a terminal. answer: what its person types."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     whole = {**os.environ, "TERM": "xterm", **environment}
     process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env=whole)
     os.close(theirs)
+    os.write(ours, answer.encode())
     parts = []
     while True:
         try:

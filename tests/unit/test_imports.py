@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 LINES = (
     "contract",
     "objects request system",
-    "agent config journal spool",
+    "agent config drafts journal spool",
     "journal.outbox journal.records routing",
     "journal.queries",
     "outcome steps",

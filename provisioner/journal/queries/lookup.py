@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from provisioner.contract import InvalidRequest
 from provisioner.journal.dialect import chunks
@@ -23,6 +23,9 @@ from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import requests
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.system.ulid import LENGTH, RequestId
+
+_KINDS = ("user:", "project:", "allocation:")
+"""How subjects begin that people ask about."""
 
 _SHORTEST = 4
 """The fewest characters of the beginning of an id."""
@@ -106,8 +109,7 @@ def knows(conn: Connection, request: RequestId, seeker: Seeker) -> bool:
 
 def beginning_with(conn: Connection, beginning: str, limit: int) -> list[Record]:
     """List the newest requests whose ids begin with a text, the newest first."""
-    begins = requests.c.id.startswith(beginning.upper(), autoescape=True)
-    return _select(conn, begins, limit)[::-1]
+    return _select(conn, _begins(requests.c.id, beginning.upper()), limit)[::-1]
 
 
 def subjects(conn: Connection, beginning: str, limit: int) -> list[str]:
@@ -115,8 +117,9 @@ def subjects(conn: Connection, beginning: str, limit: int) -> list[str]:
     statement = (
         select(requests.c.subject)
         .where(
-            requests.c.subject.startswith(beginning, autoescape=True),
-            requests.c.subject.regexp_match("^(user|project|allocation):[^/]+$"),
+            _begins(requests.c.subject, beginning),
+            or_(*(_begins(requests.c.subject, kind) for kind in _KINDS)),
+            requests.c.subject.not_like("%/%"),
             requests.c.state != RequestState.REFUSED,
         )
         .distinct()
@@ -124,6 +127,11 @@ def subjects(conn: Connection, beginning: str, limit: int) -> list[str]:
         .limit(limit)
     )
     return list(conn.scalars(statement))
+
+
+def _begins(column: ColumnElement[str], beginning: str) -> ColumnElement[bool]:
+    """Match texts that begin with another; a range, which uses the index, and knows case."""
+    return (column >= beginning) & (column < f"{beginning}~")
 
 
 def _exact(conn: Connection, name: str, seeker: Seeker) -> Record | None:
@@ -141,8 +149,7 @@ def _begun(conn: Connection, name: str, seeker: Seeker) -> Record | None:
     if len(name) < _SHORTEST:
         return None
     first = name.upper()
-    begins = (requests.c.id >= first) & (requests.c.id < f"{first}~")
-    begins &= requests.c.id != seeker.asking
+    begins = _begins(requests.c.id, first) & (requests.c.id != seeker.asking)
     if not seeker.others:
         begins &= requests.c.uid == seeker.uid
     matches = _select(conn, begins, _NAMED + 1)

@@ -261,6 +261,15 @@ def newest(conn: Connection, name: str, since: str) -> Record | None:
     return None if row is None else Record.from_row(row)
 
 
+def named(conn: Connection, names: Collection[str], since: str) -> dict[str, Record]:
+    """Return the newest request of each file's name. since: the beginning of a ULID."""
+    found: list[Record] = []
+    for part in chunks(names):
+        statement = select(requests).where(requests.c.name.in_(IDS), requests.c.id >= since)
+        found += map(Record.from_row, conn.execute(statement, {"b_ids": part}))
+    return {record.name: record for record in sorted(found, key=lambda record: record.id)}
+
+
 def newest_of(
     conn: Connection, actions: Collection[str], subjects: Collection[str] | None = None
 ) -> list[Record]:
@@ -276,6 +285,21 @@ def newest_of(
         rows = conn.execute(select(requests).where(requests.c.id.in_(ids)))
         records += [Record.from_row(row) for row in rows]
     return sorted(records, key=lambda record: record.id)
+
+
+def newest_about(conn: Connection, subject: str, action: str) -> Record | None:
+    """Return the newest accepted request of a subject with an action; None if there is none."""
+    row = conn.execute(
+        select(requests)
+        .where(
+            requests.c.subject == subject,
+            requests.c.action == action,
+            requests.c.state.not_in([*_NEVER_BEGUN, RequestState.HELD, RequestState.CANCELLED]),
+        )
+        .order_by(requests.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else Record.from_row(row)
 
 
 def newer(conn: Connection, record: Record, actions: Collection[str]) -> RequestId | Literal[""]:

@@ -122,7 +122,7 @@ def test_what_is_no_json_keeps_its_backslashes() -> None:
         (b"", 1, "empty"),
         (b" \n\t ", 1, "empty"),
         (b"a: 1\nb: \xe9", 2, "not UTF-8"),
-        ("a: é".encode("utf-16"), 1, "binary"),
+        ("a: é".encode("utf-16"), 1, "UTF-16"),
         (b"a: 1\nb: \x00", 1, "binary"),
         (b"\x7fELF\x02\x01\x01\x00", 1, "binary"),
         (b"a: 1\nb: \x07", 2, "control characters"),

@@ -1,0 +1,215 @@
+"""Short verbs: each writes the request that it stands for, and submits it.
+
+Promises: a short verb sends what a person could have written into a file, by the same door, and
+with --dry-run shows it and its plan instead. Leaves out: who may ask for what (policy decides).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from provisioner.cli import site, submitting
+from provisioner.cli.options import Sending, flattened
+from provisioner.contract import InvalidRequest
+
+if TYPE_CHECKING:
+    from provisioner.journal.records.request_rows import Record
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What every short verb takes: why, and whether it only shows."""
+
+    reason: Annotated[str, typer.Option(help="why, for the record")] = ""
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show the request and its plan, and send nothing")
+    ] = False
+
+
+ANYHOW = How()
+_SUBJECT = typer.Argument(..., metavar="SUBJECT", help="a user's name, user:NAME or allocation:ID")
+_CAUSE = typer.Option("", help="why; each cause is lifted separately")
+_USER = typer.Argument(..., metavar="USER", help="the user's name")
+_ALLOCATION = typer.Argument(..., metavar="ALLOCATION", help="its number, or allocation:ID")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(new)
+    for verb in (suspend, resume, grant, revoke):
+        app.command()(flattened(verb))
+    app.command("set-quota")(flattened(set_quota))
+
+
+def new(
+    action: str = typer.Argument("", metavar="[ACTION]", help="none: list the actions"),
+    file: str = typer.Argument("", metavar="[FILE]", help="write it there; none: print it"),
+) -> None:
+    """Write a blank request: every key of an action, with its meaning."""
+    from provisioner.drafts import blanks
+    from provisioner.request.actions import ACTIONS
+
+    if not action:
+        width = max(map(len, ACTIONS))
+        for name, model in ACTIONS.items():
+            site.say(f"{name:{width}}  {' '.join((model.__doc__ or '').split())}")
+        return
+    if action not in ACTIONS:
+        raise InvalidRequest(
+            f"{action!r} is not an action",
+            expected="one that `provisioner new` lists",
+            nearest=blanks.nearest(action),
+        )
+    text = blanks.blank(action)
+    if not file:
+        print(text, end="")
+        return
+    try:
+        with Path(file).open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError:
+        raise InvalidRequest(f"{file} exists", expected="a new file") from None
+    site.say(f"{file}: fill in what is needed, then: provisioner check {file}")
+
+
+def suspend(
+    subject: str = _SUBJECT, cause: str = _CAUSE, how: How = ANYHOW, *, sending: Sending
+) -> None:
+    """Close a person's access, or that of an allocation's users; nothing is deleted."""
+    _of_access("suspend", subject, cause, how, sending)
+
+
+def resume(
+    subject: str = _SUBJECT, cause: str = _CAUSE, how: How = ANYHOW, *, sending: Sending
+) -> None:
+    """End a suspension: the one with the same cause."""
+    _of_access("resume", subject, cause, how, sending)
+
+
+def _of_access(verb: str, subject: str, cause: str, how: How, sending: Sending) -> None:
+    kind, colon, name = subject.partition(":")
+    if not colon:
+        kind, name = "user", subject
+    if kind not in ("user", "allocation"):
+        raise InvalidRequest(
+            f"{verb} is for a user or an allocation, not for {subject!r}",
+            expected="a user's name, user:NAME or allocation:ID",
+        )
+    part = {"name": name} if kind == "user" else {"id": name}
+    request = {"action": f"{kind}.{verb}", kind: part, **({"cause": cause} if cause else {})}
+    _ask(f"{verb}.yaml", request, how, sending)
+
+
+def grant(
+    user: str = _USER, allocation: str = _ALLOCATION, how: How = ANYHOW, *, sending: Sending
+) -> None:
+    """Let one more user into an allocation; the others stay as they are."""
+    part, _ = _allocation(allocation)
+    kept = {key: part[key] for key in part if key not in ("users", "users_file", "quota")}
+    membership = {"user": user, "allocation": kept}
+    _ask("grant.yaml", {"action": "membership.add", "membership": membership}, how, sending)
+
+
+def revoke(
+    user: str = _USER, allocation: str = _ALLOCATION, how: How = ANYHOW, *, sending: Sending
+) -> None:
+    """Take a user out of an allocation; what other allocations give the user stays."""
+    membership = {"user": user, "allocation": {"id": _number(allocation)}}
+    _ask("revoke.yaml", {"action": "membership.remove", "membership": membership}, how, sending)
+
+
+def set_quota(
+    allocation: str = _ALLOCATION,
+    space: str = typer.Option("", metavar="SIZE", help="the new limit on space, such as 6TiB"),
+    files: str = typer.Option("", metavar="N", help="the new limit on the number of files"),
+    how: How = ANYHOW,
+    *,
+    sending: Sending,
+) -> None:
+    """Change an allocation's quota; the rest of it stays as it was asked for last."""
+    limits = {name: value for name, value in (("space", space), ("files", files)) if value}
+    if not limits:
+        raise typer.BadParameter("give --space, --files, or both")
+    part, record = _allocation(allocation)
+    part = {key: part[key] for key in part if key not in ("users", "users_file")}
+    part["users"] = _members(record)
+    part["quota"] = {**(part.get("quota") or {}), **limits}
+    if record.writer != _me():
+        site.say(
+            f"allocation:{part['id']} was last asked for by {record.asker}, who may ask for the"
+            " former quota again",
+            file=sys.stderr,
+        )
+    request = {"action": "allocation.provision", "allocation": part}
+    _ask("set-quota.yaml", request, how, sending)
+
+
+def _me() -> str:
+    from provisioner.system.users import user_name
+
+    return user_name(os.geteuid())
+
+
+def _number(allocation: str) -> str:
+    return allocation.removeprefix("allocation:")
+
+
+def _allocation(allocation: str) -> tuple[dict[str, Any], Record]:
+    """Return what was last asked for of an allocation, and the request that did.
+
+    Raises InvalidRequest if nothing was.
+    """
+    from provisioner.journal.records import request_rows
+    from provisioner.request.documents import parse
+
+    subject = f"allocation:{_number(allocation)}"
+    book = site.journal(site.config())
+    try:
+        with book.reading() as conn:
+            record = request_rows.newest_about(conn, subject, "allocation.provision")
+    finally:
+        book.close()
+    if record is None:
+        raise InvalidRequest(
+            f"no request has provisioned {subject}",
+            expected="an allocation that `provisioner status` knows",
+        )
+    return dict(parse(record.body).value["allocation"]), record
+
+
+def _members(record: Record) -> list[str]:
+    """Return an allocation's users as they are now, with those who were added one by one."""
+    from provisioner.journal.records import ledger
+    from provisioner.request import crowds
+
+    listed = crowds.whole(record.body, record.listed).users
+    book = site.journal(site.config())
+    try:
+        with book.reading() as conn:
+            claims = ledger.claimed(conn, [record.subject])[record.subject]
+    finally:
+        book.close()
+    now = {claimant.partition("/user:")[2] for _, claimant in claims} - {""}
+    return [user for user in listed if user in now] + sorted(now - set(listed))
+
+
+def _ask(name: str, request: Mapping[str, Any], how: How, sending: Sending) -> None:
+    """Submit a request, or show it with its plan."""
+    from provisioner.request.documents import dump
+    from provisioner.request.request import parse_request
+
+    whole = {"provisioner": 1, **request, **({"reason": how.reason} if how.reason else {})}
+    body = dump(whole).encode()
+    parsed = parse_request(body)  # so that an invalid request fails here at once
+    if not how.dry_run:
+        submitting.send(name, body, sending)
+        return
+    site.say(body.decode())
+    submitting.show_plan(parsed)
