@@ -78,7 +78,7 @@ def test_what_follows_two_dashes_is_no_option(desk: Desk) -> None:
 WRONG = {
     "no verb of that name": (["quue"], 2, "Did you mean 'queue'?"),
     "no option of that name": (["queue", "--all"], 2, "No such option"),
-    "no argument": (["submit"], 2, "Missing argument"),
+    "no argument": (["check"], 2, "Missing argument"),
     "an argument too many": (["queue", "x"], 2, "unexpected"),
     "a number that is none": (["queue", "--limit", "0"], 2, "Invalid value for '--limit'"),
     "a file that is not there": (["submit", "/nonexistent"], 2, "No such file or directory"),

@@ -331,15 +331,6 @@ def test_the_head_is_logged_at_start_and_stop_and_verifies(
     assert [verified(site, Head.parse(head)).problem for head in heads] == ["", ""]
 
 
-def test_a_new_journal_has_no_head_to_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "provisioner.recovery.retention")
-    keeper(site).pin()
-    assert caplog_text(caplog) == ""
-    serve(site, "a")
-    keeper(site).pin()
-    assert len(PINNED.findall(caplog_text(caplog))) == 1
-
-
 def test_the_head_is_logged_again_and_again(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
