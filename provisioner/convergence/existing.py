@@ -39,7 +39,9 @@ class Look:
 
 
 def guarded(item: Item) -> bool:
-    """Return True if an object may only be looked at."""
+    """Return True if an object may only be looked at: an adopted one, but to take access away."""
+    if item.claims and not item.open:
+        return item.adoption == Adoption.SEEN
     return item.adoption in (Adoption.NEW, Adoption.SEEN) or (
         item.adoption == Adoption.DIFFERS and item.open
     )

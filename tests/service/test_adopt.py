@@ -15,7 +15,7 @@ from provisioner.journal.records import object_rows
 from provisioner.objects.states import Adoption
 from tests.support.adopting import adopt, child, claims, found, observing, portals, thing
 from tests.support.engine_site import Site, allocation, membership
-from tests.support.manifest_site import entry, newest, put, reconcile, told
+from tests.support.manifest_site import Line, entry, newest, put, reconcile, told
 
 PORTAL = 4711
 RELEASE = "provisioner: 1\naction: journal.release\n"
@@ -138,6 +138,49 @@ def test_access_to_what_differs_can_be_taken_away_and_given_back(site: Site) -> 
     assert site.limit("first/account/cf1") == "0"
     site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
     assert site.limit("first/account/cf1") == "9"
+
+
+def asks(site: Site, line: Line) -> None:
+    """Let the portal ask for what it lists, as it does while the service observes."""
+    put(site, "asked.json", json.dumps({"provisioner": 1, **line}).encode(), PORTAL)
+    site.take()
+    site.drain()
+
+
+@pytest.mark.parametrize("files", [5, 9], ids=["fits", "differs"])
+@pytest.mark.parametrize("adopted_first", [True, False])
+def test_a_suspension_waits_for_the_release_and_then_closes_what_was_adopted(
+    site: Site, files: int, adopted_first: bool
+) -> None:
+    line = entry(1, "ann", files=files)
+    asks(site, line)
+    if adopted_first:
+        portals(site, line)
+    site.request(allocation(1, verb="suspend", code="cf1"), "away.yaml")
+    if not adopted_first:
+        assert portals(site, line).state == "done"
+    assert newest(site, "away.yaml").state == "deferred"
+    assert site.first.calls == []
+    release(site)
+    assert newest(site, "away.yaml").state == "done"
+    assert site.limit("first/account/cf1") == "0"
+    site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
+    assert site.limit("first/account/cf1") == str(files)
+
+
+@pytest.mark.parametrize("files", [5, 9], ids=["fits", "differs"])
+def test_a_suspension_that_ends_before_the_release_leaves_what_was_adopted_as_it_is(
+    site: Site, files: int
+) -> None:
+    line = entry(1, "ann", files=files)
+    asks(site, line)
+    site.request(allocation(1, verb="suspend", code="cf1"), "away.yaml")
+    portals(site, line)
+    site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
+    release(site)
+    assert site.first.calls == []
+    assert site.limit("first/account/cf1") == "5"
+    assert found(site, "first/account/cf1") == (Adoption.OURS if files == 5 else Adoption.DIFFERS)
 
 
 def test_what_is_not_there_is_made_at_the_release(site: Site) -> None:
