@@ -13,7 +13,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("new", "check", "plan", "submit"),
         *("suspend", "resume", "grant", "revoke", "set-quota"),
     ),
-    "See what happens": ("queue", "failed", "show", "status", "list", "drift", "audit", "mail"),
+    "See what happens": (
+        *("queue", "failed", "show", "status", "list", "drift"),
+        *("audit", "mail", "health"),
+    ),
     "Steer what happens": ("retry", "hold", "release", "cancel", "pause", "unpause"),
     "Run the service": ("sandbox", "init", "run", "doctor", "config", "handlers", "adopt"),
     "Keep the journal": ("backup", "journal"),
@@ -85,6 +88,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("provisioner audit show --since 2026-11-24", "everything since that day"),
     ),
     "audit verify": (("provisioner audit verify", "whether an event was altered"),),
+    "health": (
+        ("provisioner health", "one line and an exit code, for Nagios and Icinga"),
+        ("provisioner health --age 4:24 --failed 1:20", "other limits, WARNING:CRITICAL"),
+    ),
     "mail": (("provisioner mail queue", "which mails wait, and why"),),
     "mail queue": (("provisioner mail queue", "which mails wait, and what the server says"),),
     "mail preview": (

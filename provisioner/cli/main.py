@@ -21,6 +21,7 @@ from provisioner.cli import (
     completing,
     control,
     failed,
+    health,
     helping,
     listing,
     mail,
@@ -64,7 +65,7 @@ app = typer.Typer(
 )
 for module in (
     *(serving, submitting, many, asking, queue, failed, reading, listing),
-    *(auditing, control, moving, recovery, mail),
+    *(auditing, control, moving, recovery, mail, health),
 ):
     module.register(app)
 for module in (completing, helping):  # the last, because they are about all the others

@@ -69,11 +69,14 @@ def portion(conn: Connection, most: int) -> News | None:
     most: events that are looked at; few of them are outcomes.
     """
     seen = facts.get(conn, facts.TOLD)
-    if seen is None:
-        return None
+    return None if seen is None else after(conn, int(seen), most)
+
+
+def after(conn: Connection, seq: int, most: int) -> News | None:
+    """Return the outcomes after an event; None if nothing happened since."""
     rows = conn.execute(
         select(events.c.seq, events.c.at, events.c.request, events.c.kind)
-        .where(events.c.seq > int(seen))
+        .where(events.c.seq > seq)
         .order_by(events.c.seq)
         .limit(most)
     ).all()

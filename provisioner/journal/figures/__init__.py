@@ -1,0 +1,3 @@
+"""Figures: how much of everything there is, counted for monitoring."""
+
+__all__ = ["figures"]
