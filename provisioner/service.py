@@ -32,6 +32,7 @@ from provisioner.journal.journal import JournalBroken, JournalFull
 from provisioner.journal.records import event_rows, object_rows, request_rows
 from provisioner.manifests.following import Follower
 from provisioner.manifests.portions import Portions
+from provisioner.monitoring.metrics import Metrics
 from provisioner.notify.courier import Courier
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.outcome.filing import Finisher
@@ -88,12 +89,13 @@ class Service:
         review = Review(system.policy, system.nature)
         reads = spool.companions.manifest
         enclosures = Enclosures(system.config.manifests, review, reads, system.router)
-        self._keep = system.config.retention.outsider_count
-        self._refused = 0
+        self._keep, self._refused = system.config.retention.outsider_count, 0
         self.keeper.outsiders = Outsiders(spool, self._journal, self._keep, review.is_outsider)
+        policy, days = system.config.policy, system.config.retention.journal_days
+        signatures = Signatures(policy.signatures, days, spool.companions.signature)
         terms = Terms(
             book=self._journal,
-            reader=Reader(system.router, review, enclosures, _signatures(system, spool)),
+            reader=Reader(system.router, review, enclosures, signatures),
             review=review,
             refusals=Refusals(review.is_outsider),
             progress=system.progress,
@@ -103,6 +105,7 @@ class Service:
         self.intake = Intake(terms)
         self._finisher.refusals = terms.refusals
         self.courier = Courier(system, failures.present, review.is_outsider)
+        self.metrics = Metrics(system.config)
         self.portions = Portions(
             self._journal,
             Follower(terms, self._after_commit),
@@ -123,8 +126,7 @@ class Service:
             lane.now = self.clock.now
         self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._company_until = 0.0
-        self._look_later = 0.0
+        self._company_until = self._look_later = 0.0
         self._alive: Callable[[], None] = lambda: None
         self._journal.when_broken(self.stop)
         sys.setswitchinterval(SWITCH)
@@ -145,7 +147,7 @@ class Service:
         notifier = notifier or Notifier({})
         self.recover()
         with ExitStack() as running:
-            for part in (self.courier, self.reporter, self.copier, self.keeper):
+            for part in (self.metrics, self.courier, self.reporter, self.copier, self.keeper):
                 if threads.started(part.start, self._stopping):
                     running.callback(part.stop)
             lanes = self._start_lanes(running)
@@ -158,6 +160,7 @@ class Service:
     def _serve(self, lanes: Sequence[threading.Thread], notifier: Notifier) -> None:
         """Take files until stopped. lanes: the threads without which the service is not alive."""
         watcher = Watcher(self._spool.staging, self.wake)
+        self.metrics.looks.lost = lambda: watcher.overflows
         watcher.start()
         log.info("%s", self._introduction())
         notifier.ready()
@@ -226,7 +229,8 @@ class Service:
     def _take_or_complain(self) -> int:
         """Take the waiting files. An unreadable staging directory does not end the service."""
         try:
-            return self.take()
+            with self.metrics.looks.looking():
+                return self.take()
         except (ConfigError, JournalFull, OSError) as error:
             advice = "" if isinstance(error, OSError) else f": {error.advice}"
             log.error("staging cannot be served: %s%s", error, advice)

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
+from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import NotifyConfig
 from provisioner.config.part import Part
 from provisioner.config.policy import PolicyConfig
@@ -196,6 +197,9 @@ class Config(Part):
     notify: NotifyConfig = Field(
         default_factory=NotifyConfig, description="who is told what happened, by mail or a program"
     )
+    metrics: MetricsConfig = Field(
+        default_factory=MetricsConfig, description="where Prometheus reads metrics"
+    )
     routes: dict[RouteAction, tuple[StepConfig, ...]] = Field(
         default_factory=dict, description="routes that replace the shipped route of an action"
     )
@@ -333,6 +337,7 @@ def _absolute(config: Config, base: Path) -> Config:
             "backup": config.backup.below(base),
             "policy": config.policy.below(base),
             "notify": config.notify.below(base),
+            "metrics": config.metrics.below(base),
             "templates": tuple(base / path for path in config.templates),
             "secrets": {name: base / path for name, path in config.secrets.items()},
             "host": host,

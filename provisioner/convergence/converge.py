@@ -32,6 +32,7 @@ from provisioner.contract import (
 from provisioner.contract.abilities import Foresees, Keeps, Numbered, Remarks, Restores, able
 from provisioner.convergence.questions import own, states, unexpected
 from provisioner.convergence.reads import reads
+from provisioner.convergence.timings import timed
 from provisioner.objects.applied import Applied, left, noted, settled, unclaimed
 from provisioner.objects.items import Former, Item
 from provisioner.objects.merging import summary
@@ -379,7 +380,8 @@ def _apply_group(
     if not changes:
         return
     try:
-        handler.apply(changes)
+        with timed("apply"):
+            handler.apply(changes)
     except (Unavailable, Unknown):
         raise
     except Exception as error:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from provisioner.contract import Fault, Handler, NotReady, Permanent
+from provisioner.convergence import timings
 from provisioner.convergence.breakers import Breakers, away_of, spread
 from provisioner.convergence.converge import Outcome, converge
 from provisioner.convergence.existing import Differs, as_taken, guarded, look
@@ -150,7 +151,8 @@ class Lane:
         for instance, handler in self._handlers.items():
             items = [due.item for due in batch if due.instance == instance and not due.unbound]
             if items:
-                taken = self._take(handler, items)
+                with timings.of(instance):
+                    taken = self._take(handler, items)
                 self._breaker(instance, [outcome.fault for outcome in taken])
                 outcomes += taken
         # Waits were read before, so the time continues from then even if the clock was set since.

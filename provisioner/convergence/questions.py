@@ -27,6 +27,7 @@ from provisioner.contract import (
     unfit,
 )
 from provisioner.convergence.reads import reads
+from provisioner.convergence.timings import timed
 
 MOST = 64
 """The most questions of one round: enough to find three bad objects among a thousand."""
@@ -43,7 +44,8 @@ def states(handler: Handler, keys: Sequence[Key]) -> dict[Key, State | Fault]:
         part = waiting.pop(0)
         questions += 1
         try:
-            given = reads(functools.partial(handler.observe, part))
+            with timed("observe"):
+                given = reads(functools.partial(handler.observe, part))
             answers.update({key: _storable(key, state) for key, state in given.items()})
         except (Unavailable, Unknown):
             raise

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
+from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import HookConfig, MailConfig, NotifyConfig
 from provisioner.config.policy import PolicyConfig, RuleConfig, SignaturesConfig
 from provisioner.config.schema import Config, LaneConfig, ResourceConfig, StepConfig
@@ -45,6 +46,7 @@ def example() -> str:
         "manifests": _options(ManifestsConfig),
         "retention": _options(RetentionConfig),
         "notify": _notify(),
+        "metrics": _options(MetricsConfig),
         "routes": _named("user.provision", _item(_options(StepConfig))),
     }
     lines: list[str] = []

@@ -93,7 +93,7 @@ def _findings(seen: Seen, limits: Limits, now: float) -> Iterator[Finding]:
     if seen.observing:
         yield Finding(Status.WARNING, f"only observing: {seen.observing}")
     for name, lane in sorted(figures.lanes.items()):
-        if lane.away and lane.away_until > now:
+        if lane.away:
             yield Finding(Status.WARNING, f"lane {name}: backend away: {lane.away}")
         if lane.paused:
             yield Finding(Status.WARNING, f"lane {name} is paused")
@@ -120,7 +120,7 @@ def _perfdata(seen: Seen, limits: Limits, now: float) -> str:
     figures = seen.figures
     open_ = sum(some.number for some in figures.open.values())
     ages = [now - some.oldest for state, some in figures.open.items() if state != "scheduled"]
-    away = sum(bool(lane.away) and lane.away_until > now for lane in figures.lanes.values())
+    away = sum(bool(lane.away) for lane in figures.lanes.values())
     due = sum(lane.due for lane in figures.lanes.values())
     stuck = figures.messages.get("waiting", 0)
     parts = [

@@ -66,6 +66,8 @@ class Watcher:
         self._armed: tuple[int, int] | None = None
         self._lost = threading.Event()
         self._complaint = ""
+        self.overflows = 0
+        """How often the kernel dropped events."""
 
     def start(self) -> None:
         """Arm the watch and wake once, for earlier files. Never raises: see `healthy`."""
@@ -120,6 +122,7 @@ class Watcher:
 
     def on_queue_overflow(self) -> None:
         """Wake the sweep for everything: the kernel has dropped events."""
+        self.overflows += 1
         log.info("%s: the kernel's queue of events overflowed; sweeping", self._staging)
         self._hint()
 

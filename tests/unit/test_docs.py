@@ -22,6 +22,7 @@ from provisioner.agent import rules, server
 from provisioner.cli.exits import Exit
 from provisioner.cli.main import app
 from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
+from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import Event, HookConfig, MailConfig, NotifyConfig
 from provisioner.config.policy import (
     MassConfig,
@@ -240,6 +241,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "Retention": RetentionConfig,
     "Telling people": NotifyConfig,
     "Mail": MailConfig,
+    "Metrics": MetricsConfig,
     "A program of the site": HookConfig,
     "Routes": StepConfig,
     **{f"`{kind}`": model for kind, model in handler_settings().items()},

@@ -38,6 +38,7 @@ HOMES = {
     "watchdog": {"provisioner/spool/watch.py"},
     "yaml": {"provisioner/request/documents.py"},
     "jinja2": {"provisioner/routing/expressions.py", "provisioner/notify/letters.py"},
+    "prometheus_client": {"provisioner/monitoring/exporter.py"},
     "tenacity": {"provisioner/convergence/reads.py"},
     "pytest": {"provisioner/testing/subject.py", "provisioner/testing/claiming.py"},
     "ldap3": {

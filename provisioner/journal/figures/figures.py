@@ -31,12 +31,11 @@ class Open:
 @dataclass(frozen=True, slots=True)
 class LaneFigures:
     """One lane. due, later: objects that are due now, and later; paused: a person paused it;
-    away_until: the time before which its backend is not asked; away: why, '' if it answers."""
+    away: why its backend is not asked for now, '' if it answers."""
 
     due: int = 0
     later: int = 0
     paused: bool = False
-    away_until: float = 0.0
     away: str = ""
 
 
@@ -130,9 +129,8 @@ def _lanes(conn: Connection, now: float) -> dict[str, LaneFigures]:
         row = rows.get(name)
         ready, later = due.get(name, (0, 0))
         paused = row is not None and row.paused_by is not None
-        until = (row.breaker_until or 0.0) if row is not None else 0.0
         away = (row.breaker_reason or "") if row is not None else ""
-        found[name] = LaneFigures(ready, later, paused, until, away)
+        found[name] = LaneFigures(ready, later, paused, away)
     return found
 
 
