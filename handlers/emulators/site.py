@@ -92,6 +92,7 @@ A sandbox is in {base}:
   spool/staging      where requests are dropped
   home, gpfs/fs1     the results; the emulated directories and Slurm are files beside them
   mail               what people are told, a file for each mail
+Owners and modes are emulated: `provisioner status` shows them, `ls -l` does not.
 
 Next:
   export PROVISIONER_CONFIG={base}/provisioner.yaml

@@ -145,7 +145,11 @@ def _properties(key: Key, wanted: Wanted, fileset: Fileset) -> list[Change]:
         changes = _close(key, fileset)
         if wanted.withdrawn and changes:
             first, *rest = changes
-            stays = f"its data stays in {fileset.path}" if fileset.path else "it keeps its data"
+            stays = (
+                f"no data is moved, it stays in {fileset.path}"
+                if fileset.path
+                else "it keeps its data"
+            )
             text = f"close {fileset.name}, which nobody claims any more; {stays}: {first.text}"
             return [replace(first, text=text), *rest]
         return changes

@@ -14,6 +14,7 @@ from provisioner.cards.objects import ObjectStatus
 from provisioner.cards.places import Place
 from provisioner.contract import Key, split_key
 from provisioner.contract.abilities import Describes, able
+from provisioner.inspection.drift import REPAIR
 from provisioner.journal.queries.subjects import Suspension
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.states import OPEN, RequestState
@@ -22,9 +23,6 @@ from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import parse_request
 from provisioner.system.ulid import RequestId
 from provisioner.wiring import System
-
-REPAIR = """echo '{"provisioner": 1, "action": "reconcile"}' | provisioner submit - --wait"""
-"""The command that has everything made as it is wanted."""
 
 _OWN = ("uid", "gid", "home", "shell")
 """What accounts say of a person, in the order of the card."""

@@ -19,6 +19,7 @@ import typer
 from provisioner.cli import control, site, submitting
 from provisioner.cli.exits import Exit
 from provisioner.cli.options import Sending, flattened
+from provisioner.cli.queue import observing
 from provisioner.contract import Fault, InvalidRequest
 
 if TYPE_CHECKING:
@@ -38,11 +39,14 @@ def drift(as_json: bool = typer.Option(False, "--json", help="print JSON")) -> N
     """List what the service would write to the backends now, and objects without explanation."""
     from provisioner.inspection import drift as drifts
 
-    drifted = drifts.whole(site.reading())
+    system = site.reading()
+    drifted = drifts.whole(system)
     if as_json:
         site.print_json(_plain(drifted))
     else:
-        for line in drifts.lines(drifted):
+        *lines, summary = drifts.lines(drifted)
+        todo = () if observing(system.journal) else drifts.todo(drifted)
+        for line in (*lines, *todo, summary):
             site.say(line)
     if not drifted.nothing:
         raise typer.Exit(Exit.FAILED)

@@ -175,7 +175,18 @@ def judged(body: bytes, folder: Path) -> tuple[tuple[Problem, ...], list[str]]:
         return (late,), []
     wrong, policy_notes = _by_policy(whole.request, whole.planned)
     own_notes = (*whole.left_out, *notes(whole.request, whole.planned))
-    return wrong, [*map(str, own_notes), *policy_notes]
+    return wrong, [*map(str, own_notes), *_meaning(whole), *policy_notes]
+
+
+def _meaning(whole: _Whole) -> list[str]:
+    """Return what a request means beside its changes; nothing if the journal may not be read."""
+    from provisioner.cards import meaning
+
+    try:
+        system = site.reading()
+    except ConfigError:
+        return []
+    return [] if whole.request is None else meaning.notes(system, whole.request, whole.planned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +306,8 @@ def show_plan(request: Request, whole: _Whole | None = None, *, as_json: bool = 
         site.print_json(planning.plain(steps))
     else:
         _show(request, steps)
-    for note in (*whole.left_out, *notes(request, whole.planned)) if whole else ():
+    said = (*whole.left_out, *notes(request, whole.planned), *_meaning(whole)) if whole else ()
+    for note in said:
         site.say(str(note), file=sys.stderr if as_json else None)
     errors = {planned.error.type for step in steps for planned in step.objects if planned.error}
     if errors - {"NotReady", "Unavailable"}:

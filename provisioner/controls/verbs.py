@@ -66,7 +66,8 @@ def look_again(conn: Connection, keys: Collection[Key], now: float) -> Effect:
     object_rows.look_again(conn, again, now)
     effect = Effect(keys=object_rows.instances_of(conn, again))
     if left:
-        text = f"{len(left)} objects were adopted, differ, and stay unchanged: provisioner drift"
+        many = "1 object was" if len(left) == 1 else f"{len(left)} objects were"
+        text = f"{many} adopted and kept, though different from what is wanted: provisioner drift"
         effect.notes.append(text)
     if journal_facts.get(conn, journal_facts.OBSERVING) is not None:
         effect.keys = {}

@@ -1,8 +1,9 @@
-"""The daily report of what the service would do, while it only observes.
+"""The daily reports: what the service would do, while it only observes; and what waits too long.
 
-Promises: a line in the log, and a complete file in the spool's `drift/` or none; sorted by name,
-the newest file is last; the reports of two months are kept. Leaves out: what differs (`drift`), and
-fixing anything.
+Promises: of the first a line in the log, and a complete file in the spool's `drift/` or none;
+sorted by name, the newest file is last; the reports of two months are kept. Of the second a line in
+the log each day for each request that has waited for more than a day, and for what; of very many
+only the oldest. Leaves out: what differs (`drift`), and fixing anything.
 """
 
 from __future__ import annotations
@@ -11,11 +12,17 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from provisioner.inspection import drift
 from provisioner.journal import facts
 from provisioner.journal.journal import JournalBroken
+from provisioner.journal.records import request_rows, step_rows
+from provisioner.journal.records.request_rows import Record
+from provisioner.objects.states import RUNNING
+from provisioner.system.ulid import RequestId
 from provisioner.wiring import System
 
 log = logging.getLogger(__name__)
@@ -25,6 +32,9 @@ PLACE = "drift"
 
 KEPT = 60
 """The number of reports that are kept."""
+
+MOST = 20
+"""The most requests that one look logs; the others are logged at the next."""
 
 _DAY = 86400.0
 _LOOK = 60.0
@@ -41,6 +51,7 @@ class Reporter:
         self._system = system
         self._directory = system.config.spool / PLACE
         self._stopping = threading.Event()
+        self._told: dict[RequestId, float] = {}
         # Backends may take long to answer; an unfinished report may be lost without harm.
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
@@ -74,6 +85,21 @@ class Reporter:
         log.warning("observing: %s: %s", drift.summary(drifted), path)
         return path
 
+    def waits(self, now: float) -> None:
+        """Log the requests that have waited for more than a day, each once a day.
+
+        now: seconds since the epoch.
+        """
+        with self._system.journal.reading() as conn:
+            running = request_rows.in_states(conn, RUNNING)
+            late = [record for record in running if now - record.accepted > _DAY]
+            fresh = [one for one in late if now - self._told.get(one.id, 0.0) >= _DAY][:MOST]
+            waiting = step_rows.waiting_for(conn, [record.id for record in fresh])
+        for record in fresh:
+            log.warning("%s", _waits(record, waiting[record.id], now))
+        self._told = {one.id: self._told.get(one.id, 0.0) for one in late}
+        self._told |= {one.id: now for one in fresh}
+
     def due(self, now: float) -> bool:
         """Return True if the newest report is a day old, or there is none."""
         newest = self._reports()[-1:]
@@ -85,11 +111,32 @@ class Reporter:
     def _run(self) -> None:
         while not self._stopping.wait(_LOOK):
             try:
+                self.waits(time.time())
                 if self.due(time.time()):
                     self.report()
             except JournalBroken:
                 return  # the service ends, and says why
             except Exception:
-                log.exception("failed to write the drift report; trying again in an hour")
+                log.exception("failed to write the daily reports; trying again in an hour")
                 if self._stopping.wait(3600.0):
                     return
+
+
+def _waits(record: Record, waiting: Sequence[Mapping[str, Any]], now: float) -> str:
+    """Return a line about a request that waits for too long, with the first of what it waits for.
+
+    A backend's words must not add lines of their own to the log.
+    """
+    hours = int((now - record.accepted) // 3600)
+    wrong = [row for row in waiting if row["error"]]
+    first = next(iter([*wrong, *waiting]), None)
+    why = "its turn"
+    if first is not None:
+        said = first["error"]["message"] if first["error"] else "its turn"
+        why = f"{first['object']}: {said.removeprefix(str(first['object']) + ': ')}"
+    more = f", and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+    line = (
+        f"{record.id} {record.action} {record.subject} of {record.asker} has waited for {hours} h "
+        f"for {why}{more}: provisioner show {record.id}"
+    )
+    return "".join(one if one.isprintable() else " " for one in line)[:600]

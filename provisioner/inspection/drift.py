@@ -19,6 +19,9 @@ from provisioner.journal.records import object_rows
 from provisioner.objects.states import Adoption
 from provisioner.wiring import System
 
+REPAIR = """echo '{"provisioner": 1, "action": "reconcile"}' | provisioner submit - --wait"""
+"""The command that has everything made as it is wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unexplained:
@@ -123,7 +126,8 @@ def unexplained(
 def summary(drift: Drift) -> str:
     """Return the differences in one line."""
     closed = sum(standing.closes for standing in drift.changes)
-    parts = [f"{len(drift.changes)} objects would be changed"]
+    number = len(drift.changes)
+    parts = ["1 object would be changed" if number == 1 else f"{number} objects would be changed"]
     parts += [f"{closed} of them closed or removed"] if closed else []
     parts += [f"{drift.marks} would only get our mark"] if drift.marks else []
     parts += [f"{len(drift.left)} were adopted and differ"] if drift.left else []
@@ -158,6 +162,17 @@ def lines(drift: Drift) -> Iterator[str]:
     for instance, why in (drift.unread or {}).items():
         yield f"{instance} could not be read: {why}"
     yield summary(drift)
+
+
+def todo(drift: Drift) -> Iterator[str]:
+    """Yield what to type to have differences fixed by a service that writes."""
+    if drift.changes:
+        yield f"to have this done now: {REPAIR}"
+    if drift.left:
+        yield "to change what was adopted and differs: provisioner adopt --differing"
+    for advice in dict.fromkeys(one.error.advice for one in drift.faults if one.error):
+        if advice:
+            yield f"what to do about an error: {advice}"
 
 
 def _error(standing: Standing) -> str:

@@ -317,7 +317,8 @@ class Policy:
             return None
         return Answer(
             REVIEW,
-            f"it would leave {', and '.join(question.left)}: the data stays there, closed",
+            f"it would leave {', and '.join(question.left)}: no data is moved, it stays there, "
+            "closed",
             "put its earlier name into `allocation.storage.fileset` to keep it, or into "
             f"`allocation.storage.leaves` to leave it; or get {self._release_advice(None)}",
         )

@@ -197,7 +197,8 @@ def _objection(status: os.stat_result, limit: int = LIMIT) -> tuple[str, bool] |
         return "it is setuid or setgid: chmod u-s,g-s", True
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         mode = stat.S_IMODE(status.st_mode)
-        return f"others may write to it (mode {mode:04o}): chmod go-w before moving it in", False
+        why = f"others may write to it (mode {mode:04o}), perhaps because of umask 002"
+        return f"{why}: chmod go-w, then `provisioner submit FILE`, or mv it in again", False
     if status.st_size > limit:
         what = f": {TOO_LARGE}" if limit == LIMIT else ""
         return f"it has {status.st_size} bytes, more than {limit}{what}", False

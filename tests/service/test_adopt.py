@@ -76,12 +76,12 @@ def test_what_differs_is_told_and_stays_as_it_is_through_release_and_reconcile(s
     [left] = drift.whole(site.system).left
     assert left.error is not None and "limit 9" in left.error.message
     release(site)
-    assert "1 objects were adopted, differ, and stay unchanged" in told(reconcile(site, line))
+    assert "1 object was adopted and kept, though different" in told(reconcile(site, line))
     assert site.limit("first/account/cf1") == "5"
     assert site.first.calls == []
     site.request("provisioner: 1\naction: reconcile\n", "plain.yaml")
     assert newest(site, "plain.yaml").state == "done"
-    assert "1 objects were adopted, differ, and stay unchanged" in told(newest(site, "plain.yaml"))
+    assert "1 object was adopted and kept, though different" in told(newest(site, "plain.yaml"))
     assert site.first.calls == []
     # What fits beside it is ours all the same.
     reconcile(site, entry(1, "ann", files=9))

@@ -22,7 +22,7 @@ def desk(tmp_path: Path) -> Desk:
     return desk
 
 
-def fileset(desk: Desk) -> tuple[str, int]:
+def fileset(desk: Desk) -> tuple[str, str]:
     """Return the fileset of the allocation, and its mode."""
     status = desk("status", "allocation:1", "--json", code=None).json
     [found] = [one for one in status if one["object"].startswith("fs1/")]
@@ -43,7 +43,7 @@ def test_a_request_that_would_leave_a_fileset_for_another_is_held_and_says_how_t
 ) -> None:
     why = held(desk, RENAMED)
     assert "it would leave fs1/fileset/cf1 for fs1/fileset/cf1new" in why
-    assert fileset(desk) == ("fs1/fileset/cf1", 0o2770)
+    assert fileset(desk) == ("fs1/fileset/cf1", "2770")
 
 
 def test_check_says_so_beforehand(desk: Desk) -> None:
@@ -75,7 +75,9 @@ def test_one_that_says_what_it_leaves_goes_on_and_plan_and_result_say_where_the_
     desk: Desk,
 ) -> None:
     planned = desk("plan", desk.file("renamed.yaml", LEAVES), code=None).out
-    assert "close cf1, which nobody claims any more; its data stays in" in " ".join(planned.split())
+    assert "close cf1, which nobody claims any more; no data is moved, it stays in" in " ".join(
+        planned.split()
+    )
     result = desk.show(desk.serve(LEAVES))["result"]
     [note] = [one["message"] for one in result["problems"]]
     assert "fs1/fileset/cf1, " in note
@@ -90,7 +92,7 @@ def test_one_that_names_another_than_it_leaves_is_held(desk: Desk) -> None:
 def test_an_allocation_that_names_its_fileset_keeps_it(desk: Desk) -> None:
     desk.serve(RENAMED + "  storage: {fileset: cf1}\n")
     desk.serve("provisioner: 1\naction: reconcile\n")
-    assert fileset(desk) == ("fs1/fileset/cf1", 0o2770)
+    assert fileset(desk) == ("fs1/fileset/cf1", "2770")
 
 
 def test_a_suspended_one_is_held_too(desk: Desk) -> None:
