@@ -222,7 +222,7 @@ def _identity(handler: Handler, task: _Task) -> Mapping[str, Scalar] | None:
     if task.fault is not None or not able(handler, Keeps):
         return None
     if not task.item.claims:
-        return {}
+        return None if task.item.awaited else {}
     there = task.state is not None and task.state.get("present")
     if not there or any(change.verb not in OWNING for change in task.changes):
         return None

@@ -33,7 +33,7 @@ from provisioner.convergence.next_try import (
     next_try,
 )
 from provisioner.journal import journal
-from provisioner.journal.records import keepsakes, ledger, object_rows
+from provisioner.journal.records import keepsakes, object_rows, waits
 from provisioner.objects.applied import forgotten
 from provisioner.objects.errors import Error
 from provisioner.objects.items import Former, Item
@@ -144,7 +144,7 @@ class Lane:
             return 0
         shut = self._breakers.shut(began)
         with self._journal.reading() as conn:
-            batch = ledger.due(conn, self.name, now, self._patience.batch, shut)
+            batch = waits.due(conn, self.name, now, self._patience.batch, shut)
         if not batch:
             return 0
         outcomes = []

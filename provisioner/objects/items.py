@@ -20,7 +20,7 @@ class Item:
 
     adoption: how it was taken over, if it existed before; identity: its identity when it was last
     as wanted, if its handler keeps one; applied: what claims have set on it, None if it was ours
-    before that was recorded.
+    before that was recorded; awaited: steps that are not due yet claim it.
     """
 
     key: Key
@@ -32,6 +32,7 @@ class Item:
     adoption: Adoption | None = None
     identity: Mapping[str, Scalar] | None = None
     applied: Applied | None = None
+    awaited: bool = False
 
     @property
     def open(self) -> bool:

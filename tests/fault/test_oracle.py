@@ -16,6 +16,31 @@ from tests.fault.model.play import WEIGHTS, Event, Mismatch, play, played
 SEEDS = range(2000 if os.environ.get("PROVISIONER_FAULT") == "whole" else 24)
 
 PINNED: dict[str, list[Event]] = {
+    "who is suspended is out though only a claim that waits has their association": [
+        ("person", "ann", "1001"),
+        ("share", 2, ["ann"], "", ""),
+        ("drain",),
+        ("away", "nss"),
+        ("share", 2, [], "", ""),
+        ("share", 2, ["ann"], "", ""),
+        ("drain",),
+        ("suspend", "user:ann"),
+        ("drain",),
+    ],
+    "who is resumed while their claim waits is in when it begins": [
+        ("person", "ann", "1001"),
+        ("share", 2, ["ann"], "", ""),
+        ("drain",),
+        ("away", "nss"),
+        ("suspend", "user:ann"),
+        ("share", 2, [], "", ""),
+        ("share", 2, ["ann"], "", ""),
+        ("drain",),
+        ("resume", "user:ann"),
+        ("drain",),
+        ("back",),
+        ("drain",),
+    ],
     "what another had set before us comes back when it is left out": [
         ("share", 1, [], "", ""),
         ("damage", "other", 0.9),

@@ -26,9 +26,8 @@ from sqlalchemy import (
 from provisioner.contract import Claim, Key, Want
 from provisioner.journal import bulk
 from provisioner.journal.dialect import IDS, chunks, lies_in, upsert
-from provisioner.journal.records import keepsakes, object_rows
+from provisioner.journal.records import object_rows
 from provisioner.journal.schema import claims, objects, step_objects, suspensions
-from provisioner.objects.items import Item
 from provisioner.objects.states import StepState
 from provisioner.system.ulid import RequestId
 
@@ -76,26 +75,6 @@ _OF_ROOTS = _PAIRS.where(claims.c.root.in_(IDS))
 
 
 _OF_CLAIMANTS = _PAIRS.where(claims.c.claimant.in_(IDS))
-
-
-_DUE = (
-    select(
-        objects.c.key,
-        objects.c.instance,
-        objects.c.generation,
-        objects.c.attempts,
-        objects.c.waiting_since,
-        objects.c.adoption,
-        *keepsakes.COLUMNS,
-    )
-    .where(
-        objects.c.lane == bindparam("b_lane"),
-        objects.c.due <= bindparam("b_now"),
-        objects.c.instance.not_in(bindparam("b_shut", expanding=True)),
-    )
-    .order_by(objects.c.due)
-    .limit(bindparam("b_limit"))
-)
 
 
 _CLAIMS_OF = select(
@@ -313,46 +292,6 @@ def everything(conn: Connection) -> list[Held]:
     """List every claim."""
     columns = (claims.c.key, claims.c.claimant, claims.c.want, claims.c.request, claims.c.source)
     return [Held.from_row(row) for row in conn.execute(select(*columns))]
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """An object that is due. unbound: only steps that are not due yet claim it."""
-
-    instance: str
-    item: Item
-    unbound: bool
-
-
-def due(
-    conn: Connection, lane: str, now: float, limit: int, shut: Collection[str] = ()
-) -> list[Due]:
-    """Return the objects of a lane that are due, longest due first.
-
-    shut: instances that are not asked now; their objects stay due.
-    """
-    parameters = {"b_lane": lane, "b_now": now, "b_limit": limit, "b_shut": list(shut)}
-    rows = conn.execute(_DUE, parameters).all()
-    held = claims_of(conn, [row.key for row in rows])
-    return [
-        Due(row.instance, _item(row, held.get(row.key, ())), unbound=held.get(row.key) == ())
-        for row in rows
-    ]
-
-
-def _item(row: Any, held: tuple[Claim, ...]) -> Item:
-    kept = keepsakes.kept(row)
-    return Item(
-        row.key,
-        held,
-        kept.prior,
-        row.generation,
-        row.attempts,
-        row.waiting_since,
-        row.adoption,
-        kept.identity,
-        kept.applied,
-    )
 
 
 def claims_of(conn: Connection, keys: Collection[Key]) -> dict[Key, tuple[Claim, ...]]:

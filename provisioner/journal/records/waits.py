@@ -1,16 +1,98 @@
-"""Waits: the journal's times that depend on the time of day, and are corrected after it jumped.
+"""Waits: which objects are due, and the times that are corrected after the time of day jumped.
 
 Promises: everything is read and written inside the caller's transaction. Leaves out: noticing that
-the clock jumped (`clock`), and when an object is normally due (`object_rows`).
+the clock jumped (`clock`), and when an object becomes due (`object_rows`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
+from provisioner.contract import Claim, Key
+from provisioner.journal.records import keepsakes, ledger
 from provisioner.journal.schema import lanes, objects
+from provisioner.objects.items import Item
+
+_DUE = (
+    select(
+        objects.c.key,
+        objects.c.instance,
+        objects.c.generation,
+        objects.c.attempts,
+        objects.c.waiting_since,
+        objects.c.adoption,
+        *keepsakes.COLUMNS,
+    )
+    .where(
+        objects.c.lane == bindparam("b_lane"),
+        objects.c.due <= bindparam("b_now"),
+        objects.c.instance.not_in(bindparam("b_shut", expanding=True)),
+    )
+    .order_by(objects.c.due)
+    .limit(bindparam("b_limit"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An object that is due. unbound: only steps that are not due yet claim it, and it stays."""
+
+    instance: str
+    item: Item
+    unbound: bool
+
+
+def due(
+    conn: Connection, lane: str, now: float, limit: int, shut: Collection[str] = ()
+) -> list[Due]:
+    """Return the objects of a lane that are due, longest due first.
+
+    shut: instances that are not asked now; their objects stay due. An object of ours that only
+    waiting steps claim stays as it is, unless all of these claims are suspended: who is suspended
+    has no access, whatever waits. It is then as if nobody claimed it.
+    """
+    parameters = {"b_lane": lane, "b_now": now, "b_limit": limit, "b_shut": list(shut)}
+    rows = conn.execute(_DUE, parameters).all()
+    held = ledger.claims_of(conn, [row.key for row in rows])
+    waiting = {row.key for row in rows if held.get(row.key) == ()}
+    closed = _all_suspended(conn, [row.key for row in rows if row.key in waiting and row.converged])
+    return [
+        Due(
+            row.instance,
+            _item(row, held.get(row.key, ()), awaited=row.key in waiting),
+            unbound=row.key in waiting and row.key not in closed,
+        )
+        for row in rows
+    ]
+
+
+def _all_suspended(conn: Connection, keys: Collection[Key]) -> set[Key]:
+    """Return those of some claimed objects all of whose claims are suspended, waiting or not."""
+    if not keys:
+        return set()
+    pairs_of = ledger.pairs(conn, keys)
+    closed = ledger.suspended_parts(conn, {claimant for _, claimant in pairs_of})
+    return set(keys) - {key for key, claimant in pairs_of if claimant not in closed}
+
+
+def _item(row: Any, held: tuple[Claim, ...], *, awaited: bool) -> Item:
+    kept = keepsakes.kept(row)
+    return Item(
+        row.key,
+        held,
+        kept.prior,
+        row.generation,
+        row.attempts,
+        row.waiting_since,
+        row.adoption,
+        kept.identity,
+        kept.applied,
+        awaited,
+    )
 
 
 def clock_was_ahead(conn: Connection, now: float, longest: Mapping[str, float]) -> bool:

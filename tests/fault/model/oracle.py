@@ -10,6 +10,7 @@ The rules, as docs/cli.md and docs/adr tell them:
   cancelled;
 - a removal, a suspension and a resume count from their acceptance;
 - an object is open while a claim on it is not suspended, and as the largest of those wants it;
+- one that only waiting claims have stays as it is, and is closed once all of these are suspended;
 - where none of those wants a value any more, one that is as it was set goes back to what it was.
 """
 
@@ -229,7 +230,8 @@ class Oracle:
         owned = [pair for pair in self._pairs() if pair[0] == key and self._owner(pair)]
         claimed = {p[1]: value for p in owned if (value := self._value(p)) is not None}
         if owned and not claimed:
-            return None
+            # Who is suspended has no access, whatever waits.
+            return (False, (CLOSED, None)) if all(self._closed(c) for _, c in owned) else None
         live = [value for claimant, (value,) in claimed.items() if not self._closed(claimant)]
         values = [value for value in live if value is not None]
         return bool(claimed), (bool(live), max(values, default=None))
