@@ -129,6 +129,19 @@ def _subjects(conn: Connection, beginning: str) -> Values:
     return [(subject, "") for subject in lookup.subjects(conn, beginning, _MOST)]
 
 
+def _named(kind: str) -> Callable[[Connection, str], Values]:
+    """Return what gives the names of the subjects of a kind."""
+
+    def read(conn: Connection, beginning: str) -> Values:
+        whole = beginning if beginning.startswith(kind) else f"{kind}{beginning}"
+        return [
+            (subject[len(whole) - len(beginning) :], meaning)
+            for subject, meaning in _subjects(conn, whole)
+        ]
+
+    return read
+
+
 def _causes(conn: Connection, beginning: str) -> Values:
     from provisioner.inspection import failures
 
@@ -172,6 +185,8 @@ _GIVEN: dict[str, Callable[[str], Values]] = {
     "ID": _from_journal(_ids),
     "SUBJECT": _from_journal(_subjects),
     "subject": _from_journal(_subjects),
+    "USER": _from_journal(_named("user:")),
+    "ALLOCATION": _from_journal(_named("allocation:")),
     "LANE": _lanes,
     "cause": _from_journal(_causes),
     "ACTION": _actions,

@@ -192,6 +192,9 @@ def test_ids_causes_and_lanes_complete(asking: Any, desk: Desk) -> None:
     [newest] = desk("queue", "--ended", "1", "--json").json["ended"]
     assert newest["id"] in asking("bash", "provisioner show 01")
     assert asking("bash", "provisioner pause sl") == {"slurm"}
+    assert asking("bash", "provisioner grant j") == {"jdoe"}
+    assert asking("bash", "provisioner grant jdoe 4") == {"41", "42"}
+    assert asking("bash", "provisioner revoke jdoe allocation:4") == {"41", "42"}
     assert len(asking("bash", "provisioner retry --cause ")) == 1
 
 
