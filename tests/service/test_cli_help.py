@@ -19,6 +19,12 @@ from provisioner.cli.main import app
 from tests.support.cli_site import Desk, call, served
 
 PAGES = {" ".join(page.words[1:]): page for page in pages.every(typer.main.get_command(app))}
+WITH_TOOLS = (
+    pytest.mark.lab,
+    pytest.mark.skipif("PROVISIONER_LAB" not in os.environ, reason="PROVISIONER_LAB names no lab"),
+)
+"""Of tests with programs that are installed with the lab: mandoc, zsh and fish."""
+
 SCRIPTS = Path(__file__).parents[2] / "provisioner/cli/completion"
 
 
@@ -100,7 +106,8 @@ def test_the_manual_has_a_page_for_each_verb_with_each_option(tmp_path: Path) ->
         assert [code for code in Exit if f"\n.It {code.value}\n" not in text] == []
 
 
-@pytest.mark.lab
+@WITH_TOOLS[0]
+@WITH_TOOLS[1]
 def test_mandoc_reads_the_manual_without_a_remark(tmp_path: Path) -> None:
     call("help", "--man", str(tmp_path))
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -178,8 +185,8 @@ LINES = {
     "shell",
     [
         "bash",
-        pytest.param("zsh", marks=pytest.mark.lab),
-        pytest.param("fish", marks=pytest.mark.lab),
+        pytest.param("zsh", marks=WITH_TOOLS),
+        pytest.param("fish", marks=WITH_TOOLS),
     ],
 )
 def test_a_shell_completes(asking: Any, shell: str, line: str, words: set[str]) -> None:
