@@ -76,6 +76,7 @@ SEEN = {
     "doctor": (["doctor"],),
     "audit verify": (["audit", "verify"],),
     "audit show": (["audit", "show"],),
+    "list": (["list", "users"],),
     "drift": (["drift"],),
     "adopt": (["adopt", "--manifest", "{desk}/manifest.jsonl"],),
 }
