@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from provisioner.cli.paint import Line, line
 from provisioner.inspection.worklist import BOUNDS, ORDER, TROUBLE, Item, Shape
-from provisioner.objects.states import RequestState
+from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ STYLES: Mapping[str, str] = {
 }
 
 _HEADS = ("ID", "ACTION", "SUBJECT")
+
+_DAY = 86400.0
+"""Seconds after which a request that still waits is told."""
 
 _LONGEST = 160
 """The most characters of a reason that a row has; `show` has all of it."""
@@ -67,7 +70,12 @@ def rows(
         oldest = span(now - min(item.record.accepted for item in some))
         by_cause = "; by cause: provisioner failed" if state in TROUBLE and len(some) > 1 else ""
         style = STYLES[state]
-        yield ((f"{len(some)} {state}", style), (f", the oldest {oldest} old{by_cause}", "dim"))
+        late = sum(now - item.record.accepted > _DAY for item in some) if state in RUNNING else 0
+        yield (
+            (f"{len(some)} {state}", style),
+            (f", the oldest {oldest} old{by_cause}", "dim"),
+            (f"; {late} for more than a day" if late else "", "red"),
+        )
         for item in some[:limit]:
             yield from _row(item, short, widths, now)
             lines = reasons.get(item.record.id) or _why(item)

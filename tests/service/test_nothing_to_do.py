@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_the_result_file_says_it_first(desk: Desk) -> None:
 
 def test_the_queue_tells_it_from_done(desk: Desk) -> None:
     desk.serve(of_user("suspend", "grubre"))
-    assert " unmatched user.suspend user:grubre" in desk("queue", "--ended", "1").out
+    assert re.search(r"unmatched +user.suspend user:grubre", desk("queue", "--ended", "1").out)
     [ended] = desk("queue", "--ended", "1", "--json").json["ended"]
     assert (ended["state"], ended["outcome"]) == ("done", "unmatched")
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.inspection import daily_report
+from provisioner.cli import board
+from provisioner.inspection import daily_report, worklist
+from provisioner.objects.states import RequestState
 from tests.support.engine_site import Site, allocation
+from tests.support.records import a_request
 
 DAY = 86400.0
 
@@ -57,3 +60,14 @@ def test_what_is_done_is_not_logged(site: Site, caplog: pytest.LogCaptureFixture
     site.first.away = False
     site.drain()
     assert told(site, caplog, 5) == []
+
+
+def test_the_queue_counts_those_that_have_waited_for_more_than_a_day() -> None:
+    records = [
+        a_request(id=f"i{age}", state=RequestState.DEFERRED, accepted=-age * DAY)
+        for age in (0.5, 1.5, 3)
+    ]
+    items = [worklist.Item(record, (), "no uid", "", "c") for record in records]
+    lines = board.rows(items, {record.id: record.id for record in records}, {}, 5, 0.0)
+    heads = ["".join(text for text, _ in line) for line in lines]
+    assert "3 deferred, the oldest 3 d old; 2 for more than a day" in heads
