@@ -6,11 +6,12 @@ Promises: reads the journal only. Leaves out: what is in use, which the backend 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from provisioner.cards.places import Place, places
-from provisioner.contract import Claim, Json, Key
+from provisioner.contract import Claim, Json, Key, Want
 from provisioner.contract.abilities import Describes, Restores, able
+from provisioner.contract.late import without_late
 from provisioner.journal.journal import Connection
 from provisioner.journal.queries import subjects
 from provisioner.journal.records import ledger
@@ -71,7 +72,7 @@ def _smaller(conn: Connection, system: System, planned: Sequence[Step]) -> Itera
 
 def _with(claim: StepClaim, before: Sequence[Claim]) -> list[Claim]:
     others = [one for one in before if one.claimant != claim.claimant]
-    want = claim.want or claim.draft or {}
+    want = cast(Want, without_late(claim.outline))
     return [*others, Claim(claim.claimant, want, order=ulid.new())]
 
 

@@ -2,7 +2,7 @@
 
 Promises: a want made of parameters with a late value keeps it, whichever way a handler makes the
 want (`dataclasses.asdict` and pydantic's `model_dump` would turn a dataclass into a mapping). Such
-a want is a draft. Leaves out: where values come from (`routing`).
+a want is an outline. Leaves out: where values come from (`routing`).
 """
 
 from __future__ import annotations
@@ -64,18 +64,18 @@ def without_late(value: object) -> object:
     return None if isinstance(value, KnownAfter) else value
 
 
-def fits(draft: object, want: object) -> bool:
-    """Return True if a want, as the ledger keeps it in JSON, is as a draft says.
+def fits(outline: object, want: object) -> bool:
+    """Return True if a want, as the ledger keeps it in JSON, is as an outline says.
 
-    What the draft knows only later may be anything, or missing: a step may give no value.
+    What the outline knows only later may be anything, or missing: a step may give no value.
     """
-    if isinstance(draft, KnownAfter):
+    if isinstance(outline, KnownAfter):
         return True
-    if isinstance(draft, Mapping) and isinstance(want, Mapping):
-        certain = {name for name, value in draft.items() if not isinstance(value, KnownAfter)}
-        return certain <= want.keys() <= draft.keys() and all(
-            fits(draft[name], value) for name, value in want.items()
+    if isinstance(outline, Mapping) and isinstance(want, Mapping):
+        certain = {name for name, value in outline.items() if not isinstance(value, KnownAfter)}
+        return certain <= want.keys() <= outline.keys() and all(
+            fits(outline[name], value) for name, value in want.items()
         )
-    if isinstance(draft, list | tuple) and isinstance(want, list):
-        return len(draft) == len(want) and all(map(fits, draft, want))
-    return draft == want
+    if isinstance(outline, list | tuple) and isinstance(want, list):
+        return len(outline) == len(want) and all(map(fits, outline, want))
+    return outline == want

@@ -240,9 +240,9 @@ def _differs(wanted: Wanted, waiting: Mapping[RequestId, Wanted], now: Standing)
         # asks for is compared instead.
         if claim.want is None or claim.request in now.waiting:
             asked_for = waiting.get(claim.request, {}).get(pair, line)
-            if asked_for.draft != line.draft:
+            if asked_for.outline != line.outline:
                 return True
-        elif not fits(line.draft, claim.want):
+        elif not fits(line.outline, claim.want):
             return True
     return False
 

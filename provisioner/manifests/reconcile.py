@@ -27,7 +27,7 @@ from provisioner.manifests.manifest import Standing, Verdict
 from provisioner.manifests.weighing import Toll
 from provisioner.objects.losses import Pair, Shift
 from provisioner.objects.states import Adoption
-from provisioner.policy.review import Review, drafts
+from provisioner.policy.review import Review, outlines
 from provisioner.request.request import Request
 from provisioner.routing.router import Router
 from provisioner.system.ulid import RequestId
@@ -137,7 +137,7 @@ class Reconcile:
         can_shut = self._review.nature.can_shut
         return {
             pair: want
-            for pair, want in drafts(candidate.planned).items()
+            for pair, want in outlines(candidate.planned).items()
             if pair not in is_now or (can_shut(pair[0]) and want != is_now[pair])
         }
 

@@ -86,10 +86,10 @@ class Ruling:
     seeker: Seeker | None = None
 
 
-def drafts(planned: Sequence[Step]) -> dict[Pair, Want | None]:
+def outlines(planned: Sequence[Step]) -> dict[Pair, Want | None]:
     """Return what steps claim, each with its want as far as it is known, None for the rest."""
     return {
-        (claim.key, claim.claimant): cast(Want, without_late(claim.draft))
+        (claim.key, claim.claimant): cast(Want, without_late(claim.outline))
         if claim.want is None
         else claim.want
         for step in planned
@@ -276,7 +276,7 @@ class _Changes:
 
     def _stated(self, case: Case) -> Shift:
         """Return the change of claims by a request that states what its subject claims."""
-        coming = drafts(case.planned)
+        coming = outlines(case.planned)
         return Shift(self._before[case.request.subject] - coming.keys(), coming)
 
 

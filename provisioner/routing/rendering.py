@@ -29,7 +29,7 @@ Outputs = Mapping[tuple[str, str], Mapping[str, Scalar]]
 class StepClaim:
     """One claim of a step.
 
-    want None: it is known only after another step; draft: the want with `KnownAfter` for values
+    want None: it is known only after another step; outline: the want with `KnownAfter` for values
     that are known later.
     """
 
@@ -37,7 +37,7 @@ class StepClaim:
     key: Key
     want: Want | None
     item: str
-    draft: Want
+    outline: Want
 
 
 @dataclass(frozen=True, slots=True)

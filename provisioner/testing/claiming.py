@@ -84,8 +84,8 @@ class Claiming(Subject):
         handler = self.handler()
         known = {key: stored(want) for key, want in handler.claims(self.params).items()}
         for name in self.late:
-            drafts = handler.claims({**self.params, name: KnownAfter("earlier")})
-            unfit = {key: draft for key, draft in drafts.items() if not fits(draft, known[key])}
+            early = handler.claims({**self.params, name: KnownAfter("earlier")})
+            unfit = {key: want for key, want in early.items() if not fits(want, known[key])}
             assert unfit == {}, f"{name}: as it will be: {known}"
 
     # Merging.

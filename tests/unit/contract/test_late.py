@@ -36,7 +36,7 @@ def test_a_late_value_is_told_wherever_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("draft", "want", "fit"),
+    ("outline", "want", "fit"),
     [
         ({"uid": LATE}, {"uid": 2001}, True),
         ({"uid": LATE, "mail": LATE}, {"uid": 2001}, True),
@@ -52,7 +52,7 @@ def test_a_late_value_is_told_wherever_it_is() -> None:
         *("a quota is missing", "a quota too many", "JSON has no tuples", "shorter"),
     ],
 )
-def test_a_want_fits_a_draft_in_all_that_the_draft_knows(
-    draft: object, want: object, fit: bool
+def test_a_want_fits_an_outline_in_all_that_the_outline_knows(
+    outline: object, want: object, fit: bool
 ) -> None:
-    assert fits(draft, want) is fit
+    assert fits(outline, want) is fit
