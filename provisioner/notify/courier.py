@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault
-from provisioner.journal.journal import JournalBroken, JournalFull
+from provisioner.journal.journal import Journal, JournalBroken, JournalFull
 from provisioner.journal.outbox import messages, news
 from provisioner.journal.outbox.messages import HOOK, MAIL, Message
 from provisioner.journal.records.request_rows import Record
@@ -66,8 +66,10 @@ class Courier:
         self._letters = letters_of(system.config)
         mail = self._settings.mail
         self._addresses = Addresses(mail, system.outputs_of) if mail is not None else None
+        self._reader: Journal | None = None
         self._outbox = Outbox(
             self._journal,
+            self._read_from,
             system.config.service,
             self._settings,
             Occasions(
@@ -109,8 +111,11 @@ class Courier:
     def stop(self) -> None:
         """Stop; wait a few seconds for a message that is being sent."""
         self._stopping.set()
-        if self._settings.channels:
+        if self._thread.is_alive():
             self._thread.join(_LAST)
+        if self._reader is not None and not self._thread.is_alive():
+            self._reader.close()
+            self._reader = None
 
     def work(self, now: float | None = None) -> None:
         """Make the messages of all news, and send what is due, once."""
@@ -120,11 +125,17 @@ class Courier:
         while self._outbox.fill(now) and not self._stopping.is_set():
             pass
         self._outbox.digest(self._causes, now)
-        with self._journal.reading() as conn:
+        with self._read_from().reading() as conn:
             due = messages.due(conn, now, now + pace.WINDOW + 60, BATCH)
         self._post([message for message in due if message.channel == MAIL], now)
         self._call([message for message in due if message.channel == HOOK], now)
         self._clean(now)
+
+    def _read_from(self) -> Journal:
+        """Return the journal on a connection of its own: reading blocks no writer."""
+        if self._reader is None:
+            self._reader = Journal.open(self._journal.path)
+        return self._reader
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK):

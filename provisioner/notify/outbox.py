@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from provisioner.config.notify import Event, NotifyConfig
 from provisioner.journal import audit, facts
-from provisioner.journal.journal import Connection, Journal
+from provisioner.journal.journal import Connection, Journal, JournalBroken
 from provisioner.journal.outbox import known, messages, news
+from provisioner.journal.outbox.known import Known, Pair
 from provisioner.journal.outbox.messages import HOOK, MAIL, Message
 from provisioner.journal.records import request_rows, step_rows
 from provisioner.journal.records.request_rows import Record
@@ -30,18 +31,42 @@ from provisioner.outcome.results import moment
 
 log = logging.getLogger(__name__)
 
-PORTION = 500
+PORTION = 200
 """Events that are looked at in one transaction."""
 
 OPERATORS = "operators"
 """Stands for a person in messages to the operators' addresses."""
 
 
+@dataclass(slots=True)
+class _Draft:
+    """What a portion of the news comes to, before it is written."""
+
+    messages: list[Message] = field(default_factory=list)
+    known: dict[Pair, Known] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)
+
+    def forget(self, about: str) -> None:
+        """Let something be news again."""
+        self.forgotten.add(about)
+        self.known = {pair: fact for pair, fact in self.known.items() if pair[1] != about}
+
+    def over(self, before: Mapping[Pair, Known]) -> dict[Pair, Known]:
+        """Return what persons know after this draft. before: what the journal says."""
+        left = {pair: fact for pair, fact in before.items() if pair[1] not in self.forgotten}
+        return {**left, **self.known}
+
+
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Makes messages. service: the site's name in them; addresses: None without mail."""
+    """Makes messages. service: the site's name in them; addresses: None without mail.
+
+    reader: returns the journal on a connection of its own, so that no request waits while news are
+    read; book: takes what is written.
+    """
 
     book: Journal
+    reader: Callable[[], Journal]
     service: str
     settings: NotifyConfig
     occasions: Occasions
@@ -49,36 +74,42 @@ class Outbox:
 
     def fill(self, now: float) -> bool:
         """Make the messages of a portion of the news. Return False if there was none."""
-        with self.book.reading() as conn:
-            if not news.waiting(conn):
-                return False
-        with self.book.transaction() as conn:
+        draft = _Draft()
+        with self.reader().reading() as conn:
             portion = news.portion(conn, PORTION)
             if portion is None:
                 return False
             for outcome in portion.outcomes:
-                self._tell(conn, outcome, now)
+                self._tell(conn, outcome, now, draft)
+        with self.book.transaction() as conn:
+            for about in draft.forgotten:
+                known.forget(conn, about)
+            known.put(conn, draft.known)
+            messages.add(conn, draft.messages)
             news.through(conn, portion.last)
         return True
 
-    def _tell(self, conn: Connection, outcome: news.Outcome, now: float) -> None:
+    def _tell(self, conn: Connection, outcome: news.Outcome, now: float, draft: _Draft) -> None:
         record = request_rows.load(conn, [outcome.request]).get(outcome.request)
         if record is None:
             return
         steps = step_rows.steps_of(conn, [record.id])[record.id]
         try:
             found = self.occasions.of(conn, record, steps, outcome.state)
-        except (LookupError, TypeError, ValueError, AttributeError):
+        except JournalBroken:
+            raise
+        except Exception:
+            # One outcome, or a handler's outputs of it, must not keep all later ones from people.
             log.exception("%s: nobody is told of it: what it says could not be read", record.id)
             return
         if outcome.state == RequestState.DONE:
-            known.forget(conn, failing(record))
+            draft.forget(failing(record))
         silent = not self.settings.manifests and bool(audit.behind(conn, record.id))
-        knows = known.of(conn, [telling.pair for telling in found])
+        knows = draft.over(known.of(conn, [telling.pair for telling in found]))
         told, after = tellings.news(found, knows, now, silent=silent)
-        known.put(conn, after)
+        draft.known.update(after)
         told = [telling for telling in told if telling.event in self.settings.events]
-        messages.add(conn, self._made(conn, record, outcome, told, now))
+        draft.messages += self._made(conn, record, outcome, told, now)
 
     def _made(
         self,
@@ -180,15 +211,15 @@ class Outbox:
         if Event.DIGEST not in self.settings.events:
             return False
         due = summing.last_due(mail.digest, now)
-        with self.book.reading() as conn:
+        with self.reader().reading() as conn:
             last = float(facts.get(conn, facts.DIGESTED) or 0)
-        if last >= due:
-            return False
+            if last >= due:
+                return False
+            summed = summing.digest_facts(conn, causes, max(last, now - 7 * 86400.0), now)
         with self.book.transaction() as conn:
             facts.put(conn, facts.DIGESTED, repr(now))
             if not last:  # the first day is not over
                 return False
-            summed = summing.digest_facts(conn, causes, max(last, now - 7 * 86400.0), now)
             outcome = news.Outcome(0, record_of(due), "", now)
             for address in mail.operators:
                 telling = Telling(

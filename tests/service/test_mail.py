@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from provisioner.config.notify import MailConfig
 from provisioner.config.schema import load
+from provisioner.notify.addresses import Addresses
 from provisioner.notify.post import Session
 from provisioner.objects.states import MessageState
 from tests.support import smtp_server
@@ -49,6 +51,29 @@ def test_a_person_is_told_that_their_account_is_ready(site: Site, mailbox: Mailb
 def test_mail_goes_to_the_address_in_the_persons_request(site: Site, mailbox: Mailbox) -> None:
     served(site, user("ann").replace("ann}", "ann, email: ann.lee@home.test}"))
     assert mailbox.subjects("ann.lee@home.test") == ["Your account ann is ready"]
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "read", "domain", "address"),
+    [
+        ("a@own.test", "a@asked.test", "a@read.test", "dom.test", "a@own.test"),
+        (None, "a@asked.test", "a@read.test", "dom.test", "a@asked.test"),
+        (None, "", "a@read.test", "dom.test", "a@read.test"),
+        (None, "", "not an address", "dom.test", "ann@dom.test"),
+        (None, "", "", None, ""),
+        ("", "a@asked.test", "a@read.test", "dom.test", ""),
+    ],
+)
+def test_the_first_address_that_is_known_counts(
+    site: Site, known: str | None, asked: str, read: str, domain: str | None, address: str
+) -> None:
+    email = f", email: {asked}" if asked else ""
+    site.request(user("ann", uid=2000).replace("ann,", f"ann{email},"))
+    own = {} if known is None else {"ann": known}
+    settings = MailConfig(server="x", sender="x@y", domain=domain, addresses=own)
+    with site.system.journal.reading() as conn:
+        found = Addresses(settings, lambda instance, state: {"mail": read}).of(conn, "ann")
+    assert found == address
 
 
 def test_leader_and_users_learn_what_an_allocation_is(site: Site, mailbox: Mailbox) -> None:
@@ -255,6 +280,21 @@ def test_who_has_no_address_is_named_in_the_queue(tmp_path: Path, port: int) -> 
     served(site, user("ann", uid=2000))
     [given_up] = queue(site)
     assert (given_up.state, given_up.error) == ("given up", "there is no address for ann")
+
+
+def test_an_outcome_that_cannot_be_read_keeps_no_later_one_from_people(
+    site: Site, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(state: Any) -> Any:
+        raise RuntimeError("a fault of the handler")
+
+    site.request(user("ann", uid=2000))
+    with monkeypatch.context() as patch:
+        patch.setattr(site.system.handlers["first"], "outputs", broken)
+        tell(site)
+    served(site, user("bob", uid=2001))
+    assert mailbox.subjects(ANN) == []
+    assert mailbox.subjects(BOB) == ["Your account bob is ready"]
 
 
 # Storms.
