@@ -47,6 +47,12 @@ def run(
     ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="log more"),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="log only problems"),
+    log: str = typer.Option(
+        "plain",
+        metavar="FORM",
+        envvar="PROVISIONER_LOG",
+        help="form of the log: plain, json (a line is an object), or journald (fields)",
+    ),
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
     from provisioner.cli.progress import following
@@ -57,7 +63,7 @@ def run(
     from provisioner.system.sd_notify import Notifier
 
     least = logging.WARNING if drain or quiet else logging.INFO
-    _log_to_stderr(logging.DEBUG if verbose else least)
+    _begin_log(log, logging.DEBUG if verbose else least)
     system = site.system()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(Exit.OK))  # no work has started yet
@@ -93,11 +99,26 @@ class _AboveTheBar(logging.Handler):
             self.handleError(record)
 
 
-def _log_to_stderr(level: int) -> None:
+def _begin_log(form: str, level: int) -> None:
+    """Begin the log. form: plain, json or journald."""
+    from provisioner.monitoring import logs
+
+    handler: logging.Handler = _AboveTheBar()
     # systemd adds the time itself.
-    by_hand = sys.stderr.isatty()
-    form = f"{'%(asctime)s ' * by_hand}%(levelname)s %(message)s"
-    logging.basicConfig(level=level, format=form, handlers=[_AboveTheBar()])
+    by_hand = form == "plain" and sys.stderr.isatty()
+    line = logging.Formatter(f"{'%(asctime)s ' * by_hand}%(levelname)s %(message)s")
+    if form == "json":
+        line = logs.JsonLines()
+    elif form == "journald":
+        try:
+            handler, line = logs.ToJournald(), logging.Formatter("%(message)s")
+        except OSError as error:
+            advice = "use --log json, or run it under systemd"
+            raise ConfigError(f"{logs.JOURNAL}: {error.strerror}", advice=advice) from None
+    elif form != "plain":
+        raise typer.BadParameter(f"--log {form}: expected plain, json or journald")
+    handler.setFormatter(line)
+    logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger("watchdog").setLevel(logging.WARNING)
 
 

@@ -103,7 +103,8 @@ class Finisher:
             with self._apart(ulid, failed):
                 self._settle_one(record, listed)
                 if record.state in ENDED and ulid not in fixed and log.isEnabledFor(logging.INFO):
-                    log.info("%s", outcome_line(record, listed))
+                    about = {"request": record.id, "subject": record.subject}
+                    log.info("%s", outcome_line(record, listed), extra=about)
         return failed
 
     @contextmanager
