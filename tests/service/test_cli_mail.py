@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -38,6 +39,17 @@ def test_a_sandbox_writes_each_mail_into_a_file(desk: Desk) -> None:
     assert f"Directory:     {desk.root}/gpfs/fs1/cf1" in place
     assert "Quota:         1 TiB" in place
     assert desk("mail", "queue").out == "2 sent\n"
+
+
+def test_a_running_service_sends_what_happens_without_being_asked(desk: Desk) -> None:
+    with smtp_server.serving(port := smtp_server.free_port()) as mailbox:
+        by_server(desk, f"127.0.0.1:{port}")
+        with desk.service():
+            desk("submit", "-", "--wait", stdin=user("jdoe").encode())
+            deadline = time.monotonic() + 30
+            while not mailbox.mails and time.monotonic() < deadline:
+                time.sleep(0.1)
+    assert mailbox.subjects("jdoe@campus.test") == ["Your account jdoe is ready"]
 
 
 def test_the_queue_says_what_waits_and_why(desk: Desk) -> None:
