@@ -20,7 +20,7 @@ def desk(tmp_path: Path) -> Desk:
 
 def by_server(desk: Desk, server: str) -> None:
     """Let a server take the mails that a sandbox writes as files."""
-    desk.set("    directory: mail\n", f"    server: {server}\n    timeout: 0.5\n")
+    desk.set("    directory: mail\n", f"    server: {server}\n    timeout: 30\n")
 
 
 def levels(desk: Desk, subject: str) -> dict[str, str]:

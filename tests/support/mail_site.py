@@ -10,7 +10,8 @@ from tests.support.engine_site import Site
 OPERATORS = "ops@campus.test"
 
 
-def notify(port: int, more: str = "") -> str:
+def notify(port: int, more: str = "", *, patience: float = 30.0) -> str:
+    """Write the configuration. patience: most seconds for an answer of the server."""
     return f"""\
 notify:
   mail:
@@ -18,8 +19,8 @@ notify:
     sender: hpc@campus.test
     domain: campus.test
     operators: [{OPERATORS}]
-    timeout: 0.3
-    total: 1
+    timeout: {patience}
+    total: {3 * patience}
 {more}"""
 
 
