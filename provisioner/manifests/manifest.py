@@ -206,7 +206,9 @@ def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:
     if now.newer(moment):
         return "newer"
     # A user belongs to every writer who lists them: the last one to ask may not close them alone.
-    return "others" if now.strangers(source) or now.placed_by else "suspend"
+    if now.strangers(source) or now.placed_by:
+        return "others"
+    return "held" if now.held is not None else "suspend"
 
 
 @dataclass(slots=True)

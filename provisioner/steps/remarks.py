@@ -28,7 +28,7 @@ _MOST = 20
 
 @dataclass(slots=True)
 class Remark:
-    """The remarks on one request. newer: the request that replaced what it asked for."""
+    """The remarks on one request. newer: the request that replaced all that it asked for."""
 
     newer: RequestId | Literal[""] = ""
     notes: list[str] = field(default_factory=list)
@@ -73,10 +73,12 @@ def _of(
 ) -> Remark:
     remark = Remark()
     overtaken: dict[RequestId | Literal[""], list[Key]] = {}
+    in_force = False
     others: list[str] = []
     for step, part in parts:
         standing = held.get(part.key, {})
         mine = standing.get(part.claimant)
+        in_force = in_force or (mine is not None and mine[1] <= request)
         if mine is None or mine[1] > request:
             newer = mine[1] if mine else replaced.withdrawn_by(conn, request, part.claimant)
             if mine is None or _differs(wants_of(request, step), part.key, part.claimant, mine[0]):
@@ -93,7 +95,8 @@ def _of(
                 others.append(f"{part.key}: also wanted by {_few(sorted(names.values()))}")
     for newer, keys in overtaken.items():
         if newer:
-            remark.newer = max(remark.newer, newer)
+            # While a claim of its own is in force, it is done, less what the newer one took away.
+            remark.newer = remark.newer if in_force else max(remark.newer, newer)
             same = replaced.writer_of(conn, newer) == replaced.writer_of(conn, request)
             name = newer if same else replaced.OTHERS
             remark.notes.append(f"{name} has since asked for something else: {_few(keys)}")

@@ -295,3 +295,21 @@ def test_what_was_cancelled_and_not_accepted_when_it_was_tried_again_counts_for_
     site.first.missing = set()
     site.request(RECONCILE, "reconcile.yaml")
     assert set(site.first.rows) == before
+
+
+def test_a_released_request_of_which_one_user_was_removed_since_is_done_for_the_rest(
+    site: Site,
+) -> None:
+    site.request(allocation(1, "ann"))
+    site.first.away = True
+    site.request(allocation(1, "ann, bob", files=7), "more.yaml")
+    [waiting] = site.open()
+    site.request(control("request.hold", waiting.id), "hold.yaml")
+    site.back(site.first)
+    site.request(membership(1, "ann", "remove"), "remove.yaml")
+    site.request(control("request.release", waiting.id), "release.yaml")
+    [result] = [one for one in site.results("done") if one["id"] == waiting.id]
+    assert result["outcome"] == "done"
+    assert "has since asked for something else: first/member/cf/ann" in str(result["problems"])
+    assert set(site.first.rows) == {"first/account/cf", "first/member/cf/bob"}
+    assert site.limit("first/account/cf") == "7"

@@ -231,6 +231,24 @@ def test_a_subject_is_left_alone_while_a_request_for_it_is_held(site: Site) -> N
     assert members(site) == {"cf1/ann"}
 
 
+def test_a_subject_that_is_left_out_is_left_alone_while_a_request_for_it_is_held(
+    site: Site,
+) -> None:
+    ask(site, entry(1, "ann"))
+    site.first.away = True
+    ask(site, entry(1, "ann", "bob"))
+    (waiting,) = site.open()
+    site.drop(control("request.hold", waiting.id), "hold.yaml")
+    site.back(site.first)
+    ask(site, entry(1, "ann", "cyd"))
+    found = reconcile(site, entry(2, "eve"))
+    assert "1 requested, 0 suspended" in told(found)
+    assert "1 with a held request" in told(found)
+    assert members(site) == {"cf1/ann", "cf1/cyd", "cf2/eve"}
+    site.request(control("request.cancel", waiting.id))
+    assert "1 suspended" in told(reconcile(site, entry(2, "eve")))
+
+
 def test_a_line_that_nobody_can_follow_is_told_and_keeps_no_other_back(site: Site) -> None:
     reconcile(site, entry(1, "ann"), entry(2, "bob"), entry(3, "cyd"))
     found = reconcile(site, entry(1, "eve"), elsewhere(2, "eve"))

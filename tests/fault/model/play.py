@@ -225,7 +225,7 @@ class Game:
         held = {a.subject.partition("/")[0] for a in self.asks if self._is_held(a)}
         gone = {who for who, why in self.oracle.suspended if why == "reconcile"}
         before = {subject: self.oracle.listed(subject, wanted[subject]) for subject in wanted}
-        left_out = self.oracle.claimed("allocation") - wanted.keys() - gone
+        left_out = self.oracle.claimed("allocation") - wanted.keys() - gone - held
         state, followed = self.site.send_manifest([_line(*line) for line in lines])
         assert state not in ("refused", "failed", "held"), state
         asked = {r.subject for r in followed if r.action == "allocation.provision"}
