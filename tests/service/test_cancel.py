@@ -256,7 +256,7 @@ def test_what_was_anothers_from_the_start_is_left_alone_by_every_later_look(site
     site.request(allocation(1))
     site.request(RECONCILE)
     assert site.limit("first/member/cf/ann") == "77"
-    (first,) = [path.name[:26] for path in (site.spool.root / "failed").glob("*first.yaml")]
+    (first,) = [path.name[:26] for path in site.spool.root.glob("*/*-first.yaml")]
     site.request(control("request.retry", first), "retry.yaml")
     assert site.open() == []
     assert site.limit("first/member/cf/ann") == "77"
