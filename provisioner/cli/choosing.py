@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from provisioner.cli import site
 from provisioner.contract import InvalidRequest
 
 if TYPE_CHECKING:
@@ -61,6 +62,20 @@ def wanted(chosen: Filter, cause: str = "") -> Wanted:
         since=_moment(chosen.since, "since"),
         before=_moment(chosen.older, "older"),
     )
+
+
+def fitting(wanted: Wanted) -> list[str]:
+    """Return the ids of the requests that fit, the oldest first; none that steers others."""
+    from provisioner.inspection import worklist
+
+    book = site.journal(site.config())
+    try:
+        with book.reading() as conn:
+            items = [*worklist.trouble(conn), *worklist.waiting(conn)]
+    finally:
+        book.close()
+    fits = (i.record for i in items if wanted.fits(i) and not worklist.is_control(i.record))
+    return sorted(record.id for record in fits)
 
 
 def _states(text: str) -> tuple[str, ...]:

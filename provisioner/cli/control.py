@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
-from provisioner.cli import site, submitting
+from provisioner.cli import choosing, site, submitting
+from provisioner.cli.choosing import Filter
 from provisioner.cli.exits import Exit
-from provisioner.cli.failed import of_cause
 from provisioner.cli.options import Sending, flattened
 from provisioner.cli.progress import looked_up
 from provisioner.contract import InvalidRequest
@@ -19,29 +19,42 @@ from provisioner.objects.states import RequestState
 _OF_REQUESTS = {
     "cancel": "Stop a request; what it already made stays.",
     "hold": "Stop a request until it is released.",
+    "retry": "Retry failed requests; a waiting one is tried at once.",
 }
 _OF_LANES = {
     "pause": "Stop a lane after the batch under way.",
     "unpause": "Let a paused lane continue.",
 }
 
-_NAME = "its id or the beginning of it, its writer's own id, or its file's name"
-_ID = typer.Argument(..., metavar="ID", help=_NAME)
-_IDS = typer.Argument(..., metavar="ID...", help=_NAME)
+_NAME = "its id, the beginning or end of it, its writer's own id, or its file's name"
+_IDS = typer.Argument(None, metavar="[ID...]", help=_NAME)
 
 _MANY = 10
 """More requests than this are steered only after a question, or with --yes."""
 
-_YES = typer.Option(False, "--yes", help=f"do not ask before more than {_MANY} requests")
 REASON = typer.Option("", help="why, for the record")
+
+_WAITING = (RequestState.DEFERRED, RequestState.ACCEPTED, RequestState.SCHEDULED)
+_STATES: Mapping[str, tuple[RequestState, ...]] = {
+    "retry": (RequestState.FAILED, RequestState.REFUSED),
+    "hold": _WAITING,
+    "release": (RequestState.HELD,),
+    "cancel": (RequestState.HELD, *_WAITING),
+}
+"""The states of the requests that a verb is about, if no others are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which failed requests a verb is about, if they are not named."""
+    """Which requests a verb is about, if they are not named."""
 
-    cause: Annotated[str, typer.Option(help="all with this cause, as `failed` prints it")] = ""
-    every: Annotated[bool, typer.Option("--all", help="all that `failed` lists")] = False
+    cause: Annotated[
+        str, typer.Option(help="all with this cause, as `failed` and `queue --shape` print it")
+    ] = ""
+    every: Annotated[bool, typer.Option("--all", help="all that the verb can be about")] = False
+    yes: Annotated[
+        bool, typer.Option("--yes", help=f"do not ask before more than {_MANY} requests")
+    ] = False
 
 
 NAMED = Which()
@@ -53,7 +66,6 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     for verb, text in _OF_REQUESTS.items():
         app.command(verb, help=text)(_of_request(verb))
-    app.command()(flattened(retry))
     app.command()(flattened(release))
     for verb, text in _OF_LANES.items():
         app.command(verb, help=text)(_of_lane(verb))
@@ -62,29 +74,44 @@ def register(app: typer.Typer) -> None:
 def _of_request(verb: str) -> Callable[..., None]:
     def command(
         names: list[str] = _IDS,
+        which: Which = NAMED,
+        chosen: Filter = choosing.ALL,
         reason: str = REASON,
-        yes: bool = _YES,
         sending: Sending = SOON,
     ) -> None:
-        _steer(verb, [_known(name) for name in names], yes, reason, sending)
+        ids = _meant(verb, names, which, chosen)
+        _ask(verb, ids, which.yes)
+        _each(ids, lambda name: drop(f"request.{verb}", {"request": name}, reason, sending))
 
     return flattened(command)
 
 
-def retry(
-    names: list[str] = typer.Argument(None, metavar="[ID...]", help=_NAME),
-    which: Which = NAMED,
-    yes: bool = _YES,
-    reason: str = REASON,
-    sending: Sending = SOON,
-) -> None:
-    """Retry failed requests; a waiting one is tried at once."""
-    if bool(names) + bool(which.cause) + which.every != 1:
-        raise typer.BadParameter("give one of: ID..., --cause CAUSE, --all")
-    ids = [_known(name) for name in names] if names else of_cause(which.cause)
+def _meant(verb: str, names: Sequence[str], which: Which, chosen: Filter) -> list[str]:
+    """Return the ids of the requests that a verb is about, before anything is dropped.
+
+    Raises InvalidRequest if a name or the cause is no request's.
+    """
+    wanted = choosing.wanted(chosen, which.cause)
+    selecting = which.every or not wanted.everything
+    if bool(names) == selecting:
+        raise typer.BadParameter("give one of: ID..., --cause CAUSE, --all, or what they are about")
+    if names:
+        return [_known(name) for name in names]
+    wanted = replace(wanted, states=wanted.states or _STATES[verb])
+    ids = choosing.fitting(wanted)
+    if not ids and which.cause:
+        what = "nothing that failed" if verb == "retry" else f"nothing to {verb}"
+        raise InvalidRequest(
+            f"{what} has the cause {which.cause!r}",
+            field="cause",
+            expected="a cause as `provisioner failed` or `provisioner queue --shape` prints it",
+        )
     if not ids:
-        site.say("nothing that failed or was refused needs a person")
-    _steer("retry", ids, yes, reason, sending)
+        failed = verb == "retry"
+        site.say(
+            "nothing that failed or was refused needs a person" if failed else f"nothing to {verb}"
+        )
+    return ids
 
 
 def _known(name: str) -> str:
@@ -97,14 +124,18 @@ def _known(name: str) -> str:
     return name if record is None else record.id
 
 
-def _steer(verb: str, ids: Sequence[str], yes: bool, reason: str, sending: Sending) -> None:
-    """Drop a control request for each of some requests; end with the worst of their codes."""
+def _ask(verb: str, ids: Sequence[str], yes: bool) -> None:
+    """Ask a person before a verb steers many requests. Raises typer.Abort if the answer is no."""
     if len(ids) > _MANY and not yes:
         typer.confirm(f"{verb} {len(ids)} requests?", abort=True, err=True)
+
+
+def _each(ids: Sequence[str], steer: Callable[[str], None]) -> None:
+    """Steer each of some requests; end with the worst of their codes."""
     codes = [Exit.OK]
     for request in ids:
         try:
-            drop(f"request.{verb}", {"request": request}, reason, sending)
+            steer(request)
         except typer.Exit as end:
             codes.append(Exit(end.exit_code))
     if max(codes) != Exit.OK:
@@ -112,14 +143,24 @@ def _steer(verb: str, ids: Sequence[str], yes: bool, reason: str, sending: Sendi
 
 
 def release(
-    name: str = _ID,
+    names: list[str] = _IDS,
+    which: Which = NAMED,
+    chosen: Filter = choosing.ALL,
     digest: str = typer.Option(
         "", help="as `show` prints it; a request with another digest is not released"
     ),
     reason: str = REASON,
     sending: Sending = SOON,
 ) -> None:
-    """Let a held request continue; prints whose it is and what it would change."""
+    """Let held requests continue; prints whose each is and what it would change."""
+    if digest and len(names or ()) != 1:
+        raise typer.BadParameter("--digest is that of one request: give one ID")
+    ids = _meant("release", names, which, chosen)
+    _ask("release", ids, which.yes)
+    _each(ids, lambda name: _release(name, digest, reason, sending))
+
+
+def _release(name: str, digest: str, reason: str, sending: Sending) -> None:
     target = {"request": name}
     seen = looked_up(name)
     if seen is not None:

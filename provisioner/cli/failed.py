@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from provisioner.cli import site
+from provisioner.cli import choosing, site
 from provisioner.cli.board import span
+from provisioner.cli.choosing import Filter
+from provisioner.cli.options import flattened
 from provisioner.cli.waiting import moment
 from provisioner.contract import InvalidRequest
 
 if TYPE_CHECKING:
-    from provisioner.inspection.failures import Cause, Failure
+    from provisioner.inspection.failures import Cause
+    from provisioner.inspection.worklist import Wanted
 
 _NAMED = 5
 """The most subjects of a cause that are printed; --ids and --json list all."""
@@ -28,19 +31,17 @@ _RUNBOOK = "docs/runbook.md"
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command()(failed)
+    app.command()(flattened(failed))
 
 
 def failed(
     cause: str = typer.Option("", help="only this cause, as `failed` prints it"),
-    subject: str = typer.Option("", help="only this subject, or this user, project or allocation"),
-    writer: str = typer.Option("", help="only what this writer asked for"),
-    handler: str = typer.Option("", help="only what this handler reported"),
+    chosen: Filter = choosing.ALL,
     ids: bool = typer.Option(False, "--ids", help="print only the ids of the requests, for xargs"),
     as_json: bool = typer.Option(False, "--json", help="for programs"),
 ) -> None:
     """Group what failed or was refused by its cause: how many, how old, who, and what to do."""
-    groups = _narrowed(cause, subject, writer, handler)
+    groups = _narrowed(choosing.wanted(chosen, cause))
     if as_json:
         site.print_json([_plain(group) for group in groups])
     elif ids:
@@ -52,23 +53,9 @@ def failed(
             site.say(line)
 
 
-def of_cause(cause: str) -> list[str]:
-    """Return the ids of the failed requests of a cause; '' stands for every cause.
-
-    Raises InvalidRequest if there is no such cause.
-    """
-    groups = _narrowed(cause)
-    return sorted(failure.record.id for group in groups for failure in group.failures)
-
-
-def _narrowed(
-    cause: str = "", subject: str = "", writer: str = "", handler: str = ""
-) -> list[Cause]:
-    """Return the causes of the failures that fit the filters; '' fits everything.
-
-    Raises InvalidRequest if nothing has the cause.
-    """
-    from provisioner.inspection import failures
+def _narrowed(wanted: Wanted) -> list[Cause]:
+    """Return the causes of the failures that fit. Raises InvalidRequest if none has the cause."""
+    from provisioner.inspection import failures, worklist
 
     book = site.journal(site.config())
     try:
@@ -76,28 +63,14 @@ def _narrowed(
             every = failures.unfixed(conn)
     finally:
         book.close()
-    fitting = [
-        failure
-        for failure in every
-        if writer in ("", failure.record.writer, failure.record.on_behalf_of)
-        and handler in ("", failure.where)
-        and _is_about(failure, subject)
-    ]
-    groups = [group for group in failures.causes(fitting) if cause in ("", group.id)]
-    if cause and not groups:
+    groups = failures.causes([one for one in every if wanted.fits(worklist.item_of(one))])
+    if wanted.cause and not groups:
         raise InvalidRequest(
-            f"nothing that failed has the cause {cause!r}",
+            f"nothing that failed has the cause {wanted.cause!r}",
             field="cause",
             expected="a cause as `provisioner failed` prints it",
         )
     return groups
-
-
-def _is_about(failure: Failure, subject: str) -> bool:
-    """Return True if a failure is about a subject, given whole, or as its name alone."""
-    whole = failure.record.subject
-    parts = whole.split("/")
-    return not subject or subject in (whole, *parts, *(part.partition(":")[2] for part in parts))
 
 
 def _lines(groups: Sequence[Cause], now: float) -> Iterator[str]:

@@ -104,7 +104,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "hold": (("provisioner hold 01JGT0V9Q3 --reason 'ticket 8812'", "stop it until a release"),),
     "release": (("provisioner release 01JGT0V9Q3 --wait", f"let it continue, {_WAIT}"),),
-    "cancel": (("provisioner cancel 01JGT0V9Q3", "stop a request; what it made stays"),),
+    "cancel": (
+        ("provisioner cancel 01JGT0V9Q3", "stop a request; what it made stays"),
+        ("provisioner cancel --user jdoe --older 1d", "stop all that wait with jdoe for a day"),
+    ),
     "pause": (("provisioner pause slurm", "write nothing more to Slurm"),),
     "unpause": (("provisioner unpause slurm", "let the lane continue"),),
     "sandbox": (("provisioner sandbox /tmp/site", "a whole site with emulated backends"),),

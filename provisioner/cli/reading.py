@@ -6,7 +6,7 @@ Promises: the verbs write nothing, and create no missing journal or directory.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -96,8 +96,21 @@ def show(
     comment += [f"# When released: {line}" for line in shown.lines()] if shown else []
     site.say("\n".join(comment))
     site.say(dump(plain).rstrip())
+    _tell(events, listed)
+
+
+def _tell(events: Sequence[tuple[float, str, str]], listed: Sequence[StepRecord]) -> None:
+    """Print what happened to a request, and the tracebacks of unexpected errors."""
+    site.say("\n".join(["---", *_story(events)]))
     for trace in _traces(listed):
         site.say(f"---\n{trace.rstrip()}")
+
+
+def _story(events: Sequence[tuple[float, str, str]]) -> Iterator[str]:
+    """Yield what happened, in the order of time."""
+    yield "# What happened:" if events else "# Its events are no longer kept."
+    for at, kind, text in events:
+        yield f"# {moment(at)}  {kind:11} {' '.join(text.split())}".rstrip()
 
 
 def _traces(listed: Sequence[StepRecord]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -84,6 +85,9 @@ def send(name: str, body: bytes, sending: Sending, folder: Path | None = None) -
     site.say(f"dropped as {dropped}")
     if not sending.wait:
         warn_unserved(door)
+        if sys.stderr.isatty():
+            look = f"provisioner show {shlex.quote(label(dropped))}"
+            site.say(f"to see what becomes of it: {look}", file=sys.stderr)
         return
     from provisioner.cli.progress import wait_for
 

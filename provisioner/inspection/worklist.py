@@ -128,10 +128,13 @@ def is_control(record: Record) -> bool:
 
 def trouble(conn: Connection) -> list[Item]:
     """List what failed or was refused and needs a person, the newest first."""
-    return [
-        Item(f.record, (f.where,), f.message, _advice(f), failures.cause_of(f))
-        for f in reversed(failures.unfixed(conn))
-    ]
+    return [item_of(failure) for failure in reversed(failures.unfixed(conn))]
+
+
+def item_of(failure: failures.Failure) -> Item:
+    """Return a failure as an item of the worklist."""
+    cause, where = failures.cause_of(failure), (failure.where,)
+    return Item(failure.record, where, failure.message, _advice(failure), cause)
 
 
 def _advice(failure: failures.Failure) -> str:

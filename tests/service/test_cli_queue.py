@@ -176,3 +176,52 @@ def test_a_watched_queue_ends_at_once_when_it_is_interrupted(desk: Desk, tmp_pat
             assert watching.poll() is None
         watching.send_signal(2)
         assert watching.wait(timeout=30) == 0
+
+
+def about(desk: Desk, verb: str, *words: str) -> list[str]:
+    """Return the ids of the requests that a verb steers; nothing stays in staging."""
+    desk(verb, *words)
+    files = sorted((desk.spool / "staging").iterdir())
+    ids = [re.findall(r'^request: "(\w+)"', file.read_text(), re.M)[0] for file in files]
+    for file in files:
+        file.unlink()
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "found"),
+    [
+        ("retry", ["--all"], ["failed", "refused", "refused"]),
+        ("retry", ["--handler", "slurm-a"], ["failed"]),
+        ("hold", ["--action", "user.*"], ["accepted"]),
+        ("hold", ["--user", "jdoe"], []),
+        ("release", ["--all"], ["held"]),
+        ("cancel", ["--user", "later"], ["held"]),
+        ("cancel", ["--all"], ["held", "accepted"]),
+        ("cancel", ["--state", "accepted"], ["accepted"]),
+    ],
+)
+def test_verbs_steer_what_fits_a_filter(
+    desk: Desk, verb: str, words: list[str], found: list[str]
+) -> None:
+    ids = about(desk, verb, *words)
+    assert sorted(desk.show(request)["state"] for request in ids) == sorted(found)
+
+
+def test_what_waits_for_one_cause_is_held_at_once(desk: Desk) -> None:
+    [row] = [row for row in desk("queue", "--shape").out.splitlines() if " accepted " in row]
+    assert len(about(desk, "hold", "--cause", row.split()[9])) == 1
+
+
+@pytest.mark.parametrize("verb", ["retry", "hold", "release", "cancel"])
+def test_a_verb_wants_to_know_which_requests(desk: Desk, verb: str) -> None:
+    assert "give one of" in desk(verb, code=2).err
+    assert "give one of" in desk(verb, "x", "--all", code=2).err
+
+
+def test_show_tells_what_happened_in_the_order_of_time(desk: Desk) -> None:
+    [row] = desk("queue", "--state", "failed", "--json").json["failed"]
+    story = desk("show", row["id"]).out.partition("# What happened:\n")[2].splitlines()
+    times, kinds = zip(*(re.findall(r"^# (\S+Z)  (\w+)", line)[0] for line in story), strict=True)
+    assert list(times) == sorted(times)
+    assert (kinds[0], kinds[-1]) == ("accepted", "failed")
