@@ -77,10 +77,14 @@ SEEN = {
     "audit verify": (["audit", "verify"],),
     "audit show": (["audit", "show"],),
     "list": (["list", "users"],),
+    "health": (["health"],),
+    "mail queue": (["mail", "queue"],),
     "drift": (["drift"],),
     "adopt": (["adopt", "--manifest", "{desk}/manifest.jsonl"],),
 }
-RARE = r".*\.(error|problems|waiting_for|changed|already|retry|ended|held|suspensions)(\..*)?"
+RARE = (
+    r".*\.(error|messages|problems|waiting_for|changed|already|retry|ended|held|suspensions)(\..*)?"
+)
 """Keys that are there, or not null, only where something was so."""
 
 
