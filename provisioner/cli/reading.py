@@ -101,7 +101,7 @@ def show(
 
 def _tell(events: Sequence[tuple[float, str, str]], listed: Sequence[StepRecord]) -> None:
     """Print what happened to a request, and the tracebacks of unexpected errors."""
-    site.say("\n".join(["---", *_story(events)]))
+    site.say("\n".join(_story(events)))
     for trace in _traces(listed):
         site.say(f"---\n{trace.rstrip()}")
 

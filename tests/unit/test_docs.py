@@ -312,7 +312,7 @@ def test_a_verb_has_a_heading_and_every_option_of_it_is_named_there(
     heads = re.findall(r"^### .*$", read("cli.md"), re.M)
     [head] = [one for one in heads if re.search(rf"`(provisioner )?{verb}(?![\w-])", one)]
     text = head + section(read("cli.md"), head.removeprefix("### "))
-    if "release ID`" in head or "LANE`, `" in head:
+    if "`release`" in head or "LANE`, `" in head:
         text += section(read("cli.md"), "`provisioner pause LANE`, `unpause LANE`")
     for parameter in command.params:
         if parameter.param_type_name == "option":
