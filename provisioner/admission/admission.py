@@ -71,6 +71,7 @@ def row(judged: Judged, now: float) -> dict[str, Any]:
         "on_behalf_of": ruling.on_behalf_of if ruling is not None else None,
         "listed": None if candidate.crowd is None else "\n".join(candidate.crowd),
         "duplicate_of": judged.verdict.duplicate_of,
+        "replaces": ruling.replaces if ruling is not None else None,
     }
 
 

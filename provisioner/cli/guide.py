@@ -17,7 +17,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("queue", "failed", "show", "status", "list", "drift"),
         *("audit", "mail", "health"),
     ),
-    "Steer what happens": ("retry", "hold", "release", "cancel", "pause", "unpause"),
+    "Steer what happens": ("retry", "edit", "hold", "release", "cancel", "pause", "unpause"),
     "Run the service": ("sandbox", "init", "run", "doctor", "config", "handlers", "adopt"),
     "Keep the journal": ("backup", "journal"),
     "Help": ("help", "schema", "completion"),
@@ -101,6 +101,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "retry": (
         ("provisioner retry 01JGT0V9Q3 --wait", f"try a request again, {_WAIT}"),
         ("provisioner retry --cause dd1c2a", "try all of a cause that `failed` prints"),
+    ),
+    "edit": (
+        ("provisioner edit hx4640", "correct what failed in your editor, and send it"),
+        ("EDITOR=nano provisioner edit storage.yaml --wait", f"the same in nano; {_WAIT}"),
     ),
     "hold": (("provisioner hold 01JGT0V9Q3 --reason 'ticket 8812'", "stop it until a release"),),
     "release": (("provisioner release 01JGT0V9Q3 --wait", f"let it continue, {_WAIT}"),),

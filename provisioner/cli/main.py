@@ -20,6 +20,7 @@ from provisioner.cli import (
     auditing,
     completing,
     control,
+    editing,
     failed,
     health,
     helping,
@@ -65,7 +66,7 @@ app = typer.Typer(
 )
 for module in (
     *(serving, submitting, many, asking, queue, failed, reading, listing),
-    *(auditing, control, moving, recovery, mail, health),
+    *(auditing, control, editing, moving, recovery, mail, health),
 ):
     module.register(app)
 for module in (completing, helping):  # the last, because they are about all the others

@@ -25,7 +25,7 @@ _HEAD = """\
 # Fill in what is needed, and remove the `# ` before what you want; then: provisioner check FILE
 """
 
-_LATER = ("id", "order", "on_behalf_of", "reason", "expires", "not_before", "adopt")
+_LATER = ("id", "order", "on_behalf_of", "reason", "expires", "not_before", "adopt", "replaces")
 """Keys that every request may have: they stand at the end."""
 
 

@@ -20,6 +20,7 @@ from provisioner.journal.queries import holdings, lookup, precedents, subjects
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.losses import Nature, Pair, Shift
+from provisioner.objects.states import RequestState
 from provisioner.policy import policy, rules
 from provisioner.policy.gradual import Gradual
 from provisioner.policy.newcomers import Newcomers
@@ -77,13 +78,15 @@ class Ruling:
     """Policy's answer.
 
     fresh: new users, if they are counted; on_behalf_of: the person behind the writer, if that is
-    believed; seeker: the writer as somebody who looks up requests, None if nothing is looked up.
+    believed; seeker: the writer as somebody who looks up requests, None if nothing is looked up;
+    replaces: the request that it is to put right, if it names one that it may.
     """
 
     answer: policy.Answer
     fresh: tuple[str, ...] = ()
     on_behalf_of: str | None = None
     seeker: Seeker | None = None
+    replaces: RequestId | None = None
 
 
 def outlines(planned: Sequence[Step]) -> dict[Pair, Want | None]:
@@ -141,6 +144,9 @@ class Review:
             if case.request.action.startswith("request."):
                 question = replace(question, target=_target(conn, case.request, seeker))
             answer = self._rules.decide(submitter, question)
+            replaces = None
+            if case.request.replaces is not None and answer.verdict != policy.REFUSE:
+                replaces, answer = self._replaced(conn, case, submitter, answer)
             if answer.verdict == policy.ALLOW:
                 changes.allow(case)
                 trusted = self._rules.trusts(case.uid)
@@ -151,8 +157,29 @@ class Review:
             if counts and answer.verdict == policy.ALLOW:
                 self._shut_out.setdefault(case.uid, {}).update(dict.fromkeys(hit, now))
             person = self._rules.believed(submitter, question.on_behalf_of)
-            rulings[case.id] = Ruling(answer, question.fresh, person, seeker)
+            rulings[case.id] = Ruling(answer, question.fresh, person, seeker, replaces)
         return rulings
+
+    def _replaced(
+        self, conn: Connection, case: Case, submitter: Submitter, answer: policy.Answer
+    ) -> tuple[RequestId | None, policy.Answer]:
+        """Return the request that another one replaces, and policy's answer with regard to that.
+
+        It is looked up as the target of a retry is. Once it was, it counts, whatever became of it.
+        """
+        recorded = request_rows.load(conn, [case.id]).get(case.id)
+        if recorded is not None:
+            return recorded.replaces, answer
+        others = self._rules.steers_others(submitter, "request.retry")
+        try:
+            name = case.request.replaces or ""
+            record = lookup.find(conn, name, Seeker(case.uid, others, case.id))
+        except InvalidRequest as wrong:
+            return None, policy.Answer(policy.REFUSE, f"replaces: {wrong.message}", wrong.expected)
+        if record.state not in (RequestState.FAILED, RequestState.REFUSED):
+            why = f"replaces: {record.id} is {record.state}: only what failed or was refused can be"
+            return None, policy.Answer(policy.REFUSE, f"{why} replaced", "no `replaces`")
+        return record.id, answer
 
     def _left(self, case: Case, changes: _Changes) -> tuple[str, ...]:
         """Return the data that a request would leave, except what it says it leaves."""

@@ -53,6 +53,11 @@ class Envelope(Part):
         None, description="waits until this time, with its zone", examples=["2026-12-24T00:00:00Z"]
     )
     adopt: bool = Field(False, description="take over existing objects that differ")
+    replaces: Annotated[Line, Field(min_length=1)] | None = Field(
+        None,
+        description="the failed or refused request that this one puts right when it is done",
+        examples=["01JGT0V9Q3M4R5S6T7V8W9X0Y1"],
+    )
 
     def subject(self) -> str:
         """Return the subject of the request."""

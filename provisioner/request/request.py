@@ -53,6 +53,7 @@ class Request:
     expires: datetime | None = None
     not_before: datetime | None = None
     adopt: bool = False
+    replaces: str | None = None
     resource: str | None = None
     users: tuple[str, ...] = ()
     users_file: UsersFile | None = None
@@ -233,6 +234,7 @@ def _request(body: Envelope, document: Document) -> Request:
         expires=body.expires,
         not_before=body.not_before,
         adopt=body.adopt,
+        replaces=body.replaces,
         resource=body.resource_name(),
         users=body.user_names(),
         users_file=body.users_in(),

@@ -44,28 +44,25 @@ def withdrawn_by(conn: Connection, request: RequestId, claimant: str) -> Request
 def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None:
     """Write which failed requests those that are done now have put right, each with an event.
 
-    A request does so if it says that it replaces the failed one, if it asked the same for the same
-    subject, or if it is the failed one's file, moved into staging by hand. It also does if it has
-    the same writer and file name, and the failed one could not be read, or was tried again.
+    A request does so if it says that it replaces the failed one, or one that says so; if it asked
+    the same for the same subject; or if it is the failed one's file, moved into staging by hand. It
+    also does if it has the same writer and file name, and the failed one could not be read, or was
+    tried again.
     """
     if not done or conn.scalar(_ANY) is None:
         return
     fixed: dict[RequestId, RequestId] = {}
     for part in chunks(done):
         fixing = conn.execute(_DONE.where(requests.c.id.in_(part))).all()
-        wanted: dict[tuple[str, ...], RequestId] = {}
+        named = _named(conn, {row.id: row.replaces for row in fixing if row.replaces})
+        wanted: dict[tuple[str, ...], RequestId] = {("id", i): by for i, by in named.items()}
         for row in fixing:
             moved = ("moved", str(row.uid), row.name[:LENGTH])
             of_file = ("file", str(row.uid), row.name)
-            for key in (
-                ("id", row.replaces or ""),
-                ("of", row.action, row.subject),
-                moved,
-                of_file,
-            ):
+            for key in (("of", row.action, row.subject), moved, of_file):
                 wanted.setdefault(key, row.id)
         for column, values in (
-            (requests.c.id, {i for r in fixing for i in (r.replaces, r.name[:LENGTH]) if i}),
+            (requests.c.id, {*named, *(row.name[:LENGTH] for row in fixing)}),
             (requests.c.subject, {row.subject for row in fixing if row.subject}),
             (requests.c.name, {row.name for row in fixing}),
         ):
@@ -82,6 +79,21 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
     conn.execute(_FIX, [{"b_id": failed, "b_by": by} for failed, by in fixed.items()])
     events = [audit.Event(failed, "fixed", f"by {by}") for failed, by in sorted(fixed.items())]
     audit.append(conn, events, now)
+
+
+def _named(conn: Connection, replaces: Mapping[RequestId, RequestId]) -> dict[RequestId, RequestId]:
+    """Return what some requests replace, and what that replaced, with the request of each."""
+    named: dict[RequestId, RequestId] = {}
+    found = {earlier: by for by, earlier in replaces.items()}
+    while found:
+        named |= found
+        rows = [
+            row
+            for part in chunks(found)
+            for row in conn.execute(_REPLACES.where(requests.c.id.in_(part))).all()
+        ]
+        found = {row.replaces: named[row.id] for row in rows if row.replaces not in named}
+    return named
 
 
 def unfixed(conn: Connection, limit: int) -> list[Record]:
@@ -124,6 +136,8 @@ _DONE = select(
     requests.c.name,
     requests.c.replaces,
 ).where(requests.c.state == RequestState.DONE, requests.c.duplicate_of.is_(None))
+
+_REPLACES = select(requests.c.id, requests.c.replaces).where(requests.c.replaces.is_not(None))
 
 _UNFIXED = select(
     requests.c.id,
