@@ -1,6 +1,8 @@
 """sacctmgr, scontrol and squeue: their argument lists, and what they print.
 
-Promises: list calls in chunks, always with `cluster=`; a write that ran out of time is Unknown.
+Promises: list calls in chunks, always with `cluster=`; a write that ran out of time is Unknown. A
+list of associations that lacks the account `root`, which every cluster has, is none: slurmdbd shows
+one who is no operator, under PrivateData, only their own, and exits with 0 (slurmdbd.conf(5)).
 Leaves out: what should exist (`handler`). Source: sacctmgr(1), scontrol(1), squeue(1).
 """
 
@@ -20,6 +22,9 @@ FAILED_UID = 4294967294
 
 FILTER = 200
 """Up to this many names a call asks only for them; with more, for the whole cluster."""
+
+ROOT = "root"
+"""The account that slurmdbd makes with each cluster, and that nobody can delete."""
 
 _ASSOC = ("Account", "User", "Partition", "ParentName", *COLUMNS)
 _PARTITION = re.compile(r"^PartitionName=(\S+)", re.MULTILINE)
@@ -74,20 +79,18 @@ class Tools:
 
     def associations(self, accounts: Collection[str]) -> list[Association]:
         """Return the associations of accounts; without any account, of the whole cluster."""
-        where = [*OWN, f"cluster={self.cluster}"]
-        if 0 < len(accounts) <= FILTER:
-            where.append(f"account={','.join(sorted(accounts))}")
+        where = [*OWN, f"cluster={self.cluster}", *_among(accounts)]
         rows = self._show("assoc", where, _ASSOC)
+        self._whole({row[0] for row in rows})
         asked = frozenset(accounts)
         return [self._association(row) for row in rows if not asked or row[0] in asked]
 
     def everywhere(self, accounts: Collection[str]) -> tuple[list[Association], set[str]]:
         """Return the associations of accounts, and which of these accounts other clusters also
         have."""
-        some = 0 < len(accounts) <= FILTER
-        where = [f"account={','.join(sorted(accounts))}"] if some else []
-        rows = self._show("assoc", [*OWN, *where], ("Cluster", *_ASSOC))
+        rows = self._show("assoc", [*OWN, *_among(accounts)], ("Cluster", *_ASSOC))
         own = [self._association(row[1:]) for row in rows if row[0] == self.cluster]
+        self._whole({row.account for row in own})
         others = {row[1] for row in rows if row[0] != self.cluster}
         asked = frozenset(accounts)
         return [one for one in own if one.account in asked], others & asked
@@ -97,6 +100,15 @@ class Tools:
         where = [*OWN, f"user={','.join(sorted(users))}"]
         rows = self._show("assoc", where, ("Cluster", *_ASSOC))
         return [(row[0], self._association(row[1:])) for row in rows]
+
+    def _whole(self, accounts: Collection[str]) -> None:
+        """Raise Unavailable if a list of associations cannot be all that there is."""
+        if ROOT not in accounts:
+            raise Unavailable(
+                f"sacctmgr shows no account {ROOT} of {self.cluster}, which each cluster has",
+                advice="check that `cluster` is registered (`sacctmgr show cluster`), and that the "
+                "service's user is an operator or administrator (`sacctmgr show user NAME`)",
+            )
 
     @staticmethod
     def _association(row: Sequence[str]) -> Association:
@@ -227,6 +239,9 @@ class Tools:
     def _show(self, what: str, where: Sequence[str], columns: Sequence[str]) -> list[list[str]]:
         argv = [*self.sacctmgr, "-nP", "show", what, *where, f"format={','.join(columns)}"]
         text = self._ask(argv, "slurmdbd")
+        if text and not text.endswith("\n"):
+            advice = "run it by hand as the service's user; look at what the words before it do"
+            raise Unavailable(f"{' '.join(argv)[:150]}: its output was cut off", advice=advice)
         rows = [line.split("|") for line in text.splitlines() if "|" in line or line.strip()]
         return [row + [""] * (len(columns) - len(row)) for row in rows]
 
@@ -245,6 +260,12 @@ class Tools:
                 advice=f"check that {daemon} is up and that the service's user can reach it",
             )
         return done.stdout
+
+
+def _among(accounts: Collection[str]) -> list[str]:
+    """Return the words that ask for accounts, and for the one by which the answer is whole."""
+    named = ",".join(sorted({*accounts, ROOT}))
+    return [f"account={named}"] if 0 < len(accounts) <= FILTER else []
 
 
 def _shown(done: Completed) -> str:

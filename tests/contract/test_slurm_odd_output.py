@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,29 @@ from tests.support import slurm_sites
 from tests.support.slurm_ledger import Ledger, account
 
 ACCOUNT, USER = "slurm-a/account/cf1", "slurm-a/assoc/cf1/one"
+
+
+@pytest.mark.parametrize(
+    "left",
+    [lambda text: "", lambda text: text[: len(text) * 2 // 3], lambda text: "cf1|one||cf1\n"],
+    ids=["nothing", "a part of it", "the user's own"],
+)
+def test_a_list_that_is_not_whole_says_of_nobody_that_they_are_not_there(
+    tmp_path: Path, left: Callable[[str], str]
+) -> None:
+    """Under PrivateData, slurmdbd shows one who is no operator only their own, and exits with 0."""
+    cluster = slurm_sites.emulated(tmp_path)
+    ledger = Ledger()
+    ledger.want(cluster.handler(), "allocation:1", account("cf1"))
+    ledger.run(cluster.handler())
+
+    def shown(argv: Sequence[str], **more: Any) -> Completed:
+        done = process.run(argv, **more)
+        return replace(done, stdout=left(done.stdout)) if "assoc" in argv else done
+
+    handler = build(replace(slurm_sites.site(), run=shown), cluster.settings)
+    with pytest.raises(Unavailable):
+        handler.observe([ACCOUNT, USER])
 
 
 @pytest.mark.parametrize(
