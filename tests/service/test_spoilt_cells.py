@@ -44,6 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         )
         conn.exec_driver_sql("INSERT INTO told VALUES ('ann', 'user:ann', 'f', 1, 1.0)")
         conn.execute(objects.update().values(applied={"mail": {"before": None, "set": ["a@b"]}}))
+        conn.execute(requests.update().values(replaces="01J", fixed_by="01K"))
     site.system.journal.close()
     return site
 
