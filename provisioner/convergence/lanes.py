@@ -321,8 +321,13 @@ def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
 
 
 def _taken(outcome: Outcome) -> Outcome:
-    """Clear the adoption of an object that converged or was written; keep that of any other."""
-    settled = outcome.fault is None or outcome.changed
+    """Clear the adoption of an object that converged or was written; keep that of any other.
+
+    One that differs and was already closed, by an admin, still differs when it is to be opened.
+    """
+    item = outcome.item
+    closed_before = item.adoption == Adoption.DIFFERS and not item.open and bool(item.claims)
+    settled = outcome.changed or (outcome.fault is None and not closed_before)
     return replace(outcome, adoption=None if settled else outcome.item.adoption)
 
 

@@ -140,6 +140,18 @@ def test_access_to_what_differs_can_be_taken_away_and_given_back(site: Site) -> 
     assert site.limit("first/account/cf1") == "9"
 
 
+def test_what_an_admin_had_closed_is_not_opened_by_a_suspension_that_ends(site: Site) -> None:
+    site.first.rows["first/account/cf1"]["limit"] = "0"
+    portals(site, entry(1, "ann", "bob", files=9))
+    release(site)
+    site.request(allocation(1, verb="suspend", code="cf1"), "away.yaml")
+    assert newest(site, "away.yaml").state == "done"
+    site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
+    assert site.limit("first/account/cf1") == "0"
+    assert newest(site, "back.yaml").state == "failed"
+    assert found(site, "first/account/cf1") == Adoption.DIFFERS
+
+
 def asks(site: Site, line: Line) -> None:
     """Let the portal ask for what it lists, as it does while the service observes."""
     put(site, "asked.json", json.dumps({"provisioner": 1, **line}).encode(), PORTAL)
