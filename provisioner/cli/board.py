@@ -78,7 +78,7 @@ def rows(
         )
         for item in some[:limit]:
             yield from _row(item, short, widths, now)
-            lines = reasons.get(item.record.id) or _why(item)
+            lines = reasons.get(item.record.id) or why(item)
             yield from (line(f"    {text}") for text in lines)
         if len(some) > limit:
             yield line(f"and {len(some) - limit} more: --limit", "dim")
@@ -107,7 +107,7 @@ def _row(
     )
 
 
-def _why(item: Item) -> list[str]:
+def why(item: Item) -> list[str]:
     """Return why a request failed, and what to do."""
     where = item.where[0] if item.where and item.where[0] else ""
     lines = [f"{where}: {item.reason}" if where else item.reason]

@@ -35,7 +35,7 @@ _MANY = 10
 REASON = typer.Option("", help="why, for the record")
 
 _WAITING = (RequestState.DEFERRED, RequestState.ACCEPTED, RequestState.SCHEDULED)
-_STATES: Mapping[str, tuple[RequestState, ...]] = {
+STATES: Mapping[str, tuple[RequestState, ...]] = {
     "retry": (RequestState.FAILED, RequestState.REFUSED),
     "hold": _WAITING,
     "release": (RequestState.HELD,),
@@ -97,7 +97,7 @@ def _meant(verb: str, names: Sequence[str], which: Which, chosen: Filter) -> lis
         raise typer.BadParameter("give one of: ID..., --cause CAUSE, --all, or what they are about")
     if names:
         return [_known(name) for name in names]
-    wanted = replace(wanted, states=wanted.states or _STATES[verb])
+    wanted = replace(wanted, states=wanted.states or STATES[verb])
     ids = choosing.fitting(wanted)
     if not ids and which.cause:
         what = "nothing that failed" if verb == "retry" else f"nothing to {verb}"

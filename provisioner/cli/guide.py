@@ -14,7 +14,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("suspend", "resume", "grant", "revoke", "set-quota"),
     ),
     "See what happens": (
-        *("queue", "failed", "show", "status", "list", "drift"),
+        *("queue", "top", "failed", "show", "status", "list", "drift"),
         *("audit", "mail", "health"),
     ),
     "Steer what happens": ("retry", "edit", "hold", "release", "cancel", "pause", "unpause"),
@@ -64,6 +64,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("provisioner queue --shape", "how many, by reason and age"),
         ("provisioner queue --ended 20", "also the 20 newest outcomes"),
     ),
+    "top": (("provisioner top --project CF0003", "what of a project failed or waits, with keys"),),
     "failed": (
         ("provisioner failed", "what needs somebody, by cause"),
         ("provisioner failed --subject jdoe", "only what is about jdoe"),

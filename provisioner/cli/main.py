@@ -34,6 +34,7 @@ from provisioner.cli import (
     serving,
     site,
     submitting,
+    top,
 )
 from provisioner.cli.exits import Exit
 from provisioner.contract import ConfigError, Fault, InvalidRequest, Refused, Unavailable
@@ -65,7 +66,7 @@ app = typer.Typer(
     "but it found nothing to do.",
 )
 for module in (
-    *(serving, submitting, many, asking, queue, failed, reading, listing),
+    *(serving, submitting, many, asking, queue, top, failed, reading, listing),
     *(auditing, control, editing, moving, recovery, mail, health),
 ):
     module.register(app)

@@ -46,7 +46,7 @@ def show(lines: Iterable[Line]) -> None:
 
     console = Console(soft_wrap=True, highlight=False)
     for each in lines:
-        console.print(_text([each]))
+        console.print(text([each]))
 
 
 def watch(lines: Callable[[], Iterable[Line]], seconds: float) -> None:
@@ -63,14 +63,15 @@ def watch(lines: Callable[[], Iterable[Line]], seconds: float) -> None:
                 print("\n".join(now), flush=True)
             before = now
             time.sleep(seconds)
-    with Live(_text(lines()), screen=True, auto_refresh=False) as live:
+    with Live(text(lines()), screen=True, auto_refresh=False) as live:
         while True:
-            live.update(_text(lines()), refresh=True)
+            live.update(text(lines()), refresh=True)
             time.sleep(seconds)
 
 
-def _text(lines: Iterable[Line]) -> Text:
+def text(lines: Iterable[Line]) -> Text:
+    """Return lines as one text, in which nothing controls the terminal."""
     from rich.text import Text
 
-    rows = [[(site.printable(text), style) for text, style in each] for each in lines]
+    rows = [[(site.printable(word), style) for word, style in each] for each in lines]
     return Text("\n", no_wrap=True, overflow="ellipsis").join(Text.assemble(*row) for row in rows)

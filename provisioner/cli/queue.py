@@ -205,9 +205,8 @@ def _plain_seen(seen: Seen) -> dict[str, Any]:
     }
 
 
-def _lines(seen: Seen) -> Iterator[paint.Line]:
-    from provisioner.inspection import worklist
-
+def head(seen: Seen) -> Iterator[paint.Line]:
+    """Yield who serves, what is wrong with the whole, and how many requests there are."""
     yield paint.line(_served(seen.served_by, seen.staged, bool(seen.requests)))
     if seen.trouble:
         yield paint.line(f"the service takes nothing from staging: {seen.trouble}", "bold red")
@@ -220,6 +219,12 @@ def _lines(seen: Seen) -> Iterator[paint.Line]:
         yield paint.line(never_taken(seen.misnamed), "yellow")
     known = "  ".join(f"{state}: {number}" for state, number in sorted(seen.counts.items()))
     yield paint.line(known or "the service has taken no request yet")
+
+
+def _lines(seen: Seen) -> Iterator[paint.Line]:
+    from provisioner.inspection import worklist
+
+    yield from head(seen)
     yield from board.rows(
         [*seen.trouble_items, *seen.requests],
         seen.short,

@@ -49,6 +49,7 @@ HOMES = {
     },
     "sqlalchemy": {"provisioner/journal/"},
     "typer": {"provisioner/cli/"},
+    "textual": {"provisioner/cli/screen.py"},
     "rich": {f"provisioner/cli/{name}.py" for name in ("progress", "standing", "doctor", "paint")},
 }
 """Where a library is known: files, or folders with what lies below them."""
