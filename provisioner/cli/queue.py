@@ -335,7 +335,7 @@ def _configured_lanes() -> list[str]:
 
 
 def _newest_outcomes(book: Journal, showing: Showing) -> list[Record]:
-    """Return the requests that ended last, the newest last, found among the last events."""
+    """Return the requests that ended last, the newest last; one that is tried again may be open."""
 
     from provisioner.journal.records import event_rows, request_rows
 
@@ -343,12 +343,7 @@ def _newest_outcomes(book: Journal, showing: Showing) -> list[Record]:
     if not count:
         return []
     with book.reading() as conn:
-        since = event_rows.last_event(conn) - 10 * count
-        ended = [
-            request_id
-            for _, request_id, kind, _ in event_rows.events_after(conn, since)
-            if kind in ENDED
-        ]
+        ended = event_rows.newest_of_kinds(conn, ENDED, 10 * count)
         records = request_rows.load(conn, ended)
     over = [record for record in records.values() if record.state in ENDED]
     return sorted(over, key=lambda record: record.ended or 0)[-count:]

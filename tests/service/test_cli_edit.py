@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +19,30 @@ RIGHT = "text.replace('hpc-storge', 'hpc-storage')"
 NO_CODE = "text.replace('hpc-storge', 'hpc-storage').replace('code: CF1, ', '')"
 
 
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Make one sandbox for all: each test has its own requests."""
+    desk = Desk(tmp_path_factory.mktemp("edit") / "box")
+    rules = '[{who: [uid-4711], actions: ["*"], others: true}]'
+    desk.config.write_text(f"{desk.config.read_text()}policy: {{rules: {rules}}}\n")
+    desk.serve(user("jdoe"))
+    return desk
+
+
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """Give a sandbox, and no editor."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "drafts"))
+def desk(box: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Give the sandbox, and no editor; what a test left in staging is taken away."""
+    drafts = box.root.parent / "drafts"
+    drafts.mkdir()
+    monkeypatch.setenv("TMPDIR", str(drafts))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.delenv("EDITOR", raising=False)
-    (tmp_path / "drafts").mkdir()
-    desk = Desk(tmp_path / "box")
-    desk.serve(user("jdoe"))
-    return desk
+    yield box
+    shutil.rmtree(drafts)
+    (box.root / "seen").unlink(missing_ok=True)
+    for file in (box.spool / "staging").iterdir():
+        file.unlink()
 
 
 def editor(desk: Desk, *texts: str, code: int = 0) -> str:
@@ -75,7 +91,7 @@ def test_what_is_corrected_is_sent_and_puts_the_old_one_right(
     assert yaml.safe_load(sent)["replaces"] == failed
     desk("run", "--drain", "--patience", "6")
     assert desk.show(failed)["result"]["fixed_by"] > failed
-    assert desk("failed", "--ids").out == ""
+    assert failed not in desk("failed", "--ids").out
 
 
 def test_the_text_stands_as_it_was_above_what_was_wrong_with_it(
@@ -195,8 +211,6 @@ def test_check_says_that_a_request_replaces_none_that_failed(desk: Desk) -> None
 
 
 def test_whose_request_it_was_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    rules = '[{who: [uid-4711], actions: ["*"], others: true}]'
-    desk.config.write_text(f"{desk.config.read_text()}policy: {{rules: {rules}}}\n")
     path = desk.spool / "staging/theirs.yaml"
     path.write_text(WRONG)
     path.chmod(0o600)
@@ -206,3 +220,19 @@ def test_whose_request_it_was_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatc
     assert (
         "was asked for by uid-4711, who may ask for the same again" in edit(desk, "theirs.yaml").err
     )
+
+
+def test_the_list_of_users_that_it_names_is_taken_from_the_current_directory(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b"jdoe\n"
+    digest = hashlib.sha256(body).hexdigest()
+    named = f"users_file: {{file: course.users, size: {len(body)}, sha256: {digest}}}"
+    desk.file("course.users", body.decode())
+    failed = desk.serve(desk.file("course.yaml", WRONG.replace("users: [jdoe]", named)))
+    monkeypatch.setenv("EDITOR", editor(desk, RIGHT))
+    monkeypatch.chdir(desk.root.parent)
+    assert "course.users: No such file" in edit(desk, failed, code=3, answers=b"n\n").err
+    monkeypatch.chdir(desk.root)
+    edit(desk, failed)
+    assert (desk.spool / "staging/course.users").read_bytes() == body

@@ -132,3 +132,10 @@ def test_a_cause_that_there_is_not_is_told(desk: Desk) -> None:
 def test_the_runbook_has_an_entry_for_each_kind() -> None:
     page = (Path(__file__).parents[2] / "docs/runbook.md").read_text()
     assert re.findall(r"^## (\S+)$", page, re.MULTILINE) == [str(kind) for kind in Kind]
+
+
+def test_a_request_that_put_many_right_is_the_newest_outcome(desk: Desk) -> None:
+    desk.serve(*[NO_RESOURCE] * 12)
+    desk.serve(storage())
+    [newest] = desk("queue", "--ended", "1", "--json").json["ended"]
+    assert (newest["outcome"], newest["subject"]) == ("done", "allocation:1")

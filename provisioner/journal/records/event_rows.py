@@ -48,6 +48,17 @@ def events_after(conn: Connection, seq: int) -> list[tuple[int, RequestId, str, 
     return [(row.seq, row.request, row.kind, row.text) for row in rows]
 
 
+def newest_of_kinds(conn: Connection, kinds: Collection[str], limit: int) -> list[RequestId]:
+    """List the requests of the newest events of some kinds, the newest first."""
+    statement = (
+        select(events.c.request)
+        .where(events.c.kind.in_(list(kinds)), events.c.request.is_not(None))
+        .order_by(events.c.seq.desc())
+        .limit(limit)
+    )
+    return list(conn.scalars(statement))
+
+
 def last_event(conn: Connection) -> int:
     """Return the number of the last event; 0 if there is none."""
     return int(conn.scalar(select(func.max(events.c.seq))) or 0)
