@@ -14,7 +14,8 @@ from textual.widgets import DataTable, Static
 from provisioner.cli.choosing import ALL, Filter
 from provisioner.cli.screen import Page, Question
 from provisioner.cli.top import screen_of
-from tests.support.cli_site import Desk, clean, storage, user
+from tests.support.cli_site import PROGRAM, Desk, clean, storage, user
+from tests.support.terminals import on_terminal
 
 WRONG = storage().replace("hpc-storage", "hpc-storge")
 HELD = storage("CF2").replace("id: 1", "id: 2")
@@ -233,3 +234,9 @@ def test_a_look_that_fails_is_told_and_the_screen_stays(served: Desk) -> None:
         assert len(rows(pilot)) == 2
 
     drive(driven)
+
+
+def test_the_real_program_takes_the_whole_terminal_and_gives_it_back(desk: Desk) -> None:
+    drawn = on_terminal([*PROGRAM, "top"], {"PROVISIONER_CONFIG": str(desk.config)}, "q")
+    assert drawn.code == 0
+    assert drawn.raw.index("\x1b[?1049h") < drawn.raw.rindex("\x1b[?1049l")
