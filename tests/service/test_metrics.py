@@ -80,6 +80,7 @@ def test_what_waits_is_counted_with_its_age_and_its_lane(site: Site, port: int) 
     site.request(allocation(4, "late"))
     with site.system.journal.transaction() as conn:
         conn.exec_driver_sql("UPDATE requests SET accepted = accepted - 7200")
+        conn.exec_driver_sql("UPDATE objects SET due = due + 60")  # not over before it is counted
     read = now(site, port)
     site.service.metrics.stop()
     waits = {"state": "deferred", "action": "allocation.provision"}
