@@ -21,7 +21,7 @@ POINTS = {
     *("open_unwritten", "rename_new in Spool._take", "read"),
     *("commit in Intake.admit", "commit in Intake.readmit", "commit in Finisher.reject"),
     *("Finisher.settle", "Finisher.announce", "Finisher.resubmit", "Finisher.redo"),
-    *("write in Spool.write_result", "rename in Spool.write_result", "rename in Spool.move"),
+    *("write in Spool._write", "rename in Spool._write", "rename in Spool.move"),
     *("write in _replace", "rename in _replace", "unlink in Spool.discard_result"),
     *("rename_new in Spool._put_back", "commit in Service._drained"),
     *("commit in Lane._record", "commit in Lane._save", "commit in Lane._note_breaker"),

@@ -57,8 +57,7 @@ def test_of_very_many_some_are_logged_at_each_look(
 
 
 def test_what_is_done_is_not_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    site.first.away = False
-    site.drain()
+    site.back(site.first)
     assert told(site, caplog, 5) == []
 
 

@@ -19,6 +19,7 @@ from provisioner.contract import (
     Finding,
     InvalidRequest,
     Key,
+    KnownAfter,
     Level,
     Owner,
     Permanent,
@@ -58,7 +59,10 @@ class Shelf:
             key += str(len(str(title)))
         if self._flaw == "asks the backend for claims":
             self.observe([key])
-        wanted: Any = {str(title)} if self._flaw == "wants no JSON" else str(title)
+        known = not isinstance(title, KnownAfter) or self._flaw == "hides what is not known"
+        wanted: Any = str(title) if known else title
+        if self._flaw == "wants no JSON":
+            wanted = {wanted}
         return {key: {"present": True, "title": wanted}}
 
     def merge(self, key: Key, claims: Sequence[Claim], prior: State | None) -> Want:
@@ -207,6 +211,7 @@ PROMISES = [name for name, _ in inspect.getmembers(HandlerContract) if name.star
 FLAWS = [
     ("another instance", "keys_are_well_formed_and_begin_with_the_instance"),
     ("keys depend on values", "a_value_that_is_known_later_changes_no_key"),
+    ("hides what is not known", "a_want_says_what_of_it_is_known_later"),
     ("asks the backend for claims", "claims_are_pure_and_need_no_backend"),
     ("wants no JSON", "wants_are_json"),
     ("names no field", "bad_parameters_are_refused_naming_the_field"),
