@@ -17,11 +17,11 @@ def described(fileset: Fileset) -> dict[str, str]:
     if not fileset.present:
         return {}
     use = fileset.usage
-    space = size_text(fileset.block_hard) if fileset.block_hard else "no limit"
-    files = f"{fileset.files_hard:,}" if fileset.files_hard else "no limit"
+    space = size_text(fileset.block_hard) if fileset.block_hard else ""
+    files = f"{fileset.files_hard:,}" if fileset.files_hard else ""
     said = {
-        "quota": f"{about(use.block_usage)} of {space}" if use else space,
-        "files": f"{use.files_usage:,} of {files}" if use else files,
+        "quota": _of(about(use.block_usage) if use else "", space),
+        "files": _of(f"{use.files_usage:,}" if use else "", files),
         "path": fileset.path or "not linked",
         "mode": f"{fileset.mode:04o}",
         "owner": f"{fileset.uid}:{fileset.gid}",
@@ -29,6 +29,13 @@ def described(fileset: Fileset) -> dict[str, str]:
     graces = (use.block_grace, use.files_grace) if use else ()
     over = [str(grace) for grace in graces if grace.expired or grace.left is not None]
     return {**said, "grace": over[0]} if over else said
+
+
+def _of(used: str, limit: str) -> str:
+    """Return use and limit; '' for what is not known, or for no limit."""
+    if not limit:
+        return f"{used} (no limit)" if used else "no limit"
+    return f"{used} of {limit}" if used else limit
 
 
 def below_use(wanted: Wanted, fileset: Fileset) -> Sequence[str]:

@@ -256,13 +256,22 @@ def _use(read: _Read) -> dict[str, str]:
     for item in (*read.own, *read.around):
         if item.described:
             text = ", ".join(
-                f"{item.described[name]}{' files' if name == 'files' else ''}"
+                files_text(item.described[name]) if name == "files" else item.described[name]
                 for name in _USE
                 if name in item.described
             )
             for claim in item.claims:
                 said[claim.claimant] = text
     return said
+
+
+def files_text(said: str) -> str:
+    """Return what a handler says of the number of files, with the noun: `3 files (no limit)`."""
+    if said == "no limit":
+        return "no limit on files"
+    number, bracket, rest = said.partition(" (")
+    noun = "file" if number.rpartition(" ")[2] == "1" else "files"
+    return f"{number} {noun}{bracket}{rest}"
 
 
 def _wrong(read: _Read) -> Iterator[Wrong]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ import typer
 
 from provisioner.cli import site, submitting
 from provisioner.cli.options import Sending, flattened
-from provisioner.contract import InvalidRequest
+from provisioner.contract import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
     from provisioner.journal.records.request_rows import Record
@@ -133,7 +133,10 @@ def set_quota(
     *,
     sending: Sending,
 ) -> None:
-    """Change an allocation's quota; the rest of it stays as it was asked for last."""
+    """Change an allocation's quota; the rest of it stays as it was asked for last.
+
+    Nothing is sent if no handler of its resource takes the quota.
+    """
     limits = {name: value for name, value in (("space", space), ("files", files)) if value}
     if not limits:
         raise typer.BadParameter("give --space, --files, or both")
@@ -141,14 +144,39 @@ def set_quota(
     part = {key: part[key] for key in part if key not in ("users", "users_file")}
     part["users"] = _members(record)
     part["quota"] = {**(part.get("quota") or {}), **limits}
+    request = {"action": "allocation.provision", "allocation": part}
+    _check_taken(request, limits)
     if record.writer != _me():
         site.say(
             f"allocation:{part['id']} was last asked for by {record.asker}, who may ask for the"
             " former quota again",
             file=sys.stderr,
         )
-    request = {"action": "allocation.provision", "allocation": part}
     _ask("set-quota.yaml", request, how, sending)
+
+
+def _check_taken(request: Mapping[str, Any], limits: Collection[str]) -> None:
+    """Raise InvalidRequest if no step of a request reads a limit: it would be done without effect.
+
+    Where the handlers cannot be built, the service alone looks.
+    """
+    from provisioner.request.documents import dump
+    from provisioner.request.request import parse_request
+
+    parsed = parse_request(dump({"provisioner": 1, **request}).encode())
+    try:
+        system = site.system()
+    except ConfigError:
+        return
+    if parsed.resource not in system.config.resources:  # the service names the nearest one
+        return
+    for limit in limits:
+        if not system.router.reads(parsed, ("allocation", "quota", limit)):
+            raise InvalidRequest(
+                f"{parsed.subject} is on {parsed.resource}, where no handler takes a quota of "
+                f"{limit}",
+                expected="an allocation on a resource with storage",
+            )
 
 
 def _me() -> str:

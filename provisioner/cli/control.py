@@ -92,7 +92,8 @@ def _meant(verb: str, names: Sequence[str], which: Which, chosen: Filter) -> lis
     Raises InvalidRequest if a name or the cause is no request's.
     """
     wanted = choosing.wanted(chosen, which.cause)
-    selecting = which.every or not wanted.everything
+    narrowed = not wanted.everything
+    selecting = which.every or narrowed
     if bool(names) == selecting:
         raise typer.BadParameter("give one of: ID..., --cause CAUSE, --all, or what they are about")
     if names:
@@ -107,10 +108,9 @@ def _meant(verb: str, names: Sequence[str], which: Which, chosen: Filter) -> lis
             expected="a cause as `provisioner failed` or `provisioner queue --shape` prints it",
         )
     if not ids:
-        failed = verb == "retry"
-        site.say(
-            "nothing that failed or was refused needs a person" if failed else f"nothing to {verb}"
-        )
+        all_failed = verb == "retry" and not narrowed
+        text = "nothing that failed or was refused needs a person" if all_failed else ""
+        site.say(text or f"nothing to {verb}" + (" matches the filter" if narrowed else ""))
     return ids
 
 

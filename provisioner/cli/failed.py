@@ -6,6 +6,7 @@ Promises: nothing is written. Leaves out: what a cause is (`failures`), and the 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,13 @@ from provisioner.cli.waiting import moment
 from provisioner.contract import InvalidRequest
 
 if TYPE_CHECKING:
-    from provisioner.inspection.failures import Cause
+    from provisioner.inspection.failures import Cause, Failure
     from provisioner.inspection.worklist import Wanted
 
 _NAMED = 5
 """The most subjects of a cause that are printed; --ids and --json list all."""
+
+_CAUSE = re.compile("[0-9a-f]{6}")
 
 _RUNBOOK = "docs/runbook.md"
 
@@ -41,47 +44,67 @@ def failed(
     as_json: bool = typer.Option(False, "--json", help="for programs"),
 ) -> None:
     """Group what failed or was refused by its cause: how many, how old, who, and what to do."""
-    groups = _narrowed(choosing.wanted(chosen, cause))
+    wanted = choosing.wanted(chosen, cause)
+    every = _every(cause)
+    groups = _narrowed(every, wanted)
     if as_json:
         site.print_json([_plain(group) for group in groups])
     elif ids:
         for group in groups:
             for failure in group.failures:
                 site.say(failure.record.id)
+    elif not groups:
+        site.say(_nothing(every, wanted))
     else:
         for line in _lines(groups, time.time()):
             site.say(line)
 
 
-def _narrowed(wanted: Wanted) -> list[Cause]:
-    """Return the causes of the failures that fit. Raises InvalidRequest if none has the cause."""
-    from provisioner.inspection import failures, worklist
+def _every(cause: str) -> list[Failure]:
+    """Return all failures. Raises InvalidRequest if `cause` is not the id of any cause."""
+    from provisioner.inspection import failures
 
+    if cause and not _CAUSE.fullmatch(cause):
+        raise InvalidRequest(
+            f"{cause!r} is not a cause",
+            field="cause",
+            expected="six hexadecimal digits, as `provisioner failed` prints them",
+        )
     book = site.journal(site.config())
     try:
         with book.reading() as conn:
-            every = failures.unfixed(conn)
+            return failures.unfixed(conn)
     finally:
         book.close()
-    groups = failures.causes([one for one in every if wanted.fits(worklist.item_of(one))])
-    if wanted.cause and not groups:
-        raise InvalidRequest(
-            f"nothing that failed has the cause {wanted.cause!r}",
-            field="cause",
-            expected="a cause as `provisioner failed` prints it",
-        )
-    return groups
+
+
+def _narrowed(every: Sequence[Failure], wanted: Wanted) -> list[Cause]:
+    """Return the causes of the failures that fit."""
+    from provisioner.inspection import failures, worklist
+
+    return failures.causes([one for one in every if wanted.fits(worklist.item_of(one))])
+
+
+def _nothing(every: Sequence[Failure], wanted: Wanted) -> str:
+    """Return why no failure is listed."""
+    from provisioner.inspection import failures
+
+    if wanted.cause and wanted.cause not in map(failures.cause_of, every):
+        return f"nothing has the cause {wanted.cause} any more"
+    if not every:
+        return "nothing that failed or was refused needs a person"
+    return f"nothing matches the filter; {_need(len(every))} a person: provisioner failed"
+
+
+def _need(count: int) -> str:
+    return "1 request needs" if count == 1 else f"{count} requests need"
 
 
 def _lines(groups: Sequence[Cause], now: float) -> Iterator[str]:
     count = sum(len(group.failures) for group in groups)
-    if not count:
-        yield "nothing that failed or was refused needs a person"
-        return
     oldest = min(group.example.record.accepted for group in groups)
     causes = "1 cause" if len(groups) == 1 else f"{len(groups)} causes"
-    requests = "1 request needs" if count == 1 else f"{count} requests need"
-    yield f"{requests} a person: {causes}, the oldest {span(now - oldest)} old"
+    yield f"{_need(count)} a person: {causes}, the oldest {span(now - oldest)} old"
     for group in groups:
         yield ""
         yield from _of_group(group, now)

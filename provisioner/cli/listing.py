@@ -58,7 +58,7 @@ def listing(
         return
     for line in _lines(rows):
         site.say(line)
-    site.say(f"{len(rows)} {what.value}")
+    site.say(site.many(len(rows), what.value.removesuffix("s")))
 
 
 def _fits(row: Row, one: str, many: str, name: str) -> bool:

@@ -104,7 +104,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if completing.ASKED in os.environ:
             completing.prepare(_take_config)
-        words = _take_config(list(sys.argv[1:] if argv is None else argv))
+        words = list(sys.argv[1:] if argv is None else argv)
+        _check_text(words)
+        words = _take_config(words)
         app(words or ["--help"], prog_name="provisioner", standalone_mode=True)
     except ConfigError as error:
         _end(error, Exit.CONFIG)
@@ -117,6 +119,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     except OSError as error:
         message = f"{error.filename or 'the system'}: {error.strerror}"
         _end(Fault(message, advice=disks.advice(error)), Exit.FAILED)
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """Exit if an argument is not UTF-8: no name, id or reason is anything else."""
+    for word in words:
+        plain = word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        if plain != word:
+            site.say(f"provisioner: the argument '{plain}' is not UTF-8", file=sys.stderr)
+            sys.exit(Exit.USAGE)
 
 
 def _take_config(arguments: list[str]) -> list[str]:

@@ -76,7 +76,7 @@ def _ask(count: int) -> None:
     if not sys.stdin.isatty():
         site.say("nothing was sent; to send it, add --yes", file=sys.stderr)
         raise typer.Exit(Exit.USAGE)
-    typer.confirm(f"send {count} requests?", abort=True, err=True)
+    typer.confirm(f"send {site.many(count, 'request')}?", abort=True, err=True)
 
 
 def _of_table(each: Each) -> list[Asked]:
@@ -177,7 +177,8 @@ def _plan(asked: Sequence[Asked]) -> None:
             if one.wrong:
                 say(f"{one.place:{width}}  {WRONG}: {one.wrong}", RequestState.REFUSED)
     right = sum(not one.wrong for one in asked)
-    site.say(f"{right} requests" + (f", {len(asked) - right} wrong" if right < len(asked) else ""))
+    wrong = len(asked) - right
+    site.say(site.many(right, "request") + (f", {wrong} wrong" if wrong else ""))
 
 
 def _foreseen(system: Any, asked: Asked) -> str:

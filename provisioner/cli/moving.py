@@ -113,7 +113,7 @@ class Listed:
 
 def adopt(
     handlers: list[str] = typer.Argument(
-        None, metavar="[HANDLER]...", help="without a manifest: only these"
+        None, metavar="[HANDLER...]", help="without a manifest: only these"
     ),
     *,
     listed: Listed,
@@ -225,7 +225,9 @@ def _confirmed(existing: _Existing, rest: Sequence[Unexplained], differing: bool
         site.say("nothing was taken over; to take it over, add --yes", file=sys.stderr)
         return False
     changed = f", {len(existing.of('differs'))} of them to be changed" if differing else ""
-    what = f"{len(existing.compared)} objects as listed{changed}, {len(rest)} unchanged"
+    what = (
+        f"{site.many(len(existing.compared), 'object')} as listed{changed}, {len(rest)} unchanged"
+    )
     return bool(typer.confirm(f"Take over {what}?"))
 
 

@@ -105,6 +105,8 @@ def queue(
             yield from board.shape(worklist.shape([*seen.trouble_items, *seen.requests], seen.now))
         else:
             yield from _lines(seen)
+        if not (wanted.everything or seen.trouble_items or seen.requests):
+            yield paint.line("nothing that failed or waits matches the filter")
 
     from provisioner.inspection import worklist
 

@@ -85,7 +85,7 @@ def show(
         return
     site.say(body.rstrip() or "# the service did not read the file")
     if record.listed is not None:
-        site.say(f"# for {len(record.listed.split())} users; --json lists them")
+        site.say(f"# for {site.many(len(record.listed.split()), 'user')}; --json lists them")
     site.say("---")
     comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
     if record.state in OPEN:

@@ -87,7 +87,7 @@ def _report(made: Rebuilt) -> None:
         site.say(f"not used: {why}")
     site.say(f"started from {made.base or 'an empty journal'}")
     until = f", the last of {moment(made.until)}" if made.until is not None else ""
-    site.say(f"replayed {made.redone} transactions of the redo log{until}")
+    site.say(f"replayed {site.many(made.redone, 'transaction')} of the redo log{until}")
     if made.lost:
         site.say(f"lost: {made.lost} later transactions, after a gap in the log")
     if made.forked:
@@ -100,8 +100,8 @@ def _report(made: Rebuilt) -> None:
     site.say(counted or "the journal has no requests")
     if made.unknown:
         site.say(
-            f"the spool has {len(made.unknown)} requests that the journal does not know; after the "
-            "release, move those that are needed into staging again:"
+            f"the spool has {site.many(len(made.unknown), 'request')} that the journal does not "
+            "know; after the release, move those that are needed into staging again:"
         )
         for path in made.unknown[:_SHOWN]:
             site.say(f"    {path}-*")
@@ -138,7 +138,7 @@ def release(
     differing = len(drift.known(system).changes)
     if differing != changes:
         raise InvalidRequest(
-            f"the service would change {differing} objects now, not {changes}",
+            f"the service would change {site.many(differing, 'object')} now, not {changes}",
             expected="the number that `provisioner drift` prints",
         )
     control.drop("journal.release", {}, reason, sending)

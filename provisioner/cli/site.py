@@ -175,3 +175,8 @@ def print_json(value: Any) -> None:
     """Print data for programs."""
     json.dump(value, sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")
+
+
+def many(count: int, noun: str) -> str:
+    """Return a number of things: `1 request`, `3 requests`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

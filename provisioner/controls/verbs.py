@@ -191,7 +191,9 @@ _OPPOSITE = {
 def _release(conn: Connection, command: Command) -> Effect:
     target = _target(conn, command)
     if not request_rows.set_state(conn, [target.id], [RequestState.HELD], RequestState.ACCEPTED):
-        raise InvalidRequest(f"{target.id} is {target.state}", expected="a held request")
+        raise InvalidRequest(
+            f"{target.id} is not held: it is {target.state}", expected="a held request"
+        )
     approved_by = command.by if target.for_review else target.approved_by
     request_rows.end_hold(conn, target.id, approved_by)
     _record(conn, command, target, "released")

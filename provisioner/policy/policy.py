@@ -180,6 +180,7 @@ class Policy:
         if (
             question.action != "request.release"
             or target is None
+            or not target.held  # the verb says so
             or target.held_by == submitter.name
         ):
             return None
@@ -231,7 +232,7 @@ class Policy:
     def _unseen(self, question: Question) -> Answer | None:
         """Refuse to release something other than what was looked at."""
         target = question.target
-        if question.action != "request.release" or target is None:
+        if question.action != "request.release" or target is None or not target.held:
             return None
         if question.digest not in (None, target.digest):
             return Answer(

@@ -352,6 +352,7 @@ def steered(conn: Connection, record: request_rows.Record) -> rules.Target:
         reviewed=bool(record.for_review),
         digest=record.digest,
         before=_asked_before(conn, record) if record.for_review else (),
+        held=record.state == RequestState.HELD,
     )
 
 

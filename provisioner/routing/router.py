@@ -20,9 +20,9 @@ from provisioner.request.documents import InvalidDocument, Problem, in_order
 from provisioner.request.request import Request, parse_request
 from provisioner.routing import homes, source_keys
 from provisioner.routing.choices import Choices, Chosen, unknown_resource
-from provisioner.routing.expressions import Pending
+from provisioner.routing.expressions import Pending, reads
 from provisioner.routing.rendering import Outputs, Rendering, Step
-from provisioner.routing.routes import compiled
+from provisioner.routing.routes import compiled, condition
 
 
 class _Given(dict[str, Any]):
@@ -102,6 +102,15 @@ class Router:
                 steps.append(_spared(request, step, behind))
         problems += homes.apart([choice for step in steps for choice in step.lodged])
         return steps, problems
+
+    def reads(self, request: Request, name: tuple[str, ...]) -> bool:
+        """Return True if a step of a request reads a value, such as `allocation.quota.space`."""
+        chosen, _ = self._chosen(request, self._base(request))
+        steps = [choice.template.config for choice in chosen]
+        conditions = [condition(step.when) for step in steps if step.when]
+        used = reads([*(step.with_ for step in steps), *conditions])
+        # A step that reads `allocation.quota` has all of it.
+        return any(one == name[: len(one)] for one in used)
 
     def bind(
         self, request: Request, step: str, outputs: Outputs, users: Collection[str] | None = None

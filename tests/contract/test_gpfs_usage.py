@@ -26,7 +26,7 @@ def test_usage_is_in_the_state_and_changes_nothing(fs: FileSystem) -> None:
         }
     )
     assert ledger.converged()["usage"] == {
-        "used": "1.5 TiB, 1 files, 4 MiB in doubt, grace of space 6 days",
+        "used": "1.5 TiB, 1 file, 4 MiB in doubt, grace of space 6 days",
         "block_usage": 1610612736,
         "block_in_doubt": 4096,
         "block_grace": "6 days",

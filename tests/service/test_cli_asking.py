@@ -184,9 +184,10 @@ def test_a_quota_changes_and_the_rest_stays(desk: Desk) -> None:
 def test_a_new_quota_keeps_who_was_added_and_leaves_out_who_was_removed(tmp_path: Path) -> None:
     desk = served(tmp_path / "site")
     with desk.service():
-        desk("grant", "asmith", "42", "--wait")
-        desk("revoke", "jdoe", "42", "--wait")
-    assert shown(desk, "set-quota", "42", "--files", "5")["allocation"]["users"] == ["asmith"]
+        desk("grant", "bmiller", "41", "--wait")
+        desk("revoke", "jdoe", "41", "--wait")
+    users = shown(desk, "set-quota", "41", "--files", "5")["allocation"]["users"]
+    assert users == ["asmith", "bmiller"]
 
 
 WRONG = {
@@ -194,6 +195,11 @@ WRONG = {
     "no user name": (["suspend", "J D"], 3, "not a user name"),
     "no allocation": (["grant", "jdoe", "99"], 3, "no request has provisioned allocation:99"),
     "no limit": (["set-quota", "41"], 2, "give --space, --files, or both"),
+    "no quota there": (
+        ["set-quota", "42", "--space", "6TiB"],
+        3,
+        "allocation:42 is on cluster-a, where no handler takes a quota of space",
+    ),
     "no size": (["set-quota", "41", "--space", "5TX"], 3, "'5TX' is not a size"),
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.cards.card import files_text
 from tests.support.cli_site import Desk, of_user, sample, served, storage, user
 
 
@@ -170,7 +171,8 @@ def test_what_there_is_is_listed(desk: Desk, words: list[str], names: list[str])
     rows = desk("list", *words, "--json").json
     assert [row[words[0].removesuffix("s")] for row in rows] == names
     lines = desk("list", *words).out.splitlines()
-    assert lines[-1] == f"{len(names)} {words[0]}"
+    noun = words[0].removesuffix("s") if len(names) == 1 else words[0]
+    assert lines[-1] == f"{len(names)} {noun}"
     assert [line.split()[0] for line in lines[1:-1]] == names
 
 
@@ -178,3 +180,18 @@ def test_who_is_suspended_is_listed_with_the_cause(fresh: Desk) -> None:
     fresh.serve(of_user("suspend", "jdoe") + "cause: leave\n")
     [row] = fresh("list", "users", "--suspended", "--json").json
     assert (row["user"], row["suspended"]) == ("jdoe", ["root: leave"])
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("1 of 2,000,000", "1 of 2,000,000 files"),
+        ("1 of 1", "1 of 1 file"),
+        ("1 (no limit)", "1 file (no limit)"),
+        ("1,234 (no limit)", "1,234 files (no limit)"),
+        ("2,000,000", "2,000,000 files"),
+        ("no limit", "no limit on files"),
+    ],
+)
+def test_files_are_counted_in_words(said: str, text: str) -> None:
+    assert files_text(said) == text

@@ -121,12 +121,20 @@ def test_a_verb_drops_nothing_for_a_name_that_means_no_request(desk: Desk, verb:
     assert list((desk.spool / "staging").iterdir()) == []
 
 
-def test_a_cause_that_there_is_not_is_told(desk: Desk) -> None:
-    assert (
-        "nothing that failed has the cause '000000'"
-        in desk("failed", "--cause", "000000", code=3).err
-    )
+def test_a_cause_that_is_gone_is_told(desk: Desk) -> None:
+    assert desk("failed", "--cause", "000000").out == "nothing has the cause 000000 any more\n"
+    assert desk("failed", "--cause", "000000", "--json").json == []
     assert "provisioner failed" in desk("retry", "--cause", "000000", code=3).err
+
+
+def test_what_is_not_a_cause_is_told(desk: Desk) -> None:
+    assert "'wrong' is not a cause" in desk("failed", "--cause", "wrong", code=3).err
+
+
+def test_a_filter_that_nothing_matches_says_how_many_there_are(desk: Desk) -> None:
+    out = desk("failed", "--writer", "nobody-here").out
+    assert out == "nothing matches the filter; 6 requests need a person: provisioner failed\n"
+    assert desk("retry", "--writer", "nobody-here").out == ("nothing to retry matches the filter\n")
 
 
 def test_the_runbook_has_an_entry_for_each_kind() -> None:

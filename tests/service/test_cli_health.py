@@ -36,6 +36,16 @@ def test_failures_are_counted_and_those_that_were_fixed_are_not(desk: Desk) -> N
     assert "failed=0;1;5;0" in desk("health", "--failed", "1:5", code=2).out
 
 
+def test_a_failure_counts_once_however_often_it_was_tried_again(desk: Desk) -> None:
+    desk.serve(storage().replace("hpc-storage", "hpc-storge"))
+    for _ in range(2):
+        [request] = desk("failed", "--ids").out.split()
+        desk("retry", request)
+        desk("run", "--drain", "--patience", "6", code=None)
+    assert len(desk("failed", "--ids").out.split()) == 1
+    assert "failed=1;1;5;0" in desk("health", "--failed", "1:5", code=2).out
+
+
 def test_a_site_that_cannot_be_read_is_unknown(desk: Desk) -> None:
     desk.break_off("journal")
     assert desk("health", code=3).out.startswith("PROVISIONER UNKNOWN - the journal ")

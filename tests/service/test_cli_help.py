@@ -214,3 +214,16 @@ def test_the_script_of_each_shell_is_printed(shell: str) -> None:
     done = call("completion", shell)
     assert done.out in {path.read_text() for path in SCRIPTS.iterdir()}
     assert shell in done.out.splitlines()[0] + done.out.splitlines()[1]
+
+
+@pytest.mark.parametrize("words", [["show", "\udcff"], ["new", "a", "b\udcff"], ["\udcff"]])
+def test_an_argument_that_is_not_utf8_is_refused_by_every_verb(words: list[str]) -> None:
+    done = call(*words)
+    assert done.code == 2
+    assert "\\xff' is not UTF-8" in done.err
+
+
+def test_an_argument_that_may_stand_often_has_a_whole_name() -> None:
+    page = call("adopt", "-h").out
+    assert "adopt [OPTIONS] [HANDLER...]\n" in page
+    assert "  HANDLER...  without a manifest" in page

@@ -25,6 +25,9 @@ allocation:
 """
 
 
+NOTHING = "nothing that failed or waits matches the filter"
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Give a sandbox with a failed, a refused, a held and a waiting request, and a paused lane."""
@@ -101,6 +104,12 @@ def test_a_filter_that_is_wrong_says_what_is_expected(
     desk: Desk, words: list[str], said: str
 ) -> None:
     assert said in desk("queue", *words, code=3).err
+
+
+@pytest.mark.parametrize("more", [[], ["--shape"]])
+def test_a_filter_that_nothing_matches_is_told(desk: Desk, more: list[str]) -> None:
+    assert NOTHING in desk("queue", "--project", "CF99", *more).out
+    assert NOTHING not in desk("queue", *more).out
 
 
 def test_a_short_id_is_taken_by_every_verb(desk: Desk) -> None:

@@ -288,3 +288,12 @@ def test_who_held_and_cancelled_an_own_request_sends_it_again_as_a_new_one(site:
     again = send(site, PORTAL, allocation(1, "ann", head=SAME), "again.yaml")
     site.drain()
     assert now(site, again).state == "done"
+
+
+def test_who_releases_what_is_not_held_is_told_so_without_an_alarm(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = send(site, OPERATOR, allocation(2, "ann"))
+    refused = tried(site, OPERATOR, ended)
+    assert why(refused) == f"{ended.id} is not held: it is done"
+    assert not any("ALARM" in line for line in caplog.messages)

@@ -146,7 +146,7 @@ def test_what_only_a_newer_spool_knows_is_told_by_the_rebuild_and_then_served(
 ) -> None:
     all_older(desk)
     said = desk("journal", "rebuild").out
-    assert "the spool has 1 requests that the journal does not know" in said
+    assert "the spool has 1 request that the journal does not know" in said
     desk("run", "--drain")
 
 

@@ -245,7 +245,7 @@ def test_show_lists_the_users(desk: Desk) -> None:
     desk("submit", beside(desk, 7, "jdoe\n"))
     desk("run", "--drain", "--patience", "1", code=None)
     assert desk.show("7.json")["users"] == ["jdoe"]
-    assert "# for 1 users" in desk("show", "7.json").out
+    assert "# for 1 user;" in desk("show", "7.json").out
 
 
 def test_submit_drops_the_list_before_the_request(desk: Desk) -> None:

@@ -94,11 +94,11 @@ class Usage:
 
     def words(self) -> str:
         """Return usage as a line: `3 TiB, 1,395 files, 160 MiB in doubt, grace of space 6 days`."""
-        parts = [about(self.block_usage), f"{self.files_usage:,} files"]
+        parts = [about(self.block_usage), _files(self.files_usage)]
         if self.block_in_doubt:
             parts.append(f"{about(self.block_in_doubt)} in doubt")
         if self.files_in_doubt:
-            parts.append(f"{self.files_in_doubt:,} files in doubt")
+            parts.append(f"{_files(self.files_in_doubt)} in doubt")
         for what, grace in (("space", self.block_grace), ("files", self.files_grace)):
             if grace != Grace():
                 parts.append(f"grace of {what} {grace}")
@@ -168,3 +168,7 @@ def about(kib: int) -> str:
         size, unit = size / 1024, larger
     sign = "-" if kib < 0 else ""
     return f"{sign}{size:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number:,} files"

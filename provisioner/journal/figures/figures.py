@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, select, text
 
 from provisioner.journal.outbox import messages, news
-from provisioner.journal.schema import events, lanes, objects, requests, steps
-from provisioner.objects.states import ENDED, OPEN, RequestState
+from provisioner.journal.schema import UNFIXED, events, lanes, objects, requests, steps
+from provisioner.objects.states import ENDED, OPEN
 from provisioner.system.ulid import RequestId
-
-_FAILED = (RequestState.FAILED, RequestState.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +93,12 @@ def read(conn: Connection, now: float) -> Figures:
 
 
 def _need_person(conn: Connection) -> int:
-    # `+`: else SQLite would choose the index of states, which most requests share.
-    unfixed = (requests.c.fixed_by.is_(None)) | (requests.c.fixed_by == requests.c.id)
+    # As `replaced.unfixed`: of a request whose file went through staging again, the new one counts.
     return int(
         conn.scalar(
             select(func.count())
             .select_from(requests)
-            .where(requests.c.state.in_(_FAILED), unfixed)
+            .where(text(UNFIXED), requests.c.fixed_by.is_(None))
             .where(~requests.c.action.startswith("request."))
             .where(~requests.c.action.startswith("lane."))
             .where(~requests.c.action.startswith("journal."))

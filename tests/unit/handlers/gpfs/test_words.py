@@ -40,6 +40,11 @@ def test_sizes_and_modes_are_as_people_write_them() -> None:
     }
 
 
+def test_what_has_no_limit_says_so() -> None:
+    said = described(replace(FOUND, block_hard=0, files_hard=0))
+    assert (said["quota"], said["files"]) == ("50 MiB (no limit)", "1,234 (no limit)")
+
+
 def test_the_state_has_the_mode_as_people_write_it() -> None:
     assert FOUND.json()["mode"] == "2770"
     assert Fileset.of(FOUND.json()) == FOUND
