@@ -122,10 +122,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _check_text(words: Sequence[str]) -> None:
-    """Exit if an argument is not UTF-8: no name, id or reason is anything else."""
+    """Exit if an argument is not UTF-8: no name, id or reason is anything else; a file may be."""
     for word in words:
         plain = word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        if plain != word:
+        if plain != word and not os.path.lexists(word):
             site.say(f"provisioner: the argument '{plain}' is not UTF-8", file=sys.stderr)
             sys.exit(Exit.USAGE)
 
