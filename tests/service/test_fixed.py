@@ -165,5 +165,6 @@ def test_the_statements_use_their_indexes(site: Site) -> None:
                 "SELECT id FROM requests WHERE fixed_by IS NOT NULL AND fixed_by IN ('a', 'b')",
             )
         ]
-    used = ("unfixed", "unfixed (subject=?)", "unfixed_name (name=?)", "fixed_by (fixed_by=?)")
-    assert all(f"requests_{index}" in plan for index, plan in zip(used, plans, strict=True)), plans
+    # Of two indexes of subjects SQLite takes either: they were made in no certain order.
+    used = ("_unfixed", "(subject=?)", "_unfixed_name (name=?)", "_fixed_by (fixed_by=?)")
+    assert all(index in plan for index, plan in zip(used, plans, strict=True)), plans

@@ -290,7 +290,7 @@ def test_an_operator_comes_from_a_damaged_journal_to_a_released_one(tmp_path: Pa
     assert "1 object would be changed" in desk("drift", code=1).out
     assert len(changed) == 1
     wrong = desk("journal", "release", "--changes", str(len(changed) + 1), code=3)
-    assert f"the service would change {len(changed)} objects now" in wrong.err
+    assert f"the service would change {len(changed)} object" in wrong.err
 
     desk("journal", "release", "--changes", str(len(changed)), "--reason", "seen by me")
     desk("run", "--drain")
