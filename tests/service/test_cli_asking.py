@@ -183,6 +183,7 @@ def test_a_quota_changes_and_the_rest_stays(desk: Desk) -> None:
 
 def test_a_new_quota_keeps_who_was_added_and_leaves_out_who_was_removed(tmp_path: Path) -> None:
     desk = served(tmp_path / "site")
+    desk.serve(of_user("provision", "bmiller"))
     with desk.service():
         desk("grant", "bmiller", "41", "--wait")
         desk("revoke", "jdoe", "41", "--wait")
