@@ -62,7 +62,6 @@ from provisioner.contract.parameters import (
     several,
     together,
 )
-from provisioner.contract.validation import unfit
 
 __all__ = [
     "CLOSED_HOME",
@@ -126,7 +125,6 @@ __all__ = [
     "split_key",
     "texts",
     "together",
-    "unfit",
     "validation",
     "values_by_claimant",
     "whose_mark",

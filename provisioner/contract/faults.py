@@ -28,8 +28,8 @@ class Fault(Exception):
     trace = ""
 
     def __init__(self, message: str, *, advice: str = "") -> None:
-        super().__init__(message)
         self.message = cut(message)
+        super().__init__(self.message)
         self.advice = cut(advice) or type(self).advice
 
 

@@ -7,7 +7,7 @@ kinds gets one message. Leaves out: lines and keys of a file (`request`), and wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import NoneType, UnionType
@@ -250,32 +250,3 @@ def _number(kind: Any, bounds: Mapping[str, int]) -> str:
     if least is not None:
         return f"{noun}, {least} or more"
     return f"{noun} above {above}" if above is not None else noun
-
-
-DEEPEST = 32
-"""The most levels of lists and mappings in what a backend says of an object."""
-
-LARGEST = 1_000_000
-"""The most characters and values in it. A group's members are objects of their own."""
-
-
-def unfit(value: object) -> str:
-    """Return why no result can show a value that a backend gave; '' if one can.
-
-    The journal, results and pages walk it by recursion: Python allows about a thousand calls.
-    """
-    level, size = [value], 0
-    for _ in range(DEEPEST + 1):
-        size += sum(len(part) if isinstance(part, str) else 1 for part in level)
-        if size > LARGEST:
-            return f"is larger than {LARGEST:,} characters"
-        level = [inner for outer in level for inner in _parts(outer)]
-        if not level:
-            return ""
-    return f"nests deeper than {DEEPEST} levels"
-
-
-def _parts(value: object) -> Iterable[object]:
-    if isinstance(value, Mapping):
-        return [*value, *value.values()]
-    return value if isinstance(value, list | tuple) else ()

@@ -12,7 +12,7 @@ import errno
 import functools
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from provisioner.contract import (
     Fault,
@@ -24,13 +24,18 @@ from provisioner.contract import (
     Transient,
     Unavailable,
     Unknown,
-    unfit,
 )
 from provisioner.convergence.reads import reads
 from provisioner.convergence.timings import timed
 
 MOST = 64
 """The most questions of one round: enough to find three bad objects among a thousand."""
+
+DEEPEST = 32
+"""The most levels of lists and mappings in what a backend says of an object."""
+
+LARGEST = 1_000_000
+"""The most characters and values in it. A group's members are objects of their own."""
 
 
 def states(handler: Handler, keys: Sequence[Key]) -> dict[Key, State | Fault]:
@@ -62,8 +67,30 @@ def states(handler: Handler, keys: Sequence[Key]) -> dict[Key, State | Fault]:
 
 def _storable(key: Key, state: State | Fault) -> State | Fault:
     """Return a state, or a fault if results and pages could not show it."""
-    why = "" if isinstance(state, Fault) else unfit(state)
+    why = "" if isinstance(state, Fault) else _unfit(state)
     return Permanent(f"{key}: what the backend says of it {why}") if why else state
+
+
+def _unfit(value: object) -> str:
+    """Return why no result can show a value that a backend gave; '' if one can.
+
+    The journal, results and pages walk it by recursion: Python allows about a thousand calls.
+    """
+    level, size = [value], 0
+    for _ in range(DEEPEST + 1):
+        size += sum(len(part) if isinstance(part, str) else 1 for part in level)
+        if size > LARGEST:
+            return f"is larger than {LARGEST:,} characters"
+        level = [inner for outer in level for inner in _parts(outer)]
+        if not level:
+            return ""
+    return f"nests deeper than {DEEPEST} levels"
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return [*value, *value.values()]
+    return value if isinstance(value, list | tuple) else ()
 
 
 def own(fault: Fault | None) -> Fault | None:

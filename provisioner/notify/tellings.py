@@ -120,13 +120,5 @@ def user_told(person: str, subject: str, facts: Mapping[str, Any], *, fresh: boo
 
 def user_closed(person: str, subject: str, facts: Mapping[str, Any], *, fresh: bool) -> Telling:
     """Return that a user may no longer use an allocation."""
-    return Telling(
-        person=person,
-        role="user",
-        event=Event.ACCESS_REMOVED,
-        subject=subject,
-        about=subject,
-        open=False,
-        fresh=fresh,
-        facts={"account": None, **facts},
-    )
+    told = user_told(person, subject, {"account": None, **facts}, fresh=fresh)
+    return replace(told, event=Event.ACCESS_REMOVED, open=False)

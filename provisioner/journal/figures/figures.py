@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, case, func, select, text
 
 from provisioner.journal.outbox import messages, news
+from provisioner.journal.records import object_rows
 from provisioner.journal.schema import UNFIXED, events, lanes, objects, requests, steps
 from provisioner.objects.states import ENDED, OPEN
 from provisioner.system.ulid import RequestId
@@ -108,18 +109,7 @@ def _need_person(conn: Connection) -> int:
 
 
 def _lanes(conn: Connection, now: float) -> dict[str, LaneFigures]:
-    due = {
-        row[0]: (int(row[1] or 0), int(row[2] or 0))
-        for row in conn.execute(
-            select(
-                objects.c.lane,
-                func.sum(case((objects.c.due <= now, 1), else_=0)),
-                func.sum(case((objects.c.due > now, 1), else_=0)),
-            )
-            .where(objects.c.due.is_not(None))
-            .group_by(objects.c.lane)
-        )
-    }
+    due = object_rows.due_counts(conn, now)
     rows = {row.name: row for row in conn.execute(select(lanes))}
     found = {}
     for name in due.keys() | rows.keys():
