@@ -131,6 +131,10 @@ class FilesetHandler:
         """Return owner, mode and ACL of an open fileset, to save them."""
         return filesets.prior(Fileset.of(state))
 
+    def as_before(self, key: Key, want: Want, state: State, prior: State) -> Want:
+        """Return the want that opens a fileset with its former owner, mode and ACL, and no more."""
+        return filesets.as_before(Wanted.of(want), Fileset.of(state), prior).json()
+
     def stores(self, key: Key) -> bool:
         """Return True: any fileset may hold data; only another call could tell."""
         return True

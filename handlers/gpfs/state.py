@@ -267,6 +267,18 @@ def merge(claims: Sequence[Claim], prior: State | None, fileset: str) -> Wanted:
     return replace(Wanted.of(merged), disputed=disputed, shared=shared)
 
 
+def as_before(wanted: Wanted, fileset: Fileset, prior: State) -> Wanted:
+    """Return the want that opens a closed fileset as it was, whatever its claims want."""
+    return replace(
+        wanted,
+        path=fileset.path,
+        kind="independent" if fileset.independent else "dependent",
+        parent="root" if fileset.independent else fileset.space,
+        **cast(Any, {name: prior.get(name) for name in ("uid", "gid", "mode", "acl")}),
+        **cast(Any, dict.fromkeys(("quota", "files", "inode_limit"))),
+    )
+
+
 def _in_words(name: str, value: Json) -> str:
     if name == "acl":
         return "another ACL"

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any, cast
 
 from handlers.home_directory.permissions import octal
-from handlers.home_directory.plan import merge, plan, saved
+from handlers.home_directory.plan import kept, merge, plan, saved
 from handlers.home_directory.settings import Params, Settings
 from provisioner.contract import (
     Change,
@@ -115,6 +115,12 @@ class HomeDirectory:
 
     def prior(self, key: Key, state: State) -> State | None:
         return saved(state)
+
+    def as_before(self, key: Key, want: Want, state: State, prior: State) -> Want:
+        """Return the want that opens a home with its former mode, and its group and ACL as they
+        are."""
+        own = {"gid": state["gid"], "mode": kept(self._settings, prior), "acl": state["acl"]}
+        return {**want, **own} if prior.get("uid") == want["uid"] else want
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         """Read homes one by one. Raises Unavailable if their root cannot be listed either."""

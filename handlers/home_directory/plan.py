@@ -41,8 +41,8 @@ def merge(settings: Settings, key: Key, claims: Sequence[Claim], prior: State | 
                 merged[name] = wanted
     closed, before = not live, prior or {}
     # If the name was another person's, nothing of that home comes back.
-    own = before.get("mode") if before.get("uid") == merged.get("uid") else None
-    mode = merged.get("mode") or (_kept(settings, str(own)) if own else settings.mode)
+    own = before if before.get("uid") == merged.get("uid") and before.get("mode") else None
+    mode = merged.get("mode") or (kept(settings, own) if own else settings.mode)
     return {
         **merged,
         "present": bool(claims),
@@ -53,12 +53,12 @@ def merge(settings: Settings, key: Key, claims: Sequence[Claim], prior: State | 
     }
 
 
-def _kept(settings: Settings, mode: str) -> str:
+def kept(settings: Settings, prior: State) -> str:
     """Return the part of a user's own mode that the service sets again.
 
     A user may open their home to everybody; the service does not, and the agent forbids it.
     """
-    return f"{octal(mode) & (0o3755 | octal(settings.mode)):04o}"
+    return f"{octal(prior['mode']) & (0o3755 | octal(settings.mode)):04o}"
 
 
 def saved(state: State) -> State | None:

@@ -167,6 +167,15 @@ class Slurm:
         saved = {partition: limits for partition, limits in own.items() if limits != lock}
         return cast(State, state_of(saved)) if saved else None
 
+    def as_before(self, key: Key, want: Want, state: State, prior: State) -> Want:
+        """Return the want that removes our locks, where one was set, and sets nothing else."""
+        locked = rows_of(prior)
+        kept: dict[str, Any] = {
+            name: want[name] for name in ("present", "account", "user") if name in want
+        }
+        kept |= {"closed": False, "limits": {}, "as_before": True}
+        return {**kept, "unlocked": locked.get(WITHOUT) or {}, "unlocked_in": locked}
+
     # States.
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:

@@ -144,7 +144,7 @@ def _lacks_default(want: Want, state: State) -> bool:
     If an admin deletes a user's default association, sacctmgr 22.05.8 exits 0 and keeps the others,
     but the user has no default account, and jobs without --account are refused.
     """
-    if want.get("closed"):
+    if want.get("closed") or want.get("as_before"):
         return False
     default = state["default_account"]
     return default != want["account"] if want.get("default") else not default

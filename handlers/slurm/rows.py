@@ -66,6 +66,8 @@ def divide(want: Want, rows: Rows) -> Division:
     """Return what becomes of associations. A suspension closes all that exist."""
     if want.get("closed"):
         return Division((), tuple(sorted(rows)), (), ())
+    if want.get("as_before"):
+        return Division((), (), tuple(sorted(rows)), ())
     named = set(cast(Sequence[str], want.get("partitions") or ()))
     if named:
         return _division(named, rows, leaving=set(rows) - named)

@@ -122,6 +122,24 @@ class Restores(Protocol):
 
 
 @runtime_checkable
+class Reopens(Protocol):
+    """A handler that can open an object as it was, whatever its claims want.
+
+    It is asked about an object that existed before, was adopted and differs from its claims, when a
+    suspension that closed it ends. Such an object of any other handler stays closed, and the resume
+    says so.
+    """
+
+    def as_before(self, key: Key, want: Want, state: State, prior: State) -> Want:
+        """Return the want that opens an existing object and changes nothing else. Pure.
+
+        want: what `merge` returned, which names the object; state: as it is, closed; prior: what
+        `prior` saved of it.
+        """
+        ...
+
+
+@runtime_checkable
 class Adapts(Protocol):
     """A handler that holds some texts in another form than they were written in.
 

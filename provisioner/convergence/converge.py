@@ -9,17 +9,15 @@ when and what to converge (`lanes`), and the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import cast
 
 from provisioner.contract import (
     OWNING,
     Change,
     Fault,
     Handler,
-    Json,
     Key,
     Permanent,
     Scalar,
@@ -30,10 +28,11 @@ from provisioner.contract import (
     Want,
 )
 from provisioner.contract.abilities import Foresees, Keeps, Numbered, Remarks, Restores, able
+from provisioner.convergence import settings
 from provisioner.convergence.questions import own, states, unexpected
 from provisioner.convergence.reads import reads
 from provisioner.convergence.timings import timed
-from provisioner.objects.applied import Applied, left, noted, settled, unclaimed
+from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
 from provisioner.objects.merging import summary
 from provisioner.objects.states import Adoption
@@ -53,7 +52,7 @@ class Outcome:
     is now taken over; identity: what may not change from now on, None keeps the old one, an empty
     one means that nobody claims it and its name is free; applied: what claims have set, None keeps
     the old value; notes: what several claims came to; numbers: those that it has and that its
-    identity does not say yet.
+    identity does not say yet; reopened: it opened as it was before a suspension, though it differs.
     """
 
     item: Item
@@ -65,6 +64,7 @@ class Outcome:
     applied: Applied | None = None
     notes: tuple[str, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict)
+    reopened: bool = False
 
 
 Save = Callable[[Former], None]
@@ -167,10 +167,10 @@ def _to_be_set(handler: Handler, tasks: Iterable[_Task]) -> dict[Key, Applied]:
         return {}
     unrecorded: dict[Key, Applied] = {}
     for task in tasks:
-        if not task.item.open:
+        if not task.item.open or task.item.reopens:
             continue
         try:
-            now = _noted(handler, task)
+            now = settings.noted_now(handler, task.item, task.want or {}, task.state or {})
         except Exception:
             _end(task, _unexpected("sets or holds", handler))
             continue
@@ -180,41 +180,13 @@ def _to_be_set(handler: Handler, tasks: Iterable[_Task]) -> dict[Key, Applied]:
     return unrecorded
 
 
-def _noted(handler: Restores, task: _Task) -> Applied:
-    """Return what is set on an open object, by its want and its state."""
-    item, want, state = task.item, task.want or {}, task.state or {}
-    sets, taken = handler.sets(item.key, want), item.adoption is not None
-    if not state.get("present"):
-        # A new object has nothing of what was there before.
-        return noted({}, sets, {}, taken=taken)
-    return noted(item.applied, sets, _now(handler, task), taken=taken)
-
-
-def _now(handler: Restores, task: _Task) -> Mapping[str, Json]:
-    """Return the settings of an existing object, without those that close it."""
-    item, state = task.item, task.state or {}
-    now = handler.holds(item.key, state)
-    if item.prior is None:
-        return now
-    # The closing settings cover the saved ones, and go when the object opens.
-    return {**now, **handler.holds(item.key, {**state, **item.prior})}
-
-
 def _applied(handler: Handler, task: _Task) -> Applied | None:
     """Return what claims have set on an object that is as wanted; None keeps what was recorded."""
     if task.fault is not None or not able(handler, Restores):
         return None
-    there = task.state is not None and task.state.get("present")
-    if not task.item.claims:
-        return unclaimed(task.item.applied or {}, _now(handler, task)) if there else {}
-    if not (there and task.item.open) or any(c.verb not in OWNING for c in task.changes):
-        return None
-    want = task.want or {}
-    return settled(_noted(handler, task), handler.sets(task.item.key, want), _disputed(want))
-
-
-def _disputed(want: Want) -> Collection[str]:
-    return cast(Collection[str], want.get("disputed") or ())
+    as_wanted = not any(change.verb not in OWNING for change in task.changes)
+    want, state = task.want or {}, task.state or {}
+    return settings.applied(handler, task.item, want, state, as_wanted=as_wanted)
 
 
 def _identity(handler: Handler, task: _Task) -> Mapping[str, Scalar] | None:
@@ -288,24 +260,13 @@ def _remember(handler: Handler, tasks: Iterable[_Task]) -> dict[Key, State]:
     return priors
 
 
-def _wanted(handler: Handler, item: Item) -> Want:
-    """Merge an item's claims; tell the handler the object's identity and what was set on it."""
-    want = handler.merge(item.key, item.claims, item.prior)
-    if item.open and item.applied and able(handler, Restores):
-        gone = left(item.applied, handler.sets(item.key, want), _disputed(want))
-        want = {**want, "left": gone} if gone else want
-    if item.identity is not None and able(handler, Keeps):
-        want = {**want, "was": item.identity}
-    return want
-
-
 def _plan(handler: Handler, task: _Task) -> None:
     if task.over or task.state is None:
         return
     item = task.item
     try:
         if task.want is None:
-            task.want = _wanted(handler, item)
+            task.want = settings.wanted(handler, item, task.state)
         task.changes = handler.plan(item.key, task.want, task.state)
         if len(task.changes) > MOST_CHANGES:
             raise Permanent(f"{item.key}: a plan of {len(task.changes):,} changes is a mistake")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from provisioner.contract import OWNING, Change, Conflict, Fault, Handler, NotReady
+from provisioner.contract.abilities import Reopens, able
 from provisioner.convergence.converge import Outcome, dry_run
 from provisioner.objects.items import Item
 from provisioner.objects.states import Adoption
@@ -38,10 +39,13 @@ class Look:
     adoption: Adoption | None
 
 
-def guarded(item: Item) -> bool:
-    """Return True if an object may only be looked at: an adopted one, but to take access away."""
+def guarded(handler: Handler, item: Item) -> bool:
+    """Return True if an object may only be looked at: an adopted one, but to take access away, and
+    to give it back."""
     if item.claims and not item.open:
         return item.adoption == Adoption.SEEN
+    if item.reopens and able(handler, Reopens):
+        return False
     return item.adoption in (Adoption.NEW, Adoption.SEEN) or (
         item.adoption == Adoption.DIFFERS and item.open
     )
@@ -62,11 +66,39 @@ def look(handler: Handler, items: Iterable[Item]) -> list[Look]:
     """Return what converging objects would write; a fault says where that is not allowed."""
     items_by_key = {item.key: item for item in items}
     seen = dry_run(handler, [as_taken(item) for item in items_by_key.values()])
-    return [_look(items_by_key[item.key], changes, outcome) for item, changes, outcome in seen]
+    return [
+        _look(guarded(handler, item), changes, replace(outcome, item=items_by_key[item.key]))
+        for item, changes, outcome in seen
+    ]
 
 
-def _look(item: Item, changes: Sequence[Change], outcome: Outcome) -> Look:
-    outcome = replace(outcome, item=item)
+def taken_over(handler: Handler, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Say of objects that were converged how each is now taken over.
+
+    One that was closed and differs, or was never compared, opens as it was. One that opened so is
+    looked at once more: it converged if it is as wanted, and else its fault says what differs.
+    """
+    opened = [o for o in outcomes if o.item.reopens and o.fault is None]
+    again = look(handler, [replace(o.item, prior=None) for o in opened]) if opened else []
+    differing = {seen.outcome.item.key: seen for seen in again if seen.outcome.fault is not None}
+    return [_taken_over(outcome, differing.get(outcome.item.key)) for outcome in outcomes]
+
+
+def _taken_over(outcome: Outcome, seen: Look | None) -> Outcome:
+    item = outcome.item
+    if seen is not None:
+        fault = seen.outcome.fault
+        return replace(outcome, fault=fault, adoption=Adoption.DIFFERS, reopened=True)
+    may_differ = item.adoption in (Adoption.NEW, Adoption.DIFFERS)
+    closed = may_differ and not item.open and bool(item.claims) and outcome.fault is None
+    if closed and (outcome.state or {}).get("present"):
+        return replace(outcome, adoption=Adoption.DIFFERS)
+    settled = outcome.changed or outcome.fault is None
+    return replace(outcome, adoption=None if settled else item.adoption)
+
+
+def _look(only_read: bool, changes: Sequence[Change], outcome: Outcome) -> Look:
+    item = outcome.item
     if not item.claims and item.adoption in (Adoption.NEW, Adoption.SEEN):
         # The plan would only close it, because nobody claims it.
         fault = outcome.fault if outcome.state is None else None
@@ -79,8 +111,9 @@ def _look(item: Item, changes: Sequence[Change], outcome: Outcome) -> Look:
     if not writes:
         # An object without a mark of its own can hang on another's, as a membership does.
         taken = bool(marks) or item.adoption is not None
-        return Look(outcome, marks, (), Adoption.OURS if taken else None)
-    if not guarded(item):
+        ours = item.adoption if item.reopens else Adoption.OURS
+        return Look(outcome, marks, (), ours if taken else None)
+    if not only_read:
         return Look(outcome, marks, writes, item.adoption)
     if not (outcome.state or {}).get("present"):
         gone = NotReady(f"{item.key}: was adopted, but no longer exists: the next try makes it")

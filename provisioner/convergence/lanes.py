@@ -22,7 +22,7 @@ from provisioner.contract import Fault, Handler, NotReady, Permanent
 from provisioner.convergence import timings
 from provisioner.convergence.breakers import Breakers, away_of, spread
 from provisioner.convergence.converge import Outcome, converge
-from provisioner.convergence.existing import Differs, as_taken, guarded, look
+from provisioner.convergence.existing import Differs, as_taken, guarded, look, taken_over
 from provisioner.convergence.next_try import (
     Away,
     Converged,
@@ -165,10 +165,10 @@ class Lane:
         if self.observing:
             return observe(handler, items)
         outcomes = []
-        mine = [as_taken(item) for item in items if not guarded(item)]
+        mine = [as_taken(item) for item in items if not guarded(handler, item)]
         if mine:
-            outcomes += [_taken(outcome) for outcome in converge(handler, mine, self._save)]
-        others = [item for item in items if guarded(item)]
+            outcomes += taken_over(handler, converge(handler, mine, self._save))
+        others = [item for item in items if guarded(handler, item)]
         if others:
             outcomes += [
                 replace(seen.outcome, adoption=seen.adoption) for seen in look(handler, others)
@@ -209,7 +209,7 @@ class Lane:
             readings[outcome.item.key] = reading
             if outcome.fault is not None and outcome.fault.trace:
                 log.error("lane %s: %s\n%s", self.name, outcome.fault, outcome.fault.trace)
-            over = reading.converged or _adopted_as_it_is(outcome)
+            over = reading.converged or _left_as_it_is(outcome)
             if over and outcome.numbers:
                 numbers[outcome.item.key] = outcome.numbers
             undone = StepState.FAILED if reading.due is None else StepState.DUE
@@ -258,7 +258,7 @@ class Lane:
             attempts=attempts,
             waiting_since=waiting_since,
             error=None if fault is None else Error.of(fault, item.key),
-            drop_prior=fault is None and item.prior is not None and item.open,
+            drop_prior=item.prior is not None and item.open and (fault is None or outcome.reopened),
             adoption=outcome.adoption,
         )
 
@@ -320,20 +320,10 @@ def observe(handler: Handler, items: Sequence[Item]) -> list[Outcome]:
     return outcomes
 
 
-def _taken(outcome: Outcome) -> Outcome:
-    """Clear the adoption of an object that converged or was written; keep that of any other.
-
-    One that differs and was already closed, by an admin, still differs when it is to be opened.
-    """
-    item = outcome.item
-    closed_before = item.adoption == Adoption.DIFFERS and not item.open and bool(item.claims)
-    settled = outcome.changed or (outcome.fault is None and not closed_before)
-    return replace(outcome, adoption=None if settled else outcome.item.adoption)
-
-
-def _adopted_as_it_is(outcome: Outcome) -> bool:
-    """Return True if an adoption is over because the object differs and stays unchanged."""
-    return outcome.item.adoption == Adoption.NEW and isinstance(outcome.fault, Differs)
+def _left_as_it_is(outcome: Outcome) -> bool:
+    """Return True if an object differs and stays so, and nothing else was left to do with it."""
+    adopted = outcome.item.adoption == Adoption.NEW or outcome.reopened
+    return adopted and isinstance(outcome.fault, Differs)
 
 
 def lanes_of(handlers: Mapping[str, Handler]) -> dict[str, dict[str, Handler]]:

@@ -39,6 +39,15 @@ class Item:
         """Return True if a claim that is not suspended keeps it open."""
         return any(not claim.suspended for claim in self.claims)
 
+    @property
+    def reopens(self) -> bool:
+        """Return True if it may have differed when a suspension closed it, and no suspension is
+        left.
+
+        It opens as it was, whatever its claims want: nobody has said that it may be changed.
+        """
+        return self.adoption == Adoption.DIFFERS and self.open and self.prior is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Former:

@@ -5,6 +5,8 @@ Leaves out: how the engine keeps what was saved.
 
 from __future__ import annotations
 
+from provisioner.contract.abilities import Reopens, able
+from provisioner.objects.states import Adoption
 from provisioner.testing.fakes import (
     Ledger,
     watched,
@@ -45,6 +47,19 @@ class Closing(Subject):
             if not killed:
                 return
         raise AssertionError("one suspension writes a hundred times")
+
+    def test_what_was_adopted_and_differs_opens_as_it_was(self) -> None:
+        handler, ledger = self._made()
+        if not able(self.handler(), Reopens):
+            return  # the engine leaves it closed, and says so
+        self.rearrange()
+        before = self._states(ledger)
+        ledger.claim(handler, self._other).adoption = Adoption.DIFFERS
+        ledger.suspend()
+        converged(ledger.run(handler))
+        ledger.suspend(False)
+        converged(ledger.run(self.handler()))
+        assert self._states(ledger) == before
 
     def test_what_is_suspended_before_it_was_made_is_not_made(self) -> None:
         ledger = Ledger().claim(self.handler(), self._absent)

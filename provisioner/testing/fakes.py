@@ -31,6 +31,7 @@ from provisioner.contract import (
 from provisioner.convergence.converge import Outcome, converge
 from provisioner.objects.applied import Applied
 from provisioner.objects.items import Former, Item
+from provisioner.objects.states import Adoption
 from provisioner.routing import expressions
 from provisioner.system import process
 
@@ -139,6 +140,7 @@ class Ledger:
     claims: dict[Key, tuple[Claim, ...]] = field(default_factory=dict)
     priors: dict[Key, State] = field(default_factory=dict)
     applied: dict[Key, Applied] = field(default_factory=dict)
+    adoption: Adoption | None = None
 
     def claim(self, handler: Handler, *params: Params) -> Ledger:
         """Claim what parameters name, in place of earlier claims on the same objects."""
@@ -162,7 +164,13 @@ class Ledger:
     def items(self) -> list[Item]:
         """Return what is due: everything."""
         return [
-            Item(key, claims, self.priors.get(key), applied=self.applied.get(key, {}))
+            Item(
+                key,
+                claims,
+                self.priors.get(key),
+                adoption=self.adoption,
+                applied=self.applied.get(key, {}),
+            )
             for key, claims in self.claims.items()
         ]
 

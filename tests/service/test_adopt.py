@@ -14,7 +14,7 @@ from provisioner.journal import audit
 from provisioner.journal.records import object_rows
 from provisioner.objects.states import Adoption
 from tests.support.adopting import adopt, child, claims, found, observing, portals, thing
-from tests.support.engine_site import Site, allocation, membership
+from tests.support.engine_site import Killed, Site, allocation, membership
 from tests.support.manifest_site import Line, entry, newest, put, reconcile, told
 
 PORTAL = 4711
@@ -137,7 +137,53 @@ def test_access_to_what_differs_can_be_taken_away_and_given_back(site: Site) -> 
     site.request(allocation(1, verb="suspend", code="cf1"), "away.yaml")
     assert site.limit("first/account/cf1") == "0"
     site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
+    assert newest(site, "back.yaml").state == "done"
+    assert site.limit("first/account/cf1") == "5"
+    assert found(site, "first/account/cf1") == Adoption.DIFFERS
+
+
+def test_what_differs_is_still_a_conflict_after_a_suspension_unless_a_request_adopts(
+    site: Site,
+) -> None:
+    portals(site, entry(1, "ann", "bob", files=9))
+    release(site)
+    site.request(allocation(1, verb="suspend", code="cf1"), "away.yaml")
+    wants = allocation(1, "ann, bob", files=7, code="cf1")
+    site.request(wants, "meanwhile.yaml")
+    site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
+    assert site.limit("first/account/cf1") == "5"
+    site.request(wants, "plain.yaml")
+    assert newest(site, "plain.yaml").state == "failed"
+    site.request(allocation(1, verb="suspend", code="cf1"), "again.yaml")
+    site.request(f"adopt: true\n{wants}", "adopts.yaml")
+    site.request(allocation(1, verb="resume", code="cf1"), "back-again.yaml")
+    assert site.limit("first/account/cf1") == "7"
+    assert found(site, "first/account/cf1") is None
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_killed_while_what_differs_opens_it_still_opens_as_it_was(site: Site, calls: int) -> None:
+    portals(site, entry(1, "ann", "bob", files=9))
+    release(site)
+    site.request(allocation(1, verb="suspend", code="cf1"), "away.yaml")
+    site.first.dies_after = len(site.first.calls) + calls
+    try:
+        site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
+    except Killed:
+        site.start()
+        site.drain()
+    assert site.limit("first/account/cf1") == "5"
+    assert newest(site, "back.yaml").state == "done"
+
+
+def test_what_differs_and_is_as_wanted_when_it_opens_is_ours(site: Site) -> None:
+    portals(site, entry(1, "ann", "bob", files=9))
+    release(site)
+    site.first.rows["first/account/cf1"]["limit"] = "9"
+    site.request(allocation(1, verb="suspend", code="cf1"), "away.yaml")
+    site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
     assert site.limit("first/account/cf1") == "9"
+    assert found(site, "first/account/cf1") != Adoption.DIFFERS
 
 
 def test_what_an_admin_had_closed_is_not_opened_by_a_suspension_that_ends(site: Site) -> None:
@@ -177,7 +223,7 @@ def test_a_suspension_waits_for_the_release_and_then_closes_what_was_adopted(
     assert newest(site, "away.yaml").state == "done"
     assert site.limit("first/account/cf1") == "0"
     site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
-    assert site.limit("first/account/cf1") == str(files)
+    assert site.limit("first/account/cf1") == "5"
 
 
 @pytest.mark.parametrize("files", [5, 9], ids=["fits", "differs"])

@@ -105,6 +105,10 @@ class Accounts:
     def prior(self, key: Key, state: State) -> State | None:
         return {"limit": state["limit"]} if state["present"] else None
 
+    def as_before(self, key: Key, want: Want, state: State, prior: State) -> Want:
+        """Return the want of the saved limit alone."""
+        return {**want, "limit": prior["limit"]}
+
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         self.backend.questions += 1
         if self.backend.away:

@@ -13,7 +13,7 @@ from typing import Any
 from handlers.ldap.accounts.claims import Claims, lets_in
 from handlers.ldap.accounts.dialect import Dialect, Maker, NewAccount
 from handlers.ldap.accounts.entries import Entries
-from handlers.ldap.accounts.plan import Planner
+from handlers.ldap.accounts.plan import Planner, as_before
 from handlers.ldap.accounts.settings import AccountSettings
 from handlers.ldap.accounts.standing import shut_out
 from handlers.ldap.bearers import borne_by_others
@@ -102,6 +102,10 @@ class Accounts:
         if not state["present"] or not state["enabled"]:
             return None
         return self._dialect.saved(state)
+
+    def as_before(self, key: Key, want: Want, state: State, prior: State) -> Want:
+        """Return the want that enables an account, and sets no field."""
+        return as_before(want, prior)
 
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         """Return the changes to write. Raises Conflict."""

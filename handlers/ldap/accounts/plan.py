@@ -67,7 +67,7 @@ class Planner:
     def _repairs(self, key: Key, want: Want, state: State, ours: str) -> Iterable[Change]:
         dn, is_open = state["dn"], want["wanted"] == "open"
         _check_person(key, want, state)
-        if is_open:
+        if is_open and not want.get("as_before"):
             want = keep_numbers(key, recalled(key, want, state), state)
             yield from self._fields(key, want, state)
         if state.get("unfinished"):
@@ -93,6 +93,12 @@ class Planner:
 
     def _takes(self, want: Want) -> bool:
         return want.get("uid") is None and self.gives_numbers
+
+
+def as_before(want: Want, prior: State) -> Want:
+    """Return the want that opens a closed account as it was, whatever its claims want."""
+    kept = {name: want.get(name) for name in ("name", "sid", "wanted", "prior", "adopt")}
+    return {**kept, "shell": prior.get("shell"), "as_before": True}
 
 
 def _check_person(key: Key, want: Want, state: State) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -53,6 +53,13 @@ ABSENT: State = {"present": False}
 
 def there(size: str = "5", mark: str = "") -> State:
     return {"present": True, "size": size, "mark": mark}
+
+
+class Reopening(Things):
+    """A handler that can open things as they were."""
+
+    def as_before(self, key: Key, want: Want, state: State, prior: State) -> Want:
+        return {**want, "size": prior["size"]}
 
 
 def item(adoption: Adoption | None, *claims: Claim) -> Item:
@@ -132,7 +139,19 @@ GUARDED = {
 @pytest.mark.parametrize("name", GUARDED)
 def test_what_was_not_taken_over_is_only_looked_at(name: str) -> None:
     found, claims, expected = GUARDED[name]
-    assert guarded(item(found, *claims)) is expected
+    handler: Any = Things(ABSENT)
+    assert guarded(handler, item(found, *claims)) is expected
+
+
+@pytest.mark.parametrize("handlers, writes", [(Reopening, ("size it",)), (Things, ())])
+def test_what_a_suspension_closed_is_written_if_its_handler_can_open_it_as_it_was(
+    handlers: type[Things], writes: tuple[str, ...]
+) -> None:
+    handler: Any = handlers(there("closed", "ours"))
+    closed = replace(item(Adoption.DIFFERS, OPEN), prior=there("4"))
+    [seen] = look(handler, [closed])
+    assert (seen.writes, seen.adoption) == (writes, Adoption.DIFFERS)
+    assert guarded(handler, closed) is (not writes)
 
 
 def test_claims_of_what_was_taken_over_may_take_it_over() -> None:
