@@ -80,8 +80,8 @@ class Service:
     def __init__(self, system: System, spool: Spool, *, write_results: bool = True) -> None:
         self._system = system
         self._spool = spool
-        self._journal = system.journal
-        self._finisher = Finisher(spool, self._journal, write_results=write_results)
+        self._journal = book = system.journal
+        self._finisher = Finisher(spool, book, system.outputs_of, write_results=write_results)
         self.clerk = Clerk(self._finisher, self.wake)
         self.keeper = Keeper(spool, self._journal, system.config.retention)
         self.copier = Copier(self._journal, system.config)

@@ -18,7 +18,13 @@ from provisioner.journal.queries import replaced
 from provisioner.journal.records import event_rows, request_rows, step_rows
 from provisioner.objects.states import ENDED, RequestState
 from provisioner.outcome import receipts, results
-from provisioner.outcome.outcomes import outcome_line, receipt_name, receipt_of, result_of
+from provisioner.outcome.outcomes import (
+    OutputsOf,
+    outcome_line,
+    receipt_name,
+    receipt_of,
+    result_of,
+)
 from provisioner.outcome.refusals import Refusals
 from provisioner.spool import strikes
 from provisioner.spool.spool import Rejected, Spool
@@ -70,9 +76,17 @@ class Finisher:
     `settle`, `announce` and `resubmit` are for one thread.
     """
 
-    def __init__(self, spool: Spool, book: journal.Journal, *, write_results: bool = True) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        book: journal.Journal,
+        outputs_of: OutputsOf,
+        *,
+        write_results: bool = True,
+    ) -> None:
         self._spool = spool
         self._journal = book
+        self._outputs_of = outputs_of
         self._write_results = write_results
         self._complaints: dict[RequestId, str] = {}
         self.strikes = strikes.Strikes(spool.root)
@@ -184,7 +198,7 @@ class Finisher:
             there = receipts.path(self._spool.receipts, record.writer, name)
             if not there.exists() or receipts.request_of(there) != record.id:
                 return
-        receipt = receipt_of(record, listed, observing=self.observing)
+        receipt = receipt_of(record, listed, self._outputs_of, observing=self.observing)
         receipts.write(self._spool.receipts, record.writer, name, receipt)
 
     def has_file(self, record: request_rows.Record) -> bool:

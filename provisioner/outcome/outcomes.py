@@ -6,15 +6,19 @@ Promises: pure. Leaves out: where they are, and when they are written (`filing`)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from provisioner.contract import Fault, Scalar, State
 from provisioner.journal.records import request_rows, step_rows
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RUNNING, RequestState, StepState
 from provisioner.outcome import results
 from provisioner.request.documents import Problem
+
+OutputsOf = Callable[[str, State], Mapping[str, Scalar]]
+"""Asks an instance's handler for the outputs of a state."""
 
 _LONGEST = 500
 """The most characters of a line of the log."""
@@ -120,13 +124,14 @@ _OBSERVED = "observed"
 def receipt_of(
     record: request_rows.Record,
     listed: Sequence[step_rows.StepRecord] = (),
+    outputs_of: OutputsOf = lambda instance, state: {},
     *,
     observing: bool = False,
 ) -> Mapping[str, Any]:
     """Return a request's state in a few lines, for its writer.
 
-    listed: its steps; if the request is done, only their names and handlers appear; observing: the
-    service only observes.
+    listed: its steps; if the request is done, only their names, handlers and outputs appear;
+    observing: the service only observes.
     """
     waits = observing and record.state in RUNNING
     return {
@@ -141,7 +146,8 @@ def receipt_of(
         **({"fixed_by": record.fixed_by} if record.fixed_by else {}),
         "problems": record.problems or [],
         "steps": [
-            _named(s) if record.state == RequestState.DONE else _states_of(s) for s in listed
+            _made(s, outputs_of) if record.state == RequestState.DONE else _states_of(s)
+            for s in listed
         ],
     }
 
@@ -149,6 +155,19 @@ def receipt_of(
 def _named(step: step_rows.StepRecord) -> dict[str, Any]:
     named = {"step": step.name, "handler": step.instance, "state": step.state}
     return {**named, "withdraws": True} if step.withdraws else named
+
+
+def _made(step: step_rows.StepRecord, outputs_of: OutputsOf) -> dict[str, Any]:
+    """Return a step that is done, with what its shared objects are called and where they are."""
+    outputs: dict[str, Scalar] = {}
+    for part in step.objects:
+        if not part.item and part.read_back is not None and not step.withdraws:
+            try:
+                outputs.update(outputs_of(step.instance, part.read_back))
+            except Fault:
+                continue  # a receipt says what became of the request, whatever a handler says
+    there = {name: value for name, value in outputs.items() if value is not None}
+    return {**_named(step), "outputs": results.shown(there)} if there else _named(step)
 
 
 def _states_of(step: step_rows.StepRecord) -> Mapping[str, Any]:

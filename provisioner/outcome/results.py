@@ -210,6 +210,13 @@ def _step(step: StepResult) -> dict[str, Json]:
     return document
 
 
+def shown(values: Mapping[str, Json]) -> dict[str, Json]:
+    """Return values for the request's writer: secrets withheld, control characters escaped."""
+    safe = _safe(values)
+    assert isinstance(safe, dict)
+    return safe
+
+
 def _filled(values: Mapping[str, Json]) -> dict[str, Json]:
     return {key: value for key, value in values.items() if value not in (None, "")}
 
