@@ -25,6 +25,7 @@ from provisioner.controls.effects import Command, Effect
 from provisioner.controls.verbs import VERBS
 from provisioner.journal import audit
 from provisioner.journal.journal import Connection, Journal
+from provisioner.journal.queries import replaced
 from provisioner.journal.queries.lookup import Seeker
 from provisioner.journal.records import (
     companion_rows,
@@ -155,6 +156,8 @@ class Acceptance:
             else:
                 self._tally.outcomes[each.id] = each.state
         request_rows.insert_requests(self.conn, rows)
+        refused = [each.id for each in judged if each.state == RequestState.REFUSED]
+        replaced.refused_again(self.conn, refused, self.now)
         quiet, events = self._terms.refusals.judge(rows, self.now)
         loud = [pair for pair in zip(judged, rows, strict=True) if pair[0].id not in quiet]
         events += [arrival_of(each.candidate, made) for each, made in loud]
@@ -322,13 +325,9 @@ class Acceptance:
 
     def _control(self, judged: Judged) -> None:
         """Run a verb. Requests that it sends back are judged again later."""
-        assert judged.candidate.request is not None and judged.ruling is not None
-        candidate, request, seeker = (
-            judged.candidate,
-            judged.candidate.request,
-            judged.ruling.seeker,
-        )
-        assert seeker is not None
+        candidate, request, ruling = judged.candidate, judged.candidate.request, judged.ruling
+        assert request is not None and ruling is not None and ruling.seeker is not None
+        seeker = ruling.seeker
         if request.values.get("manifest"):
             self._tally.manifests[judged.id] = candidate.submission.uid
             return

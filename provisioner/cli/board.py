@@ -67,7 +67,7 @@ def rows(
     for state, some in groups.items():
         if not some:
             continue
-        oldest = span(now - min(item.record.accepted for item in some))
+        oldest = span(now - min(item.since for item in some))
         by_cause = "; by cause: provisioner failed" if state in TROUBLE and len(some) > 1 else ""
         style = STYLES[state]
         late = sum(now - item.record.accepted > _DAY for item in some) if state in RUNNING else 0
@@ -101,7 +101,7 @@ def _row(
     ident = short[record.id]
     yield (
         (f"  {ident:{widths[0]}}", "bold"),
-        (f"  {span(now - record.accepted):>6}  ", STYLES.get(record.state, "")),
+        (f"  {span(now - item.since):>6}  ", STYLES.get(record.state, "")),
         (f"{action:{widths[1]}}  {subject:{widths[2]}}  ", ""),
         (f"{record.name} of {record.asker}", "dim"),
     )

@@ -20,6 +20,7 @@ _OF_REQUESTS = {
     "cancel": "Stop a request; what it already made stays.",
     "hold": "Stop a request until it is released.",
     "retry": "Retry failed requests; a waiting one is tried at once.",
+    "dismiss": "Put away what failed or was refused and nobody will fix; it stays as it ended.",
 }
 _OF_LANES = {
     "pause": "Stop a lane after the batch under way.",
@@ -37,11 +38,15 @@ REASON = typer.Option("", help="why, for the record")
 _WAITING = (RequestState.DEFERRED, RequestState.ACCEPTED, RequestState.SCHEDULED)
 STATES: Mapping[str, tuple[RequestState, ...]] = {
     "retry": (RequestState.FAILED, RequestState.REFUSED),
+    "dismiss": (RequestState.FAILED, RequestState.REFUSED),
     "hold": _WAITING,
     "release": (RequestState.HELD,),
     "cancel": (RequestState.HELD, *_WAITING),
 }
 """The states of the requests that a verb is about, if no others are asked for."""
+
+
+_OF_FAILED = ("retry", "dismiss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +106,14 @@ def _meant(verb: str, names: Sequence[str], which: Which, chosen: Filter) -> lis
     wanted = replace(wanted, states=wanted.states or STATES[verb])
     ids = choosing.fitting(wanted)
     if not ids and which.cause:
-        what = "nothing that failed" if verb == "retry" else f"nothing to {verb}"
+        what = "nothing that failed" if verb in _OF_FAILED else f"nothing to {verb}"
         raise InvalidRequest(
             f"{what} has the cause {which.cause!r}",
             field="cause",
             expected="a cause as `provisioner failed` or `provisioner queue --shape` prints it",
         )
     if not ids:
-        all_failed = verb == "retry" and not narrowed
+        all_failed = verb in _OF_FAILED and not narrowed
         text = "nothing that failed or was refused needs a person" if all_failed else ""
         site.say(text or f"nothing to {verb}" + (" matches the filter" if narrowed else ""))
     return ids

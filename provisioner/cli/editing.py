@@ -70,6 +70,7 @@ def _failed(name: str) -> tuple[Record, list[str]]:
 
     Raises InvalidRequest if there is none, if it did not fail, or if its text is not known.
     """
+    from provisioner.journal.queries import replaced
     from provisioner.journal.records import step_rows
     from provisioner.outcome import outcomes, results
 
@@ -87,9 +88,7 @@ def _failed(name: str) -> tuple[Record, list[str]]:
             advice=first if record.state in OPEN else "send a new request: provisioner submit FILE",
         )
     if record.fixed_by is not None:
-        again = record.fixed_by == record.id
-        what = "its file was sent again" if again else f"{record.fixed_by} put it right"
-        raise InvalidRequest(f"{record.id} needs nothing any more: {what}")
+        raise InvalidRequest(f"{record.id} needs nothing any more: {replaced.closing(record)}")
     if not record.body.strip():
         raise InvalidRequest(
             f"the text of {record.id} was not kept",

@@ -102,7 +102,7 @@ def _need(count: int) -> str:
 
 def _lines(groups: Sequence[Cause], now: float) -> Iterator[str]:
     count = sum(len(group.failures) for group in groups)
-    oldest = min(group.example.record.accepted for group in groups)
+    oldest = min(group.since for group in groups)
     causes = "1 cause" if len(groups) == 1 else f"{len(groups)} causes"
     yield f"{_need(count)} a person: {causes}, the oldest {span(now - oldest)} old"
     for group in groups:
@@ -113,7 +113,7 @@ def _lines(groups: Sequence[Cause], now: float) -> Iterator[str]:
 def _of_group(group: Cause, now: float) -> Iterator[str]:
     example, number = group.example, len(group.failures)
     where = f" {example.where}" if example.where else ""
-    age = span(now - example.record.accepted)
+    age = span(now - group.since)
     yield f"{group.id}  {number} x {example.record.state}: {example.kind}{where}, oldest {age}"
     yield f"    such as: {example.message}"
     if group.subjects:
@@ -128,6 +128,7 @@ def _of_group(group: Cause, now: float) -> Iterator[str]:
     yield f"    one of them: provisioner show {example.record.id}"
     yield f"    meaning, and how to fix it: {_RUNBOOK}#{example.kind}"
     yield f"    when it is fixed: provisioner retry --cause {group.id}"
+    yield f"    if nobody will fix it: provisioner dismiss --cause {group.id}"
 
 
 def _plain(group: Cause) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def _plain(group: Cause) -> dict[str, Any]:
         "message": example.message,
         "advice": example.advice,
         "expected": example.expected,
-        "oldest": moment(example.record.accepted),
+        "oldest": moment(group.since),
         "writers": group.writers,
         "subjects": group.subjects,
         "ids": [failure.record.id for failure in group.failures],

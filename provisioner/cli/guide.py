@@ -17,7 +17,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("queue", "top", "failed", "show", "status", "list", "drift"),
         *("audit", "mail", "health"),
     ),
-    "Steer what happens": ("retry", "edit", "hold", "release", "cancel", "pause", "unpause"),
+    "Steer what happens": (
+        *("retry", "edit", "dismiss", "hold", "release", "cancel"),
+        *("pause", "unpause"),
+    ),
     "Run the service": ("sandbox", "init", "run", "doctor", "config", "handlers", "adopt"),
     "Keep the journal": ("backup", "journal"),
     "Help": ("help", "schema", "completion"),
@@ -106,6 +109,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "edit": (
         ("provisioner edit hx4640", "correct what failed in your editor, and send it"),
         ("EDITOR=nano provisioner edit storage.yaml --wait", f"the same in nano; {_WAIT}"),
+    ),
+    "dismiss": (
+        ("provisioner dismiss hx4640 --reason 'the PI left'", "put away what nobody will fix"),
+        ("provisioner dismiss --cause dd1c2a", "all of a cause that `failed` prints"),
     ),
     "hold": (("provisioner hold 01JGT0V9Q3 --reason 'ticket 8812'", "stop it until a release"),),
     "release": (("provisioner release 01JGT0V9Q3 --wait", f"let it continue, {_WAIT}"),),

@@ -38,6 +38,10 @@ _REASON = 100
 """The most characters of a reason in the table; all of it stands below."""
 
 
+_BY_INITIAL = ("retry", "hold", "cancel", "dismiss")
+"""The verbs whose key is their first letter."""
+
+
 class Question(ModalScreen[bool]):
     """Asks whether to do something: `y` does it, every other key does not."""
 
@@ -84,7 +88,7 @@ class Top(App[None]):
     DataTable { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(verb[0], f"steer('{verb}')", verb) for verb in ("retry", "hold", "cancel")),
+        *(Binding(verb[0], f"steer('{verb}')", verb) for verb in _BY_INITIAL),
         Binding("l", "steer('release')", "release"),
         Binding("s", "show", "show"),
         Binding("slash", "filter", "filter"),
@@ -187,7 +191,7 @@ class Top(App[None]):
 
     def _cells(self, item: Item, now: float) -> tuple[str, ...]:
         record, (action, subject) = item.record, item.about
-        age, ident = board.span(now - record.accepted), self._seen.short[record.id]
+        age, ident = board.span(now - item.since), self._seen.short[record.id]
         why = " ".join(" ".join(self._why[record.id][:1]).split())[:_REASON]
         return ident, str(record.state), age, action, subject, record.asker, why
 

@@ -23,9 +23,9 @@ class Effect:
 
     keys: objects that the request waits for, with their instances; notes: what its writer should
     know; advance: other requests whose steps may begin; ended: other requests that have their
-    outcome; reopened: others whose files go back to `active/`; readmitted: others to be judged and
-    accepted again; lanes: True to pause a lane, False to unpause it; released: the service may
-    write again; unmatched: there was nothing for it to do, as a note says.
+    outcome; reopened: others whose files move, such as back to `active/`; readmitted: others to be
+    judged and accepted again; lanes: True to pause a lane, False to unpause it; released: the
+    service may write again; unmatched: there was nothing for it to do, as a note says.
     """
 
     keys: Mapping[Key, str] = field(default_factory=dict)

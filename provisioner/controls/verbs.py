@@ -14,7 +14,7 @@ from provisioner.controls.effects import Command, Effect
 from provisioner.journal import audit
 from provisioner.journal import facts as journal_facts
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import history, lookup
+from provisioner.journal.queries import history, lookup, replaced
 from provisioner.journal.records import (
     companion_rows,
     object_rows,
@@ -86,6 +86,7 @@ def _retry(conn: Connection, command: Command) -> Effect:
     if target.state == RequestState.REFUSED:
         _need_file(target, command)
         effect.resubmitted.append(target.id)
+        replaced.reopen(conn, target)
         request_rows.set_fixed_by(conn, target.id, target.id)
         # The next start reads this event if a crash prevents what follows the commit.
         _record(conn, command, target, "resubmitted")
@@ -101,6 +102,7 @@ def _retry(conn: Connection, command: Command) -> Effect:
         return Effect(readmitted=[target.id])
     if failed:
         request_rows.set_state(conn, [target.id], [target.state], RequestState.ACCEPTED)
+        replaced.reopen(conn, target)
         _record(conn, command, target, "retried")
         interventions.again(conn, target.id)
         interventions.begin_unrouted(conn, target.id, command.now)
@@ -219,6 +221,23 @@ def _cancel(conn: Connection, command: Command) -> Effect:
     return Effect(ended={target.id: RequestState.CANCELLED}, notes=notes)
 
 
+def _dismiss(conn: Connection, command: Command) -> Effect:
+    """End the wait for somebody who fixes a request; its outcome stays."""
+    target = _target(conn, command)
+    if target.state not in (RequestState.FAILED, RequestState.REFUSED):
+        raise InvalidRequest(
+            f"{target.id} is {target.state}: there is nothing to dismiss",
+            expected="a request that failed or was refused",
+        )
+    if target.fixed_by is not None:
+        raise InvalidRequest(f"{target.id} needs nothing any more: {replaced.closing(target)}")
+    event = _by(command, target, replaced.DISMISSED)
+    text = f"dismissed {event.text}"
+    replaced.close(conn, target, command.id, replaced.DISMISSED, text)
+    audit.append(conn, [event], command.now)
+    return Effect(reopened=[target.id])
+
+
 def _record(conn: Connection, command: Command, target: request_rows.Record, kind: str) -> None:
     """Write an event of the target: who did what with it."""
     audit.append(conn, [_by(command, target, kind)], command.now)
@@ -298,6 +317,7 @@ VERBS: Mapping[str, Callable[[Connection, Command], Effect]] = {
     "request.hold": _hold,
     "request.release": _release,
     "request.cancel": _cancel,
+    "request.dismiss": _dismiss,
     "lane.pause": _pause,
     "lane.unpause": _unpause,
     "journal.release": _release_journal,

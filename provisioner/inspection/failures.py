@@ -93,6 +93,11 @@ class Cause:
         return self.failures[0]
 
     @property
+    def since(self) -> float:
+        """When the oldest of them was accepted, or its file first refused."""
+        return min(replaced.since(failure.record) for failure in self.failures)
+
+    @property
     def writers(self) -> dict[str, int]:
         """Who asked, and for how many of them."""
         return dict(sorted(Counter(failure.record.asker for failure in self.failures).items()))

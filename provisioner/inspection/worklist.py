@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from provisioner.inspection import failures
 from provisioner.inspection.glimpse import Glimpse, glimpse
 from provisioner.journal.journal import Connection
+from provisioner.journal.queries import replaced
 from provisioner.journal.records import event_rows, request_rows, step_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.objects.states import OPEN, RequestState
@@ -47,6 +48,11 @@ class Item:
     reason: str
     advice: str
     cause: str
+
+    @property
+    def since(self) -> float:
+        """When it was accepted, or its file first refused: seconds since the epoch."""
+        return replaced.since(self.record)
 
     @property
     def glimpse(self) -> Glimpse:
@@ -98,8 +104,8 @@ class Wanted:
             and (not self.handler or self.handler in item.where)
             and (not self.cause or self.cause == item.cause)
             and self.writer in ("", record.writer, record.on_behalf_of)
-            and (self.since is None or record.accepted >= self.since)
-            and (self.before is None or record.accepted < self.before)
+            and (self.since is None or item.since >= self.since)
+            and (self.before is None or item.since < self.before)
             and (not self.user or self.user in _people(item))
             and (not self.project or self.project in _projects(item))
         )
@@ -203,7 +209,7 @@ def shape(items: Iterable[Item], now: float) -> list[Shape]:
     for cause, some in groups.items():
         counts = [0] * (len(BOUNDS) + 1)
         for item in some:
-            age = now - item.record.accepted
+            age = now - item.since
             counts[sum(age >= bound for bound in BOUNDS)] += 1
         first = some[0]
         where = "".join(first.where[:1])

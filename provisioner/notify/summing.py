@@ -34,6 +34,10 @@ class Cause(Protocol):
         """The failures, oldest first."""
 
     @property
+    def since(self) -> float:
+        """From when the oldest is: seconds since the epoch."""
+
+    @property
     def subjects(self) -> list[str]:
         """Whom they are about."""
 
@@ -89,7 +93,7 @@ def _cause(cause: Cause) -> dict[str, Any]:
         "count": len(cause.failures),
         "message": example.message,
         "advice": example.advice,
-        "oldest": moment(example.record.accepted),
+        "oldest": moment(cause.since),
         "subjects": list(cause.subjects),
     }
 

@@ -52,6 +52,9 @@ _CLOSED = ("failed", "done")
 _DETAILED = (*ENDED, RequestState.DEFERRED)
 """States in which results and receipts tell of each step."""
 
+_FIXING = (RequestState.DONE, RequestState.REFUSED)
+"""States of a request that ends the wait of others: it put them right, or is the same file."""
+
 _UNFLUSHED = 600.0
 """Seconds before the newest event in which writes may be lost after a power cut. Linux keeps
 written data in memory for half a minute by default."""
@@ -97,7 +100,7 @@ class Finisher:
     def settle(self, ids: Collection[RequestId]) -> list[RequestId]:
         """Move the files of requests to where their states say, and write result and receipt.
 
-        With a request that is done, those move that it has put right.
+        With a request that is over, those move that it has put right, or that were the same file.
 
         Return the requests for which the disk did not allow that. A second call for the same
         request does no harm.
@@ -107,8 +110,8 @@ class Finisher:
             return failed
         with self._journal.reading() as conn:
             loaded = request_rows.load(conn, ids)
-            done = [ulid for ulid, record in loaded.items() if record.state == RequestState.DONE]
-            fixed = [ulid for ulid in replaced.fixed_by(conn, done) if ulid not in loaded]
+            over = [ulid for ulid, record in loaded.items() if record.state in _FIXING]
+            fixed = [ulid for ulid in replaced.fixed_by(conn, over) if ulid not in loaded]
             loaded.update(request_rows.load(conn, fixed))
             detailed = [ulid for ulid, record in loaded.items() if record.state in _DETAILED]
             steps = step_rows.steps_of(conn, detailed) if self._write_results else {}
@@ -116,7 +119,8 @@ class Finisher:
             listed = steps.get(ulid, ())
             with self._apart(ulid, failed):
                 self._settle_one(record, listed)
-                if record.state in ENDED and ulid not in fixed and log.isEnabledFor(logging.INFO):
+                new = record.state in ENDED and record.fixed_by is None
+                if new and log.isEnabledFor(logging.INFO):
                     about = {"request": record.id, "subject": record.subject}
                     log.info("%s", outcome_line(record, listed), extra=about)
         return failed

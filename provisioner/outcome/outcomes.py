@@ -143,7 +143,7 @@ def receipt_of(
         "state": _OBSERVED if waits else record.state,
         "accepted": results.moment(record.accepted),
         "ended": results.moment(record.ended) if record.ended else None,
-        **({"fixed_by": record.fixed_by} if record.fixed_by else {}),
+        **({results.closing(record.problems): record.fixed_by} if record.fixed_by else {}),
         "problems": record.problems or [],
         "steps": [
             _made(s, outputs_of) if record.state == RequestState.DONE else _states_of(s)

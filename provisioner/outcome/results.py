@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from provisioner.contract import Json, State
+from provisioner.journal.queries.replaced import DISMISSED, REFUSED_AGAIN, closed
 from provisioner.journal.records.request_rows import UNMATCHED
 from provisioner.objects.errors import Error
 from provisioner.objects.states import RequestState, StepState
@@ -33,6 +34,9 @@ _OPENINGS: Mapping[str, str] = {
     RequestState.SUPERSEDED: "Superseded: a newer request replaced it.",
     RequestState.CANCELLED: "Cancelled.",
 }
+
+_CLOSING = {DISMISSED: "dismissed_by", REFUSED_AGAIN: "refused_again_as"}
+"""The key for the request that ended the wait of a failed one, if it did not put it right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ def _sentences(result: Result) -> list[str]:
             lines.append(_error_line(step))
     if result.fixed_by == result.id:
         lines.append("Its file went through staging again, as a new request.")
+    elif closed(result.problems):
+        lines.append("Nothing needs to be done.")
     elif result.fixed_by is not None:
         lines.append(f"Request {result.fixed_by} put it right: nothing needs to be done.")
     elif result.retry and result.problems and not _errors(result):
@@ -186,10 +192,15 @@ def plain(result: Result) -> dict[str, Json]:
     if result.steps:
         document["steps"] = [_step(step) for step in result.steps]
     if result.fixed_by is not None:
-        document["fixed_by"] = result.fixed_by
+        document[closing(result.problems)] = result.fixed_by
     if result.retry:
         document["retry"] = result.retry
     return document
+
+
+def closing(problems: Sequence[Mapping[str, Json]] | None) -> str:
+    """Return the key of the request that ended the wait of a failed one."""
+    return _CLOSING.get(str(closed(problems).get("kind")), "fixed_by")
 
 
 def _step(step: StepResult) -> dict[str, Json]:

@@ -30,7 +30,7 @@ _STAGING_GROUP = ("user.*", "project.*", "allocation.*", "membership.*", "reconc
 _OF_MANY = ("allocation.provision", "project.provision")
 """Actions whose user lists other people have filled."""
 
-_OWN_REQUESTS = ("request.retry", "request.hold", "request.cancel")
+_OWN_REQUESTS = ("request.retry", "request.hold", "request.cancel", "request.dismiss")
 """What they may do with their own requests."""
 
 

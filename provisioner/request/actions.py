@@ -292,7 +292,7 @@ class _OfRequest(Envelope):
 class OfRequest(_OfRequest):
     """Control another request."""
 
-    action: Literal["request.retry", "request.hold", "request.cancel"]
+    action: Literal["request.retry", "request.hold", "request.cancel", "request.dismiss"]
 
 
 class Release(_OfRequest):

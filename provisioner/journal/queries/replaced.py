@@ -1,13 +1,15 @@
 """Replaced: who now claims what an earlier request had asked for, and what put a failure right.
 
-Promises: everything is read and written inside the caller's transaction. Leaves out: the remarks
-about it (`remarks`), and moving files (`filing`).
+A failed or refused request waits for a person until a later one puts it right, its file is sent
+again, or a person dismisses it. Promises: everything is read and written inside the caller's
+transaction. Leaves out: the remarks about it (`remarks`), and moving files (`filing`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
@@ -18,6 +20,15 @@ from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import UNFIXED, claims, objects, requests
 from provisioner.objects.states import RUNNING, RequestState
 from provisioner.system.ulid import LENGTH, RequestId
+
+DISMISSED = "dismissed"
+"""The kind of the last note on a failed or refused request that a person dismissed."""
+
+REFUSED_AGAIN = "refused again"
+"""The kind of the last note on a refused request whose file was refused once more."""
+
+_FIRST = "first_refused"
+"""The key, in a refusal's first problem, of when the same file was refused for the first time."""
 
 _CLAIMS = select(claims.c.key, claims.c.claimant, claims.c.want, claims.c.request).where(
     claims.c.key.in_(IDS)
@@ -81,6 +92,87 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
     audit.append(conn, events, now)
 
 
+def refused_again(conn: Connection, new: Collection[RequestId], now: float) -> None:
+    """Let earlier refusals of the same file of the same writer wait no more, each with an event.
+
+    A file is the same if its bytes are, or if it is the earlier one's, moved into staging by hand.
+    new: requests that were refused now; each says since when its file has been refused.
+    """
+    newest: dict[tuple[str, ...], Record] = {}
+    for part in chunks(new):
+        for row in conn.execute(_REFUSED.where(requests.c.id.in_(part))):
+            record = Record.from_row(row)
+            newest["bytes", record.writer, record.digest] = record
+            newest["moved", str(record.uid), record.name[:LENGTH]] = record
+    earlier: dict[RequestId, Record] = {}
+    for column, values in (
+        (requests.c.digest, {record.digest for record in newest.values()}),
+        (requests.c.id, {record.name[:LENGTH] for record in newest.values()}),
+    ):
+        for part in chunks(values):
+            rows = conn.execute(_REFUSED.where(text(UNFIXED), column.in_(part)))
+            earlier |= {row.id: Record.from_row(row) for row in rows}
+    first: dict[RequestId, float] = {}
+    events = []
+    for record in sorted(earlier.values(), key=lambda each: each.id):
+        keys = ("bytes", record.writer, record.digest), ("moved", str(record.uid), record.id)
+        later = [newest[key] for key in keys if key in newest and newest[key].id > record.id]
+        if not later:
+            continue
+        by = later[0]
+        start = min(since(record), first.get(record.id, now))
+        first[by.id] = min(start, first.get(by.id, now))
+        close(conn, record, by.id, REFUSED_AGAIN, f"the same file was refused again as {by.id}")
+        events.append(audit.Event(record.id, REFUSED_AGAIN, f"as {by.id}"))
+    for record in newest.values():
+        if record.id in first and record.problems:
+            problem = {**record.problems[0], _FIRST: _moment(first[record.id])}
+            _write(conn, record.id, problems=[problem, *record.problems[1:]])
+    audit.append(conn, events, now)
+
+
+def since(record: Record) -> float:
+    """Return when a request was accepted, or when its file was refused for the first time."""
+    first = next(iter(record.problems or ()), {}).get(_FIRST)
+    return record.accepted if first is None else datetime.fromisoformat(first).timestamp()
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def close(conn: Connection, record: Record, by: RequestId, kind: str, why: str) -> None:
+    """Write that a request waits for nobody any more. kind: `DISMISSED` or `REFUSED_AGAIN`."""
+    note = {"line": None, "key": "", "message": why, "kind": kind}
+    _write(conn, record.id, fixed_by=by, problems=[*(record.problems or ()), note])
+
+
+def reopen(conn: Connection, record: Record) -> None:
+    """Take back what `close` wrote."""
+    if closed(record.problems):
+        _write(conn, record.id, fixed_by=None, problems=(record.problems or [])[:-1] or None)
+
+
+def closed(problems: Sequence[Mapping[str, Any]] | None) -> Mapping[str, Any]:
+    """Return the note of `close`; an empty one if there is none."""
+    last = problems[-1] if problems else {}
+    return last if last.get("kind") in (DISMISSED, REFUSED_AGAIN) else {}
+
+
+def closing(record: Record) -> str:
+    """Return why a failed request waits for nobody any more, in words; '' if it waits."""
+    if record.fixed_by is None:
+        return ""
+    if note := closed(record.problems):
+        return str(note["message"])
+    again = record.fixed_by == record.id
+    return "its file was sent again" if again else f"{record.fixed_by} put it right"
+
+
+def _write(conn: Connection, request: RequestId, **values: Any) -> None:
+    conn.execute(update(requests).where(requests.c.id == request).values(**values))
+
+
 def _named(conn: Connection, replaces: Mapping[RequestId, RequestId]) -> dict[RequestId, RequestId]:
     """Return what some requests replace, and what that replaced, with the request of each."""
     named: dict[RequestId, RequestId] = {}
@@ -136,6 +228,12 @@ _DONE = select(
     requests.c.name,
     requests.c.replaces,
 ).where(requests.c.state == RequestState.DONE, requests.c.duplicate_of.is_(None))
+
+_REFUSED = (
+    select(requests)
+    .where(requests.c.state == RequestState.REFUSED, requests.c.digest != "")
+    .order_by(requests.c.id)
+)
 
 _REPLACES = select(requests.c.id, requests.c.replaces).where(requests.c.replaces.is_not(None))
 

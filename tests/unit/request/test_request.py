@@ -66,6 +66,7 @@ ABOUT: dict[str, tuple[str, str, str | None, tuple[str, ...]]] = {
     "request.hold": ("request: a b.yaml", "request:a b.yaml", None, ()),
     "request.release": ("request: a", "request:a", None, ()),
     "request.cancel": ("request: a", "request:a", None, ()),
+    "request.dismiss": ("request: a", "request:a", None, ()),
     "lane.pause": ("lane: slurm:dbd", "lane:slurm:dbd", None, ()),
     "journal.release": ("", "site:", None, ()),
     "lane.unpause": ("lane: slurm:dbd", "lane:slurm:dbd", None, ()),
