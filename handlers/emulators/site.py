@@ -73,12 +73,14 @@ handlers:
     sacctmgr: ["{base}/slurm/bin/sacctmgr"]
     scontrol: ["{base}/slurm/bin/scontrol"]
     squeue: ["{base}/slurm/bin/squeue"]
+    scancel: ["{base}/slurm/bin/scancel"]
   slurm-b:
     use: slurm
     cluster: b
     sacctmgr: ["{base}/slurm/bin/sacctmgr"]
     scontrol: ["{base}/slurm/bin/scontrol"]
     squeue: ["{base}/slurm/bin/squeue"]
+    scancel: ["{base}/slurm/bin/scancel"]
 
 resources:
   cluster-a: {{handlers: [slurm-a]}}

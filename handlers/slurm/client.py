@@ -67,13 +67,14 @@ def doubled(rows: Sequence[Association]) -> Unavailable | None:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The three programs, as argument lists, and where their configuration is."""
+    """The programs, as argument lists, and where their configuration is."""
 
     run: Run
     cluster: str
     sacctmgr: Sequence[str] = ("sacctmgr",)
     scontrol: Sequence[str] = ("scontrol",)
     squeue: Sequence[str] = ("squeue",)
+    scancel: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 120.0
 
@@ -207,6 +208,28 @@ class Tools:
         some = [f"--users={','.join(sorted(users))}"] if len(users) <= FILTER else []
         argv = [*self.squeue, "--noheader", f"--account={account}", *some, "--format=%i"]
         return bool(self._ask(argv, "slurmctld").strip())
+
+    def jobs(self, accounts: Collection[str], users: Collection[str]) -> dict[tuple[str, str], int]:
+        """Count jobs that run or wait, by account and user; one that only ends does not count."""
+        argv = [*self.squeue, "--noheader", "--array", "--format=%a|%u|%T"]
+        for option, names in (("account", accounts), ("users", users)):
+            argv += [f"--{option}={','.join(sorted(names))}"] if len(names) <= FILTER else []
+        counts: dict[tuple[str, str], int] = {}
+        for line in self._ask(argv, "slurmctld").splitlines():
+            account, _, rest = line.strip().partition("|")
+            user, _, state = rest.partition("|")
+            if state and state != "COMPLETING":
+                counts[account, user] = counts.get((account, user), 0) + 1
+        return counts
+
+    def cancel(self, account: str, user: str) -> None:
+        """End a user's jobs in an account. Raises as `write` does."""
+        argv = [*self.scancel, f"--user={user}", f"--account={account}"]
+        self._judge(self.run(argv, timeout=self.timeout, env=self.environment))
+
+    def check_cancel(self) -> None:
+        """Raise Unavailable if scancel cannot be run."""
+        self._ask([*self.scancel, "--version"], "scancel")
 
     def reconfigure(self) -> None:
         """Make slurmctld look up all users again."""

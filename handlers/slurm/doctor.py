@@ -5,6 +5,8 @@ Promises: reads only, and never raises. Leaves out: anything about one account o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from handlers.slurm.client import Tools
 from provisioner.contract import Fault, Finding, Level
 
@@ -72,14 +74,21 @@ def _controller(tools: Tools) -> list[Finding]:
 
 
 def _jobs(tools: Tools) -> list[Finding]:
-    """Run squeue: otherwise the first removal of a user would find that it is missing."""
-    if not tools.squeue:
-        return []
+    """Run squeue and scancel: otherwise the first who leaves would find that one is missing."""
+    findings = []
+    if tools.squeue:
+        findings.append(_answers("squeue", lambda: tools.running("root", ["root"])))
+    if tools.scancel:
+        findings.append(_answers("scancel", tools.check_cancel))
+    return findings
+
+
+def _answers(program: str, ask: Callable[[], object]) -> Finding:
     try:
-        tools.running("root", ["root"])
+        ask()
     except Fault as fault:
-        return [Finding(Level.ERROR, "squeue", fault.message, fault.advice)]
-    return [Finding(Level.OK, "squeue", "answers")]
+        return Finding(Level.ERROR, program, fault.message, fault.advice)
+    return Finding(Level.OK, program, "answers")
 
 
 _HOLDS = {

@@ -26,6 +26,7 @@ from handlers.slurm.plan import (
     account_state,
     plan_account,
     plan_user,
+    run_on,
     user_state,
 )
 from handlers.slurm.refers import Known, default_of, named, named_by_key, refused, without_access
@@ -83,6 +84,7 @@ class Slurm:
             settings.sacctmgr,
             settings.scontrol,
             settings.squeue,
+            settings.scancel if settings.on_suspend == "cancel" else (),
             environment,
             settings.timeout,
         )
@@ -137,6 +139,7 @@ class Slurm:
         if kind == "assoc":
             texts["partitions"] = asked_partitions(live or claims)
         if not live:
+            base |= self._ends_jobs(kind) if claims else {}
             return {**texts, **base, "closed": True, "limits": dict(lock)}
         made = merged(live, self._settings.merge)
         # A lock that nobody wants any more is removed; earlier limits return if they are known.
@@ -151,6 +154,11 @@ class Slurm:
         base |= {"disputed": made.disputed} if made.disputed else {}
         base |= {"shared": made.shared} if made.shared else {}
         return {**texts, **base}
+
+    def _ends_jobs(self, kind: str) -> dict[str, Any]:
+        """Return how many jobs of a suspended user are cancelled at most; nothing if none are."""
+        cancels = kind == "assoc" and self._tools.scancel
+        return {"cancels": self._settings.most_cancelled} if cancels else {}
 
     def shuts(self, key: Key, before: Want, after: Want) -> bool:
         """Return True if people lose a partition, a QOS, or all jobs by a limit of 0."""
@@ -189,6 +197,7 @@ class Slurm:
         defaults = self._tools.default_accounts(users) if users else {}
         present = {user for _, user in grouped if user in users}
         failed = self._tools.failed_uids(present, accounts)
+        jobs = self._tools.jobs(accounts, present) if self._tools.scancel and present else {}
         results: dict[Key, State | Fault] = {}
         for key, (_, kind, account, *rest) in parts.items():
             user = rest[0] if rest else ""
@@ -202,7 +211,9 @@ class Slurm:
                 results[key] = account_state(account, own, texts.get(account), account in shared)
             else:
                 default = defaults.get(user, "")
-                results[key] = user_state(account, user, there, default, failed, own is not None)
+                state = user_state(account, user, there, default, failed, own is not None)
+                own_jobs = jobs.get((account, user), 0)
+                results[key] = {**state, "jobs": own_jobs} if own_jobs else state
         return results
 
     def _rows(
@@ -226,8 +237,11 @@ class Slurm:
         return holds(next((row for _, row in sorted(rows_of(state).items())), {}), lock)
 
     def remarks(self, key: Key, want: Want, state: State) -> Sequence[str]:
-        """Return that a user keeps only their partitions, although nobody asked for these."""
-        return stays_alone(want, rows_of(state)) if "user" in want else ()
+        """Return that a user keeps only their partitions, although nobody asked for these; that
+        jobs run on."""
+        if "user" not in want:
+            return ()
+        return (*stays_alone(want, rows_of(state)), *run_on(want, state))
 
     def identity(self, want: Want, state: State) -> Mapping[str, Scalar]:
         """Return what was last asked for: an account's texts, which are the slurmdbd's, and a

@@ -135,7 +135,37 @@ def plan_user(key: Key, want: Want, state: State) -> Sequence[Change]:
         changes += _modified(key, sets, beside, data, 30 + number)
     if _lacks_default(want, state):
         changes.append(_default(key, user, account))
+    changes += _cancelled(key, want, state, data)
     return [*changes, *_removed(key, division.leaving, beside, data)]
+
+
+def _cancelled(key: Key, want: Want, state: State, data: Mapping[str, Any]) -> list[Change]:
+    """Return the change that ends a suspended user's jobs, which comes after the lock: until then
+    a queued job could start. More jobs than may be cancelled are left."""
+    jobs, most = _jobs(want, state)
+    if not 0 < jobs <= most:
+        return []
+    text = f"cancel {jobs} jobs of {data['name']} in {data['account']}"
+    return [Change(key, "cancel-jobs", text, 45, f"cancel-jobs {data['account']}", data)]
+
+
+def run_on(want: Want, state: State) -> tuple[str, ...]:
+    """Return a remark on jobs of a suspended user that are too many to be cancelled."""
+    jobs, most = _jobs(want, state)
+    if jobs <= most:
+        return ()
+    account, user = want["account"], want["user"]
+    return (
+        f"{jobs} jobs of {user} in {account} run on: more than the {most} that `most_cancelled` "
+        f"allows. To end them: scancel --user={user} --account={account}",
+    )
+
+
+def _jobs(want: Want, state: State) -> tuple[int, int]:
+    """Return how many jobs a suspended user has, and how many are cancelled at most; (0, 0) if
+    jobs are left."""
+    most = want.get("cancels")
+    return (int(cast(int, state.get("jobs") or 0)), int(cast(int, most))) if most else (0, 0)
 
 
 def _lacks_default(want: Want, state: State) -> bool:

@@ -8,7 +8,7 @@ parameter (`handler`).
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -59,8 +59,19 @@ class Settings(BaseModel):
         description="program, to find failed uid lookups and partitions; empty: no search for them",
     )
     squeue: tuple[str, ...] = Field(("squeue",), description="program, to see running jobs")
-    slurm_conf: str | None = Field(None, description="SLURM_CONF of the three programs")
+    scancel: tuple[str, ...] = Field(
+        ("scancel",), description="program, to end jobs; only with `on_suspend: cancel`"
+    )
+    slurm_conf: str | None = Field(None, description="SLURM_CONF of the programs")
     timeout: float = Field(120.0, gt=0, description="seconds for one call")
+    on_suspend: Literal["leave", "cancel"] = Field(
+        "leave", description="jobs of a user whose association a suspension closes"
+    )
+    most_cancelled: int = Field(
+        100,
+        ge=1,
+        description="the most jobs of one user in one account that are cancelled; more are left",
+    )
     parent: Account = Field("root", description="parent of accounts for which a request names none")
     protected: tuple[str, ...] = Field(
         ("root",), description="users and accounts that the service never touches"

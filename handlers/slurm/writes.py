@@ -46,6 +46,9 @@ def _write(tools: Tools, changes: Sequence[Change]) -> None:
         tools.write(["modify", "user", *where, "set", f"defaultaccount={account}"])
     elif verb == "remove-user":
         remove(tools, account, names, selection)
+    elif verb == "cancel-jobs":
+        for name in names:
+            tools.cancel(account, name)
     elif verb == "heal":
         heal(tools, names)
     else:

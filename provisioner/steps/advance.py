@@ -21,6 +21,8 @@ from provisioner.steps import asides, binding, disputes, moves, remarks
 from provisioner.steps.binding import Progress
 from provisioner.system.ulid import RequestId
 
+_CLOSING = ("user.suspend", "allocation.suspend")
+
 
 def advance(
     conn: Connection, ids: Collection[RequestId], progress: Progress, now: float
@@ -100,6 +102,25 @@ def _remark(
         after += [{"line": None, "key": "", "message": text} for text in notes]
         if after != list(before or ()):
             request_rows.set_problems(conn, request, after)
+    _remark_on_closed(conn, done, loaded, progress)
+
+
+def _remark_on_closed(
+    conn: Connection,
+    done: Mapping[RequestId, Sequence[step_rows.StepRecord]],
+    loaded: Mapping[RequestId, request_rows.Record],
+    progress: Progress,
+) -> None:
+    """Add to done suspensions what handlers say of the closed objects, such as jobs that run on."""
+    closing = {
+        request: {part.key: step.instance for step in listed for part in step.objects}
+        for request, listed in done.items()
+        if loaded[request].action in _CLOSING
+    }
+    for request, texts in asides.of(conn, closing, progress).items():
+        if texts:
+            more = [{"line": None, "key": "", "message": text} for text in texts]
+            request_rows.set_problems(conn, request, [*(loaded[request].problems or ()), *more])
 
 
 @dataclass(slots=True)

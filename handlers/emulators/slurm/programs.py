@@ -1,4 +1,4 @@
-"""Emulated Slurm: `sacctmgr`, `scontrol` and `squeue`, executables over one emulated slurmdbd.
+"""Emulated Slurm: `sacctmgr`, `scontrol`, `squeue` and `scancel`, over one emulated slurmdbd.
 
 Promises: the exit codes of slurm-wlm 22.05.8, and the parts of `scontrol` and `squeue` that the
 slurm handler reads. Leaves out: jobs, except those that a test puts into the slurmdbd; an unknown
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FAILED = 4294967294
 """The uid that slurmctld stores for a user whom it could not look up."""
 
-PROGRAMS = ("sacctmgr", "scontrol", "squeue")
+PROGRAMS = ("sacctmgr", "scontrol", "squeue", "scancel")
 
 _LAUNCHER = """\
 #!{python} -IS
@@ -76,6 +76,8 @@ def _command(
         return _scontrol, "reconfigure" in arguments
     if program == "squeue":
         return _squeue, False
+    if program == "scancel":
+        return _scancel, True
     return sacctmgr.run, sacctmgr.writes(arguments)
 
 
@@ -124,7 +126,17 @@ def _show_assoc_mgr(data: Slurmdbd, options: dict[str, str]) -> None:
 
 def _squeue(data: Slurmdbd, arguments: Sequence[str]) -> None:
     options = options_of([word.lstrip("-") for word in arguments])
-    users = names_of(options.get("users", ""))
+    accounts, users = (names_of(options.get(name, "")) for name in ("account", "users"))
     for number, job in enumerate(data.jobs, 1):
-        if job["account"] == options.get("account") and (not users or job["user"] in users):
-            print(number)
+        if (not accounts or job["account"] in accounts) and (not users or job["user"] in users):
+            shown = {"%i": str(number), "%a": job["account"], "%u": job["user"], "%T": "RUNNING"}
+            print("|".join(shown[field] for field in options["format"].split("|")))
+
+
+def _scancel(data: Slurmdbd, arguments: Sequence[str]) -> None:
+    options = options_of([word.lstrip("-") for word in arguments])
+    if list(arguments) == ["--version"]:
+        print("slurm-wlm 22.05.8")
+        return
+    whose = (options["account"], options["user"])
+    data.jobs = [job for job in data.jobs if (job["account"], job["user"]) != whose]
