@@ -16,7 +16,7 @@ from provisioner.contract import Fault
 from provisioner.contract.sizes import format_size
 from provisioner.journal.journal import Connection
 from provisioner.journal.outbox import known, rights
-from provisioner.journal.records import request_rows, step_rows
+from provisioner.journal.outbox.shelf import Shelf
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import StepRecord
 from provisioner.notify.tellings import Telling, digest, leader_told, user_closed, user_told
@@ -29,6 +29,9 @@ from provisioner.system.ulid import RequestId
 
 Facts = Mapping[str, Any]
 
+Requests = Shelf[Request | None]
+"""Requests as they count now; None for one whose text can no longer be read."""
+
 _CONTROLS = ("request.", "lane.", "journal.")
 """Actions whose answer belongs to the person who typed them."""
 
@@ -40,10 +43,15 @@ _PROJECTS = 20
 class Occasion:
     """One outcome, while what it is worth telling is found out."""
 
-    conn: Connection
+    shelf: Requests
     record: Record
     steps: Sequence[StepRecord]
     request: Request
+
+    @property
+    def conn(self) -> Connection:
+        """The caller's transaction."""
+        return self.shelf.conn
 
     @property
     def changed(self) -> bool:
@@ -71,10 +79,9 @@ class Occasions:
     asker: Callable[[Record], str] = field(default=lambda record: record.writer)
     hook: bool = False
 
-    def of(
-        self, conn: Connection, record: Record, steps: Sequence[StepRecord], state: str
-    ) -> list[Telling]:
+    def of(self, shelf: Requests, record: Record, state: str) -> list[Telling]:
         """Return what an outcome is worth telling. state: the outcome that the event tells."""
+        steps = shelf.steps(record.id)
         if record.action.startswith(_CONTROLS) or record.duplicate_of is not None:
             return []
         if state in (RequestState.FAILED, RequestState.REFUSED):
@@ -83,11 +90,10 @@ class Occasions:
         tell = _BY_ACTION.get(record.action)
         if tell is None or not whole or state not in (RequestState.DONE, RequestState.SUPERSEDED):
             return []
-        try:
-            request = crowds.whole(record.body, record.listed)
-        except (InvalidDocument, Fault):
+        request = shelf.says(record)
+        if request is None:
             return []
-        return list(tell(self, Occasion(conn, record, steps, request)))
+        return list(tell(self, Occasion(shelf, record, steps, request)))
 
     # People's accounts.
 
@@ -117,13 +123,13 @@ class Occasions:
         )
         yield told
         if occasion.record.action == "user.provision":
-            for leader in self._leaders(occasion.conn, name):
+            for leader in self._leaders(occasion.shelf, name):
                 about = f"{subject} (as PI)"
                 yield replace(told, person=leader, role="pi", about=about, fact="")
 
     def _account_facts(self, occasion: Occasion, name: str) -> dict[str, Any]:
         made = occasion.record.action == "user.provision"
-        steps = occasion.steps if made else self._provided(occasion.conn, f"user:{name}", "user")
+        steps = occasion.steps if made else self._provided(occasion.shelf, f"user:{name}")
         outputs = self._outputs(steps, {f"user:{name}"})
         values = occasion.request.values.get("user") or {}
         return {
@@ -134,16 +140,12 @@ class Occasions:
             "outputs": outputs,
         }
 
-    def _leaders(self, conn: Connection, user: str) -> list[str]:
+    def _leaders(self, shelf: Requests, user: str) -> list[str]:
         """Return the leaders of the projects in which a user has something."""
-        ids = rights.projects_of(conn, user, _PROJECTS)
-        leaders = []
-        for record in request_rows.load(conn, ids).values():
-            try:
-                values = crowds.whole(record.body, record.listed).values
-            except (InvalidDocument, Fault):
-                continue
-            leaders.append((values.get("project") or {}).get("pi"))
+        ids = rights.projects_of(shelf.conn, user, _PROJECTS)
+        read = [shelf.says(record) for record in shelf.records(ids)]
+        projects = [one.values.get("project") or {} for one in read if one is not None]
+        leaders = [project.get("pi") for project in projects]
         return sorted({leader for leader in leaders if leader and leader != user})
 
     def _account_closed(self, occasion: Occasion) -> Iterator[Telling]:
@@ -188,8 +190,9 @@ class Occasions:
         conn, record = occasion.conn, occasion.record
         before = known.may_use(conn, subject)
         ids = rights.provided(conn, subject, record.action, record.id)
-        for older in request_rows.load(conn, ids).values():
-            before.update(_users_of(older))
+        for older in occasion.shelf.records(ids):
+            said = occasion.shelf.says(older)
+            before.update(said.users if said is not None else ())
         for user in sorted(before.difference(users, _leader_in(facts))):
             yield user_closed(user, subject, facts, fresh=occasion.changed)
 
@@ -225,13 +228,11 @@ class Occasions:
     def _facts_now(self, occasion: Occasion, subject: str) -> dict[str, Any]:
         """Return the facts of an allocation from its newest request that was done."""
         ids = rights.provided(occasion.conn, subject, "allocation.provision")
-        for record in request_rows.load(occasion.conn, ids).values():
-            steps = step_rows.steps_of(occasion.conn, ids)[record.id]
-            try:
-                request = crowds.whole(record.body, record.listed)
-            except (InvalidDocument, Fault):
+        for record in occasion.shelf.records(ids):
+            request = occasion.shelf.says(record)
+            if request is None:
                 continue
-            made = (*steps, *occasion.steps)
+            made = (*occasion.shelf.steps(record.id), *occasion.steps)
             return self._allocation_facts(request, made, subject, occasion.record.subject)
         member = occasion.record.subject
         return self._allocation_facts(occasion.request, occasion.steps, subject, member)
@@ -297,9 +298,9 @@ class Occasions:
                     found[step.name] = dict(self.outputs(step.instance, part.read_back))
         return found
 
-    def _provided(self, conn: Connection, subject: str, kind: str) -> Sequence[StepRecord]:
-        ids = rights.provided(conn, subject, f"{kind}.provision")
-        return step_rows.steps_of(conn, ids)[ids[0]] if ids else ()
+    def _provided(self, shelf: Requests, subject: str) -> Sequence[StepRecord]:
+        ids = rights.provided(shelf.conn, subject, "user.provision")
+        return shelf.steps(ids[0]) if ids else ()
 
 
 Tell = Callable[[Occasions, Occasion], Iterator[Telling]]
@@ -314,6 +315,14 @@ _BY_ACTION: Mapping[str, Tell] = {
     "membership.add": Occasions._joined,
     "membership.remove": Occasions._left,
 }
+
+
+def said(record: Record) -> Request | None:
+    """Return a recorded request as it counts now; None if its text can no longer be read."""
+    try:
+        return crowds.whole(record.body, record.listed)
+    except (InvalidDocument, Fault):
+        return None
 
 
 def failing(record: Record) -> str:
@@ -342,14 +351,6 @@ def request_facts(record: Record) -> dict[str, Any]:
         "asker": record.asker,
         "accepted": results.moment(record.accepted),
     }
-
-
-def _users_of(record: Record) -> tuple[str, ...]:
-    """Return the users whom a request lists."""
-    try:
-        return crowds.whole(record.body, record.listed).users
-    except (InvalidDocument, Fault):
-        return ()
 
 
 def _leader_in(facts: Facts) -> list[str]:

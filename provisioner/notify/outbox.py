@@ -19,11 +19,11 @@ from provisioner.journal.journal import Connection, Journal, JournalBroken
 from provisioner.journal.outbox import known, messages, news
 from provisioner.journal.outbox.known import Known, Pair
 from provisioner.journal.outbox.messages import HOOK, MAIL, Message
-from provisioner.journal.records import request_rows, step_rows
+from provisioner.journal.outbox.shelf import Shelf
 from provisioner.journal.records.request_rows import Record
 from provisioner.notify import summing, tellings
 from provisioner.notify.addresses import Addresses
-from provisioner.notify.occasions import Occasions, failing, request_facts
+from provisioner.notify.occasions import Occasions, Requests, failing, request_facts, said
 from provisioner.notify.samples import KEYS
 from provisioner.notify.tellings import Telling
 from provisioner.objects.states import MessageState, RequestState
@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 PORTION = 200
 """Events that are looked at in one transaction."""
+
+ON_A_SHELF = 25
+"""Outcomes whose requests are in memory together: each may be as long as a request can be."""
 
 OPERATORS = "operators"
 """Stands for a person in messages to the operators' addresses."""
@@ -79,8 +82,12 @@ class Outbox:
             portion = news.portion(conn, PORTION)
             if portion is None:
                 return False
-            for outcome in portion.outcomes:
-                self._tell(conn, outcome, now, draft)
+            for start in range(0, len(portion.outcomes), ON_A_SHELF):
+                some = portion.outcomes[start : start + ON_A_SHELF]
+                shelf = Shelf(conn, said)
+                shelf.load([outcome.request for outcome in some])
+                for outcome in some:
+                    self._tell(shelf, outcome, now, draft)
         with self.book.transaction() as conn:
             for about in draft.forgotten:
                 known.forget(conn, about)
@@ -89,13 +96,12 @@ class Outbox:
             news.through(conn, portion.last)
         return True
 
-    def _tell(self, conn: Connection, outcome: news.Outcome, now: float, draft: _Draft) -> None:
-        record = request_rows.load(conn, [outcome.request]).get(outcome.request)
+    def _tell(self, shelf: Requests, outcome: news.Outcome, now: float, draft: _Draft) -> None:
+        conn, record = shelf.conn, shelf.record(outcome.request)
         if record is None:
             return
-        steps = step_rows.steps_of(conn, [record.id])[record.id]
         try:
-            found = self.occasions.of(conn, record, steps, outcome.state)
+            found = self.occasions.of(shelf, record, outcome.state)
         except JournalBroken:
             raise
         except Exception:
