@@ -89,8 +89,7 @@ class Outbox:
                 for outcome in some:
                     self._tell(shelf, outcome, now, draft)
         with self.book.transaction() as conn:
-            for about in draft.forgotten:
-                known.forget(conn, about)
+            known.forget(conn, draft.forgotten)
             known.put(conn, draft.known)
             messages.add(conn, draft.messages)
             news.through(conn, portion.last)

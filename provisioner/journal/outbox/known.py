@@ -60,6 +60,7 @@ def put(conn: Connection, facts: Mapping[Pair, Known]) -> None:
     bulk.run(conn, _PUT, rows)
 
 
-def forget(conn: Connection, about: str) -> None:
-    """Forget what everybody knows about something: it is news if it happens again."""
-    conn.execute(delete(told).where(told.c.about == about))
+def forget(conn: Connection, about: Collection[str]) -> None:
+    """Forget what everybody knows about some things: they are news if they happen again."""
+    for part in chunks(about):
+        conn.execute(delete(told).where(told.c.about.in_(part)))

@@ -97,9 +97,11 @@ def _shut_out(conn: Connection, shift: Shift, allowed: Shift, nature: Nature) ->
     keys = {key for key, _ in (*shift.going, *shift.coming) if nature.can_shut(key)}
     if not keys:
         return set()
-    closed = ledger.suspended_parts(conn, {who for key, who in shift.coming if key in keys})
-    opened = {pair: want for pair, want in shift.coming.items() if pair[1] not in closed}
     now = ledger.claims_of(conn, keys)
+    if not now:
+        return set()
+    closed = ledger.suspended_parts(conn, {who for key, who in shift.coming if key in now})
+    opened = {pair: want for pair, want in shift.coming.items() if pair[1] not in closed}
     shut = shutting(now, allowed, Shift(shift.going, opened), nature)
     had = _had(conn, {(key, one.claimant) for key in shut for one in now[key]})
     whole = {claimant for _, claimant in had if person_of(claimant) is None}

@@ -322,7 +322,7 @@ def parts(claimant: str) -> tuple[str, ...]:
 def _suspended(conn: Connection, claimants: Collection[str]) -> set[str]:
     """Return those subjects that are suspended and so close claims of some claimants."""
     suspended: set[str] = set()
-    if conn.scalar(_ANY_SUSPENSION) is None:
+    if not claimants or conn.scalar(_ANY_SUSPENSION) is None:
         return suspended
     for part in chunks({name for claimant in claimants for name in parts(claimant)}):
         suspended.update(
