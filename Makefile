@@ -9,7 +9,7 @@ MAN ?= build/man
 MINUTES ?= 10
 SEED ?= 1
 
-.PHONY: help venv demo test matrix fuzz soak fault check bench man lab-up lab-down clean
+.PHONY: help venv demo test matrix fuzz soak fault check bench site man lab-up lab-down clean
 
 help:  ## say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ check: venv  ## lint and types
 bench: venv  ## print the figures beside their aims; those of the lab need root
 	@deploy/bench $(BIN)
 
+site:  ## build the documentation as a site into build/site, with every link checked
+	@deploy/venv .venv-site $(PYTHON) '.[site]'
+	@NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --strict --config-file deploy/site/mkdocs.yml
+	@echo "build/site/index.html"
+
 man: venv  ## write the manual's pages into MAN=DIR (build/man), for man(1)
 	@$(BIN)/provisioner help --man $(MAN) | tail -n 1
 
@@ -59,4 +64,4 @@ lab-down:  ## stop the lab in LAB=DIR, and remove it
 	rm -rf $(LAB)
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) .venv-coldfront build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-coldfront .venv-site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
