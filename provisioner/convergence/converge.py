@@ -267,7 +267,7 @@ def _plan(handler: Handler, task: _Task) -> None:
     try:
         if task.want is None:
             task.want = settings.wanted(handler, item, task.state)
-        task.changes = handler.plan(item.key, task.want, task.state)
+        task.changes = _allowed(item, handler.plan(item.key, task.want, task.state))
         if len(task.changes) > MOST_CHANGES:
             raise Permanent(f"{item.key}: a plan of {len(task.changes):,} changes is a mistake")
     except Fault as fault:
@@ -277,6 +277,16 @@ def _plan(handler: Handler, task: _Task) -> None:
     else:
         if not task.changes:
             _end(task, None)
+
+
+def _allowed(item: Item, changes: Sequence[Change]) -> Sequence[Change]:
+    """Return the changes of a plan that may be written.
+
+    An object that others closed is as a suspension wants it. That makes it no object of ours, which
+    the end of the suspension would open: it is not marked.
+    """
+    others_closed = item.claims and not item.open and item.prior is None
+    return () if others_closed and all(c.verb in OWNING for c in changes) else changes
 
 
 def _order(change: Change) -> tuple[int, str]:

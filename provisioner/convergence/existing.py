@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from provisioner.contract import OWNING, Change, Conflict, Fault, Handler, NotReady
 from provisioner.contract.abilities import Reopens, able
-from provisioner.convergence.converge import Outcome, dry_run
+from provisioner.convergence.converge import Outcome, Save, converge, dry_run
+from provisioner.convergence.settings import wanted
 from provisioner.objects.items import Item
 from provisioner.objects.states import Adoption
 
@@ -72,29 +73,56 @@ def look(handler: Handler, items: Iterable[Item]) -> list[Look]:
     ]
 
 
-def taken_over(handler: Handler, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Say of objects that were converged how each is now taken over.
+def take(handler: Handler, items: Sequence[Item], save: Save) -> list[Outcome]:
+    """Converge objects that may be written, and say how each is now taken over.
 
     One that was closed and differs, or was never compared, opens as it was. One that opened so is
     looked at once more: it converged if it is as wanted, and else its fault says what differs.
     """
+    outcomes = converge(handler, [as_taken(item) for item in items], save)
     opened = [o for o in outcomes if o.item.reopens and o.fault is None]
     again = look(handler, [replace(o.item, prior=None) for o in opened]) if opened else []
     differing = {seen.outcome.item.key: seen for seen in again if seen.outcome.fault is not None}
-    return [_taken_over(outcome, differing.get(outcome.item.key)) for outcome in outcomes]
+    given = {item.key: item for item in items}
+    return [
+        _reopened(outcome, seen)
+        if (seen := differing.get(outcome.item.key)) is not None
+        else replace(outcome, adoption=_after(handler, given[outcome.item.key], outcome))
+        for outcome in outcomes
+    ]
 
 
-def _taken_over(outcome: Outcome, seen: Look | None) -> Outcome:
-    item = outcome.item
-    if seen is not None:
-        fault = seen.outcome.fault
-        return replace(outcome, fault=fault, adoption=Adoption.DIFFERS, reopened=True)
-    may_differ = item.adoption in (Adoption.NEW, Adoption.DIFFERS)
-    closed = may_differ and not item.open and bool(item.claims) and outcome.fault is None
-    if closed and (outcome.state or {}).get("present"):
-        return replace(outcome, adoption=Adoption.DIFFERS)
-    settled = outcome.changed or outcome.fault is None
-    return replace(outcome, adoption=None if settled else item.adoption)
+def _reopened(outcome: Outcome, seen: Look) -> Outcome:
+    return replace(outcome, fault=seen.outcome.fault, adoption=Adoption.DIFFERS, reopened=True)
+
+
+def _after(handler: Handler, item: Item, outcome: Outcome) -> Adoption | None:
+    """Return how an object is taken over after a try to make it as wanted.
+
+    item: with its claims as they are made, without the leave that an adoption gives.
+    """
+    if item.adoption is None or not (outcome.changed or outcome.fault is None):
+        return item.adoption
+    if not item.claims:
+        return None
+    there = (outcome.state or {}).get("present")
+    if not item.open:
+        may_differ = item.adoption in (Adoption.NEW, Adoption.DIFFERS) and outcome.fault is None
+        return Adoption.DIFFERS if may_differ and there else Adoption.OURS
+    return None if outcome.fault is not None or _is_ours(handler, item, outcome) else Adoption.OURS
+
+
+def _is_ours(handler: Handler, item: Item, outcome: Outcome) -> bool:
+    """Return True if an object is ours without its adoption, by what its backend says.
+
+    A membership never is by itself: it hangs on the mark of its group, which may still lack it.
+    """
+    state = outcome.state or {}
+    try:
+        want = wanted(handler, replace(item, adoption=None), state)
+        return not handler.plan(item.key, want, state)
+    except Exception:  # a conflict, or what `converge` has already told
+        return False
 
 
 def _look(only_read: bool, changes: Sequence[Change], outcome: Outcome) -> Look:
@@ -111,14 +139,23 @@ def _look(only_read: bool, changes: Sequence[Change], outcome: Outcome) -> Look:
     if not writes:
         # An object without a mark of its own can hang on another's, as a membership does.
         taken = bool(marks) or item.adoption is not None
-        ours = item.adoption if item.reopens else Adoption.OURS
-        return Look(outcome, marks, (), ours if taken else None)
+        return Look(outcome, marks, (), _fitting(item) if taken else None)
     if not only_read:
         return Look(outcome, marks, writes, item.adoption)
     if not (outcome.state or {}).get("present"):
         gone = NotReady(f"{item.key}: was adopted, but no longer exists: the next try makes it")
         return Look(replace(outcome, fault=gone), marks, writes, None)
     return Look(replace(outcome, fault=_differs(item, writes)), (), (), _left(item))
+
+
+def _fitting(item: Item) -> Adoption:
+    """Return how an object is taken over with which nothing would be done.
+
+    One that is closed, as a suspension wants it, was perhaps closed by an admin: whether it is as
+    wanted shows when it is to be opened.
+    """
+    closed = bool(item.claims) and not item.open and item.adoption is not Adoption.OURS
+    return Adoption.DIFFERS if closed or item.reopens else Adoption.OURS
 
 
 def _differs(item: Item, writes: Sequence[str]) -> Fault:

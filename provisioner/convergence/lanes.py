@@ -21,8 +21,8 @@ from typing import assert_never
 from provisioner.contract import Fault, Handler, NotReady, Permanent
 from provisioner.convergence import timings
 from provisioner.convergence.breakers import Breakers, away_of, spread
-from provisioner.convergence.converge import Outcome, converge
-from provisioner.convergence.existing import Differs, as_taken, guarded, look, taken_over
+from provisioner.convergence.converge import Outcome
+from provisioner.convergence.existing import Differs, guarded, look, take
 from provisioner.convergence.next_try import (
     Away,
     Converged,
@@ -165,9 +165,9 @@ class Lane:
         if self.observing:
             return observe(handler, items)
         outcomes = []
-        mine = [as_taken(item) for item in items if not guarded(handler, item)]
+        mine = [item for item in items if not guarded(handler, item)]
         if mine:
-            outcomes += taken_over(handler, converge(handler, mine, self._save))
+            outcomes += take(handler, mine, self._save)
         others = [item for item in items if guarded(handler, item)]
         if others:
             outcomes += [

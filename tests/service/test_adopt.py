@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
@@ -195,6 +196,25 @@ def test_what_an_admin_had_closed_is_not_opened_by_a_suspension_that_ends(site: 
     site.request(allocation(1, verb="resume", code="cf1"), "back.yaml")
     assert site.limit("first/account/cf1") == "0"
     assert newest(site, "back.yaml").state == "failed"
+    assert found(site, "first/account/cf1") == Adoption.DIFFERS
+
+
+@pytest.mark.parametrize("order", ["ASRE", "SARE", "ASER", "SAER", "ARSE"])
+def test_what_an_admin_had_closed_stays_closed_in_every_order(site: Site, order: str) -> None:
+    """A: adopt, S: suspend, R: release, E: the suspension ends."""
+    site.first.rows["first/account/cf1"]["limit"] = "0"
+    line = entry(1, "ann", files=9)
+    asks(site, line)
+    steps: dict[str, Callable[[], object]] = {
+        "A": lambda: portals(site, line),
+        "S": lambda: site.request(allocation(1, verb="suspend", code="cf1"), "away.yaml"),
+        "R": lambda: release(site),
+        "E": lambda: site.request(allocation(1, verb="resume", code="cf1"), "back.yaml"),
+    }
+    for step in order:
+        steps[step]()
+    assert site.limit("first/account/cf1") == "0"
+    assert "first/account/cf1" not in {c.key for call in site.first.calls for c in call}
     assert found(site, "first/account/cf1") == Adoption.DIFFERS
 
 

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli_site import Desk
-from tests.support.moving_site import allocation, manifest, old_scripts, person, state
+from tests.support.moving_site import (
+    allocation,
+    manifest,
+    members,
+    old_scripts,
+    person,
+    state,
+)
 
 FITS = {"quota": {"space": "5TiB"}}
 DIFFERS = {"slurm": {"specs": "GrpTRES=cpu=64"}}
@@ -93,6 +100,34 @@ def test_a_centre_moves_in(desk: Desk) -> None:
     assert [one["object"] for one in again["left"]] == ["slurm-a/account/cf0003"]
 
     desk("adopt", "--manifest", portal(desk), "--differing", "--yes", code=1)  # it does not observe
+
+
+@pytest.mark.parametrize("title", ["Protein folding", "Another title"], ids=["fits", "differs"])
+@pytest.mark.parametrize("reconciles", [0, 2])
+def test_a_member_of_an_adopted_group_leaves_and_comes_back_with_a_suspension(
+    desk: Desk, title: str, reconciles: int
+) -> None:
+    """A group that differs never gets our mark, and one that fits gets it at a reconcile."""
+    users = ("jdoe", "asmith")
+    storage = allocation(41, "hpc-storage", *users, **FITS)
+    storage["allocation"]["project"]["title"] = title
+    file = manifest(desk.root, person("jdoe"), person("asmith"), storage)
+    desk("adopt", "--manifest", str(file), "--yes", "--reason", "moving in")
+    drain(desk)
+    desk.set("mode: observe", "mode: converge")
+    drain(desk)
+    desk("journal", "release", "--changes", "2", "--reason", "moving in")
+    drain(desk, 3)
+    for _ in range(reconciles):
+        desk("submit", "-", stdin=b"provisioner: 1\naction: reconcile\n")
+        drain(desk)
+    desk("suspend", "jdoe", "--cause", "leave")
+    drain(desk, 3)
+    assert members(desk.root) == {"asmith"}
+    desk("resume", "jdoe", "--cause", "leave")
+    drain(desk, 3)
+    assert members(desk.root) == {"asmith", "jdoe"}
+    assert desk("failed", "--json", code=None).json == []
 
 
 def test_what_policy_and_handlers_leave_out_is_never_listed(desk: Desk) -> None:

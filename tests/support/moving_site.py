@@ -90,6 +90,14 @@ def allocation(number: int, resource: str, *users: str, **more: Any) -> dict[str
     return {"action": "allocation.provision", "allocation": body}
 
 
+def members(box: Path) -> set[str]:
+    """Return the names of those in the group of CF0003."""
+    ad = Backend("ad", {"servers": [f"emulated://{box}/ad.json"]}, "DC=campus,DC=test", "t")
+    entry = ad.directory().read("CN=cf0003,OU=groups,DC=campus,DC=test", ["member"])
+    listed = entry.texts("member") if entry is not None else []
+    return {dn.partition(",")[0].partition("=")[2].lower() for dn in listed}
+
+
 def state(box: Path) -> dict[str, str]:
     """Return all contents of the sandbox's backends, for a later comparison."""
     files = [box / "ad.json", box / "lds.json", *(box / "slurm").glob("*.json")]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provisioner.contract import Change, Claim, Conflict, Fault, Key, State, Want
-from provisioner.convergence.existing import Differs, as_taken, guarded, look
+from provisioner.convergence.existing import Differs, as_taken, guarded, look, take
 from provisioner.objects.items import Item
 from provisioner.objects.states import Adoption
 
@@ -53,6 +53,18 @@ ABSENT: State = {"present": False}
 
 def there(size: str = "5", mark: str = "") -> State:
     return {"present": True, "size": size, "mark": mark}
+
+
+class Hanging(Things):
+    """A handler of things without a mark of their own, as a membership of an unmarked group."""
+
+    def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
+        if want["size"] != "closed" and not want["adopt"]:
+            raise Conflict("it hangs on what is unmarked")
+        return [Change(key, "size", "size it")] if state["size"] != want["size"] else []
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        self._state = there("closed")
 
 
 class Reopening(Things):
@@ -152,6 +164,29 @@ def test_what_a_suspension_closed_is_written_if_its_handler_can_open_it_as_it_wa
     [seen] = look(handler, [closed])
     assert (seen.writes, seen.adoption) == (writes, Adoption.DIFFERS)
     assert guarded(handler, closed) is (not writes)
+
+
+@pytest.mark.parametrize("claim", [OPEN, SHUT], ids=["open", "suspended"])
+def test_what_only_its_adoption_lets_us_write_stays_adopted(claim: Claim) -> None:
+    handler: Any = Hanging(there("5"))
+    [outcome] = take(handler, [item(Adoption.OURS, claim)], lambda former: None)
+    assert (outcome.fault, outcome.adoption) == (None, Adoption.OURS)
+
+
+def test_what_is_ours_by_its_mark_needs_no_adoption_any_more() -> None:
+    handler: Any = Things(there("5", "ours"))
+    [outcome] = take(handler, [item(Adoption.OURS, OPEN)], lambda former: None)
+    assert (outcome.fault, outcome.adoption) == (None, None)
+
+
+@pytest.mark.parametrize("adoption", [None, Adoption.NEW, Adoption.DIFFERS])
+def test_what_others_closed_is_not_marked_as_ours_while_it_is_suspended(
+    adoption: Adoption | None,
+) -> None:
+    handler: Any = Things(there("closed"))
+    [outcome] = take(handler, [item(adoption, SHUT)], lambda former: None)
+    assert (outcome.fault, outcome.changed) == (None, ())
+    assert outcome.adoption == (None if adoption is None else Adoption.DIFFERS)
 
 
 def test_claims_of_what_was_taken_over_may_take_it_over() -> None:
