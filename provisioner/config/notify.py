@@ -32,14 +32,19 @@ class Event(StrEnum):
     """What was done, what waits and what failed since yesterday."""
 
 
-_ADDRESS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_ADDRESS = re.compile(
+    rf"(?=.{{1,64}}@)(?:{_ATOM}\.)*{_ATOM}@(?=.{{1,255}}\Z)(?:{_LABEL}\.)*{_LABEL}"
+)
 
 
 def is_address(text: str) -> bool:
-    """Return True if a text is a plain mail address in ASCII, which every server takes."""
-    local = text.partition("@")[0]
-    dots = local.startswith(".") or local.endswith(".") or ".." in local
-    return re.fullmatch(_ADDRESS, text) is not None and not dots
+    """Return True if a text is a plain mail address in ASCII, which every server takes.
+
+    Source: RFC 5321, 4.1.2: atoms with single dots between them, and labels of a domain.
+    """
+    return _ADDRESS.fullmatch(text) is not None
 
 
 def _address(text: str) -> str:

@@ -198,6 +198,10 @@ class Courier:
                 self._end(message, MessageState.GIVEN_UP, str(error))
             else:
                 self._put_off(message, str(error))
+        except (Away, JournalBroken, JournalFull):
+            raise
+        except Exception as error:
+            self._unexpected(message, error)
         else:
             self._went_well(MAIL)
             self._end(message, MessageState.SENT, None)
@@ -217,6 +221,9 @@ class Courier:
             except Fault as fault:
                 self._trouble(HOOK, [message], fault.message, now)
                 return
+            except Exception as error:
+                self._unexpected(message, error)
+                continue
             if done.timed_out:
                 self._trouble(HOOK, [message], f"did not end in {hook.timeout:g} s", now)
                 return
@@ -244,6 +251,12 @@ class Courier:
             log.warning("%s %s: %s; trying again", message.channel, message.id, error)
         with self._journal.transaction() as conn:
             messages.put_off(conn, [message.id], now + pace.delay(message.attempts), error)
+
+    def _unexpected(self, message: Message, error: Exception) -> None:
+        """Put off a message that cannot be made or sent: it keeps no other one from people."""
+        if not message.attempts:
+            log.exception("%s %s", message.channel, message.id)
+        self._put_off(message, as_line(f"{type(error).__name__}: {error}"))
 
     def _trouble(self, channel: str, going: Sequence[Message], error: str, now: float) -> None:
         """Leave a whole channel alone for a while; give up what is too old."""

@@ -99,22 +99,23 @@ class Outbox:
         conn, record = shelf.conn, shelf.record(outcome.request)
         if record is None:
             return
+        if outcome.state == RequestState.DONE:
+            draft.forget(failing(record))
         try:
             found = self.occasions.of(shelf, record, outcome.state)
+            silent = not self.settings.manifests and bool(audit.behind(conn, record.id))
+            knows = draft.over(known.of(conn, [telling.pair for telling in found]))
+            told, after = tellings.news(found, knows, now, silent=silent)
+            told = [telling for telling in told if telling.event in self.settings.events]
+            made = self._made(conn, record, outcome, told, now)
         except JournalBroken:
             raise
         except Exception:
             # One outcome, or a handler's outputs of it, must not keep all later ones from people.
             log.exception("%s: nobody is told of it: what it says could not be read", record.id)
             return
-        if outcome.state == RequestState.DONE:
-            draft.forget(failing(record))
-        silent = not self.settings.manifests and bool(audit.behind(conn, record.id))
-        knows = draft.over(known.of(conn, [telling.pair for telling in found]))
-        told, after = tellings.news(found, knows, now, silent=silent)
         draft.known.update(after)
-        told = [telling for telling in told if telling.event in self.settings.events]
-        draft.messages += self._made(conn, record, outcome, told, now)
+        draft.messages += made
 
     def _made(
         self,

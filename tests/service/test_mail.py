@@ -297,6 +297,27 @@ def test_an_outcome_that_cannot_be_read_keeps_no_later_one_from_people(
     assert mailbox.subjects(BOB) == ["Your account bob is ready"]
 
 
+def test_a_message_that_cannot_be_made_keeps_no_other_one_from_people(
+    tmp_path: Path, port: int
+) -> None:
+    site = Site(tmp_path, notify(port, "  give_up: 3600\n"))
+    served(site, user("ann", uid=2000))
+    served(site, user("bob", uid=2001))
+    with site.system.journal.transaction() as conn:
+        conn.exec_driver_sql("UPDATE messages SET due = 0")
+        conn.exec_driver_sql("UPDATE messages SET facts = '[1]' WHERE person = 'ann'")
+    site.start()
+    with smtp_server.serving(port) as mailbox:
+        tell(site)
+        assert mailbox.subjects(BOB) == ["Your account bob is ready"]
+        [waiting] = queue(site, MessageState.WAITING)
+        assert (waiting.person, waiting.error is not None) == ("ann", True)
+        with site.system.journal.transaction() as conn:
+            conn.exec_driver_sql("UPDATE messages SET due = 0, made = made - 3601")
+        tell(site)
+    assert [given_up.person for given_up in queue(site, MessageState.GIVEN_UP)] == ["ann"]
+
+
 # Storms.
 
 

@@ -118,7 +118,8 @@ def test_an_address_is_plain(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "a", "@b", "a@", "a b@c", "a@b\n", "a@b\r\nBcc: x@y", "<a@b>", "a@b,c@d", "é@b.c",
-     "a@b..", ".a@b.c", "a..b@c.d", "a.@b.c", '"a"@b.c', "a@b;c@d"],
+     "a@b..", "a@b..c", "a@b.", "a@-b.c", "a@b-.c",
+     ".a@b.c", "a..b@c.d", "a.@b.c", '"a"@b.c', "a@b;c@d"],
 )  # fmt: skip
 def test_what_is_no_address_gets_no_mail(text: str) -> None:
     assert not is_address(text)
