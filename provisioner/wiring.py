@@ -203,7 +203,8 @@ def policy_of(config: Config) -> Policy:
     # A handler that makes accounts NAME@DOMAIN says so in its `domain`.
     domains = [handler.settings.get("domain") for handler in config.handlers.values()]
     realms = [domain for domain in domains if isinstance(domain, str) and domain]
-    return Policy(config.policy, config.staging_group, service_uid, realms)
+    most = config.drift.most_removed
+    return Policy(config.policy, config.staging_group, service_uid, realms, most)
 
 
 def build(config: Config) -> System:

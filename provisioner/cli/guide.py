@@ -85,7 +85,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("provisioner list allocations --resource hpc-storage", "what uses a resource"),
         ("provisioner list users --suspended", "who has no access, and why"),
     ),
-    "drift": (("provisioner drift", "what the service would change in the backends now"),),
+    "drift": (
+        ("provisioner drift", "what the service would change in the backends now"),
+        ("provisioner drift slurm-a --repair", "make what differs there as it is wanted"),
+    ),
     "audit": (("provisioner audit show --subject user:jdoe", "who did what to jdoe"),),
     "audit show": (
         ("provisioner audit show --subject user:jdoe", "who did what to jdoe"),

@@ -1,7 +1,8 @@
 """Verbs of moving in: drift, adopt.
 
-Promises: `drift` only reads; `adopt` prints the comparison before it asks, and then only puts a
-request into staging. Leaves out: the comparison (`comparison`), and taking over (`adoption`).
+Promises: `drift` only reads; with --repair it puts requests into staging. `adopt` puts a request
+there. Both print what they found before they ask. Leaves out: comparing (`drift`, `comparison`),
+and taking over (`adoption`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from provisioner.cli import control, site, submitting
 from provisioner.cli.exits import Exit
 from provisioner.cli.options import Sending, flattened
 from provisioner.cli.queue import observing
-from provisioner.contract import Fault, InvalidRequest
+from provisioner.contract import Fault, InvalidRequest, Refused
 
 if TYPE_CHECKING:
     from provisioner.inspection.comparison import Compared
@@ -31,25 +32,102 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    app.command()(drift)
+    app.command()(flattened(drift))
     app.command()(flattened(adopt))
 
 
-def drift(as_json: bool = typer.Option(False, "--json", help="print JSON")) -> None:
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Whether what differs is made as it is wanted."""
+
+    repair: Annotated[
+        bool, typer.Option("--repair", help="make what differs as it is wanted, after a question")
+    ] = False
+    yes: Annotated[bool, typer.Option("--yes", help="with --repair: without asking")] = False
+    reason: Annotated[str, typer.Option(help="with --repair: why, for the record")] = ""
+
+
+def drift(
+    handlers: list[str] = typer.Argument(None, metavar="[HANDLER...]", help="only these"),
+    *,
+    repair: Repair,
+    sending: Sending,
+    as_json: bool = typer.Option(False, "--json", help="print JSON"),
+) -> None:
     """List what the service would write to the backends now, and objects without explanation."""
     from provisioner.inspection import drift as drifts
 
     system = site.reading()
-    drifted = drifts.whole(system)
+    _check_known(system, handlers or ())
+    drifted = drifts.whole(system, handlers or ())
     if as_json:
         site.print_json(_plain(drifted))
     else:
         *lines, summary = drifts.lines(drifted)
-        todo = () if observing(system.journal) else drifts.todo(drifted)
-        for line in (*lines, *todo, summary):
+        silent = repair.repair or observing(system.journal)
+        for line in (*lines, *(() if silent else drifts.todo(drifted)), summary):
             site.say(line)
-    if not drifted.nothing:
+    if repair.repair and drifted.changes:
+        _repair(system, drifted, repair, sending)
+    elif not drifted.nothing:
         raise typer.Exit(Exit.FAILED)
+
+
+def _check_known(system: System, handlers: Sequence[str]) -> None:
+    unknown = set(handlers) - system.handlers.keys()
+    if unknown:
+        raise InvalidRequest(
+            f"there is no handler {min(unknown)!r}", expected=", ".join(system.handlers)
+        )
+
+
+def _repair(system: System, drifted: Drift, repair: Repair, sending: Sending) -> None:
+    """Ask, and send the requests that make what differs as it is wanted."""
+    from provisioner.inspection.rounds import repairs
+
+    because = observing(system.journal)
+    if because:
+        raise Refused(
+            f"nothing is repaired while the service only observes: {because}",
+            advice="review this list, then run `provisioner journal release`",
+        )
+    _warn_of_losses(system, [standing.key for standing in drifted.changes if standing.closes])
+    if not (repair.yes or _agreed(len(drifted.changes))):
+        raise typer.Exit(Exit.FAILED)
+    codes = []
+    for body in repairs(drifted.changes, repair.reason or "provisioner drift --repair"):
+        try:
+            submitting.send("drift.yaml", body, sending)
+        except typer.Exit as end:
+            codes.append(end.exit_code)
+    raise typer.Exit(max(codes, default=0))
+
+
+def _warn_of_losses(system: System, closing: Sequence[str]) -> None:
+    """Say who would lose something by a repair, and what the service does if they are many."""
+    from provisioner.journal.queries import holdings
+
+    if not closing:
+        return
+    with system.journal.reading() as conn:
+        losers = sorted(name.removeprefix("user:") for name in holdings.closing(conn, closing))
+    most = system.config.drift.most_removed
+    more = f" and {len(losers) - _LOSERS} more" if len(losers) > _LOSERS else ""
+    held = f"; that is more than {most}, so it waits for a release" if len(losers) > most else ""
+    named = ", ".join(losers[:_LOSERS])
+    site.say(f"{len(losers)} would lose what they should not have: {named}{more}{held}")
+
+
+_LOSERS = 10
+"""The most people that a warning names."""
+
+
+def _agreed(number: int) -> bool:
+    """Return True if the person at the terminal agrees; without a terminal, name the option."""
+    if not sys.stdin.isatty():
+        site.say("nothing was repaired; to repair it, add --yes", file=sys.stderr)
+        return False
+    return bool(typer.confirm(f"Make {site.many(number, 'object')} as wanted?"))
 
 
 def _plain(drifted: Drift) -> dict[str, Any]:
@@ -124,11 +202,7 @@ def adopt(
 ) -> None:
     """Compare the backends with what is wanted, and take over existing objects unchanged."""
     system = site.reading()
-    unknown = set(handlers or ()) - system.handlers.keys()
-    if unknown:
-        raise InvalidRequest(
-            f"there is no handler {min(unknown)!r}", expected=", ".join(system.handlers)
-        )
+    _check_known(system, handlers or ())
     if handlers and listed.manifest:
         raise InvalidRequest("a manifest lists its own objects: name no handlers with --manifest")
     if (listed.differing or listed.writer) and not listed.manifest:

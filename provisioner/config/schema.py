@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from provisioner.config.drift import DriftConfig
 from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
 from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import NotifyConfig
@@ -185,6 +186,10 @@ class Config(Part):
     lanes: dict[str, LaneConfig] = Field(
         default_factory=dict, description="by lane, as `provisioner queue` lists them"
     )
+    drift: DriftConfig = Field(
+        default_factory=DriftConfig,
+        description="when the service compares each backend with what is wanted, by itself",
+    )
     backup: BackupConfig = Field(
         default_factory=BackupConfig, description="copies of the journal, and its redo log"
     )
@@ -203,6 +208,17 @@ class Config(Part):
     routes: dict[RouteAction, tuple[StepConfig, ...]] = Field(
         default_factory=dict, description="routes that replace the shipped route of an action"
     )
+
+    @model_validator(mode="after")
+    def _repairs_unsigned(self) -> Self:
+        signatures = self.policy.signatures
+        if self.drift.repair and signatures is not None and signatures.required:
+            raise ValueError(
+                "has `drift.repair` and `policy.signatures.required`: the service does not sign "
+                "its own requests; set `drift.repair: false`, and repair by `provisioner drift "
+                "--repair --sign KEY`"
+            )
+        return self
 
     @property
     def backup_directory(self) -> Path:

@@ -28,12 +28,27 @@ from provisioner.system.ulid import RequestId
 
 
 def _reconcile(conn: Connection, command: Command) -> Effect:
+    named = command.request.values["objects"]
+    if named:
+        return _some(conn, named, command.now)
     older = replace_older(conn, command.id, command.writer, command.now)
     keys = object_rows.all_keys(conn)
     effect = look_again(conn, keys, command.now)
     effect.ended = older
     if not keys:
         effect.notes.append(f"nothing is claimed for {command.request.subject}")
+    return effect
+
+
+def _some(conn: Connection, named: Collection[Key], now: float) -> Effect:
+    """Make the named objects due for another look; those that the ledger does not know are told."""
+    known = object_rows.instances_of(conn, named)
+    effect = look_again(conn, known, now)
+    unknown = [key for key in named if key not in known]
+    if unknown:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        effect.notes.append(f"not known, and left unchanged: {unknown[0]}{more}")
+        effect.unmatched = not known
     return effect
 
 

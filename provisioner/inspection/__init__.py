@@ -1,4 +1,4 @@
-"""Only reads: the dry run, the state of backends, drift, an example configuration."""
+"""Writes to no backend: the dry run, the state of backends, drift, an example configuration."""
 
 __all__ = [
     "comparison",
@@ -8,5 +8,6 @@ __all__ = [
     "examples",
     "failures",
     "planning",
+    "rounds",
     "worklist",
 ]

@@ -7,6 +7,7 @@ backend. Leaves out: what is wrong with the host and the backends (`doctor`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -40,6 +41,7 @@ def _parts(config: Config) -> Iterator[tuple[places.Path, Problem]]:
     yield from _handlers(config)
     yield from _resources(config)
     yield from _routes(config)
+    yield from _schedules(config)
 
 
 def _line(lines: Mapping[places.Path, int], place: places.Path) -> int | None:
@@ -81,6 +83,22 @@ def _routes(config: Config) -> Iterator[tuple[places.Path, Problem]]:
             message = fault.message.removeprefix(f"routes.{action}: ")
             problem = Problem(None, "", advised(message, fault.advice))
             yield ("routes", action, number), problem
+
+
+def _schedules(config: Config) -> Iterator[tuple[places.Path, Problem]]:
+    """Find names in the schedule of drift that no handler, lane or kind has."""
+    known = {*config.handlers, *(instance.use for instance in config.handlers.values())}
+    unknown = [name for name in config.drift.every if name not in known]
+    if unknown:
+        with suppress(ConfigError):  # which has a problem of its own
+            known |= set(build(config).lanes.values())
+    for name in unknown:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            why = f"there is no handler, lane or kind {name!r}"
+            listed = f"one of {', '.join(sorted(known))}" if known else "none is configured"
+            problem = Problem(None, "", why, listed, close[0] if close else "")
+            yield ("drift", "every", name), problem
 
 
 def _whole(config: Config) -> list[Problem]:

@@ -1,9 +1,9 @@
-"""The daily reports: what the service would do, while it only observes; and what waits too long.
+"""Reports by schedule: what the service would do, while it only observes; what waits too long.
 
 Promises: of the first a line in the log, and a complete file in the spool's `drift/` or none;
 sorted by name, the newest file is last; the reports of two months are kept. Of the second a line in
 the log each day for each request that has waited for more than a day, and for what; of very many
-only the oldest. Leaves out: what differs (`drift`), and fixing anything.
+only the oldest. Its thread also walks the rounds. Leaves out: what differs (`drift`, `rounds`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.inspection import drift
+from provisioner.inspection.rounds import Rounds
 from provisioner.journal import facts
 from provisioner.journal.journal import JournalBroken
 from provisioner.journal.records import request_rows, step_rows
@@ -52,6 +53,7 @@ class Reporter:
         self._directory = system.config.spool / PLACE
         self._stopping = threading.Event()
         self._told: dict[RequestId, float] = {}
+        self.rounds = Rounds(system)
         # Backends may take long to answer; an unfinished report may be lost without harm.
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
@@ -114,10 +116,11 @@ class Reporter:
                 self.waits(time.time())
                 if self.due(time.time()):
                     self.report()
+                self.rounds.walk(time.time())
             except JournalBroken:
                 return  # the service ends, and says why
             except Exception:
-                log.exception("failed to write the daily reports; trying again in an hour")
+                log.exception("failed to write the reports; trying again in an hour")
                 if self._stopping.wait(3600.0):
                     return
 

@@ -19,7 +19,7 @@ from provisioner.journal.records import object_rows
 from provisioner.objects.states import Adoption
 from provisioner.wiring import System
 
-REPAIR = """echo '{"provisioner": 1, "action": "reconcile"}' | provisioner submit - --wait"""
+REPAIR = "provisioner drift --repair"
 """The command that has everything made as it is wanted."""
 
 
@@ -56,13 +56,16 @@ class Drift:
         return not (self.changes or self.left or self.faults or self.unexplained or self.unread)
 
 
-def known(system: System) -> Drift:
-    """Read the objects of the ledger from every backend, and return the differences."""
+def known(system: System, instances: Collection[str] = ()) -> Drift:
+    """Read the objects of the ledger from every backend, and return the differences.
+
+    instances: the handlers to ask; empty: all.
+    """
     changes: list[Standing] = []
     left: list[Standing] = []
     faults: list[Standing] = []
     marks = seen = 0
-    for standing in planning.everything(system):
+    for standing in planning.everything(system, instances):
         if standing.error is not None:
             (left if standing.error.type == "Differs" else faults).append(standing)
         elif standing.writes:
@@ -71,7 +74,8 @@ def known(system: System) -> Drift:
             marks += 1
         elif standing.adoption == Adoption.SEEN and not standing.claims:
             seen += 1
-    return Drift(tuple(changes), marks, tuple(left), tuple(faults), seen, unread=_gone(system))
+    gone = {} if instances else _gone(system)
+    return Drift(tuple(changes), marks, tuple(left), tuple(faults), seen, unread=gone)
 
 
 def _gone(system: System) -> dict[str, str]:
@@ -85,12 +89,15 @@ def _gone(system: System) -> dict[str, str]:
     }
 
 
-def whole(system: System) -> Drift:
-    """Read the objects of the ledger, and everything else that exists, from every backend."""
-    part = known(system)
+def whole(system: System, instances: Collection[str] = ()) -> Drift:
+    """Read the objects of the ledger, and everything else that exists, from every backend.
+
+    instances: the handlers to ask; empty: all.
+    """
+    part = known(system, instances)
     with system.journal.reading() as conn:
         keys = set(object_rows.all_keys(conn))
-    rest, unread = unexplained(system, keys)
+    rest, unread = unexplained(system, keys, instances)
     unread = {**(part.unread or {}), **unread}
     return Drift(part.changes, part.marks, part.left, part.faults, part.seen, rest, unread)
 

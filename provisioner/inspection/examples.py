@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from provisioner.config.drift import DriftConfig
 from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionConfig
 from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import HookConfig, MailConfig, NotifyConfig
@@ -42,6 +43,7 @@ def example() -> str:
         ],
         "resources": _named("cluster-a", _options(ResourceConfig)),
         "lanes": _named("slurm", _options(LaneConfig)),
+        "drift": _options(DriftConfig),
         "backup": _options(BackupConfig),
         "manifests": _options(ManifestsConfig),
         "retention": _options(RetentionConfig),

@@ -5,7 +5,7 @@ Promises: the same path as a real request, up to the first write. Leaves out: wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -173,7 +173,7 @@ def _plan_verb(system: System, request: Request, writer: str) -> list[PlannedSte
         if request.action in ("project.archive", "membership.remove"):
             return _plan_withdrawn(conn, system, ledger.claimed(conn, [subject])[subject])
         if request.action == "reconcile":
-            keys = object_rows.all_keys(conn)
+            keys = list(request.values["objects"]) or object_rows.all_keys(conn)
         elif request.action.endswith((".suspend", ".resume")):
             keys = ledger.keys_of(conn, subject)
         else:
@@ -283,15 +283,16 @@ def standing(system: System, subjects: Sequence[str]) -> list[Standing]:
     return standing_of(system, sorted(keys))
 
 
-def everything(system: System) -> list[Standing]:
-    """Return the state of all objects of the ledger.
+def everything(system: System, instances: Collection[str] = ()) -> list[Standing]:
+    """Return the state of all objects of the ledger. instances: only those of these; empty: of all.
 
     Like lanes, it leaves out objects that only steps which are not due yet claim. It also leaves
     out objects whose handler is no longer configured.
     """
+    asked = set(instances) or set(system.handlers)
     with system.journal.reading() as conn:
         served = object_rows.instances_of(conn, object_rows.all_keys(conn))
-        keys = [key for key, instance in served.items() if instance in system.handlers]
+        keys = [key for key, instance in served.items() if instance in asked]
         unbound = {key for key, claims in ledger.claims_of(conn, keys).items() if not claims}
     return standing_of(system, [key for key in keys if key not in unbound])
 

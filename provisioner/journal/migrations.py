@@ -190,9 +190,19 @@ def _twelfth(db: sqlite3.Connection) -> None:
     )
 
 
+def _thirteenth(db: sqlite3.Connection) -> None:
+    """Version 13: the last look for drift at each handler."""
+    db.execute(
+        "CREATE TABLE drift (instance TEXT NOT NULL, at FLOAT NOT NULL, seconds FLOAT NOT NULL, "
+        "looked INTEGER NOT NULL, differing JSON NOT NULL, closing INTEGER NOT NULL, "
+        "failing INTEGER NOT NULL, error TEXT, found INTEGER NOT NULL, repaired INTEGER NOT NULL, "
+        "asked FLOAT, PRIMARY KEY (instance))"
+    )
+
+
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
-    _twelfth,
+    _twelfth, _thirteenth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, and a dump of the version before in `tests/support/journals/`."""

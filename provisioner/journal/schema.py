@@ -277,3 +277,19 @@ told = Table(
     Column("open", Boolean, nullable=False, doc="the person may use it"),
     Column("at", Float, nullable=False),
 )
+
+drift = Table(
+    "drift",
+    metadata,
+    Column("instance", Text, primary_key=True),
+    Column("at", Float, nullable=False, doc="when it was last looked for drift"),
+    Column("seconds", Float, nullable=False, doc="how long that took"),
+    Column("looked", Integer, nullable=False, doc="how many objects were settled then"),
+    Column("differing", JSON, nullable=False, doc="the keys of those that differed"),
+    Column("closing", Integer, nullable=False, doc="of these, to be closed or removed"),
+    Column("failing", Integer, nullable=False, doc="settled objects with another error"),
+    Column("error", Text, doc="why the handler could not be asked"),
+    Column("found", Integer, nullable=False, doc="all that ever differed"),
+    Column("repaired", Integer, nullable=False, doc="of these, as wanted at a later look"),
+    Column("asked", Float, doc="when a repair was last asked for"),
+)

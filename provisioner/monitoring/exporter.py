@@ -195,6 +195,7 @@ class _Reading:
         if read is not None:
             yield from _of_requests(read, now)
             yield from _of_backends(read)
+            yield from _of_drift(read)
         yield from _of_calls()
         lost = CounterMetricFamily(
             "provisioner_events_lost", "Times that the kernel dropped events of staging."
@@ -240,6 +241,30 @@ def _of_backends(read: Figures) -> Iterator[Metric]:
     ):
         numbers = {(name,): getattr(some, kind) for name, some in objects}
         yield _gauge(f"objects_{kind}", told, ("handler",), numbers)
+
+
+def _of_drift(read: Figures) -> Iterator[Metric]:
+    looks = {(name,): some.look for name, some in read.drift.items()}
+    for kind, told, value in (
+        (
+            "differing",
+            "Objects that differed at the last look for drift.",
+            lambda x: len(x.differing),
+        ),
+        ("failing", "Objects that had another error at that look.", lambda x: x.failing),
+        ("look_failed", "The handler could not be asked at that look.", lambda x: bool(x.error)),
+        ("look_timestamp_seconds", "When that look began.", lambda x: x.at),
+        ("look_seconds", "How long that look took.", lambda x: x.seconds),
+    ):
+        numbers = {labels: value(look) for labels, look in looks.items()}
+        yield _gauge(f"drift_{kind}", told, ("handler",), numbers)
+    for kind in ("found", "repaired"):
+        counted = CounterMetricFamily(
+            f"provisioner_drift_{kind}", f"Objects whose drift was {kind}.", labels=("handler",)
+        )
+        for name, some in read.drift.items():
+            counted.add_metric((name,), getattr(some, kind))
+        yield counted
 
 
 def _of_calls() -> Iterator[Metric]:

@@ -88,6 +88,10 @@ _DIGEST = {
             "subjects": ["allocation:42", "allocation:43", "allocation:44"],
         }
     ],
+    "drift": [
+        {"handler": "hpc1", "found": 3, "repaired": 2, "differing": 1, "error": ""},
+        {"handler": "fs1", "found": 0, "repaired": 0, "differing": 0, "error": "no answer in 60 s"},
+    ],
     "given_up": 1,
 }
 
@@ -140,7 +144,14 @@ def of(name: str) -> Sequence[Mapping[str, Any]]:
                 _facts(name, "operator", failure={**_FAILURE, "state": "failed"}),
             ]
         case Event.DIGEST:
-            quiet = {**_DIGEST, "oldest": None, "causes": [], "open": {}, "given_up": 0}
+            quiet = {
+                **_DIGEST,
+                "oldest": None,
+                "causes": [],
+                "open": {},
+                "drift": [],
+                "given_up": 0,
+            }
             return [
                 _facts(name, "operator", digest=_DIGEST, request=None),
                 _facts(name, "operator", digest=quiet, request=None),

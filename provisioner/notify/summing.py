@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from provisioner.journal.figures import drift
 from provisioner.journal.journal import Connection
 from provisioner.journal.outbox import messages, news
 from provisioner.journal.outbox.messages import Message
@@ -69,8 +70,25 @@ def digest_facts(conn: Connection, causes: Causes, since: float, now: float) -> 
         "open": {str(state): states[state] for state in OPEN if states.get(state)},
         "oldest": _oldest(oldest[0], now) if oldest else None,
         "causes": [_cause(cause) for cause in listed[:MOST_CAUSES]],
+        "drift": _drift(conn, since),
         "given_up": messages.counts(conn).get(MessageState.GIVEN_UP, 0),
     }
+
+
+def _drift(conn: Connection, since: float) -> list[dict[str, Any]]:
+    """Return what each handler's looks for drift found, if it is news or still differs."""
+    told = drift.told_since(conn, since)
+    nothing = {"found": 0, "repaired": 0}
+    return [
+        {
+            "handler": name,
+            **told.get(name, nothing),
+            "differing": len(seen.look.differing),
+            "error": seen.look.error,
+        }
+        for name, seen in sorted(drift.seen(conn).items())
+        if name in told or seen.look.differing or seen.look.error
+    ]
 
 
 def _oldest(record: request_rows.Record, now: float) -> dict[str, Any]:

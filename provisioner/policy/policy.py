@@ -55,10 +55,13 @@ class Policy:
         staging_group: str | None,
         service_uid: int,
         realms: Collection[str] = (),
+        most_repaired: int | None = None,
     ) -> None:
         """service_uid: the user of the service, who is trusted like root and can write the journal
-        anyway; realms: domains whose NAME@REALM is this site's NAME.
+        anyway; realms: domains whose NAME@REALM is this site's NAME; most_repaired: how many people
+        may lose something by one repair of drift, None for any number.
         """
+        self._most_repaired = most_repaired
         self._trusted = {0, service_uid}
         self._mass = config.mass
         self._portals = config.portals
@@ -159,7 +162,12 @@ class Policy:
         if answer.verdict != REFUSE:
             answer = self._unseen(question) or answer
         if answer.verdict == ALLOW:
-            answer = self.crowd(question.hit, question.known) or self._leaving(question) or answer
+            answer = (
+                self._repairing(question)
+                or self.crowd(question.hit, question.known)
+                or self._leaving(question)
+                or answer
+            )
         if answer.verdict == REVIEW and question.approved:
             return ALLOWED
         return answer
@@ -309,6 +317,19 @@ class Policy:
             REVIEW,
             f"it would take something away from {hit} of the {known} users who have anything, "
             f"more than {self._mass.share:g} %",
+            self._release_advice(None),
+        )
+
+    def _repairing(self, question: Question) -> Answer | None:
+        """Return the review that is needed if a repair of drift takes something from too many."""
+        most = self._most_repaired
+        if question.action != "reconcile" or most is None or question.hit <= most:
+            return None
+        people = "1 person" if question.hit == 1 else f"{question.hit} people"
+        return Answer(
+            REVIEW,
+            f"it would close or remove what {people} can use now, and `drift.most_removed` is "
+            f"{most}",
             self._release_advice(None),
         )
 

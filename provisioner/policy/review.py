@@ -271,6 +271,8 @@ class _Changes:
         if case.request.action == "journal.release":
             why = facts.get(self._conn, facts.OBSERVING)
             return holdings.unwritten(self._conn) if why not in (None, facts.CONFIGURED) else set()
+        if case.request.action == "reconcile":
+            return holdings.closing(self._conn, case.request.values["objects"])
         shift = self._shifts[case.id] = self._of(case, seeker)
         allowed = Shift(self._taken, self._given)
         return holdings.losers(self._conn, shift, allowed, nature)

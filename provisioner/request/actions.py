@@ -8,9 +8,9 @@ project or an allocation (`subjects`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema, model_validator
 
 from provisioner.request.subjects import (
     Allocation,
@@ -27,6 +27,9 @@ from provisioner.request.subjects import (
     UsersFile,
 )
 from provisioner.request.values import Line, Moment, Person, Text
+
+MOST_OBJECTS = 500
+"""The most objects that a reconcile names: more would not fit into the size of a request."""
 
 
 class Envelope(Part):
@@ -242,7 +245,7 @@ class MembershipRemove(_OfMembership):
 
 
 class Reconcile(Envelope):
-    """Compare everything with every backend, and fix differences."""
+    """Compare everything, or some objects, with every backend, and fix differences."""
 
     action: Literal["reconcile"]
     as_of: Moment | None = Field(None, description="objects claimed later are left alone")
@@ -253,11 +256,26 @@ class Reconcile(Envelope):
         (), description="kinds that the manifest lists completely, even if it lists none of them"
     )
 
+    objects: Annotated[
+        tuple[Annotated[Line, Field(min_length=1)], ...], Field(max_length=MOST_OBJECTS)
+    ] = Field(
+        (),
+        description="only these, as `provisioner drift` lists them; how many people would lose "
+        "something counts",
+        examples=[["slurm-a/assoc/cf0003/jdoe"]],
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.objects and self.manifest is not None:
+            raise ValueError("has both a manifest and `objects`: send two requests")
+        return self
+
     def subject(self) -> str:
         return "site:"
 
     def expressions(self) -> Mapping[str, Any]:
-        return {"manifest": self.manifest, "as_of": self.as_of, "kinds": self.kinds}
+        return {name: getattr(self, name) for name in ("manifest", "as_of", "kinds", "objects")}
 
 
 class Adopt(Envelope):

@@ -100,6 +100,24 @@ def test_a_paused_lane_and_a_backend_that_is_away_are_shown(site: Site, port: in
     assert value(read, "lane_paused", lane="first") == 0
 
 
+def test_drift_is_shown_for_each_handler(site: Site, port: int) -> None:
+    site.request(allocation(1, "ann"))
+    site.first.rows["first/account/cf"]["limit"] = "9"
+    at = time.time()
+    site.service.reporter.rounds.walk(at)
+    site.first.rows["first/account/cf"]["limit"] = "5"
+    del site.first.rows["first/member/cf/ann"]
+    site.service.reporter.rounds.walk(at + 86400)
+    read = now(site, port)
+    site.service.metrics.stop()
+    assert value(read, "drift_differing", handler="first") == 1
+    assert value(read, "drift_found_total", handler="first") == 2
+    assert value(read, "drift_repaired_total", handler="first") == 1
+    assert value(read, "drift_look_timestamp_seconds", handler="first") == at + 86400
+    assert value(read, "drift_look_failed", handler="first") == 0
+    assert value(read, "drift_differing", handler="second") == 0
+
+
 def test_an_action_that_there_is_not_makes_no_metric_of_its_own(site: Site, port: int) -> None:
     for number in range(3):
         site.request(f"provisioner: 1\naction: x.{number}\n", f"{number}.yaml")

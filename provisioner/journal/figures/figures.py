@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, func, select, text
 
+from provisioner.journal.figures.drift import Seen, seen
 from provisioner.journal.outbox import messages, news
 from provisioner.journal.records import object_rows
 from provisioner.journal.schema import UNFIXED, events, lanes, objects, requests, steps
@@ -59,6 +60,7 @@ class Figures:
     objects: Mapping[str, ObjectFigures]
     messages: Mapping[str, int]
     last_event: int
+    drift: Mapping[str, Seen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def read(conn: Connection, now: float) -> Figures:
         objects=_objects(conn),
         messages=messages.counts(conn),
         last_event=conn.scalar(select(func.max(events.c.seq))) or 0,
+        drift=seen(conn),
     )
 
 

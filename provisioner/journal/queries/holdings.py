@@ -136,6 +136,32 @@ def unwritten(conn: Connection) -> set[str]:
     return losing(had - staying, staying, people_of(had))
 
 
+def closing(conn: Connection, keys: Collection[Key]) -> set[str]:
+    """Return who would lose something if objects that no claim wants open were closed.
+
+    Somebody opened them behind the service's back, or made them again. If it is not known who used
+    a shared object, its claimant counts for them.
+    """
+    had: set[Pair] = set()
+    for part in chunks(keys):
+        had.update((key, who) for key, who in conn.execute(_WAS, {"b_ids": part}))
+    claimed_now = ledger.pairs(conn, keys)
+    open_still = {key for key, _ in _open(conn, claimed_now)}
+    gone = {pair for pair in had | claimed_now if pair[0] not in open_still}
+    whole = {claimant for _, claimant in gone if person_of(claimant) is None}
+    people = people_of({*gone, *_claims_within(conn, whole)})
+    return losing(gone, (), people) | {claimant for claimant in whole if claimant not in people}
+
+
+def _claims_within(conn: Connection, subjects: Collection[str]) -> set[Pair]:
+    """Return the claims of subjects, and of all inside them, suspended or not."""
+    pairs: set[Pair] = set()
+    for part in chunks({subject.partition("/")[0] for subject in subjects}):
+        rows = conn.execute(_PAIRS.where(claims.c.root.in_(part)))
+        pairs.update((key, claimant) for key, claimant in rows)
+    return pairs
+
+
 def left(conn: Connection, going: Collection[Pair], coming: Collection[Pair]) -> dict[Key, Key]:
     """Return the objects that nobody would claim any more, each with its replacement.
 

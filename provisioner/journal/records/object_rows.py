@@ -130,6 +130,17 @@ def all_keys(conn: Connection) -> list[Key]:
     return sorted(conn.scalars(select(objects.c.key)))
 
 
+def settled(conn: Connection, instances: Collection[str]) -> dict[Key, int]:
+    """Return the objects of some instances that were as wanted at the last look, and have nothing
+    to be done; with the generation of each."""
+    statement = select(objects.c.key, objects.c.generation).where(
+        objects.c.instance.in_(list(instances)),
+        objects.c.converged == objects.c.generation,
+        objects.c.due.is_(None),
+    )
+    return {row.key: row.generation for row in conn.execute(statement)}
+
+
 def due_keys(conn: Connection) -> list[Key]:
     """List the objects that are due now or later."""
     return sorted(conn.scalars(select(objects.c.key).where(objects.c.due.is_not(None))))

@@ -13,7 +13,7 @@ from provisioner.monitoring.health import Limits, Seen, Status, report
 
 NOW = 1_000_000.0
 HOUR = 3600.0
-QUIET = Figures({}, {}, 0, {"slurm": LaneFigures()}, {}, {}, 1)
+QUIET = Figures({}, {}, 0, {"slurm": LaneFigures()}, {}, {}, 1, {})
 WELL = Seen(QUIET, served=True, backup=600.0)
 
 
