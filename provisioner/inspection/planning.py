@@ -291,8 +291,7 @@ def everything(system: System, instances: Collection[str] = ()) -> list[Standing
     """
     asked = set(instances) or set(system.handlers)
     with system.journal.reading() as conn:
-        served = object_rows.instances_of(conn, object_rows.all_keys(conn))
-        keys = [key for key, instance in served.items() if instance in asked]
+        keys = object_rows.all_keys(conn, asked)
         unbound = {key for key, claims in ledger.claims_of(conn, keys).items() if not claims}
     return standing_of(system, [key for key in keys if key not in unbound])
 

@@ -98,14 +98,12 @@ def test_what_is_missing_comes_with_what_to_type(fresh: Desk) -> None:
     text = "\n".join(card(fresh, "user:jdoe", code=1))
     assert f"homes/home/jdoe: make {fresh.root}/home/jdoe" in " ".join(text.split())
     command = text.partition("what to do: ")[2].splitlines()[0]
-    assert command == (
-        """echo '{"provisioner": 1, "action": "reconcile"}' | provisioner submit - --wait"""
-    )
+    assert command == "provisioner drift --repair"
 
 
 def test_what_it_says_to_type_has_the_missing_made(fresh: Desk) -> None:
     fresh.break_off("home/jdoe")
-    fresh("submit", "-", stdin=b'{"provisioner": 1, "action": "reconcile"}')
+    fresh("drift", "--repair", "--yes")
     fresh("run", "--drain")
     assert card(fresh, "user:jdoe")[-1].startswith("as wanted: ")
 

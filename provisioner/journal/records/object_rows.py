@@ -125,9 +125,12 @@ def _make_due(conn: Connection, keys: Collection[Key], now: float, *, waiting_si
     return made
 
 
-def all_keys(conn: Connection) -> list[Key]:
-    """List every object in the ledger."""
-    return sorted(conn.scalars(select(objects.c.key)))
+def all_keys(conn: Connection, instances: Collection[str] | None = None) -> list[Key]:
+    """List every object in the ledger, or those of some instances."""
+    statement = select(objects.c.key)
+    if instances is not None:
+        statement = statement.where(objects.c.instance.in_(list(instances)))
+    return sorted(conn.scalars(statement))
 
 
 def settled(conn: Connection, instances: Collection[str]) -> dict[Key, int]:
