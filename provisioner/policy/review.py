@@ -135,8 +135,8 @@ class Review:
             losers = changes.losers(case, seeker, step.nature)
             hit = set() if case.counted else losers
             crowd = hit | self._lately(case.uid, now) if hit else hit
-            question = replace(question, approved=case.approved, hit=len(crowd))
-            question = replace(question, left=self._left(case, changes))
+            left = self._left(case, changes)
+            question = replace(question, approved=case.approved, hit=len(crowd), left=left)
             if len(crowd) > self._rules.harmless:
                 question = replace(question, known=len(holdings.people(conn) | crowd))
             if not self._rules.trusts(submitter.uid):
