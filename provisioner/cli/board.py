@@ -36,6 +36,10 @@ _LONGEST = 160
 """The most characters of a reason that a row has; `show` has all of it."""
 
 
+_OLDEST = 4
+"""One row of so many is for the oldest, if a list of failures is shortened."""
+
+
 def span(seconds: float) -> str:
     """Return a duration for a person, in the largest unit of which it has at least two."""
     whole = max(0, round(seconds))
@@ -54,7 +58,7 @@ def rows(
 ) -> Iterator[Line]:
     """Yield the groups of a worklist. reasons: of open requests; limit: rows of each group."""
     groups = {state: [i for i in items if i.record.state == state] for state in ORDER}
-    shown = [item for some in groups.values() for item in some[:limit]]
+    shown = [item for some in groups.values() for part in shortened(some, limit) for item in part]
     widths = [
         max((len(cell) for cell in cells), default=0)
         for cells in zip(*_table(shown, short), strict=True)
@@ -76,12 +80,30 @@ def rows(
             (f", the oldest {oldest} old{by_cause}", "dim"),
             (f"; {late} for more than a day" if late else "", "red"),
         )
-        for item in some[:limit]:
+        first, last = shortened(some, limit)
+        for number, item in enumerate((*first, *last)):
+            if number == len(first) and len(some) > limit:
+                yield line(f"and {len(some) - limit} more{_between(last)}: --limit", "dim")
             yield from _row(item, short, widths, now)
             lines = reasons.get(item.record.id) or why(item)
             yield from (line(f"    {text}") for text in lines)
-        if len(some) > limit:
+        if len(some) > limit and not last:
             yield line(f"and {len(some) - limit} more: --limit", "dim")
+
+
+def _between(last: Sequence[Item]) -> str:
+    return f" before the oldest {len(last)}" if len(last) > 1 else " before the oldest"
+
+
+def shortened(some: Sequence[Item], limit: int) -> tuple[Sequence[Item], Sequence[Item]]:
+    """Return the items of a state that are shown: the first ones, and the oldest at the end.
+
+    What failed is listed with the newest first, and the oldest is what matters most.
+    """
+    if len(some) <= limit or some[0].record.state not in TROUBLE:
+        return some[:limit], ()
+    oldest = max(1, limit // _OLDEST)
+    return some[: limit - oldest], some[-oldest:]
 
 
 def _table(items: Sequence[Item], short: Mapping[RequestId, str]) -> list[tuple[str, str, str]]:

@@ -20,6 +20,7 @@ from provisioner.contract import InvalidRequest
 
 if TYPE_CHECKING:
     from provisioner.inspection.worklist import Wanted
+    from provisioner.journal.records.request_rows import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ def wanted(chosen: Filter, cause: str = "") -> Wanted:
     )
 
 
-def fitting(wanted: Wanted) -> list[str]:
-    """Return the ids of the requests that fit, the oldest first; none that steers others."""
+def fitting(wanted: Wanted) -> list[Record]:
+    """Return the requests that fit, the oldest first; none that steers others."""
     from provisioner.inspection import worklist
 
     book = site.journal(site.config())
@@ -75,7 +76,7 @@ def fitting(wanted: Wanted) -> list[str]:
     finally:
         book.close()
     fits = (i.record for i in items if wanted.fits(i) and not worklist.is_control(i.record))
-    return sorted(record.id for record in fits)
+    return sorted(fits, key=lambda record: record.id)
 
 
 def _states(text: str) -> tuple[str, ...]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from provisioner.cli import choosing, site, submitting
+from provisioner.cli import choosing, files, site, submitting
 from provisioner.cli.choosing import Filter
-from provisioner.cli.exits import Exit
+from provisioner.cli.finding import looked_up
 from provisioner.cli.options import Sending, flattened
-from provisioner.cli.progress import looked_up
-from provisioner.contract import InvalidRequest
-from provisioner.objects.states import RequestState
+from provisioner.contract import ConfigError, InvalidRequest
+from provisioner.objects.states import ENDED, RequestState
+
+if TYPE_CHECKING:
+    from provisioner.journal.records.request_rows import Record
 
 _OF_REQUESTS = {
     "cancel": "Stop a request; what it already made stays.",
@@ -47,6 +52,9 @@ STATES: Mapping[str, tuple[RequestState, ...]] = {
 
 
 _OF_FAILED = ("retry", "dismiss")
+
+_ALSO = {"retry": (RequestState.CANCELLED, *_WAITING)}
+"""The states that a verb is also for if a request is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +92,31 @@ def _of_request(verb: str) -> Callable[..., None]:
         reason: str = REASON,
         sending: Sending = SOON,
     ) -> None:
-        ids = _meant(verb, names, which, chosen)
-        _ask(verb, ids, which.yes)
-        _each(ids, lambda name: drop(f"request.{verb}", {"request": name}, reason, sending))
+        meant = _meant(verb, names, which, chosen)
+        _ask(verb, meant, which.yes)
+        _steer(verb, meant, reason, sending)
 
     return flattened(command)
 
 
-def _meant(verb: str, names: Sequence[str], which: Which, chosen: Filter) -> list[str]:
-    """Return the ids of the requests that a verb is about, before anything is dropped.
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """One request that a verb is about. record: None if the caller may not read the journal."""
 
-    Raises InvalidRequest if a name or the cause is no request's.
+    name: str
+    record: Record | None = None
+    digest: str = ""
+
+    def body(self, verb: str, reason: str) -> bytes:
+        """Return the request that steers it."""
+        target = {"request": self.name, **({"digest": self.digest} if self.digest else {})}
+        return _body(f"request.{verb}", target, reason)
+
+
+def _meant(verb: str, names: Sequence[str], which: Which, chosen: Filter) -> list[Meant]:
+    """Return the requests that a verb is about, before anything is dropped.
+
+    Raises InvalidRequest if a name or the cause is no request's, or the verb is not for one.
     """
     wanted = choosing.wanted(chosen, which.cause)
     narrowed = not wanted.everything
@@ -102,49 +124,82 @@ def _meant(verb: str, names: Sequence[str], which: Which, chosen: Filter) -> lis
     if bool(names) == selecting:
         raise typer.BadParameter("give one of: ID..., --cause CAUSE, --all, or what they are about")
     if names:
-        return [_known(name) for name in names]
+        return [_known(verb, name) for name in names]
     wanted = replace(wanted, states=wanted.states or STATES[verb])
-    ids = choosing.fitting(wanted)
-    if not ids and which.cause:
+    fitting = choosing.fitting(wanted)
+    if not fitting and which.cause:
         what = "nothing that failed" if verb in _OF_FAILED else f"nothing to {verb}"
         raise InvalidRequest(
             f"{what} has the cause {which.cause!r}",
             field="cause",
             expected="a cause as `provisioner failed` or `provisioner queue --shape` prints it",
         )
-    if not ids:
+    if not fitting:
         all_failed = verb in _OF_FAILED and not narrowed
         text = "nothing that failed or was refused needs a person" if all_failed else ""
         site.say(text or f"nothing to {verb}" + (" matches the filter" if narrowed else ""))
-    return ids
+    aside = [record for record in fitting if verb == "retry" and record.set_aside]
+    for record in aside:
+        site.say(f"left out: {_in_quarantine(record)}", file=sys.stderr)
+    return [Meant(record.id, record) for record in fitting if record not in aside]
 
 
-def _known(name: str) -> str:
-    """Return the id of the request that a name means, before anything is dropped.
+def _known(verb: str, name: str) -> Meant:
+    """Return the request that a name means, before anything is dropped.
 
     A caller who may not read the journal leaves that to the service. Raises InvalidRequest if there
-    is none, or more than one.
+    is none, or more than one, or it is over and the verb is not for that.
     """
     record = looked_up(name)
-    return name if record is None else record.id
+    if record is None:
+        return Meant(name)
+    if verb == "retry" and record.set_aside:
+        raise InvalidRequest(_in_quarantine(record))
+    allowed = (*STATES[verb], *_ALSO.get(verb, ()))
+    if record.state in ENDED and record.state not in allowed:
+        raise InvalidRequest(
+            f"{record.id} is {record.state}: there is nothing to {verb}",
+            field="request",
+            expected=f"one that is {' or '.join(allowed)}",
+        )
+    return Meant(record.id, record)
 
 
-def _ask(verb: str, ids: Sequence[str], yes: bool) -> None:
+def _in_quarantine(record: Record) -> str:
+    """Return why a retry cannot take a request up, and what can."""
+    places = site.config().spool
+    file = shlex.quote(str(files.path_of(places, record)))
+    return (
+        f"{record.id} was never read, and a retry does not take it from quarantine/: once "
+        f"`provisioner show {record.id}` shows why, mv {file} {shlex.quote(str(places))}/staging/"
+    )
+
+
+def _ask(verb: str, ids: Sequence[Meant], yes: bool) -> None:
     """Ask a person before a verb steers many requests. Raises typer.Abort if the answer is no."""
     if len(ids) > _MANY and not yes:
         typer.confirm(f"{verb} {len(ids)} requests?", abort=True, err=True)
 
 
-def _each(ids: Sequence[str], steer: Callable[[str], None]) -> None:
-    """Steer each of some requests; end with the worst of their codes."""
-    codes = [Exit.OK]
-    for request in ids:
-        try:
-            steer(request)
-        except typer.Exit as end:
-            codes.append(Exit(end.exit_code))
-    if max(codes) != Exit.OK:
-        raise typer.Exit(max(codes))
+def _steer(verb: str, meant: Sequence[Meant], reason: str, sending: Sending) -> None:
+    """Drop the requests that steer others; follow what becomes of them if `sending` says so."""
+    from provisioner.cli import retrying
+    from provisioner.cli.outcomes import Asked, send_all
+
+    records = [each.record for each in meant if each.record is not None]
+    following = verb == "retry" and sending.wait and len(records) == len(meant)
+    bodies = [each.body(verb, reason) for each in meant]
+    if len(meant) == 1 and following:
+        retrying.follow_one(records[0], bodies[0], sending)
+    elif len(meant) == 1:
+        submitting.send(f"{verb}.yaml", bodies[0], sending)
+    elif meant:
+        asked = [
+            Asked(each.name, f"{verb}.yaml", body) for each, body in zip(meant, bodies, strict=True)
+        ]
+        if following:
+            retrying.follow(records, asked, sending)
+        send_all(asked, sending)
 
 
 def release(
@@ -160,26 +215,24 @@ def release(
     """Let held requests continue; prints whose each is and what it would change."""
     if digest and len(names or ()) != 1:
         raise typer.BadParameter("--digest is that of one request: give one ID")
-    ids = _meant("release", names, which, chosen)
-    _ask("release", ids, which.yes)
-    _each(ids, lambda name: _release(name, digest, reason, sending))
+    meant = _meant("release", names, which, chosen)
+    _ask("release", meant, which.yes)
+    _steer("release", [_looked_at(each, digest) for each in meant], reason, sending)
 
 
-def _release(name: str, digest: str, reason: str, sending: Sending) -> None:
-    target = {"request": name}
-    seen = looked_up(name)
-    if seen is not None:
-        if digest not in ("", seen.digest):
-            raise InvalidRequest(
-                f"{seen.id} has the digest {seen.digest}, not {digest}",
-                field="digest",
-                expected=f"what `provisioner show {seen.id}` prints",
-            )
-        submitting.describe(seen)
-        target, digest = {"request": seen.id}, seen.digest
-    if digest:
-        target["digest"] = digest
-    drop("request.release", target, reason, sending)
+def _looked_at(meant: Meant, digest: str) -> Meant:
+    """Describe a request that is to be released; return it with the digest of what was shown."""
+    record = meant.record
+    if record is None:
+        return replace(meant, digest=digest)
+    if digest not in ("", record.digest):
+        raise InvalidRequest(
+            f"{record.id} has the digest {record.digest}, not {digest}",
+            field="digest",
+            expected=f"what `provisioner show {record.id}` prints",
+        )
+    submitting.describe(record)
+    return replace(meant, digest=record.digest)
 
 
 def _of_lane(verb: str) -> Callable[..., None]:
@@ -188,13 +241,34 @@ def _of_lane(verb: str) -> Callable[..., None]:
         reason: str = REASON,
         sending: Sending = SOON,
     ) -> None:
+        _check_lane(name)
         drop(f"lane.{verb}", {"lane": name}, reason, sending)
 
     return flattened(command)
 
 
+def _check_lane(name: str) -> None:
+    """Raise InvalidRequest if there is no such lane; the service looks if the caller cannot."""
+    try:
+        lanes = sorted(set(site.system().lanes.values()))
+    except ConfigError:
+        return
+    if name not in lanes:
+        raise InvalidRequest(
+            f"there is no lane {name!r}",
+            field="lane",
+            expected=", ".join(lanes),
+            nearest="".join(get_close_matches(name, lanes, 1)),
+        )
+
+
 def drop(action: str, target: dict[str, str], reason: str, sending: Sending) -> None:
     """Drop a control request."""
+    submitting.send(f"{action.partition('.')[2]}.yaml", _body(action, target, reason), sending)
+
+
+def _body(action: str, target: Mapping[str, str], reason: str) -> bytes:
+    """Return a control request. Raises as the service would if it is wrong."""
     from provisioner.request.documents import dump
     from provisioner.request.request import parse_request
 
@@ -203,30 +277,4 @@ def drop(action: str, target: dict[str, str], reason: str, sending: Sending) -> 
         request["reason"] = reason
     body = dump(request).encode()
     parse_request(body)  # so that an invalid request fails here at once
-    verb = action.partition(".")[2]
-    if verb == "retry" and sending.wait:
-        _retry(target["request"], body, sending)
-    submitting.send(f"{verb}.yaml", body, sending)
-
-
-def _retry(name: str, body: bytes, sending: Sending) -> None:
-    """Retry a refused request, and follow its file, which gets a new id from staging.
-
-    Return without doing anything if the request is not a refused one.
-    """
-    from provisioner.cli.progress import wait_for
-    from provisioner.system import ulid
-
-    try:
-        target = looked_up(name)
-    except InvalidRequest:  # the service says so
-        return
-    if target is None or target.state != RequestState.REFUSED:
-        return
-    since = ulid.new()[:10]
-    try:
-        submitting.send("retry.yaml", body, sending)
-    except typer.Exit as end:
-        if end.exit_code != Exit.OK:
-            raise
-    raise typer.Exit(wait_for(site.staging() / target.name, since, sending.timeout))
+    return body

@@ -25,8 +25,8 @@ import typer
 
 from provisioner.cli import site, submitting
 from provisioner.cli.exits import Exit
+from provisioner.cli.finding import find
 from provisioner.cli.options import Sending, flattened
-from provisioner.cli.progress import find
 from provisioner.contract import Fault, InvalidRequest, Unavailable
 from provisioner.objects.states import OPEN, RequestState
 

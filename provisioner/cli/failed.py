@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from provisioner.cli import choosing, site
+from provisioner.cli import choosing, files, finding, site
 from provisioner.cli.board import span
 from provisioner.cli.choosing import Filter
 from provisioner.cli.options import flattened
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
 
 
 def failed(
+    name: str = typer.Argument("", metavar="[ID]", help="only this request, as `show` takes it"),
     cause: str = typer.Option("", help="only this cause, as `failed` prints it"),
     chosen: Filter = choosing.ALL,
     ids: bool = typer.Option(False, "--ids", help="print only the ids of the requests, for xargs"),
@@ -46,6 +47,8 @@ def failed(
     """Group what failed or was refused by its cause: how many, how old, who, and what to do."""
     wanted = choosing.wanted(chosen, cause)
     every = _every(cause)
+    if name:
+        every = _one(every, name)
     groups = _narrowed(every, wanted)
     if as_json:
         site.print_json([_plain(group) for group in groups])
@@ -76,6 +79,27 @@ def _every(cause: str) -> list[Failure]:
             return failures.unfixed(conn)
     finally:
         book.close()
+
+
+def _one(every: Sequence[Failure], name: str) -> list[Failure]:
+    """Return the failure of one request, or those of a cause.
+
+    Raises InvalidRequest if the request needs nobody.
+    """
+    from provisioner.inspection import failures
+    from provisioner.journal.queries import replaced
+
+    of_cause = [failure for failure in every if failures.cause_of(failure) == name]
+    if of_cause:
+        return of_cause
+    record = finding.looked_up(name)
+    chosen = [failure for failure in every if record is not None and failure.record.id == record.id]
+    if record is not None and not chosen:
+        why = replaced.closing(record) or f"it is {record.state}"
+        raise InvalidRequest(
+            f"{record.id} needs nobody: {why}", advice=f"provisioner show {record.id}"
+        )
+    return chosen
 
 
 def _narrowed(every: Sequence[Failure], wanted: Wanted) -> list[Cause]:
@@ -126,8 +150,13 @@ def _of_group(group: Cause, now: float) -> Iterator[str]:
     if example.advice:
         yield f"    what to do: {example.advice}"
     yield f"    one of them: provisioner show {example.record.id}"
+    spool = site.config().spool
+    yield f"    its file: {files.place(spool, example.record) or 'gone; `show` has its text'}"
     yield f"    meaning, and how to fix it: {_RUNBOOK}#{example.kind}"
-    yield f"    when it is fixed: provisioner retry --cause {group.id}"
+    if all(failure.record.set_aside for failure in group.failures):
+        yield f"    when it is fixed: mv the file to {spool}/staging/, under its own name"
+    else:
+        yield f"    when it is fixed: provisioner retry --cause {group.id}"
     yield f"    if nobody will fix it: provisioner dismiss --cause {group.id}"
 
 
@@ -145,4 +174,9 @@ def _plain(group: Cause) -> dict[str, Any]:
         "writers": group.writers,
         "subjects": group.subjects,
         "ids": [failure.record.id for failure in group.failures],
+        "files": [
+            path
+            for failure in group.failures
+            if (path := files.place(site.config().spool, failure.record))
+        ],
     }

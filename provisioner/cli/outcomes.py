@@ -24,6 +24,7 @@ from provisioner.spool.submission import label
 from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
+    from provisioner.journal.journal import Journal
     from provisioner.journal.records.request_rows import Record
     from provisioner.request.documents import Problem
 
@@ -73,37 +74,52 @@ def send_all(asked: Sequence[Asked], sending: Sending) -> None:
     from provisioner.system import ulid
 
     since = ulid.new()[:10]  # to the millisecond
-    door = submitting.open_door()
-    outcomes = {
-        one.place: Outcome(one.place, WRONG, Exit.INVALID, text=one.wrong)
-        for one in asked
-        if one.wrong
-    }
-    sent: dict[str, str] = {}
-    for one in asked:
-        if one.wrong:
-            continue
-        try:
-            name = submitting.put(door, one.name, one.body, sending.key, one.folder)
-        except InvalidRequest as error:
-            outcomes[one.place] = Outcome(one.place, WRONG, Exit.INVALID, text=error.message)
-            continue
-        sent[label(name)] = one.place
-        if not sending.wait:
-            site.say(f"{one.place}: dropped as {name}")
     if not sending.wait:
-        submitting.warn_unserved(door)
-        raise typer.Exit(_exit(outcomes.values()))
+        _, outcomes = _put(asked, sending)
+        submitting.warn_unserved(submitting.open_door())
+        raise typer.Exit(worst(outcomes.values()))
     began = time.monotonic()
     try:
         with progress.screen("requests") as (say, advance):
-            outcomes |= _followed(sent, since, sending.timeout, advance)
-            for line, state in _lines(list(outcomes.values()), time.monotonic() - began):
+            outcomes = sent(asked, since, sending, advance)
+            for line, state in table(list(outcomes.values()), time.monotonic() - began):
                 say(line, state)
     except KeyboardInterrupt:
         site.say("the requests continue: provisioner queue", file=sys.stderr)
         raise typer.Exit(130) from None
-    raise typer.Exit(_exit(outcomes.values()))
+    raise typer.Exit(worst(outcomes.values()))
+
+
+def sent(
+    asked: Sequence[Asked], since: str, sending: Sending, advance: Callable[[int, int], None]
+) -> dict[str, Outcome]:
+    """Put requests into staging; return the outcome of each by its place.
+
+    since: the beginning of a ULID made before.
+    """
+    names, outcomes = _put(asked, sending)
+    return outcomes | _followed(names, since, sending.timeout, advance)
+
+
+def _put(asked: Sequence[Asked], sending: Sending) -> tuple[dict[str, str], dict[str, Outcome]]:
+    """Put requests into staging; return the place of each by its name, and those that are wrong."""
+    door = submitting.open_door()
+    outcomes: dict[str, Outcome] = {}
+    names: dict[str, str] = {}
+    for one in asked:
+        wrong = one.wrong
+        if not wrong:
+            try:
+                name = submitting.put(door, one.name, one.body, sending.key, one.folder)
+            except InvalidRequest as error:
+                wrong = error.message
+        if wrong:
+            outcomes[one.place] = Outcome(one.place, WRONG, Exit.INVALID, text=wrong)
+            continue
+        names[label(name)] = one.place
+        if not sending.wait:
+            site.say(f"{one.place}: dropped as {name}")
+    return names, outcomes
 
 
 def _followed(
@@ -114,9 +130,7 @@ def _followed(
     try:
         book = site.journal(settings)
     except ConfigError:
-        return _until_over(
-            sent, timeout, advance, lambda: _of_receipts(settings.spool, sent, since)
-        )
+        return until_over(sent, timeout, advance, lambda: _of_receipts(settings.spool, sent, since))
     try:
 
         def look() -> dict[str, Outcome]:
@@ -124,25 +138,33 @@ def _followed(
 
             with book.reading() as conn:
                 records = request_rows.named(conn, sent, since)
-            return {name: _of_record(sent[name], record) for name, record in records.items()}
+            return {name: of_record(sent[name], record) for name, record in records.items()}
 
-        outcomes = _until_over(sent, timeout, advance, look)
-        failed = [each.id for each in outcomes.values() if each.state == RequestState.FAILED]
-        causes = _causes(book, failed)
-        return {
-            place: replace(each, text=causes.get(each.id, each.text))
-            for place, each in outcomes.items()
-        }
+        return explained(book, until_over(sent, timeout, advance, look))
     finally:
         book.close()
 
 
-def _until_over(
+def explained(book: Journal, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """Return outcomes, those of failed requests with the first step that failed."""
+    failed = [each.id for each in outcomes.values() if each.state == RequestState.FAILED]
+    causes = _causes(book, failed)
+    return {
+        place: replace(each, text=causes.get(each.id) or each.text)
+        for place, each in outcomes.items()
+    }
+
+
+def until_over(
     sent: Mapping[str, str],
     timeout: float,
     advance: Callable[[int, int], None],
     look: Callable[[], dict[str, Outcome]],
 ) -> dict[str, Outcome]:
+    """Return the outcomes by their place, when all have one or the time is over.
+
+    sent: the place of each name; look: returns how requests stand, by name.
+    """
     began = time.monotonic()
     while True:
         before = time.monotonic()
@@ -162,7 +184,8 @@ def _until_over(
     }
 
 
-def _of_record(place: str, record: Record) -> Outcome:
+def of_record(place: str, record: Record) -> Outcome:
+    """Return how a request stands."""
     return _outcome(place, record.state, record.subject, record.id, record.problems)
 
 
@@ -188,7 +211,7 @@ def _outcome(
     return Outcome(place, outcome(state, problems), code, subject, request, text)
 
 
-def _causes(book: Any, failed: Sequence[str]) -> dict[str, str]:
+def _causes(book: Journal, failed: Sequence[str]) -> dict[str, str]:
     """Return why requests failed: the first step that did."""
     from provisioner.journal.records import step_rows
     from provisioner.objects.states import StepState
@@ -203,7 +226,7 @@ def _causes(book: Any, failed: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _lines(outcomes: Sequence[Outcome], seconds: float) -> Iterator[tuple[str, str]]:
+def table(outcomes: Sequence[Outcome], seconds: float) -> Iterator[tuple[str, str]]:
     """Return the table of outcomes, those that need a look last, each line with its state."""
     ordered = sorted(outcomes, key=lambda each: each.code != Exit.OK)
     rows = [(each.place, each.state, each.subject, each.id) for each in ordered]
@@ -218,7 +241,7 @@ def _lines(outcomes: Sequence[Outcome], seconds: float) -> Iterator[tuple[str, s
     yield f"{told}; {seconds:.1f} s", ""
 
 
-def _exit(outcomes: Iterable[Outcome]) -> Exit:
+def worst(outcomes: Iterable[Outcome]) -> Exit:
     """Return the worst code."""
     codes = (Exit.AWAY if each.code is None else each.code for each in outcomes)
     return max(codes, default=Exit.OK)

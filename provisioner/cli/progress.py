@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from provisioner.cli import site
 from provisioner.cli.exits import Exit
-from provisioner.contract import ConfigError, InvalidRequest, Unavailable
+from provisioner.contract import ConfigError, Unavailable
 from provisioner.objects.states import ENDED, OPEN, OVER, RequestState, StepState
 from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
-    from provisioner.journal.journal import Journal
-    from provisioner.journal.queries.lookup import Seeker
+    from provisioner.journal.journal import Connection, Journal
     from provisioner.journal.records.request_rows import Record
     from provisioner.journal.records.step_rows import StepRecord
     from provisioner.request.documents import Problem
@@ -195,50 +194,6 @@ def screen(unit: str) -> Iterator[tuple[Say, Callable[[int, int], None]]]:
         yield say, advance
 
 
-def looked_up(name: str) -> Record | None:
-    """Return the request that a name means to the caller; None if the caller may not read it.
-
-    Raises InvalidRequest if there is none, or more than one.
-    """
-    try:
-        book = site.journal(site.config())
-    except ConfigError:
-        return None
-    try:
-        return find(book, name)
-    finally:
-        book.close()
-
-
-def find(book: Journal, name: str) -> Record:
-    """Return the request that a name means; if it is a file's name, the newest such request.
-
-    Raises InvalidRequest if there is none, or more than one.
-    """
-    from provisioner.journal.queries import lookup
-    from provisioner.journal.records import request_rows
-
-    with book.reading() as conn:
-        record = lookup.seek(conn, name, seeker()) or request_rows.newest(conn, name, "")
-        record = record or lookup.ending(conn, name)
-    if record is None:
-        raise InvalidRequest(
-            f"there is no request {name!r}",
-            advice="`provisioner queue --ended 20` lists the newest; a file that the service has "
-            "not taken yet is in staging",
-        )
-    return record
-
-
-def seeker() -> Seeker:
-    """Return the caller, who may see everything, because the caller may read the journal."""
-    import os
-
-    from provisioner.journal.queries.lookup import Seeker
-
-    return Seeker(os.geteuid(), others=True)
-
-
 def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
     """Print the steps of a dropped request until it has its outcome; return the exit code.
 
@@ -250,15 +205,51 @@ def wait_for(dropped: Path, since: str, timeout: float) -> Exit:
         book = site.journal(settings)
     except ConfigError:
         return _wait_for_receipt(settings.spool, dropped, since, timeout)
+    from provisioner.journal.records import request_rows
+    from provisioner.spool.submission import label
+
+    def look(conn: Connection) -> Record | None:
+        return request_rows.newest(conn, label(dropped.name), since)
+
     try:
-        return _wait_for_record(book, dropped, since, timeout)
+        code = _wait_for_record(book, look, _until(dropped, timeout))
     finally:
         book.close()
+    if code is None:
+        raise _late(dropped, timeout)
+    return code
 
 
-def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -> Exit:
-    from provisioner.journal.records import request_rows, step_rows
-    from provisioner.spool.submission import label
+def wait_for_request(
+    request: RequestId, timeout: float, still: Callable[[Connection, Record], str]
+) -> Exit:
+    """Print the steps of a request that was tried again until it is over; return the exit code.
+
+    still: returns what it still waits for after a try, or ''. Raises Unavailable as `wait_for`.
+    """
+    from provisioner.journal.records import request_rows
+
+    book = site.journal(site.config())
+
+    def look(conn: Connection) -> Record | None:
+        return request_rows.load(conn, [request]).get(request)
+
+    try:
+        code = _wait_for_record(book, look, _until(Path(request), timeout), still)
+    finally:
+        book.close()
+    if code is None:
+        raise _late(Path(request), timeout)
+    return code
+
+
+def _wait_for_record(
+    book: Journal,
+    look: Callable[[Connection], Record | None],
+    ticks: Iterator[None],
+    still: Callable[[Connection, Record], str] = lambda *_: "",
+) -> Exit | None:
+    from provisioner.journal.records import step_rows
 
     shown: set[str] = set()
 
@@ -268,12 +259,13 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
             say(f"  {line}", state)
 
     with screen("steps") as (say, advance):
-        for _ in _until(dropped, timeout):
+        for _ in ticks:
             with book.reading() as conn:
-                record = request_rows.newest(conn, label(dropped.name), since)
+                record = look(conn)
                 request_id = record.id if record else RequestId("")
                 steps = step_rows.steps_of(conn, [request_id])[request_id]
                 waiting = step_rows.waiting_for(conn, [request_id])[request_id]
+                stuck = still(conn, record) if record else ""
             advance(sum(step.state in OVER for step in steps), len(steps))
             for step in steps:
                 if step.state in OVER:
@@ -286,7 +278,10 @@ def _wait_for_record(book: Journal, dropped: Path, since: str, timeout: float) -
                     )
             if record is not None and record.state in ENDED:
                 return _outcome(record, say)
-    raise _late(dropped, timeout)
+            if record is not None and stuck:
+                say(f"still waits: {stuck}; more: provisioner show {record.id}", record.state)
+                return Exit.AWAY
+    return None
 
 
 def _outcome(record: Record, say: Say) -> Exit:

@@ -193,7 +193,8 @@ def _plain_seen(seen: Seen) -> dict[str, Any]:
                 "reason": item.reason,
                 "advice": item.advice,
             }
-            for item in seen.trouble_items[: seen.showing.limit]
+            for part in board.shortened(seen.trouble_items, seen.showing.limit)
+            for item in part
         ],
         "requests": [
             {

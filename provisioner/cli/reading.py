@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import site
+from provisioner.cli import files, site
 from provisioner.cli.board import span
 from provisioner.cli.exits import Exit
-from provisioner.cli.progress import find
+from provisioner.cli.finding import find
 from provisioner.cli.queue import observing
 from provisioner.cli.waiting import holds, moment, plain_waits, waits
 from provisioner.contract import ConfigError
@@ -64,6 +64,7 @@ def show(
     result = outcomes.result_of(record, listed)
     plain = results.plain(result)
     body = record.body.decode("utf-8", "backslashreplace")
+    file = files.place(settings.spool, record)
     if record.state in OPEN:
         del plain["ended"]
     if as_json:
@@ -73,6 +74,7 @@ def show(
                 "id": record.id,
                 "state": record.state,
                 "digest": record.digest,
+                "file": file or None,
                 "body": body,
                 "users": record.listed.split() if record.listed is not None else None,
                 "result": plain,
@@ -94,6 +96,7 @@ def show(
     if record.state == RequestState.HELD:
         comment.append(f"# Digest, for its release: {record.digest}")
     comment += [f"# When released: {line}" for line in shown.lines()] if shown else []
+    comment += [f"# Its file: {file}"] if file else []
     site.say("\n".join(comment))
     site.say(dump(plain).rstrip())
     _tell(events, listed)

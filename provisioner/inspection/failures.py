@@ -64,6 +64,10 @@ _KINDS: Mapping[str, Kind] = {
 }
 
 
+_LASTING: Mapping[str, Kind] = {Kind.NOT_READY: Kind.BACKEND, Kind.AWAY: Kind.BACKEND}
+"""The kind that a failure has in a cause's id: an object that waits long enough is given up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One request that needs a person.
@@ -143,7 +147,12 @@ def failure_of(record: Record, steps: Sequence[StepRecord], *, by_policy: bool) 
 
 
 def _kind(error: Error) -> Kind:
-    return Kind.BUG if error.traceback else _KINDS.get(error.type, Kind.BACKEND)
+    return kind_of(error.type, bug=bool(error.traceback))
+
+
+def kind_of(error: str, *, bug: bool) -> Kind:
+    """Return the kind of a failure by the type of its error. bug: it has a traceback."""
+    return Kind.BUG if bug else _KINDS.get(error, Kind.BACKEND)
 
 
 def causes(failures: Collection[Failure]) -> list[Cause]:
@@ -162,6 +171,8 @@ def cause_of(failure: Failure) -> str:
 
 def of_words(record: Record, kind: str, where: str, message: str) -> str:
     """Return the id of the cause of what is said about a request: six hexadecimal digits."""
+    # What waits has no other cause than what was given up: only its kind is another.
+    kind = _LASTING.get(kind, kind)
     parts = (kind, where, _shape(record, message))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:6]
 
@@ -171,6 +182,9 @@ def present(conn: Connection) -> list[Cause]:
     return causes(unfixed(conn))
 
 
+_GIVEN_UP = re.compile(r" \((tried \d+ times|waited \S+ days)\)$")
+"""What is added to a message when an object is given up."""
+
 _SPECIFIC = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/@=]\S*|\b\S*\d\S*")
 """What differs between messages of one cause: what is quoted, paths and keys, numbers."""
 
@@ -178,7 +192,7 @@ _SPECIFIC = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/@=]\S*|\b\S*\d\S*")
 def _shape(record: Record, message: str) -> str:
     """Return a message without what is specific to one request."""
     names = re.split(r"[:/]", record.subject)[1:]
-    text = _SPECIFIC.sub("...", message)
+    text = _SPECIFIC.sub("...", _GIVEN_UP.sub("", message))
     for name in names:
         text = re.sub(rf"\b{re.escape(name)}\b", "...", text)
     return text

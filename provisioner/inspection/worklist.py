@@ -165,7 +165,7 @@ def waiting(conn: Connection, limit: int = MOST) -> list[Item]:
 def _open(record: Record, waits: Sequence[Mapping[str, object]], held: str) -> Item:
     where = tuple(dict.fromkeys(str(wait["object"]).partition("/")[0] for wait in waits))
     errors = [error for wait in waits if isinstance(error := wait["error"], Mapping)]
-    reason, advice = "waiting for its turn", ""
+    reason, advice, kind = "waiting for its turn", "", str(record.state)
     if record.state == RequestState.HELD:
         where, reason = (), f"held {held}".strip()
         advice = f"provisioner release {record.id}"
@@ -175,8 +175,9 @@ def _open(record: Record, waits: Sequence[Mapping[str, object]], held: str) -> I
         worst = errors[0]
         reason = str(worst["message"]).removeprefix(f"{worst.get('object', '')}: ")
         advice = str(worst.get("advice") or "")
+        kind = failures.kind_of(str(worst["type"]), bug=bool(worst.get("traceback")))
         where = (str(worst.get("object", "")).partition("/")[0] or where[0],)
-    cause = failures.of_words(record, record.state, "".join(where[:1]), reason)
+    cause = failures.of_words(record, kind, "".join(where[:1]), reason)
     return Item(record, where, reason, advice, cause)
 
 
@@ -202,11 +203,11 @@ BOUNDS = (300.0, 3600.0, 6 * 3600.0, 86400.0, 3 * 86400.0, 7 * 86400.0)
 
 def shape(items: Iterable[Item], now: float) -> list[Shape]:
     """Count items by reason and age, the most frequent reason first."""
-    groups: dict[str, list[Item]] = {}
+    groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
-        groups.setdefault(item.cause, []).append(item)
+        groups.setdefault((item.cause, item.record.state), []).append(item)
     shapes = []
-    for cause, some in groups.items():
+    for (cause, _), some in groups.items():
         counts = [0] * (len(BOUNDS) + 1)
         for item in some:
             age = now - item.since

@@ -169,10 +169,10 @@ def test_the_queue_is_told_even_where_the_handlers_cannot_be_built(tmp_path: Pat
 
 def test_the_queue_lists_no_more_than_it_is_told_to(desk: Desk) -> None:
     assert len(desk("queue", "--limit", "2", "--json").json["requests"]) == 2
-    twice = sample("wrong-quota.yaml")
-    desk("submit", twice)
+    again = Path(sample("wrong-quota.yaml")).read_bytes() + b"# once more\n"
+    desk("submit", "-", stdin=again)
     desk("run", "--drain", "--patience", "0.5", code=None)
-    assert "and 1 more: --limit\n" in desk("queue", "--limit", "1").out
+    assert "and 1 more before the oldest: --limit\n" in desk("queue", "--limit", "1").out
 
 
 def test_the_queue_lists_the_newest_outcomes(desk: Desk) -> None:
