@@ -14,7 +14,10 @@ from provisioner.cards.objects import ObjectStatus
 from provisioner.cards.places import Place
 from provisioner.contract import Key, split_key
 from provisioner.contract.abilities import Describes, able
+from provisioner.inspection import worklist
 from provisioner.inspection.drift import REPAIR
+from provisioner.inspection.worklist import Item, Wanted
+from provisioner.journal.journal import Connection
 from provisioner.journal.queries.subjects import Suspension
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.states import OPEN, RequestState
@@ -26,6 +29,9 @@ from provisioner.wiring import System
 
 _OWN = ("uid", "gid", "home", "shell")
 """What accounts say of a person, in the order of the card."""
+
+_ACCOUNT = "account"
+"""The kind of an object `INSTANCE/account/USER`."""
 
 _MEMBER = "member"
 """The kind of an object `INSTANCE/member/GROUP/USER`."""
@@ -150,9 +156,26 @@ def _standing(read: _Read) -> str:
         return "suspended"
     if not any(item.claims for item in read.own):
         return "nothing is claimed"
+    if read.kind == "user" and _missing_account(read):
+        return "no account"
     if read.kind == "user" and _disabled(read):
         return "disabled"
     return "enabled"
+
+
+def _missing_account(read: _Read) -> bool:
+    """Return True if a person has an account in none of the backends that should have one."""
+    person = read.subject.partition(":")[2]
+    states = [item.state for item in read.own if split_key(item.key)[1:] == (_ACCOUNT, person)]
+    return bool(states) and all(state is not None and not state["present"] for state in states)
+
+
+def failed(conn: Connection, subject: str) -> list[Item]:
+    """Return the failed and refused requests that are about a subject, or name a person."""
+    kind, _, name = subject.partition(":")
+    by_kind = {"user": Wanted(user=name), "project": Wanted(project=name)}
+    wanted = by_kind.get(kind, Wanted(subject=subject))
+    return [item for item in worklist.trouble(conn) if wanted.fits(item)]
 
 
 def _disabled(read: _Read) -> list[str]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provisioner.cli import site, submitting
+from provisioner.cli import finding, site, submitting
 from provisioner.cli.options import Sending, flattened
 from provisioner.contract import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
     from provisioner.journal.records.request_rows import Record
+    from provisioner.request.request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ def _of_access(verb: str, subject: str, cause: str, how: How, sending: Sending) 
         )
     part = {"name": name} if kind == "user" else {"id": name}
     request = {"action": f"{kind}.{verb}", kind: part, **({"cause": cause} if cause else {})}
+    parsed(request)
+    finding.check_known(f"{kind}:{name}")
     _ask(f"{verb}.yaml", request, how, sending)
 
 
@@ -121,8 +124,13 @@ def revoke(
     user: str = _USER, allocation: str = _ALLOCATION, how: How = ANYHOW, *, sending: Sending
 ) -> None:
     """Take a user out of an allocation; what other allocations give the user stays."""
-    membership = {"user": user, "allocation": {"id": _number(allocation)}}
-    _ask("revoke.yaml", {"action": "membership.remove", "membership": membership}, how, sending)
+    number = _number(allocation)
+    membership = {"user": user, "allocation": {"id": number}}
+    request = {"action": "membership.remove", "membership": membership}
+    parsed(request)
+    finding.check_known(f"allocation:{number}")
+    finding.check_known(f"allocation:{number}/user:{user}")
+    _ask("revoke.yaml", request, how, sending)
 
 
 def set_quota(
@@ -160,20 +168,17 @@ def _check_taken(request: Mapping[str, Any], limits: Collection[str]) -> None:
 
     Where the handlers cannot be built, the service alone looks.
     """
-    from provisioner.request.documents import dump
-    from provisioner.request.request import parse_request
-
-    parsed = parse_request(dump({"provisioner": 1, **request}).encode())
+    asked = parsed(request)
     try:
         system = site.system()
     except ConfigError:
         return
-    if parsed.resource not in system.config.resources:  # the service names the nearest one
+    if asked.resource not in system.config.resources:  # the service names the nearest one
         return
     for limit in limits:
-        if not system.router.reads(parsed, ("allocation", "quota", limit)):
+        if not system.router.reads(asked, ("allocation", "quota", limit)):
             raise InvalidRequest(
-                f"{parsed.subject} is on {parsed.resource}, where no handler takes a quota of "
+                f"{asked.subject} is on {asked.resource}, where no handler takes a quota of "
                 f"{limit}",
                 expected="an allocation on a resource with storage",
             )
@@ -231,13 +236,26 @@ def _members(record: Record) -> list[str]:
 def _ask(name: str, request: Mapping[str, Any], how: How, sending: Sending) -> None:
     """Submit a request, or show it with its plan."""
     from provisioner.request.documents import dump
-    from provisioner.request.request import parse_request
 
     whole = {"provisioner": 1, **request, **({"reason": how.reason} if how.reason else {})}
+    asked = parsed(whole)
     body = dump(whole).encode()
-    parsed = parse_request(body)  # so that an invalid request fails here at once
     if not how.dry_run:
         submitting.send(name, body, sending)
         return
     site.say(body.decode())
-    submitting.show_plan(parsed)
+    submitting.show_plan(asked)
+
+
+def parsed(request: Mapping[str, Any]) -> Request:
+    """Return a request that a verb makes. Raises InvalidRequest with each mistake.
+
+    No mistake names a line: nobody has seen the file.
+    """
+    from provisioner.request.documents import InvalidDocument, dump
+    from provisioner.request.request import parse_request
+
+    try:
+        return parse_request(dump({"provisioner": 1, **request}).encode())
+    except InvalidDocument as wrong:
+        raise InvalidDocument([replace(each, line=None) for each in wrong.problems]) from None

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from provisioner.cli import site
+from provisioner.cli import finding, site
 from provisioner.cli.exits import Exit
 from provisioner.contract import InvalidRequest
 from provisioner.system.ulid import RequestId
 
 if TYPE_CHECKING:
     from provisioner.journal.audit import Entry
-    from provisioner.journal.journal import Journal
+    from provisioner.journal.journal import Connection, Journal
 
 JSON = typer.Option(False, "--json", help="print JSON")
 
@@ -89,6 +89,7 @@ def show(
     """Show who asked for what, when, what was done and what was read back."""
     from provisioner.journal import audit
 
+    subject = finding.subject(subject)
     if subject and not all(subject.partition(":")):
         raise InvalidRequest(
             f"{subject!r} is not a subject", expected="user:NAME, allocation:ID ..."
@@ -96,20 +97,43 @@ def show(
     start, end = _seconds(since), _seconds(until)
     book = site.journal(site.config())
     ids = _ids(book, name) if name else None
-    altered = 0
+    altered = seen = 0
     with book.reading() as conn:
         trail = audit.trail(conn, ids=ids, subject=subject, since=start, until=end)
         if as_json:
             listed = list(trail)
-            altered = sum(not entry.sound for entry in listed)
+            altered, seen = sum(not entry.sound for entry in listed), len(listed)
             site.print_json([_plain(entry) for entry in listed])
         else:
             for entry in trail:
+                seen += 1
                 altered += not entry.sound
-                for line in _lines(entry):
+                for line in _lines(entry, _glimpsed(conn, entry)):
                     site.say(line)
+    if name and not seen:
+        raise InvalidRequest(
+            f"the trail has no request {name!r}",
+            advice="`provisioner queue --ended 20` lists the newest; old events are pruned",
+        )
+    if not seen and not as_json:
+        site.say("the trail has no such event")
     if altered:
         raise typer.Exit(Exit.FAILED)
+
+
+def _glimpsed(conn: Connection, entry: Entry) -> str:
+    """Return action and subject of a refused file as far as they can be read, or `unreadable`."""
+    from provisioner.inspection.glimpse import glimpse
+    from provisioner.journal.records import request_rows
+
+    if entry.request is None or "asked_by" not in entry.facts or entry.facts["action"]:
+        return ""
+    record = request_rows.load(conn, [entry.request]).get(entry.request)
+    if record is None or not record.body:
+        return "unreadable"
+    read = glimpse(record.body, record.listed)
+    about = f"{read.action} {read.subject}".strip()
+    return f"{about} (wrong)" if about else "unreadable"
 
 
 def _seconds(text: str) -> float | None:
@@ -131,8 +155,10 @@ def _ids(book: Journal, name: str) -> list[RequestId]:
     from provisioner.journal.records import request_rows
 
     with book.reading() as conn:
-        records = request_rows.find(conn, name) or filter(None, [lookup.ending(conn, name)])
-    return [record.id for record in records] or [RequestId(name.upper())]
+        records = request_rows.find(conn, name)
+        others = request_rows.newest(conn, name, ""), lookup.ending(conn, name)
+    named = records or [record for record in others if record is not None][:1]
+    return [record.id for record in named] or [RequestId(name.upper())]
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
@@ -150,15 +176,18 @@ def _plain(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _lines(entry: Entry) -> list[str]:
-    """Return an event as lines: what happened, then what was changed and read back."""
+def _lines(entry: Entry, glimpsed: str) -> list[str]:
+    """Return an event as lines: what happened, then what was changed and read back.
+
+    glimpsed: what a refused file is about, as far as it can be read.
+    """
     from provisioner.outcome.results import moment
 
     facts = entry.facts
     mark = "" if entry.sound else "ALTERED "
     head = f"{moment(entry.at)}  {entry.request or '-':26}  {mark}{entry.kind:9}"
     if "asked_by" in facts:
-        what = f"{facts['action']} {entry.subject}".strip() or "unreadable"
+        what = glimpsed or f"{facts['action']} {entry.subject}".strip()
         lines = [f"{head} {what}, asked for by {facts['asked_by']} (uid {facts['uid']})"]
         lines.append(f"    in {facts['file']}, sha256 {facts['sha256'] or 'not read'}")
         lines += [f"    {name}: {facts[name]}" for name in ("id", "reason") if name in facts]

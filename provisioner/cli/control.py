@@ -269,12 +269,11 @@ def drop(action: str, target: dict[str, str], reason: str, sending: Sending) -> 
 
 def _body(action: str, target: Mapping[str, str], reason: str) -> bytes:
     """Return a control request. Raises as the service would if it is wrong."""
+    from provisioner.cli.asking import parsed
     from provisioner.request.documents import dump
-    from provisioner.request.request import parse_request
 
     request: dict[str, str | int] = {"provisioner": 1, "action": action, **target}
     if reason:
         request["reason"] = reason
-    body = dump(request).encode()
-    parse_request(body)  # so that an invalid request fails here at once
-    return body
+    parsed(request)  # so that an invalid request fails here at once
+    return dump(request).encode()

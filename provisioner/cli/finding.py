@@ -59,3 +59,49 @@ def seeker() -> Seeker:
     from provisioner.journal.queries.lookup import Seeker
 
     return Seeker(os.geteuid(), others=True)
+
+
+def subject(text: str) -> str:
+    """Return the subject that a person means: `user:jdoe`, or by the ledger its name alone.
+
+    Raises InvalidRequest if there is none, or more than one.
+    """
+    from provisioner.cards import places
+    from provisioner.journal.queries import subjects
+
+    if ":" in text or not text:
+        return text
+    book = site.journal(site.config())
+    try:
+        with book.reading() as conn:
+            codes = {place.code for place in places.places(conn).values()}
+            also = [f"project:{text}"] if text in codes else []
+            return subjects.meant(conn, text, also)
+    finally:
+        book.close()
+
+
+def check_known(subject: str) -> None:
+    """Raise InvalidRequest, with the nearest name, if there is nothing to close or to open.
+
+    A caller who may not read the journal leaves that to the service.
+    """
+    from provisioner.journal.queries import subjects
+
+    try:
+        book = site.journal(site.config())
+    except ConfigError:
+        return
+    try:
+        with book.reading() as conn:
+            known = subjects.is_known(conn, subject)
+            near = "" if known else subjects.nearest(conn, subject.rpartition("/")[2], None)
+    finally:
+        book.close()
+    if not known:
+        raise InvalidRequest(
+            f"nothing is claimed for {subject}",
+            expected="a name that `provisioner list` prints; a request in a file can also close "
+            "what does not exist yet: provisioner new user.suspend",
+            nearest=near,
+        )

@@ -48,8 +48,8 @@ def listing(
     rows = [
         row
         for row in LISTS[what.value](site.reading())
-        if _fits(row, "user", "people", user)
-        and _fits(row, "project", "projects", project)
+        if _fits(row, "user", "people", user.removeprefix("user:"))
+        and _fits(row, "project", "projects", project.removeprefix("project:"))
         and _fits(row, "resource", "resources", resource)
         and (not suspended or row.get("suspended"))
     ]

@@ -6,7 +6,7 @@ Promises: nothing is sent, and nothing is written. Leaves out: sending (`notify`
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -17,6 +17,7 @@ from provisioner.cli.waiting import moment
 from provisioner.contract import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
+    from provisioner.config.notify import NotifyConfig
     from provisioner.journal.outbox.messages import Message
 
 _MOST = 50
@@ -73,28 +74,74 @@ def mail_queue(
 ) -> None:
     """List the messages that wait or were given up, with what the server said."""
     from provisioner.journal.outbox import messages
+    from provisioner.notify import pace
     from provisioner.objects.states import MessageState
 
     states = [MessageState.GIVEN_UP, MessageState.WAITING]
     states += [MessageState.MERGED, MessageState.SENT] if sent else []
-    book = site.journal(site.config())
+    settings, now = site.config(), time.time()
+    book = site.journal(settings)
     try:
         with book.reading() as conn:
             counts = messages.counts(conn)
+            recent = messages.sent_since(conn, now - pace.WINDOW)
             found = {state: messages.listed(conn, [state], 100_000) for state in states}
     finally:
         book.close()
+    served = site.served_by(settings.spool) is not None
+
+    def because(message: Message) -> str:
+        if message.state != MessageState.WAITING:
+            return ""
+        return _why(message, recent, settings.notify, now) if served else _UNSERVED
+
     if as_json:
-        rows = [_plain(message) for some in found.values() for message in some]
+        rows = [
+            {**_plain(message), "why": because(message)}
+            for some in found.values()
+            for message in some
+        ]
         site.print_json({"counts": counts, "messages": rows})
         return
     for state, some in found.items():
-        for line in _lines(state, some, time.time()):
+        for line in _lines(state, some, because, now):
             site.say(line)
     site.say(", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "empty")
 
 
-def _lines(state: str, some: Sequence[Message], now: float) -> Iterator[str]:
+_UNSERVED = "no service on this host serves the spool: provisioner run"
+
+
+def _why(
+    message: Message, sent: Mapping[str, Sequence[float]], settings: NotifyConfig, now: float
+) -> str:
+    """Return why a message waits. sent: when each address got mail within the last hour."""
+    from provisioner.journal.outbox.messages import MAIL
+    from provisioner.notify import pace
+
+    if message.due > now:
+        return f"tried again in {span(message.due - now)}"
+    if message.channel != MAIL:
+        return "it goes with the next round" if settings.hook else "no `notify.hook` is configured"
+    mail = settings.mail
+    if mail is None:
+        return "no `notify.mail` is configured"
+    own = sorted(sent.get(message.address, ()))
+    every = sorted(moment for moments in sent.values() for moment in moments)
+    for moments, limit, name in (
+        (own, mail.per_recipient, "per_recipient"),
+        (every, mail.in_all, "in_all"),
+    ):
+        if len(moments) >= limit:
+            room = span(moments[-limit] + pace.WINDOW - now)
+            whom = "its address got" if moments is own else "all addresses together got"
+            return f"{whom} {site.many(limit, 'mail')} within an hour ({name}); room in {room}"
+    return "tried again after a rest" if message.error else "it goes with the next round"
+
+
+def _lines(
+    state: str, some: Sequence[Message], because: Callable[[Message], str], now: float
+) -> Iterator[str]:
     for message in some[:_MOST]:
         whom = message.address or message.person or message.channel
         about = f" about {message.subject}" if message.subject else ""
@@ -103,6 +150,8 @@ def _lines(state: str, some: Sequence[Message], now: float) -> Iterator[str]:
         if message.error:
             tries = f"tried {message.attempts} times: " if message.attempts > 1 else ""
             yield f"                    {tries}{message.error}"
+        if why := because(message):
+            yield f"                    waits: {why}"
     if len(some) > _MOST:
         yield f"{state:8}  and {len(some) - _MOST} more; --json lists all"
 

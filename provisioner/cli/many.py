@@ -7,6 +7,7 @@ that is printed is durable. Leaves out: how a row becomes a request (`rows`).
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -41,9 +42,7 @@ def submit(files: list[Path] = _FILES, *, each: Each, sending: Sending) -> None:
         raise typer.BadParameter("give one of: FILE..., --each TABLE --template NAME")
     if files and len(files) == 1 and not each.dry_run:
         [file] = files
-        submitting.send(
-            submitting.staged(file.name), submitting.readable(file), sending, file.parent
-        )
+        submitting.send(submitting.staged(file.name), _request(file), sending, file.parent)
         return
     _submit(files or (), each, sending)
 
@@ -55,9 +54,7 @@ def _submit(files: Sequence[Path], each: Each, sending: Sending) -> None:
             asked = _of_table(each)
         else:
             asked = [
-                Asked(
-                    str(file), submitting.staged(file.name), submitting.readable(file), file.parent
-                )
+                Asked(str(file), submitting.staged(file.name), _request(file), file.parent)
                 for file in files
             ]
         if each.table or each.dry_run:
@@ -70,6 +67,24 @@ def _submit(files: Sequence[Path], each: Each, sending: Sending) -> None:
             _ask(len(right))
         wait = bool(each.table) or sending.wait
         send_all(asked, replace(sending, wait=wait and sending.timeout > 0))
+
+
+_TABLES = (".csv", ".tsv", ".xlsx", ".xls", ".ods")
+"""Endings of tables, of which `--each` makes requests."""
+
+
+def _request(file: Path) -> bytes:
+    """Return the bytes of a request. Raises InvalidRequest if the file is a table."""
+    body = submitting.readable(file)
+    first = body.lstrip().partition(b"\n")[0]
+    is_row = not body.lstrip().startswith((b"{", b"#", b"-")) and b":" not in first
+    if file.suffix.lower() in _TABLES or (is_row and any(mark in first for mark in (b",", b";"))):
+        raise InvalidRequest(
+            f"{file} is a table, not a request",
+            advice=f"a request for each row: provisioner submit --each {shlex.quote(str(file))} "
+            f"--template NAME; shipped: {', '.join(_shipped())}",
+        )
+    return body
 
 
 def _ask(count: int) -> None:

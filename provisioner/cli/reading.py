@@ -6,13 +6,13 @@ Promises: the verbs write nothing, and create no missing journal or directory.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
 
-from provisioner.cli import files, site
+from provisioner.cli import files, finding, site
 from provisioner.cli.board import span
 from provisioner.cli.exits import Exit
 from provisioner.cli.finding import find
@@ -22,6 +22,7 @@ from provisioner.contract import ConfigError
 from provisioner.objects.states import OPEN, RequestState
 
 if TYPE_CHECKING:
+    from provisioner.journal.records.request_rows import Record
     from provisioner.journal.records.step_rows import StepRecord
     from provisioner.request.documents import Problem
 
@@ -89,17 +90,24 @@ def show(
     if record.listed is not None:
         site.say(f"# for {site.many(len(record.listed.split()), 'user')}; --json lists them")
     site.say("---")
-    comment = [line for line in results.render(result).splitlines() if line.startswith("#")]
-    if record.state in OPEN:
-        reasons = waits(record, waiting, lanes, hold, time.time())
-        comment += [f"# Waits: {text}" for text in reasons]
-    if record.state == RequestState.HELD:
-        comment.append(f"# Digest, for its release: {record.digest}")
-    comment += [f"# When released: {line}" for line in shown.lines()] if shown else []
-    comment += [f"# Its file: {file}"] if file else []
-    site.say("\n".join(comment))
+    reasons = waits(record, waiting, lanes, hold, time.time()) if record.state in OPEN else []
+    would = shown.lines() if shown else []
+    site.say("\n".join(_comment(record, results.render(result), reasons, would, file)))
     site.say(dump(plain).rstrip())
     _tell(events, listed)
+
+
+def _comment(
+    record: Record, rendered: str, reasons: Sequence[str], would: Iterable[str], file: str
+) -> Iterator[str]:
+    """Yield what is said above a result. rendered: the result as it is in its file."""
+    yield from (line for line in rendered.splitlines() if line.startswith("#"))
+    yield from (f"# Waits: {text}" for text in reasons)
+    if record.state == RequestState.HELD:
+        yield f"# Digest, for its release: {record.digest}"
+    yield from (f"# When released: {line}" for line in would)
+    if file:
+        yield f"# Its file: {file}"
 
 
 def _tell(events: Sequence[tuple[float, str, str]], listed: Sequence[StepRecord]) -> None:
@@ -125,7 +133,9 @@ def _traces(listed: Sequence[StepRecord]) -> list[str]:
 
 def status(
     subject: str = typer.Argument(
-        "", metavar="[SUBJECT]", help="user:NAME, project:CODE or allocation:ID; none: the site"
+        "",
+        metavar="[SUBJECT]",
+        help="user:NAME, project:CODE or allocation:ID, or the name alone; none: the site",
     ),
     every: bool = typer.Option(False, "--all", help="every fact of every object, side by side"),
     as_json: bool = JSON,
@@ -138,7 +148,10 @@ def status(
         _site_page(as_json)
         return
     system = site.reading()
+    subject = finding.subject(subject)
     listed = objects.of(system, subject)
+    with system.journal.reading() as conn:
+        failed = card.failed(conn, subject)
     closed = objects.suspensions(system, subject, listed)
     if as_json:
         site.print_json([standing.plain(item, subject, closed) for item in listed])
@@ -147,6 +160,7 @@ def status(
             standing.show(subject, listed, closed)
         else:
             standing.show_card(card.of(system, subject, listed, closed))
+        standing.show_failed(subject, failed)
         if because := observing(system.journal):
             site.say(f"the service writes to no backend: {because}")
     if not listed and not closed:  # a user was looked up in the backends even without claims

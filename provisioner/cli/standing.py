@@ -22,6 +22,7 @@ from provisioner.cards.objects import HIDDEN, ObjectStatus, shared_facts
 from provisioner.cards.page import Page, lines
 from provisioner.cli import site
 from provisioner.contract import Json, Key
+from provisioner.inspection.worklist import Item
 from provisioner.journal.queries.subjects import Suspension
 from provisioner.journal.records import ledger
 from provisioner.outcome.results import moment
@@ -36,7 +37,15 @@ _CARD = 80
 _WRONG = 8
 """The most wrong objects on a card; `--all` lists every one."""
 
-_COLOURS = {"enabled": "green", "suspended": "red", "disabled": "yellow"}
+_FAILED = 3
+"""The most failed requests below a card."""
+
+_COLOURS = {
+    "enabled": "green",
+    "suspended": "red",
+    "disabled": "yellow",
+    "no account": "yellow",
+}
 
 
 def show_card(card: Card) -> None:
@@ -66,6 +75,22 @@ def show_card(card: Card) -> None:
         objects = "1 object" if card.right == 1 else f"{card.right} objects"
         backends = "1 backend" if card.backends == 1 else f"{card.backends} backends"
         say(f"as wanted: {objects} in {backends}", "green")
+
+
+def show_failed(subject: str, failed: Sequence[Item]) -> None:
+    """Print the requests about a subject that failed or were refused, with what to type."""
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    for item in failed[:_FAILED]:
+        record, what = item.record, " ".join(filter(None, item.about)) or item.record.name
+        where = f"{item.where[0]}: " if item.where and item.where[0] else ""
+        text = f"{record.state}: {what}: {where}{item.reason}"
+        console.print(Text(site.printable(_wrapped("", text)), "red"))
+        site.say(f"    what to do: provisioner show {record.id}")
+    if len(failed) > _FAILED:
+        kind, _, name = subject.partition(":")
+        chosen = f"--{kind} {name}" if kind != "allocation" else f"--subject {subject}"
+        more = f"and {len(failed) - _FAILED} more that failed: provisioner failed {chosen}"
+        console.print(Text(site.printable(more), "red"))
 
 
 def _wrapped(lead: str, text: str) -> str:

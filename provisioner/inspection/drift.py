@@ -23,6 +23,17 @@ REPAIR = "provisioner drift --repair"
 """The command that has everything made as it is wanted."""
 
 
+_KINDS: Mapping[str, str] = {
+    "Conflict": "not ours: ",
+    "NotReady": "not ready yet: ",
+    "Permanent": "the backend refuses it: ",
+    "Transient": "the backend refused it for now: ",
+    "Unavailable": "the backend is away: ",
+    "Unknown": "the backend did not answer: ",
+}
+"""What an error's type means, before its message."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unexplained:
     """An existing object that no request claims."""
@@ -186,7 +197,7 @@ def _error(standing: Standing) -> str:
     if standing.error is None:
         return ""
     message = standing.error.message.removeprefix(f"{standing.key}: ")
-    return message if standing.error.type == "Differs" else f"{standing.error.type}: {message}"
+    return f"{_KINDS.get(standing.error.type, '')}{message}"
 
 
 def _by(standing: Standing) -> str:

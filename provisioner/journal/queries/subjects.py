@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select
 
 from provisioner.contract import InvalidRequest, Key
 from provisioner.journal.dialect import IDS, chunks
@@ -33,6 +33,13 @@ _PLACED = (
     .distinct()
 )
 
+
+_KINDS = ("user", "project", "allocation")
+
+_CLOSING = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
+
+_NEAR = 0.7
+"""How alike two names are, from 0 to 1, of which one is taken for the other."""
 
 _SAME = 2
 """How many characters a mistyped name has in common with the right one, from its beginning."""
@@ -203,8 +210,54 @@ def nearest(conn: Connection, subject: str, writer: str | None) -> str:
     names = select(column).where(column >= begins, column < begins + "\U0010ffff")
     if writer is not None:
         names = names.where(claims.c.source == writer)
+    if name.isdigit():
+        return ""  # another number is another one, however near
     known = conn.scalars(names.distinct().limit(_MOST))
-    return next(iter(get_close_matches(root, known, 1, 0.75)), "")
+    # The kind, which both have, would make any two short names alike.
+    known_names = [other.partition(":")[2] for other in known]
+    close = get_close_matches(name, known_names, 1, _NEAR)
+    return f"{kind}:{close[0]}" if close else ""
+
+
+def is_known(conn: Connection, subject: str) -> bool:
+    """Return True if something is claimed for a subject, it is suspended, or was asked for."""
+    root, slash, _ = subject.partition("/")
+    of_claims = claims.c.claimant == subject if slash else _names(root)
+    statements = (
+        select(claims.c.key).where(of_claims),
+        select(suspensions.c.subject).where(suspensions.c.subject == subject),
+        select(requests.c.id).where(
+            requests.c.subject == subject,
+            requests.c.state.in_([*OPEN, RequestState.DONE, RequestState.FAILED]),
+            requests.c.action.not_in(_CLOSING),
+        ),
+    )
+    return any(conn.scalar(statement.limit(1)) is not None for statement in statements)
+
+
+def _names(subject: str) -> ColumnElement[bool]:
+    return or_(claims.c.root == subject, claims.c.leaf == subject)
+
+
+def meant(conn: Connection, name: str, also: Collection[str] = ()) -> str:
+    """Return the subject that a person means by its name alone, such as `jdoe` or `42`.
+
+    also: subjects of that name that claim nothing themselves, such as a project in an allocation.
+
+    Raises InvalidRequest if there is none, or more than one.
+    """
+    named = (f"{kind}:{name}" for kind in _KINDS)
+    found = [subject for subject in named if subject in also or is_known(conn, subject)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidRequest(f"{name!r} is {len(found)} subjects", expected=" or ".join(found))
+    near = (nearest(conn, f"{kind}:{name}", None) for kind in _KINDS)
+    raise InvalidRequest(
+        f"nothing is claimed for {name!r}",
+        expected="user:NAME, project:CODE or allocation:ID",
+        nearest=next(filter(None, near), ""),
+    )
 
 
 def asked_before(conn: Connection, root: str, writer: str, actions: Collection[str]) -> bool:
