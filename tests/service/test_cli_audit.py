@@ -110,7 +110,7 @@ def test_a_person_reads_who_what_and_what_was_read_back(desk: Desk) -> None:
     ("words", "said"),
     [
         (("show", "--since", "yesterday"), "'yesterday' is not a time"),
-        (("show", "--subject", "jdoe"), "'jdoe' is not a subject"),
+        (("show", "--subject", "nosuch"), "nothing is claimed for 'nosuch'"),
         (("verify", "--head", "12"), "'12' is not a head"),
     ],
 )

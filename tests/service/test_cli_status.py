@@ -67,14 +67,14 @@ def test_an_allocation_is_of_the_project_that_its_newest_request_names(tmp_path:
     desk.serve(moved, refused)
     assert "fs1/fileset/cf0004" in desk("status", "project:CF0004", "--all", code=None).out
     none = "no request claims anything for project:{}, nor for any of its allocations\n"
-    assert desk("status", "project:CF0003", code=3).out == none.format("CF0003")
+    assert desk("status", "project:CF0003", code=3).out.startswith(none.format("CF0003"))
     assert desk("status", "project:CF", code=3).out == none.format("CF")
 
 
 @pytest.mark.parametrize(
     ("subject", "expected"),
     [
-        ("jdoe", "user:NAME, project:CODE or allocation:ID"),
+        ("nosuch", "user:NAME, project:CODE or allocation:ID"),
         ("user:", "user:NAME, project:CODE or allocation:ID"),
         ("host:x", "user:NAME, project:CODE or allocation:ID"),
         ("user:../x", "a user name"),
