@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from provisioner.cards import objects, places
+from provisioner.cards.lists import natural
 from provisioner.cards.objects import ObjectStatus
 from provisioner.cards.places import Place
 from provisioner.contract import Key, split_key
@@ -268,7 +269,7 @@ def _places(read: _Read) -> Iterator[tuple[str, str]]:
         parts = lines.setdefault(head, [f"{place.title}:"] if by_person and place.title else [])
         text = " ".join(filter(None, (place.resource, use.get(subject, ""))))
         parts.append(f"{text} (suspended)" if subject in closed else text)
-    for head, parts in sorted(lines.items()):
+    for head, parts in sorted(lines.items(), key=lambda pair: natural(pair[0])):
         first, rest = ([parts[0]], parts[1:]) if parts[0].endswith(":") else ([], parts)
         yield head, " ".join([*first, ", ".join(sorted(rest))])
 

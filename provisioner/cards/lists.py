@@ -6,6 +6,7 @@ what the backends have (`objects`).
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,12 @@ from provisioner.wiring import System
 
 Row = dict[str, Any]
 """One entry: what is printed of it, by column."""
+
+
+def natural(text: str) -> tuple[tuple[bool, int, str], ...]:
+    """Return a key that sorts names as people count: 41 before 401."""
+    parts = re.findall(r"\d+|\D+", text)
+    return tuple((not p[0].isdecimal(), int(p) if p[0].isdecimal() else 0, p) for p in parts)
 
 
 def users(system: System) -> list[Row]:
@@ -35,7 +42,7 @@ def users(system: System) -> list[Row]:
                 "user": subject.partition(":")[2],
                 "suspended": ledger.closed.get(subject, []),
                 "projects": sorted(codes),
-                "allocations": sorted(place.allocation for place in own),
+                "allocations": sorted((place.allocation for place in own), key=natural),
                 "resources": sorted({place.resource for place in own if place.resource}),
             }
         )
@@ -58,7 +65,7 @@ def projects(system: System) -> list[Row]:
             "title": next((place.title for place in said if place.title), ""),
             "pi": next((place.pi for place in said if place.pi), ""),
             "people": sorted(people.union(*(ledger.people.get(root, ()) for root in around))),
-            "allocations": sorted(place.allocation for place in around.values()),
+            "allocations": sorted((p.allocation for p in around.values()), key=natural),
             "resources": sorted({place.resource for place in around.values() if place.resource}),
             "suspended": ledger.closed.get(f"project:{code}", []),
         }
@@ -79,7 +86,7 @@ def allocations(system: System) -> list[Row]:
             "people": sorted(ledger.people.get(root, ())),
             "suspended": ledger.closed.get(root, []),
         }
-        for root, place in sorted(ledger.places.items())
+        for root, place in sorted(ledger.places.items(), key=lambda pair: natural(pair[0]))
     ]
 
 
@@ -101,6 +108,11 @@ def resources(system: System) -> list[Row]:
             }
         )
     return rows
+
+
+def codes(conn: Connection) -> set[str]:
+    """Return the codes of the projects that allocations name."""
+    return {place.code for place in places.places(conn).values()}
 
 
 LISTS: Mapping[str, Callable[[System], list[Row]]] = {

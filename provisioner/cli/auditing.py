@@ -123,7 +123,7 @@ def show(
 
 def _glimpsed(conn: Connection, entry: Entry) -> str:
     """Return action and subject of a refused file as far as they can be read, or `unreadable`."""
-    from provisioner.inspection.glimpse import glimpse
+    from provisioner.inspection import worklist
     from provisioner.journal.records import request_rows
 
     if entry.request is None or "asked_by" not in entry.facts or entry.facts["action"]:
@@ -131,8 +131,7 @@ def _glimpsed(conn: Connection, entry: Entry) -> str:
     record = request_rows.load(conn, [entry.request]).get(entry.request)
     if record is None or not record.body:
         return "unreadable"
-    read = glimpse(record.body, record.listed)
-    about = f"{read.action} {read.subject}".strip()
+    about = " ".join(filter(None, worklist.about(record)))
     return f"{about} (wrong)" if about else "unreadable"
 
 

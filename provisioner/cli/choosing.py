@@ -10,13 +10,12 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provisioner.cli import site
-from provisioner.contract import InvalidRequest
+from provisioner.contract import InvalidRequest, validation
 
 if TYPE_CHECKING:
     from provisioner.inspection.worklist import Wanted
@@ -90,7 +89,7 @@ def _states(text: str) -> tuple[str, ...]:
                 f"{state!r} is not a state of a request",
                 field="state",
                 expected=", ".join(known),
-                nearest="".join(get_close_matches(state, known, 1)),
+                nearest=validation.nearest(state, known),
             )
     return states
 

@@ -61,7 +61,8 @@ def register(app: typer.Typer) -> None:
     for verb in verbs:
         for name, parameter in inspect.signature(verb.callback or completion).parameters.items():
             info = _info(parameter)
-            given = _GIVEN.get(str(info.metavar or name).strip("[].")) if info else None
+            named = (str(info.metavar or name).strip("[]."), name) if info else ()
+            given = next((_GIVEN[each] for each in named if each in _GIVEN), None)
             if info is not None and given is not None and info.autocompletion is None:
                 info.autocompletion = given
 
@@ -120,7 +121,43 @@ def _ids(conn: Connection, beginning: str) -> Values:
     from provisioner.journal.queries import lookup
 
     records = lookup.beginning_with(conn, beginning, _MOST)
-    return [(each.id, f"{each.state} {each.action} {each.subject}") for each in records]
+    ids = [(each.id, f"{each.state} {each.action} {each.subject}") for each in records]
+    return [*_short_ids(conn, beginning), *ids]
+
+
+def _short_ids(conn: Connection, beginning: str) -> Values:
+    """Return the short ids that `queue` prints, of what failed or waits."""
+    from provisioner.inspection import failures
+    from provisioner.journal.queries import lookup
+    from provisioner.journal.records import request_rows
+    from provisioner.objects.states import OPEN
+
+    records = [failure.record for failure in failures.unfixed(conn)[-_MOST:]]
+    records += request_rows.in_states(conn, OPEN, _MOST)
+    short = lookup.short(conn, [record.id for record in records])
+    return [
+        (short[record.id], f"{record.state} {record.action} {record.subject}")
+        for record in records
+        if short[record.id].startswith(beginning.lower())
+    ]
+
+
+def _states(incomplete: str) -> Values:
+    """Return the states of requests; of several with commas, the last one is completed."""
+    from provisioner.objects.states import RequestState
+
+    before, comma, last = incomplete.rpartition(",")
+    return [(f"{before}{comma}{state}", "") for state in RequestState if state.startswith(last)]
+
+
+def _templates(incomplete: str) -> Values:
+    from provisioner.cli import many
+
+    try:
+        names = many.shipped()
+    except (Fault, OSError):
+        return []
+    return [(name, "") for name in names if name.startswith(incomplete)]
 
 
 def _subjects(conn: Connection, beginning: str) -> Values:
@@ -188,6 +225,8 @@ _GIVEN: dict[str, Callable[[str], Values]] = {
     "USER": _from_journal(_named("user:")),
     "ALLOCATION": _from_journal(_named("allocation:")),
     "LANE": _lanes,
+    "STATE": _states,
+    "template": _templates,
     "cause": _from_journal(_causes),
     "ACTION": _actions,
     "handler": _handlers,

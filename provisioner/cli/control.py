@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,7 @@ from provisioner.cli import choosing, files, site, submitting
 from provisioner.cli.choosing import Filter
 from provisioner.cli.finding import looked_up
 from provisioner.cli.options import Sending, flattened
-from provisioner.contract import ConfigError, InvalidRequest
+from provisioner.contract import ConfigError, InvalidRequest, validation
 from provisioner.objects.states import ENDED, RequestState
 
 if TYPE_CHECKING:
@@ -258,7 +257,7 @@ def _check_lane(name: str) -> None:
             f"there is no lane {name!r}",
             field="lane",
             expected=", ".join(lanes),
-            nearest="".join(get_close_matches(name, lanes, 1)),
+            nearest=validation.nearest(name, lanes),
         )
 
 

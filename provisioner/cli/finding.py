@@ -66,7 +66,7 @@ def subject(text: str) -> str:
 
     Raises InvalidRequest if there is none, or more than one.
     """
-    from provisioner.cards import places
+    from provisioner.cards import lists
     from provisioner.journal.queries import subjects
 
     if ":" in text or not text:
@@ -74,8 +74,7 @@ def subject(text: str) -> str:
     book = site.journal(site.config())
     try:
         with book.reading() as conn:
-            codes = {place.code for place in places.places(conn).values()}
-            also = [f"project:{text}"] if text in codes else []
+            also = [f"project:{text}"] if text in lists.codes(conn) else []
             return subjects.meant(conn, text, also)
     finally:
         book.close()

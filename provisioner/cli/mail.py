@@ -14,7 +14,7 @@ import typer
 from provisioner.cli import site
 from provisioner.cli.board import span
 from provisioner.cli.waiting import moment
-from provisioner.contract import ConfigError, InvalidRequest
+from provisioner.contract import ConfigError, InvalidRequest, validation
 
 if TYPE_CHECKING:
     from provisioner.config.notify import NotifyConfig
@@ -39,18 +39,15 @@ def preview(
     html: bool = typer.Option(False, "--html", help="print the HTML, for a browser"),
 ) -> None:
     """Show the mails of a template, with sample facts."""
-    from difflib import get_close_matches
-
     from provisioner.notify import samples
     from provisioner.notify.courier import letters_of
     from provisioner.notify.letters import NAMES, TemplateWrong
 
     if template not in NAMES:
-        near = get_close_matches(template, NAMES, 1)
         raise InvalidRequest(
             f"there is no template {template!r}",
             expected=f"one of {', '.join(NAMES)}",
-            nearest=near[0] if near else "",
+            nearest=validation.nearest(template, NAMES),
         )
     letters = letters_of(site.config())
     for number, facts in enumerate(samples.of(template)):

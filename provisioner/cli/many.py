@@ -82,7 +82,7 @@ def _request(file: Path) -> bytes:
         raise InvalidRequest(
             f"{file} is a table, not a request",
             advice=f"a request for each row: provisioner submit --each {shlex.quote(str(file))} "
-            f"--template NAME; shipped: {', '.join(_shipped())}",
+            f"--template NAME; shipped: {', '.join(shipped())}",
         )
     return body
 
@@ -99,7 +99,7 @@ def _of_table(each: Each) -> list[Asked]:
     from provisioner.drafts import rows
 
     if not each.template:
-        raise typer.BadParameter("--each needs --template NAME; shipped: " + ", ".join(_shipped()))
+        raise typer.BadParameter("--each needs --template NAME; shipped: " + ", ".join(shipped()))
     table = Path(each.table)
     template = _named(each.template, lambda: rows.template(_template(each.template).read_bytes()))
     with table.open("rb") as file:
@@ -137,7 +137,7 @@ def _template(name: str) -> Path:
         None,
     )
     if path is None:
-        raise InvalidRequest(f"there is no template {name!r}", expected=", ".join(_shipped()))
+        raise InvalidRequest(f"there is no template {name!r}", expected=", ".join(shipped()))
     return path
 
 
@@ -147,7 +147,8 @@ def _folders() -> list[Path]:
     return [root / "each" for root in (*site.config().templates, SHIPPED_TEMPLATES)]
 
 
-def _shipped() -> list[str]:
+def shipped() -> list[str]:
+    """Return the names of the templates for `--each`: the site's, and those that are shipped."""
     return sorted({path.stem for folder in _folders() for path in folder.glob("*.yaml")})
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, GetCoreSchemaHandler, ValidationError
@@ -70,11 +69,9 @@ def _fault(model: type[BaseModel], wrong: Wrong) -> InvalidRequest:
     field = ".".join(map(str, wrong.loc))
     known = {field.alias or name: field for name, field in model.model_fields.items()}
     if wrong.kind == "unknown":
-        near = get_close_matches(field, known, 1)
+        near = validation.nearest(field, known)
         expected = f"one of {', '.join(known)}"
-        return InvalidRequest(
-            wrong.message, field=field, expected=expected, nearest=near[0] if near else ""
-        )
+        return InvalidRequest(wrong.message, field=field, expected=expected, nearest=near)
     about = known.get(str(wrong.loc[0])) if wrong.loc else None
     entry = len(wrong.loc) > 1 and isinstance(wrong.loc[-1], int)
     expected = wrong.expected or (validation.expected(about, entry=entry) if about else "")

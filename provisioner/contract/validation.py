@@ -7,9 +7,10 @@ kinds gets one message. Leaves out: lines and keys of a file (`request`), and wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -137,10 +138,8 @@ def _wrong(loc: Loc, detail: Any) -> Wrong:
         name = f"string_{name}"  # pydantic counts the characters of some texts as entries
     if name in ("literal_error", "enum"):
         options = re.findall(r"'([^']*)'", str(context["expected"]))
-        close = get_close_matches(str(value), options, 1, 0.4)
-        expected = f"one of {', '.join(options)}"
-        nearest = close[0] if close else ""
-        return Wrong(loc, "value", _shown(detail, "is none of them"), expected, nearest)
+        expected, near = f"one of {', '.join(options)}", nearest(str(value), options)
+        return Wrong(loc, "value", _shown(detail, "is none of them"), expected, near)
     if name in _OWN:
         text = str(detail["msg"]).partition(", ")[2]
         message, _, expected = text.partition("; expected ")
@@ -163,6 +162,40 @@ def _shown(detail: Any, text: str) -> str:
     value = detail.get("input")
     plain = isinstance(value, str | int | float) and len(str(value)) < _LONGEST
     return f"{value!r} {text}" if plain else text
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that a mistyped one was meant to be; '' if none is near enough.
+
+    Words that only share some letters, such as `port` and `password`, are not near.
+    """
+    lowered = {each.lower(): each for each in known}
+    close = get_close_matches(word.lower(), lowered, 5, 0.5)
+    return next((lowered[each] for each in close if _alike(word.lower(), each)), "")
+
+
+def _alike(word: str, other: str) -> bool:
+    begins = min(len(word), len(other)) >= _BEGINNING and (
+        word.startswith(other) or other.startswith(word)
+    )
+    return begins or _distance(word, other) <= 1 + max(len(word), len(other)) // 4
+
+
+_BEGINNING = 4
+"""The fewest letters with which a word begins that is an abbreviation of another."""
+
+
+def _distance(word: str, other: str) -> int:
+    """Return how many letters have to be put in, left out, changed, or swapped with the next."""
+    before, row = list(range(len(other) + 1)), list(range(len(other) + 1))
+    for i, letter in enumerate(word, 1):
+        earlier, before, row = before, row, [i]
+        for j, wanted in enumerate(other, 1):
+            best = min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and word[i - 2] == wanted:
+                best = min(best, earlier[j - 2] + 1)
+            row.append(best)
+    return row[-1]
 
 
 _BOUNDS = ("ge", "gt", "le", "lt")
@@ -189,7 +222,12 @@ def expected(field: FieldInfo, *, entry: bool = False) -> str:
         return _number(kind, bounds)
     if kind is dict or (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return "a mapping of keys and values"
-    return f"{description}, such as {example}" if example is not None else description
+    if example is None and isinstance(field.default, str | Path) and str(field.default):
+        example = field.default
+    if example is not None:
+        return f"{description}, such as {example}"
+    noun = "a path" if kind is Path else "a text"
+    return f"{noun}: {description}" if kind in (str, Path) and description else description
 
 
 def example(field: FieldInfo) -> Any:

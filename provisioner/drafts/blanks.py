@@ -7,13 +7,13 @@ filled in, `check` takes it. Leaves out: what a site's routes need beside.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from provisioner.contract import validation
 from provisioner.request.actions import ACTIONS
 from provisioner.request.documents import dump
 
@@ -42,7 +42,7 @@ def blank(action: str) -> str:
 
 def nearest(action: str) -> str:
     """Return the action that was probably meant; '' if none is near."""
-    return next(iter(get_close_matches(action, ACTIONS, 1, 0.4)), "")
+    return validation.nearest(action, ACTIONS)
 
 
 def _keys(fields: Mapping[str, FieldInfo]) -> Iterator[str]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from provisioner.config.schema import Config, examined
-from provisioner.contract import ConfigError
+from provisioner.contract import ConfigError, validation
 from provisioner.request import places
 from provisioner.request.documents import Problem, advised, in_order
 from provisioner.routing.routes import tried
@@ -70,9 +69,9 @@ def _resources(config: Config) -> Iterator[tuple[places.Path, Problem]]:
     for name, resource in config.resources.items():
         for number, instance in enumerate(resource.handlers):
             if instance not in config.handlers:
-                close = get_close_matches(instance, config.handlers, 1)
+                near = validation.nearest(instance, config.handlers)
                 why = f"there is no handler {instance!r}"
-                problem = Problem(None, "", why, known, close[0] if close else "")
+                problem = Problem(None, "", why, known, near)
                 yield ("resources", name, "handlers", number), problem
 
 

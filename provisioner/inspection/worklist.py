@@ -35,6 +35,14 @@ MOST = 10_000
 """The most open requests that a filter looks at, the oldest first."""
 
 
+def about(record: Record) -> tuple[str, str]:
+    """Return action and subject of a request, as far as they can be read."""
+    if record.action:
+        return record.action, record.subject
+    seen = glimpse(record.body, record.listed)
+    return seen.action, seen.subject
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One request of the worklist.
@@ -62,11 +70,7 @@ class Item:
     @property
     def about(self) -> tuple[str, str]:
         """Action and subject, as far as they can be read."""
-        record = self.record
-        if record.action:
-            return record.action, record.subject
-        seen = self.glimpse
-        return seen.action, seen.subject
+        return about(self.record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from provisioner.contract.validation import Wrong, expected, wrongs
+from provisioner.contract.validation import Wrong, expected, nearest, wrongs
 from provisioner.request import fields
 from provisioner.request.actions import ACTIONS, Envelope
 from provisioner.request.documents import Document, InvalidDocument, Problem, in_order, parse
@@ -158,10 +158,9 @@ def _model(document: Document, problems: list[Problem]) -> type[Envelope] | None
         problems.append(Problem(1, "action", "missing", known))
         return None
     at = document.lines.get(("action",))
-    close = get_close_matches(str(action), ACTIONS, 1, 0.4)
-    nearest = close[0] if close else ""
-    problems.append(Problem(at, "action", f"{action!r} is not an action", known, nearest))
-    return ACTIONS.get(nearest)
+    near = nearest(str(action), ACTIONS)
+    problems.append(Problem(at, "action", f"{action!r} is not an action", known, near))
+    return ACTIONS.get(near)
 
 
 def problems_of(
@@ -190,13 +189,13 @@ def _problem(wrong: Wrong, document: Document, model: type[BaseModel]) -> Proble
     )
     if wrong.kind == "unknown":
         names = sorted(fields.names(model, path[:-1]))
-        nearest = get_close_matches(str(path[-1]), names, 1, 0.5)
+        near = nearest(str(path[-1]), names)
         return Problem(
             line,
             key,
             wrong.message,
             f"one of {', '.join(names)}" if names else "no such key",
-            nearest[0] if nearest else "",
+            near,
         )
     return Problem(
         line, key, wrong.message, wrong.expected or _expected(model, path), wrong.nearest

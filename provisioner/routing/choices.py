@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from provisioner.config.schema import Config, StepConfig
-from provisioner.contract import ConfigError, Handler, InvalidRequest
+from provisioner.contract import ConfigError, Handler, InvalidRequest, validation
 from provisioner.request.documents import Problem, advised
 from provisioner.request.request import Request
 from provisioner.routing import source_keys
@@ -96,19 +95,19 @@ def unknown_resource(config: Config, request: Request) -> list[Problem]:
     resources = config.resources
     if request.resource is None or request.resource in resources:
         return []
-    nearest = get_close_matches(request.resource, resources, 1, 0.4)
+    near = validation.nearest(request.resource, resources)
     why = f"there is no resource {request.resource!r}"
     known = f"one of {', '.join(sorted(resources))}" if resources else "none is configured"
     key = request.resource_key
-    return [request.placed(Problem(None, key, why, known, nearest[0] if nearest else ""))]
+    return [request.placed(Problem(None, key, why, known, near))]
 
 
 def _check_resources(config: Config, handlers: Mapping[str, Handler]) -> None:
     for name, resource in config.resources.items():
         for instance in resource.handlers:
             if instance not in handlers:
-                nearest = get_close_matches(instance, handlers, 1)
-                hint = f"did you mean {nearest[0]!r}?" if nearest else ""
+                near = validation.nearest(instance, handlers)
+                hint = f"did you mean {near!r}?" if near else ""
                 raise ConfigError(
                     f"resources.{name}: there is no handler {instance!r}", advice=hint
                 )

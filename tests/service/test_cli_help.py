@@ -205,6 +205,14 @@ def test_ids_causes_and_lanes_complete(asking: Any, desk: Desk) -> None:
     assert len(asking("bash", "provisioner retry --cause ")) == 1
 
 
+def test_states_templates_and_short_ids_complete(asking: Any, desk: Desk) -> None:
+    assert asking("bash", "provisioner queue --state de") == {"deferred"}
+    assert asking("bash", "provisioner queue --state failed,re") == {"failed,refused"}
+    assert asking("bash", "provisioner submit --template us") == {"user"}
+    [row] = desk("queue", "--json").json["failed"]
+    assert row["short"] in asking("bash", f"provisioner retry {row['short'][:3]}")
+
+
 def test_completion_says_nothing_where_it_may_not_read(asking: Any) -> None:
     assert asking("bash", "provisioner --config /nonexistent show 01") == set()
 

@@ -105,3 +105,11 @@ def test_the_trail_says_what_a_refused_file_is_about(desk: Desk) -> None:
 
 def test_the_trail_says_that_it_has_no_such_request(desk: Desk) -> None:
     assert "the trail has no request 'nosuch'" in desk("audit", "show", "nosuch", code=3).err
+
+
+def test_lists_sort_numbers_as_people_count(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "box")
+    numbered = [storage(f"CF{n}").replace("id: 1", f"id: {n}") for n in (401, 41, 5)]
+    desk.serve(user("jdoe"), *numbered)
+    rows = desk("list", "allocations", "--json").json
+    assert [row["allocation"] for row in rows] == ["5", "41", "401"]

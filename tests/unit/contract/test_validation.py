@@ -15,7 +15,14 @@ from handlers.gpfs import handler as gpfs_fileset
 from handlers.ldap import ad_account, ad_group, adlds_account
 from handlers.slurm import handler as slurm
 from provisioner.config import schema
-from provisioner.contract import ConfigError, InvalidRequest, read_params, read_settings, together
+from provisioner.contract import (
+    ConfigError,
+    InvalidRequest,
+    read_params,
+    read_settings,
+    together,
+    validation,
+)
 from provisioner.request.actions import ACTIONS
 from provisioner.request.documents import InvalidDocument, dump
 from provisioner.request.request import parse_request
@@ -144,3 +151,30 @@ def test_checks_that_fail_are_told_together() -> None:
     with pytest.raises(InvalidRequest) as raised:
         together(lambda: fails("a"), lambda: None, lambda: fails("b"))
     assert [raised.value.field, *(one.field for one in raised.value.also)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "near"),
+    [
+        ("hpc-storge", ["hpc-storage", "cluster-a"], "hpc-storage"),
+        ("slrum", ["slurm", "gpfs:local"], "slurm"),
+        ("user.provison", ["user.provision", "project.provision"], "user.provision"),
+        ("port", ["password", "server"], ""),
+        ("limits", ["manifests", "lanes"], ""),
+        ("thresholds", ["resources"], ""),
+        ("journal_keep", ["journal"], "journal"),
+        ("Server", ["server"], "server"),
+        ("cb", ["ca"], "ca"),
+    ],
+)
+def test_only_a_word_that_may_have_been_meant_is_offered(
+    word: str, known: list[str], near: str
+) -> None:
+    assert validation.nearest(word, known) == near
+
+
+def test_what_is_expected_of_a_text_says_that_it_is_one() -> None:
+    fields = schema.Config.model_fields
+    assert validation.expected(fields["staging_group"]) == "a text: group that may drop requests"
+    home = home_directory.Settings.model_fields["mode"]
+    assert validation.expected(home) == "permission bits of a home, such as 0700"
