@@ -93,10 +93,10 @@ def _schedules(config: Config) -> Iterator[tuple[places.Path, Problem]]:
             known |= set(build(config).lanes.values())
     for name in unknown:
         if name not in known:
-            close = get_close_matches(name, known, 1)
+            near = validation.nearest(name, known)
             why = f"there is no handler, lane or kind {name!r}"
             listed = f"one of {', '.join(sorted(known))}" if known else "none is configured"
-            problem = Problem(None, "", why, listed, close[0] if close else "")
+            problem = Problem(None, "", why, listed, near)
             yield ("drift", "every", name), problem
 
 
