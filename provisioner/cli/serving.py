@@ -56,8 +56,10 @@ def run(
 ) -> None:
     """Serve requests until stopped; with --drain, until nothing is left to do."""
     from provisioner.cli.progress import following
+    from provisioner.outcome import offer
     from provisioner.recovery import startup
     from provisioner.service import Service
+    from provisioner.spool.layout import STAGING
     from provisioner.spool.spool import Spool
     from provisioner.system.locks import locked
     from provisioner.system.sd_notify import Notifier
@@ -73,6 +75,7 @@ def run(
         startup.check_there(config.spool, config.journal)
         locks.enter_context(locked(config.journal))
         startup.make_ready(config.spool, config.journal, config.backup_directory)
+        offer.publish(config.spool / STAGING, config.resources)
         service = Service(system, spool)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())

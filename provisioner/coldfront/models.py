@@ -103,6 +103,19 @@ class Standing(models.Model):
         return f"{self.user} in {self.allocation}: {self.state}"
 
 
+class Sync(models.Model):
+    """How old the news from the service is, in one row.
+
+    at: when the answers were last read; error: why that was not possible since, or ''.
+    """
+
+    at = models.DateTimeField()
+    error = models.TextField(blank=True, default="")
+
+    def __str__(self) -> str:
+        return f"read at {self.at}"
+
+
 class Made(models.Model):
     """A row that this app added to ColdFront's own tables; uninstalling removes it."""
 

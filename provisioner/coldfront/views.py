@@ -22,6 +22,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from provisioner.coldfront.answering import news
 from provisioner.coldfront.models import NEW, Request
 from provisioner.coldfront.pages import access, controls, listing, words
 from provisioner.contract import InvalidRequest
@@ -68,6 +69,7 @@ def listing_page(request: HttpRequest) -> HttpResponse:
         "chips": [_chip(query, *group) for group in listing.counts()],
         "query": query.urlencode(),
         "steers": access.steers(request.user),
+        "news": news.read(),
     }
     return render(request, "provisioner_coldfront/list.html", context)
 
@@ -108,6 +110,7 @@ def detail(request: HttpRequest, number: int) -> HttpResponse:
         "controls": [(control, listing.control_text(control)) for control in steered[:20]],
         "body": _pretty(row.body),
         "steers": access.steers(request.user),
+        "news": news.read(),
     }
     return render(request, "provisioner_coldfront/detail.html", context)
 

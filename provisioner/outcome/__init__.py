@@ -3,6 +3,7 @@
 __all__ = [
     "filing",
     "filing_thread",
+    "offer",
     "outcomes",
     "outsiders",
     "readers",

@@ -152,10 +152,10 @@ def test_from_a_pis_request_to_slurm_and_back(centre: Centre, browser: Browser, 
         assert shown.keys() == everybody
         for state, *steps in shown.values():
             assert state == "Ready"
-            assert "done" in steps and set(steps) <= {"done", "-"}
+            assert "Done" in steps and set(steps) <= {"Done", "-"}
     browser.open("/provisioning/")
     browser.keep("staff")
-    assert {state for _, _, state, *_ in browser.rows("//body")} == {"done"}
+    assert {state for _, _, state, *_ in browser.rows("//body")} == {"Done"}
     browser.log_in(cast.pi)
     browser.open(f"/project/{project.pk}/")
     browser.keep("project")

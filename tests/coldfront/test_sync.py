@@ -22,6 +22,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import override_settings
 
+from provisioner.coldfront.answering import answers
 from provisioner.coldfront.models import Request, Standing
 from provisioner.system.users import user_name
 from tests.coldfront.site import Site
@@ -259,3 +260,14 @@ def test_uninstalling_lets_everybody_in_who_was_pending(site: Site, opted_in: Al
     call_command("provisioner_uninstall", "--yes", stdout=StringIO())
     assert site.users(opted_in)["jjames"] == "Active"
     assert not AllocationUserStatusChoice.objects.filter(name="Pending").exists()
+
+
+def test_a_newer_use_in_the_receipt_of_what_is_done_is_read(site: Site, active: Allocation) -> None:
+    [row] = site.rows(action="allocation.provision", allocation=active.pk)
+    for used in (5, 7):
+        step = {"step": "fileset", "handler": "fs1", "state": "done", "use": {"space": used}}
+        site.answer(row, "done", step)
+        assert " 1 answers" in site.sync()
+        row.refresh_from_db()
+        assert answers.use(row.answer) == answers.Use(space=used)
+    assert " 0 answers" in site.sync()

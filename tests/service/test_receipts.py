@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,9 @@ def test_a_receipt_says_where_what_was_made_is(
     made = outputs(desk)
     assert made[step] == {key: text.format(root=desk.root) for key, text in expected.items()}
     assert "associations" not in made, "one for each user would make the receipt as long as a list"
+
+
+def test_who_may_write_requests_may_read_which_resources_there_are(desk: Desk) -> None:
+    desk("run", "--drain")
+    known = json.loads((desk.spool / "resources.json").read_text())["resources"]
+    assert {"cluster-a", "hpc-storage"} <= set(known)

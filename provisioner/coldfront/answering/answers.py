@@ -29,6 +29,9 @@ LEFT_OUT = "left out"
 _PLACE = re.compile(r"(?:allocation|project)\.users(?:\[(?P<nth>[0-9]+)\]|\.(?P<at>[0-9]+))")
 """The key of a user in a list: `users[2]` is the second; earlier services called it `users.1`."""
 
+_RETRY = re.compile(r"`provisioner retry(?: [A-Za-z0-9._-]+)?`")
+"""The command in an advice; the pages have a button for it."""
+
 _SIZE = 16 * 1024 * 1024
 _STATE = re.compile(rb"^state: ([a-z]+)$", re.M)
 
@@ -101,6 +104,43 @@ def read(receipt: bytes) -> Answer | None:
     return Answer(state, dict(document), tuple(parts), problems, advice, left_out)
 
 
+def outputs(whole: object) -> dict[str, str]:
+    """Return what the steps of a done request made, from its receipt: `path`, `account` and others.
+
+    If two steps have an output of one name, the first counts.
+    """
+    made: dict[str, str] = {}
+    if isinstance(whole, dict):
+        for step in _listed(whole, "steps"):
+            values = step.get("outputs")
+            for name, value in values.items() if isinstance(values, dict) else ():
+                if isinstance(value, str):
+                    made.setdefault(str(name), value)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How much of a quota is used. space: bytes; files: their number; None if it is not known."""
+
+    space: int | None = None
+    files: int | None = None
+
+
+def use(whole: object) -> Use:
+    """Return the use in a receipt: `use`, with `space` and `files`, of the first step with one."""
+    for step in _listed(whole, "steps") if isinstance(whole, dict) else ():
+        values = step.get("use")
+        if isinstance(values, dict):
+            return Use(_count(values.get("space")), _count(values.get("files")))
+    return Use()
+
+
+def _count(value: object) -> int | None:
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
 def _place(found: re.Match[str]) -> int:
     """Return a user's place in the list, from 0."""
     return int(found["at"]) if found["nth"] is None else int(found["nth"]) - 1
@@ -126,7 +166,7 @@ def _advice(problem: Mapping[str, Any]) -> str:
         adoptable = problem["adoptable"] == "true"
     else:  # a receipt of a service before this field
         adoptable = "`adopt: true`" in advice
-    return TAKE_OVER if adoptable else advice
+    return TAKE_OVER if adoptable else _RETRY.sub("Try again", advice)
 
 
 def _listed(document: dict[str, Any], key: str) -> list[dict[str, Any]]:

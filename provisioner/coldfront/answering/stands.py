@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Q
@@ -25,7 +25,8 @@ class UserStand:
     """The status of one user of one allocation.
 
     number: of the last request; about: the number of the request that determines the status;
-    since: when that request was made; parts: the steps of the account and of the allocation.
+    since: when that request was made; parts: the steps of the account and of the allocation; shut:
+    the request that closed the allocation, or None.
     """
 
     number: int
@@ -33,6 +34,7 @@ class UserStand:
     stand: answers.Stand
     parts: tuple[answers.Part, ...] = ()
     since: datetime | None = None
+    shut: Request | None = None
 
 
 def everywhere() -> list[Request]:
@@ -64,15 +66,23 @@ def read(rows: Sequence[Request], *, done: bool = False) -> Mapping[tuple[int, s
             }
             worst = answers.worst(each.values())
             about = next(pk for pk, stand in each.items() if stand is worst)
+            closed_by = shut.get(row.allocation)
             own = [
-                part
+                _shown(part, closed=closed_by is not None and request is row)
                 for request in reversed(requests)
                 for part in answers.own_parts(user, parts.get(request.pk, ()))
             ]
-            stand = _SHUT if row.allocation in shut else worst
+            stand = _SHUT if closed_by is not None else worst
             since = next(request.created for request in requests if request.pk == about)
-            standings[row.allocation, user] = UserStand(row.number, about, stand, tuple(own), since)
+            standings[row.allocation, user] = UserStand(
+                row.number, about, stand, tuple(own), since, closed_by
+            )
     return standings
+
+
+def _shown(part: answers.Part, *, closed: bool) -> answers.Part:
+    """Return a part as it is now: what an allocation gave is closed with the allocation."""
+    return replace(part, state=answers.CLOSED) if closed and part.state == "done" else part
 
 
 _SHUT = answers.Stand(answers.CLOSED, "the allocation is not active")
@@ -83,10 +93,11 @@ def _people(names: Collection[str]) -> Mapping[str, Request]:
     return {row.user: row for row in earlier.last_asked(keys, "user.provision").values()}
 
 
-def _closed(rows: Sequence[Request]) -> set[int]:
+def _closed(rows: Sequence[Request]) -> dict[int, Request]:
+    """Return the request that closed each closed allocation, by allocation."""
     keys = [mapping.key_of("allocation", f"{row.allocation}-access") for row in rows]
     last = earlier.last(keys).values()
-    return {row.allocation for row in last if row.action == "allocation.suspend"}
+    return {row.allocation: row for row in last if row.action == "allocation.suspend"}
 
 
 def _parts(rows: Iterable[Request], *, done: bool) -> Mapping[int, list[answers.Part]]:

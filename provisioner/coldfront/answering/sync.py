@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from provisioner.coldfront.answering import answers, stands
+from provisioner.coldfront.answering import answers, news, stands
 from provisioner.coldfront.asking import manifest, mapping, options, outbox, snapshots
 from provisioner.coldfront.models import OPEN, RETRYABLE, Made, Request, Standing, Step
 from provisioner.outcome.receipts import safe
@@ -32,6 +33,9 @@ from provisioner.outcome.receipts import safe
 log = logging.getLogger(__name__)
 
 _BASELINE = "baseline"
+
+_RENEWED = 500
+"""The most done requests that one sync reads again; the next one reads the others."""
 
 _NOT_FOLLOWED = ("refused", "superseded", "cancelled")
 """Final states of a manifest that the service did not compare."""
@@ -59,7 +63,12 @@ def sync() -> Synced:
 
     Raises OSError when the receipts are not readable.
     """
-    answered = _read_receipts(options.receipts())
+    try:
+        answered = _read_receipts(options.receipts())
+    except OSError as error:
+        news.are_unreadable(str(error))
+        raise
+    news.are_read()
     stands = _record_stands()
     made = _pending() if options.pending() else (0, 0)
     return Synced(answered, stands, *made)
@@ -77,16 +86,36 @@ def _read_receipts(directory: Path) -> int:
         # The service makes the directory when it accepts the first request of this user.
         log.info("provisioner: no receipts: %s does not exist", directory)
         return 0
-    return sum(_read_receipt(directory, row) for row in list(unanswered))
+    rows = [*unanswered, *_told_anew(directory)]
+    return sum(_read_receipt(directory, row) for row in rows)
+
+
+def _told_anew(directory: Path) -> list[Request]:
+    """Return done requests whose receipts are newer than their answers, as with a newer use."""
+    newer = Request.objects.filter(key=OuterRef("key"), number__gt=OuterRef("number"))
+    done = Request.objects.filter(~Exists(newer), action="allocation.provision", state="done")
+    numbers = []
+    for number, answered in done.exclude(answered=None).values_list("number", "answered"):
+        with suppress(FileNotFoundError):
+            if _receipt(directory, number).stat().st_mtime > answered.timestamp():
+                numbers.append(number)
+    return list(Request.objects.filter(pk__in=numbers[:_RENEWED]))
+
+
+def _receipt(directory: Path, number: int) -> Path:
+    return directory / f"{safe(outbox.request_id(number))}.yaml"
 
 
 def _read_receipt(directory: Path, row: Request) -> bool:
     try:
-        receipt = (directory / f"{safe(outbox.request_id(row.number))}.yaml").read_bytes()
+        receipt = _receipt(directory, row.number).read_bytes()
     except FileNotFoundError:
         return False
     answer = answers.read(receipt)
-    if answer is None or answer.whole == row.answer:
+    if answer is None:
+        return False
+    if answer.whole == row.answer:
+        Request.objects.filter(pk=row.pk, state="done").update(answered=timezone.now())
         return False
     with transaction.atomic():
         # Another sync may work on the same row. A missing row belonged to a manifest that the

@@ -36,6 +36,12 @@ def last_taken(keys: Iterable[str], action: str) -> dict[str, Request]:
     return _newest(keys, rows.exclude(state__in=("refused", "cancelled")))
 
 
+def last_done(keys: Iterable[str], action: str) -> dict[str, Request]:
+    """Return the newest request of each key that is done, with the service's answer."""
+    rows = Request.objects.filter(action=action, state="done").exclude(body="")
+    return _newest(keys, rows, answers=True)
+
+
 def with_removals(part: str, wanted: Mapping[str, Wanted]) -> dict[str, Wanted]:
     """Return `wanted`, with a document that only removes users where the full one is impossible.
 
@@ -50,14 +56,15 @@ def with_removals(part: str, wanted: Mapping[str, Wanted]) -> dict[str, Wanted]:
     return amended
 
 
-def _newest(keys: Iterable[str], rows: Any) -> dict[str, Request]:
+def _newest(keys: Iterable[str], rows: Any, *, answers: bool = False) -> dict[str, Request]:
     newest_rows: dict[str, Request] = {}
     ordered = sorted(set(keys))
     for start in range(0, len(ordered), _CHUNK):
         some = rows.filter(key__in=ordered[start : start + _CHUNK])
         newest = some.order_by().values("key").annotate(newest=Max("number"))
         numbers = [row["newest"] for row in newest]
-        chosen = Request.objects.filter(number__in=numbers).defer("answer")
+        chosen = Request.objects.filter(number__in=numbers)
+        chosen = chosen if answers else chosen.defer("answer")
         newest_rows |= {row.key: row for row in chosen}
     return newest_rows
 

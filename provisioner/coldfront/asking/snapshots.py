@@ -98,6 +98,12 @@ def resource_names(chosen: Collection[int]) -> dict[int, str]:
     return names
 
 
+def resources() -> list[mapping.Resource]:
+    """Read all resources that can have allocations."""
+    every = _Resources()
+    return [every.read(pk) for pk in every.allocatable()]
+
+
 # Projects.
 
 
@@ -297,6 +303,10 @@ class _Resources:
             attributes=self.values(pk),
             parent=self.read(parent, above) if parent and not above[parent] else None,
         )
+
+    def allocatable(self) -> list[int]:
+        """Return the keys of the resources that can have allocations, in ColdFront's order."""
+        return [pk for pk, row in self._all().items() if row.is_allocatable]
 
     def _all(self) -> Mapping[int, Any]:
         if self._rows is None:

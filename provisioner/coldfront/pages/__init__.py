@@ -1,3 +1,3 @@
 """What the pages show, and whom they let do what."""
 
-__all__ = ["access", "controls", "listing", "sections", "words"]
+__all__ = ["access", "approvals", "controls", "listing", "sections", "words"]

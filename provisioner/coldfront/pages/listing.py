@@ -7,7 +7,7 @@ list (`access`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from coldfront.core.allocation.models import Allocation
@@ -16,10 +16,12 @@ from django import forms
 from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
-from provisioner.coldfront.asking import outbox
+from provisioner.coldfront.answering import news
+from provisioner.coldfront.asking import outbox, snapshots
 from provisioner.coldfront.models import INCOMPLETE, NEW, OPEN, PROMISED, Request, Standing, Step
-from provisioner.coldfront.pages import controls, words
+from provisioner.coldfront.pages import controls, people, words
 
 ATTENTION = "attention"
 PAGE = 50
@@ -79,7 +81,8 @@ class Button:
 class Entry:
     """A request as the list shows it.
 
-    why: the error, or the reason to wait; notes: what to fill in; digest: of the request in the
+    title: its subject as people call it; by: the person who caused it, with the full name; why: the
+    error, or the reason to wait; notes: what to fill in; digest: of the request in the
     service's answer, which a release repeats, or ''.
     """
 
@@ -95,6 +98,13 @@ class Entry:
     control: str
     project: Project | None
     allocation: int | None
+    title: str
+    by: str
+
+    @property
+    def told(self) -> bool:
+        """Return True if there is anything to say of the request beside its state."""
+        return bool(self.what or self.why or self.advice or self.notes or self.control)
 
 
 def requests(choice: Mapping[str, Any]) -> QuerySet[Request]:
@@ -153,17 +163,35 @@ def entries(rows: Sequence[Any], person: str) -> list[Entry]:
     steering = Request.objects.filter(of__in=[row.pk for row in rows]).defer("body", "answer")
     steered = {control.of: control for control in steering.order_by("number")}
     askers = _askers(rows)
+    full = people.full_names({name for row in rows for name in (row.user, row.by)})
+    resources = snapshots.resource_names(there)
     return [
-        _entry(
-            row,
-            shown_steps.get(row.shown_step),
-            steered.get(row.pk),
-            titles.get(row.project),
-            row.allocation if row.allocation in there else None,
-            person in askers.get(row.pk, ()),
+        replace(
+            _entry(
+                row,
+                shown_steps.get(row.shown_step),
+                steered.get(row.pk),
+                person in askers.get(row.pk, ()),
+            ),
+            project=titles.get(row.project),
+            allocation=row.allocation if row.allocation in there else None,
+            title=_title(row, resources, full),
+            by=people.called(row.by, full),
         )
         for row in rows
     ]
+
+
+def _title(row: Any, resources: Mapping[int, str], full: Mapping[str, str]) -> str:
+    """Return what people call the subject of a request; '' if only its project has a name."""
+    kind = (row.subject or row.key).replace("-", ":").partition(":")[0]
+    if kind == "user":
+        return people.called(row.user, full)
+    if kind == "allocation" and row.allocation in resources:
+        return f"{resources[row.allocation]}, allocation {row.allocation}"
+    if kind in ("site", "reconcile"):
+        return "Everything that ColdFront wants"
+    return "" if row.project else str(row.subject or row.key)
 
 
 def _all() -> QuerySet[Any]:
@@ -238,11 +266,10 @@ def _entry(
     row: Any,
     step: Step | None,
     control: Request | None,
-    project: Any,
-    allocation: int | None,
     own: bool,
 ) -> Entry:
-    look = words.of_request(row.state, row.error)
+    overdue = timezone.now() - row.created > news.STALE
+    look = words.of_request(row.state, row.error, overdue=overdue)
     what = why = advice = ""
     if step is not None and row.state not in ("done", "superseded"):
         whose = f", {step.user}" if step.user else ""
@@ -269,8 +296,10 @@ def _entry(
         ),
         digest=row.answered_digest or "",
         control=control_text(control) if control is not None else "",
-        project=project,
-        allocation=allocation,
+        project=None,
+        allocation=None,
+        title="",
+        by=row.by,
     )
 
 

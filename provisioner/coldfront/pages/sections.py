@@ -1,82 +1,78 @@
 """What this app adds to ColdFront's own pages: the status of an allocation's or project's users.
 
 Promises: a few queries, for any number of users; at most `MOST` lines, with users who are not ready
-first. Leaves out: the layout (templates), and error handling (`templatetags`).
+first. Leaves out: one user's line (`lines`), the layout (templates), and error handling
+(`templatetags`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from coldfront.core.allocation.models import Allocation
-from django.contrib.auth.models import User
 
-from provisioner.coldfront.answering import answers, stands
-from provisioner.coldfront.answering.answers import Part
+from provisioner.coldfront.answering import answers, news, stands
 from provisioner.coldfront.asking import earlier, mapping, options, snapshots
-from provisioner.coldfront.pages import access, words
+from provisioner.coldfront.pages import access, lines, missing, people, places
+from provisioner.coldfront.pages.lines import Cause, Line
+from provisioner.coldfront.pages.missing import Missing
+from provisioner.coldfront.pages.places import Place
 
 MOST = 200
 
+ALARMS = 3
+"""The number of causes of failures that the top of a page names."""
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One user of one allocation.
-
-    cells: the state of each step, None if the user has no such step; number: the request that
-    determines the status; since: when it was made, if the user is not ready.
-    """
-
-    user: str
-    name: str
-    where: str
-    allocation: int
-    look: words.Look
-    ready: bool
-    text: str
-    cells: tuple[words.Look | None, ...] = ()
-    message: str = ""
-    advice: str = ""
-    number: int = 0
-    since: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """The reason why some users are not ready.
-
-    number: the first request with this reason; since: when it was made.
-    """
-
-    users: tuple[str, ...]
-    text: str
-    number: int = 0
-    since: datetime | None = None
+_LATER = "the centre's staff still have to fill something in."
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The content of a section.
+    """The content of a section, and of the notice at the top of its page.
 
-    columns: headings of the lines' cells; notes: what is missing, in words for this reader; more:
-    the number of lines that were left out; unready: the number of users who are not ready; causes:
-    of all lines that are not ready, each once; unused: attributes that no request uses, for staff;
-    help: where readers other than staff ask, a page or a mail address.
+    columns: headings of the lines' cells; missing: what to fill in, in words for this reader;
+    approved: nobody has to approve it any more; blocked: nothing new can be set up until it is
+    filled in; notes: what staff should know; more: the number of lines that were left out; people:
+    of all lines; unready, failed: the number of users who are not ready, and of those for whom
+    something failed; causes: of all lines that are not ready, each once; places: where allocations
+    are that this reader may use; unused: attributes that no request uses, for staff; help: where
+    readers other than staff ask, a page or a mail address; news: how old all this is.
     """
 
     role: access.Role
     lines: tuple[Line, ...]
     columns: tuple[str, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    approved: bool = True
+    blocked: bool = False
     notes: tuple[str, ...] = ()
     more: int = 0
+    people: int = 0
     unready: int = 0
+    failed: int = 0
     causes: tuple[Cause, ...] = ()
+    places: tuple[Place, ...] = ()
     unused: tuple[str, ...] = ()
     help: str = ""
+    news: news.News = field(default_factory=news.News)
+
+    @property
+    def staff(self) -> bool:
+        """Return True if the reader is staff."""
+        return self.role == "staff"
+
+    @property
+    def alarms(self) -> tuple[Cause, ...]:
+        """Return the first causes of failures."""
+        return tuple(cause for cause in self.causes if cause.failed)[:ALARMS]
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of users for whom nothing failed and not all is ready yet."""
+        return self.unready - self.failed
 
 
 def of_allocation(user: Any, allocation: Any) -> Section | None:
@@ -99,7 +95,7 @@ def of_allocation(user: Any, allocation: Any) -> Section | None:
 
 def of_project(user: Any, project: Any) -> Section | None:
     """Return the status of a project's users in its allocations; None if this reader sees none."""
-    rows = Allocation.objects.filter(project=project).order_by("pk")
+    rows = Allocation.objects.filter(project=project).select_related("status").order_by("pk")
     return _section(user, project, list(rows), columns=False)
 
 
@@ -109,51 +105,51 @@ def _section(
     role = access.role(user, project)
     if role == "none":
         return None
-    keys = {mapping.key_of("allocation", row.pk): row.pk for row in allocations}
-    requests = stands.of(keys)
-    names = _with_numbers(snapshots.resource_names(list(keys.values())))
-    notes = _notes(role, keys, names)
+    by_pk = {row.pk: row for row in allocations}
+    requests = stands.of(mapping.key_of("allocation", pk) for pk in by_pk)
+    names = _with_numbers(snapshots.resource_names(list(by_pk)))
+    gaps = _gaps(role, by_pk)
     standings = sorted(stands.read(requests, done=True).items(), key=_first)
     if role == "member":
         standings = [standing for standing in standings if standing[0][1] == user.username]
-    if not standings and not notes:
+    if not standings and not gaps.texts:
         return None
     shown = standings[:MOST]
-    people = _full_names([user_name for (_, user_name), _ in shown])
-    heads = dict.fromkeys(head for _, standing in shown for head in _cells(role, standing.parts))
+    full = people.full_names(
+        {name for (_, name), _ in shown} | {one.shut.by for _, one in shown if one.shut}
+    )
+    heads = dict.fromkeys(
+        head for _, standing in shown for head in lines.cells(role, standing.parts)
+    )
     chosen = tuple(heads) if columns else ()
-    lines = tuple(
-        _line(role, at, standing, names.get(at[0], ""), people.get(at[1], ""), chosen)
-        for at, standing in shown
-    )
-    waiting = (answers.WAITING, answers.FAILED)
-    unready = len(
-        {user_name for (_, user_name), standing in standings if standing.stand.state in waiting}
-    )
+    about = lines.About(role, names, full, by_pk)
+    drawn = tuple(lines.line(about, at, standing, chosen) for at, standing in shown)
+    ready = {pk for (pk, _), standing in standings if standing.stand.state == answers.READY}
+    failed = _people_of(standings, answers.FAILED)
+    unready = _people_of(standings, answers.FAILED, answers.WAITING)
     return Section(
         role=role,
-        lines=lines,
+        lines=drawn,
         columns=chosen,
-        notes=notes,
+        missing=missing.linked(gaps.texts, names, user),
+        approved=all(by_pk[pk].status.name in mapping.ENTITLED for pk in gaps.texts),
+        blocked=bool(gaps.blocked),
         more=len(standings) - len(shown),
-        unready=unready,
-        causes=_causes(lines),
+        people=len({name for (_, name), _ in standings}),
+        unready=len(unready),
+        failed=len(failed),
+        causes=lines.causes(drawn),
+        places=tuple(places.read(ready, names).values()),
         help=options.help_address() if unready and role != "staff" else "",
+        news=news.read(),
     )
 
 
-def _causes(lines: Sequence[Line]) -> tuple[Cause, ...]:
-    gathered: dict[str, list[Line]] = {}
-    for line in lines:
-        if not line.ready:
-            todo = f". What to do: {line.advice}" if line.advice else ""
-            gathered.setdefault(f"{line.message}{todo}" if line.message else line.text, []).append(
-                line
-            )
-    return tuple(
-        Cause(tuple(line.user for line in some), text, some[0].number, some[0].since)
-        for text, some in gathered.items()
-    )
+_Standing = tuple[tuple[int, str], stands.UserStand]
+
+
+def _people_of(standings: Sequence[_Standing], *states: str) -> set[str]:
+    return {user for (_, user), standing in standings if standing.stand.state in states}
 
 
 def _with_numbers(names: dict[int, str]) -> dict[int, str]:
@@ -162,84 +158,32 @@ def _with_numbers(names: dict[int, str]) -> dict[int, str]:
     return {pk: name if count[name] == 1 else f"{name} #{pk}" for pk, name in names.items()}
 
 
-_STOPPED = ("failed", "cancelled")
 _ORDER = (answers.FAILED, answers.WAITING, answers.CLOSED, answers.READY)
 
 
-def _first(found: tuple[tuple[int, str], stands.UserStand]) -> tuple[int, str, int]:
+def _first(found: _Standing) -> tuple[int, str, int]:
     (where, who), one = found
     return _ORDER.index(one.stand.state), who, where
 
 
-def _full_names(names: Sequence[str]) -> dict[str, str]:
-    rows = User.objects.filter(username__in=set(names))
-    return {row.username: row.get_full_name() for row in rows}
-
-
-def _notes(role: access.Role, keys: dict[str, int], names: dict[int, str]) -> tuple[str, ...]:
+def _gaps(role: access.Role, allocations: Mapping[int, Any]) -> missing.Gaps:
     """Return what has to be filled in: for staff each problem, for managers only that there is one.
 
-    Members get no notes.
+    Staff see it before they approve an allocation. Members see none of it.
     """
     if role == "member":
-        return ()
-    notes = []
-    for key, row in sorted(earlier.last(keys).items()):
-        where = names.get(keys[key]) or f"allocation {keys[key]}"
-        if role == "staff":
-            notes += [f"{where}: {problem}" for problem in row.problems]
-        elif row.problems:
-            notes.append(f"{where}: the centre's staff still have to fill something in.")
-    return tuple(notes)
-
-
-def _cells(role: access.Role, parts: Sequence[Part]) -> dict[str, words.Look]:
-    """Return the state of each step, by its name and backend for staff, or by what it makes."""
-    if role == "staff":
-        return {f"{part.name} ({part.handler})": words.of_step(part.state) for part in parts}
-    cells = {}
-    for thing in words.things(parts, options.words()):
-        head = thing.name.removeprefix("the ")
-        cells[f"{head[:1].upper()}{head[1:]}"] = words.of_step(thing.state)
-    return cells
-
-
-def _line(
-    role: access.Role,
-    at: tuple[int, str],
-    standing: stands.UserStand,
-    where: str,
-    name: str,
-    columns: Sequence[str],
-) -> Line:
-    allocation, user = at
-    cells = _cells(role, standing.parts)
-    staff = role == "staff"
-    return Line(
-        user=user,
-        name=name,
-        where=where,
-        allocation=allocation,
-        look=words.of_stand(standing.stand.state, staff=staff),
-        ready=standing.stand.state == answers.READY,
-        text=_text(standing.stand, standing.parts),
-        cells=tuple(cells.get(column) for column in columns),
-        message=standing.stand.message if staff else "",
-        advice=standing.stand.advice if staff else "",
-        number=standing.about if staff else 0,
-        since=None if standing.stand.state in (answers.READY, answers.CLOSED) else standing.since,
-    )
-
-
-def _text(stand: answers.Stand, parts: Sequence[Part]) -> str:
-    """Return, in plain words, what is ready and what is not."""
-    if stand.state == answers.READY:
-        return "Everything is ready."
-    if stand.state == answers.CLOSED:
-        return "Access is closed, because the allocation is not active. Nothing was deleted."
-    text = words.sentence(parts, options.words())
-    if stand.state == answers.FAILED and not any(p.state in _STOPPED for p in parts):
-        return f"{text} The rest failed; the centre's staff can see why.".lstrip()
-    if stand.state == answers.WAITING and all(part.state == "done" for part in parts):
-        return f"{text} The rest has not started yet.".lstrip()
-    return text
+        return missing.Gaps({})
+    keys = {
+        mapping.key_of("allocation", pk): pk
+        for pk, row in allocations.items()
+        if row.status.name in (*mapping.ENTITLED, *missing.BEFORE)
+    }
+    told = {keys[key]: row for key, row in sorted(earlier.last(keys).items()) if row.problems}
+    if role != "staff":
+        return missing.Gaps(dict.fromkeys(told, (_LATER,)))
+    now = missing.of_allocations(keys.values())
+    texts = {
+        pk: (*now.texts.get(pk, ()), *(told[pk].problems if pk in told else ()))
+        for pk in sorted({*now.texts, *told})
+    }
+    return missing.Gaps(texts, now.blocked)

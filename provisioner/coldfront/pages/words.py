@@ -1,13 +1,13 @@
 """The words for states. Pure functions.
 
-Promises: a text for a PI contains no server, no path and no other project; each state is a word,
-and its colour only repeats the word. Leaves out: who sees what (`sections`, `views`).
+Promises: a sentence for a PI contains no server, no path and no other project; each state is a
+word, and its colour only repeats the word. Leaves out: who sees what (`sections`, `views`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioner.coldfront.answering import answers
 from provisioner.coldfront.answering.answers import Part
@@ -24,12 +24,8 @@ class Look:
 
 
 STATES: Mapping[str, Look] = {
-    NEW: Look("asked, not sent yet", "text-bg-secondary", "ColdFront sends it in a moment"),
-    WRITTEN: Look(
-        "asked",
-        "text-bg-secondary",
-        "if this does not change, check that the service runs: provisioner queue",
-    ),
+    NEW: Look("asked, not sent yet", "text-bg-secondary"),
+    WRITTEN: Look("asked", "text-bg-secondary"),
     "accepted": Look("accepted", "text-bg-info", "the service is working on it"),
     "deferred": Look("waiting", "text-bg-info", "the service tries again by itself"),
     "observed": Look(
@@ -51,6 +47,12 @@ STATES: Mapping[str, Look] = {
 }
 """Every state of a request."""
 
+OVERDUE = (
+    "the service has not answered for five minutes: check that it runs (`provisioner queue`), and"
+    " that the timer of provisioner_sync does"
+)
+"""The advice for a request that nobody has answered in time; a fresh one needs none."""
+
 UNSENT = Look(
     "asked, cannot be sent",
     "text-bg-danger",
@@ -71,11 +73,15 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """The groups of states to filter by: each has a name, a label, and its states."""
 
 
-def of_request(state: str, error: str) -> Look:
-    """Return how a request looks; an unknown state is shown without colour."""
+def of_request(state: str, error: str, *, overdue: bool = False) -> Look:
+    """Return how a request looks; an unknown state is shown without colour.
+
+    overdue: it was made more than five minutes ago.
+    """
     if state == NEW and error:
         return UNSENT
-    return STATES.get(state) or Look(state, "text-bg-secondary")
+    look = STATES.get(state) or Look(state, "text-bg-secondary")
+    return replace(look, advice=OVERDUE) if overdue and state in (NEW, WRITTEN) else look
 
 
 STANDS: Mapping[str, Look] = {
@@ -100,8 +106,9 @@ STEPS: Mapping[str, Look] = {
     "done": Look("done", "text-bg-success"),
     "failed": Look("failed", "text-bg-danger"),
     "cancelled": Look("cancelled", "text-bg-secondary"),
+    answers.CLOSED: Look("closed", "text-bg-secondary"),
 }
-"""Every state of a step."""
+"""Every state of a step, and of what a closed allocation gave."""
 
 
 def of_step(state: str) -> Look:

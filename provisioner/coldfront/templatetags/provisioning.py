@@ -19,7 +19,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
 
 from provisioner.coldfront.asking import options
-from provisioner.coldfront.pages import access, sections
+from provisioner.coldfront.pages import access, approvals, sections
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +58,31 @@ def _shown(
             section = read(context["request"].user, about)
             if section is None:
                 return Shown()
-            values = {"section": section, "about": about, "list": _address("provisioning")}
+            values = {
+                "section": section,
+                "about": about,
+                "what": f"this {name}",
+                "several": name == "project",
+                "list": _address("provisioning"),
+            }
             return Shown(_rendered("notice", values), _rendered(f"of_{name}", values))
     except Exception:
         log.exception("provisioner: failed to build the Provisioning section of a page")
         return Shown(section=_rendered("broken", {}))
+
+
+@register.simple_tag(takes_context=True)
+def provisioning_of_requests(context: Context) -> str:
+    """Return what the allocations that wait for approval lack, and those approved without it."""
+    if not options.pages():
+        return ""
+    try:
+        with transaction.atomic():
+            listed = approvals.read(context["request"].user, context["allocation_list"])
+            return _rendered("of_requests", {"approvals": listed}) if listed is not None else ""
+    except Exception:
+        log.exception("provisioner: failed to build the notice of the allocation requests")
+        return ""
 
 
 def _rendered(name: str, values: dict[str, Any]) -> SafeString:

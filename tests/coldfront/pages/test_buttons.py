@@ -29,7 +29,7 @@ def test_a_requests_page_lists_its_steps_and_what_was_asked(site: Site, active: 
     row = asked(site)
     stands(site, row, "deferred", step("home", "due", message="away", advice="wait"))
     page = site.get(f"{PAGE}{row.number}/")
-    for said in ("home", "x-server", "under way", "away", "wait", row.event):
+    for said in ("home", "x-server", "Under way", "away", "wait", row.event):
         assert said in page
     assert "&quot;action&quot;: &quot;allocation.provision&quot;" in page
 
@@ -162,7 +162,7 @@ def test_a_staging_that_takes_nothing_is_told_to_who_presses_and_on_the_list(
         assert "cannot write to staging" in said
         active.remove_user(User.objects.get(username="jjames"))
         unsent = text(site.get(f"{PAGE}?state=attention"))
-    assert "asked, cannot be sent" in unsent
+    assert "Asked, cannot be sent" in unsent
     assert "coldfront provisioner_flush" in unsent
     site.sync()
     assert len(controls(site)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from coldfront.core.allocation.models import Allocation
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from provisioner.coldfront.models import Request, Step
 from tests.coldfront.pages.looking import (
@@ -26,6 +28,43 @@ def test_a_row_says_what_failed_why_and_what_to_do(site: Site, active: Allocatio
     stands(site, asked(site), "failed", step("slurm_account", "done"), wrong)
     said = text(site.get(PAGE))
     assert "associations (x-server, jjames): no uid What to do: make the account" in said
+
+
+def test_a_row_calls_people_and_resources_by_their_names(site: Site, active: Allocation) -> None:
+    User.objects.filter(username="admin").update(first_name="Ada", last_name="Admin")
+    Request.objects.filter(pk=asked(site).pk).update(by="admin")
+    Request.objects.create(
+        event="provisioner_reconcile",
+        key="reconcile",
+        subject="site:",
+        action="reconcile",
+        digest="d",
+    )
+    said = text(site.get(PAGE))
+    assert f"University HPC, allocation {active.pk}" in said
+    assert "Jane James (jjames)" in said
+    assert "by Ada Admin (admin)" in said
+    assert "Everything that ColdFront wants" in said
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(4, False), (6, True)])
+def test_what_nobody_answered_says_what_to_do_after_five_minutes(
+    site: Site, active: Allocation, minutes: int, told: bool
+) -> None:
+    row = asked(site)
+    Request.objects.exclude(pk=row.pk).delete()
+    Request.objects.update(created=timezone.now() - datetime.timedelta(minutes=minutes))
+    assert ("the service has not answered for five minutes" in site.get(PAGE)) == told
+
+
+def test_an_advice_names_the_button_and_no_command_of_operators(
+    site: Site, active: Allocation
+) -> None:
+    advice = "fix that step; `provisioner retry` then does this one, too"
+    wrong = step("associations", "failed", message="skipped", advice=advice)
+    stands(site, asked(site), "failed", wrong)
+    said = text(site.get(PAGE))
+    assert "What to do: fix that step; Try again then does this one, too" in said
 
 
 @pytest.mark.parametrize(
@@ -51,7 +90,7 @@ def test_a_row_has_its_state_in_words_and_the_buttons_that_make_sense(
     Request.objects.exclude(pk=row.pk).delete()
     Request.objects.filter(pk=row.pk).update(state=state)
     page = site.get(PAGE)
-    assert re.findall(r'class="badge text-bg-\w+">([^<]+)</span></td>', page) == [word]
+    assert re.findall(r'class="badge text-bg-\w+">([^<]+)</span></td>', page) == [word.capitalize()]
     shown = r'<(?:button type="submit"|a) class="btn btn-sm [^>]*mb-1"[^>]*>([^<]+)<'
     assert re.findall(shown, page) == buttons
     assert (">Actions<" in page) == bool(buttons)
@@ -61,7 +100,7 @@ def test_what_is_wrong_comes_first_then_what_is_held_then_the_newest(
     several: Site, active: Allocation
 ) -> None:
     states = re.findall(r'class="badge text-bg-\w+">([^<]+)</span></td>', several.get(PAGE))
-    assert states[:2] == ["failed", "held"]
+    assert states[:2] == ["Failed", "Held"]
     assert len(states) > 2
 
 
