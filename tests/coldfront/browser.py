@@ -23,6 +23,9 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 SECONDS = 60
 """How long a page may take; a machine that has much to do is no failure."""
 
+WIDTHS = (1400, 400)
+"""The pixels of a window on a desk, and of a phone: no page may need more."""
+
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -145,14 +148,23 @@ class Browser:
         ]
 
     def keep(self, name: str) -> None:
-        """Keep a picture of the whole page, where somebody wants pictures."""
-        if "PROVISIONER_SCREENSHOTS" in os.environ:
-            target = Path(os.environ["PROVISIONER_SCREENSHOTS"])
-            target.mkdir(parents=True, exist_ok=True)
-            height = self.driver.execute_script("return document.documentElement.scrollHeight")
-            self.driver.set_window_size(1280, max(600, height))
-            self.driver.save_screenshot(str(target / f"{name}.png"))
-            self.driver.set_window_size(1280, 1000)
+        """Look at the page on a desk and on a phone; keep pictures where somebody wants some."""
+        for width in WIDTHS:
+            self._resize(width, 1000)
+            needed, height = self.driver.execute_script(
+                "var all = document.documentElement; return [all.scrollWidth, all.scrollHeight]"
+            )
+            assert needed <= width, f"{name} needs {needed} pixels and has {width}"
+            if "PROVISIONER_SCREENSHOTS" in os.environ:
+                target = Path(os.environ["PROVISIONER_SCREENSHOTS"])
+                target.mkdir(parents=True, exist_ok=True)
+                self._resize(width, max(600, height))
+                self.driver.save_screenshot(str(target / f"{name}-{width}.png"))
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    def _resize(self, width: int, height: int) -> None:
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def _click(self, element: Any) -> None:
         """Click what may lie below what the window shows."""

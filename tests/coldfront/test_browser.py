@@ -133,6 +133,9 @@ def test_from_a_pis_request_to_slurm_and_back(centre: Centre, browser: Browser, 
     assert centre.members(cast.account) == []
 
     browser.log_in(STAFF)
+    browser.open(f"/allocation/{storage.pk}/")
+    browser.keep("before-approval")
+    assert "Before you approve this allocation:" in browser.text()
     approve(browser, compute, "slurm_account_name", cast.account)
     approve(browser, storage, "Storage Quota (GB)", "10")
     centre.settle()
@@ -149,6 +152,7 @@ def test_from_a_pis_request_to_slurm_and_back(centre: Centre, browser: Browser, 
     for allocation in (compute, storage):
         shown = steps_of(browser, allocation)
         browser.keep(f"allocation-{allocation.get_parent_resource.name.lower().replace(' ', '-')}")
+        assert "Ready." in browser.text()
         assert shown.keys() == everybody
         for state, *steps in shown.values():
             assert state == "Ready"
@@ -159,6 +163,9 @@ def test_from_a_pis_request_to_slurm_and_back(centre: Centre, browser: Browser, 
     browser.log_in(cast.pi)
     browser.open(f"/project/{project.pk}/")
     browser.keep("project")
+    said = browser.text()
+    assert f"sbatch -A {cast.account}" in said
+    assert str(centre.lab / "gpfs/fs1" / code) in said
     told = browser.rows(SECTION)
     assert len(told) == 4 and {state for _, _, state, _ in told} == {"Ready"}
 
