@@ -61,7 +61,7 @@ COMPANY = 1.0
 whole. A file that is alone wakes them at once."""
 
 LATER = 0.5
-"""Seconds between looks for scheduled requests whose time has come."""
+"""Seconds between looks for requests whose time has come."""
 
 SWEEP = 2.0
 """Seconds between sweeps of staging when no event comes."""
@@ -254,9 +254,8 @@ class Service:
         now, more = time.monotonic(), False
         if now >= self._look_later:
             self._look_later = now + LATER
-            scheduled = self.intake.due_later()
-            if scheduled:
-                self._after_commit(self.intake.readmit(scheduled).left)
+            for admitted in self.intake.due(self.clock.dated):
+                self._after_commit(admitted.left)
         names = self._spool.waiting(BATCH)
         self._company_until = self._company_until or now + COMPANY
         try:

@@ -216,9 +216,9 @@ class Acceptance:
                 answering = answers or Answers(
                     c.submission.uid, c.submission.writer, approved=False
                 )
-                facts = (c.request, c.planned, answering.approved, answering.counted)
-                steers = self._steers(c)
-                case = Case(c.submission.ulid, answering.uid, answering.writer, *facts, steers)
+                asked = (c.request, c.planned, answering.approved, answering.counted)
+                facts = (*asked, self._steers(c), answering.beside)
+                case = Case(c.submission.ulid, answering.uid, answering.writer, *facts)
                 cases.append(case)
         return {**foreseen, **self._terms.review.judge(self.conn, cases, self.now)}
 

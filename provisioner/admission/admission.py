@@ -65,6 +65,7 @@ def row(judged: Judged, now: float) -> dict[str, Any]:
         "body": submission.body,
         "state": state,
         "not_before": request.not_before.timestamp() if request and request.not_before else None,
+        "ends": request.ends.timestamp() if request and request.ends else None,
         "accepted": now,
         "ended": None if state in OPEN else now,
         "problems": plain_problems(noted(judged)),

@@ -157,9 +157,13 @@ def _with_rest(error: InvalidFile, route: Route) -> tuple[Problem, ...]:
 
 def expired(request: Request, now: float) -> Problem | None:
     """Return the problem of a request that comes too late. now: seconds since the epoch."""
-    if request.expires is None or request.expires.timestamp() > now:
-        return None
-    return request.placed(Problem(None, "expires", f"expired at {request.expires}"))
+    if request.expires is not None and request.expires.timestamp() <= now:
+        return request.placed(Problem(None, "expires", f"expired at {request.expires}"))
+    begins = max(now, request.not_before.timestamp() if request.not_before is not None else now)
+    if request.ends is not None and request.ends.timestamp() <= begins:
+        why = f"{request.ends} is over before it begins"
+        return request.placed(Problem(None, "ends", why, "a later time, or no `ends`"))
+    return None
 
 
 def _within(first: Path, second: Path) -> bool:

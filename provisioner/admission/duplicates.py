@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from provisioner.admission.candidates import Candidate, expired
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries import precedents
+from provisioner.journal.queries import precedents, subjects
 from provisioner.journal.queries.precedents import Known
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.policy import policy
@@ -38,11 +38,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Precedents:
-    """What was accepted before with the ids, orders and signed bytes of a wave."""
+    """What was accepted before with the ids, orders and signed bytes of a wave.
+
+    in_vain: why a request that follows from a date, and is judged again, follows from none.
+    """
 
     known: Mapping[tuple[str, str], Known]
     orders: Mapping[tuple[str, str], int]
     signed: Mapping[tuple[str, str], Known]
+    in_vain: str = ""
 
 
 def look_up(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> Precedents:
@@ -54,7 +58,9 @@ def look_up(conn: Connection, wave: Sequence[Candidate], besides: str = "") -> P
     known = precedents.earlier(conn, ids)
     others = {name: request for name, request in known.items() if request.id != besides}
     bodies = [(c.submission.writer, c.submission.sha256) for c in wave if c.submission.signed]
-    return Precedents(others, precedents.highest_orders(conn, keys), precedents.taken(conn, bodies))
+    orders, signed = precedents.highest_orders(conn, keys), precedents.taken(conn, bodies)
+    in_vain = subjects.ended_in_vain(conn, RequestId(besides)) if besides else ""
+    return Precedents(others, orders, signed, in_vain)
 
 
 def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now: float) -> Verdict:
@@ -91,6 +97,8 @@ def verdict(candidate: Candidate, before: Precedents, ruling: Ruling | None, now
     late = expired(request, now)
     if late is not None:
         return Verdict(RequestState.REFUSED, (late,))
+    if before.in_vain:
+        return Verdict(RequestState.SUPERSEDED, (Problem(None, "", before.in_vain),))
     if request.order is not None:
         highest = before.orders.get((submission.writer, request.order.key))
         if highest is not None and request.order.number < highest:

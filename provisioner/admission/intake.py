@@ -8,15 +8,19 @@ finished requests (`filing`).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
+from provisioner.admission import endings
 from provisioner.admission.acceptance import Acceptance, Admitted, Terms
 from provisioner.admission.candidates import Candidate
 from provisioner.admission.enclosures import names_one
 from provisioner.journal.records import companion_rows, request_rows
 from provisioner.spool.spool import Submission
 from provisioner.system.ulid import RequestId
+
+ENDS = 10.0
+"""Seconds between looks for ends of access."""
 
 TOGETHER = 256 * 1024
 """Bytes of requests after which a commit takes no more: one of 64 KiB can have 5,000 users."""
@@ -28,6 +32,7 @@ class Intake:
     def __init__(self, terms: Terms) -> None:
         self._journal = terms.book
         self._terms = terms
+        self._look_at_ends = 0.0
 
     def admit(self, submissions: Sequence[Submission]) -> Iterator[Admitted]:
         """Judge files and accept or refuse them; each step commits some of them."""
@@ -62,6 +67,18 @@ class Intake:
             acceptance = Acceptance(conn, time.time(), self._terms)
             acceptance.readmit(ids)
         return acceptance.admitted()
+
+    def due(self, dated: Callable[[], float]) -> Iterator[Admitted]:
+        """Accept what has come due by itself: scheduled requests, and ends of access.
+
+        dated: returns the time by which access ends.
+        """
+        scheduled = self.due_later()
+        if scheduled:
+            yield self.readmit(scheduled)
+        if time.monotonic() >= self._look_at_ends:
+            self._look_at_ends = time.monotonic() + ENDS
+            yield from endings.follow(self._terms, dated())
 
     def due_later(self) -> list[RequestId]:
         """List scheduled requests whose `not_before` has come."""

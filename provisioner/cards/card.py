@@ -19,7 +19,8 @@ from provisioner.inspection import worklist
 from provisioner.inspection.drift import REPAIR
 from provisioner.inspection.worklist import Item, Wanted
 from provisioner.journal.journal import Connection
-from provisioner.journal.queries.subjects import Suspension
+from provisioner.journal.queries import subjects
+from provisioner.journal.queries.subjects import End, Suspension
 from provisioner.journal.records import ledger, request_rows
 from provisioner.objects.states import OPEN, RequestState
 from provisioner.outcome.results import moment
@@ -81,6 +82,7 @@ class _Read:
     newest: Mapping[Key, request_rows.Record]
     places: Mapping[str, Place]
     project: Place | None
+    ends: Mapping[str, End]
 
     @property
     def kind(self) -> str:
@@ -120,11 +122,13 @@ def _read(
         named = ledger.requests_of(conn, [item.key for item in own])
         ids = {*named.values(), *(one.request for one in closed)}
         requests = request_rows.load(conn, ids)
+        dated = [subject, *(a + more for a in allocations for more in ("", f"/{subject}"))]
+        ends = {one.subject: one for one in subjects.ends_of(conn, dated) if not one.ended_by}
     there = {item.key for item in own}
     keys = {key for root in allocations for key, claimant in claimed[root] if claimant == root}
     around = objects.of_keys(system, [k for k in keys - there if _describes(system, k)])
     newest = {key: requests[one] for key, one in named.items() if one in requests}
-    return _Read(subject, own, around, closed, requests, newest, known, project)
+    return _Read(subject, own, around, closed, requests, newest, known, project, ends)
 
 
 def _allocations(subject: str, own: Sequence[ObjectStatus]) -> list[str]:
@@ -189,10 +193,14 @@ def _because(read: _Read) -> Iterator[str]:
     for one in read.closed:
         record = read.requests.get(one.request)
         whose = "" if one.subject == read.subject else f"{one.subject} is "
-        since = moment(one.since)[:16].replace("T", " ")
+        since = _minute(one.since)
         yield f"{whose}suspended by {_asker(one, record)}, since {since} ({one.request})"
     if read.kind == "user" and (places_ := _disabled(read)):
         yield f"disabled in {', '.join(places_)}"
+
+
+def _minute(seconds: float) -> str:
+    return moment(seconds)[:16].replace("T", " ")
 
 
 def _asker(one: Suspension, record: request_rows.Record | None) -> str:
@@ -213,6 +221,9 @@ def _reason(record: request_rows.Record) -> str:
 
 
 def _facts(read: _Read) -> Iterator[tuple[str, str]]:
+    if read.subject in read.ends:
+        end = read.ends[read.subject]
+        yield "ends", f"{_minute(end.at)} UTC, as {end.writer} asked ({end.request})"
     if read.kind == "user":
         yield "account", _account(read)
         yield "groups", ", ".join(sorted(_groups(read)))
@@ -268,7 +279,9 @@ def _places(read: _Read) -> Iterator[tuple[str, str]]:
         head = place.code if by_person else subject
         parts = lines.setdefault(head, [f"{place.title}:"] if by_person and place.title else [])
         text = " ".join(filter(None, (place.resource, use.get(subject, ""))))
-        parts.append(f"{text} (suspended)" if subject in closed else text)
+        dates = [read.ends[s].at for s in (subject, f"{subject}/{read.subject}") if s in read.ends]
+        ends = f" (ends {_minute(min(dates))[:10]})" if dates and by_person else ""
+        parts.append(f"{text} (suspended)" if subject in closed else text + ends)
     for head, parts in sorted(lines.items(), key=lambda pair: natural(pair[0])):
         first, rest = ([parts[0]], parts[1:]) if parts[0].endswith(":") else ([], parts)
         yield head, " ".join([*first, ", ".join(sorted(rest))])

@@ -7,18 +7,25 @@ Leaves out: differences in backends (`drift`), and what may be wrong with the ho
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from provisioner.cards import lists
 from provisioner.inspection import failures
+from provisioner.journal.queries import subjects
+from provisioner.journal.queries.subjects import End
 from provisioner.journal.records import object_rows, request_rows
 from provisioner.objects.states import OPEN, RUNNING
+from provisioner.outcome.results import moment
 from provisioner.wiring import System
 
 LONG = 86400.0
 """Seconds after which a request that still waits is told."""
+
+
+SOON = 30 * 86400.0
+"""Seconds before access ends from which the page says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,8 @@ class Page:
     """What there is. counts: people, projects and allocations; suspended: people and allocations;
     by_resource, by_handler: allocations and objects; open, oldest: requests without an outcome, and
     the age of the oldest in seconds; long: those that have waited for more than a day; causes:
-    causes of failures, with how many requests; away, paused: lanes.
+    causes of failures, with how many requests; away, paused: lanes; ends: access that ends soon,
+    the next first.
     """
 
     service: str
@@ -41,6 +49,7 @@ class Page:
     causes: int
     away: Mapping[str, str]
     paused: Mapping[str, str]
+    ends: Sequence[End]
 
 
 def of(system: System, now: float) -> Page:
@@ -52,6 +61,7 @@ def of(system: System, now: float) -> Page:
         by_handler = dict(Counter(object_rows.instances_of(conn, keys).values()))
         waiting = request_rows.in_states(conn, OPEN, 1_000_000)
         unfixed = failures.unfixed(conn)
+        ends = subjects.ends_until(conn, now + SOON)
         lanes = object_rows.lane_rows(conn)
     running = [one for one in waiting if one.state in RUNNING]
     closable = {"people": people, "allocations": allocations}
@@ -71,6 +81,7 @@ def of(system: System, now: float) -> Page:
         causes=len(failures.causes(unfixed)),
         away=_away(lanes, now),
         paused={name: row["paused_by"] for name, row in lanes.items() if row["paused_by"]},
+        ends=ends,
     )
 
 
@@ -102,6 +113,10 @@ def lines(page: Page, ages: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield f"lane {lane}: its backend is away: {why}", "red"
     for lane, who in sorted(page.paused.items()):
         yield f"lane {lane}: paused by {who}: provisioner unpause {lane}", "yellow"
+    if page.ends:
+        first = page.ends[0]
+        when = f"{first.subject} on {moment(first.at)[:10]}"
+        yield f"access ends within 30 days: {len(page.ends)}, the next {when}", "yellow"
     if page.failed:
         causes = "1 cause" if page.causes == 1 else f"{page.causes} causes"
         yield f"{_many(page.failed)} failed or refused, {causes}: provisioner failed", "red"

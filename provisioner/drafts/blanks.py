@@ -25,7 +25,17 @@ _HEAD = """\
 # Fill in what is needed, and remove the `# ` before what you want; then: provisioner check FILE
 """
 
-_LATER = ("id", "order", "on_behalf_of", "reason", "expires", "not_before", "adopt", "replaces")
+_LATER = (
+    "id",
+    "order",
+    "on_behalf_of",
+    "reason",
+    "expires",
+    "not_before",
+    "ends",
+    "adopt",
+    "replaces",
+)
 """Keys that every request may have: they stand at the end."""
 
 
@@ -35,7 +45,7 @@ def blank(action: str) -> str:
     text = " ".join((model.__doc__ or "").split())
     fields = model.model_fields
     own = {name: fields[name] for name in fields if name not in (*_LATER, "provisioner", "action")}
-    common = {name: fields[name] for name in _LATER}
+    common = {name: fields[name] for name in _LATER if name in fields}
     lines = ["provisioner: 1", f"action: {action}", *_keys(own), "", *_keys(common)]
     return _HEAD.format(action=action, text=text) + "\n".join(lines) + "\n"
 

@@ -200,9 +200,16 @@ def _thirteenth(db: sqlite3.Connection) -> None:
     )
 
 
+def _fourteenth(db: sqlite3.Connection) -> None:
+    """Version 14: when the access that a request gives ends, and by which request it ended."""
+    db.execute("ALTER TABLE requests ADD COLUMN ends FLOAT")
+    db.execute("ALTER TABLE requests ADD COLUMN ended_by TEXT")
+    db.execute("CREATE INDEX requests_ends ON requests (ends) WHERE ends IS NOT NULL")
+
+
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
-    _twelfth, _thirteenth,
+    _twelfth, _thirteenth, _fourteenth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, and a dump of the version before in `tests/support/journals/`."""

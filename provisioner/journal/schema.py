@@ -115,6 +115,8 @@ requests = Table(
     Column("duplicate_of", Text, doc="the earlier request that has the same own id"),
     Column("fixed_by", Text, doc="the request that put right what failed; its own id: tried again"),
     Column("replaces", Text, doc="the earlier request that this one is to put right"),
+    Column("ends", Float, doc="when the access that it gives ends"),
+    Column("ended_by", Text, doc="the service's own request, made when `ends` had come"),
     Index("requests_state", "state"),
     Index("requests_writer_id", "writer", "writer_id"),
     Index("requests_digest", "digest"),
@@ -122,6 +124,7 @@ requests = Table(
     Index("requests_subject", "subject"),
     Index("requests_unfixed", "subject", sqlite_where=text(UNFIXED)),
     Index("requests_unfixed_name", "name", sqlite_where=text(UNFIXED)),
+    Index("requests_ends", "ends", sqlite_where=text("ends IS NOT NULL")),
     Index("requests_fixed_by", "fixed_by", sqlite_where=text("fixed_by IS NOT NULL")),
 )
 

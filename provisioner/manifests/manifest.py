@@ -137,7 +137,7 @@ class Standing:
     suspended it for being left out; held: that writer's newest held request for it or something
     inside it; over: it claims for a step that will never be due; placed_by: the other writers in
     whose allocations or projects it is a user; waiting: its open requests that have claims, by
-    id.
+    id; ends: when its access ends, None if it does not.
     """
 
     claims: Sequence[Held] = ()
@@ -146,6 +146,7 @@ class Standing:
     over: bool = False
     placed_by: tuple[str, ...] = ()
     waiting: Mapping[RequestId, Request] = field(default_factory=dict)
+    ends: float | None = None
 
     @property
     def fingerprint(self) -> int:
@@ -183,11 +184,16 @@ def wanted_by(planned: Sequence[Step]) -> Wanted:
 
 
 def of_listed(
-    wanted: Wanted, waiting: Mapping[RequestId, Wanted], now: Standing, source: str, moment: Moment
+    wanted: Wanted,
+    waiting: Mapping[RequestId, Wanted],
+    now: Standing,
+    source: str,
+    moment: Moment,
+    ends: float | None = None,
 ) -> Verdict:
     """Compare what a writer, `source`, lists of a subject with the ledger.
 
-    waiting: what the subject's open requests ask for, by id.
+    waiting: what the subject's open requests ask for, by id; ends: when access ends, as listed.
     """
     if now.newer(moment):
         return "newer"
@@ -196,7 +202,7 @@ def of_listed(
     if now.held is not None:
         # Requesting it again under another name would bypass the person who holds it.
         return "held"
-    return "ask" if now.over or _differs(wanted, waiting, now) else "same"
+    return "ask" if now.over or ends != now.ends or _differs(wanted, waiting, now) else "same"
 
 
 def of_left_out(now: Standing, source: str, moment: Moment) -> Verdict:

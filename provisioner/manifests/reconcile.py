@@ -105,7 +105,9 @@ class Reconcile:
         wanted = manifest.wanted_by(candidate.planned)
         if not candidate.problems:
             waiting = self._waiting(request, now)
-            verdict = manifest.of_listed(wanted, waiting, now, self._writer, self._errand.moment)
+            ends = request.ends.timestamp() if request.ends is not None else None
+            moment = self._errand.moment
+            verdict = manifest.of_listed(wanted, waiting, now, self._writer, moment, ends)
         if verdict == "same" and candidate.forbidden is not None:
             verdict = "ask"  # so that its own request is judged, and refused
         self._verdicts.append(_CODES[verdict])

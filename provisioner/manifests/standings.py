@@ -30,6 +30,7 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
         request: crowds.whole(record.body, record.listed)
         for request, record in request_rows.load(conn, is_open).items()
     }
+    ends = {end.subject: end.at for end in claiming.ends_of(conn, subjects)}
     stopped = request_rows.held_for(conn, writer)
     return {
         subject: Standing(
@@ -40,6 +41,7 @@ def of(conn: Connection, subjects: Collection[str], writer: str) -> dict[str, St
             any(claim.want is None and claim.request not in waiting for claim in some),
             placed.get(subject, ()),
             {name: waiting[name] for name in {c.request for c in some} & waiting.keys()},
+            ends.get(subject),
         )
         for subject, some in held.items()
     }

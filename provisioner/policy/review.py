@@ -50,7 +50,8 @@ class Case:
     """A request to be judged.
 
     approved: a second person has released it; counted: it is part of a request of which somebody
-    has released that so many lose something; steers: None if it steers no other request.
+    has released that so many lose something; steers: None if it steers no other request; beside:
+    people who lose something by other requests of the same moment.
     """
 
     id: RequestId
@@ -61,16 +62,18 @@ class Case:
     approved: bool = False
     counted: bool = False
     steers: Steers | None = None
+    beside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Who is responsible for requests before policy. approved, counted: as in `Case`."""
+    """Who is responsible for requests before policy. approved, counted, beside: as in `Case`."""
 
     uid: int
     writer: str
     approved: bool = False
     counted: bool = False
+    beside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ class Review:
             step = self._gradual.step(case.uid, now)
             losers = changes.losers(case, seeker, step.nature)
             hit = set() if case.counted else losers
-            crowd = hit | self._lately(case.uid, now) if hit else hit
+            crowd = hit | case.beside | self._lately(case.uid, now) if hit else hit
             left = self._left(case, changes)
             question = replace(question, approved=case.approved, hit=len(crowd), left=left)
             if len(crowd) > self._rules.harmless:

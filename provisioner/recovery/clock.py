@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 JUMP = 60.0
 """Seconds of difference from which a change counts as a jump: waits take minutes."""
 
+UNSET = 600.0
+"""Seconds after a boot until which the time of day may not have been set yet."""
+
 EVENT = "clock"
 """The kind of event that says that the clock jumped."""
 
@@ -148,6 +151,13 @@ class Clock:
         now, last = self.now(), self._last
         doubted = last is not None and last.by > 0 and 0 <= now - last.at < _DAY
         return now - last.by if last is not None and doubted else now
+
+    def dated(self) -> float:
+        """Return the time by which access ends: as `settled`, and none soon after a boot.
+
+        A host may begin with any time of day, until somebody or some program sets it.
+        """
+        return self.settled() if self._look().steady >= UNSET else 0.0
 
     def _correct(self, jump: Jump, seen: Sight) -> None:
         with self._journal.transaction() as conn:

@@ -105,7 +105,15 @@ class _OfUser(Envelope):
         return {"user": self.user.model_dump(), "cause": getattr(self, "cause", None)}
 
 
-class UserProvision(_OfUser):
+class _Ending(Envelope):
+    ends: Moment | None = Field(
+        None,
+        description="access ends at this time, with its zone; a newer request moves or removes it",
+        examples=["2027-01-31T00:00:00Z"],
+    )
+
+
+class UserProvision(_Ending, _OfUser):
     """Make a person's account, and keep it as stated here."""
 
     action: Literal["user.provision"]
@@ -177,7 +185,7 @@ class _OfAllocation(Envelope):
         return {"allocation": allocation, "project": allocation["project"], "cause": cause}
 
 
-class AllocationProvision(_OfAllocation):
+class AllocationProvision(_Ending, _OfAllocation):
     """Make an allocation's storage or accounts, and keep them as stated here."""
 
     action: Literal["allocation.provision"]
@@ -230,7 +238,7 @@ class _OfMembership(Envelope):
         }
 
 
-class MembershipAdd(_OfMembership):
+class MembershipAdd(_Ending, _OfMembership):
     """Add a user to an allocation."""
 
     action: Literal["membership.add"]

@@ -52,6 +52,7 @@ class Request:
     reason: str | None = None
     expires: datetime | None = None
     not_before: datetime | None = None
+    ends: datetime | None = None
     adopt: bool = False
     replaces: str | None = None
     resource: str | None = None
@@ -232,6 +233,7 @@ def _request(body: Envelope, document: Document) -> Request:
         reason=body.reason,
         expires=body.expires,
         not_before=body.not_before,
+        ends=getattr(body, "ends", None),
         adopt=body.adopt,
         replaces=body.replaces,
         resource=body.resource_name(),

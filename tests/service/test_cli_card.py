@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,14 @@ def test_who_is_suspended_is_listed_with_the_cause(fresh: Desk) -> None:
 )
 def test_files_are_counted_in_words(said: str, text: str) -> None:
     assert files_text(said) == text
+
+
+def test_a_person_whose_access_ends_is_said_to_be_with_when_and_by_which_request(
+    fresh: Desk,
+) -> None:
+    ends = (datetime.now(UTC) + timedelta(days=20)).strftime("%Y-%m-%dT18:00:00Z")
+    request = fresh.serve(f"{user('jdoe')}ends: {ends}\n")
+    text = " ".join(fresh("status", "user:jdoe").out.split())
+    assert f"ends: {ends[:10]} 18:00 UTC, as root asked ({request})" in text
+    said = fresh("status").out
+    assert f"access ends within 30 days: 1, the next user:jdoe on {ends[:10]}" in said

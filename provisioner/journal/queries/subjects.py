@@ -1,4 +1,4 @@
-"""Subjects: what they claim, and who has suspended them.
+"""Subjects: what they claim, who has suspended them, and when their access ends.
 
 Promises: reads only, inside the caller's transaction, and only what is asked for, however large the
 ledger is. Leaves out: what manifests and policy do with it.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 
 from provisioner.contract import InvalidRequest, Key
 from provisioner.journal.dialect import IDS, chunks
@@ -125,6 +125,79 @@ def suspensions_of(conn: Connection, subjects: Collection[str]) -> list[Suspensi
         rows = conn.execute(select(suspensions).where(suspensions.c.subject.in_(part)))
         listed += [Suspension(r.subject, r.source, r.cause, r.request, r.since) for r in rows]
     return sorted(listed, key=lambda suspension: (suspension.since, suspension.subject))
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """When a subject's access ends. request: the one that says so, of a writer.
+
+    at: seconds since the epoch; ended_by: the service's request that ended it, None before.
+    """
+
+    subject: str
+    at: float
+    request: RequestId
+    writer: str
+    uid: int
+    ended_by: RequestId | None = None
+
+
+_DATED = select(
+    requests.c.id, requests.c.subject, requests.c.ends, requests.c.writer, requests.c.uid,
+    requests.c.ended_by,
+).where(requests.c.ends.is_not(None))  # fmt: skip
+
+
+def ends_until(conn: Connection, until: float) -> list[End]:
+    """List the dates in force up to a time that were not followed yet, earliest first.
+
+    A date is in force while no newer request of the subject has claimed: what a cancelled one
+    gives back has its date again.
+    """
+    due = _DATED.where(requests.c.ends <= until, requests.c.ended_by.is_(None))
+    return _in_force(conn, conn.execute(due.order_by(requests.c.ends, requests.c.id)).all())
+
+
+def ends_of(conn: Connection, subjects: Collection[str]) -> list[End]:
+    """List the dates in force of some subjects, earliest first."""
+    rows: list[Any] = []
+    for part in chunks(subjects):
+        rows += conn.execute(_DATED.where(requests.c.subject.in_(part))).all()
+    return _in_force(conn, sorted(rows, key=lambda row: (row.ends, row.id)))
+
+
+def ended_in_vain(conn: Connection, request: RequestId) -> str:
+    """Return why a request that the service made for a date must not be followed any more.
+
+    '' if the date is still in force, or it is no such request.
+    """
+    rows = conn.execute(_DATED.where(requests.c.ended_by == request)).all()
+    if not rows or _in_force(conn, rows):
+        return ""
+    return f"the date of {rows[0].id}, which it follows, was moved or removed since"
+
+
+def _in_force(conn: Connection, rows: Sequence[Any]) -> list[End]:
+    """Return the dates of those requests that are the newest of their subject to have a claim."""
+    newest: dict[str, str] = {}
+    for part in chunks({row.subject.partition("/")[0] for row in rows}):
+        claimed = select(claims.c.request).where(claims.c.root.in_(part)).distinct().subquery()
+        statement = (
+            select(requests.c.subject, func.max(requests.c.id))
+            .where(requests.c.id.in_(select(claimed.c.request)))
+            .group_by(requests.c.subject)
+        )
+        newest.update({row[0]: row[1] for row in conn.execute(statement)})
+    return [
+        End(row.subject, row.ends, row.id, row.writer, row.uid, row.ended_by)
+        for row in rows
+        if newest.get(row.subject) == row.id
+    ]
+
+
+def set_ended(conn: Connection, request: RequestId, ended_by: RequestId) -> None:
+    """Record which request of the service's own follows from a date."""
+    conn.execute(update(requests).where(requests.c.id == request).values(ended_by=ended_by))
 
 
 def every_suspension(conn: Connection) -> list[Suspension]:

@@ -70,6 +70,8 @@ class Record:
     duplicate_of: RequestId | None = None
     fixed_by: RequestId | None = None
     replaces: RequestId | None = None
+    ends: float | None = None
+    ended_by: RequestId | None = None
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> Record:
