@@ -60,7 +60,7 @@ def listing_page(request: HttpRequest) -> HttpResponse:
     page = Paginator(rows, listing.PAGE).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
-    entries = listing.entries(list(page), request.user.get_username())
+    entries = listing.entries(list(page), request.user)
     context = {
         "filter": wanted_filter,
         "page": page,
@@ -89,7 +89,7 @@ def detail(request: HttpRequest, number: int) -> HttpResponse:
     row = listing.find(number)
     if row is None:
         raise Http404
-    [entry] = listing.entries([row], request.user.get_username())
+    [entry] = listing.entries([row], request.user)
     unwell_first = Case(
         When(state__in=("failed", "cancelled"), then=Value(0)),
         When(state="done", then=Value(2)),

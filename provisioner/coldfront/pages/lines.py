@@ -25,10 +25,18 @@ _EACH = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """The state of one step of a user. head: of its column; look: None if there is no such step."""
+
+    head: str
+    look: words.Look | None
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One user of one allocation.
 
-    cells: the state of each step, None if the user has no such step; number: the request that
+    cells: one for each column; number: the request that
     determines the status; since: when it was made, if the user is not ready.
     """
 
@@ -39,7 +47,7 @@ class Line:
     look: words.Look
     state: str
     text: str
-    cells: tuple[words.Look | None, ...] = ()
+    cells: tuple[Cell, ...] = ()
     message: str = ""
     advice: str = ""
     number: int = 0
@@ -93,7 +101,7 @@ def line(
         look=words.of_stand(stand.state, staff=staff),
         state=stand.state,
         text=_text(about, allocation, standing),
-        cells=tuple(shown.get(column) for column in columns),
+        cells=tuple(Cell(column, shown.get(column)) for column in columns),
         message=stand.message if told else "",
         advice=stand.advice if told else "",
         number=standing.about if told else 0,

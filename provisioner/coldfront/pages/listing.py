@@ -21,7 +21,7 @@ from django.utils import timezone
 from provisioner.coldfront.answering import news
 from provisioner.coldfront.asking import outbox, snapshots
 from provisioner.coldfront.models import INCOMPLETE, NEW, OPEN, PROMISED, Request, Standing, Step
-from provisioner.coldfront.pages import controls, people, words
+from provisioner.coldfront.pages import controls, missing, people, words
 
 ATTENTION = "attention"
 PAGE = 50
@@ -92,7 +92,7 @@ class Entry:
     what: str
     why: str
     advice: str
-    notes: tuple[str, ...]
+    notes: tuple[missing.Missing, ...]
     buttons: tuple[Button, ...]
     digest: str
     control: str
@@ -148,10 +148,10 @@ def counts() -> Sequence[tuple[str, str, int]]:
     return [(ATTENTION, "Needs attention", needed), *(group for group in groups if group[2])]
 
 
-def entries(rows: Sequence[Any], person: str) -> list[Entry]:
+def entries(rows: Sequence[Any], user: Any) -> list[Entry]:
     """Return what the list shows of each request.
 
-    person: the reader's user name. A reader gets no release button for a request that they caused,
+    user: the reader. A reader gets no release button for a request that they caused,
     or that repeats an unfinished one of theirs.
     """
     shown_steps = Step.objects.in_bulk([row.shown_step for row in rows if row.shown_step])
@@ -171,7 +171,8 @@ def entries(rows: Sequence[Any], person: str) -> list[Entry]:
                 row,
                 shown_steps.get(row.shown_step),
                 steered.get(row.pk),
-                person in askers.get(row.pk, ()),
+                user,
+                user.get_username() in askers.get(row.pk, ()),
             ),
             project=titles.get(row.project),
             allocation=row.allocation if row.allocation in there else None,
@@ -266,6 +267,7 @@ def _entry(
     row: Any,
     step: Step | None,
     control: Request | None,
+    user: Any,
     own: bool,
 ) -> Entry:
     overdue = timezone.now() - row.created > news.STALE
@@ -287,9 +289,9 @@ def _entry(
         what=what,
         why=why,
         advice=advice or look.advice,
-        notes=(
-            *map(str, row.problems),
-            *([row.error] if row.state == "done" and row.error else []),
+        notes=tuple(
+            missing.note(row.allocation or 0, str(text), user)
+            for text in (*row.problems, *([row.error] if row.state == "done" and row.error else []))
         ),
         buttons=tuple(
             Button(verb, *controls.LABELS[verb], verb in _IRREVERSIBLE) for verb in verbs

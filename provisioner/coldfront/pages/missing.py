@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
@@ -60,10 +60,15 @@ def linked(
 ) -> tuple[Missing, ...]:
     """Return problems by allocation with links to the forms that this user may open."""
     return tuple(
-        Missing(pk, names.get(pk) or f"allocation {pk}", text, *_form(pk, text, user))
+        replace(note(pk, text, user), where=names.get(pk) or f"allocation {pk}")
         for pk, texts in problems.items()
         for text in dict.fromkeys(texts)
     )
+
+
+def note(allocation: int, text: str, user: Any) -> Missing:
+    """Return one problem with a link to its form; allocation: its key, or 0 if it has none."""
+    return Missing(allocation, "", text, *(_form(allocation, text, user) if allocation else ()))
 
 
 def _form(pk: int, text: str, user: Any) -> tuple[str, str]:

@@ -141,7 +141,9 @@ def test_a_request_lists_what_failed_before_what_is_done(site: Site, active: All
     row = asked(site)
     wrong = step("associations", "failed", "jjames", message="no uid", advice="make the account")
     stands(site, row, "failed", step("slurm_account", "done"), step("resolves", "due"), wrong)
-    heads = re.findall(r'<th scope="row">(\w+)</th>', site.get(f"{PAGE}{row.number}/"))
+    heads = re.findall(
+        r'<th scope="row"[^>]*table-cell[^>]*>(\w+)</th>', site.get(f"{PAGE}{row.number}/")
+    )
     assert list(dict.fromkeys(heads)) == ["associations", "resolves", "slurm_account"]
 
 
@@ -164,6 +166,7 @@ def test_what_is_incomplete_says_what_to_fill_in_and_links_to_it(site: Site) -> 
     page = site.get(f"{PAGE}?state=attention")
     assert "fill in the allocation attribute &#x27;Storage Quota (GB)&#x27;" in page
     assert f'href="/allocation/{allocation.pk}/"' in page
+    assert f'href="/allocation/{allocation.pk}/allocationattribute/add"' in page
 
 
 @pytest.mark.database
