@@ -117,7 +117,7 @@ class Service:
         patience = system.patience
         longest = {name: lane_patience.longest for name, lane_patience in patience.items()}
         self.clock = Clock(self._journal, longest)
-        self.keeper.now = self.clock.settled
+        self.keeper.now, self.courier.dated = self.clock.settled, self.clock.dated
         self.lanes = {
             name: Lane(name, some, self._journal, system.progress, self._drained, patience[name])
             for name, some in lanes_of(system.handlers).items()

@@ -26,6 +26,8 @@ class Event(StrEnum):
     """An allocation has another place, quota or account."""
     ACCESS_REMOVED = "access_removed"
     """A person may no longer use an account or an allocation."""
+    ACCESS_ENDS = "access_ends"
+    """A person's access ends soon, because a request says so."""
     REQUEST_FAILED = "request_failed"
     """A request failed or was refused."""
     DIGEST = "digest"
@@ -67,6 +69,14 @@ def _time(text: str) -> str:
     if text and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
         raise ValueError("must be a time such as 07:00, or empty")
     return text
+
+
+def _falling(days: tuple[int, ...]) -> tuple[int, ...]:
+    if any(not 1 <= one <= 366 for one in days):
+        raise ValueError("must be numbers of days from 1 to 366")
+    if list(days) != sorted(set(days), reverse=True):
+        raise ValueError("must fall from number to number, such as [30, 7, 1]")
+    return days
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -149,6 +159,10 @@ class NotifyConfig(Part):
     events: tuple[Event, ...] = Field(tuple(Event), description="what is told")
     manifests: bool = Field(
         False, description="also tell of what the requests that follow from a manifest did"
+    )
+    before_end: Annotated[tuple[int, ...], AfterValidator(_falling)] = Field(
+        (30, 7, 1),
+        description="days before access ends at which people are told; empty: they are not",
     )
     give_up: float = Field(
         259200.0, gt=0, description="seconds after which a message that nobody takes is given up"

@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 LOOK = 2.0
 """Seconds between looks for news."""
 
+WARN = 60.0
+"""Seconds between looks for access that ends soon."""
+
 KEPT = 30 * 86400.0
 """Seconds for which messages are kept after they were sent or given up."""
 
@@ -83,7 +86,8 @@ class Courier:
         self._complaint = {MAIL: "", HOOK: ""}
         self._resting = {MAIL: 0.0, HOOK: 0.0}
         self._failures = {MAIL: 0, HOOK: 0}
-        self._cleaned = 0.0
+        self._cleaned = self._warned = 0.0
+        self.dated: Callable[[], float] = time.time
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
@@ -125,6 +129,9 @@ class Courier:
         while self._outbox.fill(now) and not self._stopping.is_set():
             pass
         self._outbox.digest(self._causes, now)
+        if time.monotonic() >= self._warned:
+            self._warned = time.monotonic() + WARN
+            self._outbox.warn(self.dated(), now)
         with self._read_from().reading() as conn:
             due = messages.due(conn, now, now + pace.WINDOW + 60, BATCH)
         self._post([message for message in due if message.channel == MAIL], now)

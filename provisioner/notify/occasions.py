@@ -17,15 +17,22 @@ from provisioner.contract.sizes import format_size
 from provisioner.journal.journal import Connection
 from provisioner.journal.outbox import known, rights
 from provisioner.journal.outbox.shelf import Shelf
+from provisioner.journal.queries.subjects import End
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.records.step_rows import StepRecord
-from provisioner.notify.tellings import Telling, digest, leader_told, user_closed, user_told
+from provisioner.notify.tellings import (
+    Telling,
+    digest,
+    ending_told,
+    leader_told,
+    user_closed,
+    user_told,
+)
 from provisioner.objects.states import RequestState, StepState
 from provisioner.outcome import outcomes, results
 from provisioner.request import crowds
 from provisioner.request.documents import InvalidDocument
 from provisioner.request.request import InvalidFile, Request
-from provisioner.system.ulid import RequestId
 
 Facts = Mapping[str, Any]
 
@@ -260,6 +267,26 @@ class Occasions:
             "again": False,
         }
 
+    # Dates.
+
+    def ending(self, shelf: Requests, record: Record, end: End, days: int) -> list[Telling]:
+        """Return what to tell before access ends: to the person, or to all of an allocation and
+        its leader. days: how many are left, at most."""
+        root, user = end.subject.partition("/")[0], _user_of(end.subject)
+        request = shelf.says(record)
+        closed = rights.suspended(shelf.conn, [root, end.subject, f"user:{user}"])
+        if closed or request is None:
+            return []
+        at = results.moment(end.at)[:16].replace("T", " ")
+        facts: Facts = {"ends": {"at": f"{at} UTC", "days": days}, "account": {"name": user}}
+        people = {user}
+        if root.startswith("allocation:"):
+            occasion = Occasion(shelf, record, shelf.steps(record.id), request)
+            facts = {**self._facts_now(occasion, root), **facts, "account": None}
+            if root == end.subject:
+                people = {*rights.users_of(shelf.conn, root), *_leader_in(facts)}
+        return [ending_told(one, root, end.subject, facts) for one in sorted(people)]
+
     # What failed.
 
     def _failure(
@@ -339,18 +366,6 @@ def person_in(record: Record) -> str:
     except (InvalidDocument, Fault):
         return ""
     return (request.on_behalf_of if request is not None else None) or ""
-
-
-def request_facts(record: Record) -> dict[str, Any]:
-    """Return what templates and the hook learn of a request."""
-    return {
-        "id": RequestId(record.id),
-        "action": record.action,
-        "subject": record.subject,
-        "file": record.name,
-        "asker": record.asker,
-        "accepted": results.moment(record.accepted),
-    }
 
 
 def _leader_in(facts: Facts) -> list[str]:

@@ -20,14 +20,17 @@ from provisioner.journal.outbox import known, messages, news
 from provisioner.journal.outbox.known import Known, Pair
 from provisioner.journal.outbox.messages import HOOK, MAIL, Message
 from provisioner.journal.outbox.shelf import Shelf
+from provisioner.journal.queries import subjects
+from provisioner.journal.queries.subjects import End
 from provisioner.journal.records.request_rows import Record
 from provisioner.notify import summing, tellings
 from provisioner.notify.addresses import Addresses
-from provisioner.notify.occasions import Occasions, Requests, failing, request_facts, said
+from provisioner.notify.occasions import Occasions, Requests, failing, said
 from provisioner.notify.samples import KEYS
 from provisioner.notify.tellings import Telling
 from provisioner.objects.states import MessageState, RequestState
 from provisioner.outcome.results import moment
+from provisioner.system.ulid import RequestId
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ PORTION = 200
 
 ON_A_SHELF = 25
 """Outcomes whose requests are in memory together: each may be as long as a request can be."""
+
+DAY = 86400.0
 
 OPERATORS = "operators"
 """Stands for a person in messages to the operators' addresses."""
@@ -209,6 +214,43 @@ class Outbox:
             **more,
         }
 
+    def warn(self, dated: float, now: float) -> bool:
+        """Make the messages to people whose access ends soon. Return True if there was any.
+
+        dated: the time by which access ends. Each date is told once at each of `before_end`.
+        """
+        stages = self.settings.before_end
+        if not stages or Event.ACCESS_ENDS not in self.settings.events:
+            return False
+        draft = _Draft()
+        with self.reader().reading() as conn:
+            for end in subjects.ends_until(conn, dated + stages[0] * DAY):
+                if end.at > dated:
+                    days = min(days for days in stages if end.at - dated <= days * DAY)
+                    self._warn_of(Shelf(conn, said), end, days, now, draft)
+        if draft.known:
+            with self.book.transaction() as conn:
+                known.put(conn, draft.known)
+                messages.add(conn, draft.messages)
+        return bool(draft.messages)
+
+    def _warn_of(self, shelf: Requests, end: End, days: int, now: float, draft: _Draft) -> None:
+        record = shelf.record(end.request)
+        if record is None:
+            return
+        try:
+            found = self.occasions.ending(shelf, record, end, days)
+            knows = known.of(shelf.conn, [telling.pair for telling in found])
+            told, after = tellings.news(found, knows, now)
+            made = self._made(shelf.conn, record, news.Outcome(days, record.id, "", now), told, now)
+        except JournalBroken:
+            raise
+        except Exception:
+            log.exception("%s: nobody is told when its access ends", record.id)
+            return
+        draft.known.update(after)
+        draft.messages += made
+
     def digest(self, causes: summing.Causes, now: float) -> bool:
         """Make the daily digest if it is due. Return True if it was made."""
         mail = self.settings.mail
@@ -283,6 +325,18 @@ class Outbox:
 def record_of(due: float) -> Any:
     """Return what stands for a request in the id of a digest."""
     return f"day-{int(due)}"
+
+
+def request_facts(record: Record) -> dict[str, Any]:
+    """Return what templates and the hook learn of a request."""
+    return {
+        "id": RequestId(record.id),
+        "action": record.action,
+        "subject": record.subject,
+        "file": record.name,
+        "asker": record.asker,
+        "accepted": moment(record.accepted),
+    }
 
 
 def plain(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from provisioner.config.notify import Event
 
-KEYS = ("account", "allocation", "failure", "digest", "items", "suspended", "again")
+KEYS = ("account", "allocation", "ends", "failure", "digest", "items", "suspended", "again")
 """Keys that every message has, also where an event says nothing of them."""
 
 _REQUEST = {
@@ -137,6 +137,13 @@ def of(name: str) -> Sequence[Mapping[str, Any]]:
                 _facts(name, "user", allocation=_ALLOCATION),
                 _facts(name, "user", account={"name": "jdoe"}, suspended=True),
                 _facts(name, "user", allocation={**_ALLOCATION, "project": None}, suspended=True),
+            ]
+        case Event.ACCESS_ENDS:
+            ends = {"at": "2026-12-06 18:00 UTC", "days": 7}
+            return [
+                _facts(name, "user", account={"name": "jdoe"}, ends=ends),
+                _facts(name, "user", allocation=_COMPUTE, ends=ends),
+                _facts(name, "user", allocation={**_ALLOCATION, "project": None}, ends=ends),
             ]
         case Event.REQUEST_FAILED:
             return [

@@ -122,3 +122,17 @@ def user_closed(person: str, subject: str, facts: Mapping[str, Any], *, fresh: b
     """Return that a user may no longer use an allocation."""
     told = user_told(person, subject, {"account": None, **facts}, fresh=fresh)
     return replace(told, event=Event.ACCESS_REMOVED, open=False)
+
+
+def ending_told(person: str, root: str, subject: str, facts: Mapping[str, Any]) -> Telling:
+    """Return that a person's access to an account or an allocation ends soon. subject: whose
+    date it is."""
+    return Telling(
+        person=person,
+        role="user",
+        event=Event.ACCESS_ENDS,
+        subject=root,
+        about=f"end of {subject}",
+        fact=digest(facts["ends"]),
+        facts=facts,
+    )

@@ -9,16 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.contract import ConfigError
 from provisioner.journal.queries import subjects
 from provisioner.journal.records import ledger, request_rows
 from provisioner.journal.records.request_rows import Record
 from provisioner.system import ulid
+from tests.support import smtp_server
 from tests.support.clocks import Clocks
 from tests.support.crowds import people
 from tests.support.engine_site import Site, allocation, control, membership, release, user
+from tests.support.mail_site import notify, project, tell
 from tests.support.manifest_site import POLICY as MANIFESTS
 from tests.support.manifest_site import entry, reconcile
 from tests.support.policy_site import OPERATOR, POLICY, PORTAL, now, send
+from tests.support.smtp_server import Mailbox
 
 DAY = 86400.0
 
@@ -265,3 +269,64 @@ def test_the_dates_in_force_are_those_of_the_newest_requests(site: Site) -> None
     with site.system.journal.reading() as conn:
         ends = subjects.ends_until(conn, time.time() + 60 * DAY)
     assert [end.subject for end in ends] == ["allocation:1/user:bob", "allocation:1"]
+
+
+@pytest.fixture
+def port() -> int:
+    return smtp_server.free_port()
+
+
+@pytest.fixture
+def mailbox(port: int) -> Iterator[Mailbox]:
+    with smtp_server.serving(port) as mailbox:
+        yield mailbox
+
+
+def mails(site: Site, mailbox: Mailbox, person: str) -> list[str]:
+    """Let the courier work, and return the subjects of a person's warnings."""
+    site.service.courier._warned = 0.0
+    tell(site)
+    return [one for one in mailbox.subjects(f"{person}@campus.test") if " ends on " in one]
+
+
+def test_people_are_told_before_their_access_ends_once_at_each_time(
+    tmp_path: Path, clocks: Clocks, port: int, mailbox: Mailbox
+) -> None:
+    site = Site(tmp_path, notify(port))
+    site.request(ending(project(7, "ann", "bob"), 40))
+    assert mails(site, mailbox, "ann") == []
+    for days, count in ((11, 1), (1, 1), (22, 2), (1, 2), (4.5, 3), (1, 3)):
+        clocks.go(days * DAY)
+        assert len(mails(site, mailbox, "ann")) == count
+    assert len(mails(site, mailbox, "pi")) == 3
+    assert mails(site, mailbox, "bob")[0].startswith("Your access to cf7 on one ends on 20")
+
+
+def test_a_date_that_is_moved_is_told_anew_and_one_that_is_removed_not_at_all(
+    tmp_path: Path, clocks: Clocks, port: int, mailbox: Mailbox
+) -> None:
+    site = Site(tmp_path, notify(port))
+    site.request(ending(user("ann", uid=7), 5))
+    assert len(mails(site, mailbox, "ann")) == 1
+    site.request(ending(user("ann", uid=7), 6), "later.yaml")
+    assert len(mails(site, mailbox, "ann")) == 2
+    site.request(user("ann", uid=7), "never.yaml")
+    clocks.go(5.5 * DAY)
+    assert len(mails(site, mailbox, "ann")) == 2
+
+
+def test_a_clock_that_jumps_ahead_warns_nobody(
+    tmp_path: Path, clocks: Clocks, port: int, mailbox: Mailbox
+) -> None:
+    site = Site(tmp_path, notify(port))
+    site.request(ending(user("ann", uid=7), 100))
+    clocks.jump(99.5 * DAY)
+    assert mails(site, mailbox, "ann") == []
+
+
+@pytest.mark.parametrize("days", ["[7, 30]", "[7, 7]", "[0]", "[400, 7]"])
+def test_times_out_of_order_are_an_error_of_the_configuration(
+    tmp_path: Path, port: int, days: str
+) -> None:
+    with pytest.raises(ConfigError, match="before_end"):
+        Site(tmp_path, notify(port, f"  before_end: {days}\n"))
