@@ -164,6 +164,10 @@ class FilesetHandler:
         """Return use and quota, path, mode and owner."""
         return words.described(Fileset.of(state))
 
+    def removal(self, key: Key, state: State) -> Sequence[Sequence[str]]:
+        """Return the commands that delete a fileset with its files."""
+        return words.removal(Fileset.of(state))
+
     def sets(self, key: Key, want: Want) -> Mapping[str, Json]:
         """Return the limits that are wanted; routes decide owner, mode and ACL."""
         return filesets.sets(Wanted.of(want))

@@ -31,6 +31,13 @@ def described(fileset: Fileset) -> dict[str, str]:
     return {**said, "grace": over[0]} if over else said
 
 
+def removal(fileset: Fileset) -> list[list[str]]:
+    """Return the commands that delete a fileset with its files (mmunlinkfileset, mmdelfileset)."""
+    where = [fileset.filesystem, fileset.name]
+    unlink = [["mmunlinkfileset", *where]] if fileset.linked else []
+    return [*unlink, ["mmdelfileset", *where, "-f"]]
+
+
 def _of(used: str, limit: str) -> str:
     """Return use and limit; '' for what is not known, or for no limit."""
     if not limit:

@@ -206,6 +206,10 @@ class HomeDirectory:
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         return {"path": str(state["path"])}
 
+    def removal(self, key: Key, state: State) -> Sequence[Sequence[str]]:
+        """Return the command that deletes a home, and nothing that is mounted in it."""
+        return [["rm", "-rf", "--one-file-system", "--", str(state["path"])]]
+
     def check(self) -> Sequence[Finding]:
         root = self._settings.root
         try:

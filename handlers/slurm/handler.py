@@ -253,6 +253,14 @@ class Slurm:
             return {"partitions": asked} if asked or ours_of(want) else {}
         return {name: want.get(name) for name in TEXTS}  # type: ignore[misc]
 
+    def removal(self, key: Key, state: State) -> Sequence[Sequence[str]]:
+        """Return the command that deletes an account or a user's associations; records of jobs
+        stay in the accounting."""
+        _, _, account, *user = split_key(key)
+        where = [f"name={user[0]}", f"account={account}"] if user else [f"name={account}"]
+        kind = "user" if user else "account"
+        return [["sacctmgr", "delete", kind, "where", *where, f"cluster={self._settings.cluster}"]]
+
     def plan(self, key: Key, want: Want, state: State) -> Sequence[Change]:
         if split_key(key)[1] == "account":
             return plan_account(key, want, state, self._settings.parent)

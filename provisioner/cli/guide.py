@@ -14,7 +14,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("suspend", "resume", "grant", "revoke", "set-quota"),
     ),
     "See what happens": (
-        *("queue", "top", "failed", "show", "status", "list", "drift"),
+        *("queue", "top", "failed", "show", "status", "list", "removal", "drift"),
         *("audit", "mail", "health"),
     ),
     "Steer what happens": (
@@ -84,6 +84,9 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("provisioner list users --project CF0003", "who is in a project"),
         ("provisioner list allocations --resource hpc-storage", "what uses a resource"),
         ("provisioner list users --suspended", "who has no access, and why"),
+    ),
+    "removal": (
+        ("provisioner removal user:jdoe", "what to remove by hand, if jdoe asks for that"),
     ),
     "drift": (
         ("provisioner drift", "what the service would change in the backends now"),

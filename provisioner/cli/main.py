@@ -31,6 +31,7 @@ from provisioner.cli import (
     queue,
     reading,
     recovery,
+    removing,
     serving,
     site,
     submitting,
@@ -67,7 +68,7 @@ app = typer.Typer(
 )
 for module in (
     *(serving, submitting, many, asking, queue, top, failed, reading, listing),
-    *(auditing, control, editing, moving, recovery, mail, health),
+    *(auditing, control, editing, moving, recovery, mail, health, removing),
 ):
     module.register(app)
 for module in (completing, helping):  # the last, because they are about all the others

@@ -179,6 +179,19 @@ class Describes(Protocol):
 
 
 @runtime_checkable
+class Removes(Protocol):
+    """A handler that knows how an admin removes its objects for good. The service never does.
+
+    `removal` shows the commands to somebody who was asked to delete a person's data.
+    """
+
+    def removal(self, key: Key, state: State) -> Sequence[Sequence[str]]:
+        """Return the commands that remove an object that exists, as argument lists, in their
+        order; none if nothing of it is left once the others are gone. Pure."""
+        ...
+
+
+@runtime_checkable
 class Lodges(Protocol):
     """A handler that says where people have their homes: it names the path in an account, or makes
     the directory there.

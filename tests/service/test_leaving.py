@@ -129,3 +129,59 @@ def test_a_missing_scancel_is_found_where_jobs_are_cancelled(desk: Desk) -> None
     found = desk("doctor", "--json", code=None).json
     [error] = [one for one in found if one["level"] == "error"]
     assert error["subject"] == "slurm-a: scancel"
+
+
+# A request to delete data.
+
+
+def told(desk: Desk, subject: str, code: int = 0) -> list[str]:
+    return desk("removal", subject, code=code).out.splitlines()
+
+
+def test_a_removal_lists_what_a_person_has_and_the_commands_and_does_nothing(desk: Desk) -> None:
+    before = everything(desk, "jdoe")
+    lines = told(desk, "user:jdoe")
+    home = f"{desk.root}/home/jdoe"
+    assert [line.strip() for line in lines if line.startswith("    ")] == [
+        "sacctmgr delete user where name=jdoe account=cf1 cluster=a",
+        "sacctmgr delete user where name=jdoe account=cf2 cluster=b",
+        f"ldapdelete -H emulated://{desk.root}/ad.json CN=jdoe,OU=people,DC=campus,DC=test",
+        f"rm -rf --one-file-system -- {home}",
+        f"ldapdelete -H emulated://{desk.root}/lds.json cn=jdoe,OU=people,DC=hpc,DC=test",
+        f"find {desk.root}/gpfs/fs1/cf1 -xdev -uid 20000 -ls",
+    ]
+    assert "provisioner suspend user:jdoe --cause removal --wait" in lines[1]
+    assert everything(desk, "jdoe") == before
+    assert desk("queue", "--json").json["requests"] == []
+
+
+def test_what_was_removed_by_hand_is_not_made_again_while_its_person_is_suspended(
+    desk: Desk,
+) -> None:
+    desk.serve(of_user("suspend", "jdoe") + "cause: removal\n")
+    assert not any("It is not suspended" in line for line in told(desk, "user:jdoe"))
+    desk.break_off("home/jdoe")
+    desk.serve("provisioner: 1\naction: reconcile\n")
+    assert not (desk.root / "home/jdoe").exists()
+
+
+def test_a_removal_of_an_allocation_has_its_fileset_with_its_use_and_leaves_what_others_claim(
+    desk: Desk,
+) -> None:
+    lines = told(desk, "allocation:1")
+    at = lines.index("    mmunlinkfileset fs1 cf1")
+    assert "quota 0 KiB of 1 TiB" in lines[at - 1]
+    assert lines[at + 1] == "    mmdelfileset fs1 cf1 -f"
+    assert "stays: groups/group/cf1: allocation:2 claims it, too" in lines
+
+
+def test_a_removal_says_what_it_could_not_read(desk: Desk) -> None:
+    desk.break_off("slurm")
+    lines = told(desk, "user:jdoe", code=5)
+    assert any(line.startswith("not read, so look again: slurm-a/assoc/") for line in lines)
+
+
+def test_a_removal_of_nobody_says_so(desk: Desk) -> None:
+    assert told(desk, "user:nobody", code=3) == [
+        "no backend has anything of user:nobody that a request claims"
+    ]

@@ -17,7 +17,7 @@ from handlers.ldap.accounts.plan import Planner, as_before
 from handlers.ldap.accounts.settings import AccountSettings
 from handlers.ldap.accounts.standing import shut_out
 from handlers.ldap.bearers import borne_by_others
-from handlers.ldap.directory.client import Directory, Modification
+from handlers.ldap.directory.client import Directory, Modification, deletion
 from handlers.ldap.directory.doctor import check_directory
 from handlers.ldap.directory.text import child
 from handlers.ldap.fields import holds, sets
@@ -145,6 +145,10 @@ class Accounts:
         return {name: state[name] for name in OUTPUTS}  # type: ignore[misc]
 
     # Reading.
+
+    def removal(self, key: Key, state: State) -> Sequence[Sequence[str]]:
+        """Return the command that deletes an entry."""
+        return deletion(self._directory, state)
 
     def observe(self, keys: Collection[Key]) -> Mapping[Key, State | Fault]:
         """Return the state of accounts, read by name, some hundreds in a search."""

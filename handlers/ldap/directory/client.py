@@ -370,3 +370,8 @@ def _at(connection: Any, what: str) -> str:
 def _close(connection: Any) -> None:
     with suppress(*FAILURES):
         connection.strategy.close()
+
+
+def deletion(directory: Directory, state: Mapping[str, object]) -> list[list[str]]:
+    """Return the command that deletes an entry, as ldapdelete(1) takes it."""
+    return [["ldapdelete", "-H", directory.settings.servers[0], str(state["dn"])]]

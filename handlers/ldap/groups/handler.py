@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from handlers.ldap.directory.client import Directory
+from handlers.ldap.directory.client import Directory, deletion
 from handlers.ldap.directory.dialects import GROUPS
 from handlers.ldap.directory.doctor import check_directory
 from handlers.ldap.directory.text import Entry, same_dn
@@ -140,6 +140,10 @@ class Groups:
     def outputs(self, state: State) -> Mapping[str, Scalar]:
         """Return a group's number, DN and SID."""
         return {name: state.get(name) for name in ("name", "gid", "dn", "sid")}  # type: ignore[misc]
+
+    def removal(self, key: Key, state: State) -> Sequence[Sequence[str]]:
+        """Return the command that deletes a group; a membership ends with its claim."""
+        return deletion(self._directory, state) if split_key(key)[1] == "group" else []
 
     # Reading.
 
