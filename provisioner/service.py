@@ -40,6 +40,7 @@ from provisioner.outcome.filing_thread import Clerk
 from provisioner.outcome.outsiders import Outsiders
 from provisioner.outcome.refusals import Refusals
 from provisioner.policy.review import Review
+from provisioner.quotas.watch import Watch
 from provisioner.recovery import startup
 from provisioner.recovery.backup import Copier
 from provisioner.recovery.clock import Clock
@@ -106,6 +107,7 @@ class Service:
         self._finisher.refusals = terms.refusals
         self.courier = Courier(system, failures.present, review.is_outsider)
         self.metrics = Metrics(system.config)
+        self.quotas = Watch(system, self.courier.address)
         self.portions = Portions(
             self._journal,
             Follower(terms, self._after_commit),
@@ -147,7 +149,8 @@ class Service:
         notifier = notifier or Notifier({})
         self.recover()
         with ExitStack() as running:
-            for part in (self.metrics, self.courier, self.reporter, self.copier, self.keeper):
+            reading = (self.metrics, self.courier, self.reporter, self.quotas)
+            for part in (*reading, self.copier, self.keeper):
                 if threads.started(part.start, self._stopping):
                     running.callback(part.stop)
             lanes = self._start_lanes(running)
@@ -391,9 +394,3 @@ class Service:
         for thread in started:
             threads.started(thread.start, self._stopping)
         return started
-
-
-def _signatures(system: System, spool: Spool) -> Signatures:
-    settings = system.config
-    days = settings.retention.journal_days
-    return Signatures(settings.policy.signatures, days, spool.companions.signature)

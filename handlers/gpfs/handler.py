@@ -21,7 +21,7 @@ from handlers.gpfs import state as filesets
 from handlers.gpfs.above import Way, foreseen, takes
 from handlers.gpfs.doctor import check_filesystem
 from handlers.gpfs.look import Look
-from handlers.gpfs.mm import arguments, nfs4
+from handlers.gpfs.mm import arguments, nfs4, usage
 from handlers.gpfs.mm.client import Mm, mount_of
 from handlers.gpfs.mm.units import kib
 from handlers.gpfs.settings import Params, Settings
@@ -38,6 +38,7 @@ from provisioner.contract import (
     Key,
     KnownAfter,
     Level,
+    Meter,
     NotReady,
     Permanent,
     Scalar,
@@ -211,6 +212,11 @@ class FilesetHandler:
         absent, found = self._look.at(set(names.values()))
         seen = {key: filesets.named(name, found) or absent for key, name in names.items()}
         return {k: f if isinstance(f, Fault) else f.json() for k, f in seen.items()}
+
+    def metered(self, keys: Collection[Key]) -> Mapping[Key, Sequence[Meter]]:
+        """Return the use of filesets, by one report of quotas; those it lacks are left out."""
+        rows = self._mm.quotas(Path(self._settings.filesystem).name)
+        return usage.metered({key: split_key(key)[-1] for key in keys}, rows)
 
     def inventory(self) -> Iterable[tuple[Key, State]]:
         """Return all filesets except `root` and those whose names cannot be keys."""

@@ -14,7 +14,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("suspend", "resume", "grant", "revoke", "set-quota"),
     ),
     "See what happens": (
-        *("queue", "top", "failed", "show", "status", "list", "removal", "drift"),
+        *("queue", "top", "failed", "show", "status", "list", "quota", "removal", "drift"),
         *("audit", "mail", "health"),
     ),
     "Steer what happens": (
@@ -87,6 +87,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "removal": (
         ("provisioner removal user:jdoe", "what to remove by hand, if jdoe asks for that"),
+    ),
+    "quota": (
+        ("provisioner quota", "how full everything is, the fullest first"),
+        ("provisioner quota CF0003", "only one project"),
     ),
     "drift": (
         ("provisioner drift", "what the service would change in the backends now"),

@@ -29,6 +29,7 @@ from provisioner.cli import (
     many,
     moving,
     queue,
+    quota,
     reading,
     recovery,
     removing,
@@ -67,7 +68,7 @@ app = typer.Typer(
     "but it found nothing to do.",
 )
 for module in (
-    *(serving, submitting, many, asking, queue, top, failed, reading, listing),
+    *(serving, submitting, many, asking, queue, top, failed, reading, listing, quota),
     *(auditing, control, editing, moving, recovery, mail, health, removing),
 ):
     module.register(app)

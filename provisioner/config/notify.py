@@ -30,6 +30,8 @@ class Event(StrEnum):
     """A person's access ends soon, because a request says so."""
     REQUEST_FAILED = "request_failed"
     """A request failed or was refused."""
+    QUOTA_WARNING = "quota_warning"
+    """A quota is nearly full, in grace, or full."""
     DIGEST = "digest"
     """What was done, what waits and what failed since yesterday."""
 

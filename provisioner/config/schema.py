@@ -27,6 +27,7 @@ from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import NotifyConfig
 from provisioner.config.part import Part
 from provisioner.config.policy import PolicyConfig
+from provisioner.config.quota import QuotaConfig
 from provisioner.contract import ConfigError
 from provisioner.request import fields
 from provisioner.request.documents import Document, InvalidDocument, Problem, parse
@@ -201,6 +202,9 @@ class Config(Part):
     )
     notify: NotifyConfig = Field(
         default_factory=NotifyConfig, description="who is told what happened, by mail or a program"
+    )
+    quota: QuotaConfig = Field(
+        default_factory=QuotaConfig, description="when people are warned that a quota fills"
     )
     metrics: MetricsConfig = Field(
         default_factory=MetricsConfig, description="where Prometheus reads metrics"

@@ -6,7 +6,7 @@ Leaves out: what every handler must do (`contract`), and how the engine drives o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from provisioner.contract.handler import (
@@ -16,6 +16,7 @@ from provisioner.contract.handler import (
     Home,
     Json,
     Key,
+    Meter,
     Scalar,
     State,
     Want,
@@ -188,6 +189,18 @@ class Removes(Protocol):
     def removal(self, key: Key, state: State) -> Sequence[Sequence[str]]:
         """Return the commands that remove an object that exists, as argument lists, in their
         order; none if nothing of it is left once the others are gone. Pure."""
+        ...
+
+
+@runtime_checkable
+class Meters(Protocol):
+    """A handler of objects with quotas. `provisioner quota` shows them, and people are warned."""
+
+    def metered(self, keys: Collection[Key]) -> Mapping[Key, Sequence[Meter]]:
+        """Return the use of objects, read from the backend in one call; those without are left out.
+
+        Raises a Fault if it cannot be read.
+        """
         ...
 
 

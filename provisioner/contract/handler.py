@@ -138,6 +138,23 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Meter:
+    """What is used of one limit.
+
+    what: `space` in bytes, or `files`; soft, hard: 0 for no limit; grace: how long the soft limit
+    may still be exceeded, as people write it, `expired` afterwards, '' if it is not exceeded; path:
+    where it is.
+    """
+
+    what: str
+    used: int
+    soft: int
+    hard: int
+    grace: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Home:
     """Where a person's home is. made: True if the directory is made there, else an account names
     it."""

@@ -20,6 +20,7 @@ from provisioner.config.keeping import BackupConfig, ManifestsConfig, RetentionC
 from provisioner.config.metrics import MetricsConfig
 from provisioner.config.notify import HookConfig, MailConfig, NotifyConfig
 from provisioner.config.policy import PolicyConfig, RuleConfig, SignaturesConfig
+from provisioner.config.quota import QuotaConfig
 from provisioner.config.schema import Config, LaneConfig, ResourceConfig, StepConfig
 from provisioner.request.documents import dump
 from provisioner.wiring import HANDLERS
@@ -48,6 +49,7 @@ def example() -> str:
         "manifests": _options(ManifestsConfig),
         "retention": _options(RetentionConfig),
         "notify": _notify(),
+        "quota": _options(QuotaConfig),
         "metrics": _options(MetricsConfig),
         "routes": _named("user.provision", _item(_options(StepConfig))),
     }

@@ -207,9 +207,21 @@ def _fourteenth(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX requests_ends ON requests (ends) WHERE ends IS NOT NULL")
 
 
+def _fifteenth(db: sqlite3.Connection) -> None:
+    """Version 15: how full quotas are, what people were warned of, and a point a day."""
+    db.execute(
+        'CREATE TABLE quota ("key" TEXT NOT NULL, what TEXT NOT NULL, level FLOAT NOT NULL, '
+        'told FLOAT NOT NULL, at FLOAT NOT NULL, PRIMARY KEY ("key", what))'
+    )
+    db.execute(
+        'CREATE TABLE quota_days ("key" TEXT NOT NULL, what TEXT NOT NULL, day INTEGER NOT NULL, '
+        'used BIGINT NOT NULL, at FLOAT NOT NULL, PRIMARY KEY ("key", what, day))'
+    )
+
+
 STEPS: tuple[Step, ...] = (
     _second, _third, _fourth, _fifth, _sixth, _seventh, _eighth, _ninth, _tenth, _eleventh,
-    _twelfth, _thirteenth, _fourteenth,
+    _twelfth, _thirteenth, _fourteenth, _fifteenth,
 )  # fmt: skip
 """From version 1 to 2, from 2 to 3, and so on. A change of `schema` needs a migration here, in
 plain SQL, and a dump of the version before in `tests/support/journals/`."""

@@ -296,3 +296,23 @@ drift = Table(
     Column("repaired", Integer, nullable=False, doc="of these, as wanted at a later look"),
     Column("asked", Float, doc="when a repair was last asked for"),
 )
+
+quota = Table(
+    "quota",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("what", Text, primary_key=True, doc="space or files"),
+    Column("level", Float, nullable=False, doc="how full it was last: `quotas.levels`"),
+    Column("told", Float, nullable=False, doc="the level of which people were last warned"),
+    Column("at", Float, nullable=False),
+)
+
+quota_days = Table(
+    "quota_days",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("what", Text, primary_key=True, doc="space or files"),
+    Column("day", Integer, primary_key=True, doc="days since the epoch, UTC"),
+    Column("used", BigInteger, nullable=False, doc="bytes or files"),
+    Column("at", Float, nullable=False),
+)

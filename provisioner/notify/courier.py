@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault
-from provisioner.journal.journal import Journal, JournalBroken, JournalFull
+from provisioner.journal.journal import Connection, Journal, JournalBroken, JournalFull
 from provisioner.journal.outbox import messages, news
 from provisioner.journal.outbox.messages import HOOK, MAIL, Message
 from provisioner.journal.records.request_rows import Record
@@ -106,6 +106,10 @@ class Courier:
                 news.end(conn)
             why = "it is no longer configured"
             messages.end(conn, stranded, MessageState.GIVEN_UP, time.time(), why)
+
+    def address(self, conn: Connection, person: str) -> str:
+        """Return where a person gets mail; '' if nowhere."""
+        return self._addresses.of(conn, person) if self._addresses is not None else ""
 
     def start(self) -> None:
         """Start the thread, if anybody is told anything."""

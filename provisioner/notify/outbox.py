@@ -18,7 +18,7 @@ from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection, Journal, JournalBroken
 from provisioner.journal.outbox import known, messages, news
 from provisioner.journal.outbox.known import Known, Pair
-from provisioner.journal.outbox.messages import HOOK, MAIL, Message
+from provisioner.journal.outbox.messages import HOOK, KEYS, MAIL, Message
 from provisioner.journal.outbox.shelf import Shelf
 from provisioner.journal.queries import subjects
 from provisioner.journal.queries.subjects import End
@@ -26,7 +26,6 @@ from provisioner.journal.records.request_rows import Record
 from provisioner.notify import summing, tellings
 from provisioner.notify.addresses import Addresses
 from provisioner.notify.occasions import Occasions, Requests, failing, said
-from provisioner.notify.samples import KEYS
 from provisioner.notify.tellings import Telling
 from provisioner.objects.states import MessageState, RequestState
 from provisioner.outcome.results import moment

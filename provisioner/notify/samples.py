@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioner.config.notify import Event
-
-KEYS = ("account", "allocation", "ends", "failure", "digest", "items", "suspended", "again")
-"""Keys that every message has, also where an event says nothing of them."""
+from provisioner.journal.outbox.messages import KEYS
 
 _REQUEST = {
     "id": "01J9Z3NDEKTSV4RRFFQ69G5FAV",
@@ -95,6 +93,20 @@ _DIGEST = {
     "given_up": 1,
 }
 
+_QUOTA = {
+    "object": "fs1/fileset/cf0003",
+    "what": "space",
+    "path": "",
+    "percent": 92,
+    "used": "4.6 TiB",
+    "soft": "5 TiB",
+    "hard": "5 TiB",
+    "grace": None,
+    "full": False,
+    "days": 12,
+    "project": "CF0003",
+}
+
 _ITEMS = [
     {"at": "2026-11-29T08:15:00.000Z", "text": "allocation:42: refused"},
     {"at": "2026-11-29T08:16:00.000Z", "text": "allocation:43: refused"},
@@ -149,6 +161,14 @@ def of(name: str) -> Sequence[Mapping[str, Any]]:
             return [
                 _facts(name, "asker", failure=_FAILURE),
                 _facts(name, "operator", failure={**_FAILURE, "state": "failed"}),
+            ]
+        case Event.QUOTA_WARNING:
+            grace = {**_QUOTA, "grace": "6 days", "hard": "6 TiB", "days": None}
+            full = {**_QUOTA, "what": "files", "full": True, "used": "2,000,000", "soft": None}
+            return [
+                _facts(name, "pi", quota=_QUOTA, request=None),
+                _facts(name, "pi", quota=grace, request=None),
+                _facts(name, "user", quota={**full, "project": None}, request=None),
             ]
         case Event.DIGEST:
             quiet = {

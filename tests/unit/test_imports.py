@@ -28,7 +28,7 @@ LINES = (
     "controls convergence recovery",
     "policy testing",
     "admission wiring",
-    "inspection manifests monitoring notify",
+    "inspection manifests monitoring notify quotas",
     "cards service",
     "cli",
 )

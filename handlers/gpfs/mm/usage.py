@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
 from handlers.gpfs.mm.rows import Layout, Record, Unreadable, count, number
-from provisioner.contract import Json
+from provisioner.contract import Json, Key, Meter
 
 _NEEDED = (
     "filesystemName", "quotaType", "id", "name", "blockUsage", "blockQuota", "blockLimit",
@@ -136,6 +137,51 @@ class Quota:
             )
         except Unreadable as error:
             raise Unreadable(f"{error}, in a row", ":".join(record.values())) from None
+
+
+def metered(
+    names: Mapping[Key, str], rows: Mapping[tuple[str, str], Record]
+) -> dict[Key, tuple[Meter, Meter]]:
+    """Return the use of filesets, by the rows of a report, which may spell names in another case.
+
+    What has no row, or one that cannot be read, or two that differ only in case, is left out.
+    """
+    by_name: dict[str, list[Record]] = {}
+    for (name, _), record in rows.items():
+        by_name.setdefault(name.lower(), []).append(record)
+    found = {}
+    for key, name in names.items():
+        some = by_name.get(name.lower(), [])
+        some = [record for record in some if record["name"] == name] or some
+        with suppress(Unreadable):
+            if len(some) == 1:
+                found[key] = meters(Quota.of(some[0]))
+    return found
+
+
+def meters(quota: Quota) -> tuple[Meter, Meter]:
+    """Return the use of space, in bytes, and of files."""
+    use = quota.usage
+    return (
+        Meter(
+            "space",
+            max(0, use.block_usage) * 1024,
+            quota.block_soft * 1024,
+            quota.block_hard * 1024,
+            _grace(use.block_grace),
+        ),
+        Meter(
+            "files",
+            max(0, use.files_usage),
+            quota.files_soft,
+            quota.files_hard,
+            _grace(use.files_grace),
+        ),
+    )
+
+
+def _grace(grace: Grace) -> str:
+    return "" if grace == Grace() else str(grace)
 
 
 def of_filesets(records: Sequence[Record], filesystem: str) -> dict[tuple[str, str], Record]:

@@ -20,6 +20,12 @@ from provisioner.objects.states import MessageState
 
 MAIL, HOOK = "mail", "hook"
 
+KEYS = (
+    *("account", "allocation", "ends", "failure", "digest", "items", "quota"),
+    *("suspended", "again"),
+)
+"""Keys that every message has, also where an event says nothing of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:

@@ -1,0 +1,184 @@
+"""The watch over quotas: use is read by schedule, and who answers for it is warned.
+
+Promises: a warning is made in the transaction that notes its level, so that it is told once,
+whatever is killed when. What hovers at a threshold gets one mail. Nobody is told anything unless
+the site has mail or a hook. Leaves out: sending (`notify`), and the words (templates).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from provisioner.config.notify import Event
+from provisioner.contract import format_size
+from provisioner.journal.figures import quota as figures
+from provisioner.journal.figures.quota import Level
+from provisioner.journal.journal import Connection, JournalBroken
+from provisioner.journal.outbox import messages
+from provisioner.journal.outbox.messages import HOOK, KEYS, MAIL, Message
+from provisioner.objects.states import MessageState
+from provisioner.outcome.results import moment
+from provisioner.quotas import gauges, levels
+from provisioner.quotas.gauges import Gauge, Owner
+from provisioner.wiring import System
+
+log = logging.getLogger(__name__)
+
+_LOOK = 60.0
+_AFTER_TROUBLE = 3600.0
+_LAST = 5.0
+
+
+class Watch:
+    """Works in its own thread between `start` and `stop`."""
+
+    def __init__(self, system: System, address: Callable[[Connection, str], str]) -> None:
+        """address: returns where a person gets mail, '' if nowhere."""
+        self._system = system
+        self._settings = system.config.quota
+        self._notify = system.config.notify
+        self._address = address
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="quotas", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, unless use is never read."""
+        if self._settings.minutes:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; wait a few seconds for a look that is in progress."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(_LAST)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_LOOK):
+            try:
+                if self.due(time.time()):
+                    self.look(time.time())
+            except JournalBroken:
+                return  # the service ends, and says why
+            except Exception:
+                log.exception("the use of quotas could not be read; trying again in an hour")
+                if self._stopping.wait(_AFTER_TROUBLE):
+                    return
+
+    def due(self, now: float) -> bool:
+        """Return True if use was not read for as long as the schedule says."""
+        with self._system.journal.reading() as conn:
+            last = figures.last(conn)
+        return last is None or not 0 <= now - last < 60 * self._settings.minutes
+
+    def look(self, now: float) -> None:
+        """Read all use, note it, and make the warnings. now: seconds since the epoch."""
+        read = gauges.read(self._system)
+        for name, why in read.unread.items():
+            log.warning("quotas: %s could not be asked: %s", name, why)
+        with self._system.journal.reading() as conn:
+            before = figures.levels(conn)
+        after: dict[figures.Of, Level] = {}
+        warned: list[Gauge] = []
+        for gauge in read.gauges:
+            old = before.get(gauge.of, Level(0.0, 0.0))
+            settings = self._settings
+            level = levels.level(gauge.meter, settings.thresholds, old.level, settings.margin)
+            news = level > old.told and self._tells
+            after[gauge.of] = Level(level, level if news else min(old.told, level))
+            if news:
+                warned.append(gauge)
+        with self._system.journal.transaction() as conn:
+            figures.put(conn, after, now)
+            used = {gauge.of: gauge.meter.used for gauge in read.gauges}
+            figures.note(conn, used, now, self._settings.days)
+            made = [m for g in warned for m in self._messages(conn, g, after[g.of].level, now)]
+            messages.add(conn, made)
+        if warned:
+            log.info("quotas: %d warnings of %d limits", len(made), len(read.gauges))
+
+    @property
+    def _tells(self) -> bool:
+        return bool(self._notify.channels) and Event.QUOTA_WARNING in self._notify.events
+
+    def _messages(
+        self, conn: Connection, gauge: Gauge, level: float, now: float
+    ) -> Iterator[Message]:
+        """Yield a message for each who answers for an object, and one for the hook."""
+        people = {owner.person: owner for owner in gauge.owners if owner.person}
+        facts = {**dict.fromkeys(KEYS), "quota": quota_facts(gauge, level)}
+        facts |= {"event": Event.QUOTA_WARNING.value, "service": self._system.config.service}
+        facts |= {"at": moment(now), "request": None, "suspended": False, "again": False}
+        for person, owner in people.items():
+            if self._notify.mail is not None:
+                yield _message(MAIL, gauge, owner, self._address(conn, person), facts, now)
+        if self._notify.hook is not None:
+            owner = next(iter(people.values()), Owner(""))
+            named = [{"person": one.person, "role": one.role} for one in people.values()]
+            yield _message(HOOK, gauge, owner, "", {**facts, "people": named}, now)
+
+
+def quota_facts(gauge: Gauge, level: float) -> dict[str, object]:
+    """Return what templates and the hook learn of a limit, as people write it."""
+    meter = gauge.meter
+
+    def amount(number: int) -> str:
+        return about(number) if meter.what == "space" else f"{number:,}"
+
+    return {
+        "object": gauge.key,
+        "what": meter.what,
+        "path": meter.path,
+        "percent": round(gauge.percent),
+        "used": amount(meter.used),
+        "soft": amount(meter.soft) if meter.soft else None,
+        "hard": amount(meter.hard) if meter.hard else None,
+        "grace": meter.grace or None,
+        "full": level >= levels.FULL,
+        "days": None if gauge.full is None else max(1, round(gauge.full)),
+        "project": next((one.project for one in gauge.owners if one.project), None),
+    }
+
+
+def about(size: int) -> str:
+    """Return a measured size, to a tenth of its unit: `2.6 TiB`."""
+    value, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        if abs(value) < 1024:
+            break
+        value, unit = value / 1024, larger
+    return format_size(size) if unit == "B" else f"{value:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def _message(
+    channel: str,
+    gauge: Gauge,
+    owner: Owner,
+    address: str,
+    facts: dict[str, object],
+    now: float,
+) -> Message:
+    told = f"{channel} {owner.person} {gauge.key} {gauge.meter.what}"
+    mark = hashlib.sha256(told.encode()).hexdigest()[:10]
+    name = f"quota-{int(now)}-{mark}"
+    lost = channel == MAIL and not address
+    whom: dict[str, object] = {"person": owner.person, "role": owner.role, "subject": owner.subject}
+    if channel == HOOK:
+        whom = {"id": name, "subject": owner.subject}
+    return Message(
+        id=name,
+        channel=channel,
+        event=Event.QUOTA_WARNING,
+        person="" if channel == HOOK else owner.person,
+        address=address,
+        subject=owner.subject,
+        facts={**facts, **whom},
+        state=MessageState.GIVEN_UP if lost else MessageState.WAITING,
+        made=now,
+        due=now,
+        ended=now if lost else None,
+        error=f"there is no address for {owner.person}" if lost else None,
+    )

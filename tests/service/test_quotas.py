@@ -1,0 +1,150 @@
+"""Quotas that fill: who is told, how often, and what an operator sees."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from email import message_from_bytes
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.config import schema
+from provisioner.service import Service
+from provisioner.spool.spool import Spool
+from provisioner.wiring import build
+from tests.support.cli_site import Desk, served
+
+DAY = 86400.0
+TIB = 2**30  # in KiB
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A sandbox in which all samples were served; fs1/fileset/cf0003 has 5 TiB."""
+    made = served(tmp_path / "site")
+    for path in (made.root / "mail").iterdir():
+        path.unlink()
+    return made
+
+
+def use(desk: Desk, percent: float, **more: str) -> None:
+    """Let the project use some of its space."""
+    used = {"blockUsage": str(int(5 * TIB * percent / 100)), **more}
+    path = desk.root / "gpfs/faults.json"
+    path.write_text(json.dumps({"usage": {"cf0003": used}}))
+
+
+def look(desk: Desk, now: float) -> list[Message]:
+    """Read use once, and send what is due; return all mails of quotas so far, oldest first."""
+    system = build(schema.load(desk.config))
+    with closing(Spool.open(system.config.spool)) as spool:
+        service = Service(system, spool)
+        service.recover()
+        service.quotas.look(now)
+        service.courier.work()
+        service.courier.stop()
+    system.journal.close()
+    files = sorted((desk.root / "mail").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    mails = [message_from_bytes(path.read_bytes()) for path in files]
+    return [mail for mail in mails if "space" in str(mail["Subject"])]
+
+
+def test_the_leader_is_told_once_that_a_quota_fills(desk: Desk) -> None:
+    now = time.time()
+    use(desk, 79)
+    assert look(desk, now) == []
+    for days, percent in enumerate((91, 89, 92, 88, 90), 1):
+        use(desk, percent)
+        mails = look(desk, now + days * DAY)
+        assert len(mails) == 1
+    [mail] = mails
+    assert mail["To"] == "jdoe@campus.test"
+    assert mail["Subject"] == "CF0003: 91 % of space is used"
+    text = body(mail)
+    assert "Used:          4.5 TiB (91 %)" in text
+    assert "Limit:         5 TiB" in text
+
+
+def body(mail: Message) -> str:
+    part = next(one for one in mail.walk() if one.get_content_type() == "text/plain")
+    return bytes(part.get_payload(decode=True)).decode()
+
+
+def test_each_threshold_and_the_limit_are_told(desk: Desk) -> None:
+    now = time.time()
+    for days, percent in enumerate((80, 90, 95, 100)):
+        use(desk, percent)
+        mails = look(desk, now + days * DAY)
+    assert [mail["Subject"] for mail in mails] == [
+        "CF0003: 80 % of space is used",
+        "CF0003: 90 % of space is used",
+        "CF0003: 95 % of space is used",
+        "CF0003: space is full",
+    ]
+
+
+def test_a_quota_that_was_emptied_and_fills_again_is_told_again(desk: Desk) -> None:
+    now = time.time()
+    for days, percent in enumerate((91, 20, 91)):
+        use(desk, percent)
+        mails = look(desk, now + days * DAY)
+    assert len(mails) == 2
+
+
+def test_an_event_that_the_site_does_not_tell_is_not_told(desk: Desk) -> None:
+    desk.set("notify:\n", "notify:\n  events: [account_ready]\n")
+    use(desk, 99)
+    assert look(desk, time.time()) == []
+
+
+def test_the_command_shows_bars_the_fullest_first(desk: Desk) -> None:
+    use(desk, 52, filesUsage="1900000")
+    files, space = desk("quota").out.splitlines()
+    assert files.startswith("fs1/fileset/cf0003 CF0003  files  [###################-]   95 %")
+    assert "1,900,000 of 2,000,000" in files
+    assert "[##########----------]   52 %  2.6 TiB of 5 TiB" in space
+
+
+def test_the_command_says_when_it_will_be_full(desk: Desk) -> None:
+    now = time.time() - 4 * DAY
+    for days, percent in enumerate((10, 20, 30, 40)):
+        use(desk, percent)
+        look(desk, now + days * DAY)
+    assert "full in about 6 days" in desk("quota").out
+    [space] = quotas(desk, "jdoe", what="space")
+    assert space["full_in_days"] == pytest.approx(6.0, abs=0.1)
+
+
+def quotas(desk: Desk, *subjects: str, what: str) -> list[Any]:
+    shown = desk("quota", *subjects, "--json").json["quotas"]
+    return [one for one in shown if one["what"] == what]
+
+
+@pytest.mark.parametrize(
+    "name", ["CF0003", "cf0003", "allocation:41", "jdoe", "fs1/fileset/cf0003"]
+)
+def test_the_command_takes_any_name_of_what_it_is_about(desk: Desk, name: str) -> None:
+    [space] = quotas(desk, name, what="space")
+    assert (space["object"], space["subjects"]) == ("fs1/fileset/cf0003", ["allocation:41"])
+
+
+def test_a_name_that_nothing_has_shows_nothing(desk: Desk) -> None:
+    assert desk("quota", "nobody").out == "nothing has a quota there\n"
+
+
+def test_a_file_system_that_does_not_answer_is_named(desk: Desk) -> None:
+    (desk.root / "gpfs/faults.json").write_text('{"quotas": "off"}')
+    shown = desk("quota", code=1)
+    assert "fs1 could not be asked" in shown.out
+
+
+def test_thresholds_out_of_order_are_told_by_config_check(desk: Desk) -> None:
+    desk.set("service: sandbox\n", "service: sandbox\nquota: {thresholds: [90, 80]}\n")
+    told = desk("config", "check", code=None)
+    assert told.code != 0
+    assert "quota.thresholds" in told.err
+    assert "must be in ascending order: 80 is after 90" in told.err
