@@ -77,6 +77,7 @@ SEEN = {
     "audit verify": (["audit", "verify"],),
     "audit show": (["audit", "show"],),
     "list": (["list", "users"],),
+    "quota": (["quota"],),
     "health": (["health"],),
     "mail queue": (["mail", "queue"],),
     "drift": (["drift"],),

@@ -148,3 +148,18 @@ def test_thresholds_out_of_order_are_told_by_config_check(desk: Desk) -> None:
     assert told.code != 0
     assert "quota.thresholds" in told.err
     assert "must be in ascending order: 80 is after 90" in told.err
+
+
+def test_the_program_of_the_site_is_told_as_well(desk: Desk) -> None:
+    heard = desk.root / "heard"
+    program = desk.root / "hook"
+    program.write_text(f"#!/bin/sh\ncat >> {heard}\n")
+    program.chmod(0o755)
+    desk.set("notify:\n", f"notify:\n  hook: {{program: [{program}]}}\n")
+    use(desk, 96)
+    look(desk, time.time())
+    told = [json.loads(line) for line in heard.read_text().splitlines()]
+    [warning] = [one for one in told if one["event"] == "quota_warning"]
+    assert warning["quota"]["percent"] == 96
+    assert warning["people"] == [{"person": "jdoe", "role": "pi"}]
+    assert warning["subject"] == "allocation:41"
