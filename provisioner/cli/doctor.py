@@ -11,7 +11,7 @@ import shlex
 import stat
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import typer
@@ -23,6 +23,7 @@ from provisioner.cli.queue import full, releasing
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Fault, Finding, Handler, Level, Unavailable
 from provisioner.journal import facts
+from provisioner.journal.figures import figures
 from provisioner.journal.records.object_rows import lane_rows
 from provisioner.outcome.results import moment
 from provisioner.recovery import backup, level, redo_log
@@ -120,7 +121,7 @@ def _spool(config: Config) -> Iterator[Finding]:
         yield Finding(
             Level.WARNING,
             "quarantine",
-            f"{len(aside)} files that no honest writer makes, the first: {aside[0]}",
+            f"{_many(len(aside), 'file')} that no honest writer makes, the first: {aside[0]}",
             "read the result beside each, then remove both",
         )
 
@@ -166,8 +167,10 @@ def _journal(config: Config) -> Iterator[Finding]:
         observing = facts.get(conn, facts.OBSERVING)
         jump = last_jump(conn)
         stuck = list(doctor_mail.stuck(conn, time.time()))
+        refused = figures.failing(conn)
     book.close()
     yield from stuck
+    yield from refusing(refused)
     if config.journal.stat().st_mode & _OTHERS_WRITE:
         advice = f"chmod go-w {shlex.quote(str(config.journal))}"
         yield Finding(Level.ERROR, "journal", f"{config.journal} is writable by others", advice)
@@ -197,6 +200,17 @@ def _journal(config: Config) -> Iterator[Finding]:
             yield Finding(
                 Level.WARNING, f"lane {name}", message, "it continues when the backend is back"
             )
+
+
+def refusing(failing: Mapping[str, figures.Failing]) -> Iterator[Finding]:
+    """Report backends that answer, and refuse what they are asked for."""
+    for name, each in failing.items():
+        message = (
+            f"its backend refused {_many(each.number, 'object')} when last asked, and has "
+            f"{each.right or 'none'} as wanted: {each.error}"
+        )
+        level = Level.WARNING if each.right else Level.ERROR
+        yield Finding(level, name, message, f"provisioner failed --handler {name}")
 
 
 def _level(config: Config) -> Iterator[Finding]:

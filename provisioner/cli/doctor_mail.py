@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from provisioner.cli import site
 from provisioner.config.notify import HookConfig, MailConfig
 from provisioner.config.schema import Config
 from provisioner.contract import ConfigError, Finding, Level
@@ -42,7 +43,7 @@ def stuck(conn: Connection, now: float) -> Iterator[Finding]:
         yield Finding(
             Level.WARNING,
             oldest.channel,
-            f"{len(waiting)} messages wait, and were tried in vain: {oldest.error}",
+            f"tried in vain, and waiting: {site.many(len(waiting), 'message')}: {oldest.error}",
             f"{_QUEUE}; they are tried again by themselves",
         )
     lost = [
@@ -51,7 +52,8 @@ def stuck(conn: Connection, now: float) -> Iterator[Finding]:
         if now - (m.ended or 0) < _WEEK
     ]
     if lost:
-        message = f"{len(lost)} messages of this week reached nobody, the last: {lost[0].error}"
+        count = site.many(len(lost), "message")
+        message = f"{count} of this week reached nobody, the last: {lost[0].error}"
         yield Finding(Level.WARNING, lost[0].channel, message, _QUEUE)
 
 

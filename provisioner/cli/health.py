@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from provisioner.cli import site
-from provisioner.cli.queue import full
+from provisioner.cli.queue import full, misnamed
 
 if TYPE_CHECKING:
     from provisioner.monitoring.health import Report
@@ -85,6 +85,7 @@ def _report(ages: list[tuple[float, float]], counts: list[tuple[float, float]]) 
         backup=now - copies[-1].at if copies else None,
         full=full(settings),
         observing=observing,
+        misnamed=misnamed(settings.spool),
     )
     failed, due = ((int(warning), int(critical)) for warning, critical in counts)
     return judging.report(seen, judging.Limits(ages[0], failed, due, ages[1]), now)

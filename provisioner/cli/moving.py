@@ -273,8 +273,12 @@ def _lines(existing: _Existing, *, listed: bool) -> Iterator[str]:
         yield f"{instance} could not be read: {why}"
     if listed:
         for kind, title in _TITLES.items():
-            yield f"{len(existing.of(kind)):6} objects {title}"
-    yield f"{len(existing.unexplained):6} objects unexplained"
+            yield f"{_counted(len(existing.of(kind)))} {title}"
+    yield f"{_counted(len(existing.unexplained))} unexplained"
+
+
+def _counted(count: int) -> str:
+    return f"{count:6} {'object' if count == 1 else 'objects'}"
 
 
 def _plain_existing(existing: _Existing) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def look(wanted: Wanted, showing: Showing) -> Seen:
         now=now,
         served_by=site.served_by(settings.spool),
         staged=_staged(settings.spool),
-        misnamed=_misnamed(settings.spool),
+        misnamed=misnamed(settings.spool),
         trouble=_trouble(settings),
         observing=observing(book),
         counts={state: number for state, number in counts.items() if number},
@@ -255,7 +255,8 @@ def reasons(seen: Seen) -> dict[RequestId, Sequence[str]]:
     }
 
 
-def _misnamed(spool: Path) -> list[str]:
+def misnamed(spool: Path) -> list[str]:
+    """Return the files in staging that the service will never take; none if it cannot be read."""
     from provisioner.spool.scan import passed_over
 
     try:

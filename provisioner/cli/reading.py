@@ -16,7 +16,7 @@ from provisioner.cli import files, finding, site
 from provisioner.cli.board import span
 from provisioner.cli.exits import Exit
 from provisioner.cli.finding import find
-from provisioner.cli.queue import observing
+from provisioner.cli.queue import misnamed, observing
 from provisioner.cli.waiting import holds, moment, plain_waits, waits
 from provisioner.contract import ConfigError
 from provisioner.objects.states import OPEN, RequestState
@@ -175,15 +175,18 @@ def status(
 def _site_page(as_json: bool) -> None:
     from provisioner.cards import page as pages
     from provisioner.cli import standing
+    from provisioner.spool.scan import never_taken
 
     system = site.reading()
     page = pages.of(system, time.time())
-    serving = site.served_by(system.config.spool)
+    serving, strays = site.served_by(system.config.spool), misnamed(system.config.spool)
     if as_json:
-        site.print_json({**asdict(page), "served_by": serving})
+        site.print_json({**asdict(page), "served_by": serving, "misnamed": strays})
         return
     served = "no service on this host serves it" if serving is None else f"process {serving}"
     standing.show_page(page, served, {"oldest": span(page.oldest or 0)})
+    if strays:
+        site.say(never_taken(strays))
     if because := observing(system.journal):
         site.say(f"the service writes to no backend: {because}")
 

@@ -21,6 +21,11 @@ _MOST = 3
 """The most left-out characters that a remark names."""
 
 
+def many(count: int, noun: str) -> str:
+    """Return a number of things: `1 file`, `3,000 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 @dataclass(frozen=True, slots=True)
 class Adapted:
     """A text as it is kept. remark: what was changed, except blanks; '' for nothing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from provisioner.contract import InvalidRequest, Key, Refused
+from provisioner.contract import InvalidRequest, Key, Refused, texts
 from provisioner.controls import access, interventions, renewal, undo
 from provisioner.controls.effects import Command, Effect
 from provisioner.journal import audit
@@ -129,7 +129,7 @@ def _retry(conn: Connection, command: Command) -> Effect:
         keys = [str(row["object"]) for row in waiting]
         object_rows.hasten(conn, keys, command.now)
         _record(conn, command, target, "hastened")
-        effect.notes.append(f"{len(keys)} objects of {target.id} are due now")
+        effect.notes.append(f"due now, of {target.id}: {texts.many(len(keys), 'object')}")
         return effect
     raise InvalidRequest(
         f"{target.id} is {target.state}: there is nothing to retry", expected="a failed request"

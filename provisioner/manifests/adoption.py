@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 
 from provisioner.admission.candidates import Candidate
-from provisioner.contract import InvalidRequest, Key, Refused, split_key
+from provisioner.contract import InvalidRequest, Key, Refused, split_key, texts
 from provisioner.controls.effects import Effect
 from provisioner.journal import audit, facts
 from provisioner.journal.journal import Connection
@@ -108,7 +108,7 @@ class Adoption:
         taken = [
             name for name, number in self._errand.listing.subjects.items() if number in numbers
         ]
-        text = f"{len(taken)} subjects would be taken over as they are listed"
+        text = f"{texts.many(len(taken), 'subject')} would be taken over as listed"
         whole = self._errand, self._follower, self._review, self._toll
         return weighing.held(*whole, (text, {"taken over": taken}))
 
@@ -156,8 +156,8 @@ class Adoption:
                 explained |= self._explained(commit, some)
             yield
         text = (
-            f"{self._taken} subjects with {self._objects} objects taken over, {len(explained)} "
-            "objects that nobody claims left unchanged"
+            f"{texts.many(self._taken, 'subject')} with {texts.many(self._objects, 'object')} "
+            f"taken over, {texts.many(len(explained), 'object')} that nobody claims left unchanged"
         )
         left = f"{self._newer} claimed later and {self._others} of other writers left alone"
         awaited = explained if len(explained) <= AWAITED else {}

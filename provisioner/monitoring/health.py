@@ -42,13 +42,14 @@ class Limits:
 class Seen:
     """What a check saw. served: a service runs; backup: age of the newest copy of the journal, None
     if there is none; full: why no request is taken, '' if there is room; observing: why nothing is
-    written, '' if it is."""
+    written, '' if it is; misnamed: files in staging that are never taken."""
 
     figures: Figures
     served: bool
     backup: float | None
     full: str = ""
     observing: str = ""
+    misnamed: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,10 @@ def _findings(seen: Seen, limits: Limits, now: float) -> Iterator[Finding]:
         yield Finding(Status.CRITICAL, seen.full)
     if seen.observing:
         yield Finding(Status.WARNING, f"only observing: {seen.observing}")
+    if seen.misnamed:
+        files = "1 file" if len(seen.misnamed) == 1 else f"{len(seen.misnamed)} files"
+        text = f"{files} in staging never taken because of the name: {seen.misnamed[0]}"
+        yield Finding(Status.WARNING, text)
     for name, lane in sorted(figures.lanes.items()):
         if lane.away:
             yield Finding(Status.WARNING, f"lane {name}: backend away: {lane.away}")

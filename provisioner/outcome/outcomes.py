@@ -105,7 +105,8 @@ def _error_of(errors: Sequence[Error]) -> Error | None:
     if len(errors) < 2:
         return next(iter(errors), None)
     first = min(errors, key=lambda error: error.type == "Skipped")
-    return replace(first, message=f"{first.message} (and {len(errors) - 1} more objects)")
+    more = "1 more object" if len(errors) == 2 else f"{len(errors) - 1} more objects"
+    return replace(first, message=f"{first.message} (and {more})")
 
 
 def _was_so(step: step_rows.StepRecord, part: step_rows.ObjectRecord) -> bool:

@@ -342,7 +342,7 @@ def test_the_audit_trail_tells_of_the_whole_and_of_each_object(site: Site) -> No
     [whole] = [one for one in trail if one.kind == "adopted"]
     assert (whole.request, whole.text) == (
         done.id,
-        "1 subjects with 3 objects taken over, 1 objects that nobody claims left unchanged",
+        "1 subject with 3 objects taken over, 1 object that nobody claims left unchanged",
     )
     objects = {one.text for one in trail if one.kind == audit.OBJECT}
     assert objects == {

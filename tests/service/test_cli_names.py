@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from provisioner.cli import doctor
+from provisioner.contract import Level
+from provisioner.journal.figures.figures import Failing
 from tests.support.cli_site import Desk, storage, user
 
 NO_RESOURCE = storage(users="jdoe").replace("hpc-storage", "hpc-storge").replace("id: 1", "id: 9")
@@ -113,3 +117,37 @@ def test_lists_sort_numbers_as_people_count(tmp_path: Path) -> None:
     desk.serve(user("jdoe"), *numbered)
     rows = desk("list", "allocations", "--json").json
     assert [row["allocation"] for row in rows] == ["5", "41", "401"]
+
+
+def test_a_file_with_a_wrong_name_is_on_the_page_and_in_the_check(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "box")
+    stray = desk.spool / "staging" / "request.txt"
+    stray.write_text(user("jdoe"))
+    os.utime(stray, (1_700_000_000, 1_700_000_000))
+    assert "never taken from staging because of their names: request.txt" in desk("status").out
+    assert desk("status", "--json").json["misnamed"] == ["request.txt"]
+    out = desk("health", code=None).out
+    assert "1 file in staging never taken because of the name: request.txt" in out
+
+
+def test_doctor_reports_a_backend_that_answers_and_refuses(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "box")
+    qos = (
+        "provisioner: 1\naction: allocation.provision\nallocation: {id: 7, resource: cluster-a, "
+        "project: {code: CF7}, users: [jdoe], slurm: {qos: [nosuch]}}\n"
+    )
+    desk.serve(user("jdoe"), qos)
+    found = desk("doctor", "--json", code=None).json
+    [refused] = [f for f in found if "refused" in f["message"]]
+    assert (refused["subject"], refused["level"]) == ("slurm-a", "warning")
+    said = "its backend refused 1 object when last asked, and has 1 as wanted: "
+    assert refused["message"].startswith(said)
+    assert refused["advice"] == "provisioner failed --handler slurm-a"
+
+
+def test_a_backend_of_which_nothing_is_as_wanted_is_an_error() -> None:
+    [found] = doctor.refusing({"slurm-a": Failing(3, 0, "denied")})
+    assert (found.level, found.subject) == (Level.ERROR, "slurm-a")
+    assert found.message == (
+        "its backend refused 3 objects when last asked, and has none as wanted: denied"
+    )

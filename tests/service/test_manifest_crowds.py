@@ -111,5 +111,5 @@ def test_a_line_of_an_adoption_that_is_to_be_reviewed_is_held_by_itself(tmp_path
     send(site, entry(1, files=50), entry(2, files=5), action="adopt")
     found = finish(site)
     assert found.state == "done"
-    assert "1 subjects with 1 objects taken over" in told(found)
+    assert "1 subject with 1 object taken over" in told(found)
     assert state(site, "all.jsonl-1.json") == "held"

@@ -137,6 +137,36 @@ def _objects(conn: Connection) -> dict[str, ObjectFigures]:
     return {row[0]: ObjectFigures(row[1], int(row[2] or 0), int(row[3] or 0)) for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """What a backend refuses. number: objects that it refused; right: its objects that are as
+    wanted; error: what it said of one of them."""
+
+    number: int
+    right: int
+    error: str
+
+
+def failing(conn: Connection) -> dict[str, Failing]:
+    """Return, by handler, the objects whose last write or read its backend refused."""
+    known = _objects(conn)
+    rows = conn.execute(
+        select(objects.c.instance, objects.c.error).where(objects.c.error.is_not(None))
+    )
+    errors: dict[str, list[str]] = {}
+    for row in rows:
+        if row.error.type in _REFUSED:
+            errors.setdefault(row.instance, []).append(row.error.message)
+    return {
+        instance: Failing(len(some), known[instance].known - known[instance].differing, some[-1])
+        for instance, some in sorted(errors.items())
+    }
+
+
+_REFUSED = ("Permanent", "Transient", "Unknown")
+"""Types of errors that are the backend's."""
+
+
 def ended_after(conn: Connection, seq: int, most: int) -> tuple[list[Ended], int]:
     """Return the outcomes after an event, and the number of the last event that was looked at.
 
