@@ -141,12 +141,14 @@ class Acceptance:
     def _admit_wave(self, wave: Sequence[Candidate], answers: Answers | None) -> None:
         """Judge and write requests none of which reads what another one writes."""
         judged = self._judge(wave, answers)
-        rows = []
+        rows, refused = [], []
         for each in judged:
             made = row(each, self.now)
-            outsider = self._terms.review.is_outsider
-            if each.state == RequestState.REFUSED and outsider(each.candidate.submission.uid):
-                made = shortened(made)
+            if each.state == RequestState.REFUSED:
+                if self._terms.review.is_outsider(each.candidate.submission.uid):
+                    made = shortened(made)
+                else:  # what is told of outsiders grows by days, not by their files
+                    refused.append(each.id)
             rows.append(made)
             self._keep_manifest(each)
             if each.state == RequestState.ACCEPTED:
@@ -156,7 +158,6 @@ class Acceptance:
             else:
                 self._tally.outcomes[each.id] = each.state
         request_rows.insert_requests(self.conn, rows)
-        refused = [each.id for each in judged if each.state == RequestState.REFUSED]
         replaced.refused_again(self.conn, refused, self.now)
         quiet, events = self._terms.refusals.judge(rows, self.now)
         loud = [pair for pair in zip(judged, rows, strict=True) if pair[0].id not in quiet]
