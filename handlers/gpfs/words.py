@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from handlers.gpfs.mm.units import size_text
 from handlers.gpfs.mm.usage import about
 from handlers.gpfs.state import Fileset, Wanted
-from provisioner.contract import texts
 
 
 def described(fileset: Fileset) -> dict[str, str]:
@@ -59,7 +58,8 @@ def below_use(wanted: Wanted, fileset: Fileset) -> Sequence[str]:
         )
     if wanted.files and use.files_usage > wanted.files:
         lines.append(
-            f"{texts.many(use.files_usage, 'file')} in use, above the quota of {wanted.files:,}: "
+            f"{use.files_usage:,} {'file' if use.files_usage == 1 else 'files'} in use, "
+            f"above the quota of {wanted.files:,}: "
             "nobody can make files until some are removed"
         )
     return lines
