@@ -43,6 +43,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
             "'{\"a\":1}', 'given up', 1.0, 1.0, 1, 1.0, 'away')"
         )
         conn.exec_driver_sql("INSERT INTO told VALUES ('ann', 'user:ann', 'f', 1, 1.0)")
+        conn.exec_driver_sql(
+            "INSERT INTO drift VALUES ('first', 1.0, 0.1, 1, '[\"a\"]', 0, 0, 'away', 1, 0, 1.0)"
+        )
+        conn.exec_driver_sql("INSERT INTO quota VALUES ('a', 'space', 80.0, 80.0, 1.0)")
+        conn.exec_driver_sql("INSERT INTO quota_days VALUES ('a', 'space', 1, 5, 1.0)")
         conn.execute(objects.update().values(applied={"mail": {"before": None, "set": ["a@b"]}}))
         conn.execute(requests.update().values(replaces="01J", fixed_by="01K"))
     site.system.journal.close()
