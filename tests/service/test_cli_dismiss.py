@@ -67,10 +67,7 @@ def test_a_whole_cause_is_dismissed(desk: Desk) -> None:
 
 def test_what_did_not_fail_is_not_dismissed(desk: Desk) -> None:
     done = desk.serve(user("asmith"))
-    desk("dismiss", done)
-    drain(desk)
-    [newest] = desk("queue", "--controls", "--ended", "1", "--json").json["ended"]
-    assert "there is nothing to dismiss" in desk("show", newest["id"]).out
+    assert "there is nothing to dismiss" in desk("dismiss", done, code=3).err
 
 
 def test_a_dismissed_request_can_be_retried(desk: Desk) -> None:
