@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -34,7 +33,7 @@ def removal(
 
     found = removals.of(site.reading(), subject)
     if as_json:
-        site.print_json(asdict(found))
+        site.print_json(_plain(found))
     else:
         for line in _lines(found):
             site.say(line)
@@ -42,6 +41,19 @@ def removal(
         raise typer.Exit(Exit.AWAY)
     if not found.parts:
         raise typer.Exit(Exit.INVALID)
+
+
+def _plain(found: Removal) -> dict[str, Any]:
+    return {
+        "subject": found.subject,
+        "suspended": found.closed,
+        "objects": [
+            {"object": p.key, "about": p.about, "commands": p.commands, "kept": p.kept}
+            for p in found.parts
+        ],
+        "shared": [{"object": key, "command": argv} for key, argv in found.shared.items()],
+        "unread": [{"object": key, "why": why} for key, why in found.unread.items()],
+    }
 
 
 def _lines(found: Removal) -> Iterator[str]:

@@ -80,6 +80,7 @@ SEEN = {
     "quota": (["quota"],),
     "health": (["health"],),
     "mail queue": (["mail", "queue"],),
+    "removal": (["removal", "user:jdoe"],),
     "drift": (["drift"],),
     "adopt": (["adopt", "--manifest", "{desk}/manifest.jsonl"],),
 }

@@ -49,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         conn.exec_driver_sql("INSERT INTO quota VALUES ('a', 'space', 80.0, 80.0, 1.0)")
         conn.exec_driver_sql("INSERT INTO quota_days VALUES ('a', 'space', 1, 5, 1.0)")
         conn.execute(objects.update().values(applied={"mail": {"before": None, "set": ["a@b"]}}))
-        conn.execute(requests.update().values(replaces="01J", fixed_by="01K"))
+        conn.execute(requests.update().values(replaces="01J", fixed_by="01K", ended_by="01L"))
     site.system.journal.close()
     return site
 
