@@ -78,6 +78,19 @@ def test_a_request_for_somebody_else_puts_nothing_right(site: Site) -> None:
     assert unfixed(site) == [before.id]
 
 
+@pytest.mark.parametrize("cause, fixed", [("leave", True), ("review", False), ("", False)])
+def test_a_suspension_for_another_cause_puts_nothing_right(
+    site: Site, cause: str, fixed: bool
+) -> None:
+    site.request(allocation(1, "ann"), "first.yaml")
+    suspend = "provisioner: 1\naction: allocation.suspend\nallocation: {id: 1}\n"
+    late = "expires: 2020-01-01T00:00:00Z\n"
+    site.request(f"{suspend}cause: leave\n{late}", "late.yaml")
+    [refused] = unfixed(site)
+    site.request(suspend + (f"cause: {cause}\n" if cause else ""), "other.yaml")
+    assert unfixed(site) == ([] if fixed else [refused])
+
+
 def test_the_corrected_file_of_one_that_could_not_be_read_puts_it_right(site: Site) -> None:
     site.request(WRONG, "first.yaml")
     site.request(allocation(1, "ann"), "first.yaml")

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, case, select, text, update
 
 from provisioner.contract import Key, Want
 from provisioner.journal import audit
@@ -19,6 +19,7 @@ from provisioner.journal.dialect import IDS, chunks
 from provisioner.journal.records.request_rows import Record
 from provisioner.journal.schema import UNFIXED, claims, objects, requests
 from provisioner.objects.states import RUNNING, RequestState
+from provisioner.request.request import InvalidFile, parse_request
 from provisioner.system.ulid import LENGTH, RequestId
 
 DISMISSED = "dismissed"
@@ -56,7 +57,8 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
     """Write which failed requests those that are done now have put right, each with an event.
 
     A request does so if it says that it replaces the failed one, or one that says so; if it asked
-    the same for the same subject; or if it is the failed one's file, moved into staging by hand. It
+    the same for the same subject, and if that is a suspension or its end, for the same cause of the
+    same writer; or if it is the failed one's file, moved into staging by hand. It
     also does if it has the same writer and file name, and the failed one could not be read, or was
     tried again.
     """
@@ -70,7 +72,7 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
         for row in fixing:
             moved = ("moved", str(row.uid), row.name[:LENGTH])
             of_file = ("file", str(row.uid), row.name)
-            for key in (("of", row.action, row.subject), moved, of_file):
+            for key in (_asked(row), moved, of_file):
                 wanted.setdefault(key, row.id)
         for column, values in (
             (requests.c.id, {*named, *(row.name[:LENGTH] for row in fixing)}),
@@ -80,7 +82,7 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
             for row in conn.execute(_UNFIXED.where(column.in_(values))).all():
                 vague = not row.subject and row.name not in _EVERYBODYS
                 keys = [("id", row.id), ("moved", str(row.uid), row.id)]
-                keys += [("of", row.action, row.subject)] if row.subject else []
+                keys += [_asked(row)] if row.subject else []
                 keys += [("file", str(row.uid), row.name)] if vague or row.fixed_by else []
                 by = min((wanted[key] for key in keys if key in wanted), default=row.id)
                 if by > row.id:
@@ -90,6 +92,17 @@ def put_right(conn: Connection, done: Collection[RequestId], now: float) -> None
     conn.execute(_FIX, [{"b_id": failed, "b_by": by} for failed, by in fixed.items()])
     events = [audit.Event(failed, "fixed", f"by {by}") for failed, by in sorted(fixed.items())]
     audit.append(conn, events, now)
+
+
+def _asked(row: Any) -> tuple[str, ...]:
+    """Return what a request asked for: two that asked the same put one another right."""
+    if row.body is None:
+        return "of", row.action, row.subject
+    try:
+        cause = str(parse_request(row.body).values.get("cause") or "request")
+    except InvalidFile:
+        cause = f"of {row.id} alone"
+    return "of", row.action, row.subject, row.writer, cause
 
 
 def refused_again(conn: Connection, new: Collection[RequestId], now: float) -> None:
@@ -220,14 +233,19 @@ _EVERYBODYS = frozenset({"request.yaml"})
 
 _ANY = select(requests.c.id).where(text(UNFIXED)).limit(1)
 
-_DONE = select(
-    requests.c.id,
-    requests.c.action,
-    requests.c.subject,
-    requests.c.uid,
-    requests.c.name,
-    requests.c.replaces,
-).where(requests.c.state == RequestState.DONE, requests.c.duplicate_of.is_(None))
+_ACCESS = ("user.suspend", "user.resume", "allocation.suspend", "allocation.resume")
+"""Actions that are about one of several suspensions: of a writer, for a cause."""
+
+_SAID = case((requests.c.action.in_(_ACCESS), requests.c.body)).label("body")
+
+_ASKED = (
+    *(requests.c.id, requests.c.action, requests.c.subject, requests.c.writer, _SAID),
+    *(requests.c.uid, requests.c.name),
+)
+
+_DONE = select(*_ASKED, requests.c.replaces).where(
+    requests.c.state == RequestState.DONE, requests.c.duplicate_of.is_(None)
+)
 
 _REFUSED = (
     select(requests)
@@ -237,14 +255,7 @@ _REFUSED = (
 
 _REPLACES = select(requests.c.id, requests.c.replaces).where(requests.c.replaces.is_not(None))
 
-_UNFIXED = select(
-    requests.c.id,
-    requests.c.action,
-    requests.c.subject,
-    requests.c.uid,
-    requests.c.name,
-    requests.c.fixed_by,
-).where(text(UNFIXED))
+_UNFIXED = select(*_ASKED, requests.c.fixed_by).where(text(UNFIXED))
 
 _FIX = update(requests).where(requests.c.id == bindparam("b_id")).values(fixed_by=bindparam("b_by"))
 

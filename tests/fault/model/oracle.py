@@ -253,6 +253,16 @@ class Oracle:
             if before == (self.rows, self._marks()):
                 return
 
+    def stays_closed(self, key: str, value: str | None) -> None:
+        """Take note that an object is there, closed, if a suspended claim may keep it so.
+
+        A member who is left out of one allocation, and waits suspended in another, is taken out or
+        stays closed: whichever claim the lane comes upon first. Nobody has access by either.
+        """
+        owners = [pair[1] for pair in self._pairs() if pair[0] == key and self._owner(pair)]
+        if key not in self.rows and owners and all(map(self._closed, owners)):
+            self.rows[key] = (CLOSED, value)
+
     def _marks(self) -> list[tuple[bool, bool, bool]]:
         return [(bool(p.begun), p.over, p.made) for a in self.log for p in a.parts.values()]
 

@@ -260,6 +260,9 @@ class Game:
     def drain(self) -> None:
         self.site.drain()
         self.oracle.converge()
+        for key, row in self.site.world.rows.items():
+            if not row["open"]:
+                self.oracle.stays_closed(key, row["value"])
 
     def away(self, lane: str) -> None:
         self.site.world.away.add(lane)
